@@ -1,0 +1,79 @@
+//! One frame, one message.
+
+use bytes::Bytes;
+use prost::Message;
+
+/// The largest frame that we take or send, in bytes (2 MiB, the limit that newer servers set for agent frames).
+pub const MAX_FRAME_LEN: usize = 2 * 1024 * 1024;
+
+/// Why a frame could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The frame is longer than the limit; it was not looked at.
+    #[error("frame of {len} bytes is over the limit of {limit} bytes")]
+    TooLarge {
+        /// Length of the frame, in bytes.
+        len: usize,
+        /// The limit that was given, in bytes.
+        limit: usize,
+    },
+    /// The frame is no valid protobuf encoding of the message.
+    #[error("not a valid {message}: {reason}")]
+    Malformed {
+        /// The Rust name of the message that was expected.
+        message: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+/// Reads one message from a frame of at most `limit` bytes.
+///
+/// Unknown fields are skipped, as protobuf asks for; `bytes` fields share the frame's memory.
+///
+/// # Errors
+/// [`DecodeError::TooLarge`] without looking at the content, [`DecodeError::Malformed`] for anything that is no encoding of `M`.
+///
+/// ```
+/// use agent_proto::{decode, livekit::WorkerPing, DecodeError};
+///
+/// let err = decode::<WorkerPing>(&vec![0; 11].into(), 10).unwrap_err();
+/// assert_eq!(err, DecodeError::TooLarge { len: 11, limit: 10 });
+/// ```
+pub fn decode<M: Message + Default>(frame: &Bytes, limit: usize) -> Result<M, DecodeError> {
+    if frame.len() > limit {
+        return Err(DecodeError::TooLarge { len: frame.len(), limit });
+    }
+    M::decode(frame.clone()).map_err(|error| DecodeError::Malformed {
+        message: std::any::type_name::<M>().rsplit("::").next().unwrap_or("message"),
+        reason: error.to_string(),
+    })
+}
+
+/// Writes one message as a frame.
+#[must_use]
+pub fn encode<M: Message>(message: &M) -> Bytes {
+    message.encode_to_vec().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::livekit::{WorkerMessage, WorkerPing, worker_message};
+
+    #[test]
+    fn garbage_names_the_message() {
+        let err = decode::<WorkerMessage>(&Bytes::from_static(b"\xff\xff"), 10).unwrap_err();
+        assert!(err.to_string().starts_with("not a valid WorkerMessage: "), "{err}");
+    }
+
+    #[test]
+    fn the_limit_is_inclusive() {
+        let message =
+            WorkerMessage { message: Some(worker_message::Message::Ping(WorkerPing { timestamp: 1 << 40 })) };
+        let frame = encode(&message);
+        assert_eq!(decode(&frame, frame.len()), Ok(message));
+        assert!(decode::<WorkerMessage>(&frame, frame.len() - 1).is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
+//! [codec](decode) that refuses a frame over a size limit before it is parsed.
+//!
+//! This is wire format and nothing else: no rule of a job or a room lives here, and the public APIs of the other crates
+//! show types of their own. `cargo xtask codegen` makes [`livekit`] anew.
+//!
+//! ```
+//! use agent_proto::{decode, encode, livekit, MAX_FRAME_LEN};
+//!
+//! let ping = livekit::WorkerPing { timestamp: 7 };
+//! let frame = encode(&ping);
+//! assert_eq!(decode::<livekit::WorkerPing>(&frame, MAX_FRAME_LEN), Ok(ping));
+//! ```
+
+mod codec;
+mod redact;
+
+pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
+
+/// Messages and enums of the protobuf package `livekit`, generated from `proto/`.
+///
+/// Field comments of the `.proto` files give units; names and numbers are the public protocol's.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+#[rustfmt::skip]
+#[path = "gen/livekit.rs"]
+pub mod livekit;

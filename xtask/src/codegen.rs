@@ -1,0 +1,66 @@
+//! Makes the prost types of agent-proto from `proto/`, with protox in the place of `protoc`.
+
+use crate::root;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+
+const FILES: [&str; 5] = [
+    "livekit_agent.proto",
+    "livekit_agent_dispatch.proto",
+    "livekit_models.proto",
+    "livekit_room.proto",
+    "livekit_rtc.proto",
+];
+
+/// Carry a secret, so agent-proto writes their `Debug` by hand (`redact.rs`).
+const NO_DEBUG: [&str; 3] = ["livekit.JobAssignment", "livekit.ICEServer", "livekit.RoomMovedResponse"];
+
+/// Writes the generated file.
+pub(crate) fn write() -> Result<()> {
+    let target = root().join("crates/agent-proto/src/gen");
+    fs::create_dir_all(&target)?;
+    generate(&target)
+}
+
+/// Fails when the committed file is not what `write` would make.
+pub(crate) fn check() -> Result<()> {
+    let fresh = tempfile::tempdir()?;
+    generate(fresh.path())?;
+    let fresh = fs::read_to_string(fresh.path().join("livekit.rs"))?;
+    let committed = fs::read_to_string(root().join("crates/agent-proto/src/gen/livekit.rs"))?;
+    if fresh != committed {
+        bail!(
+            "crates/agent-proto/src/gen/livekit.rs is out of date: run `cargo xtask codegen` and commit the result"
+        );
+    }
+    Ok(())
+}
+
+fn generate(out: &Path) -> Result<()> {
+    let dir = root().join("proto");
+    let descriptors = protox::compile(FILES, [&dir]).context("proto/ does not compile")?;
+    prost_build::Config::new()
+        .bytes(["."])
+        // Ordered maps: the machines must give the same bytes for the same input.
+        .btree_map(["."])
+        .skip_debug(NO_DEBUG)
+        // The variant `RefreshToken`; prost-build's `skip_debug` does not reach a oneof.
+        .type_attribute("livekit.SignalResponse.message", "#[prost(skip_debug)]")
+        .out_dir(out)
+        .compile_fds(descriptors)
+        .context("code generation failed")?;
+    put_derive_first(&out.join("livekit.rs"))
+}
+
+/// prost-build writes a type attribute above the derive that it belongs to, which rustc is phasing out.
+fn put_derive_first(file: &Path) -> Result<()> {
+    let attribute = "    #[prost(skip_debug)]\n";
+    let derive = "    #[derive(Clone, PartialEq, ::prost::Oneof)]\n";
+    let text = fs::read_to_string(file)?;
+    let mended = text.replace(&format!("{attribute}{derive}"), &format!("{derive}{attribute}"));
+    if mended == text {
+        bail!("found no attribute to move: prost-build's output has changed");
+    }
+    Ok(fs::write(file, mended)?)
+}
