@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The LiveKit agent SDK for Rust.
+
+mod net;
+mod room;
+mod secret;

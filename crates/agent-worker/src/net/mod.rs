@@ -1,0 +1,1 @@
+//! Connections to a LiveKit server: addresses, tokens, TLS, proxies and WebSockets.

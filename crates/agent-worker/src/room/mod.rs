@@ -1,0 +1,1 @@
+//! The room that a handler talks to.

@@ -1,0 +1,1 @@
+//! Strings that no log may show.
