@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The rules of a LiveKit worker and its jobs, as machines without I/O.
+//!
+//! A [`Worker`] decides: which offer is accepted, when a handler starts, what the server is told when it ends, what a lost
+//! connection means. It has no clock, no socket, no task, no environment and no randomness of its own: time and a seed are
+//! arguments, so the same inputs give the same outputs, byte for byte. The crate `agent-worker` drives it with tokio.
+//!
+//! # The contract of a machine
+//! 1. Tell it what happened: [`Worker::handle_input`], or [`Worker::handle_timeout`] when the time of
+//!    [`Worker::poll_timeout`] has come. Early and repeated calls do nothing.
+//! 2. **Then drain [`Worker::poll_output`] until it returns `None`**, and carry the commands out in that order: the order of
+//!    "status sent", "cancel" and "leave the room" is the meaning.
+//! 3. Sleep until `poll_timeout()`, which says why it wants to be woken.
+//!
+//! Nothing that the other side sends can make a machine fail: odd messages become a counted [`Violation`].
+//!
+//! ```
+//! use agent_core::{Config, Input, Output, Time, Worker};
+//!
+//! let mut worker = Worker::new(Config::default(), 7);
+//! assert!(matches!(worker.poll_output(), Some(Output::Connect)));
+//! worker.handle_input(Input::Connected, Time::ZERO);
+//! assert!(matches!(worker.poll_output(), Some(Output::Send(_)))); // the registration
+//! ```
+
+mod answer;
+mod backoff;
+mod config;
+mod error;
+mod job;
+mod metadata;
+mod outcome;
+mod time;
+
+pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
+pub use backoff::Backoff;
+pub use config::{Config, ConfigProblem, DEFAULT_MAX_JOBS, MAX_DEPLOYMENT_LEN, Permissions};
+pub use error::{BoxError, JobError, JobErrorKind, JobResult};
+pub use job::lifecycle::{Effect, JobInput, JobState, step};
+pub use job::{Job, JobId, JobKind, JobToken, RoomInfo, Target, TargetKind};
+pub use metadata::{MetadataError, parse_metadata};
+pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome};
+pub use time::Time;

@@ -1,0 +1,200 @@
+//! What a worker machine is told when it is made.
+
+use crate::backoff::Backoff;
+use crate::job::JobKind;
+use std::time::Duration;
+
+/// Jobs that a worker takes at once unless it is told otherwise. A job is a task, not a process, so this is a guard against
+/// runaway dispatching more than a measure of the machine.
+pub const DEFAULT_MAX_JOBS: usize = 1000;
+
+/// The longest deployment name, in bytes.
+pub const MAX_DEPLOYMENT_LEN: usize = 64;
+
+/// How a worker registers and how patient it is. Made with [`Default`], then changed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The name by which dispatches ask for this agent; empty: every new room gets one automatically.
+    pub agent_name: String,
+    /// The deployment; empty unless deployments are used. At most [`MAX_DEPLOYMENT_LEN`] bytes of `a-z A-Z 0-9 . -`.
+    pub deployment: String,
+    /// The version that the server shows for this worker.
+    pub version: String,
+    /// Which kind of job to ask for.
+    pub kind: JobKind,
+    /// What the agent may do in its rooms.
+    pub permissions: Permissions,
+    /// Slots: jobs at once, at least 1.
+    pub max_jobs: usize,
+    /// How long the request handler may take; at most 2 s, because the server's 3 s are shared by all workers asked.
+    pub answer_timeout: Duration,
+    /// How long an assignment may take after we accepted.
+    pub assignment_timeout: Duration,
+    /// An outcome that is younger than this, counted from the assignment, is sent twice: the server may not know the job yet.
+    pub settling: Duration,
+    /// How long a cancelled handler may take to return before it is aborted.
+    pub grace: Duration,
+    /// How long an aborted handler may take to go before it counts as stuck.
+    pub abort_timeout: Duration,
+    /// How long a job may run, counted from its assignment; `None`: as long as it likes.
+    pub job_timeout: Option<Duration>,
+    /// How long one try to connect may take.
+    pub connect_timeout: Duration,
+    /// How long the server may take to answer the registration.
+    pub register_timeout: Duration,
+    /// How often to ping the server.
+    pub ping_interval: Duration,
+    /// A connection that brought no byte for this long is taken for dead.
+    pub silence_limit: Duration,
+    /// The waits between tries to connect.
+    pub backoff: Backoff,
+    /// A connection that stood for this long resets the backoff.
+    pub stable_after: Duration,
+    /// How many failed tries in a row end the worker; `None`: it never gives up.
+    pub max_connect_attempts: Option<u32>,
+}
+
+/// What the agent of a job may do in its room; the server puts it into the job's token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "the protocol's own shape")]
+pub struct Permissions {
+    /// May receive tracks.
+    pub can_subscribe: bool,
+    /// May publish tracks.
+    pub can_publish: bool,
+    /// May publish data.
+    pub can_publish_data: bool,
+    /// May change its own metadata, name and attributes.
+    pub can_update_metadata: bool,
+    /// Is not shown to the other participants.
+    pub hidden: bool,
+}
+
+impl Default for Permissions {
+    /// All but hidden.
+    fn default() -> Self {
+        Self {
+            can_subscribe: true,
+            can_publish: true,
+            can_publish_data: true,
+            can_update_metadata: true,
+            hidden: false,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            agent_name: String::new(),
+            deployment: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kind: JobKind::Room,
+            permissions: Permissions::default(),
+            max_jobs: DEFAULT_MAX_JOBS,
+            answer_timeout: Duration::from_secs(1),
+            assignment_timeout: Duration::from_millis(7500),
+            settling: Duration::from_millis(500),
+            grace: Duration::from_secs(10),
+            abort_timeout: Duration::from_secs(1),
+            job_timeout: None,
+            connect_timeout: Duration::from_secs(15),
+            register_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(10),
+            silence_limit: Duration::from_secs(25),
+            backoff: Backoff::default(),
+            stable_after: Duration::from_secs(60),
+            max_connect_attempts: None,
+        }
+    }
+}
+
+/// A setting that cannot work. The message names it and says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigProblem {
+    /// No slot.
+    #[error("`max_jobs` is 0: such a worker never takes a job; give at least 1")]
+    NoSlots,
+    /// Too patient with the request handler.
+    #[error(
+        "`answer_timeout` is {0:?}: give more than 0 and at most 2s, since the server loses a job after 3 s that all workers share"
+    )]
+    AnswerTimeout(Duration),
+    /// A deployment that servers refuse.
+    #[error("`deployment` is {0:?}: give at most 64 bytes of letters, digits, `.` and `-`")]
+    Deployment(String),
+    /// An agent name that is too long to be one.
+    #[error("`agent_name` has {len} bytes: give at most {limit}")]
+    AgentName {
+        /// Its length, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Pings that come too late to tell a live connection from a dead one.
+    #[error(
+        "`silence_limit` ({limit:?}) must be longer than `ping_interval` ({ping:?}), which must be more than 0"
+    )]
+    Silence {
+        /// The ping interval.
+        ping: Duration,
+        /// The silence limit.
+        limit: Duration,
+    },
+}
+
+const MAX_AGENT_NAME_LEN: usize = 256;
+
+impl Config {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub fn check(&self) -> Result<(), ConfigProblem> {
+        if self.max_jobs == 0 {
+            return Err(ConfigProblem::NoSlots);
+        }
+        if self.answer_timeout.is_zero() || self.answer_timeout > Duration::from_secs(2) {
+            return Err(ConfigProblem::AnswerTimeout(self.answer_timeout));
+        }
+        if self.agent_name.len() > MAX_AGENT_NAME_LEN {
+            return Err(ConfigProblem::AgentName { len: self.agent_name.len(), limit: MAX_AGENT_NAME_LEN });
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        if self.deployment.len() > MAX_DEPLOYMENT_LEN || !self.deployment.chars().all(allowed) {
+            return Err(ConfigProblem::Deployment(self.deployment.chars().take(100).collect()));
+        }
+        if self.ping_interval.is_zero() || self.silence_limit <= self.ping_interval {
+            return Err(ConfigProblem::Silence { ping: self.ping_interval, limit: self.silence_limit });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut Config), expected: &str) {
+        let mut config = Config::default();
+        change(&mut config);
+        let shown = config.check().map_or_else(|e| e.to_string(), |()| "ok".to_owned());
+        assert!(shown.contains(expected), "{shown}");
+    }
+
+    #[test]
+    fn problems_name_the_setting() {
+        check(|_| {}, "ok");
+        check(|c| c.max_jobs = 0, "`max_jobs` is 0");
+        check(|c| c.answer_timeout = Duration::from_secs(3), "`answer_timeout` is 3s");
+        check(|c| c.deployment = "d".repeat(64), "ok");
+        check(|c| c.deployment = "d".repeat(65), "`deployment` is");
+        check(|c| c.deployment = "with space".into(), "`deployment` is \"with space\"");
+        check(|c| c.deployment = "under_score".into(), "`deployment` is");
+        check(|c| c.agent_name = "a".repeat(257), "`agent_name` has 257 bytes");
+        check(|c| c.silence_limit = Duration::from_secs(5), "`silence_limit` (5s)");
+    }
+}

@@ -1,0 +1,235 @@
+//! A job: what the server wants to have done, and where.
+
+pub(crate) mod lifecycle;
+
+use crate::metadata::{MetadataError, parse_metadata};
+use agent_proto::livekit as wire;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The id of a job, `AJ_…`. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(Arc<str>);
+
+/// What a job is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobKind {
+    /// A room wants an agent.
+    #[default]
+    Room,
+    /// A participant that publishes media wants an agent.
+    Publisher,
+    /// A participant wants an agent.
+    Participant,
+}
+
+/// One unit of work that the server offers, then assigns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What it is about.
+    pub kind: JobKind,
+    /// The room.
+    pub room: RoomInfo,
+    /// The participant of a participant or publisher job.
+    pub target: Option<Target>,
+    /// The agent that was asked for; empty for a worker without a name.
+    pub agent_name: String,
+    /// The deployment that was asked for; empty unless deployments are used.
+    pub deployment: String,
+    /// The dispatch that it comes from, `AD_…`; empty when the server made it by itself.
+    pub dispatch_id: String,
+    /// The dispatch's metadata, as text; see [`Job::metadata`].
+    pub raw_metadata: String,
+    /// The dispatch's attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// The server asks for the session to be recorded.
+    pub enable_recording: bool,
+    /// The server asks for personal data to be redacted.
+    pub enable_redaction: bool,
+    /// The job ran before, on another worker.
+    pub resuming: bool,
+}
+
+/// A room, as a job describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomInfo {
+    /// Its name.
+    pub name: String,
+    /// Its id, `RM_…`: another one each time that a room of this name is made.
+    pub sid: String,
+    /// Its metadata.
+    pub metadata: String,
+}
+
+/// The participant that a job is about, as it was when the job was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Target {
+    /// Its identity.
+    pub identity: String,
+    /// Its id, `PA_…`.
+    pub sid: String,
+    /// Its display name.
+    pub name: String,
+    /// What kind of participant it is.
+    pub kind: TargetKind,
+    /// Its metadata.
+    pub metadata: String,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What kind of participant a job is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetKind {
+    /// Somebody with an ordinary client.
+    Standard,
+    /// An ingress.
+    Ingress,
+    /// An egress.
+    Egress,
+    /// A caller.
+    Sip,
+    /// Another agent.
+    Agent,
+    /// A kind that this version does not know.
+    Other,
+}
+
+/// The token with which the agent of one job joins its room. No log and no `Debug` shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JobToken(String);
+
+impl JobToken {
+    pub(crate) const fn new(token: String) -> Self {
+        Self(token)
+    }
+
+    /// The token itself, for the connection to the room.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for JobToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Job {
+    /// Reads the metadata as `T`; `None` when the job has none.
+    ///
+    /// # Errors
+    /// [`MetadataError`], which names the field, when it is no JSON or no `T`.
+    pub fn metadata<T: DeserializeOwned>(&self) -> Result<Option<T>, MetadataError> {
+        parse_metadata(&self.raw_metadata)
+    }
+
+    /// Reads a job off the wire; `None` when it has no id or a kind that this version does not know.
+    pub(crate) fn from_wire(job: wire::Job, resuming: bool) -> Option<Self> {
+        if job.id.is_empty() {
+            return None;
+        }
+        let kind = JobKind::from_wire(wire::JobType::try_from(job.r#type).ok()?);
+        let room = job.room.unwrap_or_default();
+        Some(Self {
+            id: JobId::new(&job.id),
+            kind,
+            room: RoomInfo { name: room.name, sid: room.sid, metadata: room.metadata },
+            target: job.participant.map(Target::from_wire),
+            agent_name: job.agent_name,
+            deployment: job.deployment,
+            dispatch_id: job.dispatch_id,
+            raw_metadata: job.metadata,
+            attributes: job.attributes,
+            enable_recording: job.enable_recording,
+            enable_redaction: job.enable_redaction,
+            resuming,
+        })
+    }
+}
+
+impl Target {
+    fn from_wire(info: wire::ParticipantInfo) -> Self {
+        use wire::participant_info::Kind;
+        let kind = match info.kind() {
+            Kind::Standard => TargetKind::Standard,
+            Kind::Ingress => TargetKind::Ingress,
+            Kind::Egress => TargetKind::Egress,
+            Kind::Sip => TargetKind::Sip,
+            Kind::Agent => TargetKind::Agent,
+            Kind::Connector | Kind::Bridge => TargetKind::Other,
+        };
+        Self {
+            identity: info.identity,
+            sid: info.sid,
+            name: info.name,
+            kind,
+            metadata: info.metadata,
+            attributes: info.attributes,
+        }
+    }
+}
+
+impl JobKind {
+    const fn from_wire(kind: wire::JobType) -> Self {
+        match kind {
+            wire::JobType::JtRoom => Self::Room,
+            wire::JobType::JtPublisher => Self::Publisher,
+            wire::JobType::JtParticipant => Self::Participant,
+        }
+    }
+
+    pub(crate) const fn to_wire(self) -> wire::JobType {
+        match self {
+            Self::Room => wire::JobType::JtRoom,
+            Self::Publisher => wire::JobType::JtPublisher,
+            Self::Participant => wire::JobType::JtParticipant,
+        }
+    }
+}
+
+impl fmt::Display for JobKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Room => "room",
+            Self::Publisher => "publisher",
+            Self::Participant => "participant",
+        })
+    }
+}
+
+impl JobId {
+    /// An id, as the server gives it.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
