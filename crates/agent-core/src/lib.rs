@@ -30,6 +30,7 @@ mod job;
 mod metadata;
 mod outcome;
 mod time;
+mod worker;
 
 pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
@@ -40,3 +41,7 @@ pub use job::{Job, JobId, JobKind, JobToken, RoomInfo, Target, TargetKind};
 pub use metadata::{MetadataError, parse_metadata};
 pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome};
 pub use time::Time;
+pub use worker::{
+    ConnectError, DrainReport, EndedJob, Input, JobTimer, Notice, OfferId, Output, SlotCounts, StopError,
+    Timer, Violation, Worker,
+};

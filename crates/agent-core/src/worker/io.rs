@@ -1,0 +1,308 @@
+//! What a worker machine takes and gives: inputs are facts in the past tense, outputs are commands.
+
+use crate::answer::{Answer, AnswerProblem};
+use crate::job::{Job, JobId, JobToken};
+use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One offer; an offer of the same job on another connection is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OfferId(pub(crate) u64);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Input {
+    /// The WebSocket that [`Output::Connect`] asked for is open.
+    Connected,
+    /// It could not be opened.
+    ConnectFailed(ConnectError),
+    /// It was closed or broke; not told after [`Output::Disconnect`].
+    Disconnected {
+        /// For people.
+        reason: String,
+    },
+    /// A binary frame came.
+    FrameReceived(Bytes),
+    /// A text frame came, which no server sends to us.
+    TextReceived,
+    /// A ping or pong of the WebSocket itself came: a sign of life.
+    Heard,
+    /// The user's request handler answered an [`Output::Ask`].
+    Answered {
+        /// Which question.
+        offer: OfferId,
+        /// Its job.
+        job: JobId,
+        /// What it said; a request handler that panicked says `Decline`.
+        answer: Answer,
+    },
+    /// The room is joined and the handler was called.
+    HandlerStarted {
+        /// Which job.
+        job: JobId,
+    },
+    /// The attempt is over; also told when the room could not be joined.
+    AttemptEnded {
+        /// Which job.
+        job: JobId,
+        /// How.
+        end: AttemptEnd,
+    },
+    /// Something asks a job to stop: its room, its handler, the program.
+    CancelRequested {
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// The user's load function was sampled: 0 idle, 1 or more full.
+    LoadSampled(f32),
+    /// Take nothing new and stop when what runs has ended, or has been cancelled after this long.
+    DrainRequested {
+        /// How long jobs may go on.
+        within: Duration,
+    },
+    /// Stop now: abort what runs, report it, and go.
+    StopRequested,
+}
+
+/// Why a connection could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The server answered with an HTTP status in the place of a WebSocket.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// For people.
+        message: String,
+    },
+    /// Anything else: unreachable, TLS, timeout.
+    Failed {
+        /// For people.
+        message: String,
+    },
+}
+
+/// What to do, in this order.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Open a WebSocket to the server, then tell [`Input::Connected`] or [`Input::ConnectFailed`].
+    Connect,
+    /// Close the WebSocket, or give up opening it.
+    Disconnect,
+    /// Write a binary frame. A [`Leave`](Output::Leave) behind it waits until the frame has left.
+    Send(Bytes),
+    /// Ask the user's request handler, then tell [`Input::Answered`].
+    Ask {
+        /// Which question.
+        offer: OfferId,
+        /// The job.
+        job: Arc<Job>,
+    },
+    /// Join the room, call the handler (tell [`Input::HandlerStarted`]), and tell [`Input::AttemptEnded`] when it is over.
+    Start {
+        /// The job.
+        job: Arc<Job>,
+        /// The token for its room.
+        token: JobToken,
+        /// The server of the room, when it is not the worker's own.
+        url: Option<String>,
+        /// What the job counts as now: the first attempt is 1.
+        attempt: u32,
+    },
+    /// Tell the handler to stop.
+    Cancel {
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// Drop the handler's task.
+    Abort {
+        /// Which job.
+        job: JobId,
+    },
+    /// The job is over, its status is sent: leave its room and forget it.
+    Leave {
+        /// Which job.
+        job: JobId,
+    },
+    /// Tell the user how an assignment ended; told exactly once for each.
+    Ended(EndedJob),
+    /// Tell the user's hook that a job reached a lifecycle state.
+    Moved {
+        /// The job.
+        job: Arc<Job>,
+        /// Where it is now.
+        to: Lifecycle,
+    },
+    /// Tell the logs and counters.
+    Notice(Notice),
+    /// The machine has stopped; nothing comes after this.
+    Stopped(Result<DrainReport, StopError>),
+}
+
+/// How an assignment ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndedJob {
+    /// The job.
+    pub job: Arc<Job>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From its assignment to its outcome.
+    pub duration: Duration,
+}
+
+/// Something that people may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The server knows us now.
+    Registered {
+        /// The worker's id on this connection, `AW_…`.
+        worker_id: String,
+        /// The server's version; empty when it does not say.
+        server_version: String,
+        /// Whether this is not the first registration.
+        again: bool,
+    },
+    /// The connection is gone; the next try comes after `wait`.
+    ConnectionLost {
+        /// What happened.
+        reason: String,
+        /// How long until the next try.
+        wait: Duration,
+        /// Failed tries in a row.
+        failures: u32,
+    },
+    /// An offer was refused without asking the user.
+    Refused {
+        /// Which job.
+        job: JobId,
+        /// Why, for people.
+        reason: &'static str,
+    },
+    /// The request handler's answer cannot be sent; the offer was declined.
+    BadAnswer {
+        /// Which job.
+        job: JobId,
+        /// What is wrong.
+        problem: AnswerProblem,
+    },
+    /// The server did not assign a job that we accepted.
+    NotAssigned {
+        /// Which job.
+        job: JobId,
+    },
+    /// An attempt cannot be aborted; its slot stays held.
+    Stuck {
+        /// Which job.
+        job: JobId,
+    },
+    /// All slots are taken (`true`), or no longer.
+    Full(bool),
+    /// The other side did something odd.
+    Violation(Violation),
+}
+
+/// Something odd that the other side, or the driver, did. Counted, never fatal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A frame that is no message of the protocol, or too large.
+    BadFrame,
+    /// A message without content, or of a kind that this version does not know.
+    UnknownMessage,
+    /// A text frame.
+    TextFrame,
+    /// An offer or assignment without a usable job.
+    NoJob,
+    /// A second registration answer on a connection.
+    Registration,
+    /// An offer or assignment before the registration was answered.
+    Early,
+    /// An assignment of a job that we already have.
+    DuplicateAssignment,
+    /// An assignment that we did not ask for, or no longer expect.
+    UnexpectedAssignment,
+    /// A termination of a job that we do not have.
+    UnknownTermination,
+    /// Something that cannot happen to a job in its state.
+    OddJobInput,
+    /// More ended jobs wait for their repeat than the list holds.
+    SettlingOverflow,
+}
+
+/// What became of the jobs of a worker that stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// Jobs that ended with success after the drain began.
+    pub succeeded: usize,
+    /// Jobs that ended with failure after the drain began.
+    pub failed: usize,
+    /// Attempts that could not be aborted and were left behind.
+    pub stuck: usize,
+    /// Final statuses that no server could be told.
+    pub unsent: usize,
+}
+
+/// Why a worker stopped by itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The server will not have us: a wrong key or secret, or no LiveKit server.
+    #[error("the server refused the worker with HTTP {status}: {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// For people.
+        message: String,
+    },
+    /// As many tries to connect failed as the configuration allows.
+    #[error("gave up after {attempts} failed tries to connect; the last: {last}")]
+    GaveUp {
+        /// How many.
+        attempts: u32,
+        /// What happened at the last one.
+        last: String,
+    },
+}
+
+/// How the slots are used (promise I10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlotCounts {
+    /// The user is being asked.
+    pub offered: usize,
+    /// Accepted, not yet assigned.
+    pub accepted: usize,
+    /// Joining, running, or being stopped.
+    pub running: usize,
+    /// Not to be aborted.
+    pub stuck: usize,
+}
+
+impl SlotCounts {
+    /// Slots that are taken.
+    #[must_use]
+    pub const fn used(&self) -> usize {
+        self.offered + self.accepted + self.running + self.stuck
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { status, message } => write!(f, "HTTP {status}: {message}"),
+            Self::Failed { message } => f.write_str(message),
+        }
+    }
+}

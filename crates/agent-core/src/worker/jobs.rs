@@ -1,0 +1,329 @@
+//! Offers, assignments, cancellations: what the server and the user say, put to the machine of each job.
+
+use super::Worker;
+use super::io::{Notice, OfferId, Output, Violation};
+use super::timers::{JobTimer, Timer};
+use super::wire;
+use crate::answer::{Accept, Answer};
+use crate::job::lifecycle::{Effect, JobInput, JobState, step};
+use crate::job::{Job, JobId, JobToken};
+use crate::outcome::{CancelReason, Lifecycle, Outcome};
+use crate::time::Time;
+use std::sync::Arc;
+
+/// A taken slot.
+pub(super) struct Entry {
+    pub(super) job: Arc<Job>,
+    pub(super) state: JobState,
+    offer: OfferId,
+    /// Offers of this job that wait for the same answer.
+    owed: u32,
+    /// Our acceptance, to be given again when the server asks again.
+    accept: Accept,
+    assigned_at: Time,
+    /// The registration on which it was assigned.
+    epoch: u64,
+}
+
+/// One grant of a job to us.
+pub(super) struct Assignment {
+    pub(super) job: Arc<Job>,
+    pub(super) at: Time,
+    /// The registration on which it came.
+    pub(super) epoch: u64,
+}
+
+impl Entry {
+    pub(super) fn assignment(&self) -> Assignment {
+        Assignment { job: Arc::clone(&self.job), at: self.assigned_at, epoch: self.epoch }
+    }
+}
+
+/// What the server was last told about our load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ToldLoad {
+    full: bool,
+    load: f32,
+    jobs: usize,
+}
+
+/// From the server's target load of 0.7 on, a lone worker gets nothing.
+const LOAD_SCALE: f32 = 0.69;
+/// Smaller changes are not worth a message.
+const LOAD_STEP: f32 = 0.01;
+
+impl Worker {
+    pub(super) fn on_offer(&mut self, id: Option<JobId>, job: Option<Job>, now: Time) {
+        let Some(job) = job else {
+            self.violation(Violation::NoJob);
+            if let Some(id) = id {
+                self.refuse(&id, "a kind of job that this version does not know");
+            }
+            return;
+        };
+        let id = job.id.clone();
+        if self.drain.is_some() {
+            return self.refuse(&id, "draining");
+        }
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            match entry.state {
+                JobState::Offered => entry.owed += 1,
+                JobState::Accepted => {
+                    let again = wire::accept(&id, entry.accept.clone());
+                    self.out.push_back(Output::Send(again));
+                }
+                JobState::Starting
+                | JobState::Running
+                | JobState::Cancelled(_)
+                | JobState::Aborting(_)
+                | JobState::Stuck => self.refuse(&id, "the job runs here already"),
+            }
+            return;
+        }
+        if self.jobs.len() >= self.config.max_jobs {
+            return self.refuse(&id, "no free slot");
+        }
+        self.forget_closing(&id);
+        let offer = OfferId(self.offers);
+        self.offers += 1;
+        let job = Arc::new(job);
+        self.insert(Arc::clone(&job), JobState::Offered, offer, now);
+        self.out.push_back(Output::Moved { job: Arc::clone(&job), to: Lifecycle::Created });
+        self.out.push_back(Output::Ask { offer, job });
+    }
+
+    pub(super) fn on_answer(&mut self, offer: OfferId, id: &JobId, answer: Answer, now: Time) {
+        // Too late, or for an offer on a connection that is gone: it was answered, or freed, without the user.
+        let Some(entry) = self.jobs.get_mut(id).filter(|e| e.offer == offer && e.state == JobState::Offered)
+        else {
+            return;
+        };
+        let input = match answer {
+            Answer::Accept(accept) => match accept.check() {
+                Ok(()) => {
+                    entry.accept = accept;
+                    JobInput::Accepted
+                }
+                Err(problem) => {
+                    self.out.push_back(Output::Notice(Notice::BadAnswer { job: id.clone(), problem }));
+                    JobInput::Declined
+                }
+            },
+            Answer::Decline => JobInput::Declined,
+            Answer::Dismiss => JobInput::Dismissed,
+        };
+        self.apply(id, input, now);
+    }
+
+    pub(super) fn on_assignment(
+        &mut self,
+        job: Option<Job>,
+        token: JobToken,
+        url: Option<String>,
+        now: Time,
+    ) {
+        let Some(mut job) = job else { return self.violation(Violation::NoJob) };
+        let id = job.id.clone();
+        if let Some(entry) = self.jobs.get(&id) {
+            if entry.state.is_assigned() {
+                return self.violation(Violation::DuplicateAssignment);
+            }
+            job.resuming = entry.job.resuming;
+        } else if self.closing.contains_key(&id) {
+            return self.violation(Violation::DuplicateAssignment);
+        } else {
+            // Late or unasked: the server has granted it, so it is run or failed, never dropped in silence.
+            self.violation(Violation::UnexpectedAssignment);
+            let refusal = match (&self.drain, self.jobs.len() < self.config.max_jobs) {
+                (Some(_), _) => Some("assigned while the worker drains"),
+                (None, false) => Some("assigned without a free slot"),
+                (None, true) => None,
+            };
+            let offer = OfferId(self.offers);
+            self.offers += 1;
+            if let Some(text) = refusal {
+                let entry = self.entry(Arc::new(job), JobState::Starting, offer, now);
+                return self.finish(entry.assignment(), Outcome::failed(text), now);
+            }
+            self.insert(Arc::new(job.clone()), JobState::Accepted, offer, now);
+        }
+        let job = Arc::new(job);
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            entry.job = Arc::clone(&job);
+            entry.assigned_at = now;
+            entry.epoch = self.epoch;
+        }
+        self.apply(&id, JobInput::Assigned, now);
+        if let Some(limit) = self.config.job_timeout {
+            self.timers.set(Timer::Job(id, JobTimer::Deadline), now + limit);
+        }
+        self.out.push_back(Output::Start { job, token, url, attempt: 1 });
+    }
+
+    pub(super) fn on_termination(&mut self, id: &JobId, now: Time) {
+        if self.jobs.contains_key(id) {
+            self.apply(id, JobInput::Cancelled(CancelReason::Terminated), now);
+        } else if !self.closing.contains_key(id) {
+            self.violation(Violation::UnknownTermination);
+        }
+    }
+
+    pub(super) fn on_step_timer(&mut self, id: &JobId, now: Time) {
+        let input = match self.jobs.get(id).map(|entry| &entry.state) {
+            Some(JobState::Offered) => JobInput::AnswerOverdue,
+            Some(JobState::Accepted) => JobInput::AssignmentOverdue,
+            Some(JobState::Cancelled(_)) => JobInput::GraceOver,
+            Some(JobState::Aborting(_)) => JobInput::AbortOverdue,
+            Some(JobState::Starting | JobState::Running | JobState::Stuck) | None => return,
+        };
+        self.apply(id, input, now);
+    }
+
+    pub(super) fn on_deadline(&mut self, id: &JobId, now: Time) {
+        self.apply(id, JobInput::Cancelled(CancelReason::Deadline), now);
+    }
+
+    /// Puts one input to one job and does what its table says. A job that is gone needs nothing.
+    pub(super) fn apply(&mut self, id: &JobId, input: JobInput, now: Time) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        let before = entry.state.clone();
+        let (next, effect) = step(before.clone(), input);
+        let moved = next.as_ref().is_some_and(|next| *next != before);
+        let job = Arc::clone(&entry.job);
+        if let Some(next) = next {
+            let lifecycle = next.lifecycle();
+            entry.state = next;
+            if moved {
+                self.set_step_timer(id, now);
+                // A stuck job's failure is told by `finish`.
+                if lifecycle != before.lifecycle() && lifecycle != Lifecycle::Failed {
+                    self.out.push_back(Output::Moved { job, to: lifecycle });
+                }
+            }
+            self.carry_out(id, effect, now);
+        } else {
+            let Some(entry) = self.jobs.remove(id) else { return };
+            self.timers.clear(&Timer::Job(id.clone(), JobTimer::Step));
+            self.timers.clear(&Timer::Job(id.clone(), JobTimer::Deadline));
+            self.let_go(entry, effect, now);
+        }
+    }
+
+    /// The effects of a job that goes on.
+    fn carry_out(&mut self, id: &JobId, effect: Effect, now: Time) {
+        match effect {
+            Effect::None | Effect::Start => {}
+            Effect::Accept => {
+                let Some(entry) = self.jobs.get(id) else { return };
+                let frame = wire::accept(id, entry.accept.clone());
+                for _ in 0..entry.owed {
+                    self.out.push_back(Output::Send(frame.clone()));
+                }
+            }
+            Effect::TellRunning => {
+                if self.is_registered() {
+                    self.out.push_back(Output::Send(wire::running(id)));
+                }
+            }
+            Effect::Cancel(reason) => self.out.push_back(Output::Cancel { job: id.clone(), reason }),
+            Effect::Abort => self.out.push_back(Output::Abort { job: id.clone() }),
+            Effect::FinishStuck(outcome) => {
+                self.out.push_back(Output::Notice(Notice::Stuck { job: id.clone() }));
+                if let Some(entry) = self.jobs.get(id) {
+                    let assignment = entry.assignment();
+                    self.finish(assignment, outcome, now);
+                }
+            }
+            Effect::Odd
+            | Effect::Decline
+            | Effect::Dismiss
+            | Effect::Forget
+            | Effect::Finish(_)
+            | Effect::Release => {
+                self.violation(Violation::OddJobInput);
+            }
+        }
+    }
+
+    /// The effects of a job that is gone from its slot.
+    fn let_go(&mut self, entry: Entry, effect: Effect, now: Time) {
+        let id = &entry.job.id;
+        match effect {
+            Effect::Decline | Effect::Dismiss => {
+                let frame = wire::refuse(id, effect == Effect::Dismiss);
+                for _ in 0..entry.owed {
+                    self.out.push_back(Output::Send(frame.clone()));
+                }
+            }
+            Effect::Forget => {
+                if entry.state == JobState::Accepted {
+                    self.out.push_back(Output::Notice(Notice::NotAssigned { job: id.clone() }));
+                }
+                self.out.push_back(Output::Moved { job: entry.job, to: Lifecycle::Failed });
+            }
+            Effect::Finish(outcome) => self.finish(entry.assignment(), outcome, now),
+            Effect::Release => {}
+            Effect::None
+            | Effect::Odd
+            | Effect::Accept
+            | Effect::Start
+            | Effect::TellRunning
+            | Effect::Cancel(_)
+            | Effect::Abort
+            | Effect::FinishStuck(_) => self.violation(Violation::OddJobInput),
+        }
+    }
+
+    fn refuse(&mut self, id: &JobId, reason: &'static str) {
+        self.out.push_back(Output::Send(wire::refuse(id, false)));
+        self.out.push_back(Output::Notice(Notice::Refused { job: id.clone(), reason }));
+    }
+
+    fn insert(&mut self, job: Arc<Job>, state: JobState, offer: OfferId, now: Time) {
+        let id = job.id.clone();
+        let entry = self.entry(job, state, offer, now);
+        self.jobs.insert(id.clone(), entry);
+        self.set_step_timer(&id, now);
+    }
+
+    fn entry(&self, job: Arc<Job>, state: JobState, offer: OfferId, now: Time) -> Entry {
+        Entry { job, state, offer, owed: 1, accept: Accept::default(), assigned_at: now, epoch: self.epoch }
+    }
+
+    fn set_step_timer(&mut self, id: &JobId, now: Time) {
+        let timer = Timer::Job(id.clone(), JobTimer::Step);
+        let wait = match self.jobs.get(id).map(|entry| &entry.state) {
+            Some(JobState::Offered) => self.config.answer_timeout,
+            Some(JobState::Accepted) => self.config.assignment_timeout,
+            Some(JobState::Cancelled(_)) => self.config.grace,
+            Some(JobState::Aborting(_)) => self.config.abort_timeout,
+            Some(JobState::Starting | JobState::Running | JobState::Stuck) | None => {
+                return self.timers.clear(&timer);
+            }
+        };
+        self.timers.set(timer, now + wait);
+    }
+
+    /// Tells the server how busy we are, when that has changed enough; whether we are full is told at once.
+    pub(super) fn tell_load(&mut self) {
+        if !self.is_registered() {
+            return;
+        }
+        let used = self.jobs.len();
+        #[allow(clippy::cast_precision_loss, reason = "a share of slots needs no more precision")]
+        let own = self.user_load.unwrap_or(used as f32 / self.config.max_jobs as f32);
+        let full = used >= self.config.max_jobs || self.drain.is_some() || own >= 1.0;
+        let now = ToldLoad { full, load: LOAD_SCALE * own.clamp(0.0, 1.0), jobs: used };
+        if let Some(told) = self.told_load {
+            let idle_again = used == 0 && told.jobs != 0;
+            if told.full == full && (told.load - now.load).abs() < LOAD_STEP && !idle_again {
+                return;
+            }
+        }
+        if self.told_load.map_or(full, |told| told.full != full) {
+            self.out.push_back(Output::Notice(Notice::Full(full)));
+        }
+        self.told_load = Some(now);
+        self.out.push_back(Output::Send(wire::load(full, now.load, used)));
+    }
+}

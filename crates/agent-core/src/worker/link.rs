@@ -1,0 +1,164 @@
+//! The connection: open, register, stay, lose, come back.
+//!
+//! ```text
+//!  Connecting ─open─► Registering ─answered─► Registered
+//!      ▲  │failed, slow     │ closed, slow         │ closed, silent
+//!      │  └────────────┬────┴──────────────────────┘
+//!      └── backoff ── Waiting          (refused at the first try, or told to give up: Stopped)
+//! ```
+//! Never touches an attempt: a cut frees the slots of offers that cannot be answered any more, and stops no job.
+
+use super::io::{ConnectError, Notice, Output, StopError, Violation};
+use super::timers::Timer;
+use super::wire::{self, FromServer};
+use super::{Drain, Worker};
+use crate::job::JobId;
+use crate::job::lifecycle::{JobInput, JobState};
+use crate::time::Time;
+use bytes::Bytes;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Connecting,
+    Registering,
+    Registered,
+    Waiting,
+    Stopped,
+}
+
+impl Worker {
+    pub(super) fn connect(&mut self, now: Time) {
+        self.link = Link::Connecting;
+        self.timers.set(Timer::Connect, now + self.config.connect_timeout);
+        self.out.push_back(Output::Connect);
+    }
+
+    pub(super) fn on_connected(&mut self, now: Time) {
+        if self.link != Link::Connecting {
+            return;
+        }
+        self.link = Link::Registering;
+        self.timers.clear(&Timer::Connect);
+        self.timers.set(Timer::Register, now + self.config.register_timeout);
+        self.heard(now);
+        self.out.push_back(Output::Send(wire::register(&self.config)));
+    }
+
+    pub(super) fn on_connect_failed(&mut self, error: ConnectError, now: Time) {
+        if self.link != Link::Connecting {
+            return;
+        }
+        match error {
+            // A server that comes back may say 404 or 401 for a while: what runs is worth waiting for it.
+            ConnectError::Refused { status: status @ (401 | 403 | 404), message }
+                if self.epoch == 0 || (self.jobs.is_empty() && self.closing.is_empty()) =>
+            {
+                self.stop(Err(StopError::Refused { status, message }), now);
+            }
+            ConnectError::Refused { .. } | ConnectError::Failed { .. } => self.wait(error.to_string(), now),
+        }
+    }
+
+    pub(super) fn on_disconnected(&mut self, reason: String, now: Time) {
+        match self.link {
+            Link::Registering | Link::Registered | Link::Connecting => self.wait(reason, now),
+            Link::Waiting | Link::Stopped => {}
+        }
+    }
+
+    /// Gives the connection up from our side.
+    pub(super) fn lose(&mut self, reason: &str, now: Time) {
+        self.out.push_back(Output::Disconnect);
+        self.wait(reason.to_owned(), now);
+    }
+
+    pub(super) fn on_frame(&mut self, frame: &Bytes, now: Time) {
+        match self.link {
+            Link::Registering | Link::Registered => self.heard(now),
+            Link::Connecting | Link::Waiting | Link::Stopped => return,
+        }
+        match wire::read(frame) {
+            None => self.violation(Violation::BadFrame),
+            Some(FromServer::Unknown) => self.violation(Violation::UnknownMessage),
+            Some(FromServer::Pong) => {}
+            Some(FromServer::Registered { worker_id, server_version }) => {
+                self.on_registered(worker_id, server_version, now);
+            }
+            Some(_) if self.link != Link::Registered => self.violation(Violation::Early),
+            Some(FromServer::Offer { id, job }) => self.on_offer(id, job, now),
+            Some(FromServer::Assignment { job, token, url }) => self.on_assignment(job, token, url, now),
+            Some(FromServer::Termination { job }) => self.on_termination(&job, now),
+        }
+    }
+
+    /// Any sign of life.
+    pub(super) fn heard(&mut self, now: Time) {
+        if matches!(self.link, Link::Registering | Link::Registered) {
+            self.timers.set(Timer::Silence, now + self.config.silence_limit);
+        }
+    }
+
+    pub(super) fn ping(&mut self, now: Time) {
+        self.out.push_back(Output::Send(wire::ping(now)));
+        self.timers.set(Timer::Ping, now + self.config.ping_interval);
+    }
+
+    fn on_registered(&mut self, worker_id: String, server_version: String, now: Time) {
+        if self.link != Link::Registering {
+            return self.violation(Violation::Registration);
+        }
+        self.link = Link::Registered;
+        self.epoch += 1;
+        self.timers.clear(&Timer::Register);
+        self.timers.set(Timer::Ping, now + self.config.ping_interval);
+        self.timers.set(Timer::Stable, now + self.config.stable_after);
+        let again = self.epoch > 1;
+        self.out.push_back(Output::Notice(Notice::Registered { worker_id, server_version, again }));
+        let running: Vec<String> = self
+            .jobs
+            .values()
+            .filter(|entry| entry.state.is_assigned() && entry.state != JobState::Stuck)
+            .map(|entry| entry.job.id.to_string())
+            .collect();
+        if !running.is_empty() {
+            self.out.push_back(Output::Send(wire::migrate(running)));
+        }
+        self.send_outbox(now);
+        self.told_load = None;
+    }
+
+    /// The connection is gone: try again after a while.
+    fn wait(&mut self, reason: String, now: Time) {
+        self.cut(now);
+        self.link = Link::Waiting;
+        let wait = self.backoff.next(&mut self.rng);
+        let failures = self.backoff.failures();
+        if self.config.max_connect_attempts.is_some_and(|limit| failures >= limit) {
+            return self.stop(Err(StopError::GaveUp { attempts: failures, last: reason }), now);
+        }
+        self.timers.set(Timer::Reconnect, now + wait);
+        self.out.push_back(Output::Notice(Notice::ConnectionLost { reason, wait, failures }));
+    }
+
+    fn cut(&mut self, now: Time) {
+        for timer in [Timer::Connect, Timer::Register, Timer::Ping, Timer::Silence, Timer::Stable] {
+            self.timers.clear(&timer);
+        }
+        let jobs: Vec<JobId> = self.jobs.keys().cloned().collect();
+        for job in jobs {
+            self.apply(&job, JobInput::Cut, now);
+        }
+        self.cut_closing();
+    }
+
+    pub(super) fn stop(&mut self, result: Result<(), StopError>, now: Time) {
+        self.end_all(now);
+        if self.link != Link::Waiting {
+            self.out.push_back(Output::Disconnect);
+        }
+        self.link = Link::Stopped;
+        self.timers.clear_all();
+        let report = self.drain.as_ref().map(Drain::report).unwrap_or_default();
+        self.out.push_back(Output::Stopped(result.map(|()| report)));
+    }
+}

@@ -1,0 +1,207 @@
+//! The worker machine: one registration with a server, and the jobs that come of it.
+//!
+//! It decides everything about offers, slots, outcomes and the connection, and never does any of it: see the crate's
+//! contract. Promises held here: I1–I5, I7, I8, I10, I12.
+//!
+//! - `link`: connecting, registering, noticing that the other side is gone, coming back.
+//! - `jobs`: offers, assignments, cancellations; [`step`](crate::step) is the course of one job.
+//! - `closing`: what happens between an outcome and the moment at which the room may be left.
+//! - `drain`: stopping.
+
+mod closing;
+mod drain;
+mod io;
+mod jobs;
+mod link;
+mod timers;
+mod wire;
+
+pub use io::{
+    ConnectError, DrainReport, EndedJob, Input, Notice, OfferId, Output, SlotCounts, StopError, Violation,
+};
+pub use timers::{JobTimer, Timer};
+
+use crate::backoff::Backoff;
+use crate::config::Config;
+use crate::job::JobId;
+use crate::job::lifecycle::{JobInput, JobState};
+use crate::outcome::Lifecycle;
+use crate::time::Time;
+use closing::Closing;
+use drain::Drain;
+use jobs::Entry;
+use link::Link;
+use std::collections::{BTreeMap, VecDeque};
+use timers::Timers;
+
+/// A worker without I/O. See the [crate's documentation](crate) for the contract.
+pub struct Worker {
+    config: Config,
+    rng: fastrand::Rng,
+    link: Link,
+    backoff: Backoff,
+    /// Counts registrations: what belongs to an older one is gone for the server.
+    epoch: u64,
+    /// Every slot that is taken.
+    jobs: BTreeMap<JobId, Entry>,
+    /// Jobs with an outcome, until it is sent and settled. They hold no slot.
+    closing: BTreeMap<JobId, Closing>,
+    offers: u64,
+    user_load: Option<f32>,
+    told_load: Option<jobs::ToldLoad>,
+    drain: Option<Drain>,
+    violations: BTreeMap<Violation, u64>,
+    timers: Timers,
+    out: VecDeque<Output>,
+}
+
+impl Worker {
+    /// A worker that wants to connect at once. The seed decides its jitter, so that workers of one program do not come back
+    /// at the same moment.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        let backoff = config.backoff.clone();
+        let mut worker = Self {
+            config,
+            rng: fastrand::Rng::with_seed(seed),
+            link: Link::Connecting,
+            backoff,
+            epoch: 0,
+            jobs: BTreeMap::new(),
+            closing: BTreeMap::new(),
+            offers: 0,
+            user_load: None,
+            told_load: None,
+            drain: None,
+            violations: BTreeMap::new(),
+            timers: Timers::default(),
+            out: VecDeque::new(),
+        };
+        worker.connect(Time::ZERO);
+        worker
+    }
+
+    /// Tells the machine what happened.
+    pub fn handle_input(&mut self, input: Input, now: Time) {
+        if self.is_stopped() {
+            return;
+        }
+        match input {
+            Input::Connected => self.on_connected(now),
+            Input::ConnectFailed(error) => self.on_connect_failed(error, now),
+            Input::Disconnected { reason } => self.on_disconnected(reason, now),
+            Input::FrameReceived(frame) => self.on_frame(&frame, now),
+            Input::TextReceived => {
+                self.heard(now);
+                self.violation(Violation::TextFrame);
+            }
+            Input::Heard => self.heard(now),
+            Input::Answered { offer, job, answer } => self.on_answer(offer, &job, answer, now),
+            Input::HandlerStarted { job } => self.apply(&job, JobInput::Began, now),
+            Input::AttemptEnded { job, end } => self.apply(&job, JobInput::Ended(end), now),
+            Input::CancelRequested { job, reason } => self.apply(&job, JobInput::Cancelled(reason), now),
+            Input::LoadSampled(load) => self.user_load = Some(if load.is_nan() { 1.0 } else { load }),
+            Input::DrainRequested { within } => self.on_drain(within, now),
+            Input::StopRequested => self.on_stop(now),
+        }
+        self.settle(now);
+    }
+
+    /// Does what is due. Does nothing when nothing is.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while !self.is_stopped()
+            && let Some(timer) = self.timers.take_due(now)
+        {
+            match timer {
+                Timer::Reconnect => self.connect(now),
+                Timer::Connect => self.lose("the connection could not be opened in time", now),
+                Timer::Register => self.lose("the server did not answer the registration in time", now),
+                Timer::Silence => self.lose("nothing came from the server for too long", now),
+                Timer::Ping => self.ping(now),
+                Timer::Stable => self.backoff.reset(),
+                Timer::DrainLimit => self.on_drain_limit(now),
+                Timer::DrainEnd => self.on_drain_end(now),
+                Timer::Job(job, JobTimer::Step) => self.on_step_timer(&job, now),
+                Timer::Job(job, JobTimer::Deadline) => self.on_deadline(&job, now),
+                Timer::Job(job, JobTimer::Repeat) => self.on_repeat(&job),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The next command; drain it to `None` after every input and timeout.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), and why; later than the last `now` after a drain.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Time, Timer)> {
+        self.timers.next()
+    }
+
+    /// Where a job is; `None` when it is unknown or forgotten.
+    #[must_use]
+    pub fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
+        self.jobs
+            .get(job)
+            .map(|entry| entry.state.lifecycle())
+            .or_else(|| self.closing.get(job).map(|closing| closing.outcome.lifecycle()))
+    }
+
+    /// How the slots are used.
+    #[must_use]
+    pub fn slots(&self) -> SlotCounts {
+        let mut counts = SlotCounts::default();
+        for entry in self.jobs.values() {
+            match entry.state {
+                JobState::Offered => counts.offered += 1,
+                JobState::Accepted => counts.accepted += 1,
+                JobState::Starting | JobState::Running | JobState::Cancelled(_) | JobState::Aborting(_) => {
+                    counts.running += 1
+                }
+                JobState::Stuck => counts.stuck += 1,
+            }
+        }
+        counts
+    }
+
+    /// Jobs with an outcome that is not settled yet, or not even sent.
+    #[must_use]
+    pub fn closing(&self) -> usize {
+        self.closing.len()
+    }
+
+    /// Whether the server knows us at the moment.
+    #[must_use]
+    pub const fn is_registered(&self) -> bool {
+        matches!(self.link, Link::Registered)
+    }
+
+    /// Whether nothing new is taken.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// How often each odd thing happened.
+    #[must_use]
+    pub const fn violations(&self) -> &BTreeMap<Violation, u64> {
+        &self.violations
+    }
+
+    const fn is_stopped(&self) -> bool {
+        matches!(self.link, Link::Stopped)
+    }
+
+    /// What follows from any change: tell the load, and stop when the drain is done.
+    fn settle(&mut self, now: Time) {
+        self.tell_load();
+        self.stop_if_drained(now);
+    }
+
+    fn violation(&mut self, violation: Violation) {
+        *self.violations.entry(violation).or_default() += 1;
+        self.out.push_back(Output::Notice(Notice::Violation(violation)));
+    }
+}

@@ -1,0 +1,82 @@
+//! One table of everything that a worker machine waits for.
+
+use crate::job::JobId;
+use crate::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a worker machine wants to be woken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Timer {
+    /// Try to connect again.
+    Reconnect,
+    /// Opening the connection takes too long.
+    Connect,
+    /// The answer to the registration takes too long.
+    Register,
+    /// Ping the server.
+    Ping,
+    /// Nothing came for too long.
+    Silence,
+    /// The connection has stood long enough to forget the failures before it.
+    Stable,
+    /// The drain's time is over: cancel what still runs.
+    DrainLimit,
+    /// Cancelled jobs had their time, too: stop without them.
+    DrainEnd,
+    /// A job waits for something.
+    Job(JobId, JobTimer),
+}
+
+/// What a job waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum JobTimer {
+    /// The user's answer, the assignment, the end of the grace or of the abort, as its state says.
+    Step,
+    /// The end of its time.
+    Deadline,
+    /// The repeat of its final status.
+    Repeat,
+}
+
+#[derive(Default)]
+pub(super) struct Timers {
+    by_time: BTreeSet<(Time, Timer)>,
+    by_name: BTreeMap<Timer, Time>,
+}
+
+impl Timers {
+    /// Sets or moves a timer.
+    pub(super) fn set(&mut self, timer: Timer, at: Time) {
+        self.clear(&timer);
+        self.by_name.insert(timer.clone(), at);
+        self.by_time.insert((at, timer));
+    }
+
+    pub(super) fn clear(&mut self, timer: &Timer) {
+        if let Some(at) = self.by_name.remove(timer) {
+            self.by_time.remove(&(at, timer.clone()));
+        }
+    }
+
+    /// Takes the earliest timer that is due.
+    pub(super) fn take_due(&mut self, now: Time) -> Option<Timer> {
+        let (at, timer) = self.by_time.first()?;
+        if *at > now {
+            return None;
+        }
+        let timer = timer.clone();
+        self.clear(&timer);
+        Some(timer)
+    }
+
+    pub(super) fn next(&self) -> Option<(Time, Timer)> {
+        self.by_time.first().cloned()
+    }
+
+    pub(super) fn clear_all(&mut self) {
+        self.by_time.clear();
+        self.by_name.clear();
+    }
+}

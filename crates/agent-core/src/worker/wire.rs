@@ -1,0 +1,132 @@
+//! From decisions to frames and back.
+
+use crate::answer::Accept;
+use crate::config::Config;
+use crate::job::{Job, JobId, JobToken};
+use crate::outcome::Outcome;
+use crate::time::Time;
+use agent_proto::livekit as wire;
+use agent_proto::livekit::{server_message, worker_message};
+use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// What the server said.
+pub(super) enum FromServer {
+    Registered { worker_id: String, server_version: String },
+    Offer { job: Option<Job>, id: Option<JobId> },
+    Assignment { job: Option<Job>, token: JobToken, url: Option<String> },
+    Termination { job: JobId },
+    Pong,
+    Unknown,
+}
+
+/// Reads one frame; `None` when it is not the protocol.
+pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
+    use server_message::Message;
+    let message: wire::ServerMessage = decode(frame, MAX_FRAME_LEN).ok()?;
+    Some(match message.message {
+        Some(Message::Register(m)) => FromServer::Registered {
+            worker_id: m.worker_id,
+            server_version: m.server_info.map(|s| s.version).unwrap_or_default(),
+        },
+        Some(Message::Availability(m)) => FromServer::Offer {
+            id: m.job.as_ref().filter(|job| !job.id.is_empty()).map(|job| JobId::new(&job.id)),
+            job: m.job.and_then(|job| Job::from_wire(job, m.resuming)),
+        },
+        Some(Message::Assignment(m)) => FromServer::Assignment {
+            job: m.job.and_then(|job| Job::from_wire(job, false)),
+            token: JobToken::new(m.token),
+            url: m.url.filter(|url| !url.is_empty()),
+        },
+        Some(Message::Termination(m)) => FromServer::Termination { job: JobId::new(&m.job_id) },
+        Some(Message::Pong(_)) => FromServer::Pong,
+        None => FromServer::Unknown,
+    })
+}
+
+pub(super) fn register(config: &Config) -> Bytes {
+    let may = &config.permissions;
+    frame(worker_message::Message::Register(wire::RegisterWorkerRequest {
+        r#type: config.kind.to_wire().into(),
+        agent_name: config.agent_name.clone(),
+        deployment: config.deployment.clone(),
+        version: config.version.clone(),
+        ping_interval: u32::try_from(config.ping_interval.as_secs()).unwrap_or(u32::MAX),
+        namespace: None,
+        allowed_permissions: Some(wire::ParticipantPermission {
+            can_subscribe: may.can_subscribe,
+            can_publish: may.can_publish,
+            can_publish_data: may.can_publish_data,
+            can_update_metadata: may.can_update_metadata,
+            hidden: may.hidden,
+            agent: true,
+            ..Default::default()
+        }),
+    }))
+}
+
+pub(super) fn accept(job: &JobId, accept: Accept) -> Bytes {
+    frame(worker_message::Message::Availability(wire::AvailabilityResponse {
+        job_id: job.to_string(),
+        available: true,
+        participant_identity: accept.identity.unwrap_or_else(|| format!("agent-{job}")),
+        participant_name: accept.name,
+        participant_metadata: accept.metadata,
+        participant_attributes: accept.attributes,
+        ..Default::default()
+    }))
+}
+
+/// `nobody`: nobody should run it.
+pub(super) fn refuse(job: &JobId, nobody: bool) -> Bytes {
+    frame(worker_message::Message::Availability(wire::AvailabilityResponse {
+        job_id: job.to_string(),
+        terminate: nobody,
+        ..Default::default()
+    }))
+}
+
+pub(super) fn running(job: &JobId) -> Bytes {
+    status(job, wire::JobStatus::JsRunning, String::new())
+}
+
+pub(super) fn ended(job: &JobId, outcome: &Outcome) -> Bytes {
+    match outcome {
+        Outcome::Success => status(job, wire::JobStatus::JsSuccess, String::new()),
+        Outcome::Failed { error } => status(job, wire::JobStatus::JsFailed, error.clone()),
+    }
+}
+
+pub(super) fn load(full: bool, load: f32, jobs: usize) -> Bytes {
+    let status = if full { wire::WorkerStatus::WsFull } else { wire::WorkerStatus::WsAvailable };
+    frame(worker_message::Message::UpdateWorker(wire::UpdateWorkerStatus {
+        status: Some(status.into()),
+        load,
+        job_count: u32::try_from(jobs).unwrap_or(u32::MAX),
+    }))
+}
+
+pub(super) fn migrate(jobs: Vec<String>) -> Bytes {
+    frame(worker_message::Message::MigrateJob(wire::MigrateJobRequest { job_ids: jobs }))
+}
+
+/// The timestamp is only ever given back to us, so it need not be the time of day.
+pub(super) fn ping(now: Time) -> Bytes {
+    let millis = Duration::from_nanos(now.as_nanos()).as_millis();
+    frame(worker_message::Message::Ping(wire::WorkerPing {
+        timestamp: i64::try_from(millis).unwrap_or(i64::MAX),
+    }))
+}
+
+fn status(job: &JobId, status: wire::JobStatus, error: String) -> Bytes {
+    frame(worker_message::Message::UpdateJob(wire::UpdateJobStatus {
+        job_id: job.to_string(),
+        status: status.into(),
+        error,
+    }))
+}
+
+fn frame(message: worker_message::Message) -> Bytes {
+    encode(&wire::WorkerMessage { message: Some(message) })
+}
