@@ -254,6 +254,19 @@ pub struct DrainReport {
     pub unsent: usize,
 }
 
+impl DrainReport {
+    /// The report of two workers together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            succeeded: self.succeeded + other.succeeded,
+            failed: self.failed + other.failed,
+            stuck: self.stuck + other.stuck,
+            unsent: self.unsent + other.unsent,
+        }
+    }
+}
+
 /// Why a worker stopped by itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

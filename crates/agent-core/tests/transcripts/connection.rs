@@ -1,0 +1,179 @@
+//! Connecting, registering, losing and coming back.
+
+use crate::rig::{Rig, id};
+use agent_core::{Answer, AttemptEnd, ConnectError, Input, Violation};
+use agent_proto::livekit as wire;
+use agent_proto::livekit::server_message::Message;
+use bytes::Bytes;
+
+fn cut(rig: &mut Rig) {
+    rig.input(Input::Disconnected { reason: "reset by peer".into() });
+}
+
+/// Waits out the backoff and registers again.
+fn come_back(rig: &mut Rig) {
+    rig.pass_to_next();
+    rig.input(Input::Connected);
+    rig.register();
+}
+
+fn refused(status: u16) -> Input {
+    Input::ConnectFailed(ConnectError::Refused { status, message: "no".into() })
+}
+
+#[test]
+fn registers_and_pings() {
+    let mut rig = Rig::new(|c| c.deployment = "blue".into());
+    rig.input(Input::Connected);
+    rig.register();
+    rig.pass(10_000);
+    rig.server(Message::Pong(wire::WorkerPong::default()));
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn the_first_connection_refused_for_good_is_an_error() {
+    for status in [401, 403, 404] {
+        let mut rig = Rig::new(|_| {});
+        rig.input(refused(status));
+        assert!(rig.log().contains(&format!("Stopped(Err(Refused {{ status: {status}")));
+    }
+}
+
+#[test]
+fn a_refused_reconnect_is_tried_again_while_jobs_run() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    cut(&mut rig);
+    rig.pass_to_next();
+    rig.input(refused(401));
+    rig.pass_to_next();
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_refused_reconnect_without_jobs_is_an_error() {
+    let mut rig = Rig::registered(|_| {});
+    cut(&mut rig);
+    rig.pass_to_next();
+    rig.input(refused(401));
+    assert!(rig.log().contains("Stopped(Err(Refused"));
+}
+
+#[test]
+fn gives_up_only_when_told_to() {
+    let mut rig = Rig::new(|c| c.max_connect_attempts = Some(3));
+    for _ in 0..3 {
+        rig.input(Input::ConnectFailed(ConnectError::Failed { message: "nobody there".into() }));
+        rig.pass_to_next();
+    }
+    insta::assert_snapshot!(rig.log());
+}
+
+/// A server that accepts and closes is not stormed: at most 10 connects in 10 s, for any seed the bound of the backoff.
+#[test]
+fn a_server_that_accepts_and_closes_is_not_stormed() {
+    let mut rig = Rig::new(|_| {});
+    for _ in 0..20 {
+        rig.input(Input::Connected);
+        cut(&mut rig);
+        rig.pass_to_next();
+    }
+    let early = rig
+        .log()
+        .lines()
+        .filter(|l| l.ends_with("< Connect"))
+        .filter(|l| l.split('.').next().and_then(|s| s.parse::<u64>().ok()).is_some_and(|s| s < 10))
+        .count();
+    assert!(early <= 10, "{early} connects in 10 s");
+}
+
+#[test]
+fn no_answer_to_the_registration() {
+    let mut rig = Rig::new(|_| {});
+    rig.input(Input::Connected);
+    rig.pass(10_000);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_silent_connection_is_dead_after_25_s() {
+    let mut rig = Rig::registered(|_| {});
+    rig.pass(24_000);
+    rig.input(Input::Heard);
+    rig.pass(24_000);
+    assert!(rig.worker.is_registered(), "any sign of life counts");
+    rig.pass(1_000);
+    assert!(!rig.worker.is_registered());
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_cut_frees_offers_and_stops_no_job() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 3);
+    rig.run_job(1);
+    rig.offer(2);
+    rig.offer(3);
+    rig.answer(3, Answer::accept());
+    cut(&mut rig);
+    assert_eq!((rig.worker.slots().used(), rig.worker.slots().running), (1, 1));
+    rig.answer(2, Answer::accept()); // comes for a connection that is gone
+    come_back(&mut rig);
+    rig.end(1, AttemptEnd::Ok);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_job_that_ends_without_a_connection_is_reported_after_it() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    cut(&mut rig);
+    rig.end(1, AttemptEnd::Error("text".into()));
+    assert_eq!(rig.worker.slots().used(), 0, "the slot is free at once");
+    come_back(&mut rig);
+    rig.pass(500);
+    assert_eq!(rig.worker.closing(), 0);
+    insta::assert_snapshot!(rig.log());
+}
+
+/// A status that was written just before the cut may be lost with it: it is sent again.
+#[test]
+fn a_status_in_settling_is_sent_again_after_a_cut() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    rig.end(1, AttemptEnd::Ok);
+    cut(&mut rig);
+    come_back(&mut rig);
+    cut(&mut rig);
+    come_back(&mut rig);
+    rig.pass(500);
+    assert_eq!(rig.worker.closing(), 0);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn odd_messages_are_counted() {
+    let mut rig = Rig::registered(|_| {});
+    rig.input(Input::FrameReceived(Bytes::from_static(b"\xff\xff\xff")));
+    rig.input(Input::FrameReceived(Bytes::new()));
+    rig.input(Input::TextReceived);
+    rig.server(Message::Availability(wire::AvailabilityRequest { job: None, resuming: false }));
+    rig.server(Message::Assignment(wire::JobAssignment::default()));
+    rig.register();
+    rig.terminate(9);
+    let strange = wire::Job { id: id(8).to_string(), r#type: 77, ..Default::default() };
+    rig.server(Message::Availability(wire::AvailabilityRequest { job: Some(strange), resuming: false }));
+    assert!(rig.worker.is_registered(), "none of it is fatal");
+    let counts: Vec<_> = rig.worker.violations().iter().map(|(v, n)| (*v, *n)).collect();
+    assert_eq!(
+        counts,
+        [
+            (Violation::BadFrame, 1),
+            (Violation::UnknownMessage, 1),
+            (Violation::TextFrame, 1),
+            (Violation::NoJob, 3),
+            (Violation::Registration, 1),
+            (Violation::UnknownTermination, 1),
+        ]
+    );
+}

@@ -1,0 +1,95 @@
+//! Stopping.
+
+use crate::rig::{Rig, id};
+use agent_core::{Answer, AttemptEnd, Input};
+use std::time::Duration;
+
+fn drain(seconds: u64) -> Input {
+    Input::DrainRequested { within: Duration::from_secs(seconds) }
+}
+
+#[test]
+fn an_idle_worker_stops_at_once() {
+    let mut rig = Rig::registered(|_| {});
+    rig.input(drain(60));
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_worker_without_a_connection_stops_at_once() {
+    let mut rig = Rig::new(|_| {});
+    rig.input(drain(60));
+    assert!(rig.log().contains("Stopped(Ok("));
+}
+
+#[test]
+fn what_runs_may_end_and_nothing_new_is_taken() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 5);
+    rig.run_job(1);
+    rig.offer(2);
+    rig.offer(3);
+    rig.answer(3, Answer::accept());
+    rig.input(drain(60));
+    rig.assign(3); // accepted before: it is ours
+    rig.offer(4);
+    rig.assign(5); // unasked: it is failed
+    rig.input(Input::HandlerStarted { job: id(3) });
+    rig.pass(1_000);
+    rig.end(1, AttemptEnd::Ok);
+    rig.end(3, AttemptEnd::Ok);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn the_limit_cancels_the_grace_aborts_and_a_stuck_one_is_left_behind() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 5);
+    for n in 1..=3 {
+        rig.run_job(n);
+    }
+    rig.pass(1_000);
+    rig.input(drain(5));
+    rig.pass(5_000);
+    rig.end(1, AttemptEnd::Cancelled);
+    rig.pass(10_000);
+    rig.end(2, AttemptEnd::Aborted);
+    rig.pass(1_000);
+    assert_eq!(rig.ended.values().collect::<Vec<_>>(), [&1, &1, &1]);
+    let log = rig.log();
+    assert!(
+        log.lines().last().is_some_and(|l| l.starts_with("17.000s < Stopped(Ok(")),
+        "limit + grace + 1 s:\n{log}"
+    );
+    insta::assert_snapshot!(log);
+}
+
+#[test]
+fn a_second_signal_aborts() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    rig.pass(1_000);
+    rig.input(drain(3600));
+    rig.input(Input::StopRequested);
+    rig.end(1, AttemptEnd::Aborted);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_drain_without_a_connection_says_what_was_not_sent() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    rig.input(Input::Disconnected { reason: "cut".into() });
+    rig.end(1, AttemptEnd::Ok);
+    rig.input(Input::StopRequested);
+    rig.pass(1_000);
+    assert!(rig.log().contains("unsent: 1"));
+}
+
+#[test]
+fn a_stopped_machine_does_nothing_more() {
+    let mut rig = Rig::registered(|_| {});
+    rig.input(drain(60));
+    assert_eq!(rig.worker.poll_timeout(), None);
+    rig.input(Input::Connected);
+    rig.offer(1);
+    assert!(rig.worker.poll_output().is_none());
+}

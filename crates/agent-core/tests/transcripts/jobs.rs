@@ -1,0 +1,137 @@
+//! Offers, answers, slots, load and assignments.
+
+use crate::rig::{Rig, id};
+use agent_core::{Answer, AttemptEnd, Input, Lifecycle};
+
+#[test]
+fn a_job_from_offer_to_success() {
+    let mut rig = Rig::registered(|_| {});
+    rig.offer(1);
+    assert_eq!(rig.worker.lifecycle(&id(1)), Some(Lifecycle::Created));
+    rig.answer(1, Answer::accept().identity("guide"));
+    rig.assign(1);
+    assert_eq!(rig.worker.lifecycle(&id(1)), Some(Lifecycle::Assigned));
+    rig.input(Input::HandlerStarted { job: id(1) });
+    assert_eq!(rig.worker.lifecycle(&id(1)), Some(Lifecycle::Running));
+    rig.pass(3_000);
+    rig.end(1, AttemptEnd::Ok);
+    assert_eq!(rig.worker.lifecycle(&id(1)), None);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn an_early_outcome_is_sent_twice_before_the_room_is_left() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    rig.pass(20);
+    rig.end(1, AttemptEnd::Ok);
+    assert_eq!(rig.worker.slots().used(), 0, "the slot is free at once");
+    assert_eq!(rig.worker.lifecycle(&id(1)), Some(Lifecycle::Success));
+    rig.pass(500);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn the_user_says_no_or_nothing() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 10);
+    rig.offer(1);
+    rig.answer(1, Answer::Decline);
+    rig.offer(2);
+    rig.answer(2, Answer::Dismiss);
+    rig.offer(3);
+    rig.pass(1_000);
+    rig.answer(3, Answer::accept()); // too late
+    rig.offer(4);
+    rig.answer(4, Answer::accept().identity(""));
+    rig.offer(5);
+    rig.answer(5, Answer::accept().identity("i".repeat(257)));
+    assert_eq!(rig.worker.slots().used(), 0);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_burst_takes_every_slot_and_not_one_more() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 3);
+    for n in 1..=5 {
+        rig.offer(n);
+    }
+    for n in 1..=3 {
+        rig.answer(n, Answer::accept());
+        rig.assign(n);
+        rig.input(Input::HandlerStarted { job: id(n) });
+    }
+    rig.pass(600);
+    rig.end(2, AttemptEnd::Ok);
+    rig.offer(6);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn an_offer_twice_gets_two_answers_and_one_question() {
+    let mut rig = Rig::registered(|_| {});
+    rig.offer(1);
+    rig.offer(1);
+    rig.answer(1, Answer::accept());
+    rig.offer(1);
+    rig.assign(1);
+    rig.offer(1);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn an_assignment_that_does_not_come_frees_the_slot() {
+    let mut rig = Rig::registered(|_| {});
+    rig.offer(1);
+    rig.answer(1, Answer::accept());
+    rig.pass(7_500);
+    assert_eq!(rig.worker.slots().used(), 0);
+    rig.assign(1); // late: it is run all the same
+    assert_eq!(rig.worker.slots().running, 1);
+    rig.assign(1); // and a second one changes nothing
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn an_unasked_assignment_without_a_slot_is_failed() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 1);
+    rig.run_job(1);
+    rig.assign(2);
+    rig.pass(500);
+    assert_eq!(rig.ended[&id(2)], 1);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_job_that_is_offered_again_is_not_ended_by_its_old_status() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    rig.end(1, AttemptEnd::Error("first".into()));
+    rig.run_job(1);
+    rig.pass(1_000);
+    assert_eq!(rig.worker.slots().running, 1);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn the_users_load_is_scaled_and_takes_it_out_of_selection() {
+    let mut rig = Rig::registered(|_| {});
+    for load in [0.5, 0.503, 1.0, f32::NAN, -3.0] {
+        rig.input(Input::LoadSampled(load));
+    }
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn same_seed_and_inputs_same_outputs() {
+    let run = || {
+        let mut rig = Rig::registered(|_| {});
+        rig.run_job(1);
+        for _ in 0..5 {
+            rig.input(Input::Disconnected { reason: "cut".into() });
+            rig.pass_to_next();
+            rig.input(Input::Connected);
+        }
+        rig.log()
+    };
+    assert_eq!(run(), run());
+}

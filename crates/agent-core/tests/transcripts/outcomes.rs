@@ -1,0 +1,87 @@
+//! Cancellation, termination, deadlines, and attempts that do not go away.
+
+use crate::rig::{Rig, id};
+use agent_core::{Answer, AttemptEnd, CancelReason, Input};
+use std::time::Duration;
+
+/// A settled job that runs.
+fn running(change: impl FnOnce(&mut agent_core::Config)) -> Rig {
+    let mut rig = Rig::registered(change);
+    rig.run_job(1);
+    rig.pass(1_000);
+    rig
+}
+
+#[test]
+fn a_handler_that_fails_or_panics() {
+    let mut rig = running(|_| {});
+    rig.end(1, AttemptEnd::Error("no such voice".into()));
+    rig.run_job(2);
+    rig.pass(1_000);
+    rig.end(2, AttemptEnd::Panicked("index out of bounds".into()));
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_terminated_job_returns() {
+    let mut rig = running(|_| {});
+    rig.terminate(1);
+    rig.end(1, AttemptEnd::Ok);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_handler_that_ignores_cancellation_is_aborted() {
+    let mut rig = running(|_| {});
+    rig.cancel(1, CancelReason::RoomClosed);
+    rig.cancel(1, CancelReason::Terminated); // the first reason stays
+    rig.pass(10_000);
+    rig.end(1, AttemptEnd::Aborted);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_handler_that_cannot_be_aborted_is_stuck() {
+    let mut rig = running(|_| {});
+    rig.cancel(1, CancelReason::Shutdown("enough".into()));
+    rig.pass(11_000);
+    assert_eq!((rig.worker.slots().stuck, rig.worker.slots().used()), (1, 1), "its slot stays held");
+    rig.end(1, AttemptEnd::Ok);
+    assert_eq!(rig.worker.slots().used(), 0);
+    assert_eq!(rig.ended[&id(1)], 1, "one outcome");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_job_over_its_time() {
+    let mut rig = running(|c| c.job_timeout = Some(Duration::from_secs(60)));
+    rig.pass(60_000);
+    rig.end(1, AttemptEnd::Ok);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_room_that_cannot_be_joined() {
+    let mut rig = Rig::registered(|_| {});
+    rig.offer(1);
+    rig.answer(1, Answer::accept());
+    rig.assign(1);
+    rig.end(1, AttemptEnd::Error("the room could not be joined: refused".into()));
+    rig.pass(500);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn terminated_before_its_room_is_joined() {
+    let mut rig = Rig::registered(|_| {});
+    rig.offer(1);
+    rig.answer(1, Answer::accept());
+    rig.terminate(1); // not ours yet
+    rig.offer(2);
+    rig.answer(2, Answer::accept());
+    rig.assign(2);
+    rig.terminate(2);
+    rig.input(Input::HandlerStarted { job: id(2) });
+    rig.end(2, AttemptEnd::Cancelled);
+    insta::assert_snapshot!(rig.log());
+}

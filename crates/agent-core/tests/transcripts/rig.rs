@@ -1,0 +1,225 @@
+//! One machine, a clock that jumps, and a log.
+
+use agent_core::{Answer, AttemptEnd, CancelReason, Config, Input, JobId, JobToken, Output, Time, Worker};
+use agent_proto::livekit as wire;
+use agent_proto::livekit::{server_message, worker_message};
+use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(crate) struct Rig {
+    pub(crate) worker: Worker,
+    now: Time,
+    log: String,
+    /// The question that each offered job waits for.
+    asked: BTreeMap<JobId, agent_core::OfferId>,
+    /// How often each thing was wanted, by job: for the promises that count.
+    pub(crate) ended: BTreeMap<JobId, u32>,
+}
+
+pub(crate) fn id(n: u32) -> JobId {
+    JobId::new(&format!("AJ_{n}"))
+}
+
+impl Rig {
+    /// A machine that was just made.
+    pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.agent_name = "tester".into();
+        config.max_jobs = 2;
+        change(&mut config);
+        let mut rig = Self {
+            worker: Worker::new(config, 7),
+            now: Time::ZERO,
+            log: String::new(),
+            asked: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        };
+        rig.drain();
+        rig
+    }
+
+    /// A machine that is registered; the log starts after that.
+    pub(crate) fn registered(change: impl FnOnce(&mut Config)) -> Self {
+        let mut rig = Self::new(change);
+        rig.input(Input::Connected);
+        rig.register();
+        rig.log.clear();
+        rig
+    }
+
+    /// The log so far.
+    pub(crate) fn log(self) -> String {
+        self.log
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        let shown = match &input {
+            Input::FrameReceived(_) => None,
+            Input::Answered { job, answer, .. } => Some(format!("{job} answered {answer:?}")),
+            other => Some(format!("{other:?}")),
+        };
+        if let Some(shown) = shown {
+            self.line(">", &shown);
+        }
+        self.worker.handle_input(input, self.now);
+        self.drain();
+    }
+
+    pub(crate) fn server(&mut self, message: server_message::Message) {
+        self.line("> server:", &format!("{message:?}"));
+        let frame = encode(&wire::ServerMessage { message: Some(message) });
+        self.input(Input::FrameReceived(frame));
+    }
+
+    pub(crate) fn register(&mut self) {
+        self.line(">", "server: registered");
+        let message = server_message::Message::Register(wire::RegisterWorkerResponse {
+            worker_id: "AW_1".into(),
+            server_info: None,
+        });
+        let frame = encode(&wire::ServerMessage { message: Some(message) });
+        self.input(Input::FrameReceived(frame));
+    }
+
+    pub(crate) fn offer(&mut self, n: u32) {
+        self.line(">", &format!("server: offer AJ_{n}"));
+        let message = server_message::Message::Availability(wire::AvailabilityRequest {
+            job: Some(job(n)),
+            resuming: false,
+        });
+        self.input(Input::FrameReceived(encode(&wire::ServerMessage { message: Some(message) })));
+    }
+
+    pub(crate) fn assign(&mut self, n: u32) {
+        self.line(">", &format!("server: assign AJ_{n}"));
+        let message = server_message::Message::Assignment(wire::JobAssignment {
+            job: Some(job(n)),
+            url: None,
+            token: "secret-token".into(),
+        });
+        self.input(Input::FrameReceived(encode(&wire::ServerMessage { message: Some(message) })));
+    }
+
+    pub(crate) fn terminate(&mut self, n: u32) {
+        self.line(">", &format!("server: terminate AJ_{n}"));
+        let message =
+            server_message::Message::Termination(wire::JobTermination { job_id: id(n).to_string() });
+        self.input(Input::FrameReceived(encode(&wire::ServerMessage { message: Some(message) })));
+    }
+
+    pub(crate) fn answer(&mut self, n: u32, answer: Answer) {
+        let offer = self.asked[&id(n)];
+        self.input(Input::Answered { offer, job: id(n), answer });
+    }
+
+    /// Offered, accepted, assigned and begun.
+    pub(crate) fn run_job(&mut self, n: u32) {
+        self.offer(n);
+        self.answer(n, Answer::accept());
+        self.assign(n);
+        self.input(Input::HandlerStarted { job: id(n) });
+    }
+
+    pub(crate) fn end(&mut self, n: u32, end: AttemptEnd) {
+        self.input(Input::AttemptEnded { job: id(n), end });
+    }
+
+    pub(crate) fn cancel(&mut self, n: u32, reason: CancelReason) {
+        self.input(Input::CancelRequested { job: id(n), reason });
+    }
+
+    /// Lets time pass, waking the machine whenever it wants to be.
+    pub(crate) fn pass(&mut self, millis: u64) {
+        let until = self.now + Duration::from_millis(millis);
+        while let Some((at, timer)) = self.worker.poll_timeout().filter(|(at, _)| *at <= until) {
+            self.now = self.now.max(at);
+            self.line(">", &format!("time for {timer:?}"));
+            self.worker.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    /// Until the machine is woken for the next thing, whatever it is.
+    pub(crate) fn pass_to_next(&mut self) {
+        if let Some((at, _)) = self.worker.poll_timeout() {
+            self.pass(u64::try_from((at - self.now).as_nanos().div_ceil(1_000_000)).unwrap_or(0));
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.worker.poll_output() {
+            match &output {
+                Output::Ask { offer, job } => {
+                    self.asked.insert(job.id.clone(), *offer);
+                }
+                Output::Ended(ended) => *self.ended.entry(ended.job.id.clone()).or_default() += 1,
+                _ => {}
+            }
+            let shown = show(&output);
+            self.line("<", &shown);
+        }
+        if let Some((at, timer)) = self.worker.poll_timeout() {
+            assert!(
+                at > self.now,
+                "after a drain the machine still wants {timer:?} at {at}, now {}",
+                self.now
+            );
+        }
+    }
+
+    fn line(&mut self, mark: &str, text: &str) {
+        assert!(!text.contains("secret-token"), "a token is shown: {text}");
+        self.log += &format!("{} {mark} {text}\n", self.now);
+    }
+}
+
+fn job(n: u32) -> wire::Job {
+    wire::Job {
+        id: id(n).to_string(),
+        room: Some(wire::Room { name: format!("room-{n}"), sid: format!("RM_{n}"), ..Default::default() }),
+        agent_name: "tester".into(),
+        ..Default::default()
+    }
+}
+
+fn show(output: &Output) -> String {
+    match output {
+        Output::Send(frame) => {
+            let message: wire::WorkerMessage =
+                decode(frame, MAX_FRAME_LEN).expect("the machine sends no garbage");
+            match message.message.expect("nor an empty message") {
+                worker_message::Message::Register(m) => {
+                    format!("send Register {:?} kind {} {:?}", m.agent_name, m.r#type, m.allowed_permissions)
+                }
+                worker_message::Message::Availability(m) if m.available => {
+                    format!("send accept {} as {}", m.job_id, m.participant_identity)
+                }
+                worker_message::Message::Availability(m) if m.terminate => {
+                    format!("send dismiss {}", m.job_id)
+                }
+                worker_message::Message::Availability(m) => format!("send decline {}", m.job_id),
+                worker_message::Message::UpdateWorker(m) => {
+                    format!("send load {:.2} {:?} with {} jobs", m.load, m.status(), m.job_count)
+                }
+                worker_message::Message::UpdateJob(m) => {
+                    format!("send status {} {:?} {:?}", m.job_id, m.status(), m.error)
+                }
+                worker_message::Message::MigrateJob(m) => format!("send migrate {:?}", m.job_ids),
+                worker_message::Message::Ping(_) => "send ping".to_owned(),
+                other @ worker_message::Message::SimulateJob(_) => format!("send {other:?}"),
+            }
+        }
+        Output::Ask { job, .. } => format!("ask {}", job.id),
+        Output::Start { job, token, url, attempt } => {
+            assert_eq!(JobToken::expose(token), "secret-token");
+            format!("start {} attempt {attempt} url {url:?}", job.id)
+        }
+        Output::Ended(ended) => {
+            format!("ended {} {} after {:?}", ended.job.id, ended.outcome, ended.duration)
+        }
+        Output::Moved { job, to } => format!("moved {} to {to}", job.id),
+        other => format!("{other:?}"),
+    }
+}
