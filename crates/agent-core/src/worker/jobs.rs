@@ -195,8 +195,8 @@ impl Worker {
             entry.state = next;
             if moved {
                 self.set_step_timer(id, now);
-                // A stuck job's failure is told by `finish`.
-                if lifecycle != before.lifecycle() && lifecycle != Lifecycle::Failed {
+                // A cancellation is no step of the lifecycle, and a stuck job's failure is told by `finish`.
+                if matches!(effect, Effect::Start | Effect::TellRunning) {
                     self.out.push_back(Output::Moved { job, to: lifecycle });
                 }
             }

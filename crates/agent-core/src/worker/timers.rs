@@ -8,6 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Timer {
+    // First, since of two timers of one moment the earlier one here fires first: a job that is found stuck in the drain's
+    // last moment is still counted.
+    /// A job waits for something.
+    Job(JobId, JobTimer),
     /// Try to connect again.
     Reconnect,
     /// Opening the connection takes too long.
@@ -24,8 +28,6 @@ pub enum Timer {
     DrainLimit,
     /// Cancelled jobs had their time, too: stop without them.
     DrainEnd,
-    /// A job waits for something.
-    Job(JobId, JobTimer),
 }
 
 /// What a job waits for.

@@ -59,6 +59,7 @@ fn the_limit_cancels_the_grace_aborts_and_a_stuck_one_is_left_behind() {
         log.lines().last().is_some_and(|l| l.starts_with("17.000s < Stopped(Ok(")),
         "limit + grace + 1 s:\n{log}"
     );
+    assert!(log.contains("stuck: 1"), "{log}");
     insta::assert_snapshot!(log);
 }
 

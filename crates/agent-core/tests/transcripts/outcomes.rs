@@ -54,8 +54,8 @@ fn a_handler_that_cannot_be_aborted_is_stuck() {
 
 #[test]
 fn a_job_over_its_time() {
-    let mut rig = running(|c| c.job_timeout = Some(Duration::from_secs(60)));
-    rig.pass(60_000);
+    let mut rig = running(|c| c.job_timeout = Some(Duration::from_secs(8)));
+    rig.pass(8_000);
     rig.end(1, AttemptEnd::Ok);
     insta::assert_snapshot!(rig.log());
 }
