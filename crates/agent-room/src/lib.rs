@@ -1,1 +1,51 @@
-//! Placeholder.
+//! A LiveKit room client without I/O: signalling, participants, data packets and WebRTC as one state machine.
+//!
+//! [`Room`] is told what happened ([`Input`]) and says what to do ([`Output`]). It has no socket, no task, no clock and no
+//! environment of its own: a driver (in `agent-worker`) owns those, and a test can play any of them.
+//!
+//! # The contract
+//! After each [`Room::handle_input`] and [`Room::handle_timeout`] the caller drains [`Room::poll_output`] to `None`, carries the
+//! outputs out **in their order**, and then waits for the next input or for [`Room::poll_timeout`], which carries its
+//! reason. Early and repeated timeouts do nothing. After a drain the timeout is later than the `now` that was given last.
+//! [`Output::Closed`] is the last output.
+//!
+//! Nothing that a server or a network sends can make the machine fail: what cannot be understood is counted
+//! ([`Room::violations`]) and skipped.
+//!
+//! ```
+//! use agent_room::{Config, Input, Output, Room};
+//! use std::time::Instant;
+//!
+//! # fn main() {
+//! let now = Instant::now(); // of the driver
+//! let mut room = Room::new(Config::new("wss://example.test", "token"), now);
+//! room.handle_input(Input::UdpBound { locals: vec!["192.0.2.7:50000".parse().unwrap()] }, now);
+//! let Some(Output::ConnectSignal { url, .. }) = room.poll_output() else { panic!("first of all it connects") };
+//! assert!(url.starts_with("wss://example.test/rtc/v1?join_request="));
+//! # }
+//! ```
+//!
+//! # Inside
+//! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one file that knows
+//! str0m. `Room` carries values from one to the other; neither knows the other.
+
+mod command;
+mod config;
+mod data;
+mod event;
+mod io;
+mod reason;
+mod room;
+mod signal;
+mod transport;
+mod types;
+
+pub use command::{Command, CommandError, CommandId, MAX_PAYLOAD_LEN, Publish};
+pub use config::{AutoSubscribe, Config, Limits, Token};
+pub use event::{Connected, DataReceived, RoomEvent};
+pub use io::{Input, Output, Protocol, Timer};
+pub use reason::{DisconnectReason, JoinFailure};
+pub use room::Room;
+pub use types::{
+    ConnectionQuality, Participant, ParticipantKind, Permissions, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+};

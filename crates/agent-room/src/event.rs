@@ -1,0 +1,149 @@
+//! What happens in a room.
+
+use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Track};
+use bytes::Bytes;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Who and what was there when we joined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connected {
+    /// The room.
+    pub room: RoomInfo,
+    /// Ourselves.
+    pub local: Arc<Participant>,
+    /// The others, sorted by identity.
+    pub participants: Vec<Arc<Participant>>,
+    /// Version of the server, for example `1.13.5`.
+    pub server_version: String,
+}
+
+impl Connected {
+    /// A room that we have just joined as `local`, alone.
+    #[must_use]
+    pub fn new(room: RoomInfo, local: Participant) -> Self {
+        Self { room, local: Arc::new(local), participants: Vec::new(), server_version: String::new() }
+    }
+}
+
+/// A data message that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DataReceived {
+    /// What was sent.
+    pub payload: Bytes,
+    /// What it is about; may be empty.
+    pub topic: String,
+    /// Identity of the sender; `None` when it came through the server API. The participant itself may be announced later.
+    pub sender: Option<String>,
+    /// Whether it came on the reliable channel.
+    pub reliable: bool,
+}
+
+impl DataReceived {
+    /// A reliable message.
+    #[must_use]
+    pub fn new(topic: impl Into<String>, payload: impl Into<Bytes>, sender: Option<String>) -> Self {
+        Self { payload: payload.into(), topic: topic.into(), sender, reliable: true }
+    }
+}
+
+/// What happened in the room. Participants are shown as they are after it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RoomEvent {
+    /// We are in: data can go both ways. Always the first.
+    Connected(Box<Connected>),
+    /// A participant is there. Its tracks follow as [`TrackPublished`](Self::TrackPublished).
+    ParticipantJoined(Arc<Participant>),
+    /// A participant's connection stands: it can receive data.
+    ParticipantActive(Arc<Participant>),
+    /// A participant is gone, and its tracks with it.
+    ParticipantLeft {
+        /// As it was last.
+        participant: Arc<Participant>,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// Somebody's metadata changed, perhaps ours.
+    MetadataChanged(Arc<Participant>),
+    /// Somebody's name changed, perhaps ours.
+    NameChanged(Arc<Participant>),
+    /// Somebody's attributes changed, perhaps ours.
+    AttributesChanged {
+        /// Whose.
+        participant: Arc<Participant>,
+        /// The changed keys with their new values; a deleted key has an empty one.
+        changed: BTreeMap<String, String>,
+    },
+    /// Somebody's permissions changed, perhaps ours.
+    PermissionsChanged(Arc<Participant>),
+    /// A track was published.
+    TrackPublished {
+        /// By whom.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+    },
+    /// A track is no longer published.
+    TrackUnpublished {
+        /// By whom.
+        participant: Arc<Participant>,
+        /// As it was last.
+        track: Track,
+    },
+    /// A track was muted by its publisher or by the server API.
+    TrackMuted {
+        /// Whose.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+    },
+    /// A track is no longer muted.
+    TrackUnmuted {
+        /// Whose.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+    },
+    /// The server sends us this track from now on.
+    TrackSubscribed {
+        /// Whose.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+    },
+    /// The server sends us this track no longer.
+    TrackUnsubscribed {
+        /// Its sid; the track itself may be gone.
+        track_sid: String,
+    },
+    /// A data message came in.
+    DataReceived(DataReceived),
+    /// Who speaks, loudest first; everybody else is silent.
+    SpeakersChanged(Vec<Speaker>),
+    /// A participant's connection became better or worse.
+    ConnectionQualityChanged {
+        /// Whose.
+        identity: String,
+        /// How it is now.
+        quality: ConnectionQuality,
+    },
+    /// The room's own metadata changed.
+    RoomMetadataChanged(RoomInfo),
+    /// Something else of the room changed: its recording state or its count of participants.
+    RoomUpdated(RoomInfo),
+    /// The server moved us to another room; who is there follows.
+    RoomMoved(RoomInfo),
+    /// The reader was too slow, or the queue too small: so many events before the next one are lost. The room's list of
+    /// participants is right all the same.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+    /// We are no longer in the room. Always the last.
+    Disconnected {
+        /// Why.
+        reason: DisconnectReason,
+    },
+}

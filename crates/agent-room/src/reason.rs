@@ -1,0 +1,168 @@
+//! Why a room ended, or why a participant left it.
+
+use agent_proto::livekit as proto;
+use std::fmt;
+
+/// Why we are no longer in the room, or why another participant left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The client itself left.
+    ClientInitiated,
+    /// Another participant joined with the same identity.
+    DuplicateIdentity,
+    /// The server shuts down.
+    ServerShutdown,
+    /// Removed through the server API.
+    Removed,
+    /// The room was deleted through the server API.
+    RoomDeleted,
+    /// The room closed because nobody but agents was left, or nobody came.
+    RoomClosed,
+    /// The server lost track of the session, for example because it was restarted.
+    StateMismatch,
+    /// The session moved to another server.
+    Migration,
+    /// The client was silent for too long.
+    ConnectionTimeout,
+    /// The server saw the media connection fail.
+    MediaFailure,
+    /// The server saw the signalling connection close.
+    SignalClosed,
+    /// A call's callee did not answer.
+    UserUnavailable,
+    /// A call's callee refused.
+    UserRejected,
+    /// A call could not be set up.
+    SipTrunkFailure,
+    /// An agent failed.
+    AgentError,
+    /// The server asked us to connect anew, and gave no better reason.
+    ReconnectRequested,
+    /// Our signalling connection was lost: what the connection said, or that it was silent.
+    SignalLost {
+        /// What was noticed.
+        detail: String,
+    },
+    /// Our media and data connection was lost.
+    MediaLost {
+        /// What was noticed.
+        detail: String,
+    },
+    /// The room was never joined.
+    JoinFailed(JoinFailure),
+    /// No reason was given.
+    Unspecified,
+    /// A reason that this version does not know: the number on the wire.
+    Unknown(i32),
+}
+
+impl DisconnectReason {
+    pub(crate) fn from_wire(reason: i32) -> Self {
+        use proto::DisconnectReason as Wire;
+        match Wire::try_from(reason) {
+            Ok(Wire::UnknownReason) => Self::Unspecified,
+            Ok(Wire::ClientInitiated) => Self::ClientInitiated,
+            Ok(Wire::DuplicateIdentity) => Self::DuplicateIdentity,
+            Ok(Wire::ServerShutdown) => Self::ServerShutdown,
+            Ok(Wire::ParticipantRemoved) => Self::Removed,
+            Ok(Wire::RoomDeleted) => Self::RoomDeleted,
+            Ok(Wire::RoomClosed) => Self::RoomClosed,
+            Ok(Wire::StateMismatch) => Self::StateMismatch,
+            Ok(Wire::JoinFailure) => {
+                Self::JoinFailed(JoinFailure::Refused { status: None, detail: String::new() })
+            }
+            Ok(Wire::Migration) => Self::Migration,
+            Ok(Wire::SignalClose) => Self::SignalClosed,
+            Ok(Wire::UserUnavailable) => Self::UserUnavailable,
+            Ok(Wire::UserRejected) => Self::UserRejected,
+            Ok(Wire::SipTrunkFailure) => Self::SipTrunkFailure,
+            Ok(Wire::ConnectionTimeout) => Self::ConnectionTimeout,
+            Ok(Wire::MediaFailure) => Self::MediaFailure,
+            Ok(Wire::AgentError) => Self::AgentError,
+            Err(_) => Self::Unknown(reason),
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::ClientInitiated => "left",
+            Self::DuplicateIdentity => "another participant joined with the same identity",
+            Self::ServerShutdown => "the server shuts down",
+            Self::Removed => "removed by the server API",
+            Self::RoomDeleted => "the room was deleted",
+            Self::RoomClosed => "the room closed",
+            Self::StateMismatch => "the server does not know this session any more",
+            Self::Migration => "the session moved to another server",
+            Self::ConnectionTimeout => "silent for too long",
+            Self::MediaFailure => "the media connection failed",
+            Self::SignalClosed => "the signalling connection closed",
+            Self::UserUnavailable => "the callee did not answer",
+            Self::UserRejected => "the callee refused",
+            Self::SipTrunkFailure => "the call could not be set up",
+            Self::AgentError => "the agent failed",
+            Self::ReconnectRequested => "the server asked to connect anew",
+            Self::SignalLost { detail } => return write!(f, "the signalling connection was lost: {detail}"),
+            Self::MediaLost { detail } => return write!(f, "the media connection was lost: {detail}"),
+            Self::JoinFailed(failure) => return write!(f, "the room could not be joined: {failure}"),
+            Self::Unspecified => "no reason given",
+            Self::Unknown(number) => return write!(f, "reason {number}, unknown to this version"),
+        };
+        f.write_str(text)
+    }
+}
+
+/// Why the room was never joined. The text says what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinFailure {
+    /// The server has no `/rtc/v1`.
+    #[error(
+        "the server at this URL has no /rtc/v1 (HTTP 404): it needs livekit-server 1.9.10 or newer; upgrade the server, or check that the URL is that of a LiveKit server"
+    )]
+    ServerTooOld,
+    /// HTTP 401 or 403.
+    #[error("the server refused the token (HTTP {status}: {detail}); check API key, secret, expiry and the room of the token")]
+    Unauthorized {
+        /// The HTTP status.
+        status: u16,
+        /// What the server said, shortened.
+        detail: String,
+    },
+    /// Another HTTP status, or a refusal without one.
+    #[error("the server refused the join{}: {detail}", .status.map(|s| format!(" (HTTP {s})")).unwrap_or_default())]
+    Refused {
+        /// The HTTP status, if there was one.
+        status: Option<u16>,
+        /// What the server said, shortened.
+        detail: String,
+    },
+    /// No connection to the server.
+    #[error("no connection to the server: {detail}; check the URL and that the server runs")]
+    Unreachable {
+        /// What the connection said.
+        detail: String,
+    },
+    /// The server let us in and put us out again before the connection stood.
+    #[error("the server ended the join: {0}")]
+    Ended(Box<DisconnectReason>),
+    /// The server did not answer in time.
+    #[error("the server did not answer the join in time; check the URL and the server's load")]
+    SignalTimeout,
+    /// The server answered, but no media connection came about.
+    #[error(
+        "joined, but no media connection came about in time; check that UDP to the server's RTC ports is open and that the server announces an address that can be reached from here"
+    )]
+    MediaTimeout,
+    /// The media connection failed while it was made.
+    #[error("the media connection failed: {detail}")]
+    Media {
+        /// What was noticed.
+        detail: String,
+    },
+    /// We were told to leave before the room was joined.
+    #[error("left before the room was joined")]
+    Cancelled,
+}

@@ -1,0 +1,236 @@
+//! The machine as a driver sees it: carries values between signalling, data and transport.
+
+use crate::{
+    Command, CommandError, Config, Input, Output, RoomEvent, Timer,
+    data::{Inbox, Outbox, Received},
+    signal::{Effect, Signal},
+    transport::{Happened, Transport},
+};
+use std::{collections::VecDeque, net::SocketAddr, time::Instant};
+
+/// A room client: one participant in one room, from the first packet to the last.
+///
+/// The contract is that of the [crate](crate#the-contract). The order of the outputs is their meaning: what was
+/// published comes before the leave, the leave before the close.
+pub struct Room {
+    config: Config,
+    signal: Signal,
+    transport: Option<Transport>,
+    outbox: Outbox,
+    inbox: Inbox,
+    outputs: VecDeque<Output>,
+}
+
+impl Room {
+    /// A client that waits for its socket. `now` is the driver's clock; it must never go back.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        Self {
+            signal: Signal::new(config.clone(), now),
+            config,
+            transport: None,
+            outbox: Outbox::new(),
+            inbox: Inbox::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle_input(&mut self, input: Input, now: Instant) {
+        if self.signal.is_closed() {
+            if let Input::Commanded { id, .. } = input {
+                self.outputs.push_back(Output::CommandDone { id, result: Err(CommandError::NotConnected) });
+            }
+            return;
+        }
+        match input {
+            Input::UdpBound { locals } => self.bound(&locals, now),
+            Input::SignalOpened => self.signal.opened(),
+            Input::SignalRefused { status, body } => self.signal.refused(status, &body),
+            Input::SignalFailed { error } => self.signal.failed(&error),
+            Input::SignalReceived(frame) => self.signal.received(&frame, now),
+            Input::SignalClosed { reason } => self.signal.signal_closed(&reason),
+            Input::PacketReceived { protocol, source, destination, contents } => {
+                if let Some(transport) = &mut self.transport
+                    && !transport.handle_packet(protocol, source, destination, &contents, now)
+                {
+                    self.signal.violation();
+                }
+            }
+            Input::Commanded { id, command: Command::Publish(message) } => {
+                let queued = if self.signal.is_connected() {
+                    self.outbox.push(id, message, &self.config.limits)
+                } else {
+                    Err(CommandError::NotConnected)
+                };
+                if let Err(error) = queued {
+                    self.outputs.push_back(Output::CommandDone { id, result: Err(error) });
+                }
+            }
+            Input::Commanded { id, command } => self.signal.command(id, command, now),
+        }
+        self.settle(now);
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.signal.is_closed() {
+            return;
+        }
+        if let Some(transport) = &mut self.transport {
+            transport.handle_timeout(now);
+        }
+        self.signal.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due, and why. `None` once closed.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let signal = self.signal.poll_timeout()?;
+        let transport = self.transport.as_ref().and_then(Transport::poll_timeout);
+        transport.map(|at| (at, Timer::Transport)).into_iter().chain([signal]).min()
+    }
+
+    /// How many things came in that a server or a network should not send. Each was skipped.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        self.signal.violations()
+    }
+
+    fn bound(&mut self, locals: &[SocketAddr], now: Instant) {
+        if self.transport.is_some() {
+            return self.signal.violation();
+        }
+        match Transport::new(locals, now) {
+            Some((transport, offer)) => {
+                self.transport = Some(transport);
+                self.signal.bound(offer);
+            }
+            None => self.signal.failed("no offer could be made"),
+        }
+    }
+
+    /// Carries everything to where it belongs until nothing is left to carry.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            while let Some(effect) = self.signal.poll_effect() {
+                self.effect(effect, now);
+            }
+            self.pump(now);
+            let Some(happened) = self.transport.as_mut().and_then(Transport::poll) else {
+                // Nothing came from below; did that last step give the signalling something to do?
+                if !self.flushed() {
+                    break;
+                }
+                continue;
+            };
+            self.happened(happened, now);
+        }
+    }
+
+    /// Hands waiting messages to the data channels.
+    fn pump(&mut self, now: Instant) {
+        let Some(transport) = &mut self.transport else { return };
+        if self.outbox.is_empty() {
+            return;
+        }
+        let done = self.outbox.pump(|channel, bytes| transport.write(channel, bytes));
+        if !done.is_empty() {
+            transport.run(now);
+            self.outputs.extend(done.into_iter().map(|(id, result)| Output::CommandDone { id, result }));
+        }
+    }
+
+    /// Lets a leave go on when the server has everything. `true`: it does.
+    fn flushed(&mut self) -> bool {
+        let done = self.signal.is_leaving()
+            && self.outbox.is_empty()
+            && self.transport.as_mut().is_none_or(|transport| transport.unacknowledged() == 0);
+        if done {
+            self.signal.flushed();
+        }
+        done
+    }
+
+    fn happened(&mut self, happened: Happened, now: Instant) {
+        match happened {
+            Happened::Packet { protocol, source, destination, contents } => {
+                self.outputs.push_back(Output::SendPacket { protocol, source, destination, contents });
+            }
+            Happened::Ready => self.signal.media_ready(),
+            Happened::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
+                Received::Message(message) => self.signal.event(RoomEvent::DataReceived(message)),
+                Received::Nothing => {}
+                Received::Garbage => self.signal.violation(),
+            },
+            Happened::Gone { detail } => self.signal.media_gone(&detail, now),
+        }
+    }
+
+    fn effect(&mut self, effect: Effect, now: Instant) {
+        match effect {
+            Effect::Connect { url, token } => self.outputs.push_back(Output::ConnectSignal { url, token }),
+            Effect::Send(frame) => self.outputs.push_back(Output::SendSignal(frame)),
+            Effect::CloseSignal => self.outputs.push_back(Output::CloseSignal),
+            Effect::Answer(sdp) => {
+                let Some(transport) = &mut self.transport else { return };
+                match transport.answer(&sdp, now) {
+                    Ok(Some(offer)) => self.signal.offer(offer),
+                    Ok(None) => {}
+                    Err(detail) => self.signal.answer_unusable(&detail),
+                }
+            }
+            Effect::Candidate(text) => {
+                if let Some(transport) = &mut self.transport
+                    && !transport.candidate(&text, now)
+                {
+                    self.signal.violation();
+                }
+            }
+            Effect::Sections { audio, video } => {
+                if let Some(offer) = self.transport.as_mut().and_then(|t| t.sections(audio, video, now)) {
+                    self.signal.offer(offer);
+                }
+            }
+            Effect::CloseMedia => self.close_media(now),
+            Effect::Event(event) => {
+                if let RoomEvent::ParticipantLeft { participant, .. } = &event {
+                    self.inbox.forget(&participant.sid);
+                }
+                self.outputs.push_back(Output::Event(event));
+            }
+            Effect::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
+            Effect::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
+        }
+    }
+
+    /// Sends the last packets, drops the connection's memory, and answers what still waited to be sent.
+    fn close_media(&mut self, now: Instant) {
+        for id in self.outbox.take_all() {
+            self.outputs.push_back(Output::CommandDone { id, result: Err(CommandError::NotConnected) });
+        }
+        let Some(mut transport) = self.transport.take() else { return };
+        transport.close(now);
+        while let Some(happened) = transport.poll() {
+            if let Happened::Packet { .. } = happened {
+                self.happened(happened, now);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room")
+            .field("connected", &self.signal.is_connected())
+            .field("closed", &self.signal.is_closed())
+            .field("violations", &self.violations())
+            .finish_non_exhaustive()
+    }
+}

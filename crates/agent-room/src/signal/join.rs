@@ -1,0 +1,102 @@
+//! The first request: everything that the server must know, in the URL of the WebSocket.
+
+use crate::{AutoSubscribe, Config};
+use agent_proto::{encode, livekit as proto};
+use base64::{Engine, engine::general_purpose::URL_SAFE};
+use flate2::{Compression, write::GzEncoder};
+use std::io::Write;
+
+/// The protocol version that we speak.
+const PROTOCOL: i32 = 17;
+/// What peers may send us: 0 until RPC and streams are understood.
+const CLIENT_PROTOCOL: i32 = 0;
+
+/// `ws(s)://HOST/base/rtc/v1?join_request=…` with our first offer inside.
+///
+/// It is compressed, as an offer with many codecs would not fit what proxies take as a URL.
+pub(super) fn url(config: &Config, offer: String) -> String {
+    let request = proto::JoinRequest {
+        client_info: Some(proto::ClientInfo {
+            sdk: proto::client_info::Sdk::Rust as i32,
+            version: config.sdk_version.clone(),
+            protocol: PROTOCOL,
+            client_protocol: CLIENT_PROTOCOL,
+            ..Default::default()
+        }),
+        connection_settings: Some(proto::ConnectionSettings {
+            auto_subscribe: config.auto_subscribe == AutoSubscribe::All,
+            ..Default::default()
+        }),
+        publisher_offer: Some(super::offer(offer)),
+        ..Default::default()
+    };
+    let request = encode(&request);
+    let wrapped = match gzip(&request) {
+        Ok(join_request) => proto::WrappedJoinRequest {
+            compression: proto::wrapped_join_request::Compression::Gzip as i32,
+            join_request: join_request.into(),
+        },
+        // Writing into memory does not fail; the server takes it plain as well.
+        Err(_) => proto::WrappedJoinRequest { compression: 0, join_request: request },
+    };
+    format!("{}/rtc/v1?join_request={}", base(&config.url), URL_SAFE.encode(encode(&wrapped)))
+}
+
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+/// The WebSocket form of the server's URL, without query and trailing slash.
+fn base(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    match url.split_once("://") {
+        Some(("http", rest)) => format!("ws://{rest}"),
+        Some(("https", rest)) => format!("wss://{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use agent_proto::{MAX_FRAME_LEN, decode};
+    use std::io::Read;
+
+    /// What the server would read.
+    pub(crate) fn read(url: &str) -> proto::JoinRequest {
+        let (_, request) = url.split_once("?join_request=").unwrap();
+        let wrapped: proto::WrappedJoinRequest =
+            decode(&URL_SAFE.decode(request).unwrap().into(), MAX_FRAME_LEN).unwrap();
+        assert_eq!(wrapped.compression(), proto::wrapped_join_request::Compression::Gzip);
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(&wrapped.join_request[..]).read_to_end(&mut plain).unwrap();
+        decode(&plain.into(), MAX_FRAME_LEN).unwrap()
+    }
+
+    #[test]
+    fn the_server_reads_what_we_wrote() {
+        let mut config = Config::new("http://host:7880/base/?x=1", "sesame");
+        config.auto_subscribe = AutoSubscribe::AudioOnly;
+        let url = url(&config, "v=0".to_owned());
+        assert!(url.starts_with("ws://host:7880/base/rtc/v1?join_request="), "{url}");
+        assert!(!url.contains("sesame"));
+        let request = read(&url);
+        assert_eq!(request.publisher_offer.unwrap().sdp, "v=0");
+        assert!(!request.connection_settings.unwrap().auto_subscribe);
+        assert_eq!(request.client_info.unwrap().protocol, 17);
+    }
+
+    #[test]
+    fn base_urls() {
+        for (given, expected) in [
+            ("wss://host", "wss://host"),
+            ("https://host/", "wss://host"),
+            ("ws://host:1/a/b//", "ws://host:1/a/b"),
+            ("http://host#x", "ws://host"),
+        ] {
+            assert_eq!(base(given), expected);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Who is in the room and what they publish, kept from the server's snapshots.
+//!
+//! The server sends whole participants, again and again. This module says what changed from one to the next. A snapshot that is
+//! older than what is known (its version is lower) changes nothing; a known identity with another sid is somebody who left
+//! and somebody who came.
+
+use crate::{
+    AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, RoomEvent, Speaker, Track, TrackKind,
+};
+use agent_proto::livekit as proto;
+use std::{collections::BTreeMap, mem, sync::Arc};
+
+/// One known participant.
+struct Entry {
+    participant: Arc<Participant>,
+    version: u32,
+    /// Whether the server has told the permissions: without them there is nothing to compare with.
+    permissions_known: bool,
+}
+
+/// What we know of everybody, sorted: the same inputs give the same events.
+pub(crate) struct Roster {
+    local: Option<Entry>,
+    /// By identity.
+    remote: BTreeMap<String, Entry>,
+    /// Sid → identity, ourselves included.
+    identities: BTreeMap<String, String>,
+    /// Who speaks: sid → level.
+    speakers: BTreeMap<String, f32>,
+    /// Track sids that the server sends us.
+    subscribed: BTreeMap<String, ()>,
+    limit: usize,
+}
+
+impl Roster {
+    /// Knows nobody, and at most `limit` others later.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            local: None,
+            remote: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            speakers: BTreeMap::new(),
+            subscribed: BTreeMap::new(),
+            limit,
+        }
+    }
+
+    /// Ourselves, once joined.
+    pub(crate) fn local(&self) -> Option<&Arc<Participant>> {
+        self.local.as_ref().map(|entry| &entry.participant)
+    }
+
+    /// The others, sorted by identity.
+    pub(crate) fn remote(&self) -> impl Iterator<Item = &Arc<Participant>> {
+        self.remote.values().map(|entry| &entry.participant)
+    }
+
+    /// Takes our own first snapshot, without events.
+    pub(crate) fn set_local(&mut self, info: proto::ParticipantInfo) {
+        self.identities.insert(info.sid.clone(), info.identity.clone());
+        self.local = Some(Entry::new(info));
+    }
+
+    /// Forgets everybody, ourselves included; the others are told as left.
+    pub(crate) fn clear(&mut self, reason: &DisconnectReason, events: &mut Vec<RoomEvent>) {
+        for entry in mem::take(&mut self.remote).into_values() {
+            events
+                .push(RoomEvent::ParticipantLeft { participant: entry.participant, reason: reason.clone() });
+        }
+        self.identities.clear();
+        self.speakers.clear();
+        self.subscribed.clear();
+        self.local = None;
+    }
+
+    /// Takes a snapshot of anybody. `false`: it could not be taken (no identity, or too many participants).
+    pub(crate) fn update(&mut self, info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) -> bool {
+        if info.identity.is_empty() || info.sid.is_empty() {
+            return false;
+        }
+        if let Some(local) = &mut self.local
+            && local.participant.identity == info.identity
+        {
+            // A duplicate of ours that is told before our own Leave is not us.
+            if local.participant.sid == info.sid && info.state != proto::participant_info::State::Disconnected as i32
+            {
+                local.update(info, events);
+            }
+            return true;
+        }
+        let known_sid = self.remote.get(&info.identity).map(|entry| entry.participant.sid.clone());
+        if info.state == proto::participant_info::State::Disconnected as i32 {
+            if known_sid.as_deref() == Some(&info.sid) {
+                self.remove(&info.identity, DisconnectReason::from_wire(info.disconnect_reason), events);
+            }
+            return true;
+        }
+        if let Some(sid) = known_sid
+            && sid != info.sid
+        {
+            if self.older_session(&info) {
+                return true;
+            }
+            self.remove(&info.identity, DisconnectReason::DuplicateIdentity, events);
+        }
+        if let Some(entry) = self.remote.get_mut(&info.identity) {
+            entry.update(info, events);
+            return true;
+        }
+        if self.remote.len() >= self.limit {
+            return false;
+        }
+        self.identities.insert(info.sid.clone(), info.identity.clone());
+        let identity = info.identity.clone();
+        let entry = Entry::new(info);
+        announce(&entry.participant, events);
+        self.remote.insert(identity, entry);
+        true
+    }
+
+    /// Whether this snapshot is of a session that began before the one that we know.
+    fn older_session(&self, info: &proto::ParticipantInfo) -> bool {
+        let joined = joined_at_ms(info);
+        self.remote
+            .get(&info.identity)
+            .is_some_and(|entry| joined != 0 && joined < entry.participant.joined_at_ms)
+    }
+
+    fn remove(&mut self, identity: &str, reason: DisconnectReason, events: &mut Vec<RoomEvent>) {
+        let Some(entry) = self.remote.remove(identity) else { return };
+        self.identities.remove(&entry.participant.sid);
+        self.speakers.remove(&entry.participant.sid);
+        events.push(RoomEvent::ParticipantLeft { participant: entry.participant, reason });
+    }
+
+    /// Takes the server's changes of who speaks.
+    pub(crate) fn speakers(&mut self, changes: Vec<proto::SpeakerInfo>, events: &mut Vec<RoomEvent>) {
+        for change in changes {
+            if change.active && self.identities.contains_key(&change.sid) && change.level.is_finite() {
+                self.speakers.insert(change.sid, change.level);
+            } else {
+                self.speakers.remove(&change.sid);
+            }
+        }
+        let mut speakers: Vec<Speaker> = self
+            .speakers
+            .iter()
+            .filter_map(|(sid, level)| {
+                Some(Speaker { identity: self.identities.get(sid)?.clone(), level: *level })
+            })
+            .collect();
+        speakers.sort_by(|a, b| b.level.total_cmp(&a.level).then_with(|| a.identity.cmp(&b.identity)));
+        events.push(RoomEvent::SpeakersChanged(speakers));
+    }
+
+    /// Takes the server's view of one connection.
+    pub(crate) fn quality(&self, info: &proto::ConnectionQualityInfo, events: &mut Vec<RoomEvent>) {
+        if let Some(identity) = self.identities.get(&info.participant_sid)
+            && let Some(quality) = ConnectionQuality::from_wire(info.quality)
+        {
+            events.push(RoomEvent::ConnectionQualityChanged { identity: identity.clone(), quality });
+        }
+    }
+
+    /// Takes the list of all tracks that the server sends us from now on.
+    pub(crate) fn subscriptions(
+        &mut self,
+        sids: impl IntoIterator<Item = String>,
+        events: &mut Vec<RoomEvent>,
+    ) {
+        let now: BTreeMap<String, ()> = sids.into_iter().map(|sid| (sid, ())).collect();
+        for sid in self.subscribed.keys().filter(|sid| !now.contains_key(*sid)) {
+            events.push(RoomEvent::TrackUnsubscribed { track_sid: sid.clone() });
+        }
+        for sid in now.keys().filter(|sid| !self.subscribed.contains_key(*sid)) {
+            let owner = self.remote.values().find(|entry| entry.participant.tracks.contains_key(sid));
+            if let Some(entry) = owner
+                && let Some(track) = entry.participant.tracks.get(sid)
+            {
+                let participant = entry.participant.clone();
+                events.push(RoomEvent::TrackSubscribed { participant, track: track.clone() });
+            }
+        }
+        self.subscribed = now;
+    }
+
+    /// A track of ours was muted or unmuted by the server.
+    pub(crate) fn mute_local(&mut self, sid: &str, muted: bool, events: &mut Vec<RoomEvent>) {
+        if let Some(local) = &mut self.local
+            && let Some(track) = Arc::make_mut(&mut local.participant).tracks.get_mut(sid)
+            && track.muted != muted
+        {
+            track.muted = muted;
+            let track = track.clone();
+            let participant = local.participant.clone();
+            events.push(mute_event(participant, track));
+        }
+    }
+}
+
+/// Which of these events call for a subscription that the server does not make by itself: (participant sid, track sid).
+pub(crate) fn wanted_tracks(events: &[RoomEvent], mode: AutoSubscribe) -> Vec<(String, String)> {
+    let kind = match mode {
+        AutoSubscribe::All | AutoSubscribe::None => return Vec::new(),
+        AutoSubscribe::AudioOnly => TrackKind::Audio,
+        AutoSubscribe::VideoOnly => TrackKind::Video,
+    };
+    let wanted = |participant: &Arc<Participant>, track: &Track| {
+        (track.kind == kind).then(|| (participant.sid.clone(), track.sid.clone()))
+    };
+    let mut found = Vec::new();
+    for event in events {
+        match event {
+            RoomEvent::TrackPublished { participant, track } => found.extend(wanted(participant, track)),
+            RoomEvent::Connected(connected) => {
+                for participant in &connected.participants {
+                    found.extend(participant.tracks.values().filter_map(|track| wanted(participant, track)));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+impl Entry {
+    fn new(info: proto::ParticipantInfo) -> Self {
+        Self {
+            version: info.version,
+            permissions_known: info.permission.is_some(),
+            participant: Arc::new(participant(info)),
+        }
+    }
+
+    fn update(&mut self, info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) {
+        if info.version < self.version {
+            return;
+        }
+        self.version = info.version;
+        let permissions_told = info.permission.is_some();
+        let mut new = participant(info);
+        if !permissions_told {
+            new.permissions = self.participant.permissions;
+        }
+        let old = mem::replace(&mut self.participant, Arc::new(new));
+        let new = &self.participant;
+
+        if new.active && !old.active {
+            events.push(RoomEvent::ParticipantActive(new.clone()));
+        }
+        if new.name != old.name {
+            events.push(RoomEvent::NameChanged(new.clone()));
+        }
+        if new.metadata != old.metadata {
+            events.push(RoomEvent::MetadataChanged(new.clone()));
+        }
+        let changed = changed_attributes(&old.attributes, &new.attributes);
+        if !changed.is_empty() {
+            events.push(RoomEvent::AttributesChanged { participant: new.clone(), changed });
+        }
+        if permissions_told {
+            if self.permissions_known && new.permissions != old.permissions {
+                events.push(RoomEvent::PermissionsChanged(new.clone()));
+            }
+            self.permissions_known = true;
+        }
+        for (sid, track) in &old.tracks {
+            if !new.tracks.contains_key(sid) {
+                let track = track.clone();
+                events.push(RoomEvent::TrackUnpublished { participant: new.clone(), track });
+            }
+        }
+        for (sid, track) in &new.tracks {
+            let (participant, track) = (new.clone(), track.clone());
+            match old.tracks.get(sid) {
+                None => events.push(RoomEvent::TrackPublished { participant, track }),
+                Some(before) if before.muted != track.muted => events.push(mute_event(participant, track)),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn mute_event(participant: Arc<Participant>, track: Track) -> RoomEvent {
+    if track.muted {
+        RoomEvent::TrackMuted { participant, track }
+    } else {
+        RoomEvent::TrackUnmuted { participant, track }
+    }
+}
+
+/// The events of somebody who is there already.
+fn announce(participant: &Arc<Participant>, events: &mut Vec<RoomEvent>) {
+    events.push(RoomEvent::ParticipantJoined(participant.clone()));
+    if participant.active {
+        events.push(RoomEvent::ParticipantActive(participant.clone()));
+    }
+    for track in participant.tracks.values() {
+        events.push(RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() });
+    }
+}
+
+/// Changed keys with their new values; a deleted key has an empty one.
+fn changed_attributes(
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let set = new.iter().filter(|(key, value)| old.get(*key) != Some(value));
+    let set = set.map(|(key, value)| (key.clone(), value.clone()));
+    let deleted = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), String::new()));
+    set.chain(deleted).collect()
+}
+
+fn joined_at_ms(info: &proto::ParticipantInfo) -> i64 {
+    match info.joined_at_ms {
+        0 => info.joined_at.saturating_mul(1000),
+        ms => ms,
+    }
+}
+
+fn participant(info: proto::ParticipantInfo) -> Participant {
+    Participant {
+        joined_at_ms: joined_at_ms(&info),
+        kind: info.kind.into(),
+        active: info.state == proto::participant_info::State::Active as i32,
+        permissions: info.permission.as_ref().map(Into::into).unwrap_or_default(),
+        tracks: info.tracks.into_iter().map(|track| (track.sid.clone(), track.into())).collect(),
+        sid: info.sid,
+        identity: info.identity,
+        name: info.name,
+        metadata: info.metadata,
+        attributes: info.attributes,
+    }
+}

@@ -1,0 +1,350 @@
+//! WebRTC: the only file that knows str0m.
+//!
+//! It makes offers, takes answers and candidates, and turns packets into data and back. What any of it means is not known here.
+//! str0m's rules are kept inside: after every change its outputs are drained, and its clock is fed until it has nothing
+//! left to do at this moment.
+//!
+//! Two of str0m's defaults are changed because of what was measured. Its ICE agent lets 50 ms pass between two checks, so that a
+//! connection whose first check is lost, or whose first candidate leads nowhere, takes that much longer: until ICE
+//! stands it is woken every [`ICE_PACE`]. And a first check that was lost is repeated after [`STUN_RTO`] instead of 250 ms.
+
+use crate::{Protocol, data::Channel, data::Written};
+use bytes::Bytes;
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use str0m::{
+    Candidate, Event, IceConnectionState, Input, Output, Rtc,
+    change::{SdpAnswer, SdpPendingOffer},
+    channel::{ChannelConfig, ChannelId, Reliability},
+    media::{Direction, MediaKind, Mid},
+    net::{Protocol as WireProtocol, Receive},
+};
+
+/// Between two connectivity checks while there is no connection; the shortest that ICE allows.
+const ICE_PACE: Duration = Duration::from_millis(5);
+/// Until a lost connectivity check is repeated for the first time; it doubles from there.
+const STUN_RTO: Duration = Duration::from_millis(100);
+/// Repetitions until a path counts as dead: some nine seconds.
+const STUN_RETRANSMITS: usize = 7;
+/// The server's candidates before its answer.
+const MAX_EARLY_CANDIDATES: usize = 64;
+/// Rounds of str0m's clock at one moment. It needs one or two; more would be a loop without end.
+const MAX_ROUNDS: usize = 16;
+/// What is waited when str0m wants to be woken at this very moment again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// What happened in the media connection.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    /// A packet is to be sent.
+    Packet { protocol: Protocol, source: SocketAddr, destination: SocketAddr, contents: Vec<u8> },
+    /// The reliable channel is open.
+    Ready,
+    /// A data packet came in.
+    Data { channel: Channel, bytes: Bytes },
+    /// The connection is gone.
+    Gone { detail: String },
+}
+
+pub(crate) struct Transport {
+    rtc: Rtc,
+    reliable: Option<ChannelId>,
+    lossy: Option<ChannelId>,
+    /// Offered, and not answered yet. There is one at a time.
+    pending: Option<SdpPendingOffer>,
+    answered: bool,
+    /// Sections that the server wanted while an offer was pending; `Some` also when it wanted none more, but a new offer.
+    wanted: Option<(u32, u32)>,
+    receiving: Vec<Mid>,
+    early: Vec<Candidate>,
+    ice_connected: bool,
+    gone: bool,
+    deadline: Instant,
+    happened: VecDeque<Happened>,
+}
+
+impl Transport {
+    /// A connection that is reached at these addresses, and its first offer. `None`: str0m offers nothing, which does not happen.
+    pub(crate) fn new(locals: &[SocketAddr], now: Instant) -> Option<(Self, String)> {
+        let mut builder = Rtc::builder()
+            .clear_codecs()
+            .enable_opus(true, false)
+            .enable_vp8(true)
+            .set_rtp_mode(true)
+            .set_stats_interval(None);
+        builder.set_initial_stun_rto(STUN_RTO);
+        builder.set_max_stun_retransmits(STUN_RETRANSMITS);
+        let mut rtc = builder.build(now);
+        for local in locals {
+            if let Ok(candidate) = Candidate::host(*local, "udp") {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        let mut changes = rtc.sdp_api();
+        let reliable = changes.add_channel_with_config(ChannelConfig {
+            label: "_reliable".to_owned(),
+            ordered: true,
+            reliability: Reliability::Reliable,
+            ..Default::default()
+        });
+        let unreliable = |label: &str| ChannelConfig {
+            label: label.to_owned(),
+            ordered: false,
+            reliability: Reliability::MaxRetransmits { retransmits: 0 },
+            ..Default::default()
+        };
+        let lossy = changes.add_channel_with_config(unreliable("_lossy"));
+        // Nobody uses it yet, but the server expects all three.
+        changes.add_channel_with_config(unreliable("_data_track"));
+        let (offer, pending) = changes.apply()?;
+        let mut transport = Self {
+            rtc,
+            reliable: Some(reliable),
+            lossy: Some(lossy),
+            pending: Some(pending),
+            answered: false,
+            wanted: None,
+            receiving: Vec::new(),
+            early: Vec::new(),
+            ice_connected: false,
+            gone: false,
+            deadline: now,
+            happened: VecDeque::new(),
+        };
+        transport.run(now);
+        Some((transport, offer.to_sdp_string()))
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Happened> {
+        self.happened.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due. `None`: never again.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        (!self.gone).then_some(self.deadline)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline <= now {
+            self.run(now);
+        }
+    }
+
+    /// Takes a packet. `false`: it is not for us, or damaged.
+    pub(crate) fn handle_packet(
+        &mut self,
+        protocol: Protocol,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: &[u8],
+        now: Instant,
+    ) -> bool {
+        let proto = match protocol {
+            Protocol::Udp => WireProtocol::Udp,
+            Protocol::Tcp => WireProtocol::Tcp,
+        };
+        let Ok(receive) = Receive::new(proto, source, destination, contents) else { return false };
+        let input = Input::Receive(now, receive);
+        if !self.rtc.accepts(&input) {
+            return false;
+        }
+        let taken = self.rtc.handle_input(input).is_ok();
+        self.run(now);
+        taken
+    }
+
+    /// Takes the server's answer to our last offer; perhaps there is another offer to make.
+    pub(crate) fn answer(&mut self, sdp: &str, now: Instant) -> Result<Option<String>, String> {
+        let pending = self.pending.take().ok_or("an answer without an offer")?;
+        let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
+        self.rtc.sdp_api().accept_answer(pending, answer).map_err(|error| error.to_string())?;
+        self.answered = true;
+        for candidate in std::mem::take(&mut self.early) {
+            self.rtc.add_remote_candidate(candidate);
+        }
+        self.run(now);
+        Ok(match self.wanted.take() {
+            Some((audio, video)) => self.sections(audio, video, now),
+            None => None,
+        })
+    }
+
+    /// Takes a candidate of the server. `false`: it cannot be read.
+    pub(crate) fn candidate(&mut self, text: &str, now: Instant) -> bool {
+        // "candidate:<foundation> <component> <protocol> …": there is no ICE-TCP here yet.
+        if !text.split_ascii_whitespace().nth(2).is_some_and(|proto| proto.eq_ignore_ascii_case("udp")) {
+            return true;
+        }
+        let Ok(candidate) = Candidate::from_sdp_string(text) else { return false };
+        if self.answered {
+            self.rtc.add_remote_candidate(candidate);
+            self.run(now);
+            true
+        } else if self.early.len() < MAX_EARLY_CANDIDATES {
+            self.early.push(candidate);
+            true
+        } else {
+            false
+        }
+    }
+
+    /// Adds so many receive sections and offers anew, now (`Some`) or once the pending offer is answered.
+    pub(crate) fn sections(&mut self, audio: u32, video: u32, now: Instant) -> Option<String> {
+        if self.pending.is_some() {
+            let (a, v) = self.wanted.unwrap_or_default();
+            self.wanted = Some((a.saturating_add(audio), v.saturating_add(video)));
+            return None;
+        }
+        // The server answers a section without a track as inactive, and it stays so unless it is offered again.
+        let inactive: Vec<Mid> = self
+            .receiving
+            .iter()
+            .copied()
+            .filter(|mid| self.rtc.media(*mid).is_some_and(|media| media.direction() == Direction::Inactive))
+            .collect();
+        let mut changes = self.rtc.sdp_api();
+        for mid in &inactive {
+            changes.set_direction(*mid, Direction::RecvOnly);
+        }
+        let mut add = |kind, receiving: &mut Vec<Mid>| {
+            receiving.push(changes.add_media(kind, Direction::RecvOnly, None, None, None));
+        };
+        for _ in 0..audio {
+            add(MediaKind::Audio, &mut self.receiving);
+        }
+        for _ in 0..video {
+            add(MediaKind::Video, &mut self.receiving);
+        }
+        if !changes.has_changes() {
+            // Without a change str0m makes no offer, and the server waits for one: turn one section off and on again.
+            match self.receiving.first() {
+                Some(mid) => {
+                    changes.set_direction(*mid, Direction::Inactive);
+                    changes.set_direction(*mid, Direction::RecvOnly);
+                }
+                None => {
+                    let mid = changes.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+                    self.receiving.push(mid);
+                }
+            }
+        }
+        let (offer, pending) = changes.apply()?;
+        self.pending = Some(pending);
+        self.run(now);
+        Some(offer.to_sdp_string())
+    }
+
+    /// Sends one message.
+    pub(crate) fn write(&mut self, channel: Channel, bytes: &[u8]) -> Written {
+        let id = match channel {
+            Channel::Reliable => self.reliable,
+            Channel::Lossy => self.lossy,
+        };
+        let Some(id) = id.filter(|_| !self.gone) else { return Written::NotNow };
+        let Some(mut channel) = self.rtc.channel(id) else { return Written::NotNow };
+        match channel.write(true, bytes) {
+            Ok(true) => Written::Accepted,
+            Ok(false) => Written::NotNow,
+            Err(_) => Written::Never,
+        }
+    }
+
+    /// Bytes on the reliable channel that the server has not acknowledged yet.
+    pub(crate) fn unacknowledged(&mut self) -> usize {
+        let channel = self.reliable.and_then(|id| self.rtc.channel(id));
+        channel.map_or(0, |mut channel| channel.buffered_amount())
+    }
+
+    /// Says goodbye; the packets for it are the last to come out.
+    pub(crate) fn close(&mut self, now: Instant) {
+        if !self.gone {
+            // If it cannot say goodbye it is gone all the same.
+            let _ = self.rtc.close();
+            self.run(now);
+            self.gone = true;
+        }
+    }
+
+    /// Drains str0m, and feeds its clock until nothing is left to do at this moment.
+    pub(crate) fn run(&mut self, now: Instant) {
+        for _ in 0..MAX_ROUNDS {
+            match self.drain() {
+                Some(deadline) => self.deadline = deadline,
+                None => return,
+            }
+            if self.deadline > now {
+                break;
+            }
+            if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+                return self.fail(error.to_string());
+            }
+        }
+        self.deadline = self.deadline.max(now + SHORTEST_WAIT);
+        if self.answered && !self.ice_connected {
+            self.deadline = self.deadline.min(now + ICE_PACE);
+        }
+    }
+
+    /// When str0m wants to be woken; `None`: the connection is gone.
+    fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(deadline)) => return (!self.gone).then_some(deadline),
+                Ok(Output::Transmit(packet)) => {
+                    let protocol = match packet.proto {
+                        WireProtocol::Udp => Protocol::Udp,
+                        WireProtocol::Tcp | WireProtocol::SslTcp | WireProtocol::Tls => continue,
+                    };
+                    self.happened.push_back(Happened::Packet {
+                        protocol,
+                        source: packet.source,
+                        destination: packet.destination,
+                        contents: packet.contents.into(),
+                    });
+                }
+                Ok(Output::Event(event)) => self.event(event),
+                Err(error) => {
+                    self.fail(error.to_string());
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::ChannelOpen(id, _) if self.reliable == Some(id) => {
+                self.happened.push_back(Happened::Ready);
+            }
+            Event::ChannelData(data) => {
+                let channel = match Some(data.id) {
+                    id if id == self.reliable => Channel::Reliable,
+                    id if id == self.lossy => Channel::Lossy,
+                    _ => return,
+                };
+                self.happened.push_back(Happened::Data { channel, bytes: data.data.into() });
+            }
+            Event::IceConnectionStateChange(state) => {
+                let connected = state.is_connected();
+                if self.ice_connected && state == IceConnectionState::Disconnected {
+                    self.happened.push_back(Happened::Gone { detail: "no answer from the server".to_owned() });
+                }
+                self.ice_connected = connected;
+            }
+            Event::Closed => {
+                self.happened.push_back(Happened::Gone { detail: "closed by the server".to_owned() });
+            }
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, detail: String) {
+        if !self.gone {
+            self.gone = true;
+            self.happened.push_back(Happened::Gone { detail });
+        }
+    }
+}

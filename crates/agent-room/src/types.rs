@@ -1,0 +1,293 @@
+//! What a room is made of: our own types, so that no wire type shows in the public API.
+
+use agent_proto::livekit as proto;
+use std::collections::BTreeMap;
+
+/// Everything that is known of the room itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomInfo {
+    /// The server's id of this run of the room (`RM_…`). A room that is closed and opened again has another one.
+    pub sid: String,
+    /// The name that tokens and dispatches use.
+    pub name: String,
+    /// Free text, set through the server API.
+    pub metadata: String,
+    /// How many participants the server counts; it lags behind the participants that we know.
+    pub num_participants: u32,
+    /// Whether the room is being recorded.
+    pub recording: bool,
+    /// When the room was made, in milliseconds since 1970.
+    pub created_at_ms: i64,
+}
+
+impl RoomInfo {
+    /// A room of this id and name, the rest empty.
+    #[must_use]
+    pub fn new(sid: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { sid: sid.into(), name: name.into(), ..Self::default() }
+    }
+}
+
+impl From<proto::Room> for RoomInfo {
+    fn from(room: proto::Room) -> Self {
+        let created_at_ms = match room.creation_time_ms {
+            0 => room.creation_time.saturating_mul(1000),
+            ms => ms,
+        };
+        Self {
+            sid: room.sid,
+            name: room.name,
+            metadata: room.metadata,
+            num_participants: room.num_participants,
+            recording: room.active_recording,
+            created_at_ms,
+        }
+    }
+}
+
+/// One participant, ourselves included, as it was at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Participant {
+    /// The server's id of this connection (`PA_…`).
+    pub sid: String,
+    /// Unique in the room, from the token.
+    pub identity: String,
+    /// A name for people to read; may be empty.
+    pub name: String,
+    /// Free text, set by the participant or through the server API.
+    pub metadata: String,
+    /// Key-value pairs, set by the participant or through the server API.
+    pub attributes: BTreeMap<String, String>,
+    /// What this participant is.
+    pub kind: ParticipantKind,
+    /// Whether its media and data connection stands, so that it can receive data.
+    pub active: bool,
+    /// What it may do, where the server told us.
+    pub permissions: Permissions,
+    /// Published tracks by track sid.
+    pub tracks: BTreeMap<String, Track>,
+    /// When it joined, in milliseconds since 1970.
+    pub joined_at_ms: i64,
+}
+
+impl Participant {
+    /// A standard participant of this id and identity, the rest empty.
+    #[must_use]
+    pub fn new(sid: impl Into<String>, identity: impl Into<String>) -> Self {
+        Self { sid: sid.into(), identity: identity.into(), ..Self::default() }
+    }
+}
+
+/// What a participant is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParticipantKind {
+    /// A person's client, or anything that joined with a plain token.
+    #[default]
+    Standard,
+    /// A stream that is fed into the room (RTMP, WHIP, …).
+    Ingress,
+    /// A recorder.
+    Egress,
+    /// A telephone call.
+    Sip,
+    /// An agent, as we are.
+    Agent,
+    /// A connector to another network.
+    Connector,
+    /// A bridge to another conference.
+    Bridge,
+    /// A kind that this version does not know: the number on the wire.
+    Unknown(i32),
+}
+
+impl From<i32> for ParticipantKind {
+    fn from(kind: i32) -> Self {
+        use proto::participant_info::Kind;
+        match Kind::try_from(kind) {
+            Ok(Kind::Standard) => Self::Standard,
+            Ok(Kind::Ingress) => Self::Ingress,
+            Ok(Kind::Egress) => Self::Egress,
+            Ok(Kind::Sip) => Self::Sip,
+            Ok(Kind::Agent) => Self::Agent,
+            Ok(Kind::Connector) => Self::Connector,
+            Ok(Kind::Bridge) => Self::Bridge,
+            Err(_) => Self::Unknown(kind),
+        }
+    }
+}
+
+/// What a participant may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Permissions {
+    /// Receive tracks.
+    pub can_subscribe: bool,
+    /// Publish tracks.
+    pub can_publish: bool,
+    /// Publish data.
+    pub can_publish_data: bool,
+    /// Change its own metadata, name and attributes.
+    pub can_update_metadata: bool,
+    /// Not announced to others.
+    pub hidden: bool,
+}
+
+impl From<&proto::ParticipantPermission> for Permissions {
+    fn from(p: &proto::ParticipantPermission) -> Self {
+        Self {
+            can_subscribe: p.can_subscribe,
+            can_publish: p.can_publish,
+            can_publish_data: p.can_publish_data,
+            can_update_metadata: p.can_update_metadata,
+            hidden: p.hidden,
+        }
+    }
+}
+
+/// A published track, as it was at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Track {
+    /// The server's id of the track (`TR_…`).
+    pub sid: String,
+    /// The name that the publisher gave it.
+    pub name: String,
+    /// Audio, video or data.
+    pub kind: TrackKind,
+    /// Where it comes from.
+    pub source: TrackSource,
+    /// Whether the publisher muted it.
+    pub muted: bool,
+    /// Codec, for example `audio/opus`; empty before the publisher negotiated it.
+    pub mime_type: String,
+    /// Pixels; 0 for audio.
+    pub width: u32,
+    /// Pixels; 0 for audio.
+    pub height: u32,
+}
+
+impl Track {
+    /// A track of this id and kind, the rest empty.
+    #[must_use]
+    pub fn new(sid: impl Into<String>, kind: TrackKind) -> Self {
+        Self { sid: sid.into(), kind, ..Self::default() }
+    }
+}
+
+impl From<proto::TrackInfo> for Track {
+    fn from(track: proto::TrackInfo) -> Self {
+        Self {
+            kind: track.r#type.into(),
+            source: track.source.into(),
+            sid: track.sid,
+            name: track.name,
+            muted: track.muted,
+            mime_type: track.mime_type,
+            width: track.width,
+            height: track.height,
+        }
+    }
+}
+
+/// What a track carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TrackKind {
+    /// Sound.
+    #[default]
+    Audio,
+    /// Pictures.
+    Video,
+    /// Data.
+    Data,
+    /// A kind that this version does not know: the number on the wire.
+    Unknown(i32),
+}
+
+impl From<i32> for TrackKind {
+    fn from(kind: i32) -> Self {
+        match proto::TrackType::try_from(kind) {
+            Ok(proto::TrackType::Audio) => Self::Audio,
+            Ok(proto::TrackType::Video) => Self::Video,
+            Ok(proto::TrackType::Data) => Self::Data,
+            Err(_) => Self::Unknown(kind),
+        }
+    }
+}
+
+/// Where a track comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TrackSource {
+    /// Not said, or not known to this version.
+    #[default]
+    Unknown,
+    /// A camera.
+    Camera,
+    /// A microphone.
+    Microphone,
+    /// A shared screen's picture.
+    ScreenShare,
+    /// A shared screen's sound.
+    ScreenShareAudio,
+}
+
+impl From<i32> for TrackSource {
+    fn from(source: i32) -> Self {
+        match proto::TrackSource::try_from(source) {
+            Ok(proto::TrackSource::Camera) => Self::Camera,
+            Ok(proto::TrackSource::Microphone) => Self::Microphone,
+            Ok(proto::TrackSource::ScreenShare) => Self::ScreenShare,
+            Ok(proto::TrackSource::ScreenShareAudio) => Self::ScreenShareAudio,
+            Ok(proto::TrackSource::Unknown) | Err(_) => Self::Unknown,
+        }
+    }
+}
+
+/// A participant that speaks.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Speaker {
+    /// Who speaks.
+    pub identity: String,
+    /// How loud, from 0 (quiet) to 1 (loud).
+    pub level: f32,
+}
+
+impl Speaker {
+    /// A speaker with a level from 0 to 1.
+    #[must_use]
+    pub fn new(identity: impl Into<String>, level: f32) -> Self {
+        Self { identity: identity.into(), level }
+    }
+}
+
+/// How good a participant's connection is, as the server sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionQuality {
+    /// Gone.
+    Lost,
+    /// Losses that people notice.
+    Poor,
+    /// Some losses.
+    Good,
+    /// No losses.
+    Excellent,
+}
+
+impl ConnectionQuality {
+    /// `None` for a number that this version does not know.
+    pub(crate) fn from_wire(quality: i32) -> Option<Self> {
+        match proto::ConnectionQuality::try_from(quality) {
+            Ok(proto::ConnectionQuality::Lost) => Some(Self::Lost),
+            Ok(proto::ConnectionQuality::Poor) => Some(Self::Poor),
+            Ok(proto::ConnectionQuality::Good) => Some(Self::Good),
+            Ok(proto::ConnectionQuality::Excellent) => Some(Self::Excellent),
+            Err(_) => None,
+        }
+    }
+}
