@@ -113,8 +113,8 @@ pub fn step(state: JobState, input: JobInput) -> (Option<JobState>, Effect) {
         (S::Offered, I::Declined | I::AnswerOverdue | I::Cancelled(_)) => (None, Effect::Decline),
         (S::Offered, I::Dismissed) => (None, Effect::Dismiss),
         (S::Offered, I::Cut) => (None, Effect::Forget),
-        // An assignment that overtakes our answer: the server has decided, and it is the attempt that counts.
-        (S::Offered, I::Assigned) => (Some(S::Starting), Effect::Start),
+        // An assignment that overtakes our answer: the worker takes it for a yes, says so, and asks again.
+        (S::Offered, I::Assigned) => (Some(S::Offered), Effect::Odd),
 
         (S::Accepted, I::Assigned) => (Some(S::Starting), Effect::Start),
         (S::Accepted, I::AssignmentOverdue | I::Cut | I::Cancelled(_)) => (None, Effect::Forget),

@@ -129,6 +129,10 @@ impl Worker {
                 return self.violation(Violation::DuplicateAssignment);
             }
             job.resuming = entry.job.resuming;
+            if entry.state == JobState::Offered {
+                // The server does not wait for our answer, but the offer still gets its one (I1).
+                self.apply(&id, JobInput::Accepted, now);
+            }
         } else if self.closing.contains_key(&id) {
             return self.violation(Violation::DuplicateAssignment);
         } else {

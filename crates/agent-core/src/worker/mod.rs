@@ -104,7 +104,8 @@ impl Worker {
             Input::DrainRequested { within } => self.on_drain(within, now),
             Input::StopRequested => self.on_stop(now),
         }
-        self.settle(now);
+        // A wait of nothing at all is over at once: after a drain no timer is due.
+        self.handle_timeout(now);
     }
 
     /// Does what is due. Does nothing when nothing is.

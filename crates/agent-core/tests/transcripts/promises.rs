@@ -1,0 +1,297 @@
+//! Any order of events, against the promises that one machine can keep (ids as in ARCHITECTURE.md).
+
+use agent_core::{
+    Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobId, JobToken, OfferId, Output,
+    Time, Worker,
+};
+use agent_proto::livekit as wire;
+use agent_proto::livekit::{server_message, worker_message};
+use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Offer(u8),
+    Answer(u8, u8),
+    Assign(u8),
+    Started(u8),
+    End(u8, u8),
+    Cancel(u8),
+    Terminate(u8),
+    Cut,
+    ComeBack,
+    Refuse,
+    Garbage(Vec<u8>),
+    Pass(u16),
+    Drain(u16),
+    Stop,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let job = 0u8..4;
+    prop_oneof![
+        6 => job.clone().prop_map(Op::Offer),
+        6 => (job.clone(), 0u8..5).prop_map(|(n, k)| Op::Answer(n, k)),
+        6 => job.clone().prop_map(Op::Assign),
+        4 => job.clone().prop_map(Op::Started),
+        5 => (job.clone(), 0u8..5).prop_map(|(n, k)| Op::End(n, k)),
+        2 => job.clone().prop_map(Op::Cancel),
+        2 => job.prop_map(Op::Terminate),
+        2 => Just(Op::Cut),
+        4 => Just(Op::ComeBack),
+        1 => Just(Op::Refuse),
+        1 => proptest::collection::vec(any::<u8>(), 0..20).prop_map(Op::Garbage),
+        6 => (1u16..9000).prop_map(Op::Pass),
+        1 => (0u16..20).prop_map(Op::Drain),
+        1 => Just(Op::Stop),
+    ]
+}
+
+const SLOTS: usize = 2;
+
+/// What a driver and a server would know.
+struct World {
+    worker: Worker,
+    now: Time,
+    connected: bool,
+    /// Offers on this connection that have no answer yet, with the latest time for it.
+    owed: BTreeMap<JobId, Vec<Time>>,
+    asked: BTreeMap<JobId, OfferId>,
+    /// Attempts that the driver runs.
+    running: BTreeMap<JobId, bool>,
+    starts: u32,
+    failed_unstarted: u32,
+    ended: u32,
+    /// The final status of the present assignment of a job, once it was sent.
+    told: BTreeMap<JobId, (wire::JobStatus, String)>,
+    in_room: BTreeMap<JobId, bool>,
+    stopped: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut config = Config::default();
+        config.max_jobs = SLOTS;
+        let mut world = Self {
+            worker: Worker::new(config, seed),
+            now: Time::ZERO,
+            connected: false,
+            owed: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            running: BTreeMap::new(),
+            starts: 0,
+            failed_unstarted: 0,
+            ended: 0,
+            told: BTreeMap::new(),
+            in_room: BTreeMap::new(),
+            stopped: false,
+        };
+        world.drain();
+        world.input(Input::Connected);
+        world.server(server_message::Message::Register(wire::RegisterWorkerResponse::default()));
+        world
+    }
+
+    fn input(&mut self, input: Input) {
+        self.worker.handle_input(input, self.now);
+        self.drain();
+    }
+
+    fn server(&mut self, message: server_message::Message) {
+        let frame = encode(&wire::ServerMessage { message: Some(message) });
+        self.input(Input::FrameReceived(frame));
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let until = self.now + Duration::from_millis(millis);
+        let mut steps = 0;
+        while let Some((at, _)) = self.worker.poll_timeout().filter(|(at, _)| *at <= until) {
+            self.now = self.now.max(at);
+            self.worker.handle_timeout(self.now);
+            self.drain();
+            steps += 1;
+            assert!(steps < 10_000, "I9: it spins");
+        }
+        self.now = until;
+        for (job, due) in &self.owed {
+            for due in due {
+                assert!(*due > self.now, "I1: the offer of {job} was due at {due}, now {}", self.now);
+            }
+        }
+    }
+
+    fn apply(&mut self, op: Op) {
+        let id = |n: u8| JobId::new(&format!("AJ_{n}"));
+        let job = |n: u8| wire::Job { id: id(n).to_string(), ..Default::default() };
+        match op {
+            Op::Offer(n) => {
+                if self.worker.is_registered() {
+                    self.owed.entry(id(n)).or_default().push(self.now + Duration::from_secs(2));
+                }
+                let message = wire::AvailabilityRequest { job: Some(job(n)), resuming: false };
+                self.server(server_message::Message::Availability(message));
+            }
+            Op::Answer(n, kind) => {
+                let answer = match kind {
+                    0..=1 => Answer::accept(),
+                    2 => Answer::Decline,
+                    3 => Answer::Dismiss,
+                    _ => Answer::Accept(Accept { identity: Some(String::new()), ..Accept::default() }),
+                };
+                if let Some(offer) = self.asked.get(&id(n)) {
+                    self.input(Input::Answered { offer: *offer, job: id(n), answer });
+                }
+            }
+            Op::Assign(n) => {
+                if self.worker.lifecycle(&id(n)).is_none() {
+                    self.told.remove(&id(n)); // a new assignment, whatever becomes of it
+                }
+                let message = wire::JobAssignment { job: Some(job(n)), ..Default::default() };
+                let (starts, ended) = (self.starts, self.ended);
+                self.server(server_message::Message::Assignment(message));
+                self.failed_unstarted += u32::from(self.starts == starts) * (self.ended - ended);
+            }
+            Op::Started(n) => {
+                if self.running.contains_key(&id(n)) {
+                    self.input(Input::HandlerStarted { job: id(n) });
+                }
+            }
+            Op::End(n, kind) => {
+                let end = match kind {
+                    0 => AttemptEnd::Ok,
+                    1 => AttemptEnd::Cancelled,
+                    2 => AttemptEnd::Error("text".into()),
+                    3 => AttemptEnd::Panicked("text".into()),
+                    _ => AttemptEnd::Aborted,
+                };
+                // A driver tells one end for each start.
+                if self.running.remove(&id(n)).is_some() {
+                    self.input(Input::AttemptEnded { job: id(n), end });
+                }
+            }
+            Op::Cancel(n) => {
+                self.input(Input::CancelRequested { job: id(n), reason: CancelReason::Kicked });
+            }
+            Op::Terminate(n) => {
+                self.server(server_message::Message::Termination(wire::JobTermination {
+                    job_id: id(n).to_string(),
+                }));
+            }
+            Op::Cut => {
+                self.owed.clear();
+                self.connected = false;
+                self.input(Input::Disconnected { reason: "cut".into() });
+            }
+            Op::ComeBack => {
+                if !self.connected {
+                    self.pass(11_000);
+                    self.input(Input::Connected);
+                    self.server(server_message::Message::Register(wire::RegisterWorkerResponse::default()));
+                }
+            }
+            Op::Refuse => {
+                self.input(Input::ConnectFailed(ConnectError::Failed { message: "no".into() }));
+            }
+            Op::Garbage(bytes) => self.input(Input::FrameReceived(Bytes::from(bytes))),
+            Op::Pass(millis) => self.pass(millis.into()),
+            Op::Drain(seconds) => {
+                self.input(Input::DrainRequested { within: Duration::from_secs(seconds.into()) });
+            }
+            Op::Stop => self.input(Input::StopRequested),
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.worker.poll_output() {
+            assert!(!self.stopped, "nothing comes after Stopped, but {output:?}");
+            match output {
+                Output::Send(frame) => self.sent(&frame),
+                Output::Ask { offer, job } => {
+                    self.asked.insert(job.id.clone(), offer);
+                }
+                Output::Start { job, token, .. } => {
+                    assert_eq!(JobToken::expose(&token), "");
+                    assert!(
+                        self.running.insert(job.id.clone(), true).is_none(),
+                        "I2: two attempts of {}",
+                        job.id
+                    );
+                    self.told.remove(&job.id);
+                    self.in_room.insert(job.id.clone(), true);
+                    self.starts += 1;
+                }
+                Output::Ended(ended) => {
+                    self.ended += 1;
+                    self.in_room.entry(ended.job.id.clone()).or_insert(true);
+                }
+                Output::Leave { job } => {
+                    let told = self.told.contains_key(&job);
+                    assert!(
+                        told || !self.worker.is_registered(),
+                        "I5: {job} leaves before its status was sent"
+                    );
+                    assert_eq!(
+                        self.in_room.remove(&job),
+                        Some(true),
+                        "{job} leaves a room that it is not in"
+                    );
+                    // The attempt of a stopped worker may still be there; its task was aborted.
+                }
+                Output::Disconnect => {
+                    self.connected = false;
+                    self.owed.clear();
+                }
+                Output::Stopped(_) => self.stopped = true,
+                Output::Connect | Output::Cancel { .. } | Output::Abort { .. } | Output::Moved { .. } => {}
+                Output::Notice(_) => {}
+                other => panic!("unknown {other:?}"),
+            }
+        }
+        self.connected = self.worker.is_registered();
+        assert!(self.worker.slots().used() <= SLOTS, "I10: {:?}", self.worker.slots());
+        if let Some((at, timer)) = self.worker.poll_timeout() {
+            assert!(at > self.now, "{timer:?} at {at} is not later than {}", self.now);
+        }
+    }
+
+    fn sent(&mut self, frame: &Bytes) {
+        let message: wire::WorkerMessage = decode(frame, MAX_FRAME_LEN).unwrap();
+        match message.message.unwrap() {
+            worker_message::Message::Availability(answer) => {
+                let owed = self.owed.get_mut(&JobId::new(&answer.job_id)).and_then(Vec::pop);
+                assert!(owed.is_some(), "I1: an answer for {} that nobody asked for", answer.job_id);
+            }
+            worker_message::Message::UpdateJob(update) if update.status() != wire::JobStatus::JsRunning => {
+                let now = (update.status(), update.error.clone());
+                let before = self.told.insert(JobId::new(&update.job_id), now.clone());
+                assert!(
+                    before.is_none_or(|before| before == now),
+                    "I5: two final statuses of {}",
+                    update.job_id
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_events_keeps_the_promises(seed: u64, ops in proptest::collection::vec(op(), 1..80)) {
+        let mut world = World::new(seed);
+        for op in ops {
+            world.apply(op);
+        }
+        // Then the worker is stopped, and everything must come to its end.
+        world.apply(Op::Drain(5));
+        world.pass(20_000 + 11_000); // the longest drain above, if it came first
+        prop_assert!(world.stopped, "I7: not stopped after limit, grace and 1 s");
+        prop_assert_eq!(world.ended, world.starts + world.failed_unstarted, "I3: one outcome for each assignment");
+        prop_assert!(world.in_room.is_empty(), "every room is left: {:?}", world.in_room);
+    }
+}
