@@ -1,0 +1,166 @@
+//! Random values of any message, made from its descriptor.
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
+};
+
+/// Which numbers an enum field takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enums {
+    /// Those that have a name: JSON can say nothing else.
+    Defined,
+    /// Others as well: a newer peer's, which must survive.
+    Any,
+}
+
+/// How deep messages nest in a random value: below, they are empty. Each message is the root of a test of its own.
+const DEPTH: u32 = 3;
+/// The most entries of a list or a map.
+const ENTRIES: usize = 2;
+
+/// A strategy over all values of a message.
+pub(crate) fn message(descriptor: &MessageDescriptor, enums: Enums) -> BoxedStrategy<Sample> {
+    to_depth(descriptor, enums, DEPTH).prop_map(Sample).boxed()
+}
+
+/// A message that is shown as its fields, without the pages of its descriptor.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Sample(pub(crate) DynamicMessage);
+
+impl std::fmt::Debug for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {{ {} }}", self.0.descriptor().full_name(), self.0)
+    }
+}
+
+fn to_depth(descriptor: &MessageDescriptor, enums: Enums, depth: u32) -> BoxedStrategy<DynamicMessage> {
+    let empty = DynamicMessage::new(descriptor.clone());
+    if depth == 0 {
+        return Just(empty).boxed();
+    }
+    let mut parts: Vec<BoxedStrategy<Option<(FieldDescriptor, Value)>>> = Vec::new();
+    for field in descriptor.fields().filter(|f| real_oneof(f).is_none()) {
+        parts.push(proptest::option::weighted(0.8, set(field, enums, depth)).boxed());
+    }
+    for oneof in descriptor.oneofs().filter(|o| !o.is_synthetic()) {
+        let arms = oneof.fields().map(|f| set(f, enums, depth));
+        parts.push(proptest::option::weighted(0.9, proptest::strategy::Union::new(arms)).boxed());
+    }
+    parts
+        .prop_map(move |parts| {
+            let mut message = empty.clone();
+            for (field, value) in parts.into_iter().flatten() {
+                // A default without presence is the same as nothing; a dynamic message would remember that it was set.
+                if field.supports_presence() || !value.is_default_for_field(&field) {
+                    message.set_field(&field, value);
+                }
+            }
+            message
+        })
+        .boxed()
+}
+
+fn real_oneof(field: &FieldDescriptor) -> Option<prost_reflect::OneofDescriptor> {
+    field.containing_oneof().filter(|o| !o.is_synthetic())
+}
+
+fn set(field: FieldDescriptor, enums: Enums, depth: u32) -> BoxedStrategy<(FieldDescriptor, Value)> {
+    let value = if field.is_map() {
+        let kind = field.kind();
+        let entry = kind.as_message().unwrap();
+        assert_eq!(entry.map_entry_key_field().kind(), Kind::String, "{}", field.full_name());
+        btree_map(text(), single(&entry.map_entry_value_field().kind(), enums, depth), 0..=ENTRIES)
+            .prop_map(|map| Value::Map(map.into_iter().map(|(k, v)| (MapKey::String(k), v)).collect()))
+            .boxed()
+    } else if field.is_list() {
+        vec(single(&field.kind(), enums, depth), 0..=ENTRIES).prop_map(Value::List).boxed()
+    } else {
+        single(&field.kind(), enums, depth)
+    };
+    value.prop_map(move |value| (field.clone(), value)).boxed()
+}
+
+fn single(kind: &Kind, enums: Enums, depth: u32) -> BoxedStrategy<Value> {
+    match kind {
+        Kind::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
+        Kind::Int32 => any::<i32>().prop_map(Value::I32).boxed(),
+        Kind::Int64 => any::<i64>().prop_map(Value::I64).boxed(),
+        Kind::Uint32 => any::<u32>().prop_map(Value::U32).boxed(),
+        Kind::Uint64 => any::<u64>().prop_map(Value::U64).boxed(),
+        // No infinity: JSON has no number for it.
+        Kind::Float => {
+            use proptest::num::f32::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+            (POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO).prop_map(Value::F32).boxed()
+        }
+        Kind::String => text().prop_map(Value::String).boxed(),
+        Kind::Bytes => vec(any::<u8>(), 0..12).prop_map(|b| Value::Bytes(b.into())).boxed(),
+        Kind::Enum(descriptor) => {
+            let defined: Vec<i32> = descriptor.values().map(|v| v.number()).collect();
+            match enums {
+                Enums::Defined => select(defined).prop_map(Value::EnumNumber).boxed(),
+                Enums::Any => {
+                    prop_oneof![3 => select(defined), 1 => any::<i32>()].prop_map(Value::EnumNumber).boxed()
+                }
+            }
+        }
+        Kind::Message(descriptor) => to_depth(descriptor, enums, depth - 1).prop_map(Value::Message).boxed(),
+        other => panic!("proto/ uses a new kind of field, {other:?}: give it a strategy"),
+    }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![2 => "[a-z]{1,6}", 1 => any::<String>().prop_map(|s| s.chars().take(6).collect()), 1 => Just(String::new())]
+}
+
+/// Each field alone, with a value that is not its default, and with each value of its enum: what chance may miss.
+pub(crate) fn each_field(descriptor: &MessageDescriptor) -> Vec<Sample> {
+    let mut all = Vec::new();
+    for field in descriptor.fields() {
+        let values = if field.is_map() {
+            let kind = field.kind();
+            let value = plain(&kind.as_message().unwrap().map_entry_value_field().kind()).remove(0);
+            vec![Value::Map([(MapKey::String("key".to_owned()), value)].into())]
+        } else if field.is_list() {
+            plain(&field.kind()).into_iter().map(|v| Value::List(vec![v.clone(), v])).collect()
+        } else {
+            let mut values = plain(&field.kind());
+            if field.supports_presence() {
+                values.push(Value::default_value(&field.kind()));
+            }
+            values
+        };
+        for value in values {
+            let mut message = DynamicMessage::new(descriptor.clone());
+            if field.supports_presence() || !value.is_default_for_field(&field) {
+                message.set_field(&field, value);
+            }
+            all.push(Sample(message));
+        }
+    }
+    all
+}
+
+fn plain(kind: &Kind) -> Vec<Value> {
+    match kind {
+        Kind::Bool => vec![Value::Bool(true)],
+        Kind::Int32 => vec![Value::I32(-7)],
+        Kind::Int64 => vec![Value::I64(-7)],
+        Kind::Uint32 => vec![Value::U32(7)],
+        Kind::Uint64 => vec![Value::U64(7)],
+        Kind::Float => vec![Value::F32(0.7)],
+        Kind::String => vec![Value::String("seven".to_owned())],
+        Kind::Bytes => vec![Value::Bytes(b"seven".as_slice().into())],
+        Kind::Enum(descriptor) => descriptor.values().map(|v| Value::EnumNumber(v.number())).collect(),
+        Kind::Message(descriptor) => vec![Value::Message(DynamicMessage::new(descriptor.clone()))],
+        other => panic!("proto/ uses a new kind of field, {other:?}: give it a value"),
+    }
+}
+
+/// The enums that the fields of a message are of.
+pub(crate) fn enums_of(message: &DynamicMessage) -> Vec<String> {
+    let kinds = message.descriptor().fields().map(|f| f.kind()).collect::<Vec<_>>();
+    kinds.iter().filter_map(Kind::as_enum).map(|e| e.full_name().to_owned()).collect()
+}
