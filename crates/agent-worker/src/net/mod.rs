@@ -1,1 +1,23 @@
 //! Connections to a LiveKit server: addresses, tokens, TLS, proxies and WebSockets.
+//!
+//! Nothing in here knows of jobs, rooms or reconnecting: one call makes one connection or says why not. The environment
+//! is read in [`NetOptions::from_env`] and nowhere else.
+
+mod connect;
+mod error;
+mod options;
+mod server_url;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod token;
+
+#[allow(unused_imports, reason = "used by the drivers of the worker and of rooms")]
+pub(crate) use connect::{WebSocket, connect_websocket};
+pub use error::ConnectError;
+pub use options::{NetOptions, ProxyUrlError};
+pub use server_url::{ServerUrl, UrlError};
+#[allow(unused_imports, reason = "used by the driver of the worker")]
+pub(crate) use token::worker_token;
+pub use token::{AccessToken, TokenError, TokenKind};
