@@ -209,7 +209,7 @@ mod tests {
             ("ws://localhost?access_token=x", UrlError::Query),
             ("ws://localhost/#x", UrlError::Fragment),
             ("ws://localhost:99999", invalid(url::ParseError::InvalidPort)),
-            ("ws://local host", invalid(url::ParseError::InvalidDomainCharacter)),
+            ("ws://local host", invalid(url::ParseError::IdnaError)),
             ("ws://[::1", invalid(url::ParseError::InvalidIpv6Address)),
         ];
         for (given, error) in table {

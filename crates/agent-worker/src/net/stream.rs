@@ -1,5 +1,6 @@
 //! Byte streams: TCP to one of a host's addresses, and a tunnel through a proxy.
 
+use std::fmt::Debug;
 use std::future::{Ready, ready};
 use std::io;
 use std::net::SocketAddr;
@@ -23,8 +24,8 @@ use super::error::ConnectError;
 pub(crate) type Stream = Box<dyn ByteStream>;
 
 /// What a [`Stream`] can do.
-pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> ByteStream for T {}
 
 /// How long one address has for itself before the next one is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jsonwebtoken::signature::Signer;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde::Serialize;
 
