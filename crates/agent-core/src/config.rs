@@ -24,7 +24,7 @@ pub struct Config {
     /// Which kind of job to ask for.
     pub kind: JobKind,
     /// What the agent may do in its rooms.
-    pub permissions: Permissions,
+    pub permissions: AgentPermissions,
     /// Slots: jobs at once, at least 1.
     pub max_jobs: usize,
     /// How long the request handler may take; at most 2 s, because the server's 3 s are shared by all workers asked.
@@ -59,7 +59,7 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(clippy::struct_excessive_bools, reason = "the protocol's own shape")]
-pub struct Permissions {
+pub struct AgentPermissions {
     /// May receive tracks.
     pub can_subscribe: bool,
     /// May publish tracks.
@@ -72,7 +72,7 @@ pub struct Permissions {
     pub hidden: bool,
 }
 
-impl Default for Permissions {
+impl Default for AgentPermissions {
     /// All but hidden.
     fn default() -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Default for Config {
             deployment: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kind: JobKind::Room,
-            permissions: Permissions::default(),
+            permissions: AgentPermissions::default(),
             max_jobs: DEFAULT_MAX_JOBS,
             answer_timeout: Duration::from_secs(1),
             assignment_timeout: Duration::from_millis(7500),

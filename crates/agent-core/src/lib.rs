@@ -34,10 +34,10 @@ mod worker;
 
 pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
-pub use config::{Config, ConfigProblem, DEFAULT_MAX_JOBS, MAX_DEPLOYMENT_LEN, Permissions};
+pub use config::{AgentPermissions, Config, ConfigProblem, DEFAULT_MAX_JOBS, MAX_DEPLOYMENT_LEN};
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
-pub use job::{Job, JobId, JobKind, JobToken, RoomInfo, Target, TargetKind};
+pub use job::{Job, JobId, JobKind, JobRoom, JobToken, Target, TargetKind};
 pub use metadata::{MetadataError, parse_metadata};
 pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome};
 pub use time::Time;

@@ -1,10 +1,59 @@
 //! The LiveKit agent SDK for Rust.
+//!
+//! A *worker* registers with a LiveKit server and is offered *jobs*: a room, or a participant in one, that wants an agent.
+//! For each job it joins the room, calls your handler, and tells the server the truth about how it ended. A job is a task,
+//! not a process: thousands fit into one program.
+//!
+//! ```no_run
+//! use agent_worker::{JobContext, JobResult, Worker};
+//!
+//! #[derive(Default, serde::Deserialize)]
+//! struct Greeting { name: String }
+//!
+//! async fn greet(ctx: JobContext) -> JobResult {
+//!     let Greeting { name } = ctx.metadata()?;
+//!     ctx.room().publish_data("chat", format!("Hello, {name}!")).await?;
+//!     ctx.cancelled().await;
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     Worker::builder(greet).from_env().agent_name("greeter").build()?.run_until_signal().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The rules live in `agent-core` and the room client in `agent-room`, both without I/O; this crate gives them sockets,
+//! tasks and clocks. It installs no log subscriber, sets no signal handler (but in
+//! [`run_until_signal`](Worker::run_until_signal)) and reads no environment (but in [`from_env`](WorkerBuilder::from_env)).
 
+mod agent;
+mod builder;
+mod context;
+mod driver;
 mod net;
 mod room;
 mod secret;
+mod signals;
+mod worker;
 
+pub use agent::Agent;
+pub use agent_core::{
+    Accept, AgentPermissions, Answer, CancelReason, DrainReport, EndedJob, Job, JobError, JobErrorKind,
+    JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError, Outcome, SlotCounts, StopError, Target,
+    TargetKind,
+};
+pub use builder::{ConfigError, WorkerBuilder};
+pub use context::JobContext;
 pub use net::{
     AccessToken, ConnectError, NetOptions, ProxyUrlError, ServerUrl, TokenError, TokenKind, UrlError,
 };
+pub use room::{
+    AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
+    JoinFailure, JoinRequest, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions, Publish,
+    PublishData, Room, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomEvent, RoomEvents, RoomInfo,
+    RoomRequest, Speaker, Track, TrackKind, TrackSource, WebRtc,
+};
 pub use secret::Secret;
+pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};

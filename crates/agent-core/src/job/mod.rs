@@ -34,7 +34,7 @@ pub struct Job {
     /// What it is about.
     pub kind: JobKind,
     /// The room.
-    pub room: RoomInfo,
+    pub room: JobRoom,
     /// The participant of a participant or publisher job.
     pub target: Option<Target>,
     /// The agent that was asked for; empty for a worker without a name.
@@ -58,7 +58,7 @@ pub struct Job {
 /// A room, as a job describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RoomInfo {
+pub struct JobRoom {
     /// Its name.
     pub name: String,
     /// Its id, `RM_…`: another one each time that a room of this name is made.
@@ -144,7 +144,7 @@ impl Job {
         Some(Self {
             id: JobId::new(&job.id),
             kind,
-            room: RoomInfo { name: room.name, sid: room.sid, metadata: room.metadata },
+            room: JobRoom { name: room.name, sid: room.sid, metadata: room.metadata },
             target: job.participant.map(Target::from_wire),
             agent_name: job.agent_name,
             deployment: job.deployment,

@@ -1,1 +1,29 @@
 //! The room that a handler talks to.
+//!
+//! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps its own list of
+//! who is present. What stands behind the backend is chosen by a [`RoomConnector`]: [`WebRtc`] for real, a mock room in
+//! tests. A handler cannot tell which.
+//!
+//! No rule of the protocol is in here: that is `agent_room`'s machine, which [`WebRtc`] drives.
+
+mod backend;
+mod connector;
+mod events;
+mod handle;
+mod publish;
+mod shared;
+mod socket;
+mod webrtc;
+mod websocket;
+
+pub use agent_room::{
+    AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
+    DataReceived, DisconnectReason, JoinFailure, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions,
+    Publish, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+};
+pub use backend::{RoomBackend, RoomRequest};
+pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};
+pub use events::RoomEvents;
+pub use handle::Room;
+pub use publish::PublishData;
+pub use webrtc::WebRtc;

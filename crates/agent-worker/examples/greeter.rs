@@ -1,0 +1,25 @@
+//! The smallest agent that does something: it greets whoever it was dispatched to.
+//!
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `greeter` to a room:
+//! `lk dispatch create --agent-name greeter --room lobby --metadata '{"name":"Ada"}'`.
+
+use agent_worker::{JobContext, JobResult, Worker};
+
+#[derive(Default, serde::Deserialize)]
+struct Greeting {
+    name: String,
+}
+
+async fn greet(ctx: JobContext) -> JobResult {
+    let Greeting { name } = ctx.metadata()?;
+    ctx.room().publish_data("chat", format!("Hello, {name}!")).await?;
+    ctx.cancelled().await;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+    Worker::builder(greet).from_env().agent_name("greeter").build()?.run_until_signal().await?;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What a user writes: an agent.
+
+use crate::context::JobContext;
+use crate::room::BoxFuture;
+use agent_core::{Answer, EndedJob, Job, JobResult};
+use std::future::Future;
+
+/// Something that handles jobs. One agent serves all jobs of a worker at once, so shared state goes into `self`.
+///
+/// Any `async fn(JobContext) -> JobResult`, and any closure of that shape, is an agent already. A type implements the trait
+/// when it wants state, a say in which jobs to take, or to be told how they ended:
+///
+/// ```
+/// use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// #[derive(Default)]
+/// struct Counter {
+///     succeeded: AtomicUsize,
+/// }
+///
+/// impl Agent for Counter {
+///     async fn on_request(&self, job: &Job) -> Answer {
+///         if job.room.name.starts_with("private-") { Answer::Decline } else { Answer::accept().name("Counter") }
+///     }
+///
+///     async fn run(&self, ctx: JobContext) -> JobResult {
+///         ctx.cancelled().await;
+///         Ok(())
+///     }
+///
+///     async fn on_ended(&self, ended: &EndedJob) {
+///         if ended.outcome.is_success() {
+///             self.succeeded.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Agent: Send + Sync + 'static {
+    /// Whether to take a job, and as whom to appear in its room. Without an answer after the answer timeout (1 s unless the
+    /// builder says otherwise), and after a panic, the job is declined: the server gives it to another worker.
+    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
+        let _ = job;
+        async { Answer::accept() }
+    }
+
+    /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure with its text.
+    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
+
+    /// Told exactly once for each job that was assigned, when its outcome is decided.
+    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
+        let _ = ended;
+        async {}
+    }
+}
+
+impl<F, Fut> Agent for F
+where
+    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = JobResult> + Send,
+{
+    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
+        self(ctx)
+    }
+}
+
+/// An [`Agent`] of any type, so that one driver serves them all.
+pub(crate) trait AnyAgent: Send + Sync + 'static {
+    fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer>;
+    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult>;
+    fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()>;
+}
+
+impl<A: Agent> AnyAgent for A {
+    fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
+        Box::pin(Agent::on_request(self, job))
+    }
+
+    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
+        Box::pin(Agent::run(self, ctx))
+    }
+
+    fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()> {
+        Box::pin(Agent::on_ended(self, ended))
+    }
+}

@@ -1,0 +1,298 @@
+//! How a worker is put together.
+
+use crate::agent::{Agent, AnyAgent};
+use crate::driver::{LifecycleHook, LoadFn, Setup};
+use crate::net::{NetOptions, ServerUrl, UrlError};
+use crate::room::{RoomConnector, WebRtc};
+use crate::secret::Secret;
+use crate::worker::Worker;
+use agent_core::{AgentPermissions, Config, ConfigProblem, Job, JobKind, Lifecycle};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Settings of a [`Worker`]; each has a default, and [`build`](Self::build) checks them.
+///
+/// What is set here wins over the environment, but for `LIVEKIT_AGENT_NAME_OVERRIDE`, which wins over everything.
+#[must_use]
+pub struct WorkerBuilder {
+    agent: Arc<dyn AnyAgent>,
+    config: Config,
+    url: Option<String>,
+    api_key: Option<String>,
+    api_secret: Option<Secret>,
+    net: NetOptions,
+    connector: Option<Arc<dyn RoomConnector>>,
+    join_room: bool,
+    join_timeout: Duration,
+    on_lifecycle: Option<LifecycleHook>,
+    load: Option<LoadFn>,
+    drain_timeout: Duration,
+}
+
+/// A setting that is missing or wrong. The message names it and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No server.
+    #[error("no server URL: call `.url(\"wss://…\")` or set LIVEKIT_URL")]
+    NoUrl,
+    /// The server's URL cannot be used.
+    #[error("the server URL (`.url(…)` or LIVEKIT_URL) cannot be used: {0}")]
+    Url(#[from] UrlError),
+    /// No API key.
+    #[error("no API key: call `.credentials(key, secret)` or set LIVEKIT_API_KEY")]
+    NoApiKey,
+    /// No API secret.
+    #[error("no API secret: call `.credentials(key, secret)` or set LIVEKIT_API_SECRET")]
+    NoApiSecret,
+    /// A setting that cannot work.
+    #[error(transparent)]
+    Setting(#[from] ConfigProblem),
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new<A: Agent>(agent: A) -> Self {
+        Self {
+            agent: Arc::new(agent),
+            config: Config::default(),
+            url: None,
+            api_key: None,
+            api_secret: None,
+            net: NetOptions::default(),
+            connector: None,
+            join_room: true,
+            join_timeout: Duration::from_secs(15),
+            on_lifecycle: None,
+            load: None,
+            drain_timeout: Duration::from_secs(3600),
+        }
+    }
+
+    /// Takes what is not set yet from the environment: `LIVEKIT_URL`, `LIVEKIT_API_KEY`, `LIVEKIT_API_SECRET`,
+    /// `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`)
+    /// and certificates (`SSL_CERT_FILE`).
+    pub fn from_env(self) -> Self {
+        Self { net: NetOptions::from_env(), ..self.from_vars(|name| std::env::var(name).ok()) }
+    }
+
+    fn from_vars(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        let var = |name: &str| var(name).filter(|value| !value.is_empty());
+        self.url = self.url.or_else(|| var("LIVEKIT_URL"));
+        self.api_key = self.api_key.or_else(|| var("LIVEKIT_API_KEY"));
+        self.api_secret = self.api_secret.or_else(|| var("LIVEKIT_API_SECRET").map(Secret::from));
+        if let Some(name) = var("LIVEKIT_AGENT_NAME_OVERRIDE") {
+            self.config.agent_name = name;
+        } else if self.config.agent_name.is_empty() {
+            self.config.agent_name = var("LIVEKIT_AGENT_NAME").unwrap_or_default();
+        }
+        if self.config.deployment.is_empty() {
+            self.config.deployment = var("LIVEKIT_AGENT_DEPLOYMENT").unwrap_or_default();
+        }
+        self
+    }
+
+    /// The LiveKit server: `ws://`, `wss://`, `http://` or `https://`, with a base path if need be.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// The API key and its secret, with which the worker signs its tokens.
+    pub fn credentials(mut self, key: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        self.api_key = Some(key.into());
+        self.api_secret = Some(secret.into());
+        self
+    }
+
+    /// The name by which dispatches ask for this agent. Without one, each new room gets an agent automatically.
+    pub fn agent_name(mut self, name: impl Into<String>) -> Self {
+        self.config.agent_name = name.into();
+        self
+    }
+
+    /// The deployment, at most 64 bytes of letters, digits, `.` and `-`.
+    pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
+        self.config.deployment = deployment.into();
+        self
+    }
+
+    /// The version that the server shows for this worker.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.config.version = version.into();
+        self
+    }
+
+    /// Which kind of job to ask for; room jobs unless set.
+    pub fn job_kind(mut self, kind: JobKind) -> Self {
+        self.config.kind = kind;
+        self
+    }
+
+    /// What the agent may do in its rooms; everything unless set, and not hidden.
+    pub fn permissions(mut self, permissions: AgentPermissions) -> Self {
+        self.config.permissions = permissions;
+        self
+    }
+
+    /// Jobs at once, at least 1; 1,000 unless set. A burst never exceeds it, and a free slot is never refused.
+    pub fn max_jobs(mut self, jobs: usize) -> Self {
+        self.config.max_jobs = jobs;
+        self
+    }
+
+    /// How long `on_request` may take, at most 2 s; 1 s unless set.
+    pub fn answer_timeout(mut self, limit: Duration) -> Self {
+        self.config.answer_timeout = limit;
+        self
+    }
+
+    /// How long a job may run, from its assignment; as long as it likes unless set.
+    pub fn job_timeout(mut self, limit: Duration) -> Self {
+        self.config.job_timeout = Some(limit);
+        self
+    }
+
+    /// How long a cancelled handler may take to return before it is aborted; 10 s unless set.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// How soon after its assignment an outcome counts as settled; 500 ms unless set. An earlier one is sent twice, since a
+    /// server may not know of its own assignment yet.
+    pub fn settling(mut self, time: Duration) -> Self {
+        self.config.settling = time;
+        self
+    }
+
+    /// Whether the room is joined before the handler is called (it is, unless set), or by the handler with
+    /// [`JobContext::join`](crate::JobContext::join).
+    pub fn join_room(mut self, join: bool) -> Self {
+        self.join_room = join;
+        self
+    }
+
+    /// How long joining a room may take; 15 s unless set.
+    pub fn join_timeout(mut self, limit: Duration) -> Self {
+        self.join_timeout = limit;
+        self
+    }
+
+    /// How failed connections are tried again: never giving up, unless a number of tries in a row is set here.
+    pub fn max_connect_attempts(mut self, attempts: u32) -> Self {
+        self.config.max_connect_attempts = Some(attempts);
+        self
+    }
+
+    /// How long [`run_until_signal`](Worker::run_until_signal) lets jobs go on after a signal; 1 h unless set.
+    pub fn drain_timeout(mut self, limit: Duration) -> Self {
+        self.drain_timeout = limit;
+        self
+    }
+
+    /// How to connect: proxy, certificates to trust, limits. [`from_env`](Self::from_env) takes proxy and certificates from
+    /// the environment, so call this after it to change what it found.
+    pub fn net(mut self, options: NetOptions) -> Self {
+        self.net = options;
+        self
+    }
+
+    /// Called with each lifecycle state that a job reaches. Keep it short: it runs on the worker's own task.
+    pub fn on_lifecycle(mut self, hook: impl Fn(&Job, Lifecycle) + Send + Sync + 'static) -> Self {
+        self.on_lifecycle = Some(Arc::new(hook));
+        self
+    }
+
+    /// The load of the machine, asked twice a second: 0 idle, 1 full. Unless set, the share of slots in use.
+    pub fn load(mut self, load: impl Fn() -> f32 + Send + Sync + 'static) -> Self {
+        self.load = Some(Arc::new(load));
+        self
+    }
+
+    /// How rooms are joined, in the place of WebRTC: a mock room in tests, for one.
+    pub fn connector(mut self, connector: impl RoomConnector) -> Self {
+        self.connector = Some(Arc::new(connector));
+        self
+    }
+
+    /// Checks the settings and makes the worker. Nothing is connected before it runs.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names what is missing or wrong.
+    pub fn build(self) -> Result<Worker, ConfigError> {
+        self.config.check()?;
+        let url: ServerUrl = self.url.ok_or(ConfigError::NoUrl)?.parse()?;
+        let api_key = self.api_key.ok_or(ConfigError::NoApiKey)?;
+        let api_secret = self.api_secret.ok_or(ConfigError::NoApiSecret)?;
+        let net = self.net;
+        let connector = self.connector.unwrap_or_else(|| Arc::new(WebRtc::new(net.clone())));
+        let setup = Setup {
+            config: self.config,
+            url,
+            api_key,
+            api_secret,
+            net,
+            agent: self.agent,
+            connector,
+            join_room: self.join_room,
+            join_timeout: self.join_timeout,
+            on_lifecycle: self.on_lifecycle,
+            load: self.load,
+            seed: RandomState::new().build_hasher().finish(),
+        };
+        Ok(Worker::new(setup, self.drain_timeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_core::JobResult;
+
+    async fn agent(_: crate::JobContext) -> JobResult {
+        Ok(())
+    }
+
+    fn problem(builder: WorkerBuilder) -> String {
+        builder.build().err().map_or_else(|| "none".to_owned(), |e| e.to_string())
+    }
+
+    fn complete() -> WorkerBuilder {
+        WorkerBuilder::new(agent).url("ws://localhost:7880").credentials("key", "secret")
+    }
+
+    #[test]
+    fn problems_name_the_setting_and_the_variable() {
+        let check = |builder: WorkerBuilder, expected: &str| {
+            let shown = problem(builder);
+            assert!(shown.contains(expected), "{shown}");
+        };
+        check(WorkerBuilder::new(agent), "LIVEKIT_URL");
+        check(WorkerBuilder::new(agent).url("localhost:7880"), "LIVEKIT_URL");
+        check(WorkerBuilder::new(agent).url("ws://localhost:7880"), "LIVEKIT_API_KEY");
+        check(complete().max_jobs(0), "`max_jobs`");
+        check(complete().deployment("a b"), "`deployment`");
+        check(complete(), "none");
+    }
+
+    #[test]
+    fn the_environment_fills_what_is_not_set() {
+        let vars = |name: &str| {
+            Some(match name {
+                "LIVEKIT_URL" => "ws://env".to_owned(),
+                "LIVEKIT_AGENT_NAME" => "from-env".to_owned(),
+                "LIVEKIT_API_SECRET" => String::new(),
+                _ => return None,
+            })
+        };
+        let filled = WorkerBuilder::new(agent).from_vars(vars);
+        assert_eq!(filled.url.as_deref(), Some("ws://env"));
+        assert_eq!(filled.config.agent_name, "from-env");
+        assert!(filled.api_secret.is_none(), "an empty variable is no value");
+        let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").from_vars(vars);
+        assert_eq!((named.config.agent_name.as_str(), named.url.as_deref()), ("mine", Some("ws://mine")));
+        let over = |name: &str| (name == "LIVEKIT_AGENT_NAME_OVERRIDE").then(|| "override".to_owned());
+        assert_eq!(complete().agent_name("mine").from_vars(over).config.agent_name, "override");
+    }
+}

@@ -1,0 +1,202 @@
+//! What a handler gets: its job, its room, and the word when to stop.
+
+use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
+use agent_core::{CancelReason, Input, Job, MetadataError, Target};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Mutex, SetOnce, watch};
+
+/// The context of one attempt of one job. Cheap to clone; clones may go into tasks of the handler.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult};
+///
+/// #[derive(Default, serde::Deserialize)]
+/// struct Greeting { name: String }
+///
+/// async fn greet(ctx: JobContext) -> JobResult {
+///     let Greeting { name } = ctx.metadata()?;
+///     ctx.room().publish_data("chat", format!("Hello, {name}!")).await?;
+///     ctx.cancelled().await; // until the job is over
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct JobContext {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    job: Arc<Job>,
+    join: Join,
+    attempt: u32,
+    cancel: CancelSignal,
+    tell: UnboundedSender<Input>,
+    asked_to_stop: AtomicBool,
+}
+
+/// How the job's room is joined, and the room once it is.
+pub(crate) struct Join {
+    pub(crate) connector: Arc<dyn RoomConnector>,
+    pub(crate) request: JoinRequest,
+    pub(crate) room: Arc<SetOnce<Room>>,
+    /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
+    pub(crate) joining: Mutex<()>,
+}
+
+impl Join {
+    pub(crate) async fn room(&self) -> Result<&Room, JoinError> {
+        if self.room.get().is_none() {
+            let _one_at_a_time = self.joining.lock().await;
+            if self.room.get().is_none() {
+                let room = self.connector.connect(self.request.clone()).await?;
+                let _ = self.room.set(room);
+            }
+        }
+        Ok(self.room.wait().await)
+    }
+}
+
+impl JobContext {
+    pub(crate) fn new(
+        job: Arc<Job>,
+        join: Join,
+        attempt: u32,
+        cancel: CancelSignal,
+        tell: UnboundedSender<Input>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                job,
+                join,
+                attempt,
+                cancel,
+                tell,
+                asked_to_stop: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        &self.inner.job
+    }
+
+    /// The room, joined before the handler was called.
+    ///
+    /// # Panics
+    /// When the worker was built with [`join_room(false)`](crate::WorkerBuilder::join_room) and [`join`](Self::join) was not
+    /// called before: a mistake in the program, not something that input can cause.
+    #[must_use]
+    #[allow(clippy::panic, reason = "a mistake in the program that calls it")]
+    pub fn room(&self) -> &Room {
+        let Some(room) = self.inner.join.room.get() else {
+            panic!(
+                "the room is not joined: call `ctx.join().await` first, since the worker was built with `join_room(false)`"
+            )
+        };
+        room
+    }
+
+    /// Joins the room, when the worker leaves that to the handler; at once when it is joined already.
+    ///
+    /// # Errors
+    /// [`JoinError`], which says why and what to do.
+    pub async fn join(&self) -> Result<&Room, JoinError> {
+        self.inner.join.room().await
+    }
+
+    /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room job.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        self.inner.job.target.as_ref()
+    }
+
+    /// Which call of the handler this is, for this assignment; the first is 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.inner.attempt
+    }
+
+    /// Reads the job's metadata as `T`; a job without metadata gives the default.
+    ///
+    /// # Errors
+    /// [`MetadataError`], which names the field. Returned with `?` it ends the job as `invalid_input`.
+    pub fn metadata<T: DeserializeOwned + Default>(&self) -> Result<T, MetadataError> {
+        Ok(self.inner.job.metadata()?.unwrap_or_default())
+    }
+
+    /// Waits until the job is told to stop, and says why. The handler then has the worker's grace (10 s unless the builder
+    /// says otherwise) to return before it is aborted.
+    pub async fn cancelled(&self) -> CancelReason {
+        self.inner.cancel.wait().await
+    }
+
+    /// Why the job was told to stop; `None` while it was not.
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.inner.cancel.reason()
+    }
+
+    /// Tells this job to stop, as if from outside: [`cancelled`](Self::cancelled) returns
+    /// [`CancelReason::Shutdown`] with this text, and a handler that then returns `Ok` ends in success.
+    pub fn shutdown(&self, reason: impl Into<String>) {
+        // Once is enough, and it keeps a loop around this call from filling the worker's queue.
+        if !self.inner.asked_to_stop.swap(true, Ordering::Relaxed) {
+            let reason = CancelReason::Shutdown(reason.into());
+            let _ = self.inner.tell.send(Input::CancelRequested { job: self.inner.job.id.clone(), reason });
+        }
+    }
+}
+
+impl std::fmt::Debug for JobContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobContext")
+            .field("job", &self.inner.job.id)
+            .field("attempt", &self.inner.attempt)
+            .field("cancel_reason", &self.cancel_reason())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One word, said at most once: stop.
+#[derive(Clone)]
+pub(crate) struct CancelSignal(Arc<watch::Sender<Option<CancelReason>>>);
+
+impl Default for CancelSignal {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl CancelSignal {
+    pub(crate) fn set(&self, reason: CancelReason) {
+        self.0.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(reason);
+            }
+            first
+        });
+    }
+
+    pub(crate) fn reason(&self) -> Option<CancelReason> {
+        self.0.borrow().clone()
+    }
+
+    pub(crate) async fn wait(&self) -> CancelReason {
+        let mut receiver = self.0.subscribe();
+        loop {
+            if let Some(reason) = receiver.borrow_and_update().clone() {
+                return reason;
+            }
+            if receiver.changed().await.is_err() {
+                // The sender is `self`, so this cannot happen; a handler that waits for ever is the safe state.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The seam between a worker and the rooms that it joins.
+
+use std::{future::Future, io, pin::Pin, time::Duration};
+
+use agent_room::{AutoSubscribe, JoinFailure};
+
+use super::handle::Room;
+use crate::{ConnectError, Secret};
+
+/// A future on the heap.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Joins rooms: [`WebRtc`](super::WebRtc) for real, something else in tests.
+pub trait RoomConnector: Send + Sync + 'static {
+    /// Joins one room. Dropping the future gives it up; nothing stays behind.
+    fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>>;
+}
+
+/// What it takes to join a room.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct JoinRequest {
+    /// The server: `ws`, `wss`, `http` or `https`, with an optional base path.
+    pub url: String,
+    /// The token that lets us in; it names the room and who we are.
+    pub token: Secret,
+    /// Which tracks of others the server sends us. Default: all.
+    pub auto_subscribe: AutoSubscribe,
+    /// How long it may take until data can go both ways. Default: 10 s.
+    pub timeout: Duration,
+}
+
+impl JoinRequest {
+    /// Defaults for everything but the server and the token.
+    #[must_use]
+    pub fn new(url: impl Into<String>, token: impl Into<Secret>) -> Self {
+        Self {
+            url: url.into(),
+            token: token.into(),
+            auto_subscribe: AutoSubscribe::default(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a room could not be joined. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The URL cannot be read. It is not repeated, as it may hold a password.
+    #[error(
+        "the server's URL cannot be used: give one like wss://example.livekit.cloud or ws://localhost:7880"
+    )]
+    Url,
+    /// There is no connection to the server.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// There is no UDP socket for media and data.
+    #[error("no UDP socket for the room: check the limit of open files (ulimit -n) and the network")]
+    Socket(#[source] io::Error),
+    /// The server, or the way there, said no.
+    #[error(transparent)]
+    Failed(#[from] JoinFailure),
+}

@@ -1,0 +1,177 @@
+//! The handle.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use agent_room::{Command, CommandError, DisconnectReason, Participant, Publish};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{backend::RoomRequest, events::RoomEvents, publish::PublishData, shared::Shared};
+
+/// How long [`Room::leave`] waits for the backend at most.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
+
+/// A joined room: who is there, what happens, and what to say.
+///
+/// It is cheap to clone; all clones are the same room. When the last one is dropped, the room is left.
+#[derive(Clone)]
+pub struct Room {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<RoomRequest>,
+}
+
+impl Room {
+    pub(super) fn new(shared: Arc<Shared>, requests: mpsc::Sender<RoomRequest>) -> Self {
+        Self { shared, requests }
+    }
+
+    /// The room's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.shared.lock().room.name.clone()
+    }
+
+    /// The server's id of this run of the room (`RM_…`).
+    #[must_use]
+    pub fn sid(&self) -> String {
+        self.shared.lock().room.sid.clone()
+    }
+
+    /// The room's metadata, as set through the server API.
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        self.shared.lock().room.metadata.clone()
+    }
+
+    /// Ourselves, as we are now.
+    #[must_use]
+    pub fn local_participant(&self) -> Arc<Participant> {
+        self.shared.lock().local.clone()
+    }
+
+    /// The others, as they are now, sorted by identity.
+    #[must_use]
+    pub fn participants(&self) -> Vec<Arc<Participant>> {
+        self.shared.lock().participants.values().cloned().collect()
+    }
+
+    /// One of the others, if present.
+    #[must_use]
+    pub fn participant(&self, identity: &str) -> Option<Arc<Participant>> {
+        self.shared.lock().participants.get(identity).cloned()
+    }
+
+    /// What happens in the room.
+    ///
+    /// The first stream holds everything since the join, so that nothing is lost that came before the handler listened. Each
+    /// later one begins with who is present now.
+    #[must_use]
+    pub fn events(&self) -> RoomEvents {
+        self.shared.events()
+    }
+
+    /// Sends a data message: reliably and to everybody, unless said otherwise before it is awaited.
+    ///
+    /// It is done when the message is on its way; a slow connection makes it wait. At most
+    /// [`MAX_PAYLOAD_LEN`](super::MAX_PAYLOAD_LEN) bytes.
+    ///
+    /// # Errors
+    /// Awaited: [`CommandError`], for example because the payload is too large or the room is over.
+    ///
+    /// ```
+    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::RoomError> {
+    /// room.publish_data("chat", "hello").await?;
+    /// room.publish_data("cursor", vec![1, 2]).lossy().to(["ada"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) -> PublishData {
+        PublishData::new(self.clone(), Publish::new(topic, payload))
+    }
+
+    /// Replaces our own metadata. An empty text changes nothing: the protocol cannot clear it.
+    ///
+    /// # Errors
+    /// [`CommandError::NotAllowed`] without the grant `canUpdateOwnMetadata`, and others.
+    pub async fn set_metadata(&self, metadata: impl Into<String>) -> Result<(), CommandError> {
+        self.request(Command::SetMetadata(metadata.into())).await
+    }
+
+    /// Replaces our own name. An empty text changes nothing: the protocol cannot clear it.
+    ///
+    /// # Errors
+    /// As [`Self::set_metadata`].
+    pub async fn set_name(&self, name: impl Into<String>) -> Result<(), CommandError> {
+        self.request(Command::SetName(name.into())).await
+    }
+
+    /// Sets these of our own attributes. An empty value deletes its key; other keys stay.
+    ///
+    /// # Errors
+    /// As [`Self::set_metadata`].
+    ///
+    /// ```
+    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::RoomError> {
+    /// room.set_attributes([("mood", "curious")]).await
+    /// # }
+    /// ```
+    pub async fn set_attributes<K: Into<String>, V: Into<String>>(
+        &self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(), CommandError> {
+        let attributes: BTreeMap<String, String> =
+            attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        self.request(Command::SetAttributes(attributes)).await
+    }
+
+    /// Whether we are in the room.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.shared.end_reason().is_none()
+    }
+
+    /// Waits until we are no longer in the room, and says why. Dropping the future loses nothing.
+    pub async fn closed(&self) -> DisconnectReason {
+        self.shared.ended().await
+    }
+
+    /// Leaves the room. What was published reliably arrives first, if it can within a second. Takes three seconds at most; leaving
+    /// twice is leaving once.
+    pub async fn leave(&self) {
+        let left = async {
+            // Refused means that there is nothing to leave any more.
+            let _ = self.request(Command::Leave).await;
+            self.closed().await;
+        };
+        if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
+            tracing::warn!(room = self.name(), "the room was not left in time");
+        }
+    }
+
+    /// Makes the next [`Self::events`] a first one again: who is present now, and everything from now on.
+    #[allow(dead_code, reason = "used between the attempts of a job")]
+    pub(crate) fn restart_events(&self) {
+        self.shared.restart_events();
+    }
+
+    pub(super) async fn request(&self, command: Command) -> Result<(), CommandError> {
+        if !self.is_connected() {
+            return Err(CommandError::NotConnected);
+        }
+        let (request, answer) = RoomRequest::new(command);
+        self.requests.send(request).await.map_err(|_| CommandError::NotConnected)?;
+        answer.await.unwrap_or(Err(CommandError::NotConnected))
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Room")
+            .field("name", &state.room.name)
+            .field("sid", &state.room.sid)
+            .field("identity", &state.local.identity)
+            .field("participants", &state.participants.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! A data message before it is sent.
+
+use std::future::IntoFuture;
+
+use agent_room::{Command, CommandError, Publish};
+
+use super::{connector::BoxFuture, handle::Room};
+
+/// A data message that is sent when it is awaited, from [`Room::publish_data`].
+#[derive(Debug)]
+#[must_use = "it is sent when it is awaited"]
+pub struct PublishData {
+    room: Room,
+    message: Publish,
+}
+
+impl PublishData {
+    pub(super) fn new(room: Room, message: Publish) -> Self {
+        Self { room, message }
+    }
+
+    /// Sends it once, without waiting for earlier ones: for what is soon outdated.
+    pub fn lossy(mut self) -> Self {
+        self.message.reliable = false;
+        self
+    }
+
+    /// Sends it to these identities only. None at all means everybody.
+    pub fn to<I: Into<String>>(mut self, identities: impl IntoIterator<Item = I>) -> Self {
+        self.message.destinations = identities.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl IntoFuture for PublishData {
+    type Output = Result<(), CommandError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.room.request(Command::Publish(self.message)).await })
+    }
+}

@@ -1,0 +1,292 @@
+//! The driver of `agent_room`'s machine: one task, one UDP socket and one WebSocket per room, and no policy.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use agent_room::{
+    Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
+    Room as Machine, RoomEvent,
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until},
+};
+use url::Url;
+
+use super::{
+    backend::{RoomBackend, RoomRequest},
+    connector::{BoxFuture, JoinError, JoinRequest, RoomConnector},
+    handle::Room,
+    socket::Socket,
+    websocket::{Signal, Step},
+};
+use crate::{
+    ConnectError, Secret,
+    net::{NetOptions, connect_websocket},
+};
+
+/// Packets that are read in one go before others have their turn.
+const MAX_PACKETS: usize = 32;
+/// The longest signalling message: a room with thousands of participants is told in one.
+const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+
+/// Joins rooms of a LiveKit server over WebRTC.
+///
+/// ```no_run
+/// # async fn example(token: String) -> Result<(), agent_worker::JoinError> {
+/// use agent_worker::{JoinRequest, RoomConnector, WebRtc};
+///
+/// let room = WebRtc::default().connect(JoinRequest::new("ws://localhost:7880", token)).await?;
+/// room.leave().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct WebRtc {
+    net: NetOptions,
+}
+
+impl WebRtc {
+    /// Joins over connections made this way.
+    #[must_use]
+    pub fn new(net: NetOptions) -> Self {
+        Self { net: net.max_message_size(MAX_MESSAGE) }
+    }
+}
+
+impl RoomConnector for WebRtc {
+    fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>> {
+        let net = self.net.clone().max_message_size(MAX_MESSAGE).connect_timeout(request.timeout);
+        Box::pin(async move {
+            let (joined, outcome) = oneshot::channel();
+            // On its own from the start: if this future is dropped, the task still says goodbye to the server.
+            tokio::spawn(async move {
+                match Driver::new(&request, net, joined).await {
+                    Ok(driver) => driver.run().await,
+                    Err((error, joined)) => drop(joined.send(Err(error))),
+                }
+            });
+            let ended = JoinError::Failed(JoinFailure::Cancelled);
+            outcome.await.unwrap_or(Err(ended))
+        })
+    }
+}
+
+type Joined = oneshot::Sender<Result<Room, JoinError>>;
+
+struct Driver {
+    machine: Machine,
+    net: NetOptions,
+    socket: Socket,
+    signal: Signal,
+    /// Who waits for the join. Gone once joined.
+    joined: Option<Joined>,
+    /// Since the join.
+    backend: Option<RoomBackend>,
+    replies: BTreeMap<CommandId, oneshot::Sender<Result<(), CommandError>>>,
+    last_id: CommandId,
+    /// What the connection said when there was none: it has a source, which the machine's words have not.
+    refusal: Option<ConnectError>,
+    leaving: bool,
+}
+
+enum Wake {
+    Signal(Step),
+    Request(Option<RoomRequest>),
+    Readable,
+    Timeout,
+    GivenUp,
+}
+
+impl Driver {
+    async fn new(
+        request: &JoinRequest,
+        net: NetOptions,
+        joined: Joined,
+    ) -> Result<Self, (JoinError, Joined)> {
+        let now = std::time::Instant::now();
+        let Ok(url) = Url::parse(&request.url) else { return Err((JoinError::Url, joined)) };
+        let servers = tokio::time::timeout(request.timeout, resolve(&url)).await.unwrap_or_default();
+        let socket = match Socket::bind(&servers) {
+            Ok(socket) => socket,
+            Err(error) => return Err((JoinError::Socket(error), joined)),
+        };
+        let mut config = Config::new(&request.url, request.token.expose());
+        config.auto_subscribe = request.auto_subscribe;
+        config.join_timeout = request.timeout;
+        let mut machine = Machine::new(config, now);
+        machine.handle_input(Input::UdpBound { locals: socket.locals().to_vec() }, std::time::Instant::now());
+        Ok(Self {
+            machine,
+            net,
+            socket,
+            signal: Signal::Idle,
+            joined: Some(joined),
+            backend: None,
+            replies: BTreeMap::new(),
+            last_id: 0,
+            refusal: None,
+            leaving: false,
+        })
+    }
+
+    async fn run(mut self) {
+        while self.carry_out() {
+            let wake = self.wait().await;
+            self.handle(wake);
+        }
+        let violations = self.machine.violations();
+        if violations > 0 {
+            tracing::debug!(violations, "the server or the network sent things that it should not");
+        }
+        self.signal.close().await;
+    }
+
+    async fn wait(&mut self) -> Wake {
+        // Without a timeout the machine is closed, and this is not reached.
+        let due = self.machine.poll_timeout().map(|(at, _)| Instant::from_std(at));
+        let Self { signal, socket, backend, joined, leaving, .. } = self;
+        tokio::select! {
+            step = signal.next() => Wake::Signal(step),
+            () = socket.readable() => Wake::Readable,
+            request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
+            () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
+            () = sleep_until(due.unwrap_or_else(Instant::now)) => Wake::Timeout,
+        }
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Signal(Step::Opened) => self.input(Input::SignalOpened),
+            Wake::Signal(Step::NotOpened(error)) => {
+                let input = match &error {
+                    ConnectError::Refused { status, body, .. } => {
+                        Input::SignalRefused { status: *status, body: body.clone() }
+                    }
+                    other => Input::SignalFailed { error: other.to_string() },
+                };
+                self.refusal = Some(error);
+                self.input(input);
+            }
+            Wake::Signal(Step::Received(frame)) => self.input(Input::SignalReceived(frame)),
+            Wake::Signal(Step::Closed(reason)) => self.input(Input::SignalClosed { reason }),
+            Wake::Request(Some(request)) => {
+                let (command, reply) = request.into_parts();
+                self.last_id += 1;
+                self.replies.insert(self.last_id, reply);
+                self.input(Input::Commanded { id: self.last_id, command });
+            }
+            // Nobody holds the room, or nobody waits for it any more.
+            Wake::Request(None) | Wake::GivenUp => {
+                self.leaving = true;
+                self.last_id += 1;
+                self.input(Input::Commanded { id: self.last_id, command: Command::Leave });
+            }
+            Wake::Readable => self.receive(),
+            Wake::Timeout => self.machine.handle_timeout(std::time::Instant::now()),
+        }
+    }
+
+    fn receive(&mut self) {
+        for _ in 0..MAX_PACKETS {
+            // Nothing there, or an error of the network that the next packet may not have.
+            let Ok((source, destination, contents)) = self.socket.receive() else { return };
+            self.input(Input::PacketReceived { protocol: Protocol::Udp, source, destination, contents });
+            if !self.carry_out() {
+                return;
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.machine.handle_input(input, std::time::Instant::now());
+    }
+
+    /// Does what the machine says. `false`: it is done.
+    fn carry_out(&mut self) -> bool {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::ConnectSignal { url, token } => {
+                    let (net, token) = (self.net.clone(), Secret::from(token.expose()));
+                    self.signal = Signal::Connecting(Box::pin(async move {
+                        let url = Url::parse(&url).map_err(|_| ConnectError::Address)?;
+                        connect_websocket(&url, Some(&token), &net).await
+                    }));
+                }
+                Output::SendSignal(frame) => self.signal.send(frame),
+                Output::SendPacket { source, destination, contents, .. } => {
+                    self.socket.send(source, destination, &contents);
+                }
+                Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
+                    let (room, backend) = RoomBackend::new(*connected);
+                    self.backend = Some(backend);
+                    if let Some(joined) = self.joined.take() {
+                        // If nobody waits for it any more, the handle is dropped here and the room is left.
+                        drop(joined.send(Ok(room)));
+                    }
+                }
+                Output::Event(event) => {
+                    if let Some(backend) = &mut self.backend {
+                        backend.emit(event);
+                    }
+                }
+                Output::CommandDone { id, result } => {
+                    if let Some(reply) = self.replies.remove(&id) {
+                        // The asker may be gone.
+                        let _ = reply.send(result);
+                    }
+                }
+                Output::Closed { reason } => {
+                    self.closed(reason);
+                    return false;
+                }
+                // What waits is sent with the close, which follows the end of the loop.
+                Output::CloseSignal => {}
+                // A new kind of output would be a new version of the machine.
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn closed(&mut self, reason: DisconnectReason) {
+        let Some(joined) = self.joined.take() else { return };
+        let error = match (self.refusal.take(), reason) {
+            // The machine knows what these say about the server; the connection knows where and why.
+            (
+                _,
+                DisconnectReason::JoinFailed(
+                    failure @ (JoinFailure::ServerTooOld | JoinFailure::Unauthorized { .. }),
+                ),
+            ) => JoinError::Failed(failure),
+            (Some(error), _) => JoinError::Connect(error),
+            (None, DisconnectReason::JoinFailed(failure)) => JoinError::Failed(failure),
+            (None, reason) => JoinError::Failed(JoinFailure::Ended(Box::new(reason))),
+        };
+        drop(joined.send(Err(error)));
+    }
+}
+
+async fn next_request(backend: Option<&mut RoomBackend>) -> Option<RoomRequest> {
+    match backend {
+        Some(backend) => backend.next_request().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn given_up(joined: Option<&mut Joined>) {
+    match joined {
+        Some(joined) => joined.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The server's addresses; none if the name is not known here, which a proxy may not need.
+async fn resolve(url: &Url) -> Vec<SocketAddr> {
+    let Some(host) = url.host_str() else { return Vec::new() };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    // Any port will do.
+    match tokio::net::lookup_host((host, url.port_or_known_default().unwrap_or(443))).await {
+        Ok(addresses) => addresses.collect(),
+        Err(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,199 @@
+//! A worker, and the handle by which a program talks to it while it runs.
+
+use crate::agent::Agent;
+use crate::builder::WorkerBuilder;
+use crate::driver::{Command, Driver, Setup};
+use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts, StopError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A registration with a LiveKit server and the jobs that come of it.
+///
+/// ```no_run
+/// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+/// # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+/// use agent_worker::Worker;
+///
+/// Worker::builder(agent).from_env().agent_name("greeter").build()?.run_until_signal().await?;
+/// # Ok(()) }
+/// ```
+///
+/// Several workers, each with an agent of its own, run in one process with [`Worker::run_all_until_signal`].
+pub struct Worker {
+    setup: Setup,
+    drain_timeout: Duration,
+    handle: WorkerHandle,
+    commands: mpsc::UnboundedReceiver<Command>,
+    done: watch::Sender<Option<DrainReport>>,
+}
+
+/// Talks to a running worker. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    done: watch::Receiver<Option<DrainReport>>,
+}
+
+/// A look at a running worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// Whether the server knows it at the moment.
+    pub registered: bool,
+    /// How its slots are used.
+    pub slots: SlotCounts,
+}
+
+/// Why a worker ended otherwise than by being drained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The server will not have it.
+    #[error("{0}. {hint}", hint = hint(.0))]
+    Stopped(#[from] StopError),
+    /// A second signal came while it drained, and jobs were aborted.
+    #[error("forced to stop by a second signal: {0:?}")]
+    Forced(DrainReport),
+    /// The operating system does not let us listen for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signal(#[source] std::io::Error),
+}
+
+fn hint(error: &StopError) -> &'static str {
+    match error {
+        StopError::Refused { status: 401 | 403, .. } => {
+            "Check LIVEKIT_API_KEY and LIVEKIT_API_SECRET: they must be a pair that this server knows"
+        }
+        StopError::Refused { .. } => {
+            "Check LIVEKIT_URL: there is no agent endpoint of a LiveKit server at this address"
+        }
+        _ => "Check LIVEKIT_URL, and that the server runs and can be reached from here",
+    }
+}
+
+impl Worker {
+    /// Starts to put a worker together for this agent.
+    pub fn builder<A: Agent>(agent: A) -> WorkerBuilder {
+        WorkerBuilder::new(agent)
+    }
+
+    pub(crate) fn new(setup: Setup, drain_timeout: Duration) -> Self {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let (done, report) = watch::channel(None);
+        Self { setup, drain_timeout, handle: WorkerHandle { commands: sender, done: report }, commands, done }
+    }
+
+    /// A handle to it, to be taken before it runs.
+    #[must_use]
+    pub fn handle(&self) -> WorkerHandle {
+        self.handle.clone()
+    }
+
+    /// Runs until it is drained or stopped by its [handle](Self::handle). Lost connections are tried again.
+    ///
+    /// # Errors
+    /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
+    pub async fn run(self) -> Result<DrainReport, WorkerError> {
+        let result = Driver::new(self.setup).run(self.commands).await;
+        self.done.send_replace(Some(*result.as_ref().unwrap_or(&DrainReport::default())));
+        Ok(result?)
+    }
+
+    /// Runs until SIGTERM or SIGINT, then drains; a second signal aborts what still runs.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`WorkerError::Forced`] after a second signal.
+    pub async fn run_until_signal(self) -> Result<DrainReport, WorkerError> {
+        Self::run_all_until_signal([self]).await
+    }
+
+    /// Runs several workers at once, until SIGTERM or SIGINT as [`run_until_signal`](Self::run_until_signal). When one of
+    /// them ends with an error, the others are drained and the error is returned.
+    ///
+    /// # Errors
+    /// The first error of any worker.
+    pub async fn run_all_until_signal(
+        workers: impl IntoIterator<Item = Self>,
+    ) -> Result<DrainReport, WorkerError> {
+        let mut signals = crate::signals::Signals::listen().map_err(WorkerError::Signal)?;
+        let mut handles = Vec::new();
+        let mut running = tokio::task::JoinSet::new();
+        for worker in workers {
+            handles.push((worker.handle(), worker.drain_timeout));
+            running.spawn(worker.run());
+        }
+        let mut total = DrainReport::default();
+        let (mut signalled, mut forced, mut failure) = (false, false, None);
+        loop {
+            tokio::select! {
+                ended = running.join_next() => match ended {
+                    None => break,
+                    Some(Ok(Ok(report))) => total = total.and(report),
+                    Some(Ok(Err(error))) => {
+                        failure.get_or_insert(error);
+                        handles.iter().for_each(|(handle, within)| handle.start_drain(*within));
+                    }
+                    Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+                },
+                () = signals.next() => {
+                    if signalled {
+                        tracing::warn!("second signal: aborting what still runs");
+                        forced = true;
+                        handles.iter().for_each(|(handle, _)| handle.stop());
+                    } else {
+                        tracing::info!("draining worker");
+                        signalled = true;
+                        handles.iter().for_each(|(handle, within)| handle.start_drain(*within));
+                    }
+                }
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None if forced => Err(WorkerError::Forced(total)),
+            None => Ok(total),
+        }
+    }
+}
+
+impl WorkerHandle {
+    /// Takes nothing new, lets jobs go on for up to `within`, cancels the rest, and waits until the worker has stopped.
+    pub async fn drain(&self, within: Duration) -> DrainReport {
+        self.start_drain(within);
+        self.stopped().await
+    }
+
+    /// Begins to [drain](Self::drain), without waiting.
+    pub fn start_drain(&self, within: Duration) {
+        let _ = self.commands.send(Command::Drain { within });
+    }
+
+    /// Aborts what runs, reports it, and stops; see [`stopped`](Self::stopped).
+    pub fn stop(&self) {
+        let _ = self.commands.send(Command::Stop);
+    }
+
+    /// Waits until the worker has stopped.
+    pub async fn stopped(&self) -> DrainReport {
+        let mut done = self.done.clone();
+        match done.wait_for(Option::is_some).await {
+            Ok(report) => report.unwrap_or_default(),
+            Err(_) => DrainReport::default(),
+        }
+    }
+
+    /// Where a job is; `None` when it is not known here (any more), or the worker does not run.
+    pub async fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
+        let (answer, lifecycle) = oneshot::channel();
+        self.commands.send(Command::Lifecycle { job: job.clone(), answer }).ok()?;
+        lifecycle.await.ok()?
+    }
+
+    /// A look at the worker; `None` when it does not run any more.
+    pub async fn status(&self) -> Option<WorkerStatus> {
+        let (answer, status) = oneshot::channel();
+        self.commands.send(Command::Status { answer }).ok()?;
+        let status = status.await.ok()?;
+        Some(WorkerStatus { registered: status.registered, slots: status.slots })
+    }
+}
