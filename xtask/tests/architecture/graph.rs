@@ -1,0 +1,150 @@
+//! The dependency graph as cargo resolves it, for all platforms.
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// One package that some crate of the workspace needs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) member: bool,
+    pub(crate) licence: Option<String>,
+    /// Major, minor, patch.
+    pub(crate) rust_version: Option<(u64, u64, u64)>,
+    /// Keys of the graph, and what for.
+    pub(crate) needs: Vec<(String, Need)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Normal,
+    Build,
+    Dev,
+}
+
+/// Packages by a key that is unique, as versions of one package can be several.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Graph(pub(crate) BTreeMap<String, Package>);
+
+/// The graph of this workspace.
+pub(crate) static WORKSPACE: LazyLock<Graph> = LazyLock::new(|| {
+    let metadata = MetadataCommand::new().manifest_path(super::root().join("Cargo.toml")).exec().unwrap();
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let all: Graph = Graph(
+        resolve
+            .nodes
+            .iter()
+            .map(|node| {
+                let package = &metadata[&node.id];
+                let needs = node.deps.iter().flat_map(|dep| {
+                    dep.dep_kinds.iter().map(|kind| {
+                        let need = match kind.kind {
+                            DependencyKind::Normal => Need::Normal,
+                            DependencyKind::Build => Need::Build,
+                            DependencyKind::Development => Need::Dev,
+                            other => panic!("unknown kind of dependency {other:?}"),
+                        };
+                        (dep.pkg.repr.clone(), need)
+                    })
+                });
+                let package = Package {
+                    name: package.name.to_string(),
+                    member: metadata.workspace_members.contains(&node.id),
+                    licence: package.license.clone(),
+                    rust_version: package.rust_version.as_ref().map(|v| (v.major, v.minor, v.patch)),
+                    needs: needs.collect(),
+                };
+                (node.id.repr.clone(), package)
+            })
+            .collect(),
+    );
+    // Cargo.lock, and so the list of nodes, also names what no enabled feature asks for.
+    let members = all.members().map(|(key, _)| key.clone()).collect();
+    let reached = all.reachable(members, &[Need::Normal, Need::Build, Need::Dev]);
+    Graph(all.0.into_iter().filter(|(key, _)| reached.contains(key)).collect())
+});
+
+impl Graph {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&String, &Package)> {
+        self.0.iter().filter(|(_, package)| package.member)
+    }
+
+    fn reachable(&self, start: Vec<String>, needs: &[Need]) -> BTreeSet<String> {
+        let mut reached = BTreeSet::new();
+        let mut next = start;
+        while let Some(key) = next.pop() {
+            // A dependency's own tests are nobody's concern.
+            let package = &self.0[&key];
+            let wanted = |need: &Need| needs.contains(need) && (package.member || *need != Need::Dev);
+            next.extend(package.needs.iter().filter(|(_, need)| wanted(need)).map(|(key, _)| key.clone()));
+            reached.insert(key);
+            next.retain(|key| !reached.contains(key));
+        }
+        reached
+    }
+
+    /// A graph for a test of a rule: `("a", &[("b", Need::Normal)])`; all of them are members.
+    #[cfg(test)]
+    pub(crate) fn of(packages: &[(&str, &[(&str, Need)])]) -> Self {
+        let package = |(name, needs): &(&str, &[(&str, Need)])| Package {
+            name: (*name).to_owned(),
+            member: true,
+            needs: needs.iter().map(|(key, need)| ((*key).to_owned(), *need)).collect(),
+            ..Package::default()
+        };
+        Self(packages.iter().map(|p| (p.0.to_owned(), package(p))).collect())
+    }
+}
+
+/// The names of what is linked into a crate on any platform, as a user gets it who depends on nothing else: without tests,
+/// build scripts and macros. `cargo tree` knows this better than the graph, which takes the weak `ring?/alloc` of a feature
+/// for a dependency on ring.
+pub(crate) fn linked_into(krate: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--edges",
+            "normal,no-proc-macro",
+            "--target",
+            "all",
+            "--prefix",
+            "none",
+            "--package",
+            krate,
+        ])
+        .current_dir(super::root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    names(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// The first word of each line.
+fn names(tree: &str) -> BTreeSet<String> {
+    tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn dev_dependencies_of_dependencies_are_not_reached() {
+    let mut graph = Graph::of(&[
+        ("ours", &[("lib", Need::Normal), ("tester", Need::Dev)]),
+        ("lib", &[("deep", Need::Normal), ("lib-tester", Need::Dev)]),
+        ("tester", &[]),
+        ("deep", &[]),
+        ("lib-tester", &[]),
+    ]);
+    for (key, package) in &mut graph.0 {
+        package.member = key == "ours";
+    }
+    let all = graph.reachable(vec!["ours".to_owned()], &[Need::Normal, Need::Dev]);
+    assert_eq!(all.iter().map(String::as_str).collect::<Vec<_>>(), ["deep", "lib", "ours", "tester"]);
+}
+
+#[test]
+fn names_are_read() {
+    let tree = "agent-core v0.1.0 (/here)\nbytes v1.12.2\nserde v1.0.0 (*)\n";
+    assert_eq!(names(tree).into_iter().collect::<Vec<_>>(), ["agent-core", "bytes", "serde"]);
+}

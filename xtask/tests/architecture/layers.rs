@@ -1,0 +1,113 @@
+//! Who may know whom in the workspace, and what must not be linked into which crate.
+
+use crate::graph::{Graph, Need, WORKSPACE, linked_into};
+use std::collections::BTreeSet;
+
+/// A crate, the crates that it is built on, and those that its tests may use on top.
+type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// The map of the workspace. core and room do not know each other; proto's types stop at them; testkit is on top.
+const LAYERS: &[Layer] = &[
+    ("agent-proto", &[], &[]),
+    ("agent-core", &["agent-proto"], &["agent-testkit"]),
+    ("agent-room", &["agent-proto"], &["agent-testkit"]),
+    ("agent-worker", &["agent-core", "agent-room"], &["agent-proto", "agent-testkit"]),
+    ("agent-testkit", &["agent-proto", "agent-core", "agent-room", "agent-worker"], &[]),
+    ("xtask", &[], &[]),
+];
+
+/// Runtimes and sockets: the driver's concern.
+const RUNTIMES: &[&str] =
+    &["async-io", "async-std", "async-executor", "hyper", "mio", "polling", "smol", "socket2", "tokio"];
+/// Sources of randomness and of wall-clock time: a pure crate takes seed and time as arguments.
+const IMPURE: &[&str] = &["chrono", "getrandom", "jiff", "rand", "thread_local", "time", "uuid"];
+/// TLS and SRTP have one crypto provider, aws-lc-rs.
+const CRYPTO: &[&str] = &["native-tls", "openssl", "openssl-sys", "ring"];
+
+/// What must not be linked into a crate.
+const FORBIDDEN: &[(&str, &[&[&str]])] = &[
+    ("agent-proto", &[RUNTIMES, IMPURE, CRYPTO]),
+    ("agent-core", &[RUNTIMES, IMPURE, CRYPTO]),
+    // str0m brings randomness of its own, for its keys.
+    ("agent-room", &[RUNTIMES, CRYPTO]),
+    ("agent-worker", &[CRYPTO]),
+    ("agent-testkit", &[CRYPTO]),
+];
+
+fn layers(graph: &Graph, layers: &[Layer]) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (_, package) in graph.members() {
+        let Some((_, built_on, tests_use)) = layers.iter().find(|(name, ..)| *name == package.name) else {
+            violations.push(format!("{} is a new crate: give it a place in LAYERS", package.name));
+            continue;
+        };
+        for (key, need) in &package.needs {
+            let needed = &graph.0[key];
+            let name = needed.name.as_str();
+            let allowed = built_on.contains(&name) || (*need == Need::Dev && tests_use.contains(&name));
+            if needed.member && !allowed {
+                violations.push(format!("{} must not know {name} ({need:?})", package.name));
+            }
+        }
+    }
+    violations
+}
+
+fn refused(krate: &str, linked: &BTreeSet<String>, forbidden: &[&str]) -> Vec<String> {
+    let found = forbidden.iter().filter(|name| linked.contains(**name));
+    found.map(|name| format!("{name} is linked into {krate}")).collect()
+}
+
+#[test]
+fn crates_know_only_the_layers_below() {
+    super::none(&layers(&WORKSPACE, LAYERS));
+    for (name, ..) in LAYERS {
+        assert!(WORKSPACE.members().any(|(_, p)| p.name == *name), "{name} is in LAYERS but is no crate");
+    }
+}
+
+#[test]
+fn nothing_forbidden_is_linked() {
+    let violations: Vec<String> = FORBIDDEN
+        .iter()
+        .flat_map(|(krate, lists)| {
+            let linked = linked_into(krate);
+            assert!(linked.contains("prost"), "{krate} links {linked:?}");
+            lists.iter().flat_map(|list| refused(krate, &linked, list)).collect::<Vec<_>>()
+        })
+        .collect();
+    super::none(&violations);
+}
+
+/// The names above are those of real packages: the worker links some of them, as it may.
+#[test]
+fn what_is_linked_is_found() {
+    let linked = linked_into("agent-worker");
+    assert_eq!(
+        refused("agent-worker", &linked, &["ring", "mio", "tokio"]),
+        ["mio is linked into agent-worker", "tokio is linked into agent-worker"]
+    );
+}
+
+#[test]
+fn a_step_up_or_aside_is_found() {
+    let graph = Graph::of(&[
+        ("agent-proto", &[]),
+        ("agent-core", &[("agent-room", Need::Normal), ("agent-testkit", Need::Dev)]),
+        ("agent-room", &[("agent-core", Need::Dev), ("agent-worker", Need::Build)]),
+        ("agent-worker", &[("agent-testkit", Need::Normal), ("agent-proto", Need::Normal)]),
+        ("agent-testkit", &[("agent-core", Need::Normal)]),
+        ("newcomer", &[]),
+    ]);
+    assert_eq!(
+        layers(&graph, LAYERS),
+        [
+            "agent-core must not know agent-room (Normal)",
+            "agent-room must not know agent-core (Dev)",
+            "agent-room must not know agent-worker (Build)",
+            "agent-worker must not know agent-testkit (Normal)",
+            "agent-worker must not know agent-proto (Normal)",
+            "newcomer is a new crate: give it a place in LAYERS",
+        ]
+    );
+}

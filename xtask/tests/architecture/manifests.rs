@@ -1,0 +1,82 @@
+//! Every crate takes what is shared from the workspace.
+
+/// Lines that each crate's manifest has.
+const INHERITED: &[&str] = &[
+    "edition.workspace = true",
+    "license.workspace = true",
+    "publish.workspace = true",
+    "rust-version.workspace = true",
+    "version.workspace = true",
+    "[lints]\nworkspace = true",
+];
+
+fn manifest(name: &str, toml: &str) -> Vec<String> {
+    let padded = format!("\n{toml}\n");
+    let missing = INHERITED.iter().filter(|line| !padded.contains(&format!("\n{line}\n")));
+    let mut violations: Vec<String> = missing.map(|line| format!("{name} lacks {line:?}")).collect();
+    let mut section = "";
+    for line in toml.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.contains("dependencies") && line.contains('=') && !line.contains("workspace = true")
+        {
+            violations.push(format!("{name} has a dependency of its own: {line}"));
+        }
+    }
+    violations
+}
+
+/// clippy reads the nearest clippy.toml and no other, so a crate's own one must repeat what the root's says.
+fn clippy(name: &str, own: &str, root: &str) -> Vec<String> {
+    let keys = root.lines().filter(|line| line.contains('=') && !line.starts_with('#'));
+    let missing = keys.filter(|line| !own.lines().any(|l| l == *line));
+    missing.map(|line| format!("{name} lacks {line:?} of the root's")).collect()
+}
+
+#[test]
+fn crates_inherit() {
+    let mut violations = Vec::new();
+    let mut seen = 0;
+    for folder in ["crates", "xtask"] {
+        for path in super::files(folder, "toml") {
+            let name = path.display().to_string();
+            match path.file_name().unwrap().to_str().unwrap() {
+                "Cargo.toml" => {
+                    seen += 1;
+                    violations.extend(manifest(&name, &super::read(&path)));
+                }
+                "clippy.toml" => {
+                    violations.extend(clippy(&name, &super::read(&path), &super::read("clippy.toml")));
+                }
+                _ => {}
+            }
+        }
+    }
+    super::none(&violations);
+    assert_eq!(seen, crate::graph::WORKSPACE.members().count(), "a manifest was not looked at");
+}
+
+#[test]
+fn what_is_not_inherited_is_found() {
+    let good = format!("[package]\n{}\n\n[dependencies]\nbytes.workspace = true\n", INHERITED.join("\n"));
+    assert_eq!(manifest("a", &good), [""; 0]);
+    let bad = good
+        .replace("edition.workspace = true", "edition = \"2021\"")
+        .replace("bytes.workspace = true", "bytes = \"1\"");
+    assert_eq!(
+        manifest("a", &bad),
+        ["a lacks \"edition.workspace = true\"", "a has a dependency of its own: bytes = \"1\""]
+    );
+    let lax = good.replace("[lints]\nworkspace = true", "[lints.rust]\nunsafe_code = \"allow\"");
+    assert_eq!(manifest("a", &lax), ["a lacks \"[lints]\\nworkspace = true\""]);
+}
+
+#[test]
+fn a_forgotten_clippy_key_is_found() {
+    let root = "# why\nallow-unwrap-in-tests = true\nallow-panic-in-tests = true\n";
+    assert_eq!(clippy("a", root, root), [""; 0]);
+    assert_eq!(
+        clippy("a", "allow-panic-in-tests = true\n", root),
+        ["a lacks \"allow-unwrap-in-tests = true\" of the root's"]
+    );
+}

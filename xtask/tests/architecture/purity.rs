@@ -1,0 +1,139 @@
+//! The pure crates name no clock, socket, task, environment, thread randomness or hash map, whose order is random.
+//!
+//! clippy.toml of these crates says the same about resolved types; this scan also sees what a crate's features or a platform
+//! leave out of the build, and cannot be silenced by an `allow`.
+
+use crate::tokens::{Path, paths, test_modules};
+use std::path::{Path as FilePath, PathBuf};
+
+/// Paths that hold one of these, as neighbours, are refused.
+const IMPURE: &[(&[&str], &str)] = &[
+    (&["std", "env"], "the environment belongs to agent-worker"),
+    (&["std", "fs"], "files belong to agent-worker"),
+    (&["std", "process"], "processes belong to agent-worker"),
+    (&["std", "thread"], "threads belong to agent-worker"),
+    (&["thread", "sleep"], "a machine says when it wants to be woken"),
+    (&["thread_local"], "the state of a machine is in the machine"),
+    (&["SystemTime"], "time is an argument"),
+    (&["Instant", "now"], "time is an argument"),
+    (&["HashMap"], "its order is random: BTreeMap"),
+    (&["HashSet"], "its order is random: BTreeSet"),
+    (&["RandomState"], "its keys are random"),
+    (&["Rng", "new"], "the seed is an argument: Rng::with_seed"),
+    (&["collections", "*"], "hides what it names"),
+    (&["std", "*"], "hides what it names"),
+    (&["net", "*"], "hides what it names"),
+    (&["tokio"], "the runtime belongs to agent-worker"),
+];
+
+/// Addresses are values; everything else of `std::net` opens something.
+const ADDRESSES: &[&str] =
+    &["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr", "SocketAddrV4", "SocketAddrV6", "AddrParseError"];
+
+/// Refused in agent-core on top: its time is `Time`, and it has no use for an address.
+const CORE: &[(&[&str], &str)] = &[
+    (&["Instant"], "core's time is Time"),
+    (&["std", "net"], "core has no network"),
+    (&["time", "*"], "hides what it names"),
+];
+
+fn impure(path: &Path, rules: &[(&[&str], &str)]) -> Option<String> {
+    let text = path.join("::");
+    let named = |words: &[&str]| path.windows(words.len()).any(|window| window == words);
+    if let Some((_, why)) = rules.iter().find(|(words, _)| named(words)) {
+        return Some(format!("{text}: {why}"));
+    }
+    let after = path.iter().skip_while(|word| *word != "net").nth(1).map(String::as_str);
+    let opens = named(&["std", "net"]) && !after.is_some_and(|name| ADDRESSES.contains(&name));
+    opens.then(|| format!("{text}: sockets belong to agent-worker"))
+}
+
+fn scan(source: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
+    let rules = [IMPURE, extra].concat();
+    paths(source).iter().filter_map(|path| impure(path, &rules)).collect()
+}
+
+/// The sources of a crate that are built into it.
+fn sources(krate: &str) -> Vec<PathBuf> {
+    let all = super::files(&format!("crates/{krate}/src"), "rs");
+    let mut tests: Vec<PathBuf> = Vec::new();
+    for file in &all {
+        let stem = file.file_stem().unwrap();
+        let folder = match stem.to_str().unwrap() {
+            "lib" | "mod" => file.parent().unwrap().to_owned(),
+            _ => file.with_extension(""),
+        };
+        for module in test_modules(&super::read(file)) {
+            tests.extend([folder.join(format!("{module}.rs")), folder.join(module)]);
+        }
+    }
+    let is_test = |file: &FilePath| tests.iter().any(|test| file.starts_with(test));
+    all.into_iter().filter(|file| !is_test(file)).collect()
+}
+
+fn scan_crate(krate: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
+    let files = sources(krate);
+    assert!(files.len() > 3, "only {} files in {krate}", files.len());
+    let found = files.iter().flat_map(|file| {
+        scan(&super::read(file), extra).into_iter().map(|what| format!("{}: {what}", file.display()))
+    });
+    found.collect()
+}
+
+#[test]
+fn core_is_pure() {
+    super::none(&scan_crate("agent-core", CORE));
+}
+
+#[test]
+fn room_is_pure() {
+    super::none(&scan_crate("agent-room", &[]));
+}
+
+/// The scan sees the crate that may do all this do it.
+#[test]
+fn the_worker_is_not_pure() {
+    let found = scan_crate("agent-worker", CORE).join("\n");
+    for path in ["tokio::", "Instant"] {
+        assert!(found.contains(path), "no {path} in agent-worker:\n{found}");
+    }
+}
+
+#[test]
+fn impurities_are_found() {
+    for (bad, path) in [
+        ("use std::collections::{BTreeMap, HashMap};", "std::collections::HashMap"),
+        ("fn f() { let s: std::collections::HashSet<u8>; }", "std::collections::HashSet"),
+        ("use std::collections::*;", "std::collections::*"),
+        ("use std::hash::RandomState;", "std::hash::RandomState"),
+        ("use std::net;", "std::net"),
+        ("use std::{net::{IpAddr, UdpSocket}};", "std::net::UdpSocket"),
+        ("use std::net::ToSocketAddrs as Resolve;", "std::net::ToSocketAddrs"),
+        ("fn f() -> u64 { std::time::SystemTime::now() }", "std::time::SystemTime::now"),
+        ("use std::time::*; fn f() { let t = SystemTime::UNIX_EPOCH; }", "SystemTime::UNIX_EPOCH"),
+        ("fn f() { g(Instant::now()) }", "Instant::now"),
+        ("fn f() { let now = std::time::Instant::now; }", "std::time::Instant::now"),
+        ("fn f() { dbg!(std::env::var(\"X\")) }", "std::env::var"),
+        ("use std::{env as surroundings, fmt};", "std::env"),
+        ("use std::thread::spawn;", "std::thread::spawn"),
+        ("async fn f() { tokio::spawn(g()); }", "tokio::spawn"),
+        ("fn f() { fastrand::Rng::new() }", "fastrand::Rng::new"),
+        ("thread_local!(static X: u8 = 1);", "thread_local"),
+    ] {
+        let found = scan(bad, &[]);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{bad}: {found:?}");
+    }
+    assert_eq!(scan("use std::time::Instant;", CORE), ["std::time::Instant: core's time is Time"]);
+    assert_eq!(scan("use std::net::IpAddr;", CORE), ["std::net::IpAddr: core has no network"]);
+}
+
+#[test]
+fn what_is_pure_is_left_alone() {
+    let good = "
+        //! Never HashMap, never Instant::now.
+        use std::{net::{IpAddr, SocketAddr}, time::{Duration, Instant}, collections::BTreeMap};
+        fn f(now: Instant, environment: &str) { fastrand::Rng::with_seed(7); log(\"tokio::spawn\") }
+        #[cfg(test)] mod tests { use std::collections::HashMap; }
+    ";
+    assert_eq!(scan(good, &[]), [""; 0]);
+}

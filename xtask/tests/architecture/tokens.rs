@@ -1,0 +1,145 @@
+//! The paths that a source file names, without its comments, strings and tests.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+/// One path as it is written, a `use` group taken apart: `std::{fmt, net::IpAddr}` gives two.
+pub(crate) type Path = Vec<String>;
+
+/// All paths of a file, also those inside of macro calls. Items under `#[cfg(test)]` are left out.
+pub(crate) fn paths(source: &str) -> Vec<Path> {
+    let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
+    let mut found = Vec::new();
+    walk(stream, &mut found);
+    found
+}
+
+/// The modules that a file declares for tests only: `#[cfg(test)] mod tests;`.
+pub(crate) fn test_modules(source: &str) -> Vec<String> {
+    let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
+    let tokens: Vec<TokenTree> = stream.into_iter().collect();
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        if is_cfg_test(token) {
+            let item = tokens.iter().skip(at + 1).take_while(|t| !is_punct(t, ';') && brace(t).is_none());
+            let words: Vec<String> = item.map(ToString::to_string).collect();
+            if let Some(at) = words.iter().position(|word| word == "mod") {
+                found.extend(words.get(at + 1).cloned());
+            }
+        }
+    }
+    found
+}
+
+fn walk(stream: TokenStream, found: &mut Vec<Path>) {
+    let mut tokens = stream.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        if is_cfg_test(&token) {
+            // The item ends with its body or with a semicolon.
+            let _ = tokens.by_ref().find(|t| is_punct(t, ';') || brace(t).is_some());
+            continue;
+        }
+        match token {
+            TokenTree::Group(group) => walk(group.stream(), found),
+            TokenTree::Ident(first) => {
+                let mut path = vec![first.to_string()];
+                let group = loop {
+                    // `::` is two tokens.
+                    let mut ahead = tokens.clone();
+                    if !(ahead.next().is_some_and(|t| is_punct(&t, ':'))
+                        && ahead.next().is_some_and(|t| is_punct(&t, ':')))
+                    {
+                        break None;
+                    }
+                    match ahead.next() {
+                        Some(TokenTree::Ident(next)) => path.push(next.to_string()),
+                        Some(TokenTree::Punct(star)) if star.as_char() == '*' => path.push("*".to_owned()),
+                        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+                            tokens = ahead;
+                            break Some(group);
+                        }
+                        // `path::<T>`: the type is read on its own.
+                        _ => break None,
+                    }
+                    tokens = ahead;
+                };
+                match group {
+                    Some(group) => inside_use(&path, &group, found),
+                    None => found.push(path),
+                }
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+}
+
+/// `prefix::{a, b::c, self}`.
+fn inside_use(prefix: &Path, group: &Group, found: &mut Vec<Path>) {
+    let mut inner = Vec::new();
+    walk(group.stream(), &mut inner);
+    for path in inner {
+        let path =
+            if path == ["self"] { prefix.clone() } else { prefix.iter().cloned().chain(path).collect() };
+        found.push(path);
+    }
+}
+
+fn is_punct(token: &TokenTree, wanted: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
+}
+
+fn brace(token: &TokenTree) -> Option<&Group> {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group),
+        _ => None,
+    }
+}
+
+/// The brackets of `#[cfg(test)]`.
+fn is_cfg_test(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket
+        && group.stream().to_string().replace(' ', "") == "cfg(test)")
+}
+
+#[test]
+fn paths_are_found_where_they_are() {
+    let found = paths(
+        r#"
+        //! std::comment
+        use std::{fmt::{self, Debug}, net::IpAddr, collections::*};
+        #[doc = "std::string"]
+        fn f(at: std::time::Instant) -> Vec<u8> {
+            let s = "std::literal";
+            matches!(x, Some(y) if y == tokio::time::now::<u8>())
+        }
+        #[cfg(test)]
+        #[allow(unused)]
+        mod tests { use std::env; }
+        #[cfg(test)]
+        use std::thread;
+        #[cfg(not(test))]
+        fn g() { a::b!() }
+        "#,
+    );
+    let found: Vec<String> =
+        found.iter().map(|path| path.join("::")).filter(|path| path.contains("::")).collect();
+    assert_eq!(
+        found,
+        [
+            "std::fmt",
+            "std::fmt::Debug",
+            "std::net::IpAddr",
+            "std::collections::*",
+            "std::time::Instant",
+            "tokio::time::now",
+            "a::b"
+        ]
+    );
+}
+
+#[test]
+fn modules_of_tests_are_found() {
+    assert_eq!(
+        test_modules("mod a; #[cfg(test)] pub(crate) mod b; #[cfg(test)] mod c {} #[cfg(test)] use d;"),
+        ["b", "c"]
+    );
+}
