@@ -60,7 +60,9 @@ pub enum CommandError {
         len: usize,
     },
     /// Payload, topic and destinations together do not fit a packet.
-    #[error("payload, topic and destinations make a packet of {len} bytes, over the limit of {limit} bytes; shorten them")]
+    #[error(
+        "payload, topic and destinations make a packet of {len} bytes, over the limit of {limit} bytes; shorten them"
+    )]
     PacketTooLarge {
         /// Length of the packet, in bytes.
         len: usize,

@@ -58,7 +58,12 @@ impl Outbox {
     }
 
     /// Queues one message.
-    pub(crate) fn push(&mut self, id: CommandId, message: Publish, limits: &Limits) -> Result<(), CommandError> {
+    pub(crate) fn push(
+        &mut self,
+        id: CommandId,
+        message: Publish,
+        limits: &Limits,
+    ) -> Result<(), CommandError> {
         let len = message.payload.len();
         if len > MAX_PAYLOAD_LEN {
             return Err(CommandError::PayloadTooLarge { len });
@@ -87,9 +92,7 @@ impl Outbox {
         mut write: impl FnMut(Channel, &[u8]) -> Written,
     ) -> Vec<(CommandId, Result<(), CommandError>)> {
         let mut done = Vec::new();
-        for (channel, queue) in
-            [(Channel::Lossy, &mut self.lossy), (Channel::Reliable, &mut self.reliable)]
-        {
+        for (channel, queue) in [(Channel::Lossy, &mut self.lossy), (Channel::Reliable, &mut self.reliable)] {
             while let Some((id, packet)) = queue.packets.front() {
                 let result = match write(channel, packet) {
                     Written::Accepted => Ok(()),
@@ -118,7 +121,8 @@ impl Outbox {
 }
 
 fn packet(message: Publish, sequence: u32) -> proto::DataPacket {
-    let kind = if message.reliable { proto::data_packet::Kind::Reliable } else { proto::data_packet::Kind::Lossy };
+    let kind =
+        if message.reliable { proto::data_packet::Kind::Reliable } else { proto::data_packet::Kind::Lossy };
     let topic = (!message.topic.is_empty()).then_some(message.topic);
     proto::DataPacket {
         kind: kind as i32,

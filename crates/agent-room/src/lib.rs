@@ -47,5 +47,6 @@ pub use io::{Input, Output, Protocol, Timer};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;
 pub use types::{
-    ConnectionQuality, Participant, ParticipantKind, Permissions, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+    ConnectionQuality, Participant, ParticipantKind, Permissions, RoomInfo, Speaker, Track, TrackKind,
+    TrackSource,
 };

@@ -124,7 +124,9 @@ pub enum JoinFailure {
     )]
     ServerTooOld,
     /// HTTP 401 or 403.
-    #[error("the server refused the token (HTTP {status}: {detail}); check API key, secret, expiry and the room of the token")]
+    #[error(
+        "the server refused the token (HTTP {status}: {detail}); check API key, secret, expiry and the room of the token"
+    )]
     Unauthorized {
         /// The HTTP status.
         status: u16,

@@ -330,7 +330,8 @@ impl Transport {
             Event::IceConnectionStateChange(state) => {
                 let connected = state.is_connected();
                 if self.ice_connected && state == IceConnectionState::Disconnected {
-                    self.happened.push_back(Happened::Gone { detail: "no answer from the server".to_owned() });
+                    self.happened
+                        .push_back(Happened::Gone { detail: "no answer from the server".to_owned() });
                 }
                 self.ice_connected = connected;
             }

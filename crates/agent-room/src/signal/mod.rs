@@ -21,7 +21,9 @@ use crate::{
 };
 use agent_proto::{decode, encode, livekit as proto};
 use bytes::Bytes;
-use proto::{leave_request::Action, signal_request::Message as Request, signal_response::Message as Response};
+use proto::{
+    leave_request::Action, signal_request::Message as Request, signal_response::Message as Response,
+};
 use requests::Requests;
 use roster::Roster;
 use std::{
@@ -542,7 +544,9 @@ impl Signal {
                 true
             }
             Phase::Connected => true,
-            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } | Phase::Closed => false,
+            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } | Phase::Closed => {
+                false
+            }
         };
         self.effects.push_back(Effect::CloseMedia);
         self.effects.push_back(Effect::CloseSignal);

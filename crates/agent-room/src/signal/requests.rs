@@ -56,8 +56,12 @@ impl Requests {
 
     /// Those whose time is over.
     pub(super) fn expired(&mut self, now: Instant) -> Vec<CommandId> {
-        let over: Vec<u32> =
-            self.waiting.iter().filter(|(_, (_, until))| *until <= now).map(|(request, _)| *request).collect();
+        let over: Vec<u32> = self
+            .waiting
+            .iter()
+            .filter(|(_, (_, until))| *until <= now)
+            .map(|(request, _)| *request)
+            .collect();
         over.into_iter().filter_map(|request| self.waiting.remove(&request)).map(|(id, _)| id).collect()
     }
 

@@ -82,7 +82,8 @@ impl Roster {
             && local.participant.identity == info.identity
         {
             // A duplicate of ours that is told before our own Leave is not us.
-            if local.participant.sid == info.sid && info.state != proto::participant_info::State::Disconnected as i32
+            if local.participant.sid == info.sid
+                && info.state != proto::participant_info::State::Disconnected as i32
             {
                 local.update(info, events);
             }
