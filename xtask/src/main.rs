@@ -2,19 +2,24 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
 mod codegen;
+mod test;
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask CHORE
-  codegen [--check]   make crates/agent-proto/src/gen from proto/ (--check: fail when it is out of date)";
+  codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail when it is out of date)
+  test [--ring NAME]...  every ring of tests that this machine's tools allow, or only the named ones
+  ci                     the same as test with CI=true: what a machine lacks is a failure, Cargo.lock must be up to date
+  rings of test:";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -22,15 +27,52 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &[&str]) -> Result<()> {
+/// Whether the chore went well.
+fn run(args: &[&str]) -> Result<bool> {
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     match args {
-        ["codegen"] => codegen::write(),
-        ["codegen", "--check"] => codegen::check(),
-        _ => bail!("unknown chore {args:?}\n{USAGE}"),
+        ["codegen"] => codegen::write().map(|()| true),
+        ["codegen", "--check"] => codegen::check().map(|()| true),
+        ["test", options @ ..] => test::run(&rings(options)?, ci),
+        ["ci"] => test::run(&[], true),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}\n{}", test::list());
+            Ok(true)
+        }
+        _ => bail!("unknown chore {args:?}\n{USAGE}\n{}", test::list()),
+    }
+}
+
+/// The names in `--ring NAME --ring NAME`.
+fn rings<'a>(mut options: &[&'a str]) -> Result<Vec<&'a str>> {
+    let mut names = Vec::new();
+    while let ["--ring", name, rest @ ..] = options {
+        names.push(*name);
+        options = rest;
+    }
+    if options.is_empty() {
+        Ok(names)
+    } else {
+        bail!("unknown options {options:?}\n{USAGE}\n{}", test::list())
     }
 }
 
 /// The workspace's root, from where this tool was built.
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_test() {
+        assert_eq!(rings(&["--ring", "fmt", "--ring", "docs"]).unwrap(), ["fmt", "docs"]);
+        assert_eq!(rings(&[]).unwrap(), [""; 0]);
+        assert!(rings(&["--ring"]).is_err());
+        assert!(rings(&["fmt"]).is_err());
+        assert!(run(&["test", "--ring", "no-such-ring"]).is_err());
+        assert!(run(&["no-such-chore"]).is_err());
+    }
 }

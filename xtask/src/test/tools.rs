@@ -1,0 +1,120 @@
+//! What this machine has.
+
+use super::cargo::program;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Go that fetches the toolchain which a module asks for, when it is older itself.
+const GO: (u32, u32) = (1, 21);
+
+/// What is missing when a subcommand of cargo does not answer.
+pub(super) fn lacks_component(subcommand: &str, component: &str) -> Option<String> {
+    let cargo = program();
+    let there = succeeds(Command::new(cargo).args([subcommand, "--version"]));
+    (!there).then(|| format!("{component} is not installed (rustup component add {component})"))
+}
+
+/// What is missing when rustc has no standard library for a target.
+pub(super) fn lacks_target(target: &str) -> Option<String> {
+    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
+    let there = libraries.is_some_and(|folder| Path::new(folder.trim()).is_dir());
+    (!there).then(|| format!("no Rust for {target} (rustup target add {target})"))
+}
+
+/// What is missing for tests against livekit-server and its official Python client. `may_install`: Debian's packages are
+/// installed where they are missing and we may.
+pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
+    if may_install && succeeds(Command::new("apt-get").arg("--version")) {
+        let missing = [(has_server(), "golang"), (has_venv(), "python3-venv")];
+        let packages: Vec<&str> =
+            missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect();
+        if !packages.is_empty() && output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0") {
+            println!("installing {}", packages.join(" "));
+            let apt = || {
+                let mut command = Command::new("apt-get");
+                command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+                command
+            };
+            let _ = apt().args(["update", "--quiet"]).status();
+            let _ = apt()
+                .args(["install", "--quiet", "--yes", "--no-install-recommends"])
+                .args(packages)
+                .status();
+        }
+    }
+    lack(has_server(), has_venv())
+}
+
+fn lack(server: bool, venv: bool) -> Option<String> {
+    let mut missing = Vec::new();
+    if !server {
+        missing.push(format!("no livekit-server on PATH and no Go {}.{} or newer to install it", GO.0, GO.1));
+    }
+    if !venv {
+        missing.push("no Python 3 with venv and pip for the official client".to_owned());
+    }
+    (!missing.is_empty()).then(|| missing.join("; "))
+}
+
+/// A server, or the means to install one.
+fn has_server() -> bool {
+    let go = output(Command::new("go").args(["env", "GOVERSION"]));
+    go.as_deref().and_then(go_version).is_some_and(|version| version >= GO)
+        || on_path("livekit-server").is_some()
+}
+
+/// `go1.24.3` is (1, 24).
+fn go_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim().strip_prefix("go")?.split(['.', '-', ' ']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Debian has venv in a package of its own; without it, `ensurepip` is what is missing.
+fn has_venv() -> bool {
+    succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+fn output(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_go() {
+        assert_eq!(go_version("go1.24.3\n"), Some((1, 24)));
+        assert_eq!(go_version("go1.22 X:nocoverageredesign"), Some((1, 22)));
+        assert!(go_version("go1.19.8") < Some(GO));
+        assert_eq!(go_version("devel +8f0b27d"), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_one_line() {
+        assert_eq!(lack(true, true), None);
+        assert_eq!(
+            lack(false, false).unwrap(),
+            "no livekit-server on PATH and no Go 1.21 or newer to install it; no Python 3 with venv and pip for the official client"
+        );
+    }
+
+    #[test]
+    fn a_tool_that_is_not_there_is_missing() {
+        assert!(lacks_component("no-such-subcommand", "nothing").is_some());
+        assert!(lacks_target("no-such-target").is_some());
+        assert_eq!(on_path("no-such-program"), None);
+        assert!(!succeeds(&mut Command::new("no-such-program")));
+    }
+}
