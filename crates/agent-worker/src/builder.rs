@@ -73,10 +73,10 @@ impl WorkerBuilder {
     /// `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`)
     /// and certificates (`SSL_CERT_FILE`).
     pub fn from_env(self) -> Self {
-        Self { net: NetOptions::from_env(), ..self.from_vars(|name| std::env::var(name).ok()) }
+        Self { net: NetOptions::from_env(), ..self.fill_from(|name| std::env::var(name).ok()) }
     }
 
-    fn from_vars(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+    fn fill_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
         self.url = self.url.or_else(|| var("LIVEKIT_URL"));
         self.api_key = self.api_key.or_else(|| var("LIVEKIT_API_KEY"));
@@ -286,13 +286,13 @@ mod tests {
                 _ => return None,
             })
         };
-        let filled = WorkerBuilder::new(agent).from_vars(vars);
+        let filled = WorkerBuilder::new(agent).fill_from(vars);
         assert_eq!(filled.url.as_deref(), Some("ws://env"));
         assert_eq!(filled.config.agent_name, "from-env");
         assert!(filled.api_secret.is_none(), "an empty variable is no value");
-        let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").from_vars(vars);
+        let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").fill_from(vars);
         assert_eq!((named.config.agent_name.as_str(), named.url.as_deref()), ("mine", Some("ws://mine")));
         let over = |name: &str| (name == "LIVEKIT_AGENT_NAME_OVERRIDE").then(|| "override".to_owned());
-        assert_eq!(complete().agent_name("mine").from_vars(over).config.agent_name, "override");
+        assert_eq!(complete().agent_name("mine").fill_from(over).config.agent_name, "override");
     }
 }

@@ -57,3 +57,8 @@ pub use room::{
 };
 pub use secret::Secret;
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
+
+/// The README's code is compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeDocTests;

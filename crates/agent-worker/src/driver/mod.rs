@@ -168,7 +168,7 @@ impl Driver {
                 Output::Ended(ended) => self.ended(ended),
                 Output::Moved { job, to } => {
                     if let Some(hook) = &self.setup.on_lifecycle {
-                        hook(&job, to);
+                        guarded("the lifecycle hook", || hook(&job, to));
                     }
                 }
                 Output::Notice(_) => {}
@@ -250,8 +250,8 @@ impl Driver {
     }
 
     fn sample_load(&mut self) {
-        if let Some(load) = &self.setup.load {
-            let load = load();
+        let sampled = self.setup.load.as_ref().and_then(|load| guarded("the load function", || load()));
+        if let Some(load) = sampled {
             self.machine.handle_input(Input::LoadSampled(load), self.now());
         }
     }
@@ -271,6 +271,13 @@ impl Driver {
     fn now(&self) -> Time {
         Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
+}
+
+/// Calls the user's code on the driver's own task: a panic in it must not stop the jobs.
+fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(call))
+        .inspect_err(|panic| tracing::error!("{what} panicked: {}", attempt::panic_message(panic.as_ref())))
+        .ok()
 }
 
 async fn sleep_until(at: Option<Instant>) {
