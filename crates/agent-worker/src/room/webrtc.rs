@@ -87,6 +87,7 @@ struct Driver {
     /// What the connection said when there was none: it has a source, which the machine's words have not.
     refusal: Option<ConnectError>,
     leaving: bool,
+    done: bool,
 }
 
 enum Wake {
@@ -126,6 +127,7 @@ impl Driver {
             last_id: 0,
             refusal: None,
             leaving: false,
+            done: false,
         })
     }
 
@@ -235,20 +237,18 @@ impl Driver {
                         let _ = reply.send(result);
                     }
                 }
-                Output::Closed { reason } => {
-                    self.closed(reason);
-                    return false;
-                }
+                Output::Closed { reason } => self.closed(reason),
                 // What waits is sent with the close, which follows the end of the loop.
                 Output::CloseSignal => {}
                 // A new kind of output would be a new version of the machine.
                 _ => {}
             }
         }
-        true
+        !self.done
     }
 
     fn closed(&mut self, reason: DisconnectReason) {
+        self.done = true;
         let Some(joined) = self.joined.take() else { return };
         let error = match (self.refusal.take(), reason) {
             // The machine knows what these say about the server; the connection knows where and why.
