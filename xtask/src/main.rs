@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 
 /// Whether the chore went well.
 fn run(args: &[&str]) -> Result<bool> {
-    let ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+    let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     match args {
         ["codegen"] => codegen::write().map(|()| true),
         ["codegen", "--check"] => codegen::check().map(|()| true),

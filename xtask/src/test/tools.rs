@@ -56,11 +56,13 @@ fn lack(server: bool, venv: bool) -> Option<String> {
     (!missing.is_empty()).then(|| missing.join("; "))
 }
 
-/// A server, or the means to install one.
+/// A server, named, on the PATH or installed before, or the means to install one: as agent-testkit looks for it.
 fn has_server() -> bool {
-    let go = output(Command::new("go").args(["env", "GOVERSION"]));
-    go.as_deref().and_then(go_version).is_some_and(|version| version >= GO)
+    let go = || output(Command::new("go").args(["env", "GOVERSION"]));
+    named("LIVEKIT_SERVER_BIN")
         || on_path("livekit-server").is_some()
+        || in_cache("livekit-server-", "livekit-server")
+        || go().as_deref().and_then(go_version).is_some_and(|version| version >= GO)
 }
 
 /// `go1.24.3` is (1, 24).
@@ -71,7 +73,23 @@ fn go_version(text: &str) -> Option<(u32, u32)> {
 
 /// Debian has venv in a package of its own; without it, `ensurepip` is what is missing.
 fn has_venv() -> bool {
-    succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+    named("AGENT_TEST_PYTHON") || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+}
+
+fn named(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether agent-testkit has put such a file into the user's cache.
+fn in_cache(prefix: &str, file: &str) -> bool {
+    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || set("HOME").map(|home| home.join(".cache"));
+    let folder = set("XDG_CACHE_HOME").or_else(home).map(|cache| cache.join("livekit-agents-rust"));
+    let Some(Ok(entries)) = folder.map(std::fs::read_dir) else { return false };
+    let mut entries = entries.flatten();
+    entries.any(|entry| {
+        entry.file_name().to_string_lossy().starts_with(prefix) && entry.path().join(file).is_file()
+    })
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
