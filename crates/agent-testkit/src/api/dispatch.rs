@@ -1,0 +1,174 @@
+//! Dispatching agents by name.
+
+use std::collections::BTreeMap;
+
+use agent_proto::livekit;
+
+use super::{ApiError, ServerApi};
+
+/// An agent to be sent to a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct DispatchRequest {
+    agent_name: String,
+    room: String,
+    metadata: String,
+    attributes: BTreeMap<String, String>,
+    deployment: String,
+}
+
+/// A dispatch as the server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DispatchInfo {
+    /// `AD_…`
+    pub id: String,
+    /// The agent's name.
+    pub agent_name: String,
+    /// The room's name.
+    pub room: String,
+    /// The metadata of its jobs.
+    pub metadata: String,
+    /// The attributes of its jobs.
+    pub attributes: BTreeMap<String, String>,
+    /// Its jobs so far. The server adds a job some 200 ms to 1 s after the dispatch.
+    pub jobs: Vec<DispatchedJob>,
+}
+
+/// A job of a dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DispatchedJob {
+    /// `AJ_…`
+    pub id: String,
+    /// What the server says of it. The open-source server goes on saying `Running` of an ended one; its log tells the truth.
+    pub state: JobState,
+    /// The error of a failed one.
+    pub error: String,
+    /// The worker that it was given to.
+    pub worker_id: String,
+    /// The identity of its agent.
+    pub participant_identity: String,
+}
+
+/// The server's words for the state of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobState {
+    /// Not offered yet.
+    Pending,
+    /// Offered, or running.
+    Running,
+    /// Ended well.
+    Success,
+    /// Ended badly.
+    Failed,
+    /// A number that we do not know.
+    Other(i32),
+}
+
+impl DispatchRequest {
+    /// Sends this agent to this room, which is created if it must be.
+    pub fn new(agent_name: impl Into<String>, room: impl Into<String>) -> Self {
+        Self { agent_name: agent_name.into(), room: room.into(), ..Self::default() }
+    }
+
+    /// The metadata of the job.
+    pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
+    /// One attribute of the job.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// Only to workers of this deployment.
+    pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
+        self.deployment = deployment.into();
+        self
+    }
+}
+
+impl ServerApi {
+    /// Sends an agent to a room. Each call sends another one.
+    ///
+    /// # Errors
+    /// [`ApiError`]. That no worker is there is none: the server drops the job in silence.
+    pub async fn create_dispatch(&self, request: DispatchRequest) -> Result<DispatchInfo, ApiError> {
+        let token = self.token().administer_room(&request.room);
+        let request = livekit::CreateAgentDispatchRequest {
+            agent_name: request.agent_name,
+            room: request.room,
+            metadata: request.metadata,
+            restart_policy: livekit::JobRestartPolicy::JrpOnFailure.into(),
+            deployment: request.deployment,
+            attributes: request.attributes,
+        };
+        let dispatch: livekit::AgentDispatch =
+            self.call("AgentDispatchService/CreateDispatch", token, &request).await?;
+        Ok(dispatch.into())
+    }
+
+    /// All dispatches of a room; a room that agents without a name may join has one without a name.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn list_dispatches(&self, room: &str) -> Result<Vec<DispatchInfo>, ApiError> {
+        let token = self.token().administer_room(room);
+        let request = livekit::ListAgentDispatchRequest { room: room.to_owned(), ..Default::default() };
+        let response: livekit::ListAgentDispatchResponse =
+            self.call("AgentDispatchService/ListDispatch", token, &request).await?;
+        Ok(response.agent_dispatches.into_iter().map(DispatchInfo::from).collect())
+    }
+
+    /// Takes a dispatch back: its jobs are terminated, and their agents removed from the room 3 s later.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [not found](ApiError::is_not_found) if there is none.
+    pub async fn delete_dispatch(&self, room: &str, dispatch_id: &str) -> Result<DispatchInfo, ApiError> {
+        let token = self.token().administer_room(room);
+        let request = livekit::DeleteAgentDispatchRequest {
+            dispatch_id: dispatch_id.to_owned(),
+            room: room.to_owned(),
+        };
+        let dispatch: livekit::AgentDispatch =
+            self.call("AgentDispatchService/DeleteDispatch", token, &request).await?;
+        Ok(dispatch.into())
+    }
+}
+
+impl From<livekit::AgentDispatch> for DispatchInfo {
+    fn from(dispatch: livekit::AgentDispatch) -> Self {
+        let jobs = dispatch.state.map(|state| state.jobs).unwrap_or_default();
+        Self {
+            id: dispatch.id,
+            agent_name: dispatch.agent_name,
+            room: dispatch.room,
+            metadata: dispatch.metadata,
+            attributes: dispatch.attributes,
+            jobs: jobs.into_iter().map(DispatchedJob::from).collect(),
+        }
+    }
+}
+
+impl From<livekit::Job> for DispatchedJob {
+    fn from(job: livekit::Job) -> Self {
+        let state = job.state.unwrap_or_default();
+        Self {
+            id: job.id,
+            state: match livekit::JobStatus::try_from(state.status) {
+                Ok(livekit::JobStatus::JsPending) => JobState::Pending,
+                Ok(livekit::JobStatus::JsRunning) => JobState::Running,
+                Ok(livekit::JobStatus::JsSuccess) => JobState::Success,
+                Ok(livekit::JobStatus::JsFailed) => JobState::Failed,
+                Err(_) => JobState::Other(state.status),
+            },
+            error: state.error,
+            worker_id: state.worker_id,
+            participant_identity: state.participant_identity,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A client of a LiveKit server's HTTP API (Twirp): rooms, participants, and the dispatch of agents.
+//!
+//! Each call is one `POST` with a protobuf body and a token that allows just this call. The wire types stay in here.
+
+mod dispatch;
+mod error;
+mod rooms;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use agent_worker::{AccessToken, Secret, ServerUrl};
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt;
+
+pub use self::dispatch::{DispatchInfo, DispatchRequest, DispatchedJob, JobState};
+pub use self::error::ApiError;
+pub use self::rooms::{
+    DataMessage, ParticipantChange, ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary,
+};
+
+use self::error::ErrorBody;
+
+/// A call takes some milliseconds, and those that wake an agent some 200; this is for a server that hangs.
+const CALL_WITHIN: Duration = Duration::from_secs(10);
+
+/// A client of the API of one server. Clones share their connections.
+///
+/// Encrypted addresses are checked against the platform's certificates. No proxy is used.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use agent_testkit::{DispatchRequest, ServerApi};
+///
+/// let api = ServerApi::new(&"ws://localhost:7880".parse()?, "devkey", "secret")?;
+/// let request = DispatchRequest::new("greeter", "lobby").metadata(r#"{"name":"Ada"}"#);
+/// println!("dispatch {}", api.create_dispatch(request).await?.id);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerApi {
+    http: reqwest::Client,
+    base: String,
+    api_key: String,
+    api_secret: Secret,
+}
+
+impl ServerApi {
+    /// A client of this server with these credentials. Connects with the first call.
+    ///
+    /// # Errors
+    /// [`ApiError::Setup`] if the HTTP client cannot be made.
+    pub fn new(
+        url: &ServerUrl,
+        api_key: impl Into<String>,
+        api_secret: impl Into<Secret>,
+    ) -> Result<Self, ApiError> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(CALL_WITHIN)
+            .tls_backend_preconfigured(tls()?)
+            .build()
+            .map_err(setup)?;
+        let base = url.http_url().as_str().trim_end_matches('/').to_owned();
+        Ok(Self { http, base, api_key: api_key.into(), api_secret: api_secret.into() })
+    }
+
+    /// Whether the server answers requests.
+    pub async fn answers(&self) -> bool {
+        match self.http.get(&self.base).timeout(Duration::from_secs(1)).send().await {
+            Ok(response) => response.status().is_success(),
+            Err(_) => false,
+        }
+    }
+
+    fn token(&self) -> AccessToken {
+        AccessToken::new(&self.api_key, self.api_secret.clone()).ttl(Duration::from_secs(60))
+    }
+
+    /// Calls `method`, such as `RoomService/CreateRoom`.
+    async fn call<Request, Response>(
+        &self,
+        method: &'static str,
+        token: AccessToken,
+        request: &Request,
+    ) -> Result<Response, ApiError>
+    where
+        Request: prost::Message,
+        Response: prost::Message + Default,
+    {
+        let unreachable = |source: reqwest::Error| ApiError::Unreachable { method, source };
+        let response = self
+            .http
+            .post(format!("{}/twirp/livekit.{method}", self.base))
+            .bearer_auth(token.sign()?.expose())
+            .header("content-type", "application/protobuf")
+            .body(encode(request))
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return decode(&body, MAX_FRAME_LEN).map_err(|source| ApiError::Malformed { method, source });
+        }
+        let ErrorBody { code, msg } = serde_json::from_slice(&body).unwrap_or_else(|_| ErrorBody {
+            code: String::new(),
+            msg: String::from_utf8_lossy(&body).chars().take(300).collect(),
+        });
+        Err(ApiError::Refused { method, status: status.as_u16(), code, message: msg })
+    }
+}
+
+/// With the provider given explicitly: no process-wide one is needed or touched.
+fn tls() -> Result<ClientConfig, ApiError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(setup)?
+        .with_no_client_auth())
+}
+
+fn setup(error: impl std::error::Error) -> ApiError {
+    ApiError::Setup { reason: error.to_string() }
+}

@@ -1,0 +1,257 @@
+//! The process that the official clients live in, and the lines to and from it.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::event::ClientEvent;
+use super::{ClientError, venv};
+
+const SCRIPT: &str = include_str!("host.py");
+
+/// Joining a room is the longest; a client that cannot gives up after some 15 s by itself.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Lines of the process's own log that are kept for errors.
+const KEPT_LOG: usize = 20;
+
+/// A process with participants of LiveKit's Python SDK: starting one takes a second, a client in it milliseconds.
+///
+/// Clones are the same process; it is killed when the last one, and the last of its clients, is dropped. It also ends when
+/// the test process does.
+#[derive(Clone, Debug)]
+pub struct OfficialHost {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    child: Mutex<Child>,
+    stdin: Mutex<ChildStdin>,
+    next: AtomicU64,
+    routes: Arc<Mutex<Routes>>,
+}
+
+/// Where lines go. Closed, and all waiters with it, when the process ends.
+#[derive(Debug, Default)]
+struct Routes {
+    closed: bool,
+    answers: HashMap<u64, oneshot::Sender<Result<Value, String>>>,
+    clients: HashMap<u64, mpsc::UnboundedSender<ClientEvent>>,
+    log: VecDeque<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    re: u64,
+    #[serde(default)]
+    ok: Option<Value>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+impl OfficialHost {
+    /// The Python that would be used, if there is one with the SDK; nothing is installed.
+    ///
+    /// It is the one that `AGENT_TEST_PYTHON` names, or the one that [`start`](Self::start) made in the user's cache.
+    #[must_use]
+    pub fn find() -> Option<std::path::PathBuf> {
+        venv::find()
+    }
+
+    /// Starts a process; makes a Python environment with the SDK in the user's cache, if there is none yet.
+    ///
+    /// # Errors
+    /// [`ClientError::NotAvailable`] if there is no Python or the packages cannot be had, [`ClientError::HostGone`] if the
+    /// process ends at once.
+    pub async fn start() -> Result<Self, ClientError> {
+        let python = venv::find_or_install().await?;
+        let mut child = Command::new(python)
+            // Without the user's site and the current folder: the same packages everywhere.
+            .args(["-I", "-u", "-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let broken = || ClientError::HostGone { log: "it has no pipes".into() };
+        let stdin = child.stdin.take().ok_or_else(broken)?;
+        let stdout = child.stdout.take().ok_or_else(broken)?;
+        let stderr = child.stderr.take().ok_or_else(broken)?;
+        let routes = Arc::new(Mutex::new(Routes::default()));
+        let (ready, is_ready) = oneshot::channel();
+        // Threads, not tasks: the process is shared by tests that have a runtime each.
+        let logging = std::thread::spawn({
+            let routes = routes.clone();
+            move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let log = &mut lock(&routes).log;
+                    if log.len() == KEPT_LOG {
+                        log.pop_front();
+                    }
+                    log.push_back(line);
+                }
+            }
+        });
+        std::thread::spawn({
+            let routes = routes.clone();
+            move || {
+                read(stdout, &routes, ready);
+                // Its last words come before its end is told.
+                let _ = logging.join();
+                let mut routes = lock(&routes);
+                routes.closed = true;
+                routes.answers.clear();
+                routes.clients.clear();
+            }
+        });
+        let (child, stdin) = (Mutex::new(child), Mutex::new(stdin));
+        let host = Self { inner: Arc::new(Inner { child, stdin, next: AtomicU64::new(1), routes }) };
+        match tokio::time::timeout(ANSWER_WITHIN, is_ready).await {
+            Ok(Ok(())) => Ok(host),
+            Ok(Err(_)) | Err(_) => Err(host.gone().await),
+        }
+    }
+
+    /// The process that the tests of this program share; started with the first call.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn shared() -> Result<Self, ClientError> {
+        static SHARED: tokio::sync::Mutex<Option<OfficialHost>> = tokio::sync::Mutex::const_new(None);
+        let mut shared = SHARED.lock().await;
+        if let Some(host) = shared.as_ref().filter(|host| !lock(&host.inner.routes).closed) {
+            return Ok(host.clone());
+        }
+        let host = Self::start().await?;
+        *shared = Some(host.clone());
+        Ok(host)
+    }
+
+    /// The id of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        lock(&self.inner.child).id()
+    }
+
+    /// Kills the process at once: its clients are gone without a farewell, and the server has to notice.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn kill(&self) -> Result<(), ClientError> {
+        let mut child = lock(&self.inner.child);
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// A number for a new client, and its events.
+    pub(super) fn add_client(&self) -> (u64, mpsc::UnboundedReceiver<ClientEvent>) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        let mut routes = lock(&self.inner.routes);
+        if !routes.closed {
+            routes.clients.insert(number, sender);
+        }
+        (number, events)
+    }
+
+    pub(super) fn remove_client(&self, number: u64) {
+        lock(&self.inner.routes).clients.remove(&number);
+    }
+
+    /// Asks for an operation of a client and waits for its answer.
+    pub(super) async fn ask(&self, client: u64, op: &str, fields: Value) -> Result<Value, ClientError> {
+        let answer = self.send(client, op, fields)?;
+        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Err(reason))) => Err(ClientError::Failed { operation: op.to_owned(), reason }),
+            Ok(Err(_)) => Err(self.gone().await),
+            Err(_) => Err(ClientError::Timeout {
+                what: format!("the answer to {op}"),
+                within: ANSWER_WITHIN,
+                seen: Vec::new(),
+            }),
+        }
+    }
+
+    /// Asks for an operation, and waits for nothing.
+    pub(super) fn send(
+        &self,
+        client: u64,
+        op: &str,
+        mut fields: Value,
+    ) -> Result<oneshot::Receiver<Result<Value, String>>, ClientError> {
+        let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        if let Some(fields) = fields.as_object_mut() {
+            fields.insert("id".into(), json!(id));
+            fields.insert("op".into(), json!(op));
+            fields.insert("client".into(), json!(client));
+        }
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut routes = lock(&self.inner.routes);
+            // A sender that is dropped here tells the waiter that the process is gone.
+            if !routes.closed {
+                routes.answers.insert(id, sender);
+            }
+        }
+        let mut stdin = lock(&self.inner.stdin);
+        // A closed pipe needs no error of its own: the answer never comes, and that is told.
+        let _ = stdin.write_all(format!("{fields}\n").as_bytes()).and_then(|()| stdin.flush());
+        Ok(answer)
+    }
+
+    pub(super) async fn gone(&self) -> ClientError {
+        let log = lock(&self.inner.routes).log.iter().cloned().collect::<Vec<_>>().join("\n");
+        ClientError::HostGone { log }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = child.kill().and_then(|()| child.wait()) {
+            tracing::error!(%error, pid = child.id(), "the process of the official clients could not be ended");
+        }
+    }
+}
+
+/// Takes lines until the process closes its stdout.
+fn read(stdout: ChildStdout, routes: &Mutex<Routes>, ready: oneshot::Sender<()>) {
+    let mut ready = Some(ready);
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        let Ok(message) = serde_json::from_str::<Value>(&line) else {
+            tracing::error!(line, "the process of the official clients wrote something odd");
+            continue;
+        };
+        if let Some(client) = message.get("client").and_then(Value::as_u64) {
+            match serde_json::from_value::<ClientEvent>(message) {
+                Ok(event) => {
+                    // A client that was dropped hears no more.
+                    if let Some(client) = lock(routes).clients.get(&client) {
+                        let _ = client.send(event);
+                    }
+                }
+                Err(error) => tracing::error!(%error, line, "an event of an official client cannot be read"),
+            }
+        } else if let Ok(Answer { re, ok, error }) = serde_json::from_value(message) {
+            if let Some(waiter) = lock(routes).answers.remove(&re) {
+                // Nobody may wait for the answer: that is fine.
+                let _ = waiter.send(error.map_or(Ok(ok.unwrap_or(Value::Null)), Err));
+            }
+        } else if let Some(ready) = ready.take() {
+            let _ = ready.send(());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

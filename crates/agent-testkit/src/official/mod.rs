@@ -1,0 +1,241 @@
+//! Participants of LiveKit's own Python SDK: the peers that an agent meets in production.
+
+mod event;
+mod host;
+mod venv;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use agent_worker::Secret;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+pub use self::event::{ClientEvent, ClientParticipant, ClientState, ClientTrack, OfficialData};
+pub use self::host::OfficialHost;
+
+use crate::api::DataMessage;
+
+/// A participant of LiveKit's Python SDK in a room; it leaves when it is dropped.
+///
+/// ```no_run
+/// # async fn example(url: &str, token: &agent_worker::Secret) -> Result<(), agent_testkit::ClientError> {
+/// use std::time::Duration;
+/// use agent_testkit::{ClientEvent, DataMessage, OfficialClient};
+///
+/// let mut ada = OfficialClient::join(url, token).await?;
+/// ada.send(DataMessage::new("hello").topic("chat")).await?;
+/// ada.wait_for(|event| matches!(event, ClientEvent::Data(data) if data.payload == b"hi"), Duration::from_secs(5)).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct OfficialClient {
+    host: OfficialHost,
+    number: u64,
+    events: mpsc::UnboundedReceiver<ClientEvent>,
+    /// Events that were passed over by `wait_for`.
+    seen: VecDeque<ClientEvent>,
+    left: bool,
+}
+
+/// What went wrong with an official client.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// A tool that is needed is not there.
+    #[error("LiveKit's Python SDK is not available: {missing}")]
+    NotAvailable {
+        /// What is missing, and how to get it, in one line.
+        missing: String,
+    },
+    /// The process of the clients ended.
+    #[error("the process of the official clients ended; it said:\n{log}")]
+    HostGone {
+        /// The end of its own log.
+        log: String,
+    },
+    /// The SDK refused an operation.
+    #[error("the official client failed to {operation}: {reason}")]
+    Failed {
+        /// The operation.
+        operation: String,
+        /// What the SDK said.
+        reason: String,
+    },
+    /// What was waited for did not come.
+    #[error("{what} did not come within {within:?}; instead: {seen:?}")]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        within: Duration,
+        /// The events that are waiting to be taken.
+        seen: Vec<ClientEvent>,
+    },
+    /// A pipe or a file failed.
+    #[error("no process for the official clients")]
+    Io(#[from] std::io::Error),
+}
+
+impl OfficialClient {
+    /// Joins a room, in the process that the tests of this program share; returns when the client is in it.
+    ///
+    /// # Errors
+    /// [`ClientError::Failed`] if the SDK cannot join, and those of [`OfficialHost::start`].
+    pub async fn join(url: &str, token: &Secret) -> Result<Self, ClientError> {
+        Self::join_in(&OfficialHost::shared().await?, url, token).await
+    }
+
+    /// Joins a room, in a process of your own.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub async fn join_in(host: &OfficialHost, url: &str, token: &Secret) -> Result<Self, ClientError> {
+        let (number, events) = host.add_client();
+        let client = Self { host: host.clone(), number, events, seen: VecDeque::new(), left: false };
+        client.ask("join", json!({ "url": url, "token": token.expose() })).await?;
+        Ok(client)
+    }
+
+    /// The room as the client sees it now.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn state(&self) -> Result<ClientState, ClientError> {
+        let state = self.ask("state", json!({})).await?;
+        serde_json::from_value(state)
+            .map_err(|error| ClientError::Failed { operation: "state".into(), reason: error.to_string() })
+    }
+
+    /// Sends data.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn send(&self, message: DataMessage) -> Result<(), ClientError> {
+        let DataMessage { payload, topic, lossy, destinations } = message;
+        let payload = BASE64_STANDARD.encode(payload);
+        let fields =
+            json!({ "payload": payload, "topic": topic, "reliable": !lossy, "destinations": destinations });
+        self.ask("send", fields).await.map(drop)
+    }
+
+    /// Changes attributes of its own; empty values remove them. The token must allow it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_attributes(&self, attributes: &[(&str, &str)]) -> Result<(), ClientError> {
+        let attributes: BTreeMap<_, _> = attributes.iter().copied().collect();
+        self.ask("set_attributes", json!({ "attributes": attributes })).await.map(drop)
+    }
+
+    /// Changes its own metadata. The token must allow it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_metadata(&self, metadata: &str) -> Result<(), ClientError> {
+        self.ask("set_metadata", json!({ "metadata": metadata })).await.map(drop)
+    }
+
+    /// Changes its own name. The token must allow it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_name(&self, name: &str) -> Result<(), ClientError> {
+        self.ask("set_name", json!({ "name": name })).await.map(drop)
+    }
+
+    /// Publishes a microphone track with a tone of so many hertz, or silence for `None`; returns its sid.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn publish_audio(&self, name: &str, hertz: Option<u32>) -> Result<String, ClientError> {
+        let answer = self.ask("publish_audio", json!({ "name": name, "hertz": hertz.unwrap_or(0) })).await?;
+        Ok(answer.get("sid").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Mutes or unmutes a track that it published.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn mute(&self, track_sid: &str, muted: bool) -> Result<(), ClientError> {
+        self.ask("mute", json!({ "sid": track_sid, "muted": muted })).await.map(drop)
+    }
+
+    /// Takes back a track that it published.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn unpublish(&self, track_sid: &str) -> Result<(), ClientError> {
+        self.ask("unpublish", json!({ "sid": track_sid })).await.map(drop)
+    }
+
+    /// Leaves the room; returns when it has left.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn leave(mut self) -> Result<(), ClientError> {
+        self.left = true;
+        self.ask("leave", json!({})).await.map(drop)
+    }
+
+    /// The next event, in order.
+    ///
+    /// # Errors
+    /// [`ClientError::Timeout`] if none comes within the time, [`ClientError::HostGone`] if none can come any more.
+    pub async fn next_event(&mut self, within: Duration) -> Result<ClientEvent, ClientError> {
+        if let Some(event) = self.seen.pop_front() {
+            return Ok(event);
+        }
+        self.receive("an event", within).await
+    }
+
+    /// Takes the first event that the predicate takes, and leaves those before it for later calls.
+    ///
+    /// # Errors
+    /// As [`next_event`](Self::next_event).
+    pub async fn wait_for(
+        &mut self,
+        mut predicate: impl FnMut(&ClientEvent) -> bool,
+        within: Duration,
+    ) -> Result<ClientEvent, ClientError> {
+        if let Some(at) = self.seen.iter().position(&mut predicate) {
+            // The index is one of the queue's: it is there.
+            return self.seen.remove(at).ok_or(ClientError::HostGone { log: String::new() });
+        }
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            match self.receive("the event", left).await? {
+                event if predicate(&event) => return Ok(event),
+                event => self.seen.push_back(event),
+            }
+        }
+    }
+
+    async fn receive(&mut self, what: &str, within: Duration) -> Result<ClientEvent, ClientError> {
+        match tokio::time::timeout(within, self.events.recv()).await {
+            Ok(Some(event)) => Ok(event),
+            Ok(None) => Err(self.host.gone().await),
+            Err(_) => {
+                let seen = self.seen.iter().cloned().collect();
+                Err(ClientError::Timeout { what: what.to_owned(), within, seen })
+            }
+        }
+    }
+
+    async fn ask(&self, op: &str, fields: Value) -> Result<Value, ClientError> {
+        self.host.ask(self.number, op, fields).await
+    }
+}
+
+impl Drop for OfficialClient {
+    fn drop(&mut self) {
+        if !self.left {
+            // Not waited for: the lines stay in order, and nobody hears of it but the room.
+            let _ = self.host.send(self.number, "leave", json!({}));
+        }
+        self.host.remove_client(self.number);
+    }
+}

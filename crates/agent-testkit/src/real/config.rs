@@ -1,0 +1,130 @@
+//! Ports and configuration file of the server.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use agent_worker::Secret;
+
+pub(super) const API_KEY: &str = "devkey";
+/// Public, and good for loopback only; the server asks for 32 characters.
+pub(super) const API_SECRET: &str = "a-secret-for-tests-on-loopback-only";
+
+/// The ports of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ports {
+    pub(super) http: u16,
+    rtc_tcp: u16,
+    rtc_udp: u16,
+}
+
+impl Ports {
+    /// Three that are free now; all are held until all are chosen.
+    pub(super) fn free() -> io::Result<Self> {
+        let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let rtc_tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let rtc_udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok(Self {
+            http: http.local_addr()?.port(),
+            rtc_tcp: rtc_tcp.local_addr()?.port(),
+            rtc_udp: rtc_udp.local_addr()?.port(),
+        })
+    }
+}
+
+/// Settings of a [`RealServer`](super::RealServer).
+#[derive(Clone, Debug)]
+pub struct RealServerBuilder {
+    empty_timeout: Duration,
+    departure_timeout: Duration,
+    extra: String,
+}
+
+impl Default for RealServerBuilder {
+    fn default() -> Self {
+        // The server's own defaults.
+        Self {
+            empty_timeout: Duration::from_secs(300),
+            departure_timeout: Duration::from_secs(20),
+            extra: String::new(),
+        }
+    }
+}
+
+impl RealServerBuilder {
+    /// How long a room stays that nobody joined (300 s unless set; whole seconds). Agents do not count.
+    #[must_use]
+    pub fn empty_timeout(mut self, timeout: Duration) -> Self {
+        self.empty_timeout = timeout;
+        self
+    }
+
+    /// How long a room stays after the last human left (20 s unless set; whole seconds).
+    #[must_use]
+    pub fn departure_timeout(mut self, timeout: Duration) -> Self {
+        self.departure_timeout = timeout;
+        self
+    }
+
+    /// More top-level YAML for the server's configuration file, such as `"agents:\n  target_load: 0.5"`.
+    ///
+    /// Not the keys `port`, `bind_addresses`, `rtc`, `keys`, `logging` and `room`, which are there already.
+    #[must_use]
+    pub fn extra_config(mut self, yaml: impl Into<String>) -> Self {
+        self.extra = yaml.into();
+        self
+    }
+
+    pub(super) fn yaml(&self, ports: Ports, secret: &Secret) -> String {
+        let mut yaml = String::new();
+        // Writing to a String cannot fail.
+        let _ = write!(
+            yaml,
+            "port: {}
+bind_addresses: [\"127.0.0.1\"]
+rtc:
+  tcp_port: {}
+  udp_port: {}
+  use_external_ip: false
+  node_ip: 127.0.0.1
+  enable_loopback_candidate: true
+keys:
+  {API_KEY}: {}
+logging:
+  json: true
+  level: debug
+room:
+  auto_create: true
+  empty_timeout: {}
+  departure_timeout: {}
+{}\n",
+            ports.http,
+            ports.rtc_tcp,
+            ports.rtc_udp,
+            secret.expose(),
+            self.empty_timeout.as_secs(),
+            self.departure_timeout.as_secs(),
+            self.extra,
+        );
+        yaml
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_differ_and_are_free_again() {
+        let ports = Ports::free().unwrap();
+        assert_ne!(ports.http, ports.rtc_tcp);
+        TcpListener::bind((Ipv4Addr::LOCALHOST, ports.http)).unwrap();
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, ports.rtc_udp)).unwrap();
+    }
+
+    #[test]
+    fn the_secret_is_long_enough_for_the_server() {
+        assert!(API_SECRET.len() >= 32);
+    }
+}

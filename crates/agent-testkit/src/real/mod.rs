@@ -1,0 +1,324 @@
+//! A real livekit-server on loopback: found or installed, started, restarted, watched through its log, and cleaned up.
+//!
+//! What it decides: ports, configuration and credentials of the server. What it never does: judge a job; the server's
+//! log says how each ended, and [`ServerLog`] only reads it.
+
+mod binary;
+mod config;
+mod log;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use agent_worker::{AccessToken, Secret, ServerUrl, UrlError};
+
+pub use self::config::RealServerBuilder;
+pub use self::log::{Assigned, JobEnd, JobEndStatus, LogTimeout, ServerLog};
+
+pub(crate) use self::binary::on_path;
+
+use self::config::Ports;
+use self::process::Process;
+use crate::api::{ApiError, ServerApi};
+
+/// The version of livekit-server that the tests are written against.
+pub const SERVER_VERSION: &str = "1.13.5";
+
+/// How long a server may take to answer its first request.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running livekit-server of our own: on loopback, on ports that were free, with a log that can be read.
+///
+/// Dropping it kills the process, waits for its end, and removes its files. The process also ends when the test process is
+/// killed, by a small shell that waits for that (on Unix; on other systems the server then stays).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use agent_testkit::{DispatchRequest, JobEndStatus, RealServer};
+///
+/// let server = RealServer::start().await?;
+/// let dispatch = server.api().create_dispatch(DispatchRequest::new("greeter", "lobby")).await?;
+/// let job = server.log().assigned_in("lobby", Duration::from_secs(5)).await?;
+/// let end = server.log().outcome(&job.job_id, Duration::from_secs(5)).await?;
+/// assert_eq!(end.status, JobEndStatus::Success);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct RealServer {
+    binary: PathBuf,
+    ports: Ports,
+    url: ServerUrl,
+    secret: Secret,
+    api: ServerApi,
+    log: ServerLog,
+    process: Mutex<Option<Process>>,
+    /// Holds the configuration file; removed with the server.
+    dir: tempfile::TempDir,
+}
+
+/// Why there is no real server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A tool that is needed is not there.
+    #[error("livekit-server is not available: {missing}")]
+    NotAvailable {
+        /// What is missing, and how to get it, in one line.
+        missing: String,
+    },
+    /// It could not be installed.
+    #[error("livekit-server could not be installed: {reason}")]
+    Install {
+        /// The end of what the installation said.
+        reason: String,
+    },
+    /// It could not be started, or ended before it answered.
+    #[error("{} did not start: {reason}", binary.display())]
+    Start {
+        /// The binary.
+        binary: PathBuf,
+        /// What happened, with the end of the server's log.
+        reason: String,
+    },
+    /// It is stopped.
+    #[error("the server is not running")]
+    Stopped,
+    /// A file or a port could not be had.
+    #[error("no file or port for livekit-server")]
+    Io(#[from] std::io::Error),
+    /// The API client could not be made.
+    #[error("no client for the server's API")]
+    Api(#[from] ApiError),
+    /// Its address came out wrong.
+    #[error("no address for livekit-server")]
+    Url(#[from] UrlError),
+}
+
+impl RealServer {
+    /// The binary that would be started, if there is one; nothing is installed.
+    ///
+    /// Looked for in this order: `LIVEKIT_SERVER_BIN`, `livekit-server` on the `PATH`, the copy that [`install`](Self::install)
+    /// made in the user's cache.
+    #[must_use]
+    pub fn find() -> Option<PathBuf> {
+        binary::find()
+    }
+
+    /// The binary to start: one that is [found](Self::find), else it is built with `go install`, which takes some three
+    /// minutes, once. Processes that ask for it at the same time install it once.
+    ///
+    /// # Errors
+    /// [`ServerError::NotAvailable`] without `go`, or when `LIVEKIT_SERVER_BIN` names no file; [`ServerError::Install`].
+    pub async fn install() -> Result<PathBuf, ServerError> {
+        binary::find_or_install().await
+    }
+
+    /// Installs the server if it must, and starts it.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install), and [`ServerError::Start`].
+    pub async fn start() -> Result<Self, ServerError> {
+        Self::builder().start().await
+    }
+
+    /// A server with settings of its own.
+    #[must_use]
+    pub fn builder() -> RealServerBuilder {
+        RealServerBuilder::default()
+    }
+
+    async fn start_with(binary: PathBuf, settings: &RealServerBuilder) -> Result<Self, ServerError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let server = Self::new(binary.clone(), settings)?;
+            match server.spawn().await {
+                Ok(()) => return Ok(server),
+                // Another process took a port between our look and the server's start.
+                Err(ServerError::Start { reason, .. })
+                    if attempts < 5 && reason.contains("address already in use") => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn new(binary: PathBuf, settings: &RealServerBuilder) -> Result<Self, ServerError> {
+        let ports = Ports::free()?;
+        let dir = tempfile::Builder::new().prefix("livekit-server-").tempdir()?;
+        let secret = Secret::from(config::API_SECRET);
+        std::fs::write(dir.path().join("config.yaml"), settings.yaml(ports, &secret))?;
+        let url: ServerUrl = format!("ws://127.0.0.1:{}", ports.http).parse()?;
+        let api = ServerApi::new(&url, config::API_KEY, secret.clone())?;
+        Ok(Self { binary, ports, url, secret, api, log: ServerLog::new(), process: Mutex::new(None), dir })
+    }
+
+    async fn spawn(&self) -> Result<(), ServerError> {
+        let failed = |reason: String| ServerError::Start { binary: self.binary.clone(), reason };
+        let started = Instant::now();
+        let process = Process::spawn(&self.binary, &self.config_file(), &self.log)
+            .map_err(|error| failed(error.to_string()))?;
+        *self.lock() = Some(process);
+        loop {
+            if self.api.answers().await {
+                return Ok(());
+            }
+            let ended = self.lock().as_mut().and_then(Process::ended);
+            let reason = match ended {
+                Some(how) => format!("it ended with {how}"),
+                None if started.elapsed() > READY_WITHIN => {
+                    format!("it did not answer within {READY_WITHIN:?}")
+                }
+                None => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            };
+            // Dropped first: its readers end, so that the log is whole.
+            let process = self.lock().take();
+            drop(process);
+            return Err(failed(format!("{reason}; its log ends with:\n{}", self.log.tail(5))));
+        }
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.dir.path().join("config.yaml")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Process>> {
+        // Only whole values are put in, so that what a panic left is still right.
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server's address, as a worker or a client takes it: `ws://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.ports.http)
+    }
+
+    /// The address of its HTTP API: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn http_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.http)
+    }
+
+    /// The same address, parsed.
+    #[must_use]
+    pub fn server_url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// The API key.
+    #[must_use]
+    pub fn api_key(&self) -> &str {
+        config::API_KEY
+    }
+
+    /// The API secret. It is the same for each such server, and good for loopback only.
+    #[must_use]
+    pub fn api_secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// A token of this server, to be filled in.
+    pub fn token(&self) -> AccessToken {
+        AccessToken::new(config::API_KEY, self.secret.clone())
+    }
+
+    /// The server's API.
+    #[must_use]
+    pub fn api(&self) -> &ServerApi {
+        &self.api
+    }
+
+    /// What the server logged; it goes on over restarts.
+    #[must_use]
+    pub fn log(&self) -> &ServerLog {
+        &self.log
+    }
+
+    /// The binary that runs.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The id of the server's process; `None` when it is stopped.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().as_ref().map(Process::pid)
+    }
+
+    /// Kills the server at once, as a crash would. Its ports stay ours for [`restart`](Self::restart), as far as nobody else
+    /// takes them.
+    pub fn stop(&self) {
+        let process = self.lock().take();
+        drop(process);
+    }
+
+    /// Kills the server if it runs, and starts it again on the same ports.
+    ///
+    /// A restarted server knows no rooms, no workers and no dispatches.
+    ///
+    /// # Errors
+    /// [`ServerError::Start`], also when another process took one of its ports meanwhile.
+    pub async fn restart(&self) -> Result<(), ServerError> {
+        self.stop();
+        self.spawn().await
+    }
+
+    /// Asks the server to end (SIGTERM), as a rolling update would: it closes its workers, waits until the participants have
+    /// left, and ends. A second call makes it end at once.
+    ///
+    /// # Errors
+    /// [`ServerError::Stopped`], or the system's refusal.
+    #[cfg(unix)]
+    pub fn terminate(&self) -> Result<(), ServerError> {
+        self.signal(rustix::process::Signal::TERM)
+    }
+
+    /// Freezes the server (SIGSTOP): its sockets stay open and nothing answers, as in a half-open connection.
+    ///
+    /// # Errors
+    /// [`ServerError::Stopped`], or the system's refusal.
+    #[cfg(unix)]
+    pub fn pause(&self) -> Result<(), ServerError> {
+        self.signal(rustix::process::Signal::STOP)
+    }
+
+    /// Lets a [frozen](Self::pause) server go on (SIGCONT).
+    ///
+    /// # Errors
+    /// [`ServerError::Stopped`], or the system's refusal.
+    #[cfg(unix)]
+    pub fn resume(&self) -> Result<(), ServerError> {
+        self.signal(rustix::process::Signal::CONT)
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) -> Result<(), ServerError> {
+        self.lock().as_ref().ok_or(ServerError::Stopped)?.signal(signal)?;
+        Ok(())
+    }
+}
+
+impl RealServerBuilder {
+    /// Installs the server if it must, and starts it.
+    ///
+    /// # Errors
+    /// As [`RealServer::start`].
+    pub async fn start(&self) -> Result<RealServer, ServerError> {
+        let binary = RealServer::install().await?;
+        RealServer::start_with(binary, self).await
+    }
+
+    /// Starts this binary.
+    ///
+    /// # Errors
+    /// [`ServerError::Start`] if it is none that can run.
+    pub async fn start_binary(&self, binary: impl Into<PathBuf>) -> Result<RealServer, ServerError> {
+        RealServer::start_with(binary.into(), self).await
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether the tests against real tools run on this machine.
+//!
+//! | `AGENT_TEST_REAL` | tools are there | tools are missing |
+//! |---|---|---|
+//! | `1` | run | installed, then run; an error if that fails |
+//! | unset, with `CI=true` | run | the same: a build server must not skip in silence |
+//! | unset | run | one line on stderr says what is missing, and the test is skipped |
+//! | `0` | skipped, and one line says so | the same |
+//!
+//! Any other value of `AGENT_TEST_REAL` counts as `1`.
+
+use crate::official::OfficialHost;
+use crate::real::{RealServer, RealServerBuilder};
+
+const REAL_VAR: &str = "AGENT_TEST_REAL";
+
+/// What to do about a test that needs a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Run,
+    SkipOff,
+    SkipMissing,
+}
+
+fn decide(var: Option<&str>, ci: bool, there: bool) -> Decision {
+    match var {
+        Some("0") => Decision::SkipOff,
+        Some(value) if !value.is_empty() => Decision::Run,
+        _ if there || ci => Decision::Run,
+        _ => Decision::SkipMissing,
+    }
+}
+
+fn runs(what: &str, there: bool) -> bool {
+    let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    let var = std::env::var(REAL_VAR).ok();
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    match decide(var.as_deref(), ci, there) {
+        Decision::Run => true,
+        Decision::SkipOff => {
+            crate::cache::notice(&format!("skipped: {test} ({REAL_VAR}=0)"));
+            false
+        }
+        Decision::SkipMissing => {
+            crate::cache::notice(&format!(
+                "skipped: {test}, as there is no {what} ({REAL_VAR}=1 installs it)"
+            ));
+            false
+        }
+    }
+}
+
+/// A real server for a test, or `None` if the test is to be skipped (a line on stderr says why).
+///
+/// `AGENT_TEST_REAL=0` skips, `AGENT_TEST_REAL=1` installs what is missing; without it a test runs if the server is there, and
+/// `CI=true` makes a missing one a failure.
+///
+/// ```no_run
+/// # async fn example() {
+/// let Some(server) = agent_testkit::real_server().await else { return };
+/// assert!(server.api().answers().await);
+/// # }
+/// ```
+///
+/// # Panics
+/// If it should run and cannot: that is a failure of the test.
+pub async fn real_server() -> Option<RealServer> {
+    real_server_with(RealServer::builder()).await
+}
+
+/// A real server with settings of its own, as with [`real_server`].
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn real_server_with(settings: RealServerBuilder) -> Option<RealServer> {
+    if !runs("livekit-server", RealServer::find().is_some()) {
+        return None;
+    }
+    Some(needed(settings.start().await))
+}
+
+/// The shared process of official clients for a test, or `None` if the test is to be skipped, as with [`real_server`].
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn official_host() -> Option<OfficialHost> {
+    if !runs("Python with LiveKit's SDK", OfficialHost::find().is_some()) {
+        return None;
+    }
+    Some(needed(OfficialHost::shared().await))
+}
+
+#[expect(clippy::panic, reason = "only tests call this, and this is how they fail")]
+fn needed<T, E: std::error::Error>(tool: Result<T, E>) -> T {
+    tool.unwrap_or_else(|error| {
+        let causes: Vec<String> = std::iter::successors(error.source(), |cause| cause.source())
+            .map(|cause| format!(": {cause}"))
+            .collect();
+        panic!("{error}{} ({REAL_VAR}=0 skips the tests that need it)", causes.concat())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_server_never_skips_in_silence() {
+        for (var, ci, there, decision) in [
+            (None, false, true, Decision::Run),
+            (None, false, false, Decision::SkipMissing),
+            (None, true, true, Decision::Run),
+            (None, true, false, Decision::Run),
+            (Some(""), true, false, Decision::Run),
+            (Some(""), false, false, Decision::SkipMissing),
+            (Some("1"), false, false, Decision::Run),
+            (Some("yes"), false, false, Decision::Run),
+            (Some("0"), false, true, Decision::SkipOff),
+            (Some("0"), true, false, Decision::SkipOff),
+        ] {
+            assert_eq!(decide(var, ci, there), decision, "{var:?} {ci} {there}");
+        }
+    }
+}
