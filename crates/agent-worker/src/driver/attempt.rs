@@ -57,7 +57,8 @@ async fn run(job: Arc<Job>, setup: AttemptSetup, cancel: CancelSignal, room: Arc
         let joined = tokio::select! {
             biased;
             joined = join.room() => joined,
-            _ = cancel.wait() => return end.tell(AttemptEnd::Cancelled),
+            // The handler was never called: that is no success, whatever the reason.
+            _ = cancel.wait() => return end.tell(AttemptEnd::Aborted),
         };
         if let Err(error) = joined {
             return end.tell(AttemptEnd::Error(format!("the room could not be joined: {error}")));

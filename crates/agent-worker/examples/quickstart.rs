@@ -1,0 +1,142 @@
+//! The whole way of one job, shown step by step: a worker registers, a job is dispatched to it, its agent joins the room and
+//! talks, and the outcome is told to the server.
+//!
+//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, else it starts a livekit-server of its
+//! own on loopback.
+
+use agent_testkit::{DispatchRequest, RealServer, ServerApi};
+use agent_worker::{
+    Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Secret, Worker, WorkerHandle,
+};
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+#[derive(Default, serde::Deserialize)]
+struct Greeting {
+    name: String,
+}
+
+/// Shows what it is asked, what it does, and how it ends.
+struct Quickstart {
+    ended: mpsc::Sender<EndedJob>,
+}
+
+impl Agent for Quickstart {
+    async fn on_request(&self, job: &Job) -> Answer {
+        step(&format!("offer      {} for room {:?}, metadata {}", job.id, job.room.name, job.raw_metadata));
+        step("answer     accept");
+        Answer::accept().name("Quickstart")
+    }
+
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        let Greeting { name } = ctx.metadata()?;
+        let room = ctx.room();
+        step(&format!(
+            "attempt {}  in room {} as {}",
+            ctx.attempt(),
+            room.sid(),
+            room.local_participant().identity
+        ));
+        let mut events = room.events();
+        room.publish_data("chat", format!("Hello, {name}!")).await?;
+        step(&format!("data       \"Hello, {name}!\" sent to everybody in the room"));
+        room.set_attributes([("mood", "cheerful")]).await?;
+        while let Some(event) = events.next().await {
+            step(&format!("event      {}", headline(&event)));
+            if matches!(event, RoomEvent::AttributesChanged { .. }) {
+                break; // our own change came back from the server: done
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_ended(&self, ended: &EndedJob) {
+        step(&format!("outcome    {} after {:?}", ended.outcome, ended.duration));
+        let _ = self.ended.send(ended.clone()).await;
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(Outcome::Success) => {
+            println!("\nThat was one job. Next: `cargo run --example greeter` is an agent in 15 lines.");
+            ExitCode::SUCCESS
+        }
+        Ok(Outcome::Failed { error }) => {
+            eprintln!("quickstart: the job failed: {error}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("quickstart: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<Outcome, Box<dyn Error>> {
+    // Kept until the end: the server stops when it is dropped.
+    let mut own_server = None;
+    let (url, key, secret) = match std::env::var("LIVEKIT_URL") {
+        Ok(url) => {
+            (url, std::env::var("LIVEKIT_API_KEY")?, Secret::from(std::env::var("LIVEKIT_API_SECRET")?))
+        }
+        Err(_) => {
+            let server = own_server.insert(RealServer::start().await?);
+            step(&format!("server     livekit-server on {}", server.url()));
+            (server.url(), server.api_key().to_owned(), server.api_secret().clone())
+        }
+    };
+
+    let (ended, mut ends) = mpsc::channel(1);
+    // A name of its own, so that it takes no job of another agent on a shared server.
+    let name = format!("quickstart-{}", std::process::id());
+    let worker = Worker::builder(Quickstart { ended })
+        .from_env()
+        .url(&url)
+        .credentials(&key, secret.clone())
+        .agent_name(&name)
+        .on_lifecycle(|_, state| step(&format!("lifecycle  {state}")))
+        .build()?;
+    let handle = worker.handle();
+    let mut running = tokio::spawn(worker.run());
+
+    tokio::select! {
+        stopped = &mut running => {
+            stopped??;
+            return Err("the worker stopped before it was registered".into());
+        }
+        () = registered(&handle) => step(&format!("registered as agent {name:?}")),
+    }
+    let api = ServerApi::new(&url.parse()?, key, secret)?;
+    let request = DispatchRequest::new(&name, format!("room-of-{name}")).metadata(r#"{"name":"Ada"}"#);
+    let dispatch = api.create_dispatch(request).await?;
+    step(&format!("dispatched {}", dispatch.id));
+
+    let end = tokio::time::timeout(Duration::from_secs(30), ends.recv()).await;
+    let report = handle.drain(Duration::from_secs(5)).await;
+    step(&format!("drained    {report:?}"));
+    running.await??;
+    let end = end.map_err(|_| "no job came within 30 s: is the server reachable over UDP, too?")?;
+    Ok(end.ok_or("the worker stopped without an outcome")?.outcome)
+}
+
+async fn registered(handle: &WorkerHandle) {
+    while !handle.status().await.is_some_and(|status| status.registered) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The first words of an event.
+fn headline(event: &RoomEvent) -> String {
+    let shown = format!("{event:?}");
+    shown.chars().take_while(|c| *c != '(' && *c != '{').collect::<String>().trim().to_owned()
+}
+
+fn step(text: &str) {
+    static START: OnceLock<Instant> = OnceLock::new();
+    println!("{:>8.3} s  {text}", START.get_or_init(Instant::now).elapsed().as_secs_f64());
+}
