@@ -18,11 +18,6 @@ pub(super) struct Cargo {
     limit: Option<Duration>,
 }
 
-/// `--test a --test b`.
-pub(super) fn each_test<'a>(targets: &[&'a str]) -> Vec<&'a str> {
-    targets.iter().flat_map(|target| ["--test", target]).collect()
-}
-
 impl Cargo {
     /// `strict`: Cargo.lock must be up to date, and the command must end within a limit.
     pub(super) fn new(args: &[&str], strict: bool) -> Self {

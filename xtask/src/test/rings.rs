@@ -1,10 +1,11 @@
 //! The table of rings: what each is called, what it needs and what it runs.
 
-use super::cargo::{Cargo, each_test};
+use super::cargo::Cargo;
 use super::report::Outcome;
 use super::tools;
 use crate::{codegen, root};
-use anyhow::Result;
+use anyhow::{Result, bail};
+use std::fs;
 use std::path::Path;
 
 /// One kind of check.
@@ -40,8 +41,8 @@ pub(super) const RINGS: &[Ring] = &[
         missing: |_| None,
         run: |strict| {
             let mut args = vec!["test", "--workspace", "--lib", "--bins", "--examples"];
-            let tests = test_targets()?;
-            args.extend(tests.iter().filter(|test| !is_real(test)).flat_map(|test| ["--test", test]));
+            let targets = test_targets()?;
+            args.extend(select(&targets, false));
             Cargo::new(&args, strict).env("AGENT_TEST_REAL", "0").test()
         },
     },
@@ -86,13 +87,13 @@ pub(super) const RINGS: &[Ring] = &[
         title: "real server",
         missing: tools::lacks_real_server,
         run: |strict| {
-            let tests = test_targets()?;
-            let tests: Vec<&str> = tests.iter().map(String::as_str).filter(|test| is_real(test)).collect();
+            let targets = test_targets()?;
+            let tests = select(&targets, true);
+            // Without `--test`, cargo would run everything.
             if tests.is_empty() {
                 return Ok(Outcome::failed("there is no crates/*/tests/real_*.rs"));
             }
-            let mut args = vec!["test", "--workspace"];
-            args.extend(each_test(&tests));
+            let args = [vec!["test", "--workspace"], tests].concat();
             Cargo::new(&args, strict).env("AGENT_TEST_REAL", "1").test()
         },
     },
@@ -108,31 +109,69 @@ pub(super) const RINGS: &[Ring] = &[
     },
 ];
 
-/// Whether a test target talks to a real server or its official clients: `real_jobs`, `room_real`.
-fn is_real(target: &str) -> bool {
-    target.starts_with("real_") || target.ends_with("_real")
+/// An integration test.
+struct Target {
+    name: String,
+    /// It talks to a real server or its official clients.
+    real: bool,
 }
 
-/// The names of all integration tests, as cargo finds them: `tests/NAME.rs` and `tests/NAME/main.rs` of each crate.
-fn test_targets() -> Result<Vec<String>> {
+/// `--test NAME` for each of them.
+fn select(targets: &[Target], real: bool) -> Vec<&str> {
+    let chosen = targets.iter().filter(|target| target.real == real);
+    chosen.flat_map(|target| ["--test", target.name.as_str()]).collect()
+}
+
+/// All integration tests, as cargo finds them: `tests/NAME.rs` and `tests/NAME/main.rs` of each crate.
+fn test_targets() -> Result<Vec<Target>> {
     let mut found = Vec::new();
     let mut crates = vec![root().join("xtask")];
-    for entry in std::fs::read_dir(root().join("crates"))? {
+    for entry in fs::read_dir(root().join("crates"))? {
         crates.push(entry?.path());
     }
     for folder in crates.iter().map(|krate| krate.join("tests")).filter(|folder| folder.is_dir()) {
-        for entry in std::fs::read_dir(folder)? {
-            found.extend(test_target(&entry?.path()));
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if let Some(name) = target_name(&path) {
+                let real = is_real(&name, &source(&path)?);
+                found.push(Target { name, real });
+            }
         }
     }
-    found.sort();
-    found.dedup();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    // `--test` cannot tell apart what has the same name.
+    for pair in found.windows(2) {
+        if let [a, b] = pair
+            && a.name == b.name
+        {
+            bail!("two crates have a test of the name {}: rename one", a.name);
+        }
+    }
     Ok(found)
 }
 
-fn test_target(path: &Path) -> Option<String> {
+fn target_name(path: &Path) -> Option<String> {
     let is_target = path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
     is_target.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+}
+
+/// The text of a file, or of all files in a folder.
+fn source(path: &Path) -> Result<String> {
+    if !path.is_dir() {
+        return Ok(if path.extension().is_some_and(|e| e == "rs") {
+            fs::read_to_string(path)?
+        } else {
+            String::new()
+        });
+    }
+    fs::read_dir(path)?.map(|entry| source(&entry?.path())).collect()
+}
+
+/// A test is real by its name (`real_jobs`, `room_real`), or because it asks agent-testkit for something real.
+fn is_real(name: &str, source: &str) -> bool {
+    name.starts_with("real_")
+        || name.ends_with("_real")
+        || ["real_server(", "official_host("].iter().any(|call| source.contains(call))
 }
 
 #[cfg(test)]
@@ -140,19 +179,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_crates_own_test_is_a_target() {
+    fn tests_are_found_and_sorted() {
         let targets = test_targets().unwrap();
-        assert!(targets.contains(&"architecture".to_owned()), "{targets:?}");
-        assert!(targets.contains(&"wire".to_owned()), "{targets:?}");
+        let plain = select(&targets, false);
+        for name in ["architecture", "wire"] {
+            assert!(plain.windows(2).any(|pair| pair == ["--test", name]), "{name}: {plain:?}");
+        }
+        assert!(select(&targets, true).contains(&"real_jobs"));
+        assert!(!plain.contains(&"real_jobs"));
     }
 
     #[test]
-    fn real_tests_are_told_by_their_names() {
-        let real: Vec<&str> = ["real_jobs", "room_real", "realm", "unreal", "surreal_room"]
-            .into_iter()
-            .filter(|t| is_real(t))
-            .collect();
-        assert_eq!(real, ["real_jobs", "room_real"]);
+    fn real_tests_are_told_by_their_names_or_what_they_ask_for() {
+        for name in ["real_jobs", "room_real"] {
+            assert!(is_real(name, ""), "{name}");
+        }
+        for name in ["realm", "unreal", "surreal_room"] {
+            assert!(!is_real(name, "a real server"), "{name}");
+        }
+        assert!(is_real("server", "let Some(server) = real_server().await else { return };"));
+        assert!(is_real("official", "official_host().await"));
     }
 
     #[test]
