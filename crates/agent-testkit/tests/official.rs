@@ -13,6 +13,7 @@ type TestResult = Result<(), ClientError>;
 
 const SOON: Duration = Duration::from_secs(10);
 
+#[expect(clippy::expect_used, reason = "a helper of tests")]
 fn token(server: &RealServer, identity: &str) -> Secret {
     server
         .token()
@@ -143,6 +144,12 @@ async fn they_see_attributes_tracks_and_who_comes_and_goes() -> TestResult {
     bob.leave().await?;
     ada.wait_for(|event| matches!(event, ClientEvent::ParticipantDisconnected { identity, reason } if identity == "bob" && reason == "CLIENT_INITIATED"), SOON).await?;
     let carl = join(&server, "carl").await?;
+    // The server announces a newcomer some seconds late, and one that is gone by then never.
+    ada.wait_for(
+        |event| matches!(event, ClientEvent::ParticipantConnected { participant } if participant.identity == "carl"),
+        SOON,
+    )
+    .await?;
     drop(carl);
     ada.wait_for(
         |event| matches!(event, ClientEvent::ParticipantDisconnected { identity, .. } if identity == "carl"),

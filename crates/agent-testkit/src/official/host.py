@@ -64,8 +64,8 @@ class Client:
         self.room = rtc.Room()
         self.published = {}  # track sid -> (publication, task that feeds it)
 
-    def event(self, name, **fields):
-        tell({"client": self.number, "event": name, **fields})
+    def event(self, event, /, **fields):
+        tell({"client": self.number, "event": event, **fields})
 
     def listen(self):
         room, event = self.room, self.event
