@@ -4,6 +4,8 @@
 //! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, else it starts a livekit-server of its
 //! own on loopback.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
+
 use agent_testkit::{DispatchRequest, RealServer, ServerApi};
 use agent_worker::{
     Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Secret, Worker, WorkerHandle,

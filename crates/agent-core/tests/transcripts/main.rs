@@ -1,5 +1,11 @@
 //! Transcripts of the worker machine: what happens goes in, what it wants comes out, both as text that a person reads.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
 
 mod connection;
 mod drain;

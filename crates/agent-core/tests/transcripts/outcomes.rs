@@ -1,7 +1,7 @@
 //! Cancellation, termination, deadlines, and attempts that do not go away.
 
 use crate::rig::{Rig, id};
-use agent_core::{Answer, AttemptEnd, CancelReason, Input};
+use agent_core::{Answer, AttemptEnd, CancelReason};
 use std::time::Duration;
 
 /// A settled job that runs.

@@ -13,11 +13,9 @@ mod tests;
 mod tls;
 mod token;
 
-#[allow(unused_imports, reason = "used by the drivers of the worker and of rooms")]
 pub(crate) use connect::{WebSocket, connect_websocket};
 pub use error::ConnectError;
 pub use options::{NetOptions, ProxyUrlError};
 pub use server_url::{ServerUrl, UrlError};
-#[allow(unused_imports, reason = "used by the driver of the worker")]
 pub(crate) use token::worker_token;
 pub use token::{AccessToken, TokenError, TokenKind};

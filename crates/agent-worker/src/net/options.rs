@@ -210,7 +210,9 @@ mod tests {
         let http = ("http_proxy", "http://plain:2");
         let all = ("ALL_PROXY", "socks5://all:3");
         let (wss, ws) = ("wss://media.example.com", "ws://media.example.com");
-        let table: &[(&[(&str, &str)], &str, Option<&str>)] = &[
+        /// Variables, an address, and the proxy for it.
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+        let table: &[Case<'_>] = &[
             (&[], wss, None),
             (&[https], wss, Some("http://secure:1/")),
             (&[https], ws, None),
