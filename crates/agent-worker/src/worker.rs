@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use crate::builder::WorkerBuilder;
-use crate::driver::{Command, Driver, Setup};
+use crate::driver::{Command, Driver, Setup, Status};
 use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts, StopError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +40,8 @@ pub struct WorkerHandle {
 pub struct WorkerStatus {
     /// Whether the server knows it at the moment.
     pub registered: bool,
+    /// Whether it takes nothing new any more.
+    pub draining: bool,
     /// How its slots are used.
     pub slots: SlotCounts,
 }
@@ -193,7 +195,7 @@ impl WorkerHandle {
     pub async fn status(&self) -> Option<WorkerStatus> {
         let (answer, status) = oneshot::channel();
         self.commands.send(Command::Status { answer }).ok()?;
-        let status = status.await.ok()?;
-        Some(WorkerStatus { registered: status.registered, slots: status.slots })
+        let Status { registered, draining, slots } = status.await.ok()?;
+        Some(WorkerStatus { registered, draining, slots })
     }
 }

@@ -60,6 +60,7 @@ pub(crate) enum Command {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Status {
     pub(crate) registered: bool,
+    pub(crate) draining: bool,
     pub(crate) slots: SlotCounts,
 }
 
@@ -243,7 +244,11 @@ impl Driver {
                 let _ = answer.send(self.machine.lifecycle(&job));
             }
             Command::Status { answer } => {
-                let status = Status { registered: self.machine.is_registered(), slots: self.machine.slots() };
+                let status = Status {
+                    registered: self.machine.is_registered(),
+                    draining: self.machine.is_draining(),
+                    slots: self.machine.slots(),
+                };
                 let _ = answer.send(status);
             }
         }
