@@ -83,9 +83,7 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
     // Kept until the end: the server stops when it is dropped.
     let mut own_server = None;
     let (url, key, secret) = match std::env::var("LIVEKIT_URL") {
-        Ok(url) => {
-            (url, std::env::var("LIVEKIT_API_KEY")?, Secret::from(std::env::var("LIVEKIT_API_SECRET")?))
-        }
+        Ok(url) => (url, credential("LIVEKIT_API_KEY")?, Secret::from(credential("LIVEKIT_API_SECRET")?)),
         Err(_) => {
             let server = own_server.insert(RealServer::start().await?);
             step(&format!("server     livekit-server on {}", server.url()));
@@ -101,6 +99,8 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
         .url(&url)
         .credentials(&key, secret.clone())
         .agent_name(&name)
+        // A worker in production never gives up; somebody who tries it out wants to know.
+        .max_connect_attempts(3)
         .on_lifecycle(|_, state| step(&format!("lifecycle  {state}")))
         .build()?;
     let handle = worker.handle();
@@ -124,6 +124,12 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
     running.await??;
     let end = end.map_err(|_| "no job came within 30 s: is the server reachable over UDP, too?")?;
     Ok(end.ok_or("the worker stopped without an outcome")?.outcome)
+}
+
+fn credential(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|_| {
+        format!("LIVEKIT_URL is set, but {name} is not: set both to the key and secret of that server, or unset LIVEKIT_URL")
+    })
 }
 
 async fn registered(handle: &WorkerHandle) {
