@@ -7,7 +7,7 @@
     reason = "a test may fail, and shows what it counted"
 )]
 
-use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer, RoomRequest};
+use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
 use agent_worker::{CancelReason, JobContext, JobResult, Lifecycle, Worker, WorkerBuilder, WorkerHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,31 +138,6 @@ async fn a_job_over_its_time_is_recorded_as_failed() {
     let end = end_in(&server, "slow").await;
     assert_eq!((end.status, end.error.as_str()), (JobEndStatus::Failed, "job_timeout"));
     worker.stop().await;
-}
-
-#[tokio::test]
-async fn twenty_jobs_of_a_named_agent_and_twenty_rooms_of_an_unnamed_one() {
-    let Some(server) = agent_testkit::real_server().await else { return };
-    let named = start(&server, Worker::builder(obedient).agent_name(AGENT)).await;
-    for n in 0..20 {
-        dispatch(&server, &format!("named-{n}"), "succeed").await;
-    }
-    let ends = server.log().wait_for_outcomes(20, SOON).await.expect("20 ends");
-    assert_eq!(succeeded(&ends), 20, "{ends:#?}");
-    named.stop().await;
-
-    async fn unnamed_agent(ctx: JobContext) -> JobResult {
-        assert_eq!(ctx.job().agent_name, "");
-        Ok(())
-    }
-    let unnamed = start(&server, Worker::builder(unnamed_agent)).await;
-    for n in 0..20 {
-        server.api().create_room(RoomRequest::new(format!("unnamed-{n}"))).await.expect("a room");
-    }
-    let ends = server.log().wait_for_outcomes(40, SOON).await.expect("40 ends");
-    assert_eq!(succeeded(&ends), 40, "{ends:#?}");
-    unnamed.stop().await;
-    assert_eq!(server.log().count("agent worker left the room"), 0);
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use agent_testkit::{ClientEvent, DataMessage, DispatchRequest, JobEndStatus, Off
 use agent_worker::{Agent, JobContext, JobKind, JobResult, RoomEvent, Worker};
 use std::time::Duration;
 
-const AGENT: &str = "talker";
 const SOON: Duration = Duration::from_secs(30);
 
 /// Says who the job is about, and then repeats what it hears once.
@@ -34,8 +33,9 @@ impl Agent for Talker {
     }
 }
 
-/// Runs ten jobs of a kind, each in a room of its own with a client that hears the agent and is heard.
-async fn ten_jobs(kind: JobKind) {
+/// Runs jobs of a kind, each in a room of its own with a client that hears the agent and is heard. Without a name, the agent
+/// comes by itself.
+async fn jobs(kind: JobKind, count: usize, agent_name: &str) {
     let Some(server) = agent_testkit::real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
@@ -43,7 +43,7 @@ async fn ten_jobs(kind: JobKind) {
     let worker = Worker::builder(Talker { kind })
         .url(server.url())
         .credentials(server.api_key(), server.api_secret().clone())
-        .agent_name(AGENT)
+        .agent_name(agent_name)
         .job_kind(kind)
         .build()
         .expect("the settings are complete");
@@ -51,12 +51,14 @@ async fn ten_jobs(kind: JobKind) {
     let running = tokio::spawn(worker.run());
     server.log().wait_for_line(|line| line.contains("worker registered"), SOON).await.expect("registered");
 
-    for n in 0..10 {
+    for n in 0..count {
         let room = format!("{kind}-{n}");
         let token = server.token().identity("ada").join_room(&room).sign().expect("a token");
         let mut ada = OfficialClient::join(&server.url(), &token).await.expect("the client joins");
-        let request = DispatchRequest::new(AGENT, &room);
-        server.api().create_dispatch(request).await.expect("the server takes the dispatch");
+        if !agent_name.is_empty() {
+            let request = DispatchRequest::new(agent_name, &room);
+            server.api().create_dispatch(request).await.expect("the server takes the dispatch");
+        }
         if kind == JobKind::Publisher {
             ada.publish_audio("microphone", None).await.expect("a track");
         }
@@ -73,7 +75,7 @@ async fn ten_jobs(kind: JobKind) {
 
     handle.drain(Duration::from_secs(5)).await;
     running.await.expect("the worker does not panic").expect("the worker ends well");
-    assert_eq!(server.log().outcomes().len(), 10, "one job for each room");
+    assert_eq!(server.log().outcomes().len(), count, "one job for each room");
     assert_eq!(server.log().count("agent worker left the room"), 0);
 }
 
@@ -83,16 +85,21 @@ async fn hear(client: &mut OfficialClient, topic: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn ten_room_jobs() {
-    ten_jobs(JobKind::Room).await;
+async fn twenty_jobs_of_a_named_agent() {
+    jobs(JobKind::Room, 20, "talker").await;
+}
+
+#[tokio::test]
+async fn twenty_rooms_of_an_unnamed_agent() {
+    jobs(JobKind::Room, 20, "").await;
 }
 
 #[tokio::test]
 async fn ten_publisher_jobs() {
-    ten_jobs(JobKind::Publisher).await;
+    jobs(JobKind::Publisher, 10, "talker").await;
 }
 
 #[tokio::test]
 async fn ten_participant_jobs() {
-    ten_jobs(JobKind::Participant).await;
+    jobs(JobKind::Participant, 10, "talker").await;
 }
