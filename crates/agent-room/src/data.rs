@@ -198,3 +198,143 @@ impl Inbox {
         self.last.remove(sid);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Limits {
+        Limits { queued_packets: 2, queued_bytes: 100_000, ..Limits::default() }
+    }
+
+    fn lossy(payload: &'static [u8]) -> Publish {
+        Publish { reliable: false, ..Publish::new("t", payload) }
+    }
+
+    fn sent(outbox: &mut Outbox) -> Vec<(Channel, u32)> {
+        let mut packets = Vec::new();
+        outbox.pump(|channel, bytes| {
+            let packet: proto::DataPacket = decode(&bytes.to_vec().into(), MAX_PACKET_LEN).unwrap();
+            packets.push((channel, packet.sequence));
+            Written::Accepted
+        });
+        packets
+    }
+
+    #[test]
+    fn reliable_packets_are_numbered_and_keep_their_order() {
+        let mut outbox = Outbox::new();
+        for id in 0..2 {
+            outbox.push(id, Publish::new("t", "r"), &small()).unwrap();
+        }
+        outbox.push(2, lossy(b"l"), &small()).unwrap();
+        assert_eq!(sent(&mut outbox), [(Channel::Lossy, 0), (Channel::Reliable, 1), (Channel::Reliable, 2)]);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_full_channel_keeps_the_rest_for_later() {
+        let mut outbox = Outbox::new();
+        outbox.push(7, Publish::new("t", "a"), &small()).unwrap();
+        outbox.push(8, Publish::new("t", "b"), &small()).unwrap();
+        let mut room_for = 1;
+        let done = outbox.pump(|_, _| {
+            room_for -= 1;
+            if room_for >= 0 { Written::Accepted } else { Written::NotNow }
+        });
+        assert_eq!(done, [(7, Ok(()))]);
+        assert_eq!(outbox.take_all(), [8]);
+    }
+
+    #[test]
+    fn the_queues_are_bounded_by_number_and_bytes() {
+        let mut outbox = Outbox::new();
+        outbox.push(1, Publish::new("t", "a"), &small()).unwrap();
+        outbox.push(2, Publish::new("t", "b"), &small()).unwrap();
+        assert_eq!(outbox.push(3, Publish::new("t", "c"), &small()), Err(CommandError::QueueFull));
+        // The other channel has a queue of its own.
+        outbox.push(4, lossy(b"d"), &small()).unwrap();
+
+        let mut outbox = Outbox::new();
+        outbox.push(1, Publish::new("t", vec![0; 60_000]), &small()).unwrap();
+        assert_eq!(
+            outbox.push(2, Publish::new("t", vec![0; 60_000]), &small()),
+            Err(CommandError::QueueFull)
+        );
+        // What was refused took no number.
+        outbox.push(3, Publish::new("t", "b"), &small()).unwrap();
+        assert_eq!(sent(&mut outbox), [(Channel::Reliable, 1), (Channel::Reliable, 2)]);
+        // And what was sent takes no room.
+        outbox.push(4, Publish::new("t", vec![0; 60_000]), &small()).unwrap();
+    }
+
+    #[test]
+    fn too_large_is_refused_by_name() {
+        let mut outbox = Outbox::new();
+        outbox.push(1, Publish::new("t", vec![0; MAX_PAYLOAD_LEN]), &small()).unwrap();
+        let error = outbox.push(2, Publish::new("t", vec![0; MAX_PAYLOAD_LEN + 1]), &small()).unwrap_err();
+        assert_eq!(error, CommandError::PayloadTooLarge { len: 64_001 });
+        assert!(error.to_string().contains("64000"), "{error}");
+        let mut wide = Publish::new("t", vec![0; 30_000]);
+        wide.destinations = vec!["x".repeat(250); 200];
+        let error = outbox.push(3, wide, &small()).unwrap_err();
+        assert!(matches!(error, CommandError::PacketTooLarge { len: 80_000.., limit: 65_535 }), "{error:?}");
+    }
+
+    fn packet(sid: &str, sequence: u32) -> Bytes {
+        encode(&proto::DataPacket {
+            participant_sid: sid.to_owned(),
+            participant_identity: "ada".to_owned(),
+            sequence,
+            value: Some(Value::User(proto::UserPacket::default())),
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_repeated_reliable_packet_is_dropped() {
+        let mut inbox = Inbox::default();
+        let mut taken = |channel, sid: &str, sequence| {
+            matches!(inbox.receive(channel, &packet(sid, sequence)), Received::Message(_))
+        };
+        assert!(taken(Channel::Reliable, "PA_1", 1));
+        assert!(!taken(Channel::Reliable, "PA_1", 1));
+        assert!(taken(Channel::Reliable, "PA_1", 3));
+        assert!(!taken(Channel::Reliable, "PA_1", 2));
+        assert!(taken(Channel::Reliable, "PA_2", 1), "each sender counts by itself");
+        assert!(taken(Channel::Lossy, "PA_1", 1), "the lossy channel is not counted");
+        for _ in 0..2 {
+            assert!(taken(Channel::Reliable, "PA_1", 0), "the server API does not count");
+        }
+    }
+
+    #[test]
+    fn the_sender_is_nobody_for_the_server_api() {
+        let mut inbox = Inbox::default();
+        let mut sender = |outer: &str, inner: &str| {
+            let user = proto::UserPacket { participant_identity: inner.to_owned(), ..Default::default() };
+            let packet = proto::DataPacket {
+                participant_identity: outer.to_owned(),
+                value: Some(Value::User(user)),
+                ..Default::default()
+            };
+            match inbox.receive(Channel::Lossy, &encode(&packet)) {
+                Received::Message(message) => message.sender,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(sender("", ""), None);
+        assert_eq!(sender("ada", ""), Some("ada".to_owned()));
+        assert_eq!(sender("", "bob"), Some("bob".to_owned()));
+    }
+
+    #[test]
+    fn other_packets_are_not_ours_and_garbage_is_garbage() {
+        let mut inbox = Inbox::default();
+        let rpc =
+            proto::DataPacket { value: Some(Value::RpcAck(proto::RpcAck::default())), ..Default::default() };
+        assert_eq!(inbox.receive(Channel::Reliable, &encode(&rpc)), Received::Nothing);
+        assert_eq!(inbox.receive(Channel::Reliable, &Bytes::from_static(b"\xff")), Received::Garbage);
+        assert_eq!(inbox.receive(Channel::Reliable, &vec![0; 70_000].into()), Received::Garbage);
+    }
+}

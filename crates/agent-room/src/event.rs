@@ -134,7 +134,12 @@ pub enum RoomEvent {
     /// Something else of the room changed: its recording state or its count of participants.
     RoomUpdated(RoomInfo),
     /// The server moved us to another room; who is there follows.
-    RoomMoved(RoomInfo),
+    RoomMoved {
+        /// The other room.
+        room: RoomInfo,
+        /// Ourselves, as we are there.
+        local: Arc<Participant>,
+    },
     /// The reader was too slow, or the queue too small: so many events before the next one are lost. The room's list of
     /// participants is right all the same.
     Lagged {

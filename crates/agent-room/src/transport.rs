@@ -28,7 +28,7 @@ use str0m::{
 const ICE_PACE: Duration = Duration::from_millis(5);
 /// Until a lost connectivity check is repeated for the first time; it doubles from there.
 const STUN_RTO: Duration = Duration::from_millis(100);
-/// Repetitions until a path counts as dead: some nine seconds.
+/// Repetitions until a path counts as dead: a connection that is lost is noticed after some 18 seconds.
 const STUN_RETRANSMITS: usize = 7;
 /// The server's candidates before its answer.
 const MAX_EARLY_CANDIDATES: usize = 64;

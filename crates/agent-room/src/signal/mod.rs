@@ -14,6 +14,8 @@
 mod join;
 mod requests;
 mod roster;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     Command, CommandError, CommandId, Config, Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo,
@@ -29,6 +31,7 @@ use roster::Roster;
 use std::{
     collections::VecDeque,
     mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -191,8 +194,12 @@ impl Signal {
     /// The reliable channel is open.
     pub(crate) fn media_ready(&mut self) {
         if let Phase::Joined { .. } = self.phase
-            && let Phase::Joined { connected, held, missed } = mem::replace(&mut self.phase, Phase::Connected)
+            && let Phase::Joined { mut connected, held, missed } =
+                mem::replace(&mut self.phase, Phase::Connected)
         {
+            // The server tells others at once and us seconds later.
+            self.roster.activate_local();
+            Arc::make_mut(&mut connected.local).active = true;
             self.effects.push_back(Effect::Event(RoomEvent::Connected(connected)));
             if missed > 0 {
                 self.effects.push_back(Effect::Event(RoomEvent::Lagged { missed }));
@@ -470,7 +477,9 @@ impl Signal {
         self.roster.clear(&DisconnectReason::Migration, events);
         self.room = room.into();
         self.roster.set_local(local);
-        events.push(RoomEvent::RoomMoved(self.room.clone()));
+        self.roster.activate_local();
+        let local = self.roster.local().cloned().unwrap_or_default();
+        events.push(RoomEvent::RoomMoved { room: self.room.clone(), local });
         self.update_roster(moved.other_participants, events);
     }
 

@@ -61,6 +61,13 @@ impl Roster {
         self.local = Some(Entry::new(info));
     }
 
+    /// Our own connection stands.
+    pub(crate) fn activate_local(&mut self) {
+        if let Some(local) = &mut self.local {
+            Arc::make_mut(&mut local.participant).active = true;
+        }
+    }
+
     /// Forgets everybody, ourselves included; the others are told as left.
     pub(crate) fn clear(&mut self, reason: &DisconnectReason, events: &mut Vec<RoomEvent>) {
         for entry in mem::take(&mut self.remote).into_values() {
@@ -240,6 +247,8 @@ impl Entry {
         self.version = info.version;
         let permissions_told = info.permission.is_some();
         let mut new = participant(info);
+        // Once it stands it stands: an update that was under way says nothing else.
+        new.active |= self.participant.active;
         if !permissions_told {
             new.permissions = self.participant.permissions;
         }

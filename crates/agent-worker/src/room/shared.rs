@@ -144,9 +144,11 @@ impl State {
             | RoomEvent::TrackUnpublished { participant, .. }
             | RoomEvent::TrackMuted { participant, .. }
             | RoomEvent::TrackUnmuted { participant, .. } => self.replace(participant),
-            RoomEvent::RoomMetadataChanged(room)
-            | RoomEvent::RoomUpdated(room)
-            | RoomEvent::RoomMoved(room) => self.room.clone_from(room),
+            RoomEvent::RoomMetadataChanged(room) | RoomEvent::RoomUpdated(room) => self.room.clone_from(room),
+            RoomEvent::RoomMoved { room, local } => {
+                self.room.clone_from(room);
+                self.local = local.clone();
+            }
             // These change nobody; a kind that a newer machine knows does neither.
             _ => {}
         }

@@ -1,0 +1,550 @@
+//! Transcripts: what the server says on the left, what the machine does on the right, as text.
+
+use super::*;
+use crate::{AutoSubscribe, Limits};
+use proto::participant_info::State;
+use std::{collections::BTreeMap, fmt::Write};
+
+/// The machine, its clock, and what it has done so far.
+struct Rig {
+    signal: Signal,
+    start: Instant,
+    now: Instant,
+    script: String,
+    reason: Option<DisconnectReason>,
+}
+
+impl Rig {
+    #[expect(clippy::disallowed_methods, reason = "some instant to begin at; nothing depends on which")]
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new("wss://host/base", "sesame");
+        change(&mut config);
+        let start = Instant::now();
+        Self { signal: Signal::new(config, start), start, now: start, script: String::new(), reason: None }
+    }
+
+    /// Joined, with Ada there already, and the media connection ready.
+    fn connected(change: impl FnOnce(&mut Config)) -> Self {
+        let mut rig = Self::joined(change);
+        rig.step("media ready", |signal, _| signal.media_ready());
+        rig.script.clear();
+        rig
+    }
+
+    fn joined(change: impl FnOnce(&mut Config)) -> Self {
+        let mut rig = Self::new(change);
+        rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
+        rig.step("opened", |signal, _| signal.opened());
+        rig.says(Response::Join(join()));
+        rig.script.clear();
+        rig
+    }
+
+    fn step(&mut self, name: &str, act: impl FnOnce(&mut Signal, Instant)) {
+        let at = self.now.duration_since(self.start).as_millis();
+        writeln!(self.script, "[{at} ms] {name}").unwrap();
+        act(&mut self.signal, self.now);
+        while let Some(effect) = self.signal.poll_effect() {
+            writeln!(self.script, "    {}", show(&effect)).unwrap();
+            if let Effect::Closed { reason } = effect {
+                self.reason = Some(reason);
+            }
+        }
+        if let Some((due, timer)) = self.signal.poll_timeout() {
+            assert!(due > self.now, "{timer:?} is due already\n{}", self.script);
+        }
+    }
+
+    fn says(&mut self, message: Response) {
+        let name = format!("server: {}", head(&format!("{message:?}")));
+        let frame = encode(&proto::SignalResponse { message: Some(message) });
+        self.step(&name, |signal, now| signal.received(&frame, now));
+    }
+
+    fn updates(&mut self, participants: Vec<proto::ParticipantInfo>) {
+        self.says(Response::Update(proto::ParticipantUpdate { participants }));
+    }
+
+    fn command(&mut self, id: CommandId, command: Command) {
+        let name = format!("command {id}: {command:?}");
+        self.step(&name, |signal, now| signal.command(id, command, now));
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some((due, timer)) = self.signal.poll_timeout()
+            && due <= until
+        {
+            self.now = due;
+            self.step(&format!("{timer:?}"), Signal::handle_timeout);
+        }
+        self.now = until;
+    }
+
+    fn check(&self, name: &str) {
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name, self.script);
+        });
+    }
+}
+
+/// The start of a message: what it is.
+fn head(text: &str) -> String {
+    let text = text.trim_start_matches("Message(").trim_end_matches(')');
+    text.split_inclusive(['(', '{', ' '])
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(['(', '{', ' '])
+        .to_owned()
+}
+
+fn show(effect: &Effect) -> String {
+    match effect {
+        Effect::Connect { url, token } => {
+            let (base, _) = url.split_once('?').unwrap();
+            let request = join::tests::read(url);
+            format!("Connect {base} token {token:?} {:?}", request.publisher_offer.unwrap().sdp)
+        }
+        Effect::Send(frame) => {
+            let request: proto::SignalRequest = decode(frame, 1 << 20).unwrap();
+            format!("Send {:?}", request.message.unwrap())
+        }
+        Effect::Event(event) => format!("Event {}", show_event(event)),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Events without what is the same in all of them.
+fn show_event(event: &RoomEvent) -> String {
+    let text = format!("{event:?}");
+    let boring = [
+        ", permissions: Permissions { can_subscribe: false, can_publish: false, can_publish_data: false, can_update_metadata: false, hidden: false }",
+        ", kind: Standard",
+        ", metadata: \"\"",
+        ", attributes: {}",
+        ", tracks: {}",
+        ", name: \"\"",
+        ", mime_type: \"\", width: 0, height: 0",
+        ", joined_at_ms: 0",
+    ];
+    boring.iter().fold(text, |text, part| text.replace(part, ""))
+}
+
+fn info(sid: &str, identity: &str, version: u32) -> proto::ParticipantInfo {
+    proto::ParticipantInfo {
+        sid: sid.to_owned(),
+        identity: identity.to_owned(),
+        state: State::Joined as i32,
+        version,
+        ..Default::default()
+    }
+}
+
+fn track(sid: &str, kind: proto::TrackType, muted: bool) -> proto::TrackInfo {
+    proto::TrackInfo { sid: sid.to_owned(), r#type: kind as i32, muted, ..Default::default() }
+}
+
+fn join() -> proto::JoinResponse {
+    proto::JoinResponse {
+        room: Some(proto::Room { sid: "RM_1".to_owned(), name: "lobby".to_owned(), ..Default::default() }),
+        participant: Some(info("PA_me", "me", 1)),
+        other_participants: vec![info("PA_ada", "ada", 1)],
+        server_version: "1.13.5".to_owned(),
+        ping_interval: 5,
+        ping_timeout: 15,
+        ..Default::default()
+    }
+}
+
+fn leave(reason: proto::DisconnectReason, action: Action) -> Response {
+    Response::Leave(proto::LeaveRequest {
+        reason: reason as i32,
+        action: action as i32,
+        ..Default::default()
+    })
+}
+
+fn quiet(_: &mut Config) {}
+
+#[test]
+fn join_from_the_socket_to_the_first_event() {
+    let mut rig = Rig::new(quiet);
+    rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
+    rig.step("opened", |signal, _| signal.opened());
+    rig.says(Response::Join(join()));
+    rig.says(Response::RefreshToken("sesame 2".to_owned()));
+    let candidate_init =
+        r#"{"candidate":"candidate:1 1 udp 1 127.0.0.1 9 typ host","sdpMid":"0"}"#.to_owned();
+    rig.says(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
+    let end = r#"{"candidate":""}"#.to_owned();
+    rig.says(Response::Trickle(proto::TrickleRequest { candidate_init: end, ..Default::default() }));
+    rig.says(Response::Answer(proto::SessionDescription {
+        sdp: "v=0 theirs".to_owned(),
+        ..Default::default()
+    }));
+    // Not told before `Connected`.
+    rig.updates(vec![info("PA_bob", "bob", 1)]);
+    rig.step("media ready", |signal, _| signal.media_ready());
+    rig.wait(Duration::from_secs(6));
+    assert_eq!(rig.signal.violations(), 0);
+    assert_eq!(rig.signal.token.expose(), "sesame 2");
+    rig.check("join");
+}
+
+#[test]
+fn a_participant_comes_changes_and_goes() {
+    let mut rig = Rig::connected(quiet);
+    rig.updates(vec![info("PA_bob", "bob", 1)]);
+    let mut bob = info("PA_bob", "bob", 2);
+    bob.state = State::Active as i32;
+    bob.attributes =
+        BTreeMap::from([("mood".to_owned(), "good".to_owned()), ("x".to_owned(), "1".to_owned())]);
+    bob.metadata = "tall".to_owned();
+    bob.name = "Bob".to_owned();
+    rig.updates(vec![bob.clone()]);
+    // Told again: nothing new. Older: nothing at all.
+    rig.updates(vec![bob.clone(), info("PA_bob", "bob", 1)]);
+    bob.version = 3;
+    bob.attributes.remove("x");
+    bob.tracks =
+        vec![track("TR_a", proto::TrackType::Audio, false), track("TR_v", proto::TrackType::Video, true)];
+    rig.updates(vec![bob.clone()]);
+    bob.version = 4;
+    bob.tracks = vec![track("TR_a", proto::TrackType::Audio, true)];
+    rig.updates(vec![bob.clone()]);
+    bob.version = 5;
+    bob.state = State::Disconnected as i32;
+    bob.disconnect_reason = proto::DisconnectReason::ClientInitiated as i32;
+    rig.updates(vec![bob.clone(), bob]);
+    assert_eq!(rig.signal.violations(), 0);
+    rig.check("participant");
+}
+
+#[test]
+fn the_same_identity_with_another_sid_is_somebody_else() {
+    let mut rig = Rig::connected(quiet);
+    rig.updates(vec![info("PA_ada2", "ada", 1)]);
+    // The end of the session that we have forgotten already.
+    let mut old = info("PA_ada", "ada", 9);
+    old.state = State::Disconnected as i32;
+    rig.updates(vec![old]);
+    rig.check("same_identity");
+}
+
+#[test]
+fn speakers_and_quality() {
+    let mut rig = Rig::connected(quiet);
+    let speaker = |sid: &str, level, active| proto::SpeakerInfo { sid: sid.to_owned(), level, active };
+    let say = |speakers| Response::SpeakersChanged(proto::SpeakersChanged { speakers });
+    rig.says(say(vec![
+        speaker("PA_ada", 0.25, true),
+        speaker("PA_me", 0.5, true),
+        speaker("PA_nobody", 1.0, true),
+    ]));
+    rig.says(say(vec![speaker("PA_me", 0.0, false), speaker("PA_ada", f32::NAN, true)]));
+    let quality = |sid: &str, quality| proto::ConnectionQualityInfo {
+        participant_sid: sid.to_owned(),
+        quality,
+        ..Default::default()
+    };
+    let updates = vec![quality("PA_ada", 0), quality("PA_me", 2), quality("PA_ada", 77), quality("PA_x", 1)];
+    rig.says(Response::ConnectionQuality(proto::ConnectionQualityUpdate { updates }));
+    rig.check("speakers_and_quality");
+}
+
+#[test]
+fn room_updates_and_subscriptions() {
+    let mut rig = Rig::connected(quiet);
+    let room = proto::Room { metadata: "theme: blue".to_owned(), ..Default::default() };
+    rig.says(Response::RoomUpdate(proto::RoomUpdate { room: Some(room.clone()) }));
+    rig.says(Response::RoomUpdate(proto::RoomUpdate {
+        room: Some(proto::Room { num_participants: 3, ..room.clone() }),
+    }));
+    rig.says(Response::RoomUpdate(proto::RoomUpdate {
+        room: Some(proto::Room { num_participants: 3, ..room }),
+    }));
+    let mut ada = info("PA_ada", "ada", 2);
+    ada.tracks = vec![track("TR_a", proto::TrackType::Audio, false)];
+    rig.updates(vec![ada]);
+    let answer = |mids: &[(&str, &str)]| {
+        let mid_to_track_id = mids.iter().map(|(m, t)| ((*m).to_owned(), (*t).to_owned())).collect();
+        Response::Answer(proto::SessionDescription { mid_to_track_id, ..Default::default() })
+    };
+    rig.says(Response::MediaSectionsRequirement(proto::MediaSectionsRequirement {
+        num_audios: 1,
+        num_videos: 0,
+    }));
+    rig.step("offer", |signal, _| signal.offer("v=0 more".to_owned()));
+    rig.says(answer(&[("0", "TR_a")]));
+    rig.says(answer(&[("0", "TR_a")]));
+    rig.says(answer(&[]));
+    rig.check("room_updates_and_subscriptions");
+}
+
+#[test]
+fn only_the_wanted_kind_is_subscribed() {
+    let mut rig = Rig::connected(|config| config.auto_subscribe = AutoSubscribe::AudioOnly);
+    let mut ada = info("PA_ada", "ada", 2);
+    ada.tracks =
+        vec![track("TR_a", proto::TrackType::Audio, false), track("TR_v", proto::TrackType::Video, false)];
+    rig.updates(vec![ada]);
+    rig.check("audio_only");
+}
+
+#[test]
+fn our_own_changes_are_answered() {
+    let mut rig = Rig::connected(|config| config.limits.requests = 3);
+    rig.command(1, Command::SetMetadata("m".to_owned()));
+    rig.command(2, Command::SetName("n".to_owned()));
+    rig.command(3, Command::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])));
+    rig.command(4, Command::SetName("one too many".to_owned()));
+    rig.command(5, Command::SetName(String::new()));
+    let answer = |request_id, reason, message: &str| {
+        Response::RequestResponse(proto::RequestResponse { request_id, reason, message: message.to_owned() })
+    };
+    rig.says(answer(2, proto::request_response::Reason::NotAllowed as i32, "no grant"));
+    rig.says(answer(1, 0, ""));
+    rig.says(answer(1, 0, ""));
+    let mut me = info("PA_me", "me", 2);
+    me.metadata = "m".to_owned();
+    rig.updates(vec![me]);
+    rig.wait(Duration::from_secs(5));
+    rig.says(answer(3, 0, ""));
+    rig.command(6, Command::SetName("refused".to_owned()));
+    rig.says(answer(4, 99, ""));
+    rig.command(7, Command::SetName("cut short".to_owned()));
+    rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
+    rig.check("own_changes");
+}
+
+#[test]
+fn a_leave_waits_for_what_was_published() {
+    let mut rig = Rig::connected(quiet);
+    rig.command(1, Command::Leave);
+    rig.command(2, Command::Leave);
+    rig.step("flushed", |signal, _| signal.flushed());
+    rig.check("leave_flushed");
+
+    let mut rig = Rig::connected(quiet);
+    rig.command(1, Command::Leave);
+    rig.wait(Duration::from_secs(1));
+    rig.check("leave_timeout");
+}
+
+/// How the machine closes after `act`: the reason, and whether the user was told.
+fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
+    let before = rig.script.len();
+    act(&mut rig);
+    let told = rig.script[before..].contains("Event Disconnected");
+    assert!(rig.signal.is_closed(), "{}", rig.script);
+    let closed = rig.script[before..].lines().filter(|line| line.contains("Closed {")).count();
+    assert_eq!(closed, 1, "{}", rig.script);
+    assert!(rig.signal.poll_timeout().is_none());
+    // Nothing wakes the dead.
+    rig.script.clear();
+    rig.says(Response::Join(join()));
+    rig.step("closed again", |signal, _| signal.signal_closed("again"));
+    rig.wait(Duration::from_secs(100));
+    assert!(!rig.script.contains("    "), "{}", rig.script);
+    (rig.reason.take().unwrap(), told)
+}
+
+#[test]
+fn every_end_has_its_reason() {
+    use DisconnectReason as Reason;
+    let lost = |detail: &str| Reason::SignalLost { detail: detail.to_owned() };
+    let gone = |detail: &str| Reason::MediaLost { detail: detail.to_owned() };
+
+    let says = |reason, action| move |rig: &mut Rig| rig.says(leave(reason, action));
+    for (wire, action, reason) in [
+        (proto::DisconnectReason::DuplicateIdentity, Action::Disconnect, Reason::DuplicateIdentity),
+        (proto::DisconnectReason::ParticipantRemoved, Action::Disconnect, Reason::Removed),
+        (proto::DisconnectReason::RoomClosed, Action::Disconnect, Reason::RoomClosed),
+        (proto::DisconnectReason::ServerShutdown, Action::Reconnect, Reason::ServerShutdown),
+        (proto::DisconnectReason::StateMismatch, Action::Reconnect, Reason::StateMismatch),
+        (proto::DisconnectReason::UnknownReason, Action::Resume, Reason::ReconnectRequested),
+        (proto::DisconnectReason::UnknownReason, Action::Disconnect, Reason::Unspecified),
+    ] {
+        assert_eq!(end(Rig::connected(quiet), says(wire, action)), (reason, true));
+    }
+    assert_eq!(
+        end(Rig::connected(quiet), |rig| rig.step("closed", |s, _| s.signal_closed("reset"))),
+        (lost("reset"), true)
+    );
+    assert_eq!(
+        end(Rig::connected(quiet), |rig| rig.wait(Duration::from_secs(15))),
+        (lost("the server was silent for longer than its ping timeout"), true)
+    );
+    // The server says why before its packets stop, but the packets may be faster.
+    assert_eq!(
+        end(Rig::connected(quiet), |rig| {
+            rig.step("gone", |s, now| s.media_gone("closed", now));
+            rig.wait(Duration::from_millis(1900));
+            rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
+        }),
+        (Reason::RoomDeleted, true)
+    );
+    assert_eq!(
+        end(Rig::connected(quiet), |rig| {
+            rig.step("gone", |s, now| s.media_gone("closed", now));
+            rig.wait(Duration::from_secs(2));
+        }),
+        (gone("closed"), true)
+    );
+    // Leaving: what was asked for has happened.
+    assert_eq!(
+        end(Rig::connected(quiet), |rig| {
+            rig.command(1, Command::Leave);
+            rig.step("closed", |s, _| s.signal_closed("reset"));
+        }),
+        (Reason::ClientInitiated, true)
+    );
+}
+
+#[test]
+fn every_failed_join_has_its_reason() {
+    let opened = || {
+        let mut rig = Rig::new(quiet);
+        rig.step("bound", |signal, _| signal.bound(String::new()));
+        rig.step("opened", |signal, _| signal.opened());
+        rig
+    };
+    let bound = || {
+        let mut rig = Rig::new(quiet);
+        rig.step("bound", |signal, _| signal.bound(String::new()));
+        rig
+    };
+    let failed = |rig: Rig, act: &dyn Fn(&mut Rig)| match end(rig, act) {
+        (DisconnectReason::JoinFailed(failure), false) => failure,
+        other => panic!("{other:?}"),
+    };
+    let refused = |status, body: &'static str| {
+        failed(bound(), &move |rig: &mut Rig| rig.step("refused", |s, _| s.refused(status, body)))
+    };
+    assert_eq!(refused(404, ""), JoinFailure::ServerTooOld);
+    assert!(JoinFailure::ServerTooOld.to_string().contains("1.9.10"));
+    let detail = "invalid token".to_owned();
+    assert_eq!(refused(401, " invalid token\n"), JoinFailure::Unauthorized { status: 401, detail });
+    let detail = "busy".to_owned();
+    assert_eq!(refused(503, "busy"), JoinFailure::Refused { status: Some(503), detail });
+    let detail = "refused".to_owned();
+    assert_eq!(
+        failed(bound(), &|rig| rig.step("failed", |s, _| s.failed("refused"))),
+        JoinFailure::Unreachable { detail }
+    );
+    assert_eq!(failed(bound(), &|rig| rig.wait(Duration::from_secs(10))), JoinFailure::SignalTimeout);
+    assert_eq!(failed(opened(), &|rig| rig.wait(Duration::from_secs(10))), JoinFailure::SignalTimeout);
+    let joined = || {
+        // Heard from all the time, but no media.
+        let mut rig = Rig::joined(quiet);
+        rig.wait(Duration::from_secs(8));
+        rig.says(Response::Pong(1));
+        rig
+    };
+    assert_eq!(failed(joined(), &|rig| rig.wait(Duration::from_secs(2))), JoinFailure::MediaTimeout);
+    assert_eq!(failed(joined(), &|rig| rig.command(1, Command::Leave)), JoinFailure::Cancelled);
+    assert_eq!(failed(opened(), &|rig| rig.command(1, Command::Leave)), JoinFailure::Cancelled);
+    assert_eq!(
+        failed(opened(), &|rig| rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect))),
+        JoinFailure::Ended(Box::new(DisconnectReason::RoomDeleted))
+    );
+    let unusable = failed(joined(), &|rig| rig.step("answer", |s, _| s.answer_unusable("no sdp")));
+    assert_eq!(unusable, JoinFailure::Media { detail: "no sdp".to_owned() });
+    let mut nobody = join();
+    nobody.participant = None;
+    let nobody = failed(opened(), &move |rig| rig.says(Response::Join(nobody.clone())));
+    assert!(matches!(nobody, JoinFailure::Refused { status: None, .. }), "{nobody:?}");
+}
+
+#[test]
+fn a_leave_in_the_middle_of_a_join_tells_the_server() {
+    let mut rig = Rig::joined(quiet);
+    rig.command(1, Command::Leave);
+    rig.check("leave_while_joining");
+}
+
+#[test]
+fn what_is_odd_is_counted_and_skipped() {
+    let mut rig = Rig::connected(|config| {
+        config.limits = Limits { participants: 2, media_sections: 3, signal_frame: 200, ..Limits::default() };
+    });
+    let mut expected = 0;
+    let mut odd = |rig: &mut Rig, act: &dyn Fn(&mut Rig)| {
+        rig.script.clear();
+        act(rig);
+        assert!(!rig.script.contains("    "), "{}", rig.script);
+        expected += 1;
+        assert_eq!(rig.signal.violations(), expected, "{}", rig.script);
+    };
+    odd(&mut rig, &|rig| rig.step("garbage", |s, now| s.received(&Bytes::from_static(b"\xff\xff\xff"), now)));
+    odd(&mut rig, &|rig| rig.step("too long", |s, now| s.received(&vec![0; 201].into(), now)));
+    odd(&mut rig, &|rig| rig.says(Response::Offer(proto::SessionDescription::default())));
+    odd(&mut rig, &|rig| rig.says(Response::Reconnect(proto::ReconnectResponse::default())));
+    odd(&mut rig, &|rig| {
+        rig.says(Response::Trickle(proto::TrickleRequest {
+            candidate_init: "{".to_owned(),
+            ..Default::default()
+        }));
+    });
+    odd(&mut rig, &|rig| rig.says(Response::RoomUpdate(proto::RoomUpdate { room: None })));
+    odd(&mut rig, &|rig| rig.updates(vec![info("", "nobody", 1)]));
+    rig.updates(vec![info("PA_2", "second", 1)]);
+    odd(&mut rig, &|rig| rig.updates(vec![info("PA_3", "third", 1)]));
+    odd(&mut rig, &|rig| {
+        let wanted = proto::MediaSectionsRequirement { num_audios: u32::MAX, num_videos: 1 };
+        rig.says(Response::MediaSectionsRequirement(wanted));
+    });
+    odd(&mut rig, &|rig| rig.step("opened", |s, _| s.opened()));
+    // A message of a newer server is none of that.
+    rig.step("newer", |s, now| s.received(&Bytes::from_static(b"\xf2\x3f\x01\x00"), now));
+    rig.step("empty", |s, now| s.received(&Bytes::new(), now));
+    assert_eq!(rig.signal.violations(), expected);
+}
+
+#[test]
+fn events_that_are_held_back_are_bounded() {
+    let mut rig = Rig::joined(|config| config.limits.held_events = 2);
+    for n in 0..4 {
+        rig.updates(vec![info(&format!("PA_{n}"), &format!("p{n}"), 1)]);
+    }
+    rig.script.clear();
+    rig.step("media ready", |signal, _| signal.media_ready());
+    rig.check("held_events");
+}
+
+#[test]
+fn a_moved_room_begins_anew() {
+    let mut rig = Rig::connected(quiet);
+    rig.says(Response::RoomMoved(proto::RoomMovedResponse {
+        room: Some(proto::Room { sid: "RM_2".to_owned(), name: "hall".to_owned(), ..Default::default() }),
+        token: "sesame 3".to_owned(),
+        participant: Some(info("PA_me2", "me", 1)),
+        other_participants: vec![info("PA_eve", "eve", 1)],
+    }));
+    rig.check("moved");
+}
+
+#[test]
+fn same_inputs_same_bytes() {
+    let run = || {
+        let mut rig = Rig::new(quiet);
+        let mut bytes = Vec::new();
+        rig.signal.bound("v=0".to_owned());
+        rig.signal.opened();
+        let frame = encode(&proto::SignalResponse { message: Some(Response::Join(join())) });
+        rig.signal.received(&frame, rig.now);
+        rig.signal.media_ready();
+        let attributes = (0..20).map(|n| (format!("k{n}"), format!("v{n}"))).collect();
+        rig.signal.command(1, Command::SetAttributes(attributes), rig.now);
+        rig.signal.handle_timeout(rig.now + Duration::from_secs(5));
+        while let Some(effect) = rig.signal.poll_effect() {
+            match effect {
+                Effect::Send(frame) => bytes.extend_from_slice(&frame),
+                Effect::Connect { url, .. } => bytes.extend_from_slice(url.as_bytes()),
+                other => bytes.extend_from_slice(format!("{other:?}").as_bytes()),
+            }
+        }
+        bytes
+    };
+    assert_eq!(run(), run());
+}

@@ -1,0 +1,283 @@
+//! A server in memory: the signalling that a join takes, and str0m on the other side of the packets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+#![allow(dead_code, unreachable_pub, reason = "not every test uses everything")]
+
+use agent_proto::{decode, encode, livekit as proto};
+use agent_room::{
+    Command, CommandError, CommandId, Config, DisconnectReason, Input, Output, Protocol, Room, RoomEvent,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE};
+use proto::{signal_request::Message as Request, signal_response::Message as Response};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io::Read,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use str0m::{
+    Candidate, Event, Rtc,
+    change::SdpOffer,
+    channel::ChannelId,
+    net::{Protocol as WireProtocol, Receive},
+};
+
+const DELAY: Duration = Duration::from_millis(2);
+
+/// A room and its server, with two milliseconds between them and a clock that jumps to the next thing to do.
+pub struct Pair {
+    pub room: Room,
+    pub rtc: Rtc,
+    pub now: Instant,
+    start: Instant,
+    client: SocketAddr,
+    server: SocketAddr,
+    rtc_deadline: Instant,
+    /// On the way: when it arrives, and what.
+    wire: VecDeque<(Instant, Wire)>,
+    /// What the server says by itself once the room has joined.
+    pub events: Vec<RoomEvent>,
+    pub done: BTreeMap<CommandId, Result<(), CommandError>>,
+    pub closed: Option<DisconnectReason>,
+    pub requests: Vec<Request>,
+    pub url: Option<String>,
+    pub channels: BTreeMap<String, ChannelId>,
+    /// Data packets that reached the server: label, packet.
+    pub received: Vec<(String, proto::DataPacket)>,
+    pub signal_closed: bool,
+    /// Whether packets of this number are lost.
+    pub lose: fn(u64) -> bool,
+    packets: u64,
+    /// Whether the server answers offers.
+    pub answers: bool,
+}
+
+enum Wire {
+    ToServer(Vec<u8>),
+    ToClient(Vec<u8>),
+    Signal(Vec<u8>),
+}
+
+impl Pair {
+    #[expect(clippy::disallowed_methods, reason = "some instant to begin at; nothing depends on which")]
+    pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let now = Instant::now();
+        let mut config = Config::new("ws://server", "sesame");
+        change(&mut config);
+        let client = "127.0.0.1:1000".parse().unwrap();
+        let server = "127.0.0.1:2000".parse().unwrap();
+        let mut rtc = Rtc::builder().set_rtp_mode(true).set_ice_lite(false).build(now);
+        rtc.add_local_candidate(Candidate::host(server, "udp").unwrap());
+        Self {
+            room: Room::new(config, now),
+            rtc,
+            now,
+            start: now,
+            client,
+            server,
+            rtc_deadline: now,
+            wire: VecDeque::new(),
+            events: Vec::new(),
+            done: BTreeMap::new(),
+            closed: None,
+            requests: Vec::new(),
+            url: None,
+            channels: BTreeMap::new(),
+            received: Vec::new(),
+            signal_closed: false,
+            lose: |_| false,
+            packets: 0,
+            answers: true,
+        }
+    }
+
+    /// Binds, opens, joins, and runs until the room is connected.
+    pub fn connect(&mut self) {
+        self.join();
+        self.run_until("connected", |pair| {
+            pair.events.iter().any(|event| matches!(event, RoomEvent::Connected(_)))
+        });
+    }
+
+    /// Binds, opens, and gives the server's first answers.
+    pub fn join(&mut self) {
+        self.input(Input::UdpBound { locals: vec![self.client] });
+        let url = self.url.clone().expect("it connects");
+        self.input(Input::SignalOpened);
+        self.say(Response::Join(proto::JoinResponse {
+            participant: Some(proto::ParticipantInfo {
+                sid: "PA_me".to_owned(),
+                identity: "me".to_owned(),
+                ..Default::default()
+            }),
+            ping_interval: 5,
+            ping_timeout: 15,
+            ..Default::default()
+        }));
+        let offer = join_request(&url).publisher_offer.expect("an offer in the join");
+        self.answer(&offer.sdp);
+    }
+
+    fn answer(&mut self, offer: &str) {
+        if !self.answers {
+            return;
+        }
+        let answer = self.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(offer).unwrap()).unwrap();
+        let sdp = answer.to_sdp_string();
+        self.say(Response::Answer(proto::SessionDescription { sdp, ..Default::default() }));
+        self.drain_rtc();
+    }
+
+    pub fn say(&mut self, message: Response) {
+        let frame = encode(&proto::SignalResponse { message: Some(message) });
+        self.wire.push_back((self.now + DELAY, Wire::Signal(frame.to_vec())));
+    }
+
+    pub fn command(&mut self, id: CommandId, command: Command) {
+        self.input(Input::Commanded { id, command });
+    }
+
+    pub fn input(&mut self, input: Input) {
+        self.room.handle_input(input, self.now);
+        self.drain();
+    }
+
+    /// Sends a packet as the server does.
+    pub fn send(&mut self, label: &str, packet: &proto::DataPacket) {
+        let id = self.channels[label];
+        assert!(self.rtc.channel(id).unwrap().write(true, &encode(packet)).unwrap());
+        self.drain_rtc();
+    }
+
+    pub fn run_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        for _ in 0..200_000 {
+            if done(self) {
+                return;
+            }
+            assert!(self.now < self.start + Duration::from_secs(300), "{what} does not come");
+            self.step();
+        }
+        panic!("{what} does not come in so many steps");
+    }
+
+    pub fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.next().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.now = self.now.max(until);
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let room = self.room.poll_timeout().map(|(at, _)| at);
+        let wire = self.wire.front().map(|(at, _)| *at);
+        [room, wire, Some(self.rtc_deadline)].into_iter().flatten().min()
+    }
+
+    /// Jumps to what is next and does it.
+    fn step(&mut self) {
+        self.now = self.now.max(self.next().expect("something is to be done"));
+        while let Some((at, _)) = self.wire.front()
+            && *at <= self.now
+        {
+            let (_, wire) = self.wire.pop_front().unwrap();
+            match wire {
+                Wire::Signal(frame) => self.room.handle_input(Input::SignalReceived(frame.into()), self.now),
+                Wire::ToClient(contents) => self.room.handle_input(
+                    Input::PacketReceived {
+                        protocol: Protocol::Udp,
+                        source: self.server,
+                        destination: self.client,
+                        contents: contents.into(),
+                    },
+                    self.now,
+                ),
+                Wire::ToServer(contents) => {
+                    let receive =
+                        Receive::new(WireProtocol::Udp, self.client, self.server, &contents).unwrap();
+                    self.rtc.handle_input(str0m::Input::Receive(self.now, receive)).unwrap();
+                    self.drain_rtc();
+                }
+            }
+            self.drain();
+        }
+        if self.rtc_deadline <= self.now {
+            self.rtc.handle_input(str0m::Input::Timeout(self.now)).unwrap();
+            self.drain_rtc();
+        }
+        self.room.handle_timeout(self.now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.room.poll_output() {
+            assert!(self.closed.is_none(), "{output:?} after the end");
+            match output {
+                Output::ConnectSignal { url, .. } => self.url = Some(url),
+                Output::SendSignal(frame) => {
+                    let request: proto::SignalRequest = decode(&frame, 1 << 20).unwrap();
+                    let request = request.message.unwrap();
+                    if let Request::Offer(offer) = &request {
+                        self.answer(&offer.sdp.clone());
+                    }
+                    self.requests.push(request);
+                }
+                Output::CloseSignal => self.signal_closed = true,
+                Output::SendPacket { contents, .. } => self.transmit(Wire::ToServer(contents)),
+                Output::Event(event) => self.events.push(event),
+                Output::CommandDone { id, result } => {
+                    assert!(self.done.insert(id, result).is_none(), "command {id} is done twice");
+                }
+                Output::Closed { reason } => self.closed = Some(reason),
+                other => panic!("{other:?}"),
+            }
+        }
+        match self.room.poll_timeout() {
+            Some((due, timer)) => assert!(due > self.now, "{timer:?} is due after a drain"),
+            None => assert!(self.closed.is_some()),
+        }
+    }
+
+    fn drain_rtc(&mut self) {
+        loop {
+            match self.rtc.poll_output().unwrap() {
+                str0m::Output::Timeout(at) => {
+                    self.rtc_deadline = at.max(self.now + Duration::from_millis(1));
+                    return;
+                }
+                str0m::Output::Transmit(packet) => self.transmit(Wire::ToClient(packet.contents.into())),
+                str0m::Output::Event(Event::ChannelOpen(id, label)) => {
+                    self.channels.insert(label, id);
+                }
+                str0m::Output::Event(Event::ChannelData(data)) => {
+                    let label = self.channels.iter().find(|(_, id)| **id == data.id).unwrap().0.clone();
+                    self.received.push((label, decode(&data.data.into(), 1 << 20).unwrap()));
+                }
+                str0m::Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn transmit(&mut self, wire: Wire) {
+        self.packets += 1;
+        if !(self.lose)(self.packets) {
+            self.wire.push_back((self.now + DELAY, wire));
+        }
+    }
+}
+
+/// What the server reads in the URL.
+pub fn join_request(url: &str) -> proto::JoinRequest {
+    let (_, request) = url.split_once("?join_request=").unwrap();
+    let wrapped: proto::WrappedJoinRequest =
+        decode(&URL_SAFE.decode(request).unwrap().into(), 1 << 20).unwrap();
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&wrapped.join_request[..]).read_to_end(&mut plain).unwrap();
+    decode(&plain.into(), 1 << 20).unwrap()
+}

@@ -1,0 +1,231 @@
+//! A room against str0m as the server, over a network in memory and a clock that jumps.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+
+mod common;
+
+use agent_proto::livekit as proto;
+use agent_room::{Command, CommandError, DisconnectReason, JoinFailure, Publish, RoomEvent};
+use common::Pair;
+use proto::{data_packet::Value, signal_request::Message as Request, signal_response::Message as Response};
+use std::time::Duration;
+
+fn connected() -> Pair {
+    let mut pair = Pair::new(|_| {});
+    pair.connect();
+    pair
+}
+
+fn publish(topic: &str, payload: impl Into<bytes::Bytes>, reliable: bool) -> Command {
+    let mut message = Publish::new(topic, payload);
+    message.reliable = reliable;
+    Command::Publish(message)
+}
+
+#[test]
+fn a_join_takes_a_few_round_trips() {
+    let mut pair = Pair::new(|_| {});
+    let start = pair.now;
+    pair.connect();
+    let took = pair.now - start;
+    assert!(took < Duration::from_millis(60), "{took:?} at 4 ms a round trip");
+    assert_eq!(pair.channels.keys().collect::<Vec<_>>(), ["_data_track", "_lossy", "_reliable"]);
+    assert_eq!(pair.room.violations(), 0);
+}
+
+#[test]
+fn data_goes_both_ways() {
+    let mut pair = connected();
+    let mut message = Publish::new("chat", "hello");
+    message.destinations = vec!["ada".to_owned()];
+    pair.command(1, Command::Publish(message));
+    pair.command(2, publish("", "quick", false));
+    pair.run_until("both packets", |pair| pair.received.len() == 2);
+    assert_eq!(pair.done[&1], Ok(()));
+    assert_eq!(pair.done[&2], Ok(()));
+    let (label, packet) = pair.received.iter().find(|(label, _)| label == "_reliable").unwrap();
+    assert_eq!((label.as_str(), packet.sequence), ("_reliable", 1));
+    assert_eq!(packet.destination_identities, ["ada"]);
+    let Some(Value::User(user)) = &packet.value else { panic!("{packet:?}") };
+    assert_eq!((user.topic.as_deref(), &user.payload[..]), (Some("chat"), &b"hello"[..]));
+    assert!(pair.received.iter().any(|(label, packet)| label == "_lossy" && packet.sequence == 0));
+
+    let mut packet = proto::DataPacket {
+        participant_identity: "ada".to_owned(),
+        participant_sid: "PA_ada".to_owned(),
+        sequence: 1,
+        value: Some(Value::User(proto::UserPacket {
+            payload: "hi".into(),
+            topic: Some("chat".to_owned()),
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    pair.send("_reliable", &packet);
+    // Repeated, as a server does after a resume.
+    pair.send("_reliable", &packet);
+    packet.sequence = 0;
+    pair.send("_lossy", &packet);
+    pair.run_for(Duration::from_millis(100));
+    let messages: Vec<_> = pair
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RoomEvent::DataReceived(m) => {
+                Some((m.sender.as_deref(), m.topic.as_str(), &m.payload[..], m.reliable))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = |reliable| (Some("ada"), "chat", &b"hi"[..], reliable);
+    assert_eq!(messages, [expected(true), expected(false)]);
+}
+
+#[test]
+fn more_than_fits_at_once_waits_and_arrives_in_order_despite_losses() {
+    let mut pair = connected();
+    pair.lose = |n| n % 19 == 0;
+    for id in 0..60 {
+        pair.command(id, publish("bulk", vec![u8::try_from(id).unwrap(); 20_000], true));
+    }
+    assert!(pair.done.len() < 60, "the channel's buffer is smaller than that");
+    // A leave in the middle loses nothing, if it has the time.
+    pair.run_until("all packets", |pair| pair.received.len() == 60);
+    let order: Vec<u32> = pair.received.iter().map(|(_, packet)| packet.sequence).collect();
+    assert_eq!(order, (1..=60).collect::<Vec<_>>());
+    assert_eq!(pair.done.len(), 60);
+}
+
+#[test]
+fn a_leave_waits_for_what_was_published() {
+    let mut pair = Pair::new(|config| config.leave_timeout = Duration::from_secs(10));
+    pair.connect();
+    for id in 0..20 {
+        pair.command(id, publish("bulk", vec![0; 20_000], true));
+    }
+    pair.command(100, Command::Leave);
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    assert_eq!(pair.received.len(), 20);
+    assert_eq!(pair.closed, Some(DisconnectReason::ClientInitiated));
+    assert_eq!(pair.done[&100], Ok(()));
+    assert!(matches!(pair.requests.last(), Some(Request::Leave(_))));
+    assert!(pair.signal_closed);
+    assert!(matches!(pair.events.last(), Some(RoomEvent::Disconnected { .. })));
+}
+
+#[test]
+fn a_leave_with_nothing_to_wait_for_is_at_once() {
+    let mut pair = connected();
+    pair.run_for(Duration::from_secs(1));
+    pair.command(1, Command::Leave);
+    assert_eq!(pair.closed, Some(DisconnectReason::ClientInitiated));
+    pair.room.handle_input(
+        agent_room::Input::Commanded { id: 2, command: Command::SetName("late".to_owned()) },
+        pair.now,
+    );
+    let late = pair.room.poll_output();
+    let refused = Err(CommandError::NotConnected);
+    assert_eq!(late, Some(agent_room::Output::CommandDone { id: 2, result: refused }));
+}
+
+#[test]
+fn what_waits_is_answered_when_the_room_ends() {
+    let mut pair = connected();
+    for id in 0..60 {
+        pair.command(id, publish("bulk", vec![0; 20_000], true));
+    }
+    pair.command(60, Command::SetName("n".to_owned()));
+    pair.say(Response::Leave(proto::LeaveRequest {
+        reason: proto::DisconnectReason::RoomDeleted as i32,
+        ..Default::default()
+    }));
+    pair.lose = |_| true;
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    assert_eq!(pair.closed, Some(DisconnectReason::RoomDeleted));
+    assert_eq!(pair.done.len(), 61, "each is answered once");
+    assert_eq!(pair.done[&59], Err(CommandError::NotConnected));
+    assert_eq!(pair.done[&60], Err(CommandError::NotConnected));
+}
+
+#[test]
+fn sections_for_media_are_offered_whenever_the_server_wants_them() {
+    let mut pair = connected();
+    let want = |num_audios, num_videos| {
+        Response::MediaSectionsRequirement(proto::MediaSectionsRequirement { num_audios, num_videos })
+    };
+    let offers = |pair: &Pair| {
+        let offers = pair.requests.iter().filter_map(|request| match request {
+            Request::Offer(offer) => Some(offer.sdp.matches("m=").count()),
+            _ => None,
+        });
+        offers.collect::<Vec<_>>()
+    };
+    // None more, but a new offer all the same; then several before the answer to the first.
+    for (audio, video) in [(0, 0), (1, 0), (0, 2)] {
+        pair.say(want(audio, video));
+    }
+    pair.run_for(Duration::from_millis(200));
+    assert_eq!(offers(&pair), [2, 5], "data and one section, then all that was wanted meanwhile");
+    pair.say(want(0, 0));
+    pair.run_for(Duration::from_millis(200));
+    assert_eq!(offers(&pair), [2, 5, 5]);
+    // And data still goes.
+    pair.command(1, publish("t", "still here", true));
+    pair.run_until("the packet", |pair| pair.received.len() == 1);
+    assert_eq!(pair.room.violations(), 0);
+}
+
+#[test]
+fn a_lost_network_ends_the_room() {
+    let mut pair = connected();
+    let start = pair.now;
+    pair.lose = |_| true;
+    // The signalling goes on.
+    for _ in 0..30 {
+        pair.say(Response::Pong(1));
+        pair.run_for(Duration::from_secs(1));
+        if pair.closed.is_some() {
+            break;
+        }
+    }
+    assert!(matches!(pair.closed, Some(DisconnectReason::MediaLost { .. })), "{:?}", pair.closed);
+    assert!(pair.now - start < Duration::from_secs(25), "{:?}", pair.now - start);
+}
+
+#[test]
+fn no_way_through_is_a_failed_join_that_says_so() {
+    let mut pair = Pair::new(|_| {});
+    pair.lose = |_| true;
+    pair.join();
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    assert_eq!(pair.closed, Some(DisconnectReason::JoinFailed(JoinFailure::MediaTimeout)));
+    assert!(pair.events.is_empty(), "nobody was told of a room: {:?}", pair.events);
+}
+
+#[test]
+fn a_server_that_goes_says_so_by_closing() {
+    let mut pair = connected();
+    pair.rtc.close().unwrap();
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    assert!(matches!(pair.closed, Some(DisconnectReason::MediaLost { .. })), "{:?}", pair.closed);
+}
+
+#[test]
+fn an_answer_that_is_none_fails_the_join() {
+    let mut pair = Pair::new(|_| {});
+    pair.answers = false;
+    pair.join();
+    pair.say(Response::Answer(proto::SessionDescription {
+        sdp: "nonsense".to_owned(),
+        ..Default::default()
+    }));
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    let closed = pair.closed.unwrap();
+    assert!(matches!(closed, DisconnectReason::JoinFailed(JoinFailure::Media { .. })), "{closed:?}");
+}
