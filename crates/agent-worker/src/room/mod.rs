@@ -13,6 +13,8 @@ mod handle;
 mod publish;
 mod shared;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod webrtc;
 mod websocket;
 

@@ -1,0 +1,178 @@
+//! The handle over a backend of our own: what a mock room relies on.
+
+use std::{sync::Arc, time::Duration};
+
+use agent_room::{
+    Command, CommandError, Connected, DataReceived, DisconnectReason, Participant, RoomEvent, RoomInfo,
+    Track, TrackKind,
+};
+
+use super::{Room, RoomBackend};
+
+fn participant(identity: &str) -> Participant {
+    let mut participant = Participant::new(format!("PA_{identity}"), identity);
+    participant.active = true;
+    participant
+}
+
+fn room() -> (Room, RoomBackend) {
+    let mut connected = Connected::new(RoomInfo::new("RM_1", "lobby"), participant("me"));
+    connected.participants = vec![Arc::new(participant("ada"))];
+    RoomBackend::new(connected)
+}
+
+fn data(text: &'static str) -> RoomEvent {
+    RoomEvent::DataReceived(DataReceived::new("t", text, Some("ada".to_owned())))
+}
+
+/// Events as short words.
+fn word(event: &RoomEvent) -> String {
+    match event {
+        RoomEvent::ParticipantJoined(p) => format!("joined {}", p.identity),
+        RoomEvent::ParticipantActive(p) => format!("active {}", p.identity),
+        RoomEvent::ParticipantLeft { participant, .. } => format!("left {}", participant.identity),
+        RoomEvent::TrackPublished { track, .. } => format!("track {}", track.sid),
+        RoomEvent::DataReceived(m) => format!("data {}", String::from_utf8_lossy(&m.payload)),
+        RoomEvent::Disconnected { reason } => format!("disconnected: {reason}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What waits in a stream that has ended.
+async fn words(room: &Room) -> Vec<String> {
+    let mut events = room.events();
+    let mut words = Vec::new();
+    while let Some(event) = events.next().await {
+        words.push(word(&event));
+    }
+    words
+}
+
+#[tokio::test]
+async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_there() {
+    let (room, mut backend) = room();
+    backend.emit(data("before anybody listened"));
+    let mut bob = participant("bob");
+    backend.emit(RoomEvent::ParticipantJoined(Arc::new(bob.clone())));
+    let mut first = room.events();
+    bob.tracks.insert("TR_1".to_owned(), Track::new("TR_1", TrackKind::Audio));
+    let bob = Arc::new(bob);
+    let track = Track::new("TR_1", TrackKind::Audio);
+    backend.emit(RoomEvent::TrackPublished { participant: bob.clone(), track });
+    let mut second = room.events();
+    backend.emit(RoomEvent::ParticipantLeft { participant: bob, reason: DisconnectReason::ClientInitiated });
+    backend.emit(RoomEvent::Disconnected { reason: DisconnectReason::RoomClosed });
+
+    let mut heard = Vec::new();
+    while let Some(event) = first.next().await {
+        heard.push(word(&event));
+    }
+    let end = "disconnected: the room closed";
+    assert_eq!(
+        heard,
+        [
+            "joined ada",
+            "active ada",
+            "data before anybody listened",
+            "joined bob",
+            "track TR_1",
+            "left bob",
+            end
+        ]
+    );
+    let mut heard = Vec::new();
+    while let Some(event) = second.next().await {
+        heard.push(word(&event));
+    }
+    assert_eq!(
+        heard,
+        ["joined ada", "active ada", "joined bob", "active bob", "track TR_1", "left bob", end]
+    );
+    // After the end: who was there, and no waiting.
+    assert_eq!(words(&room).await, ["joined ada", "active ada"]);
+}
+
+#[tokio::test]
+async fn a_restart_makes_the_next_stream_a_first_one() {
+    let (room, mut backend) = room();
+    backend.emit(data("for the first attempt"));
+    room.restart_events();
+    backend.emit(data("for the second"));
+    drop(backend);
+    let end = "disconnected: the signalling connection was lost: the room's task ended";
+    assert_eq!(words(&room).await, ["joined ada", "active ada", "data for the second", end]);
+}
+
+#[tokio::test]
+async fn the_list_of_participants_follows_the_events() {
+    let (room, mut backend) = room();
+    assert_eq!((room.name(), room.sid()), ("lobby".to_owned(), "RM_1".to_owned()));
+    assert_eq!(room.participants().len(), 1);
+    let mut ada = participant("ada");
+    ada.metadata = "tall".to_owned();
+    backend.emit(RoomEvent::MetadataChanged(Arc::new(ada.clone())));
+    assert_eq!(room.participant("ada").unwrap().metadata, "tall");
+    let mut me = participant("me");
+    me.name = "Me".to_owned();
+    backend.emit(RoomEvent::NameChanged(Arc::new(me)));
+    assert_eq!(room.local_participant().name, "Me");
+    assert!(room.participant("me").is_none());
+    let mut info = RoomInfo::new("RM_1", "lobby");
+    info.metadata = "blue".to_owned();
+    backend.emit(RoomEvent::RoomMetadataChanged(info));
+    assert_eq!(room.metadata(), "blue");
+    let reason = DisconnectReason::Removed;
+    backend.emit(RoomEvent::ParticipantLeft { participant: Arc::new(ada), reason });
+    assert!(room.participants().is_empty());
+}
+
+#[tokio::test]
+async fn commands_reach_the_backend_and_its_answers_the_caller() {
+    let (room, mut backend) = room();
+    let task = tokio::spawn(async move {
+        let sent = room.publish_data("t", "hello").lossy().to(["ada"]).await;
+        let refused = room.set_attributes([("k", "v")]).await;
+        let dropped = room.set_name("n").await;
+        (sent, refused, dropped)
+    });
+    let request = backend.next_request().await.unwrap();
+    let Command::Publish(message) = request.command() else { panic!("{request:?}") };
+    assert_eq!((&message.payload[..], message.topic.as_str(), message.reliable), (&b"hello"[..], "t", false));
+    assert_eq!(message.destinations, ["ada"]);
+    request.done(Ok(()));
+    let request = backend.next_request().await.unwrap();
+    assert!(matches!(request.command(), Command::SetAttributes(attributes) if attributes["k"] == "v"));
+    request.done(Err(CommandError::QueueFull));
+    drop(backend.next_request().await.unwrap());
+    let (sent, refused, dropped) = task.await.unwrap();
+    assert_eq!(sent, Ok(()));
+    assert_eq!(refused, Err(CommandError::QueueFull));
+    assert_eq!(dropped, Err(CommandError::NotConnected));
+    assert!(backend.next_request().await.is_none(), "the last handle is gone");
+}
+
+#[tokio::test]
+async fn a_backend_that_goes_ends_the_room() {
+    let (room, backend) = room();
+    assert!(room.is_connected());
+    let waiting = tokio::spawn({
+        let room = room.clone();
+        async move { room.set_metadata("m").await }
+    });
+    tokio::task::yield_now().await;
+    drop(backend);
+    assert!(matches!(room.closed().await, DisconnectReason::SignalLost { .. }));
+    assert!(!room.is_connected());
+    assert_eq!(waiting.await.unwrap(), Err(CommandError::NotConnected));
+    assert_eq!(room.publish_data("t", "x").await, Err(CommandError::NotConnected));
+    room.leave().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leave_never_hangs() {
+    let (room, backend) = room();
+    let start = tokio::time::Instant::now();
+    room.leave().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(3), "the backend does nothing");
+    drop(backend);
+}
