@@ -57,9 +57,11 @@ fn rings<'a>(mut options: &[&'a str]) -> Result<Vec<&'a str>> {
     }
 }
 
-/// The workspace's root, from where this tool was built.
+/// The workspace's root. `cargo run` says where this crate is; what the compiler knew may be another checkout's, when two of
+/// them share a target folder.
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(folder).join("..")
 }
 
 #[cfg(test)]
