@@ -75,9 +75,23 @@ enum Phase {
     Unbound,
     Connecting,
     Joining,
-    Joined { connected: Box<Connected>, held: VecDeque<RoomEvent>, missed: u64 },
+    Joined {
+        connected: Box<Connected>,
+        held: VecDeque<RoomEvent>,
+        missed: u64,
+    },
     Connected,
-    Leaving { until: Instant, asked: Vec<CommandId> },
+    Leaving {
+        until: Instant,
+        asked: Vec<CommandId>,
+    },
+    /// Told to leave before the server's Join. It may have let us in already, and it does not hear a Leave before it has: its
+    /// Join is waited for.
+    GivenUp {
+        until: Instant,
+        asked: Vec<CommandId>,
+        opened: bool,
+    },
     Closed,
 }
 
@@ -161,6 +175,7 @@ impl Signal {
     pub(crate) fn opened(&mut self) {
         match self.phase {
             Phase::Connecting => self.phase = Phase::Joining,
+            Phase::GivenUp { ref mut opened, .. } => *opened = true,
             Phase::Unbound
             | Phase::Joining
             | Phase::Joined { .. }
@@ -241,7 +256,7 @@ impl Signal {
                 held.push_back(event);
             }
             Phase::Connected | Phase::Leaving { .. } => self.effects.push_back(Effect::Event(event)),
-            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Closed => {}
+            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::GivenUp { .. } | Phase::Closed => {}
         }
     }
 
@@ -282,14 +297,19 @@ impl Signal {
             Phase::Connected => {
                 self.phase = Phase::Leaving { until: now + self.config.leave_timeout, asked: vec![id] };
             }
-            Phase::Leaving { asked, .. } => asked.push(id),
+            Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => asked.push(id),
+            Phase::Connecting | Phase::Joining => {
+                let opened = matches!(self.phase, Phase::Joining);
+                let until = now + self.config.leave_timeout;
+                self.phase = Phase::GivenUp { until, asked: vec![id], opened };
+            }
             Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
             Phase::Joined { .. } => {
                 self.say_leave();
                 self.done(id, Ok(()));
                 self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
             }
-            Phase::Unbound | Phase::Connecting | Phase::Joining => {
+            Phase::Unbound => {
                 self.done(id, Ok(()));
                 self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
             }
@@ -306,6 +326,13 @@ impl Signal {
             }
             self.finish(DisconnectReason::ClientInitiated);
         }
+    }
+
+    fn give_up(&mut self) {
+        if let Phase::GivenUp { opened: true, .. } = self.phase {
+            self.say_leave();
+        }
+        self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
     }
 
     fn say_leave(&mut self) {
@@ -329,6 +356,8 @@ impl Signal {
             Ok(proto::SignalResponse { message: None }) => {}
             Ok(proto::SignalResponse { message: Some(message) }) => match self.phase {
                 Phase::Unbound | Phase::Connecting => self.violation(),
+                // Whatever it is: the server listens now.
+                Phase::GivenUp { .. } => self.give_up(),
                 Phase::Joining => self.before_join(message, now),
                 Phase::Joined { .. } | Phase::Connected | Phase::Leaving { .. } => {
                     self.message(message, now);
@@ -521,6 +550,7 @@ impl Signal {
             return;
         }
         let reason = match (&self.phase, reason) {
+            (Phase::GivenUp { .. }, _) => DisconnectReason::JoinFailed(JoinFailure::Cancelled),
             (_, reason @ DisconnectReason::JoinFailed(_)) => reason,
             // What was asked for has happened, whichever side was first.
             (
@@ -545,18 +575,20 @@ impl Signal {
         for id in self.requests.take_all() {
             self.done(id, Err(CommandError::NotConnected));
         }
-        let stood = match phase {
-            Phase::Leaving { asked, .. } => {
+        let stood = matches!(phase, Phase::Connected | Phase::Leaving { .. });
+        match phase {
+            Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => {
                 for id in asked {
                     self.done(id, Ok(()));
                 }
-                true
             }
-            Phase::Connected => true,
-            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } | Phase::Closed => {
-                false
-            }
-        };
+            Phase::Connected
+            | Phase::Unbound
+            | Phase::Connecting
+            | Phase::Joining
+            | Phase::Joined { .. }
+            | Phase::Closed => {}
+        }
         self.effects.push_back(Effect::CloseMedia);
         self.effects.push_back(Effect::CloseSignal);
         if stood {
@@ -596,9 +628,10 @@ impl Signal {
                     | Phase::Joining
                     | Phase::Connected
                     | Phase::Leaving { .. }
+                    | Phase::GivenUp { .. }
                     | Phase::Closed => JoinFailure::SignalTimeout,
                 };
-                if let Phase::Joined { .. } = self.phase {
+                if let Phase::Joining | Phase::Joined { .. } = self.phase {
                     self.say_leave();
                 }
                 self.finish(DisconnectReason::JoinFailed(failure));
@@ -627,7 +660,16 @@ impl Signal {
                     self.lost(DisconnectReason::MediaLost { detail });
                 }
             }
-            Timer::Leave => self.flushed(),
+            Timer::Leave => match self.phase {
+                Phase::GivenUp { .. } => self.give_up(),
+                Phase::Leaving { .. }
+                | Phase::Unbound
+                | Phase::Connecting
+                | Phase::Joining
+                | Phase::Joined { .. }
+                | Phase::Connected
+                | Phase::Closed => self.flushed(),
+            },
             // Not ours.
             Timer::Transport => {}
         }
@@ -642,7 +684,7 @@ impl Signal {
                 due.push((self.started + self.config.join_timeout, Timer::Join));
             }
             Phase::Connected => {}
-            Phase::Leaving { until, .. } => due.push((*until, Timer::Leave)),
+            Phase::Leaving { until, .. } | Phase::GivenUp { until, .. } => due.push((*until, Timer::Leave)),
         }
         if let Some(clock) = &self.clock {
             due.push((clock.next_ping, Timer::Ping));

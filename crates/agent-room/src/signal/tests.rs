@@ -443,7 +443,11 @@ fn every_failed_join_has_its_reason() {
     };
     assert_eq!(failed(joined(), &|rig| rig.wait(Duration::from_secs(2))), JoinFailure::MediaTimeout);
     assert_eq!(failed(joined(), &|rig| rig.command(1, Command::Leave)), JoinFailure::Cancelled);
-    assert_eq!(failed(opened(), &|rig| rig.command(1, Command::Leave)), JoinFailure::Cancelled);
+    let waits_a_moment = |rig: &mut Rig| {
+        rig.command(1, Command::Leave);
+        rig.wait(Duration::from_secs(1));
+    };
+    assert_eq!(failed(opened(), &waits_a_moment), JoinFailure::Cancelled);
     assert_eq!(
         failed(opened(), &|rig| rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect))),
         JoinFailure::Ended(Box::new(DisconnectReason::RoomDeleted))
@@ -461,6 +465,25 @@ fn a_leave_in_the_middle_of_a_join_tells_the_server() {
     let mut rig = Rig::joined(quiet);
     rig.command(1, Command::Leave);
     rig.check("leave_while_joining");
+}
+
+#[test]
+fn a_leave_before_the_join_waits_for_it_and_tells_the_server() {
+    let given_up = || {
+        let mut rig = Rig::new(quiet);
+        rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
+        rig.command(1, Command::Leave);
+        assert!(!rig.signal.is_closed());
+        rig
+    };
+    let mut rig = given_up();
+    rig.step("opened", |signal, _| signal.opened());
+    rig.says(Response::Join(join()));
+    rig.check("leave_while_connecting");
+
+    let cancelled = (DisconnectReason::JoinFailed(JoinFailure::Cancelled), false);
+    assert_eq!(end(given_up(), |rig| rig.wait(Duration::from_secs(1))), cancelled);
+    assert_eq!(end(given_up(), |rig| rig.step("failed", |s, _| s.failed("refused"))), cancelled);
 }
 
 #[test]
