@@ -300,7 +300,8 @@ impl Signal {
             Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => asked.push(id),
             Phase::Connecting | Phase::Joining => {
                 let opened = matches!(self.phase, Phase::Joining);
-                let until = now + self.config.leave_timeout;
+                // Nobody waits for this end, and a busy server takes its time.
+                let until = self.started + self.config.join_timeout;
                 self.phase = Phase::GivenUp { until, asked: vec![id], opened };
             }
             Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
