@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{Sink, Stream};
+use futures_util::{Sink, Stream, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::connector::BoxFuture;
@@ -79,13 +79,18 @@ impl Signal {
         }
     }
 
-    /// Sends what waits and says goodbye, within a second.
+    /// Sends what waits, says goodbye and hears the server's, within a second.
+    ///
+    /// A socket that is closed with something unread in it resets the connection, and the server may then not read what we said
+    /// last: that we leave.
     pub(super) async fn close(self) {
         let Self::Open { mut socket, mut waiting, .. } = self else { return };
         let goodbye = async {
             let mut unflushed = true;
             poll_fn(|cx| poll_write(&mut socket, &mut waiting, &mut unflushed, cx)).await?;
-            socket.close(None).await.map_err(|error| error.to_string())
+            socket.close(None).await.map_err(|error| error.to_string())?;
+            while let Some(Ok(_)) = socket.next().await {}
+            Ok::<(), String>(())
         };
         // A server that is gone already is no trouble.
         let _ = tokio::time::timeout(CLOSE_LIMIT, goodbye).await;
