@@ -40,6 +40,21 @@ fn a_join_takes_a_few_round_trips() {
 }
 
 #[test]
+fn checks_that_overtake_the_answer_cost_nothing() {
+    let took = |signal_delay| {
+        let mut pair = Pair::new(|_| {});
+        pair.signal_delay = signal_delay;
+        // A real server repeats its first checks quickly.
+        pair.copies = 4;
+        let start = pair.now;
+        pair.connect();
+        pair.now - start - signal_delay
+    };
+    let (in_time, late) = (took(Duration::ZERO), took(Duration::from_millis(20)));
+    assert!(late <= in_time, "{late:?} after the answer, {in_time:?} otherwise");
+}
+
+#[test]
 fn data_goes_both_ways() {
     let mut pair = connected();
     let mut message = Publish::new("chat", "hello");

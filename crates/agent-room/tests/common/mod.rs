@@ -56,6 +56,10 @@ pub struct Pair {
     packets: u64,
     /// Whether the server answers offers.
     pub answers: bool,
+    /// How much longer than a packet a signalling message takes.
+    pub signal_delay: Duration,
+    /// How often each packet of the server arrives.
+    pub copies: usize,
 }
 
 enum Wire {
@@ -94,6 +98,8 @@ impl Pair {
             lose: |_| false,
             packets: 0,
             answers: true,
+            signal_delay: Duration::ZERO,
+            copies: 1,
         }
     }
 
@@ -131,12 +137,14 @@ impl Pair {
         let answer = self.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(offer).unwrap()).unwrap();
         let sdp = answer.to_sdp_string();
         self.say(Response::Answer(proto::SessionDescription { sdp, ..Default::default() }));
+        // Without being told the time it does not begin its checks.
+        self.rtc.handle_input(str0m::Input::Timeout(self.now)).unwrap();
         self.drain_rtc();
     }
 
     pub fn say(&mut self, message: Response) {
         let frame = encode(&proto::SignalResponse { message: Some(message) });
-        self.wire.push_back((self.now + DELAY, Wire::Signal(frame.to_vec())));
+        self.put(DELAY + self.signal_delay, Wire::Signal(frame.to_vec()));
     }
 
     pub fn command(&mut self, id: CommandId, command: Command) {
@@ -251,7 +259,12 @@ impl Pair {
                     self.rtc_deadline = at.max(self.now + Duration::from_millis(1));
                     return;
                 }
-                str0m::Output::Transmit(packet) => self.transmit(Wire::ToClient(packet.contents.into())),
+                str0m::Output::Transmit(packet) => {
+                    let contents: Vec<u8> = packet.contents.into();
+                    for _ in 0..self.copies {
+                        self.transmit(Wire::ToClient(contents.clone()));
+                    }
+                }
                 str0m::Output::Event(Event::ChannelOpen(id, label)) => {
                     self.channels.insert(label, id);
                 }
@@ -267,8 +280,15 @@ impl Pair {
     fn transmit(&mut self, wire: Wire) {
         self.packets += 1;
         if !(self.lose)(self.packets) {
-            self.wire.push_back((self.now + DELAY, wire));
+            self.put(DELAY, wire);
         }
+    }
+
+    /// Behind everything that arrives no later.
+    fn put(&mut self, delay: Duration, wire: Wire) {
+        let at = self.now + delay;
+        let place = self.wire.partition_point(|(other, _)| *other <= at);
+        self.wire.insert(place, (at, wire));
     }
 }
 
