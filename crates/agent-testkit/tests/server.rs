@@ -53,20 +53,20 @@ async fn it_restarts_on_the_same_ports_and_has_forgotten_its_rooms() {
 async fn it_can_be_frozen_and_ends_when_asked() {
     let Some(server) = real_server().await else { return };
     server.pause().expect("it runs");
-    until(&server, false).await; // a signal takes a moment to reach every thread
+    until(server.api(), false, Duration::from_secs(10)).await; // a signal takes a moment to reach every thread
     server.resume().expect("it runs");
-    until(&server, true).await;
+    until(server.api(), true, Duration::from_secs(10)).await;
     server.terminate().expect("it runs");
-    until(&server, false).await;
+    until(server.api(), false, Duration::from_secs(10)).await;
     server.stop();
     assert!(matches!(server.pause(), Err(ServerError::Stopped)));
 }
 
 /// Waits until the server answers, or answers no longer.
-async fn until(server: &RealServer, answers: bool) {
-    let limit = Instant::now() + Duration::from_secs(10);
-    while server.api().answers().await != answers {
-        assert!(Instant::now() < limit, "after 10 s it still answers: {}", !answers);
+async fn until(api: &ServerApi, answers: bool, within: Duration) {
+    let limit = Instant::now() + within;
+    while api.answers().await != answers {
+        assert!(Instant::now() < limit, "after {within:?} it still answers: {}", !answers);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -191,9 +191,6 @@ async fn it_is_gone_when_the_test_process_is_killed() {
     assert!(api.answers().await);
     child.kill().expect("killed");
     child.wait().expect("gone");
-    let until = Instant::now() + Duration::from_secs(5);
-    while api.answers().await {
-        assert!(Instant::now() < until, "the server outlived its test");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // The server does not outlive its test.
+    until(&api, false, Duration::from_secs(5)).await;
 }

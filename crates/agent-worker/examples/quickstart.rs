@@ -7,9 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
 
 use agent_testkit::{DispatchRequest, RealServer, ServerApi};
-use agent_worker::{
-    Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Secret, Worker, WorkerHandle,
-};
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Secret, Worker};
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -104,15 +102,13 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
         .on_lifecycle(|_, state| step(&format!("lifecycle  {state}")))
         .build()?;
     let handle = worker.handle();
-    let mut running = tokio::spawn(worker.run());
+    let running = tokio::spawn(worker.run());
 
-    tokio::select! {
-        stopped = &mut running => {
-            stopped??;
-            return Err("the worker stopped before it was registered".into());
-        }
-        () = registered(&handle) => step(&format!("registered as agent {name:?}")),
+    if !handle.registered().await {
+        running.await??;
+        return Err("the worker stopped before it was registered".into());
     }
+    step(&format!("registered as agent {name:?}"));
     let api = ServerApi::new(&url.parse()?, key, secret)?;
     let request = DispatchRequest::new(&name, format!("room-of-{name}")).metadata(r#"{"name":"Ada"}"#);
     let dispatch = api.create_dispatch(request).await?;
@@ -130,12 +126,6 @@ fn credential(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|_| {
         format!("LIVEKIT_URL is set, but {name} is not: set both to the key and secret of that server, or unset LIVEKIT_URL")
     })
-}
-
-async fn registered(handle: &WorkerHandle) {
-    while !handle.status().await.is_some_and(|status| status.registered) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// The first words of an event.

@@ -25,6 +25,7 @@ pub struct Worker {
     handle: WorkerHandle,
     commands: mpsc::UnboundedReceiver<Command>,
     done: watch::Sender<Option<DrainReport>>,
+    registered: watch::Sender<bool>,
 }
 
 /// Talks to a running worker. Cheap to clone.
@@ -32,6 +33,7 @@ pub struct Worker {
 pub struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
     done: watch::Receiver<Option<DrainReport>>,
+    registered: watch::Receiver<bool>,
 }
 
 /// A look at a running worker.
@@ -82,7 +84,9 @@ impl Worker {
     pub(crate) fn new(setup: Setup, drain_timeout: Duration) -> Self {
         let (sender, commands) = mpsc::unbounded_channel();
         let (done, report) = watch::channel(None);
-        Self { setup, drain_timeout, handle: WorkerHandle { commands: sender, done: report }, commands, done }
+        let (registered, is_registered) = watch::channel(false);
+        let handle = WorkerHandle { commands: sender, done: report, registered: is_registered };
+        Self { setup, drain_timeout, handle, commands, done, registered }
     }
 
     /// A handle to it, to be taken before it runs.
@@ -96,7 +100,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
-        let result = Driver::new(self.setup).run(self.commands).await;
+        let result = Driver::new(self.setup, self.registered).run(self.commands).await;
         self.done.send_replace(Some(*result.as_ref().unwrap_or(&DrainReport::default())));
         Ok(result?)
     }
@@ -182,6 +186,11 @@ impl WorkerHandle {
             Ok(report) => report.unwrap_or_default(),
             Err(_) => DrainReport::default(),
         }
+    }
+
+    /// Waits until the server knows the worker; `false` when it stopped before that.
+    pub async fn registered(&self) -> bool {
+        self.registered.clone().wait_for(|registered| *registered).await.is_ok()
     }
 
     /// Where a job is; `None` when it is not known here (any more), or the worker does not run.

@@ -38,11 +38,7 @@ impl Stage {
             .expect("the settings are complete");
         let handle = worker.handle();
         tokio::spawn(worker.run());
-        server
-            .log()
-            .wait_for_line(|line| line.contains("worker registered"), SOON)
-            .await
-            .expect("registered");
+        assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
         Some(Self { server, worker: handle, called, cancelled })
     }
 

@@ -39,12 +39,7 @@ async fn start(server: &RealServer, builder: WorkerBuilder) -> Running {
         .expect("the settings are complete");
     let handle = worker.handle();
     let task = tokio::spawn(worker.run());
-    let registered = async {
-        while !handle.status().await.is_some_and(|status| status.registered) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, registered).await.expect("the worker registers");
+    assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
     Running { handle, task, called }
 }
 

@@ -36,7 +36,7 @@ async fn the_first_signal_drains_and_the_second_forces() {
     let handles: Vec<_> = workers.iter().map(Worker::handle).collect();
     let running = tokio::spawn(Worker::run_all_until_signal(workers));
     for handle in &handles {
-        until(|| async { handle.status().await.is_some_and(|status| status.registered) }).await;
+        assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
     }
     for name in ["first", "second"] {
         let request = DispatchRequest::new(name, format!("room-of-{name}"));

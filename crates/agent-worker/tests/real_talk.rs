@@ -49,7 +49,7 @@ async fn jobs(kind: JobKind, count: usize, agent_name: &str) {
         .expect("the settings are complete");
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
-    server.log().wait_for_line(|line| line.contains("worker registered"), SOON).await.expect("registered");
+    assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
 
     for n in 0..count {
         let room = format!("{kind}-{n}");

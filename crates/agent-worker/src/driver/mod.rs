@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{SetOnce, mpsc, oneshot};
+use tokio::sync::{SetOnce, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -87,12 +87,14 @@ pub(crate) struct Driver {
     /// What job tasks have to say. At most a handful per job, so it is bounded by the slots.
     inputs: mpsc::UnboundedReceiver<Input>,
     tell: mpsc::UnboundedSender<Input>,
+    /// For those who wait for the registration; dropped when the worker stops.
+    registered: watch::Sender<bool>,
     /// Callbacks and rooms being left: waited for when the worker stops.
     last_words: JoinSet<()>,
 }
 
 impl Driver {
-    pub(crate) fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup, registered: watch::Sender<bool>) -> Self {
         let (tell, inputs) = mpsc::unbounded_channel();
         Self {
             machine: Worker::new(setup.config.clone(), setup.seed),
@@ -102,6 +104,7 @@ impl Driver {
             jobs: HashMap::new(),
             inputs,
             tell,
+            registered,
             last_words: JoinSet::new(),
         }
     }
@@ -177,6 +180,8 @@ impl Driver {
                 _ => tracing::error!("the machine asks for something that this driver does not know"),
             }
         }
+        let registered = self.machine.is_registered();
+        self.registered.send_if_modified(|was| std::mem::replace(was, registered) != registered);
         None
     }
 

@@ -49,7 +49,7 @@ impl WebRtc {
     /// Joins over connections made this way.
     #[must_use]
     pub fn new(net: NetOptions) -> Self {
-        Self { net: net.max_message_size(MAX_MESSAGE) }
+        Self { net }
     }
 }
 
