@@ -33,6 +33,8 @@ pub struct Config {
     pub assignment_timeout: Duration,
     /// An outcome that is younger than this, counted from the assignment, is sent twice: the server may not know the job yet.
     pub settling: Duration,
+    /// How long to stay in the room of an ended job for the server to say that it has read how it ended.
+    pub receipt_timeout: Duration,
     /// How long a cancelled handler may take to return before it is aborted.
     pub grace: Duration,
     /// How long an aborted handler may take to go before it counts as stuck.
@@ -97,6 +99,7 @@ impl Default for Config {
             answer_timeout: Duration::from_secs(1),
             assignment_timeout: Duration::from_millis(7500),
             settling: Duration::from_millis(500),
+            receipt_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(10),
             abort_timeout: Duration::from_secs(1),
             job_timeout: None,

@@ -152,7 +152,7 @@ async fn a_burst_of_50_into_50_slots_is_taken_whole() {
     let report = worker.handle.drain(Duration::ZERO).await;
     assert_eq!((report.succeeded, report.failed, report.unsent), (50, 0, 0));
     let ends = server.log().wait_for_outcomes(50, SOON).await.expect("50 ends");
-    assert_eq!(succeeded(&ends), 50);
+    assert_eq!(succeeded(&ends), 50, "{:?}", ends.values().find(|end| end.status != JobEndStatus::Success));
 }
 
 #[tokio::test]

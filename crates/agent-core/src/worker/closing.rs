@@ -1,9 +1,10 @@
 //! Between an outcome and the moment at which the room may be left.
 //!
 //! A server learns of an assignment a moment *after* it wrote it to us, and drops a final status that comes earlier, for
-//! good. So an outcome that follows its assignment closely is sent at once and once more after the settling time, and only
-//! then is the room left (an agent that leaves before its status is recorded as failed). Without a connection the same list
-//! is the outbox: what is in it goes out after the next registration. Promises I3, I5, I8.
+//! good. So an outcome that follows its assignment closely is sent at once and once more after the settling time. And it
+//! records an agent that leaves its room before its status was read as failed, whatever the status says: so the room is left
+//! when the server has answered a ping that was sent after the status, which it reads in order. Without a connection the same
+//! list is the outbox: what is in it goes out after the next registration. Promises I3, I5, I8.
 
 use super::Worker;
 use super::io::{EndedJob, Output, Violation};
@@ -19,14 +20,34 @@ pub(super) struct Closing {
     pub(super) outcome: Outcome,
     /// The room is still joined.
     in_room: bool,
-    /// Sent on the present connection; what is not sent waits for the next registration.
-    sent: bool,
-    /// To be sent once more when the timer `Repeat` fires.
-    repeat: bool,
+    step: Step,
 }
 
-/// More ended jobs than this do not wait for their repeat: it is sent early, and counted.
-const MAX_SETTLING: usize = 16_384;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Waits for the next registration.
+    Unsent,
+    /// Sent, and to be sent once more when the timer `Repeat` fires.
+    Settling,
+    /// Sent. Read by the server once the ping of this round is answered.
+    Unread { round: u64 },
+}
+
+/// Pings that prove that what was sent before them was read; one at a time, for all jobs that ended before it.
+#[derive(Default)]
+pub(super) struct Receipts {
+    /// The timestamp of the last ping: each is larger than the one before.
+    stamp: i64,
+    /// The timestamp of the ping that is waited for.
+    asked: Option<i64>,
+    round: u64,
+    /// Jobs that end with this round, and with the next one.
+    waiting: Vec<JobId>,
+    next: Vec<JobId>,
+}
+
+/// More ended jobs than this do not wait for their repeat or their receipt, and are counted.
+const MAX_CLOSING: usize = 16_384;
 
 impl Worker {
     /// Reports the one outcome of an assignment.
@@ -43,39 +64,64 @@ impl Worker {
         self.out.push_back(Output::Moved { job: job.clone(), to: outcome.lifecycle() });
         self.out.push_back(Output::Ended(EndedJob { job, outcome: outcome.clone(), duration: now - at }));
         let settled = at + self.config.settling;
-        let repeat = sent && epoch == self.epoch && now < settled;
-        if sent && !repeat {
-            self.out.push_back(Output::Leave { job: id });
-            return;
+        let settling = epoch == self.epoch && now < settled;
+        let step = if sent && settling { Step::Settling } else { Step::Unsent };
+        self.closing.insert(id.clone(), Closing { outcome, in_room: true, step });
+        if sent && settling {
+            self.timers.set(Timer::Job(id, JobTimer::Repeat), settled);
+        } else if sent {
+            self.await_receipt(&id, now);
         }
-        if repeat {
-            self.timers.set(Timer::Job(id.clone(), JobTimer::Repeat), settled);
-        }
-        self.closing.insert(id, Closing { outcome, in_room: true, sent, repeat });
-        self.bound_settling();
+        self.bound_closing();
     }
 
-    pub(super) fn on_repeat(&mut self, id: &JobId) {
-        let Some(closing) = self.closing.remove(id) else { return };
-        self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
-        if closing.repeat && self.is_registered() {
-            self.out.push_back(Output::Send(wire::ended(id, &closing.outcome)));
+    pub(super) fn on_repeat(&mut self, id: &JobId, now: Time) {
+        let Some(closing) = self.closing.get(id).filter(|closing| closing.step == Step::Settling) else {
+            return;
+        };
+        self.out.push_back(Output::Send(wire::ended(id, &closing.outcome)));
+        self.await_receipt(id, now);
+    }
+
+    pub(super) fn ping(&mut self, now: Time) {
+        let stamp = i64::try_from(now.as_nanos() / 1_000_000).unwrap_or(i64::MAX);
+        self.receipts.stamp = stamp.max(self.receipts.stamp.saturating_add(1));
+        self.out.push_back(Output::Send(wire::ping(self.receipts.stamp)));
+        self.timers.set(Timer::Ping, now + self.config.ping_interval);
+    }
+
+    pub(super) fn on_pong(&mut self, stamp: i64, now: Time) {
+        if self.receipts.asked.is_some_and(|asked| stamp >= asked) {
+            self.on_receipt(now);
         }
-        self.leave(id, &closing);
+    }
+
+    /// The server has read what was sent before the last receipt was asked for, or does not say so in time.
+    pub(super) fn on_receipt(&mut self, now: Time) {
+        let round = self.receipts.round;
+        for id in std::mem::take(&mut self.receipts.waiting) {
+            // The job may be gone since, and even be back.
+            if self.closing.get(&id).is_some_and(|closing| closing.step == (Step::Unread { round })) {
+                self.close(&id);
+            }
+        }
+        self.receipts.asked = None;
+        self.receipts.round += 1;
+        self.receipts.waiting = std::mem::take(&mut self.receipts.next);
+        self.timers.clear(&Timer::Receipt);
+        if !self.receipts.waiting.is_empty() {
+            self.ask_receipt(now);
+        }
     }
 
     /// Sends what ended without a connection, or just before it was lost.
     pub(super) fn send_outbox(&mut self, now: Time) {
-        let settled = now + self.config.settling;
-        for (id, closing) in &mut self.closing {
+        let unsent: Vec<JobId> = self.closing.keys().cloned().collect();
+        for (id, closing) in &self.closing {
             self.out.push_back(Output::Send(wire::ended(id, &closing.outcome)));
-            if std::mem::take(&mut closing.in_room) {
-                self.out.push_back(Output::Leave { job: id.clone() });
-            }
-            // Kept until this connection has stood for a moment: the frame may be lost with it.
-            closing.sent = true;
-            closing.repeat = false;
-            self.timers.set(Timer::Job(id.clone(), JobTimer::Repeat), settled);
+        }
+        for id in unsent {
+            self.await_receipt(&id, now);
         }
     }
 
@@ -83,45 +129,69 @@ impl Worker {
     pub(super) fn cut_closing(&mut self) {
         for (id, closing) in &mut self.closing {
             self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
-            if closing.sent && std::mem::take(&mut closing.in_room) {
+            // The server has forgotten the job with the connection: nothing is gained by staying.
+            if closing.step != Step::Unsent && std::mem::take(&mut closing.in_room) {
                 self.out.push_back(Output::Leave { job: id.clone() });
             }
-            closing.sent = false;
+            closing.step = Step::Unsent;
         }
-    }
-
-    /// The same job is offered again: its old status must not end the new one.
-    pub(super) fn forget_closing(&mut self, id: &JobId) {
-        if let Some(closing) = self.closing.remove(id) {
-            self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
-            self.leave(id, &closing);
-        }
+        self.timers.clear(&Timer::Receipt);
+        let Receipts { stamp, round, .. } = self.receipts;
+        self.receipts = Receipts { stamp, round: round + 2, ..Receipts::default() };
     }
 
     /// Lets go of all at once; gives the number of statuses that could not be sent.
     pub(super) fn flush_closing(&mut self) -> usize {
         let mut unsent = 0;
-        while let Some((id, closing)) = self.closing.pop_first() {
-            if closing.repeat && self.is_registered() {
+        while let Some((id, closing)) = self.closing.first_key_value() {
+            let id = id.clone();
+            unsent += usize::from(closing.step == Step::Unsent);
+            if closing.step == Step::Settling {
                 self.out.push_back(Output::Send(wire::ended(&id, &closing.outcome)));
             }
-            unsent += usize::from(!closing.sent);
-            self.leave(&id, &closing);
+            self.close(&id);
         }
         unsent
     }
 
-    fn bound_settling(&mut self) {
-        if self.is_registered()
-            && self.closing.len() > MAX_SETTLING
-            && let Some(id) = self.closing.keys().next().cloned()
-        {
-            self.violation(Violation::SettlingOverflow);
-            self.on_repeat(&id);
+    /// Keeps the job until the server has read its status.
+    fn await_receipt(&mut self, id: &JobId, now: Time) {
+        let Some(closing) = self.closing.get_mut(id) else { return };
+        let receipts = &mut self.receipts;
+        if receipts.asked.is_some() {
+            closing.step = Step::Unread { round: receipts.round + 1 };
+            receipts.next.push(id.clone());
+        } else {
+            closing.step = Step::Unread { round: receipts.round };
+            receipts.waiting.push(id.clone());
+            self.ask_receipt(now);
         }
     }
 
-    fn leave(&mut self, id: &JobId, closing: &Closing) {
+    fn ask_receipt(&mut self, now: Time) {
+        self.ping(now);
+        self.receipts.asked = Some(self.receipts.stamp);
+        self.timers.set(Timer::Receipt, now + self.config.receipt_timeout);
+    }
+
+    fn bound_closing(&mut self) {
+        if self.is_registered()
+            && self.closing.len() > MAX_CLOSING
+            && let Some((id, closing)) = self.closing.first_key_value()
+        {
+            let id = id.clone();
+            if closing.step == Step::Settling {
+                self.out.push_back(Output::Send(wire::ended(&id, &closing.outcome)));
+            }
+            self.violation(Violation::ClosingOverflow);
+            self.close(&id);
+        }
+    }
+
+    /// Leaves the room of an ended job, and forgets it.
+    pub(super) fn close(&mut self, id: &JobId) {
+        let Some(closing) = self.closing.remove(id) else { return };
+        self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
         if closing.in_room {
             self.out.push_back(Output::Leave { job: id.clone() });
         }

@@ -236,8 +236,8 @@ pub enum Violation {
     UnknownTermination,
     /// Something that cannot happen to a job in its state.
     OddJobInput,
-    /// More ended jobs wait for their repeat than the list holds.
-    SettlingOverflow,
+    /// More ended jobs wait for the server to read how they ended than the list holds.
+    ClosingOverflow,
 }
 
 /// What became of the jobs of a worker that stopped.

@@ -83,7 +83,8 @@ impl Worker {
         if self.jobs.len() >= self.config.max_jobs {
             return self.refuse(&id, "no free slot");
         }
-        self.forget_closing(&id);
+        // The old status must not end the new job.
+        self.close(&id);
         let offer = OfferId(self.offers);
         self.offers += 1;
         let job = Arc::new(job);

@@ -80,7 +80,7 @@ impl Worker {
         match wire::read(frame) {
             None => self.violation(Violation::BadFrame),
             Some(FromServer::Unknown) => self.violation(Violation::UnknownMessage),
-            Some(FromServer::Pong) => {}
+            Some(FromServer::Pong { stamp }) => self.on_pong(stamp, now),
             Some(FromServer::Registered { worker_id, server_version }) => {
                 self.on_registered(worker_id, server_version, now);
             }
@@ -96,11 +96,6 @@ impl Worker {
         if matches!(self.link, Link::Registering | Link::Registered) {
             self.timers.set(Timer::Silence, now + self.config.silence_limit);
         }
-    }
-
-    pub(super) fn ping(&mut self, now: Time) {
-        self.out.push_back(Output::Send(wire::ping(now)));
-        self.timers.set(Timer::Ping, now + self.config.ping_interval);
     }
 
     fn on_registered(&mut self, worker_id: String, server_version: String, now: Time) {

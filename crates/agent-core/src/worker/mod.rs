@@ -27,7 +27,7 @@ use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::outcome::Lifecycle;
 use crate::time::Time;
-use closing::Closing;
+use closing::{Closing, Receipts};
 use drain::Drain;
 use jobs::Entry;
 use link::Link;
@@ -44,8 +44,9 @@ pub struct Worker {
     epoch: u64,
     /// Every slot that is taken.
     jobs: BTreeMap<JobId, Entry>,
-    /// Jobs with an outcome, until it is sent and settled. They hold no slot.
+    /// Jobs with an outcome, until the server has read it. They hold no slot.
     closing: BTreeMap<JobId, Closing>,
+    receipts: Receipts,
     offers: u64,
     user_load: Option<f32>,
     told_load: Option<jobs::ToldLoad>,
@@ -69,6 +70,7 @@ impl Worker {
             epoch: 0,
             jobs: BTreeMap::new(),
             closing: BTreeMap::new(),
+            receipts: Receipts::default(),
             offers: 0,
             user_load: None,
             told_load: None,
@@ -119,12 +121,13 @@ impl Worker {
                 Timer::Register => self.lose("the server did not answer the registration in time", now),
                 Timer::Silence => self.lose("nothing came from the server for too long", now),
                 Timer::Ping => self.ping(now),
+                Timer::Receipt => self.on_receipt(now),
                 Timer::Stable => self.backoff.reset(),
                 Timer::DrainLimit => self.on_drain_limit(now),
                 Timer::DrainEnd => self.on_drain_end(now),
                 Timer::Job(job, JobTimer::Step) => self.on_step_timer(&job, now),
                 Timer::Job(job, JobTimer::Deadline) => self.on_deadline(&job, now),
-                Timer::Job(job, JobTimer::Repeat) => self.on_repeat(&job),
+                Timer::Job(job, JobTimer::Repeat) => self.on_repeat(&job, now),
             }
         }
         self.settle(now);
@@ -167,7 +170,7 @@ impl Worker {
         counts
     }
 
-    /// Jobs with an outcome that is not settled yet, or not even sent.
+    /// Jobs with an outcome that the server has not read yet, as far as we know.
     #[must_use]
     pub fn closing(&self) -> usize {
         self.closing.len()

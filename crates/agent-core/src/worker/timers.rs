@@ -20,6 +20,8 @@ pub enum Timer {
     Register,
     /// Ping the server.
     Ping,
+    /// The server takes too long to say that it has read what was sent.
+    Receipt,
     /// Nothing came for too long.
     Silence,
     /// The connection has stood long enough to forget the failures before it.

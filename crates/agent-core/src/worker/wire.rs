@@ -4,12 +4,10 @@ use crate::answer::Accept;
 use crate::config::Config;
 use crate::job::{Job, JobId, JobToken};
 use crate::outcome::Outcome;
-use crate::time::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
 use bytes::Bytes;
-use std::time::Duration;
 
 /// What the server said.
 pub(super) enum FromServer {
@@ -17,7 +15,7 @@ pub(super) enum FromServer {
     Offer { job: Option<Job>, id: Option<JobId> },
     Assignment { job: Option<Job>, token: JobToken, url: Option<String> },
     Termination { job: JobId },
-    Pong,
+    Pong { stamp: i64 },
     Unknown,
 }
 
@@ -40,7 +38,7 @@ pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
             url: m.url.filter(|url| !url.is_empty()),
         },
         Some(Message::Termination(m)) => FromServer::Termination { job: JobId::new(&m.job_id) },
-        Some(Message::Pong(_)) => FromServer::Pong,
+        Some(Message::Pong(m)) => FromServer::Pong { stamp: m.last_timestamp },
         None => FromServer::Unknown,
     })
 }
@@ -112,11 +110,8 @@ pub(super) fn migrate(jobs: Vec<String>) -> Bytes {
 }
 
 /// The timestamp is only ever given back to us, so it need not be the time of day.
-pub(super) fn ping(now: Time) -> Bytes {
-    let millis = Duration::from_nanos(now.as_nanos()).as_millis();
-    frame(worker_message::Message::Ping(wire::WorkerPing {
-        timestamp: i64::try_from(millis).unwrap_or(i64::MAX),
-    }))
+pub(super) fn ping(timestamp: i64) -> Bytes {
+    frame(worker_message::Message::Ping(wire::WorkerPing { timestamp }))
 }
 
 fn status(job: &JobId, status: wire::JobStatus, error: String) -> Bytes {

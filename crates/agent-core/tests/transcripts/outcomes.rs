@@ -84,3 +84,31 @@ fn terminated_before_its_room_is_joined() {
     rig.end(2, AttemptEnd::Aborted); // the driver gives the join up; the handler was never called
     insta::assert_snapshot!(rig.log());
 }
+
+#[test]
+fn a_room_is_left_when_the_server_has_read_how_the_job_ended() {
+    let mut rig = running(|c| c.max_jobs = 3);
+    rig.run_job(2);
+    rig.run_job(3);
+    rig.pass(1_000);
+    rig.answers_pings = false;
+    rig.end(1, AttemptEnd::Ok);
+    // These have to wait for a ping of their own: the first one was sent before they ended.
+    rig.end(2, AttemptEnd::Ok);
+    rig.end(3, AttemptEnd::Ok);
+    rig.pass(100);
+    rig.pong();
+    rig.pong();
+    assert_eq!(rig.worker.closing(), 0);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_server_that_never_says_what_it_has_read() {
+    let mut rig = running(|_| {});
+    rig.answers_pings = false;
+    rig.end(1, AttemptEnd::Ok);
+    rig.pass(5_000);
+    assert_eq!(rig.worker.closing(), 0);
+    insta::assert_snapshot!(rig.log());
+}

@@ -21,6 +21,7 @@ enum Op {
     End(u8, u8),
     Cancel(u8),
     Terminate(u8),
+    Pong,
     Cut,
     ComeBack,
     Refuse,
@@ -40,6 +41,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (job.clone(), 0u8..5).prop_map(|(n, k)| Op::End(n, k)),
         2 => job.clone().prop_map(Op::Cancel),
         2 => job.prop_map(Op::Terminate),
+        5 => Just(Op::Pong),
         2 => Just(Op::Cut),
         4 => Just(Op::ComeBack),
         1 => Just(Op::Refuse),
@@ -69,6 +71,13 @@ struct World {
     told: BTreeMap<JobId, (wire::JobStatus, String)>,
     in_room: BTreeMap<JobId, bool>,
     stopped: bool,
+    /// Frames sent on this connection, and how many of them the server is known to have read.
+    sent: usize,
+    read: usize,
+    /// Pings without an answer: their number among the frames, and their timestamp.
+    pings: Vec<(usize, i64)>,
+    /// When the final status of a job was last sent, and its number among the frames.
+    told_at: BTreeMap<JobId, (Time, usize)>,
 }
 
 impl World {
@@ -88,6 +97,10 @@ impl World {
             told: BTreeMap::new(),
             in_room: BTreeMap::new(),
             stopped: false,
+            sent: 0,
+            read: 0,
+            pings: Vec::new(),
+            told_at: BTreeMap::new(),
         };
         world.drain();
         world.input(Input::Connected);
@@ -180,9 +193,16 @@ impl World {
                     job_id: id(n).to_string(),
                 }));
             }
+            Op::Pong => {
+                if !self.pings.is_empty() {
+                    let (number, timestamp) = self.pings.remove(0);
+                    self.read = number;
+                    let pong = wire::WorkerPong { last_timestamp: timestamp, timestamp: 0 };
+                    self.server(server_message::Message::Pong(pong));
+                }
+            }
             Op::Cut => {
-                self.owed.clear();
-                self.connected = false;
+                self.lost();
                 self.input(Input::Disconnected { reason: "cut".into() });
             }
             Op::ComeBack => {
@@ -205,7 +225,13 @@ impl World {
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.worker.poll_output() {
+        let outputs: Vec<Output> = std::iter::from_fn(|| self.worker.poll_output()).collect();
+        let stopping = outputs.iter().any(|output| matches!(output, Output::Stopped(_)));
+        let again = outputs.iter().find_map(|output| match output {
+            Output::Ask { job, .. } => Some(job.id.clone()),
+            _ => None,
+        });
+        for output in outputs {
             assert!(!self.stopped, "nothing comes after Stopped, but {output:?}");
             match output {
                 Output::Send(frame) => self.sent(&frame),
@@ -233,6 +259,15 @@ impl World {
                         told || !self.worker.is_registered(),
                         "I5: {job} leaves before its status was sent"
                     );
+                    let (at, number) = self.told_at.get(&job).copied().unwrap_or((self.now, 0));
+                    assert!(
+                        self.read > number
+                            || self.now >= at + Duration::from_secs(5)
+                            || !self.worker.is_registered()
+                            || stopping
+                            || again.as_ref() == Some(&job),
+                        "I5: {job} leaves before the server has read its status"
+                    );
                     assert_eq!(
                         self.in_room.remove(&job),
                         Some(true),
@@ -240,10 +275,7 @@ impl World {
                     );
                     // The attempt of a stopped worker may still be there; its task was aborted.
                 }
-                Output::Disconnect => {
-                    self.connected = false;
-                    self.owed.clear();
-                }
+                Output::Disconnect => self.lost(),
                 Output::Stopped(_) => self.stopped = true,
                 Output::Connect | Output::Cancel { .. } | Output::Abort { .. } | Output::Moved { .. } => {}
                 Output::Notice(_) => {}
@@ -257,7 +289,16 @@ impl World {
         }
     }
 
+    fn lost(&mut self) {
+        self.connected = false;
+        self.owed.clear();
+        self.pings.clear();
+        (self.sent, self.read) = (0, 0);
+    }
+
     fn sent(&mut self, frame: &Bytes) {
+        self.sent += 1;
+        self.pings.extend(crate::rig::ping_in(frame).map(|stamp| (self.sent, stamp)));
         let message: wire::WorkerMessage = decode(frame, MAX_FRAME_LEN).unwrap();
         match message.message.unwrap() {
             worker_message::Message::Availability(answer) => {
@@ -265,6 +306,7 @@ impl World {
                 assert!(owed.is_some(), "I1: an answer for {} that nobody asked for", answer.job_id);
             }
             worker_message::Message::UpdateJob(update) if update.status() != wire::JobStatus::JsRunning => {
+                self.told_at.insert(JobId::new(&update.job_id), (self.now, self.sent));
                 let now = (update.status(), update.error.clone());
                 let before = self.told.insert(JobId::new(&update.job_id), now.clone());
                 assert!(

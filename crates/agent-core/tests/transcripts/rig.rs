@@ -15,6 +15,9 @@ pub(crate) struct Rig {
     asked: BTreeMap<JobId, agent_core::OfferId>,
     /// How often each thing was wanted, by job: for the promises that count.
     pub(crate) ended: BTreeMap<JobId, u32>,
+    /// Whether the server answers pings, as a healthy one does at once.
+    pub(crate) answers_pings: bool,
+    unanswered: Vec<i64>,
 }
 
 pub(crate) fn id(n: u32) -> JobId {
@@ -34,6 +37,8 @@ impl Rig {
             log: String::new(),
             asked: BTreeMap::new(),
             ended: BTreeMap::new(),
+            answers_pings: true,
+            unanswered: Vec::new(),
         };
         rig.drain();
         rig
@@ -64,6 +69,23 @@ impl Rig {
         }
         self.worker.handle_input(input, self.now);
         self.drain();
+        self.answer_pings();
+    }
+
+    /// The server answers the pings that came so far.
+    pub(crate) fn pong(&mut self) {
+        for timestamp in std::mem::take(&mut self.unanswered) {
+            self.line(">", "server: pong");
+            let pong = wire::WorkerPong { last_timestamp: timestamp, timestamp: 0 };
+            let message = server_message::Message::Pong(pong);
+            self.input(Input::FrameReceived(encode(&wire::ServerMessage { message: Some(message) })));
+        }
+    }
+
+    fn answer_pings(&mut self) {
+        if self.answers_pings {
+            self.pong();
+        }
     }
 
     pub(crate) fn server(&mut self, message: server_message::Message) {
@@ -137,6 +159,7 @@ impl Rig {
             self.line(">", &format!("time for {timer:?}"));
             self.worker.handle_timeout(self.now);
             self.drain();
+            self.answer_pings();
         }
         self.now = until;
     }
@@ -154,6 +177,8 @@ impl Rig {
                 Output::Ask { offer, job } => {
                     self.asked.insert(job.id.clone(), *offer);
                 }
+                Output::Send(frame) => self.unanswered.extend(ping_in(frame)),
+                Output::Connect | Output::Disconnect => self.unanswered.clear(),
                 Output::Ended(ended) => *self.ended.entry(ended.job.id.clone()).or_default() += 1,
                 _ => {}
             }
@@ -181,6 +206,15 @@ fn job(n: u32) -> wire::Job {
         room: Some(wire::Room { name: format!("room-{n}"), sid: format!("RM_{n}"), ..Default::default() }),
         agent_name: "tester".into(),
         ..Default::default()
+    }
+}
+
+/// The timestamp, if it is a ping.
+pub(crate) fn ping_in(frame: &bytes::Bytes) -> Option<i64> {
+    let message: wire::WorkerMessage = decode(frame, MAX_FRAME_LEN).ok()?;
+    match message.message {
+        Some(worker_message::Message::Ping(ping)) => Some(ping.timestamp),
+        _ => None,
     }
 }
 

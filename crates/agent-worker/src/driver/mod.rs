@@ -1,24 +1,21 @@
 //! Carries out what the machine of `agent-core` decides: sockets, tasks and timers, no rules.
 //!
-//! One task per worker runs [`Driver::run`]; each job has a task of its own (`attempt`), and each connection one that writes
-//! (`socket`). An `if` about jobs belongs in `agent-core`.
+//! One task per worker runs [`Driver::run`], each job has a task of its own (`attempt`). An `if` about jobs belongs in `agent-core`.
 
 mod attempt;
 mod log;
-mod socket;
 
 use crate::agent::AnyAgent;
 use crate::context::CancelSignal;
-use crate::net::NetOptions;
+use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
 use crate::room::{Room, RoomConnector};
 use crate::secret::Secret;
 use agent_core::{
-    Answer, Config, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, Output, SlotCounts, StopError, Time,
-    Worker,
+    Answer, Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, Output, SlotCounts,
+    StopError, Time, Worker,
 };
 use attempt::AttemptSetup;
 use futures_util::FutureExt;
-use socket::Socket;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -35,7 +32,7 @@ pub(crate) type LoadFn = Arc<dyn Fn() -> f32 + Send + Sync>;
 /// Everything that a worker is made of.
 pub(crate) struct Setup {
     pub(crate) config: Config,
-    pub(crate) url: crate::net::ServerUrl,
+    pub(crate) url: net::ServerUrl,
     pub(crate) api_key: String,
     pub(crate) api_secret: Secret,
     pub(crate) net: NetOptions,
@@ -82,7 +79,7 @@ pub(crate) struct Driver {
     setup: Setup,
     machine: Worker,
     started: Instant,
-    socket: Socket,
+    socket: FrameSocket,
     jobs: HashMap<JobId, JobHandle>,
     /// What job tasks have to say. At most a handful per job, so it is bounded by the slots.
     inputs: mpsc::UnboundedReceiver<Input>,
@@ -100,7 +97,7 @@ impl Driver {
             machine: Worker::new(setup.config.clone(), setup.seed),
             setup,
             started: Instant::now(),
-            socket: Socket::closed(),
+            socket: FrameSocket::idle(),
             jobs: HashMap::new(),
             inputs,
             tell,
@@ -125,7 +122,7 @@ impl Driver {
                 self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos()));
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.machine.handle_input(input, self.now()),
-                input = self.socket.next() => self.machine.handle_input(input, self.now()),
+                event = self.socket.next() => self.machine.handle_input(socket_input(event), self.now()),
                 Some(command) = commands.recv() => self.command(command),
                 () = sleep_until(wake) => self.machine.handle_timeout(self.now()),
                 _ = load.tick(), if self.setup.load.is_some() => self.sample_load(),
@@ -140,7 +137,7 @@ impl Driver {
             log::output(&output);
             match output {
                 Output::Connect => self.socket = self.connect(),
-                Output::Disconnect => self.socket.close(),
+                Output::Disconnect => self.disconnect(),
                 Output::Send(frame) => self.socket.send(frame),
                 Output::Ask { offer, job } => self.ask(offer, job),
                 Output::Start { job, token, url, attempt } => {
@@ -185,9 +182,16 @@ impl Driver {
         None
     }
 
-    fn connect(&self) -> Socket {
-        let token = crate::net::worker_token(&self.setup.api_key, &self.setup.api_secret, TOKEN_LIFE);
-        Socket::connect(self.setup.url.agent_url(), token, self.setup.net.clone())
+    fn connect(&self) -> FrameSocket {
+        let token = net::worker_token(&self.setup.api_key, &self.setup.api_secret, TOKEN_LIFE);
+        let (url, options) = (self.setup.url.agent_url(), self.setup.net.clone());
+        FrameSocket::connect(async move { net::connect_websocket(&url, Some(&token?), &options).await })
+    }
+
+    /// Closes the connection; what was sent before still goes out.
+    fn disconnect(&mut self) {
+        let socket = std::mem::replace(&mut self.socket, FrameSocket::idle());
+        self.last_words.spawn(socket.close());
     }
 
     fn ask(&self, offer: agent_core::OfferId, job: Arc<Job>) {
@@ -267,12 +271,8 @@ impl Driver {
     }
 
     async fn say_last_words(mut self) {
-        self.socket.close();
-        let flushed = self.socket.flushed();
-        let all = async {
-            flushed.await;
-            while self.last_words.join_next().await.is_some() {}
-        };
+        self.disconnect();
+        let all = async { while self.last_words.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
             tracing::warn!("stopped without waiting longer for rooms and callbacks");
         }
@@ -281,6 +281,34 @@ impl Driver {
     fn now(&self) -> Time {
         Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
+}
+
+fn socket_input(event: SocketEvent) -> Input {
+    match event {
+        SocketEvent::Opened => Input::Connected,
+        SocketEvent::NotOpened(error) => {
+            let message = with_sources(&error);
+            Input::ConnectFailed(match error.status() {
+                Some(status) => ConnectError::Refused { status, message },
+                None => ConnectError::Failed { message },
+            })
+        }
+        SocketEvent::Received(frame) => Input::FrameReceived(frame),
+        SocketEvent::ReceivedText => Input::TextReceived,
+        SocketEvent::Heard => Input::Heard,
+        SocketEvent::Closed(reason) => Input::Disconnected { reason },
+    }
+}
+
+/// The text of an error and of those behind it.
+fn with_sources(error: &net::ConnectError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text += &format!(": {source}");
+        next = source.source();
+    }
+    text
 }
 
 /// Calls the user's code on the driver's own task: a panic in it must not stop the jobs.

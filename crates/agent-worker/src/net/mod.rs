@@ -5,6 +5,7 @@
 
 mod connect;
 mod error;
+mod frame_socket;
 mod options;
 mod server_url;
 mod stream;
@@ -15,6 +16,7 @@ mod token;
 
 pub(crate) use connect::{WebSocket, connect_websocket};
 pub use error::ConnectError;
+pub(crate) use frame_socket::{FrameSocket, SocketEvent};
 pub use options::{NetOptions, ProxyUrlError};
 pub use server_url::{ServerUrl, UrlError};
 pub(crate) use token::worker_token;

@@ -16,7 +16,6 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod webrtc;
-mod websocket;
 
 pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,

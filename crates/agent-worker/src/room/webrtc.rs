@@ -17,11 +17,10 @@ use super::{
     connector::{BoxFuture, JoinError, JoinRequest, RoomConnector},
     handle::Room,
     socket::Socket,
-    websocket::{Signal, Step},
 };
 use crate::{
     ConnectError, Secret,
-    net::{NetOptions, connect_websocket},
+    net::{FrameSocket, NetOptions, SocketEvent, connect_websocket},
 };
 
 /// Packets that are read in one go before others have their turn.
@@ -77,7 +76,7 @@ struct Driver {
     machine: Machine,
     net: NetOptions,
     socket: Socket,
-    signal: Signal,
+    signal: FrameSocket,
     /// Who waits for the join. Gone once joined.
     joined: Option<Joined>,
     /// Since the join.
@@ -91,7 +90,7 @@ struct Driver {
 }
 
 enum Wake {
-    Signal(Step),
+    Signal(SocketEvent),
     Request(Option<RoomRequest>),
     Readable,
     Timeout,
@@ -120,7 +119,7 @@ impl Driver {
             machine,
             net,
             socket,
-            signal: Signal::Idle,
+            signal: FrameSocket::idle(),
             joined: Some(joined),
             backend: None,
             replies: BTreeMap::new(),
@@ -148,7 +147,7 @@ impl Driver {
         let due = self.machine.poll_timeout().map(|(at, _)| Instant::from_std(at));
         let Self { signal, socket, backend, joined, leaving, .. } = self;
         tokio::select! {
-            step = signal.next() => Wake::Signal(step),
+            event = signal.next() => Wake::Signal(event),
             () = socket.readable() => Wake::Readable,
             request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
             () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
@@ -158,8 +157,8 @@ impl Driver {
 
     fn handle(&mut self, wake: Wake) {
         match wake {
-            Wake::Signal(Step::Opened) => self.input(Input::SignalOpened),
-            Wake::Signal(Step::NotOpened(error)) => {
+            Wake::Signal(SocketEvent::Opened) => self.input(Input::SignalOpened),
+            Wake::Signal(SocketEvent::NotOpened(error)) => {
                 let input = match &error {
                     ConnectError::Refused { status, body, .. } => {
                         Input::SignalRefused { status: *status, body: body.clone() }
@@ -169,8 +168,9 @@ impl Driver {
                 self.refusal = Some(error);
                 self.input(input);
             }
-            Wake::Signal(Step::Received(frame)) => self.input(Input::SignalReceived(frame)),
-            Wake::Signal(Step::Closed(reason)) => self.input(Input::SignalClosed { reason }),
+            Wake::Signal(SocketEvent::Received(frame)) => self.input(Input::SignalReceived(frame)),
+            Wake::Signal(SocketEvent::ReceivedText | SocketEvent::Heard) => {}
+            Wake::Signal(SocketEvent::Closed(reason)) => self.input(Input::SignalClosed { reason }),
             Wake::Request(Some(request)) => {
                 let (command, reply) = request.into_parts();
                 self.last_id += 1;
@@ -209,10 +209,10 @@ impl Driver {
             match output {
                 Output::ConnectSignal { url, token } => {
                     let (net, token) = (self.net.clone(), Secret::from(token.expose()));
-                    self.signal = Signal::Connecting(Box::pin(async move {
+                    self.signal = FrameSocket::connect(async move {
                         let url = Url::parse(&url).map_err(|_| ConnectError::Address)?;
                         connect_websocket(&url, Some(&token), &net).await
-                    }));
+                    });
                 }
                 Output::SendSignal(frame) => self.signal.send(frame),
                 Output::SendPacket { source, destination, contents, .. } => {

@@ -1,0 +1,250 @@
+//! One WebSocket of binary frames, from the connection to the close, as one thing to wait for.
+//!
+//! It needs no task of its own: whoever waits in [`FrameSocket::next`] also writes what waits to be written, so a peer that does
+//! not read stops neither timers nor other work.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{Sink, StreamExt, future::BoxFuture};
+use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{ConnectError, WebSocket};
+
+/// Frames that may wait to be written; a peer that lets more pile up is not reading.
+const MAX_WAITING: usize = 100_000;
+/// How long the goodbye may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What happened on the WebSocket.
+pub(crate) enum SocketEvent {
+    Opened,
+    NotOpened(ConnectError),
+    Received(Bytes),
+    /// A text message, which no server sends unasked.
+    ReceivedText,
+    /// A ping or a pong: the peer lives.
+    Heard,
+    Closed(String),
+}
+
+/// A WebSocket that is not there yet, open, or gone. Sending never waits: what cannot go out yet is kept until it can.
+pub(crate) struct FrameSocket {
+    state: State,
+    /// Frames taken by `send`, and those that have left since.
+    queued: u64,
+    written: watch::Sender<u64>,
+}
+
+enum State {
+    Idle,
+    Connecting(BoxFuture<'static, Result<WebSocket, ConnectError>>),
+    Open(Box<Open>),
+}
+
+struct Open {
+    socket: WebSocket,
+    waiting: VecDeque<Bytes>,
+    unflushed: bool,
+}
+
+impl FrameSocket {
+    /// A socket on which nothing ever happens.
+    pub(crate) fn idle() -> Self {
+        Self { state: State::Idle, queued: 0, written: watch::Sender::new(0) }
+    }
+
+    /// A socket that `opening` opens, once someone waits for it.
+    pub(crate) fn connect(
+        opening: impl Future<Output = Result<WebSocket, ConnectError>> + Send + 'static,
+    ) -> Self {
+        Self { state: State::Connecting(Box::pin(opening)), ..Self::idle() }
+    }
+
+    /// Takes a frame to be written; without a connection it is dropped.
+    pub(crate) fn send(&mut self, frame: Bytes) {
+        if let State::Open(open) = &mut self.state {
+            open.waiting.push_back(frame);
+            self.queued += 1;
+        }
+    }
+
+    /// Waits for what happens next, and writes meanwhile. Never ready without a connection. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> SocketEvent {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Done when everything that was sent up to now has left, or never will.
+    pub(crate) fn flushed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (mark, mut written) = (self.queued, self.written.subscribe());
+        async move {
+            // An error says that the socket is gone.
+            let _ = written.wait_for(|written| *written >= mark).await;
+        }
+    }
+
+    /// Writes what waits, says goodbye and hears the peer's, within two seconds.
+    ///
+    /// A socket that is closed with something unread in it resets the connection, and the peer may then not read what we said
+    /// last: how a job ended, or that we leave.
+    pub(crate) async fn close(self) {
+        let State::Open(mut open) = self.state else { return };
+        let goodbye = async {
+            open.unflushed = true;
+            poll_fn(|cx| open.poll_write(cx)).await?;
+            self.written.send_replace(self.queued);
+            open.socket.close(None).await.map_err(|error| error.to_string())?;
+            while let Some(Ok(_)) = open.socket.next().await {}
+            Ok::<(), String>(())
+        };
+        // A peer that is gone already is no trouble.
+        let _ = tokio::time::timeout(CLOSE_LIMIT, goodbye).await;
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
+        let event = match &mut self.state {
+            State::Idle => return Poll::Pending,
+            State::Connecting(opening) => match ready!(opening.as_mut().poll(cx)) {
+                Ok(socket) => {
+                    let open = Open { socket, waiting: VecDeque::new(), unflushed: false };
+                    self.state = State::Open(Box::new(open));
+                    return Poll::Ready(SocketEvent::Opened);
+                }
+                Err(error) => SocketEvent::NotOpened(error),
+            },
+            State::Open(open) => match open.poll_write(cx) {
+                Poll::Ready(Err(error)) => SocketEvent::Closed(error),
+                Poll::Pending if open.waiting.len() > MAX_WAITING => {
+                    SocketEvent::Closed("the server does not read what we send".to_owned())
+                }
+                written => {
+                    if written.is_ready() && *self.written.borrow() < self.queued {
+                        self.written.send_replace(self.queued);
+                    }
+                    ready!(open.poll_read(cx))
+                }
+            },
+        };
+        if matches!(event, SocketEvent::Closed(_) | SocketEvent::NotOpened(_)) {
+            // Whoever waits for what was sent learns with the sender's end that it never will be.
+            *self = Self::idle();
+        }
+        Poll::Ready(event)
+    }
+}
+
+impl Open {
+    /// Ready when all that waited has left. Frames that wait together are flushed together.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let mut socket = Pin::new(&mut self.socket);
+        while !self.waiting.is_empty() {
+            ready!(socket.as_mut().poll_ready(cx)).map_err(|error| error.to_string())?;
+            let Some(frame) = self.waiting.pop_front() else { break };
+            self.unflushed = true;
+            socket.as_mut().start_send(Message::Binary(frame)).map_err(|error| error.to_string())?;
+        }
+        if self.unflushed {
+            ready!(socket.poll_flush(cx)).map_err(|error| error.to_string())?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
+        let event = match ready!(self.socket.poll_next_unpin(cx)) {
+            Some(Ok(Message::Binary(frame))) => SocketEvent::Received(frame),
+            Some(Ok(Message::Text(_))) => SocketEvent::ReceivedText,
+            Some(Ok(Message::Close(frame))) => SocketEvent::Closed(frame.map_or_else(
+                || "the server closed the connection".to_owned(),
+                |frame| {
+                    format!("the server closed the connection: {} {}", u16::from(frame.code), frame.reason)
+                },
+            )),
+            None => SocketEvent::Closed("the connection ended".to_owned()),
+            Some(Err(error)) => SocketEvent::Closed(error.to_string()),
+            // A ping has queued its answer, which goes out with the next write.
+            Some(Ok(_)) => {
+                self.unflushed = true;
+                SocketEvent::Heard
+            }
+        };
+        Poll::Ready(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+    use url::Url;
+
+    use super::*;
+    use crate::net::{NetOptions, connect_websocket};
+
+    /// A server whose kernel takes little, so that most of what is sent waits on our side.
+    fn narrow_listener() -> TcpListener {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.listen(1).unwrap()
+    }
+
+    async fn open(listener: &TcpListener) -> FrameSocket {
+        let url = Url::parse(&format!("ws://{}/agent", listener.local_addr().unwrap())).unwrap();
+        let mut socket =
+            FrameSocket::connect(async move { connect_websocket(&url, None, &NetOptions::default()).await });
+        assert!(matches!(socket.next().await, SocketEvent::Opened));
+        socket
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_the_close_arrives_at_a_server_that_talks_meanwhile() {
+        let listener = narrow_listener();
+        let serving = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut peer = tokio_tungstenite::accept_async(tcp).await.unwrap();
+            let mut ticks = tokio::time::interval(Duration::from_millis(1));
+            let mut frames = 0;
+            // Slow to read, and never silent: there is always something that the other side has not read yet.
+            loop {
+                ticks.tick().await;
+                let _ = futures_util::SinkExt::send(&mut peer, Message::Ping(Bytes::new())).await;
+                match peer.next().await {
+                    Some(Ok(Message::Binary(_))) => frames += 1,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return frames,
+                }
+            }
+        };
+        let sending = async {
+            let mut socket = open(&listener).await;
+            (0..200).for_each(|_| socket.send(Bytes::from(vec![1; 2000])));
+            let flushed = socket.flushed();
+            socket.close().await;
+            flushed.await;
+        };
+        let (frames, ()) = tokio::join!(serving, sending);
+        assert_eq!(frames, 200);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_reads_nothing_is_noticed_and_ends_the_wait_for_it() {
+        let listener = narrow_listener();
+        let serving = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            tokio_tungstenite::accept_async(tcp).await.unwrap()
+        };
+        let (_peer, mut socket) = tokio::join!(serving, open(&listener));
+        (0..MAX_WAITING * 2).for_each(|_| socket.send(Bytes::from_static(&[1; 512])));
+        let flushed = socket.flushed();
+        let SocketEvent::Closed(reason) = socket.next().await else { panic!("something else happened") };
+        assert_eq!(reason, "the server does not read what we send");
+        flushed.await;
+    }
+}
