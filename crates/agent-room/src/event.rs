@@ -1,6 +1,6 @@
 //! What happens in a room.
 
-use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Track};
+use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Token, Track};
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -133,6 +133,12 @@ pub enum RoomEvent {
     RoomMetadataChanged(RoomInfo),
     /// Something else of the room changed: its recording state or its count of participants.
     RoomUpdated(RoomInfo),
+    /// The server gave us a fresh token, as it does at the start, when our permissions change, and before the old one is too old. The
+    /// room uses it by itself.
+    TokenRefreshed {
+        /// The token; no log shows it.
+        token: Token,
+    },
     /// The server moved us to another room; who is there follows.
     RoomMoved {
         /// The other room.

@@ -53,7 +53,7 @@ pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
     JoinFailure, JoinRequest, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions, Publish,
     PublishData, Room, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomEvent, RoomEvents, RoomInfo,
-    RoomRequest, Speaker, Track, TrackKind, TrackSource, WebRtc,
+    RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WebRtc,
 };
 pub use secret::Secret;
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};

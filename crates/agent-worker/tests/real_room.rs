@@ -5,8 +5,8 @@ use agent_testkit::{
     ClientEvent, DataMessage, OfficialClient, ParticipantChange, RealServer, RoomRequest, real_server,
 };
 use agent_worker::{
-    AutoSubscribe, DisconnectReason, JoinError, JoinFailure, JoinRequest, ParticipantKind, Room,
-    RoomConnector, RoomError, RoomEvent, RoomEvents, TrackKind, TrackSource, WebRtc,
+    AutoSubscribe, ConnectionQuality, DisconnectReason, JoinError, JoinFailure, JoinRequest, ParticipantKind,
+    Room, RoomConnector, RoomError, RoomEvent, RoomEvents, TrackKind, TrackSource, WebRtc,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -141,10 +141,21 @@ async fn participants_and_tracks_are_told_as_they_change() {
     })
     .await;
 
+    // Measured by the server from what she sends, some seconds after she began.
+    let quality = until(&mut events, |event| match event {
+        RoomEvent::ConnectionQualityChanged { identity, quality } if identity == "ada" => Some(quality),
+        _ => None,
+    })
+    .await;
+    assert_eq!(quality, ConnectionQuality::Excellent);
+
     ada.mute(&sid, true).await.expect("muted");
     until(&mut events, |event| matches!(event, RoomEvent::TrackMuted { .. }).then_some(())).await;
     ada.mute(&sid, false).await.expect("unmuted");
     until(&mut events, |event| matches!(event, RoomEvent::TrackUnmuted { .. }).then_some(())).await;
+
+    server.api().mute_track("events", "ada", &sid, true).await.expect("muted");
+    until(&mut events, |event| matches!(event, RoomEvent::TrackMuted { .. }).then_some(())).await;
 
     ada.set_attributes(&[("mood", "good"), ("x", "1")]).await.expect("set");
     let changed = |event| match event {
@@ -232,6 +243,30 @@ async fn what_the_server_api_does_is_heard() {
     server.api().update_room_metadata("api", "blue").await.expect("changed");
     until(&mut events, |event| matches!(event, RoomEvent::RoomMetadataChanged(_)).then_some(())).await;
     assert_eq!(room.metadata(), "blue");
+}
+
+#[tokio::test]
+async fn a_refreshed_token_opens_the_room_by_itself() {
+    let Some(server) = real_server().await else { return };
+    let room = join(&server, "tokens", "agent").await;
+    let mut events = room.events();
+    let refreshed = |event| match event {
+        RoomEvent::TokenRefreshed { token } => Some(token),
+        _ => None,
+    };
+    until(&mut events, refreshed).await; // at the start
+    server
+        .api()
+        .update_participant("tokens", "agent", ParticipantChange::new().can_publish(false))
+        .await
+        .expect("changed");
+    let token = until(&mut events, refreshed).await;
+    assert!(!format!("{token:?}").contains(token.expose()));
+    room.leave().await;
+    let request = JoinRequest::new(server.url(), token.expose());
+    let again = WebRtc::default().connect(request).await.expect("the new token is as good");
+    let local = again.local_participant();
+    assert_eq!((local.identity.as_str(), local.permissions.can_publish), ("agent", false));
 }
 
 #[tokio::test]

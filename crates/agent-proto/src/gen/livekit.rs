@@ -1375,6 +1375,22 @@ pub struct UpdateParticipantRequest {
     pub attributes: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MuteRoomTrackRequest {
+    #[prost(string, tag = "1")]
+    pub room: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub identity: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub track_sid: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub muted: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MuteRoomTrackResponse {
+    #[prost(message, optional, tag = "1")]
+    pub track: ::core::option::Option<TrackInfo>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UpdateRoomMetadataRequest {
     #[prost(string, tag = "1")]
     pub room: ::prost::alloc::string::String,

@@ -108,6 +108,8 @@ table! {
 "livekit.RemoveParticipantResponse": RemoveParticipantResponse;
 "livekit.UpdateParticipantRequest": UpdateParticipantRequest;
 "livekit.UpdateRoomMetadataRequest": UpdateRoomMetadataRequest;
+"livekit.MuteRoomTrackRequest": MuteRoomTrackRequest;
+"livekit.MuteRoomTrackResponse": MuteRoomTrackResponse;
 "livekit.SendDataRequest": SendDataRequest;
 "livekit.SendDataResponse": SendDataResponse;
 // livekit_rtc.proto

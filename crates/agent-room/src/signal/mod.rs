@@ -434,7 +434,10 @@ impl Signal {
                     self.roster.quality(info, &mut events);
                 }
             }
-            Response::RefreshToken(token) => self.token = token.into(),
+            Response::RefreshToken(token) => {
+                self.token = token.into();
+                events.push(RoomEvent::TokenRefreshed { token: self.token.clone() });
+            }
             Response::RequestResponse(response) => {
                 // One that came too late was told as timed out.
                 if let Some((id, result)) = self.requests.answered(response) {

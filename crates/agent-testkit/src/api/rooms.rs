@@ -79,6 +79,7 @@ pub struct ParticipantChange {
     name: String,
     metadata: String,
     attributes: BTreeMap<String, String>,
+    can_publish: Option<bool>,
 }
 
 impl RoomRequest {
@@ -164,6 +165,13 @@ impl ParticipantChange {
         self.attributes.insert(key.into(), value.into());
         self
     }
+
+    /// Whether it may publish tracks from now on. The server replaces all permissions at once: the others become those of a participant
+    /// that may subscribe and send data.
+    pub fn can_publish(mut self, can_publish: bool) -> Self {
+        self.can_publish = Some(can_publish);
+        self
+    }
 }
 
 impl ServerApi {
@@ -247,7 +255,7 @@ impl ServerApi {
         Ok(())
     }
 
-    /// Changes a participant's name, metadata or attributes.
+    /// Changes a participant's name, metadata, attributes or permission to publish.
     ///
     /// # Errors
     /// [`ApiError`]; [not found](ApiError::is_not_found) if it is not there.
@@ -261,7 +269,7 @@ impl ServerApi {
             room: room.to_owned(),
             identity: identity.to_owned(),
             metadata: change.metadata,
-            permission: None,
+            permission: change.can_publish.map(permissions),
             name: change.name,
             attributes: change.attributes,
         };
@@ -269,6 +277,29 @@ impl ServerApi {
         let participant: livekit::ParticipantInfo =
             self.call("RoomService/UpdateParticipant", token, &request).await?;
         Ok(participant.into())
+    }
+
+    /// Mutes a participant's track, or unmutes it if the server is configured to allow that.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [not found](ApiError::is_not_found) if there is no such participant or track.
+    pub async fn mute_track(
+        &self,
+        room: &str,
+        identity: &str,
+        track_sid: &str,
+        muted: bool,
+    ) -> Result<(), ApiError> {
+        let request = livekit::MuteRoomTrackRequest {
+            room: room.to_owned(),
+            identity: identity.to_owned(),
+            track_sid: track_sid.to_owned(),
+            muted,
+        };
+        let token = self.token().administer_room(room);
+        let _: livekit::MuteRoomTrackResponse =
+            self.call("RoomService/MutePublishedTrack", token, &request).await?;
+        Ok(())
     }
 
     /// Changes a room's metadata.
@@ -284,6 +315,15 @@ impl ServerApi {
         let token = self.token().administer_room(room);
         let room: livekit::Room = self.call("RoomService/UpdateRoomMetadata", token, &request).await?;
         Ok(room.into())
+    }
+}
+
+fn permissions(can_publish: bool) -> livekit::ParticipantPermission {
+    livekit::ParticipantPermission {
+        can_subscribe: true,
+        can_publish,
+        can_publish_data: true,
+        ..Default::default()
     }
 }
 

@@ -20,7 +20,7 @@ mod webrtc;
 pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
     DataReceived, DisconnectReason, JoinFailure, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions,
-    Publish, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+    Publish, RoomEvent, RoomInfo, Speaker, Token as RoomToken, Track, TrackKind, TrackSource,
 };
 pub use backend::{RoomBackend, RoomRequest};
 pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};
