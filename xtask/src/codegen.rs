@@ -1,7 +1,8 @@
-//! Makes the prost types of agent-proto from `proto/`, with protox in the place of `protoc`.
+//! Makes the prost types and the descriptors of agent-proto from `proto/`, with protox in the place of `protoc`.
 
 use crate::root;
 use anyhow::{Context, Result, bail};
+use protox::Compiler;
 use std::fs;
 use std::path::Path;
 
@@ -13,26 +14,30 @@ const FILES: [&str; 5] = [
     "livekit_rtc.proto",
 ];
 
+/// What is made, in this folder.
+const FOLDER: &str = "crates/agent-proto/src/gen";
+const TYPES: &str = "livekit.rs";
+const DESCRIPTORS: &str = "livekit.fds";
+
 /// Carry a secret, so agent-proto writes their `Debug` by hand (`redact.rs`).
 const NO_DEBUG: [&str; 3] = ["livekit.JobAssignment", "livekit.ICEServer", "livekit.RoomMovedResponse"];
 
-/// Writes the generated file.
+/// Writes the generated files.
 pub(crate) fn write() -> Result<()> {
-    let target = root().join("crates/agent-proto/src/gen");
+    let target = root().join(FOLDER);
     fs::create_dir_all(&target)?;
     generate(&target)
 }
 
-/// Fails when the committed file is not what `write` would make.
+/// Fails when a committed file is not what `write` would make.
 pub(crate) fn check() -> Result<()> {
     let fresh = tempfile::tempdir()?;
     generate(fresh.path())?;
-    let fresh = fs::read_to_string(fresh.path().join("livekit.rs"))?;
-    let committed = fs::read_to_string(root().join("crates/agent-proto/src/gen/livekit.rs"))?;
-    if fresh != committed {
-        bail!(
-            "crates/agent-proto/src/gen/livekit.rs is out of date: run `cargo xtask codegen` and commit the result"
-        );
+    for name in [TYPES, DESCRIPTORS] {
+        let committed = fs::read(root().join(FOLDER).join(name)).unwrap_or_default();
+        if fs::read(fresh.path().join(name))? != committed {
+            bail!("{FOLDER}/{name} is out of date: run `cargo xtask codegen` and commit the result");
+        }
     }
     Ok(())
 }
@@ -50,7 +55,15 @@ fn generate(out: &Path) -> Result<()> {
         .out_dir(out)
         .compile_fds(descriptors)
         .context("code generation failed")?;
-    put_derive_first(&out.join("livekit.rs"))
+    put_derive_first(&out.join(TYPES))?;
+    Ok(fs::write(out.join(DESCRIPTORS), descriptors_alone(&dir)?)?)
+}
+
+/// Without comments and positions, which are half of a descriptor set and nothing to a program.
+fn descriptors_alone(dir: &Path) -> Result<Vec<u8>> {
+    let mut compiler = Compiler::new([dir])?;
+    compiler.include_source_info(false).include_imports(true).open_files(FILES)?;
+    Ok(compiler.encode_file_descriptor_set())
 }
 
 /// prost-build writes a type attribute above the derive that it belongs to, which rustc is phasing out.

@@ -17,6 +17,17 @@ mod redact;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
 
+/// The descriptors of everything in [`livekit`]: an encoded `google.protobuf.FileDescriptorSet`, without comments.
+///
+/// For what names fields instead of numbering them, such as the protobuf JSON form that LiveKit servers take and give too.
+///
+/// ```
+/// let pool = prost_reflect::DescriptorPool::decode(agent_proto::DESCRIPTORS)?;
+/// assert!(pool.get_message_by_name("livekit.WorkerMessage").is_some());
+/// # Ok::<(), prost_reflect::DescriptorError>(())
+/// ```
+pub const DESCRIPTORS: &[u8] = include_bytes!("gen/livekit.fds");
+
 /// Messages and enums of the protobuf package `livekit`, generated from `proto/`.
 ///
 /// Field comments of the `.proto` files give units; names and numbers are the public protocol's.
