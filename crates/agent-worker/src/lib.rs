@@ -47,7 +47,8 @@ pub use agent_core::{
 pub use builder::{ConfigError, WorkerBuilder};
 pub use context::JobContext;
 pub use net::{
-    AccessToken, ConnectError, NetOptions, ProxyUrlError, ServerUrl, TokenError, TokenKind, UrlError,
+    AccessToken, ByteStream, ConnectError, Dialer, NetOptions, ProxyUrlError, ServerUrl, TokenError,
+    TokenKind, UrlError,
 };
 pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -44,9 +45,17 @@ pub(crate) async fn connect_websocket(
     let request = request(url, bearer)?;
     let limit = Limit::new(options.connect_timeout);
 
-    let stream = match options.proxy_for(url) {
-        None => limit.on(&endpoint, "TCP connection", dial(host, port, &endpoint)).await.map(boxed)?,
-        Some(proxy) => {
+    let stream = match (options.own_dialer(), options.proxy_for(url)) {
+        (Some(dialer), _) => {
+            let dialled = dialer
+                .dial(host, port)
+                .map_err(|source| ConnectError::Unreachable { endpoint: endpoint.clone(), source });
+            limit.on(&endpoint, "connection", dialled).await?
+        }
+        (None, None) => {
+            limit.on(&endpoint, "TCP connection", dial(host, port, &endpoint)).await.map(boxed)?
+        }
+        (None, Some(proxy)) => {
             let (proxy_host, proxy_port, proxy_secure) = proxy_address(proxy.uri())?;
             let proxy_endpoint = format!("{proxy_host}:{proxy_port}");
             let dialled = dial(proxy_host, proxy_port, &proxy_endpoint);

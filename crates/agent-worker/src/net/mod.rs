@@ -19,5 +19,6 @@ pub use error::ConnectError;
 pub(crate) use frame_socket::{FrameSocket, SocketEvent};
 pub use options::{NetOptions, ProxyUrlError};
 pub use server_url::{ServerUrl, UrlError};
+pub use stream::{ByteStream, Dialer};
 pub(crate) use token::worker_token;
 pub use token::{AccessToken, TokenError, TokenKind};

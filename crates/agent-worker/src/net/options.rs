@@ -10,6 +10,8 @@ use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::http::Uri;
 use url::{Host, Url};
 
+use super::stream::Dialer;
+
 /// How connections to the server are made: proxy, certificates, time and size limits.
 ///
 /// ```
@@ -24,6 +26,7 @@ pub struct NetOptions {
     ca_file: Option<PathBuf>,
     pub(super) connect_timeout: Duration,
     pub(super) max_message_size: usize,
+    dialer: Option<Arc<dyn Dialer>>,
     /// Made at the first encrypted connection and shared by the clones: loading the platform's certificates takes
     /// milliseconds, and sessions are resumed only within one configuration.
     pub(super) tls: Arc<OnceLock<Arc<ClientConfig>>>,
@@ -53,6 +56,7 @@ impl Default for NetOptions {
             ca_file: None,
             connect_timeout: Duration::from_secs(10),
             max_message_size: 2 * 1024 * 1024,
+            dialer: None,
             tls: Arc::default(),
         }
     }
@@ -132,6 +136,17 @@ impl NetOptions {
         self
     }
 
+    /// Opens connections with this instead of TCP and proxies.
+    #[must_use]
+    pub fn dialer(mut self, dialer: impl Dialer) -> Self {
+        self.dialer = Some(Arc::new(dialer));
+        self
+    }
+
+    pub(super) fn own_dialer(&self) -> Option<&dyn Dialer> {
+        self.dialer.as_deref()
+    }
+
     /// The certificates to trust instead of the platform's.
     pub(super) fn trusted_file(&self) -> Option<&PathBuf> {
         self.ca_file.as_ref()
@@ -175,6 +190,7 @@ impl fmt::Debug for NetOptions {
             .field("ca_file", &self.ca_file)
             .field("connect_timeout", &self.connect_timeout)
             .field("max_message_size", &self.max_message_size)
+            .field("dialer", &self.dialer.is_some())
             .finish_non_exhaustive()
     }
 }

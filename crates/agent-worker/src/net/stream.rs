@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::Intercept;
@@ -23,9 +24,17 @@ use super::error::ConnectError;
 /// Anything to read from and write to: TCP, TLS, or TLS within TLS through a proxy.
 pub(crate) type Stream = Box<dyn ByteStream>;
 
-/// What a [`Stream`] can do.
-pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+/// A connection: bytes both ways, in order.
+pub trait ByteStream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> ByteStream for T {}
+
+/// Opens connections in the place of TCP: to a server in the same process, over a Unix socket, with faults for a test.
+///
+/// TLS, when the address asks for it, and HTTP go over whatever it returns. See [`NetOptions::dialer`](crate::NetOptions::dialer).
+pub trait Dialer: Send + Sync + 'static {
+    /// Opens one connection to the host (an IPv6 address in brackets) and port of the server's URL.
+    fn dial(&self, host: &str, port: u16) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>>;
+}
 
 /// How long one address has for itself before the next one is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
