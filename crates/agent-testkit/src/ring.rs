@@ -9,7 +9,7 @@
 //!
 //! Any other value of `AGENT_TEST_REAL` counts as `1`.
 
-use crate::official::OfficialHost;
+use crate::official::{OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
 use crate::real::{RealServer, RealServerBuilder};
 
 const REAL_VAR: &str = "AGENT_TEST_REAL";
@@ -88,6 +88,24 @@ pub async fn official_host() -> Option<OfficialHost> {
         return None;
     }
     Some(needed(OfficialHost::shared().await))
+}
+
+/// A registered worker of LiveKit's own for a test, or `None` if the test is to be skipped, as with [`real_server`].
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn official_worker(
+    kind: OfficialWorkerKind,
+    options: &OfficialWorkerOptions,
+) -> Option<OfficialWorker> {
+    let what = match kind {
+        OfficialWorkerKind::PythonThread | OfficialWorkerKind::PythonProcess => "Python with LiveKit's SDK",
+        OfficialWorkerKind::Node => "Node.js with LiveKit's SDK",
+    };
+    if !runs(what, kind.is_installed()) {
+        return None;
+    }
+    Some(needed(OfficialWorker::start(kind, options).await))
 }
 
 #[expect(clippy::panic, reason = "only tests call this, and this is how they fail")]

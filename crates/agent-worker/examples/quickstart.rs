@@ -1,18 +1,23 @@
 //! The whole way of one job, shown step by step: a worker registers, a job is dispatched to it, its agent joins the room and
 //! talks, and the outcome is told to the server.
 //!
-//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, else it starts a livekit-server of its
-//! own on loopback.
+//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, else a mock server in this process, with
+//! the rules of the real one and a mock room: it needs nothing but Rust.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
 
-use agent_testkit::{DispatchRequest, RealServer, ServerApi};
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Secret, Worker};
+use agent_testkit::{DispatchRequest, JobSpec, MockServer, ServerApi};
+use agent_worker::{
+    Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Worker, WorkerBuilder,
+    WorkerHandle,
+};
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+
+const METADATA: &str = r#"{"name":"Ada"}"#;
 
 #[derive(Default, serde::Deserialize)]
 struct Greeting {
@@ -63,7 +68,9 @@ impl Agent for Quickstart {
 async fn main() -> ExitCode {
     match run().await {
         Ok(Outcome::Success) => {
-            println!("\nThat was one job. Next: `cargo run --example greeter` is an agent in 15 lines.");
+            println!(
+                "\nThat was one job. Next: `cargo run --example greeter` is an agent in 15 lines, and the README shows its test."
+            );
             ExitCode::SUCCESS
         }
         Ok(Outcome::Failed { error }) => {
@@ -78,41 +85,53 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<Outcome, Box<dyn Error>> {
-    // Kept until the end: the server stops when it is dropped.
-    let mut own_server = None;
-    let (url, key, secret) = match std::env::var("LIVEKIT_URL") {
-        Ok(url) => (url, credential("LIVEKIT_API_KEY")?, Secret::from(credential("LIVEKIT_API_SECRET")?)),
-        Err(_) => {
-            let server = own_server.insert(RealServer::start().await?);
-            step(&format!("server     livekit-server on {}", server.url()));
-            (server.url(), server.api_key().to_owned(), server.api_secret().clone())
-        }
-    };
-
-    let (ended, mut ends) = mpsc::channel(1);
+    let (ended, ends) = mpsc::channel(1);
     // A name of its own, so that it takes no job of another agent on a shared server.
     let name = format!("quickstart-{}", std::process::id());
-    let worker = Worker::builder(Quickstart { ended })
-        .from_env()
-        .url(&url)
-        .credentials(&key, secret.clone())
-        .agent_name(&name)
+    let room = format!("room-of-{name}");
+    let agent = Quickstart { ended };
+    match std::env::var("LIVEKIT_URL") {
+        Ok(url) => {
+            let (key, secret) = (credential("LIVEKIT_API_KEY")?, credential("LIVEKIT_API_SECRET")?);
+            let url = url.parse().map_err(|error| format!("LIVEKIT_URL cannot be used: {error}"))?;
+            let api = ServerApi::new(&url, key, secret)?;
+            let dispatch = async {
+                let request = DispatchRequest::new(&name, room).metadata(METADATA);
+                Ok(api.create_dispatch(request).await?.id)
+            };
+            one_job(Worker::builder(agent).from_env().agent_name(&name), ends, dispatch).await
+        }
+        Err(_) => {
+            let server = MockServer::start().await?;
+            step(&format!("server     a mock server on {}", server.url()));
+            let dispatch = async {
+                let spec = JobSpec::room(room).agent_name(&name).metadata(METADATA).participant("ada");
+                Ok(server.dispatch(spec).await?.dispatch_id().to_owned())
+            };
+            one_job(server.worker(agent).agent_name(&name), ends, dispatch).await
+        }
+    }
+}
+
+/// Runs the worker until the one job that is dispatched to it has ended.
+async fn one_job(
+    worker: WorkerBuilder,
+    mut ends: mpsc::Receiver<EndedJob>,
+    dispatch: impl Future<Output = Result<String, Box<dyn Error>>>,
+) -> Result<Outcome, Box<dyn Error>> {
+    let worker = worker
         // A worker in production never gives up; somebody who tries it out wants to know.
         .max_connect_attempts(3)
         .on_lifecycle(|_, state| step(&format!("lifecycle  {state}")))
         .build()?;
-    let handle = worker.handle();
+    let handle: WorkerHandle = worker.handle();
     let running = tokio::spawn(worker.run());
-
     if !handle.registered().await {
         running.await??;
         return Err("the worker stopped before it was registered".into());
     }
-    step(&format!("registered as agent {name:?}"));
-    let api = ServerApi::new(&url.parse()?, key, secret)?;
-    let request = DispatchRequest::new(&name, format!("room-of-{name}")).metadata(r#"{"name":"Ada"}"#);
-    let dispatch = api.create_dispatch(request).await?;
-    step(&format!("dispatched {}", dispatch.id));
+    step("registered");
+    step(&format!("dispatched {}", dispatch.await?));
 
     let end = tokio::time::timeout(Duration::from_secs(30), ends.recv()).await;
     let report = handle.drain(Duration::from_secs(5)).await;

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 /// Go that fetches the toolchain which a module asks for, when it is older itself.
 const GO: (u32, u32) = (1, 21);
 
+/// The oldest Node.js that LiveKit's own worker runs on.
+const NODE: u32 = 20;
+
 /// What is missing when a subcommand of cargo does not answer.
 pub(super) fn lacks_component(subcommand: &str, component: &str) -> Option<String> {
     let cargo = program();
@@ -21,11 +24,16 @@ pub(super) fn lacks_target(target: &str) -> Option<String> {
     (!there).then(|| format!("no Rust for {target} (rustup target add {target})"))
 }
 
-/// What is missing for tests against livekit-server and its official Python client. `may_install`: Debian's packages are
+/// What is missing for tests against livekit-server and the official clients and workers. `may_install`: Debian's packages are
 /// installed where they are missing and we may.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     if may_install && succeeds(Command::new("apt-get").arg("--version")) {
-        let missing = [(has_server(), "golang"), (has_venv(), "python3-venv")];
+        let missing = [
+            (has_server(), "golang"),
+            (has_venv(), "python3-venv"),
+            (has_node(), "nodejs"),
+            (has_node(), "npm"),
+        ];
         let packages: Vec<&str> =
             missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect();
         if !packages.is_empty() && output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0") {
@@ -42,16 +50,19 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
                 .status();
         }
     }
-    lack(has_server(), has_venv())
+    lack(has_server(), has_venv(), has_node())
 }
 
-fn lack(server: bool, venv: bool) -> Option<String> {
+fn lack(server: bool, venv: bool, node: bool) -> Option<String> {
     let mut missing = Vec::new();
     if !server {
         missing.push(format!("no livekit-server on PATH and no Go {}.{} or newer to install it", GO.0, GO.1));
     }
     if !venv {
         missing.push("no Python 3 with venv and pip for the official client".to_owned());
+    }
+    if !node {
+        missing.push(format!("no Node.js {NODE} or newer with npm for the official worker"));
     }
     (!missing.is_empty()).then(|| missing.join("; "))
 }
@@ -74,6 +85,17 @@ fn go_version(text: &str) -> Option<(u32, u32)> {
 /// Debian has venv in a package of its own; without it, `ensurepip` is what is missing.
 fn has_venv() -> bool {
     named("AGENT_TEST_PYTHON") || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+}
+
+fn has_node() -> bool {
+    let version = output(Command::new("node").arg("--version"));
+    let new_enough = version.as_deref().and_then(node_version).is_some_and(|major| major >= NODE);
+    new_enough && succeeds(Command::new("npm").arg("--version"))
+}
+
+/// `v20.20.2` is 20.
+fn node_version(text: &str) -> Option<u32> {
+    text.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 fn named(variable: &str) -> bool {
@@ -120,10 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_node() {
+        assert_eq!(node_version("v20.20.2\n"), Some(20));
+        assert_eq!(node_version("nonsense"), None);
+    }
+
+    #[test]
     fn what_is_missing_is_said_in_one_line() {
-        assert_eq!(lack(true, true), None);
+        assert_eq!(lack(true, true, true), None);
         assert_eq!(
-            lack(false, false).unwrap(),
+            lack(true, true, false).unwrap(),
+            "no Node.js 20 or newer with npm for the official worker"
+        );
+        assert_eq!(
+            lack(false, false, true).unwrap(),
             "no livekit-server on PATH and no Go 1.21 or newer to install it; no Python 3 with venv and pip for the official client"
         );
     }

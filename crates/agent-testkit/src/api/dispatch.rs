@@ -10,9 +10,9 @@ use super::{ApiError, ServerApi};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct DispatchRequest {
-    agent_name: String,
-    room: String,
-    metadata: String,
+    pub(crate) agent_name: String,
+    pub(crate) room: String,
+    pub(crate) metadata: String,
     attributes: BTreeMap<String, String>,
     deployment: String,
 }

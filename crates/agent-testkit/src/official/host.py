@@ -191,9 +191,22 @@ OPERATIONS = {
 }
 
 
+async def create_dispatches(request):
+    # Here, as it takes long and only few want it.
+    from livekit import api
+
+    async with api.LiveKitAPI(request["url"], request["api_key"], request["api_secret"]) as client:
+        create = client.agent_dispatch.create_dispatch
+        answers = await asyncio.gather(*(create(api.CreateAgentDispatchRequest(**r)) for r in request["requests"]))
+    names = ("id", "agent_name", "room", "metadata")
+    return {"dispatches": [{name: getattr(a, name) for name in names} for a in answers]}
+
+
 async def handle(request):
     try:
         number = request["client"]
+        if request["op"] == "create_dispatches":
+            return tell({"re": request["id"], "ok": await create_dispatches(request)})
         if request["op"] == "join":
             clients[number] = Client(number)
         answer = await OPERATIONS[request["op"]](clients[number], request)

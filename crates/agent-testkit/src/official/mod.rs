@@ -1,8 +1,15 @@
-//! Participants of LiveKit's own Python SDK: the peers that an agent meets in production.
+//! LiveKit's own SDKs: the participants that an agent meets in production, the client of the server's API, the workers.
 
+mod api;
 mod event;
+mod group;
 mod host;
+mod install;
+mod kind;
+mod node;
+mod told;
 mod venv;
+mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,8 +20,12 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+pub use self::api::OfficialApi;
 pub use self::event::{ClientEvent, ClientParticipant, ClientState, ClientTrack, OfficialData};
 pub use self::host::OfficialHost;
+pub use self::kind::OfficialWorkerKind;
+pub use self::told::OfficialJob;
+pub use self::worker::{OfficialWorker, OfficialWorkerError, OfficialWorkerOptions};
 
 use crate::api::DataMessage;
 

@@ -117,10 +117,14 @@ mod tests {
 
     #[test]
     fn ports_differ_and_are_free_again() {
-        let ports = Ports::free().unwrap();
-        assert_ne!(ports.http, ports.rtc_tcp);
-        TcpListener::bind((Ipv4Addr::LOCALHOST, ports.http)).unwrap();
-        UdpSocket::bind((Ipv4Addr::LOCALHOST, ports.rtc_udp)).unwrap();
+        let free = || {
+            let ports = Ports::free().unwrap();
+            assert_ne!(ports.http, ports.rtc_tcp);
+            TcpListener::bind((Ipv4Addr::LOCALHOST, ports.http)).is_ok()
+                && UdpSocket::bind((Ipv4Addr::LOCALHOST, ports.rtc_udp)).is_ok()
+        };
+        // Another process may take one meanwhile, and a child of ours has them until it runs its program.
+        assert!((0..20).any(|_| free()));
     }
 
     #[test]

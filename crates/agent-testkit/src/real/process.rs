@@ -1,17 +1,18 @@
 //! The server's process: a child whose output is read, and which never outlives us.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
 use super::log::ServerLog;
+use crate::process::{Target, end, read_lines, watchdog};
 
 /// A running server; dropping it kills it and waits for its end.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    /// Kills the server if we are killed ourselves. The one thing that needs no `unsafe` for it is a pipe that closes.
+    /// Kills the server if we are killed ourselves.
     watchdog: Option<Child>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -30,11 +31,14 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        // Threads, not tasks: the server must never wait for a test that blocks its runtime, or whose clock stands still.
+        let push = || {
+            let log = log.clone();
+            move |line: &str| log.push(line)
+        };
         let mut readers = Vec::new();
-        readers.extend(child.stdout.take().map(|out| read_lines(out, log.clone())));
-        readers.extend(child.stderr.take().map(|out| read_lines(out, log.clone())));
-        let watchdog = watchdog(child.id());
+        readers.extend(child.stdout.take().map(|out| read_lines(out, push())));
+        readers.extend(child.stderr.take().map(|out| read_lines(out, push())));
+        let watchdog = watchdog(Target::Process(child.id()));
         Ok(Self { child, watchdog, readers })
     }
 
@@ -67,41 +71,4 @@ impl Drop for Process {
             }
         }
     }
-}
-
-fn end(child: &mut Child) {
-    if let Err(error) = child.kill().and_then(|()| child.wait()) {
-        tracing::error!(%error, pid = child.id(), "a process of the test could not be ended");
-    }
-}
-
-/// A shell that waits until its stdin closes, which the system does when we end in whatever way, and then kills `pid`.
-fn watchdog(pid: u32) -> Option<Child> {
-    if !cfg!(unix) {
-        return None;
-    }
-    Command::new("sh")
-        .args(["-c", "read -r _; kill -9 \"$1\"", "sh", &pid.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .inspect_err(|error| tracing::warn!(%error, "no shell: the server would outlive a killed test"))
-        .ok()
-}
-
-fn read_lines(out: impl Read + Send + 'static, log: ServerLog) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        let mut out = BufReader::new(out);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match out.read_until(b'\n', &mut line) {
-                Ok(0) => return,
-                Ok(_) => log.push(String::from_utf8_lossy(&line).trim_end()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return log.push(&format!("the log could not be read: {error}")),
-            }
-        }
-    })
 }

@@ -1,0 +1,109 @@
+//! `livekit-testkit serve`: the mock server as a program, for workers in any language.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use agent_testkit::MockServer;
+use clap::{Parser, Subcommand};
+
+/// Test tools for LiveKit agents.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a mock LiveKit server for workers in any language, until it is told to stop (Ctrl-C or SIGTERM).
+    ///
+    /// It speaks the agent protocol and the dispatch and room APIs; rooms have no media. Each event is one line of JSON on the
+    /// standard output: listening, registered, offered, answered, assigned, ended and others.
+    Serve {
+        /// The address to listen on; with port 0 a free one is chosen and told in the first line.
+        #[arg(long, default_value = "127.0.0.1:7880")]
+        listen: SocketAddr,
+        /// The API key that workers and clients must have.
+        #[arg(long, env = "LIVEKIT_API_KEY", default_value = "devkey")]
+        api_key: String,
+        /// The secret that they must sign their tokens with.
+        #[arg(long, env = "LIVEKIT_API_SECRET", default_value = "secret", hide_env_values = true)]
+        api_secret: String,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Command::Serve { listen, api_key, api_secret } = Cli::parse().command;
+    for (option, value) in [("--api-key", &api_key), ("--api-secret", &api_secret)] {
+        if value.is_empty() {
+            eprintln!("livekit-testkit: {option} is empty: give the one that the workers use");
+            return ExitCode::from(2);
+        }
+    }
+    let builder = MockServer::builder().listen(listen).credentials(api_key, api_secret);
+    let server = match builder.start().await {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!(
+                "livekit-testkit: --listen {listen}: {error}: choose another address, or port 0 for a free one"
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    match tell(&server).await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the events is gone: nobody needs the server any more.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("livekit-testkit: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints events until it is told to stop.
+async fn tell(server: &MockServer) -> io::Result<()> {
+    line(&serde_json::json!({ "event": "listening", "url": server.url() }))?;
+    let mut events = server.follow();
+    let mut stop = std::pin::pin!(stop()?);
+    loop {
+        tokio::select! {
+            event = events.next() => line(&event)?,
+            () = &mut stop => return Ok(()),
+        }
+    }
+}
+
+fn line(event: &impl serde::Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(event)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    // Somebody may wait for just this line.
+    out.flush()
+}
+
+#[cfg(unix)]
+fn stop() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

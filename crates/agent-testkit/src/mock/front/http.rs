@@ -1,0 +1,107 @@
+//! Routes.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::auth::Grants;
+use super::{Backend, UpgradeSlot, twirp};
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// Whoever comes here has a WebRTC client, and a mock server where it needs another.
+const NO_ROOMS: &str = "This mock server has no WebRTC rooms. Join rooms inside of the test process instead, through the \
+    connector of MockServer, or use a real livekit-server.\n";
+
+/// Answers one request. An upgrade that is granted is left in the slot.
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    backend: &dyn Backend,
+    upgrade: &UpgradeSlot,
+) -> Answer {
+    let path = request.uri().path();
+    // A base URL that ends with a slash makes two of them, which the real server forgives.
+    let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned();
+    // Before the token, as this answer matters more.
+    if path == "/rtc" || path.starts_with("/rtc/") {
+        return text(StatusCode::NOT_FOUND, NO_ROOMS);
+    }
+    let (parts, body) = request.into_parts();
+    let grants = match Grants::of(&parts, backend.api_key(), backend.api_secret()) {
+        Ok(grants) => grants,
+        Err(error) => return text(StatusCode::UNAUTHORIZED, error.to_string()),
+    };
+    match path.as_str() {
+        "/" => text(StatusCode::OK, "OK"),
+        "/agent" => match worker(&parts, &grants) {
+            Ok(switch) => {
+                upgrade.put(hyper::upgrade::on(Request::from_parts(parts, ())));
+                switch
+            }
+            Err(refusal) => refusal,
+        },
+        _ => match path.strip_prefix("/twirp/") {
+            Some(method) => twirp::answer(method, &path, &parts, body, &grants, backend).await,
+            None => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        },
+    }
+}
+
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    with_header(status, CONTENT_TYPE, TEXT, text)
+}
+
+pub(super) fn with_header(
+    status: StatusCode,
+    name: HeaderName,
+    value: HeaderValue,
+    body: impl Into<Bytes>,
+) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(name, value);
+    answer
+}
+
+/// The switch to a WebSocket, or why not. The order of the checks is the real server's.
+#[allow(clippy::result_large_err, reason = "made once for each connection")]
+fn worker(request: &Parts, grants: &Grants) -> Result<Answer, Answer> {
+    let headers = &request.headers;
+    if !lists(headers, CONNECTION, "upgrade") || !lists(headers, UPGRADE, "websocket") {
+        return Err(text(StatusCode::NOT_FOUND, "/agent is for WebSockets\n"));
+    }
+    if !grants.agent {
+        let reason = "permissions denied: a worker's token needs the video grant \"agent\"";
+        return Err(text(StatusCode::UNAUTHORIZED, reason));
+    }
+    let version_13 = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    match headers.get(SEC_WEBSOCKET_KEY) {
+        Some(key) if version_13 && request.method == Method::GET => {
+            let accept = derive_accept_key(key.as_bytes());
+            let accept = HeaderValue::from_str(&accept)
+                .map_err(|_| text(StatusCode::BAD_REQUEST, "not a WebSocket handshake\n"))?;
+            let mut answer = Response::new(Full::default());
+            *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+            answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+            Ok(answer)
+        }
+        _ => Err(text(StatusCode::BAD_REQUEST, "not a WebSocket handshake of version 13\n")),
+    }
+}
+
+/// Whether a comma-separated header has this word, in any case.
+fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+}

@@ -1,0 +1,233 @@
+//! The Twirp services: a call is a `POST` of one message, protobuf or JSON, answered in the same form.
+
+use std::collections::BTreeMap;
+
+use agent_proto::{decode, encode};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use prost::Message;
+use serde::Serialize;
+
+use super::auth::{Grants, Need};
+use super::http::{Answer, with_header};
+use super::{ApiFault, Backend, json};
+
+/// The largest request, in bytes.
+pub(super) const MAX_BODY_LEN: usize = 1024 * 1024;
+
+/// What is read of a request that is too large, so that its sender gets to read the answer.
+const MAX_DRAINED_LEN: usize = 16 * MAX_BODY_LEN;
+
+const PROTOBUF: &str = "application/protobuf";
+const JSON: &str = "application/json";
+
+/// Answers a call of `method`, such as `livekit.RoomService/CreateRoom`.
+pub(super) async fn answer(
+    method: &str,
+    path: &str,
+    request: &Parts,
+    body: Incoming,
+    grants: &Grants,
+    backend: &dyn Backend,
+) -> Answer {
+    let verb = &request.method;
+    let no_route = |message: String| {
+        let route = BTreeMap::from([("twirp_invalid_route", format!("{verb} {path}"))]);
+        refuse(&ErrorBody { code: "bad_route", msg: &message, meta: Some(route) })
+    };
+    if verb != Method::POST {
+        return no_route(format!("unsupported method {:?} (only POST is allowed)", verb.as_str()));
+    }
+    let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default();
+    let json = match content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        PROTOBUF => false,
+        JSON => true,
+        _ => return no_route(format!("unexpected Content-Type: {content_type:?}")),
+    };
+    let result = match whole(body).await {
+        Ok(body) => dispatch(method, &Call { json, body, grants, backend }),
+        Err(fault) => Err(fault),
+    };
+    match result {
+        Ok(Some(body)) => {
+            let form = HeaderValue::from_static(if json { JSON } else { PROTOBUF });
+            with_header(StatusCode::OK, CONTENT_TYPE, form, body)
+        }
+        Ok(None) => no_route(format!("no handler for path {path:?}")),
+        Err(fault) => refuse(&ErrorBody { code: fault.code, msg: &fault.message, meta: None }),
+    }
+}
+
+/// The encoded answer; none if there is no such method.
+fn dispatch(method: &str, call: &Call<'_>) -> Result<Option<Bytes>, ApiFault> {
+    let Some(method) = method.strip_prefix("livekit.") else { return Ok(None) };
+    match method {
+        "AgentDispatchService/CreateDispatch" => call.run(
+            ("CreateAgentDispatchRequest", "AgentDispatch"),
+            |r| Need::Admin(&r.room),
+            Backend::create_dispatch,
+        ),
+        "AgentDispatchService/DeleteDispatch" => call.run(
+            ("DeleteAgentDispatchRequest", "AgentDispatch"),
+            |r| Need::Admin(&r.room),
+            Backend::delete_dispatch,
+        ),
+        "AgentDispatchService/ListDispatch" => call.run(
+            ("ListAgentDispatchRequest", "ListAgentDispatchResponse"),
+            |r| Need::Admin(&r.room),
+            Backend::list_dispatch,
+        ),
+        "RoomService/CreateRoom" => {
+            call.run(("CreateRoomRequest", "Room"), |_| Need::Create, Backend::create_room)
+        }
+        "RoomService/ListRooms" => {
+            call.run(("ListRoomsRequest", "ListRoomsResponse"), |_| Need::List, Backend::list_rooms)
+        }
+        "RoomService/DeleteRoom" => {
+            call.run(("DeleteRoomRequest", "DeleteRoomResponse"), |_| Need::Create, Backend::delete_room)
+        }
+        "RoomService/ListParticipants" => call.run(
+            ("ListParticipantsRequest", "ListParticipantsResponse"),
+            |r| Need::Admin(&r.room),
+            Backend::list_participants,
+        ),
+        "RoomService/GetParticipant" => call.run(
+            ("RoomParticipantIdentity", "ParticipantInfo"),
+            |r| Need::Admin(&r.room),
+            Backend::get_participant,
+        ),
+        "RoomService/RemoveParticipant" => call.run(
+            ("RoomParticipantIdentity", "RemoveParticipantResponse"),
+            |r| Need::Admin(&r.room),
+            Backend::remove_participant,
+        ),
+        "RoomService/MutePublishedTrack" => call.run(
+            ("MuteRoomTrackRequest", "MuteRoomTrackResponse"),
+            |r| Need::Admin(&r.room),
+            Backend::mute_published_track,
+        ),
+        "RoomService/UpdateParticipant" => call.run(
+            ("UpdateParticipantRequest", "ParticipantInfo"),
+            |r| Need::Admin(&r.room),
+            Backend::update_participant,
+        ),
+        "RoomService/UpdateRoomMetadata" => call.run(
+            ("UpdateRoomMetadataRequest", "Room"),
+            |r| Need::Admin(&r.room),
+            Backend::update_room_metadata,
+        ),
+        "RoomService/SendData" => {
+            call.run(("SendDataRequest", "SendDataResponse"), |r| Need::Admin(&r.room), Backend::send_data)
+        }
+        _ => Ok(None),
+    }
+}
+
+struct Call<'a> {
+    json: bool,
+    body: Bytes,
+    grants: &'a Grants,
+    backend: &'a dyn Backend,
+}
+
+impl Call<'_> {
+    /// Reads the request before it asks for the grant, as the grant may be for the room that the request names.
+    fn run<Request, Response>(
+        &self,
+        (request_name, response_name): (&'static str, &'static str),
+        need: impl FnOnce(&Request) -> Need<'_>,
+        act: impl FnOnce(&dyn Backend, Request) -> Result<Response, ApiFault>,
+    ) -> Result<Option<Bytes>, ApiFault>
+    where
+        Request: Message + Default,
+        Response: Message,
+    {
+        let request: Request = self.read(request_name)?;
+        if !self.grants.allow(&need(&request)) {
+            // The real server says so whether there is no token or one without the grant.
+            return Err(fault("unauthenticated", "permissions denied"));
+        }
+        let response = act(self.backend, request)?;
+        if !self.json {
+            return Ok(Some(encode(&response)));
+        }
+        let text = json::to_api_json(response_name, &response);
+        text.map(|text| Some(text.into())).map_err(|error| fault("internal", error.to_string()))
+    }
+
+    fn read<Request: Message + Default>(&self, name: &'static str) -> Result<Request, ApiFault> {
+        if self.json {
+            let text = std::str::from_utf8(&self.body).map_err(|error| {
+                fault("malformed", format!("the json request could not be decoded: {error}"))
+            })?;
+            json::from_json(name, text).map_err(|error| {
+                fault("malformed", format!("the json request could not be decoded: {error}"))
+            })
+        } else {
+            decode(&self.body, MAX_BODY_LEN).map_err(|error| {
+                fault("malformed", format!("the protobuf request could not be decoded: {error}"))
+            })
+        }
+    }
+}
+
+/// The whole body, unless it is over the limit.
+async fn whole(mut body: Incoming) -> Result<Bytes, ApiFault> {
+    let (mut kept, mut seen) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| fault("malformed", format!("failed to read request body: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= MAX_BODY_LEN {
+            kept.extend_from_slice(&data);
+        } else if seen > MAX_DRAINED_LEN {
+            break;
+        }
+    }
+    if seen <= MAX_BODY_LEN {
+        Ok(kept.freeze())
+    } else {
+        Err(fault("malformed", format!("the request is over the limit of {MAX_BODY_LEN} bytes")))
+    }
+}
+
+fn fault(code: &'static str, message: impl Into<String>) -> ApiFault {
+    ApiFault { code, message: message.into() }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    msg: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<BTreeMap<&'a str, String>>,
+}
+
+fn refuse(error: &ErrorBody<'_>) -> Answer {
+    let body = serde_json::to_vec(error).unwrap_or_default();
+    with_header(status(error.code), CONTENT_TYPE, HeaderValue::from_static(JSON), body)
+}
+
+/// As the Twirp specification maps them.
+fn status(code: &str) -> StatusCode {
+    match code {
+        "invalid_argument" | "malformed" | "out_of_range" => StatusCode::BAD_REQUEST,
+        "unauthenticated" => StatusCode::UNAUTHORIZED,
+        "permission_denied" => StatusCode::FORBIDDEN,
+        "not_found" | "bad_route" => StatusCode::NOT_FOUND,
+        "canceled" | "deadline_exceeded" => StatusCode::REQUEST_TIMEOUT,
+        "already_exists" | "aborted" => StatusCode::CONFLICT,
+        "failed_precondition" => StatusCode::PRECONDITION_FAILED,
+        "resource_exhausted" => StatusCode::TOO_MANY_REQUESTS,
+        "unimplemented" => StatusCode::NOT_IMPLEMENTED,
+        "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        // Among them `unknown`, `internal` and `dataloss`.
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

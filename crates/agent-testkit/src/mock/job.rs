@@ -1,0 +1,127 @@
+//! A job on its way, and how it ended.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_worker::Outcome;
+
+use super::hub::Hub;
+use super::room::MockRoom;
+use super::timeline::Timeline;
+use crate::server::{RecordedStatus, ServerEvent};
+
+/// How long [`MockJob::outcome`] waits.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A job that was dispatched with [`MockServer::dispatch`](crate::MockServer::dispatch).
+pub struct MockJob {
+    pub(super) hub: Arc<Hub>,
+    pub(super) room: String,
+    pub(super) dispatch: String,
+}
+
+/// Why a job has no outcome. The text holds everything that happened to it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoOutcome {
+    /// Nobody took the job.
+    #[error("nobody took the job: {reason}\n{timeline}")]
+    Unserved {
+        /// Why.
+        reason: String,
+        /// Everything that happened to it.
+        timeline: Timeline,
+    },
+    /// It did not end in time.
+    #[error("the job has not ended within {within:?}\n{timeline}")]
+    TimedOut {
+        /// How long was waited for it.
+        within: Duration,
+        /// Everything that happened to it.
+        timeline: Timeline,
+    },
+}
+
+impl MockJob {
+    /// `AD_…`
+    #[must_use]
+    pub fn dispatch_id(&self) -> &str {
+        &self.dispatch
+    }
+
+    /// Its room.
+    #[must_use]
+    pub fn room(&self) -> MockRoom {
+        MockRoom::new(self.hub.clone(), &self.room)
+    }
+
+    /// The id of its job, `AJ_…`, once it is offered to somebody.
+    pub async fn job_id(&self) -> String {
+        let offered = |event: &ServerEvent| match event {
+            ServerEvent::Offered { job_id, dispatch_id, .. } if *dispatch_id == self.dispatch => {
+                Some(job_id.clone())
+            }
+            _ => None,
+        };
+        self.hub.find(offered).await
+    }
+
+    /// Waits for the end of the job, as the server records it; half a minute at most. Of the several jobs that a dispatch to
+    /// participants makes, it is the first one.
+    ///
+    /// # Errors
+    /// [`NoOutcome`] if nobody takes the job or it does not end in time; its text tells all that happened.
+    pub async fn outcome(&self) -> Result<Outcome, NoOutcome> {
+        self.outcome_within(PATIENCE).await
+    }
+
+    /// As [`outcome`](Self::outcome), with a limit of one's own.
+    ///
+    /// # Errors
+    /// As [`outcome`](Self::outcome).
+    pub async fn outcome_within(&self, within: Duration) -> Result<Outcome, NoOutcome> {
+        let mut job = None;
+        let end = |event: &ServerEvent| match event {
+            ServerEvent::Offered { job_id, dispatch_id, .. } if *dispatch_id == self.dispatch => {
+                job.get_or_insert(job_id.clone());
+                None
+            }
+            ServerEvent::Unserved { dispatch_id, reason, .. } if *dispatch_id == self.dispatch => {
+                Some(Err(reason.clone()))
+            }
+            ServerEvent::Ended { job_id, status, error, .. } if job.as_ref() == Some(job_id) => {
+                Some(Ok(match status {
+                    RecordedStatus::Success => Outcome::Success,
+                    RecordedStatus::Failed => Outcome::Failed { error: error.clone() },
+                }))
+            }
+            _ => None,
+        };
+        match tokio::time::timeout(within, self.hub.find(end)).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(reason)) => Err(NoOutcome::Unserved { reason, timeline: self.timeline() }),
+            Err(_) => Err(NoOutcome::TimedOut { within, timeline: self.timeline() }),
+        }
+    }
+
+    /// Takes the dispatch back: the server ends its jobs as a success, and removes their agents 3 s later.
+    pub fn terminate(&self) {
+        self.hub.with(|server| server.delete_dispatch(&self.room, &self.dispatch));
+    }
+
+    /// Everything that happened on the server so far.
+    #[must_use]
+    pub fn timeline(&self) -> Timeline {
+        Timeline::of(&self.hub)
+    }
+}
+
+impl fmt::Debug for MockJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockJob")
+            .field("dispatch", &self.dispatch)
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
+}

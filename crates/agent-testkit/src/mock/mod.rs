@@ -1,0 +1,21 @@
+//! A LiveKit server for tests, and rooms without a network.
+//!
+//! `front` is its network, `hub` the server machine with its clock, `room` what happens in rooms, `run` one job from start to end.
+
+mod backend;
+mod front;
+mod hub;
+mod job;
+mod room;
+mod run;
+mod server;
+mod spec;
+mod timeline;
+mod token;
+
+pub use job::{MockJob, NoOutcome};
+pub use room::{MockConnector, MockParticipant, MockRoom, SentData};
+pub use run::{Run, run_job, run_job_in_real_time};
+pub use server::{DispatchError, MockServer, MockServerBuilder, ServerEvents};
+pub use spec::JobSpec;
+pub use timeline::Timeline;

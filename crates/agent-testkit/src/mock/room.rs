@@ -1,0 +1,376 @@
+//! Rooms without a network: who is in them is played by the test, and what the agent does in them can be looked at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_core::Time;
+use agent_worker::{
+    BoxFuture, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant, Permissions, Publish,
+    Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent, Speaker, TrackKind, TrackSource,
+};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::hub::Hub;
+use super::token;
+use crate::server::{Change, Grant, MemberId, RoomSettings, ServerEvent, TrackSpec};
+
+/// A room of a [`MockServer`](crate::MockServer), as a test plays it. Clones are the same room.
+///
+/// The agent in it holds the same [`Room`] as in production. It cannot tell the difference, but for media, of which there is none.
+#[derive(Clone)]
+pub struct MockRoom {
+    hub: Arc<Hub>,
+    name: String,
+}
+
+/// A participant that a test plays. It stays until it [leaves](Self::leave), also when this handle is dropped.
+#[derive(Clone)]
+pub struct MockParticipant {
+    hub: Arc<Hub>,
+    room: String,
+    identity: String,
+}
+
+/// A data message that went through a [`MockRoom`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentData {
+    /// When, since the server was made.
+    pub at: Duration,
+    /// The identity of the sender; `None`: the server's API.
+    pub from: Option<String>,
+    /// What it is about; may be empty.
+    pub topic: String,
+    /// What was sent.
+    pub payload: Bytes,
+    /// Whether it was sent reliably.
+    pub reliable: bool,
+    /// To whom, by identity; empty: to everybody.
+    pub to: Vec<String>,
+}
+
+impl SentData {
+    /// The payload as text; what is no UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.payload).into_owned()
+    }
+}
+
+/// Joins the rooms of a [`MockServer`](crate::MockServer): what a worker under test has in the place of WebRTC.
+#[derive(Clone)]
+pub struct MockConnector {
+    hub: Arc<Hub>,
+}
+
+impl MockRoom {
+    pub(crate) fn new(hub: Arc<Hub>, name: impl Into<String>) -> Self {
+        Self { hub, name: name.into() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes the room, if it is not there yet: every worker without a name is then offered a job for it.
+    pub fn open(&self) {
+        self.hub.with(|server| {
+            server.open_room(RoomSettings { name: self.name.clone(), ..RoomSettings::default() })
+        });
+    }
+
+    /// Somebody joins, with all permissions. Whoever was there with this identity is out.
+    pub fn join(&self, identity: impl Into<String>) -> MockParticipant {
+        self.join_as(Participant::new("", identity))
+    }
+
+    /// Somebody joins with this name, metadata and attributes; the id is chosen by the server.
+    pub fn join_as(&self, participant: Participant) -> MockParticipant {
+        let mut permissions = Permissions::default();
+        permissions.can_subscribe = true;
+        permissions.can_publish = true;
+        permissions.can_publish_data = true;
+        permissions.can_update_metadata = true;
+        let identity = participant.identity;
+        let grant = Grant {
+            room: self.name.clone(),
+            identity: identity.clone(),
+            name: participant.name,
+            metadata: participant.metadata,
+            attributes: participant.attributes,
+            agent: false,
+            permissions,
+        };
+        // An identity that no server takes makes a participant that is not there: every look at it says so.
+        let _ = self.hub.with(|server| server.join(grant));
+        MockParticipant { hub: self.hub.clone(), room: self.name.clone(), identity }
+    }
+
+    /// Who is there now, agents and hidden ones too.
+    #[must_use]
+    pub fn participants(&self) -> Vec<Arc<Participant>> {
+        self.hub.with(|server| server.participants(&self.name)).unwrap_or_default()
+    }
+
+    /// Waits until somebody with this identity is there.
+    pub async fn wait_for(&self, identity: &str) -> Arc<Participant> {
+        let here = |event: &ServerEvent| match event {
+            ServerEvent::Joined { room, identity: who, .. } if *room == self.name && who == identity => {
+                Some(())
+            }
+            _ => None,
+        };
+        loop {
+            if let Some(found) = self.participants().into_iter().find(|p| p.identity == identity) {
+                return found;
+            }
+            self.hub.find(here).await;
+        }
+    }
+
+    /// Waits until an agent is there.
+    pub async fn wait_for_agent(&self) -> Arc<Participant> {
+        let joined = |event: &ServerEvent| match event {
+            ServerEvent::Joined { room, identity, agent: true } if *room == self.name => {
+                Some(identity.clone())
+            }
+            _ => None,
+        };
+        let identity = self.hub.find(joined).await;
+        self.wait_for(&identity).await
+    }
+
+    /// Everything that was sent in the room so far, the oldest first, also after it has closed. The last 10,000 messages are kept.
+    #[must_use]
+    pub fn sent(&self) -> Vec<SentData> {
+        self.hub.with(|server| server.sent_in(&self.name)).into_iter().map(SentData::from).collect()
+    }
+
+    /// Waits for the first data message that the predicate takes, from the first one of the room on.
+    pub async fn wait_for_data(&self, mut predicate: impl FnMut(&SentData) -> bool) -> SentData {
+        let mut changes = self.hub.changes();
+        loop {
+            changes.borrow_and_update();
+            if let Some(found) = self.sent().into_iter().find(|sent| predicate(sent)) {
+                return found;
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Sends data as the server's API does: in nobody's name, to everybody.
+    pub fn send_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
+        let message = Publish::new(topic, payload);
+        self.hub.with(|server| server.send_data(&self.name, None, message));
+    }
+
+    /// Changes the room's metadata.
+    pub fn set_metadata(&self, metadata: impl Into<String>) {
+        let metadata = metadata.into();
+        self.hub.with(|server| server.set_room_metadata(&self.name, metadata));
+    }
+
+    /// Says who speaks now, each with a level from 0 to 1; nobody else does.
+    pub fn speak<S: Into<String>>(&self, speakers: impl IntoIterator<Item = (S, f32)>) {
+        let speakers = speakers.into_iter().map(|(who, level)| Speaker::new(who, level)).collect();
+        self.hub.with(|server| server.speak(&self.name, speakers));
+    }
+
+    /// Throws somebody out, as the server's API does: an agent, for one. Nothing happens if it is not there.
+    pub fn remove(&self, identity: &str) {
+        self.leave(identity, &DisconnectReason::Removed);
+    }
+
+    /// Closes the room, as the server's API does: everybody is out.
+    pub fn delete(&self) {
+        self.hub.with(|server| server.close_room(&self.name, &DisconnectReason::RoomDeleted));
+    }
+
+    fn leave(&self, identity: &str, reason: &DisconnectReason) {
+        self.hub.with(|server| {
+            if let Some(member) = server.member_of(&self.name, identity) {
+                server.leave(member, reason);
+            }
+        });
+    }
+}
+
+impl MockParticipant {
+    /// Unique in the room.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Sends data reliably to everybody in the room. Nothing is sent once it has left.
+    pub fn send_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
+        self.command(RoomCommand::Publish(Publish::new(topic, payload)));
+    }
+
+    /// Sets these attributes; an empty value removes its key.
+    pub fn set_attributes<K: Into<String>, V: Into<String>>(
+        &self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) {
+        let attributes: BTreeMap<String, String> =
+            attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        self.change(Change { attributes, ..Change::default() });
+    }
+
+    /// Replaces its metadata.
+    pub fn set_metadata(&self, metadata: impl Into<String>) {
+        self.change(Change { metadata: Some(metadata.into()), ..Change::default() });
+    }
+
+    /// Replaces its name.
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.change(Change { name: Some(name.into()), ..Change::default() });
+    }
+
+    /// Publishes a microphone, without sound in it; gives the track's sid, empty if it is not in the room.
+    pub fn publish_microphone(&self) -> String {
+        self.publish("microphone", TrackKind::Audio, TrackSource::Microphone)
+    }
+
+    /// Publishes a camera, without a picture; gives the track's sid, empty if it is not in the room.
+    pub fn publish_camera(&self) -> String {
+        self.publish("camera", TrackKind::Video, TrackSource::Camera)
+    }
+
+    /// Publishes a track without media; gives its sid, empty if it is not in the room.
+    pub fn publish(&self, name: impl Into<String>, kind: TrackKind, source: TrackSource) -> String {
+        let spec = TrackSpec { name: name.into(), kind, source };
+        self.hub.with(|server| server.publish_track(&self.room, &self.identity, spec)).unwrap_or_default()
+    }
+
+    /// Takes a track back.
+    pub fn unpublish(&self, track_sid: &str) {
+        self.hub.with(|server| server.unpublish_track(&self.room, &self.identity, track_sid));
+    }
+
+    /// Mutes or unmutes a track.
+    pub fn mute(&self, track_sid: &str, muted: bool) {
+        self.hub.with(|server| server.mute_track(&self.room, &self.identity, track_sid, muted));
+    }
+
+    /// What it has received: what others sent to it or to everybody, the oldest first.
+    #[must_use]
+    pub fn received(&self) -> Vec<SentData> {
+        let for_me = |sent: &SentData| {
+            sent.from.as_ref() != Some(&self.identity)
+                && (sent.to.is_empty() || sent.to.contains(&self.identity))
+        };
+        MockRoom::new(self.hub.clone(), &self.room).sent().into_iter().filter(for_me).collect()
+    }
+
+    /// Leaves the room. When no people are left, the room closes 20 s later.
+    pub fn leave(&self) {
+        MockRoom::new(self.hub.clone(), &self.room).leave(&self.identity, &DisconnectReason::ClientInitiated);
+    }
+
+    fn command(&self, command: RoomCommand) {
+        self.hub.with(|server| {
+            if let Some(member) = server.member_of(&self.room, &self.identity) {
+                // Only what is too large or not there is refused.
+                let _ = server.command(member, command);
+            }
+        });
+    }
+
+    fn change(&self, change: Change) {
+        self.hub.with(|server| server.change(&self.room, &self.identity, change));
+    }
+}
+
+impl MockConnector {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub }
+    }
+}
+
+impl RoomConnector for MockConnector {
+    fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>> {
+        let unauthorized = |detail: &str| {
+            JoinError::Failed(JoinFailure::Unauthorized { status: 401, detail: detail.to_owned() })
+        };
+        Box::pin(async move {
+            let grant = token::read(&request.token, &self.hub.api_secret)
+                .ok_or_else(|| unauthorized("this is no token of the mock server to join a room with"))?;
+            let (joined, told) = self.hub.join(grant).map_err(unauthorized)?;
+            let (room, backend) = RoomBackend::new(joined.connected);
+            tokio::spawn(play(self.hub.clone(), joined.id, backend, told));
+            Ok(room)
+        })
+    }
+}
+
+/// Carries events in and requests out, until the member is out of its room.
+async fn play(
+    hub: Arc<Hub>,
+    member: MemberId,
+    mut backend: RoomBackend,
+    mut told: mpsc::UnboundedReceiver<RoomEvent>,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            event = told.recv() => {
+                let Some(event) = event else { return };
+                let is_last = matches!(event, RoomEvent::Disconnected { .. });
+                backend.emit(event);
+                if is_last {
+                    return;
+                }
+            }
+            request = backend.next_request() => match request {
+                Some(request) => {
+                    let result = hub.with(|server| server.command(member, request.command().clone()));
+                    request.done(result);
+                }
+                // Nobody holds the room any more.
+                None => hub.with(|server| server.leave(member, &DisconnectReason::ClientInitiated)),
+            },
+        }
+    }
+}
+
+impl From<crate::server::Sent> for SentData {
+    fn from(sent: crate::server::Sent) -> Self {
+        Self {
+            at: sent.at - Time::ZERO,
+            from: sent.from,
+            topic: sent.message.topic,
+            payload: sent.message.payload,
+            reliable: sent.message.reliable,
+            to: sent.message.destinations,
+        }
+    }
+}
+
+impl fmt::Debug for MockRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockRoom").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for MockParticipant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockParticipant")
+            .field("room", &self.room)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for MockConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockConnector").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,189 @@
+//! One job, start to end, without a network.
+
+use std::time::Duration;
+
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
+use tokio::sync::mpsc;
+
+use super::room::SentData;
+use super::server::MockServer;
+use super::spec::JobSpec;
+use super::timeline::Timeline;
+
+/// How long a handler may take in all, on the clock of its run.
+const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a room stays that everybody but agents has left, as on the real server.
+const DEPARTURE: Duration = Duration::from_secs(20);
+
+/// What became of a job that [`run_job`] ran.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Run {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From its assignment to its outcome, on the clock of the run.
+    pub duration: Duration,
+    /// What was sent in its room, by the agent and by others, the oldest first.
+    pub sent: Vec<SentData>,
+    /// Everything that happened.
+    pub timeline: Timeline,
+    agent: String,
+}
+
+impl Run {
+    /// What the agent sent, the oldest first.
+    pub fn sent_by_agent(&self) -> impl Iterator<Item = &SentData> {
+        self.sent.iter().filter(|sent| sent.from.as_ref() == Some(&self.agent))
+    }
+
+    /// Returns if the job succeeded.
+    ///
+    /// # Panics
+    /// If it failed, with its error and all that happened.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "this is how a test fails")]
+    pub fn assert_success(&self) {
+        if let Outcome::Failed { error } = &self.outcome {
+            panic!("the job failed: {error}\n{}", self.timeline);
+        }
+    }
+}
+
+/// Runs one job on a mock server, in a mock room, on virtual time: an hour of sleeping takes no time, and nothing leaves the process.
+///
+/// The whole worker is real, from its registration to the outcome. It has a thread and a runtime of its own, whose clock jumps
+/// whenever nothing is left to do; for a handler that does real I/O there is [`run_job_in_real_time`].
+///
+/// ```
+/// use agent_testkit::{JobSpec, run_job};
+/// use agent_worker::{JobContext, JobResult, Outcome};
+///
+/// #[derive(Default, serde::Deserialize)]
+/// struct Greeting { name: String }
+///
+/// async fn greet(ctx: JobContext) -> JobResult {
+///     let Greeting { name } = ctx.metadata()?;
+///     ctx.room().publish_data("chat", format!("Hello, {name}!")).await?;
+///     ctx.cancelled().await;
+///     Ok(())
+/// }
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
+/// let run = run_job(greet, JobSpec::room("lobby").metadata(r#"{"name":"Ada"}"#)).await;
+/// assert_eq!(run.outcome, Outcome::Success);
+/// assert_eq!(run.sent[0].text(), "Hello, Ada!");
+/// # });
+/// ```
+///
+/// # Panics
+/// If the job cannot be run at all: nobody takes it, or it is not over after a day.
+pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("run_job".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        #[expect(clippy::expect_used, reason = "a test without a runtime fails")]
+        let run = runtime.expect("a runtime").block_on(run_here(agent, spec));
+        let _ = tell.send(run);
+    });
+    match (told.await, thread) {
+        (Ok(run), _) => run,
+        // The panic of that thread is the failure of this test, with its text.
+        (Err(_), Ok(thread)) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("a thread that ends has told its run"),
+        },
+        (Err(_), Err(error)) => failed(&format!("no thread for the job: {error}")),
+    }
+}
+
+/// As [`run_job`], on the caller's runtime and with its clock: for handlers that do real I/O.
+///
+/// # Panics
+/// As [`run_job`].
+pub async fn run_job_in_real_time<A: Agent>(agent: A, spec: JobSpec) -> Run {
+    run_here(agent, spec).await
+}
+
+async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
+    // Only people who leave close the room: a test without people is not about that.
+    let server = MockServer::builder().room_timeouts(LIMIT, DEPARTURE).start_in_process();
+    let (tell, mut ended) = mpsc::unbounded_channel();
+    let name = spec.agent_name.get_or_insert_with(|| "agent-under-test".to_owned()).clone();
+    let configure = spec.worker.take().unwrap_or_else(|| Box::new(|builder: WorkerBuilder| builder));
+    let builder = server.worker(Watched { agent, tell }).agent_name(name).job_kind(spec.kind).seed(0);
+    let worker = match configure(builder).deployment(spec.deployment.clone()).build() {
+        Ok(worker) => worker,
+        Err(error) => failed(&format!("the worker's settings cannot work: {error}")),
+    };
+    let handle = worker.handle();
+    let running = tokio::spawn(worker.run());
+    let (script, lasts) = (spec.script.take(), spec.lasts);
+    let job = match server.dispatch(spec).await {
+        Ok(job) => job,
+        Err(error) => failed(&format!("{error}\n{}", server.timeline())),
+    };
+    let played = script.map(|script| tokio::spawn(script(job.room())));
+    let terminating = async {
+        if let Some(played) = played
+            && let Err(error) = played.await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        tokio::time::sleep(lasts).await;
+        job.terminate();
+        std::future::pending::<()>().await;
+    };
+    let nobody = async {
+        match job.outcome_within(LIMIT).await {
+            Err(error) => error.to_string(),
+            Ok(_) => std::future::pending().await,
+        }
+    };
+    let end: EndedJob = tokio::select! {
+        end = ended.recv() => match end {
+            Some(end) => end,
+            None => failed(&format!("the worker stopped without an outcome\n{}", server.timeline())),
+        },
+        () = terminating => unreachable!("it waits for ever"),
+        reason = nobody => failed(&reason),
+    };
+    let agent = server.hub().with(|server| server.identity_of(end.job.id.as_str())).unwrap_or_default();
+    handle.drain(Duration::ZERO).await;
+    let _ = running.await;
+    Run {
+        outcome: end.outcome,
+        duration: end.duration,
+        sent: job.room().sent(),
+        timeline: server.timeline(),
+        agent,
+    }
+}
+
+#[expect(clippy::panic, reason = "this is how a test fails")]
+fn failed(reason: &str) -> ! {
+    panic!("{reason}")
+}
+
+/// The agent under test, and somebody who hears how its job ended.
+struct Watched<A> {
+    agent: A,
+    tell: mpsc::UnboundedSender<EndedJob>,
+}
+
+impl<A: Agent> Agent for Watched<A> {
+    async fn on_request(&self, job: &Job) -> Answer {
+        self.agent.on_request(job).await
+    }
+
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        self.agent.run(ctx).await
+    }
+
+    async fn on_ended(&self, ended: &EndedJob) {
+        self.agent.on_ended(ended).await;
+        let _ = self.tell.send(ended.clone());
+    }
+}

@@ -1,0 +1,154 @@
+//! What job to run, and in what room.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use agent_worker::{BoxFuture, JobKind, Participant, WorkerBuilder};
+
+use super::room::MockRoom;
+
+/// A job for a test, and the room around it.
+///
+/// ```
+/// use agent_testkit::JobSpec;
+///
+/// let spec = JobSpec::room("lobby")
+///     .metadata(r#"{"name":"Ada"}"#)
+///     .participant("ada")
+///     .script(|room| async move {
+///         room.wait_for_agent().await;
+///         room.join("bob").send_data("chat", "hello");
+///     });
+/// ```
+#[must_use = "a job runs only when it is given to a server or to run_job"]
+pub struct JobSpec {
+    pub(super) room: String,
+    pub(super) room_metadata: String,
+    pub(super) kind: JobKind,
+    pub(super) agent_name: Option<String>,
+    pub(super) deployment: String,
+    pub(super) metadata: String,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) participants: Vec<Participant>,
+    /// For a participant or publisher job.
+    pub(super) target: Option<String>,
+    pub(super) script: Option<Script>,
+    pub(super) worker: Option<Configure>,
+    pub(super) lasts: Duration,
+}
+
+type Script = Box<dyn FnOnce(MockRoom) -> BoxFuture<'static, ()> + Send>;
+type Configure = Box<dyn FnOnce(WorkerBuilder) -> WorkerBuilder + Send>;
+
+impl JobSpec {
+    /// A job for a room.
+    pub fn room(name: impl Into<String>) -> Self {
+        Self {
+            room: name.into(),
+            room_metadata: String::new(),
+            kind: JobKind::Room,
+            agent_name: None,
+            deployment: String::new(),
+            metadata: String::new(),
+            attributes: BTreeMap::new(),
+            participants: Vec::new(),
+            target: None,
+            script: None,
+            worker: None,
+            lasts: Duration::from_secs(60),
+        }
+    }
+
+    /// A job for this participant of a room, who is there when the job begins.
+    pub fn for_participant(room: impl Into<String>, identity: impl Into<String>) -> Self {
+        let identity = identity.into();
+        Self { kind: JobKind::Participant, target: Some(identity.clone()), ..Self::room(room) }
+            .participant(identity)
+    }
+
+    /// A job for this participant of a room, who is there and publishes a microphone when the job begins.
+    pub fn for_publisher(room: impl Into<String>, identity: impl Into<String>) -> Self {
+        let identity = identity.into();
+        Self { kind: JobKind::Publisher, target: Some(identity.clone()), ..Self::room(room) }
+            .participant(identity)
+    }
+
+    /// The job's metadata, mostly JSON.
+    pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
+    /// One attribute of the job.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// Somebody who is in the room before the agent.
+    pub fn participant(self, identity: impl Into<String>) -> Self {
+        self.participant_as(Participant::new("", identity))
+    }
+
+    /// Somebody with a name, metadata or attributes who is in the room before the agent.
+    pub fn participant_as(mut self, participant: Participant) -> Self {
+        self.participants.push(participant);
+        self
+    }
+
+    /// The room's own metadata.
+    pub fn room_metadata(mut self, metadata: impl Into<String>) -> Self {
+        self.room_metadata = metadata.into();
+        self
+    }
+
+    /// The agent to ask for. Unless set, that of the one worker that has registered with a name.
+    pub fn agent_name(mut self, name: impl Into<String>) -> Self {
+        self.agent_name = Some(name.into());
+        self
+    }
+
+    /// Only for workers of this deployment.
+    pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
+        self.deployment = deployment.into();
+        self
+    }
+
+    /// What happens in the room while the job runs. With [`run_job`](crate::run_job) its sleeps take no time.
+    pub fn script<F, Fut>(mut self, script: F) -> Self
+    where
+        F: FnOnce(MockRoom) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.script = Some(Box::new(move |room| Box::pin(script(room))));
+        self
+    }
+
+    /// With [`run_job`](crate::run_job): changes the settings of the worker, such as its job timeout.
+    pub fn worker(mut self, configure: impl FnOnce(WorkerBuilder) -> WorkerBuilder + Send + 'static) -> Self {
+        self.worker = Some(Box::new(configure));
+        self
+    }
+
+    /// With [`run_job`](crate::run_job): how long a handler that does not end by itself is left alone after the script has ended; then
+    /// the job is [terminated](agent_worker::CancelReason::Terminated). 60 s unless set.
+    pub fn lasts(mut self, time: Duration) -> Self {
+        self.lasts = time;
+        self
+    }
+}
+
+impl fmt::Debug for JobSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobSpec")
+            .field("room", &self.room)
+            .field("kind", &self.kind)
+            .field("agent_name", &self.agent_name)
+            .field("metadata", &self.metadata)
+            .field("attributes", &self.attributes)
+            .field("participants", &self.participants.iter().map(|p| &p.identity).collect::<Vec<_>>())
+            .field("lasts", &self.lasts)
+            .finish_non_exhaustive()
+    }
+}

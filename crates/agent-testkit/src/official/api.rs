@@ -1,0 +1,106 @@
+//! LiveKit's own client of a server's API.
+
+use agent_worker::Secret;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ClientError, OfficialHost};
+use crate::api::{DispatchInfo, DispatchRequest};
+
+/// LiveKit's Python client of a server's API, in the process of an [`OfficialHost`].
+///
+/// ```no_run
+/// # async fn example(server: &agent_testkit::RealServer) -> Result<(), agent_testkit::ClientError> {
+/// use agent_testkit::{DispatchRequest, OfficialApi, OfficialHost};
+///
+/// let host = OfficialHost::shared().await?;
+/// let api = OfficialApi::new(host, server.http_url(), server.api_key(), server.api_secret().clone());
+/// let dispatches = api.create_dispatches(vec![DispatchRequest::new("greeter", "lobby")]).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OfficialApi {
+    host: OfficialHost,
+    url: String,
+    api_key: String,
+    api_secret: Secret,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    dispatches: Vec<Dispatch>,
+}
+
+#[derive(Deserialize)]
+struct Dispatch {
+    id: String,
+    agent_name: String,
+    room: String,
+    metadata: String,
+}
+
+impl OfficialApi {
+    /// A client of the server at this address.
+    pub fn new(
+        host: OfficialHost,
+        url: impl Into<String>,
+        api_key: impl Into<String>,
+        api_secret: impl Into<Secret>,
+    ) -> Self {
+        Self { host, url: url.into(), api_key: api_key.into(), api_secret: api_secret.into() }
+    }
+
+    /// Sends agents to rooms, all at once; the answers are in the order of the requests. What only our own client sends,
+    /// attributes and deployments, is left out.
+    ///
+    /// # Errors
+    /// [`ClientError::Failed`] with what the client says of the first that the server refused.
+    pub async fn create_dispatches(
+        &self,
+        requests: Vec<DispatchRequest>,
+    ) -> Result<Vec<DispatchInfo>, ClientError> {
+        let requests: Vec<_> = requests
+            .into_iter()
+            .map(|request| {
+                json!({ "agent_name": request.agent_name, "room": request.room, "metadata": request.metadata })
+            })
+            .collect();
+        let fields = json!({
+            "url": self.url,
+            "api_key": self.api_key,
+            "api_secret": self.api_secret.expose(),
+            "requests": requests,
+        });
+        let operation = "create_dispatches";
+        // The number of no client: this is an operation of the host itself.
+        let answer = self.host.ask(0, operation, fields).await?;
+        let created: Created = serde_json::from_value(answer).map_err(|error| ClientError::Failed {
+            operation: operation.into(),
+            reason: error.to_string(),
+        })?;
+        Ok(created.dispatches.into_iter().map(DispatchInfo::from).collect())
+    }
+
+    /// Sends an agent to as many rooms, `ROOM-0`, `ROOM-1` and so on; the metadata of each is its number.
+    ///
+    /// # Errors
+    /// As [`create_dispatches`](Self::create_dispatches).
+    pub async fn dispatch_many(
+        &self,
+        agent_name: &str,
+        room: &str,
+        count: usize,
+    ) -> Result<Vec<DispatchInfo>, ClientError> {
+        let request = |number: usize| {
+            DispatchRequest::new(agent_name, format!("{room}-{number}")).metadata(number.to_string())
+        };
+        self.create_dispatches((0..count).map(request).collect()).await
+    }
+}
+
+impl From<Dispatch> for DispatchInfo {
+    fn from(dispatch: Dispatch) -> Self {
+        let Dispatch { id, agent_name, room, metadata } = dispatch;
+        Self { id, agent_name, room, metadata, attributes: Default::default(), jobs: Vec::new() }
+    }
+}

@@ -1,0 +1,141 @@
+//! Official packages in the user's cache: installed once, and anew when the list of them changes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::ClientError;
+use crate::cache;
+
+/// For one step; the packages of one language have some 100 MB.
+const STEP_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// Why packages are not there.
+#[derive(Debug)]
+pub(super) enum InstallError {
+    /// What is missing, and how to get it, in one line.
+    Missing(String),
+    /// A file failed.
+    Io(io::Error),
+}
+
+impl From<io::Error> for InstallError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<InstallError> for ClientError {
+    fn from(error: InstallError) -> Self {
+        match error {
+            InstallError::Missing(missing) => Self::NotAvailable { missing },
+            InstallError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// A folder of the cache with these packages.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    packages: String,
+}
+
+impl Folder {
+    /// `None` if there is no cache.
+    pub(super) fn new(name: &str, packages: &[&str]) -> Option<Self> {
+        Some(Self { path: cache::dir()?.join(name), packages: packages.join("\n") })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it holds just these packages, wholly.
+    pub(super) fn ready(&self) -> bool {
+        std::fs::read_to_string(self.marker()).is_ok_and(|marked| marked == self.packages)
+    }
+
+    /// Runs the installation, unless another process did so meanwhile; one process at a time.
+    pub(super) async fn fill(
+        &self,
+        language: &str,
+        install: impl Future<Output = Result<(), InstallError>>,
+    ) -> Result<(), InstallError> {
+        let _lock = cache::lock(&self.path, "lock").await?;
+        if self.ready() {
+            return Ok(());
+        }
+        cache::notice(&format!(
+            "installing {} for {language}, once; this takes some minutes",
+            self.packages.replace('\n', ", ")
+        ));
+        // An older installation is none from here on, even if we are stopped halfway.
+        match std::fs::remove_file(self.marker()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        install.await?;
+        // Last: a folder that is marked is a whole one.
+        std::fs::write(self.marker(), &self.packages)?;
+        Ok(())
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.path.join("ready")
+    }
+}
+
+/// Runs one step of an installation.
+pub(super) async fn run(command: &mut Command, language: &str) -> Result<Output, InstallError> {
+    let failed = |why: String| InstallError::Missing(format!("the installation for {language} {why}"));
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(STEP_WITHIN, output)
+        .await
+        .map_err(|_| failed(format!("did not end within {STEP_WITHIN:?}")))??;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let said = [output.stderr.as_slice(), output.stdout.as_slice()].concat();
+    let said = String::from_utf8_lossy(&said);
+    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
+    Err(failed(format!("failed: {line}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(path: &Path, packages: &[&str]) -> Folder {
+        Folder { path: path.to_owned(), packages: packages.join("\n") }
+    }
+
+    #[tokio::test]
+    async fn a_changed_list_is_installed_anew_and_a_broken_installation_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = folder(dir.path(), &["a==1"]);
+        assert!(!old.ready());
+        old.fill("a test", async { Ok(()) }).await.unwrap();
+        assert!(old.ready());
+        // It is there: nothing is run.
+        old.fill("a test", async { Err(InstallError::Missing(String::new())) }).await.unwrap();
+
+        let new = folder(dir.path(), &["a==1", "b==1"]);
+        assert!(!new.ready());
+        new.fill("a test", async { Err(InstallError::Missing("no b".into())) }).await.unwrap_err();
+        assert!(!new.ready() && !old.ready());
+        new.fill("a test", async { Ok(()) }).await.unwrap();
+        assert!(new.ready() && !old.ready());
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_says_why_in_one_line() {
+        let error =
+            run(Command::new("sh").args(["-c", "echo a; echo b >&2; exit 1"]), "a test").await.unwrap_err();
+        let InstallError::Missing(missing) = error else { panic!("{error:?}") };
+        assert_eq!(missing, "the installation for a test failed: a");
+    }
+}

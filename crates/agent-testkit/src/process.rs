@@ -1,0 +1,97 @@
+//! What all child processes of the tests have in common: their output is read, and they never outlive us.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+/// What the [`watchdog`] kills.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// One process.
+    Process(u32),
+    /// All processes of the group with this number.
+    Group(u32),
+}
+
+/// Kills a child and waits for its end.
+pub(crate) fn end(child: &mut Child) {
+    if let Err(error) = child.kill().and_then(|()| child.wait()) {
+        tracing::error!(%error, pid = child.id(), "a process of the test could not be ended");
+    }
+}
+
+/// A shell that waits until its stdin closes, which the system does when we end in whatever way, and then kills.
+///
+/// It is the one thing that needs no `unsafe` for it. Whoever ends the target by himself ends the watchdog before that, as it
+/// kills by a number that may become another process's.
+pub(crate) fn watchdog(target: Target) -> Option<Child> {
+    if !cfg!(unix) {
+        return None;
+    }
+    let target = match target {
+        Target::Process(pid) => pid.to_string(),
+        Target::Group(pid) => format!("-{pid}"),
+    };
+    let mut shell = Command::new("sh");
+    // Not `-9`: some shells then take `--` for a number.
+    shell.args(["-c", "read -r _; kill -s KILL -- \"$1\"", "sh", &target]);
+    // Not with us when a terminal interrupts us: a target in a group of its own is not either.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+    shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .inspect_err(|error| tracing::warn!(%error, "no shell: processes would outlive a killed test"))
+        .ok()
+}
+
+/// Gives each line to `take`, in a thread, until the other side closes the pipe.
+///
+/// A thread, not a task: a child must never wait for a test that blocks its runtime, or whose clock stands still.
+pub(crate) fn read_lines(
+    out: impl Read + Send + 'static,
+    mut take: impl FnMut(&str) + Send + 'static,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut out = BufReader::new(out);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match out.read_until(b'\n', &mut line) {
+                Ok(0) => return,
+                Ok(_) => take(String::from_utf8_lossy(&line).trim_end()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return take(&format!("the output could not be read: {error}")),
+            }
+        }
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    #[test]
+    fn a_watchdog_kills_a_whole_group_when_we_are_gone() {
+        // A shell and its child, both with the pipe; without the kill the pipe stays open for a minute.
+        let mut shell = Command::new("sh")
+            .args(["-c", "sleep 60 & echo up; wait"])
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (lines, received) = std::sync::mpsc::channel();
+        let reader =
+            read_lines(shell.stdout.take().unwrap(), move |line| lines.send(line.to_owned()).unwrap());
+        assert_eq!(received.recv().unwrap(), "up");
+        let mut watchdog = watchdog(Target::Group(shell.id())).unwrap();
+        drop(watchdog.stdin.take());
+        assert!(watchdog.wait().unwrap().success());
+        reader.join().unwrap();
+        assert!(!shell.wait().unwrap().success());
+    }
+}

@@ -1,0 +1,223 @@
+//! Which jobs there are: for each dispatch one for the room, or one for each of its participants or publishers, as the workers of
+//! that name have registered.
+
+use std::sync::Arc;
+
+use agent_proto::livekit as wire;
+use agent_worker::{Participant, ParticipantKind, RoomInfo};
+
+use super::Server;
+use super::Timer;
+use super::io::{ServerEvent, WorkerId};
+use super::jobs::Phase;
+use super::rooms::RoomSettings;
+use super::workers::Key;
+
+/// A dispatch and its jobs.
+pub(super) struct DispatchEntry {
+    dispatch: wire::AgentDispatch,
+    jobs: Vec<String>,
+}
+
+impl Server {
+    /// Sends an agent to a room, which is made if there is none.
+    pub(crate) fn create_dispatch(
+        &mut self,
+        request: wire::CreateAgentDispatchRequest,
+    ) -> wire::AgentDispatch {
+        let room = request.room.clone();
+        self.open_room(RoomSettings { name: room.clone(), ..RoomSettings::default() });
+        let id = self.add_dispatch(request);
+        self.dispatch(&room, &id).unwrap_or_default()
+    }
+
+    /// Takes a dispatch back: its jobs are terminated, and their agents removed a moment later.
+    pub(crate) fn delete_dispatch(&mut self, room: &str, id: &str) -> Option<wire::AgentDispatch> {
+        let mut deleted = self.dispatch(room, id)?;
+        if let Some(state) = &mut deleted.state {
+            state.deleted_at = self.wall_ns();
+        }
+        let entry = self.rooms.get_mut(room)?.dispatches.remove(id)?;
+        for job in entry.jobs {
+            let Some(entry) = self.jobs.get(&job) else { continue };
+            let Phase::Assigned { worker, known: true } = entry.phase else { continue };
+            let identity = entry.job.state.as_ref().map(|state| state.participant_identity.clone());
+            self.terminate(&job, worker);
+            if let Some(member) = identity.and_then(|identity| self.member_of(room, &identity)) {
+                self.wake(Timer::Removal(room.to_owned(), member), self.rules.removal_delay);
+            }
+        }
+        Some(deleted)
+    }
+
+    /// All dispatches of a room.
+    pub(crate) fn list_dispatches(&self, room: &str) -> Vec<wire::AgentDispatch> {
+        let ids = self.rooms.get(room).into_iter().flat_map(|room| room.dispatches.keys());
+        ids.filter_map(|id| self.dispatch(room, id)).collect()
+    }
+
+    /// The agents that a new room starts with: those that it asks for, or else every worker without a name.
+    pub(super) fn dispatch_initial(&mut self, room: &str, agents: Vec<(String, String)>) {
+        let agents = if agents.is_empty() { vec![(String::new(), String::new())] } else { agents };
+        for (agent_name, metadata) in agents {
+            self.add_dispatch(wire::CreateAgentDispatchRequest {
+                agent_name,
+                metadata,
+                room: room.to_owned(),
+                ..Default::default()
+            });
+        }
+    }
+
+    /// Makes the participant or publisher jobs of somebody who joined, or who published for the first time.
+    pub(super) fn dispatch_participant(&mut self, room: &str, participant: &Participant, publishes: bool) {
+        let kind = if publishes { wire::JobType::JtPublisher } else { wire::JobType::JtParticipant };
+        let ids: Vec<String> =
+            self.rooms.get(room).map(|room| room.dispatches.keys().cloned().collect()).unwrap_or_default();
+        for id in ids {
+            self.add_job(room, &id, kind, Some(participant));
+        }
+    }
+
+    /// A job that a worker made up for itself.
+    pub(super) fn simulate(
+        &mut self,
+        worker: WorkerId,
+        room: wire::Room,
+        participant: Option<wire::ParticipantInfo>,
+    ) {
+        let kind = if participant.is_some() { wire::JobType::JtPublisher } else { wire::JobType::JtRoom };
+        let job = wire::Job { r#type: kind.into(), room: Some(room), participant, ..Default::default() };
+        self.create_job(job, Some(worker));
+    }
+
+    fn add_dispatch(&mut self, request: wire::CreateAgentDispatchRequest) -> String {
+        let id = self.new_id("AD_");
+        let room = request.room.clone();
+        let state = wire::AgentDispatchState { created_at: self.wall_ns(), ..Default::default() };
+        let dispatch = wire::AgentDispatch {
+            id: id.clone(),
+            agent_name: request.agent_name.clone(),
+            room: request.room,
+            metadata: request.metadata,
+            restart_policy: request.restart_policy,
+            deployment: request.deployment.clone(),
+            attributes: request.attributes,
+            state: Some(state),
+        };
+        let Some(entry) = self.rooms.get_mut(&room) else { return id };
+        entry.dispatches.insert(id.clone(), DispatchEntry { dispatch, jobs: Vec::new() });
+        let people: Vec<Arc<Participant>> = entry
+            .members
+            .values()
+            .filter(|member| member.participant.kind != ParticipantKind::Agent)
+            .map(|member| member.participant.clone())
+            .collect();
+        let mut served = self.add_job(&room, &id, wire::JobType::JtRoom, None);
+        for kind in [wire::JobType::JtParticipant, wire::JobType::JtPublisher] {
+            served |= self.is_served(&key(&request.agent_name, &request.deployment, kind));
+            for who in
+                people.iter().filter(|who| kind == wire::JobType::JtParticipant || !who.tracks.is_empty())
+            {
+                self.add_job(&room, &id, kind, Some(who));
+            }
+        }
+        // A room without unnamed agents is nothing to speak of.
+        if !served && !request.agent_name.is_empty() {
+            let reason = format!("no worker is registered as {:?}", request.agent_name);
+            self.log(ServerEvent::Unserved { job_id: String::new(), dispatch_id: id.clone(), reason });
+        }
+        id
+    }
+
+    /// Makes a job of this kind for a dispatch. `false`: no worker has registered for such jobs.
+    fn add_job(&mut self, room: &str, id: &str, kind: wire::JobType, who: Option<&Participant>) -> bool {
+        let Some(entry) = self.rooms.get(room) else { return false };
+        let Some(of) = entry.dispatches.get(id).map(|entry| &entry.dispatch) else { return false };
+        let job = wire::Job {
+            r#type: kind.into(),
+            room: Some(to_wire_room(&entry.info)),
+            participant: who.map(to_wire_participant),
+            metadata: of.metadata.clone(),
+            agent_name: of.agent_name.clone(),
+            dispatch_id: id.to_owned(),
+            deployment: of.deployment.clone(),
+            attributes: of.attributes.clone(),
+            ..Default::default()
+        };
+        if !self.is_served(&Key::of(&job)) {
+            return false;
+        }
+        let job = self.create_job(job, None);
+        if let Some(entry) = self.rooms.get_mut(room).and_then(|room| room.dispatches.get_mut(id)) {
+            entry.jobs.push(job);
+        }
+        true
+    }
+
+    fn dispatch(&self, room: &str, id: &str) -> Option<wire::AgentDispatch> {
+        let entry = self.rooms.get(room)?.dispatches.get(id)?;
+        let mut dispatch = entry.dispatch.clone();
+        if let Some(state) = &mut dispatch.state {
+            state.jobs =
+                entry.jobs.iter().filter_map(|id| self.jobs.get(id)).map(|entry| entry.job.clone()).collect();
+        }
+        Some(dispatch)
+    }
+}
+
+fn key(agent_name: &str, deployment: &str, kind: wire::JobType) -> Key {
+    Key {
+        agent_name: agent_name.to_owned(),
+        namespace: String::new(),
+        job_type: kind.into(),
+        deployment: deployment.to_owned(),
+    }
+}
+
+pub(crate) fn to_wire_room(info: &RoomInfo) -> wire::Room {
+    wire::Room {
+        sid: info.sid.clone(),
+        name: info.name.clone(),
+        metadata: info.metadata.clone(),
+        num_participants: info.num_participants,
+        creation_time: info.created_at_ms / 1000,
+        creation_time_ms: info.created_at_ms,
+        ..Default::default()
+    }
+}
+
+pub(crate) fn to_wire_participant(participant: &Participant) -> wire::ParticipantInfo {
+    let kind = match participant.kind {
+        ParticipantKind::Agent => wire::participant_info::Kind::Agent,
+        _ => wire::participant_info::Kind::Standard,
+    };
+    wire::ParticipantInfo {
+        sid: participant.sid.clone(),
+        identity: participant.identity.clone(),
+        name: participant.name.clone(),
+        metadata: participant.metadata.clone(),
+        attributes: participant.attributes.clone(),
+        kind: kind.into(),
+        state: wire::participant_info::State::Active.into(),
+        joined_at: participant.joined_at_ms / 1000,
+        joined_at_ms: participant.joined_at_ms,
+        tracks: participant.tracks.values().map(to_wire_track).collect(),
+        ..Default::default()
+    }
+}
+
+fn to_wire_track(track: &agent_worker::Track) -> wire::TrackInfo {
+    let kind = match track.kind {
+        agent_worker::TrackKind::Video => wire::TrackType::Video,
+        agent_worker::TrackKind::Data => wire::TrackType::Data,
+        _ => wire::TrackType::Audio,
+    };
+    wire::TrackInfo {
+        sid: track.sid.clone(),
+        name: track.name.clone(),
+        r#type: kind.into(),
+        muted: track.muted,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,133 @@
+//! The rules of a LiveKit server towards its workers, as one machine without I/O.
+//!
+//! Written from facts about livekit-server 1.13.5, and held to it by the conformance suite. The contract is that of `agent_core`'s
+//! machines: a call changes the state, then [`Server::poll_output`] is drained, then one sleeps until
+//! [`Server::poll_timeout`]. The mock server drives it with sockets, tests with virtual time.
+//!
+//! - `workers`: registration, messages, which worker is asked.
+//! - `jobs`: from the offer to the recorded end.
+//! - `dispatches`: which jobs a room, a participant or an API call makes.
+//! - `rooms`: who is where, and what the members of a room hear of each other.
+
+mod dispatches;
+mod io;
+mod jobs;
+mod rooms;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use agent_core::Time;
+
+pub(crate) use dispatches::{to_wire_participant, to_wire_room};
+pub(crate) use io::{Grant, MemberId, Output, Rules, WorkerId};
+pub use io::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
+pub(crate) use rooms::{Change, NewMember, RoomSettings, Sent, TrackSpec};
+
+use jobs::JobEntry;
+use rooms::RoomEntry;
+use workers::WorkerEntry;
+
+/// What the machine waits for. A timer that has become pointless does nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A worker has to have registered.
+    Register(WorkerId),
+    /// A dispatch has found its way through the server.
+    Launch(String),
+    /// Somebody has to have taken the job.
+    JobBudget(String),
+    /// The server knows the job from now on.
+    Bookkeeping(String),
+    /// A worker hears that its job was ended.
+    Termination(WorkerId, String),
+    /// An agent whose dispatch was deleted has to go.
+    Removal(String, MemberId),
+    /// A room has been without people for long enough. The number says of which time without people this is.
+    Empty(String, u64),
+}
+
+/// A server without I/O.
+pub(crate) struct Server {
+    rules: Rules,
+    rng: fastrand::Rng,
+    now: Time,
+    workers: BTreeMap<WorkerId, WorkerEntry>,
+    jobs: BTreeMap<String, JobEntry>,
+    rooms: BTreeMap<String, RoomEntry>,
+    /// Data messages of rooms that are closed.
+    kept: BTreeMap<String, VecDeque<Sent>>,
+    /// The room of each member.
+    members: BTreeMap<MemberId, String>,
+    ids: u64,
+    timers: BTreeSet<(Time, Timer)>,
+    out: VecDeque<Output>,
+}
+
+impl Server {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            rng: fastrand::Rng::with_seed(rules.seed),
+            rules,
+            now: Time::ZERO,
+            workers: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            members: BTreeMap::new(),
+            ids: 0,
+            timers: BTreeSet::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Does what is due, and takes note of the time: to be called before anything else at a new moment.
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        while let Some((at, _)) = self.timers.first()
+            && *at <= self.now
+            && let Some((_, timer)) = self.timers.pop_first()
+        {
+            match timer {
+                Timer::Register(worker) => self.on_register_overdue(worker),
+                Timer::Launch(job) => self.launch(&job),
+                Timer::JobBudget(job) => self.on_budget_over(&job),
+                Timer::Bookkeeping(job) => self.on_bookkeeping(&job),
+                Timer::Termination(worker, job) => self.send_termination(worker, job),
+                Timer::Removal(room, member) => self.on_removal(&room, member),
+                Timer::Empty(room, spell) => self.on_empty(&room, spell),
+            }
+        }
+    }
+
+    /// The next thing to do; drain it to `None` after every call.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn wake(&mut self, timer: Timer, after: std::time::Duration) {
+        self.timers.insert((self.now + after, timer));
+    }
+
+    fn log(&mut self, event: ServerEvent) {
+        self.out.push_back(Output::Log(event));
+    }
+
+    /// A new id: a prefix, then twelve letters and digits of which no two are the same.
+    fn new_id(&mut self, prefix: &str) -> String {
+        self.ids += 1;
+        let noise: String = std::iter::repeat_with(|| self.rng.alphanumeric()).take(6).collect();
+        format!("{prefix}{noise}{:06}", self.ids)
+    }
+
+    /// Nanoseconds since 1970.
+    fn wall_ns(&self) -> i64 {
+        let since_start = i64::try_from(self.now.as_nanos()).unwrap_or(i64::MAX);
+        self.rules.epoch_ms.saturating_mul(1_000_000).saturating_add(since_start)
+    }
+}

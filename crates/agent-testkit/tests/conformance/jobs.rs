@@ -1,0 +1,240 @@
+//! Jobs from start to end.
+
+use super::stage::{AGENT, Stage, soon};
+use agent_testkit::{DispatchRequest, RoomRequest};
+use agent_worker::{CancelReason, JobContext, JobKind, JobResult};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+#[derive(Default, serde::Deserialize)]
+struct Numbered {
+    #[allow(dead_code, reason = "read from the metadata")]
+    number: u32,
+}
+
+/// Does what its metadata says.
+async fn obedient(ctx: JobContext) -> JobResult {
+    match ctx.job().raw_metadata.as_str() {
+        "succeed" => Ok(()),
+        "fail" => Err("no such voice".into()),
+        "panic" => panic!("index out of bounds"),
+        "hang" => std::future::pending().await,
+        "stay" => {
+            ctx.cancelled().await;
+            Ok(())
+        }
+        "shutdown" => {
+            ctx.shutdown("enough");
+            assert_eq!(ctx.cancelled().await, CancelReason::Shutdown("enough".into()));
+            Ok(())
+        }
+        _ => {
+            ctx.metadata::<Numbered>()?;
+            Ok(())
+        }
+    }
+}
+
+/// Tells when it runs and why it was cancelled.
+fn telling()
+-> (impl Fn(JobContext) -> std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync, Told) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let agent = move |ctx: JobContext| {
+        let tell = tell.clone();
+        Box::pin(async move {
+            tell.send(format!("as {}", ctx.room().local_participant().identity))?;
+            tell.send(format!("cancelled: {}", ctx.cancelled().await))?;
+            Ok(())
+        }) as std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>>
+    };
+    (agent, Told(told))
+}
+
+struct Told(mpsc::UnboundedReceiver<String>);
+
+impl Told {
+    async fn next(&mut self) -> String {
+        soon(self.0.recv()).await.expect("the worker runs")
+    }
+}
+
+pub(crate) async fn outcomes_of_handlers(stage: &Stage) -> Vec<String> {
+    let worker = stage.run(obedient, |w| w).await;
+    let mut observed = Vec::new();
+    for metadata in ["succeed", "fail", "panic", "shutdown", r#"{"number":"seven"}"#, "{"] {
+        let room = format!("room {metadata}");
+        stage.dispatch(&room, metadata).await;
+        observed.push(format!("{metadata}: {}", stage.end_in(&room).await));
+    }
+    worker.stop().await;
+    observed
+}
+
+pub(crate) async fn a_job_over_its_time(stage: &Stage) -> Vec<String> {
+    let worker = stage.run(obedient, |w| w.job_timeout(Duration::from_millis(500))).await;
+    stage.dispatch("slow", "stay").await;
+    let observed = vec![stage.end_in("slow").await];
+    worker.stop().await;
+    observed
+}
+
+pub(crate) async fn drained_jobs(stage: &Stage) -> Vec<String> {
+    let mut worker = stage.run(obedient, |w| w.grace(Duration::from_millis(300))).await;
+    for (room, metadata) in [("hanging", "hang"), ("staying", "stay")] {
+        stage.dispatch(room, metadata).await;
+    }
+    worker.called(2).await;
+    let report = worker.stop().await;
+    vec![
+        format!("{report:?}"),
+        format!("hanging: {}", stage.end_in("hanging").await),
+        format!("staying: {}", stage.end_in("staying").await),
+    ]
+}
+
+pub(crate) async fn jobs_that_end_at_once(stage: &Stage) -> Vec<String> {
+    // Not joining the room is what makes the end come at once.
+    let worker = stage.run(obedient, |w| w.join_room(false)).await;
+    let api = stage.api();
+    let dispatches = (0..100).map(|n| {
+        api.create_dispatch(DispatchRequest::new(AGENT, format!("quick-{}", n % 5)).metadata("succeed"))
+    });
+    for dispatched in futures_util::future::join_all(dispatches).await {
+        dispatched.expect("the server takes the dispatch");
+    }
+    let observed = stage.ends(100).await;
+    worker.stop().await;
+    observed
+}
+
+pub(crate) async fn a_burst_into_every_slot(stage: &Stage) -> Vec<String> {
+    let mut worker = stage.run(obedient, |w| w.max_jobs(30)).await;
+    let api = stage.api();
+    let dispatches = (0..30).map(|n| {
+        api.create_dispatch(DispatchRequest::new(AGENT, format!("burst-{}", n % 10)).metadata("stay"))
+    });
+    for dispatched in futures_util::future::join_all(dispatches).await {
+        dispatched.expect("the server takes the dispatch");
+    }
+    worker.called(30).await;
+    let report = worker.stop().await;
+    let mut observed = vec![format!("{report:?}")];
+    observed.extend(stage.ends(30).await);
+    observed
+}
+
+pub(crate) async fn a_deleted_dispatch(stage: &Stage) -> Vec<String> {
+    let (agent, mut told) = telling();
+    let worker = stage.run(agent, |w| w).await;
+    let dispatch = stage.dispatch("undone", "").await;
+    let identity = told.next().await;
+    stage.api().delete_dispatch("undone", &dispatch).await.unwrap();
+    let mut observed = vec![told.next().await, stage.end_in("undone").await];
+    let gone = async {
+        let identity = identity.trim_start_matches("as ");
+        while stage.api().list_participants("undone").await.unwrap().iter().any(|p| p.identity == identity) {}
+    };
+    soon(gone).await;
+    observed.push("the agent is gone".to_owned());
+    worker.stop().await;
+    observed
+}
+
+pub(crate) async fn a_deleted_room(stage: &Stage) -> Vec<String> {
+    let (agent, mut told) = telling();
+    let worker = stage.run(agent, |w| w).await;
+    stage.dispatch("deleted", "").await;
+    told.next().await;
+    stage.api().delete_room("deleted").await.unwrap();
+    // The server tells it in two ways, and either may be the first to arrive.
+    let reason = told.next().await.replace("terminated", "room_closed");
+    worker.stop().await;
+    vec![reason]
+}
+
+pub(crate) async fn a_removed_agent(stage: &Stage) -> Vec<String> {
+    let (agent, mut told) = telling();
+    let worker = stage.run(agent, |w| w).await;
+    stage.dispatch("removed", "").await;
+    let identity = told.next().await;
+    stage.api().remove_participant("removed", identity.trim_start_matches("as ")).await.unwrap();
+    let reason = told.next().await.replace("terminated", "kicked");
+    // Our own words may come before the server's.
+    let end = stage.end_in("removed").await.replace("agent worker left the room", "kicked");
+    worker.stop().await;
+    vec![reason, end]
+}
+
+pub(crate) async fn fields_of_a_job(stage: &Stage) -> Vec<String> {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let agent = move |ctx: JobContext| {
+        let tell = tell.clone();
+        async move {
+            tell.send(ctx.job().clone())?;
+            JobResult::Ok(())
+        }
+    };
+    let worker = stage.run(agent, |w| w).await;
+    let room = stage.api().create_room(RoomRequest::new("fields").metadata("of the room")).await.unwrap();
+    let request = DispatchRequest::new(AGENT, "fields").metadata("of the job").attribute("color", "blue");
+    let dispatch = stage.api().create_dispatch(request).await.unwrap();
+    let job = soon(told.recv()).await.unwrap();
+    let end = stage.end_in("fields").await;
+    worker.stop().await;
+    vec![
+        format!("kind {}, agent {:?}, deployment {:?}", job.kind, job.agent_name, job.deployment),
+        format!("metadata {:?}, attributes {:?}", job.raw_metadata, job.attributes),
+        format!(
+            "room {:?} {:?}, the one that was made: {}",
+            job.room.name,
+            job.room.metadata,
+            job.room.sid == room.sid
+        ),
+        format!("of the dispatch: {}", job.dispatch_id == dispatch.id),
+        format!("ids: {} {} {}", &job.id.as_str()[..3], &job.dispatch_id[..3], &job.room.sid[..3]),
+        format!("target {:?}, resuming {}", job.target, job.resuming),
+        end,
+    ]
+}
+
+pub(crate) async fn participant_jobs(stage: &Stage) -> Vec<String> {
+    targets(stage, JobKind::Participant).await
+}
+
+pub(crate) async fn publisher_jobs(stage: &Stage) -> Vec<String> {
+    targets(stage, JobKind::Publisher).await
+}
+
+/// One job with a participant who was there before the dispatch, one with who came after it.
+async fn targets(stage: &Stage, kind: JobKind) -> Vec<String> {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let agent = move |ctx: JobContext| {
+        let tell = tell.clone();
+        async move {
+            let target = ctx.target().map(|target| (target.identity.clone(), target.kind));
+            tell.send(format!("{} job of {target:?}", ctx.job().kind))?;
+            JobResult::Ok(())
+        }
+    };
+    let worker = stage.run(agent, |w| w.job_kind(kind)).await;
+    let mut observed = Vec::new();
+    for room in ["before", "after"] {
+        if room == "after" {
+            stage.dispatch(room, "").await;
+        }
+        let Some(_ada) = stage.publisher(room).await else { return expected_of_targets(kind) };
+        if room == "before" {
+            stage.dispatch(room, "").await;
+        }
+        observed.push(format!("{room}: {}", soon(told.recv()).await.unwrap()));
+        observed.push(stage.end_in(room).await);
+    }
+    worker.stop().await;
+    observed
+}
+
+/// Without an official client nobody can publish on the real server: a line on stderr has told it.
+fn expected_of_targets(kind: JobKind) -> Vec<String> {
+    let job = |room: &str| format!("{room}: {kind} job of Some((\"ada\", Standard))");
+    vec![job("before"), "JS_SUCCESS".into(), job("after"), "JS_SUCCESS".into()]
+}

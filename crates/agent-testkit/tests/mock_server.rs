@@ -1,0 +1,327 @@
+//! The mock server over real sockets: a worker of ours, faults, and workers that do wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+
+use agent_proto::livekit as wire;
+use agent_proto::livekit::{server_message, worker_message};
+use agent_testkit::{DispatchRequest, JobSpec, Misdeed, MockServer, NoOutcome, ServerApi, ServerEvent};
+use agent_worker::{
+    AccessToken, DrainReport, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle,
+};
+use futures_util::{SinkExt, StreamExt};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(SOON, future).await.expect("in time")
+}
+
+/// Does what its metadata says.
+async fn obedient(ctx: JobContext) -> JobResult {
+    match ctx.job().raw_metadata.as_str() {
+        "fail" => Err("no such voice".into()),
+        "stay" => {
+            ctx.cancelled().await;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Running {
+    handle: WorkerHandle,
+    task: JoinHandle<Result<DrainReport, WorkerError>>,
+}
+
+fn start(builder: WorkerBuilder) -> Running {
+    let worker = builder.agent_name("tester").build().expect("the settings are complete");
+    Running { handle: worker.handle(), task: tokio::spawn(worker.run()) }
+}
+
+impl Running {
+    async fn stop(self) -> DrainReport {
+        let report = within(self.handle.drain(Duration::ZERO)).await;
+        self.task.await.expect("no panic").expect("it ends well");
+        report
+    }
+}
+
+fn no_misdeeds(server: &MockServer) {
+    let misdeed = server.events().into_iter().find(|event| matches!(event, ServerEvent::Misdeed { .. }));
+    assert_eq!(misdeed, None, "{}", server.timeline());
+}
+
+#[tokio::test]
+async fn a_worker_runs_jobs_and_the_server_records_the_truth() {
+    let server = MockServer::start().await.unwrap();
+    let worker = start(server.worker(obedient));
+    for (metadata, outcome) in
+        [("succeed", Outcome::Success), ("fail", Outcome::Failed { error: "no such voice".into() })]
+    {
+        let job = server.dispatch(JobSpec::room(metadata).metadata(metadata)).await.unwrap();
+        assert_eq!(within(job.outcome()).await.unwrap(), outcome);
+    }
+    let job = server.dispatch(JobSpec::room("stay").metadata("stay")).await.unwrap();
+    let agent = within(job.room().wait_for_agent()).await;
+    job.terminate();
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
+    let left = |event: &ServerEvent| matches!(event, ServerEvent::Left { identity, .. } if *identity == agent.identity);
+    within(server.wait_for(left)).await;
+    worker.stop().await;
+    no_misdeeds(&server);
+}
+
+#[tokio::test]
+async fn the_api_of_the_real_server_works_on_it() {
+    let server = MockServer::start().await.unwrap();
+    let worker = start(server.worker(obedient));
+    assert!(within(worker.handle.registered()).await);
+    let api = ServerApi::new(&server.url().parse().unwrap(), server.api_key(), server.api_secret().clone())
+        .unwrap();
+    assert!(api.answers().await);
+    let dispatch =
+        api.create_dispatch(DispatchRequest::new("tester", "by-api").metadata("stay")).await.unwrap();
+    within(server.room("by-api").wait_for_agent()).await;
+    assert_eq!(
+        api.list_dispatches("by-api").await.unwrap().iter().find(|d| d.id == dispatch.id).unwrap().jobs.len(),
+        1
+    );
+    assert_eq!(api.list_participants("by-api").await.unwrap().len(), 1);
+    api.delete_dispatch("by-api", &dispatch.id).await.unwrap();
+    within(server.wait_for(|event| matches!(event, ServerEvent::Ended { .. }))).await;
+    api.delete_room("by-api").await.unwrap();
+    assert!(api.delete_room("by-api").await.unwrap_err().is_not_found());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_dispatched_says_why() {
+    let server = MockServer::start().await.unwrap();
+    let worker = start(server.worker(obedient).max_jobs(1));
+    let job = server.dispatch(JobSpec::room("one").metadata("stay")).await.unwrap();
+    within(job.room().wait_for_agent()).await;
+    let second = server.dispatch(JobSpec::room("two").metadata("stay")).await.unwrap();
+    let error = within(second.outcome()).await.unwrap_err();
+    assert!(matches!(&error, NoOutcome::Unserved { .. }), "{error}");
+    assert!(error.to_string().contains("Offered"), "the timeline is in the text: {error}");
+    assert_eq!(worker.stop().await.succeeded, 1);
+}
+
+#[tokio::test]
+async fn a_worker_outlives_every_fault() {
+    let server = MockServer::start().await.unwrap();
+    let worker = start(server.worker(obedient));
+    let registrations = |event: &ServerEvent| matches!(event, ServerEvent::Registered { .. });
+    within(server.wait_for(registrations)).await;
+    let faults: [fn(&MockServer); 3] = [
+        |server| server.cut_workers(),
+        |server| server.close_workers(1001, "going away"),
+        |server| {
+            server.send_garbage();
+            server.cut_workers();
+        },
+    ];
+    for (n, fault) in faults.into_iter().enumerate() {
+        let job = server.dispatch(JobSpec::room(format!("room-{n}")).metadata("stay")).await.unwrap();
+        within(job.room().wait_for_agent()).await;
+        fault(&server);
+        within(server.wait_for_count(n + 2, registrations)).await;
+        // The job goes on, though the server has forgotten it.
+        assert_eq!(worker.handle.status().await.unwrap().slots.running, n + 1);
+    }
+    server.double_messages(true);
+    let job = server.dispatch(JobSpec::room("doubled").metadata("succeed")).await.unwrap();
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
+    server.double_messages(false);
+
+    server.freeze(true);
+    let job = server.dispatch(JobSpec::room("frozen").metadata("succeed")).await.unwrap();
+    server.freeze(false);
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
+    assert_eq!(worker.stop().await.succeeded, 3);
+}
+
+#[tokio::test]
+async fn an_early_final_status_is_lost_and_repeated() {
+    let server = MockServer::builder().lost_status_race(Duration::from_millis(100)).start().await.unwrap();
+    let worker = start(server.worker(obedient).join_room(false));
+    let job = server.dispatch(JobSpec::room("race").metadata("succeed")).await.unwrap();
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
+    assert!(server.events().iter().any(|event| matches!(event, ServerEvent::UnknownJob { .. })));
+    worker.stop().await;
+    no_misdeeds(&server);
+}
+
+/// A worker that does what a test wants.
+struct Wrong {
+    socket: tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>,
+}
+
+impl Wrong {
+    async fn connect(server: &MockServer) -> Self {
+        let token = AccessToken::new(server.api_key(), server.api_secret().clone()).agent().sign().unwrap();
+        let mut request = format!("{}/agent?protocol=1", server.url()).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {}", token.expose()).parse().unwrap());
+        let address = server.url().replace("ws://", "");
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        Self { socket }
+    }
+
+    async fn registered(server: &MockServer) -> Self {
+        let mut worker = Self::connect(server).await;
+        worker
+            .say(worker_message::Message::Register(wire::RegisterWorkerRequest {
+                agent_name: "wrong".into(),
+                ..Default::default()
+            }))
+            .await;
+        worker
+    }
+
+    async fn say(&mut self, message: worker_message::Message) {
+        let frame = agent_proto::encode(&wire::WorkerMessage { message: Some(message) });
+        self.socket.send(Message::Binary(frame)).await.unwrap();
+    }
+
+    async fn accept(&mut self, job_id: &str) {
+        let answer = wire::AvailabilityResponse {
+            job_id: job_id.to_owned(),
+            available: true,
+            participant_identity: "wrong-agent".into(),
+            ..Default::default()
+        };
+        self.say(worker_message::Message::Availability(answer)).await;
+    }
+
+    async fn status(&mut self, job_id: &str, status: wire::JobStatus) {
+        let update =
+            wire::UpdateJobStatus { job_id: job_id.to_owned(), status: status.into(), ..Default::default() };
+        self.say(worker_message::Message::UpdateJob(update)).await;
+    }
+
+    /// The next message of this kind.
+    async fn hear<T>(&mut self, mut pick: impl FnMut(server_message::Message) -> Option<T>) -> T {
+        loop {
+            let Message::Binary(frame) = within(self.socket.next()).await.unwrap().unwrap() else { continue };
+            let message: wire::ServerMessage =
+                agent_proto::decode(&frame, agent_proto::MAX_FRAME_LEN).unwrap();
+            if let Some(found) = message.message.and_then(&mut pick) {
+                return found;
+            }
+        }
+    }
+
+    async fn offered(&mut self) -> String {
+        self.hear(|message| match message {
+            server_message::Message::Availability(offer) => offer.job.map(|job| job.id),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn assigned(&mut self) -> wire::JobAssignment {
+        self.hear(|message| match message {
+            server_message::Message::Assignment(assignment) => Some(assignment),
+            _ => None,
+        })
+        .await
+    }
+}
+
+async fn misdeed(server: &MockServer, wanted: Misdeed) {
+    let found =
+        |event: &ServerEvent| matches!(event, ServerEvent::Misdeed { misdeed, .. } if *misdeed == wanted);
+    if tokio::time::timeout(SOON, server.wait_for(found)).await.is_err() {
+        panic!("{wanted:?} was not noticed\n{}", server.timeline());
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_answers_twice_or_tells_two_outcomes_is_caught() {
+    let server = MockServer::start().await.unwrap();
+    let mut wrong = Wrong::registered(&server).await;
+    let job = server.dispatch(JobSpec::room("twice")).await.unwrap();
+    let id = wrong.offered().await;
+    wrong.accept(&id).await;
+    wrong.accept(&id).await;
+    misdeed(&server, Misdeed::AnsweredTwice).await;
+    wrong.status(&id, wire::JobStatus::JsSuccess).await;
+    wrong.status(&id, wire::JobStatus::JsFailed).await;
+    misdeed(&server, Misdeed::SecondOutcome).await;
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success, "the first one counts");
+    wrong.accept("AJ_never").await;
+    misdeed(&server, Misdeed::AnsweredUnasked).await;
+    wrong.status("AJ_never", wire::JobStatus::JsSuccess).await;
+    misdeed(&server, Misdeed::ForeignJob).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_never_answers_loses_the_job_after_3_s() {
+    let server = MockServer::start().await.unwrap();
+    let mut wrong = Wrong::registered(&server).await;
+    let job = server.dispatch(JobSpec::room("silent")).await.unwrap();
+    let id = wrong.offered().await;
+    let error = within(job.outcome()).await.unwrap_err();
+    assert!(
+        matches!(&error, NoOutcome::Unserved { reason, .. } if reason == "nobody answered in time"),
+        "{error}"
+    );
+    misdeed(&server, Misdeed::NeverAnswered).await;
+    wrong.accept(&id).await;
+    misdeed(&server, Misdeed::AnsweredLate).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_leaves_before_its_status_is_a_failure() {
+    use agent_worker::{JoinRequest, RoomConnector};
+    let server = MockServer::start().await.unwrap();
+    let mut wrong = Wrong::registered(&server).await;
+    let job = server.dispatch(JobSpec::room("hasty")).await.unwrap();
+    let id = wrong.offered().await;
+    wrong.accept(&id).await;
+    let assignment = wrong.assigned().await;
+    let room = server.connector().connect(JoinRequest::new(server.url(), assignment.token)).await.unwrap();
+    room.leave().await;
+    let outcome = within(job.outcome()).await.unwrap();
+    assert_eq!(outcome, Outcome::Failed { error: "agent worker left the room".into() });
+    misdeed(&server, Misdeed::LeftBeforeStatus).await;
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_protocol_is_disconnected() {
+    let server = MockServer::start().await.unwrap();
+    let simulate = worker_message::Message::SimulateJob(wire::SimulateJobRequest::default());
+    let register = worker_message::Message::Register(wire::RegisterWorkerRequest::default());
+    let unknown = wire::RegisterWorkerRequest { r#type: 77, ..Default::default() };
+    let spaced = wire::RegisterWorkerRequest { deployment: "a b".into(), ..Default::default() };
+    for (first, second, reason) in [
+        (worker_message::Message::UpdateWorker(wire::UpdateWorkerStatus::default()), None, "first message"),
+        (register.clone(), Some(register.clone()), "registered twice"),
+        (register, Some(simulate), "without a room"),
+        (worker_message::Message::Register(unknown), None, "job type"),
+        (worker_message::Message::Register(spaced), None, "deployment"),
+    ] {
+        let mut wrong = Wrong::connect(&server).await;
+        wrong.say(first).await;
+        if let Some(second) = second {
+            wrong.say(second).await;
+        }
+        while let Some(Ok(message)) = within(wrong.socket.next()).await {
+            if message.is_close() {
+                break;
+            }
+        }
+        let told = |event: &ServerEvent| matches!(event, ServerEvent::Misdeed { misdeed: Misdeed::Protocol(text), .. } if text.contains(reason));
+        within(server.wait_for(told)).await;
+    }
+}

@@ -1,0 +1,11 @@
+//! The conformance suite on livekit-server.
+
+mod conformance;
+
+use conformance::stage::Stage;
+
+async fn real() -> Option<Stage> {
+    agent_testkit::real_server().await.map(Stage::Real)
+}
+
+conformance!(real, on_mock: false);

@@ -1,0 +1,87 @@
+//! LiveKit's own workers on a real server: each gets the jobs that LiveKit's own client dispatches, and runs them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test may fail"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use agent_testkit::{
+    OfficialApi, OfficialWorkerError, OfficialWorkerKind, OfficialWorkerOptions, RealServer, official_host,
+    official_worker, real_server,
+};
+
+const JOBS: usize = 20;
+
+/// The Node.js worker starts about one job a second on an idle machine.
+const JOBS_WITHIN: Duration = Duration::from_secs(90);
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn options(server: &RealServer, agent_name: &str) -> OfficialWorkerOptions {
+    OfficialWorkerOptions::new(server.url(), server.api_key(), server.api_secret().clone(), agent_name)
+}
+
+/// One worker of this kind runs what is dispatched to it.
+async fn runs_its_jobs(kind: OfficialWorkerKind) {
+    let Some(server) = real_server().await else { return };
+    let Some(host) = official_host().await else { return };
+    let agent_name = format!("{kind:?}");
+    let started = Instant::now();
+    let Some(worker) = official_worker(kind, &options(&server, &agent_name)).await else { return };
+    let registered = started.elapsed();
+    let is_it = |line: &str| line.contains(r#""msg":"worker registered""#) && line.contains(&agent_name);
+    server.log().wait_for_line(is_it, SOON).await.unwrap();
+
+    let api = OfficialApi::new(host, server.http_url(), server.api_key(), server.api_secret().clone());
+    let started = Instant::now();
+    let dispatches = api.dispatch_many(&agent_name, "room", JOBS).await.unwrap();
+    let jobs = worker.wait_for_jobs(JOBS, JOBS_WITHIN).await.unwrap();
+    let ran = started.elapsed();
+
+    let wanted: BTreeSet<_> =
+        dispatches.iter().map(|dispatch| (dispatch.room.clone(), dispatch.metadata.clone())).collect();
+    let told: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
+    assert_eq!((wanted.len(), jobs.len(), &told), (JOBS, JOBS, &wanted));
+    let assigned = server.log().assignments();
+    let assigned: BTreeSet<_> = assigned.iter().map(|job| (&job.job_id, &job.room)).collect();
+    assert_eq!(assigned, jobs.iter().map(|job| (&job.job_id, &job.room)).collect());
+
+    report_outcomes(&server, kind, registered, ran).await;
+    assert_eq!(worker.registrations(), 1, "{}", worker.log_tail());
+    worker.kill();
+    assert_eq!(worker.pid(), None);
+    // It tells its end when the last of its processes has closed its output.
+    let ended = worker.wait_for_jobs(JOBS + 1, SOON).await.unwrap_err();
+    assert!(matches!(ended, OfficialWorkerError::Ended { .. }), "{ended}");
+}
+
+/// What the server made of handlers that end without joining their room. That is the worker's matter: it is told, not judged.
+async fn report_outcomes(server: &RealServer, kind: OfficialWorkerKind, registered: Duration, ran: Duration) {
+    // The Node.js worker sends no status at all: there is nothing to wait for.
+    if kind != OfficialWorkerKind::Node {
+        server.log().wait_for_outcomes(JOBS, SOON).await.ok();
+    }
+    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
+    for end in server.log().outcomes().into_values() {
+        *ends.entry(format!("{:?} {:?}", end.status, end.error)).or_default() += 1;
+    }
+    let unknown = server.log().count("received job update for unknown job");
+    eprintln!(
+        "{kind:?}: registered after {registered:.1?}, {JOBS} jobs ran in {ran:.1?}; recorded: {ends:?}; {unknown} updates of \
+         jobs unknown to the server"
+    );
+}
+
+/// One after the other: side by side they would take each other's time.
+#[tokio::test]
+async fn each_kind_registers_and_runs_its_jobs() {
+    for kind in OfficialWorkerKind::ALL {
+        runs_its_jobs(kind).await;
+    }
+}
