@@ -325,3 +325,26 @@ async fn whoever_breaks_the_protocol_is_disconnected() {
         within(server.wait_for(told)).await;
     }
 }
+
+/// One HTTP request by hand; the whole answer.
+async fn get(server: &MockServer, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(server.url().replace("ws://", "")).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: mock\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_client_that_wants_a_room_is_told_why_there_is_none() {
+    let server = MockServer::start().await.unwrap();
+    for path in ["/rtc", "/rtc/v1?join_request=x", "/rtc/v1/validate"] {
+        let answer = get(&server, path).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("livekit-server"), "{path}: {answer}");
+    }
+    assert!(get(&server, "/").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&server, "/nothing").await.starts_with("HTTP/1.1 404"));
+    assert!(get(&server, "/agent").await.starts_with("HTTP/1.1 4"), "no token, no WebSocket");
+}
