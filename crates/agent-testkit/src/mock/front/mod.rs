@@ -8,6 +8,9 @@ mod json;
 mod twirp;
 mod worker_socket;
 
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 

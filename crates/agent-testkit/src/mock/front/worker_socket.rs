@@ -1,5 +1,6 @@
 //! A worker's WebSocket, from the upgrade to its end.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use agent_proto::livekit as wire;
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -57,20 +59,20 @@ where
 /// Does the work, and none of it while frozen: a future that is not polled reads and writes nothing.
 async fn while_thawed(mut frozen: watch::Receiver<bool>, work: impl Future<Output = ()>) {
     let mut work = pin!(work);
-    loop {
-        // Without a sender nobody can freeze or thaw any more.
-        let thawed = frozen.wait_for(|frozen| !frozen).await.is_ok();
-        if !thawed {
-            return work.await;
-        }
+    while turned(&mut frozen, false).await {
         select! {
             biased;
-            frozen = async { frozen.wait_for(|frozen| *frozen).await.is_ok() } => if !frozen {
-                return work.await;
-            },
+            can_thaw = turned(&mut frozen, true) => if !can_thaw { break },
             () = &mut work => return,
         }
     }
+    // Nobody can freeze or thaw any more.
+    work.await;
+}
+
+/// Waits for this value; false if none will come, as its sender is gone.
+async fn turned(frozen: &mut watch::Receiver<bool>, wanted: bool) -> bool {
+    frozen.wait_for(|frozen| *frozen == wanted).await.is_ok()
 }
 
 /// However a connection ends, panics and aborts among the ways, the backend hears of it once.
@@ -195,14 +197,16 @@ impl Peer<'_> {
                     }
                     Some(ToWorker::Cut) | None => return End::Silent,
                 },
-                _ = ping.tick() => Message::Ping(bytes::Bytes::new()),
+                _ = ping.tick() => Message::Ping(Bytes::new()),
             };
             match timeout(WRITE_WITHIN, sink.send(frame)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => {
+                Ok(Err(Error::Io(error))) => {
                     debug!(worker = self.worker, %error, "mock server: a worker cannot be written to");
                     return End::Silent;
                 }
+                // It sent a close frame: the reader is about to answer that, and to end.
+                Ok(Err(_)) => pending().await,
                 Err(_) => {
                     debug!(worker = self.worker, "mock server: a worker reads nothing");
                     return End::Silent;
