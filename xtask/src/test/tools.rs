@@ -28,12 +28,9 @@ pub(super) fn lacks_target(target: &str) -> Option<String> {
 /// installed where they are missing and we may.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     if may_install && succeeds(Command::new("apt-get").arg("--version")) {
-        let missing = [
-            (has_server(), "golang"),
-            (has_venv(), "python3-venv"),
-            (has_node(), "nodejs"),
-            (has_node(), "npm"),
-        ];
+        let node = has_node();
+        let missing =
+            [(has_server(), "golang"), (has_venv(), "python3-venv"), (node, "nodejs"), (node, "npm")];
         let packages: Vec<&str> =
             missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect();
         if !packages.is_empty() && output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0") {

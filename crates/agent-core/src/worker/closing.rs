@@ -143,13 +143,8 @@ impl Worker {
     /// Lets go of all at once; gives the number of statuses that could not be sent.
     pub(super) fn flush_closing(&mut self) -> usize {
         let mut unsent = 0;
-        while let Some((id, closing)) = self.closing.first_key_value() {
-            let id = id.clone();
-            unsent += usize::from(closing.step == Step::Unsent);
-            if closing.step == Step::Settling {
-                self.out.push_back(Output::Send(wire::ended(&id, &closing.outcome)));
-            }
-            self.close(&id);
+        while let Some(step) = self.close_first() {
+            unsent += usize::from(step == Step::Unsent);
         }
         unsent
     }
@@ -175,17 +170,21 @@ impl Worker {
     }
 
     fn bound_closing(&mut self) {
-        if self.is_registered()
-            && self.closing.len() > MAX_CLOSING
-            && let Some((id, closing)) = self.closing.first_key_value()
-        {
-            let id = id.clone();
-            if closing.step == Step::Settling {
-                self.out.push_back(Output::Send(wire::ended(&id, &closing.outcome)));
-            }
+        if self.is_registered() && self.closing.len() > MAX_CLOSING {
+            self.close_first();
             self.violation(Violation::ClosingOverflow);
-            self.close(&id);
         }
+    }
+
+    /// Closes the first job of the list without waiting for anything; a repeat that is due later is sent now.
+    fn close_first(&mut self) -> Option<Step> {
+        let (id, closing) = self.closing.first_key_value()?;
+        let (id, step) = (id.clone(), closing.step);
+        if step == Step::Settling {
+            self.out.push_back(Output::Send(wire::ended(&id, &closing.outcome)));
+        }
+        self.close(&id);
+        Some(step)
     }
 
     /// Leaves the room of an ended job, and forgets it.

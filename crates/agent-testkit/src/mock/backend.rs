@@ -7,7 +7,7 @@ use agent_worker::{DisconnectReason, Publish, Secret};
 
 use super::front::{ApiFault, Backend, WorkerLink};
 use super::hub::Hub;
-use crate::server::{Change, RoomSettings, to_wire_participant, to_wire_room};
+use crate::server::{Change, RoomSettings, filled, to_wire_participant, to_wire_room};
 
 impl Backend for Hub {
     fn api_key(&self) -> &str {
@@ -136,7 +136,6 @@ impl Backend for Hub {
         &self,
         request: wire::UpdateParticipantRequest,
     ) -> Result<wire::ParticipantInfo, ApiFault> {
-        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
         let change = Change {
             name: filled(request.name),
             metadata: filled(request.metadata),
@@ -158,13 +157,10 @@ impl Backend for Hub {
         let mut message = Publish::new(request.topic.unwrap_or_default(), request.data);
         message.reliable = request.kind == i32::from(wire::data_packet::Kind::Reliable);
         message.destinations = request.destination_identities;
-        self.with(|server| match server.participants(&request.room) {
-            Some(_) => {
-                server.send_data(&request.room, None, message);
-                Ok(wire::SendDataResponse {})
-            }
-            None => Err(missing("room")),
-        })
+        match self.with(|server| server.send_data(&request.room, None, message)) {
+            true => Ok(wire::SendDataResponse {}),
+            false => Err(missing("room")),
+        }
     }
 }
 

@@ -84,8 +84,11 @@ impl Hub {
     /// Keeps the machine's time. Runs until it is dropped.
     pub(super) async fn keep_time(self: Arc<Self>) {
         loop {
-            let next = self.with(|server| server.poll_timeout());
-            self.lock().clock_sleeps_until = next;
+            // Under one lock: what another thread adds is either seen here, or wakes this sleep.
+            let next = self.with_state(|state| {
+                state.clock_sleeps_until = state.server.poll_timeout();
+                state.clock_sleeps_until
+            });
             let sleep = async {
                 match next {
                     Some(at) => {

@@ -1,4 +1,4 @@
-//! Tokens to join rooms, read and checked.
+//! Tokens: whether they are signed, and what one to join a room says.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use agent_worker::{Permissions, Secret};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::de::DeserializeOwned;
 
 use crate::server::Grant;
 
@@ -13,13 +14,25 @@ use crate::server::Grant;
 pub(super) fn read(token: &Secret, secret: &Secret) -> Option<Grant> {
     let (message, signature) = token.expose().rsplit_once('.')?;
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-    let key = DecodingKey::from_secret(secret.expose().as_bytes());
-    // With the provider given explicitly: a program with two of them has no common one.
+    if !is_signed(message, signature, secret) {
+        return None;
+    }
+    grant(part(message.split_once('.')?.1)?)
+}
+
+/// Whether this is the HS256 signature of the message, with this secret.
+pub(super) fn is_signed(message: &str, signature: Vec<u8>, secret: &Secret) -> bool {
+    // Not `jsonwebtoken::decode`: that asks for a provider of the whole process, and panics when another crate of the
+    // program has turned on the library's second one.
     let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-    let verifier = (provider.verifier_factory)(&Algorithm::HS256, &key).ok()?;
-    verifier.verify(message.as_bytes(), &signature).ok()?;
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(message.split_once('.')?.1).ok()?;
-    grant(serde_json::from_slice(&claims).ok()?)
+    let key = DecodingKey::from_secret(secret.expose().as_bytes());
+    (provider.verifier_factory)(&Algorithm::HS256, &key)
+        .is_ok_and(|verifier| verifier.verify(message.as_bytes(), &signature).is_ok())
+}
+
+/// Reads the header or the claims; `None` if they are no such JSON.
+pub(super) fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
 fn grant(claims: Claims) -> Option<Grant> {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  Waiting ──► Asked(worker) ──► Assigned(worker) ──► Ended
-//!     ▲            │ declined, gone      │ its worker is gone: Forgotten
-//!     └────────────┘                     │
+//!               │  ▲  │ dismissed: Ended │ its worker is gone: Forgotten
+//!               └──┘ declined, gone: the next worker
 //!  nobody left to ask, 3 s over: Unserved
 //! ```
 
@@ -184,13 +184,9 @@ impl Server {
     }
 
     pub(super) fn on_budget_over(&mut self, id: &str) {
-        match self.jobs.get(id).map(|entry| entry.phase.clone()) {
-            Some(Phase::Asked(worker)) => {
-                self.misdeed(worker, id, Misdeed::NeverAnswered);
-                self.give_up(id, "nobody answered in time");
-            }
-            Some(Phase::Waiting) => self.give_up(id, "nobody took it in time"),
-            _ => {}
+        if let Some(Phase::Asked(worker)) = self.jobs.get(id).map(|entry| &entry.phase) {
+            self.misdeed(*worker, id, Misdeed::NeverAnswered);
+            self.give_up(id, "nobody answered in time");
         }
     }
 

@@ -22,7 +22,7 @@ use agent_core::Time;
 pub(crate) use dispatches::{to_wire_participant, to_wire_room};
 pub(crate) use io::{Grant, MemberId, Output, Rules, WorkerId};
 pub use io::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
-pub(crate) use rooms::{Change, NewMember, RoomSettings, Sent, TrackSpec};
+pub(crate) use rooms::{Change, NewMember, RoomSettings, Sent, TrackSpec, filled};
 
 use jobs::JobEntry;
 use rooms::RoomEntry;

@@ -249,7 +249,7 @@ impl Server {
         if !me.permissions.can_update_metadata {
             return not_allowed("update own metadata");
         }
-        self.change(&name, &me.identity.clone(), change);
+        self.change(&name, &me.identity, change);
         Ok(())
     }
 
@@ -310,9 +310,9 @@ impl Server {
         Some(info)
     }
 
-    /// Sends data to its destinations, or to everybody but the sender.
-    pub(crate) fn send_data(&mut self, room: &str, from: Option<String>, message: Publish) {
-        let Some(entry) = self.rooms.get_mut(room) else { return };
+    /// Sends data to its destinations, or to everybody but the sender. `false`: there is no such room.
+    pub(crate) fn send_data(&mut self, room: &str, from: Option<String>, message: Publish) -> bool {
+        let Some(entry) = self.rooms.get_mut(room) else { return false };
         if entry.sent.len() == MAX_KEPT {
             entry.sent.pop_front();
         }
@@ -333,6 +333,7 @@ impl Server {
         for member in members {
             self.out.push_back(Output::Tell { member, event: RoomEvent::DataReceived(data.clone()) });
         }
+        true
     }
 
     /// Who speaks now, and how loud.
@@ -447,7 +448,7 @@ enum Kind {
 }
 
 /// The protocol cannot clear these: an empty one changes nothing.
-fn filled(text: String) -> Option<String> {
+pub(crate) fn filled(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 

@@ -9,9 +9,9 @@ use agent_worker::Secret;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::http::request::Parts;
-use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+
+use crate::mock::token::{is_signed, part};
 
 /// How far clocks may be apart, on the real server too.
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -104,7 +104,8 @@ fn token(request: &Parts) -> Result<&str, BadToken> {
 fn read(token: &str, api_key: &str, api_secret: &Secret, now: Duration) -> Result<Grants, BadToken> {
     let (message, signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
     let (header, claims) = message.split_once('.').ok_or(BadToken::Malformed)?;
-    let (header, claims): (Header, Claims) = (part(header)?, part(claims)?);
+    let header: Header = part(header).ok_or(BadToken::Malformed)?;
+    let claims: Claims = part(claims).ok_or(BadToken::Malformed)?;
     if header.alg != "HS256" {
         return Err(BadToken::Malformed);
     }
@@ -112,12 +113,9 @@ fn read(token: &str, api_key: &str, api_secret: &Secret, now: Duration) -> Resul
         return Err(BadToken::ApiKey(claims.iss));
     }
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| BadToken::Malformed)?;
-    // Not `jsonwebtoken::decode`: that asks for a provider of the whole process, and panics when another crate of the
-    // program has turned on the library's second one.
-    let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-    let key = DecodingKey::from_secret(api_secret.expose().as_bytes());
-    let verifier = (provider.verifier_factory)(&Algorithm::HS256, &key).map_err(|_| BadToken::Signature)?;
-    verifier.verify(message.as_bytes(), &signature).map_err(|_| BadToken::Signature)?;
+    if !is_signed(message, signature, api_secret) {
+        return Err(BadToken::Signature);
+    }
 
     let (now, leeway) = (now.as_secs_f64(), LEEWAY.as_secs_f64());
     if claims.exp.is_some_and(|exp| exp + leeway <= now) {
@@ -129,15 +127,11 @@ fn read(token: &str, api_key: &str, api_secret: &Secret, now: Duration) -> Resul
     Ok(claims.video.unwrap_or_default())
 }
 
-fn part<T: DeserializeOwned>(text: &str) -> Result<T, BadToken> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken::Malformed)?;
-    serde_json::from_slice(&bytes).map_err(|_| BadToken::Malformed)
-}
-
 #[cfg(test)]
 mod tests {
     use agent_worker::AccessToken;
     use hyper::Request;
+    use jsonwebtoken::Algorithm;
 
     use super::*;
 
