@@ -91,6 +91,10 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How long a leave waits until the server has what was published reliably. Default 1 s.
     pub leave_timeout: Duration,
+    /// How long a lost connection is tried to be restored before the room is over. Default 60 s.
+    pub reconnect_timeout: Duration,
+    /// Decides the jitter between tries to restore a connection: rooms of one program should not share it. Default 0.
+    pub seed: u64,
     /// Version of the SDK, told to the server.
     pub sdk_version: String,
     /// Bounds.
@@ -108,6 +112,8 @@ impl Config {
             join_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(5),
             leave_timeout: Duration::from_secs(1),
+            reconnect_timeout: Duration::from_secs(60),
+            seed: 0,
             sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
             limits: Limits::default(),
         }

@@ -1,7 +1,9 @@
 //! Data packets: what waits to be sent, and what has been received already.
 //!
 //! Both are plain bookkeeping. A packet gets its sequence number when it is queued, because the reliable channel keeps the
-//! order; a reliable packet that was seen already (the server repeats some after a resume) is dropped.
+//! order; a reliable packet that was seen already (some are repeated after a resume) is dropped. What was sent reliably is kept until
+//! the server has acknowledged it: a resume sends again what the server has not seen, and what is left when a session ends
+//! is what may be lost.
 
 use crate::{CommandError, CommandId, DataReceived, Limits, MAX_PAYLOAD_LEN, Publish};
 use agent_proto::{decode, encode, livekit as proto};
@@ -40,17 +42,32 @@ pub(crate) struct Outbox {
     lossy: Queue,
     reliable: Queue,
     sequence: u32,
+    sent: Sent,
 }
 
 #[derive(Default)]
 struct Queue {
-    packets: VecDeque<(CommandId, Bytes)>,
+    packets: VecDeque<Packet>,
+    bytes: usize,
+}
+
+struct Packet {
+    /// Who is told that it is on its way; nobody when it is sent again.
+    id: Option<CommandId>,
+    sequence: u32,
+    bytes: Bytes,
+}
+
+/// Reliable packets that the channel has taken, until the server has acknowledged them.
+#[derive(Default)]
+struct Sent {
+    packets: VecDeque<(u32, Bytes)>,
     bytes: usize,
 }
 
 impl Outbox {
     pub(crate) fn new() -> Self {
-        Self { lossy: Queue::default(), reliable: Queue::default(), sequence: 0 }
+        Self { lossy: Queue::default(), reliable: Queue::default(), sequence: 0, sent: Sent::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -82,7 +99,7 @@ impl Outbox {
             self.sequence = sequence;
         }
         queue.bytes += packet.len();
-        queue.packets.push_back((id, packet));
+        queue.packets.push_back(Packet { id: Some(id), sequence, bytes: packet });
         Ok(())
     }
 
@@ -93,30 +110,85 @@ impl Outbox {
     ) -> Vec<(CommandId, Result<(), CommandError>)> {
         let mut done = Vec::new();
         for (channel, queue) in [(Channel::Lossy, &mut self.lossy), (Channel::Reliable, &mut self.reliable)] {
-            while let Some((id, packet)) = queue.packets.front() {
-                let result = match write(channel, packet) {
+            while let Some(packet) = queue.packets.front() {
+                let result = match write(channel, &packet.bytes) {
                     Written::Accepted => Ok(()),
                     Written::NotNow => break,
                     Written::Never => {
                         Err(CommandError::Refused { detail: "the data channel does not take it".to_owned() })
                     }
                 };
-                done.push((*id, result));
-                queue.bytes = queue.bytes.saturating_sub(packet.len());
-                queue.packets.pop_front();
+                let Some(packet) = queue.packets.pop_front() else { break };
+                queue.bytes = queue.bytes.saturating_sub(packet.bytes.len());
+                if channel == Channel::Reliable && result.is_ok() {
+                    self.sent.push(packet.sequence, packet.bytes);
+                }
+                done.extend(packet.id.map(|id| (id, result)));
             }
         }
         done
+    }
+
+    /// Whether something was sent that is not known to have arrived.
+    pub(crate) fn awaits_acknowledgement(&self) -> bool {
+        !self.sent.packets.is_empty()
+    }
+
+    /// The server has all but the last so many bytes of the reliable channel.
+    pub(crate) fn acknowledged_but(&mut self, bytes: usize) {
+        self.sent.keep_last(bytes);
+    }
+
+    /// Sends again what the server has not seen, before anything else.
+    pub(crate) fn repeat_after(&mut self, sequence: u32) {
+        let sent = std::mem::take(&mut self.sent);
+        for (sequence, bytes) in sent.packets.into_iter().filter(|(sent, _)| *sent > sequence).rev() {
+            self.reliable.bytes += bytes.len();
+            self.reliable.packets.push_front(Packet { id: None, sequence, bytes });
+        }
+    }
+
+    /// The session is over: how many reliable packets it may have lost. What is still queued can go over another one.
+    pub(crate) fn forget_sent(&mut self) -> u64 {
+        let again = self.reliable.packets.iter().filter(|packet| packet.id.is_none()).count();
+        let lost = std::mem::take(&mut self.sent).packets.len() + again;
+        for packet in self.reliable.packets.iter().take(again) {
+            self.reliable.bytes = self.reliable.bytes.saturating_sub(packet.bytes.len());
+        }
+        self.reliable.packets.drain(..again);
+        u64::try_from(lost).unwrap_or(u64::MAX)
     }
 
     /// All commands that still wait.
     pub(crate) fn take_all(&mut self) -> Vec<CommandId> {
         self.lossy.bytes = 0;
         self.reliable.bytes = 0;
-        let mut ids: Vec<CommandId> =
-            self.lossy.packets.drain(..).chain(self.reliable.packets.drain(..)).map(|(id, _)| id).collect();
+        let mut ids: Vec<CommandId> = self
+            .lossy
+            .packets
+            .drain(..)
+            .chain(self.reliable.packets.drain(..))
+            .filter_map(|packet| packet.id)
+            .collect();
         ids.sort_unstable();
         ids
+    }
+}
+
+impl Sent {
+    fn push(&mut self, sequence: u32, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.packets.push_back((sequence, bytes));
+    }
+
+    /// Forgets the oldest, as long as the rest are so many bytes.
+    fn keep_last(&mut self, bytes: usize) {
+        while let Some((_, oldest)) = self.packets.front()
+            && self.bytes - oldest.len() >= bytes
+        {
+            self.bytes -= oldest.len();
+            self.packets.pop_front();
+        }
     }
 }
 
@@ -136,18 +208,30 @@ fn packet(message: Publish, sequence: u32) -> proto::DataPacket {
 /// What came in.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Received {
-    /// A message for the user.
-    Message(DataReceived),
+    /// A message for the user; before it, at most so many of the same sender are missing.
+    Message { message: DataReceived, missed: u32 },
     /// Nothing for the user: a repetition, or a kind of packet that is not ours to read.
     Nothing,
     /// Not a packet.
     Garbage,
 }
 
-/// The last sequence number of each sender.
+/// The last sequence number of each sender, by sid.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    last: BTreeMap<String, u32>,
+    last: BTreeMap<String, Last>,
+}
+
+struct Last {
+    sequence: u32,
+    /// Whether our session is another one since: what was sent to the one before is missing.
+    stale: bool,
+}
+
+/// What a sequence number says.
+enum Seen {
+    Already,
+    New { missed: u32 },
 }
 
 impl Inbox {
@@ -158,39 +242,58 @@ impl Inbox {
             Err(_) => return Received::Garbage,
         };
         let reliable = channel == Channel::Reliable;
-        if reliable && self.seen(&packet) {
-            return Received::Nothing;
-        }
+        let missed = match self.see(&packet, reliable) {
+            Seen::Already => return Received::Nothing,
+            Seen::New { missed } => missed,
+        };
         match packet.value {
             Some(Value::User(user)) => {
                 // The outer fields are the newer ones; older servers fill in the inner ones only.
                 let sender = [packet.participant_identity, user.participant_identity];
-                Received::Message(DataReceived {
+                let message = DataReceived {
                     payload: user.payload,
                     topic: user.topic.unwrap_or_default(),
                     sender: sender.into_iter().find(|identity| !identity.is_empty()),
                     reliable,
-                })
+                };
+                Received::Message { message, missed }
             }
             Some(_) | None => Received::Nothing,
         }
     }
 
-    fn seen(&mut self, packet: &proto::DataPacket) -> bool {
-        if packet.sequence == 0 || packet.participant_sid.is_empty() {
-            return false;
+    fn see(&mut self, packet: &proto::DataPacket, reliable: bool) -> Seen {
+        const NOTHING: Seen = Seen::New { missed: 0 };
+        if !reliable || packet.sequence == 0 || packet.participant_sid.is_empty() {
+            return NOTHING;
         }
         if let Some(last) = self.last.get_mut(&packet.participant_sid) {
-            let seen = packet.sequence <= *last;
-            *last = packet.sequence.max(*last);
-            return seen;
+            if packet.sequence <= last.sequence {
+                return Seen::Already;
+            }
+            // Without another session a gap is somebody else's message.
+            let missed = if last.stale { packet.sequence - last.sequence - 1 } else { 0 };
+            *last = Last { sequence: packet.sequence, stale: false };
+            return Seen::New { missed };
         }
         if self.last.len() >= MAX_SENDERS {
             // More senders than a room holds: only somebody long gone can be forgotten wrongly.
             self.last.pop_first();
         }
-        self.last.insert(packet.participant_sid.clone(), packet.sequence);
-        false
+        self.last.insert(packet.participant_sid.clone(), Last { sequence: packet.sequence, stale: false });
+        NOTHING
+    }
+
+    /// The last number of each sender.
+    pub(crate) fn received(&self) -> Vec<(String, u32)> {
+        self.last.iter().map(|(sid, last)| (sid.clone(), last.sequence)).collect()
+    }
+
+    /// Our session is another one from now on.
+    pub(crate) fn another_session(&mut self) {
+        for last in self.last.values_mut() {
+            last.stale = true;
+        }
     }
 
     /// Somebody left: their numbers are not needed any more.
@@ -295,7 +398,7 @@ mod tests {
     fn a_repeated_reliable_packet_is_dropped() {
         let mut inbox = Inbox::default();
         let mut taken = |channel, sid: &str, sequence| {
-            matches!(inbox.receive(channel, &packet(sid, sequence)), Received::Message(_))
+            matches!(inbox.receive(channel, &packet(sid, sequence)), Received::Message { .. })
         };
         assert!(taken(Channel::Reliable, "PA_1", 1));
         assert!(!taken(Channel::Reliable, "PA_1", 1));
@@ -319,7 +422,7 @@ mod tests {
                 ..Default::default()
             };
             match inbox.receive(Channel::Lossy, &encode(&packet)) {
-                Received::Message(message) => message.sender,
+                Received::Message { message, .. } => message.sender,
                 other => panic!("{other:?}"),
             }
         };

@@ -2,7 +2,7 @@
 
 use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Token, Track};
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Who and what was there when we joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,25 @@ impl Connected {
     pub fn new(room: RoomInfo, local: Participant) -> Self {
         Self { room, local: Arc::new(local), participants: Vec::new(), server_version: String::new() }
     }
+}
+
+/// A connection that was lost and stands again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconnected {
+    /// `true`: the session went on, and no reliable message was lost, in neither direction. `false`: it is another session of the
+    /// same participant; others saw us leave and join.
+    pub resumed: bool,
+    /// Whether this is another room of the same name: the old one is gone, for example because the server was restarted.
+    pub room_changed: bool,
+    /// Reliable messages that we published, and of which nobody knows whether they arrived. 0 when resumed.
+    pub unconfirmed: u64,
+    /// How long there was no connection.
+    pub after: Duration,
+    /// The room, as it is now.
+    pub room: RoomInfo,
+    /// Ourselves, as we are now.
+    pub local: Arc<Participant>,
 }
 
 /// A data message that came in.
@@ -131,6 +150,21 @@ pub enum RoomEvent {
     },
     /// The room's own metadata changed.
     RoomMetadataChanged(RoomInfo),
+    /// The connection is lost and is being restored. Data that is published meanwhile waits.
+    Reconnecting {
+        /// Why it was lost.
+        reason: DisconnectReason,
+    },
+    /// The connection stands again. If the session is another one, the changes among the participants follow.
+    Reconnected(Box<Reconnected>),
+    /// Reliable messages of a participant are missing: another session of ours does not get what was sent to the one before. Told
+    /// with the first message that arrives after them.
+    DataMissed {
+        /// Identity of the sender.
+        sender: String,
+        /// At most so many; messages that were meant for others only are among them.
+        up_to: u32,
+    },
     /// Something else of the room changed: its recording state or its count of participants.
     RoomUpdated(RoomInfo),
     /// The server gave us a fresh token, as it does at the start, when our permissions change, and before the old one is too old. The

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 pub enum Protocol {
     /// A datagram.
     Udp,
-    /// A length-prefixed packet in a stream (ICE-TCP). Not asked for yet.
+    /// A length-prefixed packet in a stream (ICE-TCP).
     Tcp,
 }
 
@@ -18,10 +18,27 @@ pub enum Protocol {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Input {
-    /// The room's socket is bound. The first input, given once.
+    /// The room's socket is bound. The first input; later given for each [`Output::BindUdp`].
     UdpBound {
         /// The addresses at which packets to it may arrive: one for each interface that leads to the server.
         locals: Vec<SocketAddr>,
+    },
+    /// No socket could be bound for an [`Output::BindUdp`].
+    UdpNotBound {
+        /// Why.
+        error: String,
+    },
+    /// The TCP connection that [`Output::ConnectTcp`] asked for stands.
+    TcpConnected {
+        /// Our address.
+        local: SocketAddr,
+        /// The server's.
+        remote: SocketAddr,
+    },
+    /// It could not be made, or it broke.
+    TcpClosed {
+        /// The server's address.
+        remote: SocketAddr,
     },
     /// The WebSocket stands.
     SignalOpened,
@@ -68,7 +85,7 @@ pub enum Input {
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Output {
-    /// Open a WebSocket to `url`, with the token as bearer.
+    /// Open a WebSocket to `url`, with the token as bearer, in the place of the one before.
     ConnectSignal {
         /// Where to.
         url: String,
@@ -77,8 +94,16 @@ pub enum Output {
     },
     /// Send a binary WebSocket message.
     SendSignal(Bytes),
-    /// Send what waits, then close the WebSocket.
+    /// Send what waits, then close the WebSocket, without waiting for it. Nothing that still comes on it is an input.
     CloseSignal,
+    /// Close the room's socket and bind another one: an address belongs to one session.
+    BindUdp,
+    /// Connect to the server over TCP, for packets that do not get through as datagrams: each is sent behind its length, two
+    /// bytes in network order (RFC 4571).
+    ConnectTcp {
+        /// The server's address.
+        remote: SocketAddr,
+    },
     /// Send a packet from our socket. One that cannot be sent at once is dropped.
     SendPacket {
         /// How.
@@ -122,6 +147,10 @@ pub enum Timer {
     MediaGone,
     /// What was published before the leave has not arrived yet.
     Leave,
+    /// The wait between two tries to restore a connection, or a step of such a try.
+    Recovery,
+    /// The connection cannot be restored.
+    GiveUp,
     /// WebRTC's own timers.
     Transport,
 }

@@ -42,7 +42,7 @@ mod types;
 
 pub use command::{Command, CommandError, CommandId, MAX_PAYLOAD_LEN, Publish};
 pub use config::{AutoSubscribe, Config, Limits, Token};
-pub use event::{Connected, DataReceived, RoomEvent};
+pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
 pub use io::{Input, Output, Protocol, Timer};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;

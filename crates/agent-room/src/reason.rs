@@ -49,6 +49,13 @@ pub enum DisconnectReason {
         /// What was noticed.
         detail: String,
     },
+    /// The connection was lost and could not be restored.
+    ReconnectFailed {
+        /// Why it was lost.
+        cause: Box<DisconnectReason>,
+        /// Why the last try to restore it failed.
+        last: Box<DisconnectReason>,
+    },
     /// The room was never joined.
     JoinFailed(JoinFailure),
     /// No reason was given.
@@ -106,6 +113,9 @@ impl fmt::Display for DisconnectReason {
             Self::ReconnectRequested => "the server asked to connect anew",
             Self::SignalLost { detail } => return write!(f, "the signalling connection was lost: {detail}"),
             Self::MediaLost { detail } => return write!(f, "the media connection was lost: {detail}"),
+            Self::ReconnectFailed { cause, last } => {
+                return write!(f, "the connection was lost ({cause}) and could not be restored: {last}");
+            }
             Self::JoinFailed(failure) => return write!(f, "the room could not be joined: {failure}"),
             Self::Unspecified => "no reason given",
             Self::Unknown(number) => return write!(f, "reason {number}, unknown to this version"),

@@ -3,7 +3,7 @@
 use crate::{
     Command, CommandError, Config, Input, Output, RoomEvent, Timer,
     data::{Inbox, Outbox, Received},
-    signal::{Effect, Signal},
+    signal::{Below, Effect, Signal},
     transport::{Happened, Transport},
 };
 use std::{collections::VecDeque, net::SocketAddr, time::Instant};
@@ -45,11 +45,22 @@ impl Room {
         }
         match input {
             Input::UdpBound { locals } => self.bound(&locals, now),
-            Input::SignalOpened => self.signal.opened(),
-            Input::SignalRefused { status, body } => self.signal.refused(status, &body),
-            Input::SignalFailed { error } => self.signal.failed(&error),
+            Input::UdpNotBound { error } => self.signal.not_bound(&error, now),
+            Input::TcpConnected { local, remote } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.tcp_connected(local, remote, now);
+                }
+            }
+            Input::TcpClosed { remote } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.tcp_closed(remote);
+                }
+            }
+            Input::SignalOpened => self.signal.opened(now),
+            Input::SignalRefused { status, body } => self.signal.refused(status, &body, now),
+            Input::SignalFailed { error } => self.signal.failed(&error, now),
             Input::SignalReceived(frame) => self.signal.received(&frame, now),
-            Input::SignalClosed { reason } => self.signal.signal_closed(&reason),
+            Input::SignalClosed { reason } => self.signal.signal_closed(&reason, now),
             Input::PacketReceived { protocol, source, destination, contents } => {
                 if let Some(transport) = &mut self.transport
                     && !transport.handle_packet(protocol, source, destination, &contents, now)
@@ -112,7 +123,7 @@ impl Room {
                 self.transport = Some(transport);
                 self.signal.bound(offer);
             }
-            None => self.signal.failed("no offer could be made"),
+            None => self.signal.failed("no offer could be made", now),
         }
     }
 
@@ -137,6 +148,9 @@ impl Room {
     /// Hands waiting messages to the data channels.
     fn pump(&mut self, now: Instant) {
         let Some(transport) = &mut self.transport else { return };
+        if self.outbox.awaits_acknowledgement() {
+            self.outbox.acknowledged_but(transport.unacknowledged());
+        }
         if self.outbox.is_empty() {
             return;
         }
@@ -163,12 +177,20 @@ impl Room {
             Happened::Packet { protocol, source, destination, contents } => {
                 self.outputs.push_back(Output::SendPacket { protocol, source, destination, contents });
             }
-            Happened::Ready => self.signal.media_ready(),
+            Happened::Ready => self.signal.media_ready(now),
+            Happened::Restarted => self.signal.media_restarted(now),
             Happened::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
-                Received::Message(message) => self.signal.event(RoomEvent::DataReceived(message)),
+                Received::Message { message, missed } => {
+                    if let Some(sender) = message.sender.clone().filter(|_| missed > 0) {
+                        self.signal.event(RoomEvent::DataMissed { sender, up_to: missed });
+                    }
+                    self.signal.event(RoomEvent::DataReceived(message));
+                }
                 Received::Nothing => {}
                 Received::Garbage => self.signal.violation(),
             },
+            Happened::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
+            Happened::Silent { detail } => self.signal.media_silent(&detail, now),
             Happened::Gone { detail } => self.signal.media_gone(&detail, now),
         }
     }
@@ -183,7 +205,7 @@ impl Room {
                 match transport.answer(&sdp, now) {
                     Ok(Some(offer)) => self.signal.offer(offer),
                     Ok(None) => {}
-                    Err(detail) => self.signal.answer_unusable(&detail),
+                    Err(detail) => self.signal.answer_unusable(&detail, now),
                 }
             }
             Effect::Candidate(text) => {
@@ -197,6 +219,13 @@ impl Room {
                 if let Some(offer) = self.transport.as_mut().and_then(|t| t.sections(audio, video, now)) {
                     self.signal.offer(offer);
                 }
+            }
+            Effect::Resume { last_sequence } => self.resume(last_sequence, now),
+            Effect::Rebind => {
+                self.drop_transport(now);
+                self.signal.unconfirmed(self.outbox.forget_sent());
+                self.inbox.another_session();
+                self.outputs.push_back(Output::BindUdp);
             }
             Effect::CloseMedia => self.close_media(now),
             Effect::Event(event) => {
@@ -215,6 +244,20 @@ impl Room {
         for id in self.outbox.take_all() {
             self.outputs.push_back(Output::CommandDone { id, result: Err(CommandError::NotConnected) });
         }
+        self.drop_transport(now);
+    }
+
+    /// The session goes on: the server gets what it has not seen, and a new offer to find another way.
+    fn resume(&mut self, last_sequence: u32, now: Instant) {
+        let Some(transport) = &mut self.transport else { return };
+        self.outbox.repeat_after(last_sequence);
+        let below = Below { channels: transport.channels(), received: self.inbox.received() };
+        let offer = transport.restart(now);
+        self.signal.sync(below, offer, now);
+    }
+
+    /// Sends the last packets of a media connection.
+    fn drop_transport(&mut self, now: Instant) {
         let Some(mut transport) = self.transport.take() else { return };
         transport.close(now);
         while let Some(happened) = transport.poll() {

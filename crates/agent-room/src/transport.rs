@@ -22,7 +22,7 @@ use str0m::{
     change::{SdpAnswer, SdpPendingOffer},
     channel::{ChannelConfig, ChannelId, Reliability},
     media::{Direction, MediaKind, Mid},
-    net::{Protocol as WireProtocol, Receive},
+    net::{Protocol as WireProtocol, Receive, TcpType},
 };
 
 /// Between two connectivity checks while there is no connection; the shortest that ICE allows.
@@ -37,6 +37,14 @@ const MAX_EARLY_CANDIDATES: usize = 64;
 const MAX_EARLY_PACKETS: usize = 16;
 /// Rounds of str0m's clock at one moment. It needs one or two; more would be a loop without end.
 const MAX_ROUNDS: usize = 16;
+/// So long ICE is woken that often: later, what does not work will not work any better.
+const ICE_PACED: Duration = Duration::from_secs(2);
+/// How long datagrams are tried alone, before the server is also reached for over TCP.
+const TCP_AFTER: Duration = Duration::from_secs(1);
+/// Addresses of the server that are tried over TCP.
+const MAX_TCP: usize = 4;
+/// Nothing has come for so long: the way is gone. The server answers our checks every few seconds.
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 /// What is waited when str0m wants to be woken at this very moment again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
@@ -47,6 +55,12 @@ pub(crate) enum Happened {
     Packet { protocol: Protocol, source: SocketAddr, destination: SocketAddr, contents: Vec<u8> },
     /// The reliable channel is open.
     Ready,
+    /// A way to the server was found again, after a [`Transport::restart`].
+    Restarted,
+    /// Datagrams do not seem to get through: connect to this address.
+    WantsTcp { remote: SocketAddr },
+    /// Nothing comes any more. A [`Transport::restart`] may help.
+    Silent { detail: String },
     /// A data packet came in.
     Data { channel: Channel, bytes: Bytes },
     /// The connection is gone.
@@ -66,9 +80,37 @@ pub(crate) struct Transport {
     early: Vec<Candidate>,
     early_packets: Vec<(Protocol, SocketAddr, SocketAddr, Vec<u8>)>,
     ice_connected: bool,
+    /// Since when a way to the server is looked for.
+    looking_since: Option<Instant>,
+    restart: Restart,
+    /// Where the server can be reached over TCP.
+    tcp: Vec<TcpPath>,
+    heard_at: Instant,
+    silent: bool,
     gone: bool,
     deadline: Instant,
     happened: VecDeque<Happened>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Restart {
+    No,
+    /// Wanted, once the pending offer is answered.
+    Wanted,
+    /// Offered, or under way.
+    Begun,
+}
+
+struct TcpPath {
+    candidate: Candidate,
+    state: TcpState,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum TcpState {
+    Untried,
+    Asked,
+    Connected,
 }
 
 impl Transport {
@@ -116,6 +158,11 @@ impl Transport {
             early: Vec::new(),
             early_packets: Vec::new(),
             ice_connected: false,
+            looking_since: None,
+            restart: Restart::No,
+            tcp: Vec::new(),
+            heard_at: now,
+            silent: false,
             gone: false,
             deadline: now,
             happened: VecDeque::new(),
@@ -130,11 +177,38 @@ impl Transport {
 
     /// When [`Self::handle_timeout`] is due. `None`: never again.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        (!self.gone).then_some(self.deadline)
+        if self.gone {
+            return None;
+        }
+        let own = [self.tcp_at(), self.silent_at()].into_iter().flatten().min();
+        Some(own.map_or(self.deadline, |own| own.min(self.deadline)))
+    }
+
+    /// When the server is to be reached for over TCP.
+    fn tcp_at(&self) -> Option<Instant> {
+        let since = self.looking_since.filter(|_| !self.ice_connected)?;
+        self.tcp.iter().any(|path| path.state == TcpState::Untried).then(|| since + TCP_AFTER)
+    }
+
+    /// When the way that there was counts as gone.
+    fn silent_at(&self) -> Option<Instant> {
+        (self.ice_connected && !self.silent).then(|| self.heard_at + SILENCE_LIMIT)
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.gone || self.deadline > now {
+        if self.gone {
+            return;
+        }
+        if self.tcp_at().is_some_and(|at| at <= now) {
+            for path in self.tcp.iter_mut().filter(|path| path.state == TcpState::Untried) {
+                path.state = TcpState::Asked;
+                self.happened.push_back(Happened::WantsTcp { remote: path.candidate.addr() });
+            }
+        }
+        if self.silent_at().is_some_and(|at| at <= now) {
+            self.fall_silent("nothing came from the server for too long");
+        }
+        if self.deadline > now {
             return;
         }
         // Its own deadline may be later than ours: without being told the time it would do nothing.
@@ -169,9 +243,67 @@ impl Transport {
             }
             return true;
         }
+        self.heard_at = now;
+        self.silent = false;
         let taken = self.rtc.handle_input(input).is_ok();
         self.run(now);
         taken
+    }
+
+    fn fall_silent(&mut self, detail: &str) {
+        if !self.silent {
+            self.silent = true;
+            self.happened.push_back(Happened::Silent { detail: detail.to_owned() });
+        }
+    }
+
+    /// Looks for another way to the server; what is on its way meanwhile stays in order, and arrives. Gives the offer to make;
+    /// `None`: the pending one must be answered first.
+    pub(crate) fn restart(&mut self, now: Instant) -> Option<String> {
+        if self.pending.is_some() {
+            self.restart = Restart::Wanted;
+            return None;
+        }
+        let mut changes = self.rtc.sdp_api();
+        changes.ice_restart(true);
+        // With a restart among them there are changes.
+        let (offer, pending) = changes.apply()?;
+        self.pending = Some(pending);
+        self.restart = Restart::Begun;
+        self.run(now);
+        Some(offer.to_sdp_string())
+    }
+
+    /// A TCP connection to one of the server's addresses stands.
+    pub(crate) fn tcp_connected(&mut self, local: SocketAddr, remote: SocketAddr, now: Instant) {
+        let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
+        path.state = TcpState::Connected;
+        let remote = path.candidate.clone();
+        if let Ok(local) = Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build() {
+            self.rtc.add_local_candidate(local);
+            self.rtc.add_remote_candidate(remote);
+            self.run(now);
+        }
+    }
+
+    /// It is gone, or was never there.
+    pub(crate) fn tcp_closed(&mut self, remote: SocketAddr) {
+        let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
+        let stood = path.state == TcpState::Connected;
+        path.state = TcpState::Asked;
+        if stood && self.ice_connected {
+            self.fall_silent("the TCP connection for media and data was closed");
+        }
+    }
+
+    /// Labels and stream ids of the data channels.
+    pub(crate) fn channels(&mut self) -> Vec<(String, u16)> {
+        let api = self.rtc.direct_api();
+        let known = [("_reliable", self.reliable), ("_lossy", self.lossy)];
+        let stream = |(label, channel): (&str, Option<ChannelId>)| {
+            Some((label.to_owned(), api.sctp_stream_id_by_channel_id(channel?)?))
+        };
+        known.into_iter().filter_map(stream).collect()
     }
 
     /// Takes the server's answer to our last offer; perhaps there is another offer to make.
@@ -180,12 +312,18 @@ impl Transport {
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
         self.rtc.sdp_api().accept_answer(pending, answer).map_err(|error| error.to_string())?;
         self.answered = true;
+        if !self.ice_connected || self.restart == Restart::Begun {
+            self.looking_since = Some(now);
+        }
         for candidate in std::mem::take(&mut self.early) {
             self.rtc.add_remote_candidate(candidate);
         }
         self.run(now);
         for (protocol, source, destination, contents) in std::mem::take(&mut self.early_packets) {
             self.handle_packet(protocol, source, destination, &contents, now);
+        }
+        if self.restart == Restart::Wanted {
+            return Ok(self.restart(now));
         }
         Ok(match self.wanted.take() {
             Some((audio, video)) => self.sections(audio, video, now),
@@ -195,12 +333,40 @@ impl Transport {
 
     /// Takes a candidate of the server. `false`: it cannot be read.
     pub(crate) fn candidate(&mut self, text: &str, now: Instant) -> bool {
-        // "candidate:<foundation> <component> <protocol> …": there is no ICE-TCP here yet.
-        if !text.split_ascii_whitespace().nth(2).is_some_and(|proto| proto.eq_ignore_ascii_case("udp")) {
+        let Ok(candidate) = Candidate::from_sdp_string(text) else { return false };
+        match candidate.proto() {
+            WireProtocol::Udp => {}
+            WireProtocol::Tcp => return self.tcp_candidate(candidate, now),
+            WireProtocol::SslTcp | WireProtocol::Tls => return true,
+        }
+        self.add_candidate(candidate, now)
+    }
+
+    /// Keeps an address that can be reached over TCP, for when nothing else works.
+    fn tcp_candidate(&mut self, candidate: Candidate, now: Instant) -> bool {
+        // The others would have to connect to us.
+        if candidate.tcptype() != Some(TcpType::Passive) {
             return true;
         }
-        let Ok(candidate) = Candidate::from_sdp_string(text) else { return false };
-        if self.answered {
+        let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == candidate.addr()) else {
+            if self.tcp.len() < MAX_TCP {
+                self.tcp.push(TcpPath { candidate, state: TcpState::Untried });
+            }
+            return true;
+        };
+        // Told again after a restart, with other credentials.
+        path.candidate = candidate.clone();
+        match path.state {
+            TcpState::Untried => {}
+            TcpState::Asked => path.state = TcpState::Untried,
+            TcpState::Connected => return self.add_candidate(candidate, now),
+        }
+        true
+    }
+
+    /// One that comes before the answer belongs to what the answer says.
+    fn add_candidate(&mut self, candidate: Candidate, now: Instant) -> bool {
+        if self.answered && (self.restart != Restart::Begun || self.pending.is_none()) {
             self.rtc.add_remote_candidate(candidate);
             self.run(now);
             true
@@ -304,7 +470,8 @@ impl Transport {
             }
         }
         self.deadline = self.deadline.max(now + SHORTEST_WAIT);
-        if self.answered && !self.ice_connected {
+        let paced = self.looking_since.is_some_and(|since| now < since + ICE_PACED);
+        if paced && !self.ice_connected {
             self.deadline = self.deadline.min(now + ICE_PACE);
         }
     }
@@ -317,7 +484,8 @@ impl Transport {
                 Ok(Output::Transmit(packet)) => {
                     let protocol = match packet.proto {
                         WireProtocol::Udp => Protocol::Udp,
-                        WireProtocol::Tcp | WireProtocol::SslTcp | WireProtocol::Tls => continue,
+                        WireProtocol::Tcp => Protocol::Tcp,
+                        WireProtocol::SslTcp | WireProtocol::Tls => continue,
                     };
                     self.happened.push_back(Happened::Packet {
                         protocol,
@@ -351,10 +519,13 @@ impl Transport {
             Event::IceConnectionStateChange(state) => {
                 let connected = state.is_connected();
                 if self.ice_connected && state == IceConnectionState::Disconnected {
-                    self.happened
-                        .push_back(Happened::Gone { detail: "no answer from the server".to_owned() });
+                    self.fall_silent("the server does not answer any more");
                 }
                 self.ice_connected = connected;
+                if connected && self.restart == Restart::Begun {
+                    self.restart = Restart::No;
+                    self.happened.push_back(Happened::Restarted);
+                }
             }
             Event::Closed => {
                 self.happened.push_back(Happened::Gone { detail: "closed by the server".to_owned() });

@@ -25,6 +25,8 @@ pub struct WorkerBuilder {
     connector: Option<Arc<dyn RoomConnector>>,
     join_room: bool,
     join_timeout: Duration,
+    reconnect_timeout: Duration,
+    stay: bool,
     on_lifecycle: Option<LifecycleHook>,
     load: Option<LoadFn>,
     drain_timeout: Duration,
@@ -64,6 +66,8 @@ impl WorkerBuilder {
             connector: None,
             join_room: true,
             join_timeout: Duration::from_secs(15),
+            reconnect_timeout: Duration::from_secs(60),
+            stay: false,
             on_lifecycle: None,
             load: None,
             drain_timeout: Duration::from_secs(3600),
@@ -181,6 +185,21 @@ impl WorkerBuilder {
         self
     }
 
+    /// How long the lost connection of a room is tried to be restored before the room counts as gone and its job ends as
+    /// [`RoomGone`](crate::CancelReason::RoomGone); 60 s unless set.
+    pub fn room_reconnect_timeout(mut self, limit: Duration) -> Self {
+        self.reconnect_timeout = limit;
+        self
+    }
+
+    /// Whether a job goes on when its room is gone and its connection was restored into another room of the same name, as after a
+    /// restart of the server. It does not, unless set: it ends as [`RoomGone`](crate::CancelReason::RoomGone), since the
+    /// server makes another job for the new room.
+    pub fn stay_in_new_room(mut self, stay: bool) -> Self {
+        self.stay = stay;
+        self
+    }
+
     /// How failed connections are tried again: never giving up, unless a number of tries in a row is set here.
     pub fn max_connect_attempts(mut self, attempts: u32) -> Self {
         self.config.max_connect_attempts = Some(attempts);
@@ -245,6 +264,8 @@ impl WorkerBuilder {
             connector,
             join_room: self.join_room,
             join_timeout: self.join_timeout,
+            reconnect_timeout: self.reconnect_timeout,
+            stay: self.stay,
             on_lifecycle: self.on_lifecycle,
             load: self.load,
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),

@@ -47,14 +47,14 @@ pub use agent_core::{
 pub use builder::{ConfigError, WorkerBuilder};
 pub use context::JobContext;
 pub use net::{
-    AccessToken, ByteStream, ConnectError, Dialer, NetOptions, ProxyUrlError, ServerUrl, TokenError,
-    TokenKind, UrlError,
+    AccessToken, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError, ServerUrl,
+    TokenError, TokenKind, UrlError,
 };
 pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
     JoinFailure, JoinRequest, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions, Publish,
-    PublishData, Room, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomEvent, RoomEvents, RoomInfo,
-    RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WebRtc,
+    PublishData, Reconnected, Room, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomEvent,
+    RoomEvents, RoomInfo, RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WebRtc,
 };
 pub use secret::Secret;
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};

@@ -16,21 +16,46 @@ const CLIENT_PROTOCOL: i32 = 0;
 /// It is compressed, as an offer with many codecs would not fit what proxies take as a URL.
 pub(super) fn url(config: &Config, offer: String) -> String {
     let request = proto::JoinRequest {
-        client_info: Some(proto::ClientInfo {
-            sdk: proto::client_info::Sdk::Rust as i32,
-            version: config.sdk_version.clone(),
-            protocol: PROTOCOL,
-            client_protocol: CLIENT_PROTOCOL,
-            ..Default::default()
-        }),
-        connection_settings: Some(proto::ConnectionSettings {
-            auto_subscribe: config.auto_subscribe == AutoSubscribe::All,
-            ..Default::default()
-        }),
+        client_info: Some(client_info(config)),
+        connection_settings: Some(connection_settings(config)),
         publisher_offer: Some(super::offer(offer)),
         ..Default::default()
     };
-    let request = encode(&request);
+    request_url(config, &request)
+}
+
+/// The URL that asks for the session of the participant with this sid.
+pub(super) fn resume_url(config: &Config, participant_sid: String, reason: proto::ReconnectReason) -> String {
+    let request = proto::JoinRequest {
+        client_info: Some(client_info(config)),
+        connection_settings: Some(connection_settings(config)),
+        reconnect: true,
+        reconnect_reason: reason as i32,
+        participant_sid,
+        ..Default::default()
+    };
+    request_url(config, &request)
+}
+
+fn client_info(config: &Config) -> proto::ClientInfo {
+    proto::ClientInfo {
+        sdk: proto::client_info::Sdk::Rust as i32,
+        version: config.sdk_version.clone(),
+        protocol: PROTOCOL,
+        client_protocol: CLIENT_PROTOCOL,
+        ..Default::default()
+    }
+}
+
+fn connection_settings(config: &Config) -> proto::ConnectionSettings {
+    proto::ConnectionSettings {
+        auto_subscribe: config.auto_subscribe == AutoSubscribe::All,
+        ..Default::default()
+    }
+}
+
+fn request_url(config: &Config, request: &proto::JoinRequest) -> String {
+    let request = encode(request);
     let wrapped = match gzip(&request) {
         Ok(join_request) => proto::WrappedJoinRequest {
             compression: proto::wrapped_join_request::Compression::Gzip as i32,

@@ -9,23 +9,31 @@
 //!     └───────────────────┴─────────────────────┴──── failure, Leave, silence, timeout ───┴──── flushed, timeout ─────┴──▶ Closed
 //! ```
 //!
-//! In `Joined` the events that come are held back, so that `Connected` is the first that the user sees and nothing is lost.
+//! In `Joined` the events that come are held back, so that `Connected` is the first that the user sees and nothing is lost. What
+//! happens when a connection that stood is lost is told in [`recovery`].
+//!
+//! - `messages`: what the server says. `roster`: who is there. `requests`: changes of ourselves.
+//! - `recovery`: resume, or join anew. `ending`: the ways out. `timers`: what is due.
 
+mod ending;
 mod join;
+mod messages;
+mod phase;
+mod recovery;
 mod requests;
 mod roster;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use crate::{
-    Command, CommandError, CommandId, Config, Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo,
-    Timer, Token,
+    Command, CommandError, CommandId, Config, DisconnectReason, JoinFailure, RoomEvent, RoomInfo, Token,
 };
 use agent_proto::{decode, encode, livekit as proto};
 use bytes::Bytes;
-use proto::{
-    leave_request::Action, signal_request::Message as Request, signal_response::Message as Response,
-};
+use phase::{Clock, Phase};
+use proto::signal_request::Message as Request;
+use recovery::{Step, Tries};
 use requests::Requests;
 use roster::Roster;
 use std::{
@@ -34,6 +42,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+pub(crate) use recovery::Below;
 
 /// Used when the server names no interval.
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -63,46 +73,17 @@ pub(crate) enum Effect {
     Sections { audio: u32, video: u32 },
     /// Close the media connection.
     CloseMedia,
+    /// The server knows our session, and has reliable messages of ours up to this one. Send it the others again, look for another
+    /// way to it, and answer with [`Signal::sync`].
+    Resume { last_sequence: u32 },
+    /// Give the media connection up, tell [`Signal::unconfirmed`], and make another one on another socket.
+    Rebind,
     /// Tell the user.
     Event(RoomEvent),
     /// A command is done.
     Done { id: CommandId, result: Result<(), CommandError> },
     /// Everything is over.
     Closed { reason: DisconnectReason },
-}
-
-enum Phase {
-    Unbound,
-    Connecting,
-    Joining,
-    Joined {
-        connected: Box<Connected>,
-        held: VecDeque<RoomEvent>,
-        missed: u64,
-    },
-    Connected,
-    Leaving {
-        until: Instant,
-        asked: Vec<CommandId>,
-    },
-    /// Told to leave before the server's Join. It may have let us in already, and it does not hear a Leave before it has: its
-    /// Join is waited for.
-    GivenUp {
-        until: Instant,
-        asked: Vec<CommandId>,
-        opened: bool,
-    },
-    Closed,
-}
-
-/// Times that begin with the server's Join.
-struct Clock {
-    ping_interval: Duration,
-    ping_timeout: Duration,
-    next_ping: Instant,
-    last_heard: Instant,
-    /// The server's answer to our last ping, as it wants it told with the next one.
-    round_trip_ms: i64,
 }
 
 pub(crate) struct Signal {
@@ -117,8 +98,18 @@ pub(crate) struct Signal {
     requests: Requests,
     media_gone: Option<(Instant, String)>,
     sections: u32,
+    descriptions: Descriptions,
+    tries: Tries,
+    rng: fastrand::Rng,
     violations: u64,
     effects: VecDeque<Effect>,
+}
+
+/// The last offer and answer: a server that takes a session over asks for them.
+#[derive(Default)]
+struct Descriptions {
+    offer: String,
+    answer: String,
 }
 
 impl Signal {
@@ -126,6 +117,7 @@ impl Signal {
         Self {
             roster: Roster::new(config.limits.participants),
             token: config.token.clone(),
+            rng: fastrand::Rng::with_seed(config.seed),
             config,
             phase: Phase::Unbound,
             started: now,
@@ -134,6 +126,8 @@ impl Signal {
             requests: Requests::default(),
             media_gone: None,
             sections: 0,
+            descriptions: Descriptions::default(),
+            tries: Tries::default(),
             violations: 0,
             effects: VecDeque::new(),
         }
@@ -151,9 +145,9 @@ impl Signal {
         matches!(self.phase, Phase::Closed)
     }
 
-    /// Whether user data may be sent.
+    /// Whether user data is taken; while a connection is being restored it waits.
     pub(crate) fn is_connected(&self) -> bool {
-        matches!(self.phase, Phase::Connected)
+        matches!(self.phase, Phase::Connected | Phase::Recovering(_))
     }
 
     /// Whether a leave waits for [`Self::flushed`].
@@ -163,19 +157,31 @@ impl Signal {
 
     /// There is a socket, and this is our first offer.
     pub(crate) fn bound(&mut self, offer: String) {
+        if self.rebound(&offer) {
+            self.descriptions.offer = offer;
+            return;
+        }
         if !matches!(self.phase, Phase::Unbound) {
             return self.violation();
         }
         self.phase = Phase::Connecting;
-        let url = join::url(&self.config, offer);
+        let url = join::url(&self.config, offer.clone());
+        self.descriptions.offer = offer;
         self.effects.push_back(Effect::Connect { url, token: self.token.clone() });
     }
 
+    /// There is no socket.
+    pub(crate) fn not_bound(&mut self, error: &str, now: Instant) {
+        let detail = format!("no UDP socket: {}", shorten(error));
+        self.lose(DisconnectReason::JoinFailed(JoinFailure::Media { detail }), true, now);
+    }
+
     /// The WebSocket stands.
-    pub(crate) fn opened(&mut self) {
-        match self.phase {
+    pub(crate) fn opened(&mut self, now: Instant) {
+        match &mut self.phase {
             Phase::Connecting => self.phase = Phase::Joining,
-            Phase::GivenUp { ref mut opened, .. } => *opened = true,
+            Phase::GivenUp { opened, .. } => *opened = true,
+            Phase::Recovering(_) => self.reopened(now),
             Phase::Unbound
             | Phase::Joining
             | Phase::Joined { .. }
@@ -186,61 +192,80 @@ impl Signal {
     }
 
     /// The server refused the WebSocket.
-    pub(crate) fn refused(&mut self, status: u16, body: &str) {
+    pub(crate) fn refused(&mut self, status: u16, body: &str, now: Instant) {
         let detail = shorten(body);
         let failure = match status {
             404 => JoinFailure::ServerTooOld,
             401 | 403 => JoinFailure::Unauthorized { status, detail },
             _ => JoinFailure::Refused { status: Some(status), detail },
         };
-        self.lost(DisconnectReason::JoinFailed(failure));
+        self.not_opened(failure, now);
     }
 
     /// There is no WebSocket.
-    pub(crate) fn failed(&mut self, error: &str) {
-        self.lost(DisconnectReason::JoinFailed(JoinFailure::Unreachable { detail: shorten(error) }));
+    pub(crate) fn failed(&mut self, error: &str, now: Instant) {
+        self.not_opened(JoinFailure::Unreachable { detail: shorten(error) }, now);
     }
 
     /// The WebSocket is closed.
-    pub(crate) fn signal_closed(&mut self, detail: &str) {
-        self.lost(DisconnectReason::SignalLost { detail: shorten(detail) });
+    pub(crate) fn signal_closed(&mut self, detail: &str, now: Instant) {
+        self.lose(DisconnectReason::SignalLost { detail: shorten(detail) }, false, now);
     }
 
     /// The reliable channel is open.
-    pub(crate) fn media_ready(&mut self) {
+    pub(crate) fn media_ready(&mut self, now: Instant) {
         if let Phase::Joined { .. } = self.phase
-            && let Phase::Joined { mut connected, held, missed } =
-                mem::replace(&mut self.phase, Phase::Connected)
+            && let Phase::Joined { mut connected, held } = mem::replace(&mut self.phase, Phase::Connected)
         {
             // The server tells others at once and us seconds later.
             self.roster.activate_local();
             Arc::make_mut(&mut connected.local).active = true;
             self.effects.push_back(Effect::Event(RoomEvent::Connected(connected)));
-            if missed > 0 {
-                self.effects.push_back(Effect::Event(RoomEvent::Lagged { missed }));
-            }
-            self.effects.extend(held.into_iter().map(Effect::Event));
+            self.effects.extend(held.into_events().map(Effect::Event));
+        } else {
+            self.reconnected(now);
         }
     }
 
     /// The media connection is gone for good.
     pub(crate) fn media_gone(&mut self, detail: &str, now: Instant) {
-        if self.media_gone.is_none() && !self.is_closed() {
-            self.media_gone = Some((now + MEDIA_GONE_GRACE, shorten(detail)));
+        match &self.phase {
+            Phase::Closed => {}
+            Phase::Recovering(_) => self.lose_media(shorten(detail), now),
+            _ if self.media_gone.is_some() => {}
+            _ => self.media_gone = Some((now + MEDIA_GONE_GRACE, shorten(detail))),
+        }
+    }
+
+    /// Nothing comes over the media connection any more.
+    pub(crate) fn media_silent(&mut self, detail: &str, now: Instant) {
+        match self.phase {
+            Phase::Connected => {
+                self.lose(DisconnectReason::MediaLost { detail: shorten(detail) }, false, now);
+            }
+            // There it goes its way already.
+            Phase::Recovering(_) => {}
+            _ => self.media_gone(detail, now),
         }
     }
 
     /// The server's answer could not be used.
-    pub(crate) fn answer_unusable(&mut self, detail: &str) {
+    pub(crate) fn answer_unusable(&mut self, detail: &str, now: Instant) {
         self.violation();
-        if let Phase::Joined { .. } = self.phase {
-            self.finish(DisconnectReason::JoinFailed(JoinFailure::Media { detail: shorten(detail) }));
+        match &self.phase {
+            Phase::Joined { .. } => {
+                self.finish(DisconnectReason::JoinFailed(JoinFailure::Media { detail: shorten(detail) }));
+            }
+            Phase::Recovering(_) => self.lose_media(shorten(detail), now),
+            _ => {}
         }
     }
 
     /// Another offer of ours.
     pub(crate) fn offer(&mut self, sdp: String) {
-        if !self.is_closed() {
+        self.descriptions.offer.clone_from(&sdp);
+        // Otherwise it is sent with a resume, or another session makes it pointless.
+        if self.phase.signal_stands() {
             self.send(Request::Offer(offer(sdp)));
         }
     }
@@ -248,13 +273,11 @@ impl Signal {
     /// Something for the user that came in another way than by signalling.
     pub(crate) fn event(&mut self, event: RoomEvent) {
         match &mut self.phase {
-            Phase::Joined { held, missed, .. } => {
-                if held.len() >= self.config.limits.held_events {
-                    held.pop_front();
-                    *missed += 1;
-                }
-                held.push_back(event);
-            }
+            Phase::Joined { held, .. } => held.push(event, self.config.limits.held_events),
+            Phase::Recovering(recovery) => match &mut recovery.step {
+                Step::Joined { held } => held.push(event, self.config.limits.held_events),
+                _ => self.effects.push_back(Effect::Event(event)),
+            },
             Phase::Connected | Phase::Leaving { .. } => self.effects.push_back(Effect::Event(event)),
             Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::GivenUp { .. } | Phase::Closed => {}
         }
@@ -283,65 +306,12 @@ impl Signal {
         if self.requests.len() >= self.config.limits.requests {
             return self.done(id, Err(CommandError::QueueFull));
         }
-        let request_id = self.requests.add(id, now + self.config.request_timeout);
-        self.send(Request::UpdateMetadata(proto::UpdateParticipantMetadata {
-            metadata,
-            name,
-            attributes,
-            request_id,
-        }));
-    }
-
-    fn leave(&mut self, id: CommandId, now: Instant) {
-        match &mut self.phase {
-            Phase::Connected => {
-                self.phase = Phase::Leaving { until: now + self.config.leave_timeout, asked: vec![id] };
-            }
-            Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => asked.push(id),
-            Phase::Connecting | Phase::Joining => {
-                let opened = matches!(self.phase, Phase::Joining);
-                // Nobody waits for this end, and a busy server takes its time.
-                let until = self.started + self.config.join_timeout;
-                self.phase = Phase::GivenUp { until, asked: vec![id], opened };
-            }
-            Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
-            Phase::Joined { .. } => {
-                self.say_leave();
-                self.done(id, Ok(()));
-                self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
-            }
-            Phase::Unbound => {
-                self.done(id, Ok(()));
-                self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
-            }
+        let change = proto::UpdateParticipantMetadata { metadata, name, attributes, request_id: 0 };
+        let change = self.requests.add(id, change, now + self.config.request_timeout);
+        // Without a connection it is sent with the next one.
+        if self.phase.signal_stands() {
+            self.send(Request::UpdateMetadata(change));
         }
-    }
-
-    /// Everything that was published has arrived: a leave need not wait.
-    pub(crate) fn flushed(&mut self) {
-        if let Phase::Leaving { asked, .. } = &mut self.phase {
-            let asked = mem::take(asked);
-            self.say_leave();
-            for id in asked {
-                self.done(id, Ok(()));
-            }
-            self.finish(DisconnectReason::ClientInitiated);
-        }
-    }
-
-    fn give_up(&mut self) {
-        if let Phase::GivenUp { opened: true, .. } = self.phase {
-            self.say_leave();
-        }
-        self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
-    }
-
-    fn say_leave(&mut self) {
-        self.send(Request::Leave(proto::LeaveRequest {
-            reason: proto::DisconnectReason::ClientInitiated as i32,
-            action: Action::Disconnect as i32,
-            ..Default::default()
-        }));
     }
 
     /// A frame of the server.
@@ -360,6 +330,12 @@ impl Signal {
                 // Whatever it is: the server listens now.
                 Phase::GivenUp { .. } => self.give_up(),
                 Phase::Joining => self.before_join(message, now),
+                Phase::Recovering(ref recovery) => match recovery.step {
+                    Step::Asking => self.before_resume(message, now),
+                    Step::Joining => self.before_join(message, now),
+                    Step::Restarting | Step::Joined { .. } => self.message(message, now),
+                    Step::Waiting | Step::Opening | Step::Binding | Step::Connecting => self.violation(),
+                },
                 Phase::Joined { .. } | Phase::Connected | Phase::Leaving { .. } => {
                     self.message(message, now);
                 }
@@ -369,236 +345,15 @@ impl Signal {
         }
     }
 
-    fn before_join(&mut self, message: Response, now: Instant) {
-        match message {
-            Response::Join(join) => self.join(join, now),
-            Response::Leave(leave) => self.left(&leave),
-            _ => self.violation(),
-        }
-    }
-
-    fn join(&mut self, join: proto::JoinResponse, now: Instant) {
-        let Some(local) = join.participant else {
-            // Without ourselves nothing that follows makes sense.
-            self.violation();
-            let detail = "the server's answer names no participant".to_owned();
-            return self.finish(DisconnectReason::JoinFailed(JoinFailure::Refused { status: None, detail }));
-        };
-        let ping_interval = seconds(join.ping_interval, DEFAULT_PING_INTERVAL);
+    fn start_clock(&mut self, ping_interval: i32, ping_timeout: i32, now: Instant) {
+        let ping_interval = seconds(ping_interval, DEFAULT_PING_INTERVAL);
         self.clock = Some(Clock {
             ping_interval,
-            ping_timeout: seconds(join.ping_timeout, DEFAULT_PING_TIMEOUT).max(ping_interval),
+            ping_timeout: seconds(ping_timeout, DEFAULT_PING_TIMEOUT).max(ping_interval),
             next_ping: now + ping_interval,
             last_heard: now,
             round_trip_ms: 0,
         });
-        self.room = join.room.map(RoomInfo::from).unwrap_or_default();
-        self.roster.set_local(local);
-        // The others are in the snapshot: their events are not told.
-        self.update_roster(join.other_participants, &mut Vec::new());
-        let server_version = match join.server_info {
-            Some(info) if !info.version.is_empty() => info.version,
-            _ => join.server_version,
-        };
-        let connected = Box::new(Connected {
-            room: self.room.clone(),
-            local: self.roster.local().cloned().unwrap_or_default(),
-            participants: self.roster.remote().cloned().collect(),
-            server_version,
-        });
-        let connected_event = [RoomEvent::Connected(connected.clone())];
-        self.phase = Phase::Joined { connected, held: VecDeque::new(), missed: 0 };
-        self.subscribe(&connected_event);
-    }
-
-    fn message(&mut self, message: Response, now: Instant) {
-        let mut events = Vec::new();
-        match message {
-            Response::Join(_) | Response::Reconnect(_) | Response::Offer(_) => self.violation(),
-            Response::Answer(answer) => {
-                self.effects.push_back(Effect::Answer(answer.sdp));
-                self.roster.subscriptions(answer.mid_to_track_id.into_values(), &mut events);
-            }
-            Response::Trickle(trickle) => match candidate(&trickle) {
-                Ok(Some(candidate)) => self.effects.push_back(Effect::Candidate(candidate)),
-                Ok(None) => {}
-                Err(()) => self.violation(),
-            },
-            Response::Update(update) => self.update_roster(update.participants, &mut events),
-            Response::Leave(leave) => return self.left(&leave),
-            Response::Mute(mute) => self.roster.mute_local(&mute.sid, mute.muted, &mut events),
-            Response::SpeakersChanged(changes) => self.roster.speakers(changes.speakers, &mut events),
-            Response::RoomUpdate(update) => self.update_room(update.room, &mut events),
-            Response::ConnectionQuality(update) => {
-                for info in &update.updates {
-                    self.roster.quality(info, &mut events);
-                }
-            }
-            Response::RefreshToken(token) => {
-                self.token = token.into();
-                events.push(RoomEvent::TokenRefreshed { token: self.token.clone() });
-            }
-            Response::RequestResponse(response) => {
-                // One that came too late was told as timed out.
-                if let Some((id, result)) = self.requests.answered(response) {
-                    self.done(id, result);
-                }
-            }
-            Response::PongResp(pong) => {
-                let sent_and_back = self.elapsed_ms(now).saturating_sub(pong.last_ping_timestamp);
-                if let Some(clock) = &mut self.clock {
-                    clock.round_trip_ms = sent_and_back.clamp(0, 60_000);
-                }
-            }
-            Response::RoomMoved(moved) => self.moved(moved, &mut events),
-            Response::MediaSectionsRequirement(wanted) => {
-                let more = wanted.num_audios.saturating_add(wanted.num_videos);
-                if self.sections.saturating_add(more) as usize > self.config.limits.media_sections {
-                    self.violation();
-                } else {
-                    self.sections += more;
-                    self.effects
-                        .push_back(Effect::Sections { audio: wanted.num_audios, video: wanted.num_videos });
-                }
-            }
-            // Of media that is published or received, which nobody does yet; and the old form of the pong.
-            Response::TrackPublished(_)
-            | Response::TrackUnpublished(_)
-            | Response::TrackSubscribed(_)
-            | Response::StreamStateUpdate(_)
-            | Response::SubscriptionPermissionUpdate(_)
-            | Response::SubscriptionResponse(_)
-            | Response::Pong(_) => {}
-        }
-        self.subscribe(&events);
-        for event in events {
-            self.event(event);
-        }
-    }
-
-    fn update_roster(&mut self, participants: Vec<proto::ParticipantInfo>, events: &mut Vec<RoomEvent>) {
-        for info in participants {
-            if !self.roster.update(info, events) {
-                self.violation();
-            }
-        }
-    }
-
-    fn update_room(&mut self, room: Option<proto::Room>, events: &mut Vec<RoomEvent>) {
-        let Some(room) = room else { return self.violation() };
-        let mut room = RoomInfo::from(room);
-        // Updates of some kinds leave these out.
-        if room.sid.is_empty() {
-            room.sid.clone_from(&self.room.sid);
-        }
-        if room.name.is_empty() {
-            room.name.clone_from(&self.room.name);
-        }
-        let old = mem::replace(&mut self.room, room);
-        if old.metadata != self.room.metadata {
-            events.push(RoomEvent::RoomMetadataChanged(self.room.clone()));
-        } else if old != self.room {
-            events.push(RoomEvent::RoomUpdated(self.room.clone()));
-        }
-    }
-
-    fn moved(&mut self, moved: proto::RoomMovedResponse, events: &mut Vec<RoomEvent>) {
-        let (Some(room), Some(local)) = (moved.room, moved.participant) else { return self.violation() };
-        if !moved.token.is_empty() {
-            self.token = moved.token.into();
-        }
-        self.roster.clear(&DisconnectReason::Migration, events);
-        self.room = room.into();
-        self.roster.set_local(local);
-        self.roster.activate_local();
-        let local = self.roster.local().cloned().unwrap_or_default();
-        events.push(RoomEvent::RoomMoved { room: self.room.clone(), local });
-        self.update_roster(moved.other_participants, events);
-    }
-
-    /// Asks for the tracks that the server does not send by itself.
-    fn subscribe(&mut self, events: &[RoomEvent]) {
-        let wanted = roster::wanted_tracks(events, self.config.auto_subscribe);
-        if wanted.is_empty() {
-            return;
-        }
-        let participant_tracks = wanted
-            .iter()
-            .map(|(participant_sid, track_sid)| proto::ParticipantTracks {
-                participant_sid: participant_sid.clone(),
-                track_sids: vec![track_sid.clone()],
-            })
-            .collect();
-        let track_sids = wanted.into_iter().map(|(_, track_sid)| track_sid).collect();
-        self.send(Request::Subscription(proto::UpdateSubscription {
-            track_sids,
-            subscribe: true,
-            participant_tracks,
-        }));
-    }
-
-    fn left(&mut self, leave: &proto::LeaveRequest) {
-        let reason = DisconnectReason::from_wire(leave.reason);
-        let reason = match (reason, leave.action()) {
-            (DisconnectReason::Unspecified, Action::Resume | Action::Reconnect) => {
-                DisconnectReason::ReconnectRequested
-            }
-            (reason, _) => reason,
-        };
-        self.lost(reason);
-    }
-
-    /// Something ended the room. Before it stood, that is a failed join, whatever the reason.
-    fn lost(&mut self, reason: DisconnectReason) {
-        if self.is_closed() {
-            return;
-        }
-        let reason = match (&self.phase, reason) {
-            (Phase::GivenUp { .. }, _) => DisconnectReason::JoinFailed(JoinFailure::Cancelled),
-            (_, reason @ DisconnectReason::JoinFailed(_)) => reason,
-            // What was asked for has happened, whichever side was first.
-            (
-                Phase::Leaving { .. },
-                DisconnectReason::SignalLost { .. } | DisconnectReason::MediaLost { .. },
-            ) => DisconnectReason::ClientInitiated,
-            (Phase::Connected | Phase::Leaving { .. }, reason) => reason,
-            (_, DisconnectReason::SignalLost { detail }) => {
-                DisconnectReason::JoinFailed(JoinFailure::Unreachable { detail })
-            }
-            (_, DisconnectReason::MediaLost { detail }) => {
-                DisconnectReason::JoinFailed(JoinFailure::Media { detail })
-            }
-            (_, reason) => DisconnectReason::JoinFailed(JoinFailure::Ended(Box::new(reason))),
-        };
-        self.finish(reason);
-    }
-
-    /// The one way into `Closed`: every command is answered, everything is closed, the end is told last.
-    fn finish(&mut self, reason: DisconnectReason) {
-        let phase = mem::replace(&mut self.phase, Phase::Closed);
-        for id in self.requests.take_all() {
-            self.done(id, Err(CommandError::NotConnected));
-        }
-        let stood = matches!(phase, Phase::Connected | Phase::Leaving { .. });
-        match phase {
-            Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => {
-                for id in asked {
-                    self.done(id, Ok(()));
-                }
-            }
-            Phase::Connected
-            | Phase::Unbound
-            | Phase::Connecting
-            | Phase::Joining
-            | Phase::Joined { .. }
-            | Phase::Closed => {}
-        }
-        self.effects.push_back(Effect::CloseMedia);
-        self.effects.push_back(Effect::CloseSignal);
-        if stood {
-            self.effects.push_back(Effect::Event(RoomEvent::Disconnected { reason: reason.clone() }));
-        }
-        self.effects.push_back(Effect::Closed { reason });
     }
 
     fn done(&mut self, id: CommandId, result: Result<(), CommandError>) {
@@ -611,92 +366,6 @@ impl Signal {
 
     fn elapsed_ms(&self, now: Instant) -> i64 {
         i64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// Does what is due; too early, it does nothing.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        while let Some((due, timer)) = self.poll_timeout()
-            && due <= now
-        {
-            self.fire(timer, now);
-        }
-    }
-
-    fn fire(&mut self, timer: Timer, now: Instant) {
-        match timer {
-            Timer::Join => {
-                let failure = match self.phase {
-                    Phase::Joined { .. } => JoinFailure::MediaTimeout,
-                    Phase::Unbound
-                    | Phase::Connecting
-                    | Phase::Joining
-                    | Phase::Connected
-                    | Phase::Leaving { .. }
-                    | Phase::GivenUp { .. }
-                    | Phase::Closed => JoinFailure::SignalTimeout,
-                };
-                if let Phase::Joining | Phase::Joined { .. } = self.phase {
-                    self.say_leave();
-                }
-                self.finish(DisconnectReason::JoinFailed(failure));
-            }
-            Timer::Ping => {
-                let timestamp = self.elapsed_ms(now);
-                if let Some(clock) = &mut self.clock {
-                    clock.next_ping = now + clock.ping_interval;
-                    let rtt = clock.round_trip_ms;
-                    self.send(Request::PingReq(proto::Ping { timestamp, rtt }));
-                }
-            }
-            Timer::Silence => {
-                self.lost(DisconnectReason::SignalLost {
-                    detail: "the server was silent for longer than its ping timeout".to_owned(),
-                });
-            }
-            Timer::Request => {
-                for id in self.requests.expired(now) {
-                    self.done(id, Err(CommandError::TimedOut));
-                }
-            }
-            Timer::MediaGone => {
-                if let Some((_, detail)) = self.media_gone.take() {
-                    self.say_leave();
-                    self.lost(DisconnectReason::MediaLost { detail });
-                }
-            }
-            Timer::Leave => match self.phase {
-                Phase::GivenUp { .. } => self.give_up(),
-                Phase::Leaving { .. }
-                | Phase::Unbound
-                | Phase::Connecting
-                | Phase::Joining
-                | Phase::Joined { .. }
-                | Phase::Connected
-                | Phase::Closed => self.flushed(),
-            },
-            // Not ours.
-            Timer::Transport => {}
-        }
-    }
-
-    /// The next thing that is due, with its reason. Of several at the same time the first of [`Timer`]'s order.
-    pub(crate) fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        let mut due: Vec<(Instant, Timer)> = Vec::new();
-        match &self.phase {
-            Phase::Closed => return None,
-            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } => {
-                due.push((self.started + self.config.join_timeout, Timer::Join));
-            }
-            Phase::Connected => {}
-            Phase::Leaving { until, .. } | Phase::GivenUp { until, .. } => due.push((*until, Timer::Leave)),
-        }
-        if let Some(clock) = &self.clock {
-            due.push((clock.next_ping, Timer::Ping));
-            due.push((clock.last_heard + clock.ping_timeout, Timer::Silence));
-        }
-        due.extend(self.requests.next_timeout().map(|until| (until, Timer::Request)));
-        due.extend(self.media_gone.as_ref().map(|(until, _)| (*until, Timer::MediaGone)));
-        due.into_iter().min()
     }
 }
 

@@ -1,14 +1,24 @@
-//! Changes of our own metadata that wait for the server's answer.
+//! Changes of our own name, metadata and attributes: those that wait for the server's answer, and what all of them came to.
 
 use crate::{CommandError, CommandId};
-use agent_proto::livekit::{RequestResponse, request_response::Reason};
+use agent_proto::livekit::{RequestResponse, UpdateParticipantMetadata, request_response::Reason};
 use std::{collections::BTreeMap, time::Instant};
 
-/// By request id: who asked, and until when the answer is awaited.
 #[derive(Default)]
 pub(super) struct Requests {
-    waiting: BTreeMap<u32, (CommandId, Instant)>,
+    /// By request id.
+    waiting: BTreeMap<u32, Waiting>,
     last: u32,
+    /// What the server has taken: another session would begin with what the token says.
+    own: UpdateParticipantMetadata,
+}
+
+/// One that is not answered yet.
+struct Waiting {
+    /// Who asked.
+    id: CommandId,
+    change: UpdateParticipantMetadata,
+    until: Instant,
 }
 
 impl Requests {
@@ -16,16 +26,47 @@ impl Requests {
         self.waiting.len()
     }
 
-    /// A new request id. Zero is "no answer wanted" to the server, so it is left out.
-    pub(super) fn add(&mut self, id: CommandId, until: Instant) -> u32 {
+    /// Keeps a change until it is answered; gives it back with its number.
+    pub(super) fn add(
+        &mut self,
+        id: CommandId,
+        mut change: UpdateParticipantMetadata,
+        until: Instant,
+    ) -> UpdateParticipantMetadata {
+        change.request_id = self.number();
+        self.waiting.insert(change.request_id, Waiting { id, change: change.clone(), until });
+        change
+    }
+
+    /// Zero is "no answer wanted" to the server, so it is left out.
+    fn number(&mut self) -> u32 {
         loop {
             self.last = self.last.checked_add(1).unwrap_or(1);
             if !self.waiting.contains_key(&self.last) {
-                break;
+                return self.last;
             }
         }
-        self.waiting.insert(self.last, (id, until));
-        self.last
+    }
+
+    /// What waits, to be sent again on another connection, in the order in which it was asked.
+    pub(super) fn repeat(&mut self, until: Instant) -> Vec<UpdateParticipantMetadata> {
+        let waiting = self.waiting.values_mut();
+        let mut changes: Vec<(CommandId, UpdateParticipantMetadata)> = waiting
+            .map(|waiting| {
+                waiting.until = until;
+                (waiting.id, waiting.change.clone())
+            })
+            .collect();
+        changes.sort_by_key(|(id, _)| *id);
+        changes.into_iter().map(|(_, change)| change).collect()
+    }
+
+    /// What we have made of ourselves, for another session; `None` if nothing.
+    pub(super) fn own(&mut self) -> Option<UpdateParticipantMetadata> {
+        if self.own == UpdateParticipantMetadata::default() {
+            return None;
+        }
+        Some(UpdateParticipantMetadata { request_id: self.number(), ..self.own.clone() })
     }
 
     /// Who is answered, and how. `None`: nobody asked (any more).
@@ -33,7 +74,7 @@ impl Requests {
         &mut self,
         response: RequestResponse,
     ) -> Option<(CommandId, Result<(), CommandError>)> {
-        let (id, _) = self.waiting.remove(&response.request_id)?;
+        let Waiting { id, change, .. } = self.waiting.remove(&response.request_id)?;
         let reason = response.reason();
         let detail = match response.message {
             text if text.is_empty() => reason.as_str_name().to_owned(),
@@ -51,6 +92,9 @@ impl Requests {
             | Reason::UnsupportedType
             | Reason::UnclassifiedError => Err(CommandError::Refused { detail }),
         };
+        if result.is_ok() {
+            self.keep(change);
+        }
         Some((id, result))
     }
 
@@ -59,18 +103,32 @@ impl Requests {
         let over: Vec<u32> = self
             .waiting
             .iter()
-            .filter(|(_, (_, until))| *until <= now)
+            .filter(|(_, waiting)| waiting.until <= now)
             .map(|(request, _)| *request)
             .collect();
-        over.into_iter().filter_map(|request| self.waiting.remove(&request)).map(|(id, _)| id).collect()
+        over.into_iter()
+            .filter_map(|request| self.waiting.remove(&request))
+            .map(|waiting| waiting.id)
+            .collect()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.waiting.values().map(|(_, until)| *until).min()
+        self.waiting.values().map(|waiting| waiting.until).min()
     }
 
     /// All who still wait, in the order in which they asked.
     pub(super) fn take_all(&mut self) -> Vec<CommandId> {
-        std::mem::take(&mut self.waiting).into_values().map(|(id, _)| id).collect()
+        std::mem::take(&mut self.waiting).into_values().map(|waiting| waiting.id).collect()
+    }
+
+    /// The server bounds what it takes, so this is bounded too. A deleted attribute stays as such: the token may have it.
+    fn keep(&mut self, change: UpdateParticipantMetadata) {
+        if !change.metadata.is_empty() {
+            self.own.metadata = change.metadata;
+        }
+        if !change.name.is_empty() {
+            self.own.name = change.name;
+        }
+        self.own.attributes.extend(change.attributes);
     }
 }

@@ -8,7 +8,11 @@ use crate::{
     AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, RoomEvent, Speaker, Track, TrackKind,
 };
 use agent_proto::livekit as proto;
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
 
 /// One known participant.
 struct Entry {
@@ -78,6 +82,30 @@ impl Roster {
         self.speakers.clear();
         self.subscribed.clear();
         self.local = None;
+    }
+
+    /// Another session of ours: who is not among `others` any more, or is there anew, has left. Their snapshots follow.
+    pub(crate) fn rejoin(
+        &mut self,
+        local: proto::ParticipantInfo,
+        others: &[proto::ParticipantInfo],
+        events: &mut Vec<RoomEvent>,
+    ) {
+        if let Some(old) = self.local.take() {
+            self.identities.remove(&old.participant.sid);
+        }
+        self.set_local(local);
+        self.subscriptions([], events);
+        if !self.speakers.is_empty() {
+            self.speakers.clear();
+            events.push(RoomEvent::SpeakersChanged(Vec::new()));
+        }
+        let there: BTreeSet<&str> = others.iter().map(|info| info.sid.as_str()).collect();
+        let gone = self.remote.values().filter(|entry| !there.contains(entry.participant.sid.as_str()));
+        let gone: Vec<String> = gone.map(|entry| entry.participant.identity.clone()).collect();
+        for identity in gone {
+            self.remove(&identity, DisconnectReason::Unspecified, events);
+        }
     }
 
     /// Takes a snapshot of anybody. `false`: it could not be taken (no identity, or too many participants).

@@ -25,7 +25,7 @@ use str0m::{
     Candidate, Event, Rtc,
     change::SdpOffer,
     channel::ChannelId,
-    net::{Protocol as WireProtocol, Receive},
+    net::{Protocol as WireProtocol, Receive, TcpType},
 };
 
 const DELAY: Duration = Duration::from_millis(2);
@@ -51,6 +51,12 @@ pub struct Pair {
     /// Data packets that reached the server: label, packet.
     pub received: Vec<(String, proto::DataPacket)>,
     pub signal_closed: bool,
+    /// Whether another socket is asked for.
+    pub bind_asked: bool,
+    /// Addresses to which a TCP connection is asked for.
+    pub tcp_asked: Vec<SocketAddr>,
+    /// Whether packets over TCP get through; datagrams then do not.
+    pub tcp: bool,
     /// Whether packets of this number are lost.
     pub lose: fn(u64) -> bool,
     packets: u64,
@@ -76,11 +82,9 @@ impl Pair {
         change(&mut config);
         let client = "127.0.0.1:1000".parse().unwrap();
         let server = "127.0.0.1:2000".parse().unwrap();
-        let mut rtc = Rtc::builder().set_rtp_mode(true).set_ice_lite(false).build(now);
-        rtc.add_local_candidate(Candidate::host(server, "udp").unwrap());
         Self {
             room: Room::new(config, now),
-            rtc,
+            rtc: server_rtc(server, now),
             now,
             start: now,
             client,
@@ -95,6 +99,9 @@ impl Pair {
             channels: BTreeMap::new(),
             received: Vec::new(),
             signal_closed: false,
+            bind_asked: false,
+            tcp_asked: Vec::new(),
+            tcp: false,
             lose: |_| false,
             packets: 0,
             answers: true,
@@ -113,12 +120,27 @@ impl Pair {
 
     /// Binds, opens, and gives the server's first answers.
     pub fn join(&mut self) {
+        self.join_as("PA_me");
+    }
+
+    /// Another session: the server's side begins anew, and our side has another address.
+    pub fn rejoin(&mut self) {
+        assert!(std::mem::take(&mut self.bind_asked), "it asks for a socket");
+        self.wire.clear();
+        self.channels.clear();
+        self.client.set_port(self.client.port() + 1);
+        self.rtc = server_rtc(self.server, self.now);
+        self.rtc_deadline = self.now;
+        self.join_as("PA_me2");
+    }
+
+    fn join_as(&mut self, sid: &str) {
         self.input(Input::UdpBound { locals: vec![self.client] });
         let url = self.url.clone().expect("it connects");
         self.input(Input::SignalOpened);
         self.say(Response::Join(proto::JoinResponse {
             participant: Some(proto::ParticipantInfo {
-                sid: "PA_me".to_owned(),
+                sid: sid.to_owned(),
                 identity: "me".to_owned(),
                 ..Default::default()
             }),
@@ -145,6 +167,23 @@ impl Pair {
     pub fn say(&mut self, message: Response) {
         let frame = encode(&proto::SignalResponse { message: Some(message) });
         self.put(DELAY + self.signal_delay, Wire::Signal(frame.to_vec()));
+    }
+
+    /// The server can be reached over TCP at this address, and says so.
+    pub fn listen_on_tcp(&mut self) -> SocketAddr {
+        let candidate =
+            Candidate::builder().tcp().host(self.server).tcptype(TcpType::Passive).build().unwrap();
+        let text = candidate.to_sdp_string();
+        self.rtc.add_local_candidate(candidate);
+        let candidate_init = format!(r#"{{"candidate":"{text}"}}"#);
+        self.say(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
+        self.server
+    }
+
+    /// The connection that was asked for stands.
+    pub fn connect_tcp(&mut self, remote: SocketAddr) {
+        self.client.set_port(self.client.port() + 500);
+        self.input(Input::TcpConnected { local: self.client, remote });
     }
 
     pub fn command(&mut self, id: CommandId, command: Command) {
@@ -199,7 +238,7 @@ impl Pair {
                 Wire::Signal(frame) => self.room.handle_input(Input::SignalReceived(frame.into()), self.now),
                 Wire::ToClient(contents) => self.room.handle_input(
                     Input::PacketReceived {
-                        protocol: Protocol::Udp,
+                        protocol: if self.tcp { Protocol::Tcp } else { Protocol::Udp },
                         source: self.server,
                         destination: self.client,
                         contents: contents.into(),
@@ -207,8 +246,8 @@ impl Pair {
                     self.now,
                 ),
                 Wire::ToServer(contents) => {
-                    let receive =
-                        Receive::new(WireProtocol::Udp, self.client, self.server, &contents).unwrap();
+                    let protocol = if self.tcp { WireProtocol::Tcp } else { WireProtocol::Udp };
+                    let receive = Receive::new(protocol, self.client, self.server, &contents).unwrap();
                     self.rtc.handle_input(str0m::Input::Receive(self.now, receive)).unwrap();
                     self.drain_rtc();
                 }
@@ -237,7 +276,13 @@ impl Pair {
                     self.requests.push(request);
                 }
                 Output::CloseSignal => self.signal_closed = true,
-                Output::SendPacket { contents, .. } => self.transmit(Wire::ToServer(contents)),
+                Output::SendPacket { protocol, contents, .. } => {
+                    if self.tcp == (protocol == Protocol::Tcp) {
+                        self.transmit(Wire::ToServer(contents));
+                    }
+                }
+                Output::BindUdp => self.bind_asked = true,
+                Output::ConnectTcp { remote } => self.tcp_asked.push(remote),
                 Output::Event(event) => self.events.push(event),
                 Output::CommandDone { id, result } => {
                     assert!(self.done.insert(id, result).is_none(), "command {id} is done twice");
@@ -260,6 +305,9 @@ impl Pair {
                     return;
                 }
                 str0m::Output::Transmit(packet) => {
+                    if self.tcp != (packet.proto == WireProtocol::Tcp) {
+                        continue;
+                    }
                     let contents: Vec<u8> = packet.contents.into();
                     for _ in 0..self.copies {
                         self.transmit(Wire::ToClient(contents.clone()));
@@ -290,6 +338,12 @@ impl Pair {
         let place = self.wire.partition_point(|(other, _)| *other <= at);
         self.wire.insert(place, (at, wire));
     }
+}
+
+fn server_rtc(address: SocketAddr, now: Instant) -> Rtc {
+    let mut rtc = Rtc::builder().set_rtp_mode(true).set_ice_lite(false).build(now);
+    rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+    rtc
 }
 
 /// What the server reads in the URL.

@@ -21,6 +21,8 @@ pub(super) struct AttemptSetup {
     pub(super) connector: Arc<dyn RoomConnector>,
     pub(super) join: bool,
     pub(super) join_timeout: Duration,
+    pub(super) reconnect_timeout: Duration,
+    pub(super) stay: bool,
     pub(super) url: String,
     pub(super) token: Secret,
     pub(super) number: u32,
@@ -47,6 +49,7 @@ async fn run(job: Arc<Job>, setup: AttemptSetup, cancel: CancelSignal, room: Arc
     let mut end = EndTeller { job: job.id.clone(), tell: setup.tell.clone(), end: Some(AttemptEnd::Aborted) };
     let mut request = JoinRequest::new(setup.url, setup.token);
     request.timeout = setup.join_timeout;
+    request.reconnect_timeout = setup.reconnect_timeout;
     let join = crate::context::Join {
         connector: setup.connector,
         request,
@@ -67,7 +70,7 @@ async fn run(job: Arc<Job>, setup: AttemptSetup, cancel: CancelSignal, room: Arc
     let _ = setup.tell.send(Input::HandlerStarted { job: job.id.clone() });
     let ctx = JobContext::new(Arc::clone(&job), join, setup.number, cancel, setup.tell.clone());
     let handler = AssertUnwindSafe(async { setup.agent.run(ctx).await }).catch_unwind();
-    let watch = watch_room(&job.id, &room, &setup.tell);
+    let watch = watch_room(&job.id, &room, setup.stay, &setup.tell);
     tokio::pin!(watch);
     let result = tokio::select! {
         result = handler => result,
@@ -85,9 +88,16 @@ async fn run(job: Arc<Job>, setup: AttemptSetup, cancel: CancelSignal, room: Arc
 async fn watch_room(
     job: &JobId,
     room: &SetOnce<Room>,
+    stay: bool,
     tell: &UnboundedSender<Input>,
 ) -> std::convert::Infallible {
-    let reason = match room.wait().await.closed().await {
+    let room = room.wait().await;
+    let closed = tokio::select! {
+        closed = room.closed() => closed,
+        // A job belongs to its room: for another one of the same name the server makes another job.
+        () = room.replaced(), if !stay => DisconnectReason::StateMismatch,
+    };
+    let reason = match closed {
         // The handler left by itself; it knows.
         DisconnectReason::ClientInitiated => None,
         DisconnectReason::DuplicateIdentity => Some(CancelReason::DuplicateIdentity),

@@ -17,7 +17,7 @@ mod token;
 pub(crate) use connect::{WebSocket, connect_websocket};
 pub use error::ConnectError;
 pub(crate) use frame_socket::{FrameSocket, SocketEvent};
-pub use options::{NetOptions, ProxyUrlError};
+pub use options::{MediaPath, NetOptions, ProxyUrlError};
 pub use server_url::{ServerUrl, UrlError};
 pub use stream::{ByteStream, Dialer};
 pub(crate) use token::worker_token;

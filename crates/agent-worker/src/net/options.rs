@@ -27,9 +27,20 @@ pub struct NetOptions {
     pub(super) connect_timeout: Duration,
     pub(super) max_message_size: usize,
     dialer: Option<Arc<dyn Dialer>>,
+    media_filter: Option<Arc<dyn Fn(MediaPath) -> bool + Send + Sync>>,
     /// Made at the first encrypted connection and shared by the clones: loading the platform's certificates takes
     /// milliseconds, and sessions are resumed only within one configuration.
     pub(super) tls: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+/// How packets of a room's media and data travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MediaPath {
+    /// As datagrams.
+    Udp,
+    /// In a TCP connection, where datagrams do not get through.
+    Tcp,
 }
 
 #[derive(Clone)]
@@ -57,6 +68,7 @@ impl Default for NetOptions {
             connect_timeout: Duration::from_secs(10),
             max_message_size: 2 * 1024 * 1024,
             dialer: None,
+            media_filter: None,
             tls: Arc::default(),
         }
     }
@@ -143,6 +155,24 @@ impl NetOptions {
         self
     }
 
+    /// Asks this about each packet of a room's media and data, in or out: one that does not pass is lost. For tests of bad
+    /// networks.
+    ///
+    /// ```
+    /// use agent_worker::{MediaPath, NetOptions};
+    ///
+    /// let no_udp = NetOptions::default().media_filter(|path| path != MediaPath::Udp);
+    /// ```
+    #[must_use]
+    pub fn media_filter(mut self, passes: impl Fn(MediaPath) -> bool + Send + Sync + 'static) -> Self {
+        self.media_filter = Some(Arc::new(passes));
+        self
+    }
+
+    pub(crate) fn lets_pass(&self, path: MediaPath) -> bool {
+        self.media_filter.as_ref().is_none_or(|passes| passes(path))
+    }
+
     pub(super) fn own_dialer(&self) -> Option<&dyn Dialer> {
         self.dialer.as_deref()
     }
@@ -191,6 +221,7 @@ impl fmt::Debug for NetOptions {
             .field("connect_timeout", &self.connect_timeout)
             .field("max_message_size", &self.max_message_size)
             .field("dialer", &self.dialer.is_some())
+            .field("media_filter", &self.media_filter.is_some())
             .finish_non_exhaustive()
     }
 }

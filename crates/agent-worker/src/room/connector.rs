@@ -28,6 +28,8 @@ pub struct JoinRequest {
     pub auto_subscribe: AutoSubscribe,
     /// How long it may take until data can go both ways. Default: 10 s.
     pub timeout: Duration,
+    /// How long a lost connection is tried to be restored before the room counts as over. Default: 60 s.
+    pub reconnect_timeout: Duration,
 }
 
 impl JoinRequest {
@@ -39,6 +41,7 @@ impl JoinRequest {
             token: token.into(),
             auto_subscribe: AutoSubscribe::default(),
             timeout: Duration::from_secs(10),
+            reconnect_timeout: Duration::from_secs(60),
         }
     }
 }

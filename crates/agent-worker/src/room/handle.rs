@@ -124,7 +124,7 @@ impl Room {
         self.request(Command::SetAttributes(attributes)).await
     }
 
-    /// Whether we are in the room.
+    /// Whether we are in the room; also while a lost connection is being restored.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.shared.end_reason().is_none()
@@ -133,6 +133,11 @@ impl Room {
     /// Waits until we are no longer in the room, and says why. Dropping the future loses nothing.
     pub async fn closed(&self) -> DisconnectReason {
         self.shared.ended().await
+    }
+
+    /// Waits until the room that was joined is gone and we are in another one of its name, as after a restart of the server.
+    pub(crate) async fn replaced(&self) {
+        self.shared.replaced().await;
     }
 
     /// Leaves the room. What was published reliably arrives first, if it can within a second. Takes three seconds at most; leaving

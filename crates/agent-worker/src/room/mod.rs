@@ -13,6 +13,7 @@ mod handle;
 mod publish;
 mod shared;
 mod socket;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod webrtc;
@@ -20,7 +21,7 @@ mod webrtc;
 pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
     DataReceived, DisconnectReason, JoinFailure, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions,
-    Publish, RoomEvent, RoomInfo, Speaker, Token as RoomToken, Track, TrackKind, TrackSource,
+    Publish, Reconnected, RoomEvent, RoomInfo, Speaker, Token as RoomToken, Track, TrackKind, TrackSource,
 };
 pub use backend::{RoomBackend, RoomRequest};
 pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};

@@ -14,6 +14,8 @@ use super::events::{Queue, RoomEvents};
 pub(super) struct Shared {
     state: Mutex<State>,
     ended: watch::Sender<Option<DisconnectReason>>,
+    /// Whether the room that was joined is gone, and this is another one of its name.
+    replaced: watch::Sender<bool>,
 }
 
 /// The list of who is present and the list of streams change together: a new stream's replay and what it is told afterwards
@@ -42,7 +44,11 @@ impl Shared {
             ended: false,
         };
         state.keep_unread();
-        Self { state: Mutex::new(state), ended: watch::Sender::new(None) }
+        Self {
+            state: Mutex::new(state),
+            ended: watch::Sender::new(None),
+            replaced: watch::Sender::new(false),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -56,6 +62,7 @@ impl Shared {
             return;
         }
         state.follow(&event);
+        let replaced = matches!(&event, RoomEvent::Reconnected(again) if again.room_changed);
         let ended = if let RoomEvent::Disconnected { reason } = &event { Some(reason.clone()) } else { None };
         state.ended = ended.is_some();
         state.streams.retain(|stream| match stream.upgrade() {
@@ -66,6 +73,9 @@ impl Shared {
             None => false,
         });
         drop(state);
+        if replaced {
+            self.replaced.send_replace(true);
+        }
         if ended.is_some() {
             self.ended.send_replace(ended);
         }
@@ -81,6 +91,13 @@ impl Shared {
             Ok(reason) => reason.clone().unwrap_or(DisconnectReason::Unspecified),
             // The sender lives in `self`.
             Err(_) => DisconnectReason::Unspecified,
+        }
+    }
+
+    pub(super) async fn replaced(&self) {
+        if self.replaced.subscribe().wait_for(|replaced| *replaced).await.is_err() {
+            // The sender lives in `self`.
+            std::future::pending().await
         }
     }
 
@@ -130,6 +147,10 @@ impl State {
                 self.local = connected.local.clone();
                 self.participants =
                     connected.participants.iter().map(|p| (p.identity.clone(), p.clone())).collect();
+            }
+            RoomEvent::Reconnected(again) => {
+                self.room.clone_from(&again.room);
+                self.local = again.local.clone();
             }
             RoomEvent::ParticipantLeft { participant, .. } => {
                 self.participants.remove(&participant.identity);

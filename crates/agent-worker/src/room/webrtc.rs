@@ -1,6 +1,12 @@
 //! The driver of `agent_room`'s machine: one task, one UDP socket and one WebSocket per room, and no policy.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    net::SocketAddr,
+    time::Duration,
+};
 
 use agent_room::{
     Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
@@ -8,6 +14,7 @@ use agent_room::{
 };
 use tokio::{
     sync::oneshot,
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use url::Url;
@@ -17,10 +24,11 @@ use super::{
     connector::{BoxFuture, JoinError, JoinRequest, RoomConnector},
     handle::Room,
     socket::Socket,
+    tcp::{TcpEvent, TcpPaths},
 };
 use crate::{
     ConnectError, Secret,
-    net::{FrameSocket, NetOptions, SocketEvent, connect_websocket},
+    net::{FrameSocket, MediaPath, NetOptions, SocketEvent, connect_websocket},
 };
 
 /// Packets that are read in one go before others have their turn.
@@ -75,8 +83,16 @@ type Joined = oneshot::Sender<Result<Room, JoinError>>;
 struct Driver {
     machine: Machine,
     net: NetOptions,
+    url: Url,
+    /// How long the look-up of the server's name may take.
+    resolve_limit: Duration,
     socket: Socket,
+    /// The next socket, once asked for.
+    binding: Option<BoxFuture<'static, io::Result<Socket>>>,
+    tcp: TcpPaths,
     signal: FrameSocket,
+    /// WebSockets that say their last words.
+    closing: JoinSet<()>,
     /// Who waits for the join. Gone once joined.
     joined: Option<Joined>,
     /// Since the join.
@@ -93,6 +109,8 @@ enum Wake {
     Signal(SocketEvent),
     Request(Option<RoomRequest>),
     Readable,
+    Bound(io::Result<Socket>),
+    Tcp(TcpEvent),
     Timeout,
     GivenUp,
 }
@@ -105,21 +123,27 @@ impl Driver {
     ) -> Result<Self, (JoinError, Joined)> {
         let now = std::time::Instant::now();
         let Ok(url) = Url::parse(&request.url) else { return Err((JoinError::Url, joined)) };
-        let servers = tokio::time::timeout(request.timeout, resolve(&url)).await.unwrap_or_default();
-        let socket = match Socket::bind(&servers) {
+        let socket = match bind(&url, request.timeout).await {
             Ok(socket) => socket,
             Err(error) => return Err((JoinError::Socket(error), joined)),
         };
         let mut config = Config::new(&request.url, request.token.expose());
         config.auto_subscribe = request.auto_subscribe;
         config.join_timeout = request.timeout;
+        config.reconnect_timeout = request.reconnect_timeout;
+        config.seed = RandomState::new().build_hasher().finish();
         let mut machine = Machine::new(config, now);
         machine.handle_input(Input::UdpBound { locals: socket.locals().to_vec() }, std::time::Instant::now());
         Ok(Self {
             machine,
             net,
+            url,
+            resolve_limit: request.timeout,
             socket,
+            binding: None,
+            tcp: TcpPaths::new(),
             signal: FrameSocket::idle(),
+            closing: JoinSet::new(),
             joined: Some(joined),
             backend: None,
             replies: BTreeMap::new(),
@@ -139,16 +163,19 @@ impl Driver {
         if violations > 0 {
             tracing::debug!(violations, "the server or the network sent things that it should not");
         }
-        self.signal.close().await;
+        // Each is limited in time.
+        while self.closing.join_next().await.is_some() {}
     }
 
     async fn wait(&mut self) -> Wake {
         // Without a timeout the machine is closed, and this is not reached.
         let due = self.machine.poll_timeout().map(|(at, _)| Instant::from_std(at));
-        let Self { signal, socket, backend, joined, leaving, .. } = self;
+        let Self { signal, socket, binding, tcp, backend, joined, leaving, .. } = self;
         tokio::select! {
             event = signal.next() => Wake::Signal(event),
             () = socket.readable() => Wake::Readable,
+            bound = next_socket(binding) => Wake::Bound(bound),
+            event = tcp.next() => Wake::Tcp(event),
             request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
             () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
             () = sleep_until(due.unwrap_or_else(Instant::now)) => Wake::Timeout,
@@ -184,6 +211,26 @@ impl Driver {
                 self.input(Input::Commanded { id: self.last_id, command: Command::Leave });
             }
             Wake::Readable => self.receive(),
+            Wake::Bound(Ok(socket)) => {
+                self.socket = socket;
+                self.input(Input::UdpBound { locals: self.socket.locals().to_vec() });
+            }
+            Wake::Bound(Err(error)) => self.input(Input::UdpNotBound { error: error.to_string() }),
+            Wake::Tcp(TcpEvent::Connected { local, remote }) => {
+                self.input(Input::TcpConnected { local, remote });
+            }
+            Wake::Tcp(TcpEvent::Received { local, remote, contents }) => {
+                if self.net.lets_pass(MediaPath::Tcp) {
+                    let protocol = Protocol::Tcp;
+                    self.input(Input::PacketReceived {
+                        protocol,
+                        source: remote,
+                        destination: local,
+                        contents,
+                    });
+                }
+            }
+            Wake::Tcp(TcpEvent::Closed { remote }) => self.input(Input::TcpClosed { remote }),
             Wake::Timeout => self.machine.handle_timeout(std::time::Instant::now()),
         }
     }
@@ -192,10 +239,24 @@ impl Driver {
         for _ in 0..MAX_PACKETS {
             // Nothing there, or an error of the network that the next packet may not have.
             let Ok((source, destination, contents)) = self.socket.receive() else { return };
+            if !self.net.lets_pass(MediaPath::Udp) {
+                continue;
+            }
             self.input(Input::PacketReceived { protocol: Protocol::Udp, source, destination, contents });
             if !self.carry_out() {
                 return;
             }
+        }
+    }
+
+    fn send(&mut self, protocol: Protocol, source: SocketAddr, destination: SocketAddr, contents: Vec<u8>) {
+        match protocol {
+            Protocol::Udp if self.net.lets_pass(MediaPath::Udp) => {
+                self.socket.send(source, destination, &contents);
+            }
+            Protocol::Tcp if self.net.lets_pass(MediaPath::Tcp) => self.tcp.send(destination, contents),
+            // Lost, as the filter wants it; another protocol would be a new version of the machine.
+            _ => {}
         }
     }
 
@@ -205,6 +266,8 @@ impl Driver {
 
     /// Does what the machine says. `false`: it is done.
     fn carry_out(&mut self) -> bool {
+        // Those that are closed are not kept.
+        while self.closing.try_join_next().is_some() {}
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::ConnectSignal { url, token } => {
@@ -215,8 +278,14 @@ impl Driver {
                     });
                 }
                 Output::SendSignal(frame) => self.signal.send(frame),
-                Output::SendPacket { source, destination, contents, .. } => {
-                    self.socket.send(source, destination, &contents);
+                Output::SendPacket { protocol, source, destination, contents } => {
+                    self.send(protocol, source, destination, contents);
+                }
+                Output::ConnectTcp { remote } => self.tcp.connect(remote),
+                Output::BindUdp => {
+                    let (url, limit) = (self.url.clone(), self.resolve_limit);
+                    self.tcp = TcpPaths::new();
+                    self.binding = Some(Box::pin(async move { bind(&url, limit).await }));
                 }
                 Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
                     let (room, backend) = RoomBackend::new(*connected);
@@ -238,8 +307,10 @@ impl Driver {
                     }
                 }
                 Output::Closed { reason } => self.closed(reason),
-                // What waits is sent with the close, which follows the end of the loop.
-                Output::CloseSignal => {}
+                Output::CloseSignal => {
+                    let signal = std::mem::replace(&mut self.signal, FrameSocket::idle());
+                    self.closing.spawn(signal.close());
+                }
                 // A new kind of output would be a new version of the machine.
                 _ => {}
             }
@@ -273,11 +344,28 @@ async fn next_request(backend: Option<&mut RoomBackend>) -> Option<RoomRequest> 
     }
 }
 
+async fn next_socket(binding: &mut Option<BoxFuture<'static, io::Result<Socket>>>) -> io::Result<Socket> {
+    match binding {
+        Some(socket) => {
+            let socket = socket.await;
+            *binding = None;
+            socket
+        }
+        None => std::future::pending().await,
+    }
+}
+
 async fn given_up(joined: Option<&mut Joined>) {
     match joined {
         Some(joined) => joined.closed().await,
         None => std::future::pending().await,
     }
+}
+
+/// A socket on the way to the server.
+async fn bind(url: &Url, resolve_limit: Duration) -> io::Result<Socket> {
+    let servers = tokio::time::timeout(resolve_limit, resolve(url)).await.unwrap_or_default();
+    Socket::bind(&servers)
 }
 
 /// The server's addresses; none if the name is not known here, which a proxy may not need.

@@ -1,8 +1,10 @@
 //! Transcripts: what the server says on the left, what the machine does on the right, as text.
 
+mod recovery;
+
 use super::*;
 use crate::{AutoSubscribe, Limits};
-use proto::participant_info::State;
+use proto::{leave_request::Action, participant_info::State, signal_response::Message as Response};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// The machine, its clock, and what it has done so far.
@@ -26,7 +28,7 @@ impl Rig {
     /// Joined, with Ada there already, and the media connection ready.
     fn connected(change: impl FnOnce(&mut Config)) -> Self {
         let mut rig = Self::joined(change);
-        rig.step("media ready", |signal, _| signal.media_ready());
+        rig.step("media ready", Signal::media_ready);
         rig.script.clear();
         rig
     }
@@ -34,7 +36,7 @@ impl Rig {
     fn joined(change: impl FnOnce(&mut Config)) -> Self {
         let mut rig = Self::new(change);
         rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
-        rig.step("opened", |signal, _| signal.opened());
+        rig.step("opened", Signal::opened);
         rig.says(Response::Join(join()));
         rig.script.clear();
         rig
@@ -103,7 +105,13 @@ fn show(effect: &Effect) -> String {
         Effect::Connect { url, token } => {
             let (base, _) = url.split_once('?').unwrap();
             let request = join::tests::read(url);
-            format!("Connect {base} token {token:?} {:?}", request.publisher_offer.unwrap().sdp)
+            match request.publisher_offer {
+                Some(offer) => format!("Connect {base} token {token:?} {:?}", offer.sdp),
+                None => {
+                    let reason = request.reconnect_reason();
+                    format!("Connect {base} token {token:?} resume {} {reason:?}", request.participant_sid)
+                }
+            }
         }
         Effect::Send(frame) => {
             let request: proto::SignalRequest = decode(frame, 1 << 20).unwrap();
@@ -170,7 +178,7 @@ fn quiet(_: &mut Config) {}
 fn join_from_the_socket_to_the_first_event() {
     let mut rig = Rig::new(quiet);
     rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
-    rig.step("opened", |signal, _| signal.opened());
+    rig.step("opened", Signal::opened);
     rig.says(Response::Join(join()));
     rig.says(Response::RefreshToken("sesame 2".to_owned()));
     let candidate_init =
@@ -184,7 +192,7 @@ fn join_from_the_socket_to_the_first_event() {
     }));
     // Not told before `Connected`.
     rig.updates(vec![info("PA_bob", "bob", 1)]);
-    rig.step("media ready", |signal, _| signal.media_ready());
+    rig.step("media ready", Signal::media_ready);
     rig.wait(Duration::from_secs(6));
     assert_eq!(rig.signal.violations(), 0);
     assert_eq!(rig.signal.token.expose(), "sesame 2");
@@ -343,7 +351,7 @@ fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
     // Nothing wakes the dead.
     rig.script.clear();
     rig.says(Response::Join(join()));
-    rig.step("closed again", |signal, _| signal.signal_closed("again"));
+    rig.step("closed again", |signal, now| signal.signal_closed("again", now));
     rig.wait(Duration::from_secs(100));
     assert!(!rig.script.contains("    "), "{}", rig.script);
     (rig.reason.take().unwrap(), told)
@@ -352,29 +360,16 @@ fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
 #[test]
 fn every_end_has_its_reason() {
     use DisconnectReason as Reason;
-    let lost = |detail: &str| Reason::SignalLost { detail: detail.to_owned() };
-    let gone = |detail: &str| Reason::MediaLost { detail: detail.to_owned() };
-
     let says = |reason, action| move |rig: &mut Rig| rig.says(leave(reason, action));
     for (wire, action, reason) in [
         (proto::DisconnectReason::DuplicateIdentity, Action::Disconnect, Reason::DuplicateIdentity),
         (proto::DisconnectReason::ParticipantRemoved, Action::Disconnect, Reason::Removed),
         (proto::DisconnectReason::RoomClosed, Action::Disconnect, Reason::RoomClosed),
-        (proto::DisconnectReason::ServerShutdown, Action::Reconnect, Reason::ServerShutdown),
-        (proto::DisconnectReason::StateMismatch, Action::Reconnect, Reason::StateMismatch),
-        (proto::DisconnectReason::UnknownReason, Action::Resume, Reason::ReconnectRequested),
+        (proto::DisconnectReason::ServerShutdown, Action::Disconnect, Reason::ServerShutdown),
         (proto::DisconnectReason::UnknownReason, Action::Disconnect, Reason::Unspecified),
     ] {
         assert_eq!(end(Rig::connected(quiet), says(wire, action)), (reason, true));
     }
-    assert_eq!(
-        end(Rig::connected(quiet), |rig| rig.step("closed", |s, _| s.signal_closed("reset"))),
-        (lost("reset"), true)
-    );
-    assert_eq!(
-        end(Rig::connected(quiet), |rig| rig.wait(Duration::from_secs(15))),
-        (lost("the server was silent for longer than its ping timeout"), true)
-    );
     // The server says why before its packets stop, but the packets may be faster.
     assert_eq!(
         end(Rig::connected(quiet), |rig| {
@@ -384,18 +379,11 @@ fn every_end_has_its_reason() {
         }),
         (Reason::RoomDeleted, true)
     );
-    assert_eq!(
-        end(Rig::connected(quiet), |rig| {
-            rig.step("gone", |s, now| s.media_gone("closed", now));
-            rig.wait(Duration::from_secs(2));
-        }),
-        (gone("closed"), true)
-    );
     // Leaving: what was asked for has happened.
     assert_eq!(
         end(Rig::connected(quiet), |rig| {
             rig.command(1, Command::Leave);
-            rig.step("closed", |s, _| s.signal_closed("reset"));
+            rig.step("closed", |s, now| s.signal_closed("reset", now));
         }),
         (Reason::ClientInitiated, true)
     );
@@ -406,7 +394,7 @@ fn every_failed_join_has_its_reason() {
     let opened = || {
         let mut rig = Rig::new(quiet);
         rig.step("bound", |signal, _| signal.bound(String::new()));
-        rig.step("opened", |signal, _| signal.opened());
+        rig.step("opened", Signal::opened);
         rig
     };
     let bound = || {
@@ -419,7 +407,7 @@ fn every_failed_join_has_its_reason() {
         other => panic!("{other:?}"),
     };
     let refused = |status, body: &'static str| {
-        failed(bound(), &move |rig: &mut Rig| rig.step("refused", |s, _| s.refused(status, body)))
+        failed(bound(), &move |rig: &mut Rig| rig.step("refused", |s, now| s.refused(status, body, now)))
     };
     assert_eq!(refused(404, ""), JoinFailure::ServerTooOld);
     assert!(JoinFailure::ServerTooOld.to_string().contains("1.9.10"));
@@ -429,7 +417,7 @@ fn every_failed_join_has_its_reason() {
     assert_eq!(refused(503, "busy"), JoinFailure::Refused { status: Some(503), detail });
     let detail = "refused".to_owned();
     assert_eq!(
-        failed(bound(), &|rig| rig.step("failed", |s, _| s.failed("refused"))),
+        failed(bound(), &|rig| rig.step("failed", |s, now| s.failed("refused", now))),
         JoinFailure::Unreachable { detail }
     );
     assert_eq!(failed(bound(), &|rig| rig.wait(Duration::from_secs(10))), JoinFailure::SignalTimeout);
@@ -452,7 +440,7 @@ fn every_failed_join_has_its_reason() {
         failed(opened(), &|rig| rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect))),
         JoinFailure::Ended(Box::new(DisconnectReason::RoomDeleted))
     );
-    let unusable = failed(joined(), &|rig| rig.step("answer", |s, _| s.answer_unusable("no sdp")));
+    let unusable = failed(joined(), &|rig| rig.step("answer", |s, now| s.answer_unusable("no sdp", now)));
     assert_eq!(unusable, JoinFailure::Media { detail: "no sdp".to_owned() });
     let mut nobody = join();
     nobody.participant = None;
@@ -477,13 +465,13 @@ fn a_leave_before_the_join_waits_for_it_and_tells_the_server() {
         rig
     };
     let mut rig = given_up();
-    rig.step("opened", |signal, _| signal.opened());
+    rig.step("opened", Signal::opened);
     rig.says(Response::Join(join()));
     rig.check("leave_while_connecting");
 
     let cancelled = (DisconnectReason::JoinFailed(JoinFailure::Cancelled), false);
     assert_eq!(end(given_up(), |rig| rig.wait(Duration::from_secs(10))), cancelled);
-    assert_eq!(end(given_up(), |rig| rig.step("failed", |s, _| s.failed("refused"))), cancelled);
+    assert_eq!(end(given_up(), |rig| rig.step("failed", |s, now| s.failed("refused", now))), cancelled);
 }
 
 #[test]
@@ -517,7 +505,7 @@ fn what_is_odd_is_counted_and_skipped() {
         let wanted = proto::MediaSectionsRequirement { num_audios: u32::MAX, num_videos: 1 };
         rig.says(Response::MediaSectionsRequirement(wanted));
     });
-    odd(&mut rig, &|rig| rig.step("opened", |s, _| s.opened()));
+    odd(&mut rig, &|rig| rig.step("opened", Signal::opened));
     // A message of a newer server is none of that.
     rig.step("newer", |s, now| s.received(&Bytes::from_static(b"\xf2\x3f\x01\x00"), now));
     rig.step("empty", |s, now| s.received(&Bytes::new(), now));
@@ -531,7 +519,7 @@ fn events_that_are_held_back_are_bounded() {
         rig.updates(vec![info(&format!("PA_{n}"), &format!("p{n}"), 1)]);
     }
     rig.script.clear();
-    rig.step("media ready", |signal, _| signal.media_ready());
+    rig.step("media ready", Signal::media_ready);
     rig.check("held_events");
 }
 
@@ -553,10 +541,10 @@ fn same_inputs_same_bytes() {
         let mut rig = Rig::new(quiet);
         let mut bytes = Vec::new();
         rig.signal.bound("v=0".to_owned());
-        rig.signal.opened();
+        rig.signal.opened(rig.now);
         let frame = encode(&proto::SignalResponse { message: Some(Response::Join(join())) });
         rig.signal.received(&frame, rig.now);
-        rig.signal.media_ready();
+        rig.signal.media_ready(rig.now);
         let attributes = (0..20).map(|n| (format!("k{n}"), format!("v{n}"))).collect();
         rig.signal.command(1, Command::SetAttributes(attributes), rig.now);
         rig.signal.handle_timeout(rig.now + Duration::from_secs(5));

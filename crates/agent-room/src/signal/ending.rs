@@ -1,0 +1,139 @@
+//! The ways out: the user leaves, the server puts us out, a join fails.
+
+use super::{Effect, Phase, Signal};
+use crate::{CommandError, CommandId, DisconnectReason, JoinFailure, RoomEvent};
+use agent_proto::livekit as proto;
+use proto::{leave_request::Action, signal_request::Message as Request};
+use std::{mem, time::Instant};
+
+impl Signal {
+    /// The user wants to go.
+    pub(super) fn leave(&mut self, id: CommandId, now: Instant) {
+        match &mut self.phase {
+            Phase::Connected => {
+                self.phase = Phase::Leaving { until: now + self.config.leave_timeout, asked: vec![id] };
+            }
+            Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => asked.push(id),
+            Phase::Connecting | Phase::Joining => {
+                let opened = matches!(self.phase, Phase::Joining);
+                // Nobody waits for this end, and a busy server takes its time.
+                let until = self.started + self.config.join_timeout;
+                self.phase = Phase::GivenUp { until, asked: vec![id], opened };
+            }
+            Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
+            Phase::Joined { .. } => {
+                self.say_leave();
+                self.done(id, Ok(()));
+                self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
+            }
+            Phase::Recovering(_) => {
+                // What waits to be sent cannot be waited for: nobody knows whether there will be a connection.
+                if self.phase.signal_stands() {
+                    self.say_leave();
+                }
+                self.done(id, Ok(()));
+                self.finish(DisconnectReason::ClientInitiated);
+            }
+            Phase::Unbound => {
+                self.done(id, Ok(()));
+                self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
+            }
+        }
+    }
+
+    /// Everything that was published has arrived: a leave need not wait.
+    pub(crate) fn flushed(&mut self) {
+        if let Phase::Leaving { asked, .. } = &mut self.phase {
+            let asked = mem::take(asked);
+            self.say_leave();
+            for id in asked {
+                self.done(id, Ok(()));
+            }
+            self.finish(DisconnectReason::ClientInitiated);
+        }
+    }
+
+    pub(super) fn give_up(&mut self) {
+        if let Phase::GivenUp { opened: true, .. } = self.phase {
+            self.say_leave();
+        }
+        self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
+    }
+
+    pub(super) fn say_leave(&mut self) {
+        self.send(Request::Leave(proto::LeaveRequest {
+            reason: proto::DisconnectReason::ClientInitiated as i32,
+            action: Action::Disconnect as i32,
+            ..Default::default()
+        }));
+    }
+
+    /// The server wants us to go, or to come back.
+    pub(super) fn left(&mut self, leave: &proto::LeaveRequest, now: Instant) {
+        let reason = DisconnectReason::from_wire(leave.reason);
+        let anew = match leave.action() {
+            Action::Disconnect => return self.lost(reason),
+            Action::Resume => false,
+            Action::Reconnect => true,
+        };
+        let reason = match reason {
+            DisconnectReason::Unspecified => DisconnectReason::ReconnectRequested,
+            reason => reason,
+        };
+        self.lose(reason, anew, now);
+    }
+
+    /// Something ended the room. Before it stood, that is a failed join, whatever the reason.
+    pub(super) fn lost(&mut self, reason: DisconnectReason) {
+        if self.is_closed() {
+            return;
+        }
+        let reason = match (&self.phase, reason) {
+            (Phase::GivenUp { .. }, _) => DisconnectReason::JoinFailed(JoinFailure::Cancelled),
+            (_, reason @ DisconnectReason::JoinFailed(_)) => reason,
+            // What was asked for has happened, whichever side was first.
+            (
+                Phase::Leaving { .. },
+                DisconnectReason::SignalLost { .. } | DisconnectReason::MediaLost { .. },
+            ) => DisconnectReason::ClientInitiated,
+            (Phase::Connected | Phase::Recovering(_) | Phase::Leaving { .. }, reason) => reason,
+            (_, DisconnectReason::SignalLost { detail }) => {
+                DisconnectReason::JoinFailed(JoinFailure::Unreachable { detail })
+            }
+            (_, DisconnectReason::MediaLost { detail }) => {
+                DisconnectReason::JoinFailed(JoinFailure::Media { detail })
+            }
+            (_, reason) => DisconnectReason::JoinFailed(JoinFailure::Ended(Box::new(reason))),
+        };
+        self.finish(reason);
+    }
+
+    /// The one way into `Closed`: every command is answered, everything is closed, the end is told last.
+    pub(super) fn finish(&mut self, reason: DisconnectReason) {
+        let phase = mem::replace(&mut self.phase, Phase::Closed);
+        for id in self.requests.take_all() {
+            self.done(id, Err(CommandError::NotConnected));
+        }
+        let stood = matches!(phase, Phase::Connected | Phase::Recovering(_) | Phase::Leaving { .. });
+        match phase {
+            Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => {
+                for id in asked {
+                    self.done(id, Ok(()));
+                }
+            }
+            Phase::Connected
+            | Phase::Recovering(_)
+            | Phase::Unbound
+            | Phase::Connecting
+            | Phase::Joining
+            | Phase::Joined { .. }
+            | Phase::Closed => {}
+        }
+        self.effects.push_back(Effect::CloseMedia);
+        self.effects.push_back(Effect::CloseSignal);
+        if stood {
+            self.effects.push_back(Effect::Event(RoomEvent::Disconnected { reason: reason.clone() }));
+        }
+        self.effects.push_back(Effect::Closed { reason });
+    }
+}

@@ -1,0 +1,196 @@
+//! What the server says once a WebSocket stands.
+
+use super::{Effect, Phase, Signal, candidate, phase::Held, roster};
+use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
+use agent_proto::livekit as proto;
+use proto::{signal_request::Message as Request, signal_response::Message as Response};
+use std::{mem, time::Instant};
+
+impl Signal {
+    /// The first thing that a server says is who we are, or that it does not want us.
+    pub(super) fn before_join(&mut self, message: Response, now: Instant) {
+        match message {
+            Response::Join(join) => self.join(join, now),
+            Response::Leave(leave) => self.left(&leave, now),
+            _ => self.violation(),
+        }
+    }
+
+    fn join(&mut self, mut join: proto::JoinResponse, now: Instant) {
+        let Some(local) = join.participant.take() else {
+            // Without ourselves nothing that follows makes sense.
+            self.violation();
+            let detail = "the server's answer names no participant".to_owned();
+            let failure = JoinFailure::Refused { status: None, detail };
+            return self.lose(DisconnectReason::JoinFailed(failure), true, now);
+        };
+        if let Phase::Recovering(_) = self.phase {
+            return self.rejoined(join, local, now);
+        }
+        self.start_clock(join.ping_interval, join.ping_timeout, now);
+        self.room = join.room.map(RoomInfo::from).unwrap_or_default();
+        self.roster.set_local(local);
+        // The others are in the snapshot: their events are not told.
+        self.update_roster(join.other_participants, &mut Vec::new());
+        let server_version = match join.server_info {
+            Some(info) if !info.version.is_empty() => info.version,
+            _ => join.server_version,
+        };
+        let connected = Box::new(Connected {
+            room: self.room.clone(),
+            local: self.roster.local().cloned().unwrap_or_default(),
+            participants: self.roster.remote().cloned().collect(),
+            server_version,
+        });
+        let connected_event = [RoomEvent::Connected(connected.clone())];
+        self.phase = Phase::Joined { connected, held: Held::default() };
+        self.subscribe(&connected_event);
+    }
+
+    pub(super) fn message(&mut self, message: Response, now: Instant) {
+        let mut events = Vec::new();
+        match message {
+            Response::Join(_) | Response::Reconnect(_) | Response::Offer(_) => self.violation(),
+            Response::Answer(answer) => {
+                self.descriptions.answer.clone_from(&answer.sdp);
+                self.effects.push_back(Effect::Answer(answer.sdp));
+                self.roster.subscriptions(answer.mid_to_track_id.into_values(), &mut events);
+            }
+            Response::Trickle(trickle) => match candidate(&trickle) {
+                Ok(Some(candidate)) => self.effects.push_back(Effect::Candidate(candidate)),
+                Ok(None) => {}
+                Err(()) => self.violation(),
+            },
+            Response::Update(update) => self.update_roster(update.participants, &mut events),
+            Response::Leave(leave) => return self.left(&leave, now),
+            Response::Mute(mute) => self.roster.mute_local(&mute.sid, mute.muted, &mut events),
+            Response::SpeakersChanged(changes) => self.roster.speakers(changes.speakers, &mut events),
+            Response::RoomUpdate(update) => self.update_room(update.room, &mut events),
+            Response::ConnectionQuality(update) => {
+                for info in &update.updates {
+                    self.roster.quality(info, &mut events);
+                }
+            }
+            Response::RefreshToken(token) => {
+                self.token = token.into();
+                events.push(RoomEvent::TokenRefreshed { token: self.token.clone() });
+            }
+            Response::RequestResponse(response) => {
+                // One that came too late was told as timed out.
+                if let Some((id, result)) = self.requests.answered(response) {
+                    self.done(id, result);
+                }
+            }
+            Response::PongResp(pong) => {
+                let sent_and_back = self.elapsed_ms(now).saturating_sub(pong.last_ping_timestamp);
+                if let Some(clock) = &mut self.clock {
+                    clock.round_trip_ms = sent_and_back.clamp(0, 60_000);
+                }
+            }
+            Response::RoomMoved(moved) => self.moved(moved, &mut events),
+            Response::MediaSectionsRequirement(wanted) => {
+                let more = wanted.num_audios.saturating_add(wanted.num_videos);
+                if self.sections.saturating_add(more) as usize > self.config.limits.media_sections {
+                    self.violation();
+                } else {
+                    self.sections += more;
+                    self.effects
+                        .push_back(Effect::Sections { audio: wanted.num_audios, video: wanted.num_videos });
+                }
+            }
+            // Of media that is published or received, which nobody does yet; and the old form of the pong.
+            Response::TrackPublished(_)
+            | Response::TrackUnpublished(_)
+            | Response::TrackSubscribed(_)
+            | Response::StreamStateUpdate(_)
+            | Response::SubscriptionPermissionUpdate(_)
+            | Response::SubscriptionResponse(_)
+            | Response::Pong(_) => {}
+        }
+        self.subscribe(&events);
+        for event in events {
+            self.event(event);
+        }
+    }
+
+    pub(super) fn update_roster(
+        &mut self,
+        participants: Vec<proto::ParticipantInfo>,
+        events: &mut Vec<RoomEvent>,
+    ) {
+        for info in participants {
+            if !self.roster.update(info, events) {
+                self.violation();
+            }
+        }
+    }
+
+    fn update_room(&mut self, room: Option<proto::Room>, events: &mut Vec<RoomEvent>) {
+        let Some(room) = room else { return self.violation() };
+        let mut room = RoomInfo::from(room);
+        // Updates of some kinds leave these out.
+        if room.sid.is_empty() {
+            room.sid.clone_from(&self.room.sid);
+        }
+        if room.name.is_empty() {
+            room.name.clone_from(&self.room.name);
+        }
+        let old = mem::replace(&mut self.room, room);
+        if old.metadata != self.room.metadata {
+            events.push(RoomEvent::RoomMetadataChanged(self.room.clone()));
+        } else if old != self.room {
+            events.push(RoomEvent::RoomUpdated(self.room.clone()));
+        }
+    }
+
+    fn moved(&mut self, moved: proto::RoomMovedResponse, events: &mut Vec<RoomEvent>) {
+        let (Some(room), Some(local)) = (moved.room, moved.participant) else { return self.violation() };
+        if !moved.token.is_empty() {
+            self.token = moved.token.into();
+        }
+        self.roster.clear(&DisconnectReason::Migration, events);
+        self.room = room.into();
+        self.roster.set_local(local);
+        self.roster.activate_local();
+        let local = self.roster.local().cloned().unwrap_or_default();
+        events.push(RoomEvent::RoomMoved { room: self.room.clone(), local });
+        self.update_roster(moved.other_participants, events);
+    }
+
+    /// Asks for the tracks of everybody who is there.
+    pub(super) fn subscribe_to_all(&mut self) {
+        let participants = self.roster.remote().cloned().collect();
+        let everybody = Connected { participants, ..Connected::default() };
+        self.subscribe(&[RoomEvent::Connected(Box::new(everybody))]);
+    }
+
+    /// Asks for the tracks that the server does not send by itself.
+    pub(super) fn subscribe(&mut self, events: &[RoomEvent]) {
+        let wanted = roster::wanted_tracks(events, self.config.auto_subscribe);
+        if wanted.is_empty() {
+            return;
+        }
+        let participant_tracks = wanted
+            .iter()
+            .map(|(participant_sid, track_sid)| proto::ParticipantTracks {
+                participant_sid: participant_sid.clone(),
+                track_sids: vec![track_sid.clone()],
+            })
+            .collect();
+        let track_sids = wanted.into_iter().map(|(_, track_sid)| track_sid).collect();
+        self.send(Request::Subscription(proto::UpdateSubscription {
+            track_sids,
+            subscribe: true,
+            participant_tracks,
+        }));
+    }
+
+    /// The first answer to a resume.
+    pub(super) fn before_resume(&mut self, message: Response, now: Instant) {
+        match message {
+            Response::Reconnect(response) => self.resumed(&response, now),
+            Response::Leave(leave) => self.left(&leave, now),
+            _ => self.violation(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Where a room is between its first packet and its last, and what it holds there.
+
+use super::recovery::{Recovery, Step};
+use crate::{CommandId, Connected, RoomEvent};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+pub(super) enum Phase {
+    Unbound,
+    Connecting,
+    Joining,
+    Joined {
+        connected: Box<Connected>,
+        held: Held,
+    },
+    Connected,
+    Recovering(Box<Recovery>),
+    Leaving {
+        until: Instant,
+        asked: Vec<CommandId>,
+    },
+    /// Told to leave before the server's Join. It may have let us in already, and it does not hear a Leave before it has: its
+    /// Join is waited for.
+    GivenUp {
+        until: Instant,
+        asked: Vec<CommandId>,
+        opened: bool,
+    },
+    Closed,
+}
+
+impl Phase {
+    /// Whether the server reads what we say, and says something at least as often as it promised.
+    pub(super) fn signal_stands(&self) -> bool {
+        match self {
+            Self::Joined { .. } | Self::Connected | Self::Leaving { .. } => true,
+            Self::Recovering(recovery) => matches!(recovery.step, Step::Restarting | Step::Joined { .. }),
+            Self::Unbound | Self::Connecting | Self::Joining | Self::GivenUp { .. } | Self::Closed => false,
+        }
+    }
+}
+
+/// Events that come before the one that must be the first.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) events: VecDeque<RoomEvent>,
+    pub(super) missed: u64,
+}
+
+impl Held {
+    /// Takes one; of too many the oldest goes.
+    pub(super) fn push(&mut self, event: RoomEvent, limit: usize) {
+        if self.events.len() >= limit {
+            self.events.pop_front();
+            self.missed += 1;
+        }
+        self.events.push_back(event);
+    }
+
+    /// In their order, and before them how many are lost.
+    pub(super) fn into_events(self) -> impl Iterator<Item = RoomEvent> {
+        let missed = (self.missed > 0).then_some(RoomEvent::Lagged { missed: self.missed });
+        missed.into_iter().chain(self.events)
+    }
+}
+
+/// The pulse of a signalling connection. It begins with the server's Join, and anew with each resume.
+pub(super) struct Clock {
+    pub(super) ping_interval: Duration,
+    pub(super) ping_timeout: Duration,
+    pub(super) next_ping: Instant,
+    pub(super) last_heard: Instant,
+    /// The server's answer to our last ping, as it wants it told with the next one.
+    pub(super) round_trip_ms: i64,
+}
+
+impl Clock {
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.next_ping = now + self.ping_interval;
+        self.last_heard = now;
+    }
+}

@@ -1,0 +1,377 @@
+//! A connection that stood and is lost: getting it back.
+//!
+//! ```text
+//!              ┌────────────── failed, too slow: once more after a while ──────────────┐
+//!  Connected ──┴─▶ Waiting ──┬─▶ Opening ─▶ Asking ─▶ Restarting ──────────────────────┼─▶ Connected
+//!              lost          │   (resume: the same session, the same media connection) │
+//!                            └─▶ Binding ─▶ Connecting ─▶ Joining ─▶ Joined ───────────┘
+//!                                (anew: another session of the same participant)
+//! ```
+//!
+//! A resume is tried first, unless the server or the media connection says that there is nothing to resume. The waits between
+//! tries double, with full jitter; they begin anew once a connection has stood for [`STABLE_AFTER`]. After
+//! `Config::reconnect_timeout` without success the room is over.
+
+use super::{Effect, Phase, Signal, join, phase::Held};
+use crate::{DisconnectReason, JoinFailure, Reconnected, RoomEvent};
+use agent_proto::livekit as proto;
+use proto::signal_request::Message as Request;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+/// The first wait between two tries; the try that follows a loss does not wait.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a connection must stand for the waits to begin anew.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// For each step of a resume: it takes a few milliseconds when it works.
+const RESUME_STEP_LIMIT: Duration = Duration::from_secs(5);
+/// Resumes that the server may leave without an answer before we join anew.
+const MAX_UNANSWERED: u32 = 3;
+
+/// What is being done about a lost connection.
+pub(super) struct Recovery {
+    since: Instant,
+    /// Why the connection was lost.
+    cause: DisconnectReason,
+    /// Why the last try failed.
+    last: Option<DisconnectReason>,
+    /// Whether there is nothing to resume.
+    anew: bool,
+    pub(super) step: Step,
+    /// When the wait is over, or the step has taken too long.
+    pub(super) until: Instant,
+    unanswered: u32,
+    /// The room as it was.
+    room_sid: String,
+    /// Reliable messages that the old session may have lost.
+    unconfirmed: u64,
+}
+
+pub(super) enum Step {
+    /// Until the next try.
+    Waiting,
+    /// The WebSocket for a resume is being opened.
+    Opening,
+    /// The server is to say whether it knows us.
+    Asking,
+    /// It does: the media connection finds its way anew.
+    Restarting,
+    /// A socket for another session is being made.
+    Binding,
+    /// Its WebSocket is being opened.
+    Connecting,
+    /// The server is to let us in.
+    Joining,
+    /// It did: the media connection is being made.
+    Joined { held: Held },
+}
+
+/// Losses and tries, over the life of the room.
+#[derive(Default)]
+pub(super) struct Tries {
+    in_a_row: u32,
+    stands_since: Option<Instant>,
+}
+
+/// What a server that took our session over from another one would need to know, from the layers below.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Below {
+    /// Labels and stream ids of the data channels.
+    pub(crate) channels: Vec<(String, u16)>,
+    /// The last sequence number of each sender, by sid.
+    pub(crate) received: Vec<(String, u32)>,
+}
+
+impl Signal {
+    /// A connection that stood is lost.
+    pub(super) fn lose(&mut self, cause: DisconnectReason, anew: bool, now: Instant) {
+        let anew = anew || self.media_gone.take().is_some();
+        match &mut self.phase {
+            Phase::Connected => {
+                let stable = |since| now.saturating_duration_since(since) >= STABLE_AFTER;
+                if self.tries.stands_since.take().is_none_or(stable) {
+                    self.tries.in_a_row = 0;
+                }
+                self.effects.push_back(Effect::Event(RoomEvent::Reconnecting { reason: cause.clone() }));
+                self.phase = Phase::Recovering(Box::new(Recovery {
+                    since: now,
+                    cause,
+                    last: None,
+                    anew,
+                    step: Step::Waiting,
+                    until: now,
+                    unanswered: 0,
+                    room_sid: self.room.sid.clone(),
+                    unconfirmed: 0,
+                }));
+            }
+            Phase::Recovering(recovery) => {
+                if let Step::Asking = recovery.step {
+                    recovery.unanswered += 1;
+                }
+                // Once there is another session, the old one is gone.
+                let left = matches!(
+                    recovery.step,
+                    Step::Binding | Step::Connecting | Step::Joining | Step::Joined { .. }
+                );
+                recovery.anew |= anew || left || recovery.unanswered >= MAX_UNANSWERED;
+                recovery.last = Some(cause);
+                recovery.step = Step::Waiting;
+            }
+            Phase::Unbound
+            | Phase::Connecting
+            | Phase::Joining
+            | Phase::Joined { .. }
+            | Phase::Leaving { .. }
+            | Phase::GivenUp { .. }
+            | Phase::Closed => return self.lost(cause),
+        }
+        self.effects.push_back(Effect::CloseSignal);
+        let wait = self.next_wait();
+        if wait.is_zero() {
+            self.try_again(now);
+        } else if let Phase::Recovering(recovery) = &mut self.phase {
+            recovery.until = now + wait;
+        }
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let failures = self.tries.in_a_row;
+        self.tries.in_a_row = failures.saturating_add(1);
+        let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+        let most = FIRST_WAIT.saturating_mul(1 << doublings.min(16)).min(LONGEST_WAIT);
+        // Not zero: a wait is a wait.
+        Duration::from_millis(1) + most.mul_f64(self.rng.f64())
+    }
+
+    fn try_again(&mut self, now: Instant) {
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        if recovery.anew {
+            recovery.step = Step::Binding;
+            recovery.until = now + self.config.join_timeout;
+            self.effects.push_back(Effect::Rebind);
+        } else {
+            recovery.step = Step::Opening;
+            recovery.until = now + RESUME_STEP_LIMIT;
+            let reason = match recovery.cause {
+                DisconnectReason::MediaLost { .. } => proto::ReconnectReason::RrPublisherFailed,
+                _ => proto::ReconnectReason::RrSignalDisconnected,
+            };
+            let sid = self.roster.local().map(|local| local.sid.clone()).unwrap_or_default();
+            let url = join::resume_url(&self.config, sid, reason);
+            self.effects.push_back(Effect::Connect { url, token: self.token.clone() });
+        }
+    }
+
+    /// The WebSocket of a try stands.
+    pub(super) fn reopened(&mut self, now: Instant) {
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        recovery.step = match recovery.step {
+            Step::Opening => {
+                recovery.until = now + RESUME_STEP_LIMIT;
+                Step::Asking
+            }
+            Step::Connecting => Step::Joining,
+            _ => return self.violation(),
+        };
+    }
+
+    /// There is a socket for another session. `false`: none was asked for.
+    pub(super) fn rebound(&mut self, offer: &str) -> bool {
+        let Phase::Recovering(recovery) = &mut self.phase else { return false };
+        let Step::Binding = recovery.step else { return false };
+        recovery.step = Step::Connecting;
+        let url = join::url(&self.config, offer.to_owned());
+        self.effects.push_back(Effect::Connect { url, token: self.token.clone() });
+        true
+    }
+
+    /// The server knows our session.
+    pub(super) fn resumed(&mut self, response: &proto::ReconnectResponse, now: Instant) {
+        if let Phase::Recovering(recovery) = &mut self.phase {
+            recovery.step = Step::Restarting;
+            recovery.until = now + RESUME_STEP_LIMIT;
+            if let Some(clock) = &mut self.clock {
+                clock.restart(now);
+            }
+            self.effects.push_back(Effect::Resume { last_sequence: response.last_message_seq });
+        }
+    }
+
+    /// What the layers below had to say for an [`Effect::Resume`], and their offer. `None`: the last one is not answered yet, and the
+    /// server may not have heard it.
+    pub(crate) fn sync(&mut self, below: Below, offer: Option<String>, now: Instant) {
+        let description = |kind: &str, sdp: &str| proto::SessionDescription {
+            r#type: kind.to_owned(),
+            sdp: sdp.to_owned(),
+            ..Default::default()
+        };
+        let channel = |(label, id): (String, u16)| proto::DataChannelInfo {
+            label,
+            id: id.into(),
+            target: proto::SignalTarget::Publisher as i32,
+        };
+        let received = |(publisher_sid, last_seq)| proto::DataChannelReceiveState { publisher_sid, last_seq };
+        self.send(Request::SyncState(proto::SyncState {
+            offer: Some(description("offer", &self.descriptions.offer)),
+            answer: Some(description("answer", &self.descriptions.answer)),
+            subscription: Some(proto::UpdateSubscription::default()),
+            data_channels: below.channels.into_iter().map(channel).collect(),
+            datachannel_receive_states: below.received.into_iter().map(received).collect(),
+            ..Default::default()
+        }));
+        self.offer(offer.unwrap_or_else(|| self.descriptions.offer.clone()));
+        self.repeat_requests(now);
+    }
+
+    /// The media connection has found its way again.
+    pub(crate) fn media_restarted(&mut self, now: Instant) {
+        if let Phase::Recovering(recovery) = &self.phase
+            && let Step::Restarting = recovery.step
+        {
+            self.recovered(now, true, Held::default());
+        }
+    }
+
+    /// The server let another session of ours in.
+    pub(super) fn rejoined(
+        &mut self,
+        join: proto::JoinResponse,
+        local: proto::ParticipantInfo,
+        now: Instant,
+    ) {
+        self.start_clock(join.ping_interval, join.ping_timeout, now);
+        self.room = join.room.map(Into::into).unwrap_or_default();
+        self.sections = 0;
+        let mut events = Vec::new();
+        self.roster.rejoin(local, &join.other_participants, &mut events);
+        self.update_roster(join.other_participants, &mut events);
+        let mut held = Held::default();
+        for event in events {
+            held.push(event, self.config.limits.held_events);
+        }
+        if let Phase::Recovering(recovery) = &mut self.phase {
+            recovery.step = Step::Joined { held };
+        }
+        self.subscribe_to_all();
+    }
+
+    /// The media connection of another session stands.
+    pub(super) fn reconnected(&mut self, now: Instant) {
+        if let Phase::Recovering(recovery) = &mut self.phase
+            && let Step::Joined { held } = &mut recovery.step
+        {
+            let held = mem::take(held);
+            self.roster.activate_local();
+            self.recovered(now, false, held);
+            let own = self.requests.own();
+            if let Some(own) = own {
+                self.send(Request::UpdateMetadata(own));
+            }
+            self.repeat_requests(now);
+        }
+    }
+
+    fn recovered(&mut self, now: Instant, resumed: bool, held: Held) {
+        let phase = mem::replace(&mut self.phase, Phase::Connected);
+        let Phase::Recovering(recovery) = phase else { return };
+        self.tries.stands_since = Some(now);
+        let changed = !resumed && recovery.room_sid != self.room.sid;
+        self.effects.push_back(Effect::Event(RoomEvent::Reconnected(Box::new(Reconnected {
+            resumed,
+            room_changed: changed,
+            unconfirmed: recovery.unconfirmed,
+            after: now.saturating_duration_since(recovery.since),
+            room: self.room.clone(),
+            local: self.roster.local().cloned().unwrap_or_default(),
+        }))));
+        self.effects.extend(held.into_events().map(Effect::Event));
+    }
+
+    fn repeat_requests(&mut self, now: Instant) {
+        for message in self.requests.repeat(now + self.config.request_timeout) {
+            self.send(Request::UpdateMetadata(message));
+        }
+    }
+
+    /// So many reliable messages may be lost with the old session.
+    pub(crate) fn unconfirmed(&mut self, messages: u64) {
+        if let Phase::Recovering(recovery) = &mut self.phase {
+            recovery.unconfirmed += messages;
+        }
+    }
+
+    /// There is no WebSocket for a join or a try.
+    pub(super) fn not_opened(&mut self, failure: JoinFailure, now: Instant) {
+        let hopeless = matches!(failure, JoinFailure::Unauthorized { .. });
+        let failure = DisconnectReason::JoinFailed(failure);
+        match &mut self.phase {
+            // The same token will not do better the next time.
+            Phase::Recovering(recovery) if hopeless => {
+                recovery.last = Some(failure);
+                self.give_recovery_up();
+            }
+            _ => self.lose(failure, false, now),
+        }
+    }
+
+    /// The media connection is beyond help while the connection is being restored.
+    pub(super) fn lose_media(&mut self, detail: String, now: Instant) {
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        match recovery.step {
+            Step::Restarting | Step::Joined { .. } => {
+                self.lose(DisconnectReason::MediaLost { detail }, true, now)
+            }
+            Step::Opening | Step::Asking | Step::Waiting => recovery.anew = true,
+            // There is none.
+            Step::Binding | Step::Connecting | Step::Joining => {}
+        }
+    }
+
+    /// The wait is over, or the step has taken too long.
+    pub(super) fn on_recovery_step(&mut self, now: Instant) {
+        let Phase::Recovering(recovery) = &self.phase else { return };
+        let slow = |what: &str| JoinFailure::Refused {
+            status: None,
+            detail: format!("no answer to {what} in time"),
+        };
+        let (failure, anew) = match recovery.step {
+            Step::Waiting => return self.try_again(now),
+            Step::Opening | Step::Connecting | Step::Binding => (JoinFailure::SignalTimeout, false),
+            // A server that speaks, but does not answer, and media that find no way: another session may.
+            Step::Asking => (slow("the resume"), true),
+            Step::Restarting => (JoinFailure::MediaTimeout, true),
+            Step::Joining => (JoinFailure::SignalTimeout, true),
+            Step::Joined { .. } => (JoinFailure::MediaTimeout, true),
+        };
+        if matches!(recovery.step, Step::Joined { .. }) {
+            self.say_leave();
+        }
+        self.lose(DisconnectReason::JoinFailed(failure), anew, now);
+    }
+
+    pub(super) fn give_recovery_up(&mut self) {
+        if self.phase.signal_stands() {
+            self.say_leave();
+        }
+        if let Phase::Recovering(recovery) = &self.phase {
+            let last = recovery.last.as_ref().unwrap_or(&recovery.cause);
+            let reason = DisconnectReason::ReconnectFailed {
+                cause: Box::new(recovery.cause.clone()),
+                last: Box::new(last.clone()),
+            };
+            self.finish(reason);
+        }
+    }
+
+    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Recovering(recovery) => Some(recovery.since + self.config.reconnect_timeout),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A connection that stood is lost: what is tried, in which order, how often, and what the user is told.
+
+use super::*;
+
+fn lost(rig: &mut Rig) {
+    rig.step("closed", |signal, now| signal.signal_closed("reset", now));
+}
+
+fn opened(rig: &mut Rig) {
+    rig.step("opened", Signal::opened);
+}
+
+fn resumed(rig: &mut Rig, last_message_seq: u32) {
+    rig.says(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
+}
+
+/// What the layers below do for a resume.
+fn synced(rig: &mut Rig) {
+    let below =
+        Below { channels: vec![("_reliable".to_owned(), 0)], received: vec![("PA_ada".to_owned(), 7)] };
+    rig.step("sync", |signal, now| signal.sync(below, Some("v=0 restart".to_owned()), now));
+}
+
+fn restarted(rig: &mut Rig) {
+    rig.step("restarted", Signal::media_restarted);
+}
+
+fn rejoin(room: &str, others: Vec<proto::ParticipantInfo>) -> Response {
+    let mut join = join();
+    join.room = Some(proto::Room { sid: room.to_owned(), name: "lobby".to_owned(), ..Default::default() });
+    join.participant = Some(info("PA_me2", "me", 1));
+    join.other_participants = others;
+    Response::Join(join)
+}
+
+/// In the phase, with this number of tries so far, all of which failed at once.
+fn tries(rig: &mut Rig, within: Duration) -> Vec<u128> {
+    let begin = rig.now;
+    let mut at = Vec::new();
+    while rig.now < begin + within && !rig.signal.is_closed() {
+        if rig.script.contains("    Connect ") {
+            at.push((rig.now - begin).as_millis());
+        }
+        rig.script.clear();
+        rig.step("failed", |signal, now| signal.failed("connection refused", now));
+        let Some((due, _)) = rig.signal.poll_timeout() else { break };
+        rig.wait(due - rig.now);
+    }
+    at
+}
+
+#[test]
+fn a_lost_signal_is_resumed_at_once_and_the_session_goes_on() {
+    let mut rig = Rig::connected(quiet);
+    rig.command(1, Command::SetName("unanswered".to_owned()));
+    lost(&mut rig);
+    rig.command(2, Command::SetMetadata("meanwhile".to_owned()));
+    opened(&mut rig);
+    resumed(&mut rig, 41);
+    synced(&mut rig);
+    rig.updates(vec![info("PA_bob", "bob", 1)]);
+    restarted(&mut rig);
+    assert!(rig.signal.is_connected());
+    assert_eq!(rig.signal.violations(), 0);
+    rig.check("resume");
+}
+
+#[test]
+fn the_newest_token_is_used() {
+    let mut rig = Rig::connected(quiet);
+    rig.says(Response::RefreshToken("sesame 2".to_owned()));
+    rig.signal.signal_closed("reset", rig.now);
+    let mut tokens = Vec::new();
+    while let Some(effect) = rig.signal.poll_effect() {
+        if let Effect::Connect { token, .. } = effect {
+            tokens.push(token.expose().to_owned());
+        }
+    }
+    assert_eq!(tokens, ["sesame 2"]);
+}
+
+#[test]
+fn an_unknown_session_is_joined_anew() {
+    let mut rig = Rig::connected(quiet);
+    rig.command(1, Command::SetName("Agent".to_owned()));
+    rig.says(Response::RequestResponse(proto::RequestResponse { request_id: 1, ..Default::default() }));
+    rig.updates(vec![info("PA_bob", "bob", 1), info("PA_eve", "eve", 1)]);
+    rig.script.clear();
+    lost(&mut rig);
+    opened(&mut rig);
+    rig.says(leave(proto::DisconnectReason::StateMismatch, Action::Reconnect));
+    rig.wait(Duration::from_millis(300));
+    rig.step("unconfirmed", |signal, _| signal.unconfirmed(3));
+    rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+    opened(&mut rig);
+    // Ada has gone, Bob is another session, Eve is the same.
+    rig.says(rejoin("RM_1", vec![info("PA_bob2", "bob", 1), info("PA_eve", "eve", 1)]));
+    rig.updates(vec![info("PA_joe", "joe", 1)]);
+    rig.step("media ready", Signal::media_ready);
+    assert_eq!(rig.signal.violations(), 0);
+    rig.check("anew");
+}
+
+#[test]
+fn another_room_of_the_same_name_is_told() {
+    for (room, changed) in [("RM_1", false), ("RM_2", true)] {
+        let mut rig = Rig::connected(quiet);
+        rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+        rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+        opened(&mut rig);
+        rig.says(rejoin(room, Vec::new()));
+        rig.step("media ready", Signal::media_ready);
+        assert!(rig.script.contains(&format!("room_changed: {changed}")), "{}", rig.script);
+        assert!(rig.script.contains("Reconnecting { reason: ServerShutdown }"), "{}", rig.script);
+    }
+}
+
+#[test]
+fn what_the_server_says_of_how_to_come_back_is_done() {
+    let first = |action| {
+        let mut rig = Rig::connected(quiet);
+        rig.says(leave(proto::DisconnectReason::UnknownReason, action));
+        assert!(rig.script.contains("Reconnecting { reason: ReconnectRequested }"), "{}", rig.script);
+        rig.script
+    };
+    assert!(first(Action::Resume).contains("resume PA_me"));
+    assert!(first(Action::Reconnect).contains("Rebind"));
+}
+
+#[test]
+fn silence_and_dead_media_are_losses_too() {
+    let silent = {
+        let mut rig = Rig::connected(quiet);
+        rig.wait(Duration::from_secs(15));
+        rig.script
+    };
+    assert!(silent.contains("resume PA_me RrSignalDisconnected"), "{silent}");
+    let quiet_media = {
+        let mut rig = Rig::connected(quiet);
+        rig.step("silent", |signal, now| signal.media_silent("nothing came", now));
+        rig.script
+    };
+    assert!(quiet_media.contains("resume PA_me RrPublisherFailed"), "{quiet_media}");
+    // A media connection that was closed cannot be resumed.
+    let closed = {
+        let mut rig = Rig::connected(quiet);
+        rig.step("gone", |signal, now| signal.media_gone("closed", now));
+        rig.wait(Duration::from_secs(2));
+        rig.script
+    };
+    assert!(closed.contains("Rebind") && !closed.contains("Connect"), "{closed}");
+    // Nor can it when the signal is lost with it.
+    let both = {
+        let mut rig = Rig::connected(quiet);
+        rig.step("gone", |signal, now| signal.media_gone("closed", now));
+        lost(&mut rig);
+        rig.script
+    };
+    assert!(both.contains("Rebind") && !both.contains("Connect"), "{both}");
+}
+
+#[test]
+fn media_that_find_no_way_are_made_anew() {
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    opened(&mut rig);
+    resumed(&mut rig, 0);
+    synced(&mut rig);
+    rig.script.clear();
+    rig.wait(Duration::from_secs(6));
+    assert!(rig.script.contains("Rebind"), "{}", rig.script);
+}
+
+#[test]
+fn a_server_that_never_answers_a_resume_gets_a_join() {
+    let mut rig = Rig::connected(quiet);
+    let mut resumes = 0;
+    // It closes without a word, each time.
+    loop {
+        rig.script.clear();
+        lost(&mut rig);
+        while !rig.script.contains("    Connect ") && !rig.script.contains("    Rebind") {
+            let (due, _) = rig.signal.poll_timeout().unwrap();
+            rig.wait(due - rig.now);
+        }
+        if rig.script.contains("    Rebind") {
+            break;
+        }
+        resumes += 1;
+        opened(&mut rig);
+    }
+    assert_eq!(resumes, 3);
+}
+
+#[test]
+fn tries_back_off_with_jitter_and_are_given_up() {
+    let run = |seed| {
+        let mut rig = Rig::connected(|config| config.seed = seed);
+        lost(&mut rig);
+        let at = tries(&mut rig, Duration::from_secs(100));
+        (at, rig.reason.take().unwrap())
+    };
+    let (at, reason) = run(1);
+    assert_eq!(at[0], 0, "the first at once: {at:?}");
+    assert!(at[1] > 0 && at[1] <= 251, "{at:?}");
+    assert!(at.iter().zip(&at[1..]).all(|(a, b)| b - a <= 5001), "{at:?}");
+    assert!((10..60).contains(&at.len()), "{at:?}");
+    assert!(*at.last().unwrap() < 60_000, "{at:?}");
+    assert_eq!(
+        reason.to_string(),
+        "the connection was lost (the signalling connection was lost: reset) and could not be restored: the room could not be \
+         joined: no connection to the server: connection refused; check the URL and that the server runs"
+    );
+    assert_ne!(at, run(2).0, "rooms do not come back in step");
+    assert_eq!(at, run(1).0);
+}
+
+#[test]
+fn a_server_that_takes_us_and_drops_us_again_is_not_stormed() {
+    let mut rig = Rig::connected(quiet);
+    let begin = rig.now;
+    let mut resumes = 0;
+    while rig.now < begin + Duration::from_secs(10) {
+        lost(&mut rig);
+        while !rig.script.contains("    Connect ") {
+            let (due, _) = rig.signal.poll_timeout().unwrap();
+            rig.wait(due - rig.now);
+        }
+        opened(&mut rig);
+        resumed(&mut rig, 0);
+        synced(&mut rig);
+        restarted(&mut rig);
+        rig.script.clear();
+        resumes += 1;
+    }
+    assert!(resumes <= 12, "{resumes} in 10 s");
+    // One that stood for a while is resumed at once.
+    rig.wait(Duration::from_secs(4));
+    rig.says(Response::Pong(0));
+    rig.wait(Duration::from_secs(7));
+    rig.script.clear();
+    lost(&mut rig);
+    assert!(rig.script.contains("    Connect "), "{}", rig.script);
+}
+
+#[test]
+fn a_token_that_is_refused_ends_it() {
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    rig.step("refused", |signal, now| signal.refused(401, "expired", now));
+    let reason = rig.reason.take().unwrap();
+    let DisconnectReason::ReconnectFailed { last, .. } = &reason else { panic!("{reason:?}") };
+    assert!(matches!(**last, DisconnectReason::JoinFailed(JoinFailure::Unauthorized { status: 401, .. })));
+    assert!(rig.script.contains("Event Disconnected"), "{}", rig.script);
+
+    // Anything else may be a server, or what stands before it, on its way up.
+    for status in [404, 502, 503] {
+        let mut rig = Rig::connected(quiet);
+        lost(&mut rig);
+        rig.step("refused", |signal, now| signal.refused(status, "", now));
+        assert!(!rig.signal.is_closed(), "{status}");
+    }
+}
+
+#[test]
+fn a_leave_does_not_wait_for_a_connection() {
+    let left = |rig: &mut Rig| {
+        rig.script.clear();
+        rig.command(9, Command::Leave);
+        assert_eq!(rig.reason, Some(DisconnectReason::ClientInitiated), "{}", rig.script);
+        rig.script.contains("Leave(")
+    };
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    assert!(!left(&mut rig), "there is nobody to tell");
+
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    opened(&mut rig);
+    resumed(&mut rig, 0);
+    synced(&mut rig);
+    assert!(left(&mut rig), "the server listens");
+}
+
+#[test]
+fn an_end_while_it_is_being_restored_is_an_end() {
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    opened(&mut rig);
+    rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
+    assert_eq!(rig.reason, Some(DisconnectReason::RoomDeleted));
+}
+
+#[test]
+fn steps_that_take_too_long_are_tried_again() {
+    // A WebSocket that is never opened.
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    rig.script.clear();
+    rig.wait(Duration::from_secs(6));
+    assert_eq!(rig.script.matches("    Connect ").count(), 1, "{}", rig.script);
+    // Nothing at all, to the end.
+    rig.wait(Duration::from_secs(60));
+    assert!(matches!(rig.reason, Some(DisconnectReason::ReconnectFailed { .. })), "{}", rig.script);
+
+    // A socket that is never bound, and a join that is never answered.
+    for answers in [0, 1, 2] {
+        let mut rig = Rig::connected(quiet);
+        rig.says(leave(proto::DisconnectReason::StateMismatch, Action::Reconnect));
+        if answers > 0 {
+            rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+        }
+        if answers > 1 {
+            opened(&mut rig);
+        }
+        rig.script.clear();
+        rig.wait(Duration::from_secs(11));
+        assert_eq!(rig.script.matches("    Rebind").count(), 1, "{}", rig.script);
+    }
+}

@@ -1,0 +1,105 @@
+//! What is due, and when.
+
+use super::{Phase, Signal};
+use crate::{CommandError, DisconnectReason, JoinFailure, Timer};
+use agent_proto::livekit as proto;
+use proto::signal_request::Message as Request;
+use std::time::Instant;
+
+impl Signal {
+    /// Does what is due; too early, it does nothing.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some((due, timer)) = self.poll_timeout()
+            && due <= now
+        {
+            self.fire(timer, now);
+        }
+    }
+
+    fn fire(&mut self, timer: Timer, now: Instant) {
+        match timer {
+            Timer::Join => {
+                let failure = match self.phase {
+                    Phase::Joined { .. } => JoinFailure::MediaTimeout,
+                    Phase::Unbound
+                    | Phase::Connecting
+                    | Phase::Joining
+                    | Phase::Connected
+                    | Phase::Recovering(_)
+                    | Phase::Leaving { .. }
+                    | Phase::GivenUp { .. }
+                    | Phase::Closed => JoinFailure::SignalTimeout,
+                };
+                if let Phase::Joining | Phase::Joined { .. } = self.phase {
+                    self.say_leave();
+                }
+                self.finish(DisconnectReason::JoinFailed(failure));
+            }
+            Timer::Ping => {
+                let timestamp = self.elapsed_ms(now);
+                if let Some(clock) = &mut self.clock {
+                    clock.next_ping = now + clock.ping_interval;
+                    let rtt = clock.round_trip_ms;
+                    self.send(Request::PingReq(proto::Ping { timestamp, rtt }));
+                }
+            }
+            Timer::Silence => {
+                let detail = "the server was silent for longer than its ping timeout".to_owned();
+                self.lose(DisconnectReason::SignalLost { detail }, false, now);
+            }
+            Timer::Request => {
+                for id in self.requests.expired(now) {
+                    self.done(id, Err(CommandError::TimedOut));
+                }
+            }
+            Timer::MediaGone => {
+                if let Some((_, detail)) = self.media_gone.take() {
+                    if !matches!(self.phase, Phase::Connected) {
+                        self.say_leave();
+                    }
+                    self.lose(DisconnectReason::MediaLost { detail }, true, now);
+                }
+            }
+            Timer::Leave => match self.phase {
+                Phase::GivenUp { .. } => self.give_up(),
+                Phase::Leaving { .. }
+                | Phase::Unbound
+                | Phase::Connecting
+                | Phase::Joining
+                | Phase::Joined { .. }
+                | Phase::Connected
+                | Phase::Recovering(_)
+                | Phase::Closed => self.flushed(),
+            },
+            Timer::Recovery => self.on_recovery_step(now),
+            Timer::GiveUp => self.give_recovery_up(),
+            // Not ours.
+            Timer::Transport => {}
+        }
+    }
+
+    /// The next thing that is due, with its reason. Of several at the same time the first of [`Timer`]'s order.
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let mut due: Vec<(Instant, Timer)> = Vec::new();
+        match &self.phase {
+            Phase::Closed => return None,
+            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } => {
+                due.push((self.started + self.config.join_timeout, Timer::Join));
+            }
+            Phase::Connected => {}
+            Phase::Recovering(recovery) => due.push((recovery.until, Timer::Recovery)),
+            Phase::Leaving { until, .. } | Phase::GivenUp { until, .. } => due.push((*until, Timer::Leave)),
+        }
+        due.extend(self.gives_up_at().map(|at| (at, Timer::GiveUp)));
+        let stands = self.phase.signal_stands();
+        if let Some(clock) = self.clock.as_ref().filter(|_| stands) {
+            due.push((clock.next_ping, Timer::Ping));
+            due.push((clock.last_heard + clock.ping_timeout, Timer::Silence));
+        }
+        // Without a connection the server cannot answer; the time begins anew with the next one.
+        let waits = self.requests.next_timeout().filter(|_| stands);
+        due.extend(waits.map(|until| (until, Timer::Request)));
+        due.extend(self.media_gone.as_ref().map(|(until, _)| (*until, Timer::MediaGone)));
+        due.into_iter().min()
+    }
+}
