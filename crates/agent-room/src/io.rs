@@ -89,6 +89,8 @@ pub enum Output {
     ConnectSignal {
         /// Where to.
         url: String,
+        /// Some time has passed since the connection was lost: the server may be another one by now, which makes the room anew.
+        late: bool,
         /// For the `Authorization` header.
         token: Token,
     },

@@ -197,7 +197,9 @@ impl Room {
 
     fn effect(&mut self, effect: Effect, now: Instant) {
         match effect {
-            Effect::Connect { url, token } => self.outputs.push_back(Output::ConnectSignal { url, token }),
+            Effect::Connect { url, token, late } => {
+                self.outputs.push_back(Output::ConnectSignal { url, token, late });
+            }
             Effect::Send(frame) => self.outputs.push_back(Output::SendSignal(frame)),
             Effect::CloseSignal => self.outputs.push_back(Output::CloseSignal),
             Effect::Answer(sdp) => {

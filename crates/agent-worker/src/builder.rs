@@ -6,7 +6,7 @@ use crate::net::{NetOptions, ServerUrl, UrlError};
 use crate::room::{RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::worker::Worker;
-use agent_core::{AgentPermissions, Config, ConfigProblem, Job, JobKind, Lifecycle};
+use agent_core::{AgentPermissions, Backoff, Config, ConfigProblem, Job, JobKind, Lifecycle};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,6 +197,12 @@ impl WorkerBuilder {
     /// server makes another job for the new room.
     pub fn stay_in_new_room(mut self, stay: bool) -> Self {
         self.stay = stay;
+        self
+    }
+
+    /// The waits between tries to connect; 100 ms and up to half a second at first, up to 10 s at last, unless set.
+    pub fn reconnect_backoff(mut self, backoff: Backoff) -> Self {
+        self.config.backoff = backoff;
         self
     }
 

@@ -40,9 +40,9 @@ mod worker;
 
 pub use agent::Agent;
 pub use agent_core::{
-    Accept, AgentPermissions, Answer, CancelReason, DrainReport, EndedJob, Job, JobError, JobErrorKind,
-    JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError, Outcome, SlotCounts, StopError, Target,
-    TargetKind,
+    Accept, AgentPermissions, Answer, Backoff, CancelReason, DrainReport, EndedJob, Job, JobError,
+    JobErrorKind, JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError, Outcome, SlotCounts,
+    StopError, Target, TargetKind,
 };
 pub use builder::{ConfigError, WorkerBuilder};
 pub use context::JobContext;

@@ -59,8 +59,8 @@ const MAX_DETAIL_LEN: usize = 300;
 /// What the machine wants done, in order.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Open the WebSocket.
-    Connect { url: String, token: Token },
+    /// Open the WebSocket; `late` as in [`Output::ConnectSignal`](crate::Output::ConnectSignal).
+    Connect { url: String, token: Token, late: bool },
     /// Send a frame.
     Send(Bytes),
     /// Close the WebSocket.
@@ -167,7 +167,7 @@ impl Signal {
         self.phase = Phase::Connecting;
         let url = join::url(&self.config, offer.clone());
         self.descriptions.offer = offer;
-        self.effects.push_back(Effect::Connect { url, token: self.token.clone() });
+        self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late: false });
     }
 
     /// There is no socket.

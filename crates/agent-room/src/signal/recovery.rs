@@ -133,7 +133,7 @@ impl Signal {
         self.effects.push_back(Effect::CloseSignal);
         let wait = self.next_wait();
         if wait.is_zero() {
-            self.try_again(now);
+            self.try_again(false, now);
         } else if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.until = now + wait;
         }
@@ -148,7 +148,8 @@ impl Signal {
         Duration::from_millis(1) + most.mul_f64(self.rng.f64())
     }
 
-    fn try_again(&mut self, now: Instant) {
+    /// `late`: some time has passed since the loss.
+    fn try_again(&mut self, late: bool, now: Instant) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         if recovery.anew {
             recovery.step = Step::Binding;
@@ -163,7 +164,7 @@ impl Signal {
             };
             let sid = self.roster.local().map(|local| local.sid.clone()).unwrap_or_default();
             let url = join::resume_url(&self.config, sid, reason);
-            self.effects.push_back(Effect::Connect { url, token: self.token.clone() });
+            self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late });
         }
     }
 
@@ -186,7 +187,7 @@ impl Signal {
         let Step::Binding = recovery.step else { return false };
         recovery.step = Step::Connecting;
         let url = join::url(&self.config, offer.to_owned());
-        self.effects.push_back(Effect::Connect { url, token: self.token.clone() });
+        self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late: true });
         true
     }
 
@@ -340,7 +341,7 @@ impl Signal {
             detail: format!("no answer to {what} in time"),
         };
         let (failure, anew) = match recovery.step {
-            Step::Waiting => return self.try_again(now),
+            Step::Waiting => return self.try_again(true, now),
             Step::Opening | Step::Connecting | Step::Binding => (JoinFailure::SignalTimeout, false),
             // A server that speaks, but does not answer, and media that find no way: another session may.
             Step::Asking => (slow("the resume"), true),

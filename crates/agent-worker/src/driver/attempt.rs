@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Mutex, SetOnce};
+use tokio::sync::{Mutex, SetOnce, watch};
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
@@ -27,6 +27,8 @@ pub(super) struct AttemptSetup {
     pub(super) token: Secret,
     pub(super) number: u32,
     pub(super) tell: UnboundedSender<Input>,
+    /// Whether the server knows the worker.
+    pub(super) worker_known: watch::Receiver<bool>,
 }
 
 /// Starts the attempt's task.
@@ -50,6 +52,7 @@ async fn run(job: Arc<Job>, setup: AttemptSetup, cancel: CancelSignal, room: Arc
     let mut request = JoinRequest::new(setup.url, setup.token);
     request.timeout = setup.join_timeout;
     request.reconnect_timeout = setup.reconnect_timeout;
+    request.worker_known = Some(setup.worker_known);
     let join = crate::context::Join {
         connector: setup.connector,
         request,

@@ -154,6 +154,7 @@ impl Driver {
                         token: Secret::from(token.expose()),
                         number: attempt,
                         tell: self.tell.clone(),
+                        worker_known: self.registered.subscribe(),
                     };
                     let id = job.id.clone();
                     let (cancel, room, abort) = attempt::spawn(job, setup);

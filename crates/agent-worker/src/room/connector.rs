@@ -3,6 +3,7 @@
 use std::{future::Future, io, pin::Pin, time::Duration};
 
 use agent_room::{AutoSubscribe, JoinFailure};
+use tokio::sync::watch;
 
 use super::handle::Room;
 use crate::{ConnectError, Secret};
@@ -30,6 +31,8 @@ pub struct JoinRequest {
     pub timeout: Duration,
     /// How long a lost connection is tried to be restored before the room counts as over. Default: 60 s.
     pub reconnect_timeout: Duration,
+    /// Says whether the server knows the worker whose agent joins; see [`worker_first`](super::worker_first).
+    pub(crate) worker_known: Option<watch::Receiver<bool>>,
 }
 
 impl JoinRequest {
@@ -42,6 +45,7 @@ impl JoinRequest {
             auto_subscribe: AutoSubscribe::default(),
             timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(60),
+            worker_known: None,
         }
     }
 }

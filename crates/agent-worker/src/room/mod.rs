@@ -17,6 +17,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod webrtc;
+mod worker_first;
 
 pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,

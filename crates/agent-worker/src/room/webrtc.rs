@@ -25,6 +25,7 @@ use super::{
     handle::Room,
     socket::Socket,
     tcp::{TcpEvent, TcpPaths},
+    worker_first::WorkerFirst,
 };
 use crate::{
     ConnectError, Secret,
@@ -89,6 +90,7 @@ struct Driver {
     socket: Socket,
     /// The next socket, once asked for.
     binding: Option<BoxFuture<'static, io::Result<Socket>>>,
+    worker_first: WorkerFirst,
     tcp: TcpPaths,
     signal: FrameSocket,
     /// WebSockets that say their last words.
@@ -141,6 +143,7 @@ impl Driver {
             resolve_limit: request.timeout,
             socket,
             binding: None,
+            worker_first: WorkerFirst::new(request.worker_known.clone()),
             tcp: TcpPaths::new(),
             signal: FrameSocket::idle(),
             closing: JoinSet::new(),
@@ -270,9 +273,13 @@ impl Driver {
         while self.closing.try_join_next().is_some() {}
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::ConnectSignal { url, token } => {
+                Output::ConnectSignal { url, token, late } => {
                     let (net, token) = (self.net.clone(), Secret::from(token.expose()));
+                    let worker = late.then(|| self.worker_first.wait());
                     self.signal = FrameSocket::connect(async move {
+                        if let Some(worker) = worker {
+                            worker.await;
+                        }
                         let url = Url::parse(&url).map_err(|_| ConnectError::Address)?;
                         connect_websocket(&url, Some(&token), &net).await
                     });
@@ -284,8 +291,12 @@ impl Driver {
                 Output::ConnectTcp { remote } => self.tcp.connect(remote),
                 Output::BindUdp => {
                     let (url, limit) = (self.url.clone(), self.resolve_limit);
+                    let worker = self.worker_first.wait();
                     self.tcp = TcpPaths::new();
-                    self.binding = Some(Box::pin(async move { bind(&url, limit).await }));
+                    self.binding = Some(Box::pin(async move {
+                        worker.await;
+                        bind(&url, limit).await
+                    }));
                 }
                 Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
                     let (room, backend) = RoomBackend::new(*connected);
@@ -296,6 +307,9 @@ impl Driver {
                     }
                 }
                 Output::Event(event) => {
+                    if let RoomEvent::Reconnected(_) = event {
+                        self.worker_first.reconnected();
+                    }
                     if let Some(backend) = &mut self.backend {
                         backend.emit(event);
                     }

@@ -102,14 +102,15 @@ fn head(text: &str) -> String {
 
 fn show(effect: &Effect) -> String {
     match effect {
-        Effect::Connect { url, token } => {
+        Effect::Connect { url, token, late } => {
             let (base, _) = url.split_once('?').unwrap();
             let request = join::tests::read(url);
+            let late = if *late { " late" } else { "" };
             match request.publisher_offer {
-                Some(offer) => format!("Connect {base} token {token:?} {:?}", offer.sdp),
+                Some(offer) => format!("Connect{late} {base} token {token:?} {:?}", offer.sdp),
                 None => {
                     let reason = request.reconnect_reason();
-                    format!("Connect {base} token {token:?} resume {} {reason:?}", request.participant_sid)
+                    format!("Connect{late} {base} token {token:?} resume {} {reason:?}", request.participant_sid)
                 }
             }
         }
