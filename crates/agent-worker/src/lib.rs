@@ -54,7 +54,8 @@ pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
     JoinFailure, JoinRequest, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions, Publish,
     PublishData, Reconnected, Room, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomEvent,
-    RoomEvents, RoomInfo, RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WebRtc,
+    RoomEvents, RoomInfo, RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WaitError, Wanted,
+    WebRtc,
 };
 pub use secret::Secret;
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};

@@ -293,6 +293,31 @@ async fn a_server_that_stands_still_for_a_while_is_waited_for() {
     room.leave().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn leaving_does_not_hang_on_a_dead_link() {
+    let Some(server) = real_server().await else { return };
+    let network = Network::default();
+    let (still, cut) = (join(&server, &network, "still").await, join(&server, &network, "cut").await);
+    server.pause().expect("it stops");
+    network.block_media(true);
+    let start = Instant::now();
+    // Nobody reads this one, and it does not know yet.
+    still.publish_data("last", "words").await.expect("queued");
+    still.leave().await;
+    // This one is looking for its server.
+    let mut events = cut.events();
+    network.cut();
+    while !matches!(events.next().await, Some(RoomEvent::Reconnecting { .. })) {}
+    cut.leave().await;
+    // A leave takes three seconds at most, whatever the other side does.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    server.resume().expect("it goes on");
+    for room in [still, cut] {
+        assert_eq!(tokio::time::timeout(SOON, room.closed()).await, Ok(DisconnectReason::ClientInitiated));
+    }
+}
+
 #[tokio::test]
 async fn a_restarted_server_has_another_room_of_the_same_name() {
     let Some(server) = real_server().await else { return };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use agent_room::{Command, CommandError, DisconnectReason, Participant, Publish};
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{backend::RoomRequest, events::RoomEvents, publish::PublishData, shared::Shared};
 
@@ -133,6 +133,11 @@ impl Room {
     /// Waits until we are no longer in the room, and says why. Dropping the future loses nothing.
     pub async fn closed(&self) -> DisconnectReason {
         self.shared.ended().await
+    }
+
+    /// Changes with who is present, and as what.
+    pub(super) fn presence(&self) -> watch::Receiver<()> {
+        self.shared.presence()
     }
 
     /// Waits until the room that was joined is gone and we are in another one of its name, as after a restart of the server.

@@ -16,6 +16,8 @@ pub(super) struct Shared {
     ended: watch::Sender<Option<DisconnectReason>>,
     /// Whether the room that was joined is gone, and this is another one of its name.
     replaced: watch::Sender<bool>,
+    /// Changes with who is present, and as what.
+    presence: watch::Sender<()>,
 }
 
 /// The list of who is present and the list of streams change together: a new stream's replay and what it is told afterwards
@@ -48,6 +50,7 @@ impl Shared {
             state: Mutex::new(state),
             ended: watch::Sender::new(None),
             replaced: watch::Sender::new(false),
+            presence: watch::Sender::new(()),
         }
     }
 
@@ -61,7 +64,7 @@ impl Shared {
         if state.ended {
             return;
         }
-        state.follow(&event);
+        let follows = state.follow(&event);
         let replaced = matches!(&event, RoomEvent::Reconnected(again) if again.room_changed);
         let ended = if let RoomEvent::Disconnected { reason } = &event { Some(reason.clone()) } else { None };
         state.ended = ended.is_some();
@@ -73,6 +76,9 @@ impl Shared {
             None => false,
         });
         drop(state);
+        if follows {
+            self.presence.send_replace(());
+        }
         if replaced {
             self.replaced.send_replace(true);
         }
@@ -92,6 +98,10 @@ impl Shared {
             // The sender lives in `self`.
             Err(_) => DisconnectReason::Unspecified,
         }
+    }
+
+    pub(super) fn presence(&self) -> watch::Receiver<()> {
+        self.presence.subscribe()
     }
 
     pub(super) async fn replaced(&self) {
@@ -140,7 +150,8 @@ impl State {
         queue
     }
 
-    fn follow(&mut self, event: &RoomEvent) {
+    /// Whether the event is about who is present.
+    fn follow(&mut self, event: &RoomEvent) -> bool {
         match event {
             RoomEvent::Connected(connected) => {
                 self.room.clone_from(&connected.room);
@@ -165,14 +176,18 @@ impl State {
             | RoomEvent::TrackUnpublished { participant, .. }
             | RoomEvent::TrackMuted { participant, .. }
             | RoomEvent::TrackUnmuted { participant, .. } => self.replace(participant),
-            RoomEvent::RoomMetadataChanged(room) | RoomEvent::RoomUpdated(room) => self.room.clone_from(room),
+            RoomEvent::RoomMetadataChanged(room) | RoomEvent::RoomUpdated(room) => {
+                self.room.clone_from(room);
+                return false;
+            }
             RoomEvent::RoomMoved { room, local } => {
                 self.room.clone_from(room);
                 self.local = local.clone();
             }
             // These change nobody; a kind that a newer machine knows does neither.
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     fn replace(&mut self, participant: &Arc<Participant>) {
