@@ -33,6 +33,7 @@ mod builder;
 mod context;
 mod driver;
 mod net;
+pub mod patterns;
 mod room;
 mod secret;
 mod signals;

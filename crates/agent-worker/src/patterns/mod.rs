@@ -1,0 +1,14 @@
+//! Shapes that many handlers have: work in batches, in stages, by a table of states, on a few shared things.
+//!
+//! None of them knows of jobs beyond "stop": each takes what says when to stop as a future, most often
+//! [`ctx.cancelled()`](crate::JobContext::cancelled), so all of them can be tested without a worker.
+
+mod batch;
+mod pipeline;
+mod pool;
+mod state_machine;
+
+pub use batch::{BatchError, Batches};
+pub use pipeline::{Pipeline, PipelineError, Processed};
+pub use pool::{Pool, PoolError, Pooled};
+pub use state_machine::{StateMachine, StateMachineError, Walk};

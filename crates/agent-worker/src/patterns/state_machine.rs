@@ -1,0 +1,289 @@
+//! A handler as a table: in this state, on that event, do this and be in that state.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Debug, Write},
+    future::Future,
+    pin::Pin,
+};
+
+use agent_core::JobError;
+use futures_util::{Stream, StreamExt};
+
+type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>> + Send + Sync>;
+
+/// A table of transitions, each with an action if it needs one.
+///
+/// `S` is the state and `E` the event; both are small enums, most often. An event without a transition from the current state is
+/// counted and skipped. The walk ends in a [terminal](Self::terminal) state, with the events, or when it is told to stop.
+///
+/// ```
+/// use agent_worker::patterns::StateMachine;
+///
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// enum Call { Ringing, Talking, Over }
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// enum Heard { Answer, HangUp }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let call = StateMachine::new(Call::Ringing)
+///     .on_do(Call::Ringing, Heard::Answer, Call::Talking, || async { Ok(()) }) // greet the caller, for one
+///     .on(Call::Ringing, Heard::HangUp, Call::Over)
+///     .on(Call::Talking, Heard::HangUp, Call::Over)
+///     .terminal(Call::Over);
+/// let heard = futures_util::stream::iter([Heard::Answer, Heard::Answer, Heard::HangUp]);
+/// let walk = call.run(heard, std::future::pending::<()>()).await.unwrap();
+/// assert_eq!((walk.state, walk.steps, walk.unknown), (Call::Over, 2, 1));
+/// assert!(call.diagram().contains("Ringing --> Talking: Answer"));
+/// # }
+/// ```
+pub struct StateMachine<S, E> {
+    start: S,
+    transitions: BTreeMap<(S, E), (S, Option<Action>)>,
+    terminal: BTreeSet<S>,
+}
+
+/// How a walk through a [`StateMachine`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Walk<S> {
+    /// The last state.
+    pub state: S,
+    /// Transitions that were made.
+    pub steps: u64,
+    /// Events without a transition from the state in which they came.
+    pub unknown: u64,
+    /// Whether the last state is a terminal one; if not, the events ended, or it was told to stop.
+    pub finished: bool,
+}
+
+/// The action of a transition failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its kind.
+#[non_exhaustive]
+pub struct StateMachineError<S, E> {
+    /// The state, which was not left.
+    pub state: S,
+    /// The event that led to the action.
+    pub event: E,
+    /// Why it failed. With `?`, this is what ends the job.
+    pub error: JobError,
+}
+
+impl<S, E> StateMachine<S, E>
+where
+    S: Copy + Ord + Debug,
+    E: Ord + Debug,
+{
+    /// A table without transitions, which begins in this state.
+    #[must_use]
+    pub fn new(start: S) -> Self {
+        Self { start, transitions: BTreeMap::new(), terminal: BTreeSet::new() }
+    }
+
+    /// In `from`, `event` leads to `to`. A second one for the same state and event takes the place of the first.
+    #[must_use]
+    pub fn on(mut self, from: S, event: E, to: S) -> Self {
+        self.transitions.insert((from, event), (to, None));
+        self
+    }
+
+    /// In `from`, `event` leads to `to` once `action` has succeeded.
+    #[must_use]
+    pub fn on_do<Fut>(
+        mut self,
+        from: S,
+        event: E,
+        to: S,
+        action: impl Fn() -> Fut + Send + Sync + 'static,
+    ) -> Self
+    where
+        Fut: Future<Output = Result<(), JobError>> + Send + 'static,
+    {
+        let action: Action = Box::new(move || Box::pin(action()));
+        self.transitions.insert((from, event), (to, Some(action)));
+        self
+    }
+
+    /// The walk ends in this state.
+    #[must_use]
+    pub fn terminal(mut self, state: S) -> Self {
+        self.terminal.insert(state);
+        self
+    }
+
+    /// Walks from the start, event by event, until a terminal state, the end of the events, or `stop`. An action that has begun is not
+    /// interrupted by the stop: drop the future for that.
+    ///
+    /// # Errors
+    /// The first action that fails; the state is then still the one before.
+    pub async fn run(
+        &self,
+        events: impl Stream<Item = E>,
+        stop: impl Future,
+    ) -> Result<Walk<S>, StateMachineError<S, E>> {
+        tokio::pin!(events, stop);
+        let mut walk =
+            Walk { state: self.start, steps: 0, unknown: 0, finished: self.terminal.contains(&self.start) };
+        while !walk.finished {
+            let event = tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                event = events.next() => event,
+            };
+            let Some(event) = event else { break };
+            let key = (walk.state, event);
+            let Some((to, action)) = self.transitions.get(&key) else {
+                tracing::debug!(state = ?walk.state, event = ?key.1, "no transition");
+                walk.unknown += 1;
+                continue;
+            };
+            if let Some(action) = action
+                && let Err(error) = action().await
+            {
+                return Err(StateMachineError { state: walk.state, event: key.1, error });
+            }
+            tracing::debug!(from = ?walk.state, event = ?key.1, ?to, "transition");
+            walk.state = *to;
+            walk.steps += 1;
+            walk.finished = self.terminal.contains(to);
+        }
+        Ok(walk)
+    }
+
+    /// The table as a Mermaid diagram: paste it into any Markdown page that draws them.
+    #[must_use]
+    pub fn diagram(&self) -> String {
+        let mut text = format!("stateDiagram-v2\n    [*] --> {:?}\n", self.start);
+        for ((from, event), (to, _)) in &self.transitions {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "    {from:?} --> {to:?}: {event:?}");
+        }
+        for state in &self.terminal {
+            let _ = writeln!(text, "    {state:?} --> [*]");
+        }
+        text
+    }
+}
+
+impl<S: Debug, E: Debug> Debug for StateMachine<S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateMachine")
+            .field("start", &self.start)
+            .field("transitions", &self.transitions.keys())
+            .field("terminal", &self.terminal)
+            .finish()
+    }
+}
+
+impl<S: Debug, E: Debug> fmt::Display for StateMachineError<S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in state {:?}, on {:?}: {}", self.state, self.event, self.error)
+    }
+}
+
+impl<S: Debug, E: Debug> Debug for StateMachineError<S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Ends the job with the error behind it.
+impl<S, E> From<StateMachineError<S, E>> for JobError {
+    fn from(error: StateMachineError<S, E>) -> Self {
+        error.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures_util::stream;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum S {
+        Idle,
+        Busy,
+        Done,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum E {
+        Go,
+        Finish,
+        Reset,
+    }
+
+    fn never() -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
+    fn machine(log: &Arc<Mutex<Vec<&'static str>>>) -> StateMachine<S, E> {
+        let say = |word| {
+            let log = log.clone();
+            move || {
+                log.lock().unwrap().push(word);
+                std::future::ready(Ok(()))
+            }
+        };
+        StateMachine::new(S::Idle)
+            .on_do(S::Idle, E::Go, S::Busy, say("go"))
+            .on_do(S::Busy, E::Finish, S::Done, say("finish"))
+            .on(S::Busy, E::Reset, S::Idle)
+            .terminal(S::Done)
+    }
+
+    #[tokio::test]
+    async fn the_table_is_walked_and_the_unknown_is_counted() {
+        let log = Arc::default();
+        let machine = machine(&log);
+        let events = stream::iter([E::Finish, E::Go, E::Reset, E::Reset, E::Go, E::Finish, E::Go]);
+        let walk = machine.run(events, never()).await.unwrap();
+        assert_eq!(walk, Walk { state: S::Done, steps: 4, unknown: 2, finished: true });
+        assert_eq!(*log.lock().unwrap(), ["go", "go", "finish"]);
+    }
+
+    #[tokio::test]
+    async fn a_failed_action_leaves_the_state_and_keeps_its_kind() {
+        let machine = StateMachine::new(S::Idle).on(S::Idle, E::Go, S::Busy).on_do(
+            S::Busy,
+            E::Finish,
+            S::Done,
+            || async { Err(JobError::fatal("no_space")) },
+        );
+        let error = machine.run(stream::iter([E::Go, E::Finish]), never()).await.unwrap_err();
+        assert_eq!(error.to_string(), "in state Busy, on Finish: no_space");
+        let JobError { .. } = JobError::from(error);
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_walk_where_it_is() {
+        let machine = machine(&Arc::default());
+        let walk = machine.run(stream::pending(), std::future::ready(())).await.unwrap();
+        assert_eq!(walk, Walk { state: S::Idle, steps: 0, unknown: 0, finished: false });
+    }
+
+    #[test]
+    fn the_table_is_a_diagram() {
+        let expected = "stateDiagram-v2\n    [*] --> Idle\n    Idle --> Busy: Go\n    Busy --> Done: Finish\n    \
+                        Busy --> Idle: Reset\n    Done --> [*]\n";
+        assert_eq!(machine(&Arc::default()).diagram(), expected);
+    }
+
+    proptest! {
+        /// Each event up to the end is a step or unknown, whatever the order.
+        #[test]
+        fn every_event_is_accounted_for(events in prop::collection::vec(prop_oneof![Just(E::Go), Just(E::Finish), Just(E::Reset)], 0..40)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let machine = machine(&Arc::default());
+            let walk = runtime.block_on(machine.run(stream::iter(events.clone()), never())).unwrap();
+            let seen = usize::try_from(walk.steps + walk.unknown).unwrap();
+            prop_assert_eq!(walk.finished, walk.state == S::Done);
+            let all_but_the_rest = if walk.finished { seen <= events.len() } else { seen == events.len() };
+            prop_assert!(all_but_the_rest);
+        }
+    }
+}
