@@ -63,6 +63,9 @@ struct Packet {
 struct Sent {
     packets: VecDeque<(u32, Bytes)>,
     bytes: usize,
+    /// Messages since the server had everything: bytes that it has not acknowledged may be in front of bytes that it has, so that
+    /// `packets` does not say how many can be lost.
+    unconfirmed: u64,
 }
 
 impl Outbox {
@@ -121,7 +124,10 @@ impl Outbox {
                 let Some(packet) = queue.packets.pop_front() else { break };
                 queue.bytes = queue.bytes.saturating_sub(packet.bytes.len());
                 if channel == Channel::Reliable && result.is_ok() {
-                    self.sent.push(packet.sequence, packet.bytes);
+                    // One that is sent again was counted the first time.
+                    self.sent.unconfirmed += u64::from(packet.id.is_some());
+                    self.sent.packets.push_back((packet.sequence, packet.bytes.clone()));
+                    self.sent.bytes += packet.bytes.len();
                 }
                 done.extend(packet.id.map(|id| (id, result)));
             }
@@ -141,22 +147,23 @@ impl Outbox {
 
     /// Sends again what the server has not seen, before anything else.
     pub(crate) fn repeat_after(&mut self, sequence: u32) {
-        let sent = std::mem::take(&mut self.sent);
-        for (sequence, bytes) in sent.packets.into_iter().filter(|(sent, _)| *sent > sequence).rev() {
+        let sent = std::mem::take(&mut self.sent.packets);
+        self.sent.bytes = 0;
+        for (sequence, bytes) in sent.into_iter().filter(|(sent, _)| *sent > sequence).rev() {
             self.reliable.bytes += bytes.len();
             self.reliable.packets.push_front(Packet { id: None, sequence, bytes });
         }
     }
 
-    /// The session is over: how many reliable packets it may have lost. What is still queued can go over another one.
+    /// The session is over: how many reliable packets it may have lost, at most. What is still queued can go over another one.
     pub(crate) fn forget_sent(&mut self) -> u64 {
         let again = self.reliable.packets.iter().filter(|packet| packet.id.is_none()).count();
-        let lost = std::mem::take(&mut self.sent).packets.len() + again;
+        let lost = std::mem::take(&mut self.sent).unconfirmed;
         for packet in self.reliable.packets.iter().take(again) {
             self.reliable.bytes = self.reliable.bytes.saturating_sub(packet.bytes.len());
         }
         self.reliable.packets.drain(..again);
-        u64::try_from(lost).unwrap_or(u64::MAX)
+        lost
     }
 
     /// All commands that still wait.
@@ -176,13 +183,11 @@ impl Outbox {
 }
 
 impl Sent {
-    fn push(&mut self, sequence: u32, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.packets.push_back((sequence, bytes));
-    }
-
     /// Forgets the oldest, as long as the rest are so many bytes.
     fn keep_last(&mut self, bytes: usize) {
+        if bytes == 0 {
+            *self = Self::default();
+        }
         while let Some((_, oldest)) = self.packets.front()
             && self.bytes - oldest.len() >= bytes
         {

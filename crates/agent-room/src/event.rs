@@ -35,7 +35,8 @@ pub struct Reconnected {
     pub resumed: bool,
     /// Whether this is another room of the same name: the old one is gone, for example because the server was restarted.
     pub room_changed: bool,
-    /// Reliable messages that we published, and of which nobody knows whether they arrived. 0 when resumed.
+    /// At most so many of the reliable messages that we published may not have arrived: those since the server last had everything. 0
+    /// when resumed.
     pub unconfirmed: u64,
     /// How long there was no connection.
     pub after: Duration,
@@ -165,6 +166,9 @@ pub enum RoomEvent {
         /// At most so many; messages that were meant for others only are among them.
         up_to: u32,
     },
+    /// A session that was made anew turns out to be in another room of the same name, as in [`Reconnected::room_changed`]: the server told
+    /// the room's sid later.
+    RoomReplaced(RoomInfo),
     /// Something else of the room changed: its recording state or its count of participants.
     RoomUpdated(RoomInfo),
     /// The server gave us a fresh token, as it does at the start, when our permissions change, and before the old one is too old. The

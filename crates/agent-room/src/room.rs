@@ -53,7 +53,7 @@ impl Room {
             }
             Input::TcpClosed { remote } => {
                 if let Some(transport) = &mut self.transport {
-                    transport.tcp_closed(remote);
+                    transport.tcp_closed(remote, now);
                 }
             }
             Input::SignalOpened => self.signal.opened(now),
@@ -148,10 +148,13 @@ impl Room {
     /// Hands waiting messages to the data channels.
     fn pump(&mut self, now: Instant) {
         let Some(transport) = &mut self.transport else { return };
-        if self.outbox.awaits_acknowledgement() {
-            self.outbox.acknowledged_but(transport.unacknowledged());
+        if self.outbox.awaits_acknowledgement()
+            && let Some(bytes) = transport.unacknowledged()
+        {
+            self.outbox.acknowledged_but(bytes);
         }
-        if self.outbox.is_empty() {
+        // What a session takes that is about to be given up goes with it.
+        if self.outbox.is_empty() || self.signal.gives_session_up() {
             return;
         }
         let done = self.outbox.pump(|channel, bytes| transport.write(channel, bytes));
@@ -165,7 +168,10 @@ impl Room {
     fn flushed(&mut self) -> bool {
         let done = self.signal.is_leaving()
             && self.outbox.is_empty()
-            && self.transport.as_mut().is_none_or(|transport| transport.unacknowledged() == 0);
+            && self
+                .transport
+                .as_mut()
+                .is_none_or(|transport| transport.unacknowledged().is_none_or(|b| b == 0));
         if done {
             self.signal.flushed();
         }

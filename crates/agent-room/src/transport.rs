@@ -85,7 +85,13 @@ pub(crate) struct Transport {
     restart: Restart,
     /// Where the server can be reached over TCP.
     tcp: Vec<TcpPath>,
+    /// Before this, a TCP connection that failed is not tried again.
+    tcp_from: Instant,
     heard_at: Instant,
+    /// How the last packet came.
+    heard_over: Protocol,
+    /// Whether there has been a way to the server.
+    stood: bool,
     silent: bool,
     gone: bool,
     deadline: Instant,
@@ -161,7 +167,10 @@ impl Transport {
             looking_since: None,
             restart: Restart::No,
             tcp: Vec::new(),
+            tcp_from: now,
             heard_at: now,
+            heard_over: Protocol::Udp,
+            stood: false,
             silent: false,
             gone: false,
             deadline: now,
@@ -187,12 +196,15 @@ impl Transport {
     /// When the server is to be reached for over TCP.
     fn tcp_at(&self) -> Option<Instant> {
         let since = self.looking_since.filter(|_| !self.ice_connected)?;
-        self.tcp.iter().any(|path| path.state == TcpState::Untried).then(|| since + TCP_AFTER)
+        self.tcp
+            .iter()
+            .any(|path| path.state == TcpState::Untried)
+            .then(|| self.tcp_from.max(since + TCP_AFTER))
     }
 
     /// When the way that there was counts as gone.
     fn silent_at(&self) -> Option<Instant> {
-        (self.ice_connected && !self.silent).then(|| self.heard_at + SILENCE_LIMIT)
+        (self.stood && !self.silent).then(|| self.heard_at + SILENCE_LIMIT)
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -243,7 +255,7 @@ impl Transport {
             }
             return true;
         }
-        self.heard_at = now;
+        (self.heard_at, self.heard_over) = (now, protocol);
         self.silent = false;
         let taken = self.rtc.handle_input(input).is_ok();
         self.run(now);
@@ -287,11 +299,15 @@ impl Transport {
     }
 
     /// It is gone, or was never there.
-    pub(crate) fn tcp_closed(&mut self, remote: SocketAddr) {
+    pub(crate) fn tcp_closed(&mut self, remote: SocketAddr, now: Instant) {
+        let looking = !self.ice_connected || self.restart == Restart::Begun;
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
         let stood = path.state == TcpState::Connected;
         path.state = TcpState::Asked;
-        if stood && self.ice_connected {
+        if looking {
+            path.state = TcpState::Untried;
+            self.tcp_from = now + TCP_AFTER;
+        } else if stood && self.heard_over == Protocol::Tcp {
             self.fall_silent("the TCP connection for media and data was closed");
         }
     }
@@ -430,7 +446,8 @@ impl Transport {
             Channel::Reliable => self.reliable,
             Channel::Lossy => self.lossy,
         };
-        let Some(id) = id.filter(|_| !self.gone) else { return Written::NotNow };
+        // What gets nowhere is not on its way: it can still go over another session.
+        let Some(id) = id.filter(|_| !self.gone && !self.silent) else { return Written::NotNow };
         let Some(mut channel) = self.rtc.channel(id) else { return Written::NotNow };
         match channel.write(true, bytes) {
             Ok(true) => Written::Accepted,
@@ -439,10 +456,9 @@ impl Transport {
         }
     }
 
-    /// Bytes on the reliable channel that the server has not acknowledged yet.
-    pub(crate) fn unacknowledged(&mut self) -> usize {
-        let channel = self.reliable.and_then(|id| self.rtc.channel(id));
-        channel.map_or(0, |mut channel| channel.buffered_amount())
+    /// Bytes on the reliable channel that the server has not acknowledged yet. `None`: there is no channel (any more), and nobody knows.
+    pub(crate) fn unacknowledged(&mut self) -> Option<usize> {
+        Some(self.rtc.channel(self.reliable?)?.buffered_amount())
     }
 
     /// Says goodbye; the packets for it are the last to come out.
@@ -522,7 +538,9 @@ impl Transport {
                     self.fall_silent("the server does not answer any more");
                 }
                 self.ice_connected = connected;
-                if connected && self.restart == Restart::Begun {
+                self.stood |= connected;
+                // Before the answer it is still the old way that was found again.
+                if connected && self.restart == Restart::Begun && self.pending.is_none() {
                     self.restart = Restart::No;
                     self.happened.push_back(Happened::Restarted);
                 }

@@ -239,3 +239,147 @@ fn tcp_is_used_when_datagrams_do_not_get_through() {
     pair.input(Input::TcpClosed { remote });
     assert!(matches!(pair.events.last(), Some(RoomEvent::Reconnecting { .. })), "{:?}", pair.events.last());
 }
+
+#[test]
+fn what_was_on_its_way_when_the_server_closed_may_be_lost() {
+    let mut pair = connected();
+    pair.lose_ours = true;
+    pair.command(1, publish("lost"));
+    pair.command(2, publish("lost too"));
+    pair.run_for(Duration::from_millis(50));
+    pair.rtc.close().unwrap();
+    pair.run_until("the loss", |pair| pair.bind_asked);
+    pair.lose_ours = false;
+    pair.rejoin();
+    let again = reconnected(&mut pair);
+    assert_eq!((again.resumed, again.unconfirmed), (false, 2));
+}
+
+/// The bytes that are not acknowledged may be those of an early message, while later ones have arrived.
+#[test]
+fn a_hole_in_what_arrived_hides_no_message() {
+    let mut pair = connected();
+    pair.lose_ours = true;
+    pair.command(1, publish("the hole"));
+    pair.run_for(Duration::from_millis(10));
+    pair.lose_ours = false;
+    for id in 2..4 {
+        pair.command(id, publish("behind it"));
+    }
+    // Before the first is sent again.
+    pair.run_for(Duration::from_millis(20));
+    pair.lose = |_| true;
+    pair.say(Response::Leave(proto::LeaveRequest {
+        action: proto::leave_request::Action::Reconnect as i32,
+        ..Default::default()
+    }));
+    pair.run_until("the loss", |pair| pair.bind_asked);
+    pair.lose = |_| false;
+    assert!(pair.received.is_empty(), "an ordered channel holds them back");
+    pair.rejoin();
+    assert_eq!(reconnected(&mut pair).unconfirmed, 3);
+}
+
+#[test]
+fn what_is_published_while_nothing_gets_through_waits_for_the_next_session() {
+    let mut pair = connected();
+    pair.lose = |_| true;
+    while !pair.events.iter().any(|event| matches!(event, RoomEvent::Reconnecting { .. })) {
+        pair.say(Response::Pong(1));
+        pair.run_for(Duration::from_secs(1));
+    }
+    pair.command(1, publish("waits"));
+    assert!(!pair.done.contains_key(&1), "it is not on its way");
+    // The server does not know the session any more.
+    pair.run_until("another WebSocket", |pair| pair.url.is_some());
+    pair.input(Input::SignalOpened);
+    pair.say(Response::Leave(proto::LeaveRequest {
+        action: proto::leave_request::Action::Reconnect as i32,
+        ..Default::default()
+    }));
+    pair.run_until("another socket", |pair| pair.bind_asked);
+    pair.lose = |_| false;
+    pair.rejoin();
+    assert_eq!(reconnected(&mut pair).unconfirmed, 0);
+    pair.run_until("the packet", |pair| !pair.received.is_empty());
+    assert_eq!(payloads(&pair), ["waits"]);
+    assert_eq!(pair.done[&1], Ok(()));
+}
+
+#[test]
+fn a_leave_without_signalling_still_sends_what_was_published() {
+    let mut pair = connected();
+    lose_signal(&mut pair);
+    pair.command(1, publish("last words"));
+    pair.command(2, Command::Leave);
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    assert_eq!(payloads(&pair), ["last words"]);
+    assert_eq!(pair.closed, Some(DisconnectReason::ClientInitiated));
+    assert_eq!(pair.done[&2], Ok(()));
+}
+
+#[test]
+fn a_leave_on_a_dead_network_is_bounded() {
+    let mut pair = connected();
+    pair.lose = |_| true;
+    lose_signal(&mut pair);
+    pair.command(1, publish("last words"));
+    let start = pair.now;
+    pair.command(2, Command::Leave);
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    assert!(pair.now - start <= Duration::from_secs(1), "{:?}", pair.now - start);
+}
+
+#[test]
+fn an_idle_tcp_connection_that_ends_is_no_loss() {
+    let mut pair = Pair::new(|_| {});
+    pair.connect();
+    let remote = pair.listen_on_tcp();
+    pair.run_for(Duration::from_secs(2));
+    pair.input(Input::TcpConnected { local: "127.0.0.1:1500".parse().unwrap(), remote });
+    pair.run_for(Duration::from_millis(100));
+    pair.input(Input::TcpClosed { remote });
+    assert!(
+        !pair.events.iter().any(|event| matches!(event, RoomEvent::Reconnecting { .. })),
+        "{:?}",
+        pair.events
+    );
+}
+
+#[test]
+fn a_tcp_connection_that_fails_is_tried_again_while_there_is_no_way() {
+    let mut pair = Pair::new(|config| config.join_timeout = Duration::from_secs(30));
+    pair.tcp = true;
+    pair.join();
+    let remote = pair.listen_on_tcp();
+    for n in 1..4 {
+        pair.run_until("a TCP connection", |pair| pair.tcp_asked.len() == n);
+        let asked = pair.now;
+        pair.input(Input::TcpClosed { remote });
+        pair.run_for(Duration::from_millis(500));
+        assert_eq!(pair.tcp_asked.len(), n, "not at once");
+        assert_eq!(pair.now - asked, Duration::from_millis(500));
+    }
+    pair.run_until("a TCP connection", |pair| pair.tcp_asked.len() == 4);
+    pair.connect_tcp(remote);
+    pair.run_until("connected", |pair| {
+        pair.events.iter().any(|event| matches!(event, RoomEvent::Connected(_)))
+    });
+}
+
+#[test]
+fn no_setting_is_too_long() {
+    let mut pair = Pair::new(|config| {
+        config.reconnect_timeout = Duration::MAX;
+        config.join_timeout = Duration::MAX;
+        config.request_timeout = Duration::MAX;
+        config.leave_timeout = Duration::MAX;
+    });
+    pair.connect();
+    pair.command(1, Command::SetName("Agent".to_owned()));
+    lose_signal(&mut pair);
+    resume(&mut pair, 0);
+    assert!(reconnected(&mut pair).resumed);
+    pair.command(2, Command::Leave);
+    pair.run_until("the end", |pair| pair.closed.is_some());
+}

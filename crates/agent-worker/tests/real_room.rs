@@ -297,13 +297,19 @@ async fn every_end_of_a_room_has_its_reason() {
     assert_eq!(ended(room).await, DisconnectReason::DuplicateIdentity);
     assert!(second.is_connected());
 
-    let room = join(&server, "crash", "agent").await;
+    let token = server.token().identity("agent").join_room("crash").sign().expect("a token");
+    let mut request = JoinRequest::new(server.url(), token);
+    request.reconnect_timeout = Duration::from_secs(2);
+    let room = WebRtc::default().connect(request).await.expect("the room is joined");
     server.stop();
-    let reason = ended(room).await;
+    let DisconnectReason::ReconnectFailed { cause, last } = ended(room).await else {
+        panic!("another reason")
+    };
     assert!(
-        matches!(reason, DisconnectReason::SignalLost { .. } | DisconnectReason::ServerShutdown),
-        "{reason:?}"
+        matches!(*cause, DisconnectReason::SignalLost { .. } | DisconnectReason::ServerShutdown),
+        "{cause:?}"
     );
+    assert!(matches!(*last, DisconnectReason::JoinFailed(JoinFailure::Unreachable { .. })), "{last:?}");
 }
 
 #[tokio::test]

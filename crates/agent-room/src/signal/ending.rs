@@ -1,6 +1,6 @@
 //! The ways out: the user leaves, the server puts us out, a join fails.
 
-use super::{Effect, Phase, Signal};
+use super::{Effect, Phase, Signal, recovery::Step};
 use crate::{CommandError, CommandId, DisconnectReason, JoinFailure, RoomEvent};
 use agent_proto::livekit as proto;
 use proto::{leave_request::Action, signal_request::Message as Request};
@@ -11,14 +11,15 @@ impl Signal {
     pub(super) fn leave(&mut self, id: CommandId, now: Instant) {
         match &mut self.phase {
             Phase::Connected => {
-                self.phase = Phase::Leaving { until: now + self.config.leave_timeout, asked: vec![id] };
+                let until = now + self.config.leave_timeout;
+                self.phase = Phase::Leaving { until, asked: vec![id], signal: true };
             }
             Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => asked.push(id),
             Phase::Connecting | Phase::Joining => {
                 let opened = matches!(self.phase, Phase::Joining);
                 // Nobody waits for this end, and a busy server takes its time.
                 let until = self.started + self.config.join_timeout;
-                self.phase = Phase::GivenUp { until, asked: vec![id], opened };
+                self.phase = Phase::GivenUp { until, asked: vec![id], opened, stood: false };
             }
             Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
             Phase::Joined { .. } => {
@@ -26,14 +27,38 @@ impl Signal {
                 self.done(id, Ok(()));
                 self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
             }
-            Phase::Recovering(_) => {
-                // What waits to be sent cannot be waited for: nobody knows whether there will be a connection.
-                if self.phase.signal_stands() {
-                    self.say_leave();
+            Phase::Recovering(recovery) => match recovery.step {
+                // As with a first join.
+                Step::Connecting | Step::Joining => {
+                    let opened = matches!(recovery.step, Step::Joining);
+                    let until = now + self.config.join_timeout;
+                    self.phase = Phase::GivenUp { until, asked: vec![id], opened, stood: true };
                 }
-                self.done(id, Ok(()));
-                self.finish(DisconnectReason::ClientInitiated);
-            }
+                // The media connection may stand all the same, and take what was published.
+                Step::Waiting | Step::Opening | Step::Asking | Step::Restarting
+                    if !recovery.gives_session_up() =>
+                {
+                    let signal = matches!(recovery.step, Step::Restarting);
+                    let until = now + self.config.leave_timeout;
+                    self.phase = Phase::Leaving { until, asked: vec![id], signal };
+                    if !signal {
+                        self.effects.push_back(Effect::CloseSignal);
+                    }
+                }
+                // What waits to be sent cannot be waited for: nobody knows whether there will be a connection.
+                Step::Waiting
+                | Step::Opening
+                | Step::Asking
+                | Step::Restarting
+                | Step::Binding
+                | Step::Joined { .. } => {
+                    if self.phase.signal_stands() {
+                        self.say_leave();
+                    }
+                    self.done(id, Ok(()));
+                    self.finish(DisconnectReason::ClientInitiated);
+                }
+            },
             Phase::Unbound => {
                 self.done(id, Ok(()));
                 self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
@@ -43,9 +68,11 @@ impl Signal {
 
     /// Everything that was published has arrived: a leave need not wait.
     pub(crate) fn flushed(&mut self) {
-        if let Phase::Leaving { asked, .. } = &mut self.phase {
-            let asked = mem::take(asked);
-            self.say_leave();
+        if let Phase::Leaving { asked, signal, .. } = &mut self.phase {
+            let (asked, signal) = (mem::take(asked), *signal);
+            if signal {
+                self.say_leave();
+            }
             for id in asked {
                 self.done(id, Ok(()));
             }
@@ -57,7 +84,7 @@ impl Signal {
         if let Phase::GivenUp { opened: true, .. } = self.phase {
             self.say_leave();
         }
-        self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
+        self.lost(DisconnectReason::ClientInitiated);
     }
 
     pub(super) fn say_leave(&mut self) {
@@ -89,7 +116,8 @@ impl Signal {
             return;
         }
         let reason = match (&self.phase, reason) {
-            (Phase::GivenUp { .. }, _) => DisconnectReason::JoinFailed(JoinFailure::Cancelled),
+            (Phase::GivenUp { stood: true, .. }, _) => DisconnectReason::ClientInitiated,
+            (Phase::GivenUp { stood: false, .. }, _) => DisconnectReason::JoinFailed(JoinFailure::Cancelled),
             (_, reason @ DisconnectReason::JoinFailed(_)) => reason,
             // What was asked for has happened, whichever side was first.
             (
@@ -114,7 +142,13 @@ impl Signal {
         for id in self.requests.take_all() {
             self.done(id, Err(CommandError::NotConnected));
         }
-        let stood = matches!(phase, Phase::Connected | Phase::Recovering(_) | Phase::Leaving { .. });
+        let stood = matches!(
+            phase,
+            Phase::Connected
+                | Phase::Recovering(_)
+                | Phase::Leaving { .. }
+                | Phase::GivenUp { stood: true, .. }
+        );
         match phase {
             Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => {
                 for id in asked {

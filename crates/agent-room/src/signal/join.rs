@@ -14,11 +14,11 @@ const CLIENT_PROTOCOL: i32 = 0;
 /// `ws(s)://HOST/base/rtc/v1?join_request=…` with our first offer inside.
 ///
 /// It is compressed, as an offer with many codecs would not fit what proxies take as a URL.
-pub(super) fn url(config: &Config, offer: String) -> String {
+pub(super) fn url(config: &Config, offer: proto::SessionDescription) -> String {
     let request = proto::JoinRequest {
         client_info: Some(client_info(config)),
         connection_settings: Some(connection_settings(config)),
-        publisher_offer: Some(super::offer(offer)),
+        publisher_offer: Some(offer),
         ..Default::default()
     };
     request_url(config, &request)
@@ -104,7 +104,7 @@ pub(super) mod tests {
     fn the_server_reads_what_we_wrote() {
         let mut config = Config::new("http://host:7880/base/?x=1", "sesame");
         config.auto_subscribe = AutoSubscribe::AudioOnly;
-        let url = url(&config, "v=0".to_owned());
+        let url = url(&config, proto::SessionDescription { sdp: "v=0".to_owned(), ..Default::default() });
         assert!(url.starts_with("ws://host:7880/base/rtc/v1?join_request="), "{url}");
         assert!(!url.contains("sesame"));
         let request = read(&url);

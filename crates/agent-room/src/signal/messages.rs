@@ -52,6 +52,10 @@ impl Signal {
         match message {
             Response::Join(_) | Response::Reconnect(_) | Response::Offer(_) => self.violation(),
             Response::Answer(answer) => {
+                // An offer that was on its way when the connection broke may be answered twice. Some servers do not count.
+                if answer.id != 0 && answer.id != self.descriptions.offer_id {
+                    return;
+                }
                 self.descriptions.answer.clone_from(&answer.sdp);
                 self.effects.push_back(Effect::Answer(answer.sdp));
                 self.roster.subscriptions(answer.mid_to_track_id.into_values(), &mut events);
@@ -135,6 +139,12 @@ impl Signal {
         if room.name.is_empty() {
             room.name.clone_from(&self.room.name);
         }
+        if !room.sid.is_empty()
+            && let Some(was_in) = self.was_in.take()
+            && was_in != room.sid
+        {
+            events.push(RoomEvent::RoomReplaced(room.clone()));
+        }
         let old = mem::replace(&mut self.room, room);
         if old.metadata != self.room.metadata {
             events.push(RoomEvent::RoomMetadataChanged(self.room.clone()));
@@ -189,8 +199,8 @@ impl Signal {
     pub(super) fn before_resume(&mut self, message: Response, now: Instant) {
         match message {
             Response::Reconnect(response) => self.resumed(&response, now),
-            Response::Leave(leave) => self.left(&leave, now),
-            _ => self.violation(),
+            // What else there is may overtake the answer.
+            other => self.message(other, now),
         }
     }
 }

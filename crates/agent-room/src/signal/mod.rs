@@ -99,6 +99,8 @@ pub(crate) struct Signal {
     media_gone: Option<(Instant, String)>,
     sections: u32,
     descriptions: Descriptions,
+    /// The room that we were in, while the server has not said whether this is another one.
+    was_in: Option<String>,
     tries: Tries,
     rng: fastrand::Rng,
     violations: u64,
@@ -109,11 +111,14 @@ pub(crate) struct Signal {
 #[derive(Default)]
 struct Descriptions {
     offer: String,
+    /// Counts our offers; the server repeats it in its answer.
+    offer_id: u32,
     answer: String,
 }
 
 impl Signal {
     pub(crate) fn new(config: Config, now: Instant) -> Self {
+        let config = config.bounded();
         Self {
             roster: Roster::new(config.limits.participants),
             token: config.token.clone(),
@@ -127,6 +132,7 @@ impl Signal {
             media_gone: None,
             sections: 0,
             descriptions: Descriptions::default(),
+            was_in: None,
             tries: Tries::default(),
             violations: 0,
             effects: VecDeque::new(),
@@ -150,6 +156,11 @@ impl Signal {
         matches!(self.phase, Phase::Connected | Phase::Recovering(_))
     }
 
+    /// Whether the session is about to be replaced: what is sent in it is lost.
+    pub(crate) fn gives_session_up(&self) -> bool {
+        matches!(&self.phase, Phase::Recovering(recovery) if recovery.gives_session_up())
+    }
+
     /// Whether a leave waits for [`Self::flushed`].
     pub(crate) fn is_leaving(&self) -> bool {
         matches!(self.phase, Phase::Leaving { .. })
@@ -158,15 +169,14 @@ impl Signal {
     /// There is a socket, and this is our first offer.
     pub(crate) fn bound(&mut self, offer: String) {
         if self.rebound(&offer) {
-            self.descriptions.offer = offer;
             return;
         }
         if !matches!(self.phase, Phase::Unbound) {
             return self.violation();
         }
         self.phase = Phase::Connecting;
-        let url = join::url(&self.config, offer.clone());
-        self.descriptions.offer = offer;
+        let offer = self.next_offer(offer);
+        let url = join::url(&self.config, offer);
         self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late: false });
     }
 
@@ -263,10 +273,10 @@ impl Signal {
 
     /// Another offer of ours.
     pub(crate) fn offer(&mut self, sdp: String) {
-        self.descriptions.offer.clone_from(&sdp);
+        let offer = self.next_offer(sdp);
         // Otherwise it is sent with a resume, or another session makes it pointless.
         if self.phase.signal_stands() {
-            self.send(Request::Offer(offer(sdp)));
+            self.send(Request::Offer(offer));
         }
     }
 
@@ -345,6 +355,13 @@ impl Signal {
         }
     }
 
+    fn next_offer(&mut self, sdp: String) -> proto::SessionDescription {
+        self.descriptions.offer.clone_from(&sdp);
+        self.descriptions.offer_id = self.descriptions.offer_id.wrapping_add(1);
+        let id = self.descriptions.offer_id;
+        proto::SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() }
+    }
+
     fn start_clock(&mut self, ping_interval: i32, ping_timeout: i32, now: Instant) {
         let ping_interval = seconds(ping_interval, DEFAULT_PING_INTERVAL);
         self.clock = Some(Clock {
@@ -367,10 +384,6 @@ impl Signal {
     fn elapsed_ms(&self, now: Instant) -> i64 {
         i64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(i64::MAX)
     }
-}
-
-fn offer(sdp: String) -> proto::SessionDescription {
-    proto::SessionDescription { r#type: "offer".to_owned(), sdp, ..Default::default() }
 }
 
 fn seconds(seconds: i32, default: Duration) -> Duration {

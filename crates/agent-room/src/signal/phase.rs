@@ -20,6 +20,8 @@ pub(super) enum Phase {
     Leaving {
         until: Instant,
         asked: Vec<CommandId>,
+        /// Whether there is a WebSocket to say goodbye on.
+        signal: bool,
     },
     /// Told to leave before the server's Join. It may have let us in already, and it does not hear a Leave before it has: its
     /// Join is waited for.
@@ -27,6 +29,8 @@ pub(super) enum Phase {
         until: Instant,
         asked: Vec<CommandId>,
         opened: bool,
+        /// Whether the user was in the room before, and is told its end.
+        stood: bool,
     },
     Closed,
 }
@@ -35,7 +39,8 @@ impl Phase {
     /// Whether the server reads what we say, and says something at least as often as it promised.
     pub(super) fn signal_stands(&self) -> bool {
         match self {
-            Self::Joined { .. } | Self::Connected | Self::Leaving { .. } => true,
+            Self::Joined { .. } | Self::Connected => true,
+            Self::Leaving { signal, .. } => *signal,
             Self::Recovering(recovery) => matches!(recovery.step, Step::Restarting | Step::Joined { .. }),
             Self::Unbound | Self::Connecting | Self::Joining | Self::GivenUp { .. } | Self::Closed => false,
         }

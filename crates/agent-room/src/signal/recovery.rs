@@ -51,6 +51,13 @@ pub(super) struct Recovery {
     unconfirmed: u64,
 }
 
+impl Recovery {
+    pub(super) fn gives_session_up(&self) -> bool {
+        let old = matches!(self.step, Step::Waiting | Step::Opening | Step::Asking | Step::Restarting);
+        self.anew && old
+    }
+}
+
 pub(super) enum Step {
     /// Until the next try.
     Waiting,
@@ -186,7 +193,8 @@ impl Signal {
         let Phase::Recovering(recovery) = &mut self.phase else { return false };
         let Step::Binding = recovery.step else { return false };
         recovery.step = Step::Connecting;
-        let url = join::url(&self.config, offer.to_owned());
+        let offer = self.next_offer(offer.to_owned());
+        let url = join::url(&self.config, offer);
         self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late: true });
         true
     }
@@ -251,10 +259,8 @@ impl Signal {
         let mut events = Vec::new();
         self.roster.rejoin(local, &join.other_participants, &mut events);
         self.update_roster(join.other_participants, &mut events);
-        let mut held = Held::default();
-        for event in events {
-            held.push(event, self.config.limits.held_events);
-        }
+        // All of them, however many: who keeps a list of the participants would keep somebody who has left.
+        let held = Held { events: events.into(), missed: 0 };
         if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.step = Step::Joined { held };
         }
@@ -281,7 +287,11 @@ impl Signal {
         let phase = mem::replace(&mut self.phase, Phase::Connected);
         let Phase::Recovering(recovery) = phase else { return };
         self.tries.stands_since = Some(now);
-        let changed = !resumed && recovery.room_sid != self.room.sid;
+        let known = !recovery.room_sid.is_empty() && !self.room.sid.is_empty();
+        let changed = !resumed && known && recovery.room_sid != self.room.sid;
+        if !resumed && !known {
+            self.was_in = Some(recovery.room_sid.clone()).filter(|sid| !sid.is_empty());
+        }
         self.effects.push_back(Effect::Event(RoomEvent::Reconnected(Box::new(Reconnected {
             resumed,
             room_changed: changed,
@@ -324,10 +334,10 @@ impl Signal {
     pub(super) fn lose_media(&mut self, detail: String, now: Instant) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         match recovery.step {
-            Step::Restarting | Step::Joined { .. } => {
+            Step::Opening | Step::Asking | Step::Restarting | Step::Joined { .. } => {
                 self.lose(DisconnectReason::MediaLost { detail }, true, now)
             }
-            Step::Opening | Step::Asking | Step::Waiting => recovery.anew = true,
+            Step::Waiting => recovery.anew = true,
             // There is none.
             Step::Binding | Step::Connecting | Step::Joining => {}
         }

@@ -59,6 +59,8 @@ pub struct Pair {
     pub tcp: bool,
     /// Whether packets of this number are lost.
     pub lose: fn(u64) -> bool,
+    /// Whether what we send is lost, and only that.
+    pub lose_ours: bool,
     packets: u64,
     /// Whether the server answers offers.
     pub answers: bool,
@@ -103,6 +105,7 @@ impl Pair {
             tcp_asked: Vec::new(),
             tcp: false,
             lose: |_| false,
+            lose_ours: false,
             packets: 0,
             answers: true,
             signal_delay: Duration::ZERO,
@@ -327,7 +330,8 @@ impl Pair {
 
     fn transmit(&mut self, wire: Wire) {
         self.packets += 1;
-        if !(self.lose)(self.packets) {
+        let ours = self.lose_ours && matches!(wire, Wire::ToServer(_));
+        if !ours && !(self.lose)(self.packets) {
             self.put(DELAY, wire);
         }
     }

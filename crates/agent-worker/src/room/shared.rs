@@ -65,7 +65,11 @@ impl Shared {
             return;
         }
         let follows = state.follow(&event);
-        let replaced = matches!(&event, RoomEvent::Reconnected(again) if again.room_changed);
+        let replaced = match &event {
+            RoomEvent::Reconnected(again) => again.room_changed,
+            RoomEvent::RoomReplaced(_) => true,
+            _ => false,
+        };
         let ended = if let RoomEvent::Disconnected { reason } = &event { Some(reason.clone()) } else { None };
         state.ended = ended.is_some();
         state.streams.retain(|stream| match stream.upgrade() {
@@ -176,7 +180,9 @@ impl State {
             | RoomEvent::TrackUnpublished { participant, .. }
             | RoomEvent::TrackMuted { participant, .. }
             | RoomEvent::TrackUnmuted { participant, .. } => self.replace(participant),
-            RoomEvent::RoomMetadataChanged(room) | RoomEvent::RoomUpdated(room) => {
+            RoomEvent::RoomMetadataChanged(room)
+            | RoomEvent::RoomReplaced(room)
+            | RoomEvent::RoomUpdated(room) => {
                 self.room.clone_from(room);
                 return false;
             }

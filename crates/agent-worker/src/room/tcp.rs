@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     sync::mpsc,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 /// Until a connection stands.
@@ -28,34 +28,46 @@ pub(super) enum TcpEvent {
 pub(super) struct TcpPaths {
     tasks: JoinSet<()>,
     /// By the server's address.
-    paths: BTreeMap<SocketAddr, mpsc::Sender<Vec<u8>>>,
-    events: mpsc::Receiver<TcpEvent>,
-    tell: mpsc::Sender<TcpEvent>,
+    paths: BTreeMap<SocketAddr, Path>,
+    /// Counts connections: what one says that was replaced is not heard.
+    last: u64,
+    events: mpsc::Receiver<(u64, TcpEvent)>,
+    tell: mpsc::Sender<(u64, TcpEvent)>,
+}
+
+struct Path {
+    number: u64,
+    packets: mpsc::Sender<Vec<u8>>,
+    task: AbortHandle,
 }
 
 impl TcpPaths {
     pub(super) fn new() -> Self {
         let (tell, events) = mpsc::channel(MAX_WAITING);
-        Self { tasks: JoinSet::new(), paths: BTreeMap::new(), events, tell }
+        Self { tasks: JoinSet::new(), paths: BTreeMap::new(), last: 0, events, tell }
     }
 
     /// Connects to the server's address, in the place of what was there before.
     pub(super) fn connect(&mut self, remote: SocketAddr) {
         let (sender, packets) = mpsc::channel(MAX_WAITING);
-        self.paths.insert(remote, sender);
-        let tell = self.tell.clone();
-        self.tasks.spawn(async move {
+        self.last += 1;
+        let tell = Teller { number: self.last, events: self.tell.clone() };
+        let task = self.tasks.spawn(async move {
             if let Err(error) = carry(remote, packets, &tell).await {
                 tracing::debug!(%remote, %error, "no TCP connection for media and data");
             }
-            let _ = tell.send(TcpEvent::Closed { remote }).await;
+            tell.event(TcpEvent::Closed { remote }).await;
         });
+        let path = Path { number: self.last, packets: sender, task };
+        if let Some(old) = self.paths.insert(remote, path) {
+            old.task.abort();
+        }
     }
 
     /// Sends at once or not at all, as a network would.
     pub(super) fn send(&self, remote: SocketAddr, contents: Vec<u8>) {
         if let Some(path) = self.paths.get(&remote) {
-            let _ = path.try_send(contents);
+            let _ = path.packets.try_send(contents);
         }
     }
 
@@ -63,25 +75,50 @@ impl TcpPaths {
     pub(super) async fn next(&mut self) -> TcpEvent {
         // Ended tasks are not kept.
         while self.tasks.try_join_next().is_some() {}
-        match self.events.recv().await {
-            Some(event) => event,
-            // One sender is ours.
-            None => std::future::pending().await,
+        loop {
+            match self.events.recv().await {
+                Some((number, event)) => {
+                    if self.paths.get(&event.remote()).is_some_and(|path| path.number == number) {
+                        return event;
+                    }
+                }
+                // One sender is ours.
+                None => std::future::pending().await,
+            }
         }
     }
 }
 
+impl TcpEvent {
+    fn remote(&self) -> SocketAddr {
+        match self {
+            Self::Connected { remote, .. } | Self::Received { remote, .. } | Self::Closed { remote } => {
+                *remote
+            }
+        }
+    }
+}
+
+/// How a connection says what happened on it.
+struct Teller {
+    number: u64,
+    events: mpsc::Sender<(u64, TcpEvent)>,
+}
+
+impl Teller {
+    /// Whether anybody listens still.
+    async fn event(&self, event: TcpEvent) -> bool {
+        self.events.send((self.number, event)).await.is_ok()
+    }
+}
+
 /// Connects, and carries packets until one side is done.
-async fn carry(
-    remote: SocketAddr,
-    mut packets: mpsc::Receiver<Vec<u8>>,
-    tell: &mpsc::Sender<TcpEvent>,
-) -> io::Result<()> {
+async fn carry(remote: SocketAddr, mut packets: mpsc::Receiver<Vec<u8>>, tell: &Teller) -> io::Result<()> {
     let connecting = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(remote));
     let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
-    let _ = tell.send(TcpEvent::Connected { local, remote }).await;
+    tell.event(TcpEvent::Connected { local, remote }).await;
     let (reader, mut writer) = stream.into_split();
     let read = async {
         let mut reader = BufReader::new(reader);
@@ -90,7 +127,7 @@ async fn carry(
             let mut contents = vec![0; len.into()];
             reader.read_exact(&mut contents).await?;
             let event = TcpEvent::Received { local, remote, contents: contents.into() };
-            if tell.send(event).await.is_err() {
+            if !tell.event(event).await {
                 return Ok(());
             }
         }
@@ -109,5 +146,66 @@ async fn carry(
     tokio::select! {
         done = read => done,
         done = write => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn packets_go_both_ways_behind_their_length() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let remote = listener.local_addr().unwrap();
+        let mut paths = TcpPaths::new();
+        paths.connect(remote);
+        let (mut peer, address) = listener.accept().await.unwrap();
+        let TcpEvent::Connected { local, .. } = paths.next().await else { panic!("not connected") };
+        assert_eq!(local, address);
+        paths.send(remote, vec![7; 300]);
+        assert_eq!(peer.read_u16().await.unwrap(), 300);
+        let mut read = vec![0; 300];
+        peer.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, [7; 300]);
+        // In pieces, and an empty one.
+        for piece in [&[0][..], &[2, 1], &[2, 0, 0, 0], &[1, 9]] {
+            peer.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        for expected in [&[1, 2][..], &[], &[9]] {
+            let TcpEvent::Received { contents, .. } = paths.next().await else { panic!("no packet") };
+            assert_eq!(contents, expected);
+        }
+        drop(peer);
+        assert!(matches!(paths.next().await, TcpEvent::Closed { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_replaced_says_nothing_any_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let remote = listener.local_addr().unwrap();
+        let mut paths = TcpPaths::new();
+        paths.connect(remote);
+        let (first, first_address) = listener.accept().await.unwrap();
+        paths.connect(remote);
+        let (_second, second_address) = listener.accept().await.unwrap();
+        drop(first);
+        let TcpEvent::Connected { local, .. } = paths.next().await else { panic!("not connected") };
+        assert_eq!(local, second_address);
+        assert_ne!(local, first_address);
+        let more = tokio::time::timeout(Duration::from_millis(100), paths.next()).await;
+        assert!(more.is_err(), "the end of the first one is nobody's business");
+    }
+
+    #[tokio::test]
+    async fn nobody_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let remote = listener.local_addr().unwrap();
+        drop(listener);
+        let mut paths = TcpPaths::new();
+        paths.connect(remote);
+        assert!(matches!(paths.next().await, TcpEvent::Closed { .. }));
     }
 }

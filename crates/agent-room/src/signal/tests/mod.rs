@@ -110,7 +110,10 @@ fn show(effect: &Effect) -> String {
                 Some(offer) => format!("Connect{late} {base} token {token:?} {:?}", offer.sdp),
                 None => {
                     let reason = request.reconnect_reason();
-                    format!("Connect{late} {base} token {token:?} resume {} {reason:?}", request.participant_sid)
+                    format!(
+                        "Connect{late} {base} token {token:?} resume {} {reason:?}",
+                        request.participant_sid
+                    )
                 }
             }
         }

@@ -267,6 +267,7 @@ fn a_leave_does_not_wait_for_a_connection() {
     let left = |rig: &mut Rig| {
         rig.script.clear();
         rig.command(9, Command::Leave);
+        rig.step("flushed", |signal, _| signal.flushed());
         assert_eq!(rig.reason, Some(DisconnectReason::ClientInitiated), "{}", rig.script);
         rig.script.contains("Leave(")
     };
@@ -317,4 +318,97 @@ fn steps_that_take_too_long_are_tried_again() {
         rig.wait(Duration::from_secs(11));
         assert_eq!(rig.script.matches("    Rebind").count(), 1, "{}", rig.script);
     }
+}
+
+#[test]
+fn a_room_whose_sid_comes_later_is_compared_later() {
+    for (sid, replaced) in [("RM_1", false), ("RM_2", true)] {
+        let mut rig = Rig::connected(quiet);
+        rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+        rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+        opened(&mut rig);
+        rig.says(rejoin("", Vec::new()));
+        rig.step("media ready", Signal::media_ready);
+        assert!(rig.script.contains("room_changed: false"), "{}", rig.script);
+        let room = proto::Room { sid: sid.to_owned(), name: "lobby".to_owned(), ..Default::default() };
+        rig.says(Response::RoomUpdate(proto::RoomUpdate { room: Some(room) }));
+        assert_eq!(rig.script.contains("RoomReplaced"), replaced, "{}", rig.script);
+    }
+}
+
+#[test]
+fn media_that_close_during_a_resume_end_it() {
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    opened(&mut rig);
+    rig.step("gone", |signal, now| signal.media_gone("closed", now));
+    rig.wait(Duration::from_millis(300));
+    assert!(rig.script.contains("Rebind"), "{}", rig.script);
+}
+
+#[test]
+fn a_leave_while_joining_anew_waits_for_the_servers_join_and_says_goodbye() {
+    let mut rig = Rig::connected(quiet);
+    rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+    rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+    opened(&mut rig);
+    rig.command(9, Command::Leave);
+    assert!(!rig.signal.is_closed());
+    rig.script.clear();
+    rig.says(rejoin("RM_1", Vec::new()));
+    assert!(rig.script.contains("Leave"), "{}", rig.script);
+    assert!(rig.script.contains("Disconnected { reason: ClientInitiated }"), "{}", rig.script);
+    assert!(rig.script.contains("Done { id: 9, result: Ok(()) }"), "{}", rig.script);
+    assert!(rig.signal.is_closed());
+}
+
+#[test]
+fn everybody_who_left_meanwhile_is_told_however_many() {
+    let mut rig = Rig::connected(|config| {
+        quiet(config);
+        config.limits.held_events = 4;
+    });
+    rig.updates((0..20).map(|n| info(&format!("PA_{n}"), &format!("user-{n}"), 1)).collect());
+    rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+    rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+    opened(&mut rig);
+    rig.script.clear();
+    rig.says(rejoin("RM_1", Vec::new()));
+    rig.step("media ready", Signal::media_ready);
+    // Ada too.
+    assert_eq!(rig.script.matches("ParticipantLeft").count(), 21, "{}", rig.script);
+    assert!(!rig.script.contains("Lagged"), "{}", rig.script);
+}
+
+#[test]
+fn an_answer_to_an_older_offer_is_not_taken() {
+    let mut rig = Rig::connected(quiet);
+    rig.step("offer", |signal, _| signal.offer("v=0 older".to_owned()));
+    rig.step("offer", |signal, _| signal.offer("v=0 newer".to_owned()));
+    rig.script.clear();
+    let answer = |id| {
+        Response::Answer(proto::SessionDescription { id, sdp: format!("v=0 to {id}"), ..Default::default() })
+    };
+    // The join's offer was the first.
+    rig.says(answer(2));
+    assert!(!rig.script.contains("Answer("), "{}", rig.script);
+    rig.says(answer(3));
+    assert!(rig.script.contains("Answer(\"v=0 to 3\")"), "{}", rig.script);
+    // A server that does not count.
+    rig.says(answer(0));
+    assert!(rig.script.contains("Answer(\"v=0 to 0\")"), "{}", rig.script);
+    assert_eq!(rig.signal.violations(), 0);
+}
+
+#[test]
+fn what_overtakes_the_answer_to_a_resume_is_not_lost() {
+    let mut rig = Rig::connected(quiet);
+    lost(&mut rig);
+    opened(&mut rig);
+    rig.script.clear();
+    rig.updates(vec![info("PA_bob", "bob", 1)]);
+    assert!(rig.script.contains("ParticipantJoined"), "{}", rig.script);
+    resumed(&mut rig, 0);
+    assert!(rig.script.contains("Resume"), "{}", rig.script);
+    assert_eq!(rig.signal.violations(), 0);
 }
