@@ -32,6 +32,7 @@ mod agent;
 mod builder;
 mod context;
 mod driver;
+pub mod layers;
 mod net;
 pub mod patterns;
 mod room;
