@@ -1,6 +1,6 @@
 //! Items in batches: by number, by time, and what is left when it is time to stop.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use agent_core::JobError;
 use futures_util::{Stream, StreamExt, stream::Fuse};
@@ -43,7 +43,7 @@ pub struct BatchError<T> {
     /// Why. With `?`, this is what ends the job.
     pub error: JobError,
     /// What was not processed: the failed batch. Everything before it was.
-    pub batch: Vec<T>,
+    pub batch: Arc<Vec<T>>,
 }
 
 impl<S: Stream> Batches<S> {
@@ -84,7 +84,7 @@ impl<S: Stream> Batches<S> {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// Processes batch after batch until the stream ends or `stop` is done, the last one included; tells how many items that were.
+    /// Has batch after batch processed until the stream ends or `stop` is done, the last one included; tells how many items that were.
     ///
     /// # Errors
     /// The first [`BatchError`], with the batch that failed. The rest is still in `self`: go on with it, or give it back.
@@ -96,19 +96,23 @@ impl<S: Stream> Batches<S> {
     /// async fn collect(ctx: JobContext) -> JobResult {
     ///     let lines = futures_util::stream::iter(["a".to_owned()]); // from the room, for one
     ///     let mut batches = Batches::new(lines, 64, Duration::from_secs(1));
-    ///     batches.process(ctx.cancelled(), async |batch| store(batch).await).await?;
+    ///     batches.process(ctx.cancelled(), async |batch| store(&batch).await).await?;
     ///     Ok(())
     /// }
     /// ```
-    pub async fn process(
+    pub async fn process<Fut>(
         &mut self,
         stop: impl Future,
-        mut each: impl AsyncFnMut(&[S::Item]) -> Result<(), JobError>,
-    ) -> Result<u64, BatchError<S::Item>> {
+        mut each: impl FnMut(Arc<Vec<S::Item>>) -> Fut,
+    ) -> Result<u64, BatchError<S::Item>>
+    where
+        Fut: Future<Output = Result<(), JobError>>,
+    {
         tokio::pin!(stop);
         let mut processed = 0;
         while let Some(batch) = self.next_or(&mut stop).await {
-            if let Err(error) = each(&batch).await {
+            let batch = Arc::new(batch);
+            if let Err(error) = each(Arc::clone(&batch)).await {
                 return Err(BatchError { error, batch });
             }
             processed += batch.len() as u64;
@@ -178,7 +182,7 @@ mod tests {
     /// Plays the steps on virtual time. The `fail`th batch fails once. Gives what was processed, what came and was not, how many came.
     async fn play(steps: Vec<Step>, size: usize, fail: usize) -> (Vec<Vec<u32>>, Vec<u32>, u32) {
         let (sender, source) = channel();
-        let stop = std::sync::Arc::new(tokio::sync::Notify::new());
+        let stop = Arc::new(tokio::sync::Notify::new());
         let playing = {
             let stop = stop.clone();
             async move {
@@ -202,19 +206,19 @@ mod tests {
             let mut batches = Batches::new(source, size, WAIT);
             loop {
                 let result = batches
-                    .process(stop.notified(), async |batch| {
+                    .process(stop.notified(), |batch| {
                         tries += 1;
-                        if tries == fail {
-                            return Err(JobError::fatal("planted"));
+                        let failed = tries == fail;
+                        if !failed {
+                            done.push(batch.to_vec());
                         }
-                        done.push(batch.to_vec());
-                        Ok(())
+                        std::future::ready(if failed { Err(JobError::fatal("planted")) } else { Ok(()) })
                     })
                     .await;
                 match result {
                     Ok(_) => break,
                     // As one that tries again would do.
-                    Err(failed) => done.push(failed.batch),
+                    Err(failed) => done.push(failed.batch.to_vec()),
                 }
             }
             let (left, source) = batches.into_source();
@@ -272,9 +276,9 @@ mod tests {
         assert_eq!(batches.next().await, Some(vec![0, 1, 2]));
         let mut seen = Vec::new();
         let stop = tokio::time::sleep(WAIT / 2);
-        let all = batches.process(stop, async |batch| {
-            seen.extend_from_slice(batch);
-            Ok(())
+        let all = batches.process(stop, |batch| {
+            seen.extend_from_slice(&batch);
+            std::future::ready(Ok(()))
         });
         assert_eq!(all.await.unwrap(), 2);
         assert_eq!(seen, [3, 4]);
@@ -288,7 +292,7 @@ mod tests {
             Err(JobError::retryable("busy", Duration::from_secs(3)))
         });
         let error = failing.await.unwrap_err();
-        assert_eq!(error.batch, [0, 1]);
+        assert_eq!(*error.batch, [0, 1]);
         assert_eq!(error.to_string(), "a batch of 2 failed: busy");
         assert_eq!(
             *JobError::from(error).kind(),

@@ -1,0 +1,74 @@
+//! Collects what people in a room say and stores it in batches: 20 lines at once, or what there is after five seconds. Nothing is lost
+//! when the job is told to stop.
+//!
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `collector` to a room.
+
+use agent_worker::{Agent, JobContext, JobResult, RoomEvent, Worker, patterns::Batches};
+use futures_util::StreamExt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Where lines are stored: a database in a real agent.
+#[derive(Clone, Default)]
+struct Archive(Arc<Mutex<Vec<Vec<String>>>>);
+
+impl Archive {
+    async fn store(&self, lines: &[String]) -> JobResult {
+        self.0.lock().map_err(|_| "the archive is broken")?.push(lines.to_vec());
+        Ok(())
+    }
+}
+
+struct Collector {
+    archive: Archive,
+}
+
+impl Agent for Collector {
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        let lines = ctx.room().events().filter_map(async |event| match event {
+            RoomEvent::DataReceived(data) if data.topic == "chat" => {
+                Some(String::from_utf8_lossy(&data.payload).into_owned())
+            }
+            _ => None,
+        });
+        let mut batches = Batches::new(lines, 20, Duration::from_secs(5));
+        batches.process(ctx.cancelled(), async |lines| self.archive.store(&lines).await).await?;
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+    let agent = Collector { archive: Archive::default() };
+    Worker::builder(agent).from_env().agent_name("collector").build()?.run_until_signal().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_testkit::{JobSpec, run_job};
+
+    #[tokio::test]
+    async fn lines_are_stored_by_number_by_time_and_at_the_end() {
+        let archive = Archive::default();
+        let agent = Collector { archive: archive.clone() };
+        let spec = JobSpec::room("lobby").lasts(Duration::from_secs(60)).script(|room| async move {
+            let ada = room.join("ada");
+            room.wait_for_agent().await;
+            let say = |n: u32| ada.send_data("chat", n.to_string());
+            for n in 0..25 {
+                say(n);
+            }
+            // On virtual time.
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            say(25);
+        });
+        run_job(agent, spec).await.assert_success();
+        let stored = archive.0.lock().unwrap().clone();
+        assert_eq!(stored.iter().map(Vec::len).collect::<Vec<_>>(), [20, 5, 1]);
+        let all: Vec<String> = stored.into_iter().flatten().collect();
+        assert_eq!(all, (0..26).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,82 @@
+//! Answers questions in stages: read, think, say. Each stage works on its own item at the same time, a slow one holds the others
+//! back, and an error says in which stage it was.
+//!
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `calculator` to a room and send it
+//! sums such as `1 + 2` as data of the topic `sum`.
+
+use agent_worker::{JobContext, JobError, JobResult, RoomEvent, Worker, patterns::Pipeline};
+use futures_util::StreamExt;
+
+struct Sum {
+    from: String,
+    numbers: Vec<i64>,
+}
+
+async fn calculate(ctx: JobContext) -> JobResult {
+    let room = ctx.room();
+    let sums = room.events().filter_map(async |event| match event {
+        RoomEvent::DataReceived(data) if data.topic == "sum" => Some(data),
+        _ => None,
+    });
+    Pipeline::new(sums, ctx.cancelled())
+        .stage("read", async |data| {
+            let text = String::from_utf8_lossy(&data.payload).into_owned();
+            let number = |word: &str| {
+                word.trim()
+                    .parse()
+                    .map_err(|_| JobError::invalid("sum", &text, "give numbers with + between them"))
+            };
+            let numbers = text.split('+').map(number).collect::<Result<_, _>>()?;
+            Ok(Sum { from: data.sender.unwrap_or_default(), numbers })
+        })
+        .stage("think", async |sum: Sum| {
+            let total = sum.numbers.iter().try_fold(0_i64, |total, number| total.checked_add(*number));
+            Ok((sum.from, total.ok_or("the sum is too large")?))
+        })
+        .stage("say", async |(from, total): (String, i64)| {
+            Ok(room.publish_data("total", total.to_string()).to([from]).await?)
+        })
+        .run()
+        .await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+    Worker::builder(calculate).from_env().agent_name("calculator").build()?.run_until_signal().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_testkit::{JobSpec, run_job};
+    use agent_worker::Outcome;
+
+    fn asking(sums: &'static [&'static str]) -> JobSpec {
+        JobSpec::room("lobby").script(move |room| async move {
+            let ada = room.join("ada");
+            room.wait_for_agent().await;
+            for sum in sums {
+                ada.send_data("sum", *sum);
+            }
+        })
+    }
+
+    #[tokio::test]
+    async fn sums_are_answered_in_their_order() {
+        let run = run_job(calculate, asking(&["1 + 2", "40+2", "-1"])).await;
+        run.assert_success();
+        let totals: Vec<String> = run.sent_by_agent().map(|sent| sent.text()).collect();
+        assert_eq!(totals, ["3", "42", "-1"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_sum_ends_the_job_after_what_came_before() {
+        let run = run_job(calculate, asking(&["1 + 2", "one", "3"])).await;
+        let Outcome::Failed { error } = &run.outcome else { panic!("{}", run.timeline) };
+        assert_eq!(error, "invalid_input: sum: give numbers with + between them");
+        assert_eq!(run.sent_by_agent().count(), 1);
+    }
+}
