@@ -7,8 +7,12 @@ use std::process::{Command, Stdio};
 /// Go that fetches the toolchain which a module asks for, when it is older itself.
 const GO: (u32, u32) = (1, 21);
 
-/// The oldest Node.js that LiveKit's own worker runs on.
-const NODE: u32 = 20;
+/// The oldest Python that LiveKit's own client and workers run on. It is also what their Node.js is installed with.
+const PYTHON: (u32, u32) = (3, 10);
+
+/// Prints the version, such as `3 11`, and fails without venv, which Debian has in a package of its own; there `ensurepip` is what
+/// is missing.
+const PYTHON_WITH_VENV: &str = "import sys, venv, ensurepip; print(*sys.version_info[:2])";
 
 /// What is missing when a subcommand of cargo does not answer.
 pub(super) fn lacks_component(subcommand: &str, component: &str) -> Option<String> {
@@ -28,9 +32,7 @@ pub(super) fn lacks_target(target: &str) -> Option<String> {
 /// installed where they are missing and we may.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     if may_install && succeeds(Command::new("apt-get").arg("--version")) {
-        let node = has_node();
-        let missing =
-            [(has_server(), "golang"), (has_venv(), "python3-venv"), (node, "nodejs"), (node, "npm")];
+        let missing = [(has_server(), "golang"), (has_python(), "python3-venv")];
         let packages: Vec<&str> =
             missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect();
         if !packages.is_empty() && output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0") {
@@ -47,19 +49,19 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
                 .status();
         }
     }
-    lack(has_server(), has_venv(), has_node())
+    lack(has_server(), has_python())
 }
 
-fn lack(server: bool, venv: bool, node: bool) -> Option<String> {
+fn lack(server: bool, python: bool) -> Option<String> {
     let mut missing = Vec::new();
     if !server {
         missing.push(format!("no livekit-server on PATH and no Go {}.{} or newer to install it", GO.0, GO.1));
     }
-    if !venv {
-        missing.push("no Python 3 with venv and pip for the official client".to_owned());
-    }
-    if !node {
-        missing.push(format!("no Node.js {NODE} or newer with npm for the official worker"));
+    if !python {
+        let (major, minor) = PYTHON;
+        missing.push(format!(
+            "no Python {major}.{minor} or newer with venv and pip for the official client and workers"
+        ));
     }
     (!missing.is_empty()).then(|| missing.join("; "))
 }
@@ -79,20 +81,16 @@ fn go_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Debian has venv in a package of its own; without it, `ensurepip` is what is missing.
-fn has_venv() -> bool {
-    named("AGENT_TEST_PYTHON") || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+fn has_python() -> bool {
+    let version = || output(Command::new("python3").args(["-c", PYTHON_WITH_VENV]));
+    named("AGENT_TEST_PYTHON")
+        || version().as_deref().and_then(python_version).is_some_and(|version| version >= PYTHON)
 }
 
-fn has_node() -> bool {
-    let version = output(Command::new("node").arg("--version"));
-    let new_enough = version.as_deref().and_then(node_version).is_some_and(|major| major >= NODE);
-    new_enough && succeeds(Command::new("npm").arg("--version"))
-}
-
-/// `v20.20.2` is 20.
-fn node_version(text: &str) -> Option<u32> {
-    text.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+/// `3 11` is (3, 11).
+fn python_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once(' ')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn named(variable: &str) -> bool {
@@ -139,21 +137,22 @@ mod tests {
     }
 
     #[test]
-    fn versions_of_node() {
-        assert_eq!(node_version("v20.20.2\n"), Some(20));
-        assert_eq!(node_version("nonsense"), None);
+    fn versions_of_python() {
+        assert_eq!(python_version("3 11\n"), Some((3, 11)));
+        assert!(python_version("3 9") < Some(PYTHON));
+        assert_eq!(python_version("nonsense"), None);
     }
 
     #[test]
     fn what_is_missing_is_said_in_one_line() {
-        assert_eq!(lack(true, true, true), None);
+        assert_eq!(lack(true, true), None);
         assert_eq!(
-            lack(true, true, false).unwrap(),
-            "no Node.js 20 or newer with npm for the official worker"
+            lack(true, false).unwrap(),
+            "no Python 3.10 or newer with venv and pip for the official client and workers"
         );
         assert_eq!(
-            lack(false, false, true).unwrap(),
-            "no livekit-server on PATH and no Go 1.21 or newer to install it; no Python 3 with venv and pip for the official client"
+            lack(false, false).unwrap(),
+            "no livekit-server on PATH and no Go 1.21 or newer to install it; no Python 3.10 or newer with venv and pip for the official client and workers"
         );
     }
 

@@ -69,7 +69,7 @@ impl OfficialHost {
     /// Starts a process; makes a Python environment with the SDK in the user's cache, if there is none yet.
     ///
     /// # Errors
-    /// [`ClientError::NotAvailable`] if there is no Python or the packages cannot be had, [`ClientError::HostGone`] if the
+    /// [`ClientError::NotAvailable`] if there is no Python 3.10 or newer, or the packages cannot be had, [`ClientError::HostGone`] if the
     /// process ends at once.
     pub async fn start() -> Result<Self, ClientError> {
         let python = venv::find_or_install().await?;

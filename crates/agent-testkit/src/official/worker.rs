@@ -139,7 +139,7 @@ impl OfficialWorker {
     /// Starts a worker and does not wait for anything: the server may come later.
     ///
     /// # Errors
-    /// [`OfficialWorkerError::NotAvailable`] if there is no Python or Node.js, or the packages cannot be had.
+    /// [`OfficialWorkerError::NotAvailable`] if there is no Python 3.10 or newer, or the packages cannot be had.
     pub async fn spawn(
         kind: OfficialWorkerKind,
         options: &OfficialWorkerOptions,
