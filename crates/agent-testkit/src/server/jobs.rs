@@ -138,8 +138,13 @@ impl Server {
             (Some(Phase::Ended { worker: owner, .. }), Some(_)) if owner == worker => {
                 self.misdeed(worker, &id, Misdeed::SecondOutcome);
             }
-            // Too early, or of a job that survived a cut of the connection.
-            (Some(Phase::Assigned { .. } | Phase::Forgotten), Some(_)) => {
+            // Too early.
+            (Some(Phase::Assigned { worker: owner, known: false }), Some(_)) if owner == worker => {
+                self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
+            }
+            // Whose connection was cut has another name now, and tells what it could not tell before.
+            (Some(Phase::Forgotten), Some(_)) => self.log(ServerEvent::UnknownJob { job_id: id, worker_id }),
+            (Some(Phase::Ended { worker: owner, .. }), Some(_)) if !self.workers.contains_key(&owner) => {
                 self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
             }
             (_, None) => {}

@@ -15,6 +15,9 @@ mod jobs;
 mod rooms;
 mod workers;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent_core::Time;
@@ -84,6 +87,24 @@ impl Server {
     /// Does what is due, and takes note of the time: to be called before anything else at a new moment.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         self.now = self.now.max(now);
+        self.do_what_is_due();
+    }
+
+    /// The next thing to do; drain it to `None` after every call.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        if self.out.is_empty() {
+            // What was put off by no time at all is due already.
+            self.do_what_is_due();
+        }
+        self.out.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn do_what_is_due(&mut self) {
         while let Some((at, _)) = self.timers.first()
             && *at <= self.now
             && let Some((_, timer)) = self.timers.pop_first()
@@ -98,16 +119,6 @@ impl Server {
                 Timer::Empty(room, spell) => self.on_empty(&room, spell),
             }
         }
-    }
-
-    /// The next thing to do; drain it to `None` after every call.
-    pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
-    }
-
-    /// When to call [`handle_timeout`](Self::handle_timeout).
-    pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        self.timers.first().map(|(at, _)| *at)
     }
 
     fn wake(&mut self, timer: Timer, after: std::time::Duration) {

@@ -101,8 +101,10 @@ impl Server {
 
     /// A worker sent something that is no message.
     pub(crate) fn worker_garbage(&mut self, worker: WorkerId, what: &str) {
-        self.misdeed(worker, "", Misdeed::Protocol(what.to_owned()));
-        self.out.push_back(Output::Close { worker, reason: "unreadable message" });
+        if self.workers.contains_key(&worker) {
+            self.misdeed(worker, "", Misdeed::Protocol(what.to_owned()));
+            self.send_away(worker, "unreadable message");
+        }
     }
 
     /// The names that workers are registered by now.
@@ -217,6 +219,12 @@ impl Server {
 
     fn expel(&mut self, worker: WorkerId, reason: &'static str) {
         self.misdeed(worker, "", Misdeed::Protocol(reason.to_owned()));
+        self.send_away(worker, reason);
+    }
+
+    /// Nothing that it says from here on is heard, and it is asked no more, however long its connection takes to close.
+    fn send_away(&mut self, worker: WorkerId, reason: &'static str) {
         self.out.push_back(Output::Close { worker, reason });
+        self.worker_gone(worker);
     }
 }

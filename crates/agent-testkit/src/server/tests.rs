@@ -1,0 +1,7 @@
+//! Transcripts of the server machine: what happens goes in, what it wants comes out, both as text that a person reads.
+
+mod jobs;
+mod promises;
+mod rig;
+mod rooms;
+mod workers;

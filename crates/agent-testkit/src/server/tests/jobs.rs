@@ -1,0 +1,205 @@
+//! From the offer to the recorded end.
+
+use agent_proto::livekit as wire;
+use agent_proto::livekit::JobStatus::{JsFailed, JsRunning, JsSuccess};
+use agent_proto::livekit::worker_message::Message;
+use std::time::Duration;
+
+use super::rig::Rig;
+
+fn accept(job_id: String) -> Message {
+    let answer = wire::AvailabilityResponse { job_id, available: true, ..Default::default() };
+    Message::Availability(answer)
+}
+
+fn success(job_id: String) -> Message {
+    Message::UpdateJob(wire::UpdateJobStatus { job_id, status: JsSuccess.into(), ..Default::default() })
+}
+
+#[test]
+fn a_job_from_the_offer_to_its_end() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    rig.dispatch("greeter", "lobby");
+    rig.accept("a");
+    let agent = rig.agent_joins("a");
+    rig.status("a", JsRunning, "");
+    rig.pass(60_000);
+    rig.status("a", JsSuccess, "");
+    rig.leaves(agent);
+    // The same once more is what a careful worker says.
+    rig.status("a", JsSuccess, "");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn every_outcome_and_what_comes_after_it() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    for (room, first, second) in [
+        ("failed", (JsFailed, "no such voice"), (JsFailed, "no such voice")),
+        ("changed-its-mind", (JsSuccess, ""), (JsFailed, "no such voice")),
+        ("changed-its-words", (JsFailed, "no such voice"), (JsFailed, "no such ear")),
+        ("went-on", (JsSuccess, ""), (JsRunning, "")),
+    ] {
+        rig.dispatch("greeter", room);
+        rig.accept("a");
+        rig.status("a", first.0, first.1);
+        rig.status("a", second.0, second.1);
+    }
+    rig.dispatch("greeter", "dismissed");
+    rig.dismiss("a");
+    rig.status("a", JsSuccess, "");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_declined_job_goes_on_to_the_next_worker() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    rig.worker("b");
+    rig.dispatch("greeter", "lobby");
+    rig.decline("b");
+    rig.decline("a");
+    insta::assert_snapshot!(rig.log());
+}
+
+/// The 3 s are for all workers together: what one takes, the next one does not have.
+#[test]
+fn the_budget_is_shared() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    rig.worker("b");
+    rig.forget();
+    rig.dispatch("greeter", "lobby");
+    rig.pass(2_000);
+    rig.decline("b");
+    rig.pass(999);
+    rig.accept("a");
+    rig.status("a", JsSuccess, "");
+
+    rig.dispatch("greeter", "lost");
+    rig.pass(2_000);
+    rig.decline("b");
+    rig.pass(1_200);
+    rig.accept("a");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn answers_and_ends_that_nobody_asked_for() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    rig.worker("b");
+    rig.dispatch("greeter", "lobby");
+    rig.forget();
+    let job = rig.offered("b");
+    rig.says("a", accept(job.clone()));
+    rig.accept("b");
+    rig.accept("b");
+    rig.says("b", accept("AJ_never".to_owned()));
+    rig.says("b", success("AJ_never".to_owned()));
+    rig.says("a", success(job.clone()));
+    rig.status("b", JsSuccess, "");
+    rig.says("a", success(job));
+    insta::assert_snapshot!(rig.log());
+}
+
+/// Whose connection is cut has no jobs any more, and their ends are never recorded; the agents stay.
+#[test]
+fn a_cut_forgets_jobs_and_passes_offers_on() {
+    let mut rig = Rig::new();
+    rig.running("a", "lobby");
+    let running = rig.offered("a");
+    rig.worker("b");
+    rig.forget();
+    rig.dispatch("greeter", "stairs");
+    assert_ne!(rig.offered("a"), running, "the seed has it that a is asked first");
+    rig.cut("a");
+    assert_eq!(rig.server.participants("lobby").map(|there| there.len()), Some(1));
+    // Under its new name it tells the end of the job that it still ran.
+    rig.worker("a");
+    rig.says("a", Message::MigrateJob(wire::MigrateJobRequest { job_ids: vec![running.clone()] }));
+    rig.says("a", success(running));
+    insta::assert_snapshot!(rig.log());
+}
+
+/// The server had decided before the cut; the worker has not heard of it.
+#[test]
+fn an_end_that_is_told_after_a_cut_is_no_misdeed() {
+    let mut rig = Rig::new();
+    let (_, agent) = rig.running("a", "lobby");
+    let job = rig.offered("a");
+    rig.does("the agent is removed", |server| server.leave(agent, &agent_worker::DisconnectReason::Removed));
+    rig.cut("a");
+    rig.worker("a");
+    rig.forget();
+    rig.says("a", success(job));
+    insta::assert_snapshot!(rig.log());
+}
+
+/// The last worker that could be asked is gone.
+#[test]
+fn an_offer_to_a_worker_that_goes_is_lost() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    rig.forget();
+    rig.dispatch("greeter", "lobby");
+    rig.cut("a");
+    rig.pass(5_000);
+    insta::assert_snapshot!(rig.log());
+}
+
+/// On the real server the time is microseconds, here it is what a test wants.
+#[test]
+fn a_status_that_comes_before_the_server_knows_the_job_is_lost() {
+    let mut rig = Rig::with(|rules| rules.bookkeeping = Duration::from_millis(100));
+    rig.worker("a");
+    rig.forget();
+    rig.dispatch("greeter", "lobby");
+    rig.accept("a");
+    rig.pass(99);
+    rig.status("a", JsSuccess, "");
+    rig.pass(1);
+    rig.status("a", JsSuccess, "");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_dispatch_takes_its_time() {
+    let mut rig = Rig::with(|rules| rules.dispatch_delay = Duration::from_millis(200));
+    rig.worker("a");
+    rig.forget();
+    rig.dispatch("greeter", "lobby");
+    rig.pass(199);
+    assert!(!rig.log().contains("will you take"));
+
+    let mut rig = Rig::with(|rules| rules.dispatch_delay = Duration::from_millis(200));
+    rig.worker("a");
+    rig.forget();
+    rig.dispatch("greeter", "lobby");
+    rig.pass(200);
+    // The 3 s begin when it is offered.
+    rig.pass(2_999);
+    rig.accept("a");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_worker_makes_up_jobs_for_itself() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    rig.worker("b");
+    rig.forget();
+    let room = || Some(wire::Room { name: "lobby".to_owned(), ..Default::default() });
+    rig.says("a", Message::SimulateJob(wire::SimulateJobRequest { room: room(), ..Default::default() }));
+    rig.decline("a");
+    let participant = Some(wire::ParticipantInfo { identity: "ada".to_owned(), ..Default::default() });
+    rig.says(
+        "a",
+        Message::SimulateJob(wire::SimulateJobRequest { room: room(), participant, ..Default::default() }),
+    );
+    rig.accept("a");
+    rig.status("a", JsSuccess, "");
+    insta::assert_snapshot!(rig.log());
+}
