@@ -161,6 +161,44 @@ async fn an_early_final_status_is_lost_and_repeated() {
     no_misdeeds(&server);
 }
 
+#[tokio::test]
+async fn a_server_that_forgets_goes_on_as_before() {
+    let server = MockServer::builder().history(20).start().await.unwrap();
+    let worker = start(server.worker(obedient));
+    let first = server.dispatch(JobSpec::room("stays").metadata("stay")).await.unwrap();
+    within(first.room().wait_for_agent()).await;
+    let mut last = None;
+    for n in 0..30 {
+        let job = server.dispatch(JobSpec::room(format!("room-{n}")).metadata("succeed")).await.unwrap();
+        assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
+        last = Some(job);
+    }
+    assert_eq!(server.events().len(), 20);
+    assert!(!server.events().iter().any(|event| matches!(event, ServerEvent::Registered { .. })));
+    // What goes on is still known: the worker, and the job that has not ended.
+    let agent = within(first.room().wait_for_agent()).await;
+    first.terminate();
+    let left = |event: &ServerEvent| matches!(event, ServerEvent::Left { identity, .. } if *identity == agent.identity);
+    within(server.wait_for(left)).await;
+    assert!(last.unwrap().room().sent().is_empty());
+    let mut events = server.follow();
+    assert_eq!(within(events.next()).await, server.events()[0], "what is no longer there is passed over");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn somebody_who_left_is_waited_for_again() {
+    let server = MockServer::start().await.unwrap();
+    let room = server.room("lobby");
+    room.join("ada").leave();
+    let again = async {
+        tokio::task::yield_now().await;
+        room.join("ada")
+    };
+    let (found, _) = within(async { tokio::join!(room.wait_for("ada"), again) }).await;
+    assert_eq!(found.identity, "ada");
+}
+
 /// A worker that does what a test wants.
 struct Wrong {
     socket: tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>,

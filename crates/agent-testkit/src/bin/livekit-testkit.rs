@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use agent_testkit::MockServer;
@@ -33,19 +34,23 @@ enum Command {
         /// The secret that they must sign their tokens with.
         #[arg(long, env = "LIVEKIT_API_SECRET", default_value = "secret", hide_env_values = true)]
         api_secret: String,
+        /// How many events, data messages and ended jobs it remembers, the newest of each: it can run for weeks.
+        #[arg(long, default_value = "100000")]
+        history: NonZeroUsize,
     },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Serve { listen, api_key, api_secret } = Cli::parse().command;
+    let Command::Serve { listen, api_key, api_secret, history } = Cli::parse().command;
     for (option, value) in [("--api-key", &api_key), ("--api-secret", &api_secret)] {
         if value.is_empty() {
             eprintln!("livekit-testkit: {option} is empty: give the one that the workers use");
             return ExitCode::from(2);
         }
     }
-    let builder = MockServer::builder().listen(listen).credentials(api_key, api_secret);
+    let builder =
+        MockServer::builder().listen(listen).credentials(api_key, api_secret).history(history.get());
     let server = match builder.start().await {
         Ok(server) => server,
         Err(error) => {

@@ -18,9 +18,6 @@ use crate::server::{Grant, MemberId, NewMember, Output, Rules, Server, ServerEve
 /// How long the token of an agent is good for, as on the real server.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
-/// Entries of the log that are kept; older ones go first.
-const MAX_LOG: usize = 1_000_000;
-
 /// What every handle of one mock server holds.
 pub(crate) struct Hub {
     pub(super) api_key: String,
@@ -38,8 +35,9 @@ struct State {
     workers: HashMap<WorkerId, Line>,
     members: HashMap<MemberId, mpsc::UnboundedSender<RoomEvent>>,
     log: VecDeque<(Time, ServerEvent)>,
-    /// Entries that are no longer in the log.
+    /// Entries that are no longer in the log, and how many it keeps.
     dropped: u64,
+    most: usize,
     clock_sleeps_until: Option<Time>,
     faults: Faults,
 }
@@ -68,6 +66,7 @@ impl Hub {
             api_secret,
             started: Instant::now(),
             state: Mutex::new(State {
+                most: rules.history.max(1),
                 server: Server::new(rules),
                 workers: HashMap::new(),
                 members: HashMap::new(),
@@ -145,7 +144,7 @@ impl Hub {
         result
     }
 
-    /// Everything that happened, with its time since the server was made. The last 1,000,000 entries.
+    /// What happened, with its time since the server was made: the newest entries.
     pub(crate) fn log(&self) -> Vec<(Time, ServerEvent)> {
         self.lock().log.iter().cloned().collect()
     }
@@ -153,6 +152,20 @@ impl Hub {
     /// Changes whenever something was logged.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.logged.subscribe()
+    }
+
+    /// Waits until there is what `look` looks for. It looks again whenever something was logged.
+    pub(super) async fn until<T>(&self, mut look: impl FnMut(&Server) -> Option<T>) -> T {
+        let mut logged = self.logged.subscribe();
+        loop {
+            logged.borrow_and_update();
+            if let Some(found) = self.with(|server| look(server)) {
+                return found;
+            }
+            if logged.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// The first thing in the log that `pick` takes, now or later; looks at each entry once.
@@ -248,7 +261,7 @@ impl Hub {
                 }
             }
             Output::Log(event) => {
-                if state.log.len() == MAX_LOG {
+                if state.log.len() >= state.most {
                     state.log.pop_front();
                     state.dropped += 1;
                 }

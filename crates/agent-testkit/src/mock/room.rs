@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use agent_core::Time;
 use agent_worker::{
-    BoxFuture, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant, Permissions, Publish,
-    Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent, Speaker, TrackKind, TrackSource,
+    BoxFuture, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind,
+    Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent, Speaker, TrackKind,
+    TrackSource,
 };
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::hub::Hub;
 use super::token;
-use crate::server::{Change, Grant, MemberId, RoomSettings, ServerEvent, TrackSpec};
+use crate::server::{Change, Grant, MemberId, RoomSettings, Server, TrackSpec};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test plays it. Clones are the same room.
 ///
@@ -119,33 +120,21 @@ impl MockRoom {
 
     /// Waits until somebody with this identity is there.
     pub async fn wait_for(&self, identity: &str) -> Arc<Participant> {
-        let here = |event: &ServerEvent| match event {
-            ServerEvent::Joined { room, identity: who, .. } if *room == self.name && who == identity => {
-                Some(())
-            }
-            _ => None,
-        };
-        loop {
-            if let Some(found) = self.participants().into_iter().find(|p| p.identity == identity) {
-                return found;
-            }
-            self.hub.find(here).await;
-        }
+        self.wait_for_one(|participant| participant.identity == identity).await
     }
 
     /// Waits until an agent is there.
     pub async fn wait_for_agent(&self) -> Arc<Participant> {
-        let joined = |event: &ServerEvent| match event {
-            ServerEvent::Joined { room, identity, agent: true } if *room == self.name => {
-                Some(identity.clone())
-            }
-            _ => None,
-        };
-        let identity = self.hub.find(joined).await;
-        self.wait_for(&identity).await
+        self.wait_for_one(|participant| participant.kind == ParticipantKind::Agent).await
     }
 
-    /// Everything that was sent in the room so far, the oldest first, also after it has closed. The last 10,000 messages are kept.
+    async fn wait_for_one(&self, is_it: impl Fn(&Participant) -> bool) -> Arc<Participant> {
+        let look = |server: &Server| server.participants(&self.name)?.into_iter().find(|there| is_it(there));
+        self.hub.until(look).await
+    }
+
+    /// What was sent in the room so far, the oldest first, also after it has closed. The newest messages of all rooms are kept: 64 MiB
+    /// at most, and as many as [`history`](crate::MockServerBuilder::history) says.
     #[must_use]
     pub fn sent(&self) -> Vec<SentData> {
         self.hub.with(|server| server.sent_in(&self.name)).into_iter().map(SentData::from).collect()

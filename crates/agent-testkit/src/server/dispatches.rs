@@ -91,6 +91,14 @@ impl Server {
         self.create_job(job, Some(worker));
     }
 
+    /// A job that is no longer remembered.
+    pub(super) fn leave_out(&mut self, job: &wire::Job) {
+        let room = job.room.as_ref().and_then(|room| self.rooms.get_mut(&room.name));
+        if let Some(dispatch) = room.and_then(|room| room.dispatches.get_mut(&job.dispatch_id)) {
+            dispatch.jobs.retain(|id| *id != job.id);
+        }
+    }
+
     fn add_dispatch(&mut self, request: wire::CreateAgentDispatchRequest) -> String {
         let id = self.new_id("AD_");
         let room = request.room.clone();

@@ -37,6 +37,8 @@ pub(crate) struct Rules {
     pub(crate) empty_timeout: Duration,
     /// How long a room stays that everybody but agents has left.
     pub(crate) departure_timeout: Duration,
+    /// How many jobs that are over are remembered, and how many data messages.
+    pub(crate) history: usize,
 }
 
 impl Default for Rules {
@@ -53,6 +55,7 @@ impl Default for Rules {
             removal_delay: Duration::from_secs(3),
             empty_timeout: Duration::from_secs(300),
             departure_timeout: Duration::from_secs(20),
+            history: 100_000,
         }
     }
 }

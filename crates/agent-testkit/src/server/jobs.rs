@@ -17,7 +17,7 @@ use super::io::{Grant, Misdeed, OfferAnswer, Output, RecordedStatus, ServerEvent
 use super::workers::Key;
 use super::{Server, Timer};
 
-/// One job, for as long as the server lives.
+/// One job. The newest of those that are over are remembered, the others for as long as they go on.
 pub(super) struct JobEntry {
     /// As it is shown by the API: its state says RUNNING long after it has ended.
     pub(super) job: wire::Job,
@@ -154,18 +154,17 @@ impl Server {
 
     /// The agent of a job is no longer in its room.
     pub(super) fn agent_left(&mut self, room: &str, identity: &str, by_itself: bool) {
-        let of_agent = |entry: &JobEntry| {
-            entry.job.room.as_ref().is_some_and(|r| r.name == room)
-                && entry.job.state.as_ref().is_some_and(|state| state.participant_identity == identity)
+        let of_agent = |id: &String| {
+            self.jobs.get(id).is_some_and(|entry| {
+                entry.job.room.as_ref().is_some_and(|r| r.name == room)
+                    && entry.job.state.as_ref().is_some_and(|state| state.participant_identity == identity)
+            })
         };
         let left: Vec<(String, WorkerId)> = self
-            .jobs
+            .workers
             .iter()
-            .filter(|(_, entry)| of_agent(entry))
-            .filter_map(|(id, entry)| match entry.phase {
-                Phase::Assigned { worker, known: true } => Some((id.clone(), worker)),
-                _ => None,
-            })
+            .flat_map(|(worker, entry)| entry.running.iter().map(|id| (id.clone(), *worker)))
+            .filter(|(id, _)| of_agent(id))
             .collect();
         for (id, worker) in left {
             if by_itself {
@@ -207,13 +206,16 @@ impl Server {
     }
 
     pub(super) fn forget_jobs_of(&mut self, worker: WorkerId) {
-        let mut asked = Vec::new();
-        for (id, entry) in &mut self.jobs {
+        let (mut asked, mut assigned) = (Vec::new(), Vec::new());
+        for (id, entry) in &self.jobs {
             match entry.phase {
                 Phase::Asked(of) if of == worker => asked.push(id.clone()),
-                Phase::Assigned { worker: of, .. } if of == worker => entry.phase = Phase::Forgotten,
+                Phase::Assigned { worker: of, .. } if of == worker => assigned.push(id.clone()),
                 _ => {}
             }
+        }
+        for id in assigned {
+            self.finish(&id, Phase::Forgotten);
         }
         for id in asked {
             self.ask_next(&id);
@@ -291,16 +293,27 @@ impl Server {
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.running.remove(id);
         }
-        if let Some(entry) = self.jobs.get_mut(id) {
-            entry.phase = Phase::Ended { worker, status, error: error.clone(), by_server };
-        }
+        self.finish(id, Phase::Ended { worker, status, error: error.clone(), by_server });
         self.log(ServerEvent::Ended { job_id: id.to_owned(), worker_id, status, error });
     }
 
     fn give_up(&mut self, id: &str, reason: &str) {
-        let Some(entry) = self.jobs.get_mut(id) else { return };
-        entry.phase = Phase::Unserved;
+        let Some(entry) = self.jobs.get(id) else { return };
         let dispatch_id = entry.job.dispatch_id.clone();
+        self.finish(id, Phase::Unserved);
         self.log(ServerEvent::Unserved { job_id: id.to_owned(), dispatch_id, reason: reason.to_owned() });
+    }
+
+    /// A job is over. The oldest one that is over makes room for it.
+    fn finish(&mut self, id: &str, phase: Phase) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        entry.phase = phase;
+        self.over.push_back(id.to_owned());
+        while self.over.len() > self.rules.history
+            && let Some(oldest) = self.over.pop_front()
+            && let Some(entry) = self.jobs.remove(&oldest)
+        {
+            self.leave_out(&entry.job);
+        }
     }
 }

@@ -7,12 +7,16 @@
 //! - `workers`: registration, messages, which worker is asked.
 //! - `jobs`: from the offer to the recorded end.
 //! - `dispatches`: which jobs a room, a participant or an API call makes.
-//! - `rooms`: who is where, and what the members of a room hear of each other.
+//! - `rooms`: which rooms there are, and who is in them.
+//! - `changes`: what changes and is said in a room, and who hears of it.
+//! - `sent`: what was said, for tests to look at.
 
+mod changes;
 mod dispatches;
 mod io;
 mod jobs;
 mod rooms;
+mod sent;
 mod workers;
 
 #[cfg(test)]
@@ -22,13 +26,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent_core::Time;
 
+pub(crate) use changes::{Change, TrackSpec, filled};
 pub(crate) use dispatches::{to_wire_participant, to_wire_room};
 pub(crate) use io::{Grant, MemberId, Output, Rules, WorkerId};
 pub use io::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
-pub(crate) use rooms::{Change, NewMember, RoomSettings, Sent, TrackSpec, filled};
+pub(crate) use rooms::{NewMember, RoomSettings};
+pub(crate) use sent::Sent;
 
 use jobs::JobEntry;
 use rooms::RoomEntry;
+use sent::SentLog;
 use workers::WorkerEntry;
 
 /// What the machine waits for. A timer that has become pointless does nothing.
@@ -57,9 +64,11 @@ pub(crate) struct Server {
     now: Time,
     workers: BTreeMap<WorkerId, WorkerEntry>,
     jobs: BTreeMap<String, JobEntry>,
+    /// Those of the jobs that are over, the oldest first.
+    over: VecDeque<String>,
     rooms: BTreeMap<String, RoomEntry>,
-    /// Data messages of rooms that are closed.
-    kept: BTreeMap<String, VecDeque<Sent>>,
+    /// What was sent in rooms, also in those that are closed.
+    sent: SentLog,
     /// The room of each member.
     members: BTreeMap<MemberId, String>,
     ids: u64,
@@ -68,15 +77,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(mut rules: Rules) -> Self {
+        // What is over at once still has to be told of.
+        rules.history = rules.history.max(1);
         Self {
             rng: fastrand::Rng::with_seed(rules.seed),
+            sent: SentLog::new(rules.history),
             rules,
             now: Time::ZERO,
             workers: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            over: VecDeque::new(),
             rooms: BTreeMap::new(),
-            kept: BTreeMap::new(),
             members: BTreeMap::new(),
             ids: 0,
             timers: BTreeSet::new(),

@@ -1,21 +1,14 @@
-//! Rooms: who is where, and what the members hear of each other. Without media.
+//! Rooms: which there are, and who is in them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::Time;
-use agent_worker::{
-    Connected, DataReceived, DisconnectReason, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Publish,
-    RoomCommand, RoomError, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
-};
+use agent_worker::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo};
 
 use super::dispatches::DispatchEntry;
 use super::io::{Grant, MemberId, Output, ServerEvent};
 use super::{Server, Timer};
-
-/// Data messages of a room that are kept for tests to look at; older ones go first.
-const MAX_KEPT: usize = 10_000;
 
 /// A room that is open.
 pub(super) struct RoomEntry {
@@ -27,23 +20,12 @@ pub(super) struct RoomEntry {
     pub(super) departure_timeout: Duration,
     /// Counts the times without people, so that a timer of an earlier one does nothing.
     spell: u64,
-    pub(super) sent: VecDeque<Sent>,
 }
 
 /// One stay of one participant.
 pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) participant: Arc<Participant>,
-}
-
-/// A data message that went through a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sent {
-    /// Since the server was made.
-    pub(crate) at: Time,
-    /// `None`: through the server's API.
-    pub(crate) from: Option<String>,
-    pub(crate) message: Publish,
 }
 
 /// What a room is made with; what is not given is as the server's rules say.
@@ -61,24 +43,6 @@ pub(crate) struct RoomSettings {
 pub(crate) struct NewMember {
     pub(crate) id: MemberId,
     pub(crate) connected: Connected,
-}
-
-/// What is to change of a participant. `None` leaves a thing as it is.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Change {
-    pub(crate) name: Option<String>,
-    pub(crate) metadata: Option<String>,
-    /// An empty value removes its key.
-    pub(crate) attributes: BTreeMap<String, String>,
-    pub(crate) can_publish: Option<bool>,
-}
-
-/// A track without media.
-#[derive(Clone, Debug)]
-pub(crate) struct TrackSpec {
-    pub(crate) name: String,
-    pub(crate) kind: TrackKind,
-    pub(crate) source: TrackSource,
 }
 
 impl RoomEntry {
@@ -104,7 +68,6 @@ impl Server {
             empty_timeout: settings.empty_timeout.unwrap_or(self.rules.empty_timeout),
             departure_timeout: settings.departure_timeout.unwrap_or(self.rules.departure_timeout),
             spell: 0,
-            sent: VecDeque::new(),
         };
         let patience = room.empty_timeout;
         self.rooms.insert(name.clone(), room);
@@ -120,9 +83,7 @@ impl Server {
         for member in everybody {
             self.leave(member, reason);
         }
-        if let Some(room) = self.rooms.remove(name) {
-            self.keep(name, room.sent);
-        }
+        self.rooms.remove(name);
         self.log(ServerEvent::RoomClosed { room: name.to_owned() });
         true
     }
@@ -219,180 +180,6 @@ impl Server {
         }
     }
 
-    /// What a member asks for.
-    pub(crate) fn command(&mut self, member: MemberId, command: RoomCommand) -> Result<(), RoomError> {
-        let Some((name, me)) = self.member(member) else { return Err(RoomError::NotConnected) };
-        let not_allowed =
-            |what: &str| Err(RoomError::NotAllowed { detail: format!("no permission to {what}") });
-        let change = match command {
-            RoomCommand::Publish(message) => {
-                if message.payload.len() > MAX_PAYLOAD_LEN {
-                    return Err(RoomError::PayloadTooLarge { len: message.payload.len() });
-                }
-                if !me.permissions.can_publish_data {
-                    return not_allowed("publish data");
-                }
-                self.send_data(&name, Some(me.identity.clone()), message);
-                return Ok(());
-            }
-            RoomCommand::Leave => {
-                self.leave(member, &DisconnectReason::ClientInitiated);
-                return Ok(());
-            }
-            RoomCommand::SetMetadata(metadata) => Change { metadata: filled(metadata), ..Change::default() },
-            RoomCommand::SetName(new) => Change { name: filled(new), ..Change::default() },
-            RoomCommand::SetAttributes(attributes) => Change { attributes, ..Change::default() },
-            _ => {
-                return Err(RoomError::Refused { detail: "the mock room does not know this command".into() });
-            }
-        };
-        if !me.permissions.can_update_metadata {
-            return not_allowed("update own metadata");
-        }
-        self.change(&name, &me.identity, change);
-        Ok(())
-    }
-
-    /// Changes a participant, and tells everybody, itself included. `false`: there is none.
-    pub(crate) fn change(&mut self, room: &str, identity: &str, change: Change) -> bool {
-        let Some(member) = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(identity)) else {
-            return false;
-        };
-        let me = Arc::make_mut(&mut member.participant);
-        let mut kinds = Vec::new();
-        if let Some(metadata) = change.metadata.filter(|new| *new != me.metadata) {
-            me.metadata = metadata;
-            kinds.push(Kind::Metadata);
-        }
-        if let Some(name) = change.name.filter(|new| *new != me.name) {
-            me.name = name;
-            kinds.push(Kind::Name);
-        }
-        let mut changed = BTreeMap::new();
-        for (key, value) in change.attributes {
-            let before = if value.is_empty() {
-                me.attributes.remove(&key)
-            } else {
-                me.attributes.insert(key.clone(), value.clone())
-            };
-            if before.unwrap_or_default() != value {
-                changed.insert(key, value);
-            }
-        }
-        if !changed.is_empty() {
-            kinds.push(Kind::Attributes(changed));
-        }
-        if let Some(can_publish) = change.can_publish.filter(|can| *can != me.permissions.can_publish) {
-            me.permissions.can_publish = can_publish;
-            kinds.push(Kind::Permissions);
-        }
-        let me = member.participant.clone();
-        for kind in kinds {
-            let event = match kind {
-                Kind::Metadata => RoomEvent::MetadataChanged(me.clone()),
-                Kind::Name => RoomEvent::NameChanged(me.clone()),
-                Kind::Attributes(changed) => {
-                    RoomEvent::AttributesChanged { participant: me.clone(), changed }
-                }
-                Kind::Permissions => RoomEvent::PermissionsChanged(me.clone()),
-            };
-            self.tell(room, &event);
-        }
-        true
-    }
-
-    /// Changes the room's own metadata. `None`: there is no such room.
-    pub(crate) fn set_room_metadata(&mut self, name: &str, metadata: String) -> Option<RoomInfo> {
-        let room = self.rooms.get_mut(name)?;
-        room.info.metadata = metadata;
-        let info = room.info.clone();
-        self.tell(name, &RoomEvent::RoomMetadataChanged(info.clone()));
-        Some(info)
-    }
-
-    /// Sends data to its destinations, or to everybody but the sender. `false`: there is no such room.
-    pub(crate) fn send_data(&mut self, room: &str, from: Option<String>, message: Publish) -> bool {
-        let Some(entry) = self.rooms.get_mut(room) else { return false };
-        if entry.sent.len() == MAX_KEPT {
-            entry.sent.pop_front();
-        }
-        entry.sent.push_back(Sent { at: self.now, from: from.clone(), message: message.clone() });
-        let mut data = DataReceived::new(message.topic, message.payload, from.clone());
-        data.reliable = message.reliable;
-        let to = message.destinations;
-        let addressed =
-            |identity: &String| Some(identity) != from.as_ref() && (to.is_empty() || to.contains(identity));
-        let members: Vec<MemberId> =
-            entry.members.iter().filter(|(who, _)| addressed(who)).map(|(_, member)| member.id).collect();
-        self.log(ServerEvent::Data {
-            room: room.to_owned(),
-            from: from.unwrap_or_default(),
-            topic: data.topic.clone(),
-            len: data.payload.len(),
-        });
-        for member in members {
-            self.out.push_back(Output::Tell { member, event: RoomEvent::DataReceived(data.clone()) });
-        }
-        true
-    }
-
-    /// Who speaks now, and how loud.
-    pub(crate) fn speak(&mut self, room: &str, speakers: Vec<Speaker>) {
-        self.tell(room, &RoomEvent::SpeakersChanged(speakers));
-    }
-
-    /// Publishes a track; gives its sid, or `None` if there is no such participant.
-    pub(crate) fn publish_track(&mut self, room: &str, identity: &str, spec: TrackSpec) -> Option<String> {
-        let sid = self.new_id("TR_");
-        let member = self.rooms.get_mut(room)?.members.get_mut(identity)?;
-        let mut track = Track::new(sid.clone(), spec.kind);
-        track.name = spec.name;
-        track.source = spec.source;
-        let me = Arc::make_mut(&mut member.participant);
-        let first = me.tracks.is_empty();
-        me.tracks.insert(sid.clone(), track.clone());
-        let (id, participant) = (member.id, member.participant.clone());
-        self.tell_others(
-            room,
-            id,
-            &RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() },
-        );
-        self.tell_others(room, id, &RoomEvent::TrackSubscribed { participant: participant.clone(), track });
-        if first && participant.kind != ParticipantKind::Agent {
-            self.dispatch_participant(room, &participant, true);
-        }
-        Some(sid)
-    }
-
-    /// Takes a track back. `false`: there is none.
-    pub(crate) fn unpublish_track(&mut self, room: &str, identity: &str, sid: &str) -> bool {
-        let member = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(identity));
-        let Some(member) = member else { return false };
-        let Some(track) = Arc::make_mut(&mut member.participant).tracks.remove(sid) else { return false };
-        let (id, participant) = (member.id, member.participant.clone());
-        self.tell_others(room, id, &RoomEvent::TrackUnsubscribed { track_sid: sid.to_owned() });
-        self.tell_others(room, id, &RoomEvent::TrackUnpublished { participant, track });
-        true
-    }
-
-    /// Mutes or unmutes a track. `false`: there is none.
-    pub(crate) fn mute_track(&mut self, room: &str, identity: &str, sid: &str, muted: bool) -> bool {
-        let member = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(identity));
-        let Some(member) = member else { return false };
-        let Some(track) = Arc::make_mut(&mut member.participant).tracks.get_mut(sid) else { return false };
-        if std::mem::replace(&mut track.muted, muted) != muted {
-            let (track, participant) = (track.clone(), member.participant.clone());
-            self.tell(
-                room,
-                &match muted {
-                    true => RoomEvent::TrackMuted { participant, track },
-                    false => RoomEvent::TrackUnmuted { participant, track },
-                },
-            );
-        }
-        true
-    }
-
     /// The member with this identity.
     pub(crate) fn member_of(&self, room: &str, identity: &str) -> Option<MemberId> {
         self.rooms.get(room)?.members.get(identity).map(|member| member.id)
@@ -409,47 +196,22 @@ impl Server {
         self.rooms.values().map(|room| room.info.clone()).collect()
     }
 
-    /// The data messages of a room, also of one that is closed.
-    pub(crate) fn sent_in(&self, room: &str) -> Vec<Sent> {
-        let kept = self.kept.get(room).into_iter().flatten();
-        let open = self.rooms.get(room).into_iter().flat_map(|room| &room.sent);
-        kept.chain(open).cloned().collect()
-    }
-
-    fn keep(&mut self, room: &str, sent: VecDeque<Sent>) {
-        let kept = self.kept.entry(room.to_owned()).or_default();
-        kept.extend(sent);
-        kept.drain(..kept.len().saturating_sub(MAX_KEPT));
-    }
-
-    fn member(&self, member: MemberId) -> Option<(String, Arc<Participant>)> {
+    pub(super) fn member(&self, member: MemberId) -> Option<(String, Arc<Participant>)> {
         let name = self.members.get(&member)?;
         let entry = self.rooms.get(name)?.members.values().find(|entry| entry.id == member)?;
         Some((name.clone(), entry.participant.clone()))
     }
 
-    fn tell(&mut self, room: &str, event: &RoomEvent) {
+    pub(super) fn tell(&mut self, room: &str, event: &RoomEvent) {
         self.tell_others(room, 0, event);
     }
 
-    fn tell_others(&mut self, room: &str, but: MemberId, event: &RoomEvent) {
+    pub(super) fn tell_others(&mut self, room: &str, but: MemberId, event: &RoomEvent) {
         let Some(room) = self.rooms.get(room) else { return };
         for member in room.members.values().filter(|member| member.id != but) {
             self.out.push_back(Output::Tell { member: member.id, event: event.clone() });
         }
     }
-}
-
-enum Kind {
-    Metadata,
-    Name,
-    Attributes(BTreeMap<String, String>),
-    Permissions,
-}
-
-/// The protocol cannot clear these: an empty one changes nothing.
-pub(crate) fn filled(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
 }
 
 /// The protocol's word for a reason.

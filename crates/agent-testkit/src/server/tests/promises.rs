@@ -70,9 +70,10 @@ fn rules() -> impl Strategy<Value = Rules> {
     let millis = |from: u64, to: u64| (from..to).prop_map(Duration::from_millis);
     let time = prop_oneof![Just(Duration::ZERO), millis(1, 3000)];
     let patience = prop_oneof![Just(Duration::ZERO), millis(1, 400_000), Just(Duration::MAX)];
-    (any::<u64>(), time.clone(), time, patience.clone(), patience).prop_map(
-        |(seed, bookkeeping, dispatch_delay, empty_timeout, departure_timeout)| Rules {
+    (any::<u64>(), time.clone(), time, patience.clone(), patience, 0usize..100).prop_map(
+        |(seed, bookkeeping, dispatch_delay, empty_timeout, departure_timeout, history)| Rules {
             seed,
+            history,
             bookkeeping,
             dispatch_delay,
             empty_timeout,
@@ -368,6 +369,7 @@ proptest! {
     #[test]
     fn any_order_of_events(rules in rules(), ops in prop::collection::vec(op(), 1..120)) {
         let stays = [rules.empty_timeout, rules.departure_timeout].contains(&Duration::MAX);
+        let most = rules.history.max(1);
         let mut world = World::new(rules);
         for op in ops {
             world.apply(op);
@@ -384,6 +386,10 @@ proptest! {
             prop_assert_eq!(world.server.room_infos().len(), 0);
             prop_assert_eq!(world.server.poll_timeout(), None);
         }
+        // Nothing is remembered twice, or for ever.
+        let over = &world.server.over;
+        prop_assert!(over.len() <= most && over.len() == world.server.jobs.len(), "{} are kept", over.len());
+        prop_assert!(over.iter().all(|id| world.server.jobs.contains_key(id)));
         for job in &world.offered {
             let ends = [world.assigned.contains_key(job), world.unserved.contains_key(job)];
             // A dismissed one ends without an assignment.
