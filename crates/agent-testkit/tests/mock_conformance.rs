@@ -1,11 +1,18 @@
 //! The conformance suite on the mock server.
+#![allow(clippy::expect_used, reason = "a test may fail")]
 
 mod conformance;
 
+use std::time::Duration;
+
 use conformance::stage::Stage;
 
+/// As livekit-server has it.
+const COLD_CACHE: Duration = Duration::from_secs(5);
+
 async fn mock() -> Option<Stage> {
-    agent_testkit::MockServer::start().await.ok().map(Stage::Mock)
+    let server = agent_testkit::MockServer::builder().cold_cache(COLD_CACHE).start().await;
+    Some(Stage::Mock(server.expect("a free port")))
 }
 
 conformance!(mock, on_mock: true);

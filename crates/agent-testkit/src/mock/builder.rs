@@ -61,6 +61,40 @@ impl MockServerBuilder {
         self
     }
 
+    /// How long after the server has looked for workers its rooms do not know of the jobs that they start: it looks when a job starts
+    /// and a new kind of worker has registered or the last look is a minute old. Nothing unless set, 5 s on the real server.
+    ///
+    /// A room that is deleted in this time, or that the agent leaves or is removed from, ends no job: no JobTermination is sent, and
+    /// no end is recorded but the worker's own. A deleted dispatch ends its jobs at the end of this time. With [`Duration::MAX`] it
+    /// is always so: then only the room's own events tell an agent that it is over.
+    ///
+    /// ```
+    /// use agent_testkit::{JobSpec, MockServer};
+    /// use agent_worker::{CancelReason, JobContext, JobResult, Outcome};
+    /// use std::time::Duration;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// let server = MockServer::builder().cold_cache(Duration::MAX).start().await?;
+    /// let agent = async |ctx: JobContext| -> JobResult {
+    ///     assert_eq!(ctx.cancelled().await, CancelReason::RoomClosed);
+    ///     Ok(())
+    /// };
+    /// tokio::spawn(server.worker(agent).agent_name("listener").build()?.run());
+    ///
+    /// let job = server.dispatch(JobSpec::room("lobby")).await?;
+    /// job.room().wait_for_agent().await;
+    /// job.room().delete();
+    /// assert_eq!(job.outcome().await?, Outcome::Success);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cold_cache(mut self, time: Duration) -> Self {
+        self.rules.cold_cache = time;
+        self
+    }
+
     /// How long a dispatch takes inside the server: nothing unless set, some 200 ms on the real one.
     pub fn dispatch_delay(mut self, time: Duration) -> Self {
         self.rules.dispatch_delay = time;

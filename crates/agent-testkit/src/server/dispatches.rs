@@ -7,9 +7,7 @@ use agent_proto::livekit as wire;
 use agent_worker::{Participant, ParticipantKind, RoomInfo};
 
 use super::Server;
-use super::Timer;
 use super::io::{ServerEvent, WorkerId};
-use super::jobs::Phase;
 use super::rooms::RoomSettings;
 use super::workers::Key;
 
@@ -39,13 +37,7 @@ impl Server {
         }
         let entry = self.rooms.get_mut(room)?.dispatches.remove(id)?;
         for job in entry.jobs {
-            let Some(entry) = self.jobs.get(&job) else { continue };
-            let Phase::Assigned { worker, known: true } = entry.phase else { continue };
-            let identity = entry.job.state.as_ref().map(|state| state.participant_identity.clone());
-            self.terminate(&job, worker);
-            if let Some(member) = identity.and_then(|identity| self.member_of(room, &identity)) {
-                self.wake(Timer::Removal(room.to_owned(), member), self.rules.removal_delay);
-            }
+            self.terminate(&job);
         }
         Some(deleted)
     }

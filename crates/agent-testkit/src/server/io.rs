@@ -27,6 +27,8 @@ pub(crate) struct Rules {
     pub(crate) target_load: f32,
     /// How long after an assignment the server still does not know the job: a final status in this time is lost.
     pub(crate) bookkeeping: Duration,
+    /// How long after it has looked for workers anew the server's rooms do not know of the jobs that they start.
+    pub(crate) cold_cache: Duration,
     /// How long a dispatch takes inside the server.
     pub(crate) dispatch_delay: Duration,
     /// How long after an agent was thrown out of its room its worker hears that the job is over.
@@ -50,6 +52,7 @@ impl Default for Rules {
             job_budget: Duration::from_secs(3),
             target_load: 0.7,
             bookkeeping: Duration::ZERO,
+            cold_cache: Duration::ZERO,
             dispatch_delay: Duration::ZERO,
             termination_delay: Duration::from_millis(5),
             removal_delay: Duration::from_secs(3),

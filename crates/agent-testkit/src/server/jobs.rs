@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
@@ -26,6 +27,10 @@ pub(super) struct JobEntry {
     asked: BTreeSet<WorkerId>,
     /// Workers that have answered.
     answered: BTreeSet<WorkerId>,
+    /// The room that started it knows of it. Until then it sees no agent in who leaves, and ends no job.
+    room_knows: bool,
+    /// It is to be ended as soon as the room knows of it.
+    undispatched: bool,
     /// Only this worker is asked: it made the job up itself.
     only: Option<WorkerId>,
 }
@@ -56,8 +61,15 @@ impl Server {
         job.id = self.new_id("AJ_");
         job.state = Some(wire::JobState::default());
         let id = job.id.clone();
-        let entry =
-            JobEntry { job, phase: Phase::Waiting, asked: BTreeSet::new(), answered: BTreeSet::new(), only };
+        let entry = JobEntry {
+            job,
+            phase: Phase::Waiting,
+            asked: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            room_knows: true,
+            undispatched: false,
+            only,
+        };
         self.jobs.insert(id.clone(), entry);
         if self.rules.dispatch_delay.is_zero() {
             self.launch(&id);
@@ -74,6 +86,11 @@ impl Server {
             let reason =
                 if self.is_served(&key) { "every worker is full" } else { "no such worker is registered" };
             return self.give_up(id, reason);
+        }
+        let unknown_for = if entry.only.is_none() { self.room_knows_in() } else { Duration::ZERO };
+        if let Some(entry) = self.jobs.get_mut(id).filter(|_| !unknown_for.is_zero()) {
+            entry.room_knows = false;
+            self.wake(Timer::RoomKnows(id.to_owned()), unknown_for);
         }
         self.wake(Timer::JobBudget(id.to_owned()), self.rules.job_budget);
         self.ask_next(id);
@@ -156,7 +173,8 @@ impl Server {
     pub(super) fn agent_left(&mut self, room: &str, identity: &str, by_itself: bool) {
         let of_agent = |id: &String| {
             self.jobs.get(id).is_some_and(|entry| {
-                entry.job.room.as_ref().is_some_and(|r| r.name == room)
+                entry.room_knows
+                    && entry.job.room.as_ref().is_some_and(|r| r.name == room)
                     && entry.job.state.as_ref().is_some_and(|state| state.participant_identity == identity)
             })
         };
@@ -177,10 +195,29 @@ impl Server {
         }
     }
 
-    /// Ends a job as a success, because its dispatch was deleted.
-    pub(super) fn terminate(&mut self, id: &str, worker: WorkerId) {
+    /// The dispatch of a job was deleted: it ends as a success, and its agent is removed a moment later.
+    pub(super) fn terminate(&mut self, id: &str) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        if !entry.room_knows {
+            entry.undispatched = true;
+            return;
+        }
+        let Phase::Assigned { worker, known: true } = entry.phase else { return };
+        let room = entry.job.room.as_ref().map(|room| room.name.clone()).unwrap_or_default();
+        let identity = self.identity_of(id);
         self.send_termination(worker, id.to_owned());
         self.end(id, worker, RecordedStatus::Success, String::new(), true);
+        if let Some(member) = identity.and_then(|identity| self.member_of(&room, &identity)) {
+            self.wake(Timer::Removal(room, member), self.rules.removal_delay);
+        }
+    }
+
+    pub(super) fn on_room_knows(&mut self, id: &str) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        entry.room_knows = true;
+        if entry.undispatched {
+            self.terminate(id);
+        }
     }
 
     pub(super) fn send_termination(&mut self, worker: WorkerId, job_id: String) {

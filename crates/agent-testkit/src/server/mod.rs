@@ -23,6 +23,7 @@ mod workers;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use agent_core::Time;
 
@@ -38,6 +39,8 @@ use rooms::RoomEntry;
 use sent::SentLog;
 use workers::WorkerEntry;
 
+const NEVER: Time = Time::from_nanos(u64::MAX);
+
 /// What the machine waits for. A timer that has become pointless does nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -49,6 +52,8 @@ enum Timer {
     JobBudget(String),
     /// The server knows the job from now on.
     Bookkeeping(String),
+    /// The room that started the job knows of it from now on.
+    RoomKnows(String),
     /// A worker hears that its job was ended.
     Termination(WorkerId, String),
     /// An agent whose dispatch was deleted has to go.
@@ -71,6 +76,8 @@ pub(crate) struct Server {
     sent: SentLog,
     /// The room of each member.
     members: BTreeMap<MemberId, String>,
+    /// When it looked for workers last, if what it found is still right.
+    looked: Option<Time>,
     ids: u64,
     timers: BTreeSet<(Time, Timer)>,
     out: VecDeque<Output>,
@@ -90,6 +97,7 @@ impl Server {
             over: VecDeque::new(),
             rooms: BTreeMap::new(),
             members: BTreeMap::new(),
+            looked: None,
             ids: 0,
             timers: BTreeSet::new(),
             out: VecDeque::new(),
@@ -126,6 +134,7 @@ impl Server {
                 Timer::Launch(job) => self.launch(&job),
                 Timer::JobBudget(job) => self.on_budget_over(&job),
                 Timer::Bookkeeping(job) => self.on_bookkeeping(&job),
+                Timer::RoomKnows(job) => self.on_room_knows(&job),
                 Timer::Termination(worker, job) => self.send_termination(worker, job),
                 Timer::Removal(room, member) => self.on_removal(&room, member),
                 Timer::Empty(room, spell) => self.on_empty(&room, spell),
@@ -133,8 +142,12 @@ impl Server {
         }
     }
 
-    fn wake(&mut self, timer: Timer, after: std::time::Duration) {
-        self.timers.insert((self.now + after, timer));
+    fn wake(&mut self, timer: Timer, after: Duration) {
+        let at = self.now + after;
+        // A time that cannot be reached is never.
+        if at < NEVER {
+            self.timers.insert((at, timer));
+        }
     }
 
     fn log(&mut self, event: ServerEvent) {

@@ -1,6 +1,7 @@
 //! Workers: registration, what they say, and which of them is asked.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
@@ -10,6 +11,9 @@ use super::{Server, Timer};
 
 /// The server that the rules are taken from.
 pub(super) const SERVER_VERSION: &str = "1.13.5";
+
+/// How long the server trusts in what workers it found.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// One connection of a worker.
 #[derive(Default)]
@@ -127,6 +131,15 @@ impl Server {
         self.workers.values().any(|entry| entry.registration.as_ref().is_some_and(|r| r.key == *key))
     }
 
+    /// When a room that starts a job now gets to know of it. The real one looks for workers when the last look is a minute old, or a
+    /// new kind of worker has come. The answers are awaited for a while, during which the job has long begun.
+    pub(super) fn room_knows_in(&mut self) -> Duration {
+        if self.looked.is_none_or(|at| self.now >= at + LOOK_EVERY) {
+            self.looked = Some(self.now);
+        }
+        self.looked.unwrap_or(self.now) + self.rules.cold_cache - self.now
+    }
+
     /// Whether this server takes part in looking for a worker: one whose workers are all near their limit stays silent.
     pub(super) fn has_affinity(&self, key: &Key) -> bool {
         let room = |entry: &WorkerEntry| (self.rules.target_load - entry.load).max(0.0);
@@ -197,6 +210,9 @@ impl Server {
             can_update_metadata: true,
             ..Default::default()
         });
+        if !self.is_served(&key) {
+            self.looked = None;
+        }
         if let Some(entry) = self.workers.get_mut(&worker) {
             entry.registration = Some(Registration { id: id.clone(), key, permissions });
         }

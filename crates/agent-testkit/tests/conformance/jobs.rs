@@ -3,7 +3,7 @@
 use super::stage::{AGENT, Stage, soon};
 use agent_testkit::{DispatchRequest, RoomRequest};
 use agent_worker::{CancelReason, JobContext, JobKind, JobResult};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 #[derive(Default, serde::Deserialize)]
@@ -150,6 +150,28 @@ pub(crate) async fn a_deleted_room(stage: &Stage) -> Vec<String> {
     let reason = told.next().await.replace("terminated", "room_closed");
     worker.stop().await;
     vec![reason]
+}
+
+/// Seconds after a new kind of worker has come, a room does not know of its jobs yet: nobody ends them but the worker.
+pub(crate) async fn a_room_deleted_too_early(stage: &Stage) -> Vec<String> {
+    for attempt in 0..5 {
+        let (kind, room) = (format!("kind-{attempt}"), format!("early-{attempt}"));
+        let (agent, mut told) = telling();
+        let worker = stage.run(agent, |w| w.deployment(&kind)).await;
+        let started = Instant::now();
+        let request = DispatchRequest::new(AGENT, &room).deployment(&kind);
+        stage.api().create_dispatch(request).await.unwrap();
+        told.next().await;
+        stage.api().delete_room(&room).await.unwrap();
+        let took = started.elapsed();
+        let observed = vec![told.next().await, stage.end_in(&room).await];
+        worker.stop().await;
+        // The time is 5 s; on a busy machine it may be over.
+        if took < Duration::from_secs(4) {
+            return observed;
+        }
+    }
+    panic!("this machine is too slow");
 }
 
 pub(crate) async fn a_removed_agent(stage: &Stage) -> Vec<String> {

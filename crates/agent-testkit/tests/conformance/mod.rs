@@ -49,7 +49,7 @@ macro_rules! conformance {
     ($stage:path, on_mock: $on_mock:expr) => {
         conformance!(@tests $stage, $on_mock,
             jobs: outcomes_of_handlers, a_job_over_its_time, drained_jobs, jobs_that_end_at_once, a_burst_into_every_slot,
-                a_deleted_dispatch, a_deleted_room, a_removed_agent, fields_of_a_job, participant_jobs, publisher_jobs;
+                a_deleted_dispatch, a_deleted_room, a_room_deleted_too_early, a_removed_agent, fields_of_a_job, participant_jobs, publisher_jobs;
             offers: a_dismissed_job, declined_by_everybody, declined_and_taken_by_another, unanswered_and_taken_by_another,
                 a_full_worker, deployments, an_unnamed_agent, a_room_with_its_own_agents;
             rooms: two_jobs_in_one_room, one_identity_twice, who_the_agent_is, talking, refused_tokens;

@@ -70,8 +70,9 @@ fn rules() -> impl Strategy<Value = Rules> {
     let millis = |from: u64, to: u64| (from..to).prop_map(Duration::from_millis);
     let time = prop_oneof![Just(Duration::ZERO), millis(1, 3000)];
     let patience = prop_oneof![Just(Duration::ZERO), millis(1, 400_000), Just(Duration::MAX)];
-    (any::<u64>(), time.clone(), time, patience.clone(), patience, 0usize..100).prop_map(
-        |(seed, bookkeeping, dispatch_delay, empty_timeout, departure_timeout, history)| Rules {
+    (any::<u64>(), time.clone(), time, patience.clone(), patience.clone(), patience, 0usize..100).prop_map(
+        |(seed, bookkeeping, dispatch_delay, cold_cache, empty_timeout, departure_timeout, history)| Rules {
+            cold_cache,
             seed,
             history,
             bookkeeping,
@@ -384,8 +385,8 @@ proptest! {
         world.pass(Duration::from_secs(1000));
         if !stays {
             prop_assert_eq!(world.server.room_infos().len(), 0);
-            prop_assert_eq!(world.server.poll_timeout(), None);
         }
+        prop_assert_eq!(world.server.poll_timeout(), None);
         // Nothing is remembered twice, or for ever.
         let over = &world.server.over;
         prop_assert!(over.len() <= most && over.len() == world.server.jobs.len(), "{} are kept", over.len());

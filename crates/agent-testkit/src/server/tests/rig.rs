@@ -43,6 +43,10 @@ impl Rig {
         }
     }
 
+    pub(super) fn text(&self) -> &str {
+        &self.log
+    }
+
     pub(super) fn log(self) -> String {
         self.log
     }
