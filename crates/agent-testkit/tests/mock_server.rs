@@ -1,4 +1,4 @@
-//! The mock server over real sockets: a worker of ours, faults, and workers that do wrong.
+//! The mock server over real sockets: a worker of ours, and workers that do wrong.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -114,40 +114,6 @@ async fn what_cannot_be_dispatched_says_why() {
     assert!(matches!(&error, NoOutcome::Unserved { .. }), "{error}");
     assert!(error.to_string().contains("Offered"), "the timeline is in the text: {error}");
     assert_eq!(worker.stop().await.succeeded, 1);
-}
-
-#[tokio::test]
-async fn a_worker_outlives_every_fault() {
-    let server = MockServer::start().await.unwrap();
-    let worker = start(server.worker(obedient));
-    let registrations = |event: &ServerEvent| matches!(event, ServerEvent::Registered { .. });
-    within(server.wait_for(registrations)).await;
-    let faults: [fn(&MockServer); 3] = [
-        |server| server.cut_workers(),
-        |server| server.close_workers(1001, "going away"),
-        |server| {
-            server.send_garbage();
-            server.cut_workers();
-        },
-    ];
-    for (n, fault) in faults.into_iter().enumerate() {
-        let job = server.dispatch(JobSpec::room(format!("room-{n}")).metadata("stay")).await.unwrap();
-        within(job.room().wait_for_agent()).await;
-        fault(&server);
-        within(server.wait_for_count(n + 2, registrations)).await;
-        // The job goes on, though the server has forgotten it.
-        assert_eq!(worker.handle.status().await.unwrap().slots.running, n + 1);
-    }
-    server.double_messages(true);
-    let job = server.dispatch(JobSpec::room("doubled").metadata("succeed")).await.unwrap();
-    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
-    server.double_messages(false);
-
-    server.freeze(true);
-    let job = server.dispatch(JobSpec::room("frozen").metadata("succeed")).await.unwrap();
-    server.freeze(false);
-    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
-    assert_eq!(worker.stop().await.succeeded, 3);
 }
 
 #[tokio::test]

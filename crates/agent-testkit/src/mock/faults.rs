@@ -1,10 +1,17 @@
 //! What a mock server does wrong, on purpose, to the connections of its workers.
+//!
+//! A worker may be blamed for what it could not hear: an offer that it never saw is one that it never answered.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::front::ToWorker;
 use super::hub::GARBAGE;
 use super::server::MockServer;
+
+/// A day, so that no moment is out of the clock's reach.
+const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
 
 impl MockServer {
     /// Fault: ends the connection of every worker without a word.
@@ -15,6 +22,19 @@ impl MockServer {
     /// Fault: closes the connection of every worker with this code, as a server does that is stopped (1001) or drained.
     pub fn close_workers(&self, code: u16, reason: &str) {
         self.hub.to_workers(|| ToWorker::Close { code, reason: reason.to_owned() });
+    }
+
+    /// Fault: makes the connection of every worker a half-open one, as a network does that lost track of it: nothing that either side
+    /// sends arrives, pings among it, and nothing is closed. New connections work. The server takes the worker for registered, and
+    /// offers it jobs that are lost, until the worker gives the connection up.
+    pub fn half_open_workers(&self) {
+        self.hub.to_workers(|| ToWorker::HalfOpen);
+    }
+
+    /// Fault: every message to a worker goes out so much later, and still in order; nothing is the end of it. A
+    /// [cut](Self::cut_workers) does not wait.
+    pub fn delay_messages(&self, by: Duration) {
+        self.hub.set_faults(|faults| faults.delay = by.min(MAX_DELAY));
     }
 
     /// Fault: writes bytes that are no message to every worker.
@@ -28,7 +48,7 @@ impl MockServer {
         self.hub.to_workers(|| ToWorker::Raw(bytes.clone()));
     }
 
-    /// Fault: while frozen, the server neither reads nor writes, and its connections stay open.
+    /// Fault: while frozen, the server stalls: it neither reads nor writes, and its connections stay open, new ones too.
     pub fn freeze(&self, frozen: bool) {
         self.hub.set_faults(|faults| faults.frozen = frozen);
     }

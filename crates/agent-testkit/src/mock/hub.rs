@@ -55,6 +55,8 @@ pub(super) struct Faults {
     pub(super) doubled: bool,
     pub(super) refusing: bool,
     pub(super) mute: bool,
+    /// How much later each message goes out.
+    pub(super) delay: Duration,
 }
 
 impl Hub {
@@ -305,10 +307,11 @@ impl State {
         if self.faults.mute {
             return;
         }
+        let due = Instant::now() + self.faults.delay;
         if self.faults.doubled {
-            let _ = line.outbox.send(ToWorker::Message(message.clone()));
+            let _ = line.outbox.send(ToWorker::Message { message: message.clone(), due });
         }
-        let _ = line.outbox.send(ToWorker::Message(message));
+        let _ = line.outbox.send(ToWorker::Message { message, due });
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct JobEntry {
     asked: BTreeSet<WorkerId>,
     /// Workers that have answered.
     answered: BTreeSet<WorkerId>,
+    /// The number of the last worker that had connected when it was assigned.
+    assigned_at: Option<WorkerId>,
     /// The room that started it knows of it. Until then it sees no agent in who leaves, and ends no job.
     room_knows: bool,
     /// It is to be ended as soon as the room knows of it.
@@ -66,6 +68,7 @@ impl Server {
             phase: Phase::Waiting,
             asked: BTreeSet::new(),
             answered: BTreeSet::new(),
+            assigned_at: None,
             room_knows: true,
             undispatched: false,
             only,
@@ -159,14 +162,18 @@ impl Server {
             (Some(Phase::Assigned { worker: owner, known: false }), Some(_)) if owner == worker => {
                 self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
             }
-            // Whose connection was cut has another name now, and tells what it could not tell before.
-            (Some(Phase::Forgotten), Some(_)) => self.log(ServerEvent::UnknownJob { job_id: id, worker_id }),
-            (Some(Phase::Ended { worker: owner, .. }), Some(_)) if !self.workers.contains_key(&owner) => {
+            (Some(_), Some(_)) if self.may_have_had(worker, &id) => {
                 self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
             }
             (_, None) => {}
             (_, Some(_)) => self.misdeed(worker, &id, Misdeed::ForeignJob),
         }
+    }
+
+    /// Whether a worker may have been assigned this job on an earlier connection, under another name: one that connected later than
+    /// that. The earlier connection may still be there, if nobody told the server of its end.
+    fn may_have_had(&self, worker: WorkerId, id: &str) -> bool {
+        self.jobs.get(id).and_then(|entry| entry.assigned_at).is_some_and(|then| worker > then)
     }
 
     /// The agent of a job is no longer in its room.
@@ -303,6 +310,7 @@ impl Server {
         let identity = answer.participant_identity;
         entry.job.state.get_or_insert_default().participant_identity.clone_from(&identity);
         entry.phase = Phase::Assigned { worker, known: false };
+        entry.assigned_at = Some(self.ids);
         let mut attributes = answer.participant_attributes;
         attributes.insert("lk.agent_name".to_owned(), entry.job.agent_name.clone());
         let grant = Grant {

@@ -5,6 +5,7 @@
 mod auth;
 mod http;
 mod json;
+mod outbox;
 mod twirp;
 mod worker_socket;
 
@@ -23,6 +24,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::debug;
 
 /// What stands behind the front: the server's rules.
@@ -86,14 +88,16 @@ pub(crate) struct WorkerLink {
 
 /// What to do to a worker's connection.
 pub(crate) enum ToWorker {
-    /// In the form, binary or JSON, that the worker spoke last.
-    Message(Box<wire::ServerMessage>),
+    /// Not before `due`, and in the form, binary or JSON, that the worker spoke last.
+    Message { message: Box<wire::ServerMessage>, due: Instant },
     /// Bytes as they are, in a binary frame.
     Raw(Bytes),
     /// A close frame; nothing that the worker sends after it is heard.
     Close { code: u16, reason: String },
     /// Ends the TCP connection without a word.
     Cut,
+    /// Neither reads nor writes a message any more, and leaves the TCP connection to the worker to end.
+    HalfOpen,
 }
 
 /// Why the backend refuses a call.

@@ -13,7 +13,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
 
+use super::outbox::Outbox;
 use super::{Backend, ToWorker, WorkerLink, json};
 
 /// How often the real server pings.
@@ -53,7 +54,7 @@ where
         .max_frame_size(Some(MAX_FRAME_LEN));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let peer = Peer { backend: &*backend, worker: id, json: AtomicBool::new(false) };
-    while_thawed(frozen, peer.talk(socket, outbox)).await;
+    while_thawed(frozen, peer.talk(socket, Outbox::new(outbox))).await;
 }
 
 /// Does the work, and none of it while frozen: a future that is not polled reads and writes nothing.
@@ -101,23 +102,36 @@ enum End {
     Close(CloseFrame),
     /// It broke the protocol, so nothing more can be read as frames.
     Breach(CloseFrame),
+    /// Nothing gets through any more, and the worker has to find out.
+    HalfOpen,
 }
 
 impl Peer<'_> {
     /// Reads and writes at the same time: a worker that is slow to read is still heard.
-    async fn talk<IO>(&self, socket: WebSocketStream<IO>, outbox: mpsc::UnboundedReceiver<ToWorker>)
+    async fn talk<IO>(&self, socket: WebSocketStream<IO>, mut outbox: Outbox)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let (mut sink, mut stream) = socket.split();
         let end = select! {
             biased;
-            end = self.write(&mut sink, outbox) => end,
+            end = self.write(&mut sink, &mut outbox) => end,
             end = self.read(&mut stream) => end,
         };
+        if let End::HalfOpen = end {
+            // Bytes, not frames: whoever reads frames answers pings.
+            if let Ok(mut socket) = sink.reunite(stream) {
+                let mut nowhere = tokio::io::sink();
+                select! {
+                    _ = tokio::io::copy(socket.get_mut(), &mut nowhere) => {}
+                    () = outbox.cut() => {}
+                }
+            }
+            return;
+        }
         let closing = async {
             match end {
-                End::Silent => {}
+                End::Silent | End::HalfOpen => {}
                 End::Close(frame) => {
                     if sink.send(Message::Close(Some(frame))).await.is_ok() {
                         while let Some(Ok(_)) = stream.next().await {}
@@ -176,11 +190,7 @@ impl Peer<'_> {
         End::Breach(close_frame(code, &error.to_string()))
     }
 
-    async fn write<IO>(
-        &self,
-        sink: &mut SplitSink<WebSocketStream<IO>, Message>,
-        mut outbox: mpsc::UnboundedReceiver<ToWorker>,
-    ) -> End
+    async fn write<IO>(&self, sink: &mut SplitSink<WebSocketStream<IO>, Message>, outbox: &mut Outbox) -> End
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -189,12 +199,13 @@ impl Peer<'_> {
         loop {
             let frame = select! {
                 biased;
-                order = outbox.recv() => match order {
-                    Some(ToWorker::Message(message)) => self.frame(&message),
+                order = outbox.next() => match order {
+                    Some(ToWorker::Message { message, .. }) => self.frame(&message),
                     Some(ToWorker::Raw(bytes)) => Message::Binary(bytes),
                     Some(ToWorker::Close { code, reason }) => {
                         return End::Close(close_frame(code.into(), &reason));
                     }
+                    Some(ToWorker::HalfOpen) => return End::HalfOpen,
                     Some(ToWorker::Cut) | None => return End::Silent,
                 },
                 _ = ping.tick() => Message::Ping(Bytes::new()),

@@ -138,6 +138,18 @@ fn an_end_that_is_told_after_a_cut_is_no_misdeed() {
     insta::assert_snapshot!(rig.log());
 }
 
+/// A connection that is half open: the worker has another one already, and the server does not know that it is the same.
+#[test]
+fn an_end_over_a_second_connection_is_no_misdeed() {
+    let mut rig = Rig::new();
+    rig.running("a", "lobby");
+    let job = rig.offered("a");
+    rig.worker("a again");
+    rig.forget();
+    rig.says("a again", success(job));
+    insta::assert_snapshot!(rig.log());
+}
+
 /// The last worker that could be asked is gone.
 #[test]
 fn an_offer_to_a_worker_that_goes_is_lost() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent_proto::livekit as wire;
 use agent_worker::Secret;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::super::{ApiFault, Backend, ToWorker, WorkerLink};
 
@@ -87,9 +87,8 @@ pub(super) fn ping(timestamp: i64) -> wire::WorkerMessage {
 
 pub(super) fn pong(timestamp: i64) -> ToWorker {
     let pong = wire::WorkerPong { last_timestamp: timestamp, timestamp };
-    ToWorker::Message(Box::new(wire::ServerMessage {
-        message: Some(wire::server_message::Message::Pong(pong)),
-    }))
+    let message = wire::ServerMessage { message: Some(wire::server_message::Message::Pong(pong)) };
+    ToWorker::Message { message: Box::new(message), due: Instant::now() }
 }
 
 fn room(name: String) -> wire::Room {

@@ -191,6 +191,56 @@ async fn a_cut_comes_in_order_and_without_a_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_wait_until_they_are_due_and_stay_in_order() {
+    let (fake, mut events, mut socket) = connected().await;
+    let start = Instant::now();
+    for (n, seconds) in [(1, 3), (2, 1)] {
+        let ToWorker::Message { message, .. } = pong(n) else { panic!("no message") };
+        fake.tell(1, ToWorker::Message { message, due: start + Duration::from_secs(seconds) });
+    }
+    fake.tell(1, ToWorker::Raw(b"raw"[..].into()));
+    for _ in 0..2 {
+        assert!(matches!(next(&mut socket).await, Some(Ok(Message::Binary(_)))));
+        assert_eq!(start.elapsed().as_secs(), 3);
+    }
+    let Some(Ok(Message::Binary(raw))) = next(&mut socket).await else { panic!("no raw frame") };
+    assert_eq!((&raw[..], start.elapsed().as_secs()), (&b"raw"[..], 3));
+
+    // A cut does not wait for it.
+    let ToWorker::Message { message, .. } = pong(3) else { panic!("no message") };
+    fake.tell(1, ToWorker::Message { message, due: start + Duration::from_secs(3600) });
+    fake.tell(1, ToWorker::Cut);
+    assert!(matches!(next(&mut socket).await, Some(Err(Error::Protocol(_)))));
+    assert_eq!((events.next().await, start.elapsed().as_secs()), (Event::Gone(1), 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_connection_is_the_workers_to_give_up() {
+    let (fake, mut events, mut socket) = connected().await;
+    fake.tell(1, pong(1));
+    fake.tell(1, ToWorker::HalfOpen);
+    assert!(
+        matches!(next(&mut socket).await, Some(Ok(Message::Binary(_)))),
+        "what was sent before it arrives"
+    );
+    fake.tell(1, pong(2));
+    socket.send(binary(&ping(1))).await.unwrap();
+    socket.send(Message::Ping(b""[..].into())).await.unwrap();
+    // No answer, no ping, no close frame.
+    assert!(timeout(Duration::from_secs(3600), socket.next()).await.is_err());
+    events.quiet().await;
+    drop(socket);
+    assert_eq!(events.next().await, Event::Gone(1));
+    events.quiet().await;
+
+    let (fake, mut events, mut socket) = connected().await;
+    fake.tell(1, ToWorker::HalfOpen);
+    fake.tell(1, ToWorker::Cut);
+    assert!(matches!(next(&mut socket).await, Some(Err(_))));
+    assert_eq!(events.next().await, Event::Gone(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_waits_2_s_and_hears_nothing_more() {
     let (fake, mut events, mut socket) = connected().await;
     let reason = "ä".repeat(100);
