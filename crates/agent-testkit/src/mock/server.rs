@@ -77,6 +77,12 @@ pub enum DispatchError {
         /// Their names.
         names: String,
     },
+    /// The server has a job of this id already.
+    #[error("there is a job {id:?} already: give each its own `.job_id(…)`, or let the server choose")]
+    JobIdTaken {
+        /// The id.
+        id: String,
+    },
 }
 
 impl MockServer {
@@ -139,7 +145,7 @@ impl MockServer {
     /// Dispatches a job; waits up to 5 s for a worker that could take it. The script of the spec begins at once.
     ///
     /// # Errors
-    /// [`DispatchError`] if it is not clear for which agent it is.
+    /// [`DispatchError`] if it is not clear for which agent it is, or which job.
     pub async fn dispatch(&self, spec: JobSpec) -> Result<MockJob, DispatchError> {
         let agent_name = match &spec.agent_name {
             Some(name) => {
@@ -178,11 +184,16 @@ impl MockServer {
             attributes: spec.attributes,
             ..Default::default()
         };
-        let dispatch = self.hub.with(|server| server.create_dispatch(request)).id;
+        let dispatch = self.hub.with(|server| match spec.id {
+            None => Ok(server.create_dispatch(request)),
+            Some(id) => server
+                .with_job_id(id.clone(), |server| server.create_dispatch(request))
+                .ok_or(DispatchError::JobIdTaken { id }),
+        })?;
         if let Some(script) = spec.script {
             tokio::spawn(script(room));
         }
-        Ok(MockJob { hub: self.hub.clone(), room: spec.room, dispatch })
+        Ok(MockJob { hub: self.hub.clone(), room: spec.room, dispatch: dispatch.id })
     }
 
     /// Everything that happened so far; of more than [`history`](MockServerBuilder::history) events, the newest.

@@ -23,6 +23,7 @@ use super::room::MockRoom;
 /// ```
 #[must_use = "a job runs only when it is given to a server or to run_job"]
 pub struct JobSpec {
+    pub(super) id: Option<String>,
     pub(super) room: String,
     pub(super) room_metadata: String,
     pub(super) kind: JobKind,
@@ -45,6 +46,7 @@ impl JobSpec {
     /// A job for a room.
     pub fn room(name: impl Into<String>) -> Self {
         Self {
+            id: None,
             room: name.into(),
             room_metadata: String::new(),
             kind: JobKind::Room,
@@ -72,6 +74,12 @@ impl JobSpec {
         let identity = identity.into();
         Self { kind: JobKind::Publisher, target: Some(identity.clone()), ..Self::room(room) }
             .participant(identity)
+    }
+
+    /// The job's id; of several jobs, that of the first one. Unless set, the server makes one up (`AJ_…`).
+    pub fn job_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
     }
 
     /// The job's metadata, mostly JSON.
@@ -142,6 +150,7 @@ impl JobSpec {
 impl fmt::Debug for JobSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobSpec")
+            .field("id", &self.id)
             .field("room", &self.room)
             .field("kind", &self.kind)
             .field("agent_name", &self.agent_name)

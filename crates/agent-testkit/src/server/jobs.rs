@@ -60,7 +60,7 @@ pub(super) enum Phase {
 impl Server {
     /// Makes a job; it is offered after the time that a dispatch takes.
     pub(super) fn create_job(&mut self, mut job: wire::Job, only: Option<WorkerId>) -> String {
-        job.id = self.new_id("AJ_");
+        job.id = self.next_job_id.take().unwrap_or_else(|| self.new_id("AJ_"));
         job.state = Some(wire::JobState::default());
         let id = job.id.clone();
         let entry = JobEntry {
@@ -264,6 +264,17 @@ impl Server {
         for id in asked {
             self.ask_next(&id);
         }
+    }
+
+    /// Does something of which the first job has this id. `None`: there is such a job already, and nothing is done.
+    pub(crate) fn with_job_id<T>(&mut self, id: String, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.jobs.contains_key(&id) {
+            return None;
+        }
+        self.next_job_id = Some(id);
+        let made = make(self);
+        self.next_job_id = None;
+        Some(made)
     }
 
     /// The identity of a job's agent, once it was assigned.

@@ -78,6 +78,8 @@ pub(crate) struct Server {
     members: BTreeMap<MemberId, String>,
     /// When it looked for workers last, if what it found is still right.
     looked: Option<Time>,
+    /// What the next job is called, if a test wants a say in it.
+    next_job_id: Option<String>,
     ids: u64,
     timers: BTreeSet<(Time, Timer)>,
     out: VecDeque<Output>,
@@ -98,6 +100,7 @@ impl Server {
             rooms: BTreeMap::new(),
             members: BTreeMap::new(),
             looked: None,
+            next_job_id: None,
             ids: 0,
             timers: BTreeSet::new(),
             out: VecDeque::new(),
