@@ -9,83 +9,28 @@
 //! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs
 //! - [`real_server`], [`official_host`], [`official_worker`]: whether tests against these run on this machine
 //!
-//! # Unit tests of a handler
-//! The agent runs as in production, with its real [`JobContext`](agent_worker::JobContext) and [`Room`](agent_worker::Room).
-//! Sleeping takes no time.
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
-//! use agent_worker::{Agent, JobContext, JobResult, RoomEvent};
-//! use std::sync::Arc;
-//! use std::sync::atomic::{AtomicUsize, Ordering};
-//! use std::time::Duration;
-//!
-//! /// Counts who is there for ten seconds.
-//! struct Counter {
-//!     seen: Arc<AtomicUsize>,
-//! }
-//!
-//! impl Agent for Counter {
-//!     async fn run(&self, ctx: JobContext) -> JobResult {
-//!         let mut events = ctx.room().events();
-//!         let count = async {
-//!             while let Some(event) = events.next().await {
-//!                 if matches!(event, RoomEvent::ParticipantJoined(_)) {
-//!                     self.seen.fetch_add(1, Ordering::Relaxed);
-//!                 }
-//!             }
-//!         };
-//!         let _ = tokio::time::timeout(Duration::from_secs(10), count).await;
-//!         Ok(())
-//!     }
-//! }
-//!
-//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-//! # runtime.block_on(async {
-//! let seen = Arc::new(AtomicUsize::new(0));
-//! let spec = JobSpec::room("test-room")
-//!     .metadata(r#"{"action":"test"}"#)
-//!     .participant("user1")
-//!     .script(|room| async move {
-//!         tokio::time::sleep(Duration::from_secs(5)).await;
-//!         room.join("user2");
-//!     });
-//! let run = run_job(Counter { seen: seen.clone() }, spec).await;
-//! run.assert_success();
-//! assert_eq!(seen.load(Ordering::Relaxed), 2);
-//! assert!(run.duration >= Duration::from_secs(10));
-//! # });
-//! ```
-//!
-//! # Integration tests of a worker
-//! The whole worker, over a socket on loopback, against the rules of the real server.
-//! ```
-//! use agent_testkit::{JobSpec, MockServer};
 //! use agent_worker::{JobContext, JobResult, Outcome};
-//! use std::time::Duration;
 //!
-//! async fn handler(ctx: JobContext) -> JobResult {
-//!     ctx.room().publish_data("status", "done").await?;
+//! async fn greet(ctx: JobContext) -> JobResult {
+//!     ctx.room().publish_data("chat", format!("Hello, {}!", ctx.job().raw_metadata)).await?;
 //!     Ok(())
 //! }
 //!
-//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 //! # runtime.block_on(async {
-//! let server = MockServer::start().await?;
-//! let worker = server.worker(handler).agent_name("test-agent").build()?;
-//! let handle = worker.handle();
-//! tokio::spawn(worker.run());
-//!
-//! let job = server.dispatch(JobSpec::room("test-room")).await?;
-//! assert_eq!(job.outcome().await?, Outcome::Success);
-//! assert_eq!(job.room().sent()[0].text(), "done");
-//! handle.drain(Duration::from_secs(1)).await;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # })?;
+//! let run = run_job(greet, JobSpec::room("lobby").metadata("Ada")).await;
+//! assert_eq!(run.outcome, Outcome::Success);
+//! assert_eq!(run.sent[0].text(), "Hello, Ada!");
+//! # });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//! The [`guide`] goes on from here: other participants, workers with a server, faults, mocks.
 
 mod api;
 mod cache;
+pub mod guide;
 mod mock;
 mod official;
 mod process;

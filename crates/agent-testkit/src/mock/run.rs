@@ -152,7 +152,12 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
     };
     let agent = server.hub().with(|server| server.identity_of(end.job.id.as_str())).unwrap_or_default();
     handle.drain(Duration::ZERO).await;
-    let _ = running.await;
+    // With the worker its agent is dropped, which is when a mock says what it missed.
+    if let Err(error) = running.await
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
     Run {
         outcome: end.outcome,
         duration: end.duration,

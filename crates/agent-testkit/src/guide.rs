@@ -1,0 +1,182 @@
+//! Testing job handlers: alone, with their worker, with mocks, and when things go wrong.
+//!
+//! | what is under test | with | takes |
+//! |---|---|---|
+//! | a handler | [`run_job`](crate::run_job): one job in a mock room | milliseconds, whatever it sleeps |
+//! | a worker and its handlers | [`MockServer`](crate::MockServer): many jobs, faults, other participants | real time, or virtual |
+//! | the same against LiveKit's own server | [`real_server`](crate::real_server) | seconds |
+//! | a worker in another language | `livekit-testkit serve` | |
+//!
+//! # Unit testing
+//! A job with its room is described by a [`JobSpec`](crate::JobSpec); [`run_job`](crate::run_job) has a whole worker run it. The
+//! handler holds the same [`JobContext`](agent_worker::JobContext) and [`Room`](agent_worker::Room) as in production. The time is
+//! virtual: sleeping takes none, and a handler that hangs fails at once.
+//! ```
+//! use agent_testkit::{JobSpec, run_job};
+//! use agent_worker::{Agent, JobContext, JobResult};
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//! use std::time::Duration;
+//!
+//! #[derive(Clone, Default)]
+//! struct MyAgentHandler {
+//!     processed: Arc<AtomicUsize>,
+//! }
+//!
+//! #[derive(Default, serde::Deserialize)]
+//! struct Instructions {
+//!     action: String,
+//! }
+//!
+//! impl Agent for MyAgentHandler {
+//!     async fn run(&self, ctx: JobContext) -> JobResult {
+//!         let Instructions { action } = ctx.metadata()?;
+//!         for participant in ctx.room().participants() {
+//!             ctx.room().publish_data(&action, "hello").to([participant.identity.clone()]).await?;
+//!             self.processed.fetch_add(1, Ordering::Relaxed);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let handler = MyAgentHandler::default();
+//! let job = JobSpec::room("test-room")
+//!     .job_id("test-job-1")
+//!     .metadata(r#"{"action":"test"}"#)
+//!     .participant("user1")
+//!     .participant("user2")
+//!     .worker(|worker| worker.job_timeout(Duration::from_secs(5)));
+//!
+//! let run = run_job(handler.clone(), job).await;
+//! run.assert_success();
+//! assert_eq!(handler.processed.load(Ordering::Relaxed), 2);
+//! assert_eq!(run.sent[0].topic, "test");
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! What others do while the job runs is a script: they join, leave, send data, publish tracks without media, change attributes
+//! and speak. [`MockRoom`](crate::MockRoom) has it all.
+//! ```
+//! use agent_testkit::{JobSpec, run_job};
+//! use agent_worker::{JobContext, JobResult, RoomEvent};
+//! use std::time::Duration;
+//!
+//! /// Answers the first question.
+//! async fn answer(ctx: JobContext) -> JobResult {
+//!     let mut events = ctx.room().events();
+//!     while let Some(event) = events.next().await {
+//!         if let RoomEvent::DataReceived(question) = event {
+//!             ctx.room().publish_data("answer", question.payload).await?;
+//!             return Ok(());
+//!         }
+//!     }
+//!     Err("nobody asked".into())
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let job = JobSpec::room("lobby").script(|room| async move {
+//!     room.wait_for_agent().await;
+//!     tokio::time::sleep(Duration::from_secs(3600)).await;
+//!     room.join("ada").send_data("question", "how late is it?");
+//! });
+//! let run = run_job(answer, job.lasts(Duration::from_secs(7200))).await;
+//! run.assert_success();
+//! assert_eq!(run.sent_by_agent().next().unwrap().text(), "how late is it?");
+//! assert!(run.duration >= Duration::from_secs(3600));
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! [`assert_success`](crate::Run::assert_success) prints the job's whole timeline when it fails. A handler that does real I/O is run
+//! with [`run_job_in_real_time`](crate::run_job_in_real_time).
+//!
+//! # Integration testing
+//! [`MockServer`](crate::MockServer) is a LiveKit server on a free port, with the rules of the real one towards workers; a suite holds
+//! both to the same. Only its rooms are in the process, so that the worker joins them with the server's
+//! [`connector`](crate::MockServer::connector); [`worker`](crate::MockServer::worker) sets all this up in one call.
+//! ```
+//! use agent_testkit::{JobSpec, MockServer};
+//! use agent_worker::{JobContext, JobResult, Outcome, Worker};
+//! use std::time::Duration;
+//!
+//! async fn handler(ctx: JobContext) -> JobResult {
+//!     ctx.room().publish_data("status", "done").await?;
+//!     Ok(())
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! // Start a test LiveKit server.
+//! let server = MockServer::builder().credentials("test-key", "test-secret").start().await?;
+//!
+//! // Create a worker with the handler, and start it.
+//! let worker = Worker::builder(handler)
+//!     .url(server.url())
+//!     .credentials("test-key", "test-secret")
+//!     .connector(server.connector())
+//!     .agent_name("test-agent")
+//!     .build()?;
+//! let handle = worker.handle();
+//! tokio::spawn(worker.run());
+//!
+//! // Dispatch a test job, and wait for its completion.
+//! let job = server.dispatch(JobSpec::room("test-room")).await?;
+//! assert_eq!(job.outcome_within(Duration::from_secs(10)).await?, Outcome::Success);
+//! assert_eq!(job.room().sent()[0].text(), "done");
+//! handle.drain(Duration::from_secs(1)).await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! Everything that happened is in [`events`](crate::MockServer::events), one after the other; an event
+//! [`Misdeed`](crate::ServerEvent::Misdeed) is something that no worker should do, such as a second answer or an outcome that came
+//! after the agent had left. A server that is started
+//! [in process](crate::MockServerBuilder::start_in_process) has no socket, so that tests with `start_paused` have virtual time.
+//!
+//! # When things go wrong
+//! | what | on [`MockServer`](crate::MockServer) |
+//! |---|---|
+//! | a connection is cut, or closed as by a server that is stopped | [`cut_workers`](crate::MockServer::cut_workers), [`close_workers`](crate::MockServer::close_workers) |
+//! | a network is slow, or loses track of a connection | [`delay_messages`](crate::MockServer::delay_messages), [`half_open_workers`](crate::MockServer::half_open_workers) |
+//! | a server stalls, hears but does not speak, or refuses connections | [`freeze`](crate::MockServer::freeze), [`mute`](crate::MockServer::mute), [`refuse_connections`](crate::MockServer::refuse_connections) |
+//! | messages come twice, or are none | [`double_messages`](crate::MockServer::double_messages), [`send_garbage`](crate::MockServer::send_garbage), [`send_bytes`](crate::MockServer::send_bytes) |
+//! | a final status is lost, as it comes too early | [`lost_status_race`](crate::MockServerBuilder::lost_status_race) |
+//! | a room ends, and no termination is sent | [`cold_cache`](crate::MockServerBuilder::cold_cache) |
+//! | an agent is thrown out, a room is deleted, a dispatch is taken back | [`MockRoom::remove`](crate::MockRoom::remove), [`MockRoom::delete`](crate::MockRoom::delete), [`MockJob::terminate`](crate::MockJob::terminate) |
+//!
+//! # Mocks
+//! A server or a room is not to be mocked call by call: the testkit has whole ones. What a mock is good for is a small trait, to count
+//! calls or to give one answer: a trait of your own that the handler works with, or one of
+//! [`Agent`](agent_worker::Agent), [`RoomConnector`](agent_worker::RoomConnector) and [`Dialer`](agent_worker::Dialer). With
+//! `mockall` as a dev-dependency:
+//! ```
+//! use agent_testkit::{JobSpec, run_job};
+//! use agent_worker::{BoxFuture, JobContext, JoinError, JoinFailure, JoinRequest, Outcome, Room, RoomConnector};
+//!
+//! mockall::mock! {
+//!     Connector {}
+//!     impl RoomConnector for Connector {
+//!         fn connect<'a>(&'a self, request: JoinRequest) -> BoxFuture<'a, Result<Room, JoinError>>;
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let mut connector = MockConnector::new();
+//! connector.expect_connect().times(1..).returning(|_| {
+//!     let full = JoinFailure::Refused { status: Some(503), detail: "no capacity".into() };
+//!     Box::pin(async { Err(full.into()) })
+//! });
+//! let handler = |_: JobContext| async { Ok(()) };
+//! let run = run_job(handler, JobSpec::room("lobby").worker(|worker| worker.connector(connector))).await;
+//! assert!(matches!(run.outcome, Outcome::Failed { error } if error.contains("no capacity")));
+//! # });
+//! # Ok(())
+//! # }
+//! ```
+//! An `async fn` of a trait is mocked as one: `async fn run(&self, ctx: JobContext) -> JobResult;`. What was expected and did not
+//! happen fails the test when the mock is dropped, which `run_job` waits for. The load function is a closure, which may ask a mock
+//! of yours. `tests/mocks.rs` of this crate has one of each.
