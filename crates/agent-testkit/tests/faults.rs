@@ -61,8 +61,10 @@ async fn a_job_succeeds(server: &MockServer, room: &str) {
 /// The server has forgotten the job, and hears no more of it than that it does not know it.
 async fn is_forgotten(server: &MockServer, handle: &WorkerHandle, job: &MockJob) {
     assert_eq!(handle.status().await.unwrap().slots.running, 1, "it goes on");
-    job.room().delete();
     let id = job.job_id().await;
+    let migrated = |event: &ServerEvent| matches!(event, ServerEvent::Migrated { job_ids, .. } if job_ids[..] == [id.clone()]);
+    within(server.wait_for(migrated)).await;
+    job.room().delete();
     let unknown =
         |event: &ServerEvent| matches!(event, ServerEvent::UnknownJob { job_id, .. } if *job_id == id);
     let told = tokio::time::timeout(SOON, server.wait_for(unknown)).await;

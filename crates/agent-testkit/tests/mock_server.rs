@@ -113,6 +113,8 @@ async fn what_cannot_be_dispatched_says_why() {
     let error = within(second.outcome()).await.unwrap_err();
     assert!(matches!(&error, NoOutcome::Unserved { .. }), "{error}");
     assert!(error.to_string().contains("Offered"), "the timeline is in the text: {error}");
+    let full = |event: &ServerEvent| matches!(event, ServerEvent::Full { full: true, .. });
+    within(server.wait_for(full)).await;
     assert_eq!(worker.stop().await.succeeded, 1);
 }
 

@@ -113,6 +113,20 @@ pub enum ServerEvent {
         /// How many jobs it ran, as far as the server knew.
         jobs: usize,
     },
+    /// A worker says that it takes no more jobs, or that it takes some again. At first it takes them.
+    Full {
+        /// `AW_…`
+        worker_id: String,
+        /// Whether it is full.
+        full: bool,
+    },
+    /// A worker says which jobs it still runs from an earlier connection. The server takes no notice of it.
+    Migrated {
+        /// `AW_…`
+        worker_id: String,
+        /// `AJ_…` each.
+        job_ids: Vec<String>,
+    },
     /// A worker was asked to take a job.
     Offered {
         /// `AJ_…`
@@ -159,6 +173,13 @@ pub enum ServerEvent {
         status: RecordedStatus,
         /// The error of a failed job.
         error: String,
+    },
+    /// A worker was told to stop a job. Not every job that ends without its worker is told of so.
+    Terminated {
+        /// `AJ_…`
+        job_id: String,
+        /// `AW_…`
+        worker_id: String,
     },
     /// Nobody took a job: it is gone for good.
     Unserved {

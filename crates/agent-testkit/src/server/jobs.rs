@@ -228,6 +228,11 @@ impl Server {
     }
 
     pub(super) fn send_termination(&mut self, worker: WorkerId, job_id: String) {
+        if !self.workers.contains_key(&worker) {
+            return;
+        }
+        let worker_id = self.worker_name(worker);
+        self.log(ServerEvent::Terminated { job_id: job_id.clone(), worker_id });
         self.send(worker, server_message::Message::Termination(wire::JobTermination { job_id }));
     }
 

@@ -88,10 +88,14 @@ impl Server {
             (Some(Message::Availability(answer)), true) => self.on_answer(worker, answer),
             (Some(Message::UpdateJob(update)), true) => self.on_status(worker, &update),
             (Some(Message::UpdateWorker(update)), true) => {
-                if let Some(status) = update.status {
-                    entry.full = status == i32::from(wire::WorkerStatus::WsFull);
-                }
                 entry.load = update.load;
+                if let Some(status) = update.status {
+                    let full = status == i32::from(wire::WorkerStatus::WsFull);
+                    if std::mem::replace(&mut entry.full, full) != full {
+                        let worker_id = self.worker_name(worker);
+                        self.log(ServerEvent::Full { worker_id, full });
+                    }
+                }
             }
             (Some(Message::SimulateJob(request)), true) => match request.room {
                 Some(room) => self.simulate(worker, room, request.participant),
@@ -99,7 +103,10 @@ impl Server {
                 None => self.expel(worker, "it asked to simulate a job without a room"),
             },
             // The open-source server takes no notice of it.
-            (Some(Message::MigrateJob(_)), true) => {}
+            (Some(Message::MigrateJob(request)), true) => {
+                let worker_id = self.worker_name(worker);
+                self.log(ServerEvent::Migrated { worker_id, job_ids: request.job_ids });
+            }
         }
     }
 
