@@ -49,16 +49,21 @@ impl Backoff {
 
     /// Counts one more failure and gives the wait before the next try.
     pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
-        let limit = self.base.saturating_mul(1 << self.failures.min(20)).min(self.cap);
+        let jitter = full_jitter(self.base, self.cap, self.failures, rng);
         self.failures = self.failures.saturating_add(1);
-        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        self.floor + Duration::from_nanos(rng.u64(0..=limit))
+        self.floor + jitter
     }
 
     /// Forgets the failures.
     pub const fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// Drawn evenly from zero to a limit that begins with `base`, doubles with each failure, and ends with `cap`.
+pub(crate) fn full_jitter(base: Duration, cap: Duration, failures: u32, rng: &mut fastrand::Rng) -> Duration {
+    let limit = base.saturating_mul(1 << failures.min(20)).min(cap);
+    Duration::from_nanos(rng.u64(0..=u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

@@ -2,11 +2,15 @@
 
 use crate::backoff::Backoff;
 use crate::job::JobKind;
+use crate::retry::RetryPolicy;
 use std::time::Duration;
 
 /// Jobs that a worker takes at once unless it is told otherwise. A job is a task, not a process, so this is a guard against
 /// runaway dispatching more than a measure of the machine.
 pub const DEFAULT_MAX_JOBS: usize = 1000;
+
+/// How long a job may run when its worker asks for a limit and nothing says which.
+pub const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// The longest deployment name, in bytes.
 pub const MAX_DEPLOYMENT_LEN: usize = 64;
@@ -39,8 +43,15 @@ pub struct Config {
     pub grace: Duration,
     /// How long an aborted handler may take to go before it counts as stuck.
     pub abort_timeout: Duration,
-    /// How long a job may run, counted from its assignment; `None`: as long as it likes.
+    /// How long the cleanup of an attempt may take.
+    pub cleanup_timeout: Duration,
+    /// How long a job may run with all its attempts, counted from its assignment, when its metadata does not say (as `timeout`, in
+    /// seconds). `None`: as long as it likes, unless there is a maximum; then [`DEFAULT_JOB_TIMEOUT`].
     pub job_timeout: Option<Duration>,
+    /// The longest time that a job's metadata may ask for. `None`: what it likes, if jobs have a time limit at all.
+    pub max_job_timeout: Option<Duration>,
+    /// How a job is tried again after a retryable error.
+    pub retry: RetryPolicy,
     /// How long one try to connect may take.
     pub connect_timeout: Duration,
     /// How long the server may take to answer the registration.
@@ -102,7 +113,10 @@ impl Default for Config {
             receipt_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(10),
             abort_timeout: Duration::from_secs(1),
+            cleanup_timeout: Duration::from_secs(10),
             job_timeout: None,
+            max_job_timeout: None,
+            retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(15),
             register_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(10),
@@ -137,6 +151,12 @@ pub enum ConfigProblem {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// No time at all for something that needs some.
+    #[error("`{0}` is 0: give it some time")]
+    NoTime(&'static str),
+    /// Not even one attempt.
+    #[error("`retry` allows 0 attempts in all: give at least 1, which tries nothing again")]
+    NoAttempts,
     /// Pings that come too late to tell a live connection from a dead one.
     #[error(
         "`silence_limit` ({limit:?}) must be longer than `ping_interval` ({ping:?}), which must be more than 0"
@@ -170,6 +190,17 @@ impl Config {
         if self.deployment.len() > MAX_DEPLOYMENT_LEN || !self.deployment.chars().all(allowed) {
             return Err(ConfigProblem::Deployment(self.deployment.chars().take(100).collect()));
         }
+        let times = [
+            ("cleanup_timeout", Some(self.cleanup_timeout)),
+            ("job_timeout", self.job_timeout),
+            ("max_job_timeout", self.max_job_timeout),
+        ];
+        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_some_and(|time| time.is_zero())) {
+            return Err(ConfigProblem::NoTime(name));
+        }
+        if self.retry.attempts == 0 {
+            return Err(ConfigProblem::NoAttempts);
+        }
         if self.ping_interval.is_zero() || self.silence_limit <= self.ping_interval {
             return Err(ConfigProblem::Silence { ping: self.ping_interval, limit: self.silence_limit });
         }
@@ -198,6 +229,11 @@ mod tests {
         check(|c| c.deployment = "with space".into(), "`deployment` is \"with space\"");
         check(|c| c.deployment = "under_score".into(), "`deployment` is");
         check(|c| c.agent_name = "a".repeat(257), "`agent_name` has 257 bytes");
+        check(|c| c.cleanup_timeout = Duration::ZERO, "`cleanup_timeout` is 0");
+        check(|c| c.job_timeout = Some(Duration::ZERO), "`job_timeout` is 0");
+        check(|c| c.max_job_timeout = Some(Duration::ZERO), "`max_job_timeout` is 0");
+        check(|c| c.retry = RetryPolicy::attempts(0), "`retry` allows 0 attempts");
+        check(|c| c.retry = RetryPolicy::never(), "ok");
         check(|c| c.silence_limit = Duration::from_secs(5), "`silence_limit` (5s)");
     }
 }

@@ -29,17 +29,21 @@ mod error;
 mod job;
 mod metadata;
 mod outcome;
+mod retry;
 mod time;
 mod worker;
 
 pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
-pub use config::{AgentPermissions, Config, ConfigProblem, DEFAULT_MAX_JOBS, MAX_DEPLOYMENT_LEN};
+pub use config::{
+    AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, MAX_DEPLOYMENT_LEN,
+};
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
 pub use job::{Job, JobId, JobKind, JobRoom, JobToken, Target, TargetKind};
 pub use metadata::{MetadataError, parse_metadata};
-pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome};
+pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome, Verdict};
+pub use retry::RetryPolicy;
 pub use time::Time;
 pub use worker::{
     ConnectError, DrainReport, EndedJob, Input, JobTimer, Notice, OfferId, Output, SlotCounts, StopError,

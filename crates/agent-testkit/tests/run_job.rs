@@ -9,7 +9,8 @@
 
 use agent_testkit::{JobSpec, ServerEvent, run_job, run_job_in_real_time};
 use agent_worker::{
-    CancelReason, JobContext, JobResult, Outcome, ParticipantKind, RoomEvent, TrackKind, TrackSource,
+    CancelReason, JobContext, JobError, JobResult, Outcome, ParticipantKind, RetryPolicy, RoomEvent,
+    TrackKind, TrackSource, WorkerBuilder,
 };
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,41 @@ async fn metadata_that_does_not_fit_names_its_field() {
     let run = run_job(greet, JobSpec::room("lobby").metadata(r#"{"name":1}"#)).await;
     let Outcome::Failed { error } = run.outcome else { panic!("{run:?}") };
     assert!(error.contains("$.name"), "{error}");
+}
+
+#[tokio::test]
+async fn a_flaky_handler_is_tried_again_without_anybody_waiting() {
+    let flaky = |ctx: JobContext| async move {
+        ctx.room().publish_data("attempt", ctx.attempt().to_string()).await?;
+        match ctx.attempt() {
+            1 | 2 => Err(JobError::retryable("the model is still loading", Duration::from_secs(600))),
+            _ => Ok(()),
+        }
+    };
+    let started = Instant::now();
+    let run = run_job(flaky, JobSpec::room("lobby").lasts(Duration::from_secs(7200))).await;
+    run.assert_success();
+    assert_eq!(run.sent.iter().map(|sent| sent.text()).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert!(run.duration >= Duration::from_secs(1200), "{:?}", run.duration);
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+
+    let never = |builder: WorkerBuilder| builder.retry(RetryPolicy::never());
+    let run = run_job(flaky, JobSpec::room("lobby").worker(never)).await;
+    assert_eq!(run.outcome, Outcome::Failed { error: "the model is still loading".into() });
+}
+
+#[tokio::test]
+async fn a_cleanup_is_seen_in_the_room() {
+    let agent = |ctx: JobContext| async move {
+        let room = ctx.room().clone();
+        ctx.on_cleanup(async move {
+            let _ = room.publish_data("status", "goodbye").await;
+        });
+        Err("no such voice".into())
+    };
+    let run = run_job(agent, JobSpec::room("lobby")).await;
+    assert_eq!(run.outcome, Outcome::Failed { error: "no such voice".into() });
+    assert_eq!(run.sent[0].text(), "goodbye");
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ pub trait Agent: Send + Sync + 'static {
         async { Answer::accept() }
     }
 
-    /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure with its text.
+    /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure with its text. After a
+    /// retryable error it may be called again for the same job, see [`RetryPolicy`](crate::RetryPolicy); never twice at once.
     fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
 
     /// Told exactly once for each job that was assigned, when its outcome is decided.

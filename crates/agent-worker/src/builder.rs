@@ -2,11 +2,13 @@
 
 use crate::agent::{Agent, AnyAgent};
 use crate::driver::{LifecycleHook, LoadFn, Setup};
+use crate::failure::{FailedJob, FailureHook};
 use crate::net::{NetOptions, ServerUrl, UrlError};
 use crate::room::{RoomConnector, WebRtc};
 use crate::secret::Secret;
+use crate::stats::Counters;
 use crate::worker::Worker;
-use agent_core::{AgentPermissions, Backoff, Config, ConfigProblem, Job, JobKind, Lifecycle};
+use agent_core::{AgentPermissions, Backoff, Config, ConfigProblem, Job, JobKind, Lifecycle, RetryPolicy};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ pub struct WorkerBuilder {
     reconnect_timeout: Duration,
     stay: bool,
     on_lifecycle: Option<LifecycleHook>,
+    on_failure: Option<FailureHook>,
     load: Option<LoadFn>,
     drain_timeout: Duration,
     seed: Option<u64>,
@@ -69,6 +72,7 @@ impl WorkerBuilder {
             reconnect_timeout: Duration::from_secs(60),
             stay: false,
             on_lifecycle: None,
+            on_failure: None,
             load: None,
             drain_timeout: Duration::from_secs(3600),
             seed: None,
@@ -153,9 +157,82 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long a job may run, from its assignment; as long as it likes unless set.
+    /// How long a job may run, from its assignment, with all its attempts and the waits between them; as long as it likes unless this
+    /// or [`max_job_timeout`](Self::max_job_timeout) is set. A number of seconds in the job's metadata, as `timeout`, wins over it.
+    /// A job over its time is cancelled with [`Deadline`](crate::CancelReason::Deadline), and fails as `job_timeout` whatever its
+    /// handler then returns.
+    ///
+    /// ```
+    /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+    /// use agent_worker::{DEFAULT_JOB_TIMEOUT, Worker};
+    /// use std::time::Duration;
+    ///
+    /// let builder = Worker::builder(agent)
+    ///     .job_timeout(DEFAULT_JOB_TIMEOUT) // 5 minutes; `{"timeout": 600}` asks for ten
+    ///     .max_job_timeout(Duration::from_secs(3600)); // and `{"timeout": 86400}` gets an hour
+    /// ```
     pub fn job_timeout(mut self, limit: Duration) -> Self {
         self.config.job_timeout = Some(limit);
+        self
+    }
+
+    /// The longest time that a job's metadata may ask for. With this alone, a job that asks for nothing may run for 5 minutes
+    /// ([`DEFAULT_JOB_TIMEOUT`](crate::DEFAULT_JOB_TIMEOUT)).
+    pub fn max_job_timeout(mut self, limit: Duration) -> Self {
+        self.config.max_job_timeout = Some(limit);
+        self
+    }
+
+    /// How a job is tried again after an error that is worth it: unless set, up to 3 attempts in all, with a growing random wait
+    /// between them. See [`RetryPolicy`]; [`RetryPolicy::never`] turns it off.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobError, JobResult, RetryPolicy, Worker};
+    /// use std::time::Duration;
+    ///
+    /// async fn agent(ctx: JobContext) -> JobResult {
+    ///     if ctx.attempt() < 2 {
+    ///         return Err(JobError::retryable("the model is still loading", Duration::from_secs(2)));
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let builder = Worker::builder(agent).retry(
+    ///     RetryPolicy::attempts(5)
+    ///         .backoff(Duration::from_millis(500), Duration::from_secs(30))
+    ///         .budget(Duration::from_secs(600)),
+    /// );
+    /// ```
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.config.retry = policy;
+        self
+    }
+
+    /// How long the cleanup of an attempt may take, all its [callbacks](crate::JobContext::on_cleanup) together; 10 s unless set.
+    /// While the worker drains it may get less: the drain does not wait longer for a cleanup than for its handler.
+    pub fn cleanup_timeout(mut self, limit: Duration) -> Self {
+        self.config.cleanup_timeout = limit;
+        self
+    }
+
+    /// Called with each job that has failed for good, when the server has been told: a place to keep it, and to dispatch it again
+    /// later. It runs on a task of its own, and may take 10 s.
+    ///
+    /// ```
+    /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+    /// use agent_worker::Worker;
+    ///
+    /// let builder = Worker::builder(agent).on_failure(|failed| async move {
+    ///     let (id, attempts) = (&failed.job.id, failed.attempts);
+    ///     eprintln!("{id} failed after {attempts} attempts ({}): {}", failed.reason(), failed.error);
+    /// });
+    /// ```
+    pub fn on_failure<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(FailedJob) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.on_failure = Some(Arc::new(move |failed| Box::pin(hook(failed))));
         self
     }
 
@@ -273,7 +350,9 @@ impl WorkerBuilder {
             reconnect_timeout: self.reconnect_timeout,
             stay: self.stay,
             on_lifecycle: self.on_lifecycle,
+            on_failure: self.on_failure,
             load: self.load,
+            counters: Arc::new(Counters::default()),
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };
         Ok(Worker::new(setup, self.drain_timeout))

@@ -1,12 +1,16 @@
-//! What a handler gets: its job, its room, and the word when to stop.
+//! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
 
 use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
+use crate::scope::Scope;
 use agent_core::{CancelReason, Input, Job, MetadataError, Target};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce, watch};
+use tokio::task::JoinHandle;
 
 /// The context of one attempt of one job. Cheap to clone; clones may go into tasks of the handler.
 ///
@@ -30,23 +34,28 @@ pub struct JobContext {
 
 struct Inner {
     job: Arc<Job>,
-    join: Join,
+    join: Arc<Join>,
     attempt: u32,
     cancel: CancelSignal,
     tell: UnboundedSender<Input>,
+    scope: Arc<Scope>,
     asked_to_stop: AtomicBool,
 }
 
-/// How the job's room is joined, and the room once it is.
+/// How the job's room is joined, and the room once it is: one for all attempts.
 pub(crate) struct Join {
-    pub(crate) connector: Arc<dyn RoomConnector>,
-    pub(crate) request: JoinRequest,
+    connector: Arc<dyn RoomConnector>,
+    request: JoinRequest,
     pub(crate) room: Arc<SetOnce<Room>>,
     /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
-    pub(crate) joining: Mutex<()>,
+    joining: Mutex<()>,
 }
 
 impl Join {
+    pub(crate) fn new(connector: Arc<dyn RoomConnector>, request: JoinRequest) -> Self {
+        Self { connector, request, room: Arc::new(SetOnce::new()), joining: Mutex::new(()) }
+    }
+
     pub(crate) async fn room(&self) -> Result<&Room, JoinError> {
         if self.room.get().is_none() {
             let _one_at_a_time = self.joining.lock().await;
@@ -62,10 +71,11 @@ impl Join {
 impl JobContext {
     pub(crate) fn new(
         job: Arc<Job>,
-        join: Join,
+        join: Arc<Join>,
         attempt: u32,
         cancel: CancelSignal,
         tell: UnboundedSender<Input>,
+        scope: Arc<Scope>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -74,6 +84,7 @@ impl JobContext {
                 attempt,
                 cancel,
                 tell,
+                scope,
                 asked_to_stop: AtomicBool::new(false),
             }),
         }
@@ -109,13 +120,22 @@ impl JobContext {
         self.inner.join.room().await
     }
 
+    /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A cleanup callback asks this
+    /// before it says goodbye: the room may be what ended the job, and a job that the server
+    /// [terminated](CancelReason::Terminated) is taken out of it after 3 s.
+    #[must_use]
+    pub fn is_in_room(&self) -> bool {
+        self.inner.join.room.get().is_some_and(Room::is_connected)
+    }
+
     /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room job.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
         self.inner.job.target.as_ref()
     }
 
-    /// Which call of the handler this is, for this assignment; the first is 1.
+    /// Which call of the handler this is, for this assignment; the first is 1, and each later one follows an error that the
+    /// worker's [`RetryPolicy`](crate::RetryPolicy) thinks worth another attempt.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.inner.attempt
@@ -139,6 +159,73 @@ impl JobContext {
     #[must_use]
     pub fn cancel_reason(&self) -> Option<CancelReason> {
         self.inner.cancel.reason()
+    }
+
+    /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being cancelled or aborted.
+    ///
+    /// Callbacks run once each, the last one registered first, after the tasks of [`spawn`](Self::spawn) were cancelled. The agent is
+    /// still in its room, if the room is still there ([`is_in_room`](Self::is_in_room)), and the server is told the outcome
+    /// afterwards. All callbacks of an attempt together may take 10 s, unless the builder says otherwise; what is not done then is
+    /// dropped, logged and counted, and changes nothing about the outcome. Neither does a panic, and it stops no other callback.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// async fn record(ctx: JobContext) -> JobResult {
+    ///     let file = std::env::temp_dir().join(ctx.job().id.as_str());
+    ///     std::fs::write(&file, "")?;
+    ///     ctx.on_cleanup({
+    ///         let ctx = ctx.clone();
+    ///         async move {
+    ///             let _ = std::fs::remove_file(file);
+    ///             if ctx.is_in_room() {
+    ///                 let _ = ctx.room().publish_data("status", "stopped").await;
+    ///             }
+    ///         }
+    ///     });
+    ///     ctx.cancelled().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn on_cleanup(&self, callback: impl Future<Output = ()> + Send + 'static) {
+        self.inner.scope.on_cleanup(Box::pin(callback));
+    }
+
+    /// Starts a task that belongs to this attempt: its logs carry the job's span, and if it is still there when the attempt is over, it
+    /// is cancelled, and counted and logged by the place of this call. A panic in it is logged and ends only the task: await the
+    /// handle to hear of it.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult, RoomEvent};
+    ///
+    /// async fn listen(ctx: JobContext) -> JobResult {
+    ///     let mut events = ctx.room().events();
+    ///     let counting = ctx.spawn(async move {
+    ///         let mut messages = 0;
+    ///         while let Some(event) = events.next().await {
+    ///             messages += u32::from(matches!(event, RoomEvent::DataReceived(_)));
+    ///         }
+    ///         messages
+    ///     });
+    ///     println!("{} messages until the room closed", counting.await?);
+    ///     Ok(())
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let place = Location::caller();
+        self.spawn_named(format!("{}:{}", place.file(), place.line()), task)
+    }
+
+    /// As [`spawn`](Self::spawn), with a name for the logs.
+    pub fn spawn_named<F>(&self, name: impl Into<Cow<'static, str>>, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        self.inner.scope.spawn(name.into(), task)
     }
 
     /// Tells this job to stop, as if from outside: [`cancelled`](Self::cancelled) returns

@@ -32,22 +32,26 @@ mod agent;
 mod builder;
 mod context;
 mod driver;
+mod failure;
 pub mod layers;
 mod net;
 pub mod patterns;
 mod room;
+mod scope;
 mod secret;
 mod signals;
+mod stats;
 mod worker;
 
 pub use agent::Agent;
 pub use agent_core::{
-    Accept, AgentPermissions, Answer, Backoff, CancelReason, DrainReport, EndedJob, Job, JobError,
-    JobErrorKind, JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError, Outcome, SlotCounts,
-    StopError, Target, TargetKind,
+    Accept, AgentPermissions, Answer, Backoff, CancelReason, DEFAULT_JOB_TIMEOUT, DrainReport, EndedJob, Job,
+    JobError, JobErrorKind, JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError, Outcome,
+    RetryPolicy, SlotCounts, StopError, Target, TargetKind,
 };
 pub use builder::{ConfigError, WorkerBuilder};
 pub use context::JobContext;
+pub use failure::FailedJob;
 pub use net::{
     AccessToken, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError, ServerUrl,
     TokenError, TokenKind, UrlError,
@@ -60,6 +64,7 @@ pub use room::{
     WebRtc,
 };
 pub use secret::Secret;
+pub use stats::{FailureLabel, WorkerStats};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 
 /// The README's code is compiled with the doc tests.

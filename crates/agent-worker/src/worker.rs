@@ -3,7 +3,9 @@
 use crate::agent::Agent;
 use crate::builder::WorkerBuilder;
 use crate::driver::{Command, Driver, Setup, Status};
+use crate::stats::{Counters, WorkerStats};
 use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts, StopError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -34,6 +36,7 @@ pub struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
     done: watch::Receiver<Option<DrainReport>>,
     registered: watch::Receiver<bool>,
+    counters: Arc<Counters>,
 }
 
 /// A look at a running worker.
@@ -85,7 +88,8 @@ impl Worker {
         let (sender, commands) = mpsc::unbounded_channel();
         let (done, report) = watch::channel(None);
         let (registered, is_registered) = watch::channel(false);
-        let handle = WorkerHandle { commands: sender, done: report, registered: is_registered };
+        let counters = Arc::clone(&setup.counters);
+        let handle = WorkerHandle { commands: sender, done: report, registered: is_registered, counters };
         Self { setup, drain_timeout, handle, commands, done, registered }
     }
 
@@ -206,5 +210,14 @@ impl WorkerHandle {
         self.commands.send(Command::Status { answer }).ok()?;
         let Status { registered, draining, slots } = status.await.ok()?;
         Some(WorkerStatus { registered, draining, slots })
+    }
+
+    /// What the worker has counted so far; also after it has stopped.
+    ///
+    /// Failures are also counted with the `metrics` facade, as `livekit_agent_job_failures_total` with the labels `kind` and
+    /// `reason`, for a program that installs a recorder.
+    #[must_use]
+    pub fn stats(&self) -> WorkerStats {
+        self.counters.stats()
     }
 }

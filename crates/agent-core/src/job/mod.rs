@@ -1,6 +1,7 @@
 //! A job: what the server wants to have done, and where.
 
 pub(crate) mod lifecycle;
+pub(crate) mod time_limit;
 
 use crate::metadata::{MetadataError, parse_metadata};
 use agent_proto::livekit as wire;

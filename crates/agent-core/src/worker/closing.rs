@@ -12,7 +12,7 @@ use super::jobs::Assignment;
 use super::timers::{JobTimer, Timer};
 use super::wire;
 use crate::job::JobId;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Verdict};
 use crate::time::Time;
 
 /// A job that has its outcome. It holds no slot.
@@ -51,8 +51,9 @@ const MAX_CLOSING: usize = 16_384;
 
 impl Worker {
     /// Reports the one outcome of an assignment.
-    pub(super) fn finish(&mut self, assignment: Assignment, outcome: Outcome, now: Time) {
-        let Assignment { job, at, epoch } = assignment;
+    pub(super) fn finish(&mut self, assignment: Assignment, verdict: Verdict, now: Time) {
+        let Assignment { job, at, epoch, attempts, last_attempt } = assignment;
+        let Verdict { outcome, kind } = verdict.after_attempts(attempts);
         let id = job.id.clone();
         if let Some(drain) = &mut self.drain {
             drain.count(&outcome);
@@ -62,7 +63,9 @@ impl Worker {
             self.out.push_back(Output::Send(wire::ended(&id, &outcome)));
         }
         self.out.push_back(Output::Moved { job: job.clone(), to: outcome.lifecycle() });
-        self.out.push_back(Output::Ended(EndedJob { job, outcome: outcome.clone(), duration: now - at }));
+        let (ended, duration) = (outcome.clone(), now - at);
+        let ended = EndedJob { job, outcome: ended, kind, attempts, duration, last_attempt };
+        self.out.push_back(Output::Ended(ended));
         let settled = at + self.config.settling;
         let settling = epoch == self.epoch && now < settled;
         let step = if sent && settling { Step::Settling } else { Step::Unsent };

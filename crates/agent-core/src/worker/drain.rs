@@ -1,21 +1,26 @@
 //! Stopping: take nothing new, let what runs end, cancel what does not, report what became of it. Promise I7.
 
 use super::Worker;
-use super::io::{DrainReport, Output};
+use super::io::{DrainReport, Notice, Output};
 use super::timers::Timer;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
-use crate::outcome::{AttemptEnd, CancelReason, Outcome};
+use crate::outcome::{AttemptEnd, CancelReason, Outcome, Verdict};
 use crate::time::Time;
 use std::time::Duration;
 
 /// A worker that stops.
-#[derive(Default)]
 pub(super) struct Drain {
     report: DrainReport,
+    /// When it stops without those that are still there.
+    end: Time,
 }
 
 impl Drain {
+    pub(super) const fn end(&self) -> Time {
+        self.end
+    }
+
     pub(super) const fn report(&self) -> DrainReport {
         self.report
     }
@@ -34,13 +39,13 @@ impl Worker {
         if self.drain.is_some() {
             return;
         }
-        self.drain = Some(Drain::default());
-        // An offer in the user's hands is refused; one that was accepted is ours already, if it is assigned.
-        for job in self.jobs_where(|state| *state == JobState::Offered) {
-            self.apply(&job, JobInput::Declined, now);
-        }
         self.timers.set(Timer::DrainLimit, now + within);
-        self.timers.set(Timer::DrainEnd, now + within + self.config.grace + self.config.abort_timeout);
+        self.end_drain_at(now + within + self.config.grace + self.config.abort_timeout);
+        // An offer in the user's hands is refused, and nothing is tried again; a job that was accepted is ours already, if it is
+        // assigned.
+        for job in self.jobs_where(|_| true) {
+            self.apply(&job, JobInput::Draining, now);
+        }
     }
 
     pub(super) fn on_drain_limit(&mut self, now: Time) {
@@ -53,11 +58,11 @@ impl Worker {
     pub(super) fn on_stop(&mut self, now: Time) {
         self.on_drain(Duration::ZERO, now);
         self.timers.clear(&Timer::DrainLimit);
+        self.end_drain_at(now + self.config.abort_timeout);
         self.on_drain_limit(now);
-        for job in self.jobs_where(|state| matches!(state, JobState::Cancelled(_))) {
+        for job in self.jobs_where(|state| matches!(state, JobState::Cancelled { .. })) {
             self.apply(&job, JobInput::GraceOver, now);
         }
-        self.timers.set(Timer::DrainEnd, now + self.config.abort_timeout);
     }
 
     pub(super) fn on_drain_end(&mut self, now: Time) {
@@ -68,7 +73,7 @@ impl Worker {
         if self.drain.is_some()
             && !self.is_stopped()
             && self.closing.is_empty()
-            && self.jobs.values().all(|entry| entry.state == JobState::Stuck)
+            && self.jobs.values().all(|entry| matches!(entry.state, JobState::Stuck { .. }))
         {
             self.stop(Ok(()), now);
         }
@@ -77,28 +82,47 @@ impl Worker {
     /// Ends what is left, so that each assignment has its outcome (I3) and each status its chance.
     pub(super) fn end_all(&mut self, now: Time) {
         while let Some((id, entry)) = self.jobs.pop_first() {
-            match &entry.state {
-                JobState::Offered | JobState::Accepted => {}
-                JobState::Starting | JobState::Running => {
-                    self.out.push_back(Output::Abort { job: id });
-                    self.finish(entry.assignment(), Outcome::failed("aborted: the worker stopped"), now);
-                }
-                JobState::Cancelled(reason) | JobState::Aborting(reason) => {
-                    let outcome = Outcome::of_cancelled(reason, AttemptEnd::Aborted);
-                    self.out.push_back(Output::Abort { job: id });
-                    self.finish(entry.assignment(), outcome, now);
-                }
-                JobState::Stuck => {
-                    if let Some(drain) = &mut self.drain {
-                        drain.report.stuck += 1;
-                    }
-                }
+            if entry.state.in_attempt() {
+                let (attempt, within) = (entry.state.attempt(), self.cleanup_time(now));
+                self.out.push_back(Output::Abort { job: id.clone() });
+                self.out.push_back(Output::Clean { job: id, attempt, within });
             }
+            let stuck = match entry.state {
+                JobState::Abandoned { .. } | JobState::Stuck { .. } => true,
+                // Its second may not be quite over, when the machine was woken late.
+                JobState::Aborting { .. } => self.drain.as_ref().is_some_and(|drain| now >= drain.end),
+                _ => false,
+            };
+            if stuck && !matches!(entry.state, JobState::Stuck { .. }) {
+                self.out.push_back(Output::Notice(Notice::Stuck { job: entry.job.id.clone() }));
+            }
+            if let Some(drain) = self.drain.as_mut().filter(|_| stuck) {
+                drain.report.stuck += 1;
+            }
+            let verdict = match entry.state.clone() {
+                JobState::Offered | JobState::Accepted | JobState::Stuck { .. } => continue,
+                JobState::Starting { .. } | JobState::Running { .. } => {
+                    Verdict::fatal("aborted", "aborted: the worker stopped")
+                }
+                JobState::Cancelled { reason, .. }
+                | JobState::Aborting { reason, .. }
+                | JobState::Abandoned { reason, .. } => Verdict::of_cancelled(&reason, AttemptEnd::Aborted),
+                JobState::Cleaning { end, reason: Some(reason), .. } => Verdict::of_cancelled(&reason, end),
+                JobState::Cleaning { end, reason: None, .. } | JobState::BackingOff { end, .. } => {
+                    Verdict::of(end)
+                }
+            };
+            self.finish(entry.assignment(now), verdict, now);
         }
         let unsent = self.flush_closing();
         if let Some(drain) = &mut self.drain {
             drain.report.unsent += unsent;
         }
+    }
+
+    fn end_drain_at(&mut self, end: Time) {
+        self.drain.get_or_insert(Drain { report: DrainReport::default(), end }).end = end;
+        self.timers.set(Timer::DrainEnd, end);
     }
 
     fn jobs_where(&self, wanted: impl Fn(&JobState) -> bool) -> Vec<JobId> {

@@ -1,6 +1,7 @@
 //! What a worker machine takes and gives: inputs are facts in the past tense, outputs are commands.
 
 use crate::answer::{Answer, AnswerProblem};
+use crate::error::JobErrorKind;
 use crate::job::{Job, JobId, JobToken};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
 use bytes::Bytes;
@@ -51,6 +52,15 @@ pub enum Input {
         job: JobId,
         /// How.
         end: AttemptEnd,
+        /// Whether the room was joined and is no longer: there is no other attempt without it.
+        room_gone: bool,
+    },
+    /// What [`Output::Clean`] asked for is done, or was dropped when its time was over.
+    Cleaned {
+        /// Which job.
+        job: JobId,
+        /// Which attempt of it.
+        attempt: u32,
     },
     /// Something asks a job to stop: its room, its handler, the program.
     CancelRequested {
@@ -113,7 +123,12 @@ pub enum Output {
         token: JobToken,
         /// The server of the room, when it is not the worker's own.
         url: Option<String>,
-        /// What the job counts as now: the first attempt is 1.
+    },
+    /// The same once more, with the room that is joined already, if it is, and with fresh streams of its events.
+    StartAgain {
+        /// Which job.
+        job: JobId,
+        /// Which attempt it is; [`Start`](Output::Start) is 1.
         attempt: u32,
     },
     /// Tell the handler to stop.
@@ -127,6 +142,16 @@ pub enum Output {
     Abort {
         /// Which job.
         job: JobId,
+    },
+    /// The attempt is over, or cannot be aborted: cancel the tasks that it left behind, run its cleanup callbacks, the last one
+    /// first, drop what is not done in time, and tell [`Input::Cleaned`]. Told exactly once for each attempt.
+    Clean {
+        /// Which job.
+        job: JobId,
+        /// Which attempt of it.
+        attempt: u32,
+        /// How long all of it may take.
+        within: Duration,
     },
     /// The job is over, its status is sent: leave its room and forget it.
     Leave {
@@ -156,8 +181,14 @@ pub struct EndedJob {
     pub job: Arc<Job>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What kind of failure it was; `None` for a success.
+    pub kind: Option<JobErrorKind>,
+    /// How many attempts began; 0 when it was failed without one.
+    pub attempts: u32,
     /// From its assignment to its outcome.
     pub duration: Duration,
+    /// How long the last attempt took, without its cleanup.
+    pub last_attempt: Duration,
 }
 
 /// Something that people may want to know.
@@ -198,6 +229,27 @@ pub enum Notice {
     },
     /// The server did not assign a job that we accepted.
     NotAssigned {
+        /// Which job.
+        job: JobId,
+    },
+    /// An attempt failed, and the next one begins after `wait`.
+    Retrying {
+        /// Which job.
+        job: JobId,
+        /// Which attempt failed.
+        attempt: u32,
+        /// With what error.
+        error: String,
+        /// How long until the next one.
+        wait: Duration,
+    },
+    /// The `timeout` in a job's metadata is no number of seconds; the worker's own limit is used.
+    OddTimeout {
+        /// Which job.
+        job: JobId,
+    },
+    /// A cleanup callback cannot be dropped; the job goes on without it.
+    CleanupStuck {
         /// Which job.
         job: JobId,
     },
@@ -299,6 +351,10 @@ pub struct SlotCounts {
     pub accepted: usize,
     /// Joining, running, or being stopped.
     pub running: usize,
+    /// Waiting for the next attempt.
+    pub backing_off: usize,
+    /// Running their cleanup callbacks.
+    pub cleaning: usize,
     /// Not to be aborted.
     pub stuck: usize,
 }
@@ -307,7 +363,7 @@ impl SlotCounts {
     /// Slots that are taken.
     #[must_use]
     pub const fn used(&self) -> usize {
-        self.offered + self.accepted + self.running + self.stuck
+        self.offered + self.accepted + self.running + self.backing_off + self.cleaning + self.stuck
     }
 }
 

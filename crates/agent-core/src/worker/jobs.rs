@@ -6,23 +6,37 @@ use super::timers::{JobTimer, Timer};
 use super::wire;
 use crate::answer::{Accept, Answer};
 use crate::job::lifecycle::{Effect, JobInput, JobState, step};
+use crate::job::time_limit::time_limit;
 use crate::job::{Job, JobId, JobToken};
-use crate::outcome::{CancelReason, Lifecycle, Outcome};
+use crate::outcome::{CancelReason, Lifecycle, Verdict};
 use crate::time::Time;
+use std::mem::discriminant;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A taken slot.
 pub(super) struct Entry {
     pub(super) job: Arc<Job>,
     pub(super) state: JobState,
+    /// What users and hooks see of it: it only goes forward, also when an attempt is tried again.
+    pub(super) lifecycle: Lifecycle,
     offer: OfferId,
     /// Offers of this job that wait for the same answer.
     owed: u32,
     /// Our acceptance, to be given again when the server asks again.
     accept: Accept,
-    assigned_at: Time,
+    pub(super) assigned_at: Time,
     /// The registration on which it was assigned.
     epoch: u64,
+    /// The end of the job's time, if it has one.
+    pub(super) deadline: Option<Time>,
+    /// When the last attempt began, and how long it took, once it has ended.
+    pub(super) attempt_at: Time,
+    pub(super) took: Option<Duration>,
+    /// Whether the last attempt ended without its room.
+    pub(super) room_gone: bool,
+    /// The wait for the next attempt, while that is waited for.
+    pub(super) retry_wait: Duration,
 }
 
 /// One grant of a job to us.
@@ -31,11 +45,20 @@ pub(super) struct Assignment {
     pub(super) at: Time,
     /// The registration on which it came.
     pub(super) epoch: u64,
+    /// How many attempts were made, and how long the last one took.
+    pub(super) attempts: u32,
+    pub(super) last_attempt: Duration,
 }
 
 impl Entry {
-    pub(super) fn assignment(&self) -> Assignment {
-        Assignment { job: Arc::clone(&self.job), at: self.assigned_at, epoch: self.epoch }
+    pub(super) fn assignment(&self, now: Time) -> Assignment {
+        Assignment {
+            job: Arc::clone(&self.job),
+            at: self.assigned_at,
+            epoch: self.epoch,
+            attempts: self.state.attempt(),
+            last_attempt: self.took.unwrap_or(now - self.attempt_at),
+        }
     }
 }
 
@@ -72,11 +95,14 @@ impl Worker {
                     let again = wire::accept(&id, entry.accept.clone());
                     self.out.push_back(Output::Send(again));
                 }
-                JobState::Starting
-                | JobState::Running
-                | JobState::Cancelled(_)
-                | JobState::Aborting(_)
-                | JobState::Stuck => self.refuse(&id, "the job runs here already"),
+                JobState::Starting { .. }
+                | JobState::Running { .. }
+                | JobState::Cancelled { .. }
+                | JobState::Aborting { .. }
+                | JobState::Abandoned { .. }
+                | JobState::Cleaning { .. }
+                | JobState::BackingOff { .. }
+                | JobState::Stuck { .. } => self.refuse(&id, "the job runs here already"),
             }
             return;
         }
@@ -140,29 +166,36 @@ impl Worker {
             // Late or unasked: the server has granted it, so it is run or failed, never dropped in silence.
             self.violation(Violation::UnexpectedAssignment);
             let refusal = match (&self.drain, self.jobs.len() < self.config.max_jobs) {
-                (Some(_), _) => Some("assigned while the worker drains"),
-                (None, false) => Some("assigned without a free slot"),
+                (Some(_), _) => Some(("draining", "assigned while the worker drains")),
+                (None, false) => Some(("no_slot", "assigned without a free slot")),
                 (None, true) => None,
             };
             let offer = OfferId(self.offers);
             self.offers += 1;
-            if let Some(text) = refusal {
-                let entry = self.entry(Arc::new(job), JobState::Starting, offer, now);
-                return self.finish(entry.assignment(), Outcome::failed(text), now);
+            if let Some((reason, text)) = refusal {
+                let entry = self.entry(Arc::new(job), JobState::Accepted, offer, now);
+                return self.finish(entry.assignment(now), Verdict::fatal(reason, text), now);
             }
             self.insert(Arc::new(job.clone()), JobState::Accepted, offer, now);
         }
         let job = Arc::new(job);
+        let time = time_limit(&self.config, &job.raw_metadata);
+        let deadline = time.limit.map(|limit| now + limit);
         if let Some(entry) = self.jobs.get_mut(&id) {
             entry.job = Arc::clone(&job);
             entry.assigned_at = now;
             entry.epoch = self.epoch;
+            entry.deadline = deadline;
+            entry.attempt_at = now;
+        }
+        if time.odd {
+            self.out.push_back(Output::Notice(Notice::OddTimeout { job: id.clone() }));
         }
         self.apply(&id, JobInput::Assigned, now);
-        if let Some(limit) = self.config.job_timeout {
-            self.timers.set(Timer::Job(id, JobTimer::Deadline), now + limit);
+        if let Some(deadline) = deadline {
+            self.timers.set(Timer::Job(id, JobTimer::Deadline), deadline);
         }
-        self.out.push_back(Output::Start { job, token, url, attempt: 1 });
+        self.out.push_back(Output::Start { job, token, url });
     }
 
     pub(super) fn on_termination(&mut self, id: &JobId, now: Time) {
@@ -177,9 +210,15 @@ impl Worker {
         let input = match self.jobs.get(id).map(|entry| &entry.state) {
             Some(JobState::Offered) => JobInput::AnswerOverdue,
             Some(JobState::Accepted) => JobInput::AssignmentOverdue,
-            Some(JobState::Cancelled(_)) => JobInput::GraceOver,
-            Some(JobState::Aborting(_)) => JobInput::AbortOverdue,
-            Some(JobState::Starting | JobState::Running | JobState::Stuck) | None => return,
+            Some(JobState::Cancelled { .. }) => JobInput::GraceOver,
+            Some(JobState::Aborting { .. }) => JobInput::AbortOverdue,
+            Some(JobState::Abandoned { .. } | JobState::Cleaning { .. }) => {
+                return self.on_cleanup_overdue(id, now);
+            }
+            Some(JobState::BackingOff { .. }) => JobInput::RetryDue,
+            Some(JobState::Starting { .. } | JobState::Running { .. } | JobState::Stuck { .. }) | None => {
+                return;
+            }
         };
         self.apply(id, input, now);
     }
@@ -193,17 +232,11 @@ impl Worker {
         let Some(entry) = self.jobs.get_mut(id) else { return };
         let before = entry.state.clone();
         let (next, effect) = step(before.clone(), input);
-        let moved = next.as_ref().is_some_and(|next| *next != before);
-        let job = Arc::clone(&entry.job);
         if let Some(next) = next {
-            let lifecycle = next.lifecycle();
+            let moved = discriminant(&next) != discriminant(&before);
             entry.state = next;
             if moved {
                 self.set_step_timer(id, now);
-                // A cancellation is no step of the lifecycle, and a stuck job's failure is told by `finish`.
-                if matches!(effect, Effect::Start | Effect::TellRunning) {
-                    self.out.push_back(Output::Moved { job, to: lifecycle });
-                }
             }
             self.carry_out(id, effect, now);
         } else {
@@ -217,7 +250,23 @@ impl Worker {
     /// The effects of a job that goes on.
     fn carry_out(&mut self, id: &JobId, effect: Effect, now: Time) {
         match effect {
-            Effect::None | Effect::Start => {}
+            // A wait for the next attempt is told with its reason.
+            Effect::None | Effect::BackOff => {}
+            Effect::Start => {
+                self.moved(id, Lifecycle::Assigned);
+            }
+            Effect::StartAgain => {
+                let Some(entry) = self.jobs.get_mut(id) else { return };
+                entry.attempt_at = now;
+                entry.took = None;
+                let attempt = entry.state.attempt();
+                self.out.push_back(Output::StartAgain { job: id.clone(), attempt });
+            }
+            Effect::Clean => {
+                let Some(entry) = self.jobs.get(id) else { return };
+                let (attempt, within) = (entry.state.attempt(), self.cleanup_time(now));
+                self.out.push_back(Output::Clean { job: id.clone(), attempt, within });
+            }
             Effect::Accept => {
                 let Some(entry) = self.jobs.get(id) else { return };
                 let frame = wire::accept(id, entry.accept.clone());
@@ -226,17 +275,18 @@ impl Worker {
                 }
             }
             Effect::TellRunning => {
-                if self.is_registered() {
+                if self.moved(id, Lifecycle::Running) && self.is_registered() {
                     self.out.push_back(Output::Send(wire::running(id)));
                 }
             }
             Effect::Cancel(reason) => self.out.push_back(Output::Cancel { job: id.clone(), reason }),
             Effect::Abort => self.out.push_back(Output::Abort { job: id.clone() }),
-            Effect::FinishStuck(outcome) => {
+            Effect::FinishStuck(verdict) => {
                 self.out.push_back(Output::Notice(Notice::Stuck { job: id.clone() }));
-                if let Some(entry) = self.jobs.get(id) {
-                    let assignment = entry.assignment();
-                    self.finish(assignment, outcome, now);
+                if let Some(entry) = self.jobs.get_mut(id) {
+                    entry.lifecycle = Lifecycle::Failed;
+                    let assignment = entry.assignment(now);
+                    self.finish(assignment, verdict, now);
                 }
             }
             Effect::Odd
@@ -266,17 +316,28 @@ impl Worker {
                 }
                 self.out.push_back(Output::Moved { job: entry.job, to: Lifecycle::Failed });
             }
-            Effect::Finish(outcome) => self.finish(entry.assignment(), outcome, now),
+            Effect::Finish(verdict) => self.finish(entry.assignment(now), verdict, now),
             Effect::Release => {}
             Effect::None
             | Effect::Odd
             | Effect::Accept
             | Effect::Start
+            | Effect::StartAgain
             | Effect::TellRunning
             | Effect::Cancel(_)
             | Effect::Abort
+            | Effect::Clean
+            | Effect::BackOff
             | Effect::FinishStuck(_) => self.violation(Violation::OddJobInput),
         }
+    }
+
+    /// Tells that a job reached a lifecycle state; `false`: it did before.
+    fn moved(&mut self, id: &JobId, to: Lifecycle) -> bool {
+        let Some(entry) = self.jobs.get_mut(id).filter(|entry| entry.lifecycle < to) else { return false };
+        entry.lifecycle = to;
+        self.out.push_back(Output::Moved { job: Arc::clone(&entry.job), to });
+        true
     }
 
     fn refuse(&mut self, id: &JobId, reason: &'static str) {
@@ -292,17 +353,37 @@ impl Worker {
     }
 
     fn entry(&self, job: Arc<Job>, state: JobState, offer: OfferId, now: Time) -> Entry {
-        Entry { job, state, offer, owed: 1, accept: Accept::default(), assigned_at: now, epoch: self.epoch }
+        Entry {
+            job,
+            state,
+            lifecycle: Lifecycle::Created,
+            offer,
+            owed: 1,
+            accept: Accept::default(),
+            assigned_at: now,
+            epoch: self.epoch,
+            deadline: None,
+            attempt_at: now,
+            took: None,
+            room_gone: false,
+            retry_wait: Duration::ZERO,
+        }
     }
 
     fn set_step_timer(&mut self, id: &JobId, now: Time) {
         let timer = Timer::Job(id.clone(), JobTimer::Step);
-        let wait = match self.jobs.get(id).map(|entry| &entry.state) {
-            Some(JobState::Offered) => self.config.answer_timeout,
-            Some(JobState::Accepted) => self.config.assignment_timeout,
-            Some(JobState::Cancelled(_)) => self.config.grace,
-            Some(JobState::Aborting(_)) => self.config.abort_timeout,
-            Some(JobState::Starting | JobState::Running | JobState::Stuck) | None => {
+        let Some(entry) = self.jobs.get(id) else { return self.timers.clear(&timer) };
+        let wait = match entry.state {
+            JobState::Offered => self.config.answer_timeout,
+            JobState::Accepted => self.config.assignment_timeout,
+            JobState::Cancelled { .. } => self.config.grace,
+            JobState::Aborting { .. } => self.config.abort_timeout,
+            // The driver drops a cleanup whose time is over; this is for one that cannot be dropped.
+            JobState::Abandoned { .. } | JobState::Cleaning { .. } => {
+                self.cleanup_time(now) + self.config.abort_timeout
+            }
+            JobState::BackingOff { .. } => entry.retry_wait,
+            JobState::Starting { .. } | JobState::Running { .. } | JobState::Stuck { .. } => {
                 return self.timers.clear(&timer);
             }
         };

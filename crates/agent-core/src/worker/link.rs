@@ -112,7 +112,7 @@ impl Worker {
         let running: Vec<String> = self
             .jobs
             .values()
-            .filter(|entry| entry.state.is_assigned() && entry.state != JobState::Stuck)
+            .filter(|entry| entry.state.is_assigned() && !matches!(entry.state, JobState::Stuck { .. }))
             .map(|entry| entry.job.id.to_string())
             .collect();
         if !running.is_empty() {

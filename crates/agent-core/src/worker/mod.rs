@@ -1,13 +1,15 @@
 //! The worker machine: one registration with a server, and the jobs that come of it.
 //!
 //! It decides everything about offers, slots, outcomes and the connection, and never does any of it: see the crate's
-//! contract. Promises held here: I1–I5, I7, I8, I10, I12.
+//! contract. Promises held here: I1–I8, I10, I12.
 //!
 //! - `link`: connecting, registering, noticing that the other side is gone, coming back.
 //! - `jobs`: offers, assignments, cancellations; [`step`](crate::step) is the course of one job.
+//! - `attempts`: what comes after an attempt: its cleanup, and the next attempt.
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
 //! - `drain`: stopping.
 
+mod attempts;
 mod closing;
 mod drain;
 mod io;
@@ -100,7 +102,10 @@ impl Worker {
             Input::Heard => self.heard(now),
             Input::Answered { offer, job, answer } => self.on_answer(offer, &job, answer, now),
             Input::HandlerStarted { job } => self.apply(&job, JobInput::Began, now),
-            Input::AttemptEnded { job, end } => self.apply(&job, JobInput::Ended(end), now),
+            Input::AttemptEnded { job, end, room_gone } => {
+                self.on_attempt_ended(&job, end, room_gone, now);
+            }
+            Input::Cleaned { job, attempt } => self.on_cleaned(&job, attempt, now),
             Input::CancelRequested { job, reason } => self.apply(&job, JobInput::Cancelled(reason), now),
             Input::LoadSampled(load) => self.user_load = Some(if load.is_nan() { 1.0 } else { load }),
             Input::DrainRequested { within } => self.on_drain(within, now),
@@ -149,7 +154,7 @@ impl Worker {
     pub fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
         self.jobs
             .get(job)
-            .map(|entry| entry.state.lifecycle())
+            .map(|entry| entry.lifecycle)
             .or_else(|| self.closing.get(job).map(|closing| closing.outcome.lifecycle()))
     }
 
@@ -161,10 +166,13 @@ impl Worker {
             match entry.state {
                 JobState::Offered => counts.offered += 1,
                 JobState::Accepted => counts.accepted += 1,
-                JobState::Starting | JobState::Running | JobState::Cancelled(_) | JobState::Aborting(_) => {
-                    counts.running += 1
-                }
-                JobState::Stuck => counts.stuck += 1,
+                JobState::Starting { .. }
+                | JobState::Running { .. }
+                | JobState::Cancelled { .. }
+                | JobState::Aborting { .. } => counts.running += 1,
+                JobState::BackingOff { .. } => counts.backing_off += 1,
+                JobState::Abandoned { .. } | JobState::Cleaning { .. } => counts.cleaning += 1,
+                JobState::Stuck { .. } => counts.stuck += 1,
             }
         }
         counts

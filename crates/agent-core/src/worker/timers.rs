@@ -36,7 +36,8 @@ pub enum Timer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum JobTimer {
-    /// The user's answer, the assignment, the end of the grace or of the abort, as its state says.
+    /// The user's answer, the assignment, the end of the grace, of the abort, of the cleanup or of the wait for the next attempt, as
+    /// its state says.
     Step,
     /// The end of its time.
     Deadline,

@@ -1,6 +1,6 @@
 //! Connecting, registering, losing and coming back.
 
-use crate::rig::{Rig, id};
+use crate::rig::{Rig, fatal, id};
 use agent_core::{Answer, AttemptEnd, ConnectError, Input, Violation};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
@@ -128,7 +128,7 @@ fn a_job_that_ends_without_a_connection_is_reported_after_it() {
     let mut rig = Rig::registered(|_| {});
     rig.run_job(1);
     cut(&mut rig);
-    rig.end(1, AttemptEnd::Error("text".into()));
+    rig.end(1, fatal("text"));
     assert_eq!(rig.worker.slots().used(), 0, "the slot is free at once");
     come_back(&mut rig);
     assert_eq!(rig.worker.closing(), 0);

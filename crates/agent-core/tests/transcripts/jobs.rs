@@ -1,6 +1,6 @@
 //! Offers, answers, slots, load and assignments.
 
-use crate::rig::{Rig, id};
+use crate::rig::{Rig, fatal, id};
 use agent_core::{Answer, AttemptEnd, Input, Lifecycle};
 
 #[test]
@@ -105,7 +105,7 @@ fn an_unasked_assignment_without_a_slot_is_failed() {
 fn a_job_that_is_offered_again_is_not_ended_by_its_old_status() {
     let mut rig = Rig::registered(|_| {});
     rig.run_job(1);
-    rig.end(1, AttemptEnd::Error("first".into()));
+    rig.end(1, fatal("first"));
     rig.run_job(1);
     rig.pass(1_000);
     assert_eq!(rig.worker.slots().running, 1);

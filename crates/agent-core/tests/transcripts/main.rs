@@ -7,9 +7,11 @@
     reason = "a test may fail"
 )]
 
+mod cleanup;
 mod connection;
 mod drain;
 mod jobs;
 mod outcomes;
 mod promises;
+mod retries;
 mod rig;

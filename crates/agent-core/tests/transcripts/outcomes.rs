@@ -1,6 +1,6 @@
 //! Cancellation, termination, deadlines, and attempts that do not go away.
 
-use crate::rig::{Rig, id};
+use crate::rig::{Rig, fatal, id};
 use agent_core::{Answer, AttemptEnd, CancelReason};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn running(change: impl FnOnce(&mut agent_core::Config)) -> Rig {
 #[test]
 fn a_handler_that_fails_or_panics() {
     let mut rig = running(|_| {});
-    rig.end(1, AttemptEnd::Error("no such voice".into()));
+    rig.end(1, fatal("no such voice"));
     rig.run_job(2);
     rig.pass(1_000);
     rig.end(2, AttemptEnd::Panicked("index out of bounds".into()));
@@ -66,7 +66,7 @@ fn a_room_that_cannot_be_joined() {
     rig.offer(1);
     rig.answer(1, Answer::accept());
     rig.assign(1);
-    rig.end(1, AttemptEnd::Error("the room could not be joined: refused".into()));
+    rig.end(1, fatal("the room could not be joined: refused"));
     rig.pass(500);
     insta::assert_snapshot!(rig.log());
 }

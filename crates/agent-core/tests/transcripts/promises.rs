@@ -1,15 +1,16 @@
 //! Any order of events, against the promises that one machine can keep (ids as in ARCHITECTURE.md).
 
+use crate::rig::fatal;
 use agent_core::{
-    Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobId, JobToken, OfferId, Output,
-    Time, Worker,
+    Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JobToken,
+    Lifecycle, Notice, OfferId, Output, SlotCounts, Time, Worker,
 };
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
 use bytes::Bytes;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ enum Op {
     Assign(u8),
     Started(u8),
     End(u8, u8),
+    Cleaned(u8),
     Cancel(u8),
     Terminate(u8),
     Pong,
@@ -38,7 +40,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (job.clone(), 0u8..5).prop_map(|(n, k)| Op::Answer(n, k)),
         6 => job.clone().prop_map(Op::Assign),
         4 => job.clone().prop_map(Op::Started),
-        5 => (job.clone(), 0u8..5).prop_map(|(n, k)| Op::End(n, k)),
+        6 => (job.clone(), 0u8..9).prop_map(|(n, k)| Op::End(n, k)),
+        5 => job.clone().prop_map(Op::Cleaned),
         2 => job.clone().prop_map(Op::Cancel),
         2 => job.prop_map(Op::Terminate),
         5 => Just(Op::Pong),
@@ -54,6 +57,17 @@ fn op() -> impl Strategy<Value = Op> {
 
 const SLOTS: usize = 2;
 
+/// What holds a slot, as the commands of the machine say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    Offer,
+    Acceptance,
+    Attempt,
+    Cleanup,
+    Wait,
+    Stuck,
+}
+
 /// What a driver and a server would know.
 struct World {
     worker: Worker,
@@ -62,8 +76,16 @@ struct World {
     /// Offers on this connection that have no answer yet, with the latest time for it.
     owed: BTreeMap<JobId, Vec<Time>>,
     asked: BTreeMap<JobId, OfferId>,
+    slots: BTreeMap<JobId, Holds>,
     /// Attempts that the driver runs.
-    running: BTreeMap<JobId, bool>,
+    running: BTreeMap<JobId, u32>,
+    /// The last attempt of each assignment, those whose cleanup was not asked for yet, and cleanups that the driver runs.
+    attempts: BTreeMap<JobId, u32>,
+    dirty: BTreeSet<JobId>,
+    cleaning: Vec<(JobId, u32)>,
+    /// Jobs that must not be tried again: told to stop, or without a room.
+    over: BTreeSet<JobId>,
+    draining: bool,
     starts: u32,
     failed_unstarted: u32,
     ended: u32,
@@ -84,13 +106,21 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut config = Config::default();
         config.max_jobs = SLOTS;
+        // Some workers give up while their jobs run.
+        config.max_connect_attempts = seed.is_multiple_of(4).then_some(2);
         let mut world = Self {
             worker: Worker::new(config, seed),
             now: Time::ZERO,
             connected: false,
             owed: BTreeMap::new(),
             asked: BTreeMap::new(),
+            slots: BTreeMap::new(),
             running: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            cleaning: Vec::new(),
+            over: BTreeSet::new(),
+            draining: false,
             starts: 0,
             failed_unstarted: 0,
             ended: 0,
@@ -176,13 +206,30 @@ impl World {
                 let end = match kind {
                     0 => AttemptEnd::Ok,
                     1 => AttemptEnd::Cancelled,
-                    2 => AttemptEnd::Error("text".into()),
+                    2 => fatal("text"),
                     3 => AttemptEnd::Panicked("text".into()),
-                    _ => AttemptEnd::Aborted,
+                    4 => AttemptEnd::Aborted,
+                    more => {
+                        let after = Duration::from_secs(if more % 2 == 0 { 0 } else { 3 });
+                        AttemptEnd::Error { kind: JobErrorKind::Retryable { after }, text: "text".into() }
+                    }
                 };
                 // A driver tells one end for each start.
                 if self.running.remove(&id(n)).is_some() {
-                    self.input(Input::AttemptEnded { job: id(n), end });
+                    let room_gone = kind == 8;
+                    if room_gone {
+                        self.over.insert(id(n));
+                    }
+                    if self.slots.get(&id(n)) == Some(&Holds::Stuck) {
+                        self.slots.remove(&id(n));
+                    }
+                    self.input(Input::AttemptEnded { job: id(n), end, room_gone });
+                }
+            }
+            Op::Cleaned(n) => {
+                if let Some(at) = self.cleaning.iter().position(|(job, _)| *job == id(n)) {
+                    let (job, attempt) = self.cleaning.remove(at);
+                    self.input(Input::Cleaned { job, attempt });
                 }
             }
             Op::Cancel(n) => {
@@ -218,9 +265,13 @@ impl World {
             Op::Garbage(bytes) => self.input(Input::FrameReceived(Bytes::from(bytes))),
             Op::Pass(millis) => self.pass(millis.into()),
             Op::Drain(seconds) => {
+                self.draining = true;
                 self.input(Input::DrainRequested { within: Duration::from_secs(seconds.into()) });
             }
-            Op::Stop => self.input(Input::StopRequested),
+            Op::Stop => {
+                self.draining = true;
+                self.input(Input::StopRequested);
+            }
         }
     }
 
@@ -236,20 +287,51 @@ impl World {
             match output {
                 Output::Send(frame) => self.sent(&frame),
                 Output::Ask { offer, job } => {
+                    self.slots.insert(job.id.clone(), Holds::Offer);
                     self.asked.insert(job.id.clone(), offer);
                 }
                 Output::Start { job, token, .. } => {
                     assert_eq!(JobToken::expose(&token), "");
-                    assert!(
-                        self.running.insert(job.id.clone(), true).is_none(),
-                        "I2: two attempts of {}",
-                        job.id
-                    );
+                    self.over.remove(&job.id);
+                    self.attempt(&job.id, 1);
                     self.told.remove(&job.id);
                     self.in_room.insert(job.id.clone(), true);
                     self.starts += 1;
                 }
+                Output::StartAgain { job, attempt } => {
+                    assert_eq!(self.attempts[&job] + 1, attempt, "I2: an attempt of {job} is left out");
+                    assert!(attempt <= 3, "more attempts of {job} than allowed");
+                    assert!(!self.draining, "{job} is tried again while draining");
+                    assert!(!self.over.contains(&job), "{job} is tried again though it was to stop");
+                    self.attempt(&job, attempt);
+                }
+                Output::Clean { job, attempt, within } => {
+                    assert!(self.dirty.remove(&job), "I6: a second cleanup of {job}");
+                    assert_eq!(self.attempts[&job], attempt);
+                    assert!(within <= Duration::from_secs(10) && within >= Duration::from_secs(1));
+                    self.slots.insert(job.clone(), Holds::Cleanup);
+                    self.cleaning.push((job, attempt));
+                }
+                Output::Moved { job, to: Lifecycle::Failed | Lifecycle::Success } => {
+                    if self.slots.get(&job.id) != Some(&Holds::Stuck) {
+                        self.slots.remove(&job.id);
+                    }
+                }
+                Output::Notice(Notice::Retrying { job, .. }) => {
+                    self.slots.insert(job, Holds::Wait);
+                }
+                Output::Notice(Notice::Stuck { job }) => {
+                    self.slots.insert(job, Holds::Stuck);
+                }
+                Output::Cancel { job, .. } => {
+                    self.over.insert(job);
+                }
                 Output::Ended(ended) => {
+                    assert!(
+                        !self.dirty.contains(&ended.job.id),
+                        "I6: {} ends before its cleanup",
+                        ended.job.id
+                    );
                     self.ended += 1;
                     self.in_room.entry(ended.job.id.clone()).or_insert(true);
                 }
@@ -276,17 +358,42 @@ impl World {
                     // The attempt of a stopped worker may still be there; its task was aborted.
                 }
                 Output::Disconnect => self.lost(),
-                Output::Stopped(_) => self.stopped = true,
-                Output::Connect | Output::Cancel { .. } | Output::Abort { .. } | Output::Moved { .. } => {}
+                Output::Stopped(_) => {
+                    self.slots.clear();
+                    self.stopped = true;
+                }
+                Output::Connect | Output::Abort { .. } | Output::Moved { .. } => {}
                 Output::Notice(_) => {}
                 other => panic!("unknown {other:?}"),
             }
         }
         self.connected = self.worker.is_registered();
-        assert!(self.worker.slots().used() <= SLOTS, "I10: {:?}", self.worker.slots());
+        let mut slots = SlotCounts::default();
+        for holds in self.slots.values() {
+            match holds {
+                Holds::Offer => slots.offered += 1,
+                Holds::Acceptance => slots.accepted += 1,
+                Holds::Attempt => slots.running += 1,
+                Holds::Cleanup => slots.cleaning += 1,
+                Holds::Wait => slots.backing_off += 1,
+                Holds::Stuck => slots.stuck += 1,
+            }
+        }
+        assert_eq!(self.worker.slots(), slots, "I10");
+        assert!(slots.used() <= SLOTS, "I10: {slots:?}");
         if let Some((at, timer)) = self.worker.poll_timeout() {
             assert!(at > self.now, "{timer:?} at {at} is not later than {}", self.now);
         }
+    }
+
+    fn attempt(&mut self, job: &JobId, attempt: u32) {
+        assert!(self.running.insert(job.clone(), attempt).is_none(), "I2: two attempts of {job}");
+        assert!(
+            self.dirty.insert(job.clone()),
+            "I6: attempt {attempt} of {job} before the cleanup of the last"
+        );
+        self.attempts.insert(job.clone(), attempt);
+        self.slots.insert(job.clone(), Holds::Attempt);
     }
 
     fn lost(&mut self) {
@@ -304,6 +411,16 @@ impl World {
             worker_message::Message::Availability(answer) => {
                 let owed = self.owed.get_mut(&JobId::new(&answer.job_id)).and_then(Vec::pop);
                 assert!(owed.is_some(), "I1: an answer for {} that nobody asked for", answer.job_id);
+                let job = JobId::new(&answer.job_id);
+                match self.slots.get(&job) {
+                    Some(Holds::Offer) if answer.available => {
+                        self.slots.insert(job, Holds::Acceptance);
+                    }
+                    Some(Holds::Offer) => {
+                        self.slots.remove(&job);
+                    }
+                    _ => {}
+                }
             }
             worker_message::Message::UpdateJob(update) if update.status() != wire::JobStatus::JsRunning => {
                 self.told_at.insert(JobId::new(&update.job_id), (self.now, self.sent));
@@ -335,5 +452,6 @@ proptest! {
         prop_assert!(world.stopped, "I7: not stopped after limit, grace and 1 s");
         prop_assert_eq!(world.ended, world.starts + world.failed_unstarted, "I3: one outcome for each assignment");
         prop_assert!(world.in_room.is_empty(), "every room is left: {:?}", world.in_room);
+        prop_assert!(world.dirty.is_empty(), "I6: no cleanup for {:?}", world.dirty);
     }
 }

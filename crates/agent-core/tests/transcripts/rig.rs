@@ -1,6 +1,9 @@
 //! One machine, a clock that jumps, and a log.
 
-use agent_core::{Answer, AttemptEnd, CancelReason, Config, Input, JobId, JobToken, Output, Time, Worker};
+use agent_core::{
+    Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, JobToken, Output, Time,
+    Worker,
+};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
@@ -15,13 +18,22 @@ pub(crate) struct Rig {
     asked: BTreeMap<JobId, agent_core::OfferId>,
     /// How often each thing was wanted, by job: for the promises that count.
     pub(crate) ended: BTreeMap<JobId, u32>,
+    pub(crate) last_ended: Option<EndedJob>,
     /// Whether the server answers pings, as a healthy one does at once.
     pub(crate) answers_pings: bool,
     unanswered: Vec<i64>,
+    /// Whether cleanups are done at once, as they are without callbacks.
+    pub(crate) cleans: bool,
+    uncleaned: Vec<(JobId, u32)>,
 }
 
 pub(crate) fn id(n: u32) -> JobId {
     JobId::new(&format!("AJ_{n}"))
+}
+
+/// An error that is not worth another attempt.
+pub(crate) fn fatal(text: &str) -> AttemptEnd {
+    AttemptEnd::Error { kind: JobErrorKind::Fatal { reason: "unknown_error".into() }, text: text.into() }
 }
 
 impl Rig {
@@ -37,8 +49,11 @@ impl Rig {
             log: String::new(),
             asked: BTreeMap::new(),
             ended: BTreeMap::new(),
+            last_ended: None,
             answers_pings: true,
             unanswered: Vec::new(),
+            cleans: true,
+            uncleaned: Vec::new(),
         };
         rig.drain();
         rig
@@ -68,8 +83,25 @@ impl Rig {
             self.line(">", &shown);
         }
         self.worker.handle_input(input, self.now);
+        self.react();
+    }
+
+    /// The cleanups that were asked for so far are done.
+    pub(crate) fn cleaned(&mut self) {
+        for (job, attempt) in std::mem::take(&mut self.uncleaned) {
+            self.input(Input::Cleaned { job, attempt });
+        }
+    }
+
+    /// What a driver and a server do at once.
+    fn react(&mut self) {
         self.drain();
-        self.answer_pings();
+        if self.answers_pings {
+            self.pong();
+        }
+        if self.cleans {
+            self.cleaned();
+        }
     }
 
     /// The server answers the pings that came so far.
@@ -79,12 +111,6 @@ impl Rig {
             let pong = wire::WorkerPong { last_timestamp: timestamp, timestamp: 0 };
             let message = server_message::Message::Pong(pong);
             self.input(Input::FrameReceived(encode(&wire::ServerMessage { message: Some(message) })));
-        }
-    }
-
-    fn answer_pings(&mut self) {
-        if self.answers_pings {
-            self.pong();
         }
     }
 
@@ -144,7 +170,13 @@ impl Rig {
     }
 
     pub(crate) fn end(&mut self, n: u32, end: AttemptEnd) {
-        self.input(Input::AttemptEnded { job: id(n), end });
+        self.input(Input::AttemptEnded { job: id(n), end, room_gone: false });
+    }
+
+    /// The attempt failed, and may be tried again after so many seconds.
+    pub(crate) fn end_retryable(&mut self, n: u32, after: u64) {
+        let kind = JobErrorKind::Retryable { after: Duration::from_secs(after) };
+        self.end(n, AttemptEnd::Error { kind, text: "no route to the model".into() });
     }
 
     pub(crate) fn cancel(&mut self, n: u32, reason: CancelReason) {
@@ -158,10 +190,16 @@ impl Rig {
             self.now = self.now.max(at);
             self.line(">", &format!("time for {timer:?}"));
             self.worker.handle_timeout(self.now);
-            self.drain();
-            self.answer_pings();
+            self.react();
         }
         self.now = until;
+    }
+
+    /// Lets time pass, and wakes the machine only then, as a busy program does.
+    pub(crate) fn oversleep(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+        self.worker.handle_timeout(self.now);
+        self.react();
     }
 
     /// Until the machine is woken for the next thing, whatever it is.
@@ -179,7 +217,11 @@ impl Rig {
                 }
                 Output::Send(frame) => self.unanswered.extend(ping_in(frame)),
                 Output::Connect | Output::Disconnect => self.unanswered.clear(),
-                Output::Ended(ended) => *self.ended.entry(ended.job.id.clone()).or_default() += 1,
+                Output::Clean { job, attempt, .. } => self.uncleaned.push((job.clone(), *attempt)),
+                Output::Ended(ended) => {
+                    *self.ended.entry(ended.job.id.clone()).or_default() += 1;
+                    self.last_ended = Some(ended.clone());
+                }
                 _ => {}
             }
             let shown = show(&output);
@@ -246,12 +288,18 @@ fn show(output: &Output) -> String {
             }
         }
         Output::Ask { job, .. } => format!("ask {}", job.id),
-        Output::Start { job, token, url, attempt } => {
+        Output::Start { job, token, url } => {
             assert_eq!(JobToken::expose(token), "secret-token");
-            format!("start {} attempt {attempt} url {url:?}", job.id)
+            format!("start {} url {url:?}", job.id)
+        }
+        Output::StartAgain { job, attempt } => format!("start {job} again, attempt {attempt}"),
+        Output::Clean { job, attempt, within } => {
+            format!("clean {job} attempt {attempt} within {within:?}")
         }
         Output::Ended(ended) => {
-            format!("ended {} {} after {:?}", ended.job.id, ended.outcome, ended.duration)
+            let kind = ended.kind.as_ref().map(|kind| format!(" {kind:?}")).unwrap_or_default();
+            let (job, outcome, took) = (&ended.job.id, &ended.outcome, ended.duration);
+            format!("ended {job} {outcome}{kind} after {took:?}, attempts {}", ended.attempts)
         }
         Output::Moved { job, to } => format!("moved {} to {to}", job.id),
         other => format!("{other:?}"),

@@ -177,6 +177,11 @@ impl MockRoom {
         self.leave(identity, &DisconnectReason::Removed);
     }
 
+    /// Loses somebody's connection for good, as after an outage of its network. Nothing happens if it is not there.
+    pub fn lose(&self, identity: &str) {
+        self.leave(identity, &DisconnectReason::ConnectionTimeout);
+    }
+
     /// Closes the room, as the server's API does: everybody is out.
     pub fn delete(&self) {
         self.hub.with(|server| server.close_room(&self.name, &DisconnectReason::RoomDeleted));

@@ -40,6 +40,18 @@ fn notice(notice: &Notice) {
         Notice::NotAssigned { job } => {
             tracing::warn!(job_id = %job, "the server did not assign a job that was accepted");
         }
+        Notice::Retrying { job, attempt, error, wait } => {
+            tracing::warn!(job_id = %job, attempt, ?wait, "the attempt failed, trying again: {error}");
+        }
+        Notice::OddTimeout { job } => {
+            tracing::warn!(
+                job_id = %job,
+                "`timeout` in the metadata is no number of seconds: the worker's own job timeout is used"
+            );
+        }
+        Notice::CleanupStuck { job } => {
+            tracing::error!(job_id = %job, "a cleanup callback cannot be dropped (blocking code?): the job ends without it");
+        }
         Notice::Stuck { job } => {
             tracing::error!(job_id = %job, "the handler cannot be aborted (blocking code?): its slot stays taken");
         }

@@ -3,26 +3,34 @@
 //! One task per worker runs [`Driver::run`], each job has a task of its own (`attempt`). An `if` about jobs belongs in `agent-core`.
 
 mod attempt;
+mod cleanup;
+mod job;
 mod log;
+mod room_watch;
 
 use crate::agent::AnyAgent;
-use crate::context::CancelSignal;
+use crate::failure::{FailedJob, FailureHook};
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
-use crate::room::{Room, RoomConnector};
+use crate::room::{JoinRequest, RoomConnector};
+use crate::scope::panic_message;
 use crate::secret::Secret;
+use crate::stats::Counters;
 use agent_core::{
-    Answer, Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, Output, SlotCounts,
-    StopError, Time, Worker,
+    Answer, Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice,
+    Output, SlotCounts, StopError, Time, Worker,
 };
-use attempt::AttemptSetup;
+use attempt::Attempt;
+use cleanup::Cleanup;
 use futures_util::FutureExt;
+use job::JobHandle;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{SetOnce, mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// Called with each step of each job.
 pub(crate) type LifecycleHook = Arc<dyn Fn(&Job, Lifecycle) + Send + Sync>;
@@ -43,7 +51,9 @@ pub(crate) struct Setup {
     pub(crate) reconnect_timeout: Duration,
     pub(crate) stay: bool,
     pub(crate) on_lifecycle: Option<LifecycleHook>,
+    pub(crate) on_failure: Option<FailureHook>,
     pub(crate) load: Option<LoadFn>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) seed: u64,
 }
 
@@ -70,25 +80,20 @@ const LOAD_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a stopped worker waits for its last frames, rooms and callbacks.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// The job of one assignment, as far as the driver holds something of it.
-struct JobHandle {
-    cancel: CancelSignal,
-    abort: AbortHandle,
-    room: Arc<SetOnce<Room>>,
-}
-
 pub(crate) struct Driver {
     setup: Setup,
     machine: Worker,
     started: Instant,
     socket: FrameSocket,
     jobs: HashMap<JobId, JobHandle>,
+    /// Jobs whose room is to be left once what was sent before is on its way, or read if nothing is sent after it.
+    leaving: Vec<JobHandle>,
     /// What job tasks have to say. At most a handful per job, so it is bounded by the slots.
     inputs: mpsc::UnboundedReceiver<Input>,
     tell: mpsc::UnboundedSender<Input>,
     /// For those who wait for the registration; dropped when the worker stops.
     registered: watch::Sender<bool>,
-    /// Callbacks and rooms being left: waited for when the worker stops.
+    /// Cleanups, callbacks and rooms being left: waited for when the worker stops.
     last_words: JoinSet<()>,
 }
 
@@ -101,6 +106,7 @@ impl Driver {
             started: Instant::now(),
             socket: FrameSocket::idle(),
             jobs: HashMap::new(),
+            leaving: Vec::new(),
             inputs,
             tell,
             registered,
@@ -142,23 +148,13 @@ impl Driver {
                 Output::Disconnect => self.disconnect(),
                 Output::Send(frame) => self.socket.send(frame),
                 Output::Ask { offer, job } => self.ask(offer, job),
-                Output::Start { job, token, url, attempt } => {
-                    let setup = AttemptSetup {
-                        agent: Arc::clone(&self.setup.agent),
-                        connector: Arc::clone(&self.setup.connector),
-                        join: self.setup.join_room,
-                        join_timeout: self.setup.join_timeout,
-                        reconnect_timeout: self.setup.reconnect_timeout,
-                        stay: self.setup.stay,
-                        url: url.unwrap_or_else(|| self.setup.url.to_string()),
-                        token: Secret::from(token.expose()),
-                        number: attempt,
-                        tell: self.tell.clone(),
-                        worker_known: self.registered.subscribe(),
-                    };
-                    let id = job.id.clone();
-                    let (cancel, room, abort) = attempt::spawn(job, setup);
-                    self.jobs.insert(id, JobHandle { cancel, abort, room });
+                Output::Start { job, token, url } => self.start(job, &token, url),
+                Output::StartAgain { job, attempt } => {
+                    self.setup.counters.retry();
+                    if let Some(handle) = self.jobs.get_mut(&job) {
+                        handle.renew(attempt, self.setup.config.cleanup_timeout);
+                    }
+                    self.start_attempt(&job, attempt);
                 }
                 Output::Cancel { job, reason } => {
                     if let Some(handle) = self.jobs.get(&job) {
@@ -166,22 +162,26 @@ impl Driver {
                     }
                 }
                 Output::Abort { job } => {
-                    if let Some(handle) = self.jobs.get(&job) {
-                        handle.abort.abort();
+                    if let Some(attempt) = self.jobs.get(&job).and_then(|handle| handle.attempt.as_ref()) {
+                        attempt.abort();
                     }
                 }
-                Output::Leave { job } => self.leave(&job),
+                Output::Clean { job, attempt, within } => self.clean(&job, attempt, within),
+                Output::Leave { job } => self.leaving.extend(self.jobs.remove(&job)),
                 Output::Ended(ended) => self.ended(ended),
                 Output::Moved { job, to } => {
                     if let Some(hook) = &self.setup.on_lifecycle {
                         guarded("the lifecycle hook", || hook(&job, to));
                     }
                 }
+                Output::Notice(Notice::Stuck { .. }) => self.setup.counters.stuck(),
+                Output::Notice(Notice::CleanupStuck { .. }) => self.setup.counters.stuck_cleanup(),
                 Output::Notice(_) => {}
                 Output::Stopped(result) => return Some(result),
                 _ => tracing::error!("the machine asks for something that this driver does not know"),
             }
         }
+        self.leave_after(self.socket.flushed());
         let registered = self.machine.is_registered();
         self.registered.send_if_modified(|was| std::mem::replace(was, registered) != registered);
         None
@@ -193,10 +193,16 @@ impl Driver {
         FrameSocket::connect(async move { net::connect_websocket(&url, Some(&token?), &options).await })
     }
 
-    /// Closes the connection; what was sent before still goes out.
+    /// Closes the connection; what was sent before still goes out. The server answers the close when it has read all that.
     fn disconnect(&mut self) {
         let socket = std::mem::replace(&mut self.socket, FrameSocket::idle());
-        self.last_words.spawn(socket.close());
+        let (closing, closed) = oneshot::channel::<()>();
+        self.last_words.spawn(async move {
+            socket.close().await;
+            drop(closing);
+        });
+        // The other end is gone when it is closed: that is all.
+        self.leave_after(async move { drop(closed.await) });
     }
 
     fn ask(&self, offer: agent_core::OfferId, job: Arc<Job>) {
@@ -208,7 +214,7 @@ impl Driver {
             let answer = match tokio::time::timeout(limit, asked).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(panic)) => {
-                    let message = attempt::panic_message(panic.as_ref());
+                    let message = panic_message(panic.as_ref());
                     tracing::error!(job_id = %job.id, "on_request panicked, the job is declined: {message}");
                     Answer::Decline
                 }
@@ -221,29 +227,90 @@ impl Driver {
         });
     }
 
-    fn leave(&mut self, job: &JobId) {
-        let Some(handle) = self.jobs.remove(job) else { return };
-        let Some(room) = handle.room.get().cloned() else { return };
-        let flushed = self.socket.flushed();
+    fn start(&mut self, job: Arc<Job>, token: &JobToken, url: Option<String>) {
+        let url = url.unwrap_or_else(|| self.setup.url.to_string());
+        let mut request = JoinRequest::new(url, Secret::from(token.expose()));
+        request.timeout = self.setup.join_timeout;
+        request.reconnect_timeout = self.setup.reconnect_timeout;
+        request.worker_known = Some(self.registered.subscribe());
+        let connector = Arc::clone(&self.setup.connector);
+        let (stay, limit) = (self.setup.stay, self.setup.config.cleanup_timeout);
+        let id = job.id.clone();
+        let handle = JobHandle::new(job, connector, request, stay, limit, self.tell.clone());
+        self.jobs.insert(id.clone(), handle);
+        self.start_attempt(&id, 1);
+    }
+
+    fn start_attempt(&mut self, job: &JobId, number: u32) {
+        let Some(handle) = self.jobs.get_mut(job) else { return };
+        let attempt = Attempt {
+            agent: Arc::clone(&self.setup.agent),
+            job: Arc::clone(&handle.job),
+            join: Arc::clone(&handle.join),
+            join_first: self.setup.join_room,
+            number,
+            cancel: handle.cancel.clone(),
+            scope: Arc::clone(&handle.scope),
+            tell: self.tell.clone(),
+        };
+        handle.attempt = Some(attempt.start());
+    }
+
+    fn clean(&mut self, job: &JobId, attempt: u32, within: Duration) {
+        let Some(handle) = self.jobs.get_mut(job) else { return };
+        let scope = Arc::clone(&handle.scope);
+        let span = scope.span().clone();
+        let (tell, counters) = (self.tell.clone(), Arc::clone(&self.setup.counters));
+        let cleanup = Cleanup { job: job.clone(), attempt, scope, within, tell, counters };
+        // Most attempts leave nothing behind, and the end of this is told when it is dropped.
+        if !handle.scope.end_if_clean() {
+            let begun = handle.begin_cleanup(within);
+            let task = async move {
+                let _begun = begun;
+                cleanup.run().await;
+            };
+            self.last_words.spawn(task.instrument(span));
+        }
+    }
+
+    /// Leaves the rooms of jobs that are over, after this.
+    fn leave_after(&mut self, sent: impl Future<Output = ()> + Send + 'static) {
+        if self.leaving.is_empty() {
+            return;
+        }
+        let rooms: Vec<_> = self.leaving.drain(..).filter_map(JobHandle::into_leaving).collect();
         self.last_words.spawn(async move {
-            flushed.await;
-            room.leave().await;
+            sent.await;
+            let left = rooms.into_iter().map(|(cleaned, room)| async move {
+                // When a worker stops at once, a cleanup may still need the room.
+                cleaned.await;
+                room.leave().await;
+            });
+            futures_util::future::join_all(left).await;
         });
     }
 
     fn ended(&mut self, ended: EndedJob) {
+        self.setup.counters.ended(ended.kind.as_ref());
+        let id = ended.job.id.clone();
+        if let (Some(hook), Some(failed)) = (&self.setup.on_failure, FailedJob::of(&ended)) {
+            let hook = Arc::clone(hook);
+            self.tell_user("the failure hook", id.clone(), async move { hook(failed).await });
+        }
         let agent = Arc::clone(&self.setup.agent);
+        self.tell_user("on_ended", id, async move { agent.on_ended(&ended).await });
+    }
+
+    /// Runs a callback of the user on a task of its own.
+    fn tell_user(&mut self, what: &'static str, job: JobId, told: impl Future<Output = ()> + Send + 'static) {
         self.last_words.spawn(async move {
-            let told = AssertUnwindSafe(async { agent.on_ended(&ended).await }).catch_unwind();
-            match tokio::time::timeout(LAST_WORDS, told).await {
+            match tokio::time::timeout(LAST_WORDS, AssertUnwindSafe(told).catch_unwind()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(panic)) => {
-                    let message = attempt::panic_message(panic.as_ref());
-                    tracing::error!(job_id = %ended.job.id, "on_ended panicked: {message}");
+                    let message = panic_message(panic.as_ref());
+                    tracing::error!(job_id = %job, "{what} panicked: {message}");
                 }
-                Err(_) => {
-                    tracing::warn!(job_id = %ended.job.id, "on_ended took more than 10 s and was dropped")
-                }
+                Err(_) => tracing::warn!(job_id = %job, "{what} took more than 10 s and was dropped"),
             }
         });
     }
@@ -278,7 +345,8 @@ impl Driver {
     async fn say_last_words(mut self) {
         self.disconnect();
         let all = async { while self.last_words.join_next().await.is_some() {} };
-        if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
+        let limit = LAST_WORDS.max(self.setup.config.cleanup_timeout);
+        if tokio::time::timeout(limit, all).await.is_err() {
             tracing::warn!("stopped without waiting longer for rooms and callbacks");
         }
     }
@@ -319,7 +387,7 @@ fn with_sources(error: &net::ConnectError) -> String {
 /// Calls the user's code on the driver's own task: a panic in it must not stop the jobs.
 fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(AssertUnwindSafe(call))
-        .inspect_err(|panic| tracing::error!("{what} panicked: {}", attempt::panic_message(panic.as_ref())))
+        .inspect_err(|panic| tracing::error!("{what} panicked: {}", panic_message(panic.as_ref())))
         .ok()
 }
 

@@ -69,3 +69,24 @@ pub enum JoinError {
     #[error(transparent)]
     Failed(#[from] JoinFailure),
 }
+
+impl JoinError {
+    /// Whether it may go better in a while: the network or the server did not answer, or not well.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Connect(error) => {
+                matches!(error, ConnectError::Unreachable { .. } | ConnectError::Timeout { .. })
+                    || error.status().is_some_and(|status| status >= 500)
+            }
+            Self::Failed(failure) => match failure {
+                JoinFailure::Unreachable { .. }
+                | JoinFailure::SignalTimeout
+                | JoinFailure::MediaTimeout
+                | JoinFailure::Media { .. } => true,
+                JoinFailure::Refused { status, .. } => status.is_some_and(|status| status >= 500),
+                _ => false,
+            },
+            Self::Url | Self::Socket(_) => false,
+        }
+    }
+}

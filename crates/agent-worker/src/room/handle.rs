@@ -159,7 +159,6 @@ impl Room {
     }
 
     /// Makes the next [`Self::events`] a first one again: who is present now, and everything from now on.
-    #[allow(dead_code, reason = "used between the attempts of a job")]
     pub(crate) fn restart_events(&self) {
         self.shared.restart_events();
     }

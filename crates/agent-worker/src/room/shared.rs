@@ -124,7 +124,6 @@ impl Shared {
     }
 
     /// Begins anew: the next who asks for events gets who is present now and everything since this call.
-    #[allow(dead_code, reason = "used between the attempts of a job")]
     pub(super) fn restart_events(&self) {
         self.lock().keep_unread();
     }

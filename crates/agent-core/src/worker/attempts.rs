@@ -1,0 +1,73 @@
+//! What comes after an attempt: its cleanup, then the outcome or another attempt. Promises I2, I6.
+
+use super::Worker;
+use super::io::{Notice, Output};
+use crate::job::JobId;
+use crate::job::lifecycle::{JobInput, JobState};
+use crate::outcome::AttemptEnd;
+use crate::time::Time;
+use std::time::Duration;
+
+impl Worker {
+    pub(super) fn on_attempt_ended(&mut self, id: &JobId, end: AttemptEnd, room_gone: bool, now: Time) {
+        if let Some(entry) = self.jobs.get_mut(id) {
+            entry.took = Some(now - entry.attempt_at);
+            entry.room_gone = room_gone;
+        }
+        self.apply(id, JobInput::Ended(end.bounded()), now);
+    }
+
+    pub(super) fn on_cleaned(&mut self, id: &JobId, attempt: u32, now: Time) {
+        let waited_for = self.jobs.get(id).is_some_and(|entry| entry.state.is_cleaning(attempt));
+        // Otherwise it had its time already, and the job has gone on without it.
+        if waited_for {
+            self.cleaned(id, now);
+        }
+    }
+
+    /// The cleanup is still there, though it was to be dropped when its time was over: it blocks a thread.
+    pub(super) fn on_cleanup_overdue(&mut self, id: &JobId, now: Time) {
+        self.out.push_back(Output::Notice(Notice::CleanupStuck { job: id.clone() }));
+        self.cleaned(id, now);
+    }
+
+    /// How long a cleanup that begins now may take. A drain does not wait for it longer than for its handler, but for a moment.
+    pub(super) fn cleanup_time(&self, now: Time) -> Duration {
+        let limit = self.config.cleanup_timeout;
+        self.drain.as_ref().map_or(limit, |drain| limit.min(self.config.abort_timeout.max(drain.end() - now)))
+    }
+
+    fn cleaned(&mut self, id: &JobId, now: Time) {
+        let input = match self.wait_for_next_attempt(id, now) {
+            None => JobInput::Cleaned,
+            Some(wait) => {
+                if let Some(entry) = self.jobs.get_mut(id) {
+                    entry.retry_wait = wait;
+                }
+                JobInput::CleanedToRetry
+            }
+        };
+        self.apply(id, input, now);
+    }
+
+    /// How long to wait for the next attempt, if there is to be one.
+    fn wait_for_next_attempt(&mut self, id: &JobId, now: Time) -> Option<Duration> {
+        let entry = self.jobs.get(id)?;
+        let JobState::Cleaning { attempt, end: AttemptEnd::Error { kind, text }, reason: None } =
+            &entry.state
+        else {
+            return None;
+        };
+        if self.drain.is_some() || entry.room_gone {
+            return None;
+        }
+        let wait = self.config.retry.wait(*attempt, kind, now - entry.assigned_at, &mut self.rng)?;
+        // To wait for the end of the job's time would only hide what went wrong.
+        if entry.deadline.is_some_and(|deadline| now + wait >= deadline) {
+            return None;
+        }
+        let (job, attempt, error) = (id.clone(), *attempt, text.clone());
+        self.out.push_back(Output::Notice(Notice::Retrying { job, attempt, error, wait }));
+        Some(wait)
+    }
+}

@@ -1,0 +1,101 @@
+//! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
+
+use crate::context::{CancelSignal, Join};
+use crate::room::{JoinRequest, Room, RoomConnector};
+use crate::scope::Scope;
+use agent_core::{Input, Job};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::room_watch::watch_room;
+
+pub(super) struct JobHandle {
+    pub(super) job: Arc<Job>,
+    /// The room is one for all attempts.
+    pub(super) join: Arc<Join>,
+    /// So is the word to stop: there is no attempt after it.
+    pub(super) cancel: CancelSignal,
+    /// Of the attempt that goes on, or was the last one.
+    pub(super) scope: Arc<Scope>,
+    pub(super) attempt: Option<AbortHandle>,
+    cleaning: Option<Cleaning>,
+    watch: AbortHandle,
+}
+
+/// A cleanup that goes on: dropping the other end ends it.
+struct Cleaning {
+    done: oneshot::Receiver<()>,
+    /// When it is not waited for any more.
+    latest: Instant,
+}
+
+/// A cleanup is dropped when its time is over; one that is still there a second later cannot be.
+const SLACK: Duration = Duration::from_secs(1);
+
+impl JobHandle {
+    pub(super) fn new(
+        job: Arc<Job>,
+        connector: Arc<dyn RoomConnector>,
+        request: JoinRequest,
+        stay: bool,
+        cleanup_timeout: Duration,
+        tell: UnboundedSender<Input>,
+    ) -> Self {
+        let join = Arc::new(Join::new(connector, request));
+        let watch = tokio::spawn(watch_room(job.id.clone(), Arc::clone(&join.room), stay, tell));
+        Self {
+            scope: scope(&job, 1, cleanup_timeout),
+            job,
+            join,
+            cancel: CancelSignal::default(),
+            attempt: None,
+            cleaning: None,
+            watch: watch.abort_handle(),
+        }
+    }
+
+    /// Makes it ready for another attempt.
+    pub(super) fn renew(&mut self, attempt: u32, cleanup_timeout: Duration) {
+        self.scope = scope(&self.job, attempt, cleanup_timeout);
+    }
+
+    /// Notes that a cleanup begins; the sender is to be dropped when it is over.
+    pub(super) fn begin_cleanup(&mut self, within: Duration) -> oneshot::Sender<()> {
+        let (begun, done) = oneshot::channel();
+        self.cleaning = Some(Cleaning { done, latest: Instant::now() + within + SLACK });
+        begun
+    }
+
+    /// What to wait for before the room is left, and the room, if it was joined.
+    pub(super) fn into_leaving(mut self) -> Option<(impl Future<Output = ()> + Send + 'static, Room)> {
+        let (cleaning, room) = (self.cleaning.take(), self.join.room.get()?.clone());
+        let cleaned = async {
+            if let Some(Cleaning { done, latest }) = cleaning {
+                // Nothing is ever sent: the end of the cleanup drops the other end.
+                let _ = tokio::time::timeout_at(latest, done).await;
+            }
+        };
+        Some((cleaned, room))
+    }
+}
+
+impl Drop for JobHandle {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+fn scope(job: &Job, attempt: u32, cleanup_timeout: Duration) -> Arc<Scope> {
+    let span = tracing::info_span!(
+        "job",
+        job_id = %job.id,
+        room = %job.room.name,
+        agent_name = %job.agent_name,
+        attempt,
+    );
+    Scope::new(span, cleanup_timeout)
+}

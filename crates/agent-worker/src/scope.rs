@@ -1,0 +1,234 @@
+//! What one attempt of a job may leave behind: callbacks to run when it is over, and tasks to cancel then.
+
+use crate::room::BoxFuture;
+use futures_util::FutureExt;
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::mem;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle};
+use tracing::{Instrument, Span};
+
+/// One attempt's callbacks and tasks. Its context and its driver share it.
+pub(crate) struct Scope {
+    state: Mutex<State>,
+    /// The span of the job, for everything that belongs to it.
+    span: Span,
+    runtime: Handle,
+    /// How long a callback may take that comes when the cleanup is over.
+    late: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last one runs first.
+    callbacks: Vec<BoxFuture<'static, ()>>,
+    /// No callback is taken any more: the cleanup is over.
+    cleaned: bool,
+    /// Tasks that are not done, by number.
+    tasks: BTreeMap<u64, Task>,
+    last_task: u64,
+    /// No task is kept any more: the attempt is over.
+    over: bool,
+}
+
+struct Task {
+    name: Cow<'static, str>,
+    /// Missing for the moment in which it is spawned.
+    abort: Option<AbortHandle>,
+}
+
+impl Scope {
+    /// Must be made within the runtime.
+    pub(crate) fn new(span: Span, late: Duration) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), span, runtime: Handle::current(), late })
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Keeps a callback for the cleanup; when that is over already, as for an attempt that could not be aborted, it runs at once.
+    pub(crate) fn on_cleanup(&self, callback: BoxFuture<'static, ()>) {
+        let mut state = self.lock();
+        if !state.cleaned {
+            return state.callbacks.push(callback);
+        }
+        drop(state);
+        let limit = self.late;
+        let late = async move {
+            if tokio::time::timeout(limit, run_callback(callback)).await.is_err() {
+                tracing::warn!("a cleanup callback that came late took more than {limit:?} and was dropped");
+            }
+        };
+        drop(self.runtime.spawn(late.instrument(self.span.clone())));
+    }
+
+    /// Starts a task that is cancelled when the attempt is over.
+    pub(crate) fn spawn<F>(self: &Arc<Self>, name: Cow<'static, str>, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let mut state = self.lock();
+        state.last_task += 1;
+        let (number, over) = (state.last_task, state.over);
+        if !over {
+            state.tasks.insert(number, Task { name: name.clone(), abort: None });
+        }
+        drop(state);
+        let done = Done { scope: Arc::clone(self), number };
+        let task = async move {
+            let _done = done;
+            match AssertUnwindSafe(task).catch_unwind().await {
+                Ok(value) => value,
+                Err(panic) => {
+                    tracing::error!("the task {name} of a job panicked: {}", panic_message(panic.as_ref()));
+                    std::panic::resume_unwind(panic)
+                }
+            }
+        };
+        let handle = self.runtime.spawn(task.instrument(self.span.clone()));
+        let mut state = self.lock();
+        if state.over {
+            // It is over since, or was before.
+            handle.abort();
+        } else if let Some(task) = state.tasks.get_mut(&number) {
+            task.abort = Some(handle.abort_handle());
+        }
+        drop(state);
+        handle
+    }
+
+    /// Cancels the tasks that are left, and gives their names. Later ones are cancelled at once.
+    pub(crate) fn cancel_tasks(&self) -> Vec<Cow<'static, str>> {
+        let tasks = {
+            let mut state = self.lock();
+            state.over = true;
+            mem::take(&mut state.tasks)
+        };
+        let cancel = |task: Task| {
+            task.abort.inspect(AbortHandle::abort);
+            task.name
+        };
+        tasks.into_values().map(cancel).collect()
+    }
+
+    /// The callback that is to run next. After `None` no more are kept.
+    pub(crate) fn next_callback(&self) -> Option<BoxFuture<'static, ()>> {
+        let mut state = self.lock();
+        let next = state.callbacks.pop();
+        state.cleaned = next.is_none();
+        next
+    }
+
+    /// Ends the cleanup; gives the number of callbacks that had no time to run.
+    pub(crate) fn drop_callbacks(&self) -> usize {
+        let callbacks = {
+            let mut state = self.lock();
+            state.cleaned = true;
+            mem::take(&mut state.callbacks)
+        };
+        callbacks.len()
+    }
+
+    /// Whether nothing is left to clean up: then the cleanup is over with this call.
+    pub(crate) fn end_if_clean(&self) -> bool {
+        let mut state = self.lock();
+        let clean = state.callbacks.is_empty() && state.tasks.is_empty();
+        state.over |= clean;
+        state.cleaned |= clean;
+        clean
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs one callback; `false`: it panicked, which is nobody else's trouble.
+pub(crate) async fn run_callback(callback: BoxFuture<'static, ()>) -> bool {
+    let result = AssertUnwindSafe(callback).catch_unwind().await;
+    if let Err(panic) = &result {
+        tracing::error!("a cleanup callback panicked: {}", panic_message(panic.as_ref()));
+    }
+    result.is_ok()
+}
+
+/// The text of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
+}
+
+/// Takes a task off the list when it is done, cancelled or has panicked.
+struct Done {
+    scope: Arc<Scope>,
+    number: u64,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.scope.lock().tasks.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn scope() -> Arc<Scope> {
+        Scope::new(Span::none(), Duration::from_secs(10))
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_done_is_not_left_over() {
+        let scope = scope();
+        let done = scope.spawn("done".into(), async { 7 });
+        assert_eq!(done.await.ok(), Some(7));
+        let panics = scope.spawn("panics".into(), async { assert_eq!(1, 2, "a panic of a task") });
+        assert!(panics.await.is_err_and(|error| error.is_panic()));
+        let waits = scope.spawn("waits".into(), std::future::pending::<()>());
+        assert!(!scope.end_if_clean(), "one is left");
+        assert_eq!(scope.cancel_tasks(), ["waits"]);
+        assert!(waits.await.is_err_and(|error| error.is_cancelled()));
+        let late = scope.spawn("late".into(), std::future::pending::<()>());
+        assert!(late.await.is_err_and(|error| error.is_cancelled()));
+        assert!(scope.cancel_tasks().is_empty() && scope.end_if_clean());
+    }
+
+    #[tokio::test]
+    async fn a_callback_that_comes_when_the_cleanup_is_over_still_runs_once() {
+        let scope = scope();
+        assert!(scope.next_callback().is_none());
+        let ran = Arc::new(AtomicUsize::new(0));
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let count = Arc::clone(&ran);
+        scope.on_cleanup(Box::pin(async move {
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = tell.send(());
+        }));
+        assert!(told.await.is_ok());
+        assert_eq!((ran.load(Ordering::Relaxed), scope.drop_callbacks()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_callback_of_a_callback_runs_too() {
+        let scope = scope();
+        let inner = Arc::clone(&scope);
+        scope.on_cleanup(Box::pin(async move { inner.on_cleanup(Box::pin(async {})) }));
+        let mut ran = 0;
+        while let Some(callback) = scope.next_callback() {
+            assert!(run_callback(callback).await);
+            ran += 1;
+        }
+        assert_eq!(ran, 2);
+    }
+}

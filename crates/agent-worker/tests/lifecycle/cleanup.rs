@@ -1,0 +1,261 @@
+//! Cleanup callbacks: exactly once for each attempt, the last one first, whatever ends it.
+
+use crate::stage::{LONG, Stage, text};
+use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What happened, in its order.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Diary {
+    fn note(&self, what: impl Into<String>) {
+        self.0.lock().unwrap().push(what.into());
+    }
+
+    fn read(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// A callback that writes a line.
+    fn later(&self, what: impl Into<String>) -> impl Future<Output = ()> + Send + 'static {
+        let (diary, what) = (self.clone(), what.into());
+        async move { diary.note(what) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_one_runs_first_and_a_panic_stops_no_other() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            ctx.on_cleanup(diary.later("first"));
+            ctx.on_cleanup(async { panic!("in a callback") });
+            ctx.on_cleanup(diary.later("second"));
+            ctx.on_cleanup({
+                let (ctx, diary) = (ctx.clone(), diary.clone());
+                async move { ctx.on_cleanup(diary.later("of the last")) }
+            });
+            diary.note("handler");
+            JobResult::Ok(())
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder);
+    assert_eq!(stage.run().await.outcome, Outcome::Success);
+    assert_eq!(written.read(), ["handler", "of the last", "second", "first"]);
+    assert_eq!(stage.worker.stats().cleanup_panics, 1);
+    stage.drain(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_has_its_own() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            diary.note(format!("attempt {}", ctx.attempt()));
+            ctx.on_cleanup(diary.later(format!("cleanup {}", ctx.attempt())));
+            match ctx.attempt() {
+                1 => Err(JobError::retryable("once more", Duration::from_secs(1))),
+                2 => panic!("of the second"),
+                _ => JobResult::Ok(()),
+            }
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder.retry(RetryPolicy::attempts(3)));
+    let ended = stage.run().await;
+    assert_eq!(text(&ended.outcome), "panicked: of the second (after 2 attempts)");
+    assert_eq!(written.read(), ["attempt 1", "cleanup 1", "attempt 2", "cleanup 2"]);
+    stage.drain(Duration::ZERO).await;
+}
+
+/// The callback can still say goodbye in the room, and the outcome is told after it.
+#[tokio::test(start_paused = true)]
+async fn it_comes_before_the_outcome_and_in_the_room() {
+    let agent = |ctx: JobContext| async move {
+        ctx.on_cleanup({
+            let ctx = ctx.clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                assert!(ctx.is_in_room());
+                ctx.room().publish_data("status", "goodbye").await.unwrap();
+            }
+        });
+        JobResult::Err("no such voice".into())
+    };
+    let mut stage = Stage::new(agent, |builder| builder);
+    let job = stage.dispatch("room").await;
+    job.room().wait_for_agent().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let slots = stage.worker.status().await.unwrap().slots;
+    assert_eq!((slots.cleaning, slots.used()), (1, 1), "the slot is held");
+    let ended = stage.ended().await;
+    assert_eq!(text(&ended.outcome), "no such voice");
+    assert!(ended.duration >= Duration::from_secs(2), "{:?}", ended.duration);
+    assert!(ended.last_attempt < Duration::from_secs(1), "{:?}", ended.last_attempt);
+    assert_eq!(job.room().sent()[0].text(), "goodbye");
+    assert_eq!(job.outcome().await.unwrap(), ended.outcome);
+    assert_eq!(stage.worker.stats().cleanup_panics, 0);
+    stage.drain(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_takes_too_long_is_dropped_and_changes_nothing() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            ctx.on_cleanup(diary.later("had no time"));
+            let dropped = Dropped(diary.clone());
+            ctx.on_cleanup(async move {
+                let _dropped = dropped;
+                std::future::pending().await
+            });
+            ctx.on_cleanup(diary.later("had time"));
+            JobResult::Ok(())
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder.cleanup_timeout(Duration::from_secs(3)));
+    let ended = stage.run().await;
+    assert_eq!(ended.outcome, Outcome::Success);
+    assert!(ended.duration >= Duration::from_secs(3) && ended.duration < Duration::from_secs(4));
+    assert_eq!(written.read(), ["had time", "dropped"]);
+    assert_eq!(stage.worker.stats().cleanup_overruns, 1);
+    stage.drain(Duration::ZERO).await;
+}
+
+struct Dropped(Diary);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.note("dropped");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_handler_is_cleaned_up_after() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            ctx.on_cleanup(diary.later("cleanup"));
+            let _dropped = Dropped(diary);
+            std::future::pending::<JobResult>().await
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder.grace(Duration::from_secs(2)));
+    let job = stage.dispatch("room").await;
+    job.room().wait_for_agent().await;
+    job.room().delete();
+    assert_eq!(text(&stage.ended().await.outcome), "aborted: room_closed");
+    assert_eq!(written.read(), ["dropped", "cleanup"], "the handler first");
+    stage.drain(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminated_job_has_its_room_for_three_seconds() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            let there =
+                |diary: &Diary, ctx: &JobContext| diary.note(format!("in room: {}", ctx.is_in_room()));
+            ctx.on_cleanup({
+                let ctx = ctx.clone();
+                async move {
+                    there(&diary, &ctx);
+                    tokio::time::sleep(Duration::from_secs(4)).await;
+                    there(&diary, &ctx);
+                }
+            });
+            ctx.cancelled().await;
+            JobResult::Ok(())
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder);
+    let job = stage.dispatch("room").await;
+    job.room().wait_for_agent().await;
+    job.terminate();
+    let ended = stage.ended().await;
+    assert_eq!(ended.outcome, Outcome::Success);
+    assert_eq!(written.read(), ["in room: true", "in room: false"]);
+    assert_eq!(stage.worker.stats().cleanup_overruns, 0, "it has its ten seconds all the same");
+    stage.drain(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_cleans_up_and_is_done_in_its_time() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    // One returns when it is told to, one has to be aborted, and the cleanup of one never ends.
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            let room = ctx.job().room.name.clone();
+            ctx.on_cleanup(diary.later(format!("cleanup in {room}")));
+            if room == "endless" {
+                ctx.on_cleanup(std::future::pending());
+            }
+            ctx.cancelled().await;
+            if room == "aborted" {
+                std::future::pending::<()>().await;
+            }
+            JobResult::Ok(())
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder.grace(Duration::from_secs(4)));
+    for room in ["polite", "aborted", "endless"] {
+        stage.dispatch(room).await.room().wait_for_agent().await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = tokio::time::Instant::now();
+    stage.worker.start_drain(Duration::from_secs(5));
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        let ended = stage.ended().await;
+        ends.push(format!("{} {}", ended.job.room.name, text(&ended.outcome)));
+    }
+    let report = stage.drain(LONG).await;
+    assert!(begun.elapsed() <= Duration::from_secs(10), "limit + grace + 1 s, but {:?}", begun.elapsed());
+    assert_eq!((report.succeeded, report.failed, report.stuck, report.unsent), (2, 1, 0, 0));
+    ends.sort();
+    assert_eq!(ends, ["aborted aborted: drained", "endless SUCCESS", "polite SUCCESS"]);
+    let mut cleaned = written.read();
+    cleaned.sort();
+    assert_eq!(cleaned, ["cleanup in aborted", "cleanup in polite"]);
+}
+
+/// A second signal gives a cleanup a second.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            ctx.on_cleanup({
+                let ctx = ctx.clone();
+                async move {
+                    tokio::time::sleep(Duration::from_millis(900)).await;
+                    diary.note(format!("in room: {}", ctx.is_in_room()));
+                }
+            });
+            std::future::pending::<JobResult>().await
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder);
+    stage.dispatch("room").await.room().wait_for_agent().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.worker.stop();
+    assert_eq!(text(&stage.ended().await.outcome), "aborted: drained");
+    let report = stage.drain(LONG).await;
+    assert_eq!((report.failed, report.unsent), (1, 0));
+    assert_eq!(written.read(), ["in room: true"]);
+}

@@ -1,0 +1,17 @@
+//! How jobs end, are tried again and are cleaned up after: a whole worker on the mock server, mostly on virtual time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+
+mod cleanup;
+mod failures;
+mod outcomes;
+mod retries;
+mod stage;
+mod stuck;
+mod tasks;
+mod timeouts;

@@ -1,0 +1,84 @@
+//! One worker on a mock server of its own, and what it tells about its jobs.
+
+use agent_testkit::{JobSpec, MockJob, MockServer};
+use agent_worker::{
+    Agent, DrainReport, EndedJob, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle,
+};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// On virtual time this is long enough for everything, and takes no time.
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
+
+pub(crate) struct Stage {
+    pub(crate) server: MockServer,
+    pub(crate) worker: WorkerHandle,
+    running: JoinHandle<Result<DrainReport, WorkerError>>,
+    ended: mpsc::UnboundedReceiver<EndedJob>,
+}
+
+impl Stage {
+    /// A worker without retries, unless it is told otherwise, and with rooms that stay.
+    pub(crate) fn new<A: Agent>(agent: A, change: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Self {
+        let server = MockServer::builder().room_timeouts(LONG, LONG).start_in_process();
+        let (tell, ended) = mpsc::unbounded_channel();
+        let worker = server.worker(Told { agent, tell }).agent_name("tester").seed(7);
+        let worker = change(worker).build().expect("the settings can work");
+        let handle = worker.handle();
+        Self { server, worker: handle, running: tokio::spawn(worker.run()), ended }
+    }
+
+    pub(crate) async fn dispatch(&self, room: &str) -> MockJob {
+        self.dispatch_with(JobSpec::room(room)).await
+    }
+
+    pub(crate) async fn dispatch_with(&self, spec: JobSpec) -> MockJob {
+        self.server.dispatch(spec.agent_name("tester")).await.expect("there is a worker")
+    }
+
+    /// The next job that ends, as the worker tells it.
+    pub(crate) async fn ended(&mut self) -> EndedJob {
+        match tokio::time::timeout(LONG, self.ended.recv()).await {
+            Ok(Some(ended)) => ended,
+            _ => panic!("no job ended\n{}", self.server.timeline()),
+        }
+    }
+
+    /// Dispatches a job and waits for its end.
+    pub(crate) async fn run(&mut self) -> EndedJob {
+        self.dispatch("room").await;
+        self.ended().await
+    }
+
+    pub(crate) async fn drain(self, within: Duration) -> DrainReport {
+        let report = self.worker.drain(within).await;
+        self.running.await.expect("no panic").expect("it ends well");
+        report
+    }
+}
+
+/// The text of a failure, or `SUCCESS`.
+pub(crate) fn text(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Success => "SUCCESS".to_owned(),
+        Outcome::Failed { error } => error.clone(),
+    }
+}
+
+/// An agent, and somebody who hears how its jobs end.
+struct Told<A> {
+    agent: A,
+    tell: mpsc::UnboundedSender<EndedJob>,
+}
+
+impl<A: Agent> Agent for Told<A> {
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        self.agent.run(ctx).await
+    }
+
+    async fn on_ended(&self, ended: &EndedJob) {
+        self.agent.on_ended(ended).await;
+        let _ = self.tell.send(ended.clone());
+    }
+}

@@ -1,0 +1,169 @@
+//! Code that cannot be aborted, as it blocks its thread: in real time, since virtual time would wait for it.
+
+use crate::stage::text;
+use agent_testkit::{JobSpec, MockServer};
+use agent_worker::{EndedJob, FailedJob, JobContext, JobResult, Outcome, WorkerBuilder, WorkerHandle};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Blocks its thread until the test lets it go.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    fn block(&self) {
+        let mut open = self.0.0.lock().unwrap();
+        while !*open {
+            open = self.0.1.wait(open).unwrap();
+        }
+    }
+
+    fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+/// Lets it go also when the test fails, so that the runtime can end.
+impl Drop for OpensAtLast {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+struct OpensAtLast(Gate);
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(SOON, future).await.expect("in time")
+}
+
+/// Waits until the worker says so.
+async fn until(worker: &WorkerHandle, what: impl Fn(agent_worker::SlotCounts) -> bool) {
+    within(async {
+        while !what(worker.status().await.expect("it runs").slots) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+fn worker(
+    server: &MockServer,
+    agent: impl agent_worker::Agent,
+    change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
+) -> (WorkerHandle, tokio::task::JoinHandle<agent_worker::DrainReport>) {
+    let builder = server.worker(agent).agent_name("tester").grace(Duration::from_millis(50));
+    let worker = change(builder).build().unwrap();
+    let handle = worker.handle();
+    (handle, tokio::spawn(async { worker.run().await.expect("it ends well") }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
+    let gate = Gate::default();
+    let _open = OpensAtLast(gate.clone());
+    let (tell, mut told) = mpsc::unbounded_channel::<String>();
+    let (tell_failed, mut failed) = mpsc::unbounded_channel::<FailedJob>();
+    let blocks = gate.clone();
+    let agent = move |ctx: JobContext| {
+        let (gate, tell) = (blocks.clone(), tell.clone());
+        async move {
+            let callback = |text: &'static str| {
+                let tell = tell.clone();
+                async move { drop(tell.send(text.to_owned())) }
+            };
+            ctx.on_cleanup(callback("cleanup"));
+            gate.block();
+            // Back at last, long after its outcome was told.
+            ctx.on_cleanup(callback("late cleanup"));
+            JobResult::Ok(())
+        }
+    };
+    let server = MockServer::start().await.unwrap();
+    let (worker, running) = worker(&server, agent, |builder| {
+        builder.job_timeout(Duration::from_millis(100)).on_failure(move |failed| {
+            let _ = tell_failed.send(failed);
+            std::future::ready(())
+        })
+    });
+    let job = server.dispatch(JobSpec::room("stuck").agent_name("tester")).await.unwrap();
+    let outcome = within(job.outcome()).await.unwrap();
+    assert_eq!(outcome, Outcome::Failed { error: "job_timeout".into() });
+    assert_eq!(told.recv().await.as_deref(), Some("cleanup"), "before the outcome");
+    assert_eq!(within(failed.recv()).await.unwrap().attempts, 1);
+    until(&worker, |slots| slots.stuck == 1 && slots.used() == 1).await;
+    assert_eq!(worker.stats().stuck, 1);
+
+    gate.open();
+    until(&worker, |slots| slots.used() == 0).await;
+    assert_eq!(within(told.recv()).await.as_deref(), Some("late cleanup"));
+    assert!(told.try_recv().is_err(), "each once");
+    assert_eq!(worker.stats().failed(), 1, "one outcome");
+    within(worker.drain(Duration::ZERO)).await;
+    within(running).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_drain_does_not_wait_for_a_stuck_attempt() {
+    let gate = Gate::default();
+    let _open = OpensAtLast(gate.clone());
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (tell_begun, mut begun) = mpsc::unbounded_channel();
+    let agent = move |ctx: JobContext| {
+        let (gate, tell, tell_begun) = (gate.clone(), tell.clone(), tell_begun.clone());
+        async move {
+            ctx.on_cleanup(async move { tell.send(()).unwrap() });
+            let _ = tell_begun.send(());
+            gate.block();
+            JobResult::Ok(())
+        }
+    };
+    let server = MockServer::start().await.unwrap();
+    let (worker, running) = worker(&server, agent, |builder| builder);
+    let job = server.dispatch(JobSpec::room("stuck").agent_name("tester")).await.unwrap();
+    within(begun.recv()).await.unwrap();
+    let started = Instant::now();
+    let report = within(worker.drain(Duration::from_millis(100))).await;
+    within(running).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!((report.succeeded, report.failed, report.stuck), (0, 1, 1));
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Failed { error: "aborted: drained".into() });
+    assert_eq!(within(told.recv()).await, Some(()), "cleaned up after all the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_cleanup_that_blocks_does_not_hold_the_job() {
+    struct Agent {
+        gate: Gate,
+        tell: mpsc::UnboundedSender<EndedJob>,
+    }
+    impl agent_worker::Agent for Agent {
+        async fn run(&self, ctx: JobContext) -> JobResult {
+            let gate = self.gate.clone();
+            ctx.on_cleanup(async move { gate.block() });
+            Err("no such voice".into())
+        }
+
+        async fn on_ended(&self, ended: &EndedJob) {
+            let _ = self.tell.send(ended.clone());
+        }
+    }
+    let gate = Gate::default();
+    let _open = OpensAtLast(gate.clone());
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = MockServer::start().await.unwrap();
+    let (worker, running) = worker(&server, Agent { gate: gate.clone(), tell }, |builder| {
+        builder.cleanup_timeout(Duration::from_millis(100))
+    });
+    server.dispatch(JobSpec::room("blocking").agent_name("tester")).await.unwrap();
+    let ended = within(told.recv()).await.unwrap();
+    assert_eq!(text(&ended.outcome), "no such voice", "it changes nothing");
+    until(&worker, |slots| slots.used() == 0).await;
+    assert_eq!(worker.stats().stuck_cleanups, 1);
+    gate.open();
+    within(worker.drain(Duration::ZERO)).await;
+    within(running).await.unwrap();
+}
