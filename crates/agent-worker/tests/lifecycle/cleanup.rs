@@ -259,3 +259,31 @@ async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
     assert_eq!((report.failed, report.unsent), (1, 0));
     assert_eq!(written.read(), ["in room: true"]);
 }
+
+/// A worker that gives up its server lets go of its jobs at once, and their cleanups still have their time and their room.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_gives_up_cleans_up_all_the_same() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            ctx.on_cleanup({
+                let ctx = ctx.clone();
+                async move {
+                    tokio::time::sleep(Duration::from_secs(4)).await;
+                    diary.note(format!("in room: {}", ctx.is_in_room()));
+                }
+            });
+            std::future::pending::<JobResult>().await
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder.max_connect_attempts(1));
+    stage.dispatch("room").await.room().wait_for_agent().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.server.refuse_connections(true);
+    stage.server.cut_workers();
+    assert_eq!(text(&stage.ended().await.outcome), "aborted: the worker stopped");
+    assert!(stage.stopped().await.is_err());
+    assert_eq!(written.read(), ["in room: true"]);
+}

@@ -102,6 +102,8 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
     let agent = move |ctx: JobContext| {
         let tell = tell.clone();
         async move {
+            // Nothing is lost that comes before the handler listens.
+            tokio::time::sleep(Duration::from_secs(5)).await;
             let mut events = ctx.room().events();
             let mut seen = Vec::new();
             while let Some(event) = events.next().await {
@@ -138,10 +140,16 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
     job.room().join("cy");
     job.room().remove("ada");
     job.room().send_data("missed", "");
+    while stage.worker.status().await.unwrap().slots.running == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    job.room().send_data("early", "");
     tokio::time::sleep(Duration::from_secs(20)).await;
     job.room().send_data("fail", "");
     let second = told.recv().await.unwrap();
-    assert_eq!(second, (2, vec!["joined bob".into(), "joined cy".into(), "data fail".into()]));
+    let expected = ["joined bob", "joined cy", "data early", "data fail"].map(str::to_owned);
+    assert_eq!(second, (2, expected.to_vec()));
     assert_eq!(stage.ended().await.outcome, Outcome::Success);
     stage.drain(Duration::ZERO).await;
 }
@@ -157,7 +165,8 @@ async fn no_other_attempt_without_the_room() {
         JobResult::Err(JobError::retryable("the room is over", Duration::ZERO))
     };
     for metadata in ["leaves", "is removed"] {
-        let mut stage = Stage::new(agent, attempts(9));
+        let policy = RetryPolicy::attempts(9).backoff(Duration::ZERO, Duration::ZERO);
+        let mut stage = Stage::new(agent, |builder| builder.retry(policy));
         let job = stage.dispatch_with(JobSpec::room("room").metadata(metadata)).await;
         if metadata != "leaves" {
             let agent = job.room().wait_for_agent().await;

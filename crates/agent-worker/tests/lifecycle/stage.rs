@@ -51,6 +51,11 @@ impl Stage {
         self.ended().await
     }
 
+    /// Waits for the worker to end by itself.
+    pub(crate) async fn stopped(self) -> Result<DrainReport, WorkerError> {
+        self.running.await.expect("no panic")
+    }
+
     pub(crate) async fn drain(self, within: Duration) -> DrainReport {
         let report = self.worker.drain(within).await;
         self.running.await.expect("no panic").expect("it ends well");

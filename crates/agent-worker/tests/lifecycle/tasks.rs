@@ -2,8 +2,9 @@
 
 use crate::stage::Stage;
 use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
-use std::sync::Arc;
+use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 struct Count(Arc<AtomicU32>);
@@ -66,4 +67,46 @@ async fn a_task_that_panics_ends_only_itself() {
     assert_eq!(stage.run().await.outcome, Outcome::Success);
     assert_eq!(stage.worker.stats().leftover_tasks, 0);
     stage.drain(Duration::ZERO).await;
+}
+
+/// Takes what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_of_a_task_names_its_job_and_that_of_a_leftover_its_name() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _here = tracing::subscriber::set_default(subscriber);
+    let agent = |ctx: JobContext| async move {
+        ctx.spawn(async { tracing::info!("from the task") }).await?;
+        ctx.spawn_named("heartbeat", std::future::pending::<()>());
+        ctx.spawn(std::future::pending::<()>());
+        ctx.on_cleanup(async { tracing::info!("from the callback") });
+        JobResult::Ok(())
+    };
+    let mut stage = Stage::new(agent, |builder| builder);
+    let job = stage.run().await.job;
+    stage.drain(Duration::ZERO).await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let span = format!("job{{job_id={} room=room agent_name=tester attempt=1}}", job.id);
+    for text in ["from the task", "from the callback", "left behind"] {
+        let line =
+            log.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text} in\n{log}"));
+        assert!(line.contains(&span), "{line}");
+    }
+    let leftovers = log.lines().find(|line| line.contains("left behind")).unwrap();
+    assert!(leftovers.contains("heartbeat, ") && leftovers.contains("tasks.rs:"), "{leftovers}");
 }
