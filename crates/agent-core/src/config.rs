@@ -50,6 +50,12 @@ pub struct Config {
     pub job_timeout: Option<Duration>,
     /// The longest time that a job's metadata may ask for. `None`: what it likes, if jobs have a time limit at all.
     pub max_job_timeout: Option<Duration>,
+    /// When a job is over because of who is in its room.
+    pub end_when: EndWhen,
+    /// How long a handler that has said once that it gets on may be silent before that is told to people.
+    pub stale_after: Duration,
+    /// Whether an offer is refused while a job of the same room, agent, kind and target is here.
+    pub one_per_target: bool,
     /// How a job is tried again after a retryable error.
     pub retry: RetryPolicy,
     /// How long one try to connect may take.
@@ -85,6 +91,48 @@ pub struct AgentPermissions {
     pub hidden: bool,
 }
 
+/// The server takes the agent out of a room so long after the last person has left it.
+pub const ROOM_DEPARTURE: Duration = Duration::from_secs(20);
+
+/// When a job is told to stop because of who is in its room, as [`Shutdown`](crate::CancelReason::Shutdown): the handler then has its grace,
+/// and ends in success.
+///
+/// Longer than [`ROOM_DEPARTURE`] is of no use with a room's usual settings: the server then closes the room first, and records a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndWhen {
+    /// So long after the last person has left. A room in which nobody has been is not empty in this sense.
+    Empty {
+        /// For somebody to come back.
+        after: Duration,
+    },
+    /// So long after the participant has left that the job is about; for a room job as [`Empty`](Self::Empty).
+    TargetLeft {
+        /// For the participant to come back.
+        after: Duration,
+    },
+    /// The handler, or the server, decides.
+    Never,
+}
+
+impl EndWhen {
+    /// The wait, unless it is [`Never`](Self::Never).
+    #[must_use]
+    pub const fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Empty { after } | Self::TargetLeft { after } => Some(*after),
+            Self::Never => None,
+        }
+    }
+}
+
+impl Default for EndWhen {
+    /// 10 s after the last person has left.
+    fn default() -> Self {
+        Self::Empty { after: Duration::from_secs(10) }
+    }
+}
+
 impl Default for AgentPermissions {
     /// All but hidden.
     fn default() -> Self {
@@ -116,6 +164,9 @@ impl Default for Config {
             cleanup_timeout: Duration::from_secs(10),
             job_timeout: None,
             max_job_timeout: None,
+            end_when: EndWhen::default(),
+            stale_after: Duration::from_secs(60),
+            one_per_target: false,
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(15),
             register_timeout: Duration::from_secs(10),
@@ -192,6 +243,7 @@ impl Config {
         }
         let times = [
             ("cleanup_timeout", Some(self.cleanup_timeout)),
+            ("stale_after", Some(self.stale_after)),
             ("job_timeout", self.job_timeout),
             ("max_job_timeout", self.max_job_timeout),
         ];

@@ -36,7 +36,8 @@ mod worker;
 pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
 pub use config::{
-    AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, MAX_DEPLOYMENT_LEN,
+    AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
+    MAX_DEPLOYMENT_LEN, ROOM_DEPARTURE,
 };
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
@@ -46,6 +47,6 @@ pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome, V
 pub use retry::RetryPolicy;
 pub use time::Time;
 pub use worker::{
-    ConnectError, DrainReport, EndedJob, Input, JobTimer, Notice, OfferId, Output, SlotCounts, StopError,
-    Timer, Violation, Worker,
+    ConnectError, DrainReport, EndedJob, Input, JobTimer, Notice, OfferId, Output, Presence, SlotCounts,
+    StopError, Timer, Violation, Worker,
 };

@@ -8,7 +8,10 @@ use crate::room::{RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::stats::Counters;
 use crate::worker::Worker;
-use agent_core::{AgentPermissions, Backoff, Config, ConfigProblem, Job, JobKind, Lifecycle, RetryPolicy};
+use agent_core::{
+    AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobKind, Lifecycle, ROOM_DEPARTURE,
+    RetryPolicy,
+};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,6 +211,26 @@ impl WorkerBuilder {
         self
     }
 
+    /// When a job is over because of who is in its room: 10 s after the last person has left, unless set. It is then told to stop as
+    /// [`Shutdown`](crate::CancelReason::Shutdown), and ends in success if its handler returns within its grace.
+    pub fn end_when(mut self, policy: EndWhen) -> Self {
+        self.config.end_when = policy;
+        self
+    }
+
+    /// How long a handler that has called [`progress`](crate::JobContext::progress) may be silent before the log warns; 60 s unless set.
+    pub fn stale_after(mut self, limit: Duration) -> Self {
+        self.config.stale_after = limit;
+        self
+    }
+
+    /// Refuses a job while another one of the same room, agent, kind and target is here: each dispatch adds an agent otherwise. The server
+    /// may give it to another worker.
+    pub fn one_per_target(mut self, guard: bool) -> Self {
+        self.config.one_per_target = guard;
+        self
+    }
+
     /// How long the cleanup of an attempt may take, all its [callbacks](crate::JobContext::on_cleanup) together; 10 s unless set.
     /// While the worker drains it may get less: the drain does not wait longer for a cleanup than for its handler.
     pub fn cleanup_timeout(mut self, limit: Duration) -> Self {
@@ -332,6 +355,12 @@ impl WorkerBuilder {
     /// [`ConfigError`], which names what is missing or wrong.
     pub fn build(self) -> Result<Worker, ConfigError> {
         self.config.check()?;
+        if let Some(after) = self.config.end_when.after().filter(|after| *after >= ROOM_DEPARTURE) {
+            tracing::warn!(
+                "`end_when` waits {after:?}: with a room's usual settings the server closes it {ROOM_DEPARTURE:?} after the last person \
+                 has left, and records the job as failed; give less, or a longer `departure_timeout` to the room"
+            );
+        }
         let url: ServerUrl = self.url.ok_or(ConfigError::NoUrl)?.parse()?;
         let api_key = self.api_key.ok_or(ConfigError::NoApiKey)?;
         let api_secret = self.api_secret.ok_or(ConfigError::NoApiSecret)?;

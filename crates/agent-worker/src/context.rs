@@ -2,15 +2,16 @@
 
 use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
-use agent_core::{CancelReason, Input, Job, MetadataError, Target};
+use agent_core::{CancelReason, Input, Job, JobError, MetadataError, Target};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// The context of one attempt of one job. Cheap to clone; clones may go into tasks of the handler.
 ///
@@ -40,6 +41,9 @@ struct Inner {
     tell: UnboundedSender<Input>,
     scope: Arc<Scope>,
     asked_to_stop: AtomicBool,
+    /// What ends the attempt from outside of its handler.
+    failure: Arc<SetOnce<JobError>>,
+    last_progress: StdMutex<Option<Instant>>,
 }
 
 /// How the job's room is joined, and the room once it is: one for all attempts.
@@ -86,6 +90,8 @@ impl JobContext {
                 tell,
                 scope,
                 asked_to_stop: AtomicBool::new(false),
+                failure: Arc::default(),
+                last_progress: StdMutex::default(),
             }),
         }
     }
@@ -226,6 +232,24 @@ impl JobContext {
         F: Future<Output: Send + 'static> + Send + 'static,
     {
         self.inner.scope.spawn(name.into(), task)
+    }
+
+    /// Done when the attempt is to end with [`fail`](Self::fail).
+    pub(crate) fn failure(&self) -> Arc<SetOnce<JobError>> {
+        Arc::clone(&self.inner.failure)
+    }
+
+    pub(crate) fn set_failure(&self, error: JobError) {
+        // The first one counts.
+        let _ = self.inner.failure.set(error);
+    }
+
+    pub(crate) fn last_progress(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.inner.last_progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tell(&self, input: Input) {
+        let _ = self.inner.tell.send(input);
     }
 
     /// Tells this job to stop, as if from outside: [`cancelled`](Self::cancelled) returns

@@ -34,6 +34,7 @@ mod context;
 mod driver;
 mod failure;
 pub mod layers;
+mod long_running;
 mod net;
 pub mod patterns;
 mod room;
@@ -45,9 +46,9 @@ mod worker;
 
 pub use agent::Agent;
 pub use agent_core::{
-    Accept, AgentPermissions, Answer, Backoff, CancelReason, DEFAULT_JOB_TIMEOUT, DrainReport, EndedJob, Job,
-    JobError, JobErrorKind, JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError, Outcome,
-    RetryPolicy, SlotCounts, StopError, Target, TargetKind,
+    Accept, AgentPermissions, Answer, Backoff, CancelReason, DEFAULT_JOB_TIMEOUT, DrainReport, EndWhen,
+    EndedJob, Job, JobError, JobErrorKind, JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError,
+    Outcome, RetryPolicy, SlotCounts, StopError, Target, TargetKind,
 };
 pub use builder::{ConfigError, WorkerBuilder};
 pub use context::JobContext;

@@ -30,6 +30,8 @@ pub struct WorkerStats {
     pub stuck: u64,
     /// Tasks that were still there when their attempt was over, and were cancelled.
     pub leftover_tasks: u64,
+    /// Times that a job had not said for too long that it gets on.
+    pub stale: u64,
     /// Cleanups that took too long and were dropped.
     pub cleanup_overruns: u64,
     /// Cleanups that took too long and could not be dropped.
@@ -121,6 +123,10 @@ impl Counters {
 
     pub(crate) fn stuck(&self) {
         self.lock().stats.stuck += 1;
+    }
+
+    pub(crate) fn stale(&self) {
+        self.lock().stats.stale += 1;
     }
 
     pub(crate) fn leftover_tasks(&self, count: usize) {

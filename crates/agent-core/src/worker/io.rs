@@ -1,5 +1,6 @@
 //! What a worker machine takes and gives: inputs are facts in the past tense, outputs are commands.
 
+use super::watch::Presence;
 use crate::answer::{Answer, AnswerProblem};
 use crate::error::JobErrorKind;
 use crate::job::{Job, JobId, JobToken};
@@ -68,6 +69,18 @@ pub enum Input {
         job: JobId,
         /// Why.
         reason: CancelReason,
+    },
+    /// Who is in the room of a job changed, or was looked at for the first time.
+    PresenceChanged {
+        /// Which job.
+        job: JobId,
+        /// Who is there now.
+        presence: Presence,
+    },
+    /// The handler of a job says that it gets on.
+    Progressed {
+        /// Which job.
+        job: JobId,
     },
     /// The user's load function was sampled: 0 idle, 1 or more full.
     LoadSampled(f32),
@@ -257,6 +270,13 @@ pub enum Notice {
     Stuck {
         /// Which job.
         job: JobId,
+    },
+    /// A handler that has said that it gets on has not said so for too long.
+    Stale {
+        /// Which job.
+        job: JobId,
+        /// For how long.
+        silent_for: Duration,
     },
     /// All slots are taken (`true`), or no longer.
     Full(bool),

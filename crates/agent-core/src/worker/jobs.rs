@@ -3,6 +3,7 @@
 use super::Worker;
 use super::io::{Notice, OfferId, Output, Violation};
 use super::timers::{JobTimer, Timer};
+use super::watch::Watch;
 use super::wire;
 use crate::answer::{Accept, Answer};
 use crate::job::lifecycle::{Effect, JobInput, JobState, step};
@@ -37,6 +38,7 @@ pub(super) struct Entry {
     pub(super) room_gone: bool,
     /// The wait for the next attempt, while that is waited for.
     pub(super) retry_wait: Duration,
+    pub(super) watch: Watch,
 }
 
 /// One grant of a job to us.
@@ -108,6 +110,9 @@ impl Worker {
         }
         if self.jobs.len() >= self.config.max_jobs {
             return self.refuse(&id, "no free slot");
+        }
+        if self.is_second(&job) {
+            return self.refuse(&id, "a job of the same room, agent and target is here already");
         }
         // The old status must not end the new job.
         self.close(&id);
@@ -241,8 +246,9 @@ impl Worker {
             self.carry_out(id, effect, now);
         } else {
             let Some(entry) = self.jobs.remove(id) else { return };
-            self.timers.clear(&Timer::Job(id.clone(), JobTimer::Step));
-            self.timers.clear(&Timer::Job(id.clone(), JobTimer::Deadline));
+            for timer in [JobTimer::Step, JobTimer::Deadline, JobTimer::Empty, JobTimer::Stale] {
+                self.timers.clear(&Timer::Job(id.clone(), timer));
+            }
             self.let_go(entry, effect, now);
         }
     }
@@ -367,6 +373,7 @@ impl Worker {
             took: None,
             room_gone: false,
             retry_wait: Duration::ZERO,
+            watch: Watch::default(),
         }
     }
 

@@ -7,6 +7,7 @@
 //! - `jobs`: offers, assignments, cancellations; [`step`](crate::step) is the course of one job.
 //! - `attempts`: what comes after an attempt: its cleanup, and the next attempt.
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
+//! - `watch`: rooms that become empty, jobs that do not get on.
 //! - `drain`: stopping.
 
 mod attempts;
@@ -16,12 +17,14 @@ mod io;
 mod jobs;
 mod link;
 mod timers;
+mod watch;
 mod wire;
 
 pub use io::{
     ConnectError, DrainReport, EndedJob, Input, Notice, OfferId, Output, SlotCounts, StopError, Violation,
 };
 pub use timers::{JobTimer, Timer};
+pub use watch::Presence;
 
 use crate::backoff::Backoff;
 use crate::config::Config;
@@ -107,6 +110,8 @@ impl Worker {
             }
             Input::Cleaned { job, attempt } => self.on_cleaned(&job, attempt, now),
             Input::CancelRequested { job, reason } => self.apply(&job, JobInput::Cancelled(reason), now),
+            Input::PresenceChanged { job, presence } => self.on_presence(&job, presence, now),
+            Input::Progressed { job } => self.on_progress(&job, now),
             Input::LoadSampled(load) => self.user_load = Some(if load.is_nan() { 1.0 } else { load }),
             Input::DrainRequested { within } => self.on_drain(within, now),
             Input::StopRequested => self.on_stop(now),
@@ -133,6 +138,8 @@ impl Worker {
                 Timer::Job(job, JobTimer::Step) => self.on_step_timer(&job, now),
                 Timer::Job(job, JobTimer::Deadline) => self.on_deadline(&job, now),
                 Timer::Job(job, JobTimer::Repeat) => self.on_repeat(&job, now),
+                Timer::Job(job, JobTimer::Empty) => self.on_empty(&job, now),
+                Timer::Job(job, JobTimer::Stale) => self.on_stale(&job),
             }
         }
         self.settle(now);

@@ -43,6 +43,10 @@ pub enum JobTimer {
     Deadline,
     /// The repeat of its final status.
     Repeat,
+    /// Somebody to come back into the room.
+    Empty,
+    /// A word of the handler that it gets on.
+    Stale,
 }
 
 #[derive(Default)]
@@ -63,6 +67,10 @@ impl Timers {
         if let Some(at) = self.by_name.remove(timer) {
             self.by_time.remove(&(at, timer.clone()));
         }
+    }
+
+    pub(super) fn is_set(&self, timer: &Timer) -> bool {
+        self.by_name.contains_key(timer)
     }
 
     /// Takes the earliest timer that is due.

@@ -15,3 +15,4 @@ mod outcomes;
 mod promises;
 mod retries;
 mod rig;
+mod watch;

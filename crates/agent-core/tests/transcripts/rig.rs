@@ -131,9 +131,16 @@ impl Rig {
     }
 
     pub(crate) fn offer(&mut self, n: u32) {
+        self.offer_in(n, &format!("room-{n}"));
+    }
+
+    /// An offer in a room that may have another job already.
+    pub(crate) fn offer_in(&mut self, n: u32, room: &str) {
         self.line(">", &format!("server: offer AJ_{n}"));
+        let mut job = job(n);
+        job.room.get_or_insert_default().name = room.to_owned();
         let message = server_message::Message::Availability(wire::AvailabilityRequest {
-            job: Some(job(n)),
+            job: Some(job),
             resuming: false,
         });
         self.input(Input::FrameReceived(encode(&wire::ServerMessage { message: Some(message) })));

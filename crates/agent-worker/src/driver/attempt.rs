@@ -69,7 +69,13 @@ impl Attempt {
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
         let ctx = JobContext::new(job, join, number, cancel, tell, scope);
-        let result = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind().await;
+        let failure = ctx.failure();
+        let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            error = failure.wait() => return end.tell(failed(error, error.to_string())),
+            result = handler => result,
+        };
         end.tell(match result {
             Ok(Ok(())) => AttemptEnd::Ok,
             Ok(Err(error)) if *error.kind() == JobErrorKind::Cancelled => AttemptEnd::Cancelled,

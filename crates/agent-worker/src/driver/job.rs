@@ -46,7 +46,7 @@ impl JobHandle {
         tell: UnboundedSender<Input>,
     ) -> Self {
         let join = Arc::new(Join::new(connector, request));
-        let watch = tokio::spawn(watch_room(job.id.clone(), Arc::clone(&join.room), stay, tell));
+        let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), stay, tell));
         Self {
             scope: scope(&job, 1, cleanup_timeout),
             job,

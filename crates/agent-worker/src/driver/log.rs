@@ -55,6 +55,9 @@ fn notice(notice: &Notice) {
         Notice::Stuck { job } => {
             tracing::error!(job_id = %job, "the handler cannot be aborted (blocking code?): its slot stays taken");
         }
+        Notice::Stale { job, silent_for } => {
+            tracing::warn!(job_id = %job, "the job has not said for {silent_for:?} that it gets on");
+        }
         Notice::Full(true) => tracing::info!("worker is at full capacity, marking as unavailable"),
         Notice::Full(false) => tracing::info!("worker is below capacity, marking as available"),
         Notice::Violation(violation) => tracing::warn!(?violation, "the server did something odd"),

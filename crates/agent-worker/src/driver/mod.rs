@@ -175,6 +175,7 @@ impl Driver {
                     }
                 }
                 Output::Notice(Notice::Stuck { .. }) => self.setup.counters.stuck(),
+                Output::Notice(Notice::Stale { .. }) => self.setup.counters.stale(),
                 Output::Notice(Notice::CleanupStuck { .. }) => self.setup.counters.stuck_cleanup(),
                 Output::Notice(_) => {}
                 Output::Stopped(result) => return Some(result),

@@ -136,7 +136,7 @@ impl Room {
     }
 
     /// Changes with who is present, and as what.
-    pub(super) fn presence(&self) -> watch::Receiver<()> {
+    pub(crate) fn presence(&self) -> watch::Receiver<()> {
         self.shared.presence()
     }
 

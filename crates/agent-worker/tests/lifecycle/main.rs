@@ -9,6 +9,7 @@
 
 mod cleanup;
 mod failures;
+mod long_running;
 mod outcomes;
 mod retries;
 mod stage;
