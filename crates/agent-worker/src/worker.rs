@@ -101,6 +101,8 @@ impl Worker {
 
     /// Runs until it is drained or stopped by its [handle](Self::handle). Lost connections are tried again.
     ///
+    /// Dropping the future drops its jobs with it: handlers and their tasks are aborted, no cleanup runs and no outcome is told.
+    ///
     /// # Errors
     /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {

@@ -47,6 +47,8 @@ impl Cleanup {
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
+        // A callback may hold its own context, which holds the callbacks: what is not run is dropped with this.
+        self.scope.drop_callbacks();
         let _ = self.tell.send(Input::Cleaned { job: self.job.clone(), attempt: self.attempt });
     }
 }

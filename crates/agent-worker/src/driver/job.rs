@@ -70,6 +70,13 @@ impl JobHandle {
         begun
     }
 
+    /// Lets go of everything, without a cleanup.
+    pub(super) fn abandon(&self) {
+        self.attempt.iter().for_each(AbortHandle::abort);
+        self.scope.cancel_tasks();
+        self.scope.drop_callbacks();
+    }
+
     /// What to wait for before the room is left, and the room, if it was joined.
     pub(super) fn into_leaving(mut self) -> Option<(impl Future<Output = ()> + Send + 'static, Room)> {
         let (cleaning, room) = (self.cleaning.take(), self.join.room.get()?.clone());

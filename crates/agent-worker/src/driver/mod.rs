@@ -357,6 +357,15 @@ impl Driver {
     }
 }
 
+/// A worker that is dropped in the middle leaves nothing behind: its handlers, their tasks and callbacks go with it.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for handle in self.jobs.values() {
+            handle.abandon();
+        }
+    }
+}
+
 fn socket_input(event: SocketEvent) -> Input {
     match event {
         SocketEvent::Opened => Input::Connected,

@@ -1,6 +1,7 @@
 //! Cleanup callbacks: exactly once for each attempt, the last one first, whatever ends it.
 
 use crate::stage::{LONG, Stage, text};
+use agent_testkit::ServerEvent;
 use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -286,4 +287,45 @@ async fn a_worker_that_gives_up_cleans_up_all_the_same() {
     assert_eq!(text(&stage.ended().await.outcome), "aborted: the worker stopped");
     assert!(stage.stopped().await.is_err());
     assert_eq!(written.read(), ["in room: true"]);
+}
+
+/// Nothing is left behind by a worker that is dropped: not even a callback that holds its own context, and with it the room.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_dropped_lets_go_of_everything() {
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            let held = (ctx.clone(), Dropped(diary.clone()));
+            ctx.on_cleanup(async move { drop(held) });
+            let held = (ctx.clone(), Dropped(diary.clone()));
+            ctx.spawn(async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            });
+            if ctx.job().room.name == "cleaning" {
+                ctx.on_cleanup(std::future::pending());
+                return Ok(());
+            }
+            let _held = (ctx, Dropped(diary.clone()));
+            std::future::pending::<JobResult>().await
+        }
+    };
+    let stage = Stage::new(agent, |builder| builder);
+    for room in ["running", "cleaning"] {
+        stage.dispatch(room).await.room().wait_for_agent().await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(written.read().len(), 1, "the task of the one that is cleaned up after");
+    let server = stage.dropped().await;
+    let left = |event: &ServerEvent| match event {
+        ServerEvent::Left { reason, .. } => {
+            assert_eq!(reason, "CLIENT_INITIATED", "it leaves by itself");
+            true
+        }
+        _ => false,
+    };
+    server.wait_for_count(2, left).await;
+    assert_eq!(written.read().len(), 5);
 }

@@ -51,6 +51,13 @@ impl Stage {
         self.ended().await
     }
 
+    /// Drops the worker in the middle of what it does; gives the server.
+    pub(crate) async fn dropped(self) -> MockServer {
+        self.running.abort();
+        assert!(self.running.await.is_err_and(|error| error.is_cancelled()));
+        self.server
+    }
+
     /// Waits for the worker to end by itself.
     pub(crate) async fn stopped(self) -> Result<DrainReport, WorkerError> {
         self.running.await.expect("no panic")
