@@ -1,5 +1,7 @@
 //! What the user's request handler says to an offer.
 
+use crate::job::{MAX_ATTRIBUTES_LEN, attributes_len};
+use crate::metadata::MAX_METADATA_LEN;
 use std::collections::BTreeMap;
 
 /// The longest participant identity that a server lets in, in bytes.
@@ -31,9 +33,9 @@ pub struct Accept {
     pub identity: Option<String>,
     /// Display name; may be empty.
     pub name: String,
-    /// Participant metadata; may be empty.
+    /// Participant metadata, at most [`MAX_METADATA_LEN`] bytes; may be empty.
     pub metadata: String,
-    /// Participant attributes.
+    /// Participant attributes, at most [`MAX_ATTRIBUTES_LEN`] bytes in all, with the `lk.agent_name` that the server adds.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -50,7 +52,24 @@ pub enum AnswerProblem {
         /// Its length, in bytes.
         len: usize,
     },
+    /// The metadata is longer than a server takes.
+    #[error("the answer's `metadata` has {len} bytes: a server takes at most {MAX_METADATA_LEN}")]
+    LongMetadata {
+        /// Its length, in bytes.
+        len: usize,
+    },
+    /// The attributes are longer than a server takes.
+    #[error(
+        "the answer's `attributes` have {len} bytes, keys and values and the server's own `lk.agent_name`: a server takes at most {MAX_ATTRIBUTES_LEN}"
+    )]
+    LongAttributes {
+        /// Their length, in bytes.
+        len: usize,
+    },
 }
+
+/// What a server adds to the attributes of an agent, and counts.
+const AGENT_NAME: &str = "lk.agent_name";
 
 impl Answer {
     /// Accepts, as the participant `agent-<job id>`.
@@ -95,17 +114,50 @@ impl Answer {
 }
 
 impl Accept {
-    /// Checks what a server would refuse only when the agent joins.
+    /// Checks what a server would refuse only when the agent joins, with an error that says nothing. The agent's name is that of the job.
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn check(&self) -> Result<(), AnswerProblem> {
+    pub fn check(&self, agent_name: &str) -> Result<(), AnswerProblem> {
         match &self.identity {
-            Some(identity) if identity.is_empty() => Err(AnswerProblem::EmptyIdentity),
+            Some(identity) if identity.is_empty() => return Err(AnswerProblem::EmptyIdentity),
             Some(identity) if identity.len() > MAX_IDENTITY_LEN => {
-                Err(AnswerProblem::LongIdentity { len: identity.len() })
+                return Err(AnswerProblem::LongIdentity { len: identity.len() });
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => {}
         }
+        if self.metadata.len() > MAX_METADATA_LEN {
+            return Err(AnswerProblem::LongMetadata { len: self.metadata.len() });
+        }
+        let own = self.attributes.get(AGENT_NAME).map_or(0, |name| AGENT_NAME.len() + name.len());
+        let len = attributes_len(&self.attributes) - own + AGENT_NAME.len() + agent_name.len();
+        if len > MAX_ATTRIBUTES_LEN {
+            return Err(AnswerProblem::LongAttributes { len });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_refuses_is_found_before() {
+        let check = |answer: Answer, expected: &str| {
+            let Answer::Accept(accept) = answer else { panic!("it accepts") };
+            let shown = accept.check("guide").map_or_else(|e| e.to_string(), |()| "ok".to_owned());
+            assert!(shown.contains(expected), "{shown}");
+        };
+        let accept = Answer::accept;
+        check(accept(), "ok");
+        check(accept().identity(""), "`identity` is empty");
+        check(accept().identity("i".repeat(257)), "`identity` has 257 bytes");
+        check(accept().metadata("m".repeat(524_288)), "ok");
+        check(accept().metadata("m".repeat(524_289)), "`metadata` has 524289 bytes");
+        // lk.agent_name and guide are 18 bytes.
+        check(accept().attribute("k", "v".repeat(65_536 - 18 - 1)), "ok");
+        check(accept().attribute("k", "v".repeat(65_536 - 18)), "`attributes` have 65537 bytes");
+        check(accept().attribute(AGENT_NAME, "v".repeat(65_536)), "ok");
     }
 }

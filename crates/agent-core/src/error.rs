@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
-use crate::MetadataError;
+use crate::classify::{chain, classify};
+use crate::text::{MAX_VALUE, shorten};
 
 /// Any error, as [`JobError`] keeps it.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -16,7 +16,8 @@ pub type JobResult = Result<(), JobError>;
 
 /// Why a handler failed: a kind, and the error behind it.
 ///
-/// It does not implement [`Error`], so that `?` turns *any* error into it and classifies it on the way (see [`From`]).
+/// It does not implement [`Error`], so that `?` turns *any* error into it and classifies it on the way (see [`From`] and
+/// [`classify`]).
 ///
 /// ```
 /// use agent_core::{JobError, JobErrorKind, JobResult};
@@ -35,6 +36,8 @@ pub type JobResult = Result<(), JobError>;
 pub struct JobError {
     kind: JobErrorKind,
     source: Option<BoxError>,
+    /// The kind was derived from the source, and not given by the handler.
+    derived: bool,
 }
 
 /// What kind of failure it is.
@@ -68,37 +71,58 @@ pub enum JobErrorKind {
     TimedOut,
 }
 
-/// How long to wait after an error of the network, unless the handler says otherwise.
-const NETWORK_RETRY: Duration = Duration::from_secs(5);
-
 impl JobError {
     /// An error that may go away: worth another try after `after`.
     pub fn retryable(source: impl Into<BoxError>, after: Duration) -> Self {
-        Self { kind: JobErrorKind::Retryable { after }, source: Some(source.into()) }
+        Self { kind: JobErrorKind::Retryable { after }, source: Some(source.into()), derived: false }
     }
 
     /// An error that will not go away, with a short reason such as `quota_exceeded`.
     pub fn fatal(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: JobErrorKind::Fatal { reason: reason.into() }, source: None }
+        Self { kind: JobErrorKind::Fatal { reason: reason.into() }, source: None, derived: false }
     }
 
-    /// The job's input is wrong: `field` holds `value`, and `message` says what was expected.
+    /// The job's input is wrong: `field` holds `value` (100 characters of it are kept), and `message` says what was expected.
     pub fn invalid(field: impl Into<String>, value: impl fmt::Display, message: impl Into<String>) -> Self {
-        let kind =
-            JobErrorKind::Invalid { field: field.into(), value: value.to_string(), message: message.into() };
-        Self { kind, source: None }
+        let value = shorten(&value.to_string(), MAX_VALUE);
+        let kind = JobErrorKind::Invalid { field: field.into(), value, message: message.into() };
+        Self { kind, source: None, derived: false }
     }
 
     /// The handler stopped because it was told to.
     #[must_use]
     pub const fn cancelled() -> Self {
-        Self { kind: JobErrorKind::Cancelled, source: None }
+        Self { kind: JobErrorKind::Cancelled, source: None, derived: false }
     }
 
     /// Adds the error behind this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Lets `rule` decide the kind of an error that `?` or [`From`] made, in the place of [`classify`]. It is asked of the error and of each
+    /// one behind it, the outer first, until it knows; what it never knows keeps its kind. A kind that was given by the handler stays.
+    ///
+    /// ```
+    /// use agent_core::{JobError, JobErrorKind};
+    /// use std::time::Duration;
+    ///
+    /// let error: JobError = std::fmt::Error.into();
+    /// let error = error.classified_by(|error| {
+    ///     error.is::<std::fmt::Error>().then(|| JobErrorKind::Retryable { after: Duration::from_secs(1) })
+    /// });
+    /// assert!(matches!(error.kind(), JobErrorKind::Retryable { .. }));
+    /// ```
+    #[must_use]
+    pub fn classified_by(mut self, rule: impl Fn(&(dyn Error + 'static)) -> Option<JobErrorKind>) -> Self {
+        if self.derived
+            && let Some(source) = &self.source
+            && let Some(kind) = chain(source.as_ref()).find_map(rule)
+        {
+            self.kind = kind;
+        }
         self
     }
 
@@ -115,90 +139,70 @@ impl JobError {
     }
 }
 
-/// Classifies any error by walking its source chain: wrong metadata is `Invalid`, network and timeout kinds of
-/// [`io::Error`] are `Retryable` after 5 s, everything else is `Fatal` with the reason `unknown_error`.
-impl<E: Into<BoxError>> From<E> for JobError {
+/// Takes any error, and text, and [classifies](classify) it.
+///
+/// With the feature `anyhow` (on unless turned off) it also sees what an `anyhow::Error` was made of; without, such an error hides it.
+impl<E: Into<BoxError> + 'static> From<E> for JobError {
     fn from(error: E) -> Self {
-        let source = error.into();
-        Self { kind: classify(source.as_ref()), source: Some(source) }
+        let source = boxed(error);
+        Self { kind: classify(source.as_ref()), source: Some(source), derived: true }
     }
 }
 
-fn classify(error: &(dyn Error + 'static)) -> JobErrorKind {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<MetadataError>() {
-            let MetadataError { path, message, .. } = error;
-            return JobErrorKind::Invalid {
-                field: path.clone(),
-                value: String::new(),
-                message: message.clone(),
-            };
-        }
-        if error.downcast_ref::<io::Error>().is_some_and(|e| is_network(e.kind())) {
-            return JobErrorKind::Retryable { after: NETWORK_RETRY };
-        }
-        // An io::Error hides the error that it was made of from `source()`.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    JobErrorKind::Fatal { reason: Cow::Borrowed("unknown_error") }
+#[cfg(not(feature = "anyhow"))]
+fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
+    error.into()
 }
 
-const fn is_network(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::NotConnected
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::AddrNotAvailable
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::TimedOut
-            | io::ErrorKind::UnexpectedEof
-    )
+/// An `anyhow::Error` that is turned into a box as others are hides the type of its outermost error, and with it an I/O error.
+#[cfg(feature = "anyhow")]
+fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
+    let mut error = Some(error);
+    let any: &mut dyn std::any::Any = &mut error;
+    if let Some(error) = any.downcast_mut::<Option<anyhow::Error>>().and_then(Option::take) {
+        return error.reallocate_into_boxed_dyn_error_without_backtrace();
+    }
+    // It was not taken.
+    error.map_or_else(|| "no error".into(), Into::into)
 }
 
 /// The text that the server is told: the kind where it says something, then the chain of errors behind it.
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            JobErrorKind::Invalid { field, message, .. } => {
-                return write!(f, "invalid_input: {field}: {message}");
-            }
-            JobErrorKind::Fatal { reason } if self.source.is_none() || reason != "unknown_error" => {
-                f.write_str(reason)?;
-                if self.source.is_some() {
-                    f.write_str(": ")?;
+        let source = self.source.as_deref();
+        let said = match &self.kind {
+            JobErrorKind::Invalid { field, value, message } => {
+                write!(f, "invalid_input: {field}")?;
+                if !value.is_empty() {
+                    write!(f, " = {value}")?;
                 }
+                return write!(f, ": {message}");
             }
-            JobErrorKind::Cancelled if self.source.is_none() => f.write_str("cancelled")?,
-            JobErrorKind::Panicked if self.source.is_none() => f.write_str("panicked")?,
-            JobErrorKind::TimedOut if self.source.is_none() => f.write_str("timed out")?,
-            JobErrorKind::Retryable { .. } if self.source.is_none() => f.write_str("temporary failure")?,
+            JobErrorKind::Fatal { reason } if source.is_none() || reason != "unknown_error" => reason,
+            JobErrorKind::Cancelled if source.is_none() => "cancelled",
+            JobErrorKind::Panicked if source.is_none() => "panicked",
+            JobErrorKind::TimedOut if source.is_none() => "timed out",
+            JobErrorKind::Retryable { .. } if source.is_none() => "temporary failure",
             JobErrorKind::Fatal { .. }
             | JobErrorKind::Cancelled
             | JobErrorKind::Panicked
             | JobErrorKind::TimedOut
-            | JobErrorKind::Retryable { .. } => {}
-        }
-        self.source.as_ref().map_or(Ok(()), |source| write_chain(f, source.as_ref()))
+            | JobErrorKind::Retryable { .. } => "",
+        };
+        f.write_str(said)?;
+        source.map_or(Ok(()), |source| write_chain(f, said, source))
     }
 }
 
-/// Writes an error and those behind it, leaving out a source whose text the error above has already said.
-fn write_chain(f: &mut fmt::Formatter<'_>, error: &(dyn Error + 'static)) -> fmt::Result {
-    let mut said = error.to_string();
-    f.write_str(&said)?;
-    let mut next = error.source();
+/// Writes an error and those behind it after what was said, leaving out what that has told already.
+fn write_chain(f: &mut fmt::Formatter<'_>, said: &str, error: &(dyn Error + 'static)) -> fmt::Result {
+    let mut said = said.to_owned();
+    let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
-        if !said.contains(&text) {
+        if said.is_empty() {
+            f.write_str(&text)?;
+        } else if !said.contains(&text) {
             write!(f, ": {text}")?;
         }
         said = text;
@@ -216,6 +220,7 @@ impl fmt::Debug for JobError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     #[derive(Debug, thiserror::Error)]
     #[error("the model did not load")]
@@ -227,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn any_error_is_classified() {
+    fn the_text_is_that_of_the_whole_chain_and_says_nothing_twice() {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         check("plain text", r#"Fatal { reason: "unknown_error" } | plain text"#);
         check(refused(), "Retryable { after: 5s } | connection refused");
@@ -239,15 +244,32 @@ mod tests {
             Outer(io::Error::other(Outer(refused().into())).into()),
             "Retryable { after: 5s } | the model did not load: connection refused",
         );
-        check(
-            io::Error::from(io::ErrorKind::NotFound),
-            r#"Fatal { reason: "unknown_error" } | entity not found"#,
-        );
+        check(crate::CancelReason::Deadline, r#"Fatal { reason: "job_timeout" } | job_timeout"#);
         let invalid = crate::parse_metadata::<u32>("true").unwrap_err();
         check(
             invalid,
-            r#"Invalid { field: "$", value: "", message: "invalid type: boolean `true`, expected u32 at line 1 column 4" } | invalid_input: $: invalid type: boolean `true`, expected u32 at line 1 column 4"#,
+            r#"Invalid { field: "$", value: "true", message: "invalid type, expected u32" } | invalid_input: $ = true: invalid type, expected u32"#,
         );
+    }
+
+    #[test]
+    fn a_rule_of_the_user_decides_what_was_not_decided_by_the_handler() {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let rule = |error: &(dyn Error + 'static)| {
+            let kind = error.downcast_ref::<io::Error>()?.kind();
+            (kind == io::ErrorKind::NotFound)
+                .then(|| JobErrorKind::Retryable { after: Duration::from_secs(1) })
+        };
+        check(
+            JobError::from(Outer(missing().into())).classified_by(rule),
+            "Retryable { after: 1s } | the model did not load: entity not found",
+        );
+        check(JobError::from("text").classified_by(rule), r#"Fatal { reason: "unknown_error" } | text"#);
+        check(
+            JobError::fatal("gone").with_source(missing()).classified_by(rule),
+            r#"Fatal { reason: "gone" } | gone: entity not found"#,
+        );
+        check(JobError::cancelled().classified_by(rule), "Cancelled | cancelled");
     }
 
     #[test]
@@ -260,7 +282,7 @@ mod tests {
         check(JobError::cancelled(), "Cancelled | cancelled");
         check(
             JobError::invalid("language", "xx", "not a language"),
-            r#"Invalid { field: "language", value: "xx", message: "not a language" } | invalid_input: language: not a language"#,
+            r#"Invalid { field: "language", value: "xx", message: "not a language" } | invalid_input: language = xx: not a language"#,
         );
     }
 }

@@ -24,25 +24,30 @@
 
 mod answer;
 mod backoff;
+mod classify;
 mod config;
 mod error;
 mod job;
 mod metadata;
 mod outcome;
 mod retry;
+mod text;
 mod time;
 mod worker;
 
 pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
+pub use classify::classify;
 pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
     MAX_DEPLOYMENT_LEN, ROOM_DEPARTURE,
 };
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
-pub use job::{Job, JobId, JobKind, JobRoom, JobToken, Target, TargetKind};
-pub use metadata::{MetadataError, parse_metadata};
+pub use job::{Job, JobId, JobKind, JobRoom, JobToken, MAX_ATTRIBUTES_LEN, Target, TargetKind};
+#[cfg(feature = "schema")]
+pub use metadata::MetadataSchema;
+pub use metadata::{JobMetadata, MAX_METADATA_LEN, MetadataError, MetadataFormat, parse_metadata};
 pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome, Verdict};
 pub use retry::RetryPolicy;
 pub use time::Time;

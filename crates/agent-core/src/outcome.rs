@@ -34,7 +34,7 @@ pub enum Lifecycle {
     Failed,
 }
 
-/// Why a job was told to stop.
+/// Why a job was told to stop. A handler may return it as its error: `return Err(ctx.cancelled().await.into())`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancelReason {
@@ -254,6 +254,8 @@ impl fmt::Display for CancelReason {
         }
     }
 }
+
+impl std::error::Error for CancelReason {}
 
 #[cfg(test)]
 mod tests {

@@ -3,12 +3,16 @@
 pub(crate) mod lifecycle;
 pub(crate) mod time_limit;
 
-use crate::metadata::{MetadataError, parse_metadata};
+use crate::error::JobError;
+use crate::metadata::{MAX_METADATA_LEN, MetadataError, parse_metadata, request_id};
 use agent_proto::livekit as wire;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+/// The most attributes of a job or a participant, in bytes of keys and values (64 KiB, the server's own limit).
+pub const MAX_ATTRIBUTES_LEN: usize = 64 * 1024;
 
 /// The id of a job, `AJ_…`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +50,8 @@ pub struct Job {
     pub dispatch_id: String,
     /// The dispatch's metadata, as text; see [`Job::metadata`].
     pub raw_metadata: String,
+    /// The field `request_id` of the metadata, when that is a JSON object with such a text or number: at most 128 characters, for logs.
+    pub request_id: Option<String>,
     /// The dispatch's attributes.
     pub attributes: BTreeMap<String, String>,
     /// The server asks for the session to be recorded.
@@ -135,6 +141,25 @@ impl Job {
         parse_metadata(&self.raw_metadata)
     }
 
+    /// Checks that metadata and attributes are not larger than a server would let in, as any work with them would be unbounded.
+    ///
+    /// # Errors
+    /// An [`Invalid`](crate::JobErrorKind::Invalid) error that names the field and its size.
+    pub fn check_limits(&self) -> Result<(), JobError> {
+        let fields = [
+            ("metadata", self.raw_metadata.len(), MAX_METADATA_LEN),
+            ("attributes", attributes_len(&self.attributes), MAX_ATTRIBUTES_LEN),
+        ];
+        match fields.into_iter().find(|(_, len, limit)| len > limit) {
+            Some((field, len, limit)) => Err(JobError::invalid(
+                field,
+                format_args!("{len} bytes"),
+                format!("at most {limit} are taken"),
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Reads a job off the wire; `None` when it has no id or a kind that this version does not know.
     pub(crate) fn from_wire(job: wire::Job, resuming: bool) -> Option<Self> {
         if job.id.is_empty() {
@@ -150,6 +175,7 @@ impl Job {
             agent_name: job.agent_name,
             deployment: job.deployment,
             dispatch_id: job.dispatch_id,
+            request_id: request_id(&job.metadata),
             raw_metadata: job.metadata,
             attributes: job.attributes,
             enable_recording: job.enable_recording,
@@ -157,6 +183,11 @@ impl Job {
             resuming,
         })
     }
+}
+
+/// Keys and values, as a server counts them.
+pub(crate) fn attributes_len(attributes: &BTreeMap<String, String>) -> usize {
+    attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 impl Target {
@@ -232,5 +263,63 @@ impl fmt::Debug for JobId {
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(change: impl FnOnce(&mut wire::Job)) -> Job {
+        let mut job = wire::Job { id: "AJ_1".into(), ..Default::default() };
+        change(&mut job);
+        Job::from_wire(job, false).unwrap()
+    }
+
+    #[test]
+    fn all_fields_arrive() {
+        let job = job(|job| {
+            job.r#type = wire::JobType::JtPublisher.into();
+            job.room = Some(wire::Room {
+                name: "r".into(),
+                sid: "RM_1".into(),
+                metadata: "rm".into(),
+                ..Default::default()
+            });
+            job.participant = Some(wire::ParticipantInfo {
+                identity: "ada".into(),
+                sid: "PA_1".into(),
+                name: "Ada".into(),
+                metadata: "pm".into(),
+                attributes: [("p".to_owned(), "q".to_owned())].into(),
+                ..Default::default()
+            });
+            job.metadata = r#"{"request_id":"r-1"}"#.into();
+            job.agent_name = "guide".into();
+            job.deployment = "blue".into();
+            job.dispatch_id = "AD_1".into();
+            job.attributes = [("k".to_owned(), "v".to_owned())].into();
+            job.enable_recording = true;
+            job.enable_redaction = true;
+        });
+        insta::assert_debug_snapshot!(job);
+    }
+
+    #[test]
+    fn too_large_a_job_is_invalid_and_says_why() {
+        let check = |change: fn(&mut wire::Job), expected: &str| {
+            let shown = job(change).check_limits().map_or_else(|e| e.to_string(), |()| "ok".to_owned());
+            assert_eq!(shown, expected);
+        };
+        check(|job| job.metadata = "m".repeat(MAX_METADATA_LEN), "ok");
+        check(
+            |job| job.metadata = "m".repeat(MAX_METADATA_LEN + 1),
+            "invalid_input: metadata = 524289 bytes: at most 524288 are taken",
+        );
+        check(|job| drop(job.attributes.insert("k".into(), "v".repeat(MAX_ATTRIBUTES_LEN - 1))), "ok");
+        check(
+            |job| drop(job.attributes.insert("k".into(), "v".repeat(MAX_ATTRIBUTES_LEN))),
+            "invalid_input: attributes = 65537 bytes: at most 65536 are taken",
+        );
     }
 }

@@ -131,7 +131,7 @@ impl Worker {
             return;
         };
         let input = match answer {
-            Answer::Accept(accept) => match accept.check() {
+            Answer::Accept(accept) => match accept.check(&entry.job.agent_name) {
                 Ok(()) => {
                     entry.accept = accept;
                     JobInput::Accepted

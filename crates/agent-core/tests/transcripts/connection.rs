@@ -177,3 +177,21 @@ fn odd_messages_are_counted() {
         ]
     );
 }
+
+/// A frame whose texts are no UTF-8 is no frame of the protocol: it is counted, and nothing else happens.
+#[test]
+fn metadata_that_is_no_utf8_is_counted() {
+    let mut rig = Rig::registered(|_| {});
+    let job = wire::Job { id: id(1).to_string(), metadata: "{\"a\":\"MARK\"}".into(), ..Default::default() };
+    let offer = wire::AvailabilityRequest { job: Some(job), resuming: false };
+    let frame = agent_proto::encode(&wire::ServerMessage { message: Some(Message::Availability(offer)) });
+    let at = frame.windows(4).position(|bytes| bytes == b"MARK").expect("the mark is in the frame");
+    for bad in [*b"\xff\xff\xff\xff", *b"\xc3\x28ab", *b"\xed\xa0\x80x", *b"ab\xe2\x82"] {
+        let mut frame = frame.to_vec();
+        frame.splice(at..at + 4, bad);
+        rig.input(Input::FrameReceived(frame.into()));
+    }
+    let counts: Vec<_> = rig.worker.violations().iter().map(|(v, n)| (*v, *n)).collect();
+    assert_eq!(counts, [(Violation::BadFrame, 4)]);
+    assert_eq!(rig.worker.slots().used(), 0);
+}

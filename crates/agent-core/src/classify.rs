@@ -1,0 +1,210 @@
+//! What kind of failure an error is, when nobody said.
+
+use crate::error::JobErrorKind;
+use crate::metadata::MetadataError;
+use crate::outcome::CancelReason;
+use std::borrow::Cow;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+/// How long to wait after an error of the network, unless the handler says otherwise.
+const NETWORK_RETRY: Duration = Duration::from_secs(5);
+
+/// Longer chains of errors are not looked at to their end.
+const MAX_CHAIN: usize = 128;
+
+/// Classifies an error by what it is, or is behind it; the outermost that says something decides:
+///
+/// | error | kind |
+/// |---|---|
+/// | [`MetadataError`], `garde::Report` | [`Invalid`](JobErrorKind::Invalid), told as `invalid_input` |
+/// | [`CancelReason::Deadline`] | [`Fatal`](JobErrorKind::Fatal), `job_timeout` |
+/// | any other [`CancelReason`] | [`Cancelled`](JobErrorKind::Cancelled) |
+/// | [`io::Error`] of the network, or for a time that is over | [`Retryable`](JobErrorKind::Retryable) after 5 s |
+/// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
+///
+/// `?` in a handler does this. It has no state and asks nothing: the same error is always of the same kind.
+///
+/// ```
+/// use agent_core::{JobErrorKind, classify};
+/// use std::io;
+///
+/// let error = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
+/// assert!(matches!(classify(&error), JobErrorKind::Retryable { .. }));
+/// ```
+#[must_use]
+pub fn classify(error: &(dyn Error + 'static)) -> JobErrorKind {
+    let unknown = || JobErrorKind::Fatal { reason: Cow::Borrowed("unknown_error") };
+    chain(error).find_map(kind_of).unwrap_or_else(unknown)
+}
+
+/// The error and those behind it.
+pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| behind(*error)).take(MAX_CHAIN)
+}
+
+fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    // An io::Error hides the error that it was made of from `source()`.
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+/// What this one error says, whatever is behind it.
+fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
+    if let Some(error) = error.downcast_ref::<MetadataError>() {
+        return Some(invalid(error));
+    }
+    #[cfg(feature = "validate")]
+    if let Some(report) = error.downcast_ref::<garde::Report>() {
+        return Some(invalid(&crate::metadata::first_problem(report)));
+    }
+    if let Some(reason) = error.downcast_ref::<CancelReason>() {
+        return Some(match reason {
+            CancelReason::Deadline => JobErrorKind::Fatal { reason: Cow::Borrowed("job_timeout") },
+            _ => JobErrorKind::Cancelled,
+        });
+    }
+    let kind = error.downcast_ref::<io::Error>()?.kind();
+    is_network(kind).then_some(JobErrorKind::Retryable { after: NETWORK_RETRY })
+}
+
+fn invalid(error: &MetadataError) -> JobErrorKind {
+    JobErrorKind::Invalid {
+        field: error.path.clone(),
+        value: error.value.clone().unwrap_or_default(),
+        message: error.message.clone(),
+    }
+}
+
+const fn is_network(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::UnexpectedEof
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{BoxError, JobError};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] BoxError);
+
+    fn io_error(kind: io::ErrorKind) -> io::Error {
+        io::Error::from(kind)
+    }
+
+    fn metadata() -> MetadataError {
+        crate::parse_metadata::<u32>("true").unwrap_err()
+    }
+
+    fn report() -> garde::Report {
+        let mut report = garde::Report::new();
+        report.append(garde::Path::new("tracks").join(1usize), garde::Error::new("too long"));
+        report
+    }
+
+    /// The whole table: what `?` makes of each error, alone and inside others.
+    #[test]
+    fn the_table() {
+        use io::ErrorKind as K;
+        const NETWORK: &str = "retry after 5s";
+        const UNKNOWN: &str = "fatal unknown_error";
+        let cases: Vec<(&str, JobError, &str)> = vec![
+            // Wrong input.
+            ("metadata", metadata().into(), "invalid $"),
+            ("metadata inside", Outer(metadata().into()).into(), "invalid $"),
+            ("metadata inside I/O", io::Error::other(metadata()).into(), "invalid $"),
+            ("metadata in anyhow", anyhow::Error::from(metadata()).into(), "invalid $"),
+            ("rules", report().into(), "invalid $.tracks[1]"),
+            ("rules inside", Outer(report().into()).into(), "invalid $.tracks[1]"),
+            // Told to stop.
+            ("deadline", CancelReason::Deadline.into(), "fatal job_timeout"),
+            ("deadline inside", Outer(CancelReason::Deadline.into()).into(), "fatal job_timeout"),
+            ("drained", CancelReason::Drained.into(), "cancelled"),
+            ("shutdown", CancelReason::Shutdown("enough".into()).into(), "cancelled"),
+            ("room closed", CancelReason::RoomClosed.into(), "cancelled"),
+            ("terminated", CancelReason::Terminated.into(), "cancelled"),
+            ("kicked", CancelReason::Kicked.into(), "cancelled"),
+            ("duplicate identity", CancelReason::DuplicateIdentity.into(), "cancelled"),
+            ("room gone", Outer(CancelReason::RoomGone.into()).into(), "cancelled"),
+            // The network, and time.
+            ("refused", io_error(K::ConnectionRefused).into(), NETWORK),
+            ("reset", io_error(K::ConnectionReset).into(), NETWORK),
+            ("aborted", io_error(K::ConnectionAborted).into(), NETWORK),
+            ("not connected", io_error(K::NotConnected).into(), NETWORK),
+            ("host unreachable", io_error(K::HostUnreachable).into(), NETWORK),
+            ("network unreachable", io_error(K::NetworkUnreachable).into(), NETWORK),
+            ("network down", io_error(K::NetworkDown).into(), NETWORK),
+            ("no address", io_error(K::AddrNotAvailable).into(), NETWORK),
+            ("broken pipe", io_error(K::BrokenPipe).into(), NETWORK),
+            ("timed out", io_error(K::TimedOut).into(), NETWORK),
+            ("cut off", io_error(K::UnexpectedEof).into(), NETWORK),
+            (
+                "by number",
+                io::Error::from_raw_os_error(111).into(),
+                if cfg!(target_os = "linux") { NETWORK } else { UNKNOWN },
+            ),
+            ("network inside", Outer(io_error(K::TimedOut).into()).into(), NETWORK),
+            ("network inside I/O", io::Error::other(Outer(io_error(K::TimedOut).into())).into(), NETWORK),
+            ("network in anyhow", anyhow::Error::from(io_error(K::TimedOut)).into(), NETWORK),
+            (
+                "network in anyhow, told",
+                anyhow::Error::from(io_error(K::TimedOut)).context("told").into(),
+                NETWORK,
+            ),
+            ("network in a box", JobError::from(BoxError::from(io_error(K::TimedOut))), NETWORK),
+            // The outer one decides.
+            ("both", io::Error::new(K::TimedOut, metadata()).into(), NETWORK),
+            // Everything else.
+            ("not found", io_error(K::NotFound).into(), UNKNOWN),
+            ("denied", io_error(K::PermissionDenied).into(), UNKNOWN),
+            ("disk full", io_error(K::StorageFull).into(), UNKNOWN),
+            ("other I/O", io::Error::other("x").into(), UNKNOWN),
+            ("number", "x".parse::<u8>().unwrap_err().into(), UNKNOWN),
+            ("JSON of somebody else", serde_json::from_str::<u8>("x").unwrap_err().into(), UNKNOWN),
+            ("text", "text".into(), UNKNOWN),
+            ("own text", "text".to_owned().into(), UNKNOWN),
+            ("anyhow text", anyhow::anyhow!("text").into(), UNKNOWN),
+            // What the handler says itself.
+            ("retryable", JobError::retryable("x", Duration::from_secs(9)), "retry after 9s"),
+            ("fatal", JobError::fatal("quota").with_source(io_error(K::TimedOut)), "fatal quota"),
+            ("invalid", JobError::invalid("language", "xx", "unknown"), "invalid language"),
+            ("cancelled", JobError::cancelled(), "cancelled"),
+        ];
+        for (name, error, expected) in cases {
+            let shown = match error.kind() {
+                JobErrorKind::Cancelled => "cancelled".to_owned(),
+                JobErrorKind::Fatal { reason } => format!("fatal {reason}"),
+                JobErrorKind::Invalid { field, .. } => format!("invalid {field}"),
+                JobErrorKind::Retryable { after } => format!("retry after {after:?}"),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(shown, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_chain_has_an_end() {
+        let mut error: BoxError = io_error(io::ErrorKind::TimedOut).into();
+        for _ in 0..200 {
+            error = Outer(error).into();
+        }
+        assert_eq!(classify(error.as_ref()), JobErrorKind::Fatal { reason: "unknown_error".into() });
+    }
+}

@@ -1,0 +1,115 @@
+//! What is wrong with a job's metadata, and where.
+
+use super::path::Path;
+use crate::text::{MAX_VALUE, shorten};
+use serde_json::Value;
+use std::fmt;
+
+/// Why the metadata of a job is not what its agent expects. `?` in a handler makes an
+/// [`Invalid`](crate::JobErrorKind::Invalid) error of it, which ends the job as `invalid_input`.
+///
+/// ```
+/// #[derive(serde::Deserialize, Debug)]
+/// struct Recording { tracks: Vec<u32> }
+///
+/// let error = agent_core::parse_metadata::<Recording>(r#"{"tracks":[1,"x"]}"#).unwrap_err();
+/// assert_eq!((error.path.as_str(), error.field().as_str()), ("$.tracks[1]", "tracks"));
+/// assert_eq!(error.value.as_deref(), Some(r#""x""#));
+/// assert_eq!(error.expected.as_deref(), Some("u32"));
+/// assert_eq!(
+///     error.to_string(),
+///     r#"the job's metadata is no valid Recording: $.tracks[1] = "x": invalid type, expected u32"#
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MetadataError {
+    /// The Rust type that was asked for, without its module.
+    pub type_name: String,
+    /// Where in the JSON document, as `$.field[index]`; `$` is the document itself.
+    pub path: String,
+    /// What is there, as JSON and at most 100 characters of it; `None` when nothing is.
+    pub value: Option<String>,
+    /// What the type wants there, when it can be said.
+    pub expected: Option<String>,
+    /// What is wrong, in words; says what was expected, too.
+    pub message: String,
+}
+
+const MAX_MESSAGE: usize = 400;
+const MAX_PATH: usize = 400;
+
+impl MetadataError {
+    /// A value that is no valid one, for a check of [`MetadataFormat::check`](crate::MetadataFormat::check), which adds the type and
+    /// the value to it. The path is that of the field: `tracks[1]`, or `$` for the document itself.
+    ///
+    /// ```
+    /// use agent_core::{MetadataError, MetadataFormat};
+    ///
+    /// #[derive(Default, serde::Deserialize)]
+    /// struct Range { from: u32, to: u32 }
+    ///
+    /// let format = MetadataFormat::<Range>::or_default().check(|range| {
+    ///     if range.from <= range.to { Ok(()) } else { Err(MetadataError::at("to", "is before `from`")) }
+    /// });
+    /// let error = format.parse(r#"{"from":2,"to":1}"#).err().unwrap();
+    /// assert_eq!(error.to_string(), "the job's metadata is no valid Range: $.to = 1: is before `from`");
+    /// ```
+    #[must_use]
+    pub fn at(path: impl fmt::Display, message: impl fmt::Display) -> Self {
+        let path = Path::parse(&path.to_string());
+        Self {
+            type_name: String::new(),
+            path: path.to_string(),
+            value: None,
+            expected: None,
+            message: shorten(&message.to_string(), MAX_MESSAGE),
+        }
+    }
+
+    /// The name of the field, or of the one whose item it is; empty for the document itself.
+    #[must_use]
+    pub fn field(&self) -> String {
+        Path::parse(&self.path).field()
+    }
+
+    /// An error about this place of a document, read as `T`.
+    pub(super) fn of<T>(path: &Path, document: &Value, message: &str) -> Self {
+        Self {
+            type_name: short_type_name::<T>(),
+            path: shorten(&path.to_string(), MAX_PATH),
+            value: path.get(document).map(|value| shorten(&value.to_string(), MAX_VALUE)),
+            expected: None,
+            message: shorten(message, MAX_MESSAGE),
+        }
+    }
+
+    /// An error about the text itself.
+    pub(super) fn of_text<T>(message: &str) -> Self {
+        Self { value: None, ..Self::of::<T>(&Path::default(), &Value::Null, message) }
+    }
+
+    pub(super) fn expecting(self, expected: Option<&str>) -> Self {
+        Self { expected: expected.map(|text| shorten(text, MAX_MESSAGE)), ..self }
+    }
+}
+
+fn short_type_name<T>() -> String {
+    let full = std::any::type_name::<T>();
+    let (name, generics) = full.split_at(full.find('<').unwrap_or(full.len()));
+    format!("{}{generics}", name.rsplit("::").next().unwrap_or(name))
+}
+
+impl fmt::Display for MetadataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { type_name, path, value, message, .. } = self;
+        let name = if type_name.is_empty() { "metadata" } else { type_name };
+        write!(f, "the job's metadata is no valid {name}: {path}")?;
+        if let Some(value) = value {
+            write!(f, " = {value}")?;
+        }
+        write!(f, ": {message}")
+    }
+}
+
+impl std::error::Error for MetadataError {}

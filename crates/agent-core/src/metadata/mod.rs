@@ -1,0 +1,30 @@
+//! A job's metadata: text that the dispatcher wrote, mostly JSON, read as a type.
+//!
+//! Nothing in here fails but with a [`MetadataError`], whatever the text is, and none of it takes more than a bounded number of
+//! passes over a text of at most [`MAX_METADATA_LEN`].
+
+mod convict;
+mod envelope;
+mod error;
+mod format;
+mod locate;
+mod path;
+mod read;
+mod ready;
+#[cfg(feature = "schema")]
+mod schema;
+#[cfg(test)]
+mod tests;
+mod unknown;
+#[cfg(feature = "validate")]
+mod validate;
+
+pub(crate) use envelope::request_id;
+pub use error::MetadataError;
+pub use format::MetadataFormat;
+pub use read::{MAX_METADATA_LEN, parse_metadata};
+pub use ready::JobMetadata;
+#[cfg(feature = "schema")]
+pub use schema::MetadataSchema;
+#[cfg(feature = "validate")]
+pub(crate) use validate::first_problem;
