@@ -2,8 +2,9 @@
 
 use crate::context::JobContext;
 use crate::room::BoxFuture;
-use agent_core::{Answer, EndedJob, Job, JobResult};
+use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
 use std::future::Future;
+use std::sync::Arc;
 
 /// Something that handles jobs. One agent serves all jobs of a worker at once, so shared state goes into `self`.
 ///
@@ -44,6 +45,16 @@ pub trait Agent: Send + Sync + 'static {
         async { Answer::accept() }
     }
 
+    /// Looks at a job that was assigned, before its room is joined. An error ends the job as failed, and [`run`](Self::run) is not called:
+    /// the place for what must be right about the job itself. Keep it short; it must not wait for anything.
+    ///
+    /// # Errors
+    /// What is wrong, best as [`JobError::invalid`](crate::JobError::invalid).
+    fn check(&self, job: &Job) -> JobResult {
+        let _ = job;
+        Ok(())
+    }
+
     /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure with its text. After a
     /// retryable error it may be called again for the same job, see [`RetryPolicy`](crate::RetryPolicy); never twice at once.
     fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
@@ -65,16 +76,44 @@ where
     }
 }
 
+/// One agent for several workers, one for each kind of job for instance, with the state that they share.
+impl<A: Agent> Agent for Arc<A> {
+    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
+        A::on_request(self, job)
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        A::check(self, job)
+    }
+
+    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
+        A::run(self, ctx)
+    }
+
+    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
+        A::on_ended(self, ended)
+    }
+}
+
 /// An [`Agent`] of any type, so that one driver serves them all.
 pub(crate) trait AnyAgent: Send + Sync + 'static {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer>;
+    fn check(&self, job: &Job) -> JobResult;
     fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult>;
+    /// Decides the kind of an error that `?` made, whoever it comes from.
+    fn classify(&self, error: JobError) -> JobError {
+        error
+    }
     fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()>;
 }
 
 impl<A: Agent> AnyAgent for A {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
         Box::pin(Agent::on_request(self, job))
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        Agent::check(self, job)
     }
 
     fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {

@@ -3,15 +3,18 @@
 use crate::agent::{Agent, AnyAgent};
 use crate::driver::{LifecycleHook, LoadFn, Setup};
 use crate::failure::{FailedJob, FailureHook};
+use crate::guard::{ClassifyFn, Declared, Guard};
 use crate::net::{NetOptions, ServerUrl, UrlError};
 use crate::room::{RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::stats::Counters;
 use crate::worker::Worker;
 use agent_core::{
-    AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobKind, Lifecycle, ROOM_DEPARTURE,
-    RetryPolicy,
+    AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobErrorKind, JobKind, Lifecycle,
+    MetadataFormat, ROOM_DEPARTURE, RetryPolicy,
 };
+use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,9 @@ use std::time::Duration;
 #[must_use]
 pub struct WorkerBuilder {
     agent: Arc<dyn AnyAgent>,
+    format: Option<Arc<dyn Declared>>,
+    dismiss_invalid: bool,
+    classify: Option<ClassifyFn>,
     config: Config,
     url: Option<String>,
     api_key: Option<String>,
@@ -64,6 +70,9 @@ impl WorkerBuilder {
     pub(crate) fn new<A: Agent>(agent: A) -> Self {
         Self {
             agent: Arc::new(agent),
+            format: None,
+            dismiss_invalid: false,
+            classify: None,
             config: Config::default(),
             url: None,
             api_key: None,
@@ -325,6 +334,69 @@ impl WorkerBuilder {
         self
     }
 
+    /// Declares the type of the jobs' metadata. A job whose metadata is no `T` ends as `invalid_input` before its room is joined; one
+    /// without metadata has the default. The handler reads it with [`JobContext::metadata`](crate::JobContext::metadata).
+    pub fn metadata<T: DeserializeOwned + Default + 'static>(self) -> Self {
+        self.metadata_format(MetadataFormat::<T>::or_default())
+    }
+
+    /// Declares the type of the jobs' metadata, whether it is required, and rules for its values. What does not hold to it ends as
+    /// `invalid_input` before its room is joined.
+    ///
+    /// ```
+    /// # use agent_worker::{JobContext, JobResult};
+    /// use agent_worker::{MetadataFormat, Worker};
+    /// use garde::Validate;
+    ///
+    /// #[derive(serde::Deserialize, Validate)]
+    /// struct Call {
+    ///     #[garde(length(min = 3))]
+    ///     number: String,
+    /// }
+    ///
+    /// async fn call(ctx: JobContext) -> JobResult {
+    ///     let Call { number } = ctx.required_metadata()?;
+    ///     # drop(number);
+    ///     Ok(())
+    /// }
+    ///
+    /// let worker = Worker::builder(call).metadata_format(MetadataFormat::<Call>::required().validated());
+    /// # let _ = worker;
+    /// ```
+    pub fn metadata_format<T: DeserializeOwned + 'static>(mut self, format: MetadataFormat<T>) -> Self {
+        self.format = Some(Arc::new(format));
+        self
+    }
+
+    /// Whether a job whose metadata is not as declared, or that the agent's [`check`](Agent::check) refuses, is dismissed when it is
+    /// offered: nobody runs it, and the server records a success. It is not, unless set: it is accepted and ends as failed, with its error.
+    pub fn dismiss_invalid(mut self, dismiss: bool) -> Self {
+        self.dismiss_invalid = dismiss;
+        self
+    }
+
+    /// Decides what kind of failure an error is that a handler returned with `?`. The rule is asked of the error and of each one behind it,
+    /// the outer first; `None` leaves it to the next, and at last to [`classify`](crate::classify).
+    ///
+    /// ```
+    /// # use agent_worker::{JobContext, JobResult};
+    /// use agent_worker::{JobErrorKind, Worker};
+    /// use std::time::Duration;
+    ///
+    /// # async fn agent(_: JobContext) -> JobResult { Ok(()) }
+    /// let worker = Worker::builder(agent).classify(|error| {
+    ///     error.is::<tokio::time::error::Elapsed>().then(|| JobErrorKind::Retryable { after: Duration::from_secs(1) })
+    /// });
+    /// # let _ = worker;
+    /// ```
+    pub fn classify(
+        mut self,
+        rule: impl Fn(&(dyn Error + 'static)) -> Option<JobErrorKind> + Send + Sync + 'static,
+    ) -> Self {
+        self.classify = Some(Arc::new(rule));
+        self
+    }
+
     /// Called with each lifecycle state that a job reaches. Keep it short: it runs on the worker's own task.
     pub fn on_lifecycle(mut self, hook: impl Fn(&Job, Lifecycle) + Send + Sync + 'static) -> Self {
         self.on_lifecycle = Some(Arc::new(hook));
@@ -366,13 +438,19 @@ impl WorkerBuilder {
         let api_secret = self.api_secret.ok_or(ConfigError::NoApiSecret)?;
         let net = self.net;
         let connector = self.connector.unwrap_or_else(|| Arc::new(WebRtc::new(net.clone())));
+        let agent = Guard {
+            agent: self.agent,
+            format: self.format,
+            dismiss_invalid: self.dismiss_invalid,
+            classify: self.classify,
+        };
         let setup = Setup {
             config: self.config,
             url,
             api_key,
             api_secret,
             net,
-            agent: self.agent,
+            agent: Arc::new(agent),
             connector,
             join_room: self.join_room,
             join_timeout: self.join_timeout,

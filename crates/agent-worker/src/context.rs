@@ -2,14 +2,14 @@
 
 use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
-use agent_core::{CancelReason, Input, Job, JobError, MetadataError, Target};
+use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Mutex, SetOnce, watch};
+use tokio::sync::{Mutex, SetOnce, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -41,8 +41,8 @@ struct Inner {
     tell: UnboundedSender<Input>,
     scope: Arc<Scope>,
     asked_to_stop: AtomicBool,
-    /// What ends the attempt from outside of its handler.
-    failure: Arc<SetOnce<JobError>>,
+    /// What ends the attempt from outside of its handler; gone once it was used.
+    failure: StdMutex<Option<oneshot::Sender<JobError>>>,
     last_progress: StdMutex<Option<Instant>>,
 }
 
@@ -73,6 +73,7 @@ impl Join {
 }
 
 impl JobContext {
+    /// A context, and the error that ends its attempt from outside of the handler, once there is one.
     pub(crate) fn new(
         job: Arc<Job>,
         join: Arc<Join>,
@@ -80,8 +81,9 @@ impl JobContext {
         cancel: CancelSignal,
         tell: UnboundedSender<Input>,
         scope: Arc<Scope>,
-    ) -> Self {
-        Self {
+    ) -> (Self, oneshot::Receiver<JobError>) {
+        let (failure, failed) = oneshot::channel();
+        let ctx = Self {
             inner: Arc::new(Inner {
                 job,
                 join,
@@ -90,10 +92,11 @@ impl JobContext {
                 tell,
                 scope,
                 asked_to_stop: AtomicBool::new(false),
-                failure: Arc::default(),
+                failure: StdMutex::new(Some(failure)),
                 last_progress: StdMutex::default(),
             }),
-        }
+        };
+        (ctx, failed)
     }
 
     /// The job.
@@ -152,7 +155,34 @@ impl JobContext {
     /// # Errors
     /// [`MetadataError`], which names the field. Returned with `?` it ends the job as `invalid_input`.
     pub fn metadata<T: DeserializeOwned + Default>(&self) -> Result<T, MetadataError> {
-        Ok(self.inner.job.metadata()?.unwrap_or_default())
+        MetadataFormat::or_default().parse(&self.inner.job.raw_metadata)
+    }
+
+    /// Reads the job's metadata as `T`, which need not have a default.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(tag = "action", rename_all = "snake_case")]
+    /// enum Task {
+    ///     Say { text: String },
+    ///     Wait,
+    /// }
+    ///
+    /// async fn agent(ctx: JobContext) -> JobResult {
+    ///     match ctx.required_metadata()? {
+    ///         Task::Say { text } => ctx.room().publish_data("chat", text).await?,
+    ///         Task::Wait => drop(ctx.cancelled().await),
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`MetadataError`], which names the field; also when the job has no metadata.
+    pub fn required_metadata<T: DeserializeOwned>(&self) -> Result<T, MetadataError> {
+        MetadataFormat::required().parse(&self.inner.job.raw_metadata)
     }
 
     /// Waits until the job is told to stop, and says why. The handler then has the worker's grace (10 s unless the builder
@@ -235,13 +265,12 @@ impl JobContext {
     }
 
     /// Done when the attempt is to end with [`fail`](Self::fail).
-    pub(crate) fn failure(&self) -> Arc<SetOnce<JobError>> {
-        Arc::clone(&self.inner.failure)
-    }
-
     pub(crate) fn set_failure(&self, error: JobError) {
+        let failure = self.inner.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The first one counts.
-        let _ = self.inner.failure.set(error);
+        if let Some(failure) = failure {
+            let _ = failure.send(error);
+        }
     }
 
     pub(crate) fn last_progress(&self) -> MutexGuard<'_, Option<Instant>> {

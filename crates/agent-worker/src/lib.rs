@@ -33,22 +33,28 @@ mod builder;
 mod context;
 mod driver;
 mod failure;
+mod guard;
 pub mod layers;
 mod long_running;
 mod net;
 pub mod patterns;
 mod room;
+mod router;
 mod scope;
 mod secret;
 mod signals;
 mod stats;
+mod typed;
 mod worker;
 
 pub use agent::Agent;
+#[cfg(feature = "schema")]
+pub use agent_core::MetadataSchema;
 pub use agent_core::{
     Accept, AgentPermissions, Answer, Backoff, CancelReason, DEFAULT_JOB_TIMEOUT, DrainReport, EndWhen,
-    EndedJob, Job, JobError, JobErrorKind, JobId, JobKind, JobResult, JobRoom, Lifecycle, MetadataError,
-    Outcome, RetryPolicy, SlotCounts, StopError, Target, TargetKind,
+    EndedJob, Job, JobError, JobErrorKind, JobId, JobKind, JobMetadata, JobResult, JobRoom, Lifecycle,
+    MAX_ATTRIBUTES_LEN, MAX_METADATA_LEN, MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts,
+    StopError, Target, TargetKind, classify, parse_metadata,
 };
 pub use builder::{ConfigError, WorkerBuilder};
 pub use context::JobContext;
@@ -64,8 +70,10 @@ pub use room::{
     RoomEvents, RoomInfo, RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WaitError, Wanted,
     WebRtc,
 };
+pub use router::Router;
 pub use secret::Secret;
 pub use stats::{FailureLabel, WorkerStats};
+pub use typed::{Typed, typed};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 
 /// The README's code is compiled with the doc tests.

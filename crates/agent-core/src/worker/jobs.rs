@@ -193,14 +193,15 @@ impl Worker {
             entry.deadline = deadline;
             entry.attempt_at = now;
         }
+        self.apply(&id, JobInput::Assigned, now);
+        self.out.push_back(Output::Start { job, token, url });
         if time.odd {
+            // After the start, so that a log has all that is known of the job.
             self.out.push_back(Output::Notice(Notice::OddTimeout { job: id.clone() }));
         }
-        self.apply(&id, JobInput::Assigned, now);
         if let Some(deadline) = deadline {
             self.timers.set(Timer::Job(id, JobTimer::Deadline), deadline);
         }
-        self.out.push_back(Output::Start { job, token, url });
     }
 
     pub(super) fn on_termination(&mut self, id: &JobId, now: Time) {

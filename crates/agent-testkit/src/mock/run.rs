@@ -183,6 +183,10 @@ impl<A: Agent> Agent for Watched<A> {
         self.agent.on_request(job).await
     }
 
+    fn check(&self, job: &Job) -> JobResult {
+        self.agent.check(job)
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         self.agent.run(ctx).await
     }

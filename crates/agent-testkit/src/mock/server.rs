@@ -184,10 +184,11 @@ impl MockServer {
             attributes: spec.attributes,
             ..Default::default()
         };
+        let flags = spec.flags;
         let dispatch = self.hub.with(|server| match spec.id {
-            None => Ok(server.create_dispatch(request)),
+            None => Ok(server.create_dispatch_of(request, flags)),
             Some(id) => server
-                .with_job_id(id.clone(), |server| server.create_dispatch(request))
+                .with_job_id(id.clone(), |server| server.create_dispatch_of(request, flags))
                 .ok_or(DispatchError::JobIdTaken { id }),
         })?;
         if let Some(script) = spec.script {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use agent_worker::{BoxFuture, JobKind, Participant, WorkerBuilder};
 
 use super::room::MockRoom;
+use crate::server::JobFlags;
 
 /// A job for a test, and the room around it.
 ///
@@ -31,6 +32,7 @@ pub struct JobSpec {
     pub(super) deployment: String,
     pub(super) metadata: String,
     pub(super) attributes: BTreeMap<String, String>,
+    pub(super) flags: JobFlags,
     pub(super) participants: Vec<Participant>,
     /// For a participant or publisher job.
     pub(super) target: Option<String>,
@@ -54,6 +56,7 @@ impl JobSpec {
             deployment: String::new(),
             metadata: String::new(),
             attributes: BTreeMap::new(),
+            flags: JobFlags::default(),
             participants: Vec::new(),
             target: None,
             script: None,
@@ -91,6 +94,18 @@ impl JobSpec {
     /// One attribute of the job.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// The server asks for the session to be recorded, as LiveKit Cloud does.
+    pub fn recording(mut self, enable: bool) -> Self {
+        self.flags.recording = enable;
+        self
+    }
+
+    /// The server asks for personal data to be redacted, as LiveKit Cloud does.
+    pub fn redaction(mut self, enable: bool) -> Self {
+        self.flags.redaction = enable;
         self
     }
 

@@ -14,7 +14,15 @@ use super::workers::Key;
 /// A dispatch and its jobs.
 pub(super) struct DispatchEntry {
     dispatch: wire::AgentDispatch,
+    flags: JobFlags,
     jobs: Vec<String>,
+}
+
+/// What LiveKit Cloud sets for the jobs of a project. No dispatch of the API can ask for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct JobFlags {
+    pub(crate) recording: bool,
+    pub(crate) redaction: bool,
 }
 
 impl Server {
@@ -23,9 +31,18 @@ impl Server {
         &mut self,
         request: wire::CreateAgentDispatchRequest,
     ) -> wire::AgentDispatch {
+        self.create_dispatch_of(request, JobFlags::default())
+    }
+
+    /// The same, for jobs with these flags.
+    pub(crate) fn create_dispatch_of(
+        &mut self,
+        request: wire::CreateAgentDispatchRequest,
+        flags: JobFlags,
+    ) -> wire::AgentDispatch {
         let room = request.room.clone();
         self.open_room(RoomSettings { name: room.clone(), ..RoomSettings::default() });
-        let id = self.add_dispatch(request);
+        let id = self.add_dispatch(request, flags);
         self.dispatch(&room, &id).unwrap_or_default()
     }
 
@@ -52,12 +69,13 @@ impl Server {
     pub(super) fn dispatch_initial(&mut self, room: &str, agents: Vec<(String, String)>) {
         let agents = if agents.is_empty() { vec![(String::new(), String::new())] } else { agents };
         for (agent_name, metadata) in agents {
-            self.add_dispatch(wire::CreateAgentDispatchRequest {
+            let request = wire::CreateAgentDispatchRequest {
                 agent_name,
                 metadata,
                 room: room.to_owned(),
                 ..Default::default()
-            });
+            };
+            self.add_dispatch(request, JobFlags::default());
         }
     }
 
@@ -91,7 +109,7 @@ impl Server {
         }
     }
 
-    fn add_dispatch(&mut self, request: wire::CreateAgentDispatchRequest) -> String {
+    fn add_dispatch(&mut self, request: wire::CreateAgentDispatchRequest, flags: JobFlags) -> String {
         let id = self.new_id("AD_");
         let room = request.room.clone();
         let state = wire::AgentDispatchState { created_at: self.wall_ns(), ..Default::default() };
@@ -106,7 +124,7 @@ impl Server {
             state: Some(state),
         };
         let Some(entry) = self.rooms.get_mut(&room) else { return id };
-        entry.dispatches.insert(id.clone(), DispatchEntry { dispatch, jobs: Vec::new() });
+        entry.dispatches.insert(id.clone(), DispatchEntry { dispatch, flags, jobs: Vec::new() });
         let people: Vec<Arc<Participant>> = entry
             .members
             .values()
@@ -133,7 +151,7 @@ impl Server {
     /// Makes a job of this kind for a dispatch. `false`: no worker has registered for such jobs.
     fn add_job(&mut self, room: &str, id: &str, kind: wire::JobType, who: Option<&Participant>) -> bool {
         let Some(entry) = self.rooms.get(room) else { return false };
-        let Some(of) = entry.dispatches.get(id).map(|entry| &entry.dispatch) else { return false };
+        let Some(DispatchEntry { dispatch: of, flags, .. }) = entry.dispatches.get(id) else { return false };
         let job = wire::Job {
             r#type: kind.into(),
             room: Some(to_wire_room(&entry.info)),
@@ -143,6 +161,8 @@ impl Server {
             dispatch_id: id.to_owned(),
             deployment: of.deployment.clone(),
             attributes: of.attributes.clone(),
+            enable_recording: flags.recording,
+            enable_redaction: flags.redaction,
             ..Default::default()
         };
         if !self.is_served(&Key::of(&job)) {

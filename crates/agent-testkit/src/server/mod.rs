@@ -28,7 +28,7 @@ use std::time::Duration;
 use agent_core::Time;
 
 pub(crate) use changes::{Change, TrackSpec, filled};
-pub(crate) use dispatches::{to_wire_participant, to_wire_room};
+pub(crate) use dispatches::{JobFlags, to_wire_participant, to_wire_room};
 pub(crate) use io::{Grant, MemberId, Output, Rules, WorkerId};
 pub use io::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
 pub(crate) use rooms::{NewMember, RoomSettings};

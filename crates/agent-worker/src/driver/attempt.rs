@@ -1,12 +1,12 @@
-//! One attempt: join the room, call the handler, say how it ended. Exactly one end is told, whatever happens to the task.
+//! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told, whatever happens to the task.
 
 use crate::agent::AnyAgent;
 use crate::context::{CancelSignal, JobContext, Join};
 use crate::room::{JoinError, Room};
 use crate::scope::{Scope, panic_message};
-use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind};
+use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
 use futures_util::FutureExt;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -43,6 +43,10 @@ impl Attempt {
             tell: self.tell.clone(),
             end: Some(AttemptEnd::Aborted),
         };
+        let checked = catch_unwind(AssertUnwindSafe(|| self.agent.check(&self.job)));
+        if !matches!(checked, Ok(Ok(()))) {
+            return end.tell(end_of(&*self.agent, checked));
+        }
         if let Some(room) = self.join.room.get() {
             // Joined by an earlier attempt: this one hears anew who is there.
             if !room.is_connected() {
@@ -68,20 +72,26 @@ impl Attempt {
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
-        let ctx = JobContext::new(job, join, number, cancel, tell, scope);
-        let failure = ctx.failure();
+        let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope);
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
         let result = tokio::select! {
             biased;
-            error = failure.wait() => return end.tell(failed(error, error.to_string())),
+            Ok(error) = failed => Ok(Err(error)),
             result = handler => result,
         };
-        end.tell(match result {
-            Ok(Ok(())) => AttemptEnd::Ok,
-            Ok(Err(error)) if *error.kind() == JobErrorKind::Cancelled => AttemptEnd::Cancelled,
-            Ok(Err(error)) => failed(&error, error.to_string()),
-            Err(panic) => AttemptEnd::Panicked(panic_message(panic.as_ref())),
-        });
+        end.tell(end_of(&*agent, result));
+    }
+}
+
+/// What became of the user's code.
+fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>) -> AttemptEnd {
+    let classified = result
+        .and_then(|result| catch_unwind(AssertUnwindSafe(|| result.map_err(|error| agent.classify(error)))));
+    match classified {
+        Ok(Ok(())) => AttemptEnd::Ok,
+        Ok(Err(error)) if *error.kind() == JobErrorKind::Cancelled => AttemptEnd::Cancelled,
+        Ok(Err(error)) => failed(&error, error.to_string()),
+        Err(panic) => AttemptEnd::Panicked(panic_message(panic.as_ref())),
     }
 }
 

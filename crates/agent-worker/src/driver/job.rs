@@ -1,7 +1,7 @@
 //! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
 
 use crate::context::{CancelSignal, Join};
-use crate::room::{JoinRequest, Room, RoomConnector};
+use crate::room::{JoinRequest, RoomConnector};
 use crate::scope::Scope;
 use agent_core::{Input, Job};
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
-use super::room_watch::watch_room;
+use super::{log, room_watch::watch_room};
 
 pub(super) struct JobHandle {
     pub(super) job: Arc<Job>,
@@ -77,16 +78,18 @@ impl JobHandle {
         self.scope.drop_callbacks();
     }
 
-    /// What to wait for before the room is left, and the room, if it was joined.
-    pub(super) fn into_leaving(mut self) -> Option<(impl Future<Output = ()> + Send + 'static, Room)> {
+    /// What leaves the room, if it was joined, once its cleanup is over.
+    pub(super) fn into_leaving(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
         let (cleaning, room) = (self.cleaning.take(), self.join.room.get()?.clone());
-        let cleaned = async {
+        let leaving = async move {
+            // When a worker stops at once, a cleanup may still need the room.
             if let Some(Cleaning { done, latest }) = cleaning {
                 // Nothing is ever sent: the end of the cleanup drops the other end.
                 let _ = tokio::time::timeout_at(latest, done).await;
             }
+            room.leave().await;
         };
-        Some((cleaned, room))
+        Some(leaving.instrument(self.scope.span().clone()))
     }
 }
 
@@ -97,12 +100,5 @@ impl Drop for JobHandle {
 }
 
 fn scope(job: &Job, attempt: u32, cleanup_timeout: Duration) -> Arc<Scope> {
-    let span = tracing::info_span!(
-        "job",
-        job_id = %job.id,
-        room = %job.room.name,
-        agent_name = %job.agent_name,
-        attempt,
-    );
-    Scope::new(span, cleanup_timeout)
+    Scope::new(log::job_span(job, Some(attempt)), cleanup_timeout)
 }

@@ -1,23 +1,57 @@
-//! What the log says about the machine's decisions.
+//! What the log says about the machine's decisions, and the span that all is in that is logged while a job runs.
 
-use agent_core::{Notice, Output};
+use agent_core::{Job, JobId, Notice, Output};
+use tracing::Span;
+
+/// The span of a job, in an attempt or beside one. A request id is there if the job's metadata has one.
+pub(super) fn job_span(job: &Job, attempt: Option<u32>) -> Span {
+    tracing::info_span!(
+        "job",
+        job_id = %job.id,
+        room = %job.room.name,
+        agent_name = %job.agent_name,
+        request_id = job.request_id.as_deref(),
+        attempt,
+    )
+}
+
+/// The job that an output is about, if it names only its id.
+pub(super) const fn job(output: &Output) -> Option<&JobId> {
+    match output {
+        Output::Cancel { job, .. }
+        | Output::Abort { job }
+        | Output::Notice(
+            Notice::Retrying { job, .. }
+            | Notice::OddTimeout { job }
+            | Notice::CleanupStuck { job }
+            | Notice::Stuck { job }
+            | Notice::Stale { job, .. },
+        ) => Some(job),
+        _ => None,
+    }
+}
 
 pub(super) fn output(output: &Output) {
     match output {
         Output::Ask { job, .. } => {
-            tracing::info!(job_id = %job.id, room = %job.room.name, "received job request")
+            let request_id = job.request_id.as_deref();
+            tracing::info!(job_id = %job.id, room = %job.room.name, request_id, "received job request")
         }
-        Output::Start { job, .. } => tracing::info!(job_id = %job.id, room = %job.room.name, "job assigned"),
+        Output::Start { job, .. } => {
+            let request_id = job.request_id.as_deref();
+            tracing::info!(job_id = %job.id, room = %job.room.name, request_id, "job assigned")
+        }
         Output::Cancel { job, reason } => tracing::info!(job_id = %job, %reason, "cancelling job"),
         Output::Abort { job } => {
             tracing::warn!(job_id = %job, "aborting job: its handler did not return in time")
         }
         Output::Ended(ended) => {
             let (job_id, duration) = (&ended.job.id, ended.duration);
+            let request_id = ended.job.request_id.as_deref();
             if ended.outcome.is_success() {
-                tracing::info!(%job_id, ?duration, "job ended: success");
+                tracing::info!(%job_id, request_id, ?duration, "job ended: success");
             } else {
-                tracing::warn!(%job_id, ?duration, "job ended: {}", ended.outcome);
+                tracing::warn!(%job_id, request_id, ?duration, "job ended: {}", ended.outcome);
             }
         }
         Output::Notice(notice) => self::notice(notice),

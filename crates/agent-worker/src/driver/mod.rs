@@ -30,7 +30,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// Called with each step of each job.
 pub(crate) type LifecycleHook = Arc<dyn Fn(&Job, Lifecycle) + Send + Sync>;
@@ -142,7 +142,7 @@ impl Driver {
     /// Does what the machine wants, in its order; the result once it has stopped.
     fn carry_out(&mut self) -> Option<Result<DrainReport, StopError>> {
         while let Some(output) = self.machine.poll_output() {
-            log::output(&output);
+            self.log(&output);
             match output {
                 Output::Connect => self.socket = self.connect(),
                 Output::Disconnect => self.disconnect(),
@@ -188,6 +188,15 @@ impl Driver {
         None
     }
 
+    /// Within the span of the job that it is about, if the driver has that.
+    fn log(&self, output: &Output) {
+        let job = log::job(output).and_then(|job| self.jobs.get(job));
+        match job {
+            Some(handle) => handle.scope.span().in_scope(|| log::output(output)),
+            None => log::output(output),
+        }
+    }
+
     fn connect(&self) -> FrameSocket {
         let token = net::worker_token(&self.setup.api_key, &self.setup.api_secret, TOKEN_LIFE);
         let (url, options) = (self.setup.url.agent_url(), self.setup.net.clone());
@@ -210,22 +219,24 @@ impl Driver {
         let (agent, tell) = (Arc::clone(&self.setup.agent), self.tell.clone());
         // The machine has declined for us when this takes too long; the task must not outlive that by much.
         let limit = self.setup.config.answer_timeout * 2;
-        tokio::spawn(async move {
+        let span = log::job_span(&job, None);
+        let asking = async move {
             let asked = AssertUnwindSafe(async { agent.on_request(&job).await }).catch_unwind();
             let answer = match tokio::time::timeout(limit, asked).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(panic)) => {
                     let message = panic_message(panic.as_ref());
-                    tracing::error!(job_id = %job.id, "on_request panicked, the job is declined: {message}");
+                    tracing::error!("on_request panicked, the job is declined: {message}");
                     Answer::Decline
                 }
                 Err(_) => {
-                    tracing::warn!(job_id = %job.id, "on_request took too long, the job was declined");
+                    tracing::warn!("on_request took too long, the job was declined");
                     return;
                 }
             };
             let _ = tell.send(Input::Answered { offer, job: job.id.clone(), answer });
-        });
+        };
+        tokio::spawn(asking.instrument(span));
     }
 
     fn start(&mut self, job: Arc<Job>, token: &JobToken, url: Option<String>) {
@@ -282,38 +293,31 @@ impl Driver {
         let rooms: Vec<_> = self.leaving.drain(..).filter_map(JobHandle::into_leaving).collect();
         self.last_words.spawn(async move {
             sent.await;
-            let left = rooms.into_iter().map(|(cleaned, room)| async move {
-                // When a worker stops at once, a cleanup may still need the room.
-                cleaned.await;
-                room.leave().await;
-            });
-            futures_util::future::join_all(left).await;
+            futures_util::future::join_all(rooms).await;
         });
     }
 
     fn ended(&mut self, ended: EndedJob) {
         self.setup.counters.ended(ended.kind.as_ref());
-        let id = ended.job.id.clone();
+        let span = log::job_span(&ended.job, None);
         if let (Some(hook), Some(failed)) = (&self.setup.on_failure, FailedJob::of(&ended)) {
             let hook = Arc::clone(hook);
-            self.tell_user("the failure hook", id.clone(), async move { hook(failed).await });
+            self.tell_user("the failure hook", span.clone(), async move { hook(failed).await });
         }
         let agent = Arc::clone(&self.setup.agent);
-        self.tell_user("on_ended", id, async move { agent.on_ended(&ended).await });
+        self.tell_user("on_ended", span, async move { agent.on_ended(&ended).await });
     }
 
     /// Runs a callback of the user on a task of its own.
-    fn tell_user(&mut self, what: &'static str, job: JobId, told: impl Future<Output = ()> + Send + 'static) {
-        self.last_words.spawn(async move {
+    fn tell_user(&mut self, what: &'static str, span: Span, told: impl Future<Output = ()> + Send + 'static) {
+        let telling = async move {
             match tokio::time::timeout(LAST_WORDS, AssertUnwindSafe(told).catch_unwind()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(panic)) => {
-                    let message = panic_message(panic.as_ref());
-                    tracing::error!(job_id = %job, "{what} panicked: {message}");
-                }
-                Err(_) => tracing::warn!(job_id = %job, "{what} took more than 10 s and was dropped"),
+                Ok(Err(panic)) => tracing::error!("{what} panicked: {}", panic_message(panic.as_ref())),
+                Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
             }
-        });
+        };
+        self.last_words.spawn(telling.instrument(span));
     }
 
     fn command(&mut self, command: Command) {

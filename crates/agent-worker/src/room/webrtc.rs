@@ -17,6 +17,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
+use tracing::Instrument;
 use url::Url;
 
 use super::{
@@ -67,12 +68,13 @@ impl RoomConnector for WebRtc {
         Box::pin(async move {
             let (joined, outcome) = oneshot::channel();
             // On its own from the start: if this future is dropped, the task still says goodbye to the server.
-            tokio::spawn(async move {
+            let task = async move {
                 match Driver::new(&request, net, joined).await {
                     Ok(driver) => driver.run().await,
                     Err((error, joined)) => drop(joined.send(Err(error))),
                 }
-            });
+            };
+            tokio::spawn(task.in_current_span());
             let ended = JoinError::Failed(JoinFailure::Cancelled);
             outcome.await.unwrap_or(Err(ended))
         })

@@ -1,0 +1,82 @@
+//! What the builder puts around an agent: limits, the declared metadata, and the user's own classification of errors.
+
+use crate::agent::AnyAgent;
+use crate::context::JobContext;
+use crate::room::BoxFuture;
+use agent_core::{Answer, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::sync::Arc;
+
+/// Classifies an error; `None`: as without it.
+pub(crate) type ClassifyFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<JobErrorKind> + Send + Sync>;
+
+/// A [`MetadataFormat`] of any type.
+pub(crate) trait Declared: Send + Sync {
+    fn check(&self, job: &Job) -> JobResult;
+    fn unknown_fields(&self, job: &Job) -> Vec<String>;
+}
+
+impl<T: DeserializeOwned> Declared for MetadataFormat<T> {
+    fn check(&self, job: &Job) -> JobResult {
+        self.parse(&job.raw_metadata)?;
+        Ok(())
+    }
+
+    fn unknown_fields(&self, job: &Job) -> Vec<String> {
+        Self::unknown_fields(self, &job.raw_metadata)
+    }
+}
+
+pub(crate) struct Guard {
+    pub(crate) agent: Arc<dyn AnyAgent>,
+    pub(crate) format: Option<Arc<dyn Declared>>,
+    pub(crate) dismiss_invalid: bool,
+    pub(crate) classify: Option<ClassifyFn>,
+}
+
+impl AnyAgent for Guard {
+    fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
+        if self.dismiss_invalid
+            && let Err(error) = self.check(job)
+        {
+            tracing::warn!("dismissed job: {error}");
+            return Box::pin(std::future::ready(Answer::Dismiss));
+        }
+        self.agent.on_request(job)
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        job.check_limits()?;
+        if let Some(format) = &self.format {
+            format.check(job)?;
+        }
+        self.agent.check(job)
+    }
+
+    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
+        if let Some(format) = &self.format
+            && ctx.attempt() == 1
+        {
+            let fields = format.unknown_fields(ctx.job());
+            if !fields.is_empty() {
+                tracing::info!(
+                    ?fields,
+                    "the metadata has fields that its type does not know: they are ignored"
+                );
+            }
+        }
+        self.agent.run(ctx)
+    }
+
+    fn classify(&self, error: JobError) -> JobError {
+        match &self.classify {
+            Some(rule) => error.classified_by(|error| rule(error)),
+            None => error,
+        }
+    }
+
+    fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()> {
+        self.agent.on_ended(ended)
+    }
+}

@@ -1,0 +1,137 @@
+//! What the log says of a job. The log belongs to the whole process, so this is one test.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+use agent_testkit::{JobSpec, MockServer, ServerEvent};
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobError, JobResult};
+use serde::Deserialize;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Recording {
+    format: String,
+}
+
+struct Recorder;
+
+impl Agent for Recorder {
+    async fn on_request(&self, _: &Job) -> Answer {
+        tracing::info!("asked by the server");
+        Answer::accept()
+    }
+
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        let Recording { format } = ctx.metadata()?;
+        tracing::info!(format, "recording");
+        ctx.on_cleanup(async { tracing::info!("cleaning up") });
+        let (begin, begun) = oneshot::channel();
+        drop(ctx.spawn(async {
+            tracing::info!("a task of the job");
+            let _ = begin.send(());
+            std::future::pending::<()>().await;
+        }));
+        begun.await?;
+        if ctx.attempt() == 1 {
+            return Err(JobError::retryable("the disk is busy", Duration::from_millis(1)));
+        }
+        ctx.room().publish_data("recording", "").await?;
+        ctx.cancelled().await;
+        Ok(())
+    }
+
+    async fn on_ended(&self, _: &EndedJob) {
+        tracing::info!("told of the end");
+    }
+}
+
+#[tokio::test]
+async fn the_request_id_is_on_every_line_about_a_job() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let server = MockServer::start().await.unwrap();
+    let worker = server
+        .worker(Recorder)
+        .agent_name("recorder")
+        .metadata::<Recording>()
+        .job_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let handle = worker.handle();
+    let running = tokio::spawn(worker.run());
+    for (room, metadata, cancel) in [
+        ("full", r#"{"request_id":"r-1\n2","format":"mp4","Quality":"high","timeout":"soon"}"#, true),
+        ("invalid", r#"{"request_id":4711,"format":false}"#, false),
+        ("plain", r#"{"format":"webm"}"#, true),
+    ] {
+        let job = server.dispatch(JobSpec::room(room).metadata(metadata)).await.unwrap();
+        if cancel {
+            job.room().wait_for_data(|sent| sent.topic == "recording").await;
+            job.terminate();
+        }
+        job.outcome().await.unwrap();
+    }
+    handle.drain(Duration::from_secs(5)).await;
+    running.await.unwrap().unwrap();
+    let ids: Vec<String> = server
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            ServerEvent::Offered { job_id, .. } => Some(job_id),
+            _ => None,
+        })
+        .collect();
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let [full, invalid, plain] = ids.as_slice() else { panic!("{ids:?}") };
+    let about = |id: &str, words: &[&str]| {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(id)).collect();
+        for word in words {
+            assert!(lines.iter().any(|line| line.contains(word)), "{word} is not in the log of {id}\n{log}");
+        }
+        lines
+    };
+    let all = [
+        "received job request",
+        "asked by",
+        "assigned",
+        "recording",
+        "a task of the job",
+        "the attempt failed",
+        "cancelled tasks",
+        "cleaning up",
+        "cancelling",
+        "job ended",
+        "told of",
+    ];
+    for line in about(full, &[&all[..], &[r#"["$.Quality"]"#, "`timeout` in the metadata"]].concat()) {
+        assert!(line.contains(r#"request_id="r-1\n2""#), "{line}");
+    }
+    for line in about(invalid, &["received", "assigned", "invalid_input: $.format", "told of"]) {
+        assert!(line.contains(r#"request_id="4711""#), "{line}");
+    }
+    for line in about(plain, &all) {
+        assert!(!line.contains("request_id"), "{line}");
+    }
+}
