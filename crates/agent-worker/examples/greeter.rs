@@ -23,3 +23,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Worker::builder(greet).from_env().agent_name("greeter").build()?.run_until_signal().await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::greet;
+    use agent_testkit::{JobSpec, run_job};
+    use agent_worker::Outcome;
+
+    #[tokio::test]
+    async fn greets_by_name() {
+        let run = run_job(greet, JobSpec::room("lobby").metadata(r#"{"name":"Ada"}"#)).await;
+        assert_eq!(run.outcome, Outcome::Success);
+        assert_eq!(run.sent.first().expect("a greeting").text(), "Hello, Ada!");
+    }
+}

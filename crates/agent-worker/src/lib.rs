@@ -24,6 +24,8 @@
 //! }
 //! ```
 //!
+//! The [`guide`] tells more, page by page.
+//!
 //! The rules live in `agent-core` and the room client in `agent-room`, both without I/O; this crate gives them sockets,
 //! tasks and clocks. It installs no log subscriber, sets no signal handler (but in
 //! [`run_until_signal`](Worker::run_until_signal)) and reads no environment (but in [`from_env`](WorkerBuilder::from_env)).
@@ -34,6 +36,7 @@ mod context;
 mod driver;
 mod failure;
 mod guard;
+pub mod guide;
 pub mod layers;
 mod long_running;
 mod net;

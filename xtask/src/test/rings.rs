@@ -64,6 +64,15 @@ pub(super) const RINGS: &[Ring] = &[
         },
     },
     Ring {
+        name: "features",
+        // Everything else builds with the features that are on by default.
+        title: "without default features",
+        missing: |_| None,
+        run: |strict| {
+            Cargo::new(&["check", "--package", "agent-worker", "--no-default-features"], strict).check()
+        },
+    },
+    Ring {
         name: "docs",
         title: "docs",
         missing: |_| None,

@@ -91,7 +91,11 @@ impl<'a> Schemas<'a> {
         found.push(Field {
             kind: self.kind(&node),
             required,
-            default: node.schema.get("default").map(|value| format!("`{value}`")),
+            default: node
+                .schema
+                .get("default")
+                .filter(|value| !value.is_null())
+                .map(|value| format!("`{value}`")),
             limits,
             description: self.description(&node),
             path: path.clone(),

@@ -1,0 +1,108 @@
+//! Errors: what a handler returns, and what becomes of it.
+//!
+//! A handler returns a [`JobError`](crate::JobError). It does not implement `Error`, so `?` makes one of anything: an I/O error, an
+//! `anyhow::Error`, a text. What may go better another time is tried again; else the server records the job as failed, with the texts
+//! of the whole chain of errors.
+//! ```
+//! use agent_worker::{JobContext, JobError, JobResult};
+//! use std::time::Duration;
+//!
+//! async fn agent(ctx: JobContext) -> JobResult {
+//!     let port: u16 = "80".parse()?; // any error
+//!     if port == 0 {
+//!         return Err("no port".into()); // any text
+//!     }
+//!     match ctx.job().attributes.get("plan").map(String::as_str) {
+//!         None => Err(JobError::invalid("attributes.plan", "", "missing")), // the input is wrong
+//!         Some("free") => Err(JobError::fatal("quota_exceeded")), // it will not go away
+//!         Some("busy") => Err(JobError::retryable("no encoder is free", Duration::from_secs(10))), // it may
+//!         Some(_) => Ok(()),
+//!     }
+//! }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! let outcome = async |plan: &str| {
+//!     run_job(agent, JobSpec::room("lobby").attribute("plan", plan)).await.outcome.to_string()
+//! };
+//! assert_eq!(outcome("paid").await, "success");
+//! assert_eq!(outcome("free").await, "failed: quota_exceeded");
+//! # let none = run_job(agent, JobSpec::room("lobby")).await.outcome.to_string();
+//! # assert_eq!(none, "failed: invalid_input: attributes.plan: missing");
+//! # });
+//! ```
+//!
+//! # Kinds
+//! | kind | made by | then |
+//! |---|---|---|
+//! | [`Retryable`](crate::JobErrorKind::Retryable) | `JobError::retryable`, an error of the network | the handler is called again, as the [`RetryPolicy`](crate::RetryPolicy) says; at last its text is told |
+//! | [`Fatal`](crate::JobErrorKind::Fatal) | `JobError::fatal`, any other error | its reason and text are told |
+//! | [`Invalid`](crate::JobErrorKind::Invalid) | `JobError::invalid`, wrong metadata | `invalid_input: field = value: message` is told |
+//! | [`Cancelled`](crate::JobErrorKind::Cancelled) | `JobError::cancelled`, a reason to stop | as if it had returned `Ok`, if it was told to stop |
+//!
+//! A panic is a failure of its own job and touches no other; it is told as `panicked: message`.
+//!
+//! # Which kind `?` makes
+//! [`classify`](crate::classify) decides, by what the error is or by what is behind it:
+//!
+//! | error | kind |
+//! |---|---|
+//! | `MetadataError`, `garde::Report` | `Invalid` |
+//! | `CancelReason::Deadline` | `Fatal`, `job_timeout` |
+//! | any other `CancelReason` | `Cancelled` |
+//! | `io::Error` of the network, or for a time that is over | `Retryable` after 5 s |
+//! | everything else | `Fatal`, `unknown_error` |
+//!
+//! A program may [decide itself](crate::WorkerBuilder::classify). Its rule is asked of each error of the chain, and what it does not know is
+//! classified as above. Kinds that the handler gives are never changed.
+//! ```
+//! use agent_worker::{JobContext, JobErrorKind, JobResult, Worker};
+//! use std::error::Error;
+//! use std::time::Duration;
+//! use tokio::time::error::Elapsed;
+//!
+//! #[derive(Debug, thiserror::Error)]
+//! #[error("no credit left")]
+//! struct NoCredit;
+//!
+//! fn rule(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
+//!     if error.is::<Elapsed>() {
+//!         return Some(JobErrorKind::Retryable { after: Duration::from_secs(1) });
+//!     }
+//!     error.is::<NoCredit>().then(|| JobErrorKind::Fatal { reason: "no_credit".into() })
+//! }
+//!
+//! async fn agent(_: JobContext) -> JobResult {
+//!     Err(std::io::Error::other(NoCredit))?
+//! }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! let run = run_job(agent, JobSpec::room("lobby").worker(|worker| worker.classify(rule))).await;
+//! assert_eq!(run.outcome.to_string(), "failed: no_credit: no credit left");
+//! # });
+//! ```
+//!
+//! # Told to stop
+//! [`cancelled`](crate::JobContext::cancelled) gives the reason, and the reason may be returned: the deadline of the job is a failure, and
+//! the others are no failure of the handler's.
+//! ```
+//! use agent_worker::{JobContext, JobResult};
+//!
+//! async fn agent(ctx: JobContext) -> JobResult {
+//!     tokio::select! {
+//!         result = work() => result,
+//!         reason = ctx.cancelled() => Err(reason.into()),
+//!     }
+//! }
+//! # async fn work() -> JobResult { std::future::pending().await }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # use std::time::Duration;
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! # let limited = |worker: agent_worker::WorkerBuilder| worker.job_timeout(Duration::from_secs(30));
+//! # let run = run_job(agent, JobSpec::room("lobby").worker(limited)).await;
+//! # assert_eq!(run.outcome.to_string(), "failed: job_timeout");
+//! # run_job(agent, JobSpec::room("lobby")).await.assert_success();
+//! # });
+//! ```

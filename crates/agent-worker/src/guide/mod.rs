@@ -1,0 +1,9 @@
+//! The manual: how to write handlers, page by page. All code in it is compiled and run as tests.
+//!
+//! - [`handlers`]: functions and types as agents, state that jobs share, one worker for several tasks
+//! - [`metadata`]: what a dispatch tells its agent, read as a type, checked, limited, documented
+//! - [`errors`]: what a handler returns, and what becomes of it
+
+pub mod errors;
+pub mod handlers;
+pub mod metadata;
