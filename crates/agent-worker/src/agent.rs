@@ -46,7 +46,8 @@ pub trait Agent: Send + Sync + 'static {
     }
 
     /// Looks at a job that was assigned, before its room is joined. An error ends the job as failed, and [`run`](Self::run) is not called:
-    /// the place for what must be right about the job itself. Keep it short; it must not wait for anything.
+    /// the place for what must be right about the job itself. Keep it short; it must not wait for anything. An agent around another one
+    /// passes this on, too.
     ///
     /// # Errors
     /// What is wrong, best as [`JobError::invalid`](crate::JobError::invalid).

@@ -1,9 +1,9 @@
 //! Agents in layers, on a mock server in the process.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-use agent_testkit::{JobSpec, MockServer, run_job};
+use agent_testkit::{JobSpec, MockServer, ServerEvent, run_job};
 use agent_worker::layers::{Layered, LimitBy, Timeout, Traced};
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome};
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, Router};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -140,4 +140,21 @@ async fn a_job_that_waits_for_its_turn_can_be_told_to_stop() {
     }
     ends.sort();
     assert_eq!(ends, ["failed: aborted: drained, while it waited for its turn", "success"]);
+}
+
+/// A job that the inner agent refuses is not joined, whatever is around it.
+#[tokio::test]
+async fn every_layer_passes_on_what_is_wrong_with_a_job() {
+    let router = || Router::new().action("record", slow);
+    for agent in [
+        Router::new().otherwise(router().layer(Timeout::after(MINUTE))),
+        Router::new().otherwise(router().layer(LimitBy::all(1))),
+        Router::new().otherwise(router().layer(Traced::as_("router"))),
+    ] {
+        let run = run_job(agent, JobSpec::room("lobby").metadata(r#"{"action":"dance"}"#)).await;
+        let error = r#"invalid_input: $.action = "dance": unknown action; known: record"#;
+        assert_eq!(run.outcome, Outcome::Failed { error: error.into() });
+        let joined = |event: &ServerEvent| matches!(event, ServerEvent::Joined { agent: true, .. });
+        assert!(!run.timeline.events().iter().any(|(_, event)| joined(event)), "{}", run.timeline);
+    }
 }

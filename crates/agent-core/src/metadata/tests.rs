@@ -266,6 +266,22 @@ fn the_request_id_is_found_whatever_the_type_is() {
     assert_eq!(request_id(&long).unwrap().chars().count(), 128);
 }
 
+/// The work is bounded, however many values are like the wrong one. It is not timed, as machines differ: a search without an end fails.
+#[test]
+fn the_longest_document_full_of_decoys_is_given_up_in_time() {
+    #[derive(Deserialize, Debug)]
+    #[serde(tag = "kind")]
+    enum Wide {
+        A { labels: BTreeMap<String, Option<Vec<u8>>>, last: Vec<u8> },
+    }
+    let labels: BTreeMap<String, Value> = (0..40_000).map(|n| (format!("{n}"), Value::Null)).collect();
+    let text = json!({"kind": "A", "labels": labels, "last": null}).to_string();
+    assert!((400_000..MAX_METADATA_LEN).contains(&text.len()), "{}", text.len());
+    let error = parse_metadata::<Wide>(&text).unwrap_err();
+    // Given up: it says what serde says.
+    assert_eq!((error.path.as_str(), error.expected.as_deref()), ("$", None));
+}
+
 /// A type with everything that metadata is made of, as deep as one likes.
 #[derive(Deserialize, Debug)]
 struct Tree {

@@ -99,6 +99,10 @@ impl<A: Agent> Agent for Limited<A> {
         self.inner.on_request(job)
     }
 
+    fn check(&self, job: &Job) -> JobResult {
+        self.inner.check(job)
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         let key = (self.limit.key)(ctx.job());
         let turn = Turn { agent: self, semaphore: self.semaphore(&key), key };

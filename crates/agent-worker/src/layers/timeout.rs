@@ -44,6 +44,10 @@ impl<A: Agent> Agent for Timed<A> {
         self.inner.on_request(job)
     }
 
+    fn check(&self, job: &Job) -> JobResult {
+        self.inner.check(job)
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         match tokio::time::timeout(self.after, self.inner.run(ctx)).await {
             Ok(result) => result,

@@ -43,6 +43,10 @@ impl<A: Agent> Agent for Observed<A> {
         self.inner.on_request(job)
     }
 
+    fn check(&self, job: &Job) -> JobResult {
+        self.inner.check(job)
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         let handler = async {
             tracing::debug!("handler called");
