@@ -128,6 +128,7 @@ async fn the_api_tells_why_it_failed() {
             .expect("a client");
     let error = stranger.list_rooms(&[]).await.expect_err("the secret is wrong");
     let ApiError::Refused { status: 401, .. } = &error else { panic!("{error:?}") };
+    assert!(!error.to_string().contains("eyJ"), "the server repeats the token, the error does not: {error}");
     assert!(error.to_string().starts_with("RoomService/ListRooms: the server refused with "), "{error}");
 
     server.stop();

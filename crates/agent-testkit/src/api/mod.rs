@@ -90,10 +90,11 @@ impl ServerApi {
         Response: prost::Message + Default,
     {
         let unreachable = |source: reqwest::Error| ApiError::Unreachable { method, source };
+        let token = token.sign()?;
         let response = self
             .http
             .post(format!("{}/twirp/livekit.{method}", self.base))
-            .bearer_auth(token.sign()?.expose())
+            .bearer_auth(token.expose())
             .header("content-type", "application/protobuf")
             .body(encode(request))
             .send()
@@ -106,9 +107,11 @@ impl ServerApi {
         }
         let ErrorBody { code, msg } = serde_json::from_slice(&body).unwrap_or_else(|_| ErrorBody {
             code: String::new(),
-            msg: String::from_utf8_lossy(&body).chars().take(300).collect(),
+            msg: String::from_utf8_lossy(&body).into_owned(),
         });
-        Err(ApiError::Refused { method, status: status.as_u16(), code, message: msg })
+        // livekit-server repeats a token that it does not take.
+        let message = msg.replace(token.expose(), "[the token]").chars().take(300).collect();
+        Err(ApiError::Refused { method, status: status.as_u16(), code, message })
     }
 }
 

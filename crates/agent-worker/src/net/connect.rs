@@ -81,7 +81,7 @@ pub(crate) async fn connect_websocket(
     let handshake = async {
         match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, _)) => Ok(socket),
-            Err(error) => Err(handshake_error(&endpoint, error)),
+            Err(error) => Err(handshake_error(&endpoint, bearer, error)),
         }
     };
     limit.on(&endpoint, "WebSocket handshake", handshake).await
@@ -117,13 +117,13 @@ fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
     Ok((host, uri.port_u16().unwrap_or(default_port), secure))
 }
 
-fn handshake_error(endpoint: &str, error: WsError) -> ConnectError {
+fn handshake_error(endpoint: &str, bearer: Option<&Secret>, error: WsError) -> ConnectError {
     let endpoint = endpoint.to_owned();
     match error {
         WsError::Http(response) => ConnectError::Refused {
             endpoint,
             status: response.status().as_u16(),
-            body: one_line(response.body().as_deref().unwrap_or_default()),
+            body: one_line(response.body().as_deref().unwrap_or_default(), bearer),
         },
         WsError::Url(UrlError::UnsupportedUrlScheme | UrlError::NoHostName | UrlError::EmptyHostName) => {
             ConnectError::Address

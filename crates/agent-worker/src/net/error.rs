@@ -4,9 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::TokenError;
+use crate::{Secret, TokenError};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What to look at, as users set it.
+const URL: &str = "the server URL (`.url(…)` or LIVEKIT_URL)";
+const CREDENTIALS: &str =
+    "the API key and secret (`.credentials(…)`, or LIVEKIT_API_KEY and LIVEKIT_API_SECRET)";
 
 /// Why no connection to the server could be made.
 ///
@@ -16,7 +21,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum ConnectError {
     /// The host's name has no address.
-    #[error("the name of {endpoint} was not found: check the host in the server URL, and DNS")]
+    #[error("the name of {endpoint} was not found: check the host in {URL}, and DNS")]
     Resolve {
         /// Host and port.
         endpoint: String,
@@ -24,9 +29,7 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Nothing answers at any address of the host.
-    #[error(
-        "nothing answers at {endpoint}: check that the server runs, and the host and port of the server URL"
-    )]
+    #[error("nothing answers at {endpoint}: check that the server runs, and the host and port of {URL}")]
     Unreachable {
         /// Host and port.
         endpoint: String,
@@ -44,7 +47,10 @@ pub enum ConnectError {
         source: BoxError,
     },
     /// The file with certificates to trust cannot be used.
-    #[error("the certificate file {} cannot be used: name a readable PEM file with at least one certificate", path.display())]
+    #[error(
+        "the certificate file {} (`ca_file(…)` or SSL_CERT_FILE) cannot be used: name a readable PEM file with at least one certificate",
+        path.display()
+    )]
     CaFile {
         /// The file.
         path: PathBuf,
@@ -53,7 +59,7 @@ pub enum ConnectError {
     },
     /// The proxy does not let us through.
     #[error(
-        "the proxy {proxy} makes no connection to {endpoint}: check the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)"
+        "the proxy {proxy} makes no connection to {endpoint}: check the proxy settings (`.net(…)`, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)"
     )]
     Proxy {
         /// Host and port of the server.
@@ -65,7 +71,7 @@ pub enum ConnectError {
     },
     /// The connection took too long.
     #[error(
-        "{endpoint} did not answer within {limit:?} ({step}): check that it is a LiveKit server, and the network between"
+        "{endpoint} did not answer within {limit:?} ({step}): check {URL}, that a LiveKit server runs there, and the network between"
     )]
     Timeout {
         /// Host and port.
@@ -76,18 +82,18 @@ pub enum ConnectError {
         step: &'static str,
     },
     /// The server answered the WebSocket request with an HTTP error.
-    #[error("{endpoint} refused the connection with HTTP {status}{}: {}", said(body), refusal_hint(*status))]
+    #[error("{endpoint} refused the connection with HTTP {status}{}: {}", said(body), refusal_hint(*status, body))]
     Refused {
         /// Host and port.
         endpoint: String,
         /// The HTTP status.
         status: u16,
-        /// The start of what the server said with it, one line of at most 300 characters; may be empty.
+        /// The start of what the server said with it, one line of at most 300 characters without any token; may be empty.
         body: String,
     },
     /// The other side speaks something else.
     #[error(
-        "{endpoint} does not speak WebSocket: check that it is a LiveKit server, and ws:// against wss:// in its URL"
+        "{endpoint} does not speak WebSocket: check that it is a LiveKit server, and ws:// against wss:// in {URL}"
     )]
     Protocol {
         /// Host and port.
@@ -96,7 +102,7 @@ pub enum ConnectError {
         source: BoxError,
     },
     /// No token could be made, or it has characters that no HTTP header can carry.
-    #[error("no usable token: check the API key and secret")]
+    #[error("no usable token: check {CREDENTIALS}")]
     Token {
         /// What was wrong, if the token could not be made.
         source: Option<TokenError>,
@@ -127,47 +133,110 @@ fn said(body: &str) -> String {
     if body.is_empty() { String::new() } else { format!(" ({body})") }
 }
 
-fn refusal_hint(status: u16) -> &'static str {
+fn refusal_hint(status: u16, body: &str) -> String {
     match status {
-        300..=399 => "give the URL that it redirects to",
-        400 => "check ws:// against wss:// in the server URL, and the server's version",
-        401 | 403 => "check the API key and secret, and this machine's clock",
-        404 => "check the path of the server URL, and the server's version",
-        429 => "too many connections, try again later",
-        500..=599 => "the server or a proxy before it has trouble, try again later",
-        _ => "check the server URL",
+        200..=299 => format!("a web server, and no LiveKit server: check host, port and path of {URL}"),
+        300..=399 => format!("give the address that it redirects to as {URL}"),
+        // Such as that an identity is too long: the server's words are better than ours.
+        400 if !body.is_empty() && !body.starts_with('<') && !body.contains("HTTPS") => {
+            format!("mend what it names; if that says nothing to you, check {URL}, and the server's version")
+        }
+        400 => format!("check ws:// against wss:// in {URL}"),
+        401 | 403 => format!("check {CREDENTIALS}, which this server must know, and this machine's clock"),
+        404 => format!("there is no LiveKit server: check host, port and path of {URL}"),
+        413 | 414 | 431 => {
+            "the token is too long: shorten the metadata and attributes of the agent".to_owned()
+        }
+        429 => "too many connections, try again later".to_owned(),
+        500..=599 => {
+            "the server or a proxy before it has trouble: see its log, or try again later".to_owned()
+        }
+        _ => format!("check {URL}"),
     }
 }
 
-/// The start of an HTTP body as one line that a log can show.
-pub(super) fn one_line(body: &[u8]) -> String {
-    let start = body.get(..1200).unwrap_or(body);
-    let text: String = String::from_utf8_lossy(start).split_whitespace().collect::<Vec<_>>().join(" ");
+/// The start of an HTTP body as one line that a log can show. A server may repeat our token in it, whole or in part, or tell
+/// somebody else's.
+pub(super) fn one_line(body: &[u8], token: Option<&Secret>) -> String {
+    let mut text = String::from_utf8_lossy(body).into_owned();
+    if let Some(token) = token.filter(|token| !token.is_empty()) {
+        text = text.replace(token.expose(), TOKEN);
+    }
+    let text = mask_tokens(&text).split_whitespace().collect::<Vec<_>>().join(" ");
     text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// What stands where a token was.
+const TOKEN: &str = "[the token]";
+
+/// Takes out everything that begins as every JSON Web Token does.
+fn mask_tokens(text: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some((before, token)) = rest.split_once("eyJ") {
+        let end = token.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.=".contains(c));
+        masked.push_str(before);
+        masked.push_str(TOKEN);
+        rest = token.get(end.unwrap_or(token.len())..).unwrap_or_default();
+    }
+    masked + rest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused(status: u16, body: &str) -> String {
+        ConnectError::Refused { endpoint: "h:1".into(), status, body: body.into() }.to_string()
+    }
+
     #[test]
     fn a_refusal_says_what_to_do() {
-        let refused = |status, body: &str| {
-            ConnectError::Refused { endpoint: "h:1".into(), status, body: body.into() }.to_string()
-        };
-        assert_eq!(
-            refused(401, "invalid token"),
-            "h:1 refused the connection with HTTP 401 (invalid token): check the API key and secret, and this machine's clock"
+        let text = refused(401, "invalid token");
+        assert!(
+            text.starts_with("h:1 refused the connection with HTTP 401 (invalid token): check the API key"),
+            "{text}"
         );
-        assert_eq!(
-            refused(404, ""),
-            "h:1 refused the connection with HTTP 404: check the path of the server URL, and the server's version"
-        );
+        for (status, body, wanted) in [
+            (200, "", "LIVEKIT_URL"),
+            (301, "", "LIVEKIT_URL"),
+            (400, "participant identity length exceeds limits", "mend what it names"),
+            (400, "Client sent an HTTP request to an HTTPS server.", "ws:// against wss://"),
+            (
+                400,
+                "<html><h1>The plain HTTP request was sent to HTTPS port</h1></html>",
+                "ws:// against wss://",
+            ),
+            (400, "", "ws:// against wss://"),
+            (401, "", "LIVEKIT_API_SECRET"),
+            (404, "", "LIVEKIT_URL"),
+            (431, "", "metadata and attributes"),
+            (503, "", "try again later"),
+            (418, "", "LIVEKIT_URL"),
+        ] {
+            let text = refused(status, body);
+            assert!(text.contains(wanted), "{status} {body}: {text}");
+        }
     }
 
     #[test]
     fn a_body_becomes_one_bounded_line() {
-        assert_eq!(one_line(b" a\r\n\x1b[31mb\0 \xff"), "a [31mb \u{fffd}");
-        assert_eq!(one_line("é".repeat(5000).as_bytes()).chars().count(), 300);
+        assert_eq!(one_line(b" a\r\n\x1b[31mb\0 \xff", None), "a [31mb \u{fffd}");
+        assert_eq!(one_line("é".repeat(5000).as_bytes(), None).chars().count(), 300);
+    }
+
+    #[test]
+    fn a_body_shows_no_token() {
+        let ours = Secret::from("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJkZXZrZXkifQ.U0jbQkg8nZI7-_w");
+        let line = |body: &str| one_line(body.as_bytes(), Some(&ours));
+        assert_eq!(
+            line(&format!("invalid token: {}, error: expired", ours.expose())),
+            "invalid token: [the token], error: expired"
+        );
+        // Cut off, or another one.
+        assert_eq!(line(&format!("bad: {}", &ours.expose()[..30])), "bad: [the token]");
+        assert_eq!(line("\"eyJx.eyJy.z\" and (eyJx)"), "\"[the token]\" and ([the token])");
+        assert_eq!(one_line(b"secret s3cr\xc3\xa9t!", Some(&Secret::from("s3crét"))), "secret [the token]!");
+        assert_eq!(one_line(b"no token", Some(&Secret::from(""))), "no token");
     }
 }

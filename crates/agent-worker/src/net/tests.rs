@@ -156,6 +156,30 @@ async fn a_refused_token_is_refused_with_status_and_text() {
     );
 }
 
+/// livekit-server repeats a token that it does not take, whole.
+#[tokio::test]
+async fn a_token_that_the_server_repeats_is_not_shown() {
+    for body in [format!("invalid token: {TOKEN}, error: expired"), TOKEN.repeat(100)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let refusing = async {
+            let (mut tcp, _) = listener.accept().await.unwrap();
+            let _ = tcp.read(&mut [0; 4096]).await;
+            let head = format!("HTTP/1.1 401 Unauthorized\r\nContent-Length: {}\r\n\r\n", body.len());
+            tcp.write_all((head + &body).as_bytes()).await.unwrap();
+        };
+        // It looks for the token in every text of the error.
+        let (error, ()) =
+            tokio::join!(async { connect(&url, &NetOptions::default()).await.unwrap_err() }, refusing);
+        let text = error.to_string();
+        assert!(
+            text.contains("(invalid token: [the token], error: expired)")
+                || text.contains("([the token][the"),
+            "{text}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_no_header_can_carry_is_an_error() {
     let url = Url::parse("ws://127.0.0.1:1/").unwrap();

@@ -69,12 +69,14 @@ fn tls_error(endpoint: &str, error: io::Error) -> ConnectError {
     use rustls::Error;
     let hint = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(_)) => {
-            "its certificate is not trusted; give the authority's PEM file (ca_file or SSL_CERT_FILE), and check the host name and the clock"
+            "its certificate is not trusted; give the authority's PEM file (`ca_file(…)` or SSL_CERT_FILE), and check the host in the server URL (`.url(…)` or LIVEKIT_URL) and this machine's clock"
         }
         Some(Error::InvalidMessage(_)) => {
-            "it answers without TLS; check wss:// against ws:// in the server URL"
+            "it answers without TLS; check wss:// against ws:// in the server URL (`.url(…)` or LIVEKIT_URL)"
         }
-        _ => "check the server's TLS settings, and wss:// against ws:// in the server URL",
+        _ => {
+            "check the server's TLS settings, and wss:// against ws:// in the server URL (`.url(…)` or LIVEKIT_URL)"
+        }
     };
     ConnectError::Tls { endpoint: endpoint.to_owned(), hint, source: Box::new(error) }
 }
