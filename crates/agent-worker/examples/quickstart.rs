@@ -3,13 +3,15 @@
 //!
 //! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, else a mock server in this process, with
 //! the rules of the real one and a mock room: it needs nothing but Rust.
+//!
+//! It exits with 0 after a job that succeeded, with 1 after a failure, and with 2 if its settings cannot work.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
 
 use agent_testkit::{DispatchRequest, JobSpec, MockServer, ServerApi};
 use agent_worker::{
-    Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Worker, WorkerBuilder,
-    WorkerHandle,
+    Agent, Answer, ConfigError, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Worker,
+    WorkerBuilder, WorkerError, WorkerHandle,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -79,9 +81,15 @@ async fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("quickstart: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(error.as_ref()))
         }
     }
+}
+
+/// 2 for settings that cannot work, 1 for everything else.
+fn exit_code(error: &(dyn Error + 'static)) -> u8 {
+    let settings = error.downcast_ref().map(ConfigError::exit_code);
+    settings.or_else(|| error.downcast_ref().map(WorkerError::exit_code)).unwrap_or(1)
 }
 
 async fn run() -> Result<Outcome, Box<dyn Error>> {
@@ -90,18 +98,18 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
     let name = format!("quickstart-{}", std::process::id());
     let room = format!("room-of-{name}");
     let agent = Quickstart { ended };
-    match std::env::var("LIVEKIT_URL") {
-        Ok(url) => {
-            let (key, secret) = (credential("LIVEKIT_API_KEY")?, credential("LIVEKIT_API_SECRET")?);
-            let url = url.parse().map_err(|error| format!("LIVEKIT_URL cannot be used: {error}"))?;
-            let api = ServerApi::new(&url, key, secret)?;
+    match variable("LIVEKIT_URL") {
+        Some(url) => {
+            let key = variable("LIVEKIT_API_KEY").ok_or(ConfigError::NoApiKey)?;
+            let secret = variable("LIVEKIT_API_SECRET").ok_or(ConfigError::NoApiSecret)?;
+            let api = ServerApi::new(&url.parse().map_err(ConfigError::Url)?, key, secret)?;
             let dispatch = async {
                 let request = DispatchRequest::new(&name, room).metadata(METADATA);
                 Ok(api.create_dispatch(request).await?.id)
             };
             one_job(Worker::builder(agent).from_env().agent_name(&name), ends, dispatch).await
         }
-        Err(_) => {
+        None => {
             let server = MockServer::start().await?;
             step(&format!("server     a mock server on {}", server.url()));
             let dispatch = async {
@@ -141,10 +149,8 @@ async fn one_job(
     Ok(end.ok_or("the worker stopped without an outcome")?.outcome)
 }
 
-fn credential(name: &str) -> Result<String, String> {
-    std::env::var(name).map_err(|_| {
-        format!("LIVEKIT_URL is set, but {name} is not: set both to the key and secret of that server, or unset LIVEKIT_URL")
-    })
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The first words of an event.

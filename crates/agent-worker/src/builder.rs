@@ -2,9 +2,10 @@
 
 use crate::agent::{Agent, AnyAgent};
 use crate::driver::{LifecycleHook, LoadFn, Setup};
+use crate::error_text;
 use crate::failure::{FailedJob, FailureHook};
 use crate::guard::{ClassifyFn, Declared, Guard};
-use crate::net::{NetOptions, ServerUrl, UrlError};
+use crate::net::{ConnectError, NetOptions, ServerUrl, UrlError};
 use crate::room::{RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::stats::Counters;
@@ -15,6 +16,7 @@ use agent_core::{
 };
 use serde::de::DeserializeOwned;
 use std::error::Error;
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,24 +48,63 @@ pub struct WorkerBuilder {
 }
 
 /// A setting that is missing or wrong. The message names it and says what to do.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// No server.
     #[error("no server URL: call `.url(\"wss://…\")` or set LIVEKIT_URL")]
     NoUrl,
     /// The server's URL cannot be used.
-    #[error("the server URL (`.url(…)` or LIVEKIT_URL) cannot be used: {0}")]
-    Url(#[from] UrlError),
-    /// No API key.
+    #[error("{0} (it is set by `.url(…)` or LIVEKIT_URL)")]
+    Url(#[source] UrlError),
+    /// No API key, or an empty one.
     #[error("no API key: call `.credentials(key, secret)` or set LIVEKIT_API_KEY")]
     NoApiKey,
-    /// No API secret.
+    /// No API secret, or an empty one.
     #[error("no API secret: call `.credentials(key, secret)` or set LIVEKIT_API_SECRET")]
     NoApiSecret,
+    /// The API key or its secret was copied with something around it.
+    #[error(
+        "the {what} begins or ends with white space: take that out of what `.credentials(…)` is given, or out of {variable}"
+    )]
+    WhiteSpace {
+        /// `API key` or `API secret`.
+        what: &'static str,
+        /// Its variable.
+        variable: &'static str,
+    },
+    /// The certificates to trust cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] ConnectError),
     /// A setting that cannot work.
     #[error(transparent)]
     Setting(#[from] ConfigProblem),
+}
+
+impl ConfigError {
+    /// What a program that ends with it should exit with: 2, as for a wrong command line.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult, Worker};
+    ///
+    /// async fn agent(_: JobContext) -> JobResult { Ok(()) }
+    ///
+    /// let error = Worker::builder(agent).url("localhost:7880").build().err().unwrap();
+    /// assert_eq!(error.exit_code(), 2);
+    /// assert!(error.to_string().contains("write ws:// or wss:// before the host"));
+    /// ```
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        2
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        error_text::debug(self, f)
+    }
 }
 
 impl WorkerBuilder {
@@ -433,10 +474,22 @@ impl WorkerBuilder {
                  has left, and records the job as failed; give less, or a longer `departure_timeout` to the room"
             );
         }
-        let url: ServerUrl = self.url.ok_or(ConfigError::NoUrl)?.parse()?;
-        let api_key = self.api_key.ok_or(ConfigError::NoApiKey)?;
-        let api_secret = self.api_secret.ok_or(ConfigError::NoApiSecret)?;
+        let url: ServerUrl = self.url.ok_or(ConfigError::NoUrl)?.parse().map_err(ConfigError::Url)?;
+        let api_key = self.api_key.filter(|key| !key.is_empty()).ok_or(ConfigError::NoApiKey)?;
+        let api_secret =
+            self.api_secret.filter(|secret| !secret.is_empty()).ok_or(ConfigError::NoApiSecret)?;
+        for (what, variable, text) in [
+            ("API key", "LIVEKIT_API_KEY", api_key.as_str()),
+            ("API secret", "LIVEKIT_API_SECRET", api_secret.expose()),
+        ] {
+            if text.trim() != text {
+                return Err(ConfigError::WhiteSpace { what, variable });
+            }
+        }
         let net = self.net;
+        if url.is_secure() {
+            net.check_certificates()?;
+        }
         let connector = self.connector.unwrap_or_else(|| Arc::new(WebRtc::new(net.clone())));
         let agent = Guard {
             agent: self.agent,
@@ -488,13 +541,38 @@ mod tests {
         let check = |builder: WorkerBuilder, expected: &str| {
             let shown = problem(builder);
             assert!(shown.contains(expected), "{shown}");
+            assert!(!shown.contains("s3cret"), "{shown}");
         };
         check(WorkerBuilder::new(agent), "LIVEKIT_URL");
         check(WorkerBuilder::new(agent).url("localhost:7880"), "LIVEKIT_URL");
         check(WorkerBuilder::new(agent).url("ws://localhost:7880"), "LIVEKIT_API_KEY");
+        check(complete().url("ws://localhost:port"), "LIVEKIT_URL");
+        check(complete().credentials("", "secret"), "LIVEKIT_API_KEY");
+        check(complete().credentials("key", ""), "LIVEKIT_API_SECRET");
+        check(complete().credentials(" key", "secret"), "LIVEKIT_API_KEY");
+        check(complete().credentials("key", "s3cret\n"), "LIVEKIT_API_SECRET");
         check(complete().max_jobs(0), "`max_jobs`");
         check(complete().deployment("a b"), "`deployment`");
         check(complete(), "none");
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_are_told_at_once_where_they_are_needed() {
+        let with = |url: &str| complete().url(url).net(NetOptions::default().ca_file("/no/such/file.pem"));
+        assert_eq!(problem(with("ws://localhost")), "none");
+        let shown = problem(with("wss://localhost"));
+        assert!(shown.contains("/no/such/file.pem") && shown.contains("SSL_CERT_FILE"), "{shown}");
+    }
+
+    /// What Rust prints when `main` returns it.
+    #[test]
+    fn debug_is_the_message_and_what_is_behind_it() {
+        let error = complete().url("localhost").build().err().unwrap();
+        assert_eq!(format!("{error:?}"), error.to_string());
+        let unreadable = NetOptions::default().ca_file("/no/such/file.pem");
+        let error = complete().url("wss://localhost").net(unreadable).build().err().unwrap();
+        let shown = format!("{error:?}");
+        assert!(shown.starts_with(&error.to_string()) && shown.contains("No such file"), "{shown}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod agent;
 mod builder;
 mod context;
 mod driver;
+mod error_text;
 mod failure;
 mod guard;
 pub mod guide;

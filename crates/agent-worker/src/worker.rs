@@ -3,8 +3,10 @@
 use crate::agent::Agent;
 use crate::builder::WorkerBuilder;
 use crate::driver::{Command, Driver, Setup, Status};
+use crate::error_text;
 use crate::stats::{Counters, WorkerStats};
 use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts, StopError};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -51,30 +53,37 @@ pub struct WorkerStatus {
     pub slots: SlotCounts,
 }
 
-/// Why a worker ended otherwise than by being drained.
-#[derive(Debug, thiserror::Error)]
+/// Why a worker ended otherwise than by being drained. The message says what to do.
+///
+/// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
-    /// The server will not have it.
-    #[error("{0}. {hint}", hint = hint(.0))]
+    /// The server will not have it, or cannot be reached.
+    #[error(transparent)]
     Stopped(#[from] StopError),
     /// A second signal came while it drained, and jobs were aborted.
     #[error("forced to stop by a second signal: {0:?}")]
     Forced(DrainReport),
     /// The operating system does not let us listen for signals.
-    #[error("cannot listen for signals: {0}")]
+    #[error("cannot listen for signals")]
     Signal(#[source] std::io::Error),
 }
 
-fn hint(error: &StopError) -> &'static str {
-    match error {
-        StopError::Refused { status: 401 | 403, .. } => {
-            "Check LIVEKIT_API_KEY and LIVEKIT_API_SECRET: they must be a pair that this server knows"
+impl WorkerError {
+    /// What a program that ends with it should exit with: 130 if it was forced to, else 1. After a drain that is 0, on any signal.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Forced(_) => 130,
+            Self::Stopped(_) | Self::Signal(_) => 1,
         }
-        StopError::Refused { .. } => {
-            "Check LIVEKIT_URL: there is no agent endpoint of a LiveKit server at this address"
-        }
-        _ => "Check LIVEKIT_URL, and that the server runs and can be reached from here",
+    }
+}
+
+impl fmt::Debug for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        error_text::debug(self, f)
     }
 }
 

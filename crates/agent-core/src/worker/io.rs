@@ -344,15 +344,17 @@ impl DrainReport {
 #[non_exhaustive]
 pub enum StopError {
     /// The server will not have us: a wrong key or secret, or no LiveKit server.
-    #[error("the server refused the worker with HTTP {status}: {message}")]
+    #[error("the server refused the worker: {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// For people.
+        /// For people: what was said, and what to do.
         message: String,
     },
     /// As many tries to connect failed as the configuration allows.
-    #[error("gave up after {attempts} failed tries to connect; the last: {last}")]
+    #[error(
+        "gave up after {attempts} failed tries to connect, as `max_connect_attempts` says; the last: {last}"
+    )]
     GaveUp {
         /// How many.
         attempts: u32,
@@ -390,8 +392,7 @@ impl SlotCounts {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { status, message } => write!(f, "HTTP {status}: {message}"),
-            Self::Failed { message } => f.write_str(message),
+            Self::Refused { message, .. } | Self::Failed { message } => f.write_str(message),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::answer::{Accept, Answer};
 use crate::job::lifecycle::{Effect, JobInput, JobState, step};
 use crate::job::time_limit::time_limit;
 use crate::job::{Job, JobId, JobToken};
-use crate::outcome::{CancelReason, Lifecycle, Verdict};
+use crate::outcome::{CancelReason, Lifecycle, Outcome, Verdict};
 use crate::time::Time;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -76,13 +76,14 @@ pub(super) struct ToldLoad {
 const LOAD_SCALE: f32 = 0.69;
 /// Smaller changes are not worth a message.
 const LOAD_STEP: f32 = 0.01;
+const UNKNOWN_KIND: &str = "a kind of job that this version does not know";
 
 impl Worker {
     pub(super) fn on_offer(&mut self, id: Option<JobId>, job: Option<Job>, now: Time) {
         let Some(job) = job else {
             self.violation(Violation::NoJob);
             if let Some(id) = id {
-                self.refuse(&id, "a kind of job that this version does not know");
+                self.refuse(&id, UNKNOWN_KIND);
             }
             return;
         };
@@ -147,14 +148,18 @@ impl Worker {
         self.apply(id, input, now);
     }
 
-    pub(super) fn on_assignment(
-        &mut self,
-        job: Option<Job>,
-        token: JobToken,
-        url: Option<String>,
-        now: Time,
-    ) {
-        let Some(mut job) = job else { return self.violation(Violation::NoJob) };
+    /// An assignment of something that we cannot run: the server has granted it, so it is failed.
+    pub(super) fn on_odd_assignment(&mut self, id: Option<&JobId>) {
+        self.violation(Violation::NoJob);
+        // One that we know is not ended by somebody's odd copy of it.
+        if let Some(id) = id.filter(|id| !self.jobs.contains_key(id) && !self.closing.contains_key(id)) {
+            let outcome = Outcome::failed(UNKNOWN_KIND);
+            self.out.push_back(Output::Send(wire::ended(id, &outcome)));
+            self.out.push_back(Output::Notice(Notice::Refused { job: id.clone(), reason: UNKNOWN_KIND }));
+        }
+    }
+
+    pub(super) fn on_assignment(&mut self, mut job: Job, token: JobToken, url: Option<String>, now: Time) {
         let id = job.id.clone();
         if let Some(entry) = self.jobs.get(&id) {
             if entry.state.is_assigned() {

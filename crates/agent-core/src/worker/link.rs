@@ -12,6 +12,7 @@ use super::io::{ConnectError, Notice, Output, StopError, Violation};
 use super::timers::Timer;
 use super::wire::{self, FromServer};
 use super::{Drain, Worker};
+use crate::config::Config;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::time::Time;
@@ -66,10 +67,21 @@ impl Worker {
         }
     }
 
-    /// Gives the connection up from our side.
-    pub(super) fn lose(&mut self, reason: &str, now: Time) {
+    /// Gives the connection up from our side, since something took too long.
+    pub(super) fn lose(&mut self, what: &Timer, now: Time) {
+        let Config { connect_timeout, register_timeout, silence_limit, .. } = &self.config;
+        let reason = match what {
+            Timer::Register => format!(
+                "the server did not answer the registration within {register_timeout:?}: check that a LiveKit server is behind \
+                 the server URL (`.url(…)` or LIVEKIT_URL), and its log"
+            ),
+            Timer::Silence => {
+                format!("nothing came from the server for {silence_limit:?}: the connection counts as dead")
+            }
+            _ => format!("the connection was not opened within {connect_timeout:?}"),
+        };
         self.out.push_back(Output::Disconnect);
-        self.wait(reason.to_owned(), now);
+        self.wait(reason, now);
     }
 
     pub(super) fn on_frame(&mut self, frame: &Bytes, now: Time) {
@@ -86,7 +98,10 @@ impl Worker {
             }
             Some(_) if self.link != Link::Registered => self.violation(Violation::Early),
             Some(FromServer::Offer { id, job }) => self.on_offer(id, job, now),
-            Some(FromServer::Assignment { job, token, url }) => self.on_assignment(job, token, url, now),
+            Some(FromServer::Assignment { job: Some(job), token, url, .. }) => {
+                self.on_assignment(job, token, url, now);
+            }
+            Some(FromServer::Assignment { job: None, id, .. }) => self.on_odd_assignment(id.as_ref()),
             Some(FromServer::Termination { job }) => self.on_termination(&job, now),
         }
     }

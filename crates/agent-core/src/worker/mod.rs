@@ -127,9 +127,7 @@ impl Worker {
         {
             match timer {
                 Timer::Reconnect => self.connect(now),
-                Timer::Connect => self.lose("the connection could not be opened in time", now),
-                Timer::Register => self.lose("the server did not answer the registration in time", now),
-                Timer::Silence => self.lose("nothing came from the server for too long", now),
+                Timer::Connect | Timer::Register | Timer::Silence => self.lose(&timer, now),
                 Timer::Ping => self.ping(now),
                 Timer::Receipt => self.on_receipt(now),
                 Timer::Stable => self.backoff.reset(),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub(super) enum FromServer {
     Registered { worker_id: String, server_version: String },
     Offer { job: Option<Job>, id: Option<JobId> },
-    Assignment { job: Option<Job>, token: JobToken, url: Option<String> },
+    Assignment { job: Option<Job>, id: Option<JobId>, token: JobToken, url: Option<String> },
     Termination { job: JobId },
     Pong { stamp: i64 },
     Unknown,
@@ -29,10 +29,11 @@ pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
             server_version: m.server_info.map(|s| s.version).unwrap_or_default(),
         },
         Some(Message::Availability(m)) => FromServer::Offer {
-            id: m.job.as_ref().filter(|job| !job.id.is_empty()).map(|job| JobId::new(&job.id)),
+            id: job_id(m.job.as_ref()),
             job: m.job.and_then(|job| Job::from_wire(job, m.resuming)),
         },
         Some(Message::Assignment(m)) => FromServer::Assignment {
+            id: job_id(m.job.as_ref()),
             job: m.job.and_then(|job| Job::from_wire(job, false)),
             token: JobToken::new(m.token),
             url: m.url.filter(|url| !url.is_empty()),
@@ -41,6 +42,11 @@ pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
         Some(Message::Pong(m)) => FromServer::Pong { stamp: m.last_timestamp },
         None => FromServer::Unknown,
     })
+}
+
+/// The id also of a job that is of no use otherwise.
+fn job_id(job: Option<&wire::Job>) -> Option<JobId> {
+    job.filter(|job| !job.id.is_empty()).map(|job| JobId::new(&job.id))
 }
 
 pub(super) fn register(config: &Config) -> Bytes {

@@ -2,6 +2,8 @@
 
 use crate::rig::{Rig, fatal, id};
 use agent_core::{Answer, AttemptEnd, Input, Lifecycle};
+use agent_proto::livekit as wire;
+use agent_proto::livekit::server_message::Message;
 
 #[test]
 fn a_job_from_offer_to_success() {
@@ -108,6 +110,20 @@ fn a_job_that_is_offered_again_is_not_ended_by_its_old_status() {
     rig.end(1, fatal("first"));
     rig.run_job(1);
     rig.pass(1_000);
+    assert_eq!(rig.worker.slots().running, 1);
+    insta::assert_snapshot!(rig.log());
+}
+
+/// A newer server may know kinds that we do not.
+#[test]
+fn a_job_of_an_unknown_kind_is_declined_and_failed_but_never_dropped_in_silence() {
+    let mut rig = Rig::registered(|_| {});
+    let strange = |n: u32| Some(wire::Job { id: id(n).to_string(), r#type: 77, ..Default::default() });
+    rig.server(Message::Availability(wire::AvailabilityRequest { job: strange(1), resuming: false }));
+    rig.server(Message::Assignment(wire::JobAssignment { job: strange(1), ..Default::default() }));
+    // Of one that runs, an odd copy changes nothing.
+    rig.run_job(2);
+    rig.server(Message::Assignment(wire::JobAssignment { job: strange(2), ..Default::default() }));
     assert_eq!(rig.worker.slots().running, 1);
     insta::assert_snapshot!(rig.log());
 }

@@ -9,6 +9,7 @@ mod log;
 mod room_watch;
 
 use crate::agent::AnyAgent;
+use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
 use crate::room::{JoinRequest, RoomConnector};
@@ -374,7 +375,7 @@ fn socket_input(event: SocketEvent) -> Input {
     match event {
         SocketEvent::Opened => Input::Connected,
         SocketEvent::NotOpened(error) => {
-            let message = with_sources(&error);
+            let message = chain(&error);
             Input::ConnectFailed(match error.status() {
                 Some(status) => ConnectError::Refused { status, message },
                 None => ConnectError::Failed { message },
@@ -385,17 +386,6 @@ fn socket_input(event: SocketEvent) -> Input {
         SocketEvent::Heard => Input::Heard,
         SocketEvent::Closed(reason) => Input::Disconnected { reason },
     }
-}
-
-/// The text of an error and of those behind it.
-fn with_sources(error: &net::ConnectError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        text += &format!(": {source}");
-        next = source.source();
-    }
-    text
 }
 
 /// Calls the user's code on the driver's own task: a panic in it must not stop the jobs.

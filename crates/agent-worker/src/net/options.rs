@@ -10,7 +10,9 @@ use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::http::Uri;
 use url::{Host, Url};
 
+use super::error::ConnectError;
 use super::stream::Dialer;
+use super::tls;
 
 /// How connections to the server are made: proxy, certificates, time and size limits.
 ///
@@ -167,6 +169,11 @@ impl NetOptions {
     pub fn media_filter(mut self, passes: impl Fn(MediaPath) -> bool + Send + Sync + 'static) -> Self {
         self.media_filter = Some(Arc::new(passes));
         self
+    }
+
+    /// Reads the certificates to trust now, in the place of at the first encrypted connection.
+    pub(crate) fn check_certificates(&self) -> Result<(), ConnectError> {
+        tls::config("the server", self).map(drop)
     }
 
     pub(crate) fn lets_pass(&self, path: MediaPath) -> bool {

@@ -30,7 +30,7 @@ pub(super) async fn encrypt(
 }
 
 /// The configuration of these options, made once.
-fn config(endpoint: &str, options: &NetOptions) -> Result<Arc<ClientConfig>, ConnectError> {
+pub(super) fn config(endpoint: &str, options: &NetOptions) -> Result<Arc<ClientConfig>, ConnectError> {
     if let Some(config) = options.tls.get() {
         return Ok(config.clone());
     }
