@@ -1,6 +1,7 @@
 //! How a worker is put together.
 
 use crate::agent::{Agent, AnyAgent};
+use crate::descriptors::PER_JOB;
 use crate::driver::{LifecycleHook, LoadFn, Setup};
 use crate::error_text;
 use crate::failure::{FailedJob, FailureHook};
@@ -199,6 +200,8 @@ impl WorkerBuilder {
     }
 
     /// Jobs at once, at least 1; 1,000 unless set. A burst never exceeds it, and a free slot is never refused.
+    ///
+    /// A joined room takes some four file descriptors: on Unix a warning tells when that is more than the system allows.
     pub fn max_jobs(mut self, jobs: usize) -> Self {
         self.config.max_jobs = jobs;
         self
@@ -490,6 +493,8 @@ impl WorkerBuilder {
         if url.is_secure() {
             net.check_certificates()?;
         }
+        // Rooms of another kind may need none.
+        let descriptors = if self.connector.is_some() { 0 } else { PER_JOB };
         let connector = self.connector.unwrap_or_else(|| Arc::new(WebRtc::new(net.clone())));
         let agent = Guard {
             agent: self.agent,
@@ -515,7 +520,7 @@ impl WorkerBuilder {
             counters: Arc::new(Counters::default()),
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };
-        Ok(Worker::new(setup, self.drain_timeout))
+        Ok(Worker::new(setup, self.drain_timeout, descriptors))
     }
 }
 

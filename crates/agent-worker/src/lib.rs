@@ -28,11 +28,13 @@
 //!
 //! The rules live in `agent-core` and the room client in `agent-room`, both without I/O; this crate gives them sockets,
 //! tasks and clocks. It installs no log subscriber, sets no signal handler (but in
-//! [`run_until_signal`](Worker::run_until_signal)) and reads no environment (but in [`from_env`](WorkerBuilder::from_env)).
+//! [`run_until_signal`](Worker::run_until_signal)) and reads no environment (but in [`from_env`](WorkerBuilder::from_env)). A worker
+//! that runs lifts its process's soft limit of open files to the hard one.
 
 mod agent;
 mod builder;
 mod context;
+mod descriptors;
 mod driver;
 mod error_text;
 mod failure;

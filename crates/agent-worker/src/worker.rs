@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::builder::WorkerBuilder;
+use crate::descriptors;
 use crate::driver::{Command, Driver, Setup, Status};
 use crate::error_text;
 use crate::stats::{Counters, WorkerStats};
@@ -26,6 +27,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct Worker {
     setup: Setup,
     drain_timeout: Duration,
+    /// File descriptors that a job takes.
+    descriptors: usize,
     handle: WorkerHandle,
     commands: mpsc::UnboundedReceiver<Command>,
     done: watch::Sender<Option<DrainReport>>,
@@ -93,13 +96,13 @@ impl Worker {
         WorkerBuilder::new(agent)
     }
 
-    pub(crate) fn new(setup: Setup, drain_timeout: Duration) -> Self {
+    pub(crate) fn new(setup: Setup, drain_timeout: Duration, descriptors: usize) -> Self {
         let (sender, commands) = mpsc::unbounded_channel();
         let (done, report) = watch::channel(None);
         let (registered, is_registered) = watch::channel(false);
         let counters = Arc::clone(&setup.counters);
         let handle = WorkerHandle { commands: sender, done: report, registered: is_registered, counters };
-        Self { setup, drain_timeout, handle, commands, done, registered }
+        Self { setup, drain_timeout, descriptors, handle, commands, done, registered }
     }
 
     /// A handle to it, to be taken before it runs.
@@ -115,6 +118,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
+        descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
         let result = Driver::new(self.setup, self.registered).run(self.commands).await;
         self.done.send_replace(Some(*result.as_ref().unwrap_or(&DrainReport::default())));
         Ok(result?)

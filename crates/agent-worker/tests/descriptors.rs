@@ -1,0 +1,65 @@
+//! The limit of open files. In processes of their own, since the limit is for the whole process.
+#![cfg(unix)]
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a test may fail, and tells what it sees")]
+
+use agent_worker::{JobContext, JobResult, Worker};
+use rustix::process::{Resource, getrlimit};
+use std::process::Command;
+use std::time::Duration;
+
+const CHILD: &str = "AGENT_TEST_CHILD";
+
+async fn done(_: JobContext) -> JobResult {
+    Ok(())
+}
+
+/// What the tests below start: a worker that runs for a moment, and says what it may open then.
+#[tokio::test]
+async fn child() {
+    let Ok(max_jobs) = std::env::var(CHILD) else { return };
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).init();
+    let worker = Worker::builder(done)
+        .url("ws://127.0.0.1:1")
+        .credentials("key", "secret")
+        .max_jobs(max_jobs.parse().expect("a number"))
+        .build()
+        .expect("the settings are complete");
+    let handle = worker.handle();
+    let running = tokio::spawn(worker.run());
+    handle.drain(Duration::ZERO).await;
+    running.await.expect("no panic").expect("drained");
+    println!("soft limit {:?}", getrlimit(Resource::Nofile).current);
+}
+
+/// What a worker says that is started with these limits.
+fn said(soft: u32, hard: u32, max_jobs: usize) -> String {
+    let test = std::env::current_exe().expect("this test is a program");
+    let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" --exact child --nocapture");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .arg(test)
+        .env(CHILD, max_jobs.to_string())
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[test]
+fn the_soft_limit_is_raised_to_the_hard_one() {
+    let said = said(100, 300, 59);
+    assert!(said.contains("soft limit Some(300)"), "{said}");
+    assert!(!said.contains("max_jobs"), "{said}");
+}
+
+#[test]
+fn jobs_that_do_not_fit_into_the_hard_limit_are_told() {
+    let said = said(100, 300, 60);
+    assert!(said.contains("soft limit Some(300)"), "{said}");
+    for part in
+        ["`max_jobs` is 60", "only 300 files open", "some 59 jobs", "`ulimit -n 304`", "LimitNOFILE=304"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
