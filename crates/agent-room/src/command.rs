@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 /// A packet must fit the server's message limit of 65,535 bytes together with its topic and addresses.
 pub const MAX_PAYLOAD_LEN: usize = 64_000;
 
+/// The longest change of our own metadata, name or attributes that is sent, in bytes.
+///
+/// A server takes 512 KiB of metadata and 64 KiB of attributes, unless it is configured otherwise. One that is longer than a frame of
+/// the connection may be would end the connection.
+pub const MAX_CHANGE_LEN: usize = 1024 * 1024;
+
 /// Names one command, so that its result can be told. The driver makes it; the machine gives it back.
 pub type CommandId = u64;
 
@@ -69,12 +75,28 @@ pub enum CommandError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// New metadata, a name or attributes are over [`MAX_CHANGE_LEN`].
+    #[error(
+        "metadata, name or attributes of {len} bytes are over the limit of {MAX_CHANGE_LEN} bytes; shorten them"
+    )]
+    ChangeTooLarge {
+        /// Their length, in bytes.
+        len: usize,
+    },
     /// Too much is waiting to be sent or answered.
     #[error("too much waits to be sent; slow down, or try again later")]
     QueueFull,
     /// The token or the permissions do not allow it.
-    #[error("not allowed: {detail}; the token needs the matching grant")]
+    #[error(
+        "not allowed: {detail}; the token needs the matching grant (`.permissions(…)` of the worker that was given the job)"
+    )]
     NotAllowed {
+        /// What the server said.
+        detail: String,
+    },
+    /// It is longer than the server takes.
+    #[error("over a limit of the server: {detail}; shorten it")]
+    OverLimit {
         /// What the server said.
         detail: String,
     },

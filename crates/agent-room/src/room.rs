@@ -69,10 +69,12 @@ impl Room {
                 }
             }
             Input::Commanded { id, command: Command::Publish(message) } => {
-                let queued = if self.signal.is_connected() {
-                    self.outbox.push(id, message, &self.config.limits)
-                } else {
+                let queued = if !self.signal.is_connected() {
                     Err(CommandError::NotConnected)
+                } else if !self.signal.may_publish_data() {
+                    Err(CommandError::NotAllowed { detail: "no permission to publish data".to_owned() })
+                } else {
+                    self.outbox.push(id, message, &self.config.limits)
                 };
                 if let Err(error) = queued {
                     self.outputs.push_back(Output::CommandDone { id, result: Err(error) });

@@ -103,6 +103,29 @@ fn data_goes_both_ways() {
 }
 
 #[test]
+fn data_without_the_permission_is_refused_as_the_server_would_drop_it() {
+    let mut pair = connected();
+    let me = |can_publish_data| proto::ParticipantInfo {
+        permission: Some(proto::ParticipantPermission { can_publish_data, ..Default::default() }),
+        version: u32::from(can_publish_data) + 5,
+        sid: "PA_me".to_owned(),
+        identity: "me".to_owned(),
+        ..Default::default()
+    };
+    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![me(false)] }));
+    pair.run_for(Duration::from_millis(20));
+    pair.command(1, publish("t", "x", true));
+    pair.command(2, publish("t", "x", false));
+    for id in [1, 2] {
+        assert!(matches!(pair.done[&id], Err(CommandError::NotAllowed { .. })), "{:?}", pair.done);
+    }
+    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![me(true)] }));
+    pair.run_for(Duration::from_millis(20));
+    pair.command(3, publish("t", "x", true));
+    pair.run_until("the packet", |pair| pair.received.len() == 1);
+}
+
+#[test]
 fn more_than_fits_at_once_waits_and_arrives_in_order_despite_losses() {
     let mut pair = connected();
     pair.lose = |n| n % 19 == 0;

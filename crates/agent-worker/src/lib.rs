@@ -71,8 +71,8 @@ pub use net::{
 };
 pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
-    JoinFailure, JoinRequest, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions, Publish,
-    PublishData, Reconnected, Room, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomEvent,
+    JoinFailure, JoinRequest, MAX_CHANGE_LEN, MAX_PAYLOAD_LEN, Participant, ParticipantKind, Permissions,
+    Publish, PublishData, Reconnected, Room, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomEvent,
     RoomEvents, RoomInfo, RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WaitError, Wanted,
     WebRtc,
 };

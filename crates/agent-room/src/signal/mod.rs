@@ -27,7 +27,8 @@ mod tests;
 mod timers;
 
 use crate::{
-    Command, CommandError, CommandId, Config, DisconnectReason, JoinFailure, RoomEvent, RoomInfo, Token,
+    Command, CommandError, CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomEvent,
+    RoomInfo, Token,
 };
 use agent_proto::{decode, encode, livekit as proto};
 use bytes::Bytes;
@@ -313,15 +314,27 @@ impl Signal {
         if metadata.is_empty() && name.is_empty() && attributes.is_empty() {
             return self.done(id, Ok(()));
         }
+        let len = metadata.len()
+            + name.len()
+            + attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        if len > MAX_CHANGE_LEN {
+            return self.done(id, Err(CommandError::ChangeTooLarge { len }));
+        }
         if self.requests.len() >= self.config.limits.requests {
             return self.done(id, Err(CommandError::QueueFull));
         }
         let change = proto::UpdateParticipantMetadata { metadata, name, attributes, request_id: 0 };
-        let change = self.requests.add(id, change, now + self.config.request_timeout);
         // Without a connection it is sent with the next one.
-        if self.phase.signal_stands() {
+        let sent = self.phase.signal_stands();
+        let change = self.requests.add(id, change, now + self.config.request_timeout, sent);
+        if sent {
             self.send(Request::UpdateMetadata(change));
         }
+    }
+
+    /// Whether the server takes data of ours; what it would not is dropped there in silence.
+    pub(crate) fn may_publish_data(&self) -> bool {
+        self.roster.may_publish_data()
     }
 
     /// A frame of the server.

@@ -13,7 +13,7 @@
 //! `Config::reconnect_timeout` without success the room is over.
 
 use super::{Effect, Phase, Signal, join, phase::Held};
-use crate::{DisconnectReason, JoinFailure, Reconnected, RoomEvent};
+use crate::{CommandError, DisconnectReason, JoinFailure, Reconnected, RoomEvent};
 use agent_proto::livekit as proto;
 use proto::signal_request::Message as Request;
 use std::{
@@ -304,6 +304,9 @@ impl Signal {
     }
 
     fn repeat_requests(&mut self, now: Instant) {
+        for id in self.requests.given_up() {
+            self.done(id, Err(CommandError::TimedOut));
+        }
         for message in self.requests.repeat(now + self.config.request_timeout) {
             self.send(Request::UpdateMetadata(message));
         }

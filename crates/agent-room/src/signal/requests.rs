@@ -13,10 +13,15 @@ pub(super) struct Requests {
     own: UpdateParticipantMetadata,
 }
 
+/// Connections on which a change is sent. One that is answered on none of them may be what ended them.
+const MAX_SENT: u32 = 3;
+
 /// One that is not answered yet.
 struct Waiting {
     /// Who asked.
     id: CommandId,
+    /// On how many connections it was sent.
+    sent: u32,
     change: UpdateParticipantMetadata,
     until: Instant,
 }
@@ -26,15 +31,17 @@ impl Requests {
         self.waiting.len()
     }
 
-    /// Keeps a change until it is answered; gives it back with its number.
+    /// Keeps a change until it is answered, one that is sent now or with the next connection; gives it back with its number.
     pub(super) fn add(
         &mut self,
         id: CommandId,
         mut change: UpdateParticipantMetadata,
         until: Instant,
+        sent: bool,
     ) -> UpdateParticipantMetadata {
         change.request_id = self.number();
-        self.waiting.insert(change.request_id, Waiting { id, change: change.clone(), until });
+        let waiting = Waiting { id, sent: sent.into(), change: change.clone(), until };
+        self.waiting.insert(change.request_id, waiting);
         change
     }
 
@@ -54,11 +61,20 @@ impl Requests {
         let mut changes: Vec<(CommandId, UpdateParticipantMetadata)> = waiting
             .map(|waiting| {
                 waiting.until = until;
+                waiting.sent += 1;
                 (waiting.id, waiting.change.clone())
             })
             .collect();
         changes.sort_by_key(|(id, _)| *id);
         changes.into_iter().map(|(_, change)| change).collect()
+    }
+
+    /// Those that have been sent often enough, before they would be sent again.
+    pub(super) fn given_up(&mut self) -> Vec<CommandId> {
+        self.waiting
+            .extract_if(.., |_, waiting| waiting.sent >= MAX_SENT)
+            .map(|(_, waiting)| waiting.id)
+            .collect()
     }
 
     /// What we have made of ourselves, for another session; `None` if nothing.
@@ -87,10 +103,10 @@ impl Requests {
             }
             Reason::Ok | Reason::Queued => Ok(()),
             Reason::NotAllowed => Err(CommandError::NotAllowed { detail }),
-            Reason::NotFound
-            | Reason::LimitExceeded
-            | Reason::UnsupportedType
-            | Reason::UnclassifiedError => Err(CommandError::Refused { detail }),
+            Reason::LimitExceeded => Err(CommandError::OverLimit { detail }),
+            Reason::NotFound | Reason::UnsupportedType | Reason::UnclassifiedError => {
+                Err(CommandError::Refused { detail })
+            }
         };
         if result.is_ok() {
             self.keep(change);

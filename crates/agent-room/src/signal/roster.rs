@@ -54,6 +54,12 @@ impl Roster {
         self.local.as_ref().map(|entry| &entry.participant)
     }
 
+    /// Whether we have the permission; a server that does not tell permissions is not asked to.
+    pub(crate) fn may_publish_data(&self) -> bool {
+        let local = self.local.as_ref().filter(|entry| entry.permissions_known);
+        local.is_none_or(|entry| entry.participant.permissions.can_publish_data)
+    }
+
     /// The others, sorted by identity.
     pub(crate) fn remote(&self) -> impl Iterator<Item = &Arc<Participant>> {
         self.remote.values().map(|entry| &entry.participant)

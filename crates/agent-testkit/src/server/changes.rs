@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent_worker::{
-    DataReceived, DisconnectReason, MAX_PAYLOAD_LEN, ParticipantKind, Publish, RoomCommand, RoomError,
-    RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+    DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PAYLOAD_LEN, ParticipantKind, Publish, RoomCommand,
+    RoomError, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
 };
 
 use super::Server;
@@ -20,6 +20,36 @@ pub(crate) struct Change {
     /// An empty value removes its key.
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) can_publish: Option<bool>,
+}
+
+/// What a server takes of a participant unless it is configured otherwise, in bytes.
+const MAX_METADATA: usize = 512 * 1024;
+const MAX_ATTRIBUTES: usize = 64 * 1024;
+const MAX_NAME: usize = 256;
+
+impl Change {
+    fn attributes_len(&self) -> usize {
+        self.attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+
+    fn len(&self) -> usize {
+        let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        len(&self.name) + len(&self.metadata) + self.attributes_len()
+    }
+
+    /// What of it is longer than a server takes, in the real one's words.
+    fn over_limit(&self) -> Option<&'static str> {
+        let over = |text: &Option<String>, limit| text.as_ref().is_some_and(|text| text.len() > limit);
+        if over(&self.name, MAX_NAME) {
+            Some("name length")
+        } else if over(&self.metadata, MAX_METADATA) {
+            Some("metadata size")
+        } else if self.attributes_len() > MAX_ATTRIBUTES {
+            Some("attributes size")
+        } else {
+            None
+        }
+    }
 }
 
 /// A track without media.
@@ -58,8 +88,14 @@ impl Server {
                 return Err(RoomError::Refused { detail: "the mock room does not know this command".into() });
             }
         };
+        if change.len() > MAX_CHANGE_LEN {
+            return Err(RoomError::ChangeTooLarge { len: change.len() });
+        }
         if !me.permissions.can_update_metadata {
             return not_allowed("update own metadata");
+        }
+        if let Some(what) = change.over_limit() {
+            return Err(RoomError::OverLimit { detail: format!("exceeds {what} limit") });
         }
         self.change(&name, &me.identity, change);
         Ok(())

@@ -563,3 +563,19 @@ fn same_inputs_same_bytes() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_change_that_is_too_long_for_any_server_is_not_sent() {
+    let mut rig = Rig::connected(|_| {});
+    let long = "m".repeat(MAX_CHANGE_LEN + 1);
+    rig.command(1, Command::SetMetadata(long.clone()));
+    rig.command(2, Command::SetName(long.clone()));
+    rig.command(3, Command::SetAttributes([("k".to_owned(), long)].into()));
+    for id in 1..=3 {
+        assert!(
+            rig.script.contains(&format!("Done {{ id: {id}, result: Err(ChangeTooLarge {{ len: ")),
+            "{id}"
+        );
+    }
+    assert!(!rig.script.contains("    Send"));
+}

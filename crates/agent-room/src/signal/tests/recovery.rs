@@ -65,6 +65,29 @@ fn a_lost_signal_is_resumed_at_once_and_the_session_goes_on() {
     rig.check("resume");
 }
 
+/// A request that makes the server end the connection would otherwise end every one that follows.
+#[test]
+fn a_change_that_no_connection_outlives_is_given_up() {
+    let mut rig = Rig::connected(quiet);
+    rig.command(1, Command::SetName("poison".to_owned()));
+    for _ in 0..5 {
+        lost(&mut rig);
+        rig.wait(Duration::from_secs(2));
+        opened(&mut rig);
+        resumed(&mut rig, 0);
+        synced(&mut rig);
+        restarted(&mut rig);
+    }
+    assert!(rig.signal.is_connected());
+    assert_eq!(
+        rig.script.matches("poison").count(),
+        4,
+        "as asked for, and sent three times:\n{}",
+        rig.script
+    );
+    assert!(rig.script.contains("Done { id: 1, result: Err(TimedOut) }"), "{}", rig.script);
+}
+
 #[test]
 fn the_newest_token_is_used() {
     let mut rig = Rig::connected(quiet);
