@@ -110,6 +110,6 @@ pub enum CommandError {
     #[error("the server did not answer in time")]
     TimedOut,
     /// There is no room (any more).
-    #[error("not in the room")]
+    #[error("not in the room: it was left, or it is over")]
     NotConnected,
 }

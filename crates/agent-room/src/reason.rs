@@ -161,11 +161,13 @@ pub enum JoinFailure {
     #[error("the server ended the join: {0}")]
     Ended(Box<DisconnectReason>),
     /// The server did not answer in time.
-    #[error("the server did not answer the join in time; check the URL and the server's load")]
+    #[error(
+        "the server did not answer the join in time (`.join_timeout(…)`); check the server URL and the server's load"
+    )]
     SignalTimeout,
     /// The server answered, but no media connection came about.
     #[error(
-        "joined, but no media connection came about in time; check that UDP to the server's RTC ports is open and that the server announces an address that can be reached from here"
+        "joined, but no media connection came about in time (`.join_timeout(…)`); check that UDP to the server's RTC ports is open and that the server announces an address that can be reached from here"
     )]
     MediaTimeout,
     /// The media connection failed while it was made.

@@ -1,6 +1,6 @@
 //! What the log says about the machine's decisions, and the span that all is in that is logged while a job runs.
 
-use agent_core::{Job, JobId, Notice, Output};
+use agent_core::{Job, JobId, Notice, Output, Worker};
 use tracing::Span;
 
 /// The span of a job, in an attempt or beside one. A request id is there if the job's metadata has one.
@@ -31,7 +31,7 @@ pub(super) const fn job(output: &Output) -> Option<&JobId> {
     }
 }
 
-pub(super) fn output(output: &Output) {
+pub(super) fn output(output: &Output, machine: &Worker) {
     match output {
         Output::Ask { job, .. } => {
             let request_id = job.request_id.as_deref();
@@ -43,7 +43,10 @@ pub(super) fn output(output: &Output) {
         }
         Output::Cancel { job, reason } => tracing::info!(job_id = %job, %reason, "cancelling job"),
         Output::Abort { job } => {
-            tracing::warn!(job_id = %job, "aborting job: its handler did not return in time")
+            tracing::warn!(
+                job_id = %job,
+                "aborting job: its handler did not return within its time (`.grace(…)`) after it was cancelled"
+            )
         }
         Output::Ended(ended) => {
             let (job_id, duration) = (&ended.job.id, ended.duration);
@@ -52,6 +55,13 @@ pub(super) fn output(output: &Output) {
                 tracing::info!(%job_id, request_id, ?duration, "job ended: success");
             } else {
                 tracing::warn!(%job_id, request_id, ?duration, "job ended: {}", ended.outcome);
+            }
+        }
+        Output::Notice(Notice::Violation(violation)) => {
+            // A server that floods us must not flood the log, too.
+            let times = machine.violations().get(violation).copied().unwrap_or_default();
+            if times.is_power_of_two() {
+                tracing::warn!(?violation, times, "the server did something odd");
             }
         }
         Output::Notice(notice) => self::notice(notice),
@@ -94,7 +104,6 @@ fn notice(notice: &Notice) {
         }
         Notice::Full(true) => tracing::info!("worker is at full capacity, marking as unavailable"),
         Notice::Full(false) => tracing::info!("worker is below capacity, marking as available"),
-        Notice::Violation(violation) => tracing::warn!(?violation, "the server did something odd"),
         _ => tracing::debug!(?notice),
     }
 }

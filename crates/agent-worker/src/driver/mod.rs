@@ -193,8 +193,8 @@ impl Driver {
     fn log(&self, output: &Output) {
         let job = log::job(output).and_then(|job| self.jobs.get(job));
         match job {
-            Some(handle) => handle.scope.span().in_scope(|| log::output(output)),
-            None => log::output(output),
+            Some(handle) => handle.scope.span().in_scope(|| log::output(output, &self.machine)),
+            None => log::output(output, &self.machine),
         }
     }
 
@@ -231,7 +231,10 @@ impl Driver {
                     Answer::Decline
                 }
                 Err(_) => {
-                    tracing::warn!("on_request took too long, the job was declined");
+                    tracing::warn!(
+                        "on_request did not answer within {:?} (`.answer_timeout(…)`): the job was declined",
+                        limit / 2
+                    );
                     return;
                 }
             };

@@ -3,7 +3,12 @@
 //! - [`handlers`]: functions and types as agents, state that jobs share, one worker for several tasks
 //! - [`metadata`]: what a dispatch tells its agent, read as a type, checked, limited, documented
 //! - [`errors`]: what a handler returns, and what becomes of it
+//! - [`troubleshooting`]: what goes wrong, and what is said about it
 
 pub mod errors;
 pub mod handlers;
 pub mod metadata;
+
+/// What goes wrong, and what is said about it.
+#[doc = include_str!("troubleshooting.md")]
+pub mod troubleshooting {}

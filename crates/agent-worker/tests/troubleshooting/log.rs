@@ -1,0 +1,66 @@
+//! What the log says, kept.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// Lines of this thread, from its making on.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Keeps what is logged on this thread while the guard lives.
+    pub(crate) fn keep() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let guard =
+            tracing::subscriber::set_default(tracing_subscriber::registry().with(Keeper(log.clone())));
+        (log, guard)
+    }
+
+    /// The first line with this in it, now or later.
+    pub(crate) async fn line(&self, part: &str) -> String {
+        crate::within(async {
+            loop {
+                let found = self.0.lock().unwrap().iter().find(|line| line.contains(part)).cloned();
+                if let Some(line) = found {
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+    }
+}
+
+struct Keeper(Log);
+
+impl<S: Subscriber> Layer<S> for Keeper {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        if *level <= Level::INFO && target.starts_with("agent_worker") {
+            let mut text = Text::default();
+            event.record(&mut text);
+            self.0.0.lock().unwrap().push(format!("{level} {}{}", text.message, text.fields));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            // What is another one each time.
+            "wait" | "job_id" | "duration" => {}
+            name => self.fields += &format!(" {name}={value:?}"),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Every line of the guide's tables of errors, made by doing what it is about.
+//!
+//! `UPDATE_GUIDE=1 cargo test -p agent-worker --test troubleshooting` writes the tables anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test may fail"
+)]
+
+mod agents;
+mod connecting;
+mod exits;
+mod guide;
+mod limits;
+mod log;
+mod offers;
+mod rooms;
+mod running;
+mod servers;
+mod settings;
+
+use agent_worker::{JobContext, JobResult, Worker, WorkerBuilder};
+use std::time::Duration;
+
+/// No case takes as long.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(SOON, future).await.expect("in time")
+}
+
+async fn done(_: JobContext) -> JobResult {
+    Ok(())
+}
+
+/// A worker for this server, with nothing else that is wrong.
+fn worker(url: impl Into<String>) -> WorkerBuilder {
+    Worker::builder(done).url(url).credentials("devkey", "secret")
+}

@@ -1,0 +1,43 @@
+//! What a worker says of a server that does odd things, and at its end.
+
+use crate::guide;
+use crate::log::Log;
+use crate::{done, within};
+use agent_testkit::{JobSpec, MockServer};
+use agent_worker::{JobContext, JobResult};
+use std::time::Duration;
+
+async fn deaf(_: JobContext) -> JobResult {
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_things() {
+    let mut lines = Vec::new();
+    let server = MockServer::builder().start_in_process();
+    {
+        let (log, _guard) = Log::keep();
+        let worker = server.worker(done).agent_name("tester").build().unwrap();
+        let handle = worker.handle();
+        let running = tokio::spawn(worker.run());
+        assert!(within(handle.registered()).await);
+        server.send_garbage();
+        lines.push(("the server sends what is no message", log.line("odd").await));
+        handle.drain(Duration::ZERO).await;
+        running.await.unwrap().unwrap();
+    }
+    {
+        let (log, _guard) = Log::keep();
+        let worker = server.worker(deaf).agent_name("tester").build().unwrap();
+        let handle = worker.handle();
+        let running = tokio::spawn(worker.run());
+        assert!(within(handle.registered()).await);
+        let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();
+        within(job.room().wait_for_agent()).await;
+        job.terminate();
+        lines.push(("a handler does not return when it is cancelled", log.line("aborting").await));
+        handle.drain(Duration::ZERO).await;
+        running.await.unwrap().unwrap();
+    }
+    guide::check("odd", &lines);
+}

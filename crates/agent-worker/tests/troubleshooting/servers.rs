@@ -1,0 +1,95 @@
+//! Servers that are none, or none that a worker can use.
+
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+/// An address at which nothing listens.
+pub(crate) async fn nobody() -> String {
+    listen().await.1
+}
+
+/// One that takes connections and says nothing, as long as the listener lives.
+pub(crate) async fn silent() -> (TcpListener, String) {
+    listen().await
+}
+
+/// One that makes WebSockets, and says nothing on them.
+pub(crate) async fn mute() -> String {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let socket = tokio_tungstenite::accept_async(tcp).await;
+                std::future::pending::<()>().await;
+                drop(socket);
+            });
+        }
+    });
+    address
+}
+
+/// One that gives every request this answer.
+pub(crate) async fn answering(answer: &'static str) -> String {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = tcp.read(&mut [0; 4096]).await;
+                let _ = tcp.write_all(answer.as_bytes()).await;
+                let _ = tcp.shutdown().await;
+                let _ = tcp.read(&mut [0; 4096]).await;
+            });
+        }
+    });
+    address
+}
+
+/// One that speaks TLS, with a certificate of an authority that nobody knows.
+pub(crate) async fn encrypted() -> String {
+    let (listener, address) = listen().await;
+    let acceptor = TlsAcceptor::from(Arc::new(tls()));
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move { drop(acceptor.accept(tcp).await) });
+        }
+    });
+    address
+}
+
+fn tls() -> ServerConfig {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap()
+}
+
+/// The certificate of another authority.
+pub(crate) fn authority() -> (tempfile::TempDir, PathBuf) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["another".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    std::fs::write(&file, certificate.pem()).unwrap();
+    (dir, file)
+}
