@@ -27,6 +27,10 @@ pub(crate) type WebSocket = WebSocketStream<Stream>;
 /// what a job costs.
 const READ_BUFFER: usize = 8 * 1024;
 
+/// What waits to be written in the library's own buffer, answers to pings most of all: a peer that sends them and reads nothing would
+/// fill our memory. Several times the largest message that we send.
+const WRITE_BUFFER: usize = 4 * 1024 * 1024;
+
 /// Connects to a `ws` or `wss` address, with a token in the header if there is one.
 pub(crate) async fn connect_websocket(
     url: &Url,
@@ -76,6 +80,7 @@ pub(crate) async fn connect_websocket(
     };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(options.max_message_size))
         .max_frame_size(Some(options.max_message_size));
     let handshake = async {

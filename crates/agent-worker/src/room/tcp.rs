@@ -17,6 +17,8 @@ use tokio::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Packets that wait to be written, and packets that wait to be read; more are lost, as datagrams would be.
 const MAX_WAITING: usize = 256;
+/// The longest packet that is taken; those of WebRTC are below 1,500 bytes.
+const MAX_PACKET: usize = 8192;
 
 /// What happened on one of them.
 pub(super) enum TcpEvent {
@@ -123,8 +125,11 @@ async fn carry(remote: SocketAddr, mut packets: mpsc::Receiver<Vec<u8>>, tell: &
     let read = async {
         let mut reader = BufReader::new(reader);
         loop {
-            let len = reader.read_u16().await?;
-            let mut contents = vec![0; len.into()];
+            let len = usize::from(reader.read_u16().await?);
+            if len > MAX_PACKET {
+                return Err(io::Error::other("a frame is longer than any packet"));
+            }
+            let mut contents = vec![0; len];
             reader.read_exact(&mut contents).await?;
             let event = TcpEvent::Received { local, remote, contents: contents.into() };
             if !tell.event(event).await {
@@ -207,5 +212,77 @@ mod tests {
         let mut paths = TcpPaths::new();
         paths.connect(remote);
         assert!(matches!(paths.next().await, TcpEvent::Closed { .. }));
+    }
+
+    /// A path to a peer of ours, and the peer's end.
+    async fn path() -> (TcpPaths, TcpStream, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let remote = listener.local_addr().unwrap();
+        let mut paths = TcpPaths::new();
+        paths.connect(remote);
+        let (peer, _) = listener.accept().await.unwrap();
+        assert!(matches!(next(&mut paths).await, TcpEvent::Connected { remote: at, .. } if at == remote));
+        (paths, peer, remote)
+    }
+
+    async fn next(paths: &mut TcpPaths) -> TcpEvent {
+        tokio::time::timeout(Duration::from_secs(10), paths.next()).await.expect("something happens")
+    }
+
+    fn framed(len: u16, contents: &[u8]) -> Vec<u8> {
+        [&len.to_be_bytes(), contents].concat()
+    }
+
+    async fn received(paths: &mut TcpPaths) -> Bytes {
+        match next(paths).await {
+            TcpEvent::Received { contents, .. } => contents,
+            TcpEvent::Connected { .. } | TcpEvent::Closed { .. } => panic!("no packet"),
+        }
+    }
+
+    /// Whoever sends such lengths is not where we think in its stream, and would not get back there.
+    #[tokio::test]
+    async fn a_frame_that_is_longer_than_any_packet_ends_the_connection() {
+        let (mut paths, mut peer, remote) = path().await;
+        peer.write_all(&framed(8192, &[1; 8192])).await.unwrap();
+        assert_eq!(received(&mut paths).await, vec![1; 8192]);
+        peer.write_all(&framed(8193, &[0; 8193])).await.unwrap();
+        assert!(matches!(next(&mut paths).await, TcpEvent::Closed { remote: at } if at == remote));
+    }
+
+    #[tokio::test]
+    async fn any_bytes_end_in_packets_or_an_end() {
+        for seed in 0..30 {
+            let (mut paths, mut peer, remote) = path().await;
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let garbage: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(100_000).collect();
+            let writing = tokio::spawn(async move {
+                // It may be told to stop.
+                let _ = peer.write_all(&garbage).await;
+            });
+            loop {
+                match next(&mut paths).await {
+                    TcpEvent::Received { contents, .. } => assert!(contents.len() <= MAX_PACKET),
+                    TcpEvent::Closed { remote: at } => break assert_eq!(at, remote),
+                    TcpEvent::Connected { .. } => panic!("once is enough"),
+                }
+            }
+            writing.await.unwrap();
+        }
+    }
+
+    /// What nobody takes stays in the peer's hands.
+    #[tokio::test]
+    async fn a_flood_is_held_back() {
+        let (mut paths, mut peer, _) = path().await;
+        let flood = framed(8192, &[2; 8192]).repeat(8192);
+        let flooding = async {
+            let all = tokio::time::timeout(Duration::from_secs(1), peer.write_all(&flood)).await;
+            assert!(all.is_err(), "64 MiB were taken without a reader");
+        };
+        flooding.await;
+        for _ in 0..MAX_WAITING {
+            assert_eq!(received(&mut paths).await.len(), 8192);
+        }
     }
 }
