@@ -353,7 +353,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// The waits between tries to connect; 100 ms and up to half a second at first, up to 10 s at last, unless set.
+    /// The waits between tries to connect; 100 ms and up to half a second at first, up to 10 s at last, unless set. There are
+    /// at most ten tries within the longest wait, whatever the jitter draws.
     pub fn reconnect_backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = backoff;
         self

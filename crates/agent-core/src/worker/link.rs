@@ -18,6 +18,9 @@ use crate::job::lifecycle::{JobInput, JobState};
 use crate::time::Time;
 use bytes::Bytes;
 
+/// However lucky the jitter: not more connects than this within the backoff's longest wait, which is 10 s unless set.
+const MOST_CONNECTS: usize = 10;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     Connecting,
@@ -30,6 +33,10 @@ pub(super) enum Link {
 impl Worker {
     pub(super) fn connect(&mut self, now: Time) {
         self.link = Link::Connecting;
+        if self.connects.len() == MOST_CONNECTS {
+            self.connects.pop_front();
+        }
+        self.connects.push_back(now);
         self.timers.set(Timer::Connect, now + self.config.connect_timeout);
         self.out.push_back(Output::Connect);
     }
@@ -141,7 +148,9 @@ impl Worker {
     fn wait(&mut self, reason: String, now: Time) {
         self.cut(now);
         self.link = Link::Waiting;
-        let wait = self.backoff.next(&mut self.rng);
+        let too_many = self.connects.front().filter(|_| self.connects.len() == MOST_CONNECTS);
+        let earliest = too_many.map_or(now, |first| *first + self.backoff.cap);
+        let wait = self.backoff.next(&mut self.rng).max(earliest - now);
         let failures = self.backoff.failures();
         if self.config.max_connect_attempts.is_some_and(|limit| failures >= limit) {
             return self.stop(Err(StopError::GaveUp { attempts: failures, last: reason }), now);

@@ -45,6 +45,8 @@ pub struct Worker {
     rng: fastrand::Rng,
     link: Link,
     backoff: Backoff,
+    /// When it last began to connect, the latest last.
+    connects: VecDeque<Time>,
     /// Counts registrations: what belongs to an older one is gone for the server.
     epoch: u64,
     /// Every slot that is taken.
@@ -72,6 +74,7 @@ impl Worker {
             rng: fastrand::Rng::with_seed(seed),
             link: Link::Connecting,
             backoff,
+            connects: VecDeque::new(),
             epoch: 0,
             jobs: BTreeMap::new(),
             closing: BTreeMap::new(),
