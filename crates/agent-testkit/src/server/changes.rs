@@ -64,15 +64,14 @@ impl Server {
     /// What a member asks for.
     pub(crate) fn command(&mut self, member: MemberId, command: RoomCommand) -> Result<(), RoomError> {
         let Some((name, me)) = self.member(member) else { return Err(RoomError::NotConnected) };
-        let not_allowed =
-            |what: &str| Err(RoomError::NotAllowed { detail: format!("no permission to {what}") });
+        let not_allowed = |detail: &str| Err(RoomError::NotAllowed { detail: detail.to_owned() });
         let change = match command {
             RoomCommand::Publish(message) => {
                 if message.payload.len() > MAX_PAYLOAD_LEN {
                     return Err(RoomError::PayloadTooLarge { len: message.payload.len() });
                 }
                 if !me.permissions.can_publish_data {
-                    return not_allowed("publish data");
+                    return not_allowed("no permission to publish data");
                 }
                 self.send_data(&name, Some(me.identity.clone()), message);
                 return Ok(());
@@ -92,7 +91,7 @@ impl Server {
             return Err(RoomError::ChangeTooLarge { len: change.len() });
         }
         if !me.permissions.can_update_metadata {
-            return not_allowed("update own metadata");
+            return not_allowed("does not have permission to update own metadata");
         }
         if let Some(what) = change.over_limit() {
             return Err(RoomError::OverLimit { detail: format!("exceeds {what} limit") });

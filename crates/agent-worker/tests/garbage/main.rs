@@ -10,6 +10,8 @@
 
 mod handshake;
 mod memory;
+#[path = "../offer/mod.rs"]
+mod offer;
 mod peer;
 mod room;
 mod worker;

@@ -93,8 +93,15 @@ impl Peer {
     }
 
     /// Whether a worker at the other end still does its work: it answers an offer.
-    pub(crate) async fn answers_an_offer(mut self) -> Self {
-        let job = Some(wire::Job { id: "AJ_1".to_owned(), ..Default::default() });
+    pub(crate) async fn answers_an_offer(self) -> Self {
+        let (accepted, peer) = self.offer(0).await;
+        assert!(accepted);
+        peer
+    }
+
+    /// Offers a job of this type; whether it is accepted.
+    pub(crate) async fn offer(mut self, r#type: i32) -> (bool, Self) {
+        let job = Some(wire::Job { id: "AJ_1".to_owned(), r#type, ..Default::default() });
         let offer = wire::AvailabilityRequest { job, resuming: false };
         let message = Some(wire::server_message::Message::Availability(offer));
         self.send(&binary(&encode(&wire::ServerMessage { message }))).await;
@@ -106,13 +113,13 @@ impl Peer {
                 };
                 let message: wire::WorkerMessage = agent_proto::decode(&frame, 1 << 20).expect("a message");
                 if let Some(wire::worker_message::Message::Availability(answer)) = message.message {
-                    assert!(answer.available && answer.job_id == "AJ_1", "{answer:?}");
-                    return;
+                    assert_eq!(answer.job_id, "AJ_1");
+                    return answer.available;
                 }
             }
         };
-        crate::within(answered).await;
-        Self { tcp: socket.into_inner(), target: self.target }
+        let accepted = crate::within(answered).await;
+        (accepted, Self { tcp: socket.into_inner(), target: self.target })
     }
 }
 

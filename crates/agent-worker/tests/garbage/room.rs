@@ -1,14 +1,11 @@
 //! The sockets of a room: its WebSocket, and the UDP socket that is bound before it is joined.
 
 use crate::memory::Memory;
-use crate::peer::{PING, Peer, Server, TEXT, binary, breaches, whole};
+use crate::offer::candidates;
+use crate::peer::{PING, Server, TEXT, binary, breaches, whole};
 use crate::within;
-use agent_proto::{decode, encode, livekit as wire};
+use agent_proto::{encode, livekit as wire};
 use agent_worker::{JoinError, JoinFailure, JoinRequest, Room, RoomConnector, WebRtc};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
-use std::io::Read;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
@@ -34,27 +31,6 @@ fn joined() -> Vec<u8> {
         Some(wire::ParticipantInfo { sid: "PA_1".into(), identity: "agent".into(), ..Default::default() });
     let join = wire::JoinResponse { participant, ping_interval: 60, ping_timeout: 60, ..Default::default() };
     binary(&encode(&wire::SignalResponse { message: Some(wire::signal_response::Message::Join(join)) }))
-}
-
-/// Where the room waits for packets, as its offer says.
-fn candidates(peer: &Peer) -> Vec<SocketAddr> {
-    let (_, request) = peer.target.split_once("join_request=").expect("a request");
-    let wrapped: wire::WrappedJoinRequest =
-        decode(&URL_SAFE.decode(request).unwrap().into(), 1 << 20).unwrap();
-    let mut plain = Vec::new();
-    flate2::read::GzDecoder::new(&wrapped.join_request[..]).read_to_end(&mut plain).unwrap();
-    let request: wire::JoinRequest = decode(&plain.into(), 1 << 20).unwrap();
-    let sdp = request.publisher_offer.expect("an offer").sdp;
-    let lines = sdp.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
-    let mut found: Vec<SocketAddr> = lines
-        .map(|line| {
-            let words: Vec<&str> = line.split(' ').collect();
-            SocketAddr::new(words[4].parse().unwrap(), words[5].parse().unwrap())
-        })
-        .collect();
-    found.dedup();
-    assert!(!found.is_empty(), "{sdp}");
-    found
 }
 
 #[tokio::test]
@@ -111,7 +87,7 @@ async fn packets_that_are_none_change_nothing() {
     let server = Server::start().await;
     let joining = join(&server, Duration::from_secs(1));
     let mut peer = server.accept().await;
-    let targets = candidates(&peer);
+    let targets = candidates(&peer.target);
     peer.send(&joined()).await;
     let mut rng = fastrand::Rng::with_seed(9);
     let flooding = async {

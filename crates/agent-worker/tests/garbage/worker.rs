@@ -85,6 +85,19 @@ async fn what_is_no_message_is_passed_over() {
     worker.stop(peer).await;
 }
 
+/// As a newer server might have it.
+#[tokio::test]
+async fn an_offer_of_an_unknown_kind_is_declined() {
+    let server = Server::start().await;
+    let worker = start(&server);
+    let peer = server.accept_worker().await;
+    worker.registered().await;
+    let (accepted, peer) = peer.offer(77).await;
+    assert!(!accepted);
+    let peer = peer.answers_an_offer().await;
+    worker.stop(peer).await;
+}
+
 /// Every ping wants an answer. Whoever reads none of them must not fill our memory with them.
 #[tokio::test]
 async fn a_flood_of_pings_is_answered_as_far_as_it_is_read() {
