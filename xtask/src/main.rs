@@ -1,16 +1,19 @@
 //! Chores of the workspace, run as `cargo xtask CHORE`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
+mod bench;
 mod codegen;
 mod test;
 
 use anyhow::{Result, bail};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask CHORE
   codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail when it is out of date)
   test [--ring NAME]...  every ring of tests that this machine's tools allow, or only the named ones
+  bench [OPTION]...      our worker beside a raw WebSocket client, in release; --help: its options, --quick: only that it works
   ci                     the same as test with CI=true: what a machine lacks is a failure, Cargo.lock must be up to date
   rings of test:";
 
@@ -33,6 +36,7 @@ fn run(args: &[&str]) -> Result<bool> {
     match args {
         ["codegen"] => codegen::write().map(|()| true),
         ["codegen", "--check"] => codegen::check().map(|()| true),
+        ["bench", options @ ..] => bench::run(options),
         ["test", options @ ..] => test::run(&rings(options)?, ci),
         ["ci"] => test::run(&[], true),
         [] | ["help" | "--help" | "-h"] => {
@@ -55,6 +59,11 @@ fn rings<'a>(mut options: &[&'a str]) -> Result<Vec<&'a str>> {
     } else {
         bail!("unknown options {options:?}\n{USAGE}\n{}", test::list())
     }
+}
+
+/// The cargo that runs this tool.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// The workspace's root. `cargo run` says where this crate is; what the compiler knew may be another checkout's, when two of

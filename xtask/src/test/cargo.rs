@@ -1,9 +1,8 @@
 //! One call of cargo, whose output passes through to the terminal while the tests in it are counted.
 
 use super::report::{Counts, Outcome};
-use crate::root;
+use crate::{cargo, root};
 use anyhow::{Context, Result};
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -22,7 +21,7 @@ impl Cargo {
     /// `strict`: Cargo.lock must be up to date, and the command must end within a limit.
     pub(super) fn new(args: &[&str], strict: bool) -> Self {
         let (subcommand, rest) = args.split_at(1);
-        let mut command = Command::new(program());
+        let mut command = Command::new(cargo());
         command.current_dir(root()).args(subcommand).stdin(Stdio::null());
         if strict && subcommand != ["fmt"] {
             command.arg("--locked");
@@ -107,11 +106,6 @@ impl Cargo {
             }
         }
     }
-}
-
-/// The cargo that runs this tool.
-pub(super) fn program() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 fn hung() -> String {

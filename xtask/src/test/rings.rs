@@ -134,7 +134,7 @@ fn select(targets: &[Target], real: bool) -> Vec<&str> {
 /// All integration tests, as cargo finds them: `tests/NAME.rs` and `tests/NAME/main.rs` of each crate.
 fn test_targets() -> Result<Vec<Target>> {
     let mut found = Vec::new();
-    let mut crates = vec![root().join("xtask")];
+    let mut crates = vec![root().join("bench"), root().join("xtask")];
     for entry in fs::read_dir(root().join("crates"))? {
         crates.push(entry?.path());
     }
@@ -191,7 +191,7 @@ mod tests {
     fn tests_are_found_and_sorted() {
         let targets = test_targets().unwrap();
         let plain = select(&targets, false);
-        for name in ["architecture", "wire"] {
+        for name in ["architecture", "bench_smoke", "wire"] {
             assert!(plain.windows(2).any(|pair| pair == ["--test", name]), "{name}: {plain:?}");
         }
         assert!(select(&targets, true).contains(&"real_jobs"));

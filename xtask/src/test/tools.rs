@@ -1,6 +1,6 @@
 //! What this machine has.
 
-use super::cargo::program;
+use crate::cargo;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,8 +16,7 @@ const PYTHON_WITH_VENV: &str = "import sys, venv, ensurepip; print(*sys.version_
 
 /// What is missing when a subcommand of cargo does not answer.
 pub(super) fn lacks_component(subcommand: &str, component: &str) -> Option<String> {
-    let cargo = program();
-    let there = succeeds(Command::new(cargo).args([subcommand, "--version"]));
+    let there = succeeds(Command::new(cargo()).args([subcommand, "--version"]));
     (!there).then(|| format!("{component} is not installed (rustup component add {component})"))
 }
 

@@ -13,6 +13,8 @@ const LAYERS: &[Layer] = &[
     ("agent-room", &["agent-proto"], &["agent-testkit"]),
     ("agent-worker", &["agent-core", "agent-room"], &["agent-proto", "agent-testkit"]),
     ("agent-testkit", &["agent-proto", "agent-core", "agent-room", "agent-worker"], &[]),
+    // A program like a user's, and a client that knows the protocol alone.
+    ("agent-bench", &["agent-proto", "agent-worker"], &[]),
     ("xtask", &[], &[]),
 ];
 

@@ -13,7 +13,7 @@ fn too_long(path: &Path, text: &str) -> Option<String> {
 
 #[test]
 fn files_can_be_read() {
-    let files: Vec<_> = [("crates", "rs"), ("xtask", "rs"), ("proto", "proto")]
+    let files: Vec<_> = [("bench", "rs"), ("crates", "rs"), ("xtask", "rs"), ("proto", "proto")]
         .into_iter()
         .flat_map(|(folder, extension)| super::files(folder, extension))
         .collect();

@@ -1,0 +1,89 @@
+//! The program's options, and what it does with them.
+
+use crate::judge::{self, Plan};
+use crate::subject::{self, Kind, Task};
+use anyhow::{Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use std::time::Duration;
+
+/// Compares the worker with a raw WebSocket client: jobs a second, latency, memory.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Args)]
+struct Options {
+    /// A few small rounds that show that everything works; their figures mean nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds; each runs every subject once. The table shows medians.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Jobs at a time in the closed loop.
+    #[arg(long, default_value_t = 50)]
+    at_once: usize,
+    /// Jobs that are held at once when memory is measured.
+    #[arg(long, default_value_t = 10_000)]
+    held: usize,
+    /// Seconds that each closed loop is measured for.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One subject, as the benchmark starts it. It answers each line on its standard input with its figures, and ends with it.
+    #[command(hide = true)]
+    Subject {
+        kind: Kind,
+        #[command(flatten)]
+        task: Task,
+    },
+}
+
+pub(crate) fn run() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Subject { kind, task }) => subject::run(kind, &task),
+        None => {
+            let table = judge::run(&plan(&cli.options)?)?;
+            println!("{table}");
+            Ok(())
+        }
+    }
+}
+
+fn plan(options: &Options) -> Result<Plan> {
+    ensure!(options.rounds > 0, "--rounds is 0: give at least 1");
+    ensure!(options.at_once > 0, "--at-once is 0: give at least 1");
+    ensure!((1..=100_000).contains(&options.held), "--held is {}: give 1 to 100000", options.held);
+    ensure!((1..=60).contains(&options.seconds), "--seconds is {}: give 1 to 60", options.seconds);
+    Ok(if options.quick {
+        Plan::quick()
+    } else {
+        Plan::full(options.rounds, options.at_once, options.held, Duration::from_secs(options.seconds))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(args: &[&str]) -> String {
+        let cli = Cli::parse_from([&["agent-bench"], args].concat());
+        plan(&cli.options).err().map_or_else(|| "none".to_owned(), |error| error.to_string())
+    }
+
+    #[test]
+    fn problems_name_the_option() {
+        for option in ["--rounds", "--at-once", "--held", "--seconds"] {
+            assert!(problem(&[option, "0"]).starts_with(option), "{option}");
+        }
+        assert_eq!(problem(&[]), "none");
+    }
+}

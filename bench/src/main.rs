@@ -1,0 +1,39 @@
+//! Compares our worker with a raw WebSocket client that does the same jobs: see this crate's README.
+//!
+//! This process is the load server and the judge. Each subject runs in a process of its own, the same program started again,
+//! so that processor time and memory are the subject's alone.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
+
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod cli;
+#[cfg(target_os = "linux")]
+mod judge;
+#[cfg(target_os = "linux")]
+mod load;
+#[cfg(target_os = "linux")]
+mod subject;
+#[cfg(target_os = "linux")]
+mod table;
+#[cfg(target_os = "linux")]
+mod usage;
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("agent-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    eprintln!("agent-bench: memory is read from /proc, so this runs on Linux only");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,54 @@
+//! What a process uses, and the clock that all processes of a machine share.
+
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Nanoseconds on the machine's monotonic clock: the same one in every process.
+pub(crate) fn monotonic_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Monotonic))
+}
+
+/// Nanoseconds of processor time, user and system, that all threads of this process have used.
+pub(crate) fn processor_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::ProcessCPUTime))
+}
+
+/// Bytes of memory of this process, a page that several share counted in part.
+pub(crate) fn memory_bytes() -> Result<u64> {
+    const FILE: &str = "/proc/self/smaps_rollup";
+    let text = std::fs::read_to_string(FILE).context(FILE)?;
+    proportional_set(&text).with_context(|| format!("{FILE} has no line \"Pss: N kB\""))
+}
+
+fn proportional_set(rollup: &str) -> Option<u64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+fn nanoseconds(time: Timespec) -> u64 {
+    let (seconds, rest) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    // These clocks count from the machine's or the process's start.
+    seconds.unwrap_or_default() * 1_000_000_000 + rest.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read() {
+        let text = "5581-7ffe ---p 00000000 00:00 0    [rollup]\nRss:     900 kB\nPss:     884 kB\nPss_Dirty: 1 kB\n";
+        assert_eq!(proportional_set(text), Some(884 * 1024));
+        assert_eq!(proportional_set("Rss: 900 kB\n"), None);
+    }
+
+    /// What is taken and touched is seen, and so is what is computed.
+    #[test]
+    fn use_is_seen() {
+        let (memory, processor) = (memory_bytes().unwrap(), processor_ns());
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        assert!(memory_bytes().unwrap() >= memory + (60 << 20));
+        drop(block);
+        assert!(processor_ns() > processor);
+    }
+}

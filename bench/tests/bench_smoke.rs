@@ -1,0 +1,47 @@
+//! Everything that the benchmark does, as small as it gets. Its figures mean nothing here, and nothing is said about them.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of a test")]
+
+use std::process::Command;
+
+/// The judge itself fails when a job was not offered, accepted, run and ended with success, on both sides.
+#[test]
+fn every_figure_is_there() {
+    let output = Command::new(env!("CARGO_BIN_EXE_agent-bench")).arg("--quick").output().unwrap();
+    let (table, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{errors}");
+    for figure in [
+        "50 at a time: jobs/s",
+        "50 at a time: processor time a job, µs",
+        "50 at a time: assignment → handler p50, µs",
+        "50 at a time: assignment → handler p99, µs",
+        "50 at a time: cores the load server needs",
+        "50 at a time, no settling: jobs/s",
+        "50 at a time, no settling: processor time a job, µs",
+        "1 at a time: assignment → handler p50, µs",
+        "1 at a time: assignment → handler p99, µs",
+        "memory per held job of 200, bytes",
+    ] {
+        let row = table
+            .lines()
+            .find_map(|line| line.strip_prefix(figure))
+            .unwrap_or_else(|| panic!("no {figure:?} in\n{table}"));
+        let [ours, raw, ratio, spread] = row.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{figure}: {row}");
+        };
+        for number in [ours, raw, ratio, spread.strip_suffix('%').unwrap()] {
+            let number: f64 = number.parse().unwrap();
+            assert!(number >= 0.0, "{figure}: {row}");
+        }
+    }
+}
+
+/// A wrong option is named before anything is started.
+#[test]
+fn a_wrong_option_is_named() {
+    let output = Command::new(env!("CARGO_BIN_EXE_agent-bench")).args(["--held", "0"]).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "agent-bench: --held is 0: give 1 to 100000\n");
+}
