@@ -24,8 +24,7 @@ pub(super) fn run(task: &Task, probe: &Arc<Probe>) -> Result<()> {
     }
     let worker = builder.build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // As `#[tokio::main]` does it: the worker is driven by the thread that starts it, the jobs by those of the runtime.
-    runtime.block_on(worker.run())?;
+    runtime.block_on(worker.run_until_signal())?;
     Ok(())
 }
 
