@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 /// A registration with a LiveKit server and the jobs that come of it.
 ///
@@ -119,7 +120,16 @@ impl Worker {
     /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
         descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
-        let result = Driver::new(self.setup, self.registered).run(self.commands).await;
+        // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
+        // `main` waits for has a thread to itself. The set ends it when this future is dropped.
+        let mut driver = JoinSet::new();
+        driver.spawn(Driver::new(self.setup, self.registered).run(self.commands));
+        let result = match driver.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime shuts down.
+            Some(Err(_)) | None => std::future::pending().await,
+        };
         self.done.send_replace(Some(*result.as_ref().unwrap_or(&DrainReport::default())));
         Ok(result?)
     }
@@ -142,7 +152,7 @@ impl Worker {
     ) -> Result<DrainReport, WorkerError> {
         let mut signals = crate::signals::Signals::listen().map_err(WorkerError::Signal)?;
         let mut handles = Vec::new();
-        let mut running = tokio::task::JoinSet::new();
+        let mut running = JoinSet::new();
         for worker in workers {
             handles.push((worker.handle(), worker.drain_timeout));
             running.spawn(worker.run());
