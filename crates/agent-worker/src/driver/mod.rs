@@ -2,6 +2,7 @@
 //!
 //! One task per worker runs [`Driver::run`], each job has a task of its own (`attempt`). An `if` about jobs belongs in `agent-core`.
 
+mod alarm;
 mod attempt;
 mod cleanup;
 mod job;
@@ -20,6 +21,7 @@ use agent_core::{
     Answer, Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice,
     Output, SlotCounts, StopError, Time, Worker,
 };
+use alarm::Alarm;
 use attempt::Attempt;
 use cleanup::Cleanup;
 use futures_util::FutureExt;
@@ -122,18 +124,20 @@ impl Driver {
     ) -> Result<DrainReport, StopError> {
         let mut load = tokio::time::interval(LOAD_INTERVAL);
         load.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut alarm = Alarm::new();
         loop {
             if let Some(result) = self.carry_out() {
                 self.say_last_words().await;
                 return result;
             }
-            let wake =
-                self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos()));
+            alarm.set(
+                self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos())),
+            );
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.machine.handle_input(input, self.now()),
                 event = self.socket.next() => self.machine.handle_input(socket_input(event), self.now()),
                 Some(command) = commands.recv() => self.command(command),
-                () = sleep_until(wake) => self.machine.handle_timeout(self.now()),
+                () = alarm.rings() => self.machine.handle_timeout(self.now()),
                 _ = load.tick(), if self.setup.load.is_some() => self.sample_load(),
                 Some(_) = self.last_words.join_next() => {}
             }
@@ -396,11 +400,4 @@ fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(AssertUnwindSafe(call))
         .inspect_err(|panic| tracing::error!("{what} panicked: {}", panic_message(panic.as_ref())))
         .ok()
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
