@@ -134,12 +134,14 @@ impl Driver {
                 self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos())),
             );
             tokio::select! {
+                // The socket last: it writes while it is waited for, so all that is there to be done goes out as one.
+                biased;
                 Some(input) = self.inputs.recv() => self.machine.handle_input(input, self.now()),
-                event = self.socket.next() => self.machine.handle_input(socket_input(event), self.now()),
                 Some(command) = commands.recv() => self.command(command),
                 () = alarm.rings() => self.machine.handle_timeout(self.now()),
                 _ = load.tick(), if self.setup.load.is_some() => self.sample_load(),
                 Some(_) = self.last_words.join_next() => {}
+                event = self.socket.next() => self.machine.handle_input(socket_input(event), self.now()),
             }
         }
     }

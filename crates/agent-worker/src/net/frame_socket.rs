@@ -20,6 +20,8 @@ use super::{ConnectError, WebSocket};
 
 /// Frames that may wait to be written; a peer that lets more pile up is not reading.
 const MAX_WAITING: usize = 100_000;
+/// What is heard before the next write, at most, however much there is: the answers leave together.
+const TOGETHER: usize = 64;
 /// How long the goodbye may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -53,6 +55,8 @@ struct Open {
     socket: WebSocket,
     waiting: VecDeque<Bytes>,
     unflushed: bool,
+    /// Events since the last write.
+    heard: usize,
 }
 
 impl FrameSocket {
@@ -113,24 +117,13 @@ impl FrameSocket {
             State::Idle => return Poll::Pending,
             State::Connecting(opening) => match ready!(opening.as_mut().poll(cx)) {
                 Ok(socket) => {
-                    let open = Open { socket, waiting: VecDeque::new(), unflushed: false };
+                    let open = Open { socket, waiting: VecDeque::new(), unflushed: false, heard: 0 };
                     self.state = State::Open(Box::new(open));
                     return Poll::Ready(SocketEvent::Opened);
                 }
                 Err(error) => SocketEvent::NotOpened(error),
             },
-            State::Open(open) => match open.poll_write(cx) {
-                Poll::Ready(Err(error)) => SocketEvent::Closed(error),
-                Poll::Pending if open.waiting.len() > MAX_WAITING => {
-                    SocketEvent::Closed("the server does not read what we send".to_owned())
-                }
-                written => {
-                    if written.is_ready() && *self.written.borrow() < self.queued {
-                        self.written.send_replace(self.queued);
-                    }
-                    ready!(open.poll_read(cx))
-                }
-            },
+            State::Open(open) => ready!(open.poll_event(cx, self.queued, &self.written)),
         };
         if matches!(event, SocketEvent::Closed(_) | SocketEvent::NotOpened(_)) {
             // Whoever waits for what was sent learns with the sender's end that it never will be.
@@ -141,6 +134,36 @@ impl FrameSocket {
 }
 
 impl Open {
+    /// Hears first and writes when there is nothing to hear, so that the answers to what came together leave together.
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        queued: u64,
+        written: &watch::Sender<u64>,
+    ) -> Poll<SocketEvent> {
+        let enough = self.heard >= TOGETHER;
+        if !enough && let Poll::Ready(event) = self.poll_read(cx) {
+            self.heard += 1;
+            return Poll::Ready(event);
+        }
+        self.heard = 0;
+        match self.poll_write(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(SocketEvent::Closed(error)),
+            Poll::Pending if self.waiting.len() > MAX_WAITING => {
+                let reason = "the server does not read what we send";
+                return Poll::Ready(SocketEvent::Closed(reason.to_owned()));
+            }
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => {
+                if *written.borrow() < queued {
+                    written.send_replace(queued);
+                }
+            }
+        }
+        // Each read begins by clearing its buffer: one is enough.
+        if enough { self.poll_read(cx) } else { Poll::Pending }
+    }
+
     /// Ready when all that waited has left. Frames that wait together are flushed together.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
         let mut socket = Pin::new(&mut self.socket);
@@ -181,6 +204,7 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::SinkExt;
     use tokio::net::{TcpListener, TcpSocket};
     use url::Url;
 
@@ -214,7 +238,7 @@ mod tests {
             // Slow to read, and never silent: there is always something that the other side has not read yet.
             loop {
                 ticks.tick().await;
-                let _ = futures_util::SinkExt::send(&mut peer, Message::Ping(Bytes::new())).await;
+                let _ = peer.send(Message::Ping(Bytes::new())).await;
                 match peer.next().await {
                     Some(Ok(Message::Binary(_))) => frames += 1,
                     Some(Ok(_)) => {}
@@ -231,6 +255,29 @@ mod tests {
         };
         let (frames, ()) = tokio::join!(serving, sending);
         assert_eq!(frames, 200);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_stops_talking_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let serving = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut peer = tokio_tungstenite::accept_async(tcp).await.unwrap();
+            for _ in 0..TOGETHER * 4 {
+                peer.send(Message::Binary(Bytes::from_static(b"on and on"))).await.unwrap();
+            }
+            peer
+        };
+        let (mut peer, mut socket) = tokio::join!(serving, open(&listener));
+        // Less than there is to hear. The first ones may have come with the handshake, and the next ones be waited for.
+        for heard in 1..TOGETHER * 3 {
+            assert!(matches!(socket.next().await, SocketEvent::Received(_)));
+            if heard == TOGETHER {
+                socket.send(Bytes::from_static(b"the answer"));
+            }
+        }
+        let answer = tokio::time::timeout(Duration::from_secs(10), peer.next()).await.expect("no answer");
+        assert_eq!(answer.unwrap().unwrap().into_data(), b"the answer"[..]);
     }
 
     #[tokio::test]
