@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Mutex, SetOnce, oneshot, watch};
+use tokio::sync::{Mutex, SetOnce, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -303,40 +303,20 @@ impl std::fmt::Debug for JobContext {
 }
 
 /// One word, said at most once: stop.
-#[derive(Clone)]
-pub(crate) struct CancelSignal(Arc<watch::Sender<Option<CancelReason>>>);
-
-impl Default for CancelSignal {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(None)))
-    }
-}
+#[derive(Clone, Default)]
+pub(crate) struct CancelSignal(Arc<SetOnce<CancelReason>>);
 
 impl CancelSignal {
     pub(crate) fn set(&self, reason: CancelReason) {
-        self.0.send_if_modified(|current| {
-            let first = current.is_none();
-            if first {
-                *current = Some(reason);
-            }
-            first
-        });
+        // The first reason stays.
+        let _ = self.0.set(reason);
     }
 
     pub(crate) fn reason(&self) -> Option<CancelReason> {
-        self.0.borrow().clone()
+        self.0.get().cloned()
     }
 
     pub(crate) async fn wait(&self) -> CancelReason {
-        let mut receiver = self.0.subscribe();
-        loop {
-            if let Some(reason) = receiver.borrow_and_update().clone() {
-                return reason;
-            }
-            if receiver.changed().await.is_err() {
-                // The sender is `self`, so this cannot happen; a handler that waits for ever is the safe state.
-                std::future::pending::<()>().await;
-            }
-        }
+        self.0.wait().await.clone()
     }
 }
