@@ -101,15 +101,6 @@ async fn the_kind_decides_about_another_attempt() {
         ctx.required_metadata::<u32>()?;
         Ok(())
     }
-    let attempts = async |agent: &str, spec: JobSpec| {
-        let run =
-            if agent == "invalid" { run_job(invalid, spec).await } else { run_job(times_out, spec).await };
-        (run.sent.len(), run.outcome.to_string())
-    };
-    let rule = |error: &(dyn std::error::Error + 'static)| {
-        let elapsed = error.is::<tokio::time::error::Elapsed>();
-        elapsed.then_some(JobErrorKind::Retryable { after: Duration::from_secs(1) })
-    };
     async fn fails_from_outside(ctx: JobContext) -> JobResult {
         ctx.room().publish_data("attempt", ctx.attempt().to_string()).await?;
         let outside = ctx.clone();
@@ -117,6 +108,18 @@ async fn the_kind_decides_about_another_attempt() {
         elapsed.unwrap_or_else(|error| outside.fail(error));
         std::future::pending().await
     }
+    let attempts = async |agent: &str, spec: JobSpec| {
+        let run = match agent {
+            "invalid" => run_job(invalid, spec).await,
+            "from outside" => run_job(fails_from_outside, spec).await,
+            _ => run_job(times_out, spec).await,
+        };
+        (run.sent.len(), run.outcome.to_string())
+    };
+    let rule = |error: &(dyn std::error::Error + 'static)| {
+        let elapsed = error.is::<tokio::time::error::Elapsed>();
+        elapsed.then_some(JobErrorKind::Retryable { after: Duration::from_secs(1) })
+    };
     let retried = move || JobSpec::room("r").worker(move |builder| builder.classify(rule));
     assert_eq!(attempts("times out", JobSpec::room("r")).await, (1, "failed: deadline has elapsed".into()));
     assert_eq!(
