@@ -3,10 +3,15 @@
 //! - [`handlers`]: functions and types as agents, state that jobs share, one worker for several tasks
 //! - [`metadata`]: what a dispatch tells its agent, read as a type, checked, limited, documented
 //! - [`errors`]: what a handler returns, and what becomes of it
+//! - [`cancellation`]: how a job is told to stop, time limits, cleanup
+//! - [`long_running`]: who is there, signs of life, health, when a job is over
+//! - [`patterns`](crate::patterns): batches, pipelines, state machines, pools; [`layers`](crate::layers): wrappers around an agent
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
+pub mod cancellation;
 pub mod errors;
 pub mod handlers;
+pub mod long_running;
 pub mod metadata;
 
 /// What goes wrong, and what is said about it.

@@ -1,0 +1,119 @@
+//! Stays with a room for as long as people are in it: greets each of them, counts what they say, looks after the archive that it writes
+//! to, and says goodbye.
+//!
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `host` to a room.
+
+use agent_worker::{Agent, JobContext, JobResult, RoomEvent, Wanted, Worker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What the host depends on: a database in a real agent.
+#[derive(Clone, Default)]
+struct Archive {
+    away: Arc<AtomicBool>,
+}
+
+impl Archive {
+    async fn ping(&self) -> Result<(), std::io::Error> {
+        let away = self.away.load(Ordering::Relaxed);
+        if away { Err(std::io::ErrorKind::NotConnected.into()) } else { Ok(()) }
+    }
+}
+
+struct Host {
+    archive: Archive,
+}
+
+impl Agent for Host {
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        let archive = self.archive.clone();
+        ctx.health_check(Duration::from_secs(30), move || {
+            let archive = archive.clone();
+            async move { archive.ping().await }
+        });
+        let room = ctx.room().clone();
+        ctx.for_each_participant(Wanted::human(), move |person| {
+            let room = room.clone();
+            async move {
+                let _ = room.publish_data("chat", format!("Welcome, {}!", person.identity)).await;
+            }
+        });
+        let goodbye = ctx.clone();
+        ctx.on_cleanup(async move {
+            if goodbye.is_in_room() {
+                let _ = goodbye.room().publish_data("chat", "Goodbye!").await;
+            }
+        });
+        let mut events = ctx.room().events();
+        let mut said = 0_u32;
+        loop {
+            tokio::select! {
+                reason = ctx.cancelled() => {
+                    tracing::info!(%reason, said, "the host goes");
+                    return Ok(());
+                }
+                event = events.next() => match event {
+                    Some(RoomEvent::DataReceived(_)) => said += 1,
+                    Some(RoomEvent::Lagged { missed }) => tracing::warn!(missed, "too slow for this room"),
+                    Some(_) => {}
+                    None => return Ok(()),
+                },
+            }
+            ctx.progress();
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+    let host = Host { archive: Archive::default() };
+    Worker::builder(host).from_env().agent_name("host").build()?.run_until_signal().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_testkit::{JobSpec, Run, run_job};
+
+    fn said(run: &Run) -> Vec<String> {
+        run.sent_by_agent().map(|sent| sent.text()).collect()
+    }
+
+    #[tokio::test]
+    async fn the_host_stays_until_the_last_guest_has_left() {
+        let host = Host { archive: Archive::default() };
+        let spec = JobSpec::room("party").lasts(Duration::from_secs(24 * 3600)).script(|room| async move {
+            room.wait_for_agent().await;
+            let ada = room.join("ada");
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            let bob = room.join("bob");
+            ada.leave();
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            bob.leave();
+        });
+        let run = run_job(host, spec).await;
+        run.assert_success();
+        assert_eq!(said(&run), ["Welcome, ada!", "Welcome, bob!", "Goodbye!"]);
+        // Two hours, and ten seconds for somebody to come back.
+        let minutes = run.duration.as_secs() / 60;
+        assert_eq!(minutes, 120, "{:?}", run.duration);
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_is_away_for_a_while_costs_an_attempt_and_not_the_job() {
+        let archive = Archive::default();
+        let away = archive.away.clone();
+        let spec = JobSpec::room("party").lasts(Duration::from_secs(3600)).script(move |room| async move {
+            room.wait_for_agent().await;
+            away.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(35)).await;
+            away.store(false, Ordering::Relaxed);
+        });
+        let run = run_job(Host { archive }, spec).await;
+        run.assert_success();
+        assert_eq!(said(&run), ["Goodbye!", "Goodbye!"], "each attempt is cleaned up after");
+    }
+}

@@ -1,0 +1,91 @@
+//! Cancellation, time limits and cleanup: how a job is told to stop, and what is left in order behind it.
+//!
+//! # The word to stop
+//! [`ctx.cancelled()`](crate::JobContext::cancelled) waits until the job is to stop, and says why. The handler then has the worker's grace (10 s,
+//! [`grace`](crate::WorkerBuilder::grace)) to return; after that it is aborted where it waits.
+//! ```
+//! use agent_worker::{JobContext, JobResult, RoomEvent};
+//!
+//! async fn agent(ctx: JobContext) -> JobResult {
+//!     let mut events = ctx.room().events();
+//!     loop {
+//!         tokio::select! {
+//!             reason = ctx.cancelled() => {
+//!                 ctx.room().publish_data("status", format!("stopping: {reason}")).await?;
+//!                 return Ok(());
+//!             }
+//!             Some(event) = events.next() => if let RoomEvent::DataReceived(data) = event {
+//!                 println!("{}", data.topic);
+//!             },
+//!         }
+//!     }
+//! }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! let run = run_job(agent, JobSpec::room("lobby")).await; // its dispatch is deleted when its time in the test is over
+//! assert_eq!(run.sent[0].text(), "stopping: terminated");
+//! # run.assert_success();
+//! # });
+//! ```
+//! What the server is told then depends on the reason and on how the handler ends:
+//!
+//! | reason | `Ok`, or the error kind `Cancelled` | another error | it had to be aborted |
+//! |---|---|---|---|
+//! | `Deadline` | failed, `job_timeout` | failed, `job_timeout` | failed, `job_timeout` |
+//! | `Drained`, `Shutdown`, `RoomClosed`, `Terminated` | success | failed, its text | failed, `aborted: reason` |
+//! | `Kicked`, `DuplicateIdentity`, `RoomGone` | failed, the reason | failed, its text | failed, `aborted: reason` |
+//!
+//! # Time limits
+//! A job may take as long as it likes, unless the worker says otherwise. With [`job_timeout`](crate::WorkerBuilder::job_timeout) it has so long,
+//! counted from its assignment over all its attempts; a `timeout` (in seconds) in its metadata takes the place of that, up to
+//! [`max_job_timeout`](crate::WorkerBuilder::max_job_timeout). A part of a handler is bounded by `tokio::time::timeout`, or by the
+//! [layer](crate::layers) for it.
+//! ```
+//! use agent_worker::{JobContext, JobResult};
+//! use std::time::Duration;
+//!
+//! async fn slow(ctx: JobContext) -> JobResult {
+//!     ctx.cancelled().await;
+//!     Ok(())
+//! }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! let spec = |metadata: &str| {
+//!     let limits = |worker: agent_worker::WorkerBuilder| {
+//!         worker.job_timeout(Duration::from_secs(300)).max_job_timeout(Duration::from_secs(600))
+//!     };
+//!     JobSpec::room("lobby").metadata(metadata).lasts(Duration::from_secs(3600)).worker(limits)
+//! };
+//! let run = run_job(slow, spec("")).await;
+//! assert_eq!(run.outcome.to_string(), "failed: job_timeout");
+//! assert_eq!(run.duration.as_secs(), 300);
+//! assert_eq!(run_job(slow, spec(r#"{"timeout":20}"#)).await.duration.as_secs(), 20);
+//! assert_eq!(run_job(slow, spec(r#"{"timeout":9999}"#)).await.duration.as_secs(), 600);
+//! # });
+//! ```
+//!
+//! # Cleanup
+//! What must be done however an attempt ends goes into [`ctx.on_cleanup`](crate::JobContext::on_cleanup): it runs once, the last callback first,
+//! also after an error, a panic, an abort and a drain, within 10 s, while the agent is still in its room. Tasks of
+//! [`ctx.spawn`](crate::JobContext::spawn) are cancelled before that.
+//! ```
+//! use agent_worker::{JobContext, JobResult};
+//!
+//! async fn agent(ctx: JobContext) -> JobResult {
+//!     let room = ctx.room().clone();
+//!     ctx.on_cleanup(async move {
+//!         let _ = room.publish_data("status", "recorder closed").await;
+//!     });
+//!     ctx.spawn(async { std::future::pending::<()>().await }); // does not outlive the attempt
+//!     Err("the disk is full".into())
+//! }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! let run = run_job(agent, JobSpec::room("lobby")).await;
+//! assert_eq!(run.outcome.to_string(), "failed: the disk is full");
+//! assert_eq!(run.sent[0].text(), "recorder closed");
+//! # });
+//! ```
