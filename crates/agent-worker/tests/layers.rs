@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use agent_testkit::{JobSpec, MockServer, ServerEvent, run_job};
-use agent_worker::layers::{Layered, LimitBy, Timeout, Traced};
+use agent_worker::layers::{Layered, LimitBy, Measured, Timeout, Traced};
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, Router};
 use std::{
     collections::BTreeMap,
@@ -157,4 +157,45 @@ async fn every_layer_passes_on_what_is_wrong_with_a_job() {
         let joined = |event: &ServerEvent| matches!(event, ServerEvent::Joined { agent: true, .. });
         assert!(!run.timeline.events().iter().any(|(_, event)| joined(event)), "{}", run.timeline);
     }
+}
+
+#[tokio::test]
+async fn calls_are_measured_by_how_they_end() {
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    recorder.install().expect("the only one of this program");
+    let agent = |ctx: JobContext| async move {
+        tokio::time::sleep(MINUTE).await;
+        match ctx.job().raw_metadata.as_str() {
+            "fail" => Err(agent_worker::JobError::fatal("planted")),
+            "panic" => panic!("planted"),
+            _ => Ok(()),
+        }
+    };
+    for metadata in ["", "fail", "panic", ""] {
+        run_job(agent.layer(Measured::as_("timed")), JobSpec::room("lobby").metadata(metadata)).await;
+    }
+    let mut shown = Vec::new();
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let labels: Vec<_> =
+            key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let value = match value {
+            metrics_util::debugging::DebugValue::Histogram(times) => {
+                format!("{:?}", times.iter().map(|seconds| seconds.round()).collect::<Vec<_>>())
+            }
+            metrics_util::debugging::DebugValue::Gauge(value) => value.to_string(),
+            metrics_util::debugging::DebugValue::Counter(_) => continue,
+        };
+        shown.push(format!("{} {} {value}", key.key().name(), labels.join(" ")));
+    }
+    shown.sort();
+    assert_eq!(
+        shown,
+        [
+            "livekit_agent_handler_seconds handler=timed result=dropped [60.0]",
+            "livekit_agent_handler_seconds handler=timed result=fatal [60.0]",
+            "livekit_agent_handler_seconds handler=timed result=ok [60.0, 60.0]",
+            "livekit_agent_handlers_running handler=timed 0",
+        ]
+    );
 }

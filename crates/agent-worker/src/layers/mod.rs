@@ -20,15 +20,17 @@
 //! # let _ = agent;
 //! ```
 //!
-//! A layer of your own is a type with [`Layer`] that gives a type with [`Agent`]; the three here are short examples.
+//! A layer of your own is a type with [`Layer`] that gives a type with [`Agent`]; those here are short examples.
 
 mod limit;
+mod measured;
 mod timeout;
 mod traced;
 
 use crate::agent::Agent;
 
 pub use limit::{LimitBy, Limited};
+pub use measured::{Measured, Metered};
 pub use timeout::{Timed, Timeout};
 pub use traced::{Observed, Traced};
 

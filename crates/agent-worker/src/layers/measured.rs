@@ -1,0 +1,93 @@
+//! How long handlers take, for the `metrics` facade.
+
+use std::borrow::Cow;
+
+use agent_core::{Answer, EndedJob, Job, JobResult};
+use tokio::time::Instant;
+
+use super::Layer;
+use crate::{agent::Agent, context::JobContext, stats::kind_label};
+
+/// Each call of a handler, with the labels `handler` and `result`.
+const DURATION: &str = "livekit_agent_handler_seconds";
+/// Calls of a handler that go on, with the label `handler`.
+const RUNNING: &str = "livekit_agent_handlers_running";
+
+/// Records each call of the handler in the histogram `livekit_agent_handler_seconds` of the `metrics` facade, with the labels `handler` and
+/// `result` (`ok`, or the kind of the error), and counts those that run in the gauge `livekit_agent_handlers_running`.
+///
+/// A call that is aborted, or panics, has the result `dropped`.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    name: Cow<'static, str>,
+}
+
+/// An agent with a [`Measured`].
+#[derive(Clone, Debug)]
+pub struct Metered<A> {
+    inner: A,
+    name: Cow<'static, str>,
+}
+
+impl Measured {
+    /// With this name in the label `handler`.
+    #[must_use]
+    pub fn as_(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+impl<A: Agent> Layer<A> for Measured {
+    type Agent = Metered<A>;
+
+    fn layer(self, inner: A) -> Metered<A> {
+        Metered { inner, name: self.name }
+    }
+}
+
+/// Records the call when it is over, however it ends.
+struct Call {
+    name: Cow<'static, str>,
+    start: Instant,
+    result: &'static str,
+}
+
+impl Call {
+    fn begin(name: Cow<'static, str>) -> Self {
+        metrics::gauge!(RUNNING, "handler" => name.clone()).increment(1.0);
+        Self { name, start: Instant::now(), result: "dropped" }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        metrics::gauge!(RUNNING, "handler" => self.name.clone()).decrement(1.0);
+        let seconds = self.start.elapsed().as_secs_f64();
+        metrics::histogram!(DURATION, "handler" => self.name.clone(), "result" => self.result)
+            .record(seconds);
+    }
+}
+
+impl<A: Agent> Agent for Metered<A> {
+    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
+        self.inner.on_request(job)
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        self.inner.check(job)
+    }
+
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        let mut call = Call::begin(self.name.clone());
+        let result = self.inner.run(ctx).await;
+        call.result = match &result {
+            Ok(()) => "ok",
+            Err(error) => kind_label(error.kind()),
+        };
+        result
+    }
+
+    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
+        self.inner.on_ended(ended)
+    }
+}
