@@ -70,7 +70,7 @@ async fn each_failed_job_is_told_once_and_counted_by_kind_and_reason() {
         [
             "quota fatal quota_exceeded 1: quota_exceeded: 5 of 5 used",
             "quota fatal quota_exceeded 1: quota_exceeded: 5 of 5 used",
-            "invalid invalid invalid_input 1: invalid_input: language: no such language",
+            "invalid invalid invalid_input 1: invalid_input: language = xx: no such language",
             "retryable retryable retryable 2: no route (after 2 attempts)",
             "panic panicked panicked 1: panicked: index out of bounds",
             "any fatal unknown_error 1: anything",

@@ -77,7 +77,7 @@ async fn other_errors_are_not() {
     type Fails = fn() -> JobError;
     let errors: [(Fails, &str); 4] = [
         (|| JobError::fatal("quota_exceeded"), "quota_exceeded"),
-        (|| JobError::invalid("language", "xx", "unknown"), "invalid_input: language: unknown"),
+        (|| JobError::invalid("language", "xx", "unknown"), "invalid_input: language = xx: unknown"),
         (|| "anything".into(), "anything"),
         (JobError::cancelled, "the handler says that it was cancelled, but nobody cancelled it"),
     ];
