@@ -7,7 +7,8 @@
 //! - [`RealServer`]: a real livekit-server on loopback, installed if it must be, with its log understood
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
 //! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs
-//! - [`real_server`], [`official_host`], [`official_worker`]: whether tests against these run on this machine
+//! - [`RedisServer`]: a Redis on loopback, to be stopped, restarted and frozen
+//! - [`real_server`], [`redis_server`], [`official_host`], [`official_worker`]: whether tests against these run on this machine
 //!
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
@@ -35,6 +36,7 @@ mod mock;
 mod official;
 mod process;
 mod real;
+mod redis;
 mod ring;
 mod server;
 
@@ -55,5 +57,8 @@ pub use real::{
     Assigned, JobEnd, JobEndStatus, LogTimeout, RealServer, RealServerBuilder, SERVER_VERSION, ServerError,
     ServerLog,
 };
-pub use ring::{official_host, official_worker, real_server, real_server_with};
+pub use redis::{RedisServer, RedisServerBuilder, RedisServerError};
+pub use ring::{
+    official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
+};
 pub use server::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};

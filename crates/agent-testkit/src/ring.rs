@@ -11,6 +11,7 @@
 
 use crate::official::{OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
 use crate::real::{RealServer, RealServerBuilder};
+use crate::redis::{RedisServer, RedisServerBuilder};
 
 const REAL_VAR: &str = "AGENT_TEST_REAL";
 
@@ -31,7 +32,10 @@ fn decide(var: Option<&str>, ci: bool, there: bool) -> Decision {
     }
 }
 
-fn runs(what: &str, there: bool) -> bool {
+/// What makes the test kit install something.
+const INSTALLS: &str = "AGENT_TEST_REAL=1 installs it";
+
+fn runs(what: &str, there: bool, help: &str) -> bool {
     let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     let var = std::env::var(REAL_VAR).ok();
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
@@ -42,9 +46,7 @@ fn runs(what: &str, there: bool) -> bool {
             false
         }
         Decision::SkipMissing => {
-            crate::cache::notice(&format!(
-                "skipped: {test}, as there is no {what} ({REAL_VAR}=1 installs it)"
-            ));
+            crate::cache::notice(&format!("skipped: {test}, as there is no {what} ({help})"));
             false
         }
     }
@@ -73,7 +75,26 @@ pub async fn real_server() -> Option<RealServer> {
 /// # Panics
 /// As [`real_server`].
 pub async fn real_server_with(settings: RealServerBuilder) -> Option<RealServer> {
-    if !runs("livekit-server", RealServer::find().is_some()) {
+    if !runs("livekit-server", RealServer::find().is_some(), INSTALLS) {
+        return None;
+    }
+    Some(needed(settings.start().await))
+}
+
+/// A Redis server for a test, or `None` if the test is to be skipped, as with [`real_server`]; but none is installed.
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn redis_server() -> Option<RedisServer> {
+    redis_server_with(RedisServer::builder()).await
+}
+
+/// A Redis server with settings of its own, as with [`redis_server`].
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn redis_server_with(settings: RedisServerBuilder) -> Option<RedisServer> {
+    if !runs("redis-server", RedisServer::find().is_some(), "Debian: apt-get install redis-server") {
         return None;
     }
     Some(needed(settings.start().await))
@@ -84,7 +105,7 @@ pub async fn real_server_with(settings: RealServerBuilder) -> Option<RealServer>
 /// # Panics
 /// As [`real_server`].
 pub async fn official_host() -> Option<OfficialHost> {
-    if !runs("Python with LiveKit's SDK", OfficialHost::find().is_some()) {
+    if !runs("Python with LiveKit's SDK", OfficialHost::find().is_some(), INSTALLS) {
         return None;
     }
     Some(needed(OfficialHost::shared().await))
@@ -102,7 +123,7 @@ pub async fn official_worker(
         OfficialWorkerKind::PythonThread | OfficialWorkerKind::PythonProcess => "Python with LiveKit's SDK",
         OfficialWorkerKind::Node => "Node.js with LiveKit's SDK",
     };
-    if !runs(what, kind.is_installed()) {
+    if !runs(what, kind.is_installed(), INSTALLS) {
         return None;
     }
     Some(needed(OfficialWorker::start(kind, options).await))

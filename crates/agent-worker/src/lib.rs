@@ -51,6 +51,7 @@ mod secret;
 mod signals;
 mod stats;
 mod typed;
+mod store;
 mod worker;
 
 pub use agent::Agent;
@@ -80,6 +81,8 @@ pub use router::Router;
 pub use secret::Secret;
 pub use stats::{FailureLabel, WorkerStats};
 pub use typed::{Typed, typed};
+#[cfg(feature = "redis")]
+pub use store::{Redis, RedisError};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 
 /// The README's code is compiled with the doc tests.

@@ -40,7 +40,7 @@ pub(super) const RINGS: &[Ring] = &[
         title: "unit and transcripts",
         missing: |_| None,
         run: |strict| {
-            let mut args = vec!["test", "--workspace", "--lib", "--bins", "--examples"];
+            let mut args = vec!["test", "--workspace", "--all-features", "--lib", "--bins", "--examples"];
             let targets = test_targets()?;
             args.extend(select(&targets, false));
             Cargo::new(&args, strict).env("AGENT_TEST_REAL", "0").test()
@@ -51,7 +51,9 @@ pub(super) const RINGS: &[Ring] = &[
         title: "doc tests",
         missing: |_| None,
         run: |strict| {
-            Cargo::new(&["test", "--workspace", "--doc"], strict).env("AGENT_TEST_REAL", "0").test()
+            Cargo::new(&["test", "--workspace", "--all-features", "--doc"], strict)
+                .env("AGENT_TEST_REAL", "0")
+                .test()
         },
     },
     Ring {
@@ -59,8 +61,11 @@ pub(super) const RINGS: &[Ring] = &[
         title: "lints",
         missing: |_| tools::lacks_component("clippy", "clippy"),
         run: |strict| {
-            Cargo::new(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], strict)
-                .check()
+            Cargo::new(
+                &["clippy", "--workspace", "--all-features", "--all-targets", "--", "--deny", "warnings"],
+                strict,
+            )
+            .check()
         },
     },
     Ring {
@@ -77,7 +82,7 @@ pub(super) const RINGS: &[Ring] = &[
         title: "docs",
         missing: |_| None,
         run: |strict| {
-            let cargo = Cargo::new(&["doc", "--workspace", "--no-deps"], strict);
+            let cargo = Cargo::new(&["doc", "--workspace", "--all-features", "--no-deps"], strict);
             cargo.env("RUSTDOCFLAGS", "--deny warnings").check()
         },
     },
@@ -102,7 +107,7 @@ pub(super) const RINGS: &[Ring] = &[
             if tests.is_empty() {
                 return Ok(Outcome::failed("there is no crates/*/tests/real_*.rs"));
             }
-            let args = [vec!["test", "--workspace"], tests].concat();
+            let args = [vec!["test", "--workspace", "--all-features"], tests].concat();
             Cargo::new(&args, strict).env("AGENT_TEST_REAL", "1").test()
         },
     },
@@ -180,7 +185,7 @@ fn source(path: &Path) -> Result<String> {
 fn is_real(name: &str, source: &str) -> bool {
     name.starts_with("real_")
         || name.ends_with("_real")
-        || ["real_server(", "official_host("].iter().any(|call| source.contains(call))
+        || ["real_server(", "official_host(", "redis_server("].iter().any(|call| source.contains(call))
 }
 
 #[cfg(test)]

@@ -27,11 +27,12 @@ pub(super) fn lacks_target(target: &str) -> Option<String> {
     (!there).then(|| format!("no Rust for {target} (rustup target add {target})"))
 }
 
-/// What is missing for tests against livekit-server and the official clients and workers. `may_install`: Debian's packages are
+/// What is missing for tests against livekit-server, the official clients and workers, and Redis. `may_install`: Debian's packages are
 /// installed where they are missing and we may.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     if may_install && succeeds(Command::new("apt-get").arg("--version")) {
-        let missing = [(has_server(), "golang"), (has_python(), "python3-venv")];
+        let missing =
+            [(has_server(), "golang"), (has_python(), "python3-venv"), (has_redis(), "redis-server")];
         let packages: Vec<&str> =
             missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect();
         if !packages.is_empty() && output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0") {
@@ -39,6 +40,8 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
             let apt = || {
                 let mut command = Command::new("apt-get");
                 command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+                // In this run level the package's own Redis is not started: each test starts one for itself.
+                command.env("RUNLEVEL", "1");
                 command
             };
             let _ = apt().args(["update", "--quiet"]).status();
@@ -48,10 +51,10 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
                 .status();
         }
     }
-    lack(has_server(), has_python())
+    lack(has_server(), has_python(), has_redis())
 }
 
-fn lack(server: bool, python: bool) -> Option<String> {
+fn lack(server: bool, python: bool, redis: bool) -> Option<String> {
     let mut missing = Vec::new();
     if !server {
         missing.push(format!("no livekit-server on PATH and no Go {}.{} or newer to install it", GO.0, GO.1));
@@ -61,6 +64,9 @@ fn lack(server: bool, python: bool) -> Option<String> {
         missing.push(format!(
             "no Python {major}.{minor} or newer with venv and pip for the official client and workers"
         ));
+    }
+    if !redis {
+        missing.push("no redis-server".to_owned());
     }
     (!missing.is_empty()).then(|| missing.join("; "))
 }
@@ -84,6 +90,11 @@ fn has_python() -> bool {
     let version = || output(Command::new("python3").args(["-c", PYTHON_WITH_VENV]));
     named("AGENT_TEST_PYTHON")
         || version().as_deref().and_then(python_version).is_some_and(|version| version >= PYTHON)
+}
+
+/// As agent-testkit looks for it.
+fn has_redis() -> bool {
+    named("REDIS_SERVER_BIN") || on_path("redis-server").is_some() || on_path("valkey-server").is_some()
 }
 
 /// `3 11` is (3, 11).
@@ -144,13 +155,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_in_one_line() {
-        assert_eq!(lack(true, true), None);
+        assert_eq!(lack(true, true, true), None);
         assert_eq!(
-            lack(true, false).unwrap(),
-            "no Python 3.10 or newer with venv and pip for the official client and workers"
+            lack(true, false, false).unwrap(),
+            "no Python 3.10 or newer with venv and pip for the official client and workers; no redis-server"
         );
         assert_eq!(
-            lack(false, false).unwrap(),
+            lack(false, false, true).unwrap(),
             "no livekit-server on PATH and no Go 1.21 or newer to install it; no Python 3.10 or newer with venv and pip for the official client and workers"
         );
     }

@@ -98,7 +98,7 @@ impl Graph {
     }
 }
 
-/// The names of what is linked into a crate on any platform, as a user gets it who depends on nothing else: without tests,
+/// The names of what is linked into a crate on any platform and with any feature: without tests,
 /// build scripts and macros. `cargo tree` knows this better than the graph, which takes the weak `ring?/alloc` of a feature
 /// for a dependency on ring.
 pub(crate) fn linked_into(krate: &str) -> BTreeSet<String> {
@@ -114,6 +114,7 @@ pub(crate) fn linked_into(krate: &str) -> BTreeSet<String> {
             "none",
             "--package",
             krate,
+            "--all-features",
         ])
         .current_dir(super::root())
         .output()

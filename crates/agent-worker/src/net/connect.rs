@@ -92,6 +92,24 @@ pub(crate) async fn connect_websocket(
     limit.on(&endpoint, "WebSocket handshake", handshake).await
 }
 
+/// Connects to a server that speaks neither HTTP nor WebSocket, past any proxy, over TLS when `secure`.
+#[cfg(feature = "redis")]
+pub(crate) async fn connect_stream(
+    host: &str,
+    port: u16,
+    secure: bool,
+    options: &NetOptions,
+) -> Result<Stream, ConnectError> {
+    let endpoint = format!("{host}:{port}");
+    let limit = Limit::new(options.connect_timeout);
+    let stream = limit.on(&endpoint, "TCP connection", dial(host, port, &endpoint)).await.map(boxed)?;
+    if secure {
+        limit.on(&endpoint, "TLS", tls::encrypt_other(stream, host, &endpoint, options)).await
+    } else {
+        Ok(stream)
+    }
+}
+
 fn boxed(tcp: tokio::net::TcpStream) -> Stream {
     Box::new(tcp)
 }

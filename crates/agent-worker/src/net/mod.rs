@@ -14,6 +14,8 @@ mod tests;
 mod tls;
 mod token;
 
+#[cfg(feature = "redis")]
+pub(crate) use connect::connect_stream;
 pub(crate) use connect::{WebSocket, connect_websocket};
 pub use error::ConnectError;
 pub(crate) use frame_socket::{FrameSocket, SocketEvent};

@@ -21,7 +21,28 @@ pub(super) async fn encrypt(
     endpoint: &str,
     options: &NetOptions,
 ) -> Result<Stream, ConnectError> {
-    let config = config(endpoint, options)?;
+    encrypt_with(config(endpoint, options)?, stream, host, endpoint).await
+}
+
+/// As [`encrypt`], for a server that speaks no HTTP.
+#[cfg(feature = "redis")]
+pub(super) async fn encrypt_other(
+    stream: Stream,
+    host: &str,
+    endpoint: &str,
+    options: &NetOptions,
+) -> Result<Stream, ConnectError> {
+    let mut config = ClientConfig::clone(&*config(endpoint, options)?);
+    config.alpn_protocols.clear();
+    encrypt_with(Arc::new(config), stream, host, endpoint).await
+}
+
+async fn encrypt_with(
+    config: Arc<ClientConfig>,
+    stream: Stream,
+    host: &str,
+    endpoint: &str,
+) -> Result<Stream, ConnectError> {
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
         .map_err(|error| tls_error(endpoint, io::Error::other(error)))?;
     let stream =

@@ -1,0 +1,329 @@
+//! A Redis server on loopback: started, stopped, restarted with and without what it held, frozen, and cleaned up.
+//!
+//! What it never does: install one, or touch one that runs already.
+
+mod talk;
+
+use std::fs::OpenOptions;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::process::{Target, end, watchdog};
+use crate::real::on_path;
+
+/// Names a binary to use, before all others.
+const BIN_VAR: &str = "REDIS_SERVER_BIN";
+
+/// How long a server may take to answer its first request.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running Redis (or Valkey) server of our own: on loopback, on a port that was free, with a folder of its own.
+///
+/// Dropping it kills the process and removes its files. The process also ends when the test process is killed (on Unix).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use agent_testkit::RedisServer;
+///
+/// let server = RedisServer::builder().durable(true).start().await?;
+/// assert_eq!(server.command(&["SET", "key", "value"]).await?, "OK");
+/// server.restart().await?; // what it held is still there
+/// assert_eq!(server.command(&["GET", "key"]).await?, "value");
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct RedisServer {
+    binary: PathBuf,
+    port: u16,
+    settings: RedisServerBuilder,
+    process: Mutex<Option<Process>>,
+    /// What it holds, and its log.
+    dir: tempfile::TempDir,
+}
+
+/// Settings of a [`RedisServer`].
+#[derive(Clone, Debug, Default)]
+pub struct RedisServerBuilder {
+    password: Option<String>,
+    durable: bool,
+    extra: Vec<String>,
+}
+
+/// Why there is no Redis server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedisServerError {
+    /// There is no binary to start.
+    #[error(
+        "redis-server is not available: put it on the PATH (Debian: apt-get install redis-server), or name it in {BIN_VAR}"
+    )]
+    NotAvailable,
+    /// It could not be started, or ended before it answered.
+    #[error("{} did not start: {reason}", binary.display())]
+    Start {
+        /// The binary.
+        binary: PathBuf,
+        /// What happened, with the end of the server's log.
+        reason: String,
+    },
+    /// It is stopped.
+    #[error("the Redis server is not running")]
+    Stopped,
+    /// A file, a port or a connection could not be had, or the server answered with an error.
+    #[error("no file, port or connection for redis-server, or an error from it")]
+    Io(#[from] io::Error),
+}
+
+impl RedisServer {
+    /// The binary that would be started, if there is one: the one that `REDIS_SERVER_BIN` names, or `redis-server` or
+    /// `valkey-server` on the `PATH`.
+    #[must_use]
+    pub fn find() -> Option<PathBuf> {
+        match std::env::var_os(BIN_VAR).filter(|value| !value.is_empty()) {
+            Some(named) => Some(PathBuf::from(named)).filter(|path| path.is_file()),
+            None => on_path("redis-server").or_else(|| on_path("valkey-server")),
+        }
+    }
+
+    /// Starts a server that takes everybody and keeps nothing.
+    ///
+    /// # Errors
+    /// [`RedisServerError`].
+    pub async fn start() -> Result<Self, RedisServerError> {
+        Self::builder().start().await
+    }
+
+    /// A server with settings of its own.
+    #[must_use]
+    pub fn builder() -> RedisServerBuilder {
+        RedisServerBuilder::default()
+    }
+
+    /// Its address, with the password if it has one: `redis://[:PASSWORD@]127.0.0.1:PORT/0`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let login = self.settings.password.as_ref().map(|password| format!(":{password}@"));
+        format!("redis://{}127.0.0.1:{}/0", login.unwrap_or_default(), self.port)
+    }
+
+    /// Its port on loopback. It stays ours over restarts, as far as nobody else takes it.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The id of its process; `None` when it is stopped.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().as_ref().map(|process| process.child.id())
+    }
+
+    /// Sends one command, and gives its answer as text: a status, a number, or a string; nothing for a missing value.
+    ///
+    /// # Errors
+    /// When it cannot be reached within some seconds, or answers with an error, whose text is the error's.
+    pub async fn command(&self, words: &[&str]) -> Result<String, RedisServerError> {
+        Ok(talk::command(self.port, self.settings.password.as_deref(), words).await?)
+    }
+
+    /// Kills it at once, as a crash would.
+    pub fn kill(&self) {
+        let process = self.lock().take();
+        drop(process);
+    }
+
+    /// Kills it if it runs, and starts it again on the same port. What it held is there again if it is
+    /// [durable](RedisServerBuilder::durable).
+    ///
+    /// # Errors
+    /// [`RedisServerError::Start`], also when another process took its port meanwhile.
+    pub async fn restart(&self) -> Result<(), RedisServerError> {
+        self.kill();
+        self.spawn().await
+    }
+
+    /// As [`restart`](Self::restart), without anything that it held.
+    ///
+    /// # Errors
+    /// As [`restart`](Self::restart).
+    pub async fn restart_empty(&self) -> Result<(), RedisServerError> {
+        self.kill();
+        let data = self.dir.path().join("data");
+        std::fs::remove_dir_all(&data)?;
+        std::fs::create_dir(&data)?;
+        self.spawn().await
+    }
+
+    /// Freezes it (SIGSTOP): connections stay open, and nothing answers.
+    ///
+    /// # Errors
+    /// [`RedisServerError::Stopped`], or the system's refusal.
+    #[cfg(unix)]
+    pub fn pause(&self) -> Result<(), RedisServerError> {
+        self.signal(rustix::process::Signal::STOP)
+    }
+
+    /// Lets a [frozen](Self::pause) one go on (SIGCONT).
+    ///
+    /// # Errors
+    /// [`RedisServerError::Stopped`], or the system's refusal.
+    #[cfg(unix)]
+    pub fn resume(&self) -> Result<(), RedisServerError> {
+        self.signal(rustix::process::Signal::CONT)
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) -> Result<(), RedisServerError> {
+        let process = self.lock();
+        let child = &process.as_ref().ok_or(RedisServerError::Stopped)?.child;
+        // The child is not reaped while we hold it, so that its id is still its own.
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal)
+            .map_err(io::Error::from)?;
+        Ok(())
+    }
+
+    async fn start_with(binary: PathBuf, settings: &RedisServerBuilder) -> Result<Self, RedisServerError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            let dir = tempfile::Builder::new().prefix("redis-server-").tempdir()?;
+            std::fs::create_dir(dir.path().join("data"))?;
+            let (binary, settings) = (binary.clone(), settings.clone());
+            let server = Self { binary, port, settings, process: Mutex::new(None), dir };
+            match server.spawn().await {
+                Ok(()) => return Ok(server),
+                // Another process took the port between our look and the server's start.
+                Err(RedisServerError::Start { reason, .. })
+                    if attempts < 5 && reason.contains("Address already in use") => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn spawn(&self) -> Result<(), RedisServerError> {
+        let log = self.dir.path().join("log");
+        let failed = |reason: String| {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let end: Vec<&str> = log.lines().rev().take(5).collect();
+            let end = end.into_iter().rev().collect::<Vec<_>>().join("\n");
+            RedisServerError::Start {
+                binary: self.binary.clone(),
+                reason: format!("{reason}; its log ends with:\n{end}"),
+            }
+        };
+        let started = Instant::now();
+        let process = Process::spawn(&self.binary, &self.settings.config(self.port), self.dir.path(), &log)
+            .map_err(|error| failed(error.to_string()))?;
+        *self.lock() = Some(process);
+        loop {
+            // It says so while it still reads what it kept.
+            if self.command(&["PING"]).await.is_ok_and(|answer| answer == "PONG") {
+                return Ok(());
+            }
+            let ended = self.lock().as_mut().and_then(|process| process.child.try_wait().ok().flatten());
+            let reason = match ended {
+                Some(how) => format!("it ended with {how}"),
+                None if started.elapsed() > READY_WITHIN => {
+                    format!("it did not answer within {READY_WITHIN:?}")
+                }
+                None => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
+            };
+            self.kill();
+            return Err(failed(reason));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Process>> {
+        // Only whole values are put in, so that what a panic left is still right.
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RedisServerBuilder {
+    /// The password that clients must give.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Whether each write is on the disk before it is answered (`appendfsync always`); nothing is kept over a restart unless set.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// One more line for its configuration file, such as `"maxmemory 2mb"`.
+    #[must_use]
+    pub fn config_line(mut self, line: impl Into<String>) -> Self {
+        self.extra.push(line.into());
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`RedisServerError`].
+    pub async fn start(&self) -> Result<RedisServer, RedisServerError> {
+        let binary = RedisServer::find().ok_or(RedisServerError::NotAvailable)?;
+        RedisServer::start_with(binary, self).await
+    }
+
+    fn config(&self, port: u16) -> String {
+        let mut lines = vec![
+            format!("port {port}"),
+            "bind 127.0.0.1".to_owned(),
+            "daemonize no".to_owned(),
+            "dir data".to_owned(),
+            r#"save """#.to_owned(),
+            format!("appendonly {}", if self.durable { "yes" } else { "no" }),
+            "appendfsync always".to_owned(),
+        ];
+        lines.extend(self.password.as_ref().map(|password| format!("requirepass {password}")));
+        lines.extend(self.extra.iter().cloned());
+        lines.join("\n") + "\n"
+    }
+}
+
+/// A running server; dropping it kills it and waits for its end.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    /// Kills the server if we are killed ourselves.
+    watchdog: Option<Child>,
+}
+
+impl Process {
+    fn spawn(binary: &Path, config: &str, dir: &Path, log: &Path) -> io::Result<Self> {
+        std::fs::write(dir.join("redis.conf"), config)?;
+        let log = OpenOptions::new().create(true).append(true).open(log)?;
+        let child = Command::new(binary)
+            .arg("redis.conf")
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stderr(log.try_clone()?)
+            .stdout(log)
+            .spawn()?;
+        let watchdog = watchdog(Target::Process(child.id()));
+        Ok(Self { child, watchdog })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // First the one that would kill by number: from here on the number may become another process's.
+        if let Some(mut watchdog) = self.watchdog.take() {
+            end(&mut watchdog);
+        }
+        end(&mut self.child);
+    }
+}

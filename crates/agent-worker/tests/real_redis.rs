@@ -1,0 +1,129 @@
+//! The connection to Redis: what goes wrong is said clearly, within the time limit, and is over when the server is back.
+#![allow(clippy::expect_used, reason = "a test may fail")]
+
+use agent_testkit::{RedisServer, redis_server, redis_server_with};
+use agent_worker::{JobError, JobErrorKind, Redis, RedisError};
+use std::error::Error;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const LIMIT: Duration = Duration::from_millis(500);
+
+fn redis(url: &str) -> Redis {
+    Redis::new(url).expect("a URL").timeout(LIMIT)
+}
+
+/// The whole text of an error, which must be one that a handler may try again, or must not.
+fn told(error: RedisError, temporary: bool) -> String {
+    assert_eq!(error.is_temporary(), temporary, "{error}");
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text += &format!(": {error}");
+        next = error.source();
+    }
+    let retried = matches!(JobError::from(error).kind(), JobErrorKind::Retryable { .. });
+    assert_eq!(retried, temporary, "{text}");
+    text
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there() {
+    let Some(server) = redis_server().await else { return };
+    let redis = redis(&server.url());
+    server.kill();
+    let text = told(redis.ping().await.expect_err("nothing is there"), true);
+    assert!(
+        text.contains(&format!("127.0.0.1:{}", server.port())) && text.contains("`Redis::new`"),
+        "{text}"
+    );
+    let nowhere = Redis::new("redis://no-such-host.invalid").expect("a URL");
+    let text = told(nowhere.ping().await.expect_err("no such host"), true);
+    assert!(text.contains("no-such-host.invalid:6379"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_credentials() {
+    let settings = RedisServer::builder().password("open-sesame");
+    let Some(server) = redis_server_with(settings).await else { return };
+    redis(&server.url()).ping().await.expect("the right password in the URL");
+    let address = format!("redis://127.0.0.1:{}", server.port());
+    redis(&address).password("open-sesame").ping().await.expect("the right password beside it");
+
+    let none = told(redis(&address).ping().await.expect_err("no password"), false);
+    let wrong = told(redis(&address).password("hunter2").ping().await.expect_err("a wrong password"), false);
+    for text in [none, wrong] {
+        assert!(text.contains("refuses the credentials") && text.contains("`Redis::password`"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("open-sesame"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_found_again_at_once() {
+    let Some(server) = redis_server().await else { return };
+    let redis = redis(&server.url());
+    for _ in 0..5 {
+        redis.ping().await.expect("it is there");
+        server.restart().await.expect("it starts again");
+    }
+    redis.ping().await.expect("it is there again");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_waited_for_as_long_as_was_said() {
+    let Some(server) = redis_server().await else { return };
+    let redis = redis(&server.url());
+    redis.ping().await.expect("it is there");
+    server.pause().expect("it is frozen");
+    // Over a connection that was there, and over a new one.
+    for _ in 0..2 {
+        let start = Instant::now();
+        let text = told(redis.ping().await.expect_err("it hangs"), true);
+        assert!(start.elapsed() >= LIMIT && start.elapsed() < LIMIT * 8, "{:?}", start.elapsed());
+        assert!(text.contains("500ms") && text.contains("`Redis::timeout`"), "{text}");
+    }
+    server.resume().expect("it goes on");
+    redis.ping().await.expect("it is there again");
+}
+
+#[tokio::test]
+async fn a_server_that_is_none() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 1024];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let text = told(redis(&format!("redis://{address}")).ping().await.expect_err("no Redis"), false);
+    assert!(text.contains("does not answer as Redis does"), "{text}");
+    server.abort();
+}
+
+#[tokio::test]
+async fn over_tls() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(path("cert.pem"), made.cert.pem()).expect("written");
+    std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).expect("written");
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let settings = RedisServer::builder()
+        .config_line(format!("tls-port {port}"))
+        .config_line(format!("tls-cert-file {}", path("cert.pem")))
+        .config_line(format!("tls-key-file {}", path("key.pem")))
+        .config_line("tls-auth-clients no");
+    let Some(server) = redis_server_with(settings).await else { return };
+    let secure = redis(&format!("rediss://localhost:{port}"));
+    secure.clone().ca_file(path("cert.pem")).ping().await.expect("a certificate that is trusted");
+    let text = told(secure.ping().await.expect_err("a certificate that is not trusted"), false);
+    assert!(text.contains("no TLS connection") && text.contains("`Redis::ca_file`"), "{text}");
+    let plain = redis(&format!("rediss://localhost:{}", server.port()));
+    // It waits for the rest of what it takes for a command.
+    let text = told(plain.ping().await.expect_err("no TLS there"), true);
+    assert!(text.contains("rediss:// against redis://"), "{text}");
+}
