@@ -1,5 +1,6 @@
 //! What kind of failure an error is, when nobody said.
 
+use crate::checkpoint::CheckpointError;
 use crate::error::JobErrorKind;
 use crate::metadata::MetadataError;
 use crate::outcome::CancelReason;
@@ -9,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 /// How long to wait after an error of the network, unless the handler says otherwise.
-const NETWORK_RETRY: Duration = Duration::from_secs(5);
+pub(crate) const NETWORK_RETRY: Duration = Duration::from_secs(5);
 
 /// Longer chains of errors are not looked at to their end.
 const MAX_CHAIN: usize = 128;
@@ -22,6 +23,8 @@ const MAX_CHAIN: usize = 128;
 /// | [`CancelReason::Deadline`] | [`Fatal`](JobErrorKind::Fatal), `job_timeout` |
 /// | any other [`CancelReason`] | [`Cancelled`](JobErrorKind::Cancelled) |
 /// | [`io::Error`] of the network, or for a time that is over | [`Retryable`](JobErrorKind::Retryable) after 5 s |
+/// | [`CheckpointError`] of a store that is away | [`Retryable`](JobErrorKind::Retryable) after 5 s |
+/// | any other [`CheckpointError`] | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
 ///
 /// `?` in a handler does this. It has no state and asks nothing: the same error is always of the same kind.
@@ -66,6 +69,9 @@ fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
             CancelReason::Deadline => JobErrorKind::Fatal { reason: Cow::Borrowed("job_timeout") },
             _ => JobErrorKind::Cancelled,
         });
+    }
+    if let Some(error) = error.downcast_ref::<CheckpointError>() {
+        return Some(error.job_error_kind());
     }
     let kind = error.downcast_ref::<io::Error>()?.kind();
     is_network(kind).then_some(JobErrorKind::Retryable { after: NETWORK_RETRY })

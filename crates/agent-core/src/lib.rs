@@ -24,6 +24,7 @@
 
 mod answer;
 mod backoff;
+mod checkpoint;
 mod classify;
 mod config;
 mod error;
@@ -37,6 +38,10 @@ mod worker;
 
 pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
+pub use checkpoint::{
+    CheckpointError, CheckpointKey, Claim, Epoch, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError,
+    Writer, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life,
+};
 pub use classify::classify;
 pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,

@@ -50,8 +50,8 @@ mod scope;
 mod secret;
 mod signals;
 mod stats;
-mod typed;
 mod store;
+mod typed;
 mod worker;
 
 pub use agent::Agent;
@@ -80,9 +80,9 @@ pub use room::{
 pub use router::Router;
 pub use secret::Secret;
 pub use stats::{FailureLabel, WorkerStats};
-pub use typed::{Typed, typed};
 #[cfg(feature = "redis")]
 pub use store::{Redis, RedisError};
+pub use typed::{Typed, typed};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 
 /// The README's code is compiled with the doc tests.

@@ -133,6 +133,26 @@ impl fmt::Debug for JobToken {
 }
 
 impl Job {
+    /// A job of this id, kind and room, with nothing else, for tests and tools: the server makes the real ones.
+    #[must_use]
+    pub fn new(id: &str, kind: JobKind, room: &str) -> Self {
+        Self {
+            id: JobId::new(id),
+            kind,
+            room: JobRoom { name: room.to_owned(), ..JobRoom::default() },
+            target: None,
+            agent_name: String::new(),
+            deployment: String::new(),
+            dispatch_id: String::new(),
+            raw_metadata: String::new(),
+            request_id: None,
+            attributes: BTreeMap::new(),
+            enable_recording: false,
+            enable_redaction: false,
+            resuming: false,
+        }
+    }
+
     /// Reads the metadata as `T`; `None` when the job has none.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl MetadataError {
     }
 }
 
-fn short_type_name<T>() -> String {
+pub(crate) fn short_type_name<T>() -> String {
     let full = std::any::type_name::<T>();
     let (name, generics) = full.split_at(full.find('<').unwrap_or(full.len()));
     format!("{}{generics}", name.rsplit("::").next().unwrap_or(name))

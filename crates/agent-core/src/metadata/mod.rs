@@ -21,6 +21,7 @@ mod validate;
 
 pub(crate) use envelope::request_id;
 pub use error::MetadataError;
+pub(crate) use error::short_type_name;
 pub use format::MetadataFormat;
 pub use read::{MAX_METADATA_LEN, parse_metadata};
 pub use ready::JobMetadata;

@@ -1,0 +1,177 @@
+//! What can be wrong with a checkpoint, and what that means for its job.
+
+use super::key::KeyError;
+use crate::classify::NETWORK_RETRY;
+use crate::error::{BoxError, JobErrorKind};
+use std::borrow::Cow;
+
+/// Why a store did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another writer has claimed the key since.
+    #[error("another worker has taken this checkpoint over")]
+    Superseded,
+    /// It cannot be used now: unreachable, locked, full. It may be again.
+    #[error("{problem}")]
+    Unavailable {
+        /// Names the store, and says what to do.
+        problem: String,
+        /// What is behind it.
+        source: Option<BoxError>,
+    },
+    /// It cannot be used before somebody mends it: not a store, damaged, refusing the credentials.
+    #[error("{problem}")]
+    Unusable {
+        /// Names the store, and says what to do.
+        problem: String,
+        /// What is behind it.
+        source: Option<BoxError>,
+    },
+}
+
+/// Why a checkpoint could not be loaded, saved or deleted.
+///
+/// Returned with `?`, it ends the job with a reason of its own (`checkpoint_superseded`, `checkpoint_newer`, …); what may go away, as a
+/// store that cannot be reached, is worth another attempt. None of them deletes a checkpoint that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The worker has no store.
+    #[error("there is no store for checkpoints: call `.checkpoints(…)` on the worker's builder")]
+    NoStore,
+    /// The job has no such key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A newer agent has saved it.
+    #[error(
+        "the checkpoint was saved by version {saved} of this agent, and this one is version {known}: run the newer agent, or delete the checkpoint"
+    )]
+    Newer {
+        /// The version that saved it.
+        saved: u32,
+        /// The version that wants to read it.
+        known: u32,
+    },
+    /// Its bytes are not what was written.
+    #[error("the checkpoint cannot be read: {problem}; delete it to begin anew")]
+    Damaged {
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// It is whole, but no value of the type.
+    #[error(
+        "the checkpoint, saved by version {saved} of this agent, is no valid {type_name}: at `{path}`: {message}"
+    )]
+    Unreadable {
+        /// The Rust type that was asked for.
+        type_name: String,
+        /// The version that saved it.
+        saved: u32,
+        /// Where in the JSON document.
+        path: String,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The value cannot be written as JSON.
+    #[error("the checkpoint (a {type_name}) cannot be written as JSON: {message}")]
+    Unwritable {
+        /// Its Rust type.
+        type_name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The value is too large.
+    #[error(
+        "the checkpoint (a {type_name}) has {len} bytes as JSON, and 16777216 are the most: save less, or a reference to it"
+    )]
+    TooLarge {
+        /// Its Rust type.
+        type_name: String,
+        /// How large it is.
+        len: usize,
+    },
+    /// Another worker has taken the job over: nothing of this one is saved any more.
+    #[error("another worker has taken this checkpoint over: nothing more is saved here")]
+    Superseded,
+    /// The store did not do it.
+    #[error("the checkpoint store failed")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for CheckpointError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Superseded => Self::Superseded,
+            error @ (StoreError::Unavailable { .. } | StoreError::Unusable { .. }) => Self::Store(error),
+        }
+    }
+}
+
+impl CheckpointError {
+    /// Whether it may go away by itself.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unavailable { .. }))
+    }
+
+    /// What a job that it ends counts as.
+    pub(crate) fn job_error_kind(&self) -> JobErrorKind {
+        let reason = match self {
+            Self::Store(StoreError::Unavailable { .. }) => {
+                return JobErrorKind::Retryable { after: NETWORK_RETRY };
+            }
+            Self::Key(error) => {
+                return JobErrorKind::Invalid {
+                    field: match error {
+                        KeyError::NoField { field } | KeyError::NoText { field } => format!("$.{field}"),
+                        KeyError::Metadata(error) => error.path.clone(),
+                        KeyError::NoDispatch | KeyError::TooLong { .. } => "checkpoint key".to_owned(),
+                    },
+                    value: String::new(),
+                    message: error.to_string(),
+                };
+            }
+            Self::NoStore => "checkpoint_no_store",
+            Self::Newer { .. } => "checkpoint_newer",
+            Self::Damaged { .. } => "checkpoint_damaged",
+            Self::Unreadable { .. } => "checkpoint_unreadable",
+            Self::Unwritable { .. } | Self::TooLarge { .. } => "checkpoint_unwritable",
+            Self::Superseded => "checkpoint_superseded",
+            Self::Store(StoreError::Superseded | StoreError::Unusable { .. }) => "checkpoint_store",
+        };
+        JobErrorKind::Fatal { reason: Cow::Borrowed(reason) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::JobError;
+
+    fn check(error: CheckpointError, expected: &str) {
+        let error = JobError::from(error);
+        assert_eq!(format!("{:?} | {error}", error.kind()), expected);
+    }
+
+    #[test]
+    fn what_ends_a_job_has_a_reason_of_its_own() {
+        check(
+            CheckpointError::Superseded,
+            r#"Fatal { reason: "checkpoint_superseded" } | checkpoint_superseded: another worker has taken this checkpoint over: nothing more is saved here"#,
+        );
+        check(
+            StoreError::Unavailable { problem: "the disk is full".into(), source: Some("no space".into()) }
+                .into(),
+            "Retryable { after: 5s } | the checkpoint store failed: the disk is full: no space",
+        );
+        check(
+            StoreError::Unusable { problem: "it is no store".into(), source: None }.into(),
+            r#"Fatal { reason: "checkpoint_store" } | checkpoint_store: the checkpoint store failed: it is no store"#,
+        );
+        check(
+            KeyError::NoField { field: "request_id".into() }.into(),
+            r#"Invalid { field: "$.request_id", value: "", message: "the job's metadata has no field `request_id`, which its checkpoint is kept by: dispatch the job with it" } | invalid_input: $.request_id: the job's metadata has no field `request_id`, which its checkpoint is kept by: dispatch the job with it"#,
+        );
+    }
+}

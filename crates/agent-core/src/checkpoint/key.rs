@@ -1,0 +1,239 @@
+//! Under which key a job's checkpoint is kept: who shares the key goes on with the work.
+
+use crate::job::{Job, JobKind};
+use crate::metadata::MetadataError;
+use serde_json::Value;
+use std::fmt::{self, Write};
+
+/// The longest key, in bytes.
+const MAX_KEY_LEN: usize = 4096;
+
+/// The key of one checkpoint, as text that any store can take: ASCII letters, digits and `._-~%/:`, at most 4096 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckpointKey(String);
+
+/// What a checkpoint belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyBy {
+    /// Agent name, room name, kind of job and target identity: what a job that is dispatched again has in common with the one
+    /// before, as its job id and its dispatch id are new ones.
+    #[default]
+    Target,
+    /// The job id: only attempts of one assignment share it.
+    Job,
+    /// The dispatch, and within it the kind of job and the target.
+    Dispatch,
+    /// The agent name and the value of a top-level field of the job's metadata, for example `request_id`, in whatever room.
+    Metadata(String),
+    /// The agent name and a text of your own.
+    Text(String),
+}
+
+/// Why a job has no such key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The metadata lacks the field that the key is made of.
+    #[error(
+        "the job's metadata has no field `{field}`, which its checkpoint is kept by: dispatch the job with it"
+    )]
+    NoField {
+        /// Which field.
+        field: String,
+    },
+    /// The field can be no key.
+    #[error(
+        "the field `{field}` of the job's metadata, which its checkpoint is kept by, must be a text that is not empty, or a number"
+    )]
+    NoText {
+        /// Which field.
+        field: String,
+    },
+    /// The metadata is no JSON.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The job comes from no dispatch.
+    #[error("the job has no dispatch id, which its checkpoint is kept by: the server made it by itself")]
+    NoDispatch,
+    /// It would be too long.
+    #[error("the key of the checkpoint would have {len} bytes, and 4096 are the most: shorten {what}")]
+    TooLong {
+        /// How long it would be.
+        len: usize,
+        /// What makes it long.
+        what: &'static str,
+    },
+}
+
+impl CheckpointKey {
+    /// The key of a job.
+    ///
+    /// # Errors
+    /// [`KeyError`], when the job has nothing of that kind.
+    ///
+    /// ```
+    /// # use agent_core::{CheckpointKey, Job, KeyBy, JobId, JobKind};
+    /// let mut job = Job::new("AJ_1", JobKind::Room, "lobby");
+    /// job.agent_name = "greeter".to_owned();
+    /// job.raw_metadata = r#"{"request_id":"r 7"}"#.to_owned();
+    /// assert_eq!(CheckpointKey::of(&job, &KeyBy::Target).unwrap().as_str(), "target:greeter/lobby/room/");
+    /// let by_request = KeyBy::Metadata("request_id".to_owned());
+    /// assert_eq!(CheckpointKey::of(&job, &by_request).unwrap().as_str(), "metadata:greeter/request_id/r%207");
+    /// ```
+    pub fn of(job: &Job, by: &KeyBy) -> Result<Self, KeyError> {
+        let target = job.target.as_ref().map_or("", |target| target.identity.as_str());
+        let kind = match job.kind {
+            JobKind::Room => "room",
+            JobKind::Publisher => "publisher",
+            JobKind::Participant => "participant",
+        };
+        let agent = job.agent_name.as_str();
+        match by {
+            KeyBy::Target => Self::made(
+                "target",
+                &[agent, &job.room.name, kind, target],
+                "the names of agent, room and participant",
+            ),
+            KeyBy::Job => Self::made("job", &[job.id.as_str()], "the job id"),
+            KeyBy::Dispatch if job.dispatch_id.is_empty() => Err(KeyError::NoDispatch),
+            KeyBy::Dispatch => {
+                Self::made("dispatch", &[&job.dispatch_id, kind, target], "the identity of the participant")
+            }
+            KeyBy::Metadata(field) => {
+                let value = metadata_field(job, field)?;
+                Self::made("metadata", &[agent, field, &value], "the value of the metadata's field")
+            }
+            KeyBy::Text(text) => Self::made("text", &[agent, text], "the text of `KeyBy::Text`"),
+        }
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn made(class: &str, parts: &[&str], what: &'static str) -> Result<Self, KeyError> {
+        // A part cannot hold the signs between parts, so that no two lists of parts make one key.
+        let mut key = format!("{class}:");
+        for (at, part) in parts.iter().enumerate() {
+            if at > 0 {
+                key.push('/');
+            }
+            for byte in part.bytes() {
+                match byte {
+                    b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'~' => {
+                        key.push(char::from(byte))
+                    }
+                    _ => {
+                        // Writing to a String cannot fail.
+                        let _ = write!(key, "%{byte:02X}");
+                    }
+                }
+            }
+        }
+        if key.len() > MAX_KEY_LEN {
+            return Err(KeyError::TooLong { len: key.len(), what });
+        }
+        Ok(Self(key))
+    }
+}
+
+fn metadata_field(job: &Job, field: &str) -> Result<String, KeyError> {
+    let metadata: Option<Value> = job.metadata()?;
+    match metadata.as_ref().and_then(|metadata| metadata.get(field)) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        Some(_) => Err(KeyError::NoText { field: field.to_owned() }),
+        None => Err(KeyError::NoField { field: field.to_owned() }),
+    }
+}
+
+impl fmt::Display for CheckpointKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Target, TargetKind};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn job(room: &str, kind: JobKind, target: Option<&str>, metadata: &str) -> Job {
+        let mut job = Job::new("AJ_1", kind, room);
+        job.agent_name = "greeter".to_owned();
+        job.dispatch_id = "AD_1".to_owned();
+        job.raw_metadata = metadata.to_owned();
+        job.target = target.map(|identity| Target {
+            identity: identity.to_owned(),
+            sid: String::new(),
+            name: String::new(),
+            kind: TargetKind::Standard,
+            metadata: String::new(),
+            attributes: BTreeMap::new(),
+        });
+        job
+    }
+
+    fn check(job: &Job, by: KeyBy, expected: &str) {
+        let shown = CheckpointKey::of(job, &by).map_or_else(|error| error.to_string(), |key| key.0);
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_a_job_dispatched_again_has_in_common() {
+        let mut first = job("a/b", JobKind::Participant, Some("Ada ü"), "");
+        check(&first, KeyBy::Target, "target:greeter/a%2Fb/participant/Ada%20%C3%BC");
+        check(&first, KeyBy::Job, "job:AJ_1");
+        check(&first, KeyBy::Dispatch, "dispatch:AD_1/participant/Ada%20%C3%BC");
+        check(&first, KeyBy::Text("x:y".to_owned()), "text:greeter/x%3Ay");
+        first.id = crate::JobId::new("AJ_2");
+        first.dispatch_id = String::new();
+        check(&first, KeyBy::Target, "target:greeter/a%2Fb/participant/Ada%20%C3%BC");
+        check(
+            &first,
+            KeyBy::Dispatch,
+            "the job has no dispatch id, which its checkpoint is kept by: the server made it by itself",
+        );
+    }
+
+    #[test]
+    fn a_field_of_the_metadata() {
+        let by = || KeyBy::Metadata("request_id".to_owned());
+        let job = |metadata| job("lobby", JobKind::Room, None, metadata);
+        check(&job(r#"{"request_id":"r-1"}"#), by(), "metadata:greeter/request_id/r-1");
+        check(&job(r#"{"request_id":7}"#), by(), "metadata:greeter/request_id/7");
+        let missing = "the job's metadata has no field `request_id`, which its checkpoint is kept by: dispatch the job with it";
+        check(&job(""), by(), missing);
+        check(&job("[]"), by(), missing);
+        let no_text = "the field `request_id` of the job's metadata, which its checkpoint is kept by, must be a text that is not empty, or a number";
+        check(&job(r#"{"request_id":""}"#), by(), no_text);
+        check(&job(r#"{"request_id":null}"#), by(), no_text);
+        assert!(matches!(CheckpointKey::of(&job("{"), &by()), Err(KeyError::Metadata(_))));
+    }
+
+    #[test]
+    fn a_long_key_names_what_is_long() {
+        let long = job(&"é".repeat(1000), JobKind::Room, None, "");
+        check(
+            &long,
+            KeyBy::Target,
+            "the key of the checkpoint would have 6021 bytes, and 4096 are the most: shorten the names of agent, room and participant",
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn different_jobs_have_different_keys(a in "[a/:%.é]{0,4}", b in "[a/:%.é]{0,4}", c in "[a/:%.é]{0,4}", d in "[a/:%.é]{0,4}") {
+            let key = |room: &str, identity: &str| {
+                CheckpointKey::of(&job(room, JobKind::Publisher, Some(identity), ""), &KeyBy::Target).unwrap()
+            };
+            prop_assert_eq!(key(&a, &b) == key(&c, &d), (&a, &b) == (&c, &d));
+            prop_assert!(key(&a, &b).as_str().is_ascii());
+        }
+    }
+}

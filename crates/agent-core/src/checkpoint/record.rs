@@ -1,0 +1,184 @@
+//! The bytes of a checkpoint: a head, the value as JSON, and a checksum over both.
+//!
+//! ```text
+//! "LKcp" | format u8 = 1 | version u32 | epoch u64 | saved at u64 (ms since 1970) | length u32 | JSON | CRC-32 u32    (little-endian)
+//! ```
+//! What is cut short, mixed up or changed is never read as a value.
+
+use super::error::CheckpointError;
+use super::slot::Epoch;
+use crate::metadata::short_type_name;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The longest value, as JSON, in bytes.
+pub const MAX_CHECKPOINT_LEN: usize = 16 * 1024 * 1024;
+
+const MAGIC: &[u8; 4] = b"LKcp";
+const FORMAT: u8 = 1;
+
+/// Makes the record of a value.
+///
+/// `version` is the agent's own number for the shape of its values, `saved_at` in milliseconds since 1970.
+///
+/// # Errors
+/// [`CheckpointError::Unwritable`] when the value cannot be JSON, [`CheckpointError::TooLarge`].
+///
+/// ```
+/// use agent_core::{Epoch, decode_checkpoint, encode_checkpoint};
+///
+/// let record = encode_checkpoint(&vec![1, 2, 3], 1, Epoch(7), 0).unwrap();
+/// assert_eq!(decode_checkpoint::<Vec<u32>>(&record, 1).unwrap(), [1, 2, 3]);
+/// assert!(decode_checkpoint::<Vec<u32>>(&record[..20], 1).is_err(), "half of it is nothing");
+/// ```
+pub fn encode_checkpoint<T: Serialize>(
+    value: &T,
+    version: u32,
+    epoch: Epoch,
+    saved_at: u64,
+) -> Result<Vec<u8>, CheckpointError> {
+    let json = serde_json::to_vec(value).map_err(|error| CheckpointError::Unwritable {
+        type_name: short_type_name::<T>(),
+        message: error.to_string(),
+    })?;
+    let len = match u32::try_from(json.len()) {
+        Ok(len) if json.len() <= MAX_CHECKPOINT_LEN => len,
+        _ => return Err(CheckpointError::TooLarge { type_name: short_type_name::<T>(), len: json.len() }),
+    };
+    let mut record = Vec::with_capacity(json.len() + 33);
+    record.extend(MAGIC);
+    record.push(FORMAT);
+    record.extend(version.to_le_bytes());
+    record.extend(epoch.0.to_le_bytes());
+    record.extend(saved_at.to_le_bytes());
+    record.extend(len.to_le_bytes());
+    record.extend(json);
+    record.extend(crc32fast::hash(&record).to_le_bytes());
+    Ok(record)
+}
+
+/// Reads the value of a record that an agent of this `version`, or an older one, has saved.
+///
+/// # Errors
+/// [`CheckpointError::Newer`], [`CheckpointError::Damaged`], and [`CheckpointError::Unreadable`] when it is no `T`.
+pub fn decode_checkpoint<T: DeserializeOwned>(record: &[u8], version: u32) -> Result<T, CheckpointError> {
+    let (saved, json) = open(record)?;
+    if saved > version {
+        return Err(CheckpointError::Newer { saved, known: version });
+    }
+    let mut json = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| CheckpointError::Unreadable {
+        type_name: short_type_name::<T>(),
+        saved,
+        path: match error.path().to_string().as_str() {
+            "." => "$".to_owned(),
+            path => format!("$.{path}"),
+        },
+        message: error.inner().to_string(),
+    })
+}
+
+/// Version and JSON of a record that is whole.
+fn open(record: &[u8]) -> Result<(u32, &[u8]), CheckpointError> {
+    let damaged = |problem| CheckpointError::Damaged { problem };
+    let (head, rest) = record.split_first_chunk::<5>().ok_or(damaged("it is cut short"))?;
+    let [magic @ .., format] = head;
+    if magic != MAGIC {
+        return Err(damaged("it is no checkpoint"));
+    }
+    if *format != FORMAT {
+        return Err(damaged("its format is one that this version of the library does not know"));
+    }
+    let (body, checksum) = record.split_last_chunk::<4>().ok_or(damaged("it is cut short"))?;
+    if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+        return Err(damaged("its checksum is wrong"));
+    }
+    let (version, rest) = rest.split_first_chunk::<4>().ok_or(damaged("it is cut short"))?;
+    let (_epoch_and_time, rest) = rest.split_first_chunk::<16>().ok_or(damaged("it is cut short"))?;
+    let (len, rest) = rest.split_first_chunk::<4>().ok_or(damaged("it is cut short"))?;
+    let (json, _checksum) = rest.split_last_chunk::<4>().ok_or(damaged("it is cut short"))?;
+    if usize::try_from(u32::from_le_bytes(*len)) != Ok(json.len()) {
+        return Err(damaged("its length is wrong"));
+    }
+    Ok((u32::from_le_bytes(*version), json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Progress {
+        done: u64,
+        #[serde(default)]
+        note: String,
+    }
+
+    fn record(version: u32) -> Vec<u8> {
+        let progress = Progress { done: 7, note: "seven".to_owned() };
+        encode_checkpoint(&progress, version, Epoch(3), 1_000).unwrap()
+    }
+
+    fn problem<T: DeserializeOwned>(record: &[u8], version: u32) -> String {
+        decode_checkpoint::<T>(record, version)
+            .err()
+            .map_or_else(|| "none".to_owned(), |error| error.to_string())
+    }
+
+    #[test]
+    fn older_versions_are_read_and_newer_ones_are_not() {
+        let old = encode_checkpoint(&BTreeMap::from([("done", 7)]), 1, Epoch(1), 0).unwrap();
+        let read: Progress = decode_checkpoint(&old, 2).unwrap();
+        assert_eq!(read, Progress { done: 7, note: String::new() });
+        assert_eq!(
+            problem::<Progress>(&record(3), 2),
+            "the checkpoint was saved by version 3 of this agent, and this one is version 2: run the newer agent, or delete the checkpoint"
+        );
+    }
+
+    #[test]
+    fn another_shape_is_named() {
+        assert_eq!(
+            problem::<BTreeMap<String, u64>>(&record(1), 1),
+            "the checkpoint, saved by version 1 of this agent, is no valid BTreeMap<alloc::string::String, u64>: at `$.note`: invalid type: string \"seven\", expected u64 at line 1 column 24"
+        );
+        let unwritable = BTreeMap::from([((1, 2), 3)]);
+        let error = encode_checkpoint(&unwritable, 1, Epoch(1), 0).unwrap_err();
+        assert!(error.to_string().contains("key must be a string"), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_is_too_large_is_refused() {
+        let error = encode_checkpoint(&"x".repeat(MAX_CHECKPOINT_LEN), 1, Epoch(1), 0).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the checkpoint (a String) has 16777218 bytes as JSON, and 16777216 are the most: save less, or a reference to it"
+        );
+    }
+
+    proptest! {
+        /// Half a record, or one with any byte changed, is no record.
+        #[test]
+        fn only_a_whole_record_is_read(cut in 0usize..60, at in 0usize..60, flip in 1u8..=255) {
+            let whole = record(1);
+            let cut = cut % whole.len();
+            prop_assert!(decode_checkpoint::<Progress>(&whole[..cut], 1).is_err());
+            let mut changed = whole.clone();
+            let at = at % whole.len();
+            changed[at] ^= flip;
+            prop_assert!(decode_checkpoint::<Progress>(&changed, 1).is_err());
+            // The head of one and the tail of another.
+            let other = encode_checkpoint(&Progress { done: 8, note: "eight".to_owned() }, 1, Epoch(4), 2_000).unwrap();
+            let mixed = [&whole[..cut], &other[cut.min(other.len())..]].concat();
+            let read = decode_checkpoint::<Progress>(&mixed, 1);
+            prop_assert!(mixed == other || mixed == whole || read.is_err());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = decode_checkpoint::<Progress>(&bytes, 1);
+        }
+    }
+}

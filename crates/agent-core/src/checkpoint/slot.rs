@@ -1,0 +1,238 @@
+//! Who may change what a store holds under a key: the writer of the highest epoch, and nobody else (promise I13).
+//!
+//! Whoever takes a job over claims its key: the epoch rises, and from then on the writer before is refused, however long it was
+//! away. A deleted checkpoint leaves its epoch behind, so that an old writer cannot bring it back. Times are those of the store's clock,
+//! in milliseconds since 1970.
+
+use std::time::Duration;
+
+/// The number of a claim; each is higher than all before it under the same key.
+///
+/// It is the store's time at the claim, or one more than the last when that is higher. So it also rises when the store has lost what
+/// it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// The right to change what is under a key, as long as nobody claims it after us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The epoch of its claim.
+    pub epoch: Epoch,
+    /// The store's time when it last saw that this is the writer.
+    pub seen: u64,
+}
+
+/// A claim that was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The right to write.
+    pub writer: Writer,
+    /// What the writers before have saved, unless it was deleted or has expired.
+    pub record: Option<Vec<u8>>,
+}
+
+/// What a store holds under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The highest epoch that was given.
+    pub epoch: Epoch,
+    /// What was saved last.
+    pub record: Option<Vec<u8>>,
+    /// From when on the record counts as gone.
+    pub record_until: u64,
+    /// From when on the slot itself may be dropped.
+    pub until: u64,
+}
+
+/// How long a slot, and so the memory of its epoch, is kept after it was last used: as long as its record, and at least a day.
+#[must_use]
+pub fn slot_life(keep: Duration) -> Duration {
+    keep.max(Duration::from_secs(24 * 3600))
+}
+
+impl Slot {
+    /// The claim of a key, and the slot after it. `stored` is what is there, `keep` how long a record is kept after a claim or save.
+    ///
+    /// ```
+    /// use agent_core::Slot;
+    /// use std::time::Duration;
+    ///
+    /// let day = Duration::from_secs(24 * 3600);
+    /// let (slot, first) = Slot::claim(None, 1_000, day);
+    /// let (slot, second) = Slot::claim(Some(slot), 1_000, day);
+    /// assert!(second.writer.epoch > first.writer.epoch);
+    /// assert!(!Slot::may_write(Some(&slot), first.writer, 1_000, day), "the first is superseded");
+    /// ```
+    #[must_use]
+    pub fn claim(stored: Option<Self>, now: u64, keep: Duration) -> (Self, Claim) {
+        let last = stored.as_ref().map_or(0, |slot| slot.epoch.0.saturating_add(1));
+        let epoch = Epoch(last.max(now));
+        let record = stored.filter(|slot| now < slot.record_until).and_then(|slot| slot.record);
+        let slot = Self::new(epoch, record.clone(), now, keep);
+        (slot, Claim { writer: Writer { epoch, seen: now }, record })
+    }
+
+    /// Whether this writer may change what is under the key.
+    ///
+    /// With nothing there, it may if it was seen less than [`slot_life`] ago: a slot lives that long, so this one was not deleted
+    /// by a later writer and forgotten since; the store has lost it.
+    #[must_use]
+    pub fn may_write(stored: Option<&Self>, writer: Writer, now: u64, keep: Duration) -> bool {
+        match stored {
+            Some(slot) => slot.epoch <= writer.epoch,
+            None => now.saturating_sub(writer.seen) < millis(slot_life(keep)),
+        }
+    }
+
+    /// The slot after a write: with a record, or with nothing but the epoch of the writer who deleted it.
+    #[must_use]
+    pub fn written(writer: Writer, record: Option<Vec<u8>>, now: u64, keep: Duration) -> Self {
+        Self::new(writer.epoch, record, now, keep)
+    }
+
+    /// The slot as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let record = self.record.as_deref().unwrap_or_default();
+        let mut bytes = Vec::with_capacity(record.len() + 25);
+        for number in [self.epoch.0, self.record_until, self.until] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.push(u8::from(self.record.is_some()));
+        bytes.extend(record);
+        bytes
+    }
+
+    /// The slot of [`to_bytes`](Self::to_bytes); `None` for anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (epoch, rest) = bytes.split_first_chunk()?;
+        let (record_until, rest) = rest.split_first_chunk()?;
+        let (until, rest) = rest.split_first_chunk()?;
+        let record = match rest.split_first()? {
+            (0, []) => None,
+            (1, record) => Some(record.to_vec()),
+            _ => return None,
+        };
+        Some(Self {
+            epoch: Epoch(u64::from_le_bytes(*epoch)),
+            record,
+            record_until: u64::from_le_bytes(*record_until),
+            until: u64::from_le_bytes(*until),
+        })
+    }
+
+    fn new(epoch: Epoch, record: Option<Vec<u8>>, now: u64, keep: Duration) -> Self {
+        Self {
+            epoch,
+            record,
+            record_until: now.saturating_add(millis(keep)),
+            until: now.saturating_add(millis(slot_life(keep))),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEEP: Duration = Duration::from_secs(60);
+    const DAY: u64 = 24 * 3600 * 1000;
+
+    #[test]
+    fn a_record_expires_and_its_epoch_later() {
+        let (_, first) = Slot::claim(None, 5, KEEP);
+        let slot = Slot::written(first.writer, Some(vec![1]), 10, KEEP);
+        assert_eq!((slot.record_until, slot.until), (60_010, DAY + 10));
+        assert_eq!(Slot::claim(Some(slot.clone()), 60_009, KEEP).1.record, Some(vec![1]));
+        let (after, claim) = Slot::claim(Some(slot), 60_010, KEEP);
+        assert_eq!((claim.record, after.record), (None, None));
+    }
+
+    #[test]
+    fn a_store_that_lost_everything_takes_its_writer_but_no_old_one() {
+        let writer = Writer { epoch: Epoch(7), seen: 1_000 };
+        assert!(Slot::may_write(None, writer, 1_000 + DAY - 1, KEEP));
+        assert!(!Slot::may_write(None, writer, 1_000 + DAY, KEEP));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Wait(u64),
+        Claim,
+        /// By the writer of one of the claims so far.
+        Save(usize),
+        Delete(usize),
+        /// The store drops what is past its time.
+        Sweep,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            2 => (0u64..2 * DAY).prop_map(Step::Wait),
+            3 => Just(Step::Claim),
+            4 => any::<usize>().prop_map(Step::Save),
+            2 => any::<usize>().prop_map(Step::Delete),
+            1 => Just(Step::Sweep),
+        ]
+    }
+
+    proptest! {
+        /// Promise I13: whatever the order of claims, writes and expiries, only the last to claim changes anything, and nothing that
+        /// a writer before it saves is ever read by a claim after it.
+        #[test]
+        fn a_superseded_writer_changes_nothing(steps in proptest::collection::vec(step(), 1..40)) {
+            let mut now = 1_000_000;
+            let mut stored: Option<Slot> = None;
+            let mut writers: Vec<Writer> = Vec::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                let choose = |at: usize, writers: &[Writer]| (!writers.is_empty()).then(|| at % writers.len());
+                let (at, record) = match step {
+                    Step::Wait(time) => {
+                        now += time;
+                        continue;
+                    }
+                    Step::Sweep => {
+                        stored = stored.filter(|slot| now < slot.until);
+                        continue;
+                    }
+                    Step::Claim => {
+                        let (slot, claim) = Slot::claim(stored.take(), now, KEEP);
+                        prop_assert!(writers.iter().all(|writer| writer.epoch < claim.writer.epoch));
+                        stored = Some(slot);
+                        writers.push(claim.writer);
+                        continue;
+                    }
+                    Step::Save(at) => (choose(at, &writers), Some(vec![u8::try_from(number).unwrap()])),
+                    Step::Delete(at) => (choose(at, &writers), None),
+                };
+                let Some(at) = at else { continue };
+                let last = at == writers.len() - 1;
+                let may = Slot::may_write(stored.as_ref(), writers[at], now, KEEP);
+                prop_assert!(last || !may, "writer {at} of {} at {now}", writers.len());
+                if may {
+                    stored = Some(Slot::written(writers[at], record, now, KEEP));
+                    writers[at].seen = now;
+                }
+            }
+        }
+
+        #[test]
+        fn bytes_and_back(epoch: u64, record in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9)), until: u64) {
+            let slot = Slot { epoch: Epoch(epoch), record, record_until: until / 2, until };
+            prop_assert_eq!(Slot::from_bytes(&slot.to_bytes()), Some(slot));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Some(slot) = Slot::from_bytes(&bytes) {
+                prop_assert_eq!(slot.to_bytes(), bytes);
+            }
+        }
+    }
+}
