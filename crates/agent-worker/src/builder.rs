@@ -1,6 +1,7 @@
 //! How a worker is put together.
 
 use crate::agent::{Agent, AnyAgent};
+use crate::checkpoint::CheckpointSettings;
 use crate::descriptors::PER_JOB;
 use crate::driver::{LifecycleHook, LoadFn, Setup};
 use crate::error_text;
@@ -10,6 +11,7 @@ use crate::net::{ConnectError, NetOptions, ServerUrl, UrlError};
 use crate::room::{RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::stats::Counters;
+use crate::store::CheckpointStore;
 use crate::worker::Worker;
 use agent_core::{
     AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobErrorKind, JobKind, Lifecycle,
@@ -45,6 +47,7 @@ pub struct WorkerBuilder {
     on_failure: Option<FailureHook>,
     load: Option<LoadFn>,
     drain_timeout: Duration,
+    checkpoints: CheckpointSettings,
     seed: Option<u64>,
 }
 
@@ -79,6 +82,16 @@ pub enum ConfigError {
     /// The certificates to trust cannot be used.
     #[error(transparent)]
     Certificates(#[from] ConnectError),
+    /// Checkpoints that are saved all the time, or expire before they are saved again.
+    #[error(
+        "`checkpoint_interval` is {interval:?} and `checkpoint_expiry` {expiry:?}: give an interval of at least 1ms, and a longer expiry"
+    )]
+    CheckpointTimes {
+        /// The interval.
+        interval: Duration,
+        /// The expiry.
+        expiry: Duration,
+    },
     /// A setting that cannot work.
     #[error(transparent)]
     Setting(#[from] ConfigProblem),
@@ -129,6 +142,7 @@ impl WorkerBuilder {
             on_failure: None,
             load: None,
             drain_timeout: Duration::from_secs(3600),
+            checkpoints: CheckpointSettings::default(),
             seed: None,
         }
     }
@@ -372,6 +386,25 @@ impl WorkerBuilder {
         self
     }
 
+    /// Where jobs keep their [checkpoints](crate::Checkpoint); nowhere unless set. `EmbeddedStore` is for workers on one machine,
+    /// `RedisStore` for more, [`MemoryStore`](crate::MemoryStore) for tests.
+    pub fn checkpoints(mut self, store: impl CheckpointStore) -> Self {
+        self.checkpoints.store = Some(Arc::new(store));
+        self
+    }
+
+    /// How often a value that saves itself is saved when it has changed; every 30 s unless set. It is what a killed worker loses at most.
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
+        self.checkpoints.interval = interval;
+        self
+    }
+
+    /// How long a checkpoint is kept after it was last saved; 24 h unless set.
+    pub fn checkpoint_expiry(mut self, expiry: Duration) -> Self {
+        self.checkpoints.keep = expiry;
+        self
+    }
+
     /// How to connect: proxy, certificates to trust, limits. [`from_env`](Self::from_env) takes proxy and certificates from
     /// the environment, so call this after it to change what it found.
     pub fn net(mut self, options: NetOptions) -> Self {
@@ -472,6 +505,10 @@ impl WorkerBuilder {
     /// [`ConfigError`], which names what is missing or wrong.
     pub fn build(self) -> Result<Worker, ConfigError> {
         self.config.check()?;
+        let CheckpointSettings { interval, keep: expiry, .. } = self.checkpoints;
+        if interval < Duration::from_millis(1) || expiry <= interval {
+            return Err(ConfigError::CheckpointTimes { interval, expiry });
+        }
         if let Some(after) = self.config.end_when.after().filter(|after| *after >= ROOM_DEPARTURE) {
             tracing::warn!(
                 "`end_when` waits {after:?}: with a room's usual settings the server closes it {ROOM_DEPARTURE:?} after the last person \
@@ -518,6 +555,7 @@ impl WorkerBuilder {
             on_lifecycle: self.on_lifecycle,
             on_failure: self.on_failure,
             load: self.load,
+            checkpoints: self.checkpoints,
             counters: Arc::new(Counters::default()),
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };
@@ -559,6 +597,8 @@ mod tests {
         check(complete().credentials("key", "s3cret\n"), "LIVEKIT_API_SECRET");
         check(complete().max_jobs(0), "`max_jobs`");
         check(complete().deployment("a b"), "`deployment`");
+        check(complete().checkpoint_interval(Duration::ZERO), "`checkpoint_interval` is 0ns");
+        check(complete().checkpoint_expiry(Duration::from_secs(30)), "`checkpoint_expiry` 30s");
         check(complete(), "none");
     }
 

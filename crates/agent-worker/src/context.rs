@@ -1,5 +1,6 @@
 //! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
 
+use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
@@ -40,6 +41,7 @@ struct Inner {
     cancel: CancelSignal,
     tell: UnboundedSender<Input>,
     scope: Arc<Scope>,
+    checkpoints: Arc<Checkpoints>,
     asked_to_stop: AtomicBool,
     /// What ends the attempt from outside of its handler; gone once it was used.
     failure: StdMutex<Option<oneshot::Sender<JobError>>>,
@@ -81,6 +83,7 @@ impl JobContext {
         cancel: CancelSignal,
         tell: UnboundedSender<Input>,
         scope: Arc<Scope>,
+        checkpoints: Arc<Checkpoints>,
     ) -> (Self, oneshot::Receiver<JobError>) {
         let (failure, failed) = oneshot::channel();
         let ctx = Self {
@@ -91,6 +94,7 @@ impl JobContext {
                 cancel,
                 tell,
                 scope,
+                checkpoints,
                 asked_to_stop: AtomicBool::new(false),
                 failure: StdMutex::new(Some(failure)),
                 last_progress: StdMutex::default(),
@@ -183,6 +187,14 @@ impl JobContext {
     /// [`MetadataError`], which names the field; also when the job has no metadata.
     pub fn required_metadata<T: DeserializeOwned>(&self) -> Result<T, MetadataError> {
         MetadataFormat::required().parse(&self.inner.job.raw_metadata)
+    }
+
+    /// What this job saves of its progress, so that whoever goes on with it does not begin anew. See [`Checkpoint`] for when it is
+    /// saved, whose it is and how long it lives; the worker needs a store
+    /// ([`WorkerBuilder::checkpoints`](crate::WorkerBuilder::checkpoints)).
+    #[must_use]
+    pub fn checkpoint<T>(&self) -> Checkpoint<T> {
+        Checkpoint::new(Arc::clone(&self.inner.checkpoints))
     }
 
     /// Waits until the job is told to stop, and says why. The handler then has the worker's grace (10 s unless the builder

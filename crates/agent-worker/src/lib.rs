@@ -33,6 +33,7 @@
 
 mod agent;
 mod builder;
+mod checkpoint;
 mod context;
 mod descriptors;
 mod driver;
@@ -58,12 +59,14 @@ pub use agent::Agent;
 #[cfg(feature = "schema")]
 pub use agent_core::MetadataSchema;
 pub use agent_core::{
-    Accept, AgentPermissions, Answer, Backoff, CancelReason, DEFAULT_JOB_TIMEOUT, DrainReport, EndWhen,
-    EndedJob, Job, JobError, JobErrorKind, JobId, JobKind, JobMetadata, JobResult, JobRoom, Lifecycle,
-    MAX_ATTRIBUTES_LEN, MAX_METADATA_LEN, MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts,
-    StopError, Target, TargetKind, classify, parse_metadata,
+    Accept, AgentPermissions, Answer, Backoff, CancelReason, CheckpointError, CheckpointKey,
+    DEFAULT_JOB_TIMEOUT, DrainReport, EndWhen, EndedJob, Job, JobError, JobErrorKind, JobId, JobKind,
+    JobMetadata, JobResult, JobRoom, KeyBy, KeyError, Lifecycle, MAX_ATTRIBUTES_LEN, MAX_METADATA_LEN,
+    MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts, StopError, StoreError, Target,
+    TargetKind, classify, parse_metadata,
 };
 pub use builder::{ConfigError, WorkerBuilder};
+pub use checkpoint::{Checkpoint, Saved};
 pub use context::JobContext;
 pub use failure::FailedJob;
 pub use net::{
@@ -80,8 +83,11 @@ pub use room::{
 pub use router::Router;
 pub use secret::Secret;
 pub use stats::{FailureLabel, WorkerStats};
+#[cfg(feature = "embedded-store")]
+pub use store::EmbeddedStore;
+pub use store::{CheckpointStore, MemoryStore};
 #[cfg(feature = "redis")]
-pub use store::{Redis, RedisError};
+pub use store::{Redis, RedisError, RedisStore};
 pub use typed::{Typed, typed};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 
@@ -89,3 +95,8 @@ pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeDocTests;
+
+/// So is that of the manual.
+#[cfg(all(doctest, feature = "embedded-store", feature = "redis"))]
+#[doc = include_str!("../../../docs/checkpoints.md")]
+struct CheckpointsDocTests;

@@ -91,6 +91,12 @@ pub enum CheckpointError {
         /// How large it is.
         len: usize,
     },
+    /// A change of the value panicked, so that it may be half changed.
+    #[error("the checkpoint is not saved any more: a change of its value panicked, and may be half done")]
+    HalfChanged,
+    /// The job has its outcome: what still runs of it saves nothing any more.
+    #[error("the job of this checkpoint is over: nothing more is saved")]
+    JobOver,
     /// Another worker has taken the job over: nothing of this one is saved any more.
     #[error("another worker has taken this checkpoint over: nothing more is saved here")]
     Superseded,
@@ -136,7 +142,8 @@ impl CheckpointError {
             Self::Newer { .. } => "checkpoint_newer",
             Self::Damaged { .. } => "checkpoint_damaged",
             Self::Unreadable { .. } => "checkpoint_unreadable",
-            Self::Unwritable { .. } | Self::TooLarge { .. } => "checkpoint_unwritable",
+            Self::Unwritable { .. } | Self::TooLarge { .. } | Self::HalfChanged => "checkpoint_unwritable",
+            Self::JobOver => "checkpoint_job_over",
             Self::Superseded => "checkpoint_superseded",
             Self::Store(StoreError::Superseded | StoreError::Unusable { .. }) => "checkpoint_store",
         };

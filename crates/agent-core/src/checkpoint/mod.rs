@@ -18,6 +18,7 @@ pub use record::{MAX_CHECKPOINT_LEN, decode_checkpoint, encode_checkpoint};
 pub use slot::{Claim, Epoch, Slot, Writer, slot_life};
 
 use crate::error::JobErrorKind;
+use crate::outcome::AttemptEnd;
 
 /// Whether a job that ended so has no use for its checkpoint any more: it did its work, or can never do it.
 ///
@@ -25,25 +26,28 @@ use crate::error::JobErrorKind;
 /// for the one that goes on with it. So are those of a handler that panicked, or whose error may go away.
 ///
 /// ```
-/// use agent_core::{JobErrorKind, is_checkpoint_over};
+/// use agent_core::{AttemptEnd, JobErrorKind, is_checkpoint_over};
 ///
-/// assert!(is_checkpoint_over(false, None), "success");
-/// assert!(!is_checkpoint_over(true, None), "a worker that drains: the next one goes on");
-/// assert!(is_checkpoint_over(false, Some(&JobErrorKind::Fatal { reason: "quota_exceeded".into() })));
-/// assert!(!is_checkpoint_over(false, Some(&JobErrorKind::Panicked)));
+/// assert!(is_checkpoint_over(false, &AttemptEnd::Ok));
+/// assert!(!is_checkpoint_over(true, &AttemptEnd::Ok), "a worker that drains: the next one goes on");
+/// let fatal = AttemptEnd::Error { kind: JobErrorKind::Fatal { reason: "quota_exceeded".into() }, text: String::new() };
+/// assert!(is_checkpoint_over(false, &fatal));
+/// assert!(!is_checkpoint_over(false, &AttemptEnd::Panicked(String::new())));
 /// ```
 #[must_use]
-pub const fn is_checkpoint_over(told_to_stop: bool, failure: Option<&JobErrorKind>) -> bool {
+pub const fn is_checkpoint_over(told_to_stop: bool, end: &AttemptEnd) -> bool {
     if told_to_stop {
         return false;
     }
-    match failure {
-        None | Some(JobErrorKind::Fatal { .. } | JobErrorKind::Invalid { .. }) => true,
-        Some(
+    match end {
+        AttemptEnd::Ok => true,
+        AttemptEnd::Error { kind, .. } => match kind {
+            JobErrorKind::Fatal { .. } | JobErrorKind::Invalid { .. } => true,
             JobErrorKind::Cancelled
             | JobErrorKind::Panicked
             | JobErrorKind::Retryable { .. }
-            | JobErrorKind::TimedOut,
-        ) => false,
+            | JobErrorKind::TimedOut => false,
+        },
+        AttemptEnd::Cancelled | AttemptEnd::Panicked(_) | AttemptEnd::Aborted => false,
     }
 }

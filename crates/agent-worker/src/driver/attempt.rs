@@ -1,6 +1,7 @@
 //! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told, whatever happens to the task.
 
 use crate::agent::AnyAgent;
+use crate::checkpoint::Checkpoints;
 use crate::context::{CancelSignal, JobContext, Join};
 use crate::room::{JoinError, Room};
 use crate::scope::{Scope, panic_message};
@@ -26,6 +27,7 @@ pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) cancel: CancelSignal,
     pub(super) scope: Arc<Scope>,
+    pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) tell: UnboundedSender<Input>,
 }
 
@@ -68,18 +70,22 @@ impl Attempt {
                 return end.tell(failed(&error, format!("the room could not be joined: {error}")));
             }
         }
-        let Self { agent, job, join, number, cancel, scope, tell, .. } = self;
+        let Self { agent, job, join, number, cancel, scope, checkpoints, tell, .. } = self;
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
-        let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope);
+        let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope, Arc::clone(&checkpoints));
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
         let result = tokio::select! {
             biased;
             Ok(error) = failed => Ok(Err(error)),
+            error = checkpoints.superseded() => Ok(Err(error.into())),
             result = handler => result,
         };
-        end.tell(end_of(&*agent, result));
+        let how = end_of(&*agent, result);
+        // Before the end is told: whoever goes on with the job may begin then.
+        checkpoints.handler_ended(&how).await;
+        end.tell(how);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
 
+use crate::checkpoint::{CheckpointSettings, Checkpoints};
 use crate::context::{CancelSignal, Join};
 use crate::room::{JoinRequest, RoomConnector};
 use crate::scope::Scope;
@@ -22,6 +23,8 @@ pub(super) struct JobHandle {
     pub(super) cancel: CancelSignal,
     /// Of the attempt that goes on, or was the last one.
     pub(super) scope: Arc<Scope>,
+    /// Of the same attempt: the next one takes over what it has opened.
+    pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) attempt: Option<AbortHandle>,
     cleaning: Option<Cleaning>,
     watch: AbortHandle,
@@ -44,15 +47,18 @@ impl JobHandle {
         request: JoinRequest,
         stay: bool,
         cleanup_timeout: Duration,
+        checkpoints: CheckpointSettings,
         tell: UnboundedSender<Input>,
     ) -> Self {
         let join = Arc::new(Join::new(connector, request));
         let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), stay, tell));
+        let cancel = CancelSignal::default();
         Self {
             scope: scope(&job, 1, cleanup_timeout),
+            checkpoints: Checkpoints::new(checkpoints, Arc::clone(&job), cancel.clone()),
             job,
             join,
-            cancel: CancelSignal::default(),
+            cancel,
             attempt: None,
             cleaning: None,
             watch: watch.abort_handle(),
@@ -62,6 +68,7 @@ impl JobHandle {
     /// Makes it ready for another attempt.
     pub(super) fn renew(&mut self, attempt: u32, cleanup_timeout: Duration) {
         self.scope = scope(&self.job, attempt, cleanup_timeout);
+        self.checkpoints = self.checkpoints.for_next_attempt();
     }
 
     /// Notes that a cleanup begins; the sender is to be dropped when it is over.

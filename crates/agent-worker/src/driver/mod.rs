@@ -10,6 +10,7 @@ mod log;
 mod room_watch;
 
 use crate::agent::AnyAgent;
+use crate::checkpoint::CheckpointSettings;
 use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
@@ -56,6 +57,7 @@ pub(crate) struct Setup {
     pub(crate) on_lifecycle: Option<LifecycleHook>,
     pub(crate) on_failure: Option<FailureHook>,
     pub(crate) load: Option<LoadFn>,
+    pub(crate) checkpoints: CheckpointSettings,
     pub(crate) counters: Arc<Counters>,
     pub(crate) seed: u64,
 }
@@ -258,7 +260,8 @@ impl Driver {
         let connector = Arc::clone(&self.setup.connector);
         let (stay, limit) = (self.setup.stay, self.setup.config.cleanup_timeout);
         let id = job.id.clone();
-        let handle = JobHandle::new(job, connector, request, stay, limit, self.tell.clone());
+        let checkpoints = self.setup.checkpoints.clone();
+        let handle = JobHandle::new(job, connector, request, stay, limit, checkpoints, self.tell.clone());
         self.jobs.insert(id.clone(), handle);
         self.start_attempt(&id, 1);
     }
@@ -273,6 +276,7 @@ impl Driver {
             number,
             cancel: handle.cancel.clone(),
             scope: Arc::clone(&handle.scope),
+            checkpoints: Arc::clone(&handle.checkpoints),
             tell: self.tell.clone(),
         };
         handle.attempt = Some(attempt.start());
@@ -310,6 +314,10 @@ impl Driver {
     fn ended(&mut self, ended: EndedJob) {
         self.setup.counters.ended(ended.kind.as_ref());
         let span = log::job_span(&ended.job, None);
+        if let Some(handle) = self.jobs.get(&ended.job.id) {
+            let checkpoints = Arc::clone(&handle.checkpoints);
+            self.last_words.spawn(async move { checkpoints.finish().await }.instrument(span.clone()));
+        }
         if let (Some(hook), Some(failed)) = (&self.setup.on_failure, FailedJob::of(&ended)) {
             let hook = Arc::clone(hook);
             self.tell_user("the failure hook", span.clone(), async move { hook(failed).await });

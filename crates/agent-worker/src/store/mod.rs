@@ -1,11 +1,24 @@
-//! Stores that outlive a process: connections to them, one file each.
+//! Stores that outlive a process, one file each: checkpoints in memory, in a local file and in Redis; and the one way to Redis.
 
+mod checkpoints;
+#[cfg(feature = "embedded-store")]
+mod embedded;
+mod memory;
 #[cfg(feature = "redis")]
 mod redis_error;
 #[cfg(feature = "redis")]
 mod redis_link;
+#[cfg(feature = "redis")]
+mod redis_store;
 
+pub use checkpoints::CheckpointStore;
+#[cfg(feature = "embedded-store")]
+pub use embedded::EmbeddedStore;
+pub use memory::MemoryStore;
+pub(crate) use memory::wall_clock;
 #[cfg(feature = "redis")]
 pub use redis_error::RedisError;
 #[cfg(feature = "redis")]
 pub use redis_link::Redis;
+#[cfg(feature = "redis")]
+pub use redis_store::RedisStore;

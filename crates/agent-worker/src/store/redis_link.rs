@@ -107,32 +107,33 @@ impl Redis {
     /// # Errors
     /// [`RedisError`], which says what is wrong and what to check.
     pub async fn ping(&self) -> Result<(), RedisError> {
-        let cmd = redis::cmd("PING");
-        self.run(async |connection: &mut MultiplexedConnection| cmd.exec_async(connection).await).await
+        self.run(|mut connection| async move { redis::cmd("PING").exec_async(&mut connection).await }).await
     }
 
     /// Runs a script. It may run twice, when the connection breaks after the first time: what it does must bear that.
-    #[allow(dead_code, reason = "for what is kept there")]
     pub(crate) async fn script<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisError> {
-        self.run(async |connection: &mut MultiplexedConnection| script.invoke_async(connection).await).await
+        self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await
     }
 
     /// Sends commands. They may be sent twice, as in [`script`](Self::script).
-    pub(crate) async fn run<T>(
+    pub(crate) async fn run<T, F>(
         &self,
-        operation: impl AsyncFn(&mut MultiplexedConnection) -> redis::RedisResult<T>,
-    ) -> Result<T, RedisError> {
+        operation: impl Fn(MultiplexedConnection) -> F,
+    ) -> Result<T, RedisError>
+    where
+        F: Future<Output = redis::RedisResult<T>>,
+    {
         let limit = self.settings.timeout;
         // Which connection was used last.
         let mut number = 0;
         let attempts = async {
             loop {
-                let (mut connection, this, reused) = self.connection().await?;
+                let (connection, this, reused) = self.connection().await?;
                 number = this;
-                match operation(&mut connection).await {
+                match operation(connection).await {
                     Ok(value) => return Ok(value),
                     Err(error) if error.is_unrecoverable_error() => {
                         self.forget(this).await;

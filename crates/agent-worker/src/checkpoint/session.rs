@@ -1,0 +1,258 @@
+//! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the attempt is over.
+
+use crate::context::CancelSignal;
+use crate::store::CheckpointStore;
+use agent_core::{AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, Writer, is_checkpoint_over};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How a worker's jobs save.
+#[derive(Clone)]
+pub(crate) struct CheckpointSettings {
+    pub(crate) store: Option<Arc<dyn CheckpointStore>>,
+    pub(crate) interval: Duration,
+    pub(crate) keep: Duration,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self { store: None, interval: Duration::from_secs(30), keep: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// What those that save by themselves are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The attempt runs.
+    Open,
+    /// It is over: save what is not saved yet, and end.
+    Flush,
+    /// It is over, and its checkpoint is going to be deleted: end.
+    Discard,
+}
+
+pub(crate) struct Checkpoints {
+    pub(super) settings: CheckpointSettings,
+    job: Arc<Job>,
+    pub(super) cancel: CancelSignal,
+    /// Another worker goes on with the job: that ends the attempt.
+    superseded: Arc<watch::Sender<bool>>,
+    /// `None` when the job is over.
+    opened: Mutex<Option<BTreeMap<CheckpointKey, Arc<Opened>>>>,
+    phase: watch::Sender<Phase>,
+    /// How many save by themselves now.
+    savers: Arc<watch::Sender<usize>>,
+}
+
+impl Checkpoints {
+    pub(crate) fn new(settings: CheckpointSettings, job: Arc<Job>, cancel: CancelSignal) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            job,
+            cancel,
+            superseded: Arc::new(watch::Sender::new(false)),
+            opened: Mutex::new(Some(BTreeMap::new())),
+            phase: watch::Sender::new(Phase::Open),
+            savers: Arc::new(watch::Sender::new(0)),
+        })
+    }
+
+    pub(crate) fn for_next_attempt(&self) -> Arc<Self> {
+        Self::new(self.settings.clone(), Arc::clone(&self.job), self.cancel.clone())
+    }
+
+    /// Waits until a value that saves itself was refused, as another worker has taken it over.
+    pub(crate) async fn superseded(&self) -> CheckpointError {
+        // The sender is in `self`.
+        let _ = self.superseded.subscribe().wait_for(|superseded| *superseded).await;
+        CheckpointError::Superseded
+    }
+
+    pub(super) fn superseding(&self) -> Arc<watch::Sender<bool>> {
+        Arc::clone(&self.superseded)
+    }
+
+    /// Notes how the handler ended. What it has put last is saved when this returns, as far as it can be, if anybody may go on with the
+    /// job.
+    pub(crate) async fn handler_ended(&self, how: &AttemptEnd) {
+        if is_checkpoint_over(self.cancel.reason().is_some(), how) {
+            self.end(Phase::Discard);
+        } else {
+            self.flush().await;
+        }
+    }
+
+    /// Ends everything when the job has its outcome; deletes what nobody will go on with.
+    pub(crate) async fn finish(&self) {
+        self.flush().await;
+        let over = *self.phase.borrow() == Phase::Discard;
+        let opened = self.lock().take().unwrap_or_default();
+        for (key, opened) in opened {
+            if let Err(error) = opened.close(over).await
+                && !matches!(error, CheckpointError::Superseded)
+            {
+                tracing::warn!(%key, "the checkpoint of a job that is over stays until it expires: {}", chain(&error));
+            }
+        }
+    }
+
+    async fn flush(&self) {
+        self.end(Phase::Flush);
+        // The sender is in `self`.
+        let _ = self.savers.subscribe().wait_for(|savers| *savers == 0).await;
+    }
+
+    /// The checkpoint under a key of this job; the same one each time.
+    pub(super) fn open(&self, by: &KeyBy) -> Result<Arc<Opened>, CheckpointError> {
+        let store = self.settings.store.as_ref().ok_or(CheckpointError::NoStore)?;
+        let key = CheckpointKey::of(&self.job, by)?;
+        let mut opened = self.lock();
+        let opened =
+            opened.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
+                let (store, keep) = (Arc::clone(store), self.settings.keep);
+                Arc::new(Opened { key, store, keep, claimed: tokio::sync::Mutex::default() })
+            });
+        Ok(Arc::clone(opened))
+    }
+
+    /// Starts a task that saves until it is told to end.
+    pub(super) fn start_saver(&self, saver: impl Future<Output = ()> + Send + 'static) {
+        let counted = Counted::new(&self.savers);
+        tokio::spawn(async move {
+            let _counted = counted;
+            saver.await;
+        });
+    }
+
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// The first word counts.
+    fn end(&self, phase: Phase) {
+        self.phase.send_if_modified(|current| {
+            let first = *current == Phase::Open;
+            if first {
+                *current = phase;
+            }
+            first
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<CheckpointKey, Arc<Opened>>>> {
+        // Nothing in here is half done when it could panic.
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a task as long as it is there, whatever becomes of it.
+struct Counted(Arc<watch::Sender<usize>>);
+
+impl Counted {
+    fn new(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// One key, and our claim of it. Its operations come one after the other, so that an older value never replaces a newer one.
+pub(super) struct Opened {
+    pub(super) key: CheckpointKey,
+    store: Arc<dyn CheckpointStore>,
+    keep: Duration,
+    claimed: tokio::sync::Mutex<Claimed>,
+}
+
+#[derive(Default)]
+struct Claimed {
+    writer: Option<Writer>,
+    /// What is there was read, or is ours: then it may be deleted at the end of the job.
+    usable: bool,
+    /// The job has its outcome: nothing is saved any more.
+    closed: bool,
+}
+
+impl Opened {
+    /// Takes the key over, and gives what is there.
+    pub(super) async fn claim(&self) -> Result<Option<Vec<u8>>, CheckpointError> {
+        let mut claimed = self.claimed.lock().await;
+        self.claim_into(&mut claimed).await
+    }
+
+    /// Saves a record, made for the epoch of our claim.
+    pub(super) async fn save(
+        &self,
+        record: impl FnOnce(Epoch) -> Result<Vec<u8>, CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        let mut claimed = self.claimed.lock().await;
+        let writer = self.writer(&mut claimed).await?;
+        let record = record(writer.epoch)?;
+        claimed.writer = Some(self.store.write(self.key.clone(), writer, Some(record), self.keep).await?);
+        claimed.usable = true;
+        Ok(())
+    }
+
+    pub(super) async fn delete(&self) -> Result<(), CheckpointError> {
+        let mut claimed = self.claimed.lock().await;
+        let writer = self.writer(&mut claimed).await?;
+        claimed.writer = Some(self.store.write(self.key.clone(), writer, None, self.keep).await?);
+        Ok(())
+    }
+
+    pub(super) async fn mark_usable(&self) {
+        self.claimed.lock().await.usable = true;
+    }
+
+    /// Ends it; deletes what is there if it is `over`, unless it is something that could not be read.
+    async fn close(&self, over: bool) -> Result<(), CheckpointError> {
+        let mut claimed = self.claimed.lock().await;
+        claimed.closed = true;
+        if let Claimed { writer: Some(writer), usable: true, .. } = *claimed
+            && over
+        {
+            self.store.write(self.key.clone(), writer, None, self.keep).await?;
+        }
+        Ok(())
+    }
+
+    /// Our right to write, claimed if it was not yet.
+    async fn writer(&self, claimed: &mut Claimed) -> Result<Writer, CheckpointError> {
+        if claimed.closed {
+            return Err(CheckpointError::JobOver);
+        }
+        if claimed.writer.is_none() {
+            self.claim_into(claimed).await?;
+        }
+        claimed.writer.ok_or(CheckpointError::Superseded)
+    }
+
+    async fn claim_into(&self, claimed: &mut Claimed) -> Result<Option<Vec<u8>>, CheckpointError> {
+        if claimed.closed {
+            return Err(CheckpointError::JobOver);
+        }
+        // When this is dropped or fails half-way, the store may have a claim of ours that we do not know: the next one is newer.
+        claimed.writer = None;
+        let claim = self.store.claim(self.key.clone(), self.keep).await?;
+        claimed.writer = Some(claim.writer);
+        Ok(claim.record)
+    }
+}
+
+/// An error and what is behind it, for the log.
+pub(super) fn chain(error: &CheckpointError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text += &format!(": {source}");
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,400 @@
+//! A store in a local database file, which the processes of one machine share.
+//!
+//! redb keeps the file: pure Rust, permissive, and whole after a `kill -9` or a power cut at any moment. A process that has it open
+//! excludes all others, so it is open only for short bursts: one thread takes what is to be done, opens the file, does all of it in one
+//! transaction, has it written through to the disk, closes the file, and only then answers. A process that finds it open tries again
+//! for a while. (redb can also share a file between writers, since some weeks; locking the whole of it is what it has always done.)
+
+use super::CheckpointStore;
+use super::memory::wall_clock;
+use crate::room::BoxFuture;
+use agent_core::{CheckpointKey, Claim, Slot, StoreError, Writer};
+use redb::{Database, DatabaseError, ReadableTable, StorageError, TableDefinition, WriteTransaction};
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long to wait for a file that another process has open, unless set.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long until the next look at a file that another process has open. A burst takes some milliseconds.
+const LOCK_RETRY: Duration = Duration::from_millis(2);
+/// What is done in one burst at most, so that other processes have their turn.
+const MOST_IN_A_BURST: usize = 256;
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// The database's own default is a gigabyte, for files that stay open.
+const CACHE: usize = 4 * 1024 * 1024;
+
+const SLOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints 1");
+
+/// Keeps checkpoints in a local file, which several processes of one machine may use at once. Cheap to clone.
+///
+/// What was saved is on the disk when saving returns, and stays readable whatever becomes of the process. The file must be on a local
+/// disk: the locks of network file systems cannot be relied on. It grows with what is kept at once, and does not shrink.
+///
+/// ```
+/// # fn example(builder: agent_worker::WorkerBuilder, dir: &std::path::Path) -> Result<(), agent_core::StoreError> {
+/// use agent_worker::EmbeddedStore;
+///
+/// let builder = builder.checkpoints(EmbeddedStore::open(dir.join("checkpoints.redb"))?);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    path: PathBuf,
+    tasks: mpsc::Sender<Task>,
+}
+
+/// One thing to do, and whom to tell.
+struct Task {
+    key: CheckpointKey,
+    keep: Duration,
+    kind: TaskKind,
+}
+
+enum TaskKind {
+    Claim(oneshot::Sender<Result<Claim, StoreError>>),
+    Write(Writer, Option<Vec<u8>>, oneshot::Sender<Result<Writer, StoreError>>),
+}
+
+/// What was done in a transaction; told when it is on the disk.
+enum Done {
+    Claimed(oneshot::Sender<Result<Claim, StoreError>>, Result<Claim, StoreError>),
+    Written(oneshot::Sender<Result<Writer, StoreError>>, Result<Writer, StoreError>),
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it, and checks that all of it is whole. Another process that uses it is waited for, for 5 s.
+    ///
+    /// It blocks while it does so: call it before the worker runs.
+    ///
+    /// # Errors
+    /// [`StoreError`], which names the file and says what to do: no such folder, no permission, a full disk, locked for too long, damaged,
+    /// or no such store.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::open_within(path, LOCK_TIMEOUT)
+    }
+
+    /// As [`open`](Self::open), with another limit for waiting until other processes have done, now and later.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_within(path: impl Into<PathBuf>, lock_timeout: Duration) -> Result<Self, StoreError> {
+        let file = File { path: path.into(), lock_timeout };
+        file.guarded(|| {
+            let new = !file.path.exists();
+            let database = file.open(true)?;
+            let transaction = file.begin(&database)?;
+            transaction.open_table(SLOTS).map_err(|error| file.failed(error))?;
+            transaction.commit().map_err(|error| file.failed(error))?;
+            database.close().map_err(|error| file.failed(error))?;
+            if new { file.sync_folder() } else { Ok(()) }
+        })?;
+        let path = file.path.clone();
+        let (tasks, received) = mpsc::channel();
+        thread::Builder::new()
+            .name("checkpoint-store".to_owned())
+            .spawn(move || Keeper { file, swept: None }.run(&received))
+            .map_err(|error| unavailable("no thread could be started for the checkpoints", error))?;
+        Ok(Self { path, tasks })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn ask<T>(
+        &self,
+        key: CheckpointKey,
+        keep: Duration,
+        kind: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> TaskKind,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || StoreError::Unusable {
+            problem: format!("the thread of the checkpoint store {} is gone: a bug", self.path.display()),
+            source: None,
+        };
+        self.tasks.send(Task { key, keep, kind: kind(answer) }).map_err(|_| gone())?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl CheckpointStore for EmbeddedStore {
+    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        Box::pin(self.ask(key, keep, TaskKind::Claim))
+    }
+
+    fn write(
+        &self,
+        key: CheckpointKey,
+        writer: Writer,
+        record: Option<Vec<u8>>,
+        keep: Duration,
+    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
+        Box::pin(self.ask(key, keep, move |answer| TaskKind::Write(writer, record, answer)))
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The thread that does everything with the file.
+struct Keeper {
+    file: File,
+    swept: Option<Instant>,
+}
+
+impl Keeper {
+    /// Ends with the last clone of the store.
+    fn run(mut self, tasks: &mpsc::Receiver<Task>) {
+        while let Ok(first) = tasks.recv() {
+            let mut burst = vec![first];
+            burst.extend(tasks.try_iter().take(MOST_IN_A_BURST - 1));
+            self.burst(burst);
+        }
+    }
+
+    fn burst(&mut self, tasks: Vec<Task>) {
+        let mut done = Vec::with_capacity(tasks.len());
+        let sweep = self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY);
+        // What was not reached is dropped and so answered by `ask`; what was, is told the error.
+        let mut tasks = tasks.into_iter();
+        let result = self.file.guarded(|| self.file.transaction(&mut tasks, &mut done, sweep));
+        match result {
+            Ok(()) => {
+                if sweep {
+                    self.swept = Some(Instant::now());
+                }
+                done.into_iter().for_each(Done::tell);
+            }
+            Err(error) => {
+                let rest = tasks.map(|task| match task.kind {
+                    TaskKind::Claim(answer) => Done::Claimed(answer, Err(StoreError::Superseded)),
+                    TaskKind::Write(_, _, answer) => Done::Written(answer, Err(StoreError::Superseded)),
+                });
+                for done in done.into_iter().chain(rest) {
+                    done.fail(copy(&error));
+                }
+            }
+        }
+    }
+}
+
+impl Done {
+    /// Nobody is there any more when the one that asked was dropped.
+    fn tell(self) {
+        match self {
+            Self::Claimed(answer, result) => drop(answer.send(result)),
+            Self::Written(answer, result) => drop(answer.send(result)),
+        }
+    }
+
+    fn fail(self, error: StoreError) {
+        match self {
+            Self::Claimed(answer, _) => drop(answer.send(Err(error))),
+            Self::Written(answer, _) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+/// The file, closed.
+struct File {
+    path: PathBuf,
+    lock_timeout: Duration,
+}
+
+impl File {
+    /// Opens the file, does the tasks, and closes it again. They are on the disk when it returns `Ok`, and none is when it does not.
+    fn transaction(
+        &self,
+        tasks: &mut impl Iterator<Item = Task>,
+        done: &mut Vec<Done>,
+        sweep: bool,
+    ) -> Result<(), StoreError> {
+        let database = self.open(false)?;
+        let transaction = self.begin(&database)?;
+        {
+            let mut table = transaction.open_table(SLOTS).map_err(|error| self.failed(error))?;
+            for Task { key, keep, kind } in tasks {
+                let now = wall_clock();
+                let stored = table.get(key.as_str()).map_err(|error| self.failed(error))?;
+                let stored = stored.map(|bytes| Slot::from_bytes(bytes.value()));
+                let (slot, what) = match (kind, stored) {
+                    (TaskKind::Claim(answer), Some(None)) => {
+                        (None, Done::Claimed(answer, Err(self.damaged(&key))))
+                    }
+                    (TaskKind::Write(_, _, answer), Some(None)) => {
+                        (None, Done::Written(answer, Err(self.damaged(&key))))
+                    }
+                    (TaskKind::Claim(answer), stored) => {
+                        let (slot, claim) = Slot::claim(stored.flatten(), now, keep);
+                        (Some(slot), Done::Claimed(answer, Ok(claim)))
+                    }
+                    (TaskKind::Write(writer, record, answer), stored) => {
+                        if Slot::may_write(stored.flatten().as_ref(), writer, now, keep) {
+                            let slot = Slot::written(writer, record, now, keep);
+                            (Some(slot), Done::Written(answer, Ok(Writer { seen: now, ..writer })))
+                        } else {
+                            (None, Done::Written(answer, Err(StoreError::Superseded)))
+                        }
+                    }
+                };
+                done.push(what);
+                if let Some(slot) = slot {
+                    table
+                        .insert(key.as_str(), slot.to_bytes().as_slice())
+                        .map_err(|error| self.failed(error))?;
+                }
+            }
+            if sweep {
+                let now = wall_clock();
+                table
+                    .retain(|_, bytes| Slot::from_bytes(bytes).is_none_or(|slot| now < slot.until))
+                    .map_err(|error| self.failed(error))?;
+            }
+        }
+        transaction.commit().map_err(|error| self.failed(error))?;
+        if let Err(error) = database.close() {
+            // It is committed; the next one to open the file mends what closing left undone.
+            tracing::debug!(%error, path = %self.path.display(), "the checkpoint store was not closed");
+        }
+        Ok(())
+    }
+
+    /// Waits until no other process has it open. `check`: reads all of it.
+    fn open(&self, check: bool) -> Result<Database, StoreError> {
+        let start = Instant::now();
+        loop {
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE).set_check_integrity_on_open(check);
+            match builder.create(&self.path) {
+                Ok(database) => return Ok(database),
+                Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch)
+                    if start.elapsed() < self.lock_timeout =>
+                {
+                    // Not all at the same moment again.
+                    let retry = LOCK_RETRY + Duration::from_nanos(u64::from(thread_jitter()));
+                    thread::sleep(retry);
+                }
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    fn begin(&self, database: &Database) -> Result<WriteTransaction, StoreError> {
+        let mut transaction = database.begin_write().map_err(|error| self.failed(error))?;
+        // With the list of free pages in each commit, a file is opened at once after a kill, and closed with nothing left to write.
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    /// The database may panic on a file that somebody else has changed: that is an error of the file, not of the program.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            Err(self.unusable("is damaged: move it away, and a new one is made", panic_text(panic.as_ref())))
+        })
+    }
+
+    fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
+        let error = error.into();
+        let path = self.path.display();
+        let io = match &error {
+            redb::Error::Io(io) => Some(io.kind()),
+            _ => None,
+        };
+        match (&error, io) {
+            (redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch, _) => {
+                StoreError::Unavailable {
+                    problem: format!(
+                        "the checkpoint store {path} stayed locked by another process for {:?}: see who has it open (fuser, lsof)",
+                        self.lock_timeout
+                    ),
+                    source: None,
+                }
+            }
+            (
+                _,
+                Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge),
+            ) => {
+                unavailable(&format!("the checkpoint store {path} cannot grow: make room on its disk"), error)
+            }
+            (_, Some(io::ErrorKind::NotFound)) => {
+                self.unusable("cannot be made: make its folder first", error)
+            }
+            (_, Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)) => self.unusable(
+                "must be a file that this process may read and write, in a folder that it may write",
+                error,
+            ),
+            (_, Some(io::ErrorKind::InvalidData)) | (redb::Error::Corrupted(_), _) => {
+                self.unusable("is damaged, or no such store: move it away, and a new one is made", error)
+            }
+            (redb::Error::UpgradeRequired(_), _) => {
+                self.unusable("has an old format: move it away, and a new one is made", error)
+            }
+            _ => unavailable(&format!("the checkpoint store {path} cannot be read or written"), error),
+        }
+    }
+
+    fn unusable(&self, what: &str, source: impl Into<agent_core::BoxError>) -> StoreError {
+        StoreError::Unusable {
+            problem: format!("the checkpoint store {} {what}", self.path.display()),
+            source: Some(source.into()),
+        }
+    }
+
+    fn damaged(&self, key: &CheckpointKey) -> StoreError {
+        self.unusable("is damaged: move it away, and a new one is made", format!("odd bytes under {key}"))
+    }
+
+    /// A new file is there after a power cut only when its folder is on the disk, too.
+    fn sync_folder(&self) -> Result<(), StoreError> {
+        let folder =
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if cfg!(unix) {
+            std::fs::File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|error| self.failed(StorageError::Io(error)))?;
+        }
+        Ok(())
+    }
+}
+
+fn unavailable(problem: &str, source: impl Into<agent_core::BoxError>) -> StoreError {
+    StoreError::Unavailable { problem: problem.to_owned(), source: Some(source.into()) }
+}
+
+/// The same for each of those who wait.
+fn copy(error: &StoreError) -> StoreError {
+    let text =
+        |source: &Option<agent_core::BoxError>| source.as_ref().map(|source| source.to_string().into());
+    match error {
+        StoreError::Unavailable { problem, source } => {
+            StoreError::Unavailable { problem: problem.clone(), source: text(source) }
+        }
+        StoreError::Unusable { problem, source } => {
+            StoreError::Unusable { problem: problem.clone(), source: text(source) }
+        }
+        _ => StoreError::Superseded,
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// Up to two milliseconds in nanoseconds, another one in each process and at each call.
+fn thread_jitter() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    u32::try_from(RandomState::new().hash_one(0) % 2_000_000).unwrap_or(0)
+}

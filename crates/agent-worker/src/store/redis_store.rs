@@ -1,0 +1,139 @@
+//! A store in Redis or Valkey: for workers on more than one machine.
+//!
+//! The rules are those of [`agent_core::Slot`], in Lua, as look and change must be one step on the server; one suite of tests holds
+//! all stores to the same. A slot is a hash: `e` the epoch, `r` the record, `u` the time until which the record counts.
+
+use super::{CheckpointStore, Redis, RedisError};
+use crate::room::BoxFuture;
+use agent_core::{CheckpointKey, Claim, Epoch, StoreError, Writer, slot_life};
+use redis::Script;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// Keeps checkpoints in a Redis or Valkey server. Cheap to clone.
+///
+/// The check of who may write and the write are one script. What the server's own replication can lose, it loses: a checkpoint that was
+/// saved just before a failover may be an older one after it (never a mixed or half one), and so may a claim; a claim after the failover
+/// is newer than every one before all the same, as its number is the server's time. Have the server write to its disk (`appendonly
+/// yes`) if checkpoints are to survive its restart, and do not let it evict them (`maxmemory-policy noeviction`).
+///
+/// ```no_run
+/// # fn example(builder: agent_worker::WorkerBuilder) -> Result<(), agent_worker::RedisError> {
+/// use agent_worker::{Redis, RedisStore};
+///
+/// let redis = Redis::new("redis://redis.internal:6379")?.password("hunter2");
+/// let builder = builder.checkpoints(RedisStore::new(redis));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RedisStore {
+    redis: Redis,
+    prefix: String,
+}
+
+/// `now`: the server's time in milliseconds.
+const NOW: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function text(number) return string.format('%.0f', number) end
+";
+
+/// Keys: the slot. Arguments: how long a record and a slot are kept, in milliseconds. As `Slot::claim`.
+///
+/// What needs memory is written first: a full server refuses that only as long as a script has changed nothing.
+static CLAIM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        "{NOW}
+local slot = redis.call('HMGET', KEYS[1], 'e', 'r', 'u')
+local epoch = now
+if slot[1] and tonumber(slot[1]) + 1 > now then epoch = tonumber(slot[1]) + 1 end
+local record = slot[2]
+if record and now >= tonumber(slot[3]) then record = false end
+redis.call('HSET', KEYS[1], 'e', text(epoch), 'u', text(now + ARGV[1]))
+if not record then redis.call('HDEL', KEYS[1], 'r') end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return {{text(epoch), text(now), record}}"
+    ))
+});
+
+/// Keys: the slot. Arguments: as for a claim, then the writer's epoch and when it was seen, then a record unless it is deleted. As
+/// `Slot::may_write` and `Slot::written`; nothing is returned when it may not.
+static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        "{NOW}
+local stored = redis.call('HGET', KEYS[1], 'e')
+if stored then
+  if tonumber(stored) > tonumber(ARGV[3]) then return false end
+elseif now - ARGV[4] >= tonumber(ARGV[2]) then return false end
+if ARGV[5] then redis.call('HSET', KEYS[1], 'r', ARGV[5]) else redis.call('HDEL', KEYS[1], 'r') end
+redis.call('HSET', KEYS[1], 'e', ARGV[3], 'u', text(now + ARGV[1]))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return text(now)"
+    ))
+});
+
+impl RedisStore {
+    /// A store in this server. Nothing is connected yet.
+    #[must_use]
+    pub fn new(redis: Redis) -> Self {
+        Self { redis, prefix: "livekit-agent:checkpoint:".to_owned() }
+    }
+
+    /// What all its keys begin with, for servers that are shared; `livekit-agent:checkpoint:` unless set.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    fn key(&self, key: &CheckpointKey) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}
+
+impl CheckpointStore for RedisStore {
+    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        Box::pin(async move {
+            let mut script = CLAIM.key(self.key(&key));
+            script.arg(millis(keep)).arg(millis(slot_life(keep)));
+            let (epoch, seen, record): (u64, u64, Option<Vec<u8>>) =
+                self.redis.script(&script).await.map_err(store_error)?;
+            Ok(Claim { writer: Writer { epoch: Epoch(epoch), seen }, record })
+        })
+    }
+
+    fn write(
+        &self,
+        key: CheckpointKey,
+        writer: Writer,
+        record: Option<Vec<u8>>,
+        keep: Duration,
+    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
+        Box::pin(async move {
+            let mut script = WRITE.key(self.key(&key));
+            script.arg(millis(keep)).arg(millis(slot_life(keep))).arg(writer.epoch.0).arg(writer.seen);
+            if let Some(record) = record {
+                script.arg(record);
+            }
+            let seen: Option<u64> = self.redis.script(&script).await.map_err(store_error)?;
+            seen.map(|seen| Writer { seen, ..writer }).ok_or(StoreError::Superseded)
+        })
+    }
+}
+
+/// A time that the server can add to its own and still count exactly: at most some hundred years.
+fn millis(duration: Duration) -> u64 {
+    const LONGEST: u64 = 1 << 42;
+    u64::try_from(duration.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
+}
+
+fn store_error(error: RedisError) -> StoreError {
+    let temporary = error.is_temporary();
+    let problem = "the checkpoints cannot be read or written".to_owned();
+    let source = Some(error.into());
+    if temporary {
+        StoreError::Unavailable { problem, source }
+    } else {
+        StoreError::Unusable { problem, source }
+    }
+}

@@ -1,0 +1,108 @@
+//! Checkpoints in Redis: the rules, restarts with and without what it held, and servers that cannot be used.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+mod store_rules;
+
+use agent_core::StoreError;
+use agent_testkit::{RedisServer, redis_server, redis_server_with};
+use agent_worker::{CheckpointStore, Redis, RedisStore};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use store_rules::{holds_the_rules, key};
+
+const KEEP: Duration = Duration::from_secs(3600);
+
+fn store(url: &str) -> RedisStore {
+    RedisStore::new(Redis::new(url).expect("a URL").timeout(Duration::from_millis(500)))
+}
+
+#[tokio::test]
+async fn redis_holds_the_rules() {
+    let Some(server) = redis_server().await else { return };
+    // Debug builds of two cores take their time over two megabytes.
+    let redis = Redis::new(&server.url()).expect("a URL");
+    holds_the_rules(Arc::new(RedisStore::new(redis))).await;
+}
+
+#[tokio::test]
+async fn a_restart_loses_nothing_that_is_on_the_disk() {
+    let Some(server) = redis_server_with(RedisServer::builder().durable(true)).await else { return };
+    let store = store(&server.url());
+    let first = store.claim(key("a"), KEEP).await.expect("claimed");
+    store.write(key("a"), first.writer, Some(b"one".to_vec()), KEEP).await.expect("written");
+    server.restart().await.expect("it starts again");
+    let second = store.claim(key("a"), KEEP).await.expect("claimed");
+    assert_eq!(second.record.as_deref(), Some(&b"one"[..]));
+    assert!(second.writer.epoch > first.writer.epoch);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_everything_still_knows_the_newer_writer() {
+    let Some(server) = redis_server().await else { return };
+    let store = store(&server.url());
+    let old = store.claim(key("a"), KEEP).await.expect("claimed").writer;
+    let current = store.claim(key("a"), KEEP).await.expect("claimed").writer;
+    server.restart_empty().await.expect("it starts again");
+    // The one that runs goes on.
+    let current = store.write(key("a"), current, Some(b"on".to_vec()), KEEP).await.expect("written");
+    let refused = store.write(key("a"), old, Some(b"stale".to_vec()), KEEP).await;
+    assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
+    server.restart_empty().await.expect("it starts again");
+    let next = store.claim(key("a"), KEEP).await.expect("claimed").writer;
+    assert!(next.epoch > current.epoch, "its number is the server's time");
+    let refused = store.write(key("a"), current, Some(b"stale".to_vec()), KEEP).await;
+    assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_kept_expires_in_the_server() {
+    let Some(server) = redis_server().await else { return };
+    let store = store(&server.url()).prefix("mine:");
+    store.claim(key("a"), Duration::from_secs(48 * 3600)).await.expect("claimed");
+    let left: u64 =
+        server.command(&["TTL", "mine:text:/a"]).await.expect("an answer").parse().expect("a number");
+    assert!(left > 47 * 3600 && left <= 48 * 3600, "{left}");
+}
+
+async fn fails(store: &RedisStore, temporary: bool) -> String {
+    let error = store.claim(key("a"), KEEP).await.expect_err("it cannot be claimed");
+    assert_eq!(matches!(error, StoreError::Unavailable { .. }), temporary, "{error:?}");
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text += &format!(": {error}");
+        next = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn servers_that_cannot_be_used() {
+    let Some(server) = redis_server_with(RedisServer::builder().password("open-sesame")).await else {
+        return;
+    };
+    let text = fails(&store(&format!("redis://:hunter2@127.0.0.1:{}", server.port())), false).await;
+    assert!(text.contains("refuses the credentials") && !text.contains("hunter2"), "{text}");
+
+    let good = store(&server.url());
+    server.command(&["SET", "livekit-agent:checkpoint:text:/a", "somebody else's"]).await.expect("set");
+    let text = fails(&good, false).await;
+    assert!(text.contains("WRONGTYPE"), "{text}");
+    server.command(&["DEL", "livekit-agent:checkpoint:text:/a"]).await.expect("deleted");
+
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]).await.expect("set");
+    let text = fails(&good, true).await;
+    assert!(text.contains("OOM"), "{text}");
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]).await.expect("set");
+
+    server.pause().expect("frozen");
+    let text = fails(&good, true).await;
+    assert!(text.contains("did not answer within 500ms"), "{text}");
+    server.resume().expect("it goes on");
+    good.claim(key("a"), KEEP).await.expect("claimed");
+
+    server.kill();
+    let text = fails(&good, true).await;
+    assert!(text.contains("cannot be reached"), "{text}");
+}
