@@ -163,6 +163,7 @@ impl<T: Serialize> Saver<T> {
                 }
                 () = tokio::time::sleep_until(next) => false,
             };
+            let begun = Instant::now();
             let result = if self.inner.has_changed() { self.inner.save().await } else { Ok(()) };
             let wait = match result {
                 Ok(()) => {
@@ -189,7 +190,8 @@ impl<T: Serialize> Saver<T> {
             if last {
                 return;
             }
-            next = Instant::now() + wait;
+            // Counted from when the value was taken, so that an interval's worth is what is lost; but a slow store has its pauses.
+            next = (begun + wait).max(Instant::now() + wait / 10);
         }
     }
 }
