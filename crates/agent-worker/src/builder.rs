@@ -534,6 +534,7 @@ impl WorkerBuilder {
         // Rooms of another kind may need none.
         let descriptors = if self.connector.is_some() { 0 } else { PER_JOB };
         let connector = self.connector.unwrap_or_else(|| Arc::new(WebRtc::new(net.clone())));
+        let grace = self.config.grace;
         let agent = Guard {
             agent: self.agent,
             format: self.format,
@@ -555,7 +556,11 @@ impl WorkerBuilder {
             on_lifecycle: self.on_lifecycle,
             on_failure: self.on_failure,
             load: self.load,
-            checkpoints: self.checkpoints,
+            // A handler that returned in time must not be aborted for a slow store.
+            checkpoints: CheckpointSettings {
+                flush: grace.min(Duration::from_secs(10)) / 2,
+                ..self.checkpoints
+            },
             counters: Arc::new(Counters::default()),
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };

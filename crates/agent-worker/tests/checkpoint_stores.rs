@@ -11,7 +11,8 @@
 mod store_rules;
 
 use agent_core::StoreError;
-use agent_worker::{CheckpointStore, EmbeddedStore, MemoryStore};
+use agent_testkit::{JobSpec, run_job_in_real_time};
+use agent_worker::{CheckpointStore, EmbeddedStore, JobContext, MemoryStore, Outcome, RetryPolicy};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -249,6 +250,28 @@ async fn a_file_that_another_process_keeps_open() {
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     drop(holder);
     store.claim(key("a"), KEEP).await.expect("it is free again");
+}
+
+/// What a job that finds its store so is told, and how it ends.
+#[tokio::test]
+async fn a_job_whose_file_is_locked_fails_in_words() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("store");
+    let store = EmbeddedStore::open_within(&path, Duration::from_millis(50)).expect("new");
+    let handler = |ctx: JobContext| async move {
+        ctx.checkpoint().save(&1).await?;
+        Ok(())
+    };
+    let spec = || {
+        let store = store.clone();
+        JobSpec::room("lobby").worker(|builder| builder.checkpoints(store).retry(RetryPolicy::never()))
+    };
+    let holder = redb::Database::open(&path).expect("held");
+    let run = run_job_in_real_time(handler, spec()).await;
+    let Outcome::Failed { error } = &run.outcome else { panic!("{run:?}") };
+    assert!(error.contains(&format!("the checkpoint store {} stayed locked", path.display())), "{error}");
+    drop(holder);
+    run_job_in_real_time(handler, spec()).await.assert_success();
 }
 
 /// Whatever is done to the file, opening and using it gives a value or a clear error: no panic, and nothing that was never saved.

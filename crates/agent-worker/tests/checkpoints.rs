@@ -368,6 +368,47 @@ async fn a_store_that_is_away_stops_no_job_that_runs() {
     assert_eq!(left_in(&store).await, Some(Progress { done: 1 }));
 }
 
+/// Takes everything, and never answers when something is saved.
+#[derive(Clone, Default)]
+struct Hanging(MemoryStore);
+
+impl CheckpointStore for Hanging {
+    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        self.0.claim(key, keep)
+    }
+
+    fn write(
+        &self,
+        _: CheckpointKey,
+        _: Writer,
+        _: Option<Vec<u8>>,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_does_not_keep_a_job_from_ending() {
+    let handler = |ctx: JobContext| async move {
+        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        progress.set(Progress { done: 1 });
+        seconds(7).await;
+        Err("done for".into())
+    };
+    let failed = run(&Hanging::default(), handler).await;
+    assert_eq!((error(&failed), failed.duration.as_secs()), ("done for", 7));
+    let handler = |ctx: JobContext| async move {
+        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        progress.set(Progress { done: 1 });
+        ctx.shutdown("enough");
+        ctx.cancelled().await;
+        Err("while it stopped".into())
+    };
+    let failed = run(&Hanging::default(), handler).await;
+    assert_eq!((error(&failed), failed.duration.as_secs()), ("while it stopped", 5));
+}
+
 #[tokio::test]
 async fn a_worker_without_a_store_says_so() {
     let handler = |ctx: JobContext| async move {

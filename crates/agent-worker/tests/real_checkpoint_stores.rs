@@ -4,8 +4,8 @@
 mod store_rules;
 
 use agent_core::StoreError;
-use agent_testkit::{RedisServer, redis_server, redis_server_with};
-use agent_worker::{CheckpointStore, Redis, RedisStore};
+use agent_testkit::{JobSpec, RedisServer, redis_server, redis_server_with, run_job_in_real_time};
+use agent_worker::{CheckpointStore, JobContext, Outcome, Redis, RedisStore, RetryPolicy};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,4 +105,33 @@ async fn servers_that_cannot_be_used() {
     server.kill();
     let text = fails(&good, true).await;
     assert!(text.contains("cannot be reached"), "{text}");
+}
+
+/// What a job that finds its store so is told, and how it ends.
+#[tokio::test]
+async fn a_job_without_its_redis_fails_in_words() {
+    let Some(server) = redis_server_with(RedisServer::builder().password("open-sesame")).await else {
+        return;
+    };
+    let handler = |ctx: JobContext| async move {
+        let progress = ctx.checkpoint::<u64>().resume().await?;
+        progress.set(1);
+        Ok(())
+    };
+    let run = |store: RedisStore| async {
+        let spec =
+            JobSpec::room("lobby").worker(|builder| builder.checkpoints(store).retry(RetryPolicy::never()));
+        run_job_in_real_time(handler, spec).await
+    };
+    run(store(&server.url())).await.assert_success();
+    let wrong = format!("redis://:hunter2@127.0.0.1:{}", server.port());
+    server.command(&["PING"]).await.expect("it is there");
+    let refused = run(store(&wrong)).await;
+    let Outcome::Failed { error } = &refused.outcome else { panic!("{refused:?}") };
+    assert!(error.starts_with("checkpoint_store: ") && error.contains("refuses the credentials"), "{error}");
+    assert!(!format!("{refused:?}").contains("hunter2"));
+    server.kill();
+    let away = run(store(&server.url())).await;
+    let Outcome::Failed { error } = &away.outcome else { panic!("{away:?}") };
+    assert!(error.contains("cannot be reached"), "{error}");
 }

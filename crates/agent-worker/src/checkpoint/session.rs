@@ -14,11 +14,18 @@ pub(crate) struct CheckpointSettings {
     pub(crate) store: Option<Arc<dyn CheckpointStore>>,
     pub(crate) interval: Duration,
     pub(crate) keep: Duration,
+    /// How long the end of an attempt waits for what is not saved yet.
+    pub(crate) flush: Duration,
 }
 
 impl Default for CheckpointSettings {
     fn default() -> Self {
-        Self { store: None, interval: Duration::from_secs(30), keep: Duration::from_secs(24 * 3600) }
+        Self {
+            store: None,
+            interval: Duration::from_secs(30),
+            keep: Duration::from_secs(24 * 3600),
+            flush: Duration::from_secs(5),
+        }
     }
 }
 
@@ -100,8 +107,13 @@ impl Checkpoints {
 
     async fn flush(&self) {
         self.end(Phase::Flush);
-        // The sender is in `self`.
-        let _ = self.savers.subscribe().wait_for(|savers| *savers == 0).await;
+        let mut savers = self.savers.subscribe();
+        let limit = self.settings.flush;
+        if tokio::time::timeout(limit, savers.wait_for(|savers| *savers == 0)).await.is_err() {
+            tracing::warn!(
+                "the checkpoint store takes more than {limit:?}: the end of the job waits for it no longer"
+            );
+        }
     }
 
     /// The checkpoint under a key of this job; the same one each time.
