@@ -95,8 +95,3 @@ pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeDocTests;
-
-/// So is that of the manual.
-#[cfg(all(doctest, feature = "embedded-store", feature = "redis"))]
-#[doc = include_str!("../../../docs/checkpoints.md")]
-struct CheckpointsDocTests;

@@ -17,7 +17,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// What a job saves of its progress, so that whoever goes on with it does not begin anew: the next attempt, or another worker after this
-/// one was drained or killed. Made by [`JobContext::checkpoint`](crate::JobContext::checkpoint).
+/// one was drained or killed. Made by [`JobContext::checkpoint`](crate::JobContext::checkpoint). The
+/// whole story is in the [guide](crate::guide::checkpoints).
 ///
 /// # The short way
 /// [`resume`](Self::resume) gives a value that saves itself: every 30 s (or as the builder says), when the job is told to stop, and when

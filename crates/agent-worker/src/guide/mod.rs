@@ -6,6 +6,7 @@
 //! - [`cancellation`]: how a job is told to stop, time limits, cleanup
 //! - [`long_running`]: who is there, signs of life, health, when a job is over
 //! - [`patterns`](crate::patterns): batches, pipelines, state machines, pools; [`layers`](crate::layers): wrappers around an agent
+//! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
 pub mod cancellation;
@@ -13,6 +14,10 @@ pub mod errors;
 pub mod handlers;
 pub mod long_running;
 pub mod metadata;
+
+/// Progress that the next attempt, or another worker, goes on with.
+#[doc = include_str!("checkpoints.md")]
+pub mod checkpoints {}
 
 /// What goes wrong, and what is said about it.
 #[doc = include_str!("troubleshooting.md")]
