@@ -27,6 +27,7 @@ mod backoff;
 mod checkpoint;
 mod classify;
 mod config;
+mod election;
 mod error;
 mod job;
 mod metadata;
@@ -46,6 +47,9 @@ pub use classify::classify;
 pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
     MAX_DEPLOYMENT_LEN, ROOM_DEPARTURE,
+};
+pub use election::{
+    Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, MAX_LEASE, MIN_LEASE, Seat, SeatAnswer,
 };
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};

@@ -10,6 +10,8 @@
 mod cleanup;
 mod connection;
 mod drain;
+mod election;
+mod election_promises;
 mod jobs;
 mod outcomes;
 mod promises;
