@@ -24,6 +24,7 @@
 
 mod answer;
 mod backoff;
+mod channel;
 mod checkpoint;
 mod classify;
 mod config;
@@ -39,6 +40,9 @@ mod worker;
 
 pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
+pub use channel::{
+    Frame, FrameError, FrameKind, Heard, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Outgoing, Publishers,
+};
 pub use checkpoint::{
     CheckpointError, CheckpointKey, Claim, Epoch, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError,
     Writer, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life,

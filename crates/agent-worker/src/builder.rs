@@ -2,6 +2,7 @@
 
 use crate::agent::{Agent, AnyAgent};
 use crate::checkpoint::CheckpointSettings;
+use crate::coordination::{Coordination, Coordinator, DEFAULT_LEASE, PubSub, RoomData};
 use crate::descriptors::PER_JOB;
 use crate::driver::{LifecycleHook, LoadFn, Setup};
 use crate::error_text;
@@ -15,7 +16,7 @@ use crate::store::CheckpointStore;
 use crate::worker::Worker;
 use agent_core::{
     AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobErrorKind, JobKind, Lifecycle,
-    MetadataFormat, ROOM_DEPARTURE, RetryPolicy,
+    MAX_LEASE, MIN_LEASE, MetadataFormat, ROOM_DEPARTURE, RetryPolicy,
 };
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -45,6 +46,9 @@ pub struct WorkerBuilder {
     stay: bool,
     on_lifecycle: Option<LifecycleHook>,
     on_failure: Option<FailureHook>,
+    coordinator: Option<Arc<dyn Coordinator>>,
+    lease: Duration,
+    pubsub: Option<Arc<dyn PubSub>>,
     load: Option<LoadFn>,
     drain_timeout: Duration,
     checkpoints: CheckpointSettings,
@@ -92,6 +96,9 @@ pub enum ConfigError {
         /// The expiry.
         expiry: Duration,
     },
+    /// The lease of leaders is too short or too long.
+    #[error("`lease` is {0:?}: give it {MIN_LEASE:?} to {MAX_LEASE:?}")]
+    Lease(Duration),
     /// A setting that cannot work.
     #[error(transparent)]
     Setting(#[from] ConfigProblem),
@@ -140,6 +147,9 @@ impl WorkerBuilder {
             stay: false,
             on_lifecycle: None,
             on_failure: None,
+            coordinator: None,
+            lease: DEFAULT_LEASE,
+            pubsub: None,
             load: None,
             drain_timeout: Duration::from_secs(3600),
             checkpoints: CheckpointSettings::default(),
@@ -487,6 +497,27 @@ impl WorkerBuilder {
         self
     }
 
+    /// The store in which jobs elect their leaders with [`JobContext::elect`](crate::JobContext::elect): one of
+    /// [`coordination`](crate::coordination), or your own. There is none unless set.
+    pub fn coordinator(mut self, coordinator: impl Coordinator) -> Self {
+        self.coordinator = Some(Arc::new(coordinator));
+        self
+    }
+
+    /// What carries the messages of [`JobContext::channel`](crate::JobContext::channel) between jobs: one of
+    /// [`coordination`](crate::coordination), or your own; [`RoomData`] unless set.
+    pub fn pubsub(mut self, pubsub: impl PubSub) -> Self {
+        self.pubsub = Some(Arc::new(pubsub));
+        self
+    }
+
+    /// How long a leader's lease lasts without a renewal, from half a second to an hour; 10 s unless set. A follower leads within this
+    /// time and a second after a leader is gone. Give the workers of one election the same.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
     /// How rooms are joined, in the place of WebRTC: a mock room in tests, for one.
     pub fn connector(mut self, connector: impl RoomConnector) -> Self {
         self.connector = Some(Arc::new(connector));
@@ -508,6 +539,9 @@ impl WorkerBuilder {
         let CheckpointSettings { interval, keep: expiry, .. } = self.checkpoints;
         if interval < Duration::from_millis(1) || expiry <= interval {
             return Err(ConfigError::CheckpointTimes { interval, expiry });
+        }
+        if !(MIN_LEASE..=MAX_LEASE).contains(&self.lease) {
+            return Err(ConfigError::Lease(self.lease));
         }
         if let Some(after) = self.config.end_when.after().filter(|after| *after >= ROOM_DEPARTURE) {
             tracing::warn!(
@@ -562,6 +596,11 @@ impl WorkerBuilder {
                 ..self.checkpoints
             },
             counters: Arc::new(Counters::default()),
+            coordination: Arc::new(Coordination::new(
+                self.coordinator,
+                self.lease,
+                self.pubsub.unwrap_or_else(|| Arc::new(RoomData::new())),
+            )),
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };
         Ok(Worker::new(setup, self.drain_timeout, descriptors))
@@ -604,6 +643,7 @@ mod tests {
         check(complete().deployment("a b"), "`deployment`");
         check(complete().checkpoint_interval(Duration::ZERO), "`checkpoint_interval` is 0ns");
         check(complete().checkpoint_expiry(Duration::from_secs(30)), "`checkpoint_expiry` 30s");
+        check(complete().lease(Duration::from_millis(499)), "`lease` is 499ms: give it 500ms to 3600s");
         check(complete(), "none");
     }
 

@@ -1,6 +1,7 @@
 //! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::coordination::Coordination;
 use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
@@ -42,10 +43,17 @@ struct Inner {
     tell: UnboundedSender<Input>,
     scope: Arc<Scope>,
     checkpoints: Arc<Checkpoints>,
+    coordination: Arc<Coordination>,
     asked_to_stop: AtomicBool,
     /// What ends the attempt from outside of its handler; gone once it was used.
     failure: StdMutex<Option<oneshot::Sender<JobError>>>,
     last_progress: StdMutex<Option<Instant>>,
+}
+
+/// What a job can use besides its room.
+pub(crate) struct Services {
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) coordination: Arc<Coordination>,
 }
 
 /// How the job's room is joined, and the room once it is: one for all attempts.
@@ -83,7 +91,7 @@ impl JobContext {
         cancel: CancelSignal,
         tell: UnboundedSender<Input>,
         scope: Arc<Scope>,
-        checkpoints: Arc<Checkpoints>,
+        services: Services,
     ) -> (Self, oneshot::Receiver<JobError>) {
         let (failure, failed) = oneshot::channel();
         let ctx = Self {
@@ -94,7 +102,8 @@ impl JobContext {
                 cancel,
                 tell,
                 scope,
-                checkpoints,
+                checkpoints: services.checkpoints,
+                coordination: services.coordination,
                 asked_to_stop: AtomicBool::new(false),
                 failure: StdMutex::new(Some(failure)),
                 last_progress: StdMutex::default(),
@@ -274,6 +283,14 @@ impl JobContext {
         F: Future<Output: Send + 'static> + Send + 'static,
     {
         self.inner.scope.spawn(name.into(), task)
+    }
+
+    pub(crate) fn joined_room(&self) -> Option<&Room> {
+        self.inner.join.room.get()
+    }
+
+    pub(crate) fn coordination(&self) -> &Coordination {
+        &self.inner.coordination
     }
 
     /// Done when the attempt is to end with [`fail`](Self::fail).

@@ -35,6 +35,7 @@ mod agent;
 mod builder;
 mod checkpoint;
 mod context;
+pub mod coordination;
 mod descriptors;
 mod driver;
 mod error_text;
@@ -61,13 +62,14 @@ pub use agent_core::MetadataSchema;
 pub use agent_core::{
     Accept, AgentPermissions, Answer, Backoff, CancelReason, CheckpointError, CheckpointKey,
     DEFAULT_JOB_TIMEOUT, DrainReport, EndWhen, EndedJob, Job, JobError, JobErrorKind, JobId, JobKind,
-    JobMetadata, JobResult, JobRoom, KeyBy, KeyError, Lifecycle, MAX_ATTRIBUTES_LEN, MAX_METADATA_LEN,
-    MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts, StopError, StoreError, Target,
-    TargetKind, classify, parse_metadata,
+    JobMetadata, JobResult, JobRoom, KeyBy, KeyError, LeaseLoss, Lifecycle, MAX_ATTRIBUTES_LEN,
+    MAX_METADATA_LEN, MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts, StopError, StoreError,
+    Target, TargetKind, classify, parse_metadata,
 };
 pub use builder::{ConfigError, WorkerBuilder};
 pub use checkpoint::{Checkpoint, Saved};
 pub use context::JobContext;
+pub use coordination::{CoordinationError, Follower, Leadership, Lease};
 pub use failure::FailedJob;
 pub use net::{
     AccessToken, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError, ServerUrl,

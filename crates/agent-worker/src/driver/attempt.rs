@@ -2,7 +2,8 @@
 
 use crate::agent::AnyAgent;
 use crate::checkpoint::Checkpoints;
-use crate::context::{CancelSignal, JobContext, Join};
+use crate::context::{CancelSignal, JobContext, Join, Services};
+use crate::coordination::Coordination;
 use crate::room::{JoinError, Room};
 use crate::scope::{Scope, panic_message};
 use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
@@ -29,6 +30,7 @@ pub(super) struct Attempt {
     pub(super) scope: Arc<Scope>,
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) tell: UnboundedSender<Input>,
+    pub(super) coordination: Arc<Coordination>,
 }
 
 impl Attempt {
@@ -70,11 +72,12 @@ impl Attempt {
                 return end.tell(failed(&error, format!("the room could not be joined: {error}")));
             }
         }
-        let Self { agent, job, join, number, cancel, scope, checkpoints, tell, .. } = self;
+        let Self { agent, job, join, number, cancel, scope, checkpoints, coordination, tell, .. } = self;
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
-        let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope, Arc::clone(&checkpoints));
+        let services = Services { checkpoints: Arc::clone(&checkpoints), coordination };
+        let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope, services);
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
         let result = tokio::select! {
             biased;

@@ -11,6 +11,7 @@ mod room_watch;
 
 use crate::agent::AnyAgent;
 use crate::checkpoint::CheckpointSettings;
+use crate::coordination::Coordination;
 use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
@@ -59,6 +60,7 @@ pub(crate) struct Setup {
     pub(crate) load: Option<LoadFn>,
     pub(crate) checkpoints: CheckpointSettings,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) coordination: Arc<Coordination>,
     pub(crate) seed: u64,
 }
 
@@ -183,6 +185,9 @@ impl Driver {
                         guarded("the lifecycle hook", || hook(&job, to));
                     }
                 }
+                Output::Notice(Notice::Registered { worker_id, .. }) => {
+                    self.setup.coordination.set_worker_id(&worker_id);
+                }
                 Output::Notice(Notice::Stuck { .. }) => self.setup.counters.stuck(),
                 Output::Notice(Notice::Stale { .. }) => self.setup.counters.stale(),
                 Output::Notice(Notice::CleanupStuck { .. }) => self.setup.counters.stuck_cleanup(),
@@ -278,6 +283,7 @@ impl Driver {
             scope: Arc::clone(&handle.scope),
             checkpoints: Arc::clone(&handle.checkpoints),
             tell: self.tell.clone(),
+            coordination: Arc::clone(&self.setup.coordination),
         };
         handle.attempt = Some(attempt.start());
     }

@@ -70,6 +70,11 @@ impl Room {
         self.shared.events()
     }
 
+    /// As [`events`](Self::events), beginning with who is present now; the first stream is left to whoever asks for it.
+    pub(crate) fn side_events(&self) -> RoomEvents {
+        self.shared.side_events()
+    }
+
     /// Sends a data message: reliably and to everybody, unless said otherwise before it is awaited.
     ///
     /// It is done when the message is on its way; a slow connection makes it wait. At most

@@ -123,6 +123,10 @@ impl Shared {
         RoomEvents::new(state.stream())
     }
 
+    pub(super) fn side_events(&self) -> RoomEvents {
+        RoomEvents::new(self.lock().stream())
+    }
+
     /// Begins anew: the next who asks for events gets who is present now and everything since this call.
     pub(super) fn restart_events(&self) {
         self.lock().keep_unread();

@@ -1,0 +1,87 @@
+//! How a job gets at it.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::coordinator::check_key;
+use super::election::Candidate;
+use super::{Channel, CoordinationError, Coordinator, Leadership, PubSub};
+use crate::context::JobContext;
+
+/// How long a lease lasts without a renewal, unless the builder says otherwise.
+pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(10);
+
+/// What the jobs of a worker share for coordination.
+pub(crate) struct Coordination {
+    pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
+    pub(crate) lease: Duration,
+    pub(crate) pubsub: Arc<dyn PubSub>,
+    /// The id that the server gave the worker when it last registered.
+    worker_id: Mutex<Arc<str>>,
+}
+
+impl Coordination {
+    pub(crate) fn new(
+        coordinator: Option<Arc<dyn Coordinator>>,
+        lease: Duration,
+        pubsub: Arc<dyn PubSub>,
+    ) -> Self {
+        Self { coordinator, lease, pubsub, worker_id: Mutex::new("".into()) }
+    }
+
+    fn worker_id(&self) -> Arc<str> {
+        self.worker_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_worker_id(&self, id: &str) {
+        *self.worker_id.lock().unwrap_or_else(PoisonError::into_inner) = id.into();
+    }
+}
+
+impl JobContext {
+    /// Stands for election: among all jobs that do so under the same key, in the same store, one leads at a time. The name of the
+    /// room is a key for one leader per room; put another word in front where one room has several elections.
+    ///
+    /// It returns as soon as the store has answered. The leader's lease (10 s unless the builder says otherwise) is renewed in the
+    /// background; followers stand again by themselves, and one of them leads within the lease and a second after the leader is
+    /// gone.
+    ///
+    /// # Errors
+    /// [`CoordinationError`]: the worker has no coordinator, the key is empty or longer than
+    /// [`MAX_KEY_LEN`](crate::coordination::MAX_KEY_LEN), or the store cannot be asked.
+    pub async fn elect(&self, key: &str) -> Result<Leadership, CoordinationError> {
+        check_key(key)?;
+        let coordination = self.coordination();
+        let coordinator = coordination.coordinator.clone().ok_or(CoordinationError::NoCoordinator)?;
+        let random = random();
+        // Another one for each call, so that an old lease of this job is not taken for this one's.
+        let holder = format!("{}/{random:016x}", self.job().id);
+        let candidate = Candidate::stand(coordinator, key, holder, coordination.lease, random).await?;
+        Ok(Leadership::of(candidate))
+    }
+
+    /// Opens a topic on which jobs talk to each other, over the room unless the builder says otherwise. When this returns, nothing that
+    /// others publish is missed, and whoever has announced itself is asked to do so again.
+    ///
+    /// # Errors
+    /// [`CoordinationError`]: the topic is empty or longer than [`MAX_TOPIC_LEN`](crate::coordination::MAX_TOPIC_LEN), or the
+    /// way to the others cannot be used.
+    pub async fn channel(&self, topic: impl Into<String>) -> Result<Channel, CoordinationError> {
+        let coordination = self.coordination();
+        let (pubsub, worker_id) = (&*coordination.pubsub, coordination.worker_id());
+        Channel::open(pubsub, topic.into(), self.joined_room(), &self.job().id, worker_id, random()).await
+    }
+
+    /// The [channel](Self::channel) on which the jobs of this job's room meet: `room:{name}:jobs`.
+    ///
+    /// # Errors
+    /// As [`channel`](Self::channel).
+    pub async fn jobs_channel(&self) -> Result<Channel, CoordinationError> {
+        self.channel(format!("room:{}:jobs", self.job().room.name)).await
+    }
+}
+
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,255 @@
+//! Drives one candidate: carries out what the machine of `agent-core` wants, and shows how it stands. No rule is in here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_core::{Election, ElectionInput, ElectionOutput, LeaseLoss, SeatAnswer, Time};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::{CoordinationError, Coordinator};
+use crate::room::BoxFuture;
+
+/// How long a lease that is given back is waited for; it runs out by itself anyway.
+const RELEASE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How a candidate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Asking,
+    Following {
+        leader: String,
+    },
+    Leading {
+        token: u64,
+        until: Instant,
+    },
+    /// With the token of the lead that was lost, and why; without them when there was none.
+    Over {
+        led: Option<(u64, LeaseLoss)>,
+    },
+}
+
+impl Standing {
+    /// The token of the lead that it has, or had.
+    pub(super) const fn token(&self) -> Option<u64> {
+        match self {
+            Self::Leading { token, .. } | Self::Over { led: Some((token, _)) } => Some(*token),
+            Self::Asking | Self::Following { .. } | Self::Over { led: None } => None,
+        }
+    }
+}
+
+/// The handle of a candidate; dropping it resigns.
+pub(super) struct Candidate {
+    pub(super) key: Arc<str>,
+    pub(super) coordinator: Arc<dyn Coordinator>,
+    pub(super) standing: watch::Receiver<Standing>,
+    resign: oneshot::Sender<()>,
+}
+
+impl Candidate {
+    /// Stands for election and waits for the store's first answer.
+    pub(super) async fn stand(
+        coordinator: Arc<dyn Coordinator>,
+        key: &str,
+        holder: String,
+        lease: Duration,
+        seed: u64,
+    ) -> Result<Self, CoordinationError> {
+        let key: Arc<str> = key.into();
+        let (tell, mut standing) = watch::channel(Standing::Asking);
+        let (resign, resigned) = oneshot::channel();
+        let (fail, failure) = oneshot::channel();
+        let task = Task {
+            coordinator: Arc::clone(&coordinator),
+            key: Arc::clone(&key),
+            holder,
+            lease,
+            machine: Election::new(lease, seed),
+            started: Instant::now(),
+            tell,
+            failure: None,
+        };
+        tokio::spawn(task.run(resigned, fail));
+        let _ = standing.wait_for(|standing| *standing != Standing::Asking).await;
+        let over = matches!(*standing.borrow(), Standing::Over { led: None } | Standing::Asking);
+        if over {
+            // It failed on its first call, or a store of the user's own panicked.
+            return Err(failure.await.unwrap_or_else(|_| CoordinationError::Over {
+                what: "the election",
+                reason: "the coordinator panicked".to_owned(),
+            }));
+        }
+        Ok(Self { key, coordinator, standing, resign })
+    }
+
+    /// Gives back what it has, and waits until that is done.
+    pub(super) async fn resign(self) {
+        let Self { mut standing, resign, .. } = self;
+        drop(resign);
+        while standing.changed().await.is_ok() {}
+    }
+}
+
+type Call<'a> = BoxFuture<'a, Result<ElectionInput, CoordinationError>>;
+
+struct Task {
+    coordinator: Arc<dyn Coordinator>,
+    key: Arc<str>,
+    holder: String,
+    lease: Duration,
+    machine: Election,
+    started: Instant,
+    tell: watch::Sender<Standing>,
+    /// The last error of the store.
+    failure: Option<CoordinationError>,
+}
+
+impl Task {
+    async fn run(mut self, mut resigned: oneshot::Receiver<()>, fail: oneshot::Sender<CoordinationError>) {
+        let coordinator = Arc::clone(&self.coordinator);
+        let (key, holder) = (Arc::clone(&self.key), self.holder.clone());
+        let mut call: Option<Call<'_>> = None;
+        let mut release = false;
+        let mut asked = self.started;
+        let mut listening = true;
+        loop {
+            while let Some(output) = self.machine.poll_output() {
+                tracing::trace!(key = %self.key, ?output, "election");
+                match output {
+                    ElectionOutput::Try => {
+                        asked = Instant::now();
+                        call = Some(acquire(&*coordinator, &key, &holder, self.lease));
+                    }
+                    ElectionOutput::Renew { token } => {
+                        asked = Instant::now();
+                        call = Some(renew(&*coordinator, &key, &holder, token, self.lease));
+                    }
+                    ElectionOutput::Abandon => {
+                        call = None;
+                        let limit = asked.elapsed();
+                        let source = std::io::ErrorKind::TimedOut.into();
+                        self.failed(CoordinationError::NoAnswer { limit, source });
+                    }
+                    ElectionOutput::Release => release = true,
+                    output => self.show(output),
+                }
+            }
+            if self.machine.is_over() {
+                break;
+            }
+            let wake =
+                self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos()));
+            tokio::select! {
+                answer = pending_or(&mut call) => {
+                    call = None;
+                    let input = answer.unwrap_or_else(|error| {
+                        self.failed(error);
+                        ElectionInput::Failed
+                    });
+                    self.machine.handle_input(input, self.now());
+                }
+                () = sleep_until(wake) => self.machine.handle_timeout(self.now()),
+                _ = &mut resigned, if listening => {
+                    listening = false;
+                    self.machine.handle_input(ElectionInput::Resigned, self.now());
+                }
+            }
+        }
+        if let Some(failure) = self.failure.take() {
+            let _ = fail.send(failure);
+        }
+        if matches!(*self.tell.borrow(), Standing::Asking | Standing::Following { .. }) {
+            self.tell.send_replace(Standing::Over { led: None });
+        }
+        if release {
+            let released = coordinator.release(&key, &holder);
+            if !matches!(tokio::time::timeout(RELEASE_LIMIT, released).await, Ok(Ok(()))) {
+                tracing::debug!(key = %self.key, "a lease was not given back; it runs out by itself");
+            }
+        }
+    }
+
+    fn show(&mut self, output: ElectionOutput) {
+        let at = |time: Time| self.started + Duration::from_nanos(time.as_nanos());
+        match output {
+            ElectionOutput::Lead { token, until } => {
+                tracing::info!(key = %self.key, token, "leading");
+                self.tell.send_replace(Standing::Leading { token, until: at(until) });
+            }
+            ElectionOutput::Extended { until } => {
+                let until = at(until);
+                self.tell.send_if_modified(|standing| match standing {
+                    Standing::Leading { until: before, .. } => {
+                        *before = until;
+                        true
+                    }
+                    Standing::Asking | Standing::Following { .. } | Standing::Over { .. } => false,
+                });
+            }
+            ElectionOutput::Follow { leader } => {
+                tracing::info!(key = %self.key, %leader, "following");
+                self.tell.send_replace(Standing::Following { leader });
+            }
+            ElectionOutput::Lost(why) => {
+                match why {
+                    LeaseLoss::Released => tracing::info!(key = %self.key, "gave the lead back"),
+                    _ => tracing::warn!(key = %self.key, ?why, "lost the lead"),
+                }
+                self.tell.send_modify(|standing| {
+                    *standing = Standing::Over { led: standing.token().map(|token| (token, why)) };
+                });
+            }
+            // What there is to say is the failure.
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, error: CoordinationError) {
+        tracing::debug!(key = %self.key, "the store of leases: {error}");
+        self.failure = Some(error);
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+fn acquire<'a>(coordinator: &'a dyn Coordinator, key: &'a str, holder: &'a str, lease: Duration) -> Call<'a> {
+    Box::pin(async move {
+        Ok(match coordinator.acquire(key, holder, lease).await? {
+            SeatAnswer::Granted { token } => ElectionInput::Granted { token },
+            SeatAnswer::Held { by, remaining } => ElectionInput::Held { by, remaining },
+        })
+    })
+}
+
+fn renew<'a>(
+    coordinator: &'a dyn Coordinator,
+    key: &'a str,
+    holder: &'a str,
+    token: u64,
+    lease: Duration,
+) -> Call<'a> {
+    Box::pin(async move {
+        Ok(match coordinator.renew(key, holder, token, lease).await? {
+            true => ElectionInput::Renewed,
+            false => ElectionInput::Refused,
+        })
+    })
+}
+
+async fn pending_or(call: &mut Option<Call<'_>>) -> Result<ElectionInput, CoordinationError> {
+    match call {
+        Some(call) => call.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

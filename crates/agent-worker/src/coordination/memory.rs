@@ -1,0 +1,113 @@
+//! Leases in this process's memory: for tests, and for the jobs of one process.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use agent_core::{Seat, SeatAnswer};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{CoordinationError, Coordinator, FencedValue};
+use crate::room::BoxFuture;
+
+/// Leases in this process's memory: for tests, and for the jobs of one process. Clones are the same store.
+///
+/// Its clock is tokio's, so it works on virtual time. It keeps every key that it ever saw.
+#[derive(Clone)]
+pub struct MemoryCoordinator {
+    seats: Arc<Mutex<BTreeMap<String, Entry>>>,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct Entry {
+    seat: Seat,
+    value: Option<FencedValue>,
+}
+
+impl MemoryCoordinator {
+    /// A store without leases.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { seats: Arc::default(), started: Instant::now() }
+    }
+
+    fn now(&self) -> u64 {
+        // No token is 0.
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryCoordinator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryCoordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryCoordinator").field("keys", &self.lock().len()).finish()
+    }
+}
+
+impl Coordinator for MemoryCoordinator {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+        Box::pin(async move {
+            let now = self.now();
+            Ok(self.lock().entry(key.to_owned()).or_default().seat.acquire(holder, lease, now))
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+        token: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        Box::pin(async move {
+            let now = self.now();
+            Ok(self.lock().get_mut(key).is_some_and(|entry| entry.seat.renew(holder, token, lease, now)))
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>> {
+        Box::pin(async move {
+            if let Some(entry) = self.lock().get_mut(key) {
+                entry.seat.release(holder);
+            }
+            Ok(())
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        key: &'a str,
+        token: u64,
+        value: Bytes,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        Box::pin(async move {
+            let mut seats = self.lock();
+            let Some(entry) = seats.get_mut(key).filter(|entry| entry.seat.may_write(token)) else {
+                return Ok(false);
+            };
+            entry.value = Some(FencedValue { token, value });
+            Ok(true)
+        })
+    }
+
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<FencedValue>, CoordinationError>> {
+        Box::pin(async move { Ok(self.lock().get(key).and_then(|entry| entry.value.clone())) })
+    }
+}

@@ -1,0 +1,208 @@
+//! What a handler holds of a topic.
+
+use std::fmt;
+use std::sync::Arc;
+
+use agent_core::{Frame, JobId, Outgoing};
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+
+use super::{Announcement, Carrier, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub};
+use crate::coordination::CoordinationError;
+use crate::coordination::error::{check_len, check_name};
+use crate::room::Room;
+
+/// A topic on which jobs talk to each other, from [`JobContext::channel`](crate::JobContext::channel).
+///
+/// Everybody but the sender hears what is published from when its channel was opened, each publisher in its order. What is lost on
+/// the way is told ([`ChannelEvent::Missed`], [`ChannelEvent::Interrupted`]). At most 1,024 events and 4 MiB wait for a slow reader;
+/// then the oldest are dropped and their number is told ([`ChannelEvent::Lagged`]). Dropping it leaves the topic.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult, coordination::ChannelEvent};
+///
+/// async fn meet(ctx: JobContext) -> JobResult {
+///     let mut jobs = ctx.jobs_channel().await?; // room:{name}:jobs
+///     jobs.announce("transcribe").await?;
+///     loop {
+///         tokio::select! {
+///             _ = ctx.cancelled() => return Ok(()),
+///             event = jobs.next() => match event {
+///                 Some(ChannelEvent::Announced(other)) => println!("{} can {}", other.job_id, other.capability),
+///                 Some(ChannelEvent::Message(message)) => println!("{}: {}", message.from, message.text()),
+///                 Some(other) => println!("{other:?}"), // something was lost
+///                 None => return Ok(()),
+///             },
+///         }
+///     }
+/// }
+/// ```
+pub struct Channel {
+    topic: String,
+    publisher: Publisher,
+    inbox: Inbox,
+    /// Repeats announcements.
+    repeater: AbortHandle,
+}
+
+/// The sending half of a [`Channel`], for other tasks of the job. Cheap to clone. The topic is left when all of them are dropped.
+#[derive(Clone)]
+pub struct Publisher {
+    sender: Arc<Sender>,
+    worker_id: Arc<str>,
+    job: JobId,
+}
+
+/// Numbers and sends in one order.
+struct Sender {
+    state: Mutex<(Outgoing, Box<dyn Carrier>)>,
+}
+
+impl Channel {
+    pub(in crate::coordination) async fn open(
+        pubsub: &dyn PubSub,
+        topic: String,
+        room: Option<&Room>,
+        job: &JobId,
+        worker_id: Arc<str>,
+        random: u64,
+    ) -> Result<Self, CoordinationError> {
+        check_name("topic of the channel", &topic, MAX_TOPIC_LEN)?;
+        let publisher = format!("{job}/{random:016x}");
+        check_name("job's id", &publisher, agent_core::MAX_PUBLISHER_LEN)?;
+        let inbox = Inbox::new(&publisher);
+        let carrier = pubsub.join(&topic, room, inbox.clone()).await?;
+        let outgoing = Outgoing::new(publisher);
+        let hello = outgoing.hello();
+        let sender = Arc::new(Sender { state: Mutex::new((outgoing, carrier)) });
+        sender.send(|_| Some(hello)).await?;
+        let repeater = tokio::spawn(repeat(Arc::clone(&sender), inbox.clone())).abort_handle();
+        let publisher = Publisher { sender, worker_id, job: job.clone() };
+        Ok(Self { topic, publisher, inbox, repeater })
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The sending half, for other tasks of the job.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
+    }
+
+    /// Publishes a message to all others on the topic: see [`Publisher::publish`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
+        self.publisher.publish(payload).await
+    }
+
+    /// Publishes something as JSON: see [`Publisher::publish_json`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CoordinationError> {
+        self.publisher.publish_json(value).await
+    }
+
+    /// Tells who this job is and what it can do: see [`Publisher::announce`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn announce(&self, capability: impl Into<String>) -> Result<(), CoordinationError> {
+        self.publisher.announce(capability).await
+    }
+
+    /// The next event; `None` when the room is over that carried them. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<ChannelEvent> {
+        self.inbox.next().await
+    }
+}
+
+impl Publisher {
+    /// Publishes a message to all others on the topic: at most [`MAX_MESSAGE_LEN`] bytes.
+    ///
+    /// # Errors
+    /// [`CoordinationError::TooLarge`]; or that it could not be sent: then the others may or may not get it, and if they do not they
+    /// are told so with the next one. It is not tried again.
+    pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
+        let payload = payload.into();
+        check_len("message", payload.len(), MAX_MESSAGE_LEN)?;
+        self.sender.send(|outgoing| Some(outgoing.message(payload))).await
+    }
+
+    /// Publishes something as JSON, as [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`CoordinationError::Json`], and those of `publish`.
+    pub async fn publish_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CoordinationError> {
+        self.publish(serde_json::to_vec(value).map_err(CoordinationError::Json)?).await
+    }
+
+    /// Tells who this job is and what it can do, now and to everybody who comes later. Another one takes its place.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn announce(&self, capability: impl Into<String>) -> Result<(), CoordinationError> {
+        let announcement = Announcement::now(&self.job, &self.worker_id, capability.into());
+        let payload = serde_json::to_vec(&announcement).map_err(CoordinationError::Json)?;
+        check_len("announcement", payload.len(), MAX_MESSAGE_LEN)?;
+        self.sender.send(|outgoing| Some(outgoing.announce(payload))).await
+    }
+}
+
+impl Sender {
+    async fn send(
+        &self,
+        frame: impl FnOnce(&mut Outgoing) -> Option<Frame>,
+    ) -> Result<(), CoordinationError> {
+        let mut state = self.state.lock().await;
+        let (outgoing, carrier) = &mut *state;
+        match frame(outgoing) {
+            Some(frame) => carrier.send(frame.encode()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn repeat(sender: Arc<Sender>, inbox: Inbox) {
+    loop {
+        let greet = inbox.asked().await;
+        let sent = async {
+            if greet {
+                sender.send(|outgoing| Some(outgoing.hello())).await?;
+            }
+            sender.send(|outgoing| outgoing.repeat()).await
+        };
+        if let Err(error) = sent.await {
+            tracing::debug!("an announcement was not repeated: {error}");
+        }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.repeater.abort();
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("topic", &self.topic)
+            .field("inbox", &self.inbox)
+            .finish_non_exhaustive()
+    }
+}

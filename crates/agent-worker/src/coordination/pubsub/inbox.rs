@@ -1,0 +1,226 @@
+//! What arrives for one channel: read, counted and kept until its job asks for it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use agent_core::{Frame, FrameKind, Publishers};
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::{Announcement, MAX_MESSAGE_LEN};
+
+/// Events that wait for a slow reader.
+const MAX_EVENTS: usize = 1024;
+/// Bytes of messages that wait for a slow reader.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Something that came over a [`Channel`](super::Channel).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChannelEvent {
+    /// Somebody published a message.
+    Message(Message),
+    /// Somebody announced itself; also one that was there before this job came.
+    Announced(Announcement),
+    /// So many messages of one publisher were lost on the way, before the next event of it.
+    Missed {
+        /// Its id.
+        from: String,
+        /// How many.
+        count: u64,
+    },
+    /// The way to the others was interrupted in a manner that may have cost messages, nobody knows how many. Everybody who has
+    /// announced itself is asked to do so again.
+    Interrupted,
+    /// This job was too slow: so many events before the next one were dropped.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// A message of another job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The id of its publisher: `<job id>/<something>`.
+    pub from: String,
+    /// What was published.
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// The payload as text, with � where it is none.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.payload).into_owned()
+    }
+
+    /// The payload as JSON.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.payload)
+    }
+}
+
+/// Where a [`PubSub`](super::PubSub) puts what arrives for one channel. Cheap to clone.
+#[derive(Clone)]
+pub struct Inbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Whose inbox it is: what it has sent itself is not for it.
+    publisher: String,
+    state: Mutex<State>,
+    filled: Notify,
+    /// Somebody asks for our announcement.
+    asked: Notify,
+    /// We have to ask the others for theirs.
+    greet: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    publishers: Publishers,
+    events: VecDeque<ChannelEvent>,
+    bytes: usize,
+    /// Dropped since the reader was last told.
+    lagged: u64,
+    closed: bool,
+}
+
+impl Inbox {
+    pub(super) fn new(publisher: &str) -> Self {
+        let shared = Shared {
+            publisher: publisher.to_owned(),
+            state: Mutex::default(),
+            filled: Notify::new(),
+            asked: Notify::new(),
+            greet: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes a frame as it was sent. Anything else is dropped, with a line in the log.
+    pub fn deliver(&self, frame: &Bytes) {
+        let frame = match Frame::decode(frame) {
+            Ok(frame) if frame.payload.len() <= MAX_MESSAGE_LEN => frame,
+            Ok(frame) => {
+                return tracing::warn!(len = frame.payload.len(), "dropped a message that is too long");
+            }
+            Err(error) => return tracing::warn!("dropped something that is no message of a job: {error}"),
+        };
+        if frame.publisher == self.shared.publisher {
+            return;
+        }
+        let mut state = self.lock();
+        let heard = state.publishers.hear(&frame);
+        let Frame { publisher: from, kind, payload } = frame;
+        if heard.missed > 0 {
+            state.push(ChannelEvent::Missed { from: from.clone(), count: heard.missed });
+        }
+        match kind {
+            FrameKind::Hello => self.shared.asked.notify_one(),
+            FrameKind::Message { .. } if heard.new => {
+                state.push(ChannelEvent::Message(Message { from, payload }))
+            }
+            FrameKind::Announcement { .. } if heard.new => match serde_json::from_slice(&payload) {
+                Ok(announcement) => state.push(ChannelEvent::Announced(announcement)),
+                Err(error) => tracing::warn!(%from, "dropped something that is no announcement: {error}"),
+            },
+            FrameKind::Message { .. } | FrameKind::Announcement { .. } => {}
+        }
+        drop(state);
+        self.shared.filled.notify_one();
+    }
+
+    /// Says that frames may have been lost, nobody knows which: a connection was made anew, for example.
+    pub fn interrupted(&self) {
+        self.lock().push(ChannelEvent::Interrupted);
+        self.shared.filled.notify_one();
+        self.shared.greet.store(true, Ordering::Relaxed);
+        self.shared.asked.notify_one();
+    }
+
+    /// Says that nothing comes any more.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.shared.filled.notify_one();
+    }
+
+    /// The next event; `None` after the end.
+    pub(super) async fn next(&self) -> Option<ChannelEvent> {
+        loop {
+            {
+                let mut state = self.lock();
+                if let Some(event) = state.pop() {
+                    return Some(event);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            self.shared.filled.notified().await;
+        }
+    }
+
+    /// Waits until the announcement is to be repeated, and says whether the others are to be asked for theirs first.
+    pub(super) async fn asked(&self) -> bool {
+        self.shared.asked.notified().await;
+        self.shared.greet.swap(false, Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, event: ChannelEvent) {
+        if self.closed {
+            return;
+        }
+        self.bytes += len(&event);
+        self.events.push_back(event);
+        while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
+            let Some(dropped) = self.events.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(len(&dropped));
+            self.lagged += 1;
+        }
+    }
+
+    fn pop(&mut self) -> Option<ChannelEvent> {
+        if self.lagged > 0 {
+            return Some(ChannelEvent::Lagged { missed: std::mem::take(&mut self.lagged) });
+        }
+        let event = self.events.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(len(&event));
+        if self.events.is_empty() && self.events.capacity() > 64 {
+            // After a burst the memory goes back: there may be thousands of jobs.
+            self.events = VecDeque::new();
+        }
+        Some(event)
+    }
+}
+
+fn len(event: &ChannelEvent) -> usize {
+    match event {
+        ChannelEvent::Message(message) => message.payload.len(),
+        ChannelEvent::Announced(announcement) => announcement.capability.len(),
+        ChannelEvent::Missed { .. } | ChannelEvent::Interrupted | ChannelEvent::Lagged { .. } => 0,
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("of", &self.shared.publisher)
+            .field("waiting", &self.lock().events.len())
+            .finish_non_exhaustive()
+    }
+}

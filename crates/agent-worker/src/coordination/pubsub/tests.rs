@@ -1,0 +1,188 @@
+//! Channels over memory, where everything can be seen; over rooms in `tests/channels.rs`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use agent_core::{JobId, Outgoing};
+use bytes::Bytes;
+
+use super::{
+    Announcement, Carrier, Channel, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MemoryPubSub, Message, PubSub,
+};
+use crate::coordination::CoordinationError;
+use crate::room::{BoxFuture, Room};
+
+async fn open(pubsub: &dyn PubSub, job: &str) -> Channel {
+    Channel::open(pubsub, "room:r:jobs".into(), None, &JobId::new(job), "AW_1".into(), 7).await.unwrap()
+}
+
+fn message(event: Option<ChannelEvent>) -> Message {
+    match event {
+        Some(ChannelEvent::Message(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn announced(event: Option<ChannelEvent>) -> Announcement {
+    match event {
+        Some(ChannelEvent::Announced(announcement)) => announcement,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn everybody_but_the_sender_hears_a_message() {
+    let pubsub = MemoryPubSub::new();
+    let (mut a, mut b, mut c) =
+        (open(&pubsub, "a").await, open(&pubsub, "b").await, open(&pubsub, "c").await);
+    a.publish("one").await.unwrap();
+    a.publish_json(&["two"]).await.unwrap();
+    b.publish("three").await.unwrap();
+    for channel in [&mut b, &mut c] {
+        let first = message(channel.next().await);
+        assert_eq!((first.from.as_str(), first.text().as_str()), ("a/0000000000000007", "one"));
+        assert_eq!(message(channel.next().await).json::<Vec<String>>().unwrap(), ["two"]);
+    }
+    assert_eq!(message(a.next().await).text(), "three");
+    assert_eq!(message(c.next().await).text(), "three");
+}
+
+#[tokio::test]
+async fn an_announcement_reaches_those_who_come_later_once() {
+    let pubsub = MemoryPubSub::new();
+    let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
+    a.announce("transcribe").await.unwrap();
+    a.publish("one").await.unwrap();
+    let first = announced(b.next().await);
+    assert_eq!(
+        (first.job_id.as_str(), first.worker_id.as_str(), first.capability.as_str()),
+        ("a", "AW_1", "transcribe")
+    );
+    message(b.next().await);
+    let mut c = open(&pubsub, "c").await;
+    assert_eq!(announced(c.next().await), first);
+    a.publish("two").await.unwrap();
+    for channel in [&mut b, &mut c] {
+        assert_eq!(message(channel.next().await).text(), "two", "nothing twice, nothing missed");
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_is_dropped_leaves_nothing_behind() {
+    let pubsub = MemoryPubSub::new();
+    drop(open(&pubsub, "a").await);
+    // The task that repeats announcements lets go of the carrier when it is aborted.
+    while format!("{pubsub:?}") != "MemoryPubSub { topics: 0 }" {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_how_many_it_lost() {
+    let pubsub = MemoryPubSub::new();
+    let (a, mut b, mut c) = (open(&pubsub, "a").await, open(&pubsub, "b").await, open(&pubsub, "c").await);
+    for n in 0..1_030 {
+        a.publish(n.to_string()).await.unwrap();
+    }
+    assert_eq!(b.next().await, Some(ChannelEvent::Lagged { missed: 6 }));
+    assert_eq!(message(b.next().await).text(), "6");
+    assert_eq!(c.next().await, Some(ChannelEvent::Lagged { missed: 6 }));
+    // Bytes count, too.
+    for _ in 0..80 {
+        a.publish(vec![0; MAX_MESSAGE_LEN]).await.unwrap();
+    }
+    let Some(ChannelEvent::Lagged { missed }) = c.next().await else { panic!("not told") };
+    assert!(missed > 1_023, "{missed}");
+}
+
+#[tokio::test]
+async fn what_is_too_long_is_refused() {
+    let pubsub = MemoryPubSub::new();
+    let a = open(&pubsub, "a").await;
+    let error = a.publish(vec![0; MAX_MESSAGE_LEN + 1]).await.unwrap_err();
+    assert!(error.to_string().starts_with("a message of 60001 bytes is over the limit of 60000"), "{error}");
+    let error = a.announce("x".repeat(MAX_MESSAGE_LEN)).await.unwrap_err();
+    assert!(error.to_string().contains("announcement of"), "{error}");
+    for topic in ["", &"x".repeat(513)] {
+        let opened = Channel::open(&pubsub, topic.into(), None, &JobId::new("a"), "".into(), 1).await;
+        let error = opened.unwrap_err().to_string();
+        assert!(error.starts_with("the topic of the channel"), "{error}");
+    }
+}
+
+/// Memory that loses what is sent while it is told to.
+#[derive(Clone, Default)]
+struct Lossy {
+    inner: MemoryPubSub,
+    loses: Arc<AtomicBool>,
+}
+
+struct LossyCarrier(Box<dyn Carrier>, Arc<AtomicBool>);
+
+impl PubSub for Lossy {
+    fn join<'a>(
+        &'a self,
+        topic: &'a str,
+        room: Option<&'a Room>,
+        inbox: Inbox,
+    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+        Box::pin(async move {
+            let carrier = self.inner.join(topic, room, inbox).await?;
+            Ok(Box::new(LossyCarrier(carrier, Arc::clone(&self.loses))) as Box<dyn Carrier>)
+        })
+    }
+}
+
+impl Carrier for LossyCarrier {
+    fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
+        Box::pin(async move {
+            match self.1.load(Ordering::Relaxed) {
+                true => Ok(()),
+                false => self.0.send(frame).await,
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_is_lost_is_told() {
+    let pubsub = Lossy::default();
+    let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
+    a.publish("one").await.unwrap();
+    pubsub.loses.store(true, Ordering::Relaxed);
+    a.publish("two").await.unwrap();
+    a.publish("three").await.unwrap();
+    pubsub.loses.store(false, Ordering::Relaxed);
+    a.publish("four").await.unwrap();
+    assert_eq!(message(b.next().await).text(), "one");
+    assert_eq!(b.next().await, Some(ChannelEvent::Missed { from: "a/0000000000000007".into(), count: 2 }));
+    assert_eq!(message(b.next().await).text(), "four");
+}
+
+#[tokio::test]
+async fn after_an_interruption_the_others_are_asked_again() {
+    let pubsub = Lossy::default();
+    let a = open(&pubsub, "a").await;
+    let inbox = Inbox::new("b/1");
+    let b = pubsub.join("room:r:jobs", None, inbox.clone()).await.unwrap();
+    pubsub.loses.store(true, Ordering::Relaxed);
+    a.announce("transcribe").await.unwrap();
+    pubsub.loses.store(false, Ordering::Relaxed);
+    inbox.interrupted();
+    assert!(inbox.asked().await, "the others are to be greeted");
+    b.send(Outgoing::new("b/1").hello().encode()).await.unwrap();
+    assert_eq!(inbox.next().await, Some(ChannelEvent::Interrupted));
+    assert_eq!(announced(inbox.next().await).capability, "transcribe");
+}
+
+#[tokio::test]
+async fn what_is_no_frame_is_dropped() {
+    let inbox = Inbox::new("b/1");
+    for odd in ["", "{}\n", "nonsense\nnonsense"] {
+        inbox.deliver(&Bytes::from(odd));
+    }
+    inbox.deliver(&Outgoing::new("a").announce("no announcement").encode());
+    inbox.deliver(&Outgoing::new("c").message(vec![0; MAX_MESSAGE_LEN + 1]).encode());
+    inbox.close();
+    assert_eq!(inbox.next().await, None);
+}

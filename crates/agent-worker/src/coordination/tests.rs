@@ -1,0 +1,237 @@
+//! Candidates on virtual time, over stores that go, hang and forget.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use agent_core::{LeaseLoss, SeatAnswer};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::election::Candidate;
+use super::{CoordinationError, Coordinator, FencedValue, Leadership, Lease, MemoryCoordinator};
+use crate::room::BoxFuture;
+
+const LEASE: Duration = Duration::from_secs(2);
+
+/// What a store does at the moment.
+const WORKS: u8 = 0;
+const FAILS: u8 = 1;
+const HANGS: u8 = 2;
+const PANICS: u8 = 3;
+
+/// A store behind a network.
+#[derive(Clone, Default)]
+struct Flaky {
+    inner: MemoryCoordinator,
+    now: Arc<AtomicU8>,
+}
+
+impl Flaky {
+    fn set(&self, what: u8) {
+        self.now.store(what, Ordering::Relaxed);
+    }
+
+    async fn pass(&self) -> Result<(), CoordinationError> {
+        match self.now.load(Ordering::Relaxed) {
+            WORKS => Ok(()),
+            FAILS => {
+                Err(CoordinationError::store(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))
+            }
+            HANGS => pending().await,
+            _ => panic!("planted"),
+        }
+    }
+}
+
+impl Coordinator for Flaky {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+        Box::pin(async move {
+            self.pass().await?;
+            self.inner.acquire(key, holder, lease).await
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+        token: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        Box::pin(async move {
+            self.pass().await?;
+            self.inner.renew(key, holder, token, lease).await
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>> {
+        Box::pin(async move {
+            self.pass().await?;
+            self.inner.release(key, holder).await
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        key: &'a str,
+        token: u64,
+        value: Bytes,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        self.inner.write(key, token, value)
+    }
+
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<FencedValue>, CoordinationError>> {
+        self.inner.read(key)
+    }
+}
+
+async fn elect(store: &Flaky, id: &str) -> Result<Leadership, CoordinationError> {
+    let candidate = Candidate::stand(Arc::new(store.clone()), "room", id.to_owned(), LEASE, 7).await?;
+    Ok(Leadership::of(candidate))
+}
+
+async fn leader(store: &Flaky, id: &str) -> Lease {
+    match elect(store, id).await.unwrap() {
+        Leadership::Leader(lease) => lease,
+        Leadership::Follower(follower) => panic!("{follower:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_leads_and_the_next_follows_until_it_is_released() {
+    let store = Flaky::default();
+    let first = leader(&store, "a").await;
+    let second = elect(&store, "b").await.unwrap();
+    let Leadership::Follower(follower) = second else { panic!("{second:?}") };
+    assert_eq!(follower.leader(), "a");
+    first.write("mine").await.unwrap();
+    assert_eq!(follower.read().await.unwrap().unwrap().value, "mine");
+
+    // A long time: it is renewed.
+    let mut elected = Box::pin(follower.elected());
+    assert!(tokio::time::timeout(LEASE * 10, &mut elected).await.is_err());
+    assert!(!first.is_lost());
+
+    let (start, token) = (Instant::now(), first.fencing_token());
+    first.release().await;
+    let second = elected.await.unwrap();
+    assert!(start.elapsed() < LEASE, "it looks now and then: {:?}", start.elapsed());
+    assert!(second.fencing_token() > token);
+    assert_eq!(second.read().await.unwrap().unwrap().token, token, "what the one before wrote is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_gives_the_lead_back() {
+    let store = Flaky::default();
+    drop(leader(&store, "a").await);
+    let start = Instant::now();
+    elect(&store, "b").await.unwrap().lead().await.unwrap();
+    assert!(start.elapsed() < LEASE, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_without_its_store_is_told_and_can_write_nothing_once_another_leads() {
+    for outage in [FAILS, HANGS] {
+        let (store, other) = (Flaky::default(), Flaky::default());
+        let other = Flaky { inner: store.inner.clone(), ..other }; // the same store, over another connection
+        let first = leader(&store, "a").await;
+        let follower = elect(&other, "b").await.unwrap();
+        store.set(outage);
+        let cut = Instant::now();
+        assert_eq!(first.lost().await, LeaseLoss::Expired);
+        assert!(first.is_lost() && cut.elapsed() < LEASE, "before the store: {:?}", cut.elapsed());
+        first.write("nobody leads after me yet").await.unwrap();
+
+        let second = follower.lead().await.unwrap();
+        assert!(cut.elapsed() <= LEASE + Duration::from_secs(1), "{:?}", cut.elapsed());
+        second.write("mine").await.unwrap();
+        let error = first.write("stale").await.unwrap_err();
+        assert!(matches!(error, CoordinationError::Stale { .. }), "{error}");
+        assert_eq!(second.read().await.unwrap().unwrap().value, "mine");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_outlives_an_outage_of_the_store() {
+    let store = Flaky::default();
+    let first = leader(&store, "a").await;
+    let follower = elect(&store, "b").await.unwrap();
+    store.set(FAILS);
+    first.lost().await;
+    drop(first);
+    tokio::time::sleep(LEASE * 5).await;
+    store.set(WORKS);
+    let back = Instant::now();
+    follower.lead().await.unwrap();
+    assert!(back.elapsed() <= Duration::from_secs(1), "{:?}", back.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_asked_at_first_is_an_error_that_says_so() {
+    let store = Flaky::default();
+    store.set(FAILS);
+    let error = agent_core::JobError::from(elect(&store, "a").await.unwrap_err());
+    assert_eq!(error.to_string(), "the store for coordination cannot be used: connection refused");
+    assert!(matches!(error.kind(), agent_core::JobErrorKind::Retryable { .. }), "{:?}", error.kind());
+    store.set(HANGS);
+    let start = Instant::now();
+    let error = elect(&store, "a").await.unwrap_err();
+    assert!(error.to_string().contains("did not answer within 1s"), "{error}");
+    assert!(start.elapsed() <= Duration::from_secs(2) + Duration::from_millis(1), "{:?}", start.elapsed());
+    store.set(PANICS);
+    let error = elect(&store, "a").await.unwrap_err();
+    assert_eq!(error.to_string(), "the election is over: the coordinator panicked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_panics_later_loses_the_lead() {
+    let store = Flaky::default();
+    let first = leader(&store, "a").await;
+    store.set(PANICS);
+    assert_eq!(first.lost().await, LeaseLoss::Expired);
+    tokio::time::sleep(LEASE).await;
+    assert!(first.is_lost());
+}
+
+#[tokio::test]
+async fn a_lease_is_lost_by_the_clock_also_when_nothing_ran() {
+    let store = Flaky::default();
+    let candidate =
+        Candidate::stand(Arc::new(store), "room", "a".into(), agent_core::MIN_LEASE, 7).await.unwrap();
+    let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
+    assert!(!lease.is_lost());
+    std::thread::sleep(agent_core::MIN_LEASE); // the whole runtime stands still, as a paused process does
+    assert!(lease.is_lost(), "before any task could run");
+    assert_eq!(lease.lost().await, LeaseLoss::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_was_lost_before_anybody_looked_is_given_as_lost() {
+    let store = Flaky::default();
+    let first = leader(&store, "a").await;
+    let follower = elect(&store, "b").await.unwrap();
+    first.release().await;
+    tokio::time::sleep(LEASE).await; // it leads
+    store.set(FAILS);
+    tokio::time::sleep(LEASE).await; // it does not any more
+    let lease = follower.lead().await.unwrap();
+    assert!(lease.is_lost());
+    assert_eq!(lease.lost().await, LeaseLoss::Expired);
+}
+
+#[tokio::test]
+async fn a_value_over_the_limit_is_refused() {
+    let lease = leader(&Flaky::default(), "a").await;
+    let error = lease.write(vec![0; super::MAX_VALUE_LEN + 1]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("a value of a leader of 1048577 bytes is over the limit of 1048576"),
+        "{error}"
+    );
+}
