@@ -18,6 +18,8 @@ mod error;
 mod leadership;
 mod memory;
 mod pubsub;
+#[cfg(feature = "redis")]
+mod redis_seats;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +27,13 @@ pub use coordinator::{Coordinator, FencedValue, MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use error::CoordinationError;
 pub use leadership::{Follower, Leadership, Lease};
 pub use memory::MemoryCoordinator;
+#[cfg(feature = "redis")]
+pub use pubsub::RedisPubSub;
 pub use pubsub::{
     Announcement, Carrier, Channel, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, MemoryPubSub,
     Message, PubSub, Publisher, RoomData,
 };
+#[cfg(feature = "redis")]
+pub use redis_seats::RedisCoordinator;
 
 pub(crate) use context::{Coordination, DEFAULT_LEASE};

@@ -7,6 +7,8 @@ mod announcement;
 mod channel;
 mod inbox;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis_streams;
 mod room_data;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,8 @@ pub use announcement::Announcement;
 pub use channel::{Channel, Publisher};
 pub use inbox::{ChannelEvent, Inbox, Message};
 pub use memory::MemoryPubSub;
+#[cfg(feature = "redis")]
+pub use redis_streams::RedisPubSub;
 pub use room_data::RoomData;
 
 use super::CoordinationError;

@@ -1,0 +1,332 @@
+//! Topics in Redis or Valkey: for jobs on any number of machines, whether they share a room or not.
+//!
+//! A topic is a stream, and not a Redis channel: a channel forgets what is published while a reader's connection is down, a stream
+//! is read on from where the reader was. So a connection that breaks loses nothing. What can lose messages is a server that lost
+//! its data, or a reader that was away for longer than the stream is long. The first is seen by the id of the server's run, the
+//! second by the numbers of the messages.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::{Carrier, Inbox, PubSub};
+use crate::coordination::CoordinationError;
+use crate::room::{BoxFuture, Room};
+use crate::store::{Redis, RedisError};
+
+/// Messages that a topic keeps for readers that were away, about.
+const KEPT: u32 = 10_000;
+/// A topic on which nothing is said for so long is forgotten.
+const EXPIRES: Duration = Duration::from_secs(3600);
+/// How long one read waits for something new. A topic that is joined meanwhile is read from then on, from where it was joined.
+const BLOCK: Duration = Duration::from_millis(200);
+/// Messages of one topic in one read.
+const BATCH: u32 = 64;
+/// How long to wait after a read that failed.
+const READ_AGAIN: Duration = Duration::from_millis(200);
+/// When a read has to be over.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+
+/// Topics in Redis (5 or later) or Valkey: for jobs on any number of machines. Cheap to clone; clones share two connections, one of
+/// which reads all topics of the process.
+///
+/// A topic is the stream `livekit-agents:topic:{topic}`. It keeps some 10,000 messages, so nothing is lost when a connection breaks
+/// and is made again. After a restart of Redis it may have lost what it had not kept: each channel is told
+/// ([`Interrupted`](super::ChannelEvent::Interrupted)), and how many are missing of each publisher that goes on
+/// ([`Missed`](super::ChannelEvent::Missed)). The user needs the commands `XADD`, `XREAD`, `XREVRANGE`, `PEXPIRE` and `INFO`.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult, Redis, Worker, coordination::RedisPubSub};
+///
+/// # async fn agent(_: JobContext) -> JobResult { Ok(()) }
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let worker = Worker::builder(agent).pubsub(RedisPubSub::new(Redis::new("redis://localhost")?));
+/// # let _ = worker; Ok(()) }
+/// # example().unwrap();
+/// ```
+#[derive(Clone)]
+pub struct RedisPubSub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    redis: Redis,
+    topics: Arc<Topics>,
+    reader: Mutex<Option<AbortHandle>>,
+}
+
+/// What is read, and for whom.
+#[derive(Default)]
+struct Topics {
+    state: Mutex<State>,
+    /// The first topic is there.
+    joined: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The id of the server's run, when it was last looked at.
+    run: Option<String>,
+    by_key: BTreeMap<String, Topic>,
+    joins: u64,
+}
+
+struct Topic {
+    /// The last entry that was read.
+    cursor: EntryId,
+    /// Each wants what came after it had joined.
+    inboxes: BTreeMap<u64, (EntryId, Inbox)>,
+}
+
+/// The id of an entry of a stream: milliseconds and a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct EntryId(u64, u64);
+
+/// Entries of a stream, each with its fields.
+type Entries = Vec<(String, Vec<(String, Vec<u8>)>)>;
+/// What `XREAD` answers: by key; nothing when nothing is new.
+type Read = Option<Vec<(String, Entries)>>;
+
+impl RedisPubSub {
+    /// Topics in this server. Nothing is connected yet.
+    #[must_use]
+    pub fn new(redis: Redis) -> Self {
+        let inner = Inner { redis, topics: Arc::default(), reader: Mutex::new(None) };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl fmt::Debug for RedisPubSub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPubSub")
+            .field("redis", &self.inner.redis)
+            .field("topics", &self.inner.topics.lock().by_key.len())
+            .finish()
+    }
+}
+
+impl PubSub for RedisPubSub {
+    fn join<'a>(
+        &'a self,
+        topic: &'a str,
+        _: Option<&'a Room>,
+        inbox: Inbox,
+    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+        Box::pin(async move {
+            let key = format!("livekit-agents:topic:{topic}");
+            let (run, last) = last_entry(&self.inner.redis, &key).await.map_err(CoordinationError::store)?;
+            let number = self.inner.topics.join(&key, run, last, inbox);
+            // From here on, dropping it leaves the topic.
+            let carrier = OnStream { inner: Arc::clone(&self.inner), key, number };
+            self.inner.read();
+            Ok(Box::new(carrier) as Box<dyn Carrier>)
+        })
+    }
+}
+
+impl Inner {
+    /// Sees to it that somebody reads.
+    fn read(&self) {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        // The runtime that ran it may be gone, in a program with several.
+        if reader.as_ref().is_none_or(AbortHandle::is_finished) {
+            // A connection of its own, as a read keeps it busy.
+            let link = self.redis.clone().timeout(READ_LIMIT);
+            *reader = Some(tokio::spawn(read(link, Arc::clone(&self.topics))).abort_handle());
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            reader.abort();
+        }
+    }
+}
+
+struct OnStream {
+    inner: Arc<Inner>,
+    key: String,
+    number: u64,
+}
+
+impl Carrier for OnStream {
+    fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
+        Box::pin(async move {
+            let mut pipe = redis::pipe();
+            pipe.cmd("XADD")
+                .arg(&self.key)
+                .arg("MAXLEN")
+                .arg("~")
+                .arg(KEPT)
+                .arg("*")
+                .arg("f")
+                .arg(frame.as_ref());
+            pipe.ignore();
+            pipe.cmd("PEXPIRE").arg(&self.key).arg(millis(EXPIRES)).ignore();
+            // If it is sent twice, its number says so where it arrives.
+            let pipe = &pipe;
+            let send = |mut connection| async move { pipe.query_async::<()>(&mut connection).await };
+            self.inner.redis.run(send).await.map_err(CoordinationError::store)
+        })
+    }
+}
+
+impl Drop for OnStream {
+    fn drop(&mut self) {
+        self.inner.topics.leave(&self.key, self.number);
+    }
+}
+
+impl Topics {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, key: &str, run: String, last: EntryId, inbox: Inbox) -> u64 {
+        let mut state = self.lock();
+        state.run.get_or_insert(run);
+        state.joins += 1;
+        let number = state.joins;
+        let new = || Topic { cursor: last, inboxes: BTreeMap::new() };
+        state.by_key.entry(key.to_owned()).or_insert_with(new).inboxes.insert(number, (last, inbox));
+        drop(state);
+        self.joined.notify_one();
+        number
+    }
+
+    fn leave(&self, key: &str, number: u64) {
+        let mut state = self.lock();
+        if let Some(topic) = state.by_key.get_mut(key) {
+            topic.inboxes.remove(&number);
+            if topic.inboxes.is_empty() {
+                state.by_key.remove(key);
+            }
+        }
+    }
+
+    /// What to read, each from where.
+    fn cursors(&self) -> Vec<(String, EntryId)> {
+        self.lock().by_key.iter().map(|(key, topic)| (key.clone(), topic.cursor)).collect()
+    }
+
+    /// Whether this is another run of the server than before.
+    fn is_another_run(&self, run: &str) -> bool {
+        self.lock().run.as_ref().is_some_and(|before| before != run)
+    }
+
+    /// The server was restarted: what it had not kept is lost.
+    fn restarted(&self, key: &str, last: EntryId) {
+        let mut state = self.lock();
+        let Some(topic) = state.by_key.get_mut(key) else { return };
+        if last < topic.cursor {
+            // It begins anew: everything in it is new, whatever its clock says.
+            topic.cursor = EntryId::default();
+            topic.inboxes.values_mut().for_each(|(from, _)| *from = EntryId::default());
+        }
+        topic.inboxes.values().for_each(|(_, inbox)| inbox.interrupted());
+    }
+
+    fn deliver(&self, read: Read) {
+        let mut state = self.lock();
+        for (key, entries) in read.unwrap_or_default() {
+            let Some(topic) = state.by_key.get_mut(&key) else { continue };
+            for (id, fields) in entries {
+                let id = EntryId::parse(&id);
+                topic.cursor = topic.cursor.max(id);
+                for frame in
+                    fields.into_iter().filter(|(field, _)| field == "f").map(|(_, frame)| Bytes::from(frame))
+                {
+                    let wants = topic.inboxes.values().filter(|(from, _)| id > *from);
+                    wants.for_each(|(_, inbox)| inbox.deliver(&frame));
+                }
+            }
+        }
+    }
+}
+
+impl EntryId {
+    fn parse(text: &str) -> Self {
+        let (time, number) = text.split_once('-').unwrap_or((text, "0"));
+        Self(time.parse().unwrap_or(0), number.parse().unwrap_or(0))
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0, self.1)
+    }
+}
+
+/// Reads all topics, for ever.
+async fn read(link: Redis, topics: Arc<Topics>) {
+    let mut works = true;
+    loop {
+        let cursors = topics.cursors();
+        if cursors.is_empty() {
+            topics.joined.notified().await;
+            continue;
+        }
+        match read_once(&link, &topics, cursors).await {
+            Ok(()) => works = true,
+            Err(error) => {
+                if std::mem::replace(&mut works, false) {
+                    tracing::warn!("messages between jobs cannot be read at the moment: {error}");
+                }
+                tokio::time::sleep(READ_AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn read_once(link: &Redis, topics: &Topics, cursors: Vec<(String, EntryId)>) -> Result<(), RedisError> {
+    let mut pipe = redis::pipe();
+    // The link makes its connection anew by itself: only this tells whether it leads to the same server as before.
+    pipe.cmd("INFO").arg("server");
+    let read = pipe.cmd("XREAD").arg("COUNT").arg(BATCH).arg("BLOCK").arg(millis(BLOCK)).arg("STREAMS");
+    cursors.iter().for_each(|(key, _)| {
+        read.arg(key);
+    });
+    cursors.iter().for_each(|(_, cursor)| {
+        read.arg(cursor.to_string());
+    });
+    let pipe = &pipe;
+    let ask = |mut connection| async move { pipe.query_async::<(String, Read)>(&mut connection).await };
+    let (info, read) = link.run(ask).await?;
+    let run = run_id(&info);
+    if topics.is_another_run(&run) {
+        for (key, _) in &cursors {
+            let (_, last) = last_entry(link, key).await?;
+            topics.restarted(key, last);
+        }
+        topics.lock().run = Some(run);
+    }
+    topics.deliver(read);
+    Ok(())
+}
+
+/// The run of the server, and the last entry of a stream; 0-0 when there is none.
+async fn last_entry(redis: &Redis, key: &str) -> Result<(String, EntryId), RedisError> {
+    let mut pipe = redis::pipe();
+    pipe.cmd("INFO").arg("server");
+    pipe.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+    let pipe = &pipe;
+    let ask = |mut connection| async move { pipe.query_async::<(String, Entries)>(&mut connection).await };
+    let (info, entries) = redis.run(ask).await?;
+    let last = entries.first().map(|(id, _)| EntryId::parse(id)).unwrap_or_default();
+    Ok((run_id(&info), last))
+}
+
+fn run_id(info: &str) -> String {
+    info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default().trim().to_owned()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,189 @@
+//! Leases in Redis or Valkey: for workers on any number of machines.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use agent_core::SeatAnswer;
+use bytes::Bytes;
+use redis::{FromRedisValue, Script, ScriptInvocation};
+
+use super::{CoordinationError, Coordinator, FencedValue};
+use crate::room::BoxFuture;
+use crate::store::Redis;
+
+/// Leases in Redis (5 or later) or Valkey: for workers on any number of machines.
+///
+/// Each election is one hash, `livekit-agents:seat:{key}`; each step is one script, which looks at Redis' own clock and checks and
+/// writes at once. A token is one more than the last, and at least the time in microseconds, so it grows also when Redis has lost
+/// everything. A hash that nothing was written to for a week is forgotten.
+///
+/// What a failover to a replica can lose: Redis confirms a write before its replicas have it. If the primary fails in that moment, a
+/// lease, a token or a value that was confirmed may be gone: a second leader can be elected while the first one still believes in
+/// its lease, for as long as that lasts. Tokens grow all the same, as long as the replica's clock is not behind, and only the later
+/// leader can write. Give `min-replicas-to-write` and `WAIT` semantics to Redis, or one Redis with `appendfsync always`, where a
+/// confirmed value must never be lost.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult, Redis, Worker, coordination::RedisCoordinator};
+///
+/// # async fn agent(_: JobContext) -> JobResult { Ok(()) }
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Redis::new("redis://localhost")?;
+/// let worker = Worker::builder(agent).coordinator(RedisCoordinator::new(redis));
+/// # let _ = worker; Ok(()) }
+/// # example().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct RedisCoordinator {
+    redis: Redis,
+}
+
+impl RedisCoordinator {
+    /// Leases in this server. Nothing is connected yet.
+    #[must_use]
+    pub const fn new(redis: Redis) -> Self {
+        Self { redis }
+    }
+
+    /// Runs a script to its end, or to the time limit of [`Redis`], also when nobody waits for it any more: only then a connection
+    /// that hangs is found out and made anew.
+    async fn run<T: FromRedisValue + Send + 'static>(
+        &self,
+        script: ScriptInvocation<'static>,
+    ) -> Result<T, CoordinationError> {
+        let redis = self.redis.clone();
+        let result = tokio::spawn(async move { redis.script::<T>(&script).await }).await;
+        result.map_err(CoordinationError::store)?.map_err(CoordinationError::store)
+    }
+}
+
+fn key(key: &str) -> String {
+    format!("livekit-agents:seat:{key}")
+}
+
+/// The rules of `agent_core::Seat`, in Redis' own language. Numbers stay below 2^53, so Lua's are exact.
+const RULES: &str = r"
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local s = redis.call('HMGET', KEYS[1], 'token', 'holder', 'until')
+local token, holder, till = tonumber(s[1]) or 0, s[2], tonumber(s[3]) or 0
+local held = holder and till > now
+local function number(n) return string.format('%.0f', n) end
+local function hold(lease)
+  redis.call('HSET', KEYS[1], 'token', number(token), 'holder', ARGV[1], 'until', number(now + lease))
+  redis.call('PEXPIRE', KEYS[1], 604800000)
+end
+";
+
+fn script(body: &str) -> Script {
+    Script::new(&format!("{RULES}{body}"))
+}
+
+static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+if held and holder ~= ARGV[1] then return {'held', holder, number(till - now)} end
+if not held then token = math.max(token + 1, now) end
+hold(tonumber(ARGV[2]))
+return {'granted', '', number(token)}
+",
+    )
+});
+
+static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+if not held or holder ~= ARGV[1] or number(token) ~= ARGV[3] then return 0 end
+hold(tonumber(ARGV[2]))
+return 1
+",
+    )
+});
+
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+if holder == ARGV[1] then redis.call('HDEL', KEYS[1], 'holder', 'until') end
+return 1
+",
+    )
+});
+
+static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+if token == 0 or number(token) ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'value', ARGV[2], 'by', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], 604800000)
+return 1
+",
+    )
+});
+
+static READ: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('HMGET', KEYS[1], 'by', 'value')"));
+
+impl Coordinator for RedisCoordinator {
+    fn acquire<'a>(
+        &'a self,
+        name: &'a str,
+        holder: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+        Box::pin(async move {
+            let mut call = ACQUIRE.key(key(name));
+            call.arg(holder).arg(micros(lease));
+            let (answer, by, number): (String, String, u64) = self.run(call).await?;
+            Ok(match answer.as_str() {
+                "granted" => SeatAnswer::Granted { token: number },
+                _ => SeatAnswer::Held { by, remaining: Duration::from_micros(number) },
+            })
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        name: &'a str,
+        holder: &'a str,
+        token: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        Box::pin(async move {
+            let mut call = RENEW.key(key(name));
+            call.arg(holder).arg(micros(lease)).arg(token);
+            self.run(call).await
+        })
+    }
+
+    fn release<'a>(&'a self, name: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>> {
+        Box::pin(async move {
+            let mut call = RELEASE.key(key(name));
+            call.arg(holder);
+            self.run::<bool>(call).await.map(|_| ())
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        name: &'a str,
+        token: u64,
+        value: Bytes,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        Box::pin(async move {
+            let mut call = WRITE.key(key(name));
+            call.arg(token).arg(value.as_ref());
+            self.run(call).await
+        })
+    }
+
+    fn read<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<FencedValue>, CoordinationError>> {
+        Box::pin(async move {
+            let (by, value): (Option<u64>, Option<Vec<u8>>) = self.run(READ.key(key(name))).await?;
+            Ok(by.zip(value).map(|(token, value)| FencedValue { token, value: value.into() }))
+        })
+    }
+}
+
+fn micros(lease: Duration) -> u64 {
+    u64::try_from(lease.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,185 @@
+//! Elections over a real Redis: three worker processes, of which the leader is killed, stopped and cut off, and a Redis that restarts.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail, and its processes talk over their output"
+)]
+
+mod candidates;
+mod stalling_proxy;
+
+use agent_testkit::{
+    JobSpec, RedisServer, ServerEvent, redis_server, redis_server_with, run_job_in_real_time,
+};
+use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
+use agent_worker::{JobContext, JobResult, Outcome, Redis};
+use candidates::{Candidate, Candidates, LEASE, NEXT, What, run_if_child};
+use stalling_proxy::Proxy;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The processes of the tests below begin here; in the test itself there is nothing to do.
+#[tokio::test]
+async fn a_candidate() {
+    // A write that is held back must arrive late: nobody gives up waiting for it.
+    run_if_child(|url| RedisCoordinator::new(Redis::new(url).unwrap().timeout(Duration::from_secs(60))))
+        .await;
+}
+
+fn url(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}")
+}
+
+fn take(all: &mut Vec<Candidate>, pid: u32) -> Candidate {
+    let at = all.iter().position(|candidate| candidate.pid() == pid).expect("it is one of ours");
+    all.remove(at)
+}
+
+/// Waits until another one leads, and says within what time that has to be.
+async fn another_leads(candidates: &Candidates, from: usize, before: u64, fault: Instant) {
+    let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads && said.token > before).await;
+    assert!(fault.elapsed() <= NEXT, "{next:?} after {:?}", fault.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writes_nothing_more() {
+    let Some(redis) = redis_server().await else { return };
+    let mut candidates = Candidates::new("a_candidate").await;
+    let mut all = Vec::new();
+    let mut proxies = Vec::new();
+    for _ in 0..3 {
+        let proxy = Proxy::start(redis.port()).await;
+        let candidate = candidates.start(&url(proxy.port())).await;
+        proxies.push((candidate.pid(), proxy));
+        all.push(candidate);
+    }
+
+    // Killed.
+    let leader = candidates.leader().await;
+    let (from, fault) = (candidates.mark(), Instant::now());
+    take(&mut all, leader.pid).kill();
+    another_leads(&candidates, from, leader.token, fault).await;
+    let proxy = Proxy::start(redis.port()).await;
+    let candidate = candidates.start(&url(proxy.port())).await;
+    proxies.push((candidate.pid(), proxy));
+    all.push(candidate);
+
+    // Stopped past its lease, then continued: it writes before it looks at any clock.
+    let leader = candidates.leader().await;
+    let stopped = take(&mut all, leader.pid);
+    let (from, fault) = (candidates.mark(), Instant::now());
+    stopped.signal("STOP");
+    another_leads(&candidates, from, leader.token, fault).await;
+    let from = candidates.mark();
+    stopped.signal("CONT");
+    candidates.wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused).await;
+    all.push(stopped);
+
+    // Cut off: what it sends is held back, and arrives late.
+    let leader = candidates.leader().await;
+    let (_, proxy) = proxies.iter().find(|(pid, _)| *pid == leader.pid).unwrap();
+    let (from, fault) = (candidates.mark(), Instant::now());
+    proxy.stall(true);
+    another_leads(&candidates, from, leader.token, fault).await;
+    let from = candidates.mark();
+    proxy.stall(false);
+    candidates.wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused).await;
+
+    // Everybody is well again, and somebody leads.
+    candidates.leader().await;
+    let leaders = candidates.check();
+    assert!(leaders >= 4, "{leaders}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_go_on_and_elections_recover_when_redis_restarts() {
+    let Some(redis) = redis_server_with(RedisServer::builder().durable(true)).await else { return };
+    let mut candidates = Candidates::new("a_candidate").await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(candidates.start(&redis.url()).await);
+    }
+
+    // With everything that it held: whoever leads goes on.
+    let leader = candidates.leader().await;
+    redis.restart().await.unwrap();
+    let from = candidates.mark();
+    candidates.wait_for(from, SOON, |said| said.what == What::Wrote && said.token == leader.token).await;
+
+    // Away for longer than a lease: nobody leads, then somebody does.
+    let leader = candidates.leader().await;
+    let (from, away) = (candidates.mark(), Instant::now());
+    redis.kill();
+    candidates.wait_for(from, LEASE, |said| said.what == What::Lost && said.token == leader.token).await;
+    tokio::time::sleep(LEASE.saturating_sub(away.elapsed())).await; // also by Redis' clock
+    let from = candidates.mark();
+    redis.restart().await.unwrap();
+    let back = Instant::now();
+    let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads).await;
+    assert!(next.token > leader.token && back.elapsed() < NEXT, "{next:?} after {:?}", back.elapsed());
+
+    // Without anything: the tokens still grow.
+    let leader = candidates.leader().await;
+    let from = candidates.mark();
+    redis.restart_empty().await.unwrap();
+    let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads).await;
+    assert!(next.token > leader.token, "{next:?} after {leader:?}");
+    candidates.wait_for(from, SOON, |said| said.what == What::Refused && said.token == leader.token).await;
+    candidates.leader().await;
+
+    candidates.check();
+    let ended = |event: &ServerEvent| matches!(event, ServerEvent::Ended { .. });
+    assert!(!candidates.server.events().iter().any(ended), "no job has ended of it");
+    for candidate in &all {
+        candidate.job.terminate();
+        assert_eq!(candidate.job.outcome_within(SOON).await.unwrap(), Outcome::Success);
+    }
+}
+
+async fn elects(ctx: JobContext) -> JobResult {
+    let _ = ctx.elect("room").await?;
+    Ok(())
+}
+
+async fn talks(ctx: JobContext) -> JobResult {
+    ctx.jobs_channel().await?;
+    Ok(())
+}
+
+async fn error_of(redis: &Redis, agent: fn(JobContext) -> BoxedResult) -> String {
+    let redis = redis.clone();
+    let spec = JobSpec::room("r").worker(|worker| {
+        worker.coordinator(RedisCoordinator::new(redis.clone())).pubsub(RedisPubSub::new(redis))
+    });
+    match run_job_in_real_time(agent, spec).await.outcome {
+        Outcome::Failed { error } => error,
+        Outcome::Success => panic!("it must not succeed"),
+    }
+}
+
+type BoxedResult = std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>>;
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_or_refuses_ends_the_job_with_a_clear_error() {
+    let Some(redis) = redis_server_with(RedisServer::builder().password("open-sesame")).await else { return };
+    let agents: [fn(JobContext) -> BoxedResult; 2] =
+        [|ctx| Box::pin(elects(ctx)), |ctx| Box::pin(talks(ctx))];
+    let wrong = Redis::new(&url(redis.port())).unwrap().password("hunter2");
+    for agent in agents {
+        let error = error_of(&wrong, agent).await;
+        let place = format!("127.0.0.1:{}", redis.port());
+        assert!(error.contains(&place) && error.contains("refuses the credentials"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let right = Redis::new(&redis.url()).unwrap();
+    redis.kill();
+    for agent in agents {
+        let error = error_of(&right, agent).await;
+        assert!(error.contains("cannot be reached") && error.contains("`Redis::new`"), "{error}");
+    }
+}
