@@ -73,7 +73,7 @@ pub enum CoordinationError {
     File {
         /// Which file.
         path: PathBuf,
-        /// What was tried: `read`, `written` or `locked`.
+        /// What was tried: `made`, `opened`, `locked`, `read`, `understood` or `written`.
         verb: &'static str,
         /// What the system says.
         source: io::Error,

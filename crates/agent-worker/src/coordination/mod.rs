@@ -1,7 +1,7 @@
 //! Jobs that know of each other: who leads, and what they tell each other.
 //!
 //! A [`Coordinator`] is a store of leases, in which the jobs of one room (or of anything else with a name) elect a leader:
-//! [`MemoryCoordinator`] for tests and one process, `FileCoordinator` for the processes of one machine, `RedisCoordinator` for
+//! [`MemoryCoordinator`] for tests and one process, [`FileCoordinator`] for the processes of one machine, `RedisCoordinator` for
 //! many. The rules are those of `agent_core::Election` and `agent_core::Seat`; here is what carries them out.
 //!
 //! A [`PubSub`] carries what jobs publish on a topic and announce about themselves: [`RoomData`] unless set, which needs no
@@ -15,6 +15,7 @@ mod context;
 mod coordinator;
 mod election;
 mod error;
+mod files;
 mod leadership;
 mod memory;
 mod pubsub;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use coordinator::{Coordinator, FencedValue, MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use error::CoordinationError;
+pub use files::FileCoordinator;
 pub use leadership::{Follower, Leadership, Lease};
 pub use memory::MemoryCoordinator;
 #[cfg(feature = "redis")]

@@ -1,0 +1,356 @@
+//! Leases in files: for the processes of one machine.
+//!
+//! One small file for each seat, and one for what its leader wrote. A step locks, reads, decides by the rules of
+//! `agent_core::Seat`, writes a new file in full and renames it over the old one. The system gives a lock back when its process is
+//! gone, and a rename is done or not done: so a process may be killed at any moment. Plain files and not a database, as there is
+//! nothing to query, and a database that is open in one process keeps the others out.
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use agent_core::{Seat, SeatAnswer};
+use bytes::Bytes;
+
+use super::{CoordinationError, Coordinator, FencedValue};
+use crate::room::BoxFuture;
+
+/// Seats are locked in groups, so that seats that nobody uses any more can be removed: a file that is a lock cannot.
+const LOCKS: usize = 16;
+/// How long another process may hold a lock. A step takes some milliseconds; longer means that it was stopped right then.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// How soon a lock that is held is tried again.
+const LOCK_AGAIN: Duration = Duration::from_millis(1);
+/// What nothing was written to for so long is removed when a coordinator is opened.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// No name of a file is longer.
+const MAX_NAME: usize = 200;
+
+/// Leases in the files of one folder: for the processes of one machine, without a server. Clones are the same store.
+///
+/// It survives `kill -9` at any moment, and is flushed to the disk. The folder has to be on a local disk: locks over a network cannot
+/// be relied on. Its clock is the machine's: setting that forward ends leases early (of two who then believe to lead, only the
+/// later one can write), setting it back makes them last longer. A process that is stopped in the very milliseconds of a step keeps
+/// the others waiting until it goes on or is killed; each of their steps fails after 2 s.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult, Worker, coordination::FileCoordinator};
+///
+/// # async fn agent(_: JobContext) -> JobResult { Ok(()) }
+/// # fn example(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+/// let worker = Worker::builder(agent).coordinator(FileCoordinator::open(folder)?);
+/// # let _ = worker; Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct FileCoordinator {
+    folder: Arc<Path>,
+}
+
+impl FileCoordinator {
+    /// Leases in this folder, which is made if it is missing. All processes of an election open the same one.
+    ///
+    /// # Errors
+    /// [`CoordinationError::File`]: the folder cannot be made or written to.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, CoordinationError> {
+        let folder: PathBuf = folder.into();
+        fs::create_dir_all(&folder).map_err(problem(&folder, "made"))?;
+        let coordinator = Self { folder: folder.into() };
+        let locks: Result<Vec<File>, _> = (0..LOCKS).map(|group| coordinator.lock(group)).collect();
+        let _all_of_it = locks?;
+        remove_old(&coordinator.folder);
+        Ok(coordinator)
+    }
+
+    /// Waits for the lock of a group of seats. Dropping it unlocks.
+    fn lock(&self, group: usize) -> Result<File, CoordinationError> {
+        let path = self.folder.join(format!("lock-{group}"));
+        let file = File::options().create(true).write(true).truncate(false).open(&path);
+        let file = file.map_err(problem(&path, "opened"))?;
+        let since = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_LIMIT => {
+                    std::thread::sleep(LOCK_AGAIN)
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(problem(&path, "locked")(io::ErrorKind::TimedOut.into()));
+                }
+                Err(TryLockError::Error(error)) => return Err(problem(&path, "locked")(error)),
+            }
+        }
+    }
+
+    /// Does one step while nobody else can, and keeps the seat as it is after it.
+    async fn step<T: Send + 'static>(
+        &self,
+        key: &str,
+        step: impl FnOnce(&mut Seat, u64, &Path) -> Result<T, CoordinationError> + Send + 'static,
+    ) -> Result<T, CoordinationError> {
+        let (this, path) = (self.clone(), path_of(&self.folder, key));
+        let group = key.bytes().fold(0, |sum: usize, byte| (sum * 31 + usize::from(byte)) % LOCKS);
+        blocking(move || {
+            let _lock = this.lock(group)?;
+            let before = read_seat(&path)?;
+            let mut seat = before.clone();
+            let answer = step(&mut seat, now(), &path)?;
+            if seat != before {
+                let json = serde_json::to_vec(&seat).map_err(CoordinationError::Json)?;
+                replace(&path.with_extension("seat"), &[&json])?;
+            }
+            Ok(answer)
+        })
+        .await
+    }
+}
+
+impl Coordinator for FileCoordinator {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+        let holder = holder.to_owned();
+        Box::pin(self.step(key, move |seat, now, _| Ok(seat.acquire(&holder, lease, now))))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+        token: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        let holder = holder.to_owned();
+        Box::pin(self.step(key, move |seat, now, _| Ok(seat.renew(&holder, token, lease, now))))
+    }
+
+    fn release<'a>(&'a self, key: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>> {
+        let holder = holder.to_owned();
+        Box::pin(self.step(key, move |seat, _, _| {
+            seat.release(&holder);
+            Ok(())
+        }))
+    }
+
+    fn write<'a>(
+        &'a self,
+        key: &'a str,
+        token: u64,
+        value: Bytes,
+    ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
+        Box::pin(self.step(key, move |seat, _, path| {
+            let may = seat.may_write(token);
+            if may {
+                replace(&path.with_extension("value"), &[&token.to_be_bytes(), &value])?;
+            }
+            Ok(may)
+        }))
+    }
+
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<FencedValue>, CoordinationError>> {
+        let path = path_of(&self.folder, key).with_extension("value");
+        Box::pin(blocking(move || {
+            let Some(bytes) = read(&path)? else { return Ok(None) };
+            let mut value = Bytes::from(bytes);
+            let Some((token, _)) = value.split_first_chunk() else { return Err(damaged(&path)) };
+            let token = u64::from_be_bytes(*token);
+            Ok(Some(FencedValue { token, value: value.split_off(size_of::<u64>()) }))
+        }))
+    }
+}
+
+impl fmt::Debug for FileCoordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileCoordinator").field("folder", &self.folder).finish()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CoordinationError> + Send + 'static,
+) -> Result<T, CoordinationError> {
+    tokio::task::spawn_blocking(work).await.map_err(CoordinationError::store)?
+}
+
+/// Where the files of a key are, still without an ending. Everything that a file system may not tell apart or not take is escaped, and
+/// long keys are split into folders.
+fn path_of(folder: &Path, key: &str) -> PathBuf {
+    let mut name = String::new();
+    let mut path = folder.to_owned();
+    for byte in key.bytes() {
+        if name.len() + 3 > MAX_NAME {
+            path.push(std::mem::take(&mut name));
+        }
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(byte.into()),
+            other => name += &format!("%{other:02x}"),
+        }
+    }
+    // No other name ends in this: every key has a file in the folder.
+    path.push(if key.is_empty() { "%" } else { &name });
+    path
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, CoordinationError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(problem(path, "read")(error)),
+    }
+}
+
+fn read_seat(path: &Path) -> Result<Seat, CoordinationError> {
+    let path = path.with_extension("seat");
+    let Some(json) = read(&path)? else { return Ok(Seat::default()) };
+    serde_json::from_slice(&json).map_err(|_| damaged(&path))
+}
+
+/// Writes a new file beside the old one and puts it in its place. Only the owner of the lock does, so the name is free.
+fn replace(path: &Path, parts: &[&[u8]]) -> Result<(), CoordinationError> {
+    let new = path.with_added_extension("new");
+    let write = || {
+        new.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let mut file = File::create(&new)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_data()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(problem(path, "written"))
+}
+
+/// Best effort: what cannot be removed stays.
+fn remove_old(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
+        let ours =
+            path.extension().is_some_and(|ending| ["seat", "value", "new"].iter().any(|e| ending == *e));
+        if about.is_dir() {
+            remove_old(&path);
+        } else if ours && about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > KEPT)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn problem(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> CoordinationError {
+    let path = path.to_owned();
+    move |source| CoordinationError::File { path, verb, source }
+}
+
+fn damaged(path: &Path) -> CoordinationError {
+    problem(path, "understood")(io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordination::MAX_KEY_LEN;
+
+    const LEASE: Duration = Duration::from_secs(600);
+
+    fn token(answer: SeatAnswer) -> u64 {
+        match answer {
+            SeatAnswer::Granted { token } => token,
+            SeatAnswer::Held { by, .. } => panic!("held by {by}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn another_handle_sees_what_the_first_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made/by/it");
+        let (a, b) = (FileCoordinator::open(&path).unwrap(), FileCoordinator::open(&path).unwrap());
+        let first = token(a.acquire("room", "a", LEASE).await.unwrap());
+        assert!(
+            matches!(b.acquire("room", "b", LEASE).await.unwrap(), SeatAnswer::Held { by, .. } if by == "a")
+        );
+        assert!(b.renew("room", "a", first, LEASE).await.unwrap());
+        assert!(b.write("room", first, "mine".into()).await.unwrap());
+        a.release("room", "a").await.unwrap();
+        let second = token(b.acquire("room", "b", LEASE).await.unwrap());
+        assert!(second > first);
+        assert!(!a.write("room", first, "stale".into()).await.unwrap());
+        let kept = FencedValue { token: first, value: "mine".into() };
+        assert_eq!(a.read("room").await.unwrap(), Some(kept));
+        assert_eq!(a.read("another").await.unwrap(), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_at_once_one_is_granted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..50 {
+            let coordinator = FileCoordinator::open(folder.path()).unwrap();
+            tasks.spawn(async move { coordinator.acquire("room", &format!("c{n}"), LEASE).await.unwrap() });
+        }
+        let answers = tasks.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| matches!(answer, SeatAnswer::Granted { .. })).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn every_key_has_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = FileCoordinator::open(folder.path()).unwrap();
+        let long = "ö/".repeat(MAX_KEY_LEN / 3);
+        let keys = ["room", "Room", "room.seat", "../room", "room/1", "lock-0", "", &long, &long[..300]];
+        for key in keys {
+            token(coordinator.acquire(key, "a", LEASE).await.unwrap());
+            assert!(path_of(folder.path(), key).starts_with(folder.path()), "{key}");
+        }
+        let beside = folder.path().parent().unwrap();
+        assert!(!beside.join("room.seat").exists() && !folder.path().with_extension("seat").exists());
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_used_and_a_damaged_file_say_which() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let error = FileCoordinator::open(&file).unwrap_err();
+        assert!(error.to_string().contains("file cannot be made"), "{error}");
+        let coordinator = FileCoordinator::open(folder.path()).unwrap();
+        fs::write(folder.path().join("room.seat"), "half a sea").unwrap();
+        let error = coordinator.acquire("room", "a", LEASE).await.unwrap_err();
+        assert!(error.to_string().contains("room.seat cannot be understood"), "{error}");
+        fs::write(folder.path().join("other.value"), "short").unwrap();
+        let error = coordinator.read("other").await.unwrap_err();
+        assert!(error.to_string().contains("other.value cannot be understood"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_not_given_back_is_an_error_after_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = FileCoordinator::open(folder.path()).unwrap();
+        let locks: Vec<File> = (0..LOCKS).map(|group| coordinator.lock(group).unwrap()).collect();
+        let error = coordinator.acquire("room", "a", LEASE).await.unwrap_err();
+        assert!(error.to_string().contains("cannot be locked"), "{error}");
+        drop(locks);
+        token(coordinator.acquire("room", "a", LEASE).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_old_is_removed_when_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = FileCoordinator::open(folder.path()).unwrap();
+        let long = "x".repeat(MAX_KEY_LEN);
+        for key in ["old", "new", &long] {
+            token(coordinator.acquire(key, "a", LEASE).await.unwrap());
+        }
+        let file = |key: &str| path_of(folder.path(), key).with_extension("seat");
+        for key in ["old", &long] {
+            let at = SystemTime::now() - KEPT - Duration::from_secs(60);
+            File::options().write(true).open(file(key)).unwrap().set_modified(at).unwrap();
+        }
+        FileCoordinator::open(folder.path()).unwrap();
+        assert_eq!([file("old").exists(), file(&long).exists(), file("new").exists()], [false, false, true]);
+    }
+}

@@ -1,0 +1,62 @@
+//! Elections over files: three worker processes of one machine, of which the leader is killed and stopped.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail, and its processes talk over their output"
+)]
+
+mod candidates;
+
+use agent_worker::Outcome;
+use agent_worker::coordination::FileCoordinator;
+use candidates::{Candidates, NEXT, What, run_if_child};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The processes of the test below begin here; in the test itself there is nothing to do.
+#[tokio::test]
+async fn a_candidate() {
+    run_if_child(|folder| FileCoordinator::open(folder).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_killed_or_stopped_is_followed_in_time_and_writes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().to_str().unwrap();
+    let mut candidates = Candidates::new("a_candidate").await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(candidates.start(store).await);
+    }
+    for fault in ["KILL", "KILL", "STOP"] {
+        let leader = candidates.leader().await;
+        let at = all.iter().position(|candidate| candidate.pid() == leader.pid).expect("it is one of ours");
+        let (from, since) = (candidates.mark(), Instant::now());
+        all[at].signal(fault);
+        let next = |said: &candidates::Said| said.what == What::Leads && said.token > leader.token;
+        let next = candidates.wait_for(from, SOON, next).await;
+        assert!(since.elapsed() <= NEXT, "{next:?} after {:?}", since.elapsed());
+        if fault == "KILL" {
+            all.remove(at).kill();
+            all.push(candidates.start(store).await);
+        } else {
+            let from = candidates.mark();
+            all[at].signal("CONT");
+            candidates
+                .wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused)
+                .await;
+        }
+    }
+    candidates.leader().await;
+    let leaders = candidates.check();
+    assert!(leaders >= 4, "{leaders}");
+    for candidate in &all {
+        candidate.job.terminate();
+        assert_eq!(candidate.job.outcome_within(SOON).await.unwrap(), Outcome::Success);
+    }
+}
