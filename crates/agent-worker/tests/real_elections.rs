@@ -16,7 +16,7 @@ use agent_testkit::{
     JobSpec, RedisServer, ServerEvent, redis_server, redis_server_with, run_job_in_real_time,
 };
 use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
-use agent_worker::{JobContext, JobResult, Outcome, Redis};
+use agent_worker::{JobContext, JobResult, Outcome, Redis, RetryPolicy};
 use candidates::{Candidate, Candidates, LEASE, NEXT, What, run_if_child};
 use stalling_proxy::Proxy;
 use std::time::{Duration, Instant};
@@ -154,7 +154,8 @@ async fn talks(ctx: JobContext) -> JobResult {
 async fn error_of(redis: &Redis, agent: fn(JobContext) -> BoxedResult) -> String {
     let redis = redis.clone();
     let spec = JobSpec::room("r").worker(|worker| {
-        worker.coordinator(RedisCoordinator::new(redis.clone())).pubsub(RedisPubSub::new(redis))
+        let worker = worker.coordinator(RedisCoordinator::new(redis.clone())).pubsub(RedisPubSub::new(redis));
+        worker.retry(RetryPolicy::never()) // one that is away is worth another attempt, which would only take time here
     });
     match run_job_in_real_time(agent, spec).await.outcome {
         Outcome::Failed { error } => error,

@@ -7,9 +7,11 @@
 //! - [`long_running`]: who is there, signs of life, health, when a job is over
 //! - [`patterns`](crate::patterns): batches, pipelines, state machines, pools; [`layers`](crate::layers): wrappers around an agent
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
+//! - [`coordination`]: jobs that know of each other: one leads, all can talk
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
 pub mod cancellation;
+pub mod coordination;
 pub mod errors;
 pub mod handlers;
 pub mod long_running;

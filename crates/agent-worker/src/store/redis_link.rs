@@ -8,7 +8,7 @@
 use super::RedisError;
 use crate::Secret;
 use crate::net::{self, NetOptions};
-use redis::aio::{MultiplexedConnection, PubSub};
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation};
 use std::fmt;
 use std::path::PathBuf;
@@ -152,20 +152,6 @@ impl Redis {
         // It may be half open.
         self.forget(number).await;
         Err(RedisError::timeout(&self.settings.server(), limit))
-    }
-
-    /// A connection of its own that hears what is published on channels. It is not made again when it is lost: its stream ends.
-    #[allow(dead_code, reason = "for what is published there")]
-    pub(crate) async fn subscriber(&self) -> Result<PubSub, RedisError> {
-        let limit = self.settings.timeout;
-        let connect = async {
-            let stream = self.settings.connect().await?;
-            PubSub::new(&self.settings.login(), stream)
-                .await
-                .map_err(|error| RedisError::of_redis(&self.settings.server(), error))
-        };
-        let timeout = |_| RedisError::timeout(&self.settings.server(), limit);
-        tokio::time::timeout(limit, connect).await.map_err(timeout)?
     }
 
     fn of(settings: Settings) -> Self {
