@@ -1,6 +1,6 @@
 //! The load server: it offers jobs over one WebSocket and does nothing else, so that the subject is what limits a run.
 //!
-//! [`Book`] knows what each job has to do next, [`Session`] is the connection, `frames` what is written on it.
+//! `book` knows what each job has to do next, `session` is the connection, `frames` what is written on it.
 
 mod book;
 mod frames;

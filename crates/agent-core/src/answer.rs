@@ -47,20 +47,20 @@ pub enum AnswerProblem {
     #[error("the answer's `identity` is empty: leave it out to get `agent-<job id>`, or give 1 to 256 bytes")]
     EmptyIdentity,
     /// The identity is longer than a server takes.
-    #[error("the answer's `identity` has {len} bytes: a server takes at most 256")]
+    #[error("the answer's `identity` has {len} bytes: shorten it, a server takes at most {MAX_IDENTITY_LEN}")]
     LongIdentity {
         /// Its length, in bytes.
         len: usize,
     },
     /// The metadata is longer than a server takes.
-    #[error("the answer's `metadata` has {len} bytes: a server takes at most {MAX_METADATA_LEN}")]
+    #[error("the answer's `metadata` has {len} bytes: shorten it, a server takes at most {MAX_METADATA_LEN}")]
     LongMetadata {
         /// Its length, in bytes.
         len: usize,
     },
     /// The attributes are longer than a server takes.
     #[error(
-        "the answer's `attributes` have {len} bytes, keys and values and the server's own `lk.agent_name`: a server takes at most {MAX_ATTRIBUTES_LEN}"
+        "the answer's `attributes` have {len} bytes, keys and values and the server's own `lk.agent_name`: shorten them, a server takes at most {MAX_ATTRIBUTES_LEN}"
     )]
     LongAttributes {
         /// Their length, in bytes.

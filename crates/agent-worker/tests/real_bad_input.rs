@@ -8,8 +8,9 @@ mod offer;
 
 use agent_testkit::{DispatchRequest, JobEndStatus, RealServer, real_server};
 use agent_worker::{
-    AccessToken, BoxFuture, ByteStream, Dialer, JobContext, JobResult, JoinError, JoinRequest, MediaPath,
-    NetOptions, Room, RoomConnector, RoomError, RoomEvent, RoomEvents, WebRtc, Worker,
+    AccessToken, Agent, BoxFuture, ByteStream, Dialer, EndedJob, JobContext, JobResult, JoinError,
+    JoinRequest, MediaPath, NetOptions, Outcome, Room, RoomConnector, RoomError, RoomEvent, RoomEvents,
+    WebRtc, Worker,
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 const SOON: Duration = Duration::from_secs(20);
 const GUIDE: &str = include_str!("../src/guide/troubleshooting.md");
@@ -122,15 +123,29 @@ async fn tokens_that_do_not_let_in() {
     assert!(text.contains("shorten the metadata and attributes"), "{text}");
 }
 
+/// Tells how its jobs ended.
+struct Ends(mpsc::UnboundedSender<Outcome>);
+
+impl Agent for Ends {
+    async fn run(&self, _: JobContext) -> JobResult {
+        Ok(())
+    }
+
+    async fn on_ended(&self, ended: &EndedJob) {
+        let _ = self.0.send(ended.outcome.clone());
+    }
+}
+
 /// The token is good, and no packet gets through.
 #[tokio::test]
 async fn a_job_whose_room_cannot_be_joined_is_failed_with_the_reason() {
     let Some(server) = real_server().await else { return };
-    let worker = Worker::builder(done)
+    let (tell, mut ends) = mpsc::unbounded_channel();
+    let worker = Worker::builder(Ends(tell))
         .url(server.url())
         .credentials(server.api_key(), server.api_secret().clone())
         .agent_name("tester")
-        .join_timeout(Duration::from_secs(3))
+        .join_timeout(Duration::from_secs(2))
         .net(NetOptions::default().media_filter(|_: MediaPath| false))
         .build()
         .expect("the settings are complete");
@@ -139,10 +154,12 @@ async fn a_job_whose_room_cannot_be_joined_is_failed_with_the_reason() {
     assert!(within(handle.registered()).await);
     server.api().create_dispatch(DispatchRequest::new("tester", "no-media")).await.expect("dispatched");
     let job = server.log().assigned_in("no-media", SOON).await.expect("a job").job_id;
-    let end = server.log().outcome(&job, SOON).await.expect("its end");
-    assert_eq!(end.status, JobEndStatus::Failed);
+    let Some(Outcome::Failed { error }) = within(ends.recv()).await else { panic!("it cannot succeed") };
     let begin = "the room could not be joined: joined, but no media connection came about in time (`.join_timeout(…)`)";
-    assert!(end.error.starts_with(begin), "{}", end.error);
+    assert!(error.starts_with(begin), "{error}");
+    // In its own words if it sees the agent go before it hears of the reason.
+    let end = server.log().outcome(&job, SOON).await.expect("its end");
+    assert_eq!(end.status, JobEndStatus::Failed, "{}", end.error);
     within(handle.drain(Duration::ZERO)).await;
     running.await.expect("no panic").expect("drained");
 }
