@@ -119,6 +119,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
+        self.log_start();
         descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
         // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
         // `main` waits for has a thread to itself. The set ends it when this future is dropped.
@@ -132,6 +133,25 @@ impl Worker {
         };
         self.done.send_replace(Some(*result.as_ref().unwrap_or(&DrainReport::default())));
         Ok(result?)
+    }
+
+    /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and what has none.
+    fn log_start(&self) {
+        let config = &self.setup.config;
+        tracing::info!(
+            agent_name = config.agent_name,
+            kind = %config.kind,
+            max_jobs = config.max_jobs,
+            job_timeout = ?config.job_timeout,
+            max_job_timeout = ?config.max_job_timeout,
+            grace = ?config.grace,
+            cleanup_timeout = ?config.cleanup_timeout,
+            drain_timeout = ?self.drain_timeout,
+            end_when = ?config.end_when,
+            stale_after = ?config.stale_after,
+            retry = ?config.retry,
+            "starting worker"
+        );
     }
 
     /// Runs until SIGTERM or SIGINT, then drains; a second signal aborts what still runs.

@@ -104,6 +104,16 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         .collect();
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let start = log.lines().find(|line| line.contains("starting worker")).unwrap();
+    for setting in [
+        "agent_name=\"recorder\"",
+        "job_timeout=Some(60s)",
+        "cleanup_timeout=10s",
+        "grace=10s",
+        "end_when=Empty { after: 10s }",
+    ] {
+        assert!(start.contains(setting), "{setting} is not in {start}");
+    }
     let [full, invalid, plain] = ids.as_slice() else { panic!("{ids:?}") };
     let about = |id: &str, words: &[&str]| {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(id)).collect();
