@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 /// A registration with a LiveKit server and the jobs that come of it.
 ///
@@ -124,7 +125,7 @@ impl Worker {
         // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
         // `main` waits for has a thread to itself. The set ends it when this future is dropped.
         let mut driver = JoinSet::new();
-        driver.spawn(Driver::new(self.setup, self.registered).run(self.commands));
+        driver.spawn(Driver::new(self.setup, self.registered).run(self.commands).in_current_span());
         let result = match driver.join_next().await {
             Some(Ok(result)) => result,
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -264,5 +265,46 @@ impl WorkerHandle {
     #[must_use]
     pub fn stats(&self) -> WorkerStats {
         self.counters.stats()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_worker_logs_is_in_the_span_of_its_program() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let agent = |_: crate::JobContext| async { agent_core::JobResult::Ok(()) };
+        // Nobody listens on this port: it was somebody's a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let builder =
+            Worker::builder(agent).url(format!("ws://127.0.0.1:{port}")).credentials("key", "secret");
+        let worker = builder.max_connect_attempts(1).build().unwrap();
+        worker.run().instrument(tracing::info_span!("program")).await.unwrap_err();
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let line =
+            log.lines().find(|line| line.contains("worker stopped")).unwrap_or_else(|| panic!("{log}"));
+        assert!(line.contains("program"), "{line}");
     }
 }
