@@ -252,9 +252,9 @@ impl Worker {
             self.carry_out(id, effect, now);
         } else {
             let Some(entry) = self.jobs.remove(id) else { return };
-            for timer in [JobTimer::Step, JobTimer::Deadline, JobTimer::Empty, JobTimer::Stale] {
-                self.timers.clear(&Timer::Job(id.clone(), timer));
-            }
+            // A repeat is of an outcome that it had before.
+            let timers = [JobTimer::Step, JobTimer::Deadline, JobTimer::Empty, JobTimer::Stale];
+            self.timers.clear_job(id, &timers);
             self.let_go(entry, effect, now);
         }
     }
