@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{SetOnce, watch};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -132,7 +132,7 @@ struct Saver<T> {
     interval: Duration,
     cancel: CancelSignal,
     /// Ends the attempt.
-    superseded: Arc<watch::Sender<bool>>,
+    superseded: Arc<SetOnce<()>>,
     phase: watch::Receiver<Phase>,
     dropped: watch::Receiver<()>,
 }
@@ -176,7 +176,8 @@ impl<T: Serialize> Saver<T> {
                 }
                 Err(error @ CheckpointError::Superseded) => {
                     tracing::error!(key = %self.inner.opened.key, "{error}");
-                    self.superseded.send_replace(true);
+                    // Another value of the attempt may have said so before.
+                    let _ = self.superseded.set(());
                     return;
                 }
                 Err(error) => {

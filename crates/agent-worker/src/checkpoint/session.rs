@@ -6,7 +6,7 @@ use agent_core::{AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{SetOnce, watch};
 
 /// How a worker's jobs save.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub(crate) struct Checkpoints {
     job: Arc<Job>,
     pub(super) cancel: CancelSignal,
     /// Another worker goes on with the job: that ends the attempt.
-    superseded: Arc<watch::Sender<bool>>,
+    superseded: Arc<SetOnce<()>>,
     /// `None` when the job is over.
     opened: Mutex<Option<BTreeMap<CheckpointKey, Arc<Opened>>>>,
     phase: watch::Sender<Phase>,
@@ -59,7 +59,7 @@ impl Checkpoints {
             settings,
             job,
             cancel,
-            superseded: Arc::new(watch::Sender::new(false)),
+            superseded: Arc::default(),
             opened: Mutex::new(Some(BTreeMap::new())),
             phase: watch::Sender::new(Phase::Open),
             savers: Arc::new(watch::Sender::new(0)),
@@ -72,12 +72,11 @@ impl Checkpoints {
 
     /// Waits until a value that saves itself was refused, as another worker has taken it over.
     pub(crate) async fn superseded(&self) -> CheckpointError {
-        // The sender is in `self`.
-        let _ = self.superseded.subscribe().wait_for(|superseded| *superseded).await;
+        self.superseded.wait().await;
         CheckpointError::Superseded
     }
 
-    pub(super) fn superseding(&self) -> Arc<watch::Sender<bool>> {
+    pub(super) fn superseding(&self) -> Arc<SetOnce<()>> {
         Arc::clone(&self.superseded)
     }
 
