@@ -7,7 +7,7 @@
 //! - [`RealServer`]: a real livekit-server on loopback, installed if it must be, with its log understood
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
 //! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs
-//! - [`RedisServer`]: a Redis on loopback, to be stopped, restarted and frozen
+//! - [`RedisServer`]: a Redis or Valkey on loopback, to be stopped, restarted and frozen
 //! - [`real_server`], [`redis_server`], [`official_host`], [`official_worker`]: whether tests against these run on this machine
 //!
 //! ```
@@ -32,6 +32,7 @@
 mod api;
 mod cache;
 pub mod guide;
+mod install;
 mod mock;
 mod official;
 mod process;
@@ -57,7 +58,7 @@ pub use real::{
     Assigned, JobEnd, JobEndStatus, LogTimeout, RealServer, RealServerBuilder, SERVER_VERSION, ServerError,
     ServerLog,
 };
-pub use redis::{RedisServer, RedisServerBuilder, RedisServerError};
+pub use redis::{RedisKind, RedisServer, RedisServerBuilder, RedisServerError};
 pub use ring::{
     official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
 };

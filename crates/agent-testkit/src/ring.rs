@@ -11,7 +11,7 @@
 
 use crate::official::{OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
 use crate::real::{RealServer, RealServerBuilder};
-use crate::redis::{RedisServer, RedisServerBuilder};
+use crate::redis::{RedisKind, RedisServer, RedisServerBuilder};
 
 const REAL_VAR: &str = "AGENT_TEST_REAL";
 
@@ -81,7 +81,7 @@ pub async fn real_server_with(settings: RealServerBuilder) -> Option<RealServer>
     Some(needed(settings.start().await))
 }
 
-/// A Redis server for a test, or `None` if the test is to be skipped, as with [`real_server`]; but none is installed.
+/// A Redis for a test, or `None` if the test is to be skipped, as with [`real_server`]; but none is installed.
 ///
 /// # Panics
 /// As [`real_server`].
@@ -89,12 +89,17 @@ pub async fn redis_server() -> Option<RedisServer> {
     redis_server_with(RedisServer::builder()).await
 }
 
-/// A Redis server with settings of its own, as with [`redis_server`].
+/// A Redis with settings of its own, as with [`redis_server`], or a Valkey, which is installed if it must be.
 ///
 /// # Panics
 /// As [`real_server`].
 pub async fn redis_server_with(settings: RedisServerBuilder) -> Option<RedisServer> {
-    if !runs("redis-server", RedisServer::find().is_some(), "Debian: apt-get install redis-server") {
+    let kind = settings.what();
+    let help = match kind {
+        RedisKind::Redis => "Debian: apt-get install redis-server",
+        RedisKind::Valkey => INSTALLS,
+    };
+    if !runs(kind.program(), kind.find().is_some(), help) {
         return None;
     }
     Some(needed(settings.start().await))

@@ -1,10 +1,12 @@
-//! Checkpoints in Redis: the rules, restarts with and without what it held, and servers that cannot be used.
+//! Checkpoints in Redis and Valkey: the rules, restarts with and without what it held, and servers that cannot be used.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[macro_use]
+mod redis_kinds;
 mod store_rules;
 
 use agent_core::StoreError;
-use agent_testkit::{JobSpec, RedisServer, redis_server, redis_server_with, run_job_in_real_time};
+use agent_testkit::{JobSpec, RedisServerBuilder, redis_server_with, run_job_in_real_time};
 use agent_worker::{CheckpointStore, JobContext, Outcome, Redis, RedisStore, RetryPolicy};
 use std::error::Error;
 use std::sync::Arc;
@@ -13,21 +15,28 @@ use store_rules::{holds_the_rules, key};
 
 const KEEP: Duration = Duration::from_secs(3600);
 
+on_each_kind!(
+    it_holds_the_rules,
+    a_restart_loses_nothing_that_is_on_the_disk,
+    a_server_that_lost_everything_still_knows_the_newer_writer,
+    what_is_kept_expires_in_the_server,
+    servers_that_cannot_be_used,
+    a_job_without_its_redis_fails_in_words,
+);
+
 fn store(url: &str) -> RedisStore {
     RedisStore::new(Redis::new(url).expect("a URL").timeout(Duration::from_millis(500)))
 }
 
-#[tokio::test]
-async fn redis_holds_the_rules() {
-    let Some(server) = redis_server().await else { return };
+async fn it_holds_the_rules(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings).await else { return };
     // Debug builds of two cores take their time over two megabytes.
     let redis = Redis::new(&server.url()).expect("a URL");
     holds_the_rules(Arc::new(RedisStore::new(redis))).await;
 }
 
-#[tokio::test]
-async fn a_restart_loses_nothing_that_is_on_the_disk() {
-    let Some(server) = redis_server_with(RedisServer::builder().durable(true)).await else { return };
+async fn a_restart_loses_nothing_that_is_on_the_disk(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings.durable(true)).await else { return };
     let store = store(&server.url());
     let first = store.claim(key("a"), KEEP).await.expect("claimed");
     store.write(key("a"), first.writer, Some(b"one".to_vec()), KEEP).await.expect("written");
@@ -37,9 +46,8 @@ async fn a_restart_loses_nothing_that_is_on_the_disk() {
     assert!(second.writer.epoch > first.writer.epoch);
 }
 
-#[tokio::test]
-async fn a_server_that_lost_everything_still_knows_the_newer_writer() {
-    let Some(server) = redis_server().await else { return };
+async fn a_server_that_lost_everything_still_knows_the_newer_writer(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings).await else { return };
     let store = store(&server.url());
     let old = store.claim(key("a"), KEEP).await.expect("claimed").writer;
     let current = store.claim(key("a"), KEEP).await.expect("claimed").writer;
@@ -55,9 +63,8 @@ async fn a_server_that_lost_everything_still_knows_the_newer_writer() {
     assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
 }
 
-#[tokio::test]
-async fn what_is_kept_expires_in_the_server() {
-    let Some(server) = redis_server().await else { return };
+async fn what_is_kept_expires_in_the_server(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings).await else { return };
     let store = store(&server.url()).prefix("mine:");
     store.claim(key("a"), Duration::from_secs(48 * 3600)).await.expect("claimed");
     let left: u64 =
@@ -77,9 +84,8 @@ async fn fails(store: &RedisStore, temporary: bool) -> String {
     text
 }
 
-#[tokio::test]
-async fn servers_that_cannot_be_used() {
-    let Some(server) = redis_server_with(RedisServer::builder().password("open-sesame")).await else {
+async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings.password("open-sesame")).await else {
         return;
     };
     let text = fails(&store(&format!("redis://:hunter2@127.0.0.1:{}", server.port())), false).await;
@@ -108,9 +114,8 @@ async fn servers_that_cannot_be_used() {
 }
 
 /// What a job that finds its store so is told, and how it ends.
-#[tokio::test]
-async fn a_job_without_its_redis_fails_in_words() {
-    let Some(server) = redis_server_with(RedisServer::builder().password("open-sesame")).await else {
+async fn a_job_without_its_redis_fails_in_words(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings.password("open-sesame")).await else {
         return;
     };
     let handler = |ctx: JobContext| async move {

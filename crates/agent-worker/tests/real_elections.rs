@@ -1,4 +1,5 @@
-//! Elections over a real Redis: three worker processes, of which the leader is killed, stopped and cut off, and a Redis that restarts.
+//! Elections over a real Redis and Valkey: three worker processes, of which the leader is killed, stopped and cut off, and a server that
+//! restarts.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -10,11 +11,11 @@
 )]
 
 mod candidates;
+#[macro_use]
+mod redis_kinds;
 mod stalling_proxy;
 
-use agent_testkit::{
-    JobSpec, RedisServer, ServerEvent, redis_server, redis_server_with, run_job_in_real_time,
-};
+use agent_testkit::{JobSpec, RedisServerBuilder, ServerEvent, redis_server_with, run_job_in_real_time};
 use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
 use agent_worker::{JobContext, JobResult, Outcome, Redis, RetryPolicy};
 use candidates::{Candidate, Candidates, LEASE, NEXT, What, run_if_child};
@@ -22,6 +23,12 @@ use stalling_proxy::Proxy;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
+
+on_each_kind!(
+    a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writes_nothing_more,
+    jobs_go_on_and_elections_recover_when_redis_restarts,
+    a_redis_that_is_not_there_or_refuses_ends_the_job_with_a_clear_error,
+);
 
 /// The processes of the tests below begin here; in the test itself there is nothing to do.
 #[tokio::test]
@@ -46,9 +53,10 @@ async fn another_leads(candidates: &Candidates, from: usize, before: u64, fault:
     assert!(fault.elapsed() <= NEXT, "{next:?} after {:?}", fault.elapsed());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writes_nothing_more() {
-    let Some(redis) = redis_server().await else { return };
+async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writes_nothing_more(
+    settings: RedisServerBuilder,
+) {
+    let Some(redis) = redis_server_with(settings).await else { return };
     let mut candidates = Candidates::new("a_candidate").await;
     let mut all = Vec::new();
     let mut proxies = Vec::new();
@@ -96,9 +104,8 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
     assert!(leaders >= 4, "{leaders}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn jobs_go_on_and_elections_recover_when_redis_restarts() {
-    let Some(redis) = redis_server_with(RedisServer::builder().durable(true)).await else { return };
+async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisServerBuilder) {
+    let Some(redis) = redis_server_with(settings.durable(true)).await else { return };
     let mut candidates = Candidates::new("a_candidate").await;
     let mut all = Vec::new();
     for _ in 0..3 {
@@ -165,9 +172,8 @@ async fn error_of(redis: &Redis, agent: fn(JobContext) -> BoxedResult) -> String
 
 type BoxedResult = std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>>;
 
-#[tokio::test]
-async fn a_redis_that_is_not_there_or_refuses_ends_the_job_with_a_clear_error() {
-    let Some(redis) = redis_server_with(RedisServer::builder().password("open-sesame")).await else { return };
+async fn a_redis_that_is_not_there_or_refuses_ends_the_job_with_a_clear_error(settings: RedisServerBuilder) {
+    let Some(redis) = redis_server_with(settings.password("open-sesame")).await else { return };
     let agents: [fn(JobContext) -> BoxedResult; 2] =
         [|ctx| Box::pin(elects(ctx)), |ctx| Box::pin(talks(ctx))];
     let wrong = Redis::new(&url(redis.port())).unwrap().password("hunter2");

@@ -1,13 +1,23 @@
-//! The connection to Redis: what goes wrong is said clearly, within the time limit, and is over when the server is back.
+//! The connection to Redis or Valkey: what goes wrong is said clearly, within the time limit, and is over when the server is back.
 #![allow(clippy::expect_used, reason = "a test may fail")]
 
-use agent_testkit::{RedisServer, redis_server, redis_server_with};
+#[macro_use]
+mod redis_kinds;
+
+use agent_testkit::{RedisServer, RedisServerBuilder, redis_server_with};
 use agent_worker::{JobError, JobErrorKind, Redis, RedisError};
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_millis(500);
+
+on_each_kind!(
+    a_server_that_is_not_there,
+    a_server_that_refuses_the_credentials,
+    a_server_that_restarts_is_found_again_at_once,
+    a_server_that_hangs_is_waited_for_as_long_as_was_said,
+);
 
 fn redis(url: &str) -> Redis {
     Redis::new(url).expect("a URL").timeout(LIMIT)
@@ -27,9 +37,8 @@ fn told(error: RedisError, temporary: bool) -> String {
     text
 }
 
-#[tokio::test]
-async fn a_server_that_is_not_there() {
-    let Some(server) = redis_server().await else { return };
+async fn a_server_that_is_not_there(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings).await else { return };
     let redis = redis(&server.url());
     server.kill();
     let text = told(redis.ping().await.expect_err("nothing is there"), true);
@@ -42,10 +51,8 @@ async fn a_server_that_is_not_there() {
     assert!(text.contains("no-such-host.invalid:6379"), "{text}");
 }
 
-#[tokio::test]
-async fn a_server_that_refuses_the_credentials() {
-    let settings = RedisServer::builder().password("open-sesame");
-    let Some(server) = redis_server_with(settings).await else { return };
+async fn a_server_that_refuses_the_credentials(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings.password("open-sesame")).await else { return };
     redis(&server.url()).ping().await.expect("the right password in the URL");
     let address = format!("redis://127.0.0.1:{}", server.port());
     redis(&address).password("open-sesame").ping().await.expect("the right password beside it");
@@ -58,9 +65,8 @@ async fn a_server_that_refuses_the_credentials() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_restarts_is_found_again_at_once() {
-    let Some(server) = redis_server().await else { return };
+async fn a_server_that_restarts_is_found_again_at_once(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings).await else { return };
     let redis = redis(&server.url());
     for _ in 0..5 {
         redis.ping().await.expect("it is there");
@@ -69,9 +75,8 @@ async fn a_server_that_restarts_is_found_again_at_once() {
     redis.ping().await.expect("it is there again");
 }
 
-#[tokio::test]
-async fn a_server_that_hangs_is_waited_for_as_long_as_was_said() {
-    let Some(server) = redis_server().await else { return };
+async fn a_server_that_hangs_is_waited_for_as_long_as_was_said(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings).await else { return };
     let redis = redis(&server.url());
     redis.ping().await.expect("it is there");
     server.pause().expect("it is frozen");
@@ -103,6 +108,7 @@ async fn a_server_that_is_none() {
     server.abort();
 }
 
+/// On Redis alone: the Valkey that is installed where there is none knows no TLS.
 #[tokio::test]
 async fn over_tls() {
     let dir = tempfile::tempdir().expect("a folder");

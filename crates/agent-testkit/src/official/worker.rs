@@ -6,9 +6,9 @@ use std::time::Duration;
 use agent_worker::Secret;
 
 use super::group::Group;
-use super::install::InstallError;
 use super::kind::OfficialWorkerKind;
 use super::told::{OfficialJob, State, Told};
+use crate::install::InstallError;
 
 /// They take 2 to 4 s on an idle machine.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(60);

@@ -1,7 +1,8 @@
-//! A Redis server on loopback: started, stopped, restarted with and without what it held, frozen, and cleaned up.
+//! A Redis or Valkey server on loopback: started, stopped, restarted with and without what it held, frozen, and cleaned up.
 //!
-//! What it never does: install one, or touch one that runs already.
+//! What it never does: touch one that runs already.
 
+mod kind;
 mod talk;
 
 use std::fs::OpenOptions;
@@ -12,16 +13,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::process::{Target, end, watchdog};
-use crate::real::on_path;
+pub use self::kind::RedisKind;
 
-/// Names a binary to use, before all others.
-const BIN_VAR: &str = "REDIS_SERVER_BIN";
+use crate::process::{Target, end, watchdog};
 
 /// How long a server may take to answer its first request.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
-/// A running Redis (or Valkey) server of our own: on loopback, on a port that was free, with a folder of its own.
+/// A running Redis or Valkey server of our own: on loopback, on a port that was free, with a folder of its own.
 ///
 /// Dropping it kills the process and removes its files. The process also ends when the test process is killed (on Unix).
 ///
@@ -48,6 +47,7 @@ pub struct RedisServer {
 /// Settings of a [`RedisServer`].
 #[derive(Clone, Debug, Default)]
 pub struct RedisServerBuilder {
+    kind: RedisKind,
     password: Option<String>,
     durable: bool,
     extra: Vec<String>,
@@ -58,10 +58,13 @@ pub struct RedisServerBuilder {
 #[non_exhaustive]
 pub enum RedisServerError {
     /// There is no binary to start.
-    #[error(
-        "redis-server is not available: put it on the PATH (Debian: apt-get install redis-server), or name it in {BIN_VAR}"
-    )]
-    NotAvailable,
+    #[error("{program} is not available: {missing}")]
+    NotAvailable {
+        /// What it is called.
+        program: &'static str,
+        /// What is missing, and how to get it, in one line.
+        missing: String,
+    },
     /// It could not be started, or ended before it answered.
     #[error("{} did not start: {reason}", binary.display())]
     Start {
@@ -74,22 +77,12 @@ pub enum RedisServerError {
     #[error("the Redis server is not running")]
     Stopped,
     /// A file, a port or a connection could not be had, or the server answered with an error.
-    #[error("no file, port or connection for redis-server, or an error from it")]
+    #[error("no file, port or connection for the Redis server, or an error from it")]
     Io(#[from] io::Error),
 }
 
 impl RedisServer {
-    /// The binary that would be started, if there is one: the one that `REDIS_SERVER_BIN` names, or `redis-server` or
-    /// `valkey-server` on the `PATH`.
-    #[must_use]
-    pub fn find() -> Option<PathBuf> {
-        match std::env::var_os(BIN_VAR).filter(|value| !value.is_empty()) {
-            Some(named) => Some(PathBuf::from(named)).filter(|path| path.is_file()),
-            None => on_path("redis-server").or_else(|| on_path("valkey-server")),
-        }
-    }
-
-    /// Starts a server that takes everybody and keeps nothing.
+    /// Starts a Redis that takes everybody and keeps nothing.
     ///
     /// # Errors
     /// [`RedisServerError`].
@@ -248,6 +241,17 @@ impl RedisServer {
 }
 
 impl RedisServerBuilder {
+    /// Whether it is a Redis or a Valkey; a Redis unless set.
+    #[must_use]
+    pub fn kind(mut self, kind: RedisKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) const fn what(&self) -> RedisKind {
+        self.kind
+    }
+
     /// The password that clients must give.
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
@@ -269,12 +273,12 @@ impl RedisServerBuilder {
         self
     }
 
-    /// Starts it.
+    /// Starts it; a Valkey is installed if there is none.
     ///
     /// # Errors
     /// [`RedisServerError`].
     pub async fn start(&self) -> Result<RedisServer, RedisServerError> {
-        let binary = RedisServer::find().ok_or(RedisServerError::NotAvailable)?;
+        let binary = self.kind.find_or_install().await?;
         RedisServer::start_with(binary, self).await
     }
 

@@ -1,5 +1,7 @@
-//! Official packages in the user's cache: installed once, and anew when the list of them changes. The lists in `pins` name every
-//! package at one version, also those that another one needs: what was tested once is what is installed everywhere.
+//! Packages in the user's cache: installed once, and anew when the list of them changes. Every package is named at one version, also
+//! those that another one needs: what was tested once is what is installed everywhere.
+
+pub(crate) mod python;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,6 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::ClientError;
 use crate::cache;
 
 /// For one step; the packages of one language have some 100 MB.
@@ -16,7 +17,7 @@ const STEP_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// Why packages are not there.
 #[derive(Debug)]
-pub(super) enum InstallError {
+pub(crate) enum InstallError {
     /// What is missing, and how to get it, in one line.
     Missing(String),
     /// A file failed.
@@ -29,39 +30,30 @@ impl From<io::Error> for InstallError {
     }
 }
 
-impl From<InstallError> for ClientError {
-    fn from(error: InstallError) -> Self {
-        match error {
-            InstallError::Missing(missing) => Self::NotAvailable { missing },
-            InstallError::Io(error) => Self::Io(error),
-        }
-    }
-}
-
 /// A folder of the cache with just these packages.
 #[derive(Clone, Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     pins: String,
 }
 
 impl Folder {
     /// `None` if there is no cache.
-    pub(super) fn new(name: &str, pins: impl Into<String>) -> Option<Self> {
+    pub(crate) fn new(name: &str, pins: impl Into<String>) -> Option<Self> {
         Some(Self { path: cache::dir()?.join(name), pins: pins.into() })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether it holds just these packages, wholly.
-    pub(super) fn ready(&self) -> bool {
+    pub(crate) fn ready(&self) -> bool {
         std::fs::read_to_string(self.marker()).is_ok_and(|marked| marked == self.pins)
     }
 
     /// Runs the installation, unless another process did so meanwhile; one process at a time.
-    pub(super) async fn fill(
+    pub(crate) async fn fill(
         &self,
         what: &str,
         install: impl Future<Output = Result<(), InstallError>>,
@@ -70,7 +62,7 @@ impl Folder {
         if self.ready() {
             return Ok(());
         }
-        cache::notice(&format!("installing {what}, once; this takes some minutes"));
+        cache::notice(&format!("installing {what}, once; this can take some minutes"));
         // An older installation is none from here on, even if we are stopped halfway.
         match std::fs::remove_file(self.marker()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -88,7 +80,7 @@ impl Folder {
 }
 
 /// Runs one step of an installation.
-pub(super) async fn run(command: &mut Command, language: &str) -> Result<Output, InstallError> {
+pub(crate) async fn run(command: &mut Command, language: &str) -> Result<Output, InstallError> {
     let failed = |why: String| InstallError::Missing(format!("the installation for {language} {why}"));
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(STEP_WITHIN, output)

@@ -1,0 +1,102 @@
+//! What Python packages are installed with: a virtual environment, and the pip in it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use super::{Folder, InstallError, run};
+use crate::real::on_path;
+
+/// Names a Python to use. For the official clients and workers, one that has their packages.
+pub(crate) const PYTHON_VAR: &str = "AGENT_TEST_PYTHON";
+
+/// The oldest Python that the packages run on.
+const OLDEST: (u32, u32) = (3, 10);
+
+/// What a virtual environment is made with; prints the version, such as `3 11`.
+const CAN_MAKE_ONE: &str = "import sys; print(*sys.version_info[:2]); import venv, ensurepip";
+
+/// Makes an empty virtual environment in a folder; gives its Python.
+pub(crate) async fn make(folder: &Folder) -> Result<PathBuf, InstallError> {
+    let python = base().await?;
+    let venv = folder.path().join("venv");
+    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(venv), "Python").await?;
+    Ok(python_in(folder))
+}
+
+/// The Python of the environment in a folder.
+pub(crate) fn python_in(folder: &Folder) -> PathBuf {
+    folder.path().join("venv").join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
+}
+
+/// Begins an installation of packages that are built already: building them would need others, of any version.
+pub(crate) fn pip(python: &Path) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+    pip
+}
+
+/// Unpacks a package that brings a program of another `language`.
+pub(crate) async fn unpack(folder: &Folder, package: &str, language: &str) -> Result<(), InstallError> {
+    let python = make(folder).await?;
+    let files = unpacked(folder);
+    // pip replaces nothing in a folder that it is told of.
+    match std::fs::remove_dir_all(&files) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    // Nothing of it runs in Python: which one it wants does not matter.
+    let mut pip = pip(&python);
+    pip.args(["--no-deps", "--ignore-requires-python", "--target"]).arg(files).arg(package);
+    run(&mut pip, language).await.map(drop)
+}
+
+/// Where [`unpack`] puts the files.
+pub(crate) fn unpacked(folder: &Folder) -> PathBuf {
+    folder.path().join("wheel")
+}
+
+/// The Python that the environment names, if it does.
+pub(crate) fn named() -> Option<PathBuf> {
+    std::env::var_os(PYTHON_VAR).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The Python to make environments with.
+async fn base() -> Result<PathBuf, InstallError> {
+    let (major, minor) = OLDEST;
+    let wanted = format!("install Python {major}.{minor} or newer with venv, or name one in {PYTHON_VAR}");
+    let missing = |why: &str| InstallError::Missing(format!("{why}: {wanted}"));
+    let python = named().or_else(|| on_path("python3")).ok_or_else(|| missing("there is no python3"))?;
+    let output = Command::new(&python).args(["-c", CAN_MAKE_ONE]).output().await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let name = python.display();
+    match version(&said) {
+        None => Err(missing(&format!("{name} is no Python"))),
+        Some((major, minor)) if (major, minor) < OLDEST => {
+            Err(missing(&format!("{name} is Python {major}.{minor}")))
+        }
+        // Debian has it in a package of its own, python3-venv.
+        Some(_) if !output.status.success() => Err(missing(&format!("{name} has no venv"))),
+        Some(_) => Ok(python),
+    }
+}
+
+/// `3 11` is (3, 11).
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.lines().next()?.split_once(' ')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_python() {
+        assert_eq!(version("3 11\n"), Some((3, 11)));
+        assert!(version("3 9\n") < Some(OLDEST));
+        assert_eq!(version(""), None);
+        assert_eq!(version("Python 3.11"), None);
+    }
+}
