@@ -10,6 +10,7 @@
 )]
 
 mod candidates;
+mod children;
 
 use agent_worker::Outcome;
 use agent_worker::coordination::FileCoordinator;
@@ -35,18 +36,21 @@ async fn a_leader_that_is_killed_or_stopped_is_followed_in_time_and_writes_nothi
     }
     for fault in ["KILL", "KILL", "STOP"] {
         let leader = candidates.leader().await;
-        let at = all.iter().position(|candidate| candidate.pid() == leader.pid).expect("it is one of ours");
+        let at = all
+            .iter()
+            .position(|candidate| candidate.process.pid() == leader.pid)
+            .expect("it is one of ours");
         let (from, since) = (candidates.mark(), Instant::now());
-        all[at].signal(fault);
+        all[at].process.signal(fault);
         let next = |said: &candidates::Said| said.what == What::Leads && said.token > leader.token;
         let next = candidates.wait_for(from, SOON, next).await;
         assert!(since.elapsed() <= NEXT, "{next:?} after {:?}", since.elapsed());
         if fault == "KILL" {
-            all.remove(at).kill();
+            drop(all.remove(at));
             all.push(candidates.start(store).await);
         } else {
             let from = candidates.mark();
-            all[at].signal("CONT");
+            all[at].process.signal("CONT");
             candidates
                 .wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused)
                 .await;

@@ -1,4 +1,5 @@
-//! Workers that are killed in the middle of a long job: another one goes on with it, given by a real server, from a file and from Redis.
+//! Workers that are killed in the middle of a long job: another one goes on with it, given by a real server, from a file,
+//! from Redis and from Valkey.
 #![cfg(unix)]
 #![allow(
     clippy::expect_used,
@@ -8,16 +9,20 @@
     reason = "a test may fail, and shows what it saw"
 )]
 
+mod children;
 mod counting;
 
-use agent_testkit::{DispatchRequest, RealServer, RedisServer, RoomRequest, real_server, redis_server_with};
-use counting::{AGENT, Entry, INTERVAL, ITEMS, Journal, Line, Place, run_worker, start_worker};
+use agent_testkit::{
+    DispatchRequest, RealServer, RedisKind, RedisServer, RoomRequest, real_server, redis_server_with,
+};
+use children::Child;
+use counting::{AGENT, Entry, INTERVAL, Journal, Line, Place, run_worker, start_worker};
 use std::collections::BTreeSet;
-use std::process::{Child, Command};
 use std::time::Duration;
 use tokio::time::Instant;
 
 const KILLS: usize = 20;
+const ITEMS: u64 = 10_000;
 const ROOM: &str = "hall";
 const SOON: Duration = Duration::from_secs(30);
 
@@ -32,15 +37,16 @@ struct Stage {
     server: RealServer,
     place: Place,
     journal: Journal,
+    items: u64,
     workers: Vec<Child>,
     registered: usize,
     jobs: BTreeSet<String>,
 }
 
 impl Stage {
-    async fn new(server: RealServer, place: Place, journal: Journal) -> Self {
-        let mut stage =
-            Self { server, place, journal, workers: Vec::new(), registered: 0, jobs: BTreeSet::new() };
+    async fn new(server: RealServer, place: Place, journal: Journal, items: u64) -> Self {
+        let (workers, jobs) = (Vec::new(), BTreeSet::new());
+        let mut stage = Self { server, place, journal, items, workers, registered: 0, jobs };
         // Nobody but agents comes.
         let room = RoomRequest::new(ROOM).empty_timeout(Duration::from_secs(3600));
         stage.server.api().create_room(room).await.expect("a room");
@@ -52,7 +58,7 @@ impl Stage {
     }
 
     fn start(&mut self) {
-        let worker = start_worker("in_another_process", &self.place, &self.journal, &self.server);
+        let worker = start_worker("in_another_process", &self.place, &self.journal, self.items, &self.server);
         self.workers.push(worker);
         self.registered += 1;
     }
@@ -88,58 +94,58 @@ impl Stage {
         }
     }
 
+    fn at(&self, pid: u32) -> usize {
+        self.workers.iter().position(|worker| worker.pid() == pid).expect("one of ours")
+    }
+
     fn kill(&mut self, pid: u32) {
-        let at = self.workers.iter().position(|worker| worker.id() == pid).expect("one of ours");
-        let mut worker = self.workers.swap_remove(at);
-        worker.kill().expect("killed");
-        worker.wait().expect("gone");
+        let at = self.at(pid);
+        drop(self.workers.swap_remove(at));
     }
 
     fn signal(&self, pid: u32, signal: &str) {
-        assert!(self.workers.iter().any(|worker| worker.id() == pid), "one of ours");
-        let status = Command::new("kill").args([signal, &pid.to_string()]).status();
-        assert!(status.expect("a kill command").success());
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        for worker in &mut self.workers {
-            let _ = worker.kill();
-            let _ = worker.wait();
-        }
+        self.workers[self.at(pid)].signal(signal);
     }
 }
 
 async fn file_stage() -> Option<(Stage, tempfile::TempDir)> {
     let dir = tempfile::tempdir().expect("a folder");
     let place = Place::File(dir.path().join("checkpoints.redb"));
-    let stage = Stage::new(real_server().await?, place, Journal::open(dir.path().join("journal"))).await;
+    let stage =
+        Stage::new(real_server().await?, place, Journal::open(dir.path().join("journal")), ITEMS).await;
     Some((stage, dir))
 }
 
-async fn redis_stage() -> Option<(Stage, tempfile::TempDir, RedisServer)> {
+async fn redis_stage(kind: RedisKind, items: u64) -> Option<(Stage, tempfile::TempDir, RedisServer)> {
     let dir = tempfile::tempdir().expect("a folder");
-    let redis = redis_server_with(RedisServer::builder().password("open-sesame")).await?;
+    let redis = redis_server_with(RedisServer::builder().kind(kind).password("open-sesame")).await?;
     let place = Place::Redis(redis.url());
-    let stage = Stage::new(real_server().await?, place, Journal::open(dir.path().join("journal"))).await;
+    let stage =
+        Stage::new(real_server().await?, place, Journal::open(dir.path().join("journal")), items).await;
     Some((stage, dir, redis))
 }
 
 #[tokio::test]
 async fn kills_with_a_local_file() {
     let Some((mut stage, _dir)) = file_stage().await else { return };
-    kills(&mut stage, 0x5EED).await;
+    kills(&mut stage, KILLS, 0x5EED).await;
 }
 
 #[tokio::test]
 async fn kills_with_redis() {
-    let Some((mut stage, _dir, _redis)) = redis_stage().await else { return };
-    kills(&mut stage, 0xCAFE).await;
+    let Some((mut stage, _dir, _redis)) = redis_stage(RedisKind::Redis, ITEMS).await else { return };
+    kills(&mut stage, KILLS, 0xCAFE).await;
 }
 
-async fn kills(stage: &mut Stage, mut seed: u64) {
-    for _ in 0..KILLS {
+/// The rules of the store are held elsewhere: here it is enough that it goes on.
+#[tokio::test]
+async fn kills_with_valkey() {
+    let Some((mut stage, _dir, _valkey)) = redis_stage(RedisKind::Valkey, ITEMS / 4).await else { return };
+    kills(&mut stage, KILLS / 4, 0xBEEF).await;
+}
+
+async fn kills(stage: &mut Stage, kills: usize, mut seed: u64) {
+    for _ in 0..kills {
         let (_, pid) = stage.dispatch().await;
         // Before its handler begins, or after a moment or two.
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -151,7 +157,7 @@ async fn kills(stage: &mut Stage, mut seed: u64) {
     let (last, _) = stage.dispatch().await;
     let end = stage.server.log().outcome(&last, SOON).await.expect("its end");
     assert_eq!(end.error, "", "the last one finishes it");
-    check(&stage.journal.read());
+    check(&stage.journal.read(), stage.items);
 }
 
 #[tokio::test]
@@ -162,7 +168,7 @@ async fn a_frozen_worker_is_superseded_with_a_local_file() {
 
 #[tokio::test]
 async fn a_frozen_worker_is_superseded_with_redis() {
-    let Some((mut stage, _dir, _redis)) = redis_stage().await else { return };
+    let Some((mut stage, _dir, _redis)) = redis_stage(RedisKind::Redis, ITEMS).await else { return };
     supersede(&mut stage).await;
 }
 
@@ -184,11 +190,11 @@ async fn supersede(stage: &mut Stage) {
             new.iter().any(|line| line.pid == old && matches!(line.entry, Entry::Saved { .. })).then_some(())
         };
         stage.journal.wait_for("a save", saved).await;
-        stage.signal(old, "-STOP");
+        stage.signal(old, "STOP");
         if matches!(last_save(&stage.journal.read(), old), Some(Entry::Saved { .. })) {
             break;
         }
-        stage.signal(old, "-CONT");
+        stage.signal(old, "CONT");
     }
     let (new_job, new) = stage.dispatch().await;
     assert_ne!(new, old, "it has no free slot");
@@ -197,7 +203,7 @@ async fn supersede(stage: &mut Stage) {
         (items.count() > 200).then_some(())
     };
     stage.journal.wait_for("the other worker", goes_on).await;
-    stage.signal(old, "-CONT");
+    stage.signal(old, "CONT");
     let end = stage.server.log().outcome(&old_job, SOON).await.expect("the end of the old job");
     assert!(end.error.starts_with("checkpoint_superseded: "), "{end:?}");
     let end = stage.server.log().outcome(&new_job, SOON).await.expect("the end of the new job");
@@ -220,7 +226,7 @@ async fn supersede(stage: &mut Stage) {
     };
     let begins = from(new).expect("it began");
     assert!(done(old).contains(&(begins - 1)), "it skips nothing");
-    assert_eq!(done(new), (begins..ITEMS).collect::<Vec<_>>(), "and does the rest");
+    assert_eq!(done(new), (begins..stage.items).collect::<Vec<_>>(), "and does the rest");
 }
 
 /// One process's part of the work.
@@ -232,7 +238,7 @@ struct Part {
     saved: Option<u64>,
 }
 
-fn check(lines: &[Line]) {
+fn check(lines: &[Line], all: u64) {
     let mut parts: Vec<(u32, Part)> = Vec::new();
     // How long saves took, and what was between the beginnings of two by one process; in microseconds.
     let (mut saves, mut gaps) = (Vec::new(), Vec::new());
@@ -278,13 +284,13 @@ fn check(lines: &[Line]) {
         saved = part.saved.unwrap_or(saved);
         before = Some(part);
     }
-    assert_eq!(reached, ITEMS);
+    assert_eq!(reached, all);
     let items: Vec<u64> = lines
         .iter()
         .filter_map(|line| if let Entry::Item(n) = line.entry { Some(n) } else { None })
         .collect();
-    assert_eq!(items.iter().collect::<BTreeSet<_>>().len() as u64, ITEMS, "each of them was done");
-    assert_eq!(items.len() as u64, ITEMS + repeated.iter().map(|(n, _)| n).sum::<u64>());
+    assert_eq!(items.iter().collect::<BTreeSet<_>>().len() as u64, all, "each of them was done");
+    assert_eq!(items.len() as u64, all + repeated.iter().map(|(n, _)| n).sum::<u64>());
 
     gaps.sort_unstable();
     let between = Duration::from_micros(gaps[gaps.len() / 2]);

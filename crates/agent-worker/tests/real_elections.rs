@@ -11,6 +11,7 @@
 )]
 
 mod candidates;
+mod children;
 #[macro_use]
 mod redis_kinds;
 mod stalling_proxy;
@@ -43,7 +44,7 @@ fn url(port: u16) -> String {
 }
 
 fn take(all: &mut Vec<Candidate>, pid: u32) -> Candidate {
-    let at = all.iter().position(|candidate| candidate.pid() == pid).expect("it is one of ours");
+    let at = all.iter().position(|candidate| candidate.process.pid() == pid).expect("it is one of ours");
     all.remove(at)
 }
 
@@ -63,28 +64,28 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
     for _ in 0..3 {
         let proxy = Proxy::start(redis.port()).await;
         let candidate = candidates.start(&url(proxy.port())).await;
-        proxies.push((candidate.pid(), proxy));
+        proxies.push((candidate.process.pid(), proxy));
         all.push(candidate);
     }
 
     // Killed.
     let leader = candidates.leader().await;
     let (from, fault) = (candidates.mark(), Instant::now());
-    take(&mut all, leader.pid).kill();
+    drop(take(&mut all, leader.pid));
     another_leads(&candidates, from, leader.token, fault).await;
     let proxy = Proxy::start(redis.port()).await;
     let candidate = candidates.start(&url(proxy.port())).await;
-    proxies.push((candidate.pid(), proxy));
+    proxies.push((candidate.process.pid(), proxy));
     all.push(candidate);
 
     // Stopped past its lease, then continued: it writes before it looks at any clock.
     let leader = candidates.leader().await;
     let stopped = take(&mut all, leader.pid);
     let (from, fault) = (candidates.mark(), Instant::now());
-    stopped.signal("STOP");
+    stopped.process.signal("STOP");
     another_leads(&candidates, from, leader.token, fault).await;
     let from = candidates.mark();
-    stopped.signal("CONT");
+    stopped.process.signal("CONT");
     candidates.wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused).await;
     all.push(stopped);
 

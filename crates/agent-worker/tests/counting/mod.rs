@@ -1,22 +1,22 @@
-//! A worker in a process of its own whose job counts to ten thousand, and the journal in which it writes what it does.
+//! A worker in a process of its own whose job counts, and the journal in which it writes what it does.
 
+use crate::children::{Child, Log, Post, given};
 use agent_core::{CheckpointKey, Claim, StoreError, Writer, decode_checkpoint};
 use agent_worker::{
     Agent, Answer, BoxFuture, CheckpointStore, EmbeddedStore, EndedJob, Job, JobContext, JobResult, Redis,
-    RedisStore, Saved, Worker,
+    RedisStore, Saved,
 };
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(crate) const ITEMS: u64 = 10_000;
 pub(crate) const INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) const AGENT: &str = "counter";
 
-#[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Progress {
     done: u64,
 }
@@ -117,20 +117,21 @@ fn parse(line: &str) -> Option<Line> {
     Some(Line { pid, at, entry })
 }
 
-struct Counter(Journal);
+/// Counts to a number.
+struct Counter(u64, Journal);
 
 impl Agent for Counter {
     async fn on_request(&self, job: &Job) -> Answer {
-        self.0.write(&format!("offered {}", job.id));
+        self.1.write(&format!("offered {}", job.id));
         Answer::accept()
     }
 
     async fn run(&self, ctx: JobContext) -> JobResult {
         let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
         let from = progress.get().done;
-        self.0.write(&format!("started {from}"));
-        for item in from..ITEMS {
-            self.0.write(&format!("item {item}"));
+        self.1.write(&format!("started {from}"));
+        for item in from..self.0 {
+            self.1.write(&format!("item {item}"));
             progress.set(Progress { done: item + 1 });
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -138,7 +139,7 @@ impl Agent for Counter {
     }
 
     async fn on_ended(&self, ended: &EndedJob) {
-        self.0.write(&format!("ended {}", ended.outcome));
+        self.1.write(&format!("ended {}", ended.outcome));
     }
 }
 
@@ -176,59 +177,39 @@ impl<S: CheckpointStore> CheckpointStore for Written<S> {
 }
 
 /// Where the workers of a test keep their checkpoints.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Place {
     File(PathBuf),
     Redis(String),
 }
 
-const FILE: &str = "AGENT_TEST_FILE";
-const REDIS: &str = "AGENT_TEST_REDIS";
-const JOURNAL: &str = "AGENT_TEST_JOURNAL";
-
-/// Starts a worker: the test of this name, in a process of its own, has to call [`run_worker`]. It ends with us.
+/// Starts a worker whose job counts to `items`: the test of this name, in a process of its own, has to call [`run_worker`].
 pub(crate) fn start_worker(
     test: &str,
     place: &Place,
     journal: &Journal,
+    items: u64,
     server: &agent_testkit::RealServer,
 ) -> Child {
-    let mut command = Command::new(std::env::current_exe().expect("this test is a program"));
-    match place {
-        Place::File(path) => command.env(FILE, path),
-        Place::Redis(url) => command.env(REDIS, url),
-    };
-    command
-        .args(["--exact", test])
-        .env(JOURNAL, &journal.path)
-        .env("LIVEKIT_URL", server.http_url())
-        .env("LIVEKIT_API_KEY", server.api_key())
-        .env("LIVEKIT_API_SECRET", server.api_secret().expose())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("a process")
+    let post = Post::new(server.http_url(), server.api_key(), server.api_secret(), AGENT);
+    // What it has to say is in the journal, in one order for all of them.
+    Child::start(test, &(post, place, &journal.path, items), &Log::<()>::new())
 }
 
 /// Runs the worker, in the process that [`start_worker`] made; elsewhere it returns at once.
 pub(crate) async fn run_worker() {
-    let Some(journal) = std::env::var_os(JOURNAL) else { return };
-    std::thread::spawn(|| {
-        // Closed when the one that started us is gone.
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
-    let journal = Journal::open(Path::new(&journal));
-    let builder = Worker::builder(Counter(journal.clone()));
-    let builder = match std::env::var_os(FILE) {
-        Some(path) => {
+    let Some(((post, place, journal, items), _)) = given::<(Post, Place, PathBuf, u64)>() else { return };
+    let journal = Journal::open(journal);
+    let builder = post.worker(Counter(items, journal.clone()));
+    let builder = match place {
+        Place::File(path) => {
             builder.checkpoints(Written { store: EmbeddedStore::open(path).expect("opened"), journal })
         }
-        None => {
-            let redis = Redis::new(&std::env::var(REDIS).expect("a store")).expect("a URL");
+        Place::Redis(url) => {
+            let redis = Redis::new(&url).expect("a URL");
             builder.checkpoints(Written { store: RedisStore::new(redis), journal })
         }
     };
-    let builder = builder.checkpoint_interval(INTERVAL).agent_name(AGENT).max_jobs(1).from_env();
+    let builder = builder.checkpoint_interval(INTERVAL).max_jobs(1);
     builder.build().expect("settings").run().await.expect("it runs");
 }
