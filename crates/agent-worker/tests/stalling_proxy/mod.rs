@@ -1,6 +1,10 @@
 //! A TCP proxy that can stall: connections stay open, and nothing moves.
 
+#![allow(dead_code, reason = "not every test that has a proxy does everything with it")]
+
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -16,6 +20,7 @@ struct Mode {
 pub(crate) struct Proxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -24,22 +29,30 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let mode = watch::Sender::new(Mode { stalled: false, cuts: 0 });
         let watched = mode.subscribe();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         tokio::spawn(async move {
             let mut end = watched.clone();
             loop {
                 tokio::select! {
                     Ok((here, _)) = listener.accept() => {
+                        count.fetch_add(1, Ordering::Relaxed);
                         tokio::spawn(connection(here, to, watched.clone()));
                     }
                     gone = end.changed() => if gone.is_err() { return },
                 }
             }
         });
-        Self { address, mode }
+        Self { address, mode, connections }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Holds back everything, or lets it go on.
@@ -47,8 +60,7 @@ impl Proxy {
         self.mode.send_modify(|mode| mode.stalled = stalled);
     }
 
-    /// Closes every connection. New ones can be made.
-    #[allow(dead_code, reason = "not every test that has a proxy cuts")]
+    /// Closes every connection, and drops what it holds back. New ones can be made.
     pub(crate) fn cut(&self) {
         self.mode.send_modify(|mode| mode.cuts += 1);
     }
@@ -62,9 +74,11 @@ async fn connection(here: TcpStream, to: u16, mode: watch::Receiver<Mode>) {
     let mut cut = mode;
     let cuts = cut.borrow_and_update().cuts;
     tokio::select! {
+        // First: what is held back when it is cut is lost, also when the stall is over at the same moment.
+        biased;
+        _ = cut.wait_for(|mode| mode.cuts != cuts) => {}
         () = copy(&mut from_here, &mut to_there, &mut out) => {}
         () = copy(&mut from_there, &mut to_here, &mut back) => {}
-        _ = cut.wait_for(|mode| mode.cuts != cuts) => {}
     }
 }
 
