@@ -26,7 +26,7 @@ pub struct Frame {
     pub publisher: String,
     /// What it is.
     pub kind: FrameKind,
-    /// What was published; empty in a hello.
+    /// What was published; empty in the others.
     pub payload: Bytes,
 }
 
@@ -34,8 +34,16 @@ pub struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum FrameKind {
-    /// Somebody listens now; whoever has announced something says it again.
-    Hello,
+    /// Somebody listens now, or again: whoever else is there says so.
+    Hello {
+        /// The number of the last message or announcement before this frame; 0 before the first.
+        latest: u64,
+    },
+    /// The answer of a publisher that has announced nothing.
+    Here {
+        /// As in a hello.
+        latest: u64,
+    },
     /// A message.
     Message {
         /// Its number, from 1.
@@ -115,7 +123,8 @@ mod tests {
 
     fn kind() -> impl Strategy<Value = FrameKind> {
         prop_oneof![
-            Just(FrameKind::Hello),
+            any::<u64>().prop_map(|latest| FrameKind::Hello { latest }),
+            any::<u64>().prop_map(|latest| FrameKind::Here { latest }),
             any::<u64>().prop_map(|number| FrameKind::Message { number }),
             any::<(u64, u64)>().prop_map(|(number, latest)| FrameKind::Announcement { number, latest }),
         ]
@@ -149,7 +158,7 @@ mod tests {
         check(&" ".repeat(MAX_HEADER_LEN + 1), FrameError::NoHeader);
         check("{}\n", FrameError::Header);
         check("{\"v\":1,\"from\":\"a\",\"kind\":\"other\"}\n", FrameError::Header);
-        check("{\"v\":2,\"from\":\"a\",\"kind\":\"hello\"}\n", FrameError::Version(2));
-        check("{\"v\":1,\"from\":\"\",\"kind\":\"hello\"}\n", FrameError::Publisher);
+        check("{\"v\":2,\"from\":\"a\",\"kind\":\"hello\",\"latest\":0}\n", FrameError::Version(2));
+        check("{\"v\":1,\"from\":\"\",\"kind\":\"hello\",\"latest\":0}\n", FrameError::Publisher);
     }
 }

@@ -1,9 +1,9 @@
 //! What jobs say to each other over a topic: frames, their numbers, and what the numbers tell.
 //!
 //! Each publisher numbers its messages from 1. Whatever carries them may lose some, over a reconnect for example; then the
-//! next number that arrives says how many, so that no loss is silent. One announcement of each publisher is repeated to those
-//! who come later: they say hello, and it is sent again with its old number, and with the latest one, which is where they begin
-//! to count. Nothing here panics or grows by what others send.
+//! next number that arrives says how many, so that no loss is silent. Whoever comes, or has lost its way to the others for a while, says
+//! hello, and the others answer: with what they announced last under its old number, or just that they are there. Hello and answer tell
+//! the latest number, too: what was lost is known even if nothing follows, and a newcomer begins to count there. Nothing here panics or grows by what others send.
 
 mod frame;
 mod numbers;

@@ -17,7 +17,7 @@ const MAX_PUBLISHERS: usize = 1024;
 /// let mut outgoing = Outgoing::new("AJ_1/7");
 /// assert_eq!(outgoing.announce("I transcribe").kind, FrameKind::Announcement { number: 1, latest: 1 });
 /// assert_eq!(outgoing.message("hello").kind, FrameKind::Message { number: 2 });
-/// let again = outgoing.repeat().unwrap(); // somebody said hello
+/// let again = outgoing.answer(); // somebody said hello
 /// assert_eq!(again.kind, FrameKind::Announcement { number: 1, latest: 2 });
 /// ```
 #[derive(Clone, Debug)]
@@ -53,17 +53,20 @@ impl Outgoing {
         self.frame(FrameKind::Announcement { number, latest: number }, payload)
     }
 
-    /// The last announcement once more, if there was one.
+    /// The answer to a hello: the last announcement once more, or that there was none.
     #[must_use]
-    pub fn repeat(&self) -> Option<Frame> {
-        let (number, payload) = self.announced.clone()?;
-        Some(self.frame(FrameKind::Announcement { number, latest: self.last }, payload))
+    pub fn answer(&self) -> Frame {
+        let latest = self.last;
+        match self.announced.clone() {
+            Some((number, payload)) => self.frame(FrameKind::Announcement { number, latest }, payload),
+            None => self.frame(FrameKind::Here { latest }, Bytes::new()),
+        }
     }
 
-    /// Asks the others for their announcements.
+    /// Tells the others that we listen, and asks who they are.
     #[must_use]
     pub fn hello(&self) -> Frame {
-        self.frame(FrameKind::Hello, Bytes::new())
+        self.frame(FrameKind::Hello { latest: self.last }, Bytes::new())
     }
 
     fn next(&mut self) -> u64 {
@@ -81,7 +84,7 @@ impl Outgoing {
 pub struct Heard {
     /// So many frames of this publisher before this one will not come any more.
     pub missed: u64,
-    /// Whether this one is new.
+    /// Whether what it carries is new.
     pub new: bool,
 }
 
@@ -104,7 +107,8 @@ impl Publishers {
     /// Takes the next frame. One who is heard for the first time may have said things before we listened: that is no loss.
     pub fn hear(&mut self, frame: &Frame) -> Heard {
         let (number, latest, announcement) = match frame.kind {
-            FrameKind::Hello => return Heard { missed: 0, new: true },
+            // They carry nothing that could be new.
+            FrameKind::Hello { latest } | FrameKind::Here { latest } => (0, latest, false),
             FrameKind::Message { number } => (number, number, false),
             FrameKind::Announcement { number, latest } => (number, latest.max(number), true),
         };
@@ -161,9 +165,9 @@ mod tests {
     fn one_who_comes_later_counts_from_there() {
         let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
         let _ = (out.announce("a"), out.message("b"), out.message("c"));
-        assert_eq!(heard.hear(&out.repeat().unwrap()), NEW);
+        assert_eq!(heard.hear(&out.answer()), NEW);
         assert_eq!(heard.hear(&out.message("d")), NEW);
-        assert_eq!(heard.hear(&out.repeat().unwrap()), OLD);
+        assert_eq!(heard.hear(&out.answer()), OLD);
     }
 
     #[test]
@@ -172,9 +176,24 @@ mod tests {
         assert_eq!(heard.hear(&out.message("a")), NEW);
         let _ = (out.announce("lost"), out.message("lost"));
         // The announcement itself arrives after all.
-        assert_eq!(heard.hear(&out.repeat().unwrap()), new_after(1));
+        assert_eq!(heard.hear(&out.answer()), new_after(1));
         let _ = out.message("lost");
-        assert_eq!(heard.hear(&out.repeat().unwrap()), Heard { missed: 1, new: false });
+        assert_eq!(heard.hear(&out.answer()), Heard { missed: 1, new: false });
+    }
+
+    #[test]
+    fn a_hello_and_its_answer_tell_what_was_lost_before_them() {
+        let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
+        heard.hear(&out.hello());
+        let _ = out.message("lost");
+        assert_eq!(heard.hear(&out.message("b")), new_after(1));
+        let _ = out.message("lost");
+        assert_eq!(heard.hear(&out.hello()).missed, 1);
+        let _ = (out.message("lost"), out.message("lost"));
+        assert_eq!(out.answer().kind, FrameKind::Here { latest: 5 });
+        assert_eq!(heard.hear(&out.answer()).missed, 2);
+        assert_eq!(heard.hear(&out.answer()).missed, 0, "once");
+        assert_eq!(heard.hear(&out.message("c")), NEW);
     }
 
     #[test]
@@ -184,7 +203,7 @@ mod tests {
         let _ = out.announce("lost");
         let third = out.message("c");
         assert_eq!((heard.hear(&first), heard.hear(&third)), (NEW, new_after(1)));
-        assert_eq!(heard.hear(&out.repeat().unwrap()), NEW);
+        assert_eq!(heard.hear(&out.answer()), NEW);
     }
 
     #[test]
@@ -204,28 +223,32 @@ mod tests {
         /// Whatever of a publisher's frames is lost or doubled, what is delivered and what is told to be missing add up.
         #[test]
         fn nothing_is_lost_in_silence(
-            fates in proptest::collection::vec((0u8..4, 0u8..3), 1..60),
+            announces in any::<bool>(),
+            fates in proptest::collection::vec((0u8..5, 0u8..3), 1..60),
         ) {
             let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
-            heard.hear(&out.announce("first"));
-            let (mut delivered, mut missed) = (1, 0);
-            let mut sent = 1;
-            let mut take = |frame: &Frame, heard: &mut Publishers| {
-                let told = heard.hear(frame);
-                missed += told.missed;
-                // A repeat of an announcement that counted as missing is delivered late: it is in both.
-                if told.new && matches!(frame.kind, FrameKind::Message { .. }) {
-                    delivered += 1;
-                }
-            };
+            heard.hear(&out.hello());
+            let (mut delivered, mut missed, mut sent) = (0, 0, 0);
+            if announces {
+                heard.hear(&out.announce("first"));
+                (delivered, sent) = (1, 1);
+            }
             for (kind, copies) in fates {
-                let frame = if kind == 0 { out.repeat().unwrap() } else { sent += 1; out.message("x") };
+                let frame = match kind {
+                    0 => out.answer(),
+                    1 => out.hello(),
+                    _ => {
+                        sent += 1;
+                        out.message("x")
+                    }
+                };
                 for _ in 0..copies {
-                    take(&frame, &mut heard);
+                    let told = heard.hear(&frame);
+                    missed += told.missed;
+                    delivered += u64::from(told.new && matches!(frame.kind, FrameKind::Message { .. }));
                 }
             }
-            sent += 1;
-            take(&out.message("last"), &mut heard);
+            missed += heard.hear(&out.hello()).missed;
             prop_assert_eq!(delivered + missed, sent);
         }
 

@@ -93,12 +93,12 @@
 //! | event | what it means |
 //! |---|---|
 //! | [`Missed`](crate::coordination::ChannelEvent::Missed) | so many messages of one publisher were lost on the way |
-//! | [`Interrupted`](crate::coordination::ChannelEvent::Interrupted) | some may have been lost, of anybody; who has announced itself does it again |
+//! | [`Interrupted`](crate::coordination::ChannelEvent::Interrupted) | some may have been lost, of anybody; the others are asked what they have said, and announce themselves again |
 //! | [`Lagged`](crate::coordination::ChannelEvent::Lagged) | this job was too slow, and its oldest events were dropped |
 //!
 //! | [`pubsub(…)`](crate::WorkerBuilder::pubsub) | for | loses |
 //! |---|---|---|
-//! | [`RoomData`](crate::coordination::RoomData), the default | agents in one room; people in it neither read nor write along | what was sent while the connection to the room was made anew |
+//! | [`RoomData`](crate::coordination::RoomData), the default | agents in one room; people in it neither read nor write along | what was sent while the connection to the room was made anew; of a job that has just joined, the others hear all, and it hears them up to 3 s later |
 //! | `RedisPubSub` (feature `redis`) | jobs on any number of machines, in a room or not | what Redis had not kept when it was restarted |
 //! | [`MemoryPubSub`](crate::coordination::MemoryPubSub) | tests, the jobs of one process | nothing |
 //! | a [`PubSub`](crate::coordination::PubSub) of your own | | |

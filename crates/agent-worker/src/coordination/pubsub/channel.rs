@@ -43,7 +43,7 @@ pub struct Channel {
     topic: String,
     publisher: Publisher,
     inbox: Inbox,
-    /// Repeats announcements.
+    /// Answers those who come later.
     repeater: AbortHandle,
 }
 
@@ -77,7 +77,7 @@ impl Channel {
         let outgoing = Outgoing::new(publisher);
         let hello = outgoing.hello();
         let sender = Arc::new(Sender { state: Mutex::new((outgoing, carrier)) });
-        sender.send(|_| Some(hello)).await?;
+        sender.send(|_| hello).await?;
         let repeater = tokio::spawn(repeat(Arc::clone(&sender), inbox.clone())).abort_handle();
         let publisher = Publisher { sender, worker_id, job: job.clone() };
         Ok(Self { topic, publisher, inbox, repeater })
@@ -125,6 +125,13 @@ impl Channel {
     }
 }
 
+#[cfg(test)]
+impl Channel {
+    pub(super) const fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+}
+
 impl Publisher {
     /// Publishes a message to all others on the topic: at most [`MAX_MESSAGE_LEN`] bytes.
     ///
@@ -134,7 +141,7 @@ impl Publisher {
     pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
         let payload = payload.into();
         check_len("message", payload.len(), MAX_MESSAGE_LEN)?;
-        self.sender.send(|outgoing| Some(outgoing.message(payload))).await
+        self.sender.send(|outgoing| outgoing.message(payload)).await
     }
 
     /// Publishes something as JSON, as [`publish`](Self::publish).
@@ -153,21 +160,15 @@ impl Publisher {
         let announcement = Announcement::now(&self.job, &self.worker_id, capability.into());
         let payload = serde_json::to_vec(&announcement).map_err(CoordinationError::Json)?;
         check_len("announcement", payload.len(), MAX_MESSAGE_LEN)?;
-        self.sender.send(|outgoing| Some(outgoing.announce(payload))).await
+        self.sender.send(|outgoing| outgoing.announce(payload)).await
     }
 }
 
 impl Sender {
-    async fn send(
-        &self,
-        frame: impl FnOnce(&mut Outgoing) -> Option<Frame>,
-    ) -> Result<(), CoordinationError> {
+    async fn send(&self, frame: impl FnOnce(&mut Outgoing) -> Frame) -> Result<(), CoordinationError> {
         let mut state = self.state.lock().await;
         let (outgoing, carrier) = &mut *state;
-        match frame(outgoing) {
-            Some(frame) => carrier.send(frame.encode()).await,
-            None => Ok(()),
-        }
+        carrier.send(frame(outgoing).encode()).await
     }
 }
 
@@ -176,12 +177,12 @@ async fn repeat(sender: Arc<Sender>, inbox: Inbox) {
         let greet = inbox.asked().await;
         let sent = async {
             if greet {
-                sender.send(|outgoing| Some(outgoing.hello())).await?;
+                sender.send(|outgoing| outgoing.hello()).await?;
             }
-            sender.send(|outgoing| outgoing.repeat()).await
+            sender.send(|outgoing| outgoing.answer()).await
         };
         if let Err(error) = sent.await {
-            tracing::debug!("an announcement was not repeated: {error}");
+            tracing::debug!("the others were not told who is here: {error}");
         }
     }
 }

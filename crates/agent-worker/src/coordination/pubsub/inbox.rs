@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 use super::{Announcement, MAX_MESSAGE_LEN};
 
 /// Events that wait for a slow reader.
-const MAX_EVENTS: usize = 1024;
+pub(super) const MAX_EVENTS: usize = 1024;
 /// Bytes of messages that wait for a slow reader.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Something that came over a [`Channel`](super::Channel).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Inbox {
             state.push(ChannelEvent::Missed { from: from.clone(), count: heard.missed });
         }
         match kind {
-            FrameKind::Hello => self.shared.asked.notify_one(),
+            FrameKind::Hello { .. } => self.shared.asked.notify_one(),
             FrameKind::Message { .. } if heard.new => {
                 state.push(ChannelEvent::Message(Message { from, payload }))
             }
@@ -133,7 +133,7 @@ impl Inbox {
                 Ok(announcement) => state.push(ChannelEvent::Announced(announcement)),
                 Err(error) => tracing::warn!(%from, "dropped something that is no announcement: {error}"),
             },
-            FrameKind::Message { .. } | FrameKind::Announcement { .. } => {}
+            FrameKind::Message { .. } | FrameKind::Announcement { .. } | FrameKind::Here { .. } => {}
         }
         drop(state);
         self.shared.filled.notify_one();

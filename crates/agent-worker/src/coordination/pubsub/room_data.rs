@@ -6,18 +6,17 @@ use agent_room::{ParticipantKind, RoomEvent};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
+use super::inbox::{MAX_BYTES, MAX_EVENTS};
 use super::{Carrier, Inbox, PubSub};
 use crate::coordination::CoordinationError;
 use crate::room::{BoxFuture, Room, RoomEvents};
-
-/// Frames of senders that are not known yet.
-const MAX_HELD: usize = 64;
 
 /// Messages between the agents of a room, as reliable data messages of the room itself. The default: it needs no server but
 /// LiveKit's, and the room has to be joined.
 ///
 /// They go to participants of the kind agent, and are taken from them alone, so a person in the room can neither read nor write
-/// them. A topic is heard in its own room only.
+/// them. A topic is heard in its own room only. The server tells the others of a job up to 3 s after it has joined: they hear all that it
+/// says, and it hears what they say from then on.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct RoomData;
@@ -39,7 +38,7 @@ impl PubSub for RoomData {
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         Box::pin(async move {
             let room = room.ok_or(CoordinationError::NoRoom)?;
-            let reader = Reader { room: room.clone(), topic: topic.to_owned(), inbox, held: BTreeMap::new() };
+            let reader = Reader { room: room.clone(), topic: topic.to_owned(), inbox, held: Held::default() };
             let reader = tokio::spawn(reader.run(room.side_events())).abort_handle();
             Ok(Box::new(InRoom { room: room.clone(), topic: topic.to_owned(), reader }) as Box<dyn Carrier>)
         })
@@ -76,8 +75,35 @@ struct Reader {
     room: Room,
     topic: String,
     inbox: Inbox,
-    /// Data can come before its sender is announced: it waits for what the sender turns out to be.
-    held: BTreeMap<String, Vec<Bytes>>,
+    held: Held,
+}
+
+/// Data can come before its sender is announced: it waits for what the sender turns out to be, in the bounds of an inbox.
+#[derive(Default)]
+struct Held {
+    by_sender: BTreeMap<String, Vec<Bytes>>,
+    frames: usize,
+    bytes: usize,
+}
+
+impl Held {
+    /// Whether there was room for it.
+    fn put(&mut self, sender: String, frame: Bytes) -> bool {
+        let fits = self.frames < MAX_EVENTS && self.bytes + frame.len() <= MAX_BYTES;
+        if fits {
+            self.frames += 1;
+            self.bytes += frame.len();
+            self.by_sender.entry(sender).or_default().push(frame);
+        }
+        fits
+    }
+
+    fn take(&mut self, sender: &str) -> Vec<Bytes> {
+        let frames = self.by_sender.remove(sender).unwrap_or_default();
+        self.frames -= frames.len();
+        self.bytes -= frames.iter().map(Bytes::len).sum::<usize>();
+        frames
+    }
 }
 
 impl Reader {
@@ -89,12 +115,7 @@ impl Reader {
                         self.take(sender, data.payload);
                     }
                 }
-                RoomEvent::ParticipantJoined(participant) => {
-                    let held = self.held.remove(&participant.identity).unwrap_or_default();
-                    for frame in held {
-                        self.take(participant.identity.clone(), frame);
-                    }
-                }
+                RoomEvent::ParticipantJoined(participant) => self.release(&participant.identity),
                 RoomEvent::Reconnected(again) if again.resumed => {}
                 RoomEvent::Reconnected(_) | RoomEvent::DataMissed { .. } | RoomEvent::Lagged { .. } => {
                     self.inbox.interrupted();
@@ -107,13 +128,30 @@ impl Reader {
 
     fn take(&mut self, sender: String, frame: Bytes) {
         match self.room.participant(&sender).map(|participant| participant.kind) {
-            Some(ParticipantKind::Agent) => self.inbox.deliver(&frame),
             Some(_) => {
-                tracing::warn!(%sender, topic = %self.topic, "dropped a message for jobs that no agent has sent")
+                // The room may know of it before we come to the event that says so: what came earlier goes first.
+                self.release(&sender);
+                self.deliver(&sender, &frame);
             }
-            None if self.held.values().map(Vec::len).sum::<usize>() < MAX_HELD => {
-                self.held.entry(sender).or_default().push(frame);
+            None if self.held.put(sender, frame) => {}
+            None => self.inbox.interrupted(),
+        }
+    }
+
+    /// The sender is known now.
+    fn release(&mut self, sender: &str) {
+        for frame in self.held.take(sender) {
+            self.deliver(sender, &frame);
+        }
+    }
+
+    fn deliver(&self, sender: &str, frame: &Bytes) {
+        match self.room.participant(sender).map(|participant| participant.kind) {
+            Some(ParticipantKind::Agent) => self.inbox.deliver(frame),
+            Some(_) => {
+                tracing::warn!(%sender, topic = %self.topic, "dropped a message for jobs that no agent has sent");
             }
+            // It has joined and left: nobody knows what it was.
             None => self.inbox.interrupted(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use agent_core::{JobId, Outgoing};
 use bytes::Bytes;
@@ -173,6 +174,48 @@ async fn after_an_interruption_the_others_are_asked_again() {
     b.send(Outgoing::new("b/1").hello().encode()).await.unwrap();
     assert_eq!(inbox.next().await, Some(ChannelEvent::Interrupted));
     assert_eq!(announced(inbox.next().await).capability, "transcribe");
+}
+
+/// Also when they have announced nothing, and say nothing any more.
+#[tokio::test]
+async fn the_last_words_that_were_lost_are_told() {
+    let pubsub = Lossy::default();
+    let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
+    a.publish("one").await.unwrap();
+    assert_eq!(message(b.next().await).text(), "one");
+    let missed = |count| Some(ChannelEvent::Missed { from: "a/0000000000000007".into(), count });
+    // It is the sender who knows of the interruption.
+    pubsub.loses.store(true, Ordering::Relaxed);
+    a.publish("two").await.unwrap();
+    pubsub.loses.store(false, Ordering::Relaxed);
+    a.inbox().interrupted();
+    assert_eq!(timeout(b.next()).await, missed(1));
+    // It is the reader.
+    pubsub.loses.store(true, Ordering::Relaxed);
+    a.publish("three").await.unwrap();
+    a.publish("four").await.unwrap();
+    pubsub.loses.store(false, Ordering::Relaxed);
+    b.inbox().interrupted();
+    assert_eq!(timeout(b.next()).await, Some(ChannelEvent::Interrupted));
+    assert_eq!(timeout(b.next()).await, missed(2));
+}
+
+/// What a job says first is missed, too, once the others know of it.
+#[tokio::test]
+async fn the_first_words_that_were_lost_are_told() {
+    let pubsub = Lossy::default();
+    let mut b = open(&pubsub, "b").await;
+    let a = open(&pubsub, "a").await;
+    pubsub.loses.store(true, Ordering::Relaxed);
+    a.publish("one").await.unwrap();
+    pubsub.loses.store(false, Ordering::Relaxed);
+    a.publish("two").await.unwrap();
+    assert_eq!(b.next().await, Some(ChannelEvent::Missed { from: "a/0000000000000007".into(), count: 1 }));
+    assert_eq!(message(b.next().await).text(), "two");
+}
+
+async fn timeout(next: impl Future<Output = Option<ChannelEvent>>) -> Option<ChannelEvent> {
+    tokio::time::timeout(Duration::from_secs(5), next).await.expect("it is told")
 }
 
 #[tokio::test]
