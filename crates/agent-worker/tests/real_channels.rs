@@ -11,6 +11,7 @@
 )]
 
 mod children;
+mod heard;
 mod meeting;
 #[macro_use]
 mod redis_kinds;
@@ -19,7 +20,8 @@ mod stalling_proxy;
 use agent_testkit::{RedisServerBuilder, redis_server_with};
 use agent_worker::Redis;
 use agent_worker::coordination::RedisPubSub;
-use meeting::{Counted, Heard, Meeting, Tally, run_if_child};
+use heard::{Counted, Heard, Tally};
+use meeting::{Meeting, run_if_child};
 use std::time::Duration;
 
 const MESSAGES: usize = 1_000;
@@ -46,15 +48,15 @@ async fn three_processes_with_a_thousand_messages_each_lose_none_though_a_connec
     meeting.members.iter().for_each(|member| member.count(0..HALF));
     let mut tallies = [(); 3].map(|()| Tally::default());
     while tallies[0].messages() < HALF / 2 {
-        tallies[0].hear(&mut meeting.members[0]).await;
+        tallies[0].take(meeting.members[0].next().await);
     }
     let before = meeting.members[0].proxy.connections();
     meeting.members[0].proxy.cut();
     meeting.members.iter().for_each(|member| member.count(HALF..MESSAGES));
     for (member, tally) in meeting.members.iter_mut().zip(&mut tallies) {
-        tally.hear_until(member, MESSAGES).await;
-        let all = Counted { next: MESSAGES, heard: MESSAGES, missed: 0 };
-        assert_eq!((tally.of_others(), tally.interruptions), (vec![all.clone(), all], 0));
+        member.hear_until(MESSAGES, tally).await;
+        assert!(tally.of_others().values().all(|other| *other == Counted::all(MESSAGES)), "{tally:?}");
+        assert_eq!(tally.interruptions, 0);
         for _ in 0..2 {
             assert_eq!(member.published().await, (0, String::new()));
         }
@@ -71,7 +73,7 @@ async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is
     meeting.members.iter().for_each(|member| member.count(0..HALF));
     let mut tallies = [(); 3].map(|()| Tally::default());
     while tallies[0].messages() < HALF / 2 {
-        tallies[0].hear(&mut meeting.members[0]).await;
+        tallies[0].take(meeting.members[0].next().await);
     }
     redis.kill();
     meeting.members.iter().for_each(|member| member.count(HALF..HALF + 10));
@@ -83,10 +85,10 @@ async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is
     redis.restart_empty().await.unwrap();
     meeting.members.iter().for_each(|member| member.count(HALF + 10..MESSAGES));
     for (member, tally) in meeting.members.iter_mut().zip(&mut tallies) {
-        tally.hear_until(member, MESSAGES).await;
+        member.hear_until(MESSAGES, tally).await;
         assert_eq!(member.published().await, (0, String::new()));
         assert_eq!(tally.interruptions, 1);
-        for other in tally.of_others() {
+        for other in tally.of_others().values() {
             assert!(other.missed >= 10 && other.heard + other.missed == MESSAGES, "{other:?}");
         }
     }

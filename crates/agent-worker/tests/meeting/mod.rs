@@ -1,12 +1,12 @@
 //! Three worker processes, each with one job in the same room: what they say to each other over a channel, and what they hear.
 
 use crate::children::{Child, Log, Post, given, say};
+use crate::heard::{Heard, Tally};
 use crate::stalling_proxy::Proxy;
 use agent_testkit::{JobSpec, MockServer};
-use agent_worker::coordination::{Channel, ChannelEvent, PubSub, Publisher};
+use agent_worker::coordination::{Channel, PubSub, Publisher};
 use agent_worker::{Agent, JobContext, JobResult};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
@@ -39,16 +39,6 @@ enum What {
     },
 }
 
-/// What a process heard on its channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Heard {
-    Message { from: String, text: String },
-    Announced(String),
-    Missed { from: String, count: u64 },
-    Interrupted,
-    Odd(String),
-}
-
 /// In a process that [`Meeting`] started: runs its worker, for good. Elsewhere it returns at once.
 pub(crate) async fn run_if_child<P: PubSub>(make: impl FnOnce(&str) -> P) {
     let Some(((post, name, carrier), orders)) = given::<(Post, String, String)>() else { return };
@@ -69,14 +59,7 @@ impl Agent for Talking {
         channel.announce("talk").await?;
         ctx.spawn(obey(self.name.clone(), channel.publisher(), orders));
         while let Some(event) = channel.next().await {
-            let heard = match event {
-                ChannelEvent::Message(message) => Heard::Message { text: message.text(), from: message.from },
-                ChannelEvent::Announced(other) => Heard::Announced(other.capability),
-                ChannelEvent::Missed { from, count } => Heard::Missed { from, count },
-                ChannelEvent::Interrupted => Heard::Interrupted,
-                other => Heard::Odd(format!("{other:?}")),
-            };
-            say(&Said { by: self.name.clone(), what: What::Heard(heard) });
+            say(&Said { by: self.name.clone(), what: What::Heard(event.into()) });
         }
         Ok(())
     }
@@ -149,6 +132,13 @@ impl Member {
         heard
     }
 
+    /// Adds up what it hears until it has heard all the others up to this number.
+    pub(crate) async fn hear_until(&mut self, end: usize, tally: &mut Tally) {
+        while tally.complete(end) < WORKERS - 1 {
+            tally.take(self.next().await);
+        }
+    }
+
     pub(crate) async fn text(&mut self) -> String {
         match self.next().await {
             Heard::Message { text, .. } => text,
@@ -177,55 +167,5 @@ impl Member {
 
     fn order(&self, order: &Order) {
         self.process.tell(&serde_json::to_string(order).unwrap());
-    }
-}
-
-/// What one member has heard of the others: numbers that grow, and how many it was told to have missed.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    by_publisher: BTreeMap<String, Counted>,
-    pub(crate) interruptions: usize,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counted {
-    /// After the last number.
-    pub(crate) next: usize,
-    pub(crate) heard: usize,
-    pub(crate) missed: usize,
-}
-
-impl Tally {
-    /// Takes the next thing that this member hears.
-    pub(crate) async fn hear(&mut self, member: &mut Member) {
-        match member.next().await {
-            Heard::Message { from, text } => {
-                let counted = self.by_publisher.entry(from).or_default();
-                let number: usize = text.parse().unwrap();
-                assert!(number >= counted.next, "{} heard {number} after {counted:?}", member.name);
-                counted.next = number + 1;
-                counted.heard += 1;
-            }
-            Heard::Missed { from, count } => {
-                self.by_publisher.entry(from).or_default().missed += usize::try_from(count).unwrap();
-            }
-            Heard::Interrupted => self.interruptions += 1,
-            other => panic!("{} heard {other:?}", member.name),
-        }
-    }
-
-    /// Takes what this member hears until it has heard all of the others up to this number.
-    pub(crate) async fn hear_until(&mut self, member: &mut Member, end: usize) {
-        while self.of_others().iter().filter(|counted| counted.next == end).count() < WORKERS - 1 {
-            self.hear(member).await;
-        }
-    }
-
-    pub(crate) fn messages(&self) -> usize {
-        self.by_publisher.values().map(|counted| counted.heard).sum()
-    }
-
-    pub(crate) fn of_others(&self) -> Vec<Counted> {
-        self.by_publisher.values().cloned().collect()
     }
 }
