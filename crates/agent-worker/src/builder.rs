@@ -575,6 +575,7 @@ impl WorkerBuilder {
             dismiss_invalid: self.dismiss_invalid,
             classify: self.classify,
         };
+        let counters = Arc::new(Counters::new(&self.config.agent_name));
         let setup = Setup {
             config: self.config,
             url,
@@ -595,7 +596,7 @@ impl WorkerBuilder {
                 flush: grace.min(Duration::from_secs(10)) / 2,
                 ..self.checkpoints
             },
-            counters: Arc::new(Counters::default()),
+            counters,
             coordination: Arc::new(Coordination::new(
                 self.coordinator,
                 self.lease,

@@ -44,6 +44,7 @@ mod guard;
 pub mod guide;
 pub mod layers;
 mod long_running;
+mod meter;
 mod net;
 pub mod patterns;
 mod room;

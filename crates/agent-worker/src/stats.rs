@@ -1,8 +1,8 @@
 //! What a worker counts: jobs by how they ended, attempts, and what they left behind.
 //!
-//! The same failures go to the `metrics` facade as the counter `livekit_agent_job_failures_total`. Reasons come from handlers, so
-//! both keep a bounded number of them.
+//! The same goes to the `metrics` facade (`meter`). Reasons come from handlers, so both keep a bounded number of them.
 
+use crate::meter::{self, Meter};
 use agent_core::JobErrorKind;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,6 @@ const MAX_REASONS: usize = 64;
 /// The longest reason, in bytes; a longer one is counted as `other`.
 const MAX_REASON_LEN: usize = 64;
 const OTHER: &str = "other";
-
-const FAILURES: &str = "livekit_agent_job_failures_total";
 
 /// What a worker has counted since it was made; see [`WorkerHandle::stats`](crate::WorkerHandle::stats).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,8 +86,8 @@ pub(crate) fn reason_label(kind: &JobErrorKind) -> Cow<'static, str> {
 }
 
 /// The counters themselves. The driver and its tasks share them with the worker's handles.
-#[derive(Default)]
 pub(crate) struct Counters {
+    meter: Meter,
     state: Mutex<State>,
 }
 
@@ -100,6 +98,14 @@ struct State {
 }
 
 impl Counters {
+    pub(crate) fn new(agent_name: &str) -> Self {
+        Self { meter: Meter::new(agent_name), state: Mutex::default() }
+    }
+
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     pub(crate) fn stats(&self) -> WorkerStats {
         self.lock().stats.clone()
     }
@@ -114,35 +120,43 @@ impl Counters {
         let label = FailureLabel { kind: kind_label(kind), reason: state.bounded(reason_label(kind)) };
         *state.stats.failures.entry(label.clone()).or_default() += 1;
         drop(state);
-        metrics::counter!(FAILURES, "kind" => label.kind, "reason" => label.reason).increment(1);
+        self.meter.failure(&label);
     }
 
     pub(crate) fn retry(&self) {
         self.lock().stats.retries += 1;
+        self.meter.count(meter::RETRIES, 1);
     }
 
     pub(crate) fn stuck(&self) {
         self.lock().stats.stuck += 1;
+        self.meter.count(meter::STUCK, 1);
     }
 
     pub(crate) fn stale(&self) {
         self.lock().stats.stale += 1;
+        self.meter.count(meter::STALE, 1);
     }
 
     pub(crate) fn leftover_tasks(&self, count: usize) {
-        self.lock().stats.leftover_tasks += u64::try_from(count).unwrap_or(u64::MAX);
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.lock().stats.leftover_tasks += count;
+        self.meter.count(meter::LEFTOVERS, count);
     }
 
     pub(crate) fn cleanup_overrun(&self) {
         self.lock().stats.cleanup_overruns += 1;
+        self.meter.count(meter::CLEANUP_OVERRUNS, 1);
     }
 
     pub(crate) fn stuck_cleanup(&self) {
         self.lock().stats.stuck_cleanups += 1;
+        self.meter.count(meter::STUCK_CLEANUPS, 1);
     }
 
     pub(crate) fn cleanup_panic(&self) {
         self.lock().stats.cleanup_panics += 1;
+        self.meter.count(meter::CLEANUP_PANICS, 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -188,7 +202,7 @@ mod tests {
         let recorder = metrics_util::debugging::DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
         metrics::with_local_recorder(&recorder, || {
-            let counters = Counters::default();
+            let counters = Counters::new("greeter");
             let quota = JobErrorKind::Fatal { reason: "quota_exceeded".into() };
             for kind in [None, Some(&quota), Some(&JobErrorKind::Panicked), Some(&quota)] {
                 counters.ended(kind);
@@ -205,8 +219,8 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "livekit_agent_job_failures_total kind=fatal reason=quota_exceeded Counter(2)",
-                "livekit_agent_job_failures_total kind=panicked reason=panicked Counter(1)",
+                "lk_agents_job_failures_total agent_name=greeter kind=fatal reason=quota_exceeded Counter(2)",
+                "lk_agents_job_failures_total agent_name=greeter kind=panicked reason=panicked Counter(1)",
             ]
         );
     }

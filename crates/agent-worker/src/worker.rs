@@ -260,8 +260,7 @@ impl WorkerHandle {
 
     /// What the worker has counted so far; also after it has stopped.
     ///
-    /// Failures are also counted with the `metrics` facade, as `livekit_agent_job_failures_total` with the labels `kind` and
-    /// `reason`, for a program that installs a recorder.
+    /// The same and more goes to the `metrics` facade, for a program that installs a recorder: [`guide::metrics`](crate::guide::metrics).
     #[must_use]
     pub fn stats(&self) -> WorkerStats {
         self.counters.stats()

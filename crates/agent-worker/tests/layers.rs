@@ -177,6 +177,9 @@ async fn calls_are_measured_by_how_they_end() {
     }
     let mut shown = Vec::new();
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        if !key.key().name().starts_with("lk_agents_handler") {
+            continue; // the worker's own
+        }
         let labels: Vec<_> =
             key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
         let value = match value {
@@ -192,10 +195,10 @@ async fn calls_are_measured_by_how_they_end() {
     assert_eq!(
         shown,
         [
-            "livekit_agent_handler_seconds handler=timed result=dropped [60.0]",
-            "livekit_agent_handler_seconds handler=timed result=fatal [60.0]",
-            "livekit_agent_handler_seconds handler=timed result=ok [60.0, 60.0]",
-            "livekit_agent_handlers_running handler=timed 0",
+            "lk_agents_handler_seconds handler=timed result=dropped [60.0]",
+            "lk_agents_handler_seconds handler=timed result=fatal [60.0]",
+            "lk_agents_handler_seconds handler=timed result=ok [60.0, 60.0]",
+            "lk_agents_handlers_running handler=timed 0",
         ]
     );
 }

@@ -1,6 +1,7 @@
 //! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the attempt is over.
 
 use crate::context::CancelSignal;
+use crate::meter;
 use crate::store::CheckpointStore;
 use agent_core::{AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, Writer, is_checkpoint_over};
 use std::collections::BTreeMap;
@@ -200,6 +201,15 @@ impl Opened {
 
     /// Saves a record, made for the epoch of our claim.
     pub(super) async fn save(
+        &self,
+        record: impl FnOnce(Epoch) -> Result<Vec<u8>, CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        let result = self.try_save(record).await;
+        meter::saved(&result);
+        result
+    }
+
+    async fn try_save(
         &self,
         record: impl FnOnce(Epoch) -> Result<Vec<u8>, CheckpointError>,
     ) -> Result<(), CheckpointError> {

@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::{CoordinationError, Coordinator};
+use crate::meter;
 use crate::room::BoxFuture;
 
 /// How long a lease that is given back is waited for; it runs out by itself anyway.
@@ -176,6 +177,7 @@ impl Task {
         match output {
             ElectionOutput::Lead { token, until } => {
                 tracing::info!(key = %self.key, token, "leading");
+                meter::elected();
                 self.tell.send_replace(Standing::Leading { token, until: at(until) });
             }
             ElectionOutput::Extended { until } => {
@@ -195,7 +197,10 @@ impl Task {
             ElectionOutput::Lost(why) => {
                 match why {
                     LeaseLoss::Released => tracing::info!(key = %self.key, "gave the lead back"),
-                    _ => tracing::warn!(key = %self.key, ?why, "lost the lead"),
+                    _ => {
+                        tracing::warn!(key = %self.key, ?why, "lost the lead");
+                        meter::lease_lost();
+                    }
                 }
                 self.tell.send_modify(|standing| {
                     *standing = Standing::Over { led: standing.token().map(|token| (token, why)) };

@@ -14,6 +14,7 @@ use crate::checkpoint::CheckpointSettings;
 use crate::coordination::Coordination;
 use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
+use crate::meter::Gauges;
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
 use crate::room::{JoinRequest, RoomConnector};
 use crate::scope::panic_message;
@@ -129,11 +130,13 @@ impl Driver {
         let mut load = tokio::time::interval(LOAD_INTERVAL);
         load.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut alarm = Alarm::new();
+        let mut gauges = Gauges::new(self.setup.counters.meter(), self.setup.config.max_jobs);
         loop {
             if let Some(result) = self.carry_out() {
                 self.say_last_words().await;
                 return result;
             }
+            gauges.show(&self.machine);
             alarm.set(
                 self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos())),
             );
@@ -154,6 +157,7 @@ impl Driver {
     fn carry_out(&mut self) -> Option<Result<DrainReport, StopError>> {
         while let Some(output) = self.machine.poll_output() {
             self.log(&output);
+            self.setup.counters.meter().output(&output);
             match output {
                 Output::Connect => self.socket = self.connect(),
                 Output::Disconnect => self.disconnect(),
@@ -233,6 +237,7 @@ impl Driver {
         let (agent, tell) = (Arc::clone(&self.setup.agent), self.tell.clone());
         // The machine has declined for us when this takes too long; the task must not outlive that by much.
         let limit = self.setup.config.answer_timeout * 2;
+        let counters = Arc::clone(&self.setup.counters);
         let span = log::job_span(&job, None);
         let asking = async move {
             let asked = AssertUnwindSafe(async { agent.on_request(&job).await }).catch_unwind();
@@ -251,6 +256,7 @@ impl Driver {
                     return;
                 }
             };
+            counters.meter().answer(&answer);
             let _ = tell.send(Input::Answered { offer, job: job.id.clone(), answer });
         };
         tokio::spawn(asking.instrument(span));

@@ -8,6 +8,7 @@
 //! - [`patterns`](crate::patterns): batches, pipelines, state machines, pools; [`layers`](crate::layers): wrappers around an agent
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
 //! - [`coordination`]: jobs that know of each other: one leads, all can talk
+//! - [`metrics`]: what a worker counts, and how its log is read
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
 pub mod cancellation;
@@ -20,6 +21,10 @@ pub mod metadata;
 /// Progress that the next attempt, or another worker, goes on with.
 #[doc = include_str!("checkpoints.md")]
 pub mod checkpoints {}
+
+/// What a worker counts, and how its log is read.
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 
 /// What goes wrong, and what is said about it.
 #[doc = include_str!("troubleshooting.md")]

@@ -9,12 +9,12 @@ use super::Layer;
 use crate::{agent::Agent, context::JobContext, stats::kind_label};
 
 /// Each call of a handler, with the labels `handler` and `result`.
-const DURATION: &str = "livekit_agent_handler_seconds";
+const DURATION: &str = "lk_agents_handler_seconds";
 /// Calls of a handler that go on, with the label `handler`.
-const RUNNING: &str = "livekit_agent_handlers_running";
+const RUNNING: &str = "lk_agents_handlers_running";
 
-/// Records each call of the handler in the histogram `livekit_agent_handler_seconds` of the `metrics` facade, with the labels `handler` and
-/// `result` (`ok`, or the kind of the error), and counts those that run in the gauge `livekit_agent_handlers_running`.
+/// Records each call of the handler in the histogram `lk_agents_handler_seconds` of the `metrics` facade, with the labels `handler` and
+/// `result` (`ok`, or the kind of the error), and counts those that run in the gauge `lk_agents_handlers_running`.
 ///
 /// A call that is aborted, or panics, has the result `dropped`.
 #[derive(Clone, Debug)]

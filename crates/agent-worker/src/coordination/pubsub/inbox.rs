@@ -9,6 +9,8 @@ use agent_core::{Frame, FrameKind, Publishers};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::meter;
+
 use super::{Announcement, MAX_MESSAGE_LEN};
 
 /// Events that wait for a slow reader.
@@ -122,6 +124,7 @@ impl Inbox {
         let heard = state.publishers.hear(&frame);
         let Frame { publisher: from, kind, payload } = frame;
         if heard.missed > 0 {
+            meter::missed("carrier", heard.missed);
             state.push(ChannelEvent::Missed { from: from.clone(), count: heard.missed });
         }
         match kind {
@@ -191,6 +194,7 @@ impl State {
             let Some(dropped) = self.events.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(len(&dropped));
             self.lagged += 1;
+            meter::missed("reader", 1);
         }
     }
 
