@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
+use agent_worker::coordination::MemoryCoordinator;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobError, JobResult};
 use serde::Deserialize;
 use std::io;
@@ -51,6 +52,8 @@ impl Agent for Recorder {
         if ctx.attempt() == 1 {
             return Err(JobError::retryable("the disk is busy", Duration::from_millis(1)));
         }
+        let _lead = ctx.elect("seat").await?.lead().await?;
+        let _channel = ctx.jobs_channel().await?;
         ctx.room().publish_data("recording", "").await?;
         ctx.cancelled().await;
         Ok(())
@@ -76,6 +79,7 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         .agent_name("recorder")
         .metadata::<Recording>()
         .job_timeout(Duration::from_secs(60))
+        .coordinator(MemoryCoordinator::new())
         .build()
         .unwrap();
     let handle = worker.handle();
@@ -131,6 +135,8 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         "the attempt failed",
         "cancelled tasks",
         "cleaning up",
+        "leading",
+        "gave the lead back",
         "cancelling",
         "job ended",
         "told of",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent_core::{Election, ElectionInput, ElectionOutput, LeaseLoss, SeatAnswer, Time};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{CoordinationError, Coordinator};
 use crate::meter;
@@ -72,7 +73,7 @@ impl Candidate {
             tell,
             failure: None,
         };
-        tokio::spawn(task.run(resigned, fail));
+        tokio::spawn(task.run(resigned, fail).in_current_span()); // the job's
         let _ = standing.wait_for(|standing| *standing != Standing::Asking).await;
         let over = matches!(*standing.borrow(), Standing::Over { led: None } | Standing::Asking);
         if over {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
+use tracing::Instrument;
 
 use super::{Announcement, Carrier, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub};
 use crate::coordination::CoordinationError;
@@ -78,7 +79,8 @@ impl Channel {
         let hello = outgoing.hello();
         let sender = Arc::new(Sender { state: Mutex::new((outgoing, carrier)) });
         sender.send(|_| hello).await?;
-        let repeater = tokio::spawn(repeat(Arc::clone(&sender), inbox.clone())).abort_handle();
+        let repeater =
+            tokio::spawn(repeat(Arc::clone(&sender), inbox.clone()).in_current_span()).abort_handle();
         let publisher = Publisher { sender, worker_id, job: job.clone() };
         Ok(Self { topic, publisher, inbox, repeater })
     }

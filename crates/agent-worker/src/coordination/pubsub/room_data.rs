@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use agent_room::{ParticipantKind, RoomEvent};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
+use tracing::Instrument;
 
 use super::inbox::{MAX_BYTES, MAX_EVENTS};
 use super::{Carrier, Inbox, PubSub};
@@ -39,7 +40,7 @@ impl PubSub for RoomData {
         Box::pin(async move {
             let room = room.ok_or(CoordinationError::NoRoom)?;
             let reader = Reader { room: room.clone(), topic: topic.to_owned(), inbox, held: Held::default() };
-            let reader = tokio::spawn(reader.run(room.side_events())).abort_handle();
+            let reader = tokio::spawn(reader.run(room.side_events()).in_current_span()).abort_handle();
             Ok(Box::new(InRoom { room: room.clone(), topic: topic.to_owned(), reader }) as Box<dyn Carrier>)
         })
     }
