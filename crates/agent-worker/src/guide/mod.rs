@@ -5,7 +5,7 @@
 //! - [`errors`]: what a handler returns, and what becomes of it
 //! - [`cancellation`]: how a job is told to stop, time limits, cleanup
 //! - [`long_running`]: who is there, signs of life, health, when a job is over
-//! - [`patterns`](crate::patterns): batches, pipelines, state machines, pools; [`layers`](crate::layers): wrappers around an agent
+//! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): wrappers around an agent
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
 //! - [`coordination`]: jobs that know of each other: one leads, all can talk
 //! - [`metrics`]: what a worker counts, and how its log is read
@@ -17,6 +17,7 @@ pub mod errors;
 pub mod handlers;
 pub mod long_running;
 pub mod metadata;
+pub mod patterns;
 
 /// Progress that the next attempt, or another worker, goes on with.
 #[doc = include_str!("checkpoints.md")]
