@@ -50,14 +50,15 @@ impl JobContext {
     /// # Errors
     /// [`CoordinationError`]: the worker has no coordinator, the key is empty or longer than
     /// [`MAX_KEY_LEN`](crate::coordination::MAX_KEY_LEN), or the store cannot be asked.
-    pub async fn elect(&self, key: &str) -> Result<Leadership, CoordinationError> {
-        check_key(key)?;
+    pub async fn elect(&self, key: impl Into<String>) -> Result<Leadership, CoordinationError> {
+        let key = key.into();
+        check_key(&key)?;
         let coordination = self.coordination();
         let coordinator = coordination.coordinator.clone().ok_or(CoordinationError::NoCoordinator)?;
         let random = random();
         // Another one for each call, so that an old lease of this job is not taken for this one's.
         let holder = format!("{}/{random:016x}", self.job().id);
-        let candidate = Candidate::stand(coordinator, key, holder, coordination.lease, random).await?;
+        let candidate = Candidate::stand(coordinator, &key, holder, coordination.lease, random).await?;
         Ok(Leadership::of(candidate))
     }
 

@@ -1,17 +1,18 @@
 //! What can go wrong between jobs.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::RoomError;
+use crate::{RoomError, error_text};
 
 /// Why jobs could not be coordinated. Each message says what to do.
 ///
 /// Returned with `?`, a store that cannot be reached makes the job worth another attempt; one that refuses the credentials, and a
-/// mistake in a key, a topic or a size, do not.
-#[derive(Debug, thiserror::Error)]
+/// mistake in a key, a topic or a size, do not. `Debug` shows the message and what is behind it, too.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CoordinationError {
     /// The worker was built without one.
@@ -66,6 +67,16 @@ pub enum CoordinationError {
     /// A store's own error.
     #[error("the store for coordination cannot be used")]
     Store(#[source] Box<dyn Error + Send + Sync>),
+    /// The folder of the embedded coordinator.
+    #[error(
+        "the coordinator's folder {path:?} cannot be used: give `FileCoordinator::open` a folder on a local disk that this process may make or write to"
+    )]
+    Folder {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A file of the embedded coordinator.
     #[error(
         "the coordinator's file {path} cannot be {verb}: check the folder, its owner and the space on it"
@@ -73,7 +84,7 @@ pub enum CoordinationError {
     File {
         /// Which file.
         path: PathBuf,
-        /// What was tried: `made`, `opened`, `locked`, `read`, `understood` or `written`.
+        /// What was tried: `opened`, `locked`, `read`, `understood` or `written`.
         verb: &'static str,
         /// What the system says.
         source: io::Error,
@@ -89,6 +100,12 @@ pub enum CoordinationError {
         /// Why.
         reason: String,
     },
+}
+
+impl fmt::Debug for CoordinationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        error_text::debug(self, f)
+    }
 }
 
 impl CoordinationError {

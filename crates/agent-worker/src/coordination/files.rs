@@ -53,10 +53,17 @@ impl FileCoordinator {
     /// Leases in this folder, which is made if it is missing. All processes of an election open the same one.
     ///
     /// # Errors
-    /// [`CoordinationError::File`]: the folder cannot be made or written to.
+    /// [`CoordinationError::Folder`]: it cannot be made or is none; [`CoordinationError::File`]: it cannot be written to.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, CoordinationError> {
         let folder: PathBuf = folder.into();
-        fs::create_dir_all(&folder).map_err(problem(&folder, "made"))?;
+        // An empty path would be the folder that the process was started in.
+        let made = match folder.as_os_str().is_empty() {
+            true => Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is empty")),
+            false => fs::create_dir_all(&folder),
+        };
+        if let Err(source) = made {
+            return Err(CoordinationError::Folder { path: folder, source });
+        }
         let coordinator = Self { folder: folder.into() };
         let locks: Result<Vec<File>, _> = (0..LOCKS).map(|group| coordinator.lock(group)).collect();
         let _all_of_it = locks?;
@@ -316,7 +323,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();
         let error = FileCoordinator::open(&file).unwrap_err();
-        assert!(error.to_string().contains("file cannot be made"), "{error}");
+        assert!(error.to_string().contains("file\" cannot be used: give"), "{error}");
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
         fs::write(folder.path().join("room.seat"), "half a sea").unwrap();
         let error = coordinator.acquire("room", "a", LEASE).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agent_core::{Frame, FrameKind, Publishers};
+use agent_core::{Frame, FrameKind, JobId, Publishers};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
@@ -54,6 +54,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// The job that published it: the one whose [`Announcement`] has the same id.
+    #[must_use]
+    pub fn job_id(&self) -> JobId {
+        JobId::new(self.from.rsplit_once('/').map_or(self.from.as_str(), |(job, _)| job))
+    }
+
     /// The payload as text, with � where it is none.
     #[must_use]
     pub fn text(&self) -> String {
