@@ -195,7 +195,11 @@ impl fmt::Display for JobError {
 }
 
 /// Writes an error and those behind it after what was said, leaving out what that has told already.
-fn write_chain(f: &mut fmt::Formatter<'_>, said: &str, error: &(dyn Error + 'static)) -> fmt::Result {
+pub(crate) fn write_chain(
+    f: &mut fmt::Formatter<'_>,
+    said: &str,
+    error: &(dyn Error + 'static),
+) -> fmt::Result {
     let mut said = said.to_owned();
     let mut next = Some(error);
     while let Some(error) = next {

@@ -222,6 +222,9 @@ fn refused(path: &Path) -> String {
     let error = EmbeddedStore::open_within(path, Duration::from_millis(50)).expect_err("it cannot be opened");
     let text = told(&error);
     assert!(text.contains(&path.display().to_string()), "{text}");
+    assert_eq!(format!("{error:?}"), text, "what a `main` that returns it prints");
+    // Another attempt finds the same, but for a lock.
+    assert_eq!(matches!(error, StoreError::Unavailable { .. }), text.contains("locked"), "{text}");
     text
 }
 
@@ -230,10 +233,14 @@ async fn files_that_cannot_be_used() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name);
     assert!(refused(&path("no-folder/store")).contains("make its folder first"));
-    assert!(refused(dir.path()).contains("the checkpoint store"), "a folder is no file");
+    let text = refused(dir.path());
+    assert!(text.contains("is a folder: name a file in it"), "{text}");
+    let error = EmbeddedStore::open("").expect_err("no path");
+    assert!(told(&error).contains("the path of the checkpoint store is empty: name a file"), "{error}");
 
     std::fs::write(path("text"), "this is no database".repeat(1000)).expect("written");
     assert!(refused(&path("text")).contains("no such store: move it away"));
+    assert!(refused(&path("text/store")).contains("is no folder"));
     // Nothing is made of it.
     assert!(std::fs::read_to_string(path("text")).expect("there").starts_with("this is no database"));
 }

@@ -2,11 +2,14 @@
 
 use super::key::KeyError;
 use crate::classify::NETWORK_RETRY;
-use crate::error::{BoxError, JobErrorKind};
+use crate::error::{BoxError, JobErrorKind, write_chain};
 use std::borrow::Cow;
+use std::fmt;
 
 /// Why a store did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` shows the message and what is behind it: it is what Rust prints when `main` returns the error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// Another writer has claimed the key since.
@@ -28,6 +31,12 @@ pub enum StoreError {
         /// What is behind it.
         source: Option<BoxError>,
     },
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_chain(f, "", self)
+    }
 }
 
 /// Why a checkpoint could not be loaded, saved or deleted.
@@ -132,7 +141,9 @@ impl CheckpointError {
                     field: match error {
                         KeyError::NoField { field } | KeyError::NoText { field } => format!("$.{field}"),
                         KeyError::Metadata(error) => error.path.clone(),
-                        KeyError::NoDispatch | KeyError::TooLong { .. } => "checkpoint key".to_owned(),
+                        KeyError::NoDispatch | KeyError::Empty { .. } | KeyError::TooLong { .. } => {
+                            "checkpoint key".to_owned()
+                        }
                     },
                     value: String::new(),
                     message: error.to_string(),

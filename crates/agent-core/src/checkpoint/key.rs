@@ -24,9 +24,10 @@ pub enum KeyBy {
     Job,
     /// The dispatch, and within it the kind of job and the target.
     Dispatch,
-    /// The agent name and the value of a top-level field of the job's metadata, for example `request_id`, in whatever room.
+    /// The agent name and the value of a top-level field of the job's metadata, for example `request_id`, in whatever room: a text that is
+    /// not empty, or a number.
     Metadata(String),
-    /// The agent name and a text of your own.
+    /// The agent name and a text of your own that is not empty.
     Text(String),
 }
 
@@ -56,6 +57,12 @@ pub enum KeyError {
     /// The job comes from no dispatch.
     #[error("the job has no dispatch id, which its checkpoint is kept by: the server made it by itself")]
     NoDispatch,
+    /// What the program gave for it is empty, so that jobs would share it that have nothing in common.
+    #[error("the checkpoint's key is made of an empty text: give `{what}` at least a byte")]
+    Empty {
+        /// `KeyBy::Metadata` or `KeyBy::Text`.
+        what: &'static str,
+    },
     /// It would be too long.
     #[error("the key of the checkpoint would have {len} bytes, and 4096 are the most: shorten {what}")]
     TooLong {
@@ -100,6 +107,8 @@ impl CheckpointKey {
             KeyBy::Dispatch => {
                 Self::made("dispatch", &[&job.dispatch_id, kind, target], "the identity of the participant")
             }
+            KeyBy::Metadata(field) if field.is_empty() => Err(KeyError::Empty { what: "KeyBy::Metadata" }),
+            KeyBy::Text(text) if text.is_empty() => Err(KeyError::Empty { what: "KeyBy::Text" }),
             KeyBy::Metadata(field) => {
                 let value = metadata_field(job, field)?;
                 Self::made("metadata", &[agent, field, &value], "the value of the metadata's field")
@@ -191,6 +200,9 @@ mod tests {
         check(&first, KeyBy::Job, "job:AJ_1");
         check(&first, KeyBy::Dispatch, "dispatch:AD_1/participant/Ada%20%C3%BC");
         check(&first, KeyBy::Text("x:y".to_owned()), "text:greeter/x%3Ay");
+        let empty = "the checkpoint's key is made of an empty text: give";
+        check(&first, KeyBy::Text(String::new()), &format!("{empty} `KeyBy::Text` at least a byte"));
+        check(&first, KeyBy::Metadata(String::new()), &format!("{empty} `KeyBy::Metadata` at least a byte"));
         first.id = crate::JobId::new("AJ_2");
         first.dispatch_id = String::new();
         check(&first, KeyBy::Target, "target:greeter/a%2Fb/participant/Ada%20%C3%BC");

@@ -21,8 +21,8 @@ pub struct MockJob {
     pub(super) dispatch: String,
 }
 
-/// Why a job has no outcome. The text holds everything that happened to it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a job has no outcome. The text, and so what `unwrap` prints, holds everything that happened to it.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoOutcome {
     /// Nobody took the job.
@@ -41,6 +41,12 @@ pub enum NoOutcome {
         /// Everything that happened to it.
         timeline: Timeline,
     },
+}
+
+impl fmt::Debug for NoOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl MockJob {
@@ -105,7 +111,8 @@ impl MockJob {
         }
     }
 
-    /// Takes the dispatch back: the server ends its jobs as a success, and removes their agents 3 s later.
+    /// Takes the dispatch back: the server ends its jobs as a success, and removes their agents 3 s later. A job that no worker has yet
+    /// is not one of them, and runs: wait for something that it does first.
     pub fn terminate(&self) {
         self.hub.with(|server| server.delete_dispatch(&self.room, &self.dispatch));
     }

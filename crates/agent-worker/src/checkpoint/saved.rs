@@ -1,7 +1,8 @@
 //! A value that saves itself.
 
-use super::session::{Checkpoints, Opened, Phase, chain};
+use super::session::{Checkpoints, Opened, Phase};
 use crate::context::CancelSignal;
+use crate::error_text;
 use agent_core::{CheckpointError, encode_checkpoint};
 use serde::Serialize;
 use std::fmt;
@@ -184,7 +185,7 @@ impl<T: Serialize> Saver<T> {
                     let retry = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(self.interval);
                     failures = failures.saturating_add(1);
                     let what = if last { "lost" } else { "not saved yet" };
-                    tracing::warn!(key = %self.inner.opened.key, "the progress since the last checkpoint is {what}: {}", chain(&error));
+                    tracing::warn!(key = %self.inner.opened.key, "the progress since the last checkpoint is {what}: {}", error_text::chain(&error));
                     retry
                 }
             };

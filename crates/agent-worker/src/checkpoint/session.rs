@@ -1,6 +1,7 @@
 //! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the attempt is over.
 
 use crate::context::CancelSignal;
+use crate::error_text;
 use crate::meter;
 use crate::store::CheckpointStore;
 use agent_core::{AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, Writer, is_checkpoint_over};
@@ -100,7 +101,7 @@ impl Checkpoints {
             if let Err(error) = opened.close(over).await
                 && !matches!(error, CheckpointError::Superseded)
             {
-                tracing::warn!(%key, "the checkpoint of a job that is over stays until it expires: {}", chain(&error));
+                tracing::warn!(%key, "the checkpoint of a job that is over stays until it expires: {}", error_text::chain(&error));
             }
         }
     }
@@ -265,15 +266,4 @@ impl Opened {
         claimed.writer = Some(claim.writer);
         Ok(claim.record)
     }
-}
-
-/// An error and what is behind it, for the log.
-pub(super) fn chain(error: &CheckpointError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        text += &format!(": {source}");
-        next = source.source();
-    }
-    text
 }

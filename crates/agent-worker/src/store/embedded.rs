@@ -86,6 +86,10 @@ impl EmbeddedStore {
     /// As [`open`](Self::open).
     pub fn open_within(path: impl Into<PathBuf>, lock_timeout: Duration) -> Result<Self, StoreError> {
         let file = File { path: path.into(), lock_timeout };
+        if file.path.as_os_str().is_empty() {
+            let problem = "the path of the checkpoint store is empty: name a file on a local disk".to_owned();
+            return Err(StoreError::Unusable { problem, source: None });
+        }
         file.guarded(|| {
             let new = !file.path.exists();
             let database = file.open(true)?;
@@ -330,6 +334,10 @@ impl File {
             }
             (_, Some(io::ErrorKind::NotFound)) => {
                 self.unusable("cannot be made: make its folder first", error)
+            }
+            (_, Some(io::ErrorKind::IsADirectory)) => self.unusable("is a folder: name a file in it", error),
+            (_, Some(io::ErrorKind::NotADirectory)) => {
+                self.unusable("cannot be made: a part of its path is no folder", error)
             }
             (_, Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)) => self.unusable(
                 "must be a file that this process may read and write, in a folder that it may write",

@@ -1,17 +1,24 @@
 //! Why a Redis or Valkey server could not be used.
 
+use crate::error_text;
 use crate::net::ConnectError;
 use redis::ErrorKind;
+use std::fmt;
 use std::io;
 use std::time::Duration;
+
+/// How answers begin that may be others soon.
+const PASSING: [&str; 9] =
+    ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN"];
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a Redis or Valkey server could not be used.
 ///
 /// Each message names the server's host and port, and what to check; none holds a password. Those that may go away have an
-/// [`io::Error`] of a network kind behind them, so that `?` in a handler makes them worth another attempt.
-#[derive(Debug, thiserror::Error)]
+/// [`io::Error`] of a network kind behind them, so that `?` in a handler makes them worth another attempt. `Debug` shows the message and
+/// what is behind it, too.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisError {
     /// The address that was given cannot be used.
@@ -64,12 +71,22 @@ pub enum RedisError {
         /// What it said.
         message: String,
     },
+    /// It answered that it cannot do it now: it loads its data, is a replica since a failover, its memory or its disk is full.
+    #[error("Redis at {server} cannot do this now: {message}")]
+    Busy {
+        /// Host and port.
+        server: String,
+        /// What it said.
+        message: String,
+        /// The same, of a network kind.
+        source: io::Error,
+    },
     /// It answered with an error.
     #[error("Redis at {server} answered with an error: {message}")]
     Answer {
         /// Host and port.
         server: String,
-        /// What it said, for example that its memory is full, or that it is a replica.
+        /// What it said.
         message: String,
     },
     /// The other side does not speak its protocol.
@@ -84,26 +101,23 @@ pub enum RedisError {
     },
 }
 
+impl fmt::Debug for RedisError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        error_text::debug(self, f)
+    }
+}
+
 impl RedisError {
     /// Whether it may go away by itself: the server is away, slow, or says so.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } => true,
-            Self::Answer { message, .. } => [
-                "LOADING",
-                "BUSY",
-                "MASTERDOWN",
-                "READONLY",
-                "TRYAGAIN",
-                "CLUSTERDOWN",
-                "OOM",
-                "MISCONF",
-                "NOREPLICAS",
-            ]
-            .iter()
-            .any(|code| message.starts_with(code)),
-            Self::Url { .. } | Self::Tls { .. } | Self::Refused { .. } | Self::Protocol { .. } => false,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Busy { .. } => true,
+            Self::Url { .. }
+            | Self::Tls { .. }
+            | Self::Refused { .. }
+            | Self::Answer { .. }
+            | Self::Protocol { .. } => false,
         }
     }
 
@@ -122,6 +136,7 @@ impl RedisError {
 
     pub(super) fn of_redis(server: &str, error: redis::RedisError) -> Self {
         let server = server.to_owned();
+        let error = of_one_command(error);
         let code = error.code().unwrap_or_default().to_owned();
         if error.kind() == ErrorKind::AuthenticationFailed
             || ["NOAUTH", "WRONGPASS", "NOPERM"].contains(&code.as_str())
@@ -140,9 +155,14 @@ impl RedisError {
                 Self::Unreachable { server, source: io::Error::new(kind, error) }
             }
             ErrorKind::Server(_) | ErrorKind::Extension => {
-                Self::Answer { server, message: said(&error, &code) }
+                let message = said(&error, &code);
+                if PASSING.iter().any(|code| message.starts_with(code)) {
+                    let source = io::Error::new(io::ErrorKind::ConnectionAborted, message.clone());
+                    return Self::Busy { server, message, source };
+                }
+                Self::Answer { server, message }
             }
-            _ => Self::Protocol { server, source: Box::new(error) },
+            _ => Self::Protocol { server, source: one_line(&error.to_string()).into() },
         }
     }
 
@@ -151,9 +171,33 @@ impl RedisError {
     }
 }
 
-/// What the server said, one line of at most 300 characters.
+/// The error of the first command that failed, when several were sent at once: the others say the same or follow from it.
+fn of_one_command(error: redis::RedisError) -> redis::RedisError {
+    let first = error.clone().into_server_errors().and_then(|errors| errors.first().cloned());
+    first.map_or(error, |(_, first)| first.into())
+}
+
+/// What the server said, and what to do about it when that is known.
 fn said(error: &redis::RedisError, code: &str) -> String {
+    // The library keeps what it asked when it logs in, and not what the server said then.
+    if code.is_empty() && error.kind() == ErrorKind::AuthenticationFailed {
+        return "it knows no such user with this password".to_owned();
+    }
     let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
     let text = if code.is_empty() || detail.starts_with(code) { detail } else { format!("{code} {detail}") };
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+    let advice = match text.contains("DB index") {
+        true => "; check the number behind the host in the URL of `Redis::new`",
+        false => "",
+    };
+    one_line(&text) + advice
+}
+
+/// At most 300 characters.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect::<String>()
+        .trim_end_matches([' ', '.'])
+        .to_owned()
 }

@@ -192,7 +192,11 @@ impl Redis {
 
 impl Settings {
     fn parse(url: &str) -> Result<Self, &'static str> {
-        let url = Url::parse(url).map_err(|_| "it is no URL")?;
+        let url = Url::parse(url).map_err(|error| match error {
+            url::ParseError::InvalidPort => "its port is no number from 0 to 65535",
+            url::ParseError::RelativeUrlWithoutBase => "it must begin with redis:// or rediss://",
+            _ => "it is no URL",
+        })?;
         let tls = match url.scheme() {
             "redis" | "valkey" => false,
             "rediss" | "valkeys" => true,
@@ -295,7 +299,9 @@ mod tests {
     #[test]
     fn other_urls_are_refused() {
         check("localhost:6379", "it must begin with redis:// or rediss://");
-        check("nonsense", "it is no URL");
+        check("nonsense", "it must begin with redis:// or rediss://");
+        check("redis://h:70000", "its port is no number from 0 to 65535");
+        check("redis://a b", "it is no URL");
         check("redis://", "it names no host");
         check("redis://h/x", "its path is no number of a database");
         check("redis://h/-1", "its path is no number of a database");

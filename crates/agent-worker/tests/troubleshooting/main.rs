@@ -21,6 +21,7 @@ mod rooms;
 mod running;
 mod servers;
 mod settings;
+mod stores;
 
 use agent_worker::{JobContext, JobResult, Worker, WorkerBuilder};
 use std::time::Duration;

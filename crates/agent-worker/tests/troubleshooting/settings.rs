@@ -32,6 +32,7 @@ fn settings_that_cannot_work() {
         refused("`.answer_timeout(3 s)`", ok().answer_timeout(Duration::from_secs(3))),
         refused("`.deployment(\"blue green\")`", ok().deployment("blue green")),
         refused("`.lease(100 ms)`", ok().lease(Duration::from_millis(100))),
+        refused("`.lease(1 day)`", ok().lease(Duration::from_secs(86_400))),
         refused("an agent name of 300 bytes", ok().agent_name("a".repeat(300))),
         refused(
             "`wss://`, and a certificate file that is not there",
