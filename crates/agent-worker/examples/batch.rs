@@ -64,11 +64,15 @@ mod tests {
             // On virtual time.
             tokio::time::sleep(Duration::from_secs(10)).await;
             say(25);
+            tokio::time::sleep(Duration::from_secs(49)).await;
+            say(26); // a second before the job is told to stop
         });
-        run_job(agent, spec).await.assert_success();
+        let run = run_job(agent, spec).await;
+        run.assert_success();
+        assert!(run.duration < Duration::from_secs(61), "it stops when it is told to: {:?}", run.duration);
         let stored = archive.0.lock().unwrap().clone();
-        assert_eq!(stored.iter().map(Vec::len).collect::<Vec<_>>(), [20, 5, 1]);
+        assert_eq!(stored.iter().map(Vec::len).collect::<Vec<_>>(), [20, 5, 1, 1]);
         let all: Vec<String> = stored.into_iter().flatten().collect();
-        assert_eq!(all, (0..26).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert_eq!(all, (0..27).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 }

@@ -1,5 +1,5 @@
 //! Three workers have a job each in one room, and one of them leads: it hands out tasks, the others do them and report. When the leader
-//! goes, another one takes over from what was written last, and nothing is done for nothing.
+//! goes, another one takes over from what was written last, and nothing that was reported is done again.
 //!
 //! Runs on a mock server in this process: it needs nothing but Rust. For workers of several processes, give the builder
 //! `.coordinator(FileCoordinator::open(folder)?)`, on several machines `.coordinator(RedisCoordinator::new(redis))`.
@@ -8,15 +8,15 @@
 
 use agent_testkit::{JobSpec, MockJob, MockServer};
 use agent_worker::coordination::{Channel, ChannelEvent, Coordinator, MemoryCoordinator};
-use agent_worker::{Agent, Follower, JobContext, JobResult, Leadership, Lease};
+use agent_worker::{Agent, Follower, JobContext, JobError, JobResult, Leadership, Lease};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-const WORKERS: usize = 3;
-const TASKS: u64 = 30;
+const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
+const TASKS: u64 = 12;
 /// A task that was not reported so long is given to somebody else.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -35,13 +35,6 @@ struct Ledger {
     results: BTreeMap<u64, u64>,
 }
 
-/// For whoever watches.
-#[derive(Debug)]
-enum Step {
-    Leads(String),
-    Reported(u64),
-}
-
 struct Team {
     steps: mpsc::UnboundedSender<Step>,
 }
@@ -55,21 +48,8 @@ impl Agent for Team {
             steps: self.steps.clone(),
         };
         member.jobs.announce("square").await?;
-        let work = async {
-            let lease = match ctx.elect(&ctx.job().room.name).await? {
-                Leadership::Leader(lease) => lease,
-                Leadership::Follower(follower) => match member.follow(follower).await? {
-                    Some(lease) => lease,
-                    None => return Ok(()),
-                },
-            };
-            tokio::select! {
-                done = member.lead(&lease) => done,
-                why = lease.lost() => Err(format!("lost the lead: {why:?}").into()),
-            }
-        };
         tokio::select! {
-            done = work => done,
+            done = member.work(&ctx) => done,
             _ = ctx.cancelled() => Ok(()), // dropping the lease gives it back
         }
     }
@@ -79,28 +59,60 @@ impl Agent for Team {
 struct Member {
     me: String,
     jobs: Channel,
-    /// Who has announced itself.
+    /// The jobs that have announced themselves.
     helpers: BTreeSet<String>,
     steps: mpsc::UnboundedSender<Step>,
 }
 
 impl Member {
+    async fn work(&mut self, ctx: &JobContext) -> JobResult {
+        let lease = match ctx.elect(ctx.room().name()).await? {
+            Leadership::Leader(lease) => lease,
+            Leadership::Follower(follower) => match self.follow(follower).await? {
+                Some(lease) => lease,
+                None => return Ok(()),
+            },
+        };
+        tokio::select! {
+            done = self.lead(&lease) => done,
+            why = lease.lost() => Err(format!("lost the lead: {why:?}").into()),
+        }
+    }
+
+    /// Does tasks until all are done (`None`) or the lead comes to this job.
+    async fn follow(&mut self, follower: Follower) -> Result<Option<Lease>, JobError> {
+        let mut elected = std::pin::pin!(follower.elected());
+        loop {
+            let heard = tokio::select! {
+                lease = &mut elected => return Ok(Some(lease?)),
+                heard = self.hear() => heard?,
+            };
+            match heard {
+                Some((_, Word::Assign { to, task })) if to == self.me => {
+                    self.jobs.publish_json(&Word::Report { task, result: task * task }).await?;
+                }
+                Some((_, Word::Finished)) => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+
     /// Hands out tasks until all are reported.
     async fn lead(&mut self, lease: &Lease) -> JobResult {
-        let _ = self.steps.send(Step::Leads(self.me.clone()));
         let mut ledger: Ledger = match lease.read().await? {
             Some(written) => serde_json::from_slice(&written.value)?,
             None => Ledger::default(),
         };
-        let mut assigned = BTreeMap::<u64, (String, Instant)>::new();
+        self.show(Step::Leads { job: self.me.clone(), found: ledger.results.len() });
+        let mut assigned = BTreeMap::new();
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         while ledger.results.len() < usize::try_from(TASKS)? {
             tokio::select! {
                 _ = tick.tick() => self.assign(&ledger, &mut assigned).await?,
-                word = self.hear() => if let Some(Word::Report { task, result }) = word? {
+                heard = self.hear() => if let Some((job, Word::Report { task, result })) = heard? {
                     ledger.results.insert(task, result);
                     lease.write(serde_json::to_vec(&ledger)?).await?;
-                    let _ = self.steps.send(Step::Reported(task));
+                    self.show(Step::Reported { job, task, result, total: ledger.results.len() });
                 },
             }
         }
@@ -115,54 +127,48 @@ impl Member {
         assigned: &mut BTreeMap<u64, (String, Instant)>,
     ) -> JobResult {
         assigned.retain(|task, _| !ledger.results.contains_key(task));
-        // Who does not report is gone, or was the leader before.
-        for (helper, since) in assigned.values() {
-            if since.elapsed() > PATIENCE {
-                self.helpers.remove(helper);
-            }
+        for (task, (job, _)) in assigned.extract_if(.., |_, (_, since)| since.elapsed() > PATIENCE) {
+            self.helpers.remove(&job); // it is gone, or was the leader before
+            self.show(Step::Silent { job, task });
         }
-        assigned.retain(|_, (helper, _)| self.helpers.contains(helper));
-        let busy: BTreeSet<String> = assigned.values().map(|(helper, _)| helper.clone()).collect();
-        let open: Vec<u64> = (0..TASKS)
-            .filter(|task| !ledger.results.contains_key(task) && !assigned.contains_key(task))
-            .collect();
-        for (to, task) in self.helpers.difference(&busy).zip(open) {
-            self.jobs.publish_json(&Word::Assign { to: to.clone(), task }).await?;
-            assigned.insert(task, (to.clone(), Instant::now()));
+        let busy = assigned.values().map(|(job, _)| job.clone()).collect();
+        let open = |task: &u64| !ledger.results.contains_key(task) && !assigned.contains_key(task);
+        let open: Vec<u64> = (0..TASKS).filter(open).collect();
+        for (job, task) in self.helpers.difference(&busy).zip(open) {
+            self.jobs.publish_json(&Word::Assign { to: job.clone(), task }).await?;
+            assigned.insert(task, (job.clone(), Instant::now()));
+            self.show(Step::Assigned { job: job.clone(), task });
         }
         Ok(())
     }
 
-    /// Does tasks until all are done (`None`) or the lead comes to this job.
-    async fn follow(&mut self, follower: Follower) -> Result<Option<Lease>, agent_worker::JobError> {
-        let mut elected = std::pin::pin!(follower.elected());
-        loop {
-            let word = tokio::select! {
-                lease = &mut elected => return Ok(Some(lease?)),
-                word = self.hear() => word?,
-            };
-            match word {
-                Some(Word::Assign { to, task }) if to == self.me => {
-                    self.jobs.publish_json(&Word::Report { task, result: task * task }).await?;
-                }
-                Some(Word::Finished) => return Ok(None),
-                _ => {}
-            }
-        }
-    }
-
-    /// The next word, if it is one. What is lost on the way is made up for by the leader's patience.
-    async fn hear(&mut self) -> Result<Option<Word>, agent_worker::JobError> {
+    /// The next word, if it is one, and who said it. What is lost on the way is made up for by the leader's patience.
+    async fn hear(&mut self) -> Result<Option<(String, Word)>, JobError> {
         match self.jobs.next().await {
             Some(ChannelEvent::Announced(other)) => {
                 self.helpers.insert(other.job_id.to_string());
                 Ok(None)
             }
-            Some(ChannelEvent::Message(message)) => Ok(message.json().ok()),
+            Some(ChannelEvent::Message(message)) => {
+                Ok(message.json().ok().map(|word| (message.job_id().to_string(), word)))
+            }
             Some(_) => Ok(None),
             None => Err("the room is over".into()),
         }
     }
+
+    fn show(&self, step: Step) {
+        let _ = self.steps.send(step);
+    }
+}
+
+/// For whoever watches.
+#[derive(Debug)]
+enum Step {
+    Leads { job: String, found: usize },
+    Assigned { job: String, task: u64 },
+    Reported { job: String, task: u64, result: u64, total: usize },
+    Silent { job: String, task: u64 },
 }
 
 /// Three workers with a job each, and a store for their election.
@@ -170,7 +176,8 @@ struct Stage {
     /// Its workers run as long as it is there.
     _server: MockServer,
     store: MemoryCoordinator,
-    jobs: Vec<MockJob>,
+    /// By job id: the name of the worker, and its job.
+    jobs: BTreeMap<String, (&'static str, MockJob)>,
     steps: mpsc::UnboundedReceiver<Step>,
 }
 
@@ -178,15 +185,46 @@ impl Stage {
     async fn start() -> Result<Self, Box<dyn Error>> {
         let (server, store) = (MockServer::start().await?, MemoryCoordinator::new());
         let (tell, steps) = mpsc::unbounded_channel();
-        let mut jobs = Vec::new();
-        for n in 1..=WORKERS {
-            let name = format!("worker-{n}");
-            let worker = server.worker(Team { steps: tell.clone() }).agent_name(&name);
+        let mut jobs = BTreeMap::new();
+        for name in WORKERS {
+            let worker = server.worker(Team { steps: tell.clone() }).agent_name(name);
             let worker = worker.coordinator(store.clone()).lease(Duration::from_secs(2)).build()?;
             tokio::spawn(worker.run());
-            jobs.push(server.dispatch(JobSpec::room("lobby").agent_name(&name).participant("ada")).await?);
+            let job = server.dispatch(JobSpec::room("lobby").agent_name(name)).await?;
+            jobs.insert(job.job_id().await, (name, job));
         }
         Ok(Self { _server: server, store, jobs, steps })
+    }
+
+    /// Shows what happens until all tasks are reported, and ends the leader's job after so many of them. Gives who has led, and how
+    /// many results each of them found.
+    async fn watch(&mut self, end_after: usize) -> Result<Vec<(String, usize)>, Box<dyn Error>> {
+        let mut leaders = Vec::new();
+        while let Some(step) = self.steps.recv().await {
+            let name = |job: &str| self.jobs.get(job).map_or("?", |(name, _)| *name);
+            match step {
+                Step::Leads { job, found } => {
+                    println!("{} leads, and finds {found} results", name(&job));
+                    leaders.push((job, found));
+                }
+                Step::Assigned { job, task } => println!("  {} gets task {task}", name(&job)),
+                Step::Silent { job, task } => println!("  {} is silent: task {task} goes on", name(&job)),
+                Step::Reported { job, task, result, total } => {
+                    println!("  {} reports task {task}: {result} ({total} of {TASKS})", name(&job));
+                    if total == usize::try_from(TASKS)? {
+                        break;
+                    }
+                    if let [(only, _)] = leaders.as_slice()
+                        && total == end_after
+                        && let Some((name, job)) = self.jobs.get(only)
+                    {
+                        println!("{name} is told to stop");
+                        job.terminate();
+                    }
+                }
+            }
+        }
+        Ok(leaders)
     }
 
     /// What the last leader wrote.
@@ -199,21 +237,9 @@ impl Stage {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut stage = Stage::start().await?;
-    let mut reported = 0;
-    while let Some(step) = stage.steps.recv().await {
-        match step {
-            Step::Leads(job) => println!("{job} leads"),
-            Step::Reported(task) => {
-                reported += 1;
-                println!("task {task} is done, {reported} of {TASKS}");
-            }
-        }
-        if reported == TASKS {
-            break;
-        }
-    }
-    for job in &stage.jobs {
-        println!("{} ends: {}", job.job_id().await, job.outcome().await?);
+    stage.watch(4).await?;
+    for (name, job) in stage.jobs.values() {
+        println!("{name} ends: {}", job.outcome().await?);
     }
     println!("the sum of all squares is {}", stage.results().await?.values().sum::<u64>());
     Ok(())
@@ -228,38 +254,26 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    async fn ends_well(stage: &Stage) {
-        for job in &stage.jobs {
+    /// Runs to the end; gives who has led, and what each of them found.
+    async fn leaders(end_after: usize) -> Vec<(String, usize)> {
+        let mut stage = Stage::start().await.unwrap();
+        let leaders = tokio::time::timeout(SOON, stage.watch(end_after)).await.unwrap().unwrap();
+        for (_, job) in stage.jobs.values() {
             assert_eq!(job.outcome_within(SOON).await.unwrap(), Outcome::Success, "{}", job.timeline());
         }
         assert_eq!(stage.results().await.unwrap(), (0..TASKS).map(|task| (task, task * task)).collect());
+        leaders
     }
 
     #[tokio::test]
     async fn the_leader_hands_out_and_the_followers_report() {
-        ends_well(&Stage::start().await.unwrap()).await;
+        assert!(matches!(leaders(usize::MAX).await.as_slice(), [(_, 0)]));
     }
 
     #[tokio::test]
     async fn another_one_takes_over_when_the_leader_goes() {
-        let mut stage = Stage::start().await.unwrap();
-        let Some(Step::Leads(first)) = stage.steps.recv().await else { panic!("nobody leads") };
-        for _ in 0..3 {
-            assert!(matches!(stage.steps.recv().await, Some(Step::Reported(_))));
-        }
-        for job in &stage.jobs {
-            if job.job_id().await == first {
-                job.terminate();
-            }
-        }
-        let (mut leaders, mut reported) = (vec![first], 3);
-        while reported < TASKS {
-            match tokio::time::timeout(SOON, stage.steps.recv()).await.unwrap().unwrap() {
-                Step::Leads(job) => leaders.push(job),
-                Step::Reported(_) => reported += 1,
-            }
-        }
-        assert_eq!(leaders.iter().collect::<BTreeSet<_>>().len(), 2, "{leaders:?}");
-        ends_well(&stage).await;
+        let leaders = leaders(3).await;
+        let [(first, 0), (second, found)] = leaders.as_slice() else { panic!("{leaders:?}") };
+        assert!(first != second && *found >= 3, "{leaders:?}");
     }
 }
