@@ -138,7 +138,7 @@ impl Worker {
 
     /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and what has none.
     fn log_start(&self) {
-        let config = &self.setup.config;
+        let Setup { config, checkpoints, coordination, .. } = &self.setup;
         tracing::info!(
             agent_name = config.agent_name,
             kind = %config.kind,
@@ -151,6 +151,9 @@ impl Worker {
             end_when = ?config.end_when,
             stale_after = ?config.stale_after,
             retry = ?config.retry,
+            checkpoint_interval = ?checkpoints.store.is_some().then_some(checkpoints.interval),
+            checkpoint_expiry = ?checkpoints.store.is_some().then_some(checkpoints.keep),
+            lease = ?coordination.coordinator.is_some().then_some(coordination.lease),
             "starting worker"
         );
     }

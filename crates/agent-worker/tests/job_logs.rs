@@ -3,7 +3,7 @@
 
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
 use agent_worker::coordination::MemoryCoordinator;
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobError, JobResult};
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobError, JobResult, MemoryStore};
 use serde::Deserialize;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -79,6 +79,7 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         .agent_name("recorder")
         .metadata::<Recording>()
         .job_timeout(Duration::from_secs(60))
+        .checkpoints(MemoryStore::new())
         .coordinator(MemoryCoordinator::new())
         .build()
         .unwrap();
@@ -115,6 +116,9 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         "cleanup_timeout=10s",
         "grace=10s",
         "end_when=Empty { after: 10s }",
+        "checkpoint_interval=Some(30s)",
+        "checkpoint_expiry=Some(86400s)",
+        "lease=Some(10s)",
     ] {
         assert!(start.contains(setting), "{setting} is not in {start}");
     }

@@ -9,6 +9,7 @@
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
 //! - [`coordination`]: jobs that know of each other: one leads, all can talk
 //! - [`metrics`]: what a worker counts, and how its log is read
+//! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is deployed
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
 pub mod cancellation;
@@ -26,6 +27,10 @@ pub mod checkpoints {}
 /// What a worker counts, and how its log is read.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+
+/// What a job in production wants, and what of it is there by itself.
+#[doc = include_str!("best_practices.md")]
+pub mod best_practices {}
 
 /// What goes wrong, and what is said about it.
 #[doc = include_str!("troubleshooting.md")]
