@@ -1,7 +1,8 @@
 //! Collects what people in a room say and stores it in batches: 20 lines at once, or what there is after five seconds. Nothing is lost
 //! when the job is told to stop.
 //!
-//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `collector` to a room.
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `collector` to a room
+//! and send it data of the topic `chat`. Its test below does that without a server: `cargo test --example batch`.
 
 use agent_worker::{Agent, JobContext, JobResult, RoomEvent, Worker, patterns::Batches};
 use futures_util::StreamExt;

@@ -2,7 +2,7 @@
 //! back, and an error says in which stage it was.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `calculator` to a room and send it
-//! sums such as `1 + 2` as data of the topic `sum`.
+//! sums such as `1 + 2` as data of the topic `sum`. Its tests below do that without a server: `cargo test --example pipeline`.
 
 use agent_worker::{JobContext, JobError, JobResult, RoomEvent, Worker, patterns::Pipeline};
 use futures_util::StreamExt;
