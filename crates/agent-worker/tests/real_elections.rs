@@ -18,9 +18,10 @@ mod stalling_proxy;
 
 use agent_testkit::{JobSpec, RedisServerBuilder, ServerEvent, redis_server_with, run_job_in_real_time};
 use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
-use agent_worker::{JobContext, JobResult, Outcome, Redis, RetryPolicy};
+use agent_worker::{JobContext, JobResult, Leadership, Outcome, Redis, RetryPolicy};
 use candidates::{Candidate, Candidates, LEASE, NEXT, What, run_if_child};
 use stalling_proxy::Proxy;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -28,6 +29,7 @@ const SOON: Duration = Duration::from_secs(20);
 on_each_kind!(
     a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writes_nothing_more,
     jobs_go_on_and_elections_recover_when_redis_restarts,
+    a_connection_that_hangs_costs_no_lead_and_delays_no_follower,
     a_redis_that_is_not_there_or_refuses_ends_the_job_with_a_clear_error,
 );
 
@@ -147,6 +149,63 @@ async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisSer
         candidate.job.terminate();
         assert_eq!(candidate.job.outcome_within(SOON).await.unwrap(), Outcome::Success);
     }
+}
+
+/// A connection that is half open, as behind a firewall that forgot it, is nobody's fault: another one is made in time.
+async fn a_connection_that_hangs_costs_no_lead_and_delays_no_follower(settings: RedisServerBuilder) {
+    let Some(redis) = redis_server_with(settings).await else { return };
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        let proxy = Arc::new(Proxy::start(redis.port()).await);
+        let coordinator = RedisCoordinator::new(Redis::new(&url(proxy.port())).unwrap());
+        links.push((proxy, coordinator));
+    }
+    let first = Arc::clone(&links[0].0);
+    let (led, leads) = tokio::sync::oneshot::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let once = Arc::new(Mutex::new(Some((led, stopped))));
+    let leading = move |ctx: JobContext| {
+        let (first, (led, stopped)) = (Arc::clone(&first), once.lock().unwrap().take().unwrap());
+        async move {
+            let Leadership::Leader(lease) = ctx.elect("half open").await? else { panic!("it is the first") };
+            first.forget();
+            tokio::select! {
+                why = lease.lost() => panic!("{why:?}"),
+                () = tokio::time::sleep(LEASE * 2) => {}
+            }
+            led.send(()).unwrap();
+            // It stays the leader without a renewal from here on, as one that was killed does.
+            let _: Result<(), _> = stopped.await;
+            first.stall(true);
+            lease.lost().await;
+            Ok(())
+        }
+    };
+    let second = Arc::clone(&links[1].0);
+    let following = move |ctx: JobContext| {
+        let second = Arc::clone(&second);
+        async move {
+            let Leadership::Follower(follower) = ctx.elect("half open").await? else {
+                panic!("it is the second")
+            };
+            // Its next look at the seat finds the connection dead, when it matters.
+            second.forget();
+            let before = Instant::now();
+            tokio::time::timeout(SOON, follower.elected()).await??;
+            assert!(before.elapsed() <= NEXT, "{:?}", before.elapsed());
+            Ok(())
+        }
+    };
+    let spec = |n: usize| {
+        let coordinator = links[n].1.clone();
+        JobSpec::room("r").worker(move |worker| worker.coordinator(coordinator).lease(LEASE))
+    };
+    let first = tokio::spawn(run_job_in_real_time(leading, spec(0)));
+    leads.await.expect("the leader still leads");
+    stop.send(()).unwrap();
+    let second = run_job_in_real_time(following, spec(1)).await;
+    assert_eq!(second.outcome, Outcome::Success);
+    assert_eq!(first.await.unwrap().outcome, Outcome::Success);
 }
 
 async fn elects(ctx: JobContext) -> JobResult {

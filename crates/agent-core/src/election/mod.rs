@@ -303,6 +303,13 @@ impl Election {
     }
 
     fn renew_limit(&self) -> Duration {
-        self.lease / 4
+        Self::answer_limit(self.lease)
+    }
+
+    /// How long a candidate waits for the answer to a renewal. Later ones are not believed: a store that has not answered by then
+    /// should be asked over another connection, as the one in use may be half open.
+    #[must_use]
+    pub fn answer_limit(lease: Duration) -> Duration {
+        lease / 4
     }
 }

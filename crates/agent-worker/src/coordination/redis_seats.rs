@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use agent_core::SeatAnswer;
+use agent_core::{Election, SeatAnswer};
 use bytes::Bytes;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
@@ -51,8 +51,17 @@ impl RedisCoordinator {
         &self,
         script: ScriptInvocation<'static>,
     ) -> Result<T, CoordinationError> {
+        self.run_within(Duration::MAX, script).await
+    }
+
+    /// As [`run`](Self::run), with what time there is for a lease: a connection that hangs has to be found out while the lease lasts.
+    async fn run_within<T: FromRedisValue + Send + 'static>(
+        &self,
+        limit: Duration,
+        script: ScriptInvocation<'static>,
+    ) -> Result<T, CoordinationError> {
         let redis = self.redis.clone();
-        let result = tokio::spawn(async move { redis.script::<T>(&script).await }).await;
+        let result = tokio::spawn(async move { redis.script_within::<T>(limit, &script).await }).await;
         result.map_err(CoordinationError::store)?.map_err(CoordinationError::store)
     }
 }
@@ -133,7 +142,7 @@ impl Coordinator for RedisCoordinator {
         Box::pin(async move {
             let mut call = ACQUIRE.key(key(name));
             call.arg(holder).arg(micros(lease));
-            let (answer, by, number): (String, String, u64) = self.run(call).await?;
+            let (answer, by, number): (String, String, u64) = self.run_within(limit(lease), call).await?;
             Ok(match answer.as_str() {
                 "granted" => SeatAnswer::Granted { token: number },
                 _ => SeatAnswer::Held { by, remaining: Duration::from_micros(number) },
@@ -151,7 +160,7 @@ impl Coordinator for RedisCoordinator {
         Box::pin(async move {
             let mut call = RENEW.key(key(name));
             call.arg(holder).arg(micros(lease)).arg(token);
-            self.run(call).await
+            self.run_within(limit(lease), call).await
         })
     }
 
@@ -182,6 +191,11 @@ impl Coordinator for RedisCoordinator {
             Ok(by.zip(value).map(|(token, value)| FencedValue { token, value: value.into() }))
         })
     }
+}
+
+/// A connection is not given up for a short hiccup, which would cost all who use it.
+fn limit(lease: Duration) -> Duration {
+    Election::answer_limit(lease).max(Duration::from_millis(250))
 }
 
 fn micros(lease: Duration) -> u64 {

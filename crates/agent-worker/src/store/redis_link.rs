@@ -115,7 +115,17 @@ impl Redis {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisError> {
-        self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+        self.script_within(self.settings.timeout, script).await
+    }
+
+    /// As [`script`](Self::script), for one who has less time: a connection that does not answer within `limit` is taken for dead.
+    pub(crate) async fn script_within<T: FromRedisValue>(
+        &self,
+        limit: Duration,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, RedisError> {
+        let operation = |mut connection| async move { script.invoke_async(&mut connection).await };
+        self.run_within(limit.min(self.settings.timeout), operation).await
     }
 
     /// Sends commands. They may be sent twice, as in [`script`](Self::script).
@@ -126,7 +136,17 @@ impl Redis {
     where
         F: Future<Output = redis::RedisResult<T>>,
     {
-        let limit = self.settings.timeout;
+        self.run_within(self.settings.timeout, operation).await
+    }
+
+    async fn run_within<T, F>(
+        &self,
+        limit: Duration,
+        operation: impl Fn(MultiplexedConnection) -> F,
+    ) -> Result<T, RedisError>
+    where
+        F: Future<Output = redis::RedisResult<T>>,
+    {
         // Which connection was used last.
         let mut number = 0;
         let attempts = async {
