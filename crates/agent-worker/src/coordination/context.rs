@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::coordinator::check_key;
 use super::election::Candidate;
+use super::releases::Releases;
 use super::{Channel, CoordinationError, Coordinator, Leadership, PubSub};
 use crate::context::JobContext;
 
@@ -17,6 +18,7 @@ pub(crate) struct Coordination {
     pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
     pub(crate) lease: Duration,
     pub(crate) pubsub: Arc<dyn PubSub>,
+    releases: Releases,
     /// The id that the server gave the worker when it last registered.
     worker_id: Mutex<Arc<str>>,
 }
@@ -27,7 +29,12 @@ impl Coordination {
         lease: Duration,
         pubsub: Arc<dyn PubSub>,
     ) -> Self {
-        Self { coordinator, lease, pubsub, worker_id: Mutex::new("".into()) }
+        Self { coordinator, lease, pubsub, releases: Releases::default(), worker_id: Mutex::new("".into()) }
+    }
+
+    /// Waits until the leads that were given back are with their store, or their time is over.
+    pub(crate) async fn released(&self) {
+        self.releases.done().await;
     }
 
     fn worker_id(&self) -> Arc<str> {
@@ -58,7 +65,8 @@ impl JobContext {
         let random = random();
         // Another one for each call, so that an old lease of this job is not taken for this one's.
         let holder = format!("{}/{random:016x}", self.job().id);
-        let candidate = Candidate::stand(coordinator, &key, holder, coordination.lease, random).await?;
+        let (lease, releases) = (coordination.lease, &coordination.releases);
+        let candidate = Candidate::stand(coordinator, &key, holder, lease, random, releases).await?;
         Ok(Leadership::of(candidate))
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::releases::{Release, Releases, Resign};
 use super::{CoordinationError, Coordinator};
 use crate::meter;
 use crate::room::BoxFuture;
@@ -47,7 +48,7 @@ pub(super) struct Candidate {
     pub(super) key: Arc<str>,
     pub(super) coordinator: Arc<dyn Coordinator>,
     pub(super) standing: watch::Receiver<Standing>,
-    resign: oneshot::Sender<()>,
+    resign: Resign,
 }
 
 impl Candidate {
@@ -58,10 +59,11 @@ impl Candidate {
         holder: String,
         lease: Duration,
         seed: u64,
+        releases: &Releases,
     ) -> Result<Self, CoordinationError> {
         let key: Arc<str> = key.into();
         let (tell, mut standing) = watch::channel(Standing::Asking);
-        let (resign, resigned) = oneshot::channel();
+        let (resign, resigned) = releases.candidate();
         let (fail, failure) = oneshot::channel();
         let task = Task {
             coordinator: Arc::clone(&coordinator),
@@ -109,13 +111,18 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut resigned: oneshot::Receiver<()>, fail: oneshot::Sender<CoordinationError>) {
+    async fn run(
+        mut self,
+        mut resigned: oneshot::Receiver<Release>,
+        fail: oneshot::Sender<CoordinationError>,
+    ) {
         let coordinator = Arc::clone(&self.coordinator);
         let (key, holder) = (Arc::clone(&self.key), self.holder.clone());
         let mut call: Option<Call<'_>> = None;
         let mut release = false;
         let mut asked = self.started;
-        let mut listening = true;
+        // Kept to the end, which somebody may wait for.
+        let mut resignation = None;
         loop {
             while let Some(output) = self.machine.poll_output() {
                 tracing::trace!(key = %self.key, ?output, "election");
@@ -153,8 +160,8 @@ impl Task {
                     self.machine.handle_input(input, self.now());
                 }
                 () = sleep_until(wake) => self.machine.handle_timeout(self.now()),
-                _ = &mut resigned, if listening => {
-                    listening = false;
+                told = &mut resigned, if resignation.is_none() => {
+                    resignation = Some(told);
                     self.machine.handle_input(ElectionInput::Resigned, self.now());
                 }
             }

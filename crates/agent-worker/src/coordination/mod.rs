@@ -21,9 +21,11 @@ mod memory;
 mod pubsub;
 #[cfg(feature = "redis")]
 mod redis_seats;
+mod releases;
 #[cfg(test)]
 mod tests;
 
+pub use agent_core::{Seat, SeatAnswer};
 pub use coordinator::{Coordinator, FencedValue, MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use error::CoordinationError;
 pub use files::FileCoordinator;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::election::Candidate;
+use super::releases::Releases;
 use super::{CoordinationError, Coordinator, FencedValue, Leadership, Lease, MemoryCoordinator};
 use crate::room::BoxFuture;
 
@@ -93,7 +94,8 @@ impl Coordinator for Flaky {
 }
 
 async fn elect(store: &Flaky, id: &str) -> Result<Leadership, CoordinationError> {
-    let candidate = Candidate::stand(Arc::new(store.clone()), "room", id.to_owned(), LEASE, 7).await?;
+    let (store, id) = (Arc::new(store.clone()), id.to_owned());
+    let candidate = Candidate::stand(store, "room", id, LEASE, 7, &Releases::default()).await?;
     Ok(Leadership::of(candidate))
 }
 
@@ -203,8 +205,9 @@ async fn a_coordinator_that_panics_later_loses_the_lead() {
 #[tokio::test]
 async fn a_lease_is_lost_by_the_clock_also_when_nothing_ran() {
     let store = Flaky::default();
-    let candidate =
-        Candidate::stand(Arc::new(store), "room", "a".into(), agent_core::MIN_LEASE, 7).await.unwrap();
+    let (store, lease) = (Arc::new(store), agent_core::MIN_LEASE);
+    let candidate = Candidate::stand(store, "room", "a".into(), lease, 7, &Releases::default());
+    let candidate = candidate.await.unwrap();
     let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
     assert!(!lease.is_lost());
     std::thread::sleep(agent_core::MIN_LEASE); // the whole runtime stands still, as a paused process does

@@ -379,7 +379,12 @@ impl Driver {
 
     async fn say_last_words(mut self) {
         self.disconnect();
-        let all = async { while self.last_words.join_next().await.is_some() {} };
+        let coordination = Arc::clone(&self.setup.coordination);
+        let all = async {
+            while self.last_words.join_next().await.is_some() {}
+            // The program may end with the worker, and a lead that is not given back then keeps everybody waiting.
+            coordination.released().await;
+        };
         let limit = LAST_WORDS.max(self.setup.config.cleanup_timeout);
         if tokio::time::timeout(limit, all).await.is_err() {
             tracing::warn!("stopped without waiting longer for rooms and callbacks");
