@@ -128,7 +128,7 @@ impl Election {
                 ElectionInput::Renewed | ElectionInput::Granted { .. },
             ) => {
                 let deadline = self.deadline(sent);
-                let renewal = Renewal::Due(sent + self.lease / 3);
+                let renewal = Renewal::Due(self.renewal_after(sent));
                 self.state = State::Leading { token, deadline, renewal };
                 self.outputs.push_back(ElectionOutput::Extended { until: deadline });
                 self.handle_timeout(now);
@@ -239,7 +239,7 @@ impl Election {
             self.wait_for_seat(Duration::ZERO, now);
             return;
         }
-        self.state = State::Leading { token, deadline, renewal: Renewal::Due(sent + self.lease / 3) };
+        self.state = State::Leading { token, deadline, renewal: Renewal::Due(self.renewal_after(sent)) };
         self.outputs.push_back(ElectionOutput::Lead { token, until: deadline });
         self.handle_timeout(now);
     }
@@ -272,6 +272,13 @@ impl Election {
             self.outputs.push_back(ElectionOutput::GaveUp);
             self.over();
         }
+    }
+
+    /// After a third of the lease at the latest. Those who were elected in one moment, as after a restart of their store, do not all
+    /// come back in one moment.
+    fn renewal_after(&mut self, sent: Time) -> Time {
+        let most = u64::try_from((self.lease / 12).as_nanos()).unwrap_or(u64::MAX);
+        sent + (self.lease / 3).saturating_sub(Duration::from_nanos(self.rng.u64(0..=most)))
     }
 
     /// A renewal that failed has to succeed before the lease is over.

@@ -207,3 +207,20 @@ fn what_nobody_waits_for_changes_nothing() {
     assert_eq!(rig.election.poll_timeout(), before);
     assert!(!rig.election.is_over());
 }
+
+/// Leaders that were elected in one moment, as after a restart of their store, do not renew in one moment.
+#[test]
+fn leaders_that_began_together_renew_one_by_one() {
+    let leaders = 1_000;
+    let mut per_slot = std::collections::BTreeMap::<u128, u32>::new();
+    for seed in 0..leaders {
+        let mut rig = Rig { election: Election::new(LEASE, seed), now: Time::ZERO, log: String::new() };
+        rig.input(granted(5));
+        let (at, _) = rig.election.poll_timeout().unwrap();
+        let after = Duration::from_nanos(at.as_nanos());
+        assert!(after >= LEASE / 4 && after <= LEASE / 3, "{after:?}");
+        *per_slot.entry(after.as_millis() / 100).or_default() += 1;
+    }
+    let most = per_slot.values().max().unwrap();
+    assert!(*most < 300, "{most} of {leaders} within a tenth of a second: {per_slot:?}");
+}

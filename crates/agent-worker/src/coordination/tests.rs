@@ -206,8 +206,8 @@ async fn a_coordinator_that_panics_later_loses_the_lead() {
 async fn a_lease_is_lost_by_the_clock_also_when_nothing_ran() {
     let store = Flaky::default();
     let (store, lease) = (Arc::new(store), agent_core::MIN_LEASE);
-    let candidate = Candidate::stand(store, "room", "a".into(), lease, 7, &Releases::default());
-    let candidate = candidate.await.unwrap();
+    let releases = Releases::default();
+    let candidate = Candidate::stand(store, "room", "a".into(), lease, 7, &releases).await.unwrap();
     let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
     assert!(!lease.is_lost());
     std::thread::sleep(agent_core::MIN_LEASE); // the whole runtime stands still, as a paused process does
