@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::coordinator::check_key;
 use super::election::Candidate;
 use super::releases::Releases;
@@ -66,7 +67,8 @@ impl JobContext {
         // Another one for each call, so that an old lease of this job is not taken for this one's.
         let holder = format!("{}/{random:016x}", self.job().id);
         let (lease, releases) = (coordination.lease, &coordination.releases);
-        let candidate = Candidate::stand(coordinator, &key, holder, lease, random, releases).await?;
+        let candidate =
+            Candidate::stand(coordinator, &key, holder, lease, random, releases, Clock::new()).await?;
         Ok(Leadership::of(candidate))
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
 use super::{CoordinationError, Coordinator};
 use crate::meter;
@@ -25,7 +26,7 @@ pub(super) enum Standing {
     },
     Leading {
         token: u64,
-        until: Instant,
+        until: Time,
     },
     /// With the token of the lead that was lost, and why; without them when there was none.
     Over {
@@ -48,6 +49,7 @@ pub(super) struct Candidate {
     pub(super) key: Arc<str>,
     pub(super) coordinator: Arc<dyn Coordinator>,
     pub(super) standing: watch::Receiver<Standing>,
+    pub(super) clock: Clock,
     resign: Resign,
 }
 
@@ -60,6 +62,7 @@ impl Candidate {
         lease: Duration,
         seed: u64,
         releases: &Releases,
+        clock: Clock,
     ) -> Result<Self, CoordinationError> {
         let key: Arc<str> = key.into();
         let (tell, mut standing) = watch::channel(Standing::Asking);
@@ -71,7 +74,7 @@ impl Candidate {
             holder,
             lease,
             machine: Election::new(lease, seed),
-            started: Instant::now(),
+            clock,
             tell,
             failure: None,
         };
@@ -85,7 +88,7 @@ impl Candidate {
                 reason: "the coordinator panicked".to_owned(),
             }));
         }
-        Ok(Self { key, coordinator, standing, resign })
+        Ok(Self { key, coordinator, standing, clock, resign })
     }
 
     /// Gives back what it has, and waits until that is done.
@@ -104,7 +107,7 @@ struct Task {
     holder: String,
     lease: Duration,
     machine: Election,
-    started: Instant,
+    clock: Clock,
     tell: watch::Sender<Standing>,
     /// The last error of the store.
     failure: Option<CoordinationError>,
@@ -120,7 +123,7 @@ impl Task {
         let (key, holder) = (Arc::clone(&self.key), self.holder.clone());
         let mut call: Option<Call<'_>> = None;
         let mut release = false;
-        let mut asked = self.started;
+        let mut asked = Instant::now();
         // Kept to the end, which somebody may wait for.
         let mut resignation = None;
         loop {
@@ -148,8 +151,7 @@ impl Task {
             if self.machine.is_over() {
                 break;
             }
-            let wake =
-                self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos()));
+            let wake = self.machine.poll_timeout().map(|(at, _)| self.clock.instant(at));
             tokio::select! {
                 answer = pending_or(&mut call) => {
                     call = None;
@@ -157,12 +159,12 @@ impl Task {
                         self.failed(error);
                         ElectionInput::Failed
                     });
-                    self.machine.handle_input(input, self.now());
+                    self.machine.handle_input(input, self.clock.now());
                 }
-                () = sleep_until(wake) => self.machine.handle_timeout(self.now()),
+                () = sleep_until(wake) => self.machine.handle_timeout(self.clock.now()),
                 told = &mut resigned, if resignation.is_none() => {
                     resignation = Some(told);
-                    self.machine.handle_input(ElectionInput::Resigned, self.now());
+                    self.machine.handle_input(ElectionInput::Resigned, self.clock.now());
                 }
             }
         }
@@ -181,15 +183,13 @@ impl Task {
     }
 
     fn show(&mut self, output: ElectionOutput) {
-        let at = |time: Time| self.started + Duration::from_nanos(time.as_nanos());
         match output {
             ElectionOutput::Lead { token, until } => {
                 tracing::info!(key = %self.key, token, "leading");
                 meter::elected();
-                self.tell.send_replace(Standing::Leading { token, until: at(until) });
+                self.tell.send_replace(Standing::Leading { token, until });
             }
             ElectionOutput::Extended { until } => {
-                let until = at(until);
                 self.tell.send_if_modified(|standing| match standing {
                     Standing::Leading { until: before, .. } => {
                         *before = until;
@@ -222,10 +222,6 @@ impl Task {
     fn failed(&mut self, error: CoordinationError) {
         tracing::debug!(key = %self.key, "the store of leases: {error}");
         self.failure = Some(error);
-    }
-
-    fn now(&self) -> Time {
-        Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }
 

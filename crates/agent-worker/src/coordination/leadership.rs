@@ -4,7 +4,6 @@ use std::fmt;
 
 use agent_core::LeaseLoss;
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::coordinator::write_fenced;
 use super::election::{Candidate, Standing};
@@ -94,16 +93,18 @@ impl Lease {
         self.token
     }
 
-    /// Whether the lead is lost. Looks at the clock, so it is right also when nothing ran for a while.
+    /// Whether the lead is lost. Looks at the clock, so it is right also when nothing ran for a while; on Linux, Android and Windows also
+    /// when the machine was suspended meanwhile.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match &*self.candidate.standing.borrow() {
-            Standing::Leading { until, .. } => *until <= Instant::now(),
+            Standing::Leading { until, .. } => *until <= self.candidate.clock.now(),
             Standing::Asking | Standing::Following { .. } | Standing::Over { .. } => true,
         }
     }
 
-    /// Waits until the lead is lost, and says why.
+    /// Waits until the lead is lost, and says why. After a machine was suspended it may come a third of the lease later than
+    /// [`is_lost`](Self::is_lost).
     pub async fn lost(&self) -> LeaseLoss {
         let mut standing = self.candidate.standing.clone();
         let over = standing.wait_for(|standing| matches!(standing, Standing::Over { .. })).await;

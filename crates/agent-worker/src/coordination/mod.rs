@@ -11,6 +11,7 @@
 //! Promise I13: a stale leader can change nothing. A lease can be lost without its holder noticing in time, so a store takes no
 //! write but under the last fencing token that it gave ([`Lease::write`]).
 
+mod clock;
 mod context;
 mod coordinator;
 mod election;

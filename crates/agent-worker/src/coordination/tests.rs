@@ -2,13 +2,14 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use agent_core::{LeaseLoss, SeatAnswer};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::election::Candidate;
 use super::releases::Releases;
 use super::{CoordinationError, Coordinator, FencedValue, Leadership, Lease, MemoryCoordinator};
@@ -95,7 +96,7 @@ impl Coordinator for Flaky {
 
 async fn elect(store: &Flaky, id: &str) -> Result<Leadership, CoordinationError> {
     let (store, id) = (Arc::new(store.clone()), id.to_owned());
-    let candidate = Candidate::stand(store, "room", id, LEASE, 7, &Releases::default()).await?;
+    let candidate = Candidate::stand(store, "room", id, LEASE, 7, &Releases::default(), Clock::new()).await?;
     Ok(Leadership::of(candidate))
 }
 
@@ -207,12 +208,34 @@ async fn a_lease_is_lost_by_the_clock_also_when_nothing_ran() {
     let store = Flaky::default();
     let (store, lease) = (Arc::new(store), agent_core::MIN_LEASE);
     let releases = Releases::default();
-    let candidate = Candidate::stand(store, "room", "a".into(), lease, 7, &releases).await.unwrap();
+    let stands = Candidate::stand(store, "room", "a".into(), lease, 7, &releases, Clock::new());
+    let candidate = stands.await.unwrap();
     let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
     assert!(!lease.is_lost());
     std::thread::sleep(agent_core::MIN_LEASE); // the whole runtime stands still, as a paused process does
     assert!(lease.is_lost(), "before any task could run");
     assert_eq!(lease.lost().await, LeaseLoss::Expired);
+}
+
+/// The clock of the standard library stands still while a machine is suspended; the store's does not.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_over_when_the_machine_wakes_up_from_a_long_sleep() {
+    static SLEPT: AtomicU64 = AtomicU64::new(7);
+    let clock = Clock::with(|| Duration::from_millis(SLEPT.load(Ordering::Relaxed)));
+    let (store, releases) = (Arc::new(Flaky::default()), Releases::default());
+    let candidate = Candidate::stand(store, "room", "a".into(), LEASE, 7, &releases, clock).await.unwrap();
+    let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
+    tokio::time::sleep(LEASE * 3).await;
+    // A short one is survived, and the renewals go on.
+    SLEPT.fetch_add(500, Ordering::Relaxed);
+    assert!(!lease.is_lost());
+    tokio::time::sleep(LEASE * 3).await;
+    assert!(!lease.is_lost());
+    SLEPT.fetch_add(2_000, Ordering::Relaxed);
+    assert!(lease.is_lost(), "at once, whatever runs");
+    let woken = Instant::now();
+    assert_eq!(lease.lost().await, LeaseLoss::Expired);
+    assert!(woken.elapsed() <= LEASE / 3, "{:?}", woken.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
