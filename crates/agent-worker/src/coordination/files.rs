@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agent_core::{Seat, SeatAnswer};
 use bytes::Bytes;
+use tokio::sync::Mutex;
 
 use super::{CoordinationError, Coordinator, FencedValue};
 use crate::room::BoxFuture;
@@ -24,7 +25,7 @@ const LOCKS: usize = 16;
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// How soon a lock that is held is tried again.
 const LOCK_AGAIN: Duration = Duration::from_millis(1);
-/// What nothing was written to for so long is removed when a coordinator is opened.
+/// A seat that nobody held for so long is removed when a coordinator is opened, with what was written under it.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// No name of a file is longer.
 const MAX_NAME: usize = 200;
@@ -47,6 +48,8 @@ const MAX_NAME: usize = 200;
 #[derive(Clone)]
 pub struct FileCoordinator {
     folder: Arc<Path>,
+    /// Only one thread of this process waits for each lock: a lock that hangs must not take all the threads there are.
+    turns: [Arc<Mutex<()>>; LOCKS],
 }
 
 impl FileCoordinator {
@@ -64,7 +67,7 @@ impl FileCoordinator {
         if let Err(source) = made {
             return Err(CoordinationError::Folder { path: folder, source });
         }
-        let coordinator = Self { folder: folder.into() };
+        let coordinator = Self { folder: folder.into(), turns: Default::default() };
         let locks: Result<Vec<File>, _> = (0..LOCKS).map(|group| coordinator.lock(group)).collect();
         let _all_of_it = locks?;
         remove_old(&coordinator.folder);
@@ -99,8 +102,9 @@ impl FileCoordinator {
     ) -> Result<T, CoordinationError> {
         let (this, path) = (self.clone(), path_of(&self.folder, key));
         let group = key.bytes().fold(0, |sum: usize, byte| (sum * 31 + usize::from(byte)) % LOCKS);
+        let turn = self.turns.get(group).cloned().unwrap_or_default().lock_owned().await;
         blocking(move || {
-            let _lock = this.lock(group)?;
+            let (_turn, _lock) = (turn, this.lock(group)?);
             let before = read_seat(&path)?;
             let mut seat = before.clone();
             let answer = step(&mut seat, now(), &path)?;
@@ -153,7 +157,9 @@ impl Coordinator for FileCoordinator {
         Box::pin(self.step(key, move |seat, _, path| {
             let may = seat.may_write(token);
             if may {
-                replace(&path.with_extension("value"), &[&token.to_be_bytes(), &value])?;
+                let path = path.with_extension("value");
+                replace(&path, &[&token.to_be_bytes(), &value])?;
+                sync_folder(&path)?;
             }
             Ok(may)
         }))
@@ -229,16 +235,34 @@ fn replace(path: &Path, parts: &[&[u8]]) -> Result<(), CoordinationError> {
     write().map_err(problem(path, "written"))
 }
 
-/// Best effort: what cannot be removed stays.
+/// What was written is there after a power cut only when its folder is on the disk, too. A seat need not be: whoever held it is gone then.
+fn sync_folder(path: &Path) -> Result<(), CoordinationError> {
+    match path.parent().filter(|_| cfg!(unix)) {
+        Some(folder) => {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(problem(path, "written"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Removes seats that nobody uses any more, and what belongs to them. Best effort: what cannot be removed stays. The folder may have
+/// files of others in it.
 fn remove_old(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
-        let ours =
-            path.extension().is_some_and(|ending| ["seat", "value", "new"].iter().any(|e| ending == *e));
         if about.is_dir() {
-            remove_old(&path);
-        } else if ours && about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > KEPT)) {
-            let _ = fs::remove_file(path);
+            // Only long keys make folders.
+            if entry.file_name().len() + 3 > MAX_NAME {
+                remove_old(&path);
+            }
+            continue;
+        }
+        let old = about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > KEPT));
+        if old && path.extension().is_some_and(|ending| ending == "seat") && read_seat(&path).is_ok() {
+            // The seat last: without it nobody looks for the others.
+            for ending in ["value.new", "seat.new", "value", "seat"] {
+                let _ = fs::remove_file(path.with_extension(ending));
+            }
         }
     }
 }
@@ -254,7 +278,8 @@ fn problem(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> Coordin
 }
 
 fn damaged(path: &Path) -> CoordinationError {
-    problem(path, "understood")(io::ErrorKind::InvalidData.into())
+    let what = "it is damaged; remove it while no worker that uses it runs";
+    problem(path, "understood")(io::Error::new(io::ErrorKind::InvalidData, what))
 }
 
 #[cfg(test)]
@@ -345,6 +370,59 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lock_that_hangs_takes_one_thread_and_not_all_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = FileCoordinator::open(folder.path()).unwrap();
+        let _hang: Vec<File> = (0..LOCKS).map(|group| coordinator.lock(group).unwrap()).collect();
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..600 {
+            let coordinator = coordinator.clone();
+            tasks.spawn(async move { coordinator.acquire("room", &format!("c{n}"), LEASE).await });
+        }
+        for _ in 0..600 {
+            tokio::task::yield_now().await; // all have begun
+        }
+        // Names of hosts are looked up on these threads, for one.
+        let other = tokio::task::spawn_blocking(|| {});
+        tokio::time::timeout(LOCK_LIMIT / 2, other).await.expect("a thread is free").unwrap();
+    }
+
+    fn make_old(path: &Path) {
+        let at = SystemTime::now() - KEPT - Duration::from_secs(60);
+        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_leader_wrote_lives_as_long_as_it_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = FileCoordinator::open(folder.path()).unwrap();
+        let token = token(coordinator.acquire("room", "a", LEASE).await.unwrap());
+        assert!(coordinator.write("room", token, "long ago".into()).await.unwrap());
+        make_old(&folder.path().join("room.value"));
+        assert!(coordinator.renew("room", "a", token, LEASE).await.unwrap());
+        let again = FileCoordinator::open(folder.path()).unwrap();
+        assert_eq!(again.read("room").await.unwrap().unwrap().value, "long ago");
+        make_old(&folder.path().join("room.seat"));
+        let again = FileCoordinator::open(folder.path()).unwrap();
+        assert_eq!(again.read("room").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn files_of_others_in_the_folder_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("theirs")).unwrap();
+        let theirs = ["their.value", "their.new", "their.seat", "theirs/a.seat", "theirs/a.value"];
+        for name in theirs {
+            fs::write(folder.path().join(name), "{}").unwrap();
+            make_old(&folder.path().join(name));
+        }
+        FileCoordinator::open(folder.path()).unwrap();
+        for name in theirs {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_old_is_removed_when_it_is_opened() {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
@@ -353,10 +431,8 @@ mod tests {
             token(coordinator.acquire(key, "a", LEASE).await.unwrap());
         }
         let file = |key: &str| path_of(folder.path(), key).with_extension("seat");
-        for key in ["old", &long] {
-            let at = SystemTime::now() - KEPT - Duration::from_secs(60);
-            File::options().write(true).open(file(key)).unwrap().set_modified(at).unwrap();
-        }
+        make_old(&file("old"));
+        make_old(&file(&long));
         FileCoordinator::open(folder.path()).unwrap();
         assert_eq!([file("old").exists(), file(&long).exists(), file("new").exists()], [false, false, true]);
     }
