@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use agent_core::Backoff;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -25,10 +26,13 @@ const KEPT: u32 = 10_000;
 const EXPIRES: Duration = Duration::from_secs(3600);
 /// How long one read waits for something new. A topic that is joined meanwhile is read from then on, from where it was joined.
 const BLOCK: Duration = Duration::from_millis(200);
-/// Messages of one topic in one read.
-const BATCH: u32 = 64;
-/// How long to wait after a read that failed.
-const READ_AGAIN: Duration = Duration::from_millis(200);
+/// Messages of one topic in one read, at most.
+const BATCH: usize = 64;
+/// Messages of all topics in one read, if there are not more topics: after an outage each of thousands may have many.
+const ALL: usize = 1024;
+/// How long to wait after a read that failed, at the least, at first and at most: a server that comes back is not stormed by all workers.
+const READ_AGAIN: Backoff =
+    Backoff::new(Duration::from_millis(100), Duration::from_millis(200), Duration::from_secs(2));
 /// When a read has to be over.
 const READ_LIMIT: Duration = Duration::from_secs(5);
 
@@ -266,7 +270,8 @@ impl fmt::Display for EntryId {
 
 /// Reads all topics, for ever.
 async fn read(link: Redis, topics: Arc<Topics>) {
-    let mut works = true;
+    let mut backoff = READ_AGAIN;
+    let mut rng = fastrand::Rng::new();
     loop {
         let cursors = topics.cursors();
         if cursors.is_empty() {
@@ -274,12 +279,12 @@ async fn read(link: Redis, topics: Arc<Topics>) {
             continue;
         }
         match read_once(&link, &topics, cursors).await {
-            Ok(()) => works = true,
+            Ok(()) => backoff.reset(),
             Err(error) => {
-                if std::mem::replace(&mut works, false) {
+                if backoff.failures() == 0 {
                     tracing::warn!("messages between jobs cannot be read at the moment: {error}");
                 }
-                tokio::time::sleep(READ_AGAIN).await;
+                tokio::time::sleep(backoff.next(&mut rng)).await;
             }
         }
     }
@@ -289,7 +294,13 @@ async fn read_once(link: &Redis, topics: &Topics, cursors: Vec<(String, EntryId)
     let mut pipe = redis::pipe();
     // The link makes its connection anew by itself: only this tells whether it leads to the same server as before.
     pipe.cmd("INFO").arg("server");
-    let read = pipe.cmd("XREAD").arg("COUNT").arg(BATCH).arg("BLOCK").arg(millis(BLOCK)).arg("STREAMS");
+    let read = pipe
+        .cmd("XREAD")
+        .arg("COUNT")
+        .arg(batch(cursors.len()))
+        .arg("BLOCK")
+        .arg(millis(BLOCK))
+        .arg("STREAMS");
     cursors.iter().for_each(|(key, _)| {
         read.arg(key);
     });
@@ -327,6 +338,23 @@ fn run_id(info: &str) -> String {
     info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default().trim().to_owned()
 }
 
+fn batch(topics: usize) -> usize {
+    (ALL / topics.max(1)).clamp(1, BATCH)
+}
+
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_read_is_bounded_whatever_the_number_of_topics() {
+        for topics in [0, 1, 15, 16, 17, 1_000, 1_024] {
+            assert!(batch(topics) >= 1 && batch(topics) * topics <= ALL, "{topics}");
+        }
+        assert_eq!((batch(1), batch(5_000)), (BATCH, 1));
+    }
 }
