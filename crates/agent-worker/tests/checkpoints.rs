@@ -502,3 +502,53 @@ async fn other_keys() {
         "{run:?}"
     );
 }
+
+/// What a request to a store is: its writer, and what it saves.
+type Request = (CheckpointKey, Writer, Option<Vec<u8>>, Duration);
+
+/// The network loses the first save's way: nobody hears how it ended, and it comes to the store much later than all others.
+#[derive(Clone, Default)]
+struct Late {
+    memory: MemoryStore,
+    late: Arc<Mutex<Option<Request>>>,
+}
+
+impl CheckpointStore for Late {
+    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        self.memory.claim(key, keep)
+    }
+
+    fn write(
+        &self,
+        key: CheckpointKey,
+        writer: Writer,
+        record: Option<Vec<u8>>,
+        keep: Duration,
+    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
+        let mut late = self.late.lock().expect("no panic");
+        if late.is_none() {
+            *late = Some((key, writer, record, keep));
+            let problem = "the test's store does not answer".to_owned();
+            return Box::pin(async { Err(StoreError::Unavailable { problem, source: None }) });
+        }
+        self.memory.write(key, writer, record, keep)
+    }
+}
+
+#[tokio::test]
+async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
+    let store = Late::default();
+    let handler = |ctx: JobContext| async move {
+        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        progress.set(Progress { done: 1 });
+        assert!(progress.save().await.is_err_and(|error| error.is_temporary()));
+        progress.set(Progress { done: 2 });
+        progress.save().await?;
+        Ok(())
+    };
+    run(&store, handler).await.assert_success();
+    let (key, writer, record, keep) = store.late.lock().expect("no panic").take().expect("it was sent");
+    let late = store.memory.write(key, writer, record, keep).await;
+    assert!(matches!(late, Err(StoreError::Superseded)), "{late:?}");
+    assert!(store.memory.is_empty(), "the job is done, and its checkpoint stays deleted");
+}

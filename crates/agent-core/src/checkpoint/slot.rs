@@ -1,8 +1,9 @@
 //! Who may change what a store holds under a key: the writer of the highest epoch, and nobody else (promise I13).
 //!
 //! Whoever takes a job over claims its key: the epoch rises, and from then on the writer before is refused, however long it was
-//! away. A deleted checkpoint leaves its epoch behind, so that an old writer cannot bring it back. Times are those of the store's clock,
-//! in milliseconds since 1970.
+//! away. A deleted checkpoint leaves its epoch behind, so that an old writer cannot bring it back. The writes of one writer are numbered:
+//! one that a network held back comes to nothing when a later one was there first. Times are those of the store's clock, in
+//! milliseconds since 1970.
 
 use std::time::Duration;
 
@@ -18,8 +19,31 @@ pub struct Epoch(pub u64);
 pub struct Writer {
     /// The epoch of its claim.
     pub epoch: Epoch,
+    /// Which of its writes this is: one with a lower number than the last is refused, the same one may come again.
+    pub write: u64,
     /// The store's time when it last saw that this is the writer.
     pub seen: u64,
+}
+
+impl Writer {
+    /// The writer of the next write. Each write has a number of its own, also when nobody knows what became of the one before: it may
+    /// still be on its way.
+    ///
+    /// ```
+    /// use agent_core::Slot;
+    /// use std::time::Duration;
+    ///
+    /// let day = Duration::from_secs(24 * 3600);
+    /// let (_, claim) = Slot::claim(None, 1_000, day);
+    /// let (first, second) = (claim.writer.next(), claim.writer.next().next());
+    /// let slot = Slot::written(second, None, 1_000, day);
+    /// assert!(!Slot::may_write(Some(&slot), first, 1_000, day), "it comes too late");
+    /// assert!(Slot::may_write(Some(&slot), second, 1_000, day), "sent again, as its answer was lost");
+    /// ```
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self { write: self.write.saturating_add(1), ..self }
+    }
 }
 
 /// A claim that was granted.
@@ -36,6 +60,8 @@ pub struct Claim {
 pub struct Slot {
     /// The highest epoch that was given.
     pub epoch: Epoch,
+    /// The number of the last write of that epoch; 0 before the first.
+    pub write: u64,
     /// What was saved last.
     pub record: Option<Vec<u8>>,
     /// From when on the record counts as gone.
@@ -68,8 +94,8 @@ impl Slot {
         let last = stored.as_ref().map_or(0, |slot| slot.epoch.0.saturating_add(1));
         let epoch = Epoch(last.max(now));
         let record = stored.filter(|slot| now < slot.record_until).and_then(|slot| slot.record);
-        let slot = Self::new(epoch, record.clone(), now, keep);
-        (slot, Claim { writer: Writer { epoch, seen: now }, record })
+        let writer = Writer { epoch, write: 0, seen: now };
+        (Self::written(writer, record.clone(), now, keep), Claim { writer, record })
     }
 
     /// Whether this writer may change what is under the key.
@@ -79,7 +105,7 @@ impl Slot {
     #[must_use]
     pub fn may_write(stored: Option<&Self>, writer: Writer, now: u64, keep: Duration) -> bool {
         match stored {
-            Some(slot) => slot.epoch <= writer.epoch,
+            Some(slot) => (slot.epoch, slot.write) <= (writer.epoch, writer.write),
             None => now.saturating_sub(writer.seen) < millis(slot_life(keep)),
         }
     }
@@ -87,15 +113,21 @@ impl Slot {
     /// The slot after a write: with a record, or with nothing but the epoch of the writer who deleted it.
     #[must_use]
     pub fn written(writer: Writer, record: Option<Vec<u8>>, now: u64, keep: Duration) -> Self {
-        Self::new(writer.epoch, record, now, keep)
+        Self {
+            epoch: writer.epoch,
+            write: writer.write,
+            record,
+            record_until: now.saturating_add(millis(keep)),
+            until: now.saturating_add(millis(slot_life(keep))),
+        }
     }
 
     /// The slot as bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let record = self.record.as_deref().unwrap_or_default();
-        let mut bytes = Vec::with_capacity(record.len() + 25);
-        for number in [self.epoch.0, self.record_until, self.until] {
+        let mut bytes = Vec::with_capacity(record.len() + 33);
+        for number in [self.epoch.0, self.write, self.record_until, self.until] {
             bytes.extend(number.to_le_bytes());
         }
         bytes.push(u8::from(self.record.is_some()));
@@ -107,6 +139,7 @@ impl Slot {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (epoch, rest) = bytes.split_first_chunk()?;
+        let (write, rest) = rest.split_first_chunk()?;
         let (record_until, rest) = rest.split_first_chunk()?;
         let (until, rest) = rest.split_first_chunk()?;
         let record = match rest.split_first()? {
@@ -116,19 +149,11 @@ impl Slot {
         };
         Some(Self {
             epoch: Epoch(u64::from_le_bytes(*epoch)),
+            write: u64::from_le_bytes(*write),
             record,
             record_until: u64::from_le_bytes(*record_until),
             until: u64::from_le_bytes(*until),
         })
-    }
-
-    fn new(epoch: Epoch, record: Option<Vec<u8>>, now: u64, keep: Duration) -> Self {
-        Self {
-            epoch,
-            record,
-            record_until: now.saturating_add(millis(keep)),
-            until: now.saturating_add(millis(slot_life(keep))),
-        }
     }
 }
 
@@ -156,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_store_that_lost_everything_takes_its_writer_but_no_old_one() {
-        let writer = Writer { epoch: Epoch(7), seen: 1_000 };
+        let writer = Writer { epoch: Epoch(7), write: 1, seen: 1_000 };
         assert!(Slot::may_write(None, writer, 1_000 + DAY - 1, KEEP));
         assert!(!Slot::may_write(None, writer, 1_000 + DAY, KEEP));
     }
@@ -168,6 +193,8 @@ mod tests {
         /// By the writer of one of the claims so far.
         Save(usize),
         Delete(usize),
+        /// A write of the last writer that was sent before and comes (again) now.
+        Late(usize),
         /// The store drops what is past its time.
         Sweep,
     }
@@ -178,6 +205,7 @@ mod tests {
             3 => Just(Step::Claim),
             4 => any::<usize>().prop_map(Step::Save),
             2 => any::<usize>().prop_map(Step::Delete),
+            1 => any::<usize>().prop_map(Step::Late),
             1 => Just(Step::Sweep),
         ]
     }
@@ -190,6 +218,7 @@ mod tests {
             let mut now = 1_000_000;
             let mut stored: Option<Slot> = None;
             let mut writers: Vec<Writer> = Vec::new();
+            let mut sent: Vec<Writer> = Vec::new();
             for (number, step) in steps.into_iter().enumerate() {
                 let choose = |at: usize, writers: &[Writer]| (!writers.is_empty()).then(|| at % writers.len());
                 let (at, record) = match step {
@@ -206,6 +235,15 @@ mod tests {
                         prop_assert!(writers.iter().all(|writer| writer.epoch < claim.writer.epoch));
                         stored = Some(slot);
                         writers.push(claim.writer);
+                        sent.clear();
+                        continue;
+                    }
+                    Step::Late(at) => {
+                        if let Some(at) = choose(at, &sent) {
+                            // Nothing was written after it, or everything was lost.
+                            let may = Slot::may_write(stored.as_ref(), sent[at], now, KEEP);
+                            prop_assert!(!may || at == sent.len() - 1 || stored.is_none());
+                        }
                         continue;
                     }
                     Step::Save(at) => (choose(at, &writers), Some(vec![u8::try_from(number).unwrap()])),
@@ -213,18 +251,20 @@ mod tests {
                 };
                 let Some(at) = at else { continue };
                 let last = at == writers.len() - 1;
+                writers[at] = writers[at].next();
                 let may = Slot::may_write(stored.as_ref(), writers[at], now, KEEP);
                 prop_assert!(last || !may, "writer {at} of {} at {now}", writers.len());
                 if may {
                     stored = Some(Slot::written(writers[at], record, now, KEEP));
                     writers[at].seen = now;
+                    sent.push(writers[at]);
                 }
             }
         }
 
         #[test]
-        fn bytes_and_back(epoch: u64, record in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9)), until: u64) {
-            let slot = Slot { epoch: Epoch(epoch), record, record_until: until / 2, until };
+        fn bytes_and_back(epoch: u64, write: u64, record in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9)), until: u64) {
+            let slot = Slot { epoch: Epoch(epoch), write, record, record_until: until / 2, until };
             prop_assert_eq!(Slot::from_bytes(&slot.to_bytes()), Some(slot));
         }
 

@@ -217,7 +217,7 @@ impl Opened {
         let mut claimed = self.claimed.lock().await;
         let writer = self.writer(&mut claimed).await?;
         let record = record(writer.epoch)?;
-        claimed.writer = Some(self.store.write(self.key.clone(), writer, Some(record), self.keep).await?);
+        self.write(&mut claimed, writer, Some(record)).await?;
         claimed.usable = true;
         Ok(())
     }
@@ -225,8 +225,7 @@ impl Opened {
     pub(super) async fn delete(&self) -> Result<(), CheckpointError> {
         let mut claimed = self.claimed.lock().await;
         let writer = self.writer(&mut claimed).await?;
-        claimed.writer = Some(self.store.write(self.key.clone(), writer, None, self.keep).await?);
-        Ok(())
+        self.write(&mut claimed, writer, None).await
     }
 
     pub(super) async fn mark_usable(&self) {
@@ -240,8 +239,21 @@ impl Opened {
         if let Claimed { writer: Some(writer), usable: true, .. } = *claimed
             && over
         {
-            self.store.write(self.key.clone(), writer, None, self.keep).await?;
+            self.write(&mut claimed, writer, None).await?;
         }
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        claimed: &mut Claimed,
+        writer: Writer,
+        record: Option<Vec<u8>>,
+    ) -> Result<(), CheckpointError> {
+        let writer = writer.next();
+        // Before its end is known: one that fails or is given up may still reach the store, and then not after the next one.
+        claimed.writer = Some(writer);
+        claimed.writer = Some(self.store.write(self.key.clone(), writer, record, self.keep).await?);
         Ok(())
     }
 

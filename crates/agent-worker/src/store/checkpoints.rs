@@ -64,7 +64,8 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// Saves a record, or deletes what is there, and gives the writer to use from now on.
     ///
     /// # Errors
-    /// [`StoreError::Superseded`] when the key was claimed since; then nothing is changed. Else as for [`claim`](Self::claim).
+    /// [`StoreError::Superseded`] when the key was claimed since, or a later write of the writer was there first; then nothing is changed.
+    /// Else as for [`claim`](Self::claim).
     fn write(
         &self,
         key: CheckpointKey,

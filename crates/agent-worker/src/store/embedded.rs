@@ -30,7 +30,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// The database's own default is a gigabyte, for files that stay open.
 const CACHE: usize = 4 * 1024 * 1024;
 
-const SLOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints 1");
+const SLOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints 2");
 
 /// Keeps checkpoints in a local file, which several processes of one machine may use at once. Cheap to clone.
 ///

@@ -1,7 +1,8 @@
 //! A store in Redis or Valkey: for workers on more than one machine.
 //!
 //! The rules are those of [`agent_core::Slot`], in Lua, as look and change must be one step on the server; one suite of tests holds
-//! all stores to the same. A slot is a hash: `e` the epoch, `r` the record, `u` the time until which the record counts.
+//! all stores to the same. A slot is a hash: `e` the epoch, `n` the number of its last write, `r` the record, `u` the time until which the
+//! record counts.
 
 use super::{CheckpointStore, Redis, RedisError};
 use crate::room::BoxFuture;
@@ -49,24 +50,25 @@ local epoch = now
 if slot[1] and tonumber(slot[1]) + 1 > now then epoch = tonumber(slot[1]) + 1 end
 local record = slot[2]
 if record and now >= tonumber(slot[3]) then record = false end
-redis.call('HSET', KEYS[1], 'e', text(epoch), 'u', text(now + ARGV[1]))
+redis.call('HSET', KEYS[1], 'e', text(epoch), 'n', '0', 'u', text(now + ARGV[1]))
 if not record then redis.call('HDEL', KEYS[1], 'r') end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {{text(epoch), text(now), record}}"
     ))
 });
 
-/// Keys: the slot. Arguments: as for a claim, then the writer's epoch and when it was seen, then a record unless it is deleted. As
-/// `Slot::may_write` and `Slot::written`; nothing is returned when it may not.
+/// Keys: the slot. Arguments: as for a claim, then the writer's epoch, the number of its write, when it was seen, and a record
+/// unless it is deleted. As `Slot::may_write` and `Slot::written`; nothing is returned when it may not.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{NOW}
-local stored = redis.call('HGET', KEYS[1], 'e')
-if stored then
-  if tonumber(stored) > tonumber(ARGV[3]) then return false end
-elseif now - ARGV[4] >= tonumber(ARGV[2]) then return false end
-if ARGV[5] then redis.call('HSET', KEYS[1], 'r', ARGV[5]) else redis.call('HDEL', KEYS[1], 'r') end
-redis.call('HSET', KEYS[1], 'e', ARGV[3], 'u', text(now + ARGV[1]))
+local stored = redis.call('HMGET', KEYS[1], 'e', 'n')
+if stored[1] then
+  local epoch, write = tonumber(stored[1]), tonumber(stored[2])
+  if epoch > tonumber(ARGV[3]) or epoch == tonumber(ARGV[3]) and write > tonumber(ARGV[4]) then return false end
+elseif now - ARGV[5] >= tonumber(ARGV[2]) then return false end
+if ARGV[6] then redis.call('HSET', KEYS[1], 'r', ARGV[6]) else redis.call('HDEL', KEYS[1], 'r') end
+redis.call('HSET', KEYS[1], 'e', ARGV[3], 'n', ARGV[4], 'u', text(now + ARGV[1]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return text(now)"
     ))
@@ -98,7 +100,7 @@ impl CheckpointStore for RedisStore {
             script.arg(millis(keep)).arg(millis(slot_life(keep)));
             let (epoch, seen, record): (u64, u64, Option<Vec<u8>>) =
                 self.redis.script(&script).await.map_err(store_error)?;
-            Ok(Claim { writer: Writer { epoch: Epoch(epoch), seen }, record })
+            Ok(Claim { writer: Writer { epoch: Epoch(epoch), write: 0, seen }, record })
         })
     }
 
@@ -111,7 +113,8 @@ impl CheckpointStore for RedisStore {
     ) -> BoxFuture<'_, Result<Writer, StoreError>> {
         Box::pin(async move {
             let mut script = WRITE.key(self.key(&key));
-            script.arg(millis(keep)).arg(millis(slot_life(keep))).arg(writer.epoch.0).arg(writer.seen);
+            script.arg(millis(keep)).arg(millis(slot_life(keep)));
+            script.arg(writer.epoch.0).arg(writer.write).arg(writer.seen);
             if let Some(record) = record {
                 script.arg(record);
             }

@@ -15,6 +15,7 @@ pub(crate) fn key(name: &str) -> CheckpointKey {
 
 pub(crate) async fn holds_the_rules(store: Arc<dyn CheckpointStore>) {
     a_checkpoint_goes_from_writer_to_writer(&*store).await;
+    a_write_that_comes_late_changes_nothing(&*store).await;
     a_record_expires_and_its_epoch_stays(&*store).await;
     any_bytes_come_back(&*store).await;
     of_many_that_claim_at_once_one_may_write(&store).await;
@@ -65,6 +66,20 @@ async fn a_checkpoint_goes_from_writer_to_writer(store: &dyn CheckpointStore) {
     assert!(third.writer.epoch > second.writer.epoch);
     let other = claim(store, &self::key("another")).await;
     assert_eq!(other.record, None);
+}
+
+async fn a_write_that_comes_late_changes_nothing(store: &dyn CheckpointStore) {
+    let key = key("late");
+    let writer = claim(store, &key).await.writer;
+    let (first, second) = (writer.next(), writer.next().next());
+    assert!(write(store, &key, second, Some(b"second")).await);
+    assert!(!write(store, &key, first, Some(b"first")).await, "it was on its way for long");
+    assert!(!write(store, &key, first, None).await, "also one that deletes");
+    assert!(write(store, &key, second, Some(b"second")).await, "sent again, as the answer was lost");
+    let next = claim(store, &key).await;
+    assert_eq!(next.record.as_deref(), Some(&b"second"[..]));
+    assert!(write(store, &key, next.writer.next(), None).await, "another epoch has numbers of its own");
+    assert!(!write(store, &key, second.next().next(), Some(b"back again")).await);
 }
 
 async fn a_record_expires_and_its_epoch_stays(store: &dyn CheckpointStore) {
