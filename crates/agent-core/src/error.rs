@@ -36,6 +36,8 @@ pub type JobResult = Result<(), JobError>;
 pub struct JobError {
     kind: JobErrorKind,
     source: Option<BoxError>,
+    /// Where it happened, for people: before everything else in the text.
+    context: Option<Box<str>>,
     /// The kind was derived from the source, and not given by the handler.
     derived: bool,
 }
@@ -74,31 +76,57 @@ pub enum JobErrorKind {
 impl JobError {
     /// An error that may go away: worth another try after `after`.
     pub fn retryable(source: impl Into<BoxError>, after: Duration) -> Self {
-        Self { kind: JobErrorKind::Retryable { after }, source: Some(source.into()), derived: false }
+        Self { kind: JobErrorKind::Retryable { after }, source: Some(source.into()), context: None, derived: false }
     }
 
     /// An error that will not go away, with a short reason such as `quota_exceeded`.
     pub fn fatal(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: JobErrorKind::Fatal { reason: reason.into() }, source: None, derived: false }
+        Self { kind: JobErrorKind::Fatal { reason: reason.into() }, source: None, context: None, derived: false }
     }
 
     /// The job's input is wrong: `field` holds `value` (100 characters of it are kept), and `message` says what was expected.
     pub fn invalid(field: impl Into<String>, value: impl fmt::Display, message: impl Into<String>) -> Self {
         let value = shorten(&value.to_string(), MAX_VALUE);
         let kind = JobErrorKind::Invalid { field: field.into(), value, message: message.into() };
-        Self { kind, source: None, derived: false }
+        Self { kind, source: None, context: None, derived: false }
     }
 
     /// The handler stopped because it was told to.
     #[must_use]
     pub const fn cancelled() -> Self {
-        Self { kind: JobErrorKind::Cancelled, source: None, derived: false }
+        Self { kind: JobErrorKind::Cancelled, source: None, context: None, derived: false }
+    }
+
+    /// A part of the handler panicked with this message, and the panic was caught.
+    pub fn panicked(message: impl fmt::Display) -> Self {
+        let source = Some(format!("panicked: {message}").into());
+        Self { kind: JobErrorKind::Panicked, source, context: None, derived: false }
     }
 
     /// Adds the error behind this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Says where it happened, before its text. The kind stays.
+    ///
+    /// ```
+    /// use agent_core::{JobError, JobErrorKind};
+    /// use std::time::Duration;
+    ///
+    /// let error = JobError::retryable("busy", Duration::from_secs(5)).context("stage decode failed");
+    /// assert_eq!(error.to_string(), "stage decode failed: busy");
+    /// assert!(matches!(error.kind(), JobErrorKind::Retryable { .. }));
+    /// ```
+    #[must_use]
+    pub fn context(mut self, place: impl fmt::Display) -> Self {
+        let context = match self.context {
+            Some(inner) => format!("{place}: {inner}"),
+            None => place.to_string(),
+        };
+        self.context = Some(context.into());
         self
     }
 
@@ -145,7 +173,7 @@ impl JobError {
 impl<E: Into<BoxError> + 'static> From<E> for JobError {
     fn from(error: E) -> Self {
         let source = boxed(error);
-        Self { kind: classify(source.as_ref()), source: Some(source), derived: true }
+        Self { kind: classify(source.as_ref()), source: Some(source), context: None, derived: true }
     }
 }
 
@@ -166,9 +194,12 @@ fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
     error.map_or_else(|| "no error".into(), Into::into)
 }
 
-/// The text that the server is told: the kind where it says something, then the chain of errors behind it.
+/// The text that the server is told: where it happened if that was said, the kind where it says something, then the chain of errors behind it.
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(context) = &self.context {
+            write!(f, "{context}: ")?;
+        }
         let source = self.source.as_deref();
         let said = match &self.kind {
             JobErrorKind::Invalid { field, value, message } => {
@@ -217,7 +248,11 @@ pub(crate) fn write_chain(
 
 impl fmt::Debug for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobError").field("kind", &self.kind).field("source", &self.source).finish()
+        f.debug_struct("JobError")
+            .field("kind", &self.kind)
+            .field("context", &self.context)
+            .field("source", &self.source)
+            .finish()
     }
 }
 
@@ -288,5 +323,20 @@ mod tests {
             JobError::invalid("language", "xx", "not a language"),
             r#"Invalid { field: "language", value: "xx", message: "not a language" } | invalid_input: language = xx: not a language"#,
         );
+        check(JobError::panicked("index 3"), "Panicked | panicked: index 3");
+    }
+
+    #[test]
+    fn the_context_is_said_first_the_outer_before_the_inner() {
+        check(
+            JobError::invalid("sum", "one", "no number").context("stage read failed"),
+            r#"Invalid { field: "sum", value: "one", message: "no number" } | stage read failed: invalid_input: sum = one: no number"#,
+        );
+        check(
+            JobError::fatal("no_licence").context("a model").context("the pool could not make one"),
+            r#"Fatal { reason: "no_licence" } | the pool could not make one: a model: no_licence"#,
+        );
+        let rule = |_: &(dyn Error + 'static)| Some(JobErrorKind::TimedOut);
+        check(JobError::from("text").context("here").classified_by(rule), "TimedOut | here: text");
     }
 }
