@@ -76,7 +76,7 @@ mod tests {
     async fn what_is_no_sum_ends_the_job_after_what_came_before() {
         let run = run_job(calculate, asking(&["1 + 2", "one", "3"])).await;
         let Outcome::Failed { error } = &run.outcome else { panic!("{}", run.timeline) };
-        assert_eq!(error, "invalid_input: sum = one: give numbers with + between them");
+        assert_eq!(error, "stage read failed: invalid_input: sum = one: give numbers with + between them");
         assert_eq!(run.sent_by_agent().count(), 1);
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,8 +14,12 @@ use agent_core::JobError;
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 
+use crate::scope::panic_message;
+
 /// Items between two stages, unless the pipeline says otherwise.
 const CAPACITY: usize = 100;
+/// The name under which a panic of the source is told.
+const SOURCE: &str = "source";
 
 /// Stages that items go through in their order.
 ///
@@ -116,7 +121,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
             Ok(())
         };
         let stages = FuturesUnordered::new();
-        stages.push(feed.boxed());
+        stages.push(named(SOURCE, feed));
         Self { output, stages, capacity, taken }
     }
 
@@ -128,22 +133,25 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         F: FnMut(T) -> Fut + Send + 'a,
         Fut: Future<Output = Result<U, JobError>> + Send + 'a,
     {
-        let (name, mut input) = (name.into(), self.output);
+        let mut input = self.output;
         let (sender, output) = mpsc::channel(self.capacity);
         let stage = async move {
-            while let Some(item) = input.recv().await {
-                match work(item).await {
-                    Ok(result) => {
-                        if sender.send(result).await.is_err() {
-                            break;
-                        }
+            let through = async {
+                while let Some(item) = input.recv().await {
+                    if sender.send(work(item).await?).await.is_err() {
+                        break;
                     }
-                    Err(error) => return Err(Failure { stage: name, error }),
                 }
+                Ok(())
+            };
+            tokio::select! {
+                biased;
+                ended = through => ended,
+                // A stage behind this one failed. Whatever this one waits for, its end must not have to wait for that.
+                () = sender.closed() => Ok(()),
             }
-            Ok(())
         };
-        self.stages.push(stage.boxed());
+        self.stages.push(named(name, stage));
         Pipeline { output, stages: self.stages, capacity: self.capacity, taken: self.taken }
     }
 
@@ -153,35 +161,51 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     /// [`PipelineError`], which names the stage that failed first.
     pub async fn run(self) -> Result<Processed, PipelineError> {
         let Self { mut output, mut stages, taken, .. } = self;
-        let (mut done, mut failure) = (0, None);
-        let mut working = true;
-        loop {
-            tokio::select! {
-                stage = stages.next(), if working => match stage {
-                    Some(Ok(())) => {}
-                    Some(Err(failed)) => {
-                        failure.get_or_insert(failed);
-                    }
-                    None => working = false,
-                },
-                result = output.recv() => match result {
-                    Some(_) => done += 1,
-                    None if !working => break,
-                    // The last stage is over; those before it learn that when they want to pass something on.
-                    None => while let Some(stage) = stages.next().await {
-                        if let Err(failed) = stage {
-                            failure.get_or_insert(failed);
-                        }
-                    },
-                },
+        let through = async {
+            let mut done = 0;
+            while output.recv().await.is_some() {
+                done += 1;
             }
-        }
+            done
+        };
+        let all_stages = async {
+            let mut first: Option<Failure> = None;
+            while let Some(stage) = stages.next().await {
+                match (stage, &first) {
+                    (Ok(()), _) => {}
+                    (Err(failure), None) => first = Some(failure),
+                    (Err(Failure { stage, error }), Some(_)) => {
+                        tracing::warn!("stage {stage} failed, too: {error}")
+                    }
+                }
+            }
+            first
+        };
+        let (done, failure) = tokio::join!(through, all_stages);
         let processed = Processed { done, taken: taken.load(Ordering::Relaxed) };
         match failure {
             None => Ok(processed),
             Some(Failure { stage, error }) => Err(PipelineError { stage, error, processed }),
         }
     }
+}
+
+/// A stage whose errors and panics carry its name.
+fn named<'a>(
+    name: impl Into<String>,
+    stage: impl Future<Output = Result<(), JobError>> + Send + 'a,
+) -> BoxFuture<'a, Result<(), Failure>> {
+    let name = name.into();
+    async move {
+        // Nothing of a stage is looked at after its panic.
+        let ended = AssertUnwindSafe(stage).catch_unwind().await;
+        let error = match ended {
+            Ok(ended) => ended.err(),
+            Err(panic) => Some(JobError::panicked(panic_message(panic.as_ref()))),
+        };
+        error.map_or(Ok(()), |error| Err(Failure { stage: name, error }))
+    }
+    .boxed()
 }
 
 impl fmt::Display for PipelineError {
@@ -200,155 +224,12 @@ impl fmt::Debug for PipelineError {
     }
 }
 
-/// Ends the job with the error behind it.
+/// Ends the job with the error behind it, and the name of its stage.
 impl From<PipelineError> for JobError {
-    fn from(error: PipelineError) -> Self {
-        error.error
+    fn from(PipelineError { stage, error, .. }: PipelineError) -> Self {
+        error.context(format_args!("stage {stage} failed"))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{sync::Mutex, time::Duration};
-
-    use futures_util::stream;
-    use proptest::prelude::*;
-    use tokio::time::sleep;
-
-    use super::*;
-
-    fn never() -> impl Future<Output = ()> + Send {
-        std::future::pending()
-    }
-
-    fn on_virtual_time<T>(play: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-            .block_on(play)
-    }
-
-    /// How long each stage takes for an item, in milliseconds, and which item fails there.
-    #[derive(Clone, Debug)]
-    struct Plan {
-        items: u64,
-        capacity: usize,
-        pace: u64,
-        takes: [u64; 3],
-        fails: [Option<u64>; 3],
-        stop: Option<u64>,
-    }
-
-    fn plans() -> impl Strategy<Value = Plan> {
-        let fails = || prop::option::weighted(0.3, 0..30_u64);
-        (
-            0..30_u64,
-            1..5_usize,
-            0..20_u64,
-            [0..20_u64, 0..20, 0..20],
-            [fails(), fails(), fails()],
-            prop::option::of(0..300_u64),
-        )
-            .prop_map(|(items, capacity, pace, takes, fails, stop)| Plan {
-                items,
-                capacity,
-                pace,
-                takes,
-                fails,
-                stop,
-            })
-    }
-
-    async fn play(plan: &Plan) -> (Result<Processed, PipelineError>, Vec<u64>) {
-        let seen = Mutex::new(Vec::new());
-        let source = stream::iter(0..plan.items).then(|n| async move {
-            sleep(Duration::from_millis(plan.pace)).await;
-            n
-        });
-        let stop = async {
-            match plan.stop {
-                Some(at) => sleep(Duration::from_millis(at)).await,
-                None => never().await,
-            }
-        };
-        let work = |stage: usize| {
-            let (takes, fails) = (plan.takes[stage], plan.fails[stage]);
-            move |n: u64| async move {
-                sleep(Duration::from_millis(takes)).await;
-                if fails == Some(n) { Err(JobError::fatal(format!("item {n}"))) } else { Ok(n) }
-            }
-        };
-        let result = Pipeline::with_capacity(plan.capacity, source, stop)
-            .stage("first", work(0))
-            .stage("second", work(1))
-            .stage("third", work(2))
-            .stage("note", async |n| {
-                seen.lock().unwrap().push(n);
-                Ok(())
-            })
-            .run()
-            .await;
-        let seen = seen.lock().unwrap().clone();
-        (result, seen)
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_done_is_the_beginning_of_what_came(plan in plans()) {
-            let (result, seen) = on_virtual_time(play(&plan));
-            let processed = match &result {
-                Ok(processed) => {
-                    prop_assert_eq!(processed.done, processed.taken, "nothing stays in the pipe");
-                    *processed
-                }
-                Err(failed) => {
-                    // The named stage has the item that the error names, and nothing from there on is done.
-                    let n: u64 = failed.error.to_string().strip_prefix("item ").unwrap().parse().unwrap();
-                    let stage = ["first", "second", "third"].iter().position(|name| *name == failed.stage).unwrap();
-                    prop_assert_eq!(plan.fails[stage], Some(n));
-                    prop_assert!(failed.processed.done <= n && n < failed.processed.taken);
-                    failed.processed
-                }
-            };
-            prop_assert_eq!(&seen, &(0..processed.done).collect::<Vec<_>>());
-            if plan.stop.is_none() && result.is_ok() {
-                prop_assert_eq!(processed.done, plan.items);
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn stages_work_at_once_and_a_slow_one_holds_the_others_back() {
-        let (pulled, start) = (AtomicU64::new(0), tokio::time::Instant::now());
-        let source = stream::iter(0..20_u64).inspect(|_| {
-            pulled.fetch_add(1, Ordering::Relaxed);
-        });
-        let slow = async |n| {
-            sleep(Duration::from_secs(1)).await;
-            // Itself, what waits before it, what the stage before holds, and what waits before that.
-            assert!(pulled.load(Ordering::Relaxed) <= n + 1 + 2 + 1 + 2);
-            Ok(n)
-        };
-        let quick = async |n| {
-            sleep(Duration::from_secs(1)).await;
-            Ok(n)
-        };
-        let done =
-            Pipeline::with_capacity(2, source, never()).stage("quick", quick).stage("slow", slow).run().await;
-        assert_eq!(done.unwrap(), Processed { done: 20, taken: 20 });
-        // One after the other it would be 40 s.
-        assert_eq!(start.elapsed(), Duration::from_secs(21));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_error_does_not_wait_for_a_source_that_is_silent() {
-        let source = stream::iter([1]).chain(stream::pending());
-        let failing = async |_: i32| Err::<(), _>(JobError::retryable("busy", Duration::from_secs(7)));
-        let failed = Pipeline::new(source, never()).stage("work", failing).run().await.unwrap_err();
-        assert_eq!((failed.stage.as_str(), failed.processed.done), ("work", 0));
-        let after = Duration::from_secs(7);
-        assert_eq!(*JobError::from(failed).kind(), agent_core::JobErrorKind::Retryable { after });
-    }
-}
+mod tests;

@@ -1,0 +1,320 @@
+use std::{panic::panic_any, sync::Mutex, time::Duration};
+
+use agent_core::JobErrorKind;
+use futures_util::stream;
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+
+const ITEMS: u64 = 30;
+/// Longer than anything here takes on virtual time.
+const HANGS: Duration = Duration::from_secs(3600);
+
+fn never() -> impl Future<Output = ()> + Send {
+    std::future::pending()
+}
+
+fn on_virtual_time<T>(play: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(play)
+}
+
+/// Names of the stages in the plans.
+const STAGES: [&str; 3] = ["first", "second", "third"];
+
+/// How a stage ends an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Fails,
+    Panics,
+}
+
+/// When each item comes, how long each stage takes for it in milliseconds, and which item goes wrong there.
+#[derive(Clone, Debug)]
+struct Plan {
+    items: u64,
+    capacity: usize,
+    arrives: Vec<u64>,
+    takes: [Vec<u64>; 3],
+    wrong: [Option<(u64, How)>; 3],
+    stop: Option<u64>,
+    drop: Option<u64>,
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let how = || prop_oneof![Just(How::Fails), Just(How::Panics)];
+    let wrong = || prop::option::weighted(0.3, (0..ITEMS, how()));
+    // Often nothing: then many things happen at one moment.
+    let times = || prop::collection::vec(prop_oneof![Just(0), 0..25_u64], usize::try_from(ITEMS).unwrap());
+    (
+        0..ITEMS,
+        1..5_usize,
+        times(),
+        [times(), times(), times()],
+        [wrong(), wrong(), wrong()],
+        prop::option::of(0..400_u64),
+        prop::option::weighted(0.2, 0..400_u64),
+    )
+        .prop_map(|(items, capacity, arrives, takes, wrong, stop, drop)| Plan {
+            items,
+            capacity,
+            arrives,
+            takes,
+            wrong,
+            stop,
+            drop,
+        })
+}
+
+fn ms(times: &[u64], n: u64) -> Duration {
+    Duration::from_millis(times[usize::try_from(n).unwrap()])
+}
+
+/// What was seen of a plan that was played.
+struct Played {
+    /// `None`: it was dropped.
+    result: Option<Result<Processed, PipelineError>>,
+    /// What came out of the last stage, in that order.
+    seen: Vec<u64>,
+    /// When each item was taken off the source.
+    taken: Vec<Duration>,
+    /// The most that were at any time between the source and the end.
+    most_inside: u64,
+    /// Items whose values are still somewhere.
+    left: usize,
+}
+
+async fn play(plan: &Plan) -> Played {
+    let (seen, taken, most) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), AtomicU64::new(0));
+    let (start, alive) = (Instant::now(), Arc::new(()));
+    let source = stream::iter(0..plan.items).then(|n| {
+        let (taken, seen, most, alive) = (&taken, &seen, &most, alive.clone());
+        async move {
+            sleep(ms(&plan.arrives, n)).await;
+            let mut taken = taken.lock().unwrap();
+            taken.push(start.elapsed());
+            let inside = taken.len() - seen.lock().unwrap().len();
+            most.fetch_max(u64::try_from(inside).unwrap(), Ordering::Relaxed);
+            (n, alive)
+        }
+    });
+    let stop = async {
+        match plan.stop {
+            Some(at) => sleep(Duration::from_millis(at)).await,
+            None => never().await,
+        }
+    };
+    let work = |stage: usize| {
+        let wrong = plan.wrong[stage];
+        let takes = &plan.takes[stage];
+        move |(n, alive): (u64, Arc<()>)| async move {
+            sleep(ms(takes, n)).await;
+            match wrong {
+                Some((item, How::Fails)) if item == n => Err(JobError::fatal(format!("item {n}"))),
+                Some((item, How::Panics)) if item == n => panic_any(format!("item {n}")),
+                _ => Ok((n, alive)),
+            }
+        }
+    };
+    let run = Pipeline::with_capacity(plan.capacity, source, stop)
+        .stage(STAGES[0], work(0))
+        .stage(STAGES[1], work(1))
+        .stage(STAGES[2], work(2))
+        .stage("note", async |(n, _)| {
+            seen.lock().unwrap().push(n);
+            Ok(())
+        })
+        .run();
+    let dropped = plan.drop.map_or(HANGS, Duration::from_millis);
+    let result = timeout(dropped, run).await.ok();
+    let left = Arc::strong_count(&alive) - 1;
+    Played {
+        result,
+        seen: seen.into_inner().unwrap(),
+        taken: taken.into_inner().unwrap(),
+        most_inside: most.into_inner(),
+        left,
+    }
+}
+
+/// Panics are planted here: their texts would be noise.
+fn without_panic_texts() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let planted =
+                info.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("item "));
+            if !planted {
+                hook(info);
+            }
+        }));
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn what_is_done_is_the_beginning_of_what_came(plan in plans()) {
+        without_panic_texts();
+        let Played { result, seen, taken, most_inside, left } = on_virtual_time(play(&plan));
+        // Whatever happened: in order, nothing twice, nothing skipped, nothing left behind, never more inside than there is room for.
+        prop_assert_eq!(&seen, &(0..seen.len() as u64).collect::<Vec<_>>());
+        prop_assert_eq!(left, 0);
+        // Four stages with an item each, and what waits before each; one that was offered its place is being taken.
+        prop_assert!(most_inside <= 4 * (plan.capacity as u64 + 1), "{most_inside} were inside");
+        if let Some(stop) = plan.stop {
+            let stop = Duration::from_millis(stop);
+            prop_assert!(taken.iter().all(|at| *at <= stop), "taken after the stop: {taken:?}");
+        }
+        let Some(result) = result else {
+            prop_assert!(plan.drop.is_some(), "it hangs");
+            return Ok(());
+        };
+        let processed = match &result {
+            Ok(processed) => {
+                prop_assert_eq!(processed.done, processed.taken, "nothing stays in the pipe");
+                if plan.stop.is_none() {
+                    prop_assert_eq!(processed.done, plan.items);
+                }
+                *processed
+            }
+            Err(failed) => {
+                // The named stage has the item that the error names, and nothing from there on is done.
+                let text = failed.error.to_string();
+                let how = if text.starts_with("panicked") { How::Panics } else { How::Fails };
+                let n: u64 = text.rsplit(' ').next().unwrap().parse().unwrap();
+                let stage = STAGES.iter().position(|name| *name == failed.stage).unwrap();
+                prop_assert_eq!(plan.wrong[stage], Some((n, how)));
+                prop_assert!(failed.processed.done <= n && n < failed.processed.taken);
+                // What is ahead of it went through: up to another failed item, if there is one.
+                let end = failed.processed.done;
+                prop_assert!(plan.wrong.iter().flatten().any(|(n, _)| *n == end), "done ends at {end}");
+                failed.processed
+            }
+        };
+        prop_assert_eq!(processed.done, seen.len() as u64);
+        prop_assert_eq!(processed.taken, taken.len() as u64);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stages_work_at_once_and_a_slow_one_holds_the_others_back() {
+    let (pulled, start) = (AtomicU64::new(0), Instant::now());
+    let source = stream::iter(0..20_u64).inspect(|_| {
+        pulled.fetch_add(1, Ordering::Relaxed);
+    });
+    let slow = async |n| {
+        sleep(Duration::from_secs(1)).await;
+        // Itself, what waits before it, what the stage before holds, and what waits before that.
+        assert!(pulled.load(Ordering::Relaxed) <= n + 1 + 2 + 1 + 2);
+        Ok(n)
+    };
+    let quick = async |n| {
+        sleep(Duration::from_secs(1)).await;
+        Ok(n)
+    };
+    let done =
+        Pipeline::with_capacity(2, source, never()).stage("quick", quick).stage("slow", slow).run().await;
+    assert_eq!(done.unwrap(), Processed { done: 20, taken: 20 });
+    // One after the other it would be 40 s.
+    assert_eq!(start.elapsed(), Duration::from_secs(21));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_does_not_wait_for_a_source_that_is_silent() {
+    let source = stream::iter([1]).chain(stream::pending());
+    let failing = async |_: i32| Err::<(), _>(JobError::retryable("busy", Duration::from_secs(7)));
+    let failed = Pipeline::new(source, never()).stage("work", failing).run().await.unwrap_err();
+    assert_eq!((failed.stage.as_str(), failed.processed.done), ("work", 0));
+    let after = Duration::from_secs(7);
+    assert_eq!(*JobError::from(failed).kind(), JobErrorKind::Retryable { after });
+}
+
+#[tokio::test]
+async fn a_job_that_ends_with_it_names_the_stage() {
+    let failing = async |_| Err::<(), _>(JobError::invalid("sum", "one", "no number"));
+    let failed = Pipeline::new(stream::iter([1]), never()).stage("read", failing).run().await.unwrap_err();
+    assert_eq!(failed.to_string(), "stage read failed: invalid_input: sum = one: no number");
+    let error = JobError::from(failed);
+    assert_eq!(error.to_string(), "stage read failed: invalid_input: sum = one: no number");
+    assert!(matches!(error.kind(), JobErrorKind::Invalid { field, .. } if field == "sum"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_stops_a_stage_before_it_in_the_middle_of_an_item() {
+    let hangs_at_the_second = async |n: i32| {
+        if n == 2 {
+            never().await;
+        }
+        Ok(n)
+    };
+    let failing = async |_| Err::<(), _>("planted".into());
+    let run = Pipeline::new(stream::iter([1, 2, 3]), never())
+        .stage("download", hangs_at_the_second)
+        .stage("decode", failing)
+        .run();
+    let failed = timeout(HANGS, run).await.expect("the error is told").unwrap_err();
+    assert_eq!(failed.to_string(), "stage decode failed: planted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_does_not_wait_for_stages_that_wait_for_a_silent_source() {
+    let source = stream::iter([1]).chain(stream::pending());
+    let run = Pipeline::new(source, never())
+        .stage("read", async |n: i32| Ok(n))
+        .stage("think", async |n| Ok(n))
+        .stage("say", async |_| Err::<(), _>("planted".into()))
+        .run();
+    let failed = timeout(HANGS, run).await.expect("the error is told").unwrap_err();
+    assert_eq!(failed.to_string(), "stage say failed: planted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_contained_and_names_its_stage() {
+    without_panic_texts();
+    let seen = Mutex::new(Vec::new());
+    let panicking = async |n: i32| if n == 2 { panic_any("item 2".to_owned()) } else { Ok(n) };
+    let slow = async |n| {
+        sleep(Duration::from_secs(1)).await;
+        seen.lock().unwrap().push(n);
+        Ok(())
+    };
+    let run = Pipeline::new(stream::iter(0..9), never()).stage("mix", panicking).stage("write", slow).run();
+    let failed = run.await.unwrap_err();
+    assert_eq!(failed.to_string(), "stage mix failed: panicked: item 2");
+    assert_eq!((failed.processed.done, &*seen.lock().unwrap()), (2, &vec![0, 1]));
+    assert_eq!(*JobError::from(failed).kind(), JobErrorKind::Panicked);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_source_is_contained_too() {
+    without_panic_texts();
+    let source = stream::iter(0..3).map(|n| if n == 1 { panic_any("item 1".to_owned()) } else { n });
+    let failed = Pipeline::new(source, never()).stage("work", async |n| Ok(n)).run().await.unwrap_err();
+    assert_eq!(failed.to_string(), "stage source failed: panicked: item 1");
+    assert_eq!(failed.processed, Processed { done: 1, taken: 1 });
+}
+
+#[tokio::test]
+async fn an_empty_source_and_no_stage_at_all_are_fine() {
+    let none = Pipeline::new(stream::empty::<i32>(), never()).stage("work", async |n| Ok(n)).run().await;
+    assert_eq!(none.unwrap(), Processed { done: 0, taken: 0 });
+    let some = Pipeline::new(stream::iter(0..3), never()).run().await;
+    assert_eq!(some.unwrap(), Processed { done: 3, taken: 3 });
+}
+
+#[tokio::test]
+async fn one_that_never_waits_lets_others_run() {
+    const MANY: u64 = 1_000_000;
+    let (stopped, stop) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move { stopped.send(()) });
+    let run = Pipeline::new(stream::iter(0..MANY), stop).stage("work", async |n| Ok(n)).run();
+    let processed = run.await.unwrap();
+    assert!(processed.taken < MANY, "the stop was not seen");
+}
