@@ -76,12 +76,22 @@ pub enum JobErrorKind {
 impl JobError {
     /// An error that may go away: worth another try after `after`.
     pub fn retryable(source: impl Into<BoxError>, after: Duration) -> Self {
-        Self { kind: JobErrorKind::Retryable { after }, source: Some(source.into()), context: None, derived: false }
+        Self {
+            kind: JobErrorKind::Retryable { after },
+            source: Some(source.into()),
+            context: None,
+            derived: false,
+        }
     }
 
     /// An error that will not go away, with a short reason such as `quota_exceeded`.
     pub fn fatal(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: JobErrorKind::Fatal { reason: reason.into() }, source: None, context: None, derived: false }
+        Self {
+            kind: JobErrorKind::Fatal { reason: reason.into() },
+            source: None,
+            context: None,
+            derived: false,
+        }
     }
 
     /// The job's input is wrong: `field` holds `value` (100 characters of it are kept), and `message` says what was expected.

@@ -203,7 +203,10 @@ fn named<'a>(
             Ok(ended) => ended.err(),
             Err(panic) => Some(JobError::panicked(panic_message(panic.as_ref()))),
         };
-        error.map_or(Ok(()), |error| Err(Failure { stage: name, error }))
+        match error {
+            None => Ok(()),
+            Some(error) => Err(Failure { stage: name, error }),
+        }
     }
     .boxed()
 }
