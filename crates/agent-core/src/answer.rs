@@ -3,6 +3,7 @@
 use crate::job::{MAX_ATTRIBUTES_LEN, attributes_len};
 use crate::metadata::MAX_METADATA_LEN;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The longest participant identity that a server lets in, in bytes.
 pub const MAX_IDENTITY_LEN: usize = 256;
@@ -66,6 +67,92 @@ pub enum AnswerProblem {
         /// Their length, in bytes.
         len: usize,
     },
+}
+
+/// The answer that an offer got: exactly one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenAnswer {
+    /// We want the job.
+    Accepted,
+    /// We do not, and another worker may take it.
+    Declined(DeclineReason),
+    /// Nobody should run it.
+    Dismissed,
+}
+
+/// Why an offer was declined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeclineReason {
+    /// The user's request handler said so.
+    Handler,
+    /// It panicked.
+    Panicked,
+    /// It did not answer in time.
+    Silent,
+    /// It answered with something that cannot be sent.
+    BadAnswer,
+    /// All slots are taken.
+    NoSlot,
+    /// The worker takes nothing new.
+    Draining,
+    /// The job runs here already.
+    RunsHere,
+    /// A job of the same room, agent and target is here already.
+    SecondOfTarget,
+    /// A kind of job that this version does not know.
+    UnknownKind,
+    /// The job was told to stop before the request handler had answered.
+    Cancelled,
+}
+
+impl GivenAnswer {
+    /// The answer in one word, as metrics count it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Declined(_) => "declined",
+            Self::Dismissed => "dismissed",
+        }
+    }
+}
+
+impl DeclineReason {
+    /// The reason in one word, as metrics count it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Panicked => "panicked",
+            Self::Silent => "silent",
+            Self::BadAnswer => "bad_answer",
+            Self::NoSlot => "no_slot",
+            Self::Draining => "draining",
+            Self::RunsHere => "runs_here",
+            Self::SecondOfTarget => "second_of_target",
+            Self::UnknownKind => "unknown_kind",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// For people.
+impl fmt::Display for DeclineReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handler => "its request handler does not want it",
+            Self::Panicked => "its request handler panicked",
+            Self::Silent => "its request handler did not answer in time",
+            Self::BadAnswer => "its request handler's answer cannot be sent",
+            Self::NoSlot => "no free slot",
+            Self::Draining => "draining",
+            Self::RunsHere => "the job runs here already",
+            Self::SecondOfTarget => "a job of the same room, agent and target is here already",
+            Self::UnknownKind => "a kind of job that this version does not know",
+            Self::Cancelled => "it was told to stop",
+        })
+    }
 }
 
 /// What a server adds to the attributes of an agent, and counts.

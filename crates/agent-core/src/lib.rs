@@ -38,7 +38,7 @@ mod text;
 mod time;
 mod worker;
 
-pub use answer::{Accept, Answer, AnswerProblem, MAX_IDENTITY_LEN};
+pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
 pub use channel::{
     Frame, FrameError, FrameKind, Heard, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Outgoing, Publishers,

@@ -2,7 +2,7 @@
 //!
 //! Labels are few and bounded: never a job, a room or a person. Without a recorder all of this is next to nothing.
 
-use agent_core::{Answer, CheckpointError, EndedJob, Notice, Output, Worker};
+use agent_core::{Answer, CheckpointError, EndedJob, GivenAnswer, Notice, Output, Worker};
 use metrics::{Gauge, SharedString, Unit, counter, gauge, histogram};
 use std::sync::Arc;
 
@@ -119,8 +119,10 @@ impl Meter {
     pub(crate) fn output(&self, output: &Output) {
         match output {
             Output::Ended(ended) => self.ended(ended),
-            Output::Notice(Notice::Refused { reason, .. }) => {
-                counter!(REFUSED.0, "agent_name" => self.agent.clone(), "reason" => *reason).increment(1);
+            Output::Notice(Notice::OfferAnswered {
+                answer: GivenAnswer::Declined(why), after: None, ..
+            }) => {
+                counter!(REFUSED.0, "agent_name" => self.agent.clone(), "reason" => why.word()).increment(1);
             }
             Output::Notice(Notice::BadAnswer { .. }) => {
                 counter!(REFUSED.0, "agent_name" => self.agent.clone(), "reason" => "bad answer")

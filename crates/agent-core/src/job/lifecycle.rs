@@ -20,6 +20,7 @@
 //! An attempt ends in Starting, Running, Cancelled, Aborting or Abandoned. An abandoned one has its cleanup while it still blocks; a
 //! stuck one has had its outcome already, and only gives its slot back.
 
+use crate::answer::DeclineReason;
 use crate::outcome::{AttemptEnd, CancelReason, Verdict};
 
 /// Where a job is, while it holds a slot. Attempts count from 1.
@@ -88,8 +89,8 @@ pub enum JobState {
 pub enum JobInput {
     /// The user's request handler wants the job.
     Accepted,
-    /// It does not, and another worker may take it; or it panicked.
-    Declined,
+    /// It does not, or has no answer that can be sent, and another worker may take it.
+    Declined(DeclineReason),
     /// It does not, and nobody should.
     Dismissed,
     /// It did not answer in time.
@@ -130,7 +131,7 @@ pub enum Effect {
     /// Send the acceptance.
     Accept,
     /// Send the refusal; the slot is free.
-    Decline,
+    Decline(DeclineReason),
     /// Send that nobody should run it; the slot is free.
     Dismiss,
     /// Forget the job: it was never ours.
@@ -176,9 +177,10 @@ pub fn step(state: JobState, input: JobInput) -> (Option<JobState>, Effect) {
     match (state, input) {
         // An offer ends with exactly one answer, or with the connection on which it came.
         (S::Offered, I::Accepted) => (Some(S::Accepted), Effect::Accept),
-        (S::Offered, I::Declined | I::AnswerOverdue | I::Cancelled(_) | I::Draining) => {
-            (None, Effect::Decline)
-        }
+        (S::Offered, I::Declined(why)) => (None, Effect::Decline(why)),
+        (S::Offered, I::AnswerOverdue) => (None, Effect::Decline(DeclineReason::Silent)),
+        (S::Offered, I::Cancelled(_)) => (None, Effect::Decline(DeclineReason::Cancelled)),
+        (S::Offered, I::Draining) => (None, Effect::Decline(DeclineReason::Draining)),
         (S::Offered, I::Dismissed) => (None, Effect::Dismiss),
         (S::Offered, I::Cut) => (None, Effect::Forget),
         // An assignment that overtakes our answer: the worker takes it for a yes, says so, and asks again.
@@ -292,7 +294,7 @@ pub fn step(state: JobState, input: JobInput) -> (Option<JobState>, Effect) {
             | S::Cleaning { .. }
             | S::BackingOff { .. }
             | S::Stuck { .. }),
-            I::Accepted | I::Declined | I::Dismissed | I::AnswerOverdue,
+            I::Accepted | I::Declined(_) | I::Dismissed | I::AnswerOverdue,
         ) => (Some(s), Effect::Odd),
         // What belongs to an attempt, where there is none.
         (
@@ -456,7 +458,7 @@ mod tests {
     fn inputs() -> Vec<JobInput> {
         vec![
             JobInput::Accepted,
-            JobInput::Declined,
+            JobInput::Declined(DeclineReason::Handler),
             JobInput::Dismissed,
             JobInput::AnswerOverdue,
             JobInput::Assigned,

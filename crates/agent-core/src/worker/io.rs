@@ -1,7 +1,7 @@
 //! What a worker machine takes and gives: inputs are facts in the past tense, outputs are commands.
 
 use super::watch::Presence;
-use crate::answer::{Answer, AnswerProblem};
+use crate::answer::{Answer, AnswerProblem, GivenAnswer};
 use crate::error::JobErrorKind;
 use crate::job::{Job, JobId, JobToken};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
@@ -39,8 +39,15 @@ pub enum Input {
         offer: OfferId,
         /// Its job.
         job: JobId,
-        /// What it said; a request handler that panicked says `Decline`.
+        /// What it said.
         answer: Answer,
+    },
+    /// The user's request handler panicked on an [`Output::Ask`].
+    RequestPanicked {
+        /// Which question.
+        offer: OfferId,
+        /// Its job.
+        job: JobId,
     },
     /// The room is joined and the handler was called.
     HandlerStarted {
@@ -121,7 +128,7 @@ pub enum Output {
     Disconnect,
     /// Write a binary frame. A [`Leave`](Output::Leave) behind it waits until the frame has left.
     Send(Bytes),
-    /// Ask the user's request handler, then tell [`Input::Answered`].
+    /// Ask the user's request handler, then tell [`Input::Answered`] or [`Input::RequestPanicked`].
     Ask {
         /// Which question.
         offer: OfferId,
@@ -136,6 +143,8 @@ pub enum Output {
         token: JobToken,
         /// The server of the room, when it is not the worker's own.
         url: Option<String>,
+        /// How long ago it was accepted; `None` for one that was not asked for.
+        waited: Option<Duration>,
     },
     /// The same once more, with the room that is joined already, if it is, and with fresh streams of its events.
     StartAgain {
@@ -226,12 +235,19 @@ pub enum Notice {
         /// Failed tries in a row.
         failures: u32,
     },
-    /// An offer was refused without asking the user.
-    Refused {
+    /// An offer got its answer. An offer that is repeated is told once for each answer.
+    OfferAnswered {
         /// Which job.
         job: JobId,
-        /// Why, for people.
-        reason: &'static str,
+        /// What it is.
+        answer: GivenAnswer,
+        /// How long after the offer; `None` when the user was not asked for this answer.
+        after: Option<Duration>,
+    },
+    /// A job of a kind that this version does not know was assigned, and failed at once.
+    UnknownKind {
+        /// Which job.
+        job: JobId,
     },
     /// The request handler's answer cannot be sent; the offer was declined.
     BadAnswer {
@@ -310,6 +326,26 @@ pub enum Violation {
     OddJobInput,
     /// More ended jobs wait for the server to read how they ended than the list holds.
     ClosingOverflow,
+}
+
+impl Violation {
+    /// What it was in one word, as metrics count it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::BadFrame => "bad_frame",
+            Self::UnknownMessage => "unknown_message",
+            Self::TextFrame => "text_frame",
+            Self::NoJob => "no_job",
+            Self::Registration => "registration",
+            Self::Early => "early",
+            Self::DuplicateAssignment => "duplicate_assignment",
+            Self::UnexpectedAssignment => "unexpected_assignment",
+            Self::UnknownTermination => "unknown_termination",
+            Self::OddJobInput => "odd_job_input",
+            Self::ClosingOverflow => "closing_overflow",
+        }
+    }
 }
 
 /// What became of the jobs of a worker that stopped.

@@ -5,12 +5,13 @@ use super::io::{Notice, OfferId, Output, Violation};
 use super::timers::{JobTimer, Timer};
 use super::watch::Watch;
 use super::wire;
-use crate::answer::{Accept, Answer};
+use crate::answer::{Accept, Answer, DeclineReason, GivenAnswer};
 use crate::job::lifecycle::{Effect, JobInput, JobState, step};
 use crate::job::time_limit::time_limit;
 use crate::job::{Job, JobId, JobToken};
 use crate::outcome::{CancelReason, Lifecycle, Outcome, Verdict};
 use crate::time::Time;
+use bytes::Bytes;
 use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,10 @@ pub(super) struct Entry {
     owed: u32,
     /// Our acceptance, to be given again when the server asks again.
     accept: Accept,
+    /// When it was offered, until it is assigned.
     pub(super) assigned_at: Time,
+    /// When we accepted it, if we were asked.
+    accepted_at: Option<Time>,
     /// The registration on which it was assigned.
     epoch: u64,
     /// The end of the job's time, if it has one.
@@ -76,20 +80,19 @@ pub(super) struct ToldLoad {
 const LOAD_SCALE: f32 = 0.69;
 /// Smaller changes are not worth a message.
 const LOAD_STEP: f32 = 0.01;
-const UNKNOWN_KIND: &str = "a kind of job that this version does not know";
 
 impl Worker {
     pub(super) fn on_offer(&mut self, id: Option<JobId>, job: Option<Job>, now: Time) {
         let Some(job) = job else {
             self.violation(Violation::NoJob);
             if let Some(id) = id {
-                self.refuse(&id, UNKNOWN_KIND);
+                self.refuse(&id, DeclineReason::UnknownKind);
             }
             return;
         };
         let id = job.id.clone();
         if self.drain.is_some() {
-            return self.refuse(&id, "draining");
+            return self.refuse(&id, DeclineReason::Draining);
         }
         if let Some(entry) = self.jobs.get_mut(&id) {
             match entry.state {
@@ -97,6 +100,7 @@ impl Worker {
                 JobState::Accepted => {
                     let again = wire::accept(&id, entry.accept.clone());
                     self.out.push_back(Output::Send(again));
+                    self.tell_answer(&id, GivenAnswer::Accepted, None);
                 }
                 JobState::Starting { .. }
                 | JobState::Running { .. }
@@ -105,15 +109,15 @@ impl Worker {
                 | JobState::Abandoned { .. }
                 | JobState::Cleaning { .. }
                 | JobState::BackingOff { .. }
-                | JobState::Stuck { .. } => self.refuse(&id, "the job runs here already"),
+                | JobState::Stuck { .. } => self.refuse(&id, DeclineReason::RunsHere),
             }
             return;
         }
         if self.jobs.len() >= self.config.max_jobs {
-            return self.refuse(&id, "no free slot");
+            return self.refuse(&id, DeclineReason::NoSlot);
         }
         if self.is_second(&job) {
-            return self.refuse(&id, "a job of the same room, agent and target is here already");
+            return self.refuse(&id, DeclineReason::SecondOfTarget);
         }
         // The old status must not end the new job.
         self.close(&id);
@@ -126,11 +130,7 @@ impl Worker {
     }
 
     pub(super) fn on_answer(&mut self, offer: OfferId, id: &JobId, answer: Answer, now: Time) {
-        // Too late, or for an offer on a connection that is gone: it was answered, or freed, without the user.
-        let Some(entry) = self.jobs.get_mut(id).filter(|e| e.offer == offer && e.state == JobState::Offered)
-        else {
-            return;
-        };
+        let Some(entry) = self.offered(offer, id) else { return };
         let input = match answer {
             Answer::Accept(accept) => match accept.check(&entry.job.agent_name) {
                 Ok(()) => {
@@ -139,13 +139,25 @@ impl Worker {
                 }
                 Err(problem) => {
                     self.out.push_back(Output::Notice(Notice::BadAnswer { job: id.clone(), problem }));
-                    JobInput::Declined
+                    JobInput::Declined(DeclineReason::BadAnswer)
                 }
             },
-            Answer::Decline => JobInput::Declined,
+            Answer::Decline => JobInput::Declined(DeclineReason::Handler),
             Answer::Dismiss => JobInput::Dismissed,
         };
         self.apply(id, input, now);
+    }
+
+    pub(super) fn on_request_panicked(&mut self, offer: OfferId, id: &JobId, now: Time) {
+        if self.offered(offer, id).is_some() {
+            self.apply(id, JobInput::Declined(DeclineReason::Panicked), now);
+        }
+    }
+
+    /// The job that the user was asked about. Too late, or for an offer on a connection that is gone: it was answered, or freed,
+    /// without the user.
+    fn offered(&mut self, offer: OfferId, id: &JobId) -> Option<&mut Entry> {
+        self.jobs.get_mut(id).filter(|entry| entry.offer == offer && entry.state == JobState::Offered)
     }
 
     /// An assignment of something that we cannot run: the server has granted it, so it is failed.
@@ -153,9 +165,9 @@ impl Worker {
         self.violation(Violation::NoJob);
         // One that we know is not ended by somebody's odd copy of it.
         if let Some(id) = id.filter(|id| !self.jobs.contains_key(id) && !self.closing.contains_key(id)) {
-            let outcome = Outcome::failed(UNKNOWN_KIND);
+            let outcome = Outcome::failed(DeclineReason::UnknownKind.to_string());
             self.out.push_back(Output::Send(wire::ended(id, &outcome)));
-            self.out.push_back(Output::Notice(Notice::Refused { job: id.clone(), reason: UNKNOWN_KIND }));
+            self.out.push_back(Output::Notice(Notice::UnknownKind { job: id.clone() }));
         }
     }
 
@@ -191,7 +203,9 @@ impl Worker {
         let job = Arc::new(job);
         let time = time_limit(&self.config, &job.raw_metadata);
         let deadline = time.limit.map(|limit| now + limit);
+        let mut waited = None;
         if let Some(entry) = self.jobs.get_mut(&id) {
+            waited = entry.accepted_at.map(|accepted| now - accepted);
             entry.job = Arc::clone(&job);
             entry.assigned_at = now;
             entry.epoch = self.epoch;
@@ -199,7 +213,7 @@ impl Worker {
             entry.attempt_at = now;
         }
         self.apply(&id, JobInput::Assigned, now);
-        self.out.push_back(Output::Start { job, token, url });
+        self.out.push_back(Output::Start { job, token, url, waited });
         if time.odd {
             // After the start, so that a log has all that is known of the job.
             self.out.push_back(Output::Notice(Notice::OddTimeout { job: id.clone() }));
@@ -280,11 +294,11 @@ impl Worker {
                 self.out.push_back(Output::Clean { job: id.clone(), attempt, within });
             }
             Effect::Accept => {
-                let Some(entry) = self.jobs.get(id) else { return };
+                let Some(entry) = self.jobs.get_mut(id) else { return };
+                entry.accepted_at = Some(now);
                 let frame = wire::accept(id, entry.accept.clone());
-                for _ in 0..entry.owed {
-                    self.out.push_back(Output::Send(frame.clone()));
-                }
+                let (owed, after) = (entry.owed, Some(now - entry.assigned_at));
+                self.send_answer(id, &frame, owed, GivenAnswer::Accepted, after);
             }
             Effect::TellRunning => {
                 if self.moved(id, Lifecycle::Running) && self.is_registered() {
@@ -302,7 +316,7 @@ impl Worker {
                 }
             }
             Effect::Odd
-            | Effect::Decline
+            | Effect::Decline(_)
             | Effect::Dismiss
             | Effect::Forget
             | Effect::Finish(_)
@@ -316,11 +330,13 @@ impl Worker {
     fn let_go(&mut self, entry: Entry, effect: Effect, now: Time) {
         let id = &entry.job.id;
         match effect {
-            Effect::Decline | Effect::Dismiss => {
-                let frame = wire::refuse(id, effect == Effect::Dismiss);
-                for _ in 0..entry.owed {
-                    self.out.push_back(Output::Send(frame.clone()));
-                }
+            Effect::Decline(why) => {
+                let (frame, after) = (wire::refuse(id, false), Some(now - entry.assigned_at));
+                self.send_answer(id, &frame, entry.owed, GivenAnswer::Declined(why), after);
+            }
+            Effect::Dismiss => {
+                let (frame, after) = (wire::refuse(id, true), Some(now - entry.assigned_at));
+                self.send_answer(id, &frame, entry.owed, GivenAnswer::Dismissed, after);
             }
             Effect::Forget => {
                 if entry.state == JobState::Accepted {
@@ -352,9 +368,28 @@ impl Worker {
         true
     }
 
-    fn refuse(&mut self, id: &JobId, reason: &'static str) {
-        self.out.push_back(Output::Send(wire::refuse(id, false)));
-        self.out.push_back(Output::Notice(Notice::Refused { job: id.clone(), reason }));
+    /// Declines without asking.
+    fn refuse(&mut self, id: &JobId, why: DeclineReason) {
+        self.send_answer(id, &wire::refuse(id, false), 1, GivenAnswer::Declined(why), None);
+    }
+
+    /// Answers an offer as often as it was made.
+    fn send_answer(
+        &mut self,
+        id: &JobId,
+        frame: &Bytes,
+        owed: u32,
+        answer: GivenAnswer,
+        after: Option<Duration>,
+    ) {
+        for _ in 0..owed {
+            self.out.push_back(Output::Send(frame.clone()));
+            self.tell_answer(id, answer, after);
+        }
+    }
+
+    fn tell_answer(&mut self, id: &JobId, answer: GivenAnswer, after: Option<Duration>) {
+        self.out.push_back(Output::Notice(Notice::OfferAnswered { job: id.clone(), answer, after }));
     }
 
     fn insert(&mut self, job: Arc<Job>, state: JobState, offer: OfferId, now: Time) {
@@ -373,6 +408,7 @@ impl Worker {
             owed: 1,
             accept: Accept::default(),
             assigned_at: now,
+            accepted_at: None,
             epoch: self.epoch,
             deadline: None,
             attempt_at: now,
@@ -403,14 +439,17 @@ impl Worker {
         self.timers.set(timer, now + wait);
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "a share of slots needs no more precision")]
+    pub(super) fn own_load(&self) -> f32 {
+        self.user_load.unwrap_or(self.used_slots() as f32 / self.config.max_jobs as f32)
+    }
+
     /// Tells the server how busy we are, when that has changed enough; whether we are full is told at once.
     pub(super) fn tell_load(&mut self) {
         if !self.is_registered() {
             return;
         }
-        let used = self.jobs.len();
-        #[allow(clippy::cast_precision_loss, reason = "a share of slots needs no more precision")]
-        let own = self.user_load.unwrap_or(used as f32 / self.config.max_jobs as f32);
+        let (used, own) = (self.used_slots(), self.own_load());
         let full = used >= self.config.max_jobs || self.drain.is_some() || own >= 1.0;
         let now = ToldLoad { full, load: LOAD_SCALE * own.clamp(0.0, 1.0), jobs: used };
         if let Some(told) = self.told_load {

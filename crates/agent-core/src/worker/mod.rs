@@ -107,6 +107,7 @@ impl Worker {
             }
             Input::Heard => self.heard(now),
             Input::Answered { offer, job, answer } => self.on_answer(offer, &job, answer, now),
+            Input::RequestPanicked { offer, job } => self.on_request_panicked(offer, &job, now),
             Input::HandlerStarted { job } => self.apply(&job, JobInput::Began, now),
             Input::AttemptEnded { job, end, room_gone } => {
                 self.on_attempt_ended(&job, end, room_gone, now);
@@ -184,6 +185,18 @@ impl Worker {
             }
         }
         counts
+    }
+
+    /// How many slots are taken; the sum of [`slots`](Self::slots), without looking at each job.
+    #[must_use]
+    pub fn used_slots(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// How busy the worker is, from 0 to 1: as the user's load function says, or else the share of slots that are taken.
+    #[must_use]
+    pub fn load(&self) -> f32 {
+        self.own_load().clamp(0.0, 1.0)
     }
 
     /// Jobs with an outcome that the server has not read yet, as far as we know.

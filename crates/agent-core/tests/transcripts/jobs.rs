@@ -47,6 +47,8 @@ fn the_user_says_no_or_nothing() {
     rig.answer(4, Answer::accept().identity(""));
     rig.offer(5);
     rig.answer(5, Answer::accept().identity("i".repeat(257)));
+    rig.offer(6);
+    rig.panic_on_request(6);
     assert_eq!(rig.worker.slots().used(), 0);
     insta::assert_snapshot!(rig.log());
 }

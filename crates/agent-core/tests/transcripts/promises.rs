@@ -37,7 +37,7 @@ fn op() -> impl Strategy<Value = Op> {
     let job = 0u8..4;
     prop_oneof![
         6 => job.clone().prop_map(Op::Offer),
-        6 => (job.clone(), 0u8..5).prop_map(|(n, k)| Op::Answer(n, k)),
+        6 => (job.clone(), 0u8..6).prop_map(|(n, k)| Op::Answer(n, k)),
         6 => job.clone().prop_map(Op::Assign),
         4 => job.clone().prop_map(Op::Started),
         6 => (job.clone(), 0u8..9).prop_map(|(n, k)| Op::End(n, k)),
@@ -75,6 +75,8 @@ struct World {
     connected: bool,
     /// Offers on this connection that have no answer yet, with the latest time for it.
     owed: BTreeMap<JobId, Vec<Time>>,
+    /// Answers that were sent and not yet told to the counters.
+    uncounted: Vec<(JobId, &'static str)>,
     asked: BTreeMap<JobId, OfferId>,
     slots: BTreeMap<JobId, Holds>,
     /// Attempts that the driver runs.
@@ -113,6 +115,7 @@ impl World {
             now: Time::ZERO,
             connected: false,
             owed: BTreeMap::new(),
+            uncounted: Vec::new(),
             asked: BTreeMap::new(),
             slots: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -184,8 +187,12 @@ impl World {
                     3 => Answer::Dismiss,
                     _ => Answer::Accept(Accept { identity: Some(String::new()), ..Accept::default() }),
                 };
-                if let Some(offer) = self.asked.get(&id(n)) {
-                    self.input(Input::Answered { offer: *offer, job: id(n), answer });
+                if let Some(offer) = self.asked.get(&id(n)).copied() {
+                    let job = id(n);
+                    self.input(match kind {
+                        5 => Input::RequestPanicked { offer, job },
+                        _ => Input::Answered { offer, job, answer },
+                    });
                 }
             }
             Op::Assign(n) => {
@@ -286,6 +293,9 @@ impl World {
             assert!(!self.stopped, "nothing comes after Stopped, but {output:?}");
             match output {
                 Output::Send(frame) => self.sent(&frame),
+                Output::Notice(Notice::OfferAnswered { job, answer, .. }) => {
+                    assert_eq!(self.uncounted.pop(), Some((job, answer.word())), "each answer is told once");
+                }
                 Output::Ask { offer, job } => {
                     self.slots.insert(job.id.clone(), Holds::Offer);
                     self.asked.insert(job.id.clone(), offer);
@@ -379,7 +389,8 @@ impl World {
                 Holds::Stuck => slots.stuck += 1,
             }
         }
-        assert_eq!(self.worker.slots(), slots, "I10");
+        assert_eq!((self.worker.slots(), self.worker.used_slots()), (slots, slots.used()), "I10");
+        assert!(self.uncounted.is_empty(), "I1: not told: {:?}", self.uncounted);
         assert!(slots.used() <= SLOTS, "I10: {slots:?}");
         if let Some((at, timer)) = self.worker.poll_timeout() {
             assert!(at > self.now, "{timer:?} at {at} is not later than {}", self.now);
@@ -412,6 +423,12 @@ impl World {
                 let owed = self.owed.get_mut(&JobId::new(&answer.job_id)).and_then(Vec::pop);
                 assert!(owed.is_some(), "I1: an answer for {} that nobody asked for", answer.job_id);
                 let job = JobId::new(&answer.job_id);
+                let word = match (answer.available, answer.terminate) {
+                    (true, _) => "accepted",
+                    (false, true) => "dismissed",
+                    (false, false) => "declined",
+                };
+                self.uncounted.push((job.clone(), word));
                 match self.slots.get(&job) {
                     Some(Holds::Offer) if answer.available => {
                         self.slots.insert(job, Holds::Acceptance);

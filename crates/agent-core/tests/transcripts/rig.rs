@@ -77,6 +77,7 @@ impl Rig {
         let shown = match &input {
             Input::FrameReceived(_) => None,
             Input::Answered { job, answer, .. } => Some(format!("{job} answered {answer:?}")),
+            Input::RequestPanicked { job, .. } => Some(format!("{job} request handler panicked")),
             other => Some(format!("{other:?}")),
         };
         if let Some(shown) = shown {
@@ -166,6 +167,11 @@ impl Rig {
     pub(crate) fn answer(&mut self, n: u32, answer: Answer) {
         let offer = self.asked[&id(n)];
         self.input(Input::Answered { offer, job: id(n), answer });
+    }
+
+    pub(crate) fn panic_on_request(&mut self, n: u32) {
+        let offer = self.asked[&id(n)];
+        self.input(Input::RequestPanicked { offer, job: id(n) });
     }
 
     /// Offered, accepted, assigned and begun.
@@ -295,9 +301,9 @@ fn show(output: &Output) -> String {
             }
         }
         Output::Ask { job, .. } => format!("ask {}", job.id),
-        Output::Start { job, token, url } => {
+        Output::Start { job, token, url, waited } => {
             assert_eq!(JobToken::expose(token), "secret-token");
-            format!("start {} url {url:?}", job.id)
+            format!("start {} url {url:?} waited {waited:?}", job.id)
         }
         Output::StartAgain { job, attempt } => format!("start {job} again, attempt {attempt}"),
         Output::Clean { job, attempt, within } => {

@@ -1,6 +1,6 @@
 //! What the log says about the machine's decisions, and the span that all is in that is logged while a job runs.
 
-use agent_core::{Job, JobId, Notice, Output, Worker};
+use agent_core::{DeclineReason, GivenAnswer, Job, JobId, Notice, Output, Worker};
 use tracing::Span;
 
 /// The span of a job, in an attempt or beside one. A request id is there if the job's metadata has one.
@@ -79,7 +79,10 @@ fn notice(notice: &Notice) {
         Notice::ConnectionLost { reason, wait, failures } => {
             tracing::warn!(?wait, failures, "no connection to the server: {reason}; trying again");
         }
-        Notice::Refused { job, reason } => tracing::info!(job_id = %job, "declined job: {reason}"),
+        Notice::OfferAnswered { job, answer, .. } => answered(job, *answer),
+        Notice::UnknownKind { job } => {
+            tracing::warn!(job_id = %job, "failed job: {}", DeclineReason::UnknownKind);
+        }
         Notice::BadAnswer { job, problem } => tracing::error!(job_id = %job, "declined job: {problem}"),
         Notice::NotAssigned { job } => {
             tracing::warn!(job_id = %job, "the server did not assign a job that was accepted");
@@ -105,5 +108,17 @@ fn notice(notice: &Notice) {
         Notice::Full(true) => tracing::info!("worker is at full capacity, marking as unavailable"),
         Notice::Full(false) => tracing::info!("worker is below capacity, marking as available"),
         _ => tracing::debug!(?notice),
+    }
+}
+
+fn answered(job: &JobId, answer: GivenAnswer) {
+    match answer {
+        GivenAnswer::Accepted => tracing::trace!(job_id = %job, "accepted job"),
+        GivenAnswer::Dismissed => tracing::info!(job_id = %job, "dismissed job"),
+        // What the request handler did wrong has a line of its own, which says more.
+        GivenAnswer::Declined(
+            why @ (DeclineReason::BadAnswer | DeclineReason::Panicked | DeclineReason::Silent),
+        ) => tracing::debug!(job_id = %job, "declined job: {why}"),
+        GivenAnswer::Declined(why) => tracing::info!(job_id = %job, "declined job: {why}"),
     }
 }

@@ -21,8 +21,8 @@ use crate::scope::panic_message;
 use crate::secret::Secret;
 use crate::stats::Counters;
 use agent_core::{
-    Answer, Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice,
-    Output, SlotCounts, StopError, Time, Worker,
+    Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice, Output,
+    SlotCounts, StopError, Time, Worker,
 };
 use alarm::Alarm;
 use attempt::Attempt;
@@ -163,7 +163,7 @@ impl Driver {
                 Output::Disconnect => self.disconnect(),
                 Output::Send(frame) => self.socket.send(frame),
                 Output::Ask { offer, job } => self.ask(offer, job),
-                Output::Start { job, token, url } => self.start(job, &token, url),
+                Output::Start { job, token, url, waited: _ } => self.start(job, &token, url),
                 Output::StartAgain { job, attempt } => {
                     self.setup.counters.retry();
                     if let Some(handle) = self.jobs.get_mut(&job) {
@@ -241,12 +241,13 @@ impl Driver {
         let span = log::job_span(&job, None);
         let asking = async move {
             let asked = AssertUnwindSafe(async { agent.on_request(&job).await }).catch_unwind();
-            let answer = match tokio::time::timeout(limit, asked).await {
-                Ok(Ok(answer)) => answer,
+            let job = job.id.clone();
+            let input = match tokio::time::timeout(limit, asked).await {
+                Ok(Ok(answer)) => Input::Answered { offer, job, answer },
                 Ok(Err(panic)) => {
                     let message = panic_message(panic.as_ref());
                     tracing::error!("on_request panicked, the job is declined: {message}");
-                    Answer::Decline
+                    Input::RequestPanicked { offer, job }
                 }
                 Err(_) => {
                     tracing::warn!(
@@ -256,8 +257,10 @@ impl Driver {
                     return;
                 }
             };
-            counters.meter().answer(&answer);
-            let _ = tell.send(Input::Answered { offer, job: job.id.clone(), answer });
+            if let Input::Answered { answer, .. } = &input {
+                counters.meter().answer(answer);
+            }
+            let _ = tell.send(input);
         };
         tokio::spawn(asking.instrument(span));
     }
