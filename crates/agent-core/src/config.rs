@@ -2,6 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::job::JobKind;
+use crate::job::time_limit::time_limit;
 use crate::retry::RetryPolicy;
 use std::time::Duration;
 
@@ -143,6 +144,14 @@ impl Default for AgentPermissions {
             can_update_metadata: true,
             hidden: false,
         }
+    }
+}
+
+impl Config {
+    /// How long a job may run whose metadata has no `timeout`; `None`: as long as it likes.
+    #[must_use]
+    pub fn usual_job_timeout(&self) -> Option<Duration> {
+        time_limit(self, "").limit
     }
 }
 

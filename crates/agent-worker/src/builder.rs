@@ -11,8 +11,8 @@ use crate::guard::{ClassifyFn, Declared, Guard};
 use crate::net::{ConnectError, NetOptions, ServerUrl, UrlError};
 use crate::room::{RoomConnector, WebRtc};
 use crate::secret::Secret;
-use crate::stats::Counters;
 use crate::store::CheckpointStore;
+use crate::telemetry::Meter;
 use crate::worker::Worker;
 use agent_core::{
     AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobErrorKind, JobKind, Lifecycle,
@@ -575,7 +575,7 @@ impl WorkerBuilder {
             dismiss_invalid: self.dismiss_invalid,
             classify: self.classify,
         };
-        let counters = Arc::new(Counters::new(&self.config.agent_name));
+        let meter = Arc::new(Meter::default());
         let setup = Setup {
             config: self.config,
             url,
@@ -596,12 +596,13 @@ impl WorkerBuilder {
                 flush: grace.min(Duration::from_secs(10)) / 2,
                 ..self.checkpoints
             },
-            counters,
             coordination: Arc::new(Coordination::new(
                 self.coordinator,
                 self.lease,
                 self.pubsub.unwrap_or_else(|| Arc::new(RoomData::new())),
+                Arc::clone(&meter),
             )),
+            meter,
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };
         Ok(Worker::new(setup, self.drain_timeout, descriptors))

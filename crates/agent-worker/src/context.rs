@@ -4,6 +4,7 @@ use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::coordination::Coordination;
 use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
+use crate::telemetry::Meter;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -63,19 +64,22 @@ pub(crate) struct Join {
     pub(crate) room: Arc<SetOnce<Room>>,
     /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
     joining: Mutex<()>,
+    meter: Arc<Meter>,
 }
 
 impl Join {
-    pub(crate) fn new(connector: Arc<dyn RoomConnector>, request: JoinRequest) -> Self {
-        Self { connector, request, room: Arc::new(SetOnce::new()), joining: Mutex::new(()) }
+    pub(crate) fn new(connector: Arc<dyn RoomConnector>, request: JoinRequest, meter: Arc<Meter>) -> Self {
+        Self { connector, request, room: Arc::new(SetOnce::new()), joining: Mutex::new(()), meter }
     }
 
     pub(crate) async fn room(&self) -> Result<&Room, JoinError> {
         if self.room.get().is_none() {
             let _one_at_a_time = self.joining.lock().await;
             if self.room.get().is_none() {
-                let room = self.connector.connect(self.request.clone()).await?;
-                let _ = self.room.set(room);
+                let begun = Instant::now();
+                let joined = self.connector.connect(self.request.clone()).await;
+                self.meter.joined(begun.elapsed(), joined.is_ok());
+                let _ = self.room.set(joined?);
             }
         }
         Ok(self.room.wait().await)

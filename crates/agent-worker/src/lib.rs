@@ -44,7 +44,6 @@ mod guard;
 pub mod guide;
 pub mod layers;
 mod long_running;
-mod meter;
 mod net;
 pub mod patterns;
 mod room;
@@ -54,6 +53,7 @@ mod secret;
 mod signals;
 mod stats;
 mod store;
+mod telemetry;
 mod typed;
 mod worker;
 

@@ -5,7 +5,8 @@ use crate::builder::WorkerBuilder;
 use crate::descriptors;
 use crate::driver::{Command, Driver, Setup, Status};
 use crate::error_text;
-use crate::stats::{Counters, WorkerStats};
+use crate::stats::WorkerStats;
+use crate::telemetry::Meter;
 use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts, StopError};
 use std::fmt;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
     done: watch::Receiver<Option<DrainReport>>,
     registered: watch::Receiver<bool>,
-    counters: Arc<Counters>,
+    meter: Arc<Meter>,
 }
 
 /// A look at a running worker.
@@ -102,8 +103,8 @@ impl Worker {
         let (sender, commands) = mpsc::unbounded_channel();
         let (done, report) = watch::channel(None);
         let (registered, is_registered) = watch::channel(false);
-        let counters = Arc::clone(&setup.counters);
-        let handle = WorkerHandle { commands: sender, done: report, registered: is_registered, counters };
+        let meter = Arc::clone(&setup.meter);
+        let handle = WorkerHandle { commands: sender, done: report, registered: is_registered, meter };
         Self { setup, drain_timeout, descriptors, handle, commands, done, registered }
     }
 
@@ -121,6 +122,7 @@ impl Worker {
     /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
         self.log_start();
+        self.setup.meter.start(&self.setup.config.agent_name);
         descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
         // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
         // `main` waits for has a thread to itself. The set ends it when this future is dropped.
@@ -138,22 +140,26 @@ impl Worker {
 
     /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and what has none.
     fn log_start(&self) {
-        let Setup { config, checkpoints, coordination, .. } = &self.setup;
+        let Setup { config, checkpoints, .. } = &self.setup;
         tracing::info!(
             agent_name = config.agent_name,
             kind = %config.kind,
             max_jobs = config.max_jobs,
-            job_timeout = ?config.job_timeout,
-            max_job_timeout = ?config.max_job_timeout,
+            answer_timeout = ?config.answer_timeout,
+            assignment_timeout = ?config.assignment_timeout,
+            join_timeout = ?self.setup.join_timeout,
+            room_reconnect_timeout = ?self.setup.reconnect_timeout,
+            job_timeout = %or_none(config.usual_job_timeout()),
+            max_job_timeout = %or_none(config.max_job_timeout),
             grace = ?config.grace,
             cleanup_timeout = ?config.cleanup_timeout,
             drain_timeout = ?self.drain_timeout,
             end_when = ?config.end_when,
             stale_after = ?config.stale_after,
+            checkpoint_interval = ?checkpoints.interval,
+            checkpoint_expiry = ?checkpoints.keep,
+            lease = ?self.setup.coordination.lease,
             retry = ?config.retry,
-            checkpoint_interval = ?checkpoints.store.is_some().then_some(checkpoints.interval),
-            checkpoint_expiry = ?checkpoints.store.is_some().then_some(checkpoints.keep),
-            lease = ?coordination.coordinator.is_some().then_some(coordination.lease),
             "starting worker"
         );
     }
@@ -179,7 +185,7 @@ impl Worker {
         let mut running = JoinSet::new();
         for worker in workers {
             handles.push((worker.handle(), worker.drain_timeout));
-            running.spawn(worker.run());
+            running.spawn(worker.run().in_current_span());
         }
         let mut total = DrainReport::default();
         let (mut signalled, mut forced, mut failure) = (false, false, None);
@@ -213,6 +219,11 @@ impl Worker {
             None => Ok(total),
         }
     }
+}
+
+/// A limit in time, or that there is none.
+fn or_none(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:?}"))
 }
 
 impl WorkerHandle {
@@ -266,7 +277,7 @@ impl WorkerHandle {
     /// The same and more goes to the `metrics` facade, for a program that installs a recorder: [`guide::metrics`](crate::guide::metrics).
     #[must_use]
     pub fn stats(&self) -> WorkerStats {
-        self.counters.stats()
+        self.meter.stats()
     }
 }
 

@@ -1,9 +1,16 @@
 //! What the log says of a job. The log belongs to the whole process, so this is one test.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+use agent_core::{CheckpointKey, Claim, StoreError, Writer};
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
-use agent_worker::coordination::MemoryCoordinator;
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobError, JobResult, MemoryStore};
+use agent_worker::coordination::{
+    Carrier, CoordinationError, Inbox, MemoryCoordinator, MemoryPubSub, PubSub,
+};
+use agent_worker::{
+    Agent, Answer, BoxFuture, CheckpointStore, EndedJob, Job, JobContext, JobError, JobResult, MemoryStore,
+    Room,
+};
+use bytes::Bytes;
 use serde::Deserialize;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -24,6 +31,43 @@ impl io::Write for Log {
     }
 }
 
+/// A store that takes nothing.
+#[derive(Default)]
+struct ReadOnly(MemoryStore);
+
+impl CheckpointStore for ReadOnly {
+    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        self.0.claim(key, keep)
+    }
+
+    fn write(
+        &self,
+        _: CheckpointKey,
+        _: Writer,
+        _: Option<Vec<u8>>,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
+        let problem = "the disk is full".to_owned();
+        Box::pin(std::future::ready(Err(StoreError::Unavailable { problem, source: None })))
+    }
+}
+
+/// Topics in memory, on which somebody outside of all jobs says something that is no message.
+struct Noisy(MemoryPubSub);
+
+impl PubSub for Noisy {
+    fn join<'a>(
+        &'a self,
+        topic: &'a str,
+        room: Option<&'a Room>,
+        inbox: Inbox,
+    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+        let heard = inbox.clone();
+        std::thread::spawn(move || heard.deliver(&Bytes::from_static(b"noise"))).join().unwrap();
+        self.0.join(topic, room, inbox)
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Recording {
@@ -41,6 +85,7 @@ impl Agent for Recorder {
     async fn run(&self, ctx: JobContext) -> JobResult {
         let Recording { format } = ctx.metadata()?;
         tracing::info!(format, "recording");
+        ctx.on_cleanup(async { panic!("planted in a callback") });
         ctx.on_cleanup(async { tracing::info!("cleaning up") });
         let (begin, begun) = oneshot::channel();
         drop(ctx.spawn(async {
@@ -49,11 +94,16 @@ impl Agent for Recorder {
             std::future::pending::<()>().await;
         }));
         begun.await?;
+        let panics = ctx.spawn_named("careless", async { panic!("planted in a task") });
+        assert!(panics.await.is_err());
+        let progress = ctx.checkpoint::<u32>().resume().await?;
+        progress.set(7);
         if ctx.attempt() == 1 {
             return Err(JobError::retryable("the disk is busy", Duration::from_millis(1)));
         }
         let _lead = ctx.elect("seat").await?.lead().await?;
-        let _channel = ctx.jobs_channel().await?;
+        let channel = ctx.jobs_channel().await?;
+        channel.publish("hello").await?;
         ctx.room().publish_data("recording", "").await?;
         ctx.cancelled().await;
         Ok(())
@@ -79,8 +129,9 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         .agent_name("recorder")
         .metadata::<Recording>()
         .job_timeout(Duration::from_secs(60))
-        .checkpoints(MemoryStore::new())
         .coordinator(MemoryCoordinator::new())
+        .checkpoints(ReadOnly::default())
+        .pubsub(Noisy(MemoryPubSub::new()))
         .build()
         .unwrap();
     let handle = worker.handle();
@@ -112,16 +163,24 @@ async fn the_request_id_is_on_every_line_about_a_job() {
     let start = log.lines().find(|line| line.contains("starting worker")).unwrap();
     for setting in [
         "agent_name=\"recorder\"",
-        "job_timeout=Some(60s)",
+        "answer_timeout=1s",
+        "assignment_timeout=7.5s",
+        "join_timeout=15s",
+        "room_reconnect_timeout=60s",
+        "job_timeout=60s",
+        "max_job_timeout=none",
         "cleanup_timeout=10s",
         "grace=10s",
+        "drain_timeout=3600s",
         "end_when=Empty { after: 10s }",
-        "checkpoint_interval=Some(30s)",
-        "checkpoint_expiry=Some(86400s)",
-        "lease=Some(10s)",
+        "stale_after=60s",
+        "checkpoint_interval=30s",
+        "checkpoint_expiry=86400s",
+        "lease=10s",
     ] {
-        assert!(start.contains(setting), "{setting} is not in {start}");
+        assert!(start.contains(&format!(" {setting} ")), "{setting} is not in {start}");
     }
+    assert_eq!(log.matches("starting worker").count(), 1);
     let [full, invalid, plain] = ids.as_slice() else { panic!("{ids:?}") };
     let about = |id: &str, words: &[&str]| {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(id)).collect();
@@ -137,8 +196,12 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         "recording",
         "a task of the job",
         "the attempt failed",
+        "the task careless of a job panicked: planted in a task",
+        "the progress since the last checkpoint is lost: the checkpoint store failed: the disk is full",
         "cancelled tasks",
         "cleaning up",
+        "a cleanup callback panicked: planted in a callback",
+        "dropped something that is no message of a job",
         "leading",
         "gave the lead back",
         "cancelling",
@@ -153,5 +216,20 @@ async fn the_request_id_is_on_every_line_about_a_job() {
     }
     for line in about(plain, &all) {
         assert!(!line.contains("request_id"), "{line}");
+    }
+    // What is about no job is about the worker.
+    let of_worker = [
+        "starting worker",
+        "registered worker",
+        "worker stopped",
+        "worker is at full capacity",
+        "worker is below capacity",
+        "open files",
+        "no connection to the server",
+    ];
+    let rest = log.lines().filter(|line| line.contains("agent_worker") || line.contains("job_logs"));
+    let rest = rest.filter(|line| !ids.iter().any(|id| line.contains(id)));
+    for line in rest {
+        assert!(of_worker.iter().any(|word| line.contains(word)), "whose line is this? {line}");
     }
 }

@@ -130,6 +130,25 @@ impl CheckpointError {
         matches!(self, Self::Store(StoreError::Unavailable { .. }))
     }
 
+    /// What it is in one word, as metrics count it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::NoStore => "no_store",
+            Self::Key(_) => "key",
+            Self::Newer { .. } => "newer",
+            Self::Damaged { .. } => "damaged",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Unwritable { .. } => "unwritable",
+            Self::TooLarge { .. } => "too_large",
+            Self::HalfChanged => "half_changed",
+            Self::JobOver => "job_over",
+            Self::Superseded | Self::Store(StoreError::Superseded) => "superseded",
+            Self::Store(StoreError::Unavailable { .. }) => "unavailable",
+            Self::Store(StoreError::Unusable { .. }) => "unusable",
+        }
+    }
+
     /// What a job that it ends counts as.
     pub(crate) fn job_error_kind(&self) -> JobErrorKind {
         let reason = match self {

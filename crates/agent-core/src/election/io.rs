@@ -80,6 +80,18 @@ pub enum LeaseLoss {
     Released,
 }
 
+impl LeaseLoss {
+    /// Why in one word, as metrics count it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+            Self::Released => "released",
+        }
+    }
+}
+
 /// Why an election wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

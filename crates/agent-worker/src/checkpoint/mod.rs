@@ -102,6 +102,12 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// # Errors
     /// [`CheckpointError`]. With `?` it ends the job: a store that is away is worth another attempt, the rest is fatal.
     pub async fn load(&self) -> Result<Option<T>, CheckpointError> {
+        let result = self.load_uncounted().await;
+        self.session.meter.checkpoint_loaded(result.as_ref().map(Option::is_some));
+        result
+    }
+
+    async fn load_uncounted(&self) -> Result<Option<T>, CheckpointError> {
         let opened = self.session.open(&self.by)?;
         let Some(record) = opened.claim().await? else { return Ok(None) };
         let value = decode_checkpoint(&record, self.version)?;

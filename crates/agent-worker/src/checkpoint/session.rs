@@ -2,13 +2,14 @@
 
 use crate::context::CancelSignal;
 use crate::error_text;
-use crate::meter;
 use crate::store::CheckpointStore;
+use crate::telemetry::Meter;
 use agent_core::{AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, Writer, is_checkpoint_over};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{SetOnce, watch};
+use tokio::time::Instant;
 
 /// How a worker's jobs save.
 #[derive(Clone)]
@@ -53,10 +54,16 @@ pub(crate) struct Checkpoints {
     phase: watch::Sender<Phase>,
     /// How many save by themselves now.
     savers: Arc<watch::Sender<usize>>,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(settings: CheckpointSettings, job: Arc<Job>, cancel: CancelSignal) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: CheckpointSettings,
+        job: Arc<Job>,
+        cancel: CancelSignal,
+        meter: Arc<Meter>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             settings,
             job,
@@ -65,11 +72,13 @@ impl Checkpoints {
             opened: Mutex::new(Some(BTreeMap::new())),
             phase: watch::Sender::new(Phase::Open),
             savers: Arc::new(watch::Sender::new(0)),
+            meter,
         })
     }
 
     pub(crate) fn for_next_attempt(&self) -> Arc<Self> {
-        Self::new(self.settings.clone(), Arc::clone(&self.job), self.cancel.clone())
+        let (settings, job) = (self.settings.clone(), Arc::clone(&self.job));
+        Self::new(settings, job, self.cancel.clone(), Arc::clone(&self.meter))
     }
 
     /// Waits until a value that saves itself was refused, as another worker has taken it over.
@@ -124,8 +133,8 @@ impl Checkpoints {
         let mut opened = self.lock();
         let opened =
             opened.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
-                let (store, keep) = (Arc::clone(store), self.settings.keep);
-                Arc::new(Opened { key, store, keep, claimed: tokio::sync::Mutex::default() })
+                let (store, keep, meter) = (Arc::clone(store), self.settings.keep, Arc::clone(&self.meter));
+                Arc::new(Opened { key, store, keep, claimed: tokio::sync::Mutex::default(), meter })
             });
         Ok(Arc::clone(opened))
     }
@@ -182,6 +191,7 @@ pub(super) struct Opened {
     store: Arc<dyn CheckpointStore>,
     keep: Duration,
     claimed: tokio::sync::Mutex<Claimed>,
+    meter: Arc<Meter>,
 }
 
 #[derive(Default)]
@@ -205,12 +215,13 @@ impl Opened {
         &self,
         record: impl FnOnce(Epoch) -> Result<Vec<u8>, CheckpointError>,
     ) -> Result<(), CheckpointError> {
-        let result = self.try_save(record).await;
-        meter::saved(&result);
+        let begun = Instant::now();
+        let result = self.claim_and_save(record).await;
+        self.meter.checkpoint_saved(result.as_ref().copied(), begun.elapsed());
         result
     }
 
-    async fn try_save(
+    async fn claim_and_save(
         &self,
         record: impl FnOnce(Epoch) -> Result<Vec<u8>, CheckpointError>,
     ) -> Result<(), CheckpointError> {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::coordinator::check_key;
-use super::election::Candidate;
+use super::election::{Candidate, Terms};
 use super::releases::Releases;
 use super::{Channel, CoordinationError, Coordinator, Leadership, PubSub};
 use crate::context::JobContext;
+use crate::telemetry::Meter;
 
 /// How long a lease lasts without a renewal, unless the builder says otherwise.
 pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(10);
@@ -22,6 +23,7 @@ pub(crate) struct Coordination {
     releases: Releases,
     /// The id that the server gave the worker when it last registered.
     worker_id: Mutex<Arc<str>>,
+    meter: Arc<Meter>,
 }
 
 impl Coordination {
@@ -29,8 +31,10 @@ impl Coordination {
         coordinator: Option<Arc<dyn Coordinator>>,
         lease: Duration,
         pubsub: Arc<dyn PubSub>,
+        meter: Arc<Meter>,
     ) -> Self {
-        Self { coordinator, lease, pubsub, releases: Releases::default(), worker_id: Mutex::new("".into()) }
+        let (releases, worker_id) = (Releases::default(), Mutex::new("".into()));
+        Self { coordinator, lease, pubsub, releases, worker_id, meter }
     }
 
     /// Waits until the leads that were given back are with their store, or their time is over.
@@ -67,8 +71,9 @@ impl JobContext {
         // Another one for each call, so that an old lease of this job is not taken for this one's.
         let holder = format!("{}/{random:016x}", self.job().id);
         let (lease, releases) = (coordination.lease, &coordination.releases);
-        let candidate =
-            Candidate::stand(coordinator, &key, holder, lease, random, releases, Clock::new()).await?;
+        let meter = Arc::clone(&coordination.meter);
+        let terms = Terms { lease, seed: random, releases, clock: Clock::new(), meter };
+        let candidate = Candidate::stand(coordinator, &key, holder, terms).await?;
         Ok(Leadership::of(candidate))
     }
 
@@ -80,8 +85,9 @@ impl JobContext {
     /// way to the others cannot be used.
     pub async fn channel(&self, topic: impl Into<String>) -> Result<Channel, CoordinationError> {
         let coordination = self.coordination();
-        let (pubsub, worker_id) = (&*coordination.pubsub, coordination.worker_id());
-        Channel::open(pubsub, topic.into(), self.joined_room(), &self.job().id, worker_id, random()).await
+        let (pubsub, meter) = (&*coordination.pubsub, Arc::clone(&coordination.meter));
+        let (room, worker_id) = (self.joined_room(), coordination.worker_id());
+        Channel::open(pubsub, topic.into(), room, &self.job().id, worker_id, random(), meter).await
     }
 
     /// The [channel](Self::channel) on which the jobs of this job's room meet: `room:{name}:jobs`.

@@ -11,8 +11,8 @@ use tracing::Instrument;
 use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
 use super::{CoordinationError, Coordinator};
-use crate::meter;
 use crate::room::BoxFuture;
+use crate::telemetry::{Held, Meter};
 
 /// How long a lease that is given back is waited for; it runs out by itself anyway.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
@@ -53,17 +53,26 @@ pub(super) struct Candidate {
     resign: Resign,
 }
 
+/// What an election is held with, beside its store.
+pub(super) struct Terms<'a> {
+    pub(super) lease: Duration,
+    /// For the jitter.
+    pub(super) seed: u64,
+    /// Where a lead that is given back is waited for.
+    pub(super) releases: &'a Releases,
+    pub(super) clock: Clock,
+    pub(super) meter: Arc<Meter>,
+}
+
 impl Candidate {
     /// Stands for election and waits for the store's first answer.
     pub(super) async fn stand(
         coordinator: Arc<dyn Coordinator>,
         key: &str,
         holder: String,
-        lease: Duration,
-        seed: u64,
-        releases: &Releases,
-        clock: Clock,
+        terms: Terms<'_>,
     ) -> Result<Self, CoordinationError> {
+        let Terms { lease, seed, releases, clock, meter } = terms;
         let key: Arc<str> = key.into();
         let (tell, mut standing) = watch::channel(Standing::Asking);
         let (resign, resigned) = releases.candidate();
@@ -77,6 +86,8 @@ impl Candidate {
             clock,
             tell,
             failure: None,
+            meter,
+            lead: None,
         };
         tokio::spawn(task.run(resigned, fail).in_current_span()); // the job's
         let _ = standing.wait_for(|standing| *standing != Standing::Asking).await;
@@ -111,6 +122,9 @@ struct Task {
     tell: watch::Sender<Standing>,
     /// The last error of the store.
     failure: Option<CoordinationError>,
+    meter: Arc<Meter>,
+    /// Counted while it leads.
+    lead: Option<Held>,
 }
 
 impl Task {
@@ -186,7 +200,7 @@ impl Task {
         match output {
             ElectionOutput::Lead { token, until } => {
                 tracing::info!(key = %self.key, token, "leading");
-                meter::elected();
+                self.lead = Some(self.meter.lead());
                 self.tell.send_replace(Standing::Leading { token, until });
             }
             ElectionOutput::Extended { until } => {
@@ -203,12 +217,11 @@ impl Task {
                 self.tell.send_replace(Standing::Following { leader });
             }
             ElectionOutput::Lost(why) => {
+                self.lead = None;
+                self.meter.lead_lost(why);
                 match why {
                     LeaseLoss::Released => tracing::info!(key = %self.key, "gave the lead back"),
-                    _ => {
-                        tracing::warn!(key = %self.key, ?why, "lost the lead");
-                        meter::lease_lost();
-                    }
+                    _ => tracing::warn!(key = %self.key, ?why, "lost the lead"),
                 }
                 self.tell.send_modify(|standing| {
                     *standing = Standing::Over { led: standing.token().map(|token| (token, why)) };

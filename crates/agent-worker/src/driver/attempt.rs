@@ -6,6 +6,7 @@ use crate::context::{CancelSignal, JobContext, Join, Services};
 use crate::coordination::Coordination;
 use crate::room::{JoinError, Room};
 use crate::scope::{Scope, panic_message};
+use crate::telemetry::Meter;
 use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// How long to wait after a room could not be joined for a reason that may pass.
@@ -29,6 +31,9 @@ pub(super) struct Attempt {
     pub(super) cancel: CancelSignal,
     pub(super) scope: Arc<Scope>,
     pub(super) checkpoints: Arc<Checkpoints>,
+    /// When the job was assigned.
+    pub(super) assigned: Instant,
+    pub(super) meter: Arc<Meter>,
     pub(super) tell: UnboundedSender<Input>,
     pub(super) coordination: Arc<Coordination>,
 }
@@ -76,6 +81,9 @@ impl Attempt {
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
+        if number == 1 {
+            self.meter.launched(self.assigned.elapsed());
+        }
         let services = Services { checkpoints: Arc::clone(&checkpoints), coordination };
         let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope, services);
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();

@@ -1,7 +1,7 @@
 //! What comes after an attempt: its tasks are cancelled, its callbacks run. It is told to be over exactly once, whatever a callback does.
 
 use crate::scope::{Scope, run_callback};
-use crate::stats::Counters;
+use crate::telemetry::Meter;
 use agent_core::{Input, JobId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(super) struct Cleanup {
     pub(super) scope: Arc<Scope>,
     pub(super) within: Duration,
     pub(super) tell: UnboundedSender<Input>,
-    pub(super) counters: Arc<Counters>,
+    pub(super) meter: Arc<Meter>,
 }
 
 /// Names of tasks in one line of the log.
@@ -28,19 +28,19 @@ impl Cleanup {
             let (count, names) =
                 (leftovers.len(), leftovers.get(..MAX_NAMES).unwrap_or(&leftovers).join(", "));
             tracing::warn!(count, "cancelled tasks that the attempt left behind: {names}");
-            self.counters.leftover_tasks(count);
+            self.meter.leftover_tasks(count);
         }
         let all = async {
             while let Some(callback) = self.scope.next_callback() {
                 if !run_callback(callback).await {
-                    self.counters.cleanup_panic();
+                    self.meter.cleanup_panic();
                 }
             }
         };
         if tokio::time::timeout(self.within, all).await.is_err() {
             let (limit, not_run) = (self.within, self.scope.drop_callbacks());
             tracing::warn!(?limit, not_run, "the cleanup took too long and was dropped");
-            self.counters.cleanup_overrun();
+            self.meter.cleanup_overrun();
         }
     }
 }

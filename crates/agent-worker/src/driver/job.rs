@@ -1,8 +1,8 @@
 //! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
 
-use crate::checkpoint::{CheckpointSettings, Checkpoints};
+use crate::checkpoint::Checkpoints;
 use crate::context::{CancelSignal, Join};
-use crate::room::{JoinRequest, RoomConnector};
+use crate::room::JoinRequest;
 use crate::scope::Scope;
 use agent_core::{Input, Job};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{log, room_watch::watch_room};
+use super::{Setup, log, room_watch::watch_room};
 
 pub(super) struct JobHandle {
     pub(super) job: Arc<Job>,
@@ -25,6 +25,7 @@ pub(super) struct JobHandle {
     pub(super) scope: Arc<Scope>,
     /// Of the same attempt: the next one takes over what it has opened.
     pub(super) checkpoints: Arc<Checkpoints>,
+    pub(super) assigned: Instant,
     pub(super) attempt: Option<AbortHandle>,
     cleaning: Option<Cleaning>,
     watch: AbortHandle,
@@ -43,22 +44,21 @@ const SLACK: Duration = Duration::from_secs(1);
 impl JobHandle {
     pub(super) fn new(
         job: Arc<Job>,
-        connector: Arc<dyn RoomConnector>,
+        setup: &Setup,
         request: JoinRequest,
-        stay: bool,
-        cleanup_timeout: Duration,
-        checkpoints: CheckpointSettings,
         tell: UnboundedSender<Input>,
     ) -> Self {
-        let join = Arc::new(Join::new(connector, request));
-        let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), stay, tell));
+        let meter = Arc::clone(&setup.meter);
+        let join = Arc::new(Join::new(Arc::clone(&setup.connector), request, Arc::clone(&meter)));
+        let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), setup.stay, tell));
         let cancel = CancelSignal::default();
         Self {
-            scope: scope(&job, 1, cleanup_timeout),
-            checkpoints: Checkpoints::new(checkpoints, Arc::clone(&job), cancel.clone()),
+            scope: scope(&job, 1, setup.config.cleanup_timeout),
+            checkpoints: Checkpoints::new(setup.checkpoints.clone(), Arc::clone(&job), cancel.clone(), meter),
             job,
             join,
             cancel,
+            assigned: Instant::now(),
             attempt: None,
             cleaning: None,
             watch: watch.abort_handle(),

@@ -14,12 +14,11 @@ use crate::checkpoint::CheckpointSettings;
 use crate::coordination::Coordination;
 use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
-use crate::meter::Gauges;
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
 use crate::room::{JoinRequest, RoomConnector};
 use crate::scope::panic_message;
 use crate::secret::Secret;
-use crate::stats::Counters;
+use crate::telemetry::{Levels, Meter};
 use agent_core::{
     Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice, Output,
     SlotCounts, StopError, Time, Worker,
@@ -60,7 +59,7 @@ pub(crate) struct Setup {
     pub(crate) on_failure: Option<FailureHook>,
     pub(crate) load: Option<LoadFn>,
     pub(crate) checkpoints: CheckpointSettings,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) coordination: Arc<Coordination>,
     pub(crate) seed: u64,
 }
@@ -94,6 +93,7 @@ pub(crate) struct Driver {
     started: Instant,
     socket: FrameSocket,
     jobs: HashMap<JobId, JobHandle>,
+    levels: Levels,
     /// Jobs whose room is to be left once what was sent before is on its way, or read if nothing is sent after it.
     leaving: Vec<JobHandle>,
     /// What job tasks have to say. At most a handful per job, so it is bounded by the slots.
@@ -110,6 +110,7 @@ impl Driver {
         let (tell, inputs) = mpsc::unbounded_channel();
         Self {
             machine: Worker::new(setup.config.clone(), setup.seed),
+            levels: setup.meter.levels(setup.config.max_jobs),
             setup,
             started: Instant::now(),
             socket: FrameSocket::idle(),
@@ -130,13 +131,11 @@ impl Driver {
         let mut load = tokio::time::interval(LOAD_INTERVAL);
         load.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut alarm = Alarm::new();
-        let mut gauges = Gauges::new(self.setup.counters.meter(), self.setup.config.max_jobs);
         loop {
             if let Some(result) = self.carry_out() {
                 self.say_last_words().await;
                 return result;
             }
-            gauges.show(&self.machine);
             alarm.set(
                 self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos())),
             );
@@ -157,15 +156,17 @@ impl Driver {
     fn carry_out(&mut self) -> Option<Result<DrainReport, StopError>> {
         while let Some(output) = self.machine.poll_output() {
             self.log(&output);
-            self.setup.counters.meter().output(&output);
             match output {
                 Output::Connect => self.socket = self.connect(),
                 Output::Disconnect => self.disconnect(),
                 Output::Send(frame) => self.socket.send(frame),
                 Output::Ask { offer, job } => self.ask(offer, job),
-                Output::Start { job, token, url, waited: _ } => self.start(job, &token, url),
+                Output::Start { job, token, url, waited } => {
+                    self.setup.meter.assigned(waited);
+                    self.start(job, &token, url);
+                }
                 Output::StartAgain { job, attempt } => {
-                    self.setup.counters.retry();
+                    self.setup.meter.retry();
                     if let Some(handle) = self.jobs.get_mut(&job) {
                         handle.renew(attempt, self.setup.config.cleanup_timeout);
                     }
@@ -189,21 +190,40 @@ impl Driver {
                         guarded("the lifecycle hook", || hook(&job, to));
                     }
                 }
-                Output::Notice(Notice::Registered { worker_id, .. }) => {
-                    self.setup.coordination.set_worker_id(&worker_id);
+                Output::Notice(notice) => self.notice(&notice),
+                Output::Stopped(result) => {
+                    self.levels.show(&self.machine);
+                    return Some(result);
                 }
-                Output::Notice(Notice::Stuck { .. }) => self.setup.counters.stuck(),
-                Output::Notice(Notice::Stale { .. }) => self.setup.counters.stale(),
-                Output::Notice(Notice::CleanupStuck { .. }) => self.setup.counters.stuck_cleanup(),
-                Output::Notice(_) => {}
-                Output::Stopped(result) => return Some(result),
                 _ => tracing::error!("the machine asks for something that this driver does not know"),
             }
         }
         self.leave_after(self.socket.flushed());
         let registered = self.machine.is_registered();
         self.registered.send_if_modified(|was| std::mem::replace(was, registered) != registered);
+        self.levels.show(&self.machine);
         None
+    }
+
+    /// Counts what there is to count.
+    fn notice(&self, notice: &Notice) {
+        let meter = &self.setup.meter;
+        match notice {
+            Notice::Registered { worker_id, again, .. } => {
+                self.setup.coordination.set_worker_id(worker_id);
+                if *again {
+                    meter.reconnected();
+                }
+            }
+            Notice::ConnectionLost { .. } => meter.connection_failed(),
+            Notice::OfferAnswered { answer, after, .. } => meter.offer_answered(*answer, *after),
+            Notice::NotAssigned { .. } => meter.not_assigned(),
+            Notice::Stuck { .. } => meter.stuck(),
+            Notice::Stale { .. } => meter.stale(),
+            Notice::CleanupStuck { .. } => meter.stuck_cleanup(),
+            Notice::Violation(violation) => meter.violation(*violation),
+            _ => {}
+        }
     }
 
     /// Within the span of the job that it is about, if the driver has that.
@@ -237,7 +257,6 @@ impl Driver {
         let (agent, tell) = (Arc::clone(&self.setup.agent), self.tell.clone());
         // The machine has declined for us when this takes too long; the task must not outlive that by much.
         let limit = self.setup.config.answer_timeout * 2;
-        let counters = Arc::clone(&self.setup.counters);
         let span = log::job_span(&job, None);
         let asking = async move {
             let asked = AssertUnwindSafe(async { agent.on_request(&job).await }).catch_unwind();
@@ -257,9 +276,6 @@ impl Driver {
                     return;
                 }
             };
-            if let Input::Answered { answer, .. } = &input {
-                counters.meter().answer(answer);
-            }
             let _ = tell.send(input);
         };
         tokio::spawn(asking.instrument(span));
@@ -271,12 +287,9 @@ impl Driver {
         request.timeout = self.setup.join_timeout;
         request.reconnect_timeout = self.setup.reconnect_timeout;
         request.worker_known = Some(self.registered.subscribe());
-        let connector = Arc::clone(&self.setup.connector);
-        let (stay, limit) = (self.setup.stay, self.setup.config.cleanup_timeout);
         let id = job.id.clone();
-        let checkpoints = self.setup.checkpoints.clone();
-        let handle = JobHandle::new(job, connector, request, stay, limit, checkpoints, self.tell.clone());
-        self.jobs.insert(id.clone(), handle);
+        self.jobs.insert(id.clone(), JobHandle::new(job, &self.setup, request, self.tell.clone()));
+        self.levels.active += 1;
         self.start_attempt(&id, 1);
     }
 
@@ -291,6 +304,8 @@ impl Driver {
             cancel: handle.cancel.clone(),
             scope: Arc::clone(&handle.scope),
             checkpoints: Arc::clone(&handle.checkpoints),
+            assigned: handle.assigned,
+            meter: Arc::clone(&self.setup.meter),
             tell: self.tell.clone(),
             coordination: Arc::clone(&self.setup.coordination),
         };
@@ -301,8 +316,8 @@ impl Driver {
         let Some(handle) = self.jobs.get_mut(job) else { return };
         let scope = Arc::clone(&handle.scope);
         let span = scope.span().clone();
-        let (tell, counters) = (self.tell.clone(), Arc::clone(&self.setup.counters));
-        let cleanup = Cleanup { job: job.clone(), attempt, scope, within, tell, counters };
+        let (tell, meter) = (self.tell.clone(), Arc::clone(&self.setup.meter));
+        let cleanup = Cleanup { job: job.clone(), attempt, scope, within, tell, meter };
         // Most attempts leave nothing behind, and the end of this is told when it is dropped.
         if !handle.scope.end_if_clean() {
             let begun = handle.begin_cleanup(within);
@@ -327,7 +342,11 @@ impl Driver {
     }
 
     fn ended(&mut self, ended: EndedJob) {
-        self.setup.counters.ended(ended.kind.as_ref());
+        self.setup.meter.ended(&ended);
+        // One that was failed without an attempt was never started.
+        if ended.attempts > 0 {
+            self.levels.active = self.levels.active.saturating_sub(1);
+        }
         let span = log::job_span(&ended.job, None);
         if let Some(handle) = self.jobs.get(&ended.job.id) {
             let checkpoints = Arc::clone(&handle.checkpoints);

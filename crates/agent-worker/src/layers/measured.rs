@@ -6,15 +6,16 @@ use agent_core::{Answer, EndedJob, Job, JobResult};
 use tokio::time::Instant;
 
 use super::Layer;
-use crate::{agent::Agent, context::JobContext, stats::kind_label};
-
-/// Each call of a handler, with the labels `handler` and `result`.
-const DURATION: &str = "lk_agents_handler_seconds";
-/// Calls of a handler that go on, with the label `handler`.
-const RUNNING: &str = "lk_agents_handlers_running";
+use crate::{
+    agent::Agent,
+    context::JobContext,
+    stats::kind_label,
+    telemetry::{Held, process_word, table},
+};
 
 /// Records each call of the handler in the histogram `lk_agents_handler_seconds` of the `metrics` facade, with the labels `handler` and
-/// `result` (`ok`, or the kind of the error), and counts those that run in the gauge `lk_agents_handlers_running`.
+/// `result` (`ok`, or the kind of the error), and counts those that run in the gauge `lk_agents_handlers_running`: for the handlers of
+/// a [`Router`](crate::Router), for one. What every worker records without it is in the [guide](crate::guide::metrics).
 ///
 /// A call that is aborted, or panics, has the result `dropped`.
 #[derive(Clone, Debug)]
@@ -30,10 +31,10 @@ pub struct Metered<A> {
 }
 
 impl Measured {
-    /// With this name in the label `handler`.
+    /// With this name in the label `handler`. A program has few such names: after 64 different ones they are `other`.
     #[must_use]
     pub fn as_(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into() }
+        Self { name: process_word(name) }
     }
 }
 
@@ -50,21 +51,19 @@ struct Call {
     name: Cow<'static, str>,
     start: Instant,
     result: &'static str,
+    _running: Held,
 }
 
 impl Call {
     fn begin(name: Cow<'static, str>) -> Self {
-        metrics::gauge!(RUNNING, "handler" => name.clone()).increment(1.0);
-        Self { name, start: Instant::now(), result: "dropped" }
+        let running = Held::new(table::HANDLERS_RUNNING.level([name.clone().into()]));
+        Self { name, start: Instant::now(), result: "dropped", _running: running }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        metrics::gauge!(RUNNING, "handler" => self.name.clone()).decrement(1.0);
-        let seconds = self.start.elapsed().as_secs_f64();
-        metrics::histogram!(DURATION, "handler" => self.name.clone(), "result" => self.result)
-            .record(seconds);
+        table::HANDLER.times([self.name.clone().into(), self.result.into()]).record(self.start.elapsed());
     }
 }
 

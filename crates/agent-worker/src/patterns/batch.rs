@@ -6,6 +6,8 @@ use agent_core::JobError;
 use futures_util::{Stream, StreamExt, stream::Fuse};
 use tokio::time::{Instant, sleep_until};
 
+use crate::telemetry::table;
+
 /// Takes items off a stream in batches, in their order.
 ///
 /// A batch is full when it has `size` items, or is handed out when its first item has waited for `wait`. When the stream ends, or the
@@ -81,7 +83,16 @@ impl<S: Stream> Batches<S> {
         }
         self.due = None;
         let batch = std::mem::take(&mut self.batch);
-        (!batch.is_empty()).then_some(batch)
+        let flush = match (batch.len() < self.size, self.ended) {
+            (false, _) => "full",
+            (true, true) => "ended",
+            (true, false) => "waited",
+        };
+        (!batch.is_empty()).then(|| {
+            let items = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            table::BATCH_ITEMS.times([flush.into()]).record(items);
+            batch
+        })
     }
 
     /// Has batch after batch processed until the stream ends or `stop` is done, the last one included; tells how many items that were.

@@ -15,6 +15,7 @@ use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::Futu
 use tokio::sync::mpsc;
 
 use crate::scope::panic_message;
+use crate::telemetry::{process_word, table};
 
 /// Items between two stages, unless the pipeline says otherwise.
 const CAPACITY: usize = 100;
@@ -162,9 +163,11 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     pub async fn run(self) -> Result<Processed, PipelineError> {
         let Self { mut output, mut stages, taken, .. } = self;
         let through = async {
+            let counter = table::PIPELINE_ITEMS.count([]);
             let mut done = 0;
             while output.recv().await.is_some() {
                 done += 1;
+                counter.increment(1);
             }
             done
         };
@@ -185,7 +188,11 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         let processed = Processed { done, taken: taken.load(Ordering::Relaxed) };
         match failure {
             None => Ok(processed),
-            Some(Failure { stage, error }) => Err(PipelineError { stage, error, processed }),
+            Some(Failure { stage, error }) => {
+                let label = process_word(stage.clone());
+                table::PIPELINE_FAILURES.count([label.into()]).increment(1);
+                Err(PipelineError { stage, error, processed })
+            }
         }
     }
 }

@@ -1,9 +1,21 @@
 //! A few shared things that are costly to make: models, connections, licences.
 
-use std::{fmt, future::Future, ops, pin::Pin, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::Future,
+    ops,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use agent_core::JobError;
 use deadpool::managed;
+use metrics::{Counter, Gauge, Histogram};
+use tokio::time::Instant;
+
+use crate::telemetry::{Held, process_word, table};
 
 /// After so long a job that found nothing free is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -31,16 +43,31 @@ type Make<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, JobError>> 
 ///     }
 /// }
 ///
-/// let agent = Transcriber { models: Pool::bounded(4, || async { Ok("small.en".to_owned()) }) };
+/// let agent = Transcriber { models: Pool::bounded(4, || async { Ok("small.en".to_owned()) }).named("models") };
 /// # let _ = agent;
 /// ```
 pub struct Pool<T: Send + 'static> {
     pool: managed::Pool<Maker<T>>,
+    numbers: Arc<Numbers>,
+}
+
+/// What a pool tells of itself.
+struct Numbers {
+    name: Cow<'static, str>,
+    /// Taken when something is first acquired: a pool may be made before the program installs a recorder.
+    handles: OnceLock<Handles>,
+}
+
+struct Handles {
+    in_use: Gauge,
+    wait: Histogram,
+    timeouts: Counter,
 }
 
 /// Something out of a [`Pool`]; dropping it gives it back.
 pub struct Pooled<T: Send + 'static> {
     object: managed::Object<Maker<T>>,
+    _in_use: Held,
 }
 
 /// Nothing could be acquired. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its meaning: a job
@@ -68,10 +95,17 @@ impl<T: Send + 'static> Pool<T> {
         let config = managed::PoolConfig::new(size.max(1));
         let built = managed::Pool::builder(maker).config(config).build();
         match built {
-            Ok(pool) => Self { pool },
+            Ok(pool) => Self { pool, numbers: Arc::new(Numbers::of("pool".into())) },
             // Only timeouts without a runtime are refused, and none is set here.
             Err(error) => unreachable!("a pool without timeouts: {error}"),
         }
+    }
+
+    /// With this name in the label `pool` of its [metrics](crate::guide::metrics); `pool` otherwise. A program has few such names:
+    /// after 64 different ones they are `other`. To be called before the pool is cloned: each clone keeps its name.
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
+        Self { numbers: Arc::new(Numbers::of(process_word(name))), ..self }
     }
 
     /// Waits for as long as it takes. Dropping the future loses nothing.
@@ -79,8 +113,13 @@ impl<T: Send + 'static> Pool<T> {
     /// # Errors
     /// [`PoolError::NotMade`].
     pub async fn acquire(&self) -> Result<Pooled<T>, PoolError> {
+        let begun = Instant::now();
         match self.pool.get().await {
-            Ok(object) => Ok(Pooled { object }),
+            Ok(object) => {
+                let handles = self.numbers.handles();
+                handles.wait.record(begun.elapsed());
+                Ok(Pooled { object, _in_use: Held::new(handles.in_use.clone()) })
+            }
             Err(managed::PoolError::Backend(error)) => Err(PoolError::NotMade(error.0)),
             // Neither is the pool closed nor has it a timeout.
             Err(_) => std::future::pending().await,
@@ -92,8 +131,10 @@ impl<T: Send + 'static> Pool<T> {
     /// # Errors
     /// [`PoolError::Exhausted`], which ends a job as retryable after 5 s; [`PoolError::NotMade`].
     pub async fn acquire_within(&self, within: Duration) -> Result<Pooled<T>, PoolError> {
-        let exhausted = || PoolError::Exhausted { size: self.capacity(), within };
-        tokio::time::timeout(within, self.acquire()).await.unwrap_or_else(|_| Err(exhausted()))
+        tokio::time::timeout(within, self.acquire()).await.unwrap_or_else(|_| {
+            self.numbers.handles().timeouts.increment(1);
+            Err(PoolError::Exhausted { size: self.capacity(), within })
+        })
     }
 
     /// How many there are at most.
@@ -118,9 +159,26 @@ impl<T: Send + 'static> Pooled<T> {
     }
 }
 
+impl Numbers {
+    const fn of(name: Cow<'static, str>) -> Self {
+        Self { name, handles: OnceLock::new() }
+    }
+
+    fn handles(&self) -> &Handles {
+        self.handles.get_or_init(|| {
+            let name = || [self.name.clone().into()];
+            Handles {
+                in_use: table::POOL_IN_USE.level(name()),
+                wait: table::POOL_WAIT.times(name()),
+                timeouts: table::POOL_TIMEOUTS.count(name()),
+            }
+        })
+    }
+}
+
 impl<T: Send + 'static> Clone for Pool<T> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone() }
+        Self { pool: self.pool.clone(), numbers: Arc::clone(&self.numbers) }
     }
 }
 

@@ -10,6 +10,8 @@ use std::{
 use agent_core::JobError;
 use futures_util::{Stream, StreamExt};
 
+use crate::telemetry::table;
+
 type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>> + Send + Sync>;
 
 /// A table of transitions, each with an action if it needs one.
@@ -135,6 +137,7 @@ where
             let Some((to, action)) = self.transitions.get(&key) else {
                 tracing::debug!(state = ?walk.state, event = ?key.1, "no transition");
                 walk.unknown += 1;
+                table::UNKNOWN_EVENTS.count([]).increment(1);
                 continue;
             };
             if let Some(action) = action

@@ -12,6 +12,7 @@ use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
 };
+use tracing::Instrument;
 
 /// Until a connection stands.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -54,12 +55,13 @@ impl TcpPaths {
         let (sender, packets) = mpsc::channel(MAX_WAITING);
         self.last += 1;
         let tell = Teller { number: self.last, events: self.tell.clone() };
-        let task = self.tasks.spawn(async move {
+        let carrying = async move {
             if let Err(error) = carry(remote, packets, &tell).await {
                 tracing::debug!(%remote, %error, "no TCP connection for media and data");
             }
             tell.event(TcpEvent::Closed { remote }).await;
-        });
+        };
+        let task = self.tasks.spawn(carrying.in_current_span());
         let path = Path { number: self.last, packets: sender, task };
         if let Some(old) = self.paths.insert(remote, path) {
             old.task.abort();

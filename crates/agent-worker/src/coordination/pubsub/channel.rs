@@ -14,6 +14,7 @@ use super::{Announcement, Carrier, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MAX_TOP
 use crate::coordination::CoordinationError;
 use crate::coordination::error::{check_len, check_name};
 use crate::room::Room;
+use crate::telemetry::Meter;
 
 /// A topic on which jobs talk to each other, from [`JobContext::channel`](crate::JobContext::channel).
 ///
@@ -54,6 +55,7 @@ pub struct Publisher {
     sender: Arc<Sender>,
     worker_id: Arc<str>,
     job: JobId,
+    meter: Arc<Meter>,
 }
 
 /// Numbers and sends in one order.
@@ -69,11 +71,12 @@ impl Channel {
         job: &JobId,
         worker_id: Arc<str>,
         random: u64,
+        meter: Arc<Meter>,
     ) -> Result<Self, CoordinationError> {
         check_name("topic of the channel", &topic, MAX_TOPIC_LEN)?;
         let publisher = format!("{job}/{random:016x}");
         check_name("job's id", &publisher, agent_core::MAX_PUBLISHER_LEN)?;
-        let inbox = Inbox::new(&publisher);
+        let inbox = Inbox::new(&publisher, Arc::clone(&meter));
         let carrier = pubsub.join(&topic, room, inbox.clone()).await?;
         let outgoing = Outgoing::new(publisher);
         let hello = outgoing.hello();
@@ -81,7 +84,7 @@ impl Channel {
         sender.send(|_| hello).await?;
         let repeater =
             tokio::spawn(repeat(Arc::clone(&sender), inbox.clone()).in_current_span()).abort_handle();
-        let publisher = Publisher { sender, worker_id, job: job.clone() };
+        let publisher = Publisher { sender, worker_id, job: job.clone(), meter };
         Ok(Self { topic, publisher, inbox, repeater })
     }
 
@@ -143,7 +146,9 @@ impl Publisher {
     pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
         let payload = payload.into();
         check_len("message", payload.len(), MAX_MESSAGE_LEN)?;
-        self.sender.send(|outgoing| outgoing.message(payload)).await
+        self.sender.send(|outgoing| outgoing.message(payload)).await?;
+        self.meter.published();
+        Ok(())
     }
 
     /// Publishes something as JSON, as [`publish`](Self::publish).
@@ -162,7 +167,9 @@ impl Publisher {
         let announcement = Announcement::now(&self.job, &self.worker_id, capability.into());
         let payload = serde_json::to_vec(&announcement).map_err(CoordinationError::Json)?;
         check_len("announcement", payload.len(), MAX_MESSAGE_LEN)?;
-        self.sender.send(|outgoing| outgoing.announce(payload)).await
+        self.sender.send(|outgoing| outgoing.announce(payload)).await?;
+        self.meter.published();
+        Ok(())
     }
 }
 

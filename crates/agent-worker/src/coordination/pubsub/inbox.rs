@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use agent_core::{Frame, FrameKind, JobId, Publishers};
 use bytes::Bytes;
 use tokio::sync::Notify;
-
-use crate::meter;
+use tracing::Span;
 
 use super::{Announcement, MAX_MESSAGE_LEN};
+use crate::telemetry::Meter;
 
 /// Events that wait for a slow reader.
 pub(super) const MAX_EVENTS: usize = 1024;
@@ -90,6 +90,9 @@ struct Shared {
     asked: Notify,
     /// We have to ask the others for theirs.
     greet: AtomicBool,
+    meter: Arc<Meter>,
+    /// The span of its job.
+    span: Span,
 }
 
 #[derive(Default)]
@@ -103,19 +106,26 @@ struct State {
 }
 
 impl Inbox {
-    pub(super) fn new(publisher: &str) -> Self {
+    pub(super) fn new(publisher: &str, meter: Arc<Meter>) -> Self {
         let shared = Shared {
             publisher: publisher.to_owned(),
             state: Mutex::default(),
             filled: Notify::new(),
             asked: Notify::new(),
             greet: AtomicBool::new(false),
+            meter,
+            span: Span::current(),
         };
         Self { shared: Arc::new(shared) }
     }
 
     /// Takes a frame as it was sent. Anything else is dropped, with a line in the log.
     pub fn deliver(&self, frame: &Bytes) {
+        // Whoever delivers works for others, too.
+        self.shared.span.in_scope(|| self.take(frame));
+    }
+
+    fn take(&self, frame: &Bytes) {
         let frame = match Frame::decode(frame) {
             Ok(frame) if frame.payload.len() <= MAX_MESSAGE_LEN => frame,
             Ok(frame) => {
@@ -129,28 +139,37 @@ impl Inbox {
         let mut state = self.lock();
         let heard = state.publishers.hear(&frame);
         let Frame { publisher: from, kind, payload } = frame;
-        if heard.missed > 0 {
-            meter::missed("carrier", heard.missed);
-            state.push(ChannelEvent::Missed { from: from.clone(), count: heard.missed });
-        }
-        match kind {
-            FrameKind::Hello { .. } => self.shared.asked.notify_one(),
-            FrameKind::Message { .. } if heard.new => {
-                state.push(ChannelEvent::Message(Message { from, payload }))
+        let lost = heard.missed;
+        let missed = (lost > 0).then(|| ChannelEvent::Missed { from: from.clone(), count: lost });
+        let event = match kind {
+            FrameKind::Hello { .. } => {
+                self.shared.asked.notify_one();
+                None
             }
+            FrameKind::Message { .. } if heard.new => Some(ChannelEvent::Message(Message { from, payload })),
             FrameKind::Announcement { .. } if heard.new => match serde_json::from_slice(&payload) {
-                Ok(announcement) => state.push(ChannelEvent::Announced(announcement)),
-                Err(error) => tracing::warn!(%from, "dropped something that is no announcement: {error}"),
+                Ok(announcement) => Some(ChannelEvent::Announced(announcement)),
+                Err(error) => {
+                    tracing::warn!(%from, "dropped something that is no announcement: {error}");
+                    None
+                }
             },
-            FrameKind::Message { .. } | FrameKind::Announcement { .. } | FrameKind::Here { .. } => {}
+            FrameKind::Message { .. } | FrameKind::Announcement { .. } | FrameKind::Here { .. } => None,
+        };
+        if event.is_some() {
+            self.shared.meter.received();
         }
+        let lagged = missed.into_iter().chain(event).map(|event| state.push(event)).sum();
         drop(state);
+        self.shared.meter.missed(lost, lagged);
         self.shared.filled.notify_one();
     }
 
     /// Says that frames may have been lost, nobody knows which: a connection was made anew, for example.
     pub fn interrupted(&self) {
-        self.lock().push(ChannelEvent::Interrupted);
+        let lagged = self.lock().push(ChannelEvent::Interrupted);
+        self.shared.meter.interrupted();
+        self.shared.meter.missed(0, lagged);
         self.shared.filled.notify_one();
         self.shared.greet.store(true, Ordering::Relaxed);
         self.shared.asked.notify_one();
@@ -190,18 +209,20 @@ impl Inbox {
 }
 
 impl State {
-    fn push(&mut self, event: ChannelEvent) {
+    /// Keeps an event, and gives the number of those that were dropped for it.
+    fn push(&mut self, event: ChannelEvent) -> u64 {
         if self.closed {
-            return;
+            return 0;
         }
+        let before = self.lagged;
         self.bytes += len(&event);
         self.events.push_back(event);
         while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
             let Some(dropped) = self.events.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(len(&dropped));
             self.lagged += 1;
-            meter::missed("reader", 1);
         }
+        self.lagged - before
     }
 
     fn pop(&mut self) -> Option<ChannelEvent> {

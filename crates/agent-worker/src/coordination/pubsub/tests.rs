@@ -14,7 +14,9 @@ use crate::coordination::CoordinationError;
 use crate::room::{BoxFuture, Room};
 
 async fn open(pubsub: &dyn PubSub, job: &str) -> Channel {
-    Channel::open(pubsub, "room:r:jobs".into(), None, &JobId::new(job), "AW_1".into(), 7).await.unwrap()
+    Channel::open(pubsub, "room:r:jobs".into(), None, &JobId::new(job), "AW_1".into(), 7, Arc::default())
+        .await
+        .unwrap()
 }
 
 fn message(event: Option<ChannelEvent>) -> Message {
@@ -105,7 +107,8 @@ async fn what_is_too_long_is_refused() {
     let error = a.announce("x".repeat(MAX_MESSAGE_LEN)).await.unwrap_err();
     assert!(error.to_string().contains("announcement of"), "{error}");
     for topic in ["", &"x".repeat(513)] {
-        let opened = Channel::open(&pubsub, topic.into(), None, &JobId::new("a"), "".into(), 1).await;
+        let opened =
+            Channel::open(&pubsub, topic.into(), None, &JobId::new("a"), "".into(), 1, Arc::default()).await;
         let error = opened.unwrap_err().to_string();
         assert!(error.starts_with("the topic of the channel"), "{error}");
     }
@@ -164,7 +167,7 @@ async fn what_is_lost_is_told() {
 async fn after_an_interruption_the_others_are_asked_again() {
     let pubsub = Lossy::default();
     let a = open(&pubsub, "a").await;
-    let inbox = Inbox::new("b/1");
+    let inbox = Inbox::new("b/1", Arc::default());
     let b = pubsub.join("room:r:jobs", None, inbox.clone()).await.unwrap();
     pubsub.loses.store(true, Ordering::Relaxed);
     a.announce("transcribe").await.unwrap();
@@ -220,7 +223,7 @@ async fn timeout(next: impl Future<Output = Option<ChannelEvent>>) -> Option<Cha
 
 #[tokio::test]
 async fn what_is_no_frame_is_dropped() {
-    let inbox = Inbox::new("b/1");
+    let inbox = Inbox::new("b/1", Arc::default());
     for odd in ["", "{}\n", "nonsense\nnonsense"] {
         inbox.deliver(&Bytes::from(odd));
     }

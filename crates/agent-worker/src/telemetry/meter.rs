@@ -1,0 +1,287 @@
+//! What one worker counts: each fact once, for its handles and for the recorder.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use agent_core::{CheckpointError, EndedJob, GivenAnswer, LeaseLoss, Violation, Worker};
+use metrics::{Gauge, SharedString};
+
+use super::handles::Handles;
+use super::level::{Held, Level};
+use super::table;
+use super::words::Words;
+use crate::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
+
+/// The counters of one worker. The driver and its tasks share them with the worker's handles.
+#[derive(Default)]
+pub(crate) struct Meter {
+    state: Mutex<State>,
+    /// Taken when the worker starts to run.
+    handles: OnceLock<Handles>,
+}
+
+#[derive(Default)]
+struct State {
+    stats: WorkerStats,
+    reasons: Words,
+}
+
+impl Meter {
+    /// Takes the handles of the recorder that is installed now; what came before is in the statistics alone.
+    pub(crate) fn start(&self, agent_name: &str) {
+        table::describe();
+        self.handles.get_or_init(|| Handles::register(agent_name));
+    }
+
+    pub(crate) fn stats(&self) -> WorkerStats {
+        self.lock().stats.clone()
+    }
+
+    /// The gauges of a worker that runs, until they are dropped.
+    pub(crate) fn levels(&self, max_jobs: usize) -> Levels {
+        let level = |gauge: fn(&Handles) -> &Gauge| {
+            Level::new(self.handles.get().map_or_else(Gauge::noop, |handles| gauge(handles).clone()))
+        };
+        let mut max = level(|handles| &handles.max_jobs);
+        max.show(number(max_jobs));
+        Levels {
+            active: 0,
+            active_jobs: level(|handles| &handles.active_jobs),
+            slots_used: level(|handles| &handles.slots_used),
+            registered: level(|handles| &handles.registered),
+            draining: level(|handles| &handles.draining),
+            load: Load { gauge: self.handles.get().map_or_else(Gauge::noop, |h| h.load.clone()), shown: 0.0 },
+            _max_jobs: max,
+        }
+    }
+
+    pub(crate) fn offer_answered(&self, answer: GivenAnswer, after: Option<Duration>) {
+        let Some(handles) = self.handles.get() else { return };
+        match answer {
+            GivenAnswer::Accepted => handles.accepted.increment(1),
+            GivenAnswer::Dismissed | GivenAnswer::Declined(_) => {
+                let reason = match answer {
+                    GivenAnswer::Declined(reason) => reason.word(),
+                    GivenAnswer::Accepted | GivenAnswer::Dismissed => "",
+                };
+                let labels = [handles.agent_name(), answer.word().into(), reason.into()];
+                table::OFFERS.count(labels).increment(1);
+            }
+        }
+        if let Some(after) = after {
+            handles.offer_answer.record(after);
+        }
+    }
+
+    pub(crate) fn assigned(&self, waited: Option<Duration>) {
+        if let (Some(handles), Some(waited)) = (self.handles.get(), waited) {
+            handles.assignment_wait.record(waited);
+        }
+    }
+
+    pub(crate) fn not_assigned(&self) {
+        self.with(|handles| handles.unassigned.increment(1));
+    }
+
+    /// A room was joined, or could not be.
+    pub(crate) fn joined(&self, took: Duration, well: bool) {
+        self.with(|handles| {
+            if well {
+                handles.joined.record(took);
+            } else {
+                table::ROOM_JOIN.times([handles.agent_name(), "failed".into()]).record(took);
+            }
+        });
+    }
+
+    /// The handler of a job is called for the first time, so long after its assignment.
+    pub(crate) fn launched(&self, after: Duration) {
+        self.with(|handles| handles.job_launch.record(after));
+    }
+
+    pub(crate) fn ended(&self, ended: &EndedJob) {
+        let Some(kind) = &ended.kind else {
+            self.lock().stats.succeeded += 1;
+            return self.with(|handles| {
+                handles.succeeded.increment(1);
+                handles.success_duration.record(ended.duration);
+            });
+        };
+        let mut state = self.lock();
+        let label =
+            FailureLabel { kind: kind_label(kind), reason: state.reasons.bounded(reason_label(kind)) };
+        *state.stats.failures.entry(label.clone()).or_default() += 1;
+        drop(state);
+        self.with(|handles| {
+            handles.failed.increment(1);
+            handles.failure_duration.record(ended.duration);
+            let labels = [handles.agent_name(), label.kind.into(), label.reason.into()];
+            table::JOB_FAILURES.count(labels).increment(1);
+        });
+    }
+
+    pub(crate) fn retry(&self) {
+        self.lock().stats.retries += 1;
+        self.with(|handles| handles.retries.increment(1));
+    }
+
+    pub(crate) fn stuck(&self) {
+        self.lock().stats.stuck += 1;
+        self.with(|handles| handles.stuck.increment(1));
+    }
+
+    pub(crate) fn stale(&self) {
+        self.lock().stats.stale += 1;
+        self.with(|handles| handles.stale.increment(1));
+    }
+
+    pub(crate) fn leftover_tasks(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.lock().stats.leftover_tasks += count;
+        self.with(|handles| handles.leftover_tasks.increment(count));
+    }
+
+    pub(crate) fn cleanup_overrun(&self) {
+        self.lock().stats.cleanup_overruns += 1;
+        self.with(|handles| handles.cleanup_overruns.increment(1));
+    }
+
+    pub(crate) fn stuck_cleanup(&self) {
+        self.lock().stats.stuck_cleanups += 1;
+        self.with(|handles| handles.stuck_cleanups.increment(1));
+    }
+
+    pub(crate) fn cleanup_panic(&self) {
+        self.lock().stats.cleanup_panics += 1;
+        self.with(|handles| handles.cleanup_panics.increment(1));
+    }
+
+    pub(crate) fn reconnected(&self) {
+        self.with(|handles| handles.reconnects.increment(1));
+    }
+
+    pub(crate) fn connection_failed(&self) {
+        self.with(|handles| handles.connection_failures.increment(1));
+    }
+
+    pub(crate) fn violation(&self, violation: Violation) {
+        self.with(|handles| {
+            table::VIOLATIONS.count([handles.agent_name(), violation.word().into()]).increment(1);
+        });
+    }
+
+    pub(crate) fn checkpoint_saved(&self, result: Result<(), &CheckpointError>, took: Duration) {
+        self.with(|handles| match result {
+            Ok(()) => {
+                handles.saved.increment(1);
+                handles.save_took.record(took);
+            }
+            Err(error) => {
+                table::CHECKPOINT_SAVES.count([handles.agent_name(), error.word().into()]).increment(1);
+            }
+        });
+    }
+
+    /// Whether there was one.
+    pub(crate) fn checkpoint_loaded(&self, result: Result<bool, &CheckpointError>) {
+        let word = match result {
+            Ok(true) => "found",
+            Ok(false) => "nothing",
+            Err(error) => error.word(),
+        };
+        self.with(|handles| {
+            table::CHECKPOINT_LOADS.count([handles.agent_name(), word.into()]).increment(1);
+        });
+    }
+
+    /// A job leads, until this is dropped.
+    pub(crate) fn lead(&self) -> Held {
+        self.with(|handles| handles.elections_won.increment(1));
+        Held::new(self.handles.get().map_or_else(Gauge::noop, |handles| handles.leads.clone()))
+    }
+
+    pub(crate) fn lead_lost(&self, why: LeaseLoss) {
+        self.with(|handles| {
+            table::LEADS_LOST.count([handles.agent_name(), SharedString::from(why.word())]).increment(1);
+        });
+    }
+
+    pub(crate) fn published(&self) {
+        self.with(|handles| handles.published.increment(1));
+    }
+
+    pub(crate) fn received(&self) {
+        self.with(|handles| handles.received.increment(1));
+    }
+
+    pub(crate) fn missed(&self, lost: u64, lagged: u64) {
+        self.with(|handles| {
+            handles.lost.increment(lost);
+            handles.lagged.increment(lagged);
+        });
+    }
+
+    pub(crate) fn interrupted(&self) {
+        self.with(|handles| handles.interruptions.increment(1));
+    }
+
+    fn with(&self, record: impl FnOnce(&Handles)) {
+        if let Some(handles) = self.handles.get() {
+            record(handles);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The gauges of a worker that runs. They go back to 0 with it.
+pub(crate) struct Levels {
+    /// Jobs that were started and are not over.
+    pub(crate) active: usize,
+    active_jobs: Level,
+    slots_used: Level,
+    registered: Level,
+    draining: Level,
+    load: Load,
+    _max_jobs: Level,
+}
+
+impl Levels {
+    /// Shows how the worker stands; costs nothing when nothing has changed.
+    pub(crate) fn show(&mut self, worker: &Worker) {
+        self.active_jobs.show(number(self.active));
+        self.slots_used.show(number(worker.used_slots()));
+        self.registered.show(f64::from(u8::from(worker.is_registered())));
+        self.draining.show(f64::from(u8::from(worker.is_draining())));
+        self.load.show(worker.load());
+    }
+}
+
+/// The load of two workers is not their sum: the last one that changes is shown.
+struct Load {
+    gauge: Gauge,
+    shown: f32,
+}
+
+impl Load {
+    #[allow(clippy::float_cmp, reason = "what is shown is what was given before, bit by bit")]
+    fn show(&mut self, load: f32) {
+        if self.shown != load {
+            self.gauge.set(f64::from(load));
+            self.shown = load;
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.show(0.0);
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
+const fn number(count: usize) -> f64 {
+    count as f64
+}

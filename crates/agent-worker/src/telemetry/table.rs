@@ -1,0 +1,352 @@
+//! Every metric that this crate records: its name, its labels, and what it means. Nothing is recorded that is not in here.
+
+use std::borrow::Cow;
+
+use metrics::{Counter, Gauge, Histogram, Label, SharedString, Unit};
+
+/// One line of the table.
+pub(crate) struct Metric {
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    /// For people, in Markdown.
+    meaning: &'static str,
+}
+
+/// What is recorded, and in which unit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// How often something happened.
+    Counter,
+    /// How many there are now.
+    Gauge,
+    /// How long something took.
+    Seconds,
+    /// How many there were, each time.
+    Sizes,
+}
+
+/// Metrics of a worker, and those of layers and patterns, which know none.
+const WORKER: &[&str] = &["agent_name"];
+
+pub(crate) const OFFERS: Metric = Metric::counter(
+    "lk_agents_offers_total",
+    &["agent_name", "answer", "reason"],
+    "offers by their answer: `accepted`, `declined` or `dismissed`. Only a declined one has a reason: `handler`, `panicked`, `silent` or \
+     `bad_answer` of `on_request`; `no_slot`, `draining`, `runs_here`, `second_of_target`, `unknown_kind`, `cancelled`",
+);
+pub(crate) const OFFER_ANSWER: Metric = Metric::seconds(
+    "lk_agents_offer_answer_seconds",
+    WORKER,
+    "from an offer to its answer, where `on_request` was asked",
+);
+pub(crate) const ASSIGNMENT_WAIT: Metric =
+    Metric::seconds("lk_agents_assignment_wait_seconds", WORKER, "from an acceptance to the assignment");
+pub(crate) const UNASSIGNED: Metric = Metric::counter(
+    "lk_agents_unassigned_offers_total",
+    WORKER,
+    "accepted jobs that were not assigned in time",
+);
+pub(crate) const ROOM_JOIN: Metric = Metric::seconds(
+    "lk_agents_room_join_seconds",
+    &["agent_name", "result"],
+    "how long joining a room took; `ok` or `failed`",
+);
+pub(crate) const JOB_LAUNCH: Metric = Metric::seconds(
+    "lk_agents_job_launch_seconds",
+    WORKER,
+    "from an assignment to the first call of the handler, the join included",
+);
+pub(crate) const ACTIVE_JOBS: Metric =
+    Metric::gauge("lk_agents_active_job_count", WORKER, "jobs that are assigned and not over");
+pub(crate) const SLOTS_USED: Metric = Metric::gauge(
+    "lk_agents_slots_used",
+    WORKER,
+    "slots that are taken, from the offer to the outcome, and by what is stuck",
+);
+pub(crate) const MAX_JOBS: Metric =
+    Metric::gauge("lk_agents_worker_max_jobs", WORKER, "slots in all (`max_jobs`)");
+pub(crate) const WORKER_LOAD: Metric = Metric::gauge(
+    "lk_agents_worker_load",
+    WORKER,
+    "from 0 to 1: the share of slots that are taken, or what the worker's load function says",
+);
+pub(crate) const JOBS: Metric = Metric::counter(
+    "lk_agents_jobs_total",
+    &["agent_name", "outcome"],
+    "jobs that ended: `success` or `failed`",
+);
+pub(crate) const JOB_DURATION: Metric = Metric::seconds(
+    "lk_agents_job_duration_seconds",
+    &["agent_name", "outcome"],
+    "from an assignment to its outcome, with all attempts and cleanups",
+);
+pub(crate) const JOB_FAILURES: Metric = Metric::counter(
+    "lk_agents_job_failures_total",
+    &["agent_name", "kind", "reason"],
+    "failed jobs by kind (`fatal`, `invalid`, `panicked`, `retryable`, `timed_out`, `cancelled`) and reason (that of a fatal error, \
+     `invalid_input`, or the kind once more)",
+);
+pub(crate) const JOB_RETRIES: Metric =
+    Metric::counter("lk_agents_job_retries_total", WORKER, "attempts that followed one that failed");
+pub(crate) const STUCK_ATTEMPTS: Metric =
+    Metric::counter("lk_agents_stuck_attempts_total", WORKER, "attempts that could not be aborted");
+pub(crate) const LEFTOVER_TASKS: Metric = Metric::counter(
+    "lk_agents_leftover_tasks_total",
+    WORKER,
+    "tasks that were there when their attempt was over, and were cancelled",
+);
+pub(crate) const CLEANUP_OVERRUNS: Metric = Metric::counter(
+    "lk_agents_cleanup_overruns_total",
+    WORKER,
+    "cleanups that took too long and were dropped",
+);
+pub(crate) const STUCK_CLEANUPS: Metric = Metric::counter(
+    "lk_agents_stuck_cleanups_total",
+    WORKER,
+    "cleanups that took too long and could not be dropped",
+);
+pub(crate) const CLEANUP_PANICS: Metric =
+    Metric::counter("lk_agents_cleanup_panics_total", WORKER, "cleanup callbacks that panicked");
+pub(crate) const STALE_JOBS: Metric = Metric::counter(
+    "lk_agents_stale_jobs_total",
+    WORKER,
+    "times that a job had not called `ctx.progress()` for `stale_after`",
+);
+pub(crate) const REGISTERED: Metric =
+    Metric::gauge("lk_agents_worker_registered", WORKER, "1 while the server knows the worker, else 0");
+pub(crate) const RECONNECTS: Metric =
+    Metric::counter("lk_agents_reconnects_total", WORKER, "registrations after the first one");
+pub(crate) const CONNECTION_FAILURES: Metric = Metric::counter(
+    "lk_agents_connection_losses_total",
+    WORKER,
+    "connections to the server that were lost, or could not be made",
+);
+pub(crate) const DRAINING: Metric =
+    Metric::gauge("lk_agents_worker_draining", WORKER, "1 while the worker drains, else 0");
+pub(crate) const VIOLATIONS: Metric = Metric::counter(
+    "lk_agents_protocol_violations_total",
+    &["agent_name", "kind"],
+    "odd things that the server did, by the words of `agent_core::Violation`",
+);
+pub(crate) const CHECKPOINT_SAVES: Metric = Metric::counter(
+    "lk_agents_checkpoint_saves_total",
+    &["agent_name", "result"],
+    "saves by result: `ok`, `superseded` (another worker has taken over), `unavailable` and other words for errors",
+);
+pub(crate) const CHECKPOINT_SAVE: Metric =
+    Metric::seconds("lk_agents_checkpoint_save_seconds", WORKER, "how long a save took that went well");
+pub(crate) const CHECKPOINT_LOADS: Metric = Metric::counter(
+    "lk_agents_checkpoint_loads_total",
+    &["agent_name", "result"],
+    "loads by result: `found`, `nothing`, or a word for the error",
+);
+pub(crate) const LEADS: Metric = Metric::gauge("lk_agents_leads", WORKER, "elections that jobs lead now");
+pub(crate) const ELECTIONS_WON: Metric =
+    Metric::counter("lk_agents_elections_won_total", WORKER, "times that a job became a leader");
+pub(crate) const LEADS_LOST: Metric = Metric::counter(
+    "lk_agents_leases_lost_total",
+    &["agent_name", "reason"],
+    "leads that are over: `released`, `expired` (not renewed in time) or `refused` (the store gave it to another)",
+);
+pub(crate) const CHANNEL_PUBLISHED: Metric = Metric::counter(
+    "lk_agents_channel_messages_published_total",
+    WORKER,
+    "messages and announcements that jobs have sent on channels",
+);
+pub(crate) const CHANNEL_RECEIVED: Metric = Metric::counter(
+    "lk_agents_channel_messages_received_total",
+    WORKER,
+    "messages and announcements that have arrived for jobs",
+);
+pub(crate) const CHANNEL_MISSED: Metric = Metric::counter(
+    "lk_agents_channel_messages_missed_total",
+    &["agent_name", "by"],
+    "messages that did not come (`carrier`), and events that were dropped as the job was too slow (`reader`)",
+);
+pub(crate) const CHANNEL_INTERRUPTIONS: Metric = Metric::counter(
+    "lk_agents_channel_interruptions_total",
+    WORKER,
+    "interruptions of channels that may have cost messages, nobody knows how many",
+);
+pub(crate) const HANDLER: Metric = Metric::seconds(
+    "lk_agents_handler_seconds",
+    &["handler", "result"],
+    "layer `Measured`: calls of its handler; `ok`, a kind of error, or `dropped` after an abort or a panic",
+);
+pub(crate) const HANDLERS_RUNNING: Metric =
+    Metric::gauge("lk_agents_handlers_running", &["handler"], "layer `Measured`: calls that go on");
+pub(crate) const POOL_IN_USE: Metric =
+    Metric::gauge("lk_agents_pool_in_use", &["pool"], "`Pool`: what is acquired now, by the pool's name");
+pub(crate) const POOL_WAIT: Metric = Metric::seconds(
+    "lk_agents_pool_wait_seconds",
+    &["pool"],
+    "`Pool`: how long an acquisition took that went well",
+);
+pub(crate) const POOL_TIMEOUTS: Metric = Metric::counter(
+    "lk_agents_pool_timeouts_total",
+    &["pool"],
+    "`Pool`: times that nothing was free in time",
+);
+pub(crate) const BATCH_ITEMS: Metric = Metric::sizes(
+    "lk_agents_batch_items",
+    &["flush"],
+    "`Batches`: items in a batch, by why it was handed out: `full`, `waited` or `ended` (no more items, or the stop)",
+);
+pub(crate) const PIPELINE_ITEMS: Metric =
+    Metric::counter("lk_agents_pipeline_items_total", &[], "`Pipeline`: items that went through all stages");
+pub(crate) const PIPELINE_FAILURES: Metric =
+    Metric::counter("lk_agents_pipeline_failures_total", &["stage"], "`Pipeline`: failures by stage");
+pub(crate) const UNKNOWN_EVENTS: Metric = Metric::counter(
+    "lk_agents_unknown_events_total",
+    &[],
+    "`StateMachine`: events without a transition from the state in which they came",
+);
+
+/// The table, in the order of the guide.
+const ALL: &[&Metric] = &[
+    &OFFERS,
+    &OFFER_ANSWER,
+    &ASSIGNMENT_WAIT,
+    &UNASSIGNED,
+    &ROOM_JOIN,
+    &JOB_LAUNCH,
+    &ACTIVE_JOBS,
+    &SLOTS_USED,
+    &MAX_JOBS,
+    &WORKER_LOAD,
+    &JOBS,
+    &JOB_DURATION,
+    &JOB_FAILURES,
+    &JOB_RETRIES,
+    &STUCK_ATTEMPTS,
+    &LEFTOVER_TASKS,
+    &CLEANUP_OVERRUNS,
+    &STUCK_CLEANUPS,
+    &CLEANUP_PANICS,
+    &STALE_JOBS,
+    &REGISTERED,
+    &RECONNECTS,
+    &CONNECTION_FAILURES,
+    &DRAINING,
+    &VIOLATIONS,
+    &CHECKPOINT_SAVES,
+    &CHECKPOINT_SAVE,
+    &CHECKPOINT_LOADS,
+    &LEADS,
+    &ELECTIONS_WON,
+    &LEADS_LOST,
+    &CHANNEL_PUBLISHED,
+    &CHANNEL_RECEIVED,
+    &CHANNEL_MISSED,
+    &CHANNEL_INTERRUPTIONS,
+    &HANDLER,
+    &HANDLERS_RUNNING,
+    &POOL_IN_USE,
+    &POOL_WAIT,
+    &POOL_TIMEOUTS,
+    &BATCH_ITEMS,
+    &PIPELINE_ITEMS,
+    &PIPELINE_FAILURES,
+    &UNKNOWN_EVENTS,
+];
+
+/// Tells the recorder what each metric means, and its unit.
+pub(super) fn describe() {
+    for metric in ALL {
+        let (name, meaning) = (metric.name, Cow::Borrowed(metric.meaning));
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(name, Unit::Count, meaning),
+            Kind::Gauge => metrics::describe_gauge!(name, Unit::Count, meaning),
+            Kind::Seconds => metrics::describe_histogram!(name, Unit::Seconds, meaning),
+            Kind::Sizes => metrics::describe_histogram!(name, Unit::Count, meaning),
+        }
+    }
+}
+
+impl Metric {
+    const fn counter(name: &'static str, labels: &'static [&'static str], meaning: &'static str) -> Self {
+        Self { name, kind: Kind::Counter, labels, meaning }
+    }
+
+    const fn gauge(name: &'static str, labels: &'static [&'static str], meaning: &'static str) -> Self {
+        Self { name, kind: Kind::Gauge, labels, meaning }
+    }
+
+    const fn seconds(name: &'static str, labels: &'static [&'static str], meaning: &'static str) -> Self {
+        Self { name, kind: Kind::Seconds, labels, meaning }
+    }
+
+    const fn sizes(name: &'static str, labels: &'static [&'static str], meaning: &'static str) -> Self {
+        Self { name, kind: Kind::Sizes, labels, meaning }
+    }
+
+    /// The counter with these values of its labels, in their order.
+    pub(crate) fn count<const N: usize>(&self, values: [SharedString; N]) -> Counter {
+        debug_assert!(self.kind == Kind::Counter, "{}", self.name);
+        metrics::counter!(self.name, self.labels(values))
+    }
+
+    /// The gauge with these values of its labels, in their order.
+    pub(crate) fn level<const N: usize>(&self, values: [SharedString; N]) -> Gauge {
+        debug_assert!(self.kind == Kind::Gauge, "{}", self.name);
+        metrics::gauge!(self.name, self.labels(values))
+    }
+
+    /// The histogram with these values of its labels, in their order.
+    pub(crate) fn times<const N: usize>(&self, values: [SharedString; N]) -> Histogram {
+        debug_assert!(matches!(self.kind, Kind::Seconds | Kind::Sizes), "{}", self.name);
+        metrics::histogram!(self.name, self.labels(values))
+    }
+
+    fn labels<const N: usize>(&self, values: [SharedString; N]) -> Vec<Label> {
+        debug_assert_eq!(self.labels.len(), N, "{}", self.name);
+        self.labels.iter().zip(values).map(|(label, value)| Label::new(*label, value)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_names_are_those_that_prometheus_wants() {
+        let mut names = BTreeSet::new();
+        for Metric { name, kind, .. } in ALL {
+            assert!(names.insert(name), "{name} is there twice");
+            assert!(name.starts_with("lk_agents_"), "{name}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert_eq!(name.ends_with("_seconds"), *kind == Kind::Seconds, "{name}");
+        }
+    }
+
+    /// The guide shows this table; with `UPDATE_GUIDE=1` it is written there.
+    #[test]
+    fn the_guide_shows_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/metrics.md");
+        let file = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = file.split_once("<!-- metrics -->\n").unwrap();
+        let (written, after) = rest.split_once("<!-- end -->").unwrap();
+        let mut made = "| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
+        for Metric { name, kind, labels, meaning } in ALL {
+            let kind = match kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Seconds | Kind::Sizes => "histogram",
+            };
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            made += &format!("| `{name}` | {kind} | {} | {meaning} |\n", labels.join(", "));
+        }
+        if std::env::var_os("UPDATE_GUIDE").is_some() {
+            std::fs::write(path, format!("{before}<!-- metrics -->\n{made}<!-- end -->{after}")).unwrap();
+        } else {
+            assert_eq!(
+                made.lines().collect::<Vec<_>>(),
+                written.lines().collect::<Vec<_>>(),
+                "UPDATE_GUIDE=1 writes it anew"
+            );
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Code that blocks its thread: virtual time would wait for it.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use agent_testkit::{JobSpec, MockServer};
+use agent_worker::{JobContext, JobResult, WorkerHandle};
+
+use crate::heard::Heard;
+
+const LIMIT: Duration = Duration::from_millis(100);
+const SOON: Duration = Duration::from_secs(20);
+
+/// Blocks its thread until it is opened, or the test is over.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    fn block(&self) {
+        let open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_timeout_while(open, SOON, |open| !*open).unwrap());
+    }
+
+    fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+async fn until(worker: &WorkerHandle, done: impl Fn(&WorkerHandle) -> bool) {
+    let waiting = async {
+        while !done(worker) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, waiting).await.expect("in time");
+}
+
+/// An attempt and a cleanup that cannot be dropped.
+pub(crate) async fn blocks(heard: &mut Heard) {
+    let gate = Gate::default();
+    let blocking = gate.clone();
+    let agent = move |ctx: JobContext| {
+        let gate = blocking.clone();
+        async move {
+            if ctx.job().room.name == "attempt" {
+                gate.block();
+            } else {
+                ctx.on_cleanup(async move { gate.block() });
+            }
+            JobResult::Ok(())
+        }
+    };
+    let server = MockServer::builder().start_in_process();
+    let builder = server.worker(agent).agent_name("blocker").grace(LIMIT).job_timeout(LIMIT);
+    let worker = builder.cleanup_timeout(LIMIT).build().unwrap();
+    let (handle, running) = (worker.handle(), tokio::spawn(worker.run()));
+    server.dispatch(JobSpec::room("attempt").agent_name("blocker")).await.unwrap();
+    until(&handle, |worker| worker.stats().stuck == 1).await;
+    server.dispatch(JobSpec::room("cleanup").agent_name("blocker")).await.unwrap();
+    until(&handle, |worker| worker.stats().stuck_cleanups == 1).await;
+    heard.look();
+    assert_eq!(heard.gauge("active_job_count blocker"), 0.0, "both have their outcome");
+    assert_eq!(heard.gauge("slots_used blocker"), 1.0, "what is stuck keeps its slot");
+    gate.open();
+    handle.drain(SOON).await;
+    running.await.unwrap().unwrap();
+    heard.look();
+    let counted = heard.counted("blocker");
+    for line in [
+        "stuck_attempts_total: 1",
+        "stuck_cleanups_total: 1",
+        "jobs_total failed: 1",
+        "jobs_total success: 1",
+    ] {
+        assert!(counted.iter().any(|counted| counted == line), "{line} is not in {counted:?}");
+    }
+}
