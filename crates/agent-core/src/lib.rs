@@ -45,7 +45,7 @@ pub use channel::{
 };
 pub use checkpoint::{
     CheckpointError, CheckpointKey, Claim, Epoch, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError,
-    Writer, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life,
+    Writer, checkpoint_epoch, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life,
 };
 pub use classify::classify;
 pub use config::{

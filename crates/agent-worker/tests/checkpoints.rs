@@ -552,3 +552,130 @@ async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
     assert!(matches!(late, Err(StoreError::Superseded)), "{late:?}");
     assert!(store.memory.is_empty(), "the job is done, and its checkpoint stays deleted");
 }
+
+/// What another worker does that takes a job over and saves.
+async fn another_saves(store: &MemoryStore, job: &agent_worker::Job, done: u64) {
+    let key = CheckpointKey::of(job, &KeyBy::Target).expect("a key");
+    let keep = Duration::from_secs(3600);
+    let claim = store.claim(key.clone(), keep).await.expect("claimed");
+    let writer = claim.writer.next();
+    let record = agent_core::encode_checkpoint(&Progress { done }, 1, writer.epoch, 0).expect("a record");
+    store.write(key, writer, Some(record), keep).await.expect("written");
+}
+
+#[tokio::test]
+async fn a_value_from_before_another_worker_saved_is_not_saved_over_it() {
+    let store = MemoryStore::new();
+    let other = store.clone();
+    let handler = move |ctx: JobContext| {
+        let other = other.clone();
+        async move {
+            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            progress.set(Progress { done: 5 });
+            progress.save().await?;
+            // To look again is no harm.
+            assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 5 }));
+            progress.set(Progress { done: 6 });
+            progress.save().await?;
+            another_saves(&other, ctx.job(), 900).await;
+            // It takes the key back, and what is there with it.
+            assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 900 }));
+            progress.set(Progress { done: 7 });
+            std::future::pending().await
+        }
+    };
+    let run = run(&store, handler).await;
+    assert!(error(&run).starts_with("checkpoint_superseded: "), "{run:?}");
+    assert_eq!(left_in(&store).await, Some(Progress { done: 900 }));
+}
+
+#[tokio::test]
+async fn a_look_that_failed_gives_no_right_to_save_over_another_worker() {
+    let store = Watched::default();
+    let switch = store.clone();
+    let handler = move |ctx: JobContext| {
+        let switch = switch.clone();
+        async move {
+            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            progress.set(Progress { done: 5 });
+            progress.save().await?;
+            let away = |away| switch.away.store(away, Ordering::Relaxed);
+            away(true);
+            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+            away(false);
+            progress.set(Progress { done: 6 });
+            progress.save().await?;
+            another_saves(&switch.memory, ctx.job(), 900).await;
+            away(true);
+            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+            away(false);
+            assert!(matches!(progress.save().await, Err(CheckpointError::Superseded)));
+            let by_hand = ctx.checkpoint().save(&Progress { done: 7 }).await;
+            assert!(matches!(by_hand, Err(CheckpointError::Superseded)));
+            Err(JobError::retryable("again", Duration::ZERO))
+        }
+    };
+    run_job(
+        handler,
+        spec(store.clone()).worker({
+            let store = store.clone();
+            |builder| builder.checkpoints(store).retry(agent_worker::RetryPolicy::never())
+        }),
+    )
+    .await;
+    assert_eq!(left_in(&store).await, Some(Progress { done: 900 }));
+}
+
+/// A claim is done, and nobody hears of it.
+#[derive(Clone, Default)]
+struct Deaf {
+    memory: MemoryStore,
+    deaf: Arc<AtomicBool>,
+}
+
+impl CheckpointStore for Deaf {
+    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        Box::pin(async move {
+            let claim = self.memory.claim(key, keep).await;
+            if self.deaf.swap(false, Ordering::Relaxed) {
+                return Err(StoreError::Unavailable { problem: "no answer".to_owned(), source: None });
+            }
+            claim
+        })
+    }
+
+    fn write(
+        &self,
+        key: CheckpointKey,
+        writer: Writer,
+        record: Option<Vec<u8>>,
+        keep: Duration,
+    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
+        self.memory.write(key, writer, record, keep)
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_not_superseded_by_a_claim_of_its_own_whose_answer_was_lost() {
+    let store = Deaf::default();
+    let switch = Arc::clone(&store.deaf);
+    let handler = move |ctx: JobContext| {
+        let switch = Arc::clone(&switch);
+        async move {
+            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            progress.set(Progress { done: 5 });
+            progress.save().await?;
+            switch.store(true, Ordering::Relaxed);
+            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+            progress.set(Progress { done: 6 });
+            progress.save().await?;
+            assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 6 }));
+            // Also when it ends right after.
+            switch.store(true, Ordering::Relaxed);
+            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+            Ok(())
+        }
+    };
+    run(&store, handler).await.assert_success();
+    assert!(store.memory.is_empty());
+}

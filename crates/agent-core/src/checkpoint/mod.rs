@@ -14,7 +14,7 @@ mod slot;
 
 pub use error::{CheckpointError, StoreError};
 pub use key::{CheckpointKey, KeyBy, KeyError};
-pub use record::{MAX_CHECKPOINT_LEN, decode_checkpoint, encode_checkpoint};
+pub use record::{MAX_CHECKPOINT_LEN, checkpoint_epoch, decode_checkpoint, encode_checkpoint};
 pub use slot::{Claim, Epoch, Slot, Writer, slot_life};
 
 use crate::error::JobErrorKind;

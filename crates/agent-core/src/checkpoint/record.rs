@@ -78,6 +78,21 @@ pub fn decode_checkpoint<T: DeserializeOwned>(record: &[u8], version: u32) -> Re
     })
 }
 
+/// The epoch of the writer that saved a record; `None` for bytes that are none. Whether the rest of it is whole is not looked at.
+///
+/// ```
+/// use agent_core::{Epoch, checkpoint_epoch, encode_checkpoint};
+///
+/// let record = encode_checkpoint(&"half way", 1, Epoch(7), 0).unwrap();
+/// assert_eq!(checkpoint_epoch(&record), Some(Epoch(7)));
+/// ```
+#[must_use]
+pub fn checkpoint_epoch(record: &[u8]) -> Option<Epoch> {
+    let rest = record.strip_prefix(MAGIC)?.strip_prefix(&[FORMAT])?;
+    let (_version, rest) = rest.split_first_chunk::<4>()?;
+    Some(Epoch(u64::from_le_bytes(*rest.first_chunk()?)))
+}
+
 /// Version and JSON of a record that is whole.
 fn open(record: &[u8]) -> Result<(u32, &[u8]), CheckpointError> {
     let damaged = |problem| CheckpointError::Damaged { problem };
@@ -179,6 +194,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = decode_checkpoint::<Progress>(&bytes, 1);
+            let _ = checkpoint_epoch(&bytes);
         }
     }
 }

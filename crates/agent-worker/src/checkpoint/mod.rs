@@ -16,6 +16,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use session::{Opened, Round};
+
 /// What a job saves of its progress, so that whoever goes on with it does not begin anew: the next attempt, or another worker after this
 /// one was drained or killed. Made by [`JobContext::checkpoint`](crate::JobContext::checkpoint). The
 /// whole story is in the [guide](crate::guide::checkpoints).
@@ -102,17 +104,8 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// # Errors
     /// [`CheckpointError`]. With `?` it ends the job: a store that is away is worth another attempt, the rest is fatal.
     pub async fn load(&self) -> Result<Option<T>, CheckpointError> {
-        let result = self.load_uncounted().await;
-        self.session.meter.checkpoint_loaded(result.as_ref().map(Option::is_some));
-        result
-    }
-
-    async fn load_uncounted(&self) -> Result<Option<T>, CheckpointError> {
         let opened = self.session.open(&self.by)?;
-        let Some(record) = opened.claim().await? else { return Ok(None) };
-        let value = decode_checkpoint(&record, self.version)?;
-        opened.mark_usable().await;
-        Ok(Some(value))
+        Ok(self.load_from(&opened).await?.0)
     }
 
     /// Saves a value, in the place of what was saved before. It is in the store when this returns.
@@ -121,7 +114,10 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// [`CheckpointError`]; what was saved before is then still there.
     pub async fn save(&self, value: &T) -> Result<(), CheckpointError> {
         let now = crate::store::wall_clock();
-        self.session.open(&self.by)?.save(|epoch| encode_checkpoint(value, self.version, epoch, now)).await
+        self.session
+            .open(&self.by)?
+            .save(None, |epoch| encode_checkpoint(value, self.version, epoch, now))
+            .await
     }
 
     /// What was saved last, or the default; it saves itself from now on, until the attempt is over or the value is dropped.
@@ -132,10 +128,24 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     where
         T: Default + Send + 'static,
     {
-        let value = self.load().await?.unwrap_or_default();
         let opened = self.session.open(&self.by)?;
+        let (value, round) = self.load_from(&opened).await?;
         opened.mark_usable().await;
-        Ok(Saved::start(value, self.version, opened, &self.session))
+        Ok(Saved::start(value.unwrap_or_default(), self.version, round, opened, &self.session))
+    }
+
+    async fn load_from(&self, opened: &Opened) -> Result<(Option<T>, Round), CheckpointError> {
+        let result = self.load_uncounted(opened).await;
+        self.session.meter.checkpoint_loaded(result.as_ref().map(|(value, _)| value.is_some()));
+        result
+    }
+
+    async fn load_uncounted(&self, opened: &Opened) -> Result<(Option<T>, Round), CheckpointError> {
+        let (record, round) = opened.claim().await?;
+        let Some(record) = record else { return Ok((None, round)) };
+        let value = decode_checkpoint(&record, self.version)?;
+        opened.mark_usable().await;
+        Ok((Some(value), round))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A value that saves itself.
 
-use super::session::{Checkpoints, Opened, Phase};
+use super::session::{Checkpoints, Opened, Phase, Round};
 use crate::context::CancelSignal;
 use crate::error_text;
 use agent_core::{CheckpointError, encode_checkpoint};
@@ -26,6 +26,7 @@ pub struct Saved<T> {
 struct Inner<T> {
     state: Mutex<State<T>>,
     version: u32,
+    round: Round,
     opened: Arc<Opened>,
 }
 
@@ -75,9 +76,15 @@ impl<T: Serialize + Send + 'static> Saved<T> {
         self.inner.save().await
     }
 
-    pub(super) fn start(value: T, version: u32, opened: Arc<Opened>, session: &Checkpoints) -> Self {
+    pub(super) fn start(
+        value: T,
+        version: u32,
+        round: Round,
+        opened: Arc<Opened>,
+        session: &Checkpoints,
+    ) -> Self {
         let state = Mutex::new(State { value, changes: 0, saved: 0 });
-        let inner = Arc::new(Inner { state, version, opened });
+        let inner = Arc::new(Inner { state, version, round, opened });
         let (alive, dropped) = watch::channel(());
         let saver = Saver {
             inner: Arc::clone(&inner),
@@ -109,7 +116,7 @@ impl<T: Serialize> Inner<T> {
         let mut changes = 0;
         let result = self
             .opened
-            .save(|epoch| {
+            .save(Some(self.round), |epoch| {
                 // A panic while it was changed leaves the lock poisoned.
                 let Ok(state) = self.state.lock() else {
                     return Err(CheckpointError::HalfChanged);

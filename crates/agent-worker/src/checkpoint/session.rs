@@ -4,7 +4,10 @@ use crate::context::CancelSignal;
 use crate::error_text;
 use crate::store::CheckpointStore;
 use crate::telemetry::Meter;
-use agent_core::{AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, Writer, is_checkpoint_over};
+use agent_core::{
+    AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, StoreError, Writer, checkpoint_epoch,
+    is_checkpoint_over,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -197,46 +200,59 @@ pub(super) struct Opened {
 #[derive(Default)]
 struct Claimed {
     writer: Option<Writer>,
+    /// A claim of ours has failed or was given up half-way: the store may have one that we do not know.
+    unsure: bool,
+    /// How often another worker had saved when we claimed again.
+    round: Round,
+    /// What another worker has saved was not read yet: it would be lost.
+    behind: bool,
     /// What is there was read, or is ours: then it may be deleted at the end of the job.
     usable: bool,
     /// The job has its outcome: nothing is saved any more.
     closed: bool,
 }
 
+/// Values of different rounds have nothing to do with each other: another worker has gone on with the job in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Round(u32);
+
 impl Opened {
     /// Takes the key over, and gives what is there.
-    pub(super) async fn claim(&self) -> Result<Option<Vec<u8>>, CheckpointError> {
-        let mut claimed = self.claimed.lock().await;
-        self.claim_into(&mut claimed).await
+    pub(super) async fn claim(&self) -> Result<(Option<Vec<u8>>, Round), CheckpointError> {
+        let mut claimed = self.lock().await?;
+        let record = self.claim_into(&mut claimed).await?;
+        claimed.behind = false;
+        Ok((record, claimed.round))
     }
 
-    /// Saves a record, made for the epoch of our claim.
+    /// Saves a record, made for the epoch of our claim. `since` is the round that what it holds is of, if it is of one.
     pub(super) async fn save(
         &self,
-        record: impl FnOnce(Epoch) -> Result<Vec<u8>, CheckpointError>,
+        since: Option<Round>,
+        record: impl FnMut(Epoch) -> Result<Vec<u8>, CheckpointError>,
     ) -> Result<(), CheckpointError> {
         let begun = Instant::now();
-        let result = self.claim_and_save(record).await;
+        let result = self.claim_and_save(since, record).await;
         self.meter.checkpoint_saved(result.as_ref().copied(), begun.elapsed());
         result
     }
 
     async fn claim_and_save(
         &self,
-        record: impl FnOnce(Epoch) -> Result<Vec<u8>, CheckpointError>,
+        since: Option<Round>,
+        mut record: impl FnMut(Epoch) -> Result<Vec<u8>, CheckpointError>,
     ) -> Result<(), CheckpointError> {
-        let mut claimed = self.claimed.lock().await;
-        let writer = self.writer(&mut claimed).await?;
-        let record = record(writer.epoch)?;
-        self.write(&mut claimed, writer, Some(record)).await?;
+        let mut claimed = self.lock().await?;
+        self.write(&mut claimed, since, |epoch| record(epoch).map(Some)).await?;
         claimed.usable = true;
         Ok(())
     }
 
     pub(super) async fn delete(&self) -> Result<(), CheckpointError> {
-        let mut claimed = self.claimed.lock().await;
-        let writer = self.writer(&mut claimed).await?;
-        self.write(&mut claimed, writer, None).await
+        let mut claimed = self.lock().await?;
+        // Whatever it is, it is not wanted.
+        claimed.behind = false;
+        self.write(&mut claimed, None, |_| Ok(None)).await
     }
 
     pub(super) async fn mark_usable(&self) {
@@ -247,45 +263,62 @@ impl Opened {
     async fn close(&self, over: bool) -> Result<(), CheckpointError> {
         let mut claimed = self.claimed.lock().await;
         claimed.closed = true;
-        if let Claimed { writer: Some(writer), usable: true, .. } = *claimed
-            && over
-        {
-            self.write(&mut claimed, writer, None).await?;
+        if over && claimed.usable && claimed.writer.is_some() {
+            self.write(&mut claimed, None, |_| Ok(None)).await?;
         }
         Ok(())
     }
 
+    async fn lock(&self) -> Result<tokio::sync::MutexGuard<'_, Claimed>, CheckpointError> {
+        let claimed = self.claimed.lock().await;
+        if claimed.closed { Err(CheckpointError::JobOver) } else { Ok(claimed) }
+    }
+
+    /// Writes what `record` makes for the epoch of our claim, claimed if it was not yet.
     async fn write(
         &self,
         claimed: &mut Claimed,
-        writer: Writer,
-        record: Option<Vec<u8>>,
+        since: Option<Round>,
+        mut record: impl FnMut(Epoch) -> Result<Option<Vec<u8>>, CheckpointError>,
     ) -> Result<(), CheckpointError> {
-        let writer = writer.next();
-        // Before its end is known: one that fails or is given up may still reach the store, and then not after the next one.
-        claimed.writer = Some(writer);
-        claimed.writer = Some(self.store.write(self.key.clone(), writer, record, self.keep).await?);
-        Ok(())
-    }
-
-    /// Our right to write, claimed if it was not yet.
-    async fn writer(&self, claimed: &mut Claimed) -> Result<Writer, CheckpointError> {
-        if claimed.closed {
-            return Err(CheckpointError::JobOver);
-        }
         if claimed.writer.is_none() {
             self.claim_into(claimed).await?;
         }
-        claimed.writer.ok_or(CheckpointError::Superseded)
+        loop {
+            if claimed.behind || since.is_some_and(|since| since != claimed.round) {
+                // What is there is another worker's progress, which must outlive this job.
+                claimed.usable = false;
+                return Err(CheckpointError::Superseded);
+            }
+            let writer = claimed.writer.ok_or(CheckpointError::Superseded)?.next();
+            let record = record(writer.epoch)?;
+            // Before its end is known: one that fails or is given up may still reach the store, and then not after the next one.
+            claimed.writer = Some(writer);
+            match self.store.write(self.key.clone(), writer, record, self.keep).await {
+                Ok(writer) => claimed.writer = Some(writer),
+                // By ourselves, perhaps.
+                Err(StoreError::Superseded) if claimed.unsure => {
+                    let before = claimed.round;
+                    self.claim_into(claimed).await?;
+                    claimed.behind = claimed.round != before;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            return Ok(());
+        }
     }
 
     async fn claim_into(&self, claimed: &mut Claimed) -> Result<Option<Vec<u8>>, CheckpointError> {
-        if claimed.closed {
-            return Err(CheckpointError::JobOver);
-        }
-        // When this is dropped or fails half-way, the store may have a claim of ours that we do not know: the next one is newer.
-        claimed.writer = None;
+        claimed.unsure = true;
         let claim = self.store.claim(self.key.clone(), self.keep).await?;
+        claimed.unsure = false;
+        let saved_by = claim.record.as_deref().and_then(checkpoint_epoch);
+        if let (Some(saved_by), Some(last)) = (saved_by, claimed.writer)
+            && saved_by > last.epoch
+        {
+            claimed.round.0 += 1;
+        }
         claimed.writer = Some(claim.writer);
         Ok(claim.record)
     }
