@@ -41,7 +41,8 @@ mod worker;
 pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
 pub use channel::{
-    Frame, FrameError, FrameKind, Heard, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Outgoing, Publishers,
+    Belief, Frame, FrameError, FrameKind, Heard, Held, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Outgoing,
+    Publishers, Senders,
 };
 pub use checkpoint::{
     CheckpointError, CheckpointKey, Claim, Epoch, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError,

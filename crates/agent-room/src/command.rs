@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// A packet must fit the server's message limit of 65,535 bytes together with its topic and addresses.
 pub const MAX_PAYLOAD_LEN: usize = 64_000;
 
+/// The longest packet that a server takes, in bytes: payload, topic and destinations together.
+pub const MAX_PACKET_LEN: usize = 65_535;
+
 /// The longest change of our own metadata, name or attributes that is sent, in bytes.
 ///
 /// A server takes 512 KiB of metadata and 64 KiB of attributes, unless it is configured otherwise. One that is longer than a frame of

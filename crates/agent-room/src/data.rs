@@ -5,14 +5,12 @@
 //! the server has acknowledged it: a resume sends again what the server has not seen, and what is left when a session ends
 //! is what may be lost.
 
-use crate::{CommandError, CommandId, DataReceived, Limits, MAX_PAYLOAD_LEN, Publish};
+use crate::{CommandError, CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish};
 use agent_proto::{decode, encode, livekit as proto};
 use bytes::Bytes;
 use proto::data_packet::Value;
 use std::collections::{BTreeMap, VecDeque};
 
-/// The longest packet that the server takes, in bytes.
-const MAX_PACKET_LEN: usize = 65_535;
 /// Senders whose last sequence number is remembered.
 const MAX_SENDERS: usize = 10_000;
 

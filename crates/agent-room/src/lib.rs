@@ -40,7 +40,9 @@ mod signal;
 mod transport;
 mod types;
 
-pub use command::{Command, CommandError, CommandId, MAX_CHANGE_LEN, MAX_PAYLOAD_LEN, Publish};
+pub use command::{
+    Command, CommandError, CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish,
+};
 pub use config::{AutoSubscribe, Config, Limits, Token};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
 pub use io::{Input, Output, Protocol, Timer};

@@ -8,8 +8,10 @@
 )]
 
 use agent_testkit::{JobSpec, MockJob, MockServer, run_job};
-use agent_worker::coordination::{Channel, ChannelEvent, MemoryCoordinator};
-use agent_worker::{Agent, JobContext, JobResult, Leadership, Outcome, WorkerHandle};
+use agent_worker::coordination::{Channel, ChannelEvent, MAX_MESSAGE_LEN, MemoryCoordinator};
+use agent_worker::{
+    Agent, JobContext, JobResult, Leadership, Outcome, Participant, ParticipantKind, WorkerHandle,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -118,6 +120,39 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_and_nobody_listen
     for handle in handles {
         handle.drain(Duration::ZERO).await;
     }
+}
+
+/// The destinations are part of a packet, which has a limit: a message of full size reaches a crowd all the same.
+#[tokio::test]
+async fn the_longest_message_reaches_hundreds_of_agents() {
+    const CROWD: usize = 300;
+    async fn publishing(ctx: JobContext) -> JobResult {
+        let jobs = ctx.jobs_channel().await?;
+        while ctx.room().participants().len() < CROWD {
+            tokio::task::yield_now().await;
+        }
+        Ok(jobs.publish(vec![0; MAX_MESSAGE_LEN]).await?)
+    }
+    let server = MockServer::start().await.unwrap();
+    let worker = server.worker(publishing).agent_name("worker").build().unwrap();
+    let handle = worker.handle();
+    tokio::spawn(worker.run());
+    assert!(handle.registered().await);
+    let room = server.room("crowd");
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|n| {
+            let mut agent = Participant::new(format!("PA_{n}"), format!("agent-AJ_of-the-crowd-{n}"));
+            agent.kind = ParticipantKind::Agent;
+            room.join_as(agent)
+        })
+        .collect();
+    let job = server.dispatch(JobSpec::room("crowd").agent_name("worker")).await.unwrap();
+    assert_eq!(job.outcome_within(SOON).await.unwrap(), Outcome::Success, "{}", job.timeline());
+    for agent in &crowd {
+        let long = agent.received().iter().filter(|sent| sent.payload.len() > MAX_MESSAGE_LEN).count();
+        assert_eq!(long, 1, "{}", agent.identity());
+    }
+    handle.drain(Duration::ZERO).await;
 }
 
 /// One leads, the others wait for it; each writes, and gives the lead on.

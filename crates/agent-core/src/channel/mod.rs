@@ -7,6 +7,8 @@
 
 mod frame;
 mod numbers;
+mod senders;
 
 pub use frame::{Frame, FrameError, FrameKind, MAX_HEADER_LEN, MAX_PUBLISHER_LEN};
 pub use numbers::{Heard, Outgoing, Publishers};
+pub use senders::{Belief, Held, Senders};

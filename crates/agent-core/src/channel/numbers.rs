@@ -86,6 +86,12 @@ pub struct Heard {
     pub missed: u64,
     /// Whether what it carries is new.
     pub new: bool,
+    /// It is not from who it says: another sender uses this publisher's id. It tells nothing else.
+    pub forged: bool,
+}
+
+impl Heard {
+    const FORGED: Self = Self { missed: 0, new: false, forged: true };
 }
 
 /// Everybody who was heard on a topic, and up to which number.
@@ -95,8 +101,10 @@ pub struct Publishers {
     heard: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
+    /// Who used this id first, as whatever carries the frames knows it. Ids are random, so nobody else did before.
+    sender: String,
     last: u64,
     announced: u64,
     /// When it was heard, counted in frames.
@@ -104,8 +112,9 @@ struct Seen {
 }
 
 impl Publishers {
-    /// Takes the next frame. One who is heard for the first time may have said things before we listened: that is no loss.
-    pub fn hear(&mut self, frame: &Frame) -> Heard {
+    /// Takes the next frame, and who has sent it as far as its carrier knows; empty if it knows nobody. One who is heard for the first
+    /// time may have said things before we listened: that is no loss.
+    pub fn hear(&mut self, frame: &Frame, sender: &str) -> Heard {
         let (number, latest, announcement) = match frame.kind {
             // They carry nothing that could be new.
             FrameKind::Hello { latest } | FrameKind::Here { latest } => (0, latest, false),
@@ -117,9 +126,13 @@ impl Publishers {
         let Some(seen) = self.by_id.get_mut(&frame.publisher) else {
             self.make_room();
             let announced = if announcement { number } else { 0 };
-            self.by_id.insert(frame.publisher.clone(), Seen { last: latest, announced, at });
-            return Heard { missed: 0, new: true };
+            let seen = Seen { sender: sender.to_owned(), last: latest, announced, at };
+            self.by_id.insert(frame.publisher.clone(), seen);
+            return Heard { missed: 0, new: true, forged: false };
         };
+        if seen.sender != sender {
+            return Heard::FORGED;
+        }
         let unseen = latest.saturating_sub(seen.last);
         let new = number > if announcement { seen.announced } else { seen.last };
         let missed = unseen - u64::from(number > seen.last);
@@ -128,7 +141,7 @@ impl Publishers {
             seen.announced = seen.announced.max(number);
         }
         seen.at = at;
-        Heard { missed, new }
+        Heard { missed, new, forged: false }
     }
 
     fn make_room(&mut self) {
@@ -145,11 +158,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NEW: Heard = Heard { missed: 0, new: true };
-    const OLD: Heard = Heard { missed: 0, new: false };
+    const NEW: Heard = Heard { missed: 0, new: true, forged: false };
+    const OLD: Heard = Heard { missed: 0, new: false, forged: false };
 
     const fn new_after(missed: u64) -> Heard {
-        Heard { missed, new: true }
+        Heard { missed, new: true, forged: false }
     }
 
     #[test]
@@ -157,7 +170,7 @@ mod tests {
         let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
         let frames: Vec<Frame> = (0..6).map(|_| out.message("x")).collect();
         for (n, expected) in [(0, NEW), (1, NEW), (1, OLD), (4, new_after(2)), (0, OLD), (5, NEW)] {
-            assert_eq!(heard.hear(&frames[n]), expected, "{n}");
+            assert_eq!(heard.hear(&frames[n], ""), expected, "{n}");
         }
     }
 
@@ -165,35 +178,35 @@ mod tests {
     fn one_who_comes_later_counts_from_there() {
         let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
         let _ = (out.announce("a"), out.message("b"), out.message("c"));
-        assert_eq!(heard.hear(&out.answer()), NEW);
-        assert_eq!(heard.hear(&out.message("d")), NEW);
-        assert_eq!(heard.hear(&out.answer()), OLD);
+        assert_eq!(heard.hear(&out.answer(), ""), NEW);
+        assert_eq!(heard.hear(&out.message("d"), ""), NEW);
+        assert_eq!(heard.hear(&out.answer(), ""), OLD);
     }
 
     #[test]
     fn a_repeated_announcement_tells_what_was_lost_before_it() {
         let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
-        assert_eq!(heard.hear(&out.message("a")), NEW);
+        assert_eq!(heard.hear(&out.message("a"), ""), NEW);
         let _ = (out.announce("lost"), out.message("lost"));
         // The announcement itself arrives after all.
-        assert_eq!(heard.hear(&out.answer()), new_after(1));
+        assert_eq!(heard.hear(&out.answer(), ""), new_after(1));
         let _ = out.message("lost");
-        assert_eq!(heard.hear(&out.answer()), Heard { missed: 1, new: false });
+        assert_eq!(heard.hear(&out.answer(), ""), Heard { missed: 1, new: false, forged: false });
     }
 
     #[test]
     fn a_hello_and_its_answer_tell_what_was_lost_before_them() {
         let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
-        heard.hear(&out.hello());
+        heard.hear(&out.hello(), "");
         let _ = out.message("lost");
-        assert_eq!(heard.hear(&out.message("b")), new_after(1));
+        assert_eq!(heard.hear(&out.message("b"), ""), new_after(1));
         let _ = out.message("lost");
-        assert_eq!(heard.hear(&out.hello()).missed, 1);
+        assert_eq!(heard.hear(&out.hello(), "").missed, 1);
         let _ = (out.message("lost"), out.message("lost"));
         assert_eq!(out.answer().kind, FrameKind::Here { latest: 5 });
-        assert_eq!(heard.hear(&out.answer()).missed, 2);
-        assert_eq!(heard.hear(&out.answer()).missed, 0, "once");
-        assert_eq!(heard.hear(&out.message("c")), NEW);
+        assert_eq!(heard.hear(&out.answer(), "").missed, 2);
+        assert_eq!(heard.hear(&out.answer(), "").missed, 0, "once");
+        assert_eq!(heard.hear(&out.message("c"), ""), NEW);
     }
 
     #[test]
@@ -202,21 +215,33 @@ mod tests {
         let first = out.message("a");
         let _ = out.announce("lost");
         let third = out.message("c");
-        assert_eq!((heard.hear(&first), heard.hear(&third)), (NEW, new_after(1)));
-        assert_eq!(heard.hear(&out.answer()), NEW);
+        assert_eq!((heard.hear(&first, ""), heard.hear(&third, "")), (NEW, new_after(1)));
+        assert_eq!(heard.hear(&out.answer(), ""), NEW);
+    }
+
+    #[test]
+    fn nobody_speaks_for_another() {
+        let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
+        assert_eq!(heard.hear(&out.message("a"), "agent-1"), NEW);
+        let mut thief = out.clone();
+        thief.last = u64::MAX - 1;
+        for frame in [thief.announce("forged"), thief.message("forged"), thief.hello()] {
+            assert_eq!(heard.hear(&frame, "agent-2"), Heard::FORGED);
+        }
+        assert_eq!(heard.hear(&out.message("b"), "agent-1"), NEW);
     }
 
     #[test]
     fn a_thousand_publishers_are_remembered_and_the_most_silent_one_is_forgotten() {
         let mut heard = Publishers::default();
         let mut first = Outgoing::new("first");
-        heard.hear(&first.message("x"));
+        heard.hear(&first.message("x"), "");
         for n in 0..MAX_PUBLISHERS {
-            heard.hear(&Outgoing::new(format!("p{n}")).message("x"));
+            heard.hear(&Outgoing::new(format!("p{n}")).message("x"), "");
         }
         assert_eq!(heard.by_id.len(), MAX_PUBLISHERS);
         let _ = first.message("lost");
-        assert_eq!(heard.hear(&first.message("x")), NEW, "it was forgotten");
+        assert_eq!(heard.hear(&first.message("x"), ""), NEW, "it was forgotten");
     }
 
     proptest! {
@@ -227,10 +252,10 @@ mod tests {
             fates in proptest::collection::vec((0u8..5, 0u8..3), 1..60),
         ) {
             let (mut out, mut heard) = (Outgoing::new("a"), Publishers::default());
-            heard.hear(&out.hello());
+            heard.hear(&out.hello(), "");
             let (mut delivered, mut missed, mut sent) = (0, 0, 0);
             if announces {
-                heard.hear(&out.announce("first"));
+                heard.hear(&out.announce("first"), "");
                 (delivered, sent) = (1, 1);
             }
             for (kind, copies) in fates {
@@ -243,12 +268,12 @@ mod tests {
                     }
                 };
                 for _ in 0..copies {
-                    let told = heard.hear(&frame);
+                    let told = heard.hear(&frame, "");
                     missed += told.missed;
                     delivered += u64::from(told.new && matches!(frame.kind, FrameKind::Message { .. }));
                 }
             }
-            missed += heard.hear(&out.hello()).missed;
+            missed += heard.hear(&out.hello(), "").missed;
             prop_assert_eq!(delivered + missed, sent);
         }
 
@@ -257,7 +282,7 @@ mod tests {
             let mut heard = Publishers::default();
             for (number, latest, message) in frames {
                 let kind = if message { FrameKind::Message { number } } else { FrameKind::Announcement { number, latest } };
-                heard.hear(&Frame { publisher: "a".into(), kind, payload: Bytes::new() });
+                heard.hear(&Frame { publisher: "a".into(), kind, payload: Bytes::new() }, "");
             }
         }
     }

@@ -90,7 +90,7 @@ impl MockRoom {
         self.join_as(Participant::new("", identity))
     }
 
-    /// Somebody joins with this name, metadata and attributes; the id is chosen by the server.
+    /// Somebody joins with this name, metadata and attributes, and as an agent if its kind says so; the id is chosen by the server.
     pub fn join_as(&self, participant: Participant) -> MockParticipant {
         let mut permissions = Permissions::default();
         permissions.can_subscribe = true;
@@ -104,7 +104,7 @@ impl MockRoom {
             name: participant.name,
             metadata: participant.metadata,
             attributes: participant.attributes,
-            agent: false,
+            agent: participant.kind == ParticipantKind::Agent,
             permissions,
         };
         // An identity that no server takes makes a participant that is not there: every look at it says so.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent_worker::{
-    DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PAYLOAD_LEN, ParticipantKind, Publish, RoomCommand,
-    RoomError, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+    DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, ParticipantKind,
+    Publish, RoomCommand, RoomError, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
 };
 
 use super::Server;
@@ -69,6 +69,11 @@ impl Server {
             RoomCommand::Publish(message) => {
                 if message.payload.len() > MAX_PAYLOAD_LEN {
                     return Err(RoomError::PayloadTooLarge { len: message.payload.len() });
+                }
+                let addresses = message.destinations.iter().map(String::len).sum::<usize>();
+                let len = message.payload.len() + message.topic.len() + addresses;
+                if len > MAX_PACKET_LEN {
+                    return Err(RoomError::PacketTooLarge { len, limit: MAX_PACKET_LEN });
                 }
                 if !me.permissions.can_publish_data {
                     return not_allowed("no permission to publish data");

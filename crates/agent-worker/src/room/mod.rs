@@ -22,9 +22,9 @@ mod worker_first;
 
 pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
-    DataReceived, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, MAX_PAYLOAD_LEN, Participant,
-    ParticipantKind, Permissions, Publish, Reconnected, RoomEvent, RoomInfo, Speaker, Token as RoomToken,
-    Track, TrackKind, TrackSource,
+    DataReceived, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
+    Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomEvent, RoomInfo, Speaker,
+    Token as RoomToken, Track, TrackKind, TrackSource,
 };
 pub use backend::{RoomBackend, RoomRequest};
 pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};

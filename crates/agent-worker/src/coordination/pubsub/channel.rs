@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_core::{Frame, JobId, Outgoing};
 use bytes::Bytes;
@@ -15,6 +16,9 @@ use crate::coordination::CoordinationError;
 use crate::coordination::error::{check_len, check_name};
 use crate::room::Room;
 use crate::telemetry::Meter;
+
+/// How long after an announcement was repeated it is not repeated again: when many come at once, each of them is not answered by itself.
+const REPEAT_PAUSE: Duration = Duration::from_millis(250);
 
 /// A topic on which jobs talk to each other, from [`JobContext::channel`](crate::JobContext::channel).
 ///
@@ -82,8 +86,8 @@ impl Channel {
         let hello = outgoing.hello();
         let sender = Arc::new(Sender { state: Mutex::new((outgoing, carrier)) });
         sender.send(|_| hello).await?;
-        let repeater =
-            tokio::spawn(repeat(Arc::clone(&sender), inbox.clone()).in_current_span()).abort_handle();
+        let repeating = repeat(Arc::clone(&sender), inbox.clone()).in_current_span();
+        let repeater = tokio::spawn(repeating).abort_handle();
         let publisher = Publisher { sender, worker_id, job: job.clone(), meter };
         Ok(Self { topic, publisher, inbox, repeater })
     }
@@ -193,12 +197,15 @@ async fn repeat(sender: Arc<Sender>, inbox: Inbox) {
         if let Err(error) = sent.await {
             tracing::debug!("the others were not told who is here: {error}");
         }
+        tokio::time::sleep(REPEAT_PAUSE).await;
     }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
         self.repeater.abort();
+        // A publisher may still be there, and keep the topic open.
+        self.inbox.abandon();
     }
 }
 

@@ -14,9 +14,9 @@ use super::{Announcement, MAX_MESSAGE_LEN};
 use crate::telemetry::Meter;
 
 /// Events that wait for a slow reader.
-pub(super) const MAX_EVENTS: usize = 1024;
+const MAX_EVENTS: usize = 1024;
 /// Bytes of messages that wait for a slow reader.
-pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Something that came over a [`Channel`](super::Channel).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub enum ChannelEvent {
     Message(Message),
     /// Somebody announced itself; also one that was there before this job came.
     Announced(Announcement),
-    /// So many messages of one publisher were lost on the way, before the next event of it.
+    /// So many messages of one publisher were lost on the way, before the next event of it. Told of the 1,024 publishers that were heard
+    /// last.
     Missed {
         /// Its id.
         from: String,
@@ -36,9 +37,9 @@ pub enum ChannelEvent {
     /// The way to the others was interrupted in a manner that may have cost messages, nobody knows how many. Everybody who has
     /// announced itself is asked to do so again.
     Interrupted,
-    /// This job was too slow: so many events before the next one were dropped.
+    /// This job was too slow: so many messages and other events before the next one were dropped.
     Lagged {
-        /// How many.
+        /// How many; those that were missing already are among them.
         missed: u64,
     },
 }
@@ -121,11 +122,16 @@ impl Inbox {
 
     /// Takes a frame as it was sent. Anything else is dropped, with a line in the log.
     pub fn deliver(&self, frame: &Bytes) {
-        // Whoever delivers works for others, too.
-        self.shared.span.in_scope(|| self.take(frame));
+        self.deliver_from("", frame);
     }
 
-    fn take(&self, frame: &Bytes) {
+    /// As [`deliver`](Self::deliver), where the carrier knows who has sent it: nobody else can speak under the same id then.
+    pub fn deliver_from(&self, sender: &str, frame: &Bytes) {
+        // Whoever delivers works for others, too.
+        self.shared.span.in_scope(|| self.take(sender, frame));
+    }
+
+    fn take(&self, sender: &str, frame: &Bytes) {
         let frame = match Frame::decode(frame) {
             Ok(frame) if frame.payload.len() <= MAX_MESSAGE_LEN => frame,
             Ok(frame) => {
@@ -137,7 +143,13 @@ impl Inbox {
             return;
         }
         let mut state = self.lock();
-        let heard = state.publishers.hear(&frame);
+        if state.closed {
+            return;
+        }
+        let heard = state.publishers.hear(&frame, sender);
+        if heard.forged {
+            return tracing::warn!(%sender, of = %frame.publisher, "dropped a message under the id of another sender");
+        }
         let Frame { publisher: from, kind, payload } = frame;
         let lost = heard.missed;
         let missed = (lost > 0).then(|| ChannelEvent::Missed { from: from.clone(), count: lost });
@@ -167,7 +179,11 @@ impl Inbox {
 
     /// Says that frames may have been lost, nobody knows which: a connection was made anew, for example.
     pub fn interrupted(&self) {
-        let lagged = self.lock().push(ChannelEvent::Interrupted);
+        let mut state = self.lock();
+        // Twice in a row says no more than once.
+        let again = state.events.back() == Some(&ChannelEvent::Interrupted);
+        let lagged = if again { 0 } else { state.push(ChannelEvent::Interrupted) };
+        drop(state);
         self.shared.meter.interrupted();
         self.shared.meter.missed(0, lagged);
         self.shared.filled.notify_one();
@@ -179,6 +195,11 @@ impl Inbox {
     pub fn close(&self) {
         self.lock().closed = true;
         self.shared.filled.notify_one();
+    }
+
+    /// Nobody reads any more: nothing is kept.
+    pub(super) fn abandon(&self) {
+        *self.lock() = State { closed: true, ..State::default() };
     }
 
     /// The next event; `None` after the end.
@@ -220,7 +241,11 @@ impl State {
         while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
             let Some(dropped) = self.events.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(len(&dropped));
-            self.lagged += 1;
+            // One that says how many were lost before is not an event by itself.
+            self.lagged = self.lagged.saturating_add(match dropped {
+                ChannelEvent::Missed { count, .. } => count,
+                _ => 1,
+            });
         }
         self.lagged - before
     }
@@ -242,7 +267,9 @@ impl State {
 fn len(event: &ChannelEvent) -> usize {
     match event {
         ChannelEvent::Message(message) => message.payload.len(),
-        ChannelEvent::Announced(announcement) => announcement.capability.len(),
+        ChannelEvent::Announced(Announcement { job_id, worker_id, capability, .. }) => {
+            job_id.as_str().len() + worker_id.len() + capability.len()
+        }
         ChannelEvent::Missed { .. } | ChannelEvent::Interrupted | ChannelEvent::Lagged { .. } => 0,
     }
 }

@@ -1,13 +1,12 @@
 //! Messages between the agents of a room, as data messages of the room itself: nothing else is needed.
 
-use std::collections::BTreeMap;
-
-use agent_room::{ParticipantKind, RoomEvent};
+use agent_core::{Belief, Senders, Time};
+use agent_room::{MAX_PACKET_LEN, ParticipantKind, RoomEvent};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::inbox::{MAX_BYTES, MAX_EVENTS};
 use super::{Carrier, Inbox, PubSub};
 use crate::coordination::CoordinationError;
 use crate::room::{BoxFuture, Room, RoomEvents};
@@ -16,8 +15,8 @@ use crate::room::{BoxFuture, Room, RoomEvents};
 /// LiveKit's, and the room has to be joined.
 ///
 /// They go to participants of the kind agent, and are taken from them alone, so a person in the room can neither read nor write
-/// them. A topic is heard in its own room only. The server tells the others of a job up to 3 s after it has joined: they hear all that it
-/// says, and it hears what they say from then on.
+/// them. A topic is heard in its own room only, and not by another channel of the same job. The server tells the others of a job up to
+/// 3 s after it has joined: they hear all that it says, and it hears what they say from then on.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct RoomData;
@@ -39,8 +38,10 @@ impl PubSub for RoomData {
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         Box::pin(async move {
             let room = room.ok_or(CoordinationError::NoRoom)?;
-            let reader = Reader { room: room.clone(), topic: topic.to_owned(), inbox, held: Held::default() };
-            let reader = tokio::spawn(reader.run(room.side_events()).in_current_span()).abort_handle();
+            let (topic_read, senders) = (topic.to_owned(), Senders::default());
+            let reader = Reader { topic: topic_read, inbox, senders, started: Instant::now() };
+            let reading = reader.run(room.side_events()).in_current_span();
+            let reader = tokio::spawn(reading).abort_handle();
             Ok(Box::new(InRoom { room: room.clone(), topic: topic.to_owned(), reader }) as Box<dyn Carrier>)
         })
     }
@@ -57,13 +58,41 @@ impl Carrier for InRoom {
         Box::pin(async move {
             let others = self.room.participants();
             let agents = others.iter().filter(|other| other.kind == ParticipantKind::Agent);
-            let agents: Vec<String> = agents.map(|agent| agent.identity.clone()).collect();
-            if agents.is_empty() {
-                return Ok(()); // no destination would mean everybody
+            let agents = agents.map(|agent| agent.identity.clone());
+            // No packet without a destination: that would mean everybody.
+            for agents in
+                packets(agents, MAX_PACKET_LEN.saturating_sub(frame.len() + self.topic.len() + OVERHEAD))
+            {
+                let sent = self.room.publish_data(&self.topic, frame.clone()).to(agents).await;
+                sent.map_err(CoordinationError::Room)?;
             }
-            self.room.publish_data(&self.topic, frame).to(agents).await.map_err(CoordinationError::Room)
+            Ok(())
         })
     }
+}
+
+/// What a packet takes besides its payload, its topic and its destinations, at most.
+const OVERHEAD: usize = 64;
+
+/// Destinations are part of a packet: many go into several, each with at most `room` bytes for them, and at least one.
+fn packets(destinations: impl Iterator<Item = String>, room: usize) -> Vec<Vec<String>> {
+    let mut packets: Vec<Vec<String>> = Vec::new();
+    let mut left = 0;
+    for destination in destinations {
+        // A tag and a length of two bytes.
+        let len = destination.len() + 3;
+        match packets.last_mut() {
+            Some(packet) if len <= left => {
+                left -= len;
+                packet.push(destination);
+            }
+            _ => {
+                left = room.saturating_sub(len);
+                packets.push(vec![destination]);
+            }
+        }
+    }
+    packets
 }
 
 impl Drop for InRoom {
@@ -73,38 +102,10 @@ impl Drop for InRoom {
 }
 
 struct Reader {
-    room: Room,
     topic: String,
     inbox: Inbox,
-    held: Held,
-}
-
-/// Data can come before its sender is announced: it waits for what the sender turns out to be, in the bounds of an inbox.
-#[derive(Default)]
-struct Held {
-    by_sender: BTreeMap<String, Vec<Bytes>>,
-    frames: usize,
-    bytes: usize,
-}
-
-impl Held {
-    /// Whether there was room for it.
-    fn put(&mut self, sender: String, frame: Bytes) -> bool {
-        let fits = self.frames < MAX_EVENTS && self.bytes + frame.len() <= MAX_BYTES;
-        if fits {
-            self.frames += 1;
-            self.bytes += frame.len();
-            self.by_sender.entry(sender).or_default().push(frame);
-        }
-        fits
-    }
-
-    fn take(&mut self, sender: &str) -> Vec<Bytes> {
-        let frames = self.by_sender.remove(sender).unwrap_or_default();
-        self.frames -= frames.len();
-        self.bytes -= frames.iter().map(Bytes::len).sum::<usize>();
-        frames
-    }
+    senders: Senders,
+    started: Instant,
 }
 
 impl Reader {
@@ -113,10 +114,21 @@ impl Reader {
             match event {
                 RoomEvent::DataReceived(data) if data.topic == self.topic => {
                     if let Some(sender) = data.sender {
-                        self.take(sender, data.payload);
+                        self.take(&sender, data.payload);
                     }
                 }
-                RoomEvent::ParticipantJoined(participant) => self.release(&participant.identity),
+                RoomEvent::ParticipantJoined(participant) => {
+                    let agent = participant.kind == ParticipantKind::Agent;
+                    let held = self.senders.joined(&participant.identity, agent);
+                    held.frames
+                        .iter()
+                        .for_each(|frame| self.inbox.deliver_from(&participant.identity, frame));
+                    if held.lost {
+                        self.inbox.interrupted();
+                    }
+                }
+                RoomEvent::ParticipantLeft { participant, .. } => self.senders.left(&participant.identity),
+                RoomEvent::DataMissed { sender, .. } if self.senders.is_agent(&sender) == Some(false) => {}
                 RoomEvent::Reconnected(again) if again.resumed => {}
                 RoomEvent::Reconnected(_) | RoomEvent::DataMissed { .. } | RoomEvent::Lagged { .. } => {
                     self.inbox.interrupted();
@@ -127,33 +139,33 @@ impl Reader {
         self.inbox.close();
     }
 
-    fn take(&mut self, sender: String, frame: Bytes) {
-        match self.room.participant(&sender).map(|participant| participant.kind) {
-            Some(_) => {
-                // The room may know of it before we come to the event that says so: what came earlier goes first.
-                self.release(&sender);
-                self.deliver(&sender, &frame);
+    fn take(&mut self, sender: &str, frame: Bytes) {
+        let now = Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        match self.senders.heard(sender, frame, now) {
+            Belief::Taken(frame) => self.inbox.deliver_from(sender, &frame),
+            Belief::Held | Belief::Refused { first: false } => {}
+            Belief::Refused { first: true } => {
+                tracing::warn!(%sender, topic = %self.topic, "drops messages for jobs that no agent has sent");
             }
-            None if self.held.put(sender, frame) => {}
-            None => self.inbox.interrupted(),
         }
     }
+}
 
-    /// The sender is known now.
-    fn release(&mut self, sender: &str) {
-        for frame in self.held.take(sender) {
-            self.deliver(sender, &frame);
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn deliver(&self, sender: &str, frame: &Bytes) {
-        match self.room.participant(sender).map(|participant| participant.kind) {
-            Some(ParticipantKind::Agent) => self.inbox.deliver(frame),
-            Some(_) => {
-                tracing::warn!(%sender, topic = %self.topic, "dropped a message for jobs that no agent has sent");
-            }
-            // It has joined and left: nobody knows what it was.
-            None => self.inbox.interrupted(),
-        }
+    #[test]
+    fn many_destinations_go_into_several_packets() {
+        let check = |lens: &[usize], room: usize, expected: &[usize]| {
+            let names = lens.iter().map(|len| "x".repeat(*len));
+            let packets = packets(names, room);
+            assert_eq!(packets.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{lens:?} in {room}");
+        };
+        check(&[], 100, &[]);
+        check(&[7, 7, 7], 30, &[3]);
+        check(&[7, 7, 7], 29, &[2, 1]);
+        check(&[50, 7], 10, &[1, 1]);
+        check(&[7, 7], 0, &[1, 1]);
     }
 }

@@ -1,7 +1,7 @@
 //! Channels over memory, where everything can be seen; over rooms in `tests/channels.rs`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_core::{JobId, Outgoing};
@@ -112,6 +112,124 @@ async fn what_is_too_long_is_refused() {
         let error = opened.unwrap_err().to_string();
         assert!(error.starts_with("the topic of the channel"), "{error}");
     }
+}
+
+/// Memory, of which everything that is sent is counted, and whose inboxes can be looked into.
+#[derive(Clone, Default)]
+struct Seen {
+    inner: MemoryPubSub,
+    sent: Arc<AtomicUsize>,
+    inboxes: Arc<Mutex<Vec<Inbox>>>,
+}
+
+struct SeenCarrier(Box<dyn Carrier>, Arc<AtomicUsize>);
+
+impl PubSub for Seen {
+    fn join<'a>(
+        &'a self,
+        topic: &'a str,
+        room: Option<&'a Room>,
+        inbox: Inbox,
+    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+        Box::pin(async move {
+            self.inboxes.lock().unwrap().push(inbox.clone());
+            let carrier = self.inner.join(topic, room, inbox).await?;
+            Ok(Box::new(SeenCarrier(carrier, Arc::clone(&self.sent))) as Box<dyn Carrier>)
+        })
+    }
+}
+
+impl Carrier for SeenCarrier {
+    fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.send(frame)
+    }
+}
+
+/// Each of many who come at once is not answered by itself, or the answers grow with their square.
+#[tokio::test(start_paused = true)]
+async fn many_who_come_at_once_are_answered_together() {
+    let pubsub = Seen::default();
+    let first = open(&pubsub, "a").await;
+    first.announce("transcribe").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let before = pubsub.sent.load(Ordering::Relaxed);
+    let mut others = Vec::new();
+    for n in 0..50 {
+        others.push(open(&pubsub, &format!("b{n}")).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for other in &mut others {
+        assert_eq!(
+            announced(other.next().await).capability,
+            "transcribe",
+            "everybody is answered all the same"
+        );
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let answers = pubsub.sent.load(Ordering::Relaxed) - before - others.len();
+    // Everybody answers whoever comes later: 1,275 times, if each by itself.
+    let most = 3 * (others.len() + 1);
+    assert!((2..=most).contains(&answers), "{answers} answers to {} within half a second", others.len());
+}
+
+#[tokio::test]
+async fn a_channel_that_is_dropped_keeps_nothing_for_its_publishers() {
+    let pubsub = Seen::default();
+    let (a, b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
+    a.publish("before").await.unwrap();
+    let publisher = b.publisher();
+    drop(b);
+    a.publish("after").await.unwrap();
+    let inbox = format!("{:?}", pubsub.inboxes.lock().unwrap()[1]);
+    assert!(inbox.contains("waiting: 0"), "{inbox}");
+    let mut a = a;
+    publisher.publish("still there").await.unwrap();
+    assert_eq!(message(a.next().await).text(), "still there");
+}
+
+#[tokio::test]
+async fn what_was_missed_is_counted_also_when_the_reader_is_too_slow() {
+    let inbox = Inbox::new("b/1", Arc::default());
+    let mut a = Outgoing::new("a/1");
+    inbox.deliver(&a.hello().encode());
+    (0..100).for_each(|_| drop(a.message("lost")));
+    for _ in 0..1_030 {
+        inbox.deliver(&a.message("x").encode());
+    }
+    // 100 in one event, and the seven oldest of 1,031.
+    assert_eq!(inbox.next().await, Some(ChannelEvent::Lagged { missed: 100 + 6 }));
+}
+
+#[tokio::test]
+async fn all_of_an_announcement_counts() {
+    let inbox = Inbox::new("b/1", Arc::default());
+    let long =
+        format!(r#"{{"job_id":"{0}","worker_id":"{0}","capability":"x","timestamp":1}}"#, "j".repeat(25_000));
+    for n in 0..1_000 {
+        inbox.deliver(&Outgoing::new(format!("a/{n}")).announce(long.clone()).encode());
+    }
+    assert!(matches!(inbox.next().await, Some(ChannelEvent::Lagged { missed: 900.. })), "over 4 MiB waited");
+}
+
+#[tokio::test]
+async fn nobody_speaks_for_another_agent() {
+    let inbox = Inbox::new("b/1", Arc::default());
+    let mut a = Outgoing::new("a/1");
+    inbox.deliver_from("agent-a", &a.message("one").encode());
+    inbox.deliver_from("agent-x", &a.clone().message("forged").encode());
+    inbox.deliver_from("agent-a", &a.message("two").encode());
+    assert_eq!(message(inbox.next().await).text(), "one");
+    assert_eq!(message(inbox.next().await).text(), "two");
+}
+
+#[tokio::test]
+async fn an_interruption_is_told_once_until_it_is_read() {
+    let inbox = Inbox::new("b/1", Arc::default());
+    (0..1_000).for_each(|_| inbox.interrupted());
+    inbox.close();
+    assert_eq!(inbox.next().await, Some(ChannelEvent::Interrupted));
+    assert_eq!(inbox.next().await, None);
 }
 
 /// Memory that loses what is sent while it is told to.
