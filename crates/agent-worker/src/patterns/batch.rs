@@ -74,7 +74,8 @@ impl<S: Stream> Batches<S> {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => break,
                 item = self.source.next() => match item {
                     Some(item) => {
-                        self.due.get_or_insert_with(|| Instant::now() + self.wait);
+                        // One that is beyond all clocks is never due.
+                        self.due = self.due.or_else(|| Instant::now().checked_add(self.wait));
                         self.batch.push(item);
                     }
                     None => self.ended = true,
@@ -96,6 +97,7 @@ impl<S: Stream> Batches<S> {
     }
 
     /// Has batch after batch processed until the stream ends or `stop` is done, the last one included; tells how many items that were.
+    /// Dropping the future drops the batch in work with it: end it by `stop`.
     ///
     /// # Errors
     /// The first [`BatchError`], with the batch that failed. The rest is still in `self`: go on with it, or give it back.
@@ -310,5 +312,12 @@ mod tests {
             agent_core::JobErrorKind::Retryable { after: Duration::from_secs(3) }
         );
         assert_eq!(batches.next().await, Some(vec![2]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_may_wait_for_ever() {
+        let mut batches = Batches::new(stream::iter(0..3), 2, Duration::MAX);
+        assert_eq!(batches.next().await, Some(vec![0, 1]));
+        assert_eq!(batches.next().await, Some(vec![2]), "the source has ended");
     }
 }

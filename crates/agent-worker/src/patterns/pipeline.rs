@@ -19,6 +19,7 @@ use crate::telemetry::{process_word, table};
 
 /// Items between two stages, unless the pipeline says otherwise.
 const CAPACITY: usize = 100;
+const MAX_CAPACITY: usize = 1_000_000;
 /// The name under which a panic of the source is told.
 const SOURCE: &str = "source";
 
@@ -87,14 +88,15 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         Self::with_capacity(CAPACITY, source, stop)
     }
 
-    /// As [`new`](Self::new), with at most so many items (at least 1) between two stages; 100 otherwise.
+    /// As [`new`](Self::new), with at most so many items between two stages: 1 to 1,000,000, and what is outside counts as the
+    /// nearest; 100 otherwise.
     #[must_use]
     pub fn with_capacity(
         capacity: usize,
         source: impl Stream<Item = T> + Send + 'a,
         stop: impl Future + Send + 'a,
     ) -> Self {
-        let capacity = capacity.max(1);
+        let capacity = capacity.clamp(1, MAX_CAPACITY);
         let (sender, output) = mpsc::channel(capacity);
         let taken = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&taken);

@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 use crate::telemetry::{Held, process_word, table};
 
+/// The largest size of a pool: its places are made at once.
+const MAX_SIZE: usize = 65_536;
 /// After so long a job that found nothing free is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -86,13 +88,13 @@ pub enum PoolError {
 }
 
 impl<T: Send + 'static> Pool<T> {
-    /// At most `size` of what `make` makes; a size of 0 counts as 1.
+    /// At most `size` of what `make` makes: 1 to 65,536, and what is outside counts as the nearest.
     pub fn bounded<Fut>(size: usize, make: impl Fn() -> Fut + Send + Sync + 'static) -> Self
     where
         Fut: Future<Output = Result<T, JobError>> + Send + 'static,
     {
         let maker = Maker { make: Box::new(move || Box::pin(make())) };
-        let config = managed::PoolConfig::new(size.max(1));
+        let config = managed::PoolConfig::new(size.clamp(1, MAX_SIZE));
         let built = managed::Pool::builder(maker).config(config).build();
         match built {
             Ok(pool) => Self { pool, numbers: Arc::new(Numbers::of("pool".into())) },
@@ -321,5 +323,12 @@ mod tests {
             assert_eq!(*error.kind(), JobErrorKind::Fatal { reason: "no_licence".into() });
         }
         assert_eq!(pool.free(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_size_beyond_all_bounds_is_the_largest_one() {
+        let pool = Pool::bounded(usize::MAX, || async { Ok(()) });
+        assert_eq!((pool.capacity(), pool.free()), (MAX_SIZE, MAX_SIZE));
+        drop(pool.acquire().await.unwrap());
     }
 }

@@ -153,19 +153,48 @@ where
         Ok(walk)
     }
 
-    /// The table as a Mermaid diagram: paste it into any Markdown page that draws them.
+    /// The table as a Mermaid diagram: paste it into any Markdown page that draws them. States and events are named as `Debug` shows them.
     #[must_use]
     pub fn diagram(&self) -> String {
-        let mut text = format!("stateDiagram-v2\n    [*] --> {:?}\n", self.start);
+        let ends = self.transitions.iter().flat_map(|((from, _), (to, _))| [from, to]);
+        let states: BTreeSet<&S> = ends.chain([&self.start]).chain(&self.terminal).collect();
+        let mut text = "stateDiagram-v2\n".to_owned();
+        let mut names = BTreeMap::new();
+        for (number, state) in states.into_iter().enumerate() {
+            let mut name = format!("{state:?}");
+            if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                let _ = writeln!(text, "    state \"{}\" as s{number}", label(&name));
+                name = format!("s{number}");
+            }
+            names.insert(state, name);
+        }
+        let name = |state| names.get(state).map_or("", String::as_str);
+        let _ = writeln!(text, "    [*] --> {}", name(&self.start));
         for ((from, event), (to, _)) in &self.transitions {
-            // Writing to a String does not fail.
-            let _ = writeln!(text, "    {from:?} --> {to:?}: {event:?}");
+            let _ = writeln!(text, "    {} --> {}: {}", name(from), name(to), label(&format!("{event:?}")));
         }
         for state in &self.terminal {
-            let _ = writeln!(text, "    {state:?} --> [*]");
+            let _ = writeln!(text, "    {} --> [*]", name(state));
         }
         text
     }
+}
+
+/// What `Debug` shows, as Mermaid takes it: without the quotes of a text, and with nothing that ends a name.
+fn label(shown: &str) -> String {
+    let text = shown.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let text = text.map_or_else(|| shown.to_owned(), |text| text.replace("\\\"", "\""));
+    let mut label = String::new();
+    for c in text.chars() {
+        match c {
+            '#' => label += "#35;",
+            ';' => label += "#59;",
+            '"' => label += "#quot;",
+            '\n' => label.push(' '),
+            c => label.push(c),
+        }
+    }
+    label
 }
 
 impl<S: Debug, E: Debug> Debug for StateMachine<S, E> {
@@ -288,5 +317,14 @@ mod tests {
             let all_but_the_rest = if walk.finished { seen <= events.len() } else { seen == events.len() };
             prop_assert!(all_but_the_rest);
         }
+    }
+
+    #[test]
+    fn names_that_mermaid_does_not_take_are_labels() {
+        let door = StateMachine::new("Shut").on("Shut", "push; \"now\"\n", "half open").terminal("half open");
+        assert_eq!(
+            door.diagram(),
+            "stateDiagram-v2\n    state \"Shut\" as s0\n    state \"half open\" as s1\n    [*] --> s0\n    s0 --> s1: push#59; #quot;now#quot;\\n\n    s1 --> [*]\n"
+        );
     }
 }

@@ -318,3 +318,9 @@ async fn one_that_never_waits_lets_others_run() {
     let processed = run.await.unwrap();
     assert!(processed.taken < MANY, "the stop was not seen");
 }
+
+#[tokio::test]
+async fn a_capacity_beyond_all_bounds_is_the_largest_one() {
+    let all = Pipeline::with_capacity(usize::MAX, stream::iter(0..3), std::future::pending::<()>());
+    assert_eq!(all.stage("pass", async |n: u32| Ok(n)).run().await.unwrap().done, 3);
+}
