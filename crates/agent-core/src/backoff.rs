@@ -62,7 +62,11 @@ impl Backoff {
 
 /// Drawn evenly from zero to a limit that begins with `base`, doubles with each failure, and ends with `cap`.
 pub(crate) fn full_jitter(base: Duration, cap: Duration, failures: u32, rng: &mut fastrand::Rng) -> Duration {
-    let limit = base.saturating_mul(1 << failures.min(20)).min(cap);
+    up_to(base.saturating_mul(1 << failures.min(20)).min(cap), rng)
+}
+
+/// Drawn evenly from zero to this limit.
+pub(crate) fn up_to(limit: Duration, rng: &mut fastrand::Rng) -> Duration {
     Duration::from_nanos(rng.u64(0..=u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)))
 }
 

@@ -28,6 +28,7 @@ use std::time::Duration;
 pub use io::{ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss};
 pub use seat::{Seat, SeatAnswer};
 
+use crate::backoff::up_to;
 use crate::{Backoff, Time};
 
 /// The shortest lease: below that, a busy machine loses it by itself.
@@ -259,8 +260,7 @@ impl Election {
 
     /// A follower asks when the lease that it has heard of ends, and now and then before: the leader may step down.
     fn wait_for_seat(&mut self, remaining: Duration, now: Time) {
-        let most = u64::try_from((self.lease / 10).min(MAX_JITTER).as_nanos()).unwrap_or(u64::MAX);
-        let jitter = Duration::from_nanos(self.rng.u64(0..=most));
+        let jitter = up_to((self.lease / 10).min(MAX_JITTER), &mut self.rng);
         let until = now + remaining.min(self.lease / 3).max(MIN_WAIT) + jitter;
         self.state = State::Waiting { until };
     }
@@ -277,15 +277,13 @@ impl Election {
     /// After a third of the lease at the latest. Those who were elected in one moment, as after a restart of their store, do not all
     /// come back in one moment.
     fn renewal_after(&mut self, sent: Time) -> Time {
-        let most = u64::try_from((self.lease / 12).as_nanos()).unwrap_or(u64::MAX);
-        sent + (self.lease / 3).saturating_sub(Duration::from_nanos(self.rng.u64(0..=most)))
+        sent + (self.lease / 3).saturating_sub(up_to(self.lease / 12, &mut self.rng))
     }
 
     /// A renewal that failed has to succeed before the lease is over.
     fn renew_again(&mut self, now: Time) -> Time {
         let least = (self.lease / 40).max(MIN_WAIT);
-        let most = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
-        now + least + Duration::from_nanos(self.rng.u64(0..=most))
+        now + least + up_to(least, &mut self.rng)
     }
 
     fn lost(&mut self, why: LeaseLoss) {

@@ -331,12 +331,10 @@ impl Worker {
         let id = &entry.job.id;
         match effect {
             Effect::Decline(why) => {
-                let (frame, after) = (wire::refuse(id, false), Some(now - entry.assigned_at));
-                self.send_answer(id, &frame, entry.owed, GivenAnswer::Declined(why), after);
+                self.send_no(id, entry.owed, GivenAnswer::Declined(why), Some(now - entry.assigned_at));
             }
             Effect::Dismiss => {
-                let (frame, after) = (wire::refuse(id, true), Some(now - entry.assigned_at));
-                self.send_answer(id, &frame, entry.owed, GivenAnswer::Dismissed, after);
+                self.send_no(id, entry.owed, GivenAnswer::Dismissed, Some(now - entry.assigned_at));
             }
             Effect::Forget => {
                 if entry.state == JobState::Accepted {
@@ -370,7 +368,12 @@ impl Worker {
 
     /// Declines without asking.
     fn refuse(&mut self, id: &JobId, why: DeclineReason) {
-        self.send_answer(id, &wire::refuse(id, false), 1, GivenAnswer::Declined(why), None);
+        self.send_no(id, 1, GivenAnswer::Declined(why), None);
+    }
+
+    fn send_no(&mut self, id: &JobId, owed: u32, answer: GivenAnswer, after: Option<Duration>) {
+        let frame = wire::refuse(id, answer == GivenAnswer::Dismissed);
+        self.send_answer(id, &frame, owed, answer, after);
     }
 
     /// Answers an offer as often as it was made.

@@ -92,9 +92,7 @@ impl Hub {
             });
             let sleep = async {
                 match next {
-                    Some(at) => {
-                        tokio::time::sleep_until(self.started + Duration::from_nanos(at.as_nanos())).await
-                    }
+                    Some(at) => tokio::time::sleep_until(self.started + (at - Time::ZERO)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -106,7 +104,7 @@ impl Hub {
     }
 
     pub(crate) fn now(&self) -> Time {
-        Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Time::ZERO + self.started.elapsed()
     }
 
     /// Does something to the machine, then what the machine wants of it.

@@ -130,6 +130,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     {
         let opened = self.session.open(&self.by)?;
         let (value, round) = self.load_from(&opened).await?;
+        // Also when there is nothing: a save may be in the store though its answer was lost.
         opened.mark_usable().await;
         Ok(Saved::start(value.unwrap_or_default(), self.version, round, opened, &self.session))
     }

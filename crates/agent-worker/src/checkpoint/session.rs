@@ -295,17 +295,18 @@ impl Opened {
             // Before its end is known: one that fails or is given up may still reach the store, and then not after the next one.
             claimed.writer = Some(writer);
             match self.store.write(self.key.clone(), writer, record, self.keep).await {
-                Ok(writer) => claimed.writer = Some(writer),
+                Ok(writer) => {
+                    claimed.writer = Some(writer);
+                    return Ok(());
+                }
                 // By ourselves, perhaps.
                 Err(StoreError::Superseded) if claimed.unsure => {
                     let before = claimed.round;
                     self.claim_into(claimed).await?;
                     claimed.behind = claimed.round != before;
-                    continue;
                 }
                 Err(error) => return Err(error.into()),
             }
-            return Ok(());
         }
     }
 

@@ -26,13 +26,12 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Time {
-        let since = self.started.elapsed() + self.slept_since();
-        Time::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+        Time::ZERO + self.started.elapsed() + self.slept_since()
     }
 
     /// When tokio's clock gets there, unless the machine sleeps again.
     pub(super) fn instant(&self, at: Time) -> Instant {
-        self.started + Duration::from_nanos(at.as_nanos()).saturating_sub(self.slept_since())
+        self.started + (at - Time::ZERO).saturating_sub(self.slept_since())
     }
 
     fn slept_since(&self) -> Duration {
@@ -64,7 +63,7 @@ mod tests {
     async fn a_machine_that_does_not_sleep_has_one_time() {
         let clock = Clock::new();
         let (before, now, after) = (clock.started.elapsed(), clock.now(), clock.started.elapsed());
-        let now = Duration::from_nanos(now.as_nanos());
+        let now = now - Time::ZERO;
         let slack = Duration::from_millis(100); // a look at two clocks is not one moment
         assert!(before <= now + slack && now <= after + slack, "{before:?} {now:?} {after:?}");
     }

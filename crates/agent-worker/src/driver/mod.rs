@@ -136,9 +136,7 @@ impl Driver {
                 self.say_last_words().await;
                 return result;
             }
-            alarm.set(
-                self.machine.poll_timeout().map(|(at, _)| self.started + Duration::from_nanos(at.as_nanos())),
-            );
+            alarm.set(self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO)));
             tokio::select! {
                 // The socket last: it writes while it is waited for, so all that is there to be done goes out as one.
                 biased;
@@ -414,7 +412,7 @@ impl Driver {
     }
 
     fn now(&self) -> Time {
-        Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Time::ZERO + self.started.elapsed()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use agent_core::{CheckpointError, EndedJob, GivenAnswer, LeaseLoss, Violation, Worker};
-use metrics::{Gauge, SharedString};
+use metrics::{Counter, Gauge, SharedString};
 
 use super::handles::Handles;
 use super::level::{Held, Level};
@@ -57,16 +57,14 @@ impl Meter {
 
     pub(crate) fn offer_answered(&self, answer: GivenAnswer, after: Option<Duration>) {
         let Some(handles) = self.handles.get() else { return };
+        let refused = |reason: &'static str| {
+            let labels = [handles.agent_name(), answer.word().into(), reason.into()];
+            table::OFFERS.count(labels).increment(1);
+        };
         match answer {
             GivenAnswer::Accepted => handles.accepted.increment(1),
-            GivenAnswer::Dismissed | GivenAnswer::Declined(_) => {
-                let reason = match answer {
-                    GivenAnswer::Declined(reason) => reason.word(),
-                    GivenAnswer::Accepted | GivenAnswer::Dismissed => "",
-                };
-                let labels = [handles.agent_name(), answer.word().into(), reason.into()];
-                table::OFFERS.count(labels).increment(1);
-            }
+            GivenAnswer::Declined(reason) => refused(reason.word()),
+            GivenAnswer::Dismissed => refused(""),
         }
         if let Some(after) = after {
             handles.offer_answer.record(after);
@@ -121,39 +119,32 @@ impl Meter {
     }
 
     pub(crate) fn retry(&self) {
-        self.lock().stats.retries += 1;
-        self.with(|handles| handles.retries.increment(1));
+        self.tally(1, |stats| &mut stats.retries, |handles| &handles.retries);
     }
 
     pub(crate) fn stuck(&self) {
-        self.lock().stats.stuck += 1;
-        self.with(|handles| handles.stuck.increment(1));
+        self.tally(1, |stats| &mut stats.stuck, |handles| &handles.stuck);
     }
 
     pub(crate) fn stale(&self) {
-        self.lock().stats.stale += 1;
-        self.with(|handles| handles.stale.increment(1));
+        self.tally(1, |stats| &mut stats.stale, |handles| &handles.stale);
     }
 
     pub(crate) fn leftover_tasks(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.lock().stats.leftover_tasks += count;
-        self.with(|handles| handles.leftover_tasks.increment(count));
+        self.tally(count, |stats| &mut stats.leftover_tasks, |handles| &handles.leftover_tasks);
     }
 
     pub(crate) fn cleanup_overrun(&self) {
-        self.lock().stats.cleanup_overruns += 1;
-        self.with(|handles| handles.cleanup_overruns.increment(1));
+        self.tally(1, |stats| &mut stats.cleanup_overruns, |handles| &handles.cleanup_overruns);
     }
 
     pub(crate) fn stuck_cleanup(&self) {
-        self.lock().stats.stuck_cleanups += 1;
-        self.with(|handles| handles.stuck_cleanups.increment(1));
+        self.tally(1, |stats| &mut stats.stuck_cleanups, |handles| &handles.stuck_cleanups);
     }
 
     pub(crate) fn cleanup_panic(&self) {
-        self.lock().stats.cleanup_panics += 1;
-        self.with(|handles| handles.cleanup_panics.increment(1));
+        self.tally(1, |stats| &mut stats.cleanup_panics, |handles| &handles.cleanup_panics);
     }
 
     pub(crate) fn reconnected(&self) {
@@ -223,6 +214,12 @@ impl Meter {
 
     pub(crate) fn interrupted(&self) {
         self.with(|handles| handles.interruptions.increment(1));
+    }
+
+    /// Adds to what is a statistic and a metric.
+    fn tally(&self, by: u64, stat: fn(&mut WorkerStats) -> &mut u64, counter: fn(&Handles) -> &Counter) {
+        *stat(&mut self.lock().stats) += by;
+        self.with(|handles| counter(handles).increment(by));
     }
 
     fn with(&self, record: impl FnOnce(&Handles)) {

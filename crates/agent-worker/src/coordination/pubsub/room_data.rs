@@ -140,8 +140,7 @@ impl Reader {
     }
 
     fn take(&mut self, sender: &str, frame: Bytes) {
-        let now = Time::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        match self.senders.heard(sender, frame, now) {
+        match self.senders.heard(sender, frame, Time::ZERO + self.started.elapsed()) {
             Belief::Taken(frame) => self.inbox.deliver_from(sender, &frame),
             Belief::Held | Belief::Refused { first: false } => {}
             Belief::Refused { first: true } => {
