@@ -1,12 +1,15 @@
 //! Checkpoints of jobs, on virtual time and in memory: when they are saved, who goes on with them, and when they are gone.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+mod odd_store;
+
 use agent_core::{CheckpointKey, Claim, StoreError, Writer};
 use agent_testkit::{JobSpec, Run, run_job};
 use agent_worker::{
     BoxFuture, CheckpointError, CheckpointStore, JobContext, JobError, JobResult, KeyBy, MemoryStore,
     Outcome, Saved,
 };
+use odd_store::{OddStore, unavailable};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +25,8 @@ struct Watched {
     memory: MemoryStore,
     saves: Arc<AtomicUsize>,
     away: Arc<AtomicBool>,
+    /// The next claim is done, and nobody hears of it.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Watched {
@@ -42,7 +47,11 @@ impl CheckpointStore for Watched {
     fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
         Box::pin(async move {
             self.check()?;
-            self.memory.claim(key, keep).await
+            let claim = self.memory.claim(key, keep).await;
+            if self.deaf.swap(false, Ordering::Relaxed) {
+                return Err(StoreError::Unavailable { problem: "no answer".to_owned(), source: None });
+            }
+            claim
         })
     }
 
@@ -368,26 +377,6 @@ async fn a_store_that_is_away_stops_no_job_that_runs() {
     assert_eq!(left_in(&store).await, Some(Progress { done: 1 }));
 }
 
-/// Takes everything, and never answers when something is saved.
-#[derive(Clone, Default)]
-struct Hanging(MemoryStore);
-
-impl CheckpointStore for Hanging {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        self.0.claim(key, keep)
-    }
-
-    fn write(
-        &self,
-        _: CheckpointKey,
-        _: Writer,
-        _: Option<Vec<u8>>,
-        _: Duration,
-    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
-        Box::pin(std::future::pending())
-    }
-}
-
 #[tokio::test]
 async fn a_store_that_hangs_does_not_keep_a_job_from_ending() {
     let handler = |ctx: JobContext| async move {
@@ -396,7 +385,7 @@ async fn a_store_that_hangs_does_not_keep_a_job_from_ending() {
         seconds(7).await;
         Err("done for".into())
     };
-    let failed = run(&Hanging::default(), handler).await;
+    let failed = run(&OddStore::new(|_, _| Box::pin(std::future::pending())), handler).await;
     assert_eq!((error(&failed), failed.duration.as_secs()), ("done for", 7));
     let handler = |ctx: JobContext| async move {
         let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
@@ -405,7 +394,7 @@ async fn a_store_that_hangs_does_not_keep_a_job_from_ending() {
         ctx.cancelled().await;
         Err("while it stopped".into())
     };
-    let failed = run(&Hanging::default(), handler).await;
+    let failed = run(&OddStore::new(|_, _| Box::pin(std::future::pending())), handler).await;
     assert_eq!((error(&failed), failed.duration.as_secs()), ("while it stopped", 5));
 }
 
@@ -503,41 +492,20 @@ async fn other_keys() {
     );
 }
 
-/// What a request to a store is: its writer, and what it saves.
-type Request = (CheckpointKey, Writer, Option<Vec<u8>>, Duration);
-
-/// The network loses the first save's way: nobody hears how it ended, and it comes to the store much later than all others.
-#[derive(Clone, Default)]
-struct Late {
-    memory: MemoryStore,
-    late: Arc<Mutex<Option<Request>>>,
-}
-
-impl CheckpointStore for Late {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        self.memory.claim(key, keep)
-    }
-
-    fn write(
-        &self,
-        key: CheckpointKey,
-        writer: Writer,
-        record: Option<Vec<u8>>,
-        keep: Duration,
-    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
-        let mut late = self.late.lock().expect("no panic");
-        if late.is_none() {
-            *late = Some((key, writer, record, keep));
-            let problem = "the test's store does not answer".to_owned();
-            return Box::pin(async { Err(StoreError::Unavailable { problem, source: None }) });
-        }
-        self.memory.write(key, writer, record, keep)
-    }
-}
-
 #[tokio::test]
 async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
-    let store = Late::default();
+    // The network loses the first save's way: nobody hears how it ended, and it comes to the store much later than all others.
+    let late = Arc::new(Mutex::new(None));
+    let first = Arc::clone(&late);
+    let store = OddStore::new(move |memory, request| {
+        let mut late = first.lock().expect("no panic");
+        if late.is_none() {
+            *late = Some(request);
+            return unavailable("the test's store does not answer");
+        }
+        let (memory, (key, writer, record, keep)) = (memory.clone(), request);
+        Box::pin(async move { memory.write(key, writer, record, keep).await })
+    });
     let handler = |ctx: JobContext| async move {
         let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
         progress.set(Progress { done: 1 });
@@ -547,10 +515,29 @@ async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
         Ok(())
     };
     run(&store, handler).await.assert_success();
-    let (key, writer, record, keep) = store.late.lock().expect("no panic").take().expect("it was sent");
-    let late = store.memory.write(key, writer, record, keep).await;
+    let (key, writer, record, keep) = late.lock().expect("no panic").take().expect("it was sent");
+    let late = store.memory().write(key, writer, record, keep).await;
     assert!(matches!(late, Err(StoreError::Superseded)), "{late:?}");
-    assert!(store.memory.is_empty(), "the job is done, and its checkpoint stays deleted");
+    assert!(store.memory().is_empty(), "the job is done, and its checkpoint stays deleted");
+}
+
+#[tokio::test]
+async fn what_a_save_left_whose_answer_was_lost_is_deleted_with_the_rest() {
+    let store = OddStore::new(|memory, (key, writer, record, keep)| {
+        let (memory, saves) = (memory.clone(), record.is_some());
+        Box::pin(async move {
+            let written = memory.write(key, writer, record, keep).await;
+            if saves { unavailable("no answer").await } else { written }
+        })
+    });
+    let handler = |ctx: JobContext| async move {
+        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        progress.set(Progress { done: 1 });
+        assert!(progress.save().await.is_err_and(|error| error.is_temporary()));
+        Ok(())
+    };
+    run(&store, handler).await.assert_success();
+    assert!(store.memory().is_empty(), "the job is done");
 }
 
 /// What another worker does that takes a job over and saves.
@@ -615,49 +602,16 @@ async fn a_look_that_failed_gives_no_right_to_save_over_another_worker() {
             Err(JobError::retryable("again", Duration::ZERO))
         }
     };
-    run_job(
-        handler,
-        spec(store.clone()).worker({
-            let store = store.clone();
-            |builder| builder.checkpoints(store).retry(agent_worker::RetryPolicy::never())
-        }),
-    )
-    .await;
+    let kept = store.clone();
+    let once = JobSpec::room("lobby")
+        .worker(|builder| builder.checkpoints(kept).retry(agent_worker::RetryPolicy::never()));
+    run_job(handler, once).await;
     assert_eq!(left_in(&store).await, Some(Progress { done: 900 }));
-}
-
-/// A claim is done, and nobody hears of it.
-#[derive(Clone, Default)]
-struct Deaf {
-    memory: MemoryStore,
-    deaf: Arc<AtomicBool>,
-}
-
-impl CheckpointStore for Deaf {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        Box::pin(async move {
-            let claim = self.memory.claim(key, keep).await;
-            if self.deaf.swap(false, Ordering::Relaxed) {
-                return Err(StoreError::Unavailable { problem: "no answer".to_owned(), source: None });
-            }
-            claim
-        })
-    }
-
-    fn write(
-        &self,
-        key: CheckpointKey,
-        writer: Writer,
-        record: Option<Vec<u8>>,
-        keep: Duration,
-    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
-        self.memory.write(key, writer, record, keep)
-    }
 }
 
 #[tokio::test]
 async fn a_job_is_not_superseded_by_a_claim_of_its_own_whose_answer_was_lost() {
-    let store = Deaf::default();
+    let store = Watched::default();
     let switch = Arc::clone(&store.deaf);
     let handler = move |ctx: JobContext| {
         let switch = Arc::clone(&switch);

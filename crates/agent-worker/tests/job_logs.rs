@@ -1,16 +1,15 @@
 //! What the log says of a job. The log belongs to the whole process, so this is one test.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
-use agent_core::{CheckpointKey, Claim, StoreError, Writer};
+mod odd_store;
+
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
 use agent_worker::coordination::{
     Carrier, CoordinationError, Inbox, MemoryCoordinator, MemoryPubSub, PubSub,
 };
-use agent_worker::{
-    Agent, Answer, BoxFuture, CheckpointStore, EndedJob, Job, JobContext, JobError, JobResult, MemoryStore,
-    Room,
-};
+use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobError, JobResult, Room};
 use bytes::Bytes;
+use odd_store::{OddStore, unavailable};
 use serde::Deserialize;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -28,27 +27,6 @@ impl io::Write for Log {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// A store that takes nothing.
-#[derive(Default)]
-struct ReadOnly(MemoryStore);
-
-impl CheckpointStore for ReadOnly {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        self.0.claim(key, keep)
-    }
-
-    fn write(
-        &self,
-        _: CheckpointKey,
-        _: Writer,
-        _: Option<Vec<u8>>,
-        _: Duration,
-    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
-        let problem = "the disk is full".to_owned();
-        Box::pin(std::future::ready(Err(StoreError::Unavailable { problem, source: None })))
     }
 }
 
@@ -130,7 +108,7 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         .metadata::<Recording>()
         .job_timeout(Duration::from_secs(60))
         .coordinator(MemoryCoordinator::new())
-        .checkpoints(ReadOnly::default())
+        .checkpoints(OddStore::new(|_, _| unavailable("the disk is full")))
         .pubsub(Noisy(MemoryPubSub::new()))
         .build()
         .unwrap();

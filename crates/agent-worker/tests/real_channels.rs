@@ -40,16 +40,22 @@ async fn a_member() {
     run_if_child(|url| RedisPubSub::new(Redis::new(url).unwrap().timeout(Duration::from_secs(1)))).await;
 }
 
-async fn three_processes_with_a_thousand_messages_each_lose_none_though_a_connection_breaks(
-    settings: RedisServerBuilder,
-) {
-    let Some(redis) = redis_server_with(settings).await else { return };
-    let mut meeting = Meeting::of_three("a_member", redis.port()).await;
+/// All have begun to count to the half, and the first has heard some of that.
+async fn half_way(port: u16) -> (Meeting, [Tally; 3]) {
+    let mut meeting = Meeting::of_three("a_member", port).await;
     meeting.members.iter().for_each(|member| member.count(0..HALF));
     let mut tallies = [(); 3].map(|()| Tally::default());
     while tallies[0].messages() < HALF / 2 {
         tallies[0].take(meeting.members[0].next().await);
     }
+    (meeting, tallies)
+}
+
+async fn three_processes_with_a_thousand_messages_each_lose_none_though_a_connection_breaks(
+    settings: RedisServerBuilder,
+) {
+    let Some(redis) = redis_server_with(settings).await else { return };
+    let (mut meeting, mut tallies) = half_way(redis.port()).await;
     let before = meeting.members[0].proxy.connections();
     meeting.members[0].proxy.cut();
     meeting.members.iter().for_each(|member| member.count(HALF..MESSAGES));
@@ -69,12 +75,7 @@ async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is
     settings: RedisServerBuilder,
 ) {
     let Some(redis) = redis_server_with(settings).await else { return };
-    let mut meeting = Meeting::of_three("a_member", redis.port()).await;
-    meeting.members.iter().for_each(|member| member.count(0..HALF));
-    let mut tallies = [(); 3].map(|()| Tally::default());
-    while tallies[0].messages() < HALF / 2 {
-        tallies[0].take(meeting.members[0].next().await);
-    }
+    let (mut meeting, mut tallies) = half_way(redis.port()).await;
     redis.kill();
     meeting.members.iter().for_each(|member| member.count(HALF..HALF + 10));
     for member in &mut meeting.members {

@@ -16,6 +16,8 @@ mod exits;
 mod guide;
 mod limits;
 mod log;
+#[path = "../odd_store/mod.rs"]
+mod odd_store;
 mod offers;
 mod rooms;
 mod running;

@@ -3,14 +3,11 @@
 use crate::agents::failed;
 use crate::guide::{self, Line, steady};
 use crate::log::Log;
+use crate::odd_store::{OddStore, unavailable};
 use crate::worker;
-use agent_core::{CheckpointKey, Claim, Writer};
 use agent_testkit::{JobSpec, MockServer, run_job};
 use agent_worker::coordination::{FileCoordinator, MAX_MESSAGE_LEN, MemoryCoordinator};
-use agent_worker::{
-    BoxFuture, CheckpointStore, ConfigError, JobContext, JobError, JobResult, KeyBy, MemoryStore, StoreError,
-    WorkerBuilder,
-};
+use agent_worker::{ConfigError, JobContext, JobError, JobResult, KeyBy, MemoryStore, WorkerBuilder};
 use std::error::Error;
 use std::time::Duration;
 
@@ -236,28 +233,6 @@ async fn jobs_and_their_checkpoints() {
     guide::check("checkpoints", &lines);
 }
 
-/// A store that cannot be reached while a job runs.
-struct Away(MemoryStore);
-
-impl CheckpointStore for Away {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        self.0.claim(key, keep)
-    }
-
-    fn write(
-        &self,
-        _: CheckpointKey,
-        _: Writer,
-        _: Option<Vec<u8>>,
-        _: Duration,
-    ) -> BoxFuture<'_, Result<Writer, StoreError>> {
-        Box::pin(async {
-            let problem = "the store's own words".to_owned();
-            Err(StoreError::Unavailable { problem, source: None })
-        })
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn values_that_cannot_be_saved() {
     let (log, _guard) = Log::keep();
@@ -271,7 +246,7 @@ async fn values_that_cannot_be_saved() {
     let worker = server
         .worker(counts)
         .agent_name("tester")
-        .checkpoints(Away(MemoryStore::new()))
+        .checkpoints(OddStore::new(|_, _| unavailable("the store's own words")))
         .checkpoint_interval(Duration::from_secs(1));
     let running = tokio::spawn(worker.build().unwrap().run());
     let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();

@@ -114,17 +114,18 @@ async fn what_is_too_long_is_refused() {
     }
 }
 
-/// Memory, of which everything that is sent is counted, and whose inboxes can be looked into.
+/// Memory, of which everything that is sent is counted, and lost while it is told to; its inboxes can be looked into.
 #[derive(Clone, Default)]
-struct Seen {
+struct Watched {
     inner: MemoryPubSub,
     sent: Arc<AtomicUsize>,
+    loses: Arc<AtomicBool>,
     inboxes: Arc<Mutex<Vec<Inbox>>>,
 }
 
-struct SeenCarrier(Box<dyn Carrier>, Arc<AtomicUsize>);
+struct WatchedCarrier(Box<dyn Carrier>, Watched);
 
-impl PubSub for Seen {
+impl PubSub for Watched {
     fn join<'a>(
         &'a self,
         topic: &'a str,
@@ -134,14 +135,17 @@ impl PubSub for Seen {
         Box::pin(async move {
             self.inboxes.lock().unwrap().push(inbox.clone());
             let carrier = self.inner.join(topic, room, inbox).await?;
-            Ok(Box::new(SeenCarrier(carrier, Arc::clone(&self.sent))) as Box<dyn Carrier>)
+            Ok(Box::new(WatchedCarrier(carrier, self.clone())) as Box<dyn Carrier>)
         })
     }
 }
 
-impl Carrier for SeenCarrier {
+impl Carrier for WatchedCarrier {
     fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
-        self.1.fetch_add(1, Ordering::Relaxed);
+        self.1.sent.fetch_add(1, Ordering::Relaxed);
+        if self.1.loses.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         self.0.send(frame)
     }
 }
@@ -149,7 +153,7 @@ impl Carrier for SeenCarrier {
 /// Each of many who come at once is not answered by itself, or the answers grow with their square.
 #[tokio::test(start_paused = true)]
 async fn many_who_come_at_once_are_answered_together() {
-    let pubsub = Seen::default();
+    let pubsub = Watched::default();
     let first = open(&pubsub, "a").await;
     first.announce("transcribe").await.unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -175,7 +179,7 @@ async fn many_who_come_at_once_are_answered_together() {
 
 #[tokio::test]
 async fn a_channel_that_is_dropped_keeps_nothing_for_its_publishers() {
-    let pubsub = Seen::default();
+    let pubsub = Watched::default();
     let (a, b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
     a.publish("before").await.unwrap();
     let publisher = b.publisher();
@@ -232,43 +236,9 @@ async fn an_interruption_is_told_once_until_it_is_read() {
     assert_eq!(inbox.next().await, None);
 }
 
-/// Memory that loses what is sent while it is told to.
-#[derive(Clone, Default)]
-struct Lossy {
-    inner: MemoryPubSub,
-    loses: Arc<AtomicBool>,
-}
-
-struct LossyCarrier(Box<dyn Carrier>, Arc<AtomicBool>);
-
-impl PubSub for Lossy {
-    fn join<'a>(
-        &'a self,
-        topic: &'a str,
-        room: Option<&'a Room>,
-        inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
-        Box::pin(async move {
-            let carrier = self.inner.join(topic, room, inbox).await?;
-            Ok(Box::new(LossyCarrier(carrier, Arc::clone(&self.loses))) as Box<dyn Carrier>)
-        })
-    }
-}
-
-impl Carrier for LossyCarrier {
-    fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
-        Box::pin(async move {
-            match self.1.load(Ordering::Relaxed) {
-                true => Ok(()),
-                false => self.0.send(frame).await,
-            }
-        })
-    }
-}
-
 #[tokio::test]
 async fn what_is_lost_is_told() {
-    let pubsub = Lossy::default();
+    let pubsub = Watched::default();
     let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
     a.publish("one").await.unwrap();
     pubsub.loses.store(true, Ordering::Relaxed);
@@ -283,7 +253,7 @@ async fn what_is_lost_is_told() {
 
 #[tokio::test]
 async fn after_an_interruption_the_others_are_asked_again() {
-    let pubsub = Lossy::default();
+    let pubsub = Watched::default();
     let a = open(&pubsub, "a").await;
     let inbox = Inbox::new("b/1", Arc::default());
     let b = pubsub.join("room:r:jobs", None, inbox.clone()).await.unwrap();
@@ -300,7 +270,7 @@ async fn after_an_interruption_the_others_are_asked_again() {
 /// Also when they have announced nothing, and say nothing any more.
 #[tokio::test]
 async fn the_last_words_that_were_lost_are_told() {
-    let pubsub = Lossy::default();
+    let pubsub = Watched::default();
     let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
     a.publish("one").await.unwrap();
     assert_eq!(message(b.next().await).text(), "one");
@@ -324,7 +294,7 @@ async fn the_last_words_that_were_lost_are_told() {
 /// What a job says first is missed, too, once the others know of it.
 #[tokio::test]
 async fn the_first_words_that_were_lost_are_told() {
-    let pubsub = Lossy::default();
+    let pubsub = Watched::default();
     let mut b = open(&pubsub, "b").await;
     let a = open(&pubsub, "a").await;
     pubsub.loses.store(true, Ordering::Relaxed);
