@@ -1,7 +1,7 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
-//! [codec](decode) that refuses a frame over a size limit before it is parsed.
+//! [codec](decode) that refuses a frame over a size limit before it is parsed; and how a [text] of others is shown.
 //!
-//! This is wire format and nothing else: no rule of a job or a room lives here, and the public APIs of the other crates
+//! Beside that this is wire format and nothing else: no rule of a job or a room lives here, and the public APIs of the other crates
 //! show types of their own. `cargo xtask codegen` makes [`livekit`] anew.
 //!
 //! ```
@@ -14,6 +14,7 @@
 
 mod codec;
 mod redact;
+pub mod text;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
 

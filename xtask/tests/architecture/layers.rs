@@ -11,7 +11,7 @@ const LAYERS: &[Layer] = &[
     ("agent-proto", &[], &[]),
     ("agent-core", &["agent-proto"], &["agent-testkit"]),
     ("agent-room", &["agent-proto"], &["agent-testkit"]),
-    ("agent-worker", &["agent-core", "agent-room"], &["agent-proto", "agent-testkit"]),
+    ("agent-worker", &["agent-proto", "agent-core", "agent-room"], &["agent-testkit"]),
     ("agent-testkit", &["agent-proto", "agent-core", "agent-room", "agent-worker"], &[]),
     // A program like a user's, and a client that knows the protocol alone.
     ("agent-bench", &["agent-proto", "agent-worker"], &[]),

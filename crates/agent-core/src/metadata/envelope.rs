@@ -1,7 +1,6 @@
 //! What a worker reads of the metadata itself, whatever type the agent makes of it.
 
 use super::read::MAX_METADATA_LEN;
-use crate::text::shorten;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,5 +24,9 @@ pub(crate) fn request_id(text: &str) -> Option<String> {
         Value::Number(id) => id.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    (!id.is_empty()).then(|| shorten(&id, MAX_REQUEST_ID))
+    let cut = |id: String| match id.char_indices().nth(MAX_REQUEST_ID) {
+        Some(_) => id.chars().take(MAX_REQUEST_ID - 1).chain(['…']).collect(),
+        None => id,
+    };
+    (!id.is_empty()).then(|| cut(id))
 }

@@ -413,11 +413,7 @@ fn candidate(trickle: &proto::TrickleRequest) -> Result<Option<String>, ()> {
     Ok((!candidate.is_empty()).then(|| candidate.to_owned()))
 }
 
-/// A text of the other side, cut to a length that a log can bear.
+/// A text of the other side, as errors show it.
 fn shorten(text: &str) -> String {
-    let text = text.trim();
-    match text.char_indices().nth(MAX_DETAIL_LEN) {
-        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+    agent_proto::text::shorten(text.trim(), MAX_DETAIL_LEN)
 }

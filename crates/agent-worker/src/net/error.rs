@@ -4,10 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agent_proto::text::shorten;
+
 use crate::{Secret, TokenError};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What is shown of an HTTP body, in characters.
+const MAX_BODY: usize = 300;
 /// What to look at, as users set it.
 const URL: &str = "the server URL (`.url(…)` or LIVEKIT_URL)";
 const CREDENTIALS: &str =
@@ -163,7 +167,7 @@ pub(super) fn one_line(body: &[u8], token: Option<&Secret>) -> String {
         text = text.replace(token.expose(), TOKEN);
     }
     let text = mask_tokens(&text).split_whitespace().collect::<Vec<_>>().join(" ");
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
+    shorten(&text, MAX_BODY)
 }
 
 /// What stands where a token was.
@@ -221,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_body_becomes_one_bounded_line() {
-        assert_eq!(one_line(b" a\r\n\x1b[31mb\0 \xff", None), "a [31mb \u{fffd}");
+        assert_eq!(one_line(b" a\r\n\x1b[31mb\0 \xff", None), "a \\u{1b}[31mb\\u{0} \u{fffd}");
         assert_eq!(one_line("é".repeat(5000).as_bytes(), None).chars().count(), 300);
     }
 
