@@ -37,6 +37,7 @@ async fn it_restarts_on_the_same_ports_and_has_forgotten_its_rooms() {
     let Some(server) = real_server().await else { return };
     let (url, pid) = (server.url(), server.pid());
     server.api().create_room(RoomRequest::new("lobby")).await.expect("a room");
+    listed("rooms", async || server.api().list_rooms(&[]).await, |rooms| rooms.len() == 1).await;
     server.restart().await.expect("it starts again");
     assert_eq!(server.url(), url);
     assert_ne!(server.pid(), pid);
@@ -94,7 +95,7 @@ async fn the_api_makes_changes_and_ends_rooms_and_dispatches() {
     assert_eq!((room.name.as_str(), room.metadata.as_str(), room.participants), ("lobby", "first", 0));
     let room = api.update_room_metadata("lobby", "second").await.expect("changed");
     assert_eq!(room.metadata, "second");
-    assert_eq!(api.list_rooms(&["lobby", "none"]).await.expect("rooms"), [room]);
+    listed("rooms", async || api.list_rooms(&["lobby", "none"]).await, |rooms| rooms == [room.clone()]).await;
     assert_eq!(api.list_participants("lobby").await.expect("participants"), []);
     api.send_data("lobby", DataMessage::new("hello").topic("chat").lossy().to("ada"))
         .await
@@ -105,19 +106,40 @@ async fn the_api_makes_changes_and_ends_rooms_and_dispatches() {
     assert!(dispatch.id.starts_with("AD_"), "{dispatch:?}");
     assert_eq!((dispatch.agent_name.as_str(), dispatch.metadata.as_str()), ("helper", "m"));
     assert_eq!(dispatch.attributes.get("a").map(String::as_str), Some("b"));
-    let dispatches = api.list_dispatches("lobby").await.expect("dispatches");
-    let mut names: Vec<_> = dispatches.iter().map(|dispatch| dispatch.agent_name.as_str()).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["greeter", "helper"]);
+    let dispatches = async || api.list_dispatches("lobby").await;
+    listed("dispatches", dispatches, |dispatches| {
+        let mut names: Vec<_> = dispatches.iter().map(|dispatch| dispatch.agent_name.as_str()).collect();
+        names.sort_unstable();
+        names == ["greeter", "helper"]
+    })
+    .await;
     api.delete_dispatch("lobby", &dispatch.id).await.expect("deleted");
-    assert_eq!(api.list_dispatches("lobby").await.expect("dispatches").len(), 1);
+    listed("dispatches", dispatches, |dispatches| dispatches.len() == 1).await;
 
     let missing = api.remove_participant("lobby", "nobody").await.expect_err("nobody is there");
     assert!(missing.is_not_found(), "{missing}");
     let change = ParticipantChange::new().name("x");
     assert!(api.update_participant("lobby", "nobody", change).await.expect_err("nobody").is_not_found());
     api.delete_room("lobby").await.expect("deleted");
-    assert_eq!(api.list_rooms(&["lobby"]).await.expect("rooms"), []);
+    listed("rooms", async || api.list_rooms(&["lobby"]).await, |rooms| rooms.is_empty()).await;
+}
+
+/// Waits until a list is as it should be: the server answers a list from what it has stored, which may be older than its answer
+/// to the change before.
+async fn listed<T: std::fmt::Debug>(
+    what: &str,
+    list: impl AsyncFn() -> Result<Vec<T>, ApiError>,
+    right: impl Fn(&[T]) -> bool,
+) {
+    let limit = Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = list().await.expect(what);
+        if right(&found) {
+            return;
+        }
+        assert!(Instant::now() < limit, "the list of {what} stays {found:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

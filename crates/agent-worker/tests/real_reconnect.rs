@@ -236,9 +236,16 @@ async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
     assert!(lost > 0 && lost <= again.unconfirmed, "{lost} lost, {} told", again.unconfirmed);
     assert_eq!(u64::from(missed), u64::from(ada_sent) - heard.len() as u64);
     // What we had made of ourselves is made again.
-    let participants = server.api().list_participants("outage").await.expect("the server answers");
-    let agent = participants.iter().find(|participant| participant.identity == "agent").expect("it is there");
-    assert_eq!(agent.attributes.get("mood").map(String::as_str), Some("steady"), "{agent:?}");
+    let mood = async {
+        loop {
+            let participants = server.api().list_participants("outage").await.expect("the server answers");
+            let agent = participants.iter().find(|participant| participant.identity == "agent");
+            if agent.and_then(|agent| agent.attributes.get("mood")).is_some_and(|mood| mood == "steady") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, mood).await.expect("the attribute is listed again");
     room.leave().await;
 }
 

@@ -8,7 +8,8 @@ use agent_worker::{
     AutoSubscribe, ConnectionQuality, DisconnectReason, JoinError, JoinFailure, JoinRequest, ParticipantKind,
     Room, RoomConnector, RoomError, RoomEvent, RoomEvents, TrackKind, TrackSource, WebRtc,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -208,10 +209,21 @@ async fn our_own_changes_are_seen_by_others() {
     room.set_attributes([("a", "")]).await.expect("removed");
     room.set_metadata("about me").await.expect("set");
     room.set_name("The Agent").await.expect("set");
-    let listed = server.api().list_participants("own").await.expect("a list");
-    let me = listed.iter().find(|p| p.identity == "agent").expect("we are there");
-    assert_eq!((me.name.as_str(), me.metadata.as_str()), ("The Agent", "about me"));
-    assert_eq!(me.attributes, BTreeMap::from([("b".to_owned(), "2".to_owned())]));
+    // The server's list may be older than its answer to the change.
+    let attributes = BTreeMap::from([("b".to_owned(), "2".to_owned())]);
+    let limit = Instant::now() + SOON;
+    loop {
+        let listed = server.api().list_participants("own").await.expect("a list");
+        let me = listed.iter().find(|p| p.identity == "agent");
+        let is_right = me.is_some_and(|me| {
+            (me.name.as_str(), me.metadata.as_str()) == ("The Agent", "about me")
+                && me.attributes == attributes
+        });
+        if is_right {
+            break;
+        }
+        assert!(Instant::now() < limit, "listed: {me:?}");
+    }
     let local = room.local_participant();
     assert_eq!((local.name.as_str(), local.metadata.as_str()), ("The Agent", "about me"));
     assert_eq!(local.attributes, BTreeMap::from([("b".to_owned(), "2".to_owned())]));

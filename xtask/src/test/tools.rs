@@ -1,6 +1,6 @@
 //! What this machine has.
 
-use crate::cargo;
+use crate::{cargo, root};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,17 +14,33 @@ const PYTHON: (u32, u32) = (3, 10);
 /// is missing.
 const PYTHON_WITH_VENV: &str = "import sys, venv, ensurepip; print(*sys.version_info[:2])";
 
-/// What is missing when a subcommand of cargo does not answer.
-pub(super) fn lacks_component(subcommand: &str, component: &str) -> Option<String> {
-    let there = succeeds(Command::new(cargo()).args([subcommand, "--version"]));
-    (!there).then(|| format!("{component} is not installed (rustup component add {component})"))
+/// What is missing when a subcommand of cargo does not answer. `may_install`: rustup is asked for it first.
+pub(super) fn lacks_component(subcommand: &str, component: &str, may_install: bool) -> Option<String> {
+    let there = || succeeds(Command::new(cargo()).args([subcommand, "--version"]));
+    let installed = there() || (may_install && rustup(&["component", "add", component]) && there());
+    (!installed).then(|| format!("{component} is not installed (rustup component add {component})"))
 }
 
-/// What is missing when rustc has no standard library for a target.
-pub(super) fn lacks_target(target: &str) -> Option<String> {
-    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
-    let there = libraries.is_some_and(|folder| Path::new(folder.trim()).is_dir());
-    (!there).then(|| format!("no Rust for {target} (rustup target add {target})"))
+/// What is missing when rustc has no standard library for a target. `may_install`: rustup is asked for it first, as it
+/// installs the targets of `rust-toolchain.toml` only together with a toolchain that is not there yet.
+pub(super) fn lacks_target(target: &str, may_install: bool) -> Option<String> {
+    let there = || {
+        let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
+        libraries.is_some_and(|folder| Path::new(folder.trim()).is_dir())
+    };
+    let installed = there() || (may_install && rustup(&["target", "add", target]) && there());
+    (!installed).then(|| format!("no Rust for {target} (rustup target add {target})"))
+}
+
+/// Calls rustup for the toolchain of this workspace; whether it succeeded.
+fn rustup(args: &[&str]) -> bool {
+    println!("rustup {}", args.join(" "));
+    Command::new("rustup")
+        .args(args)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// What is missing for tests against livekit-server, the official clients and workers, Redis and Valkey. `may_install`: Debian's packages are
@@ -183,8 +199,8 @@ mod tests {
 
     #[test]
     fn a_tool_that_is_not_there_is_missing() {
-        assert!(lacks_component("no-such-subcommand", "nothing").is_some());
-        assert!(lacks_target("no-such-target").is_some());
+        assert!(lacks_component("no-such-subcommand", "nothing", false).is_some());
+        assert!(lacks_target("no-such-target", false).is_some());
         assert_eq!(on_path("no-such-program"), None);
         assert!(!succeeds(&mut Command::new("no-such-program")));
     }
