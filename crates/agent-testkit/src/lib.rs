@@ -27,17 +27,33 @@
 //! # });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//! | feature | on by default | |
+//! |---|---|---|
+//! | `tools` | yes | launchers of real servers, official clients and workers, Redis and Valkey |
+//! | `json` | yes | the mock server also speaks the JSON form of the protocols, as workers and API clients in some languages do |
+//! | `cli` | yes | the program `livekit-testkit` |
+//!
+//! [`run_job`], [`MockServer`], [`MockRoom`] and [`ServerApi`] are always there: `default-features = false` is enough for tests of
+//! handlers, and builds some 60 crates less.
+//!
 //! The [`guide`] goes on from here: other participants, workers with a server, faults, mocks.
 
 mod api;
+#[cfg(feature = "tools")]
 mod cache;
 pub mod guide;
+#[cfg(feature = "tools")]
 mod install;
 mod mock;
+#[cfg(feature = "tools")]
 mod official;
+#[cfg(feature = "tools")]
 mod process;
+#[cfg(feature = "tools")]
 mod real;
+#[cfg(feature = "tools")]
 mod redis;
+#[cfg(feature = "tools")]
 mod ring;
 mod server;
 
@@ -49,16 +65,20 @@ pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
     NoOutcome, Run, SentData, ServerEvents, Timeline, run_job, run_job_in_real_time,
 };
+#[cfg(feature = "tools")]
 pub use official::{
     ClientError, ClientEvent, ClientParticipant, ClientState, ClientTrack, OfficialApi, OfficialClient,
     OfficialData, OfficialHost, OfficialJob, OfficialWorker, OfficialWorkerError, OfficialWorkerKind,
     OfficialWorkerOptions,
 };
+#[cfg(feature = "tools")]
 pub use real::{
     Assigned, JobEnd, JobEndStatus, LogTimeout, RealServer, RealServerBuilder, SERVER_VERSION, ServerError,
     ServerLog,
 };
+#[cfg(feature = "tools")]
 pub use redis::{RedisKind, RedisServer, RedisServerBuilder, RedisServerError};
+#[cfg(feature = "tools")]
 pub use ring::{
     official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
 };

@@ -25,7 +25,7 @@ pub(super) const RINGS: &[Ring] = &[
     Ring {
         name: "fmt",
         title: "fmt",
-        missing: |_| tools::lacks_component("fmt", "rustfmt"),
+        missing: |may_install| tools::lacks_component("fmt", "rustfmt", may_install),
         run: |strict| Cargo::new(&["fmt", "--all", "--check"], strict).check(),
     },
     Ring {
@@ -59,7 +59,7 @@ pub(super) const RINGS: &[Ring] = &[
     Ring {
         name: "lints",
         title: "lints",
-        missing: |_| tools::lacks_component("clippy", "clippy"),
+        missing: |may_install| tools::lacks_component("clippy", "clippy", may_install),
         run: |strict| {
             Cargo::new(
                 &["clippy", "--workspace", "--all-features", "--all-targets", "--", "--deny", "warnings"],
@@ -90,7 +90,7 @@ pub(super) const RINGS: &[Ring] = &[
         name: "wasm",
         // Where there is neither clock nor socket, core compiles: it uses none.
         title: "wasm",
-        missing: |_| tools::lacks_target("wasm32-unknown-unknown"),
+        missing: |may_install| tools::lacks_target("wasm32-unknown-unknown", may_install),
         run: |strict| {
             let args = ["check", "--package", "agent-core", "--target", "wasm32-unknown-unknown"];
             Cargo::new(&args, strict).check()
@@ -114,10 +114,10 @@ pub(super) const RINGS: &[Ring] = &[
     Ring {
         name: "examples",
         // The first thing a user runs. Without LIVEKIT_URL it needs no server.
-        title: "quickstart example",
+        title: "quickstart",
         missing: |_| None,
         run: |strict| {
-            let cargo = Cargo::new(&["run", "--example", "quickstart"], strict);
+            let cargo = Cargo::new(&["run", "--package", "quickstart"], strict);
             cargo.without_env(&["LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]).check()
         },
     },

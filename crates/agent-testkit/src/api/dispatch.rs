@@ -1,10 +1,18 @@
 //! Dispatching agents by name.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use agent_proto::livekit;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{ApiError, ServerApi};
+
+/// After this no job comes of a dispatch: the server looks for workers for at most 5 s, and gives up an offer after 3 s, whatever
+/// the number of workers that it asks. It lists a job only when its look for workers is over, also a job that has ended already.
+const JOB_WITHIN: Duration = Duration::from_millis(8500);
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// An agent to be sent to a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,6 +118,68 @@ impl ServerApi {
         let dispatch: livekit::AgentDispatch =
             self.call("AgentDispatchService/CreateDispatch", token, &request).await?;
         Ok(dispatch.into())
+    }
+
+    /// Sends an agent to a room and waits until the server has recorded a job for it. A dispatch without a job is replaced.
+    ///
+    /// A dispatch that finds no free worker is dropped by the server in silence, and so is one that was made in the moment
+    /// after its worker registered. Calling [`create_dispatch`](Self::create_dispatch) again without looking may start a
+    /// second agent: the first dispatch may have been taken meanwhile.
+    ///
+    /// The server lists a job 0.2 to 5 s after it was taken. `within` bounds the whole call; a dispatch is replaced when it
+    /// has no job after 8.5 s.
+    ///
+    /// ```no_run
+    /// # async fn example(api: agent_testkit::ServerApi) -> Result<(), agent_testkit::ApiError> {
+    /// use agent_testkit::DispatchRequest;
+    /// use std::time::Duration;
+    ///
+    /// let dispatch = api.ensure_dispatch(DispatchRequest::new("greeter", "lobby"), Duration::from_secs(10)).await?;
+    /// println!("job {}", dispatch.jobs[0].id);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`NotTaken`](ApiError::NotTaken) if no worker took it in time. Its dispatch is deleted then.
+    pub async fn ensure_dispatch(
+        &self,
+        request: DispatchRequest,
+        within: Duration,
+    ) -> Result<DispatchInfo, ApiError> {
+        let end = Instant::now() + within;
+        loop {
+            let dispatch = self.create_dispatch(request.clone()).await?;
+            let round_end = end.min(Instant::now() + JOB_WITHIN);
+            let round = self.wait_for_job(&request.room, &dispatch.id);
+            let taken = tokio::select! {
+                taken = round => Some(taken?),
+                () = sleep_until(round_end) => None,
+            };
+            if let Some(dispatch) = taken {
+                return Ok(dispatch);
+            }
+            // Else it would be offered to a worker that comes later, beside its replacement.
+            match self.delete_dispatch(&request.room, &dispatch.id).await {
+                Ok(deleted) if !deleted.jobs.is_empty() => return Ok(deleted),
+                Err(error) if !error.is_not_found() => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+            if Instant::now() >= end {
+                return Err(ApiError::NotTaken { agent_name: request.agent_name, within });
+            }
+        }
+    }
+
+    /// The dispatch, once it has a job.
+    async fn wait_for_job(&self, room: &str, dispatch_id: &str) -> Result<DispatchInfo, ApiError> {
+        loop {
+            let listed = self.list_dispatches(room).await?;
+            let found = listed.into_iter().find(|dispatch| dispatch.id == dispatch_id);
+            if let Some(dispatch) = found.filter(|dispatch| !dispatch.jobs.is_empty()) {
+                return Ok(dispatch);
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// All dispatches of a room; a room that agents without a name may join has one without a name.

@@ -22,8 +22,8 @@ pub enum ApiError {
     Unreachable {
         /// Service and method.
         method: &'static str,
-        /// What the HTTP client says.
-        source: reqwest::Error,
+        /// What the HTTP client reports.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The server refused the call.
     #[error("{method}: the server refused with {code} (HTTP {status}): {message}")]
@@ -36,6 +36,16 @@ pub enum ApiError {
         code: String,
         /// What the server said.
         message: String,
+    },
+    /// No worker took a dispatch.
+    #[error(
+        "no worker took the dispatch of agent {agent_name:?} within {within:?}: check that a worker is registered under this name, that it has a free slot, and that its request handler accepts the job"
+    )]
+    NotTaken {
+        /// The agent that was asked for.
+        agent_name: String,
+        /// How long it was tried.
+        within: std::time::Duration,
     },
     /// The answer cannot be read.
     #[error("{method}: the answer cannot be read")]

@@ -4,6 +4,7 @@
 
 mod dispatch;
 mod error;
+mod http;
 mod rooms;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use self::rooms::{
 };
 
 use self::error::ErrorBody;
+use self::http::{Http, HttpError};
 
 /// A call takes some milliseconds, and those that wake an agent some 200; this is for a server that hangs.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
@@ -40,7 +42,7 @@ const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerApi {
-    http: reqwest::Client,
+    http: Http,
     base: String,
     api_key: String,
     api_secret: Secret,
@@ -56,22 +58,15 @@ impl ServerApi {
         api_key: impl Into<String>,
         api_secret: impl Into<Secret>,
     ) -> Result<Self, ApiError> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(CALL_WITHIN)
-            .tls_backend_preconfigured(tls()?)
-            .build()
-            .map_err(setup)?;
+        let http = Http::new(Arc::new(tls()?));
         let base = url.http_url().as_str().trim_end_matches('/').to_owned();
         Ok(Self { http, base, api_key: api_key.into(), api_secret: api_secret.into() })
     }
 
     /// Whether the server answers requests.
     pub async fn answers(&self) -> bool {
-        match self.http.get(&self.base).timeout(Duration::from_secs(1)).send().await {
-            Ok(response) => response.status().is_success(),
-            Err(_) => false,
-        }
+        let status = self.http.get(&self.base, Duration::from_secs(1)).await;
+        status.is_ok_and(|status| status.is_success())
     }
 
     fn token(&self) -> AccessToken {
@@ -89,19 +84,11 @@ impl ServerApi {
         Request: prost::Message,
         Response: prost::Message + Default,
     {
-        let unreachable = |source: reqwest::Error| ApiError::Unreachable { method, source };
+        let unreachable = |source: HttpError| ApiError::Unreachable { method, source };
         let token = token.sign()?;
-        let response = self
-            .http
-            .post(format!("{}/twirp/livekit.{method}", self.base))
-            .bearer_auth(token.expose())
-            .header("content-type", "application/protobuf")
-            .body(encode(request))
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
+        let url = format!("{}/twirp/livekit.{method}", self.base);
+        let posted = self.http.post(&url, token.expose(), encode(request), CALL_WITHIN).await;
+        let (status, body) = posted.map_err(unreachable)?;
         if status.is_success() {
             return decode(&body, MAX_FRAME_LEN).map_err(|source| ApiError::Malformed { method, source });
         }

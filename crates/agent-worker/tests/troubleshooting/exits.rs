@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 /// The quickstart's exit code, and the last thing that it says.
 fn quickstart(variables: &[(&str, &str)]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["run", "--quiet", "--package", "agent-worker", "--example", "quickstart"]);
+    command.args(["run", "--quiet", "--package", "quickstart"]);
     for name in ["LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "LIVEKIT_AGENT_NAME_OVERRIDE"] {
         command.env_remove(name);
     }

@@ -4,6 +4,7 @@
 
 mod auth;
 mod http;
+#[cfg_attr(not(feature = "json"), path = "no_json.rs")]
 mod json;
 mod outbox;
 mod twirp;

@@ -1,0 +1,150 @@
+//! The HTTP client of the API: connections that clones share, TLS with the platform's certificates, no proxy.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use agent_proto::MAX_FRAME_LEN;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+/// What went wrong with a request that got no whole answer.
+pub(super) type HttpError = Box<dyn Error + Send + Sync>;
+
+/// A client. Clones share their connections.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: Client<Connector, Full<Bytes>>,
+}
+
+impl Http {
+    pub(super) fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+        let connector = Connector { tls: TlsConnector::from(tls) };
+        Self { client: Client::builder(TokioExecutor::new()).build(connector) }
+    }
+
+    /// The status of a `GET`.
+    pub(super) async fn get(&self, url: &str, within: Duration) -> Result<StatusCode, HttpError> {
+        let request = Request::get(url).body(Full::default())?;
+        Ok(tokio::time::timeout(within, self.client.request(request)).await??.status())
+    }
+
+    /// Posts a protobuf body and reads the whole answer.
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        bearer: &str,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<(StatusCode, Bytes), HttpError> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {bearer}"))?;
+        authorization.set_sensitive(true);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(url)
+            .header(AUTHORIZATION, authorization)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/protobuf"))
+            .body(Full::new(body))?;
+        let answer = async {
+            let (head, body) = self.client.request(request).await?.into_parts();
+            let body = Limited::new(body, MAX_FRAME_LEN).collect().await?;
+            Ok((head.status, body.to_bytes()))
+        };
+        tokio::time::timeout(within, answer).await?
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
+}
+
+/// Opens TCP connections, over TLS for `https`.
+#[derive(Clone)]
+struct Connector {
+    tls: TlsConnector,
+}
+
+impl Service<Uri> for Connector {
+    type Response = Io;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Io>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let tls = self.tls.clone();
+        Box::pin(async move {
+            let host = uri.host().ok_or(io::ErrorKind::InvalidInput)?.trim_matches(['[', ']']).to_owned();
+            let secure = uri.scheme_str() == Some("https");
+            let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+            let tcp = TcpStream::connect((host.as_str(), port)).await?;
+            tcp.set_nodelay(true)?;
+            if !secure {
+                return Ok(Io(TokioIo::new(Box::new(tcp))));
+            }
+            let name = ServerName::try_from(host).map_err(io::Error::other)?;
+            Ok(Io(TokioIo::new(Box::new(tls.connect(name, tcp).await?))))
+        })
+    }
+}
+
+/// Bytes both ways.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection as the HTTP client takes it.
+struct Io(TokioIo<Box<dyn Stream>>);
+
+impl Connection for Io {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl Write for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
