@@ -10,6 +10,10 @@ use std::time::Duration;
 /// kind of error ends the job at once: what is invalid, fatal, cancelled, timed out or a panic would only happen again. Nothing is
 /// tried again while the worker drains, or after the job was told to stop or has lost its room.
 ///
+/// What is sent to the agent meanwhile is not lost: data that the last attempt did not read, and data that come in the wait, are at the
+/// beginning of the next attempt's streams, as far as they fit; what did not is reported there. What the last attempt had read is
+/// not sent again.
+///
 /// The wait before attempt n + 1 is what the error asks for (`after`), plus a part that is drawn evenly from zero to a limit; the
 /// limit is `base` at first, doubles with each attempt, and never exceeds `cap`. So no job comes back earlier than it was told,
 /// and a thousand jobs that failed together do not come back together.

@@ -27,12 +27,14 @@
 //!
 //! # Inside
 //! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one file that knows
-//! str0m. `Room` carries values from one to the other; neither knows the other.
+//! str0m. `Room` carries values from one to the other; neither knows the other. Beside them `inbox` decides which of a room's streams
+//! gets which event.
 
 mod command;
 mod config;
 mod data;
 mod event;
+mod inbox;
 mod io;
 mod reason;
 mod room;
@@ -45,6 +47,7 @@ pub use command::{
 };
 pub use config::{AutoSubscribe, Config, Limits, Token};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
+pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;

@@ -60,19 +60,16 @@
 //! and speak. [`MockRoom`](crate::MockRoom) has it all.
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
-//! use agent_worker::{JobContext, JobResult, RoomEvent};
+//! use agent_worker::{JobContext, JobResult};
 //! use std::time::Duration;
 //!
 //! /// Answers the first question.
 //! async fn answer(ctx: JobContext) -> JobResult {
-//!     let mut events = ctx.room().events();
-//!     while let Some(event) = events.next().await {
-//!         if let RoomEvent::DataReceived(question) = event {
-//!             ctx.room().publish_data("answer", question.payload).await?;
-//!             return Ok(());
-//!         }
+//!     match ctx.room().data("question").next().await {
+//!         Some(question) => ctx.room().publish_data("answer", question?.payload).await?,
+//!         None => return Err("nobody asked".into()),
 //!     }
-//!     Err("nobody asked".into())
+//!     Ok(())
 //! }
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;

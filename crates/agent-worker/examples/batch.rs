@@ -4,7 +4,7 @@
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `collector` to a room
 //! and send it data of the topic `chat`. Its test below does that without a server: `cargo test --example batch`.
 
-use agent_worker::{Agent, JobContext, JobResult, RoomEvent, Worker, patterns::Batches};
+use agent_worker::{Agent, JobContext, JobResult, Worker, patterns::Batches};
 use futures_util::StreamExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,11 +26,9 @@ struct Collector {
 
 impl Agent for Collector {
     async fn run(&self, ctx: JobContext) -> JobResult {
-        let lines = ctx.room().events().filter_map(async |event| match event {
-            RoomEvent::DataReceived(data) if data.topic == "chat" => {
-                Some(String::from_utf8_lossy(&data.payload).into_owned())
-            }
-            _ => None,
+        let lines = ctx.room().data("chat").map(|line| match line {
+            Ok(line) => String::from_utf8_lossy(&line.payload).into_owned(),
+            Err(missed) => format!("({missed})"), // the archive says where it has a hole
         });
         let mut batches = Batches::new(lines, 20, Duration::from_secs(5));
         batches.process(ctx.cancelled(), async |lines| self.archive.store(&lines).await).await?;

@@ -3,7 +3,7 @@
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `host` to a room.
 
-use agent_worker::{Agent, JobContext, JobResult, RoomEvent, Wanted, Worker};
+use agent_worker::{Agent, JobContext, JobResult, Wanted, Worker};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -45,18 +45,17 @@ impl Agent for Host {
                 let _ = goodbye.room().publish_data("chat", "Goodbye!").await;
             }
         });
-        let mut events = ctx.room().events();
-        let mut said = 0_u32;
+        let mut chat = ctx.room().data("chat");
+        let mut said = 0_u64;
         loop {
             tokio::select! {
                 reason = ctx.cancelled() => {
                     tracing::info!(%reason, said, "the host goes");
                     return Ok(());
                 }
-                event = events.next() => match event {
-                    Some(RoomEvent::DataReceived(_)) => said += 1,
-                    Some(RoomEvent::Lagged { missed }) => tracing::warn!(missed, "too slow for this room"),
-                    Some(_) => {}
+                message = chat.next() => match message {
+                    Some(Ok(_)) => said += 1,
+                    Some(Err(missed)) => said += missed.count,
                     None => return Ok(()),
                 },
             }

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::coordination::Coordination;
-use crate::room::{JoinError, JoinRequest, Room, RoomConnector};
+use crate::room::{Dropped, JoinError, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
 use crate::telemetry::Meter;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce, oneshot};
 use tokio::task::JoinHandle;
@@ -41,6 +42,7 @@ struct Inner {
     join: Arc<Join>,
     attempt: u32,
     cancel: CancelSignal,
+    grace: Duration,
     tell: UnboundedSender<Input>,
     scope: Arc<Scope>,
     checkpoints: Arc<Checkpoints>,
@@ -53,6 +55,8 @@ struct Inner {
 
 /// What a job can use besides its room.
 pub(crate) struct Services {
+    /// How long the handler has after it was cancelled.
+    pub(crate) grace: Duration,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) coordination: Arc<Coordination>,
 }
@@ -65,11 +69,18 @@ pub(crate) struct Join {
     /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
     joining: Mutex<()>,
     meter: Arc<Meter>,
+    on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
 }
 
 impl Join {
-    pub(crate) fn new(connector: Arc<dyn RoomConnector>, request: JoinRequest, meter: Arc<Meter>) -> Self {
-        Self { connector, request, room: Arc::new(SetOnce::new()), joining: Mutex::new(()), meter }
+    pub(crate) fn new(
+        connector: Arc<dyn RoomConnector>,
+        request: JoinRequest,
+        meter: Arc<Meter>,
+        on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
+    ) -> Self {
+        let (room, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
+        Self { connector, request, room, joining, meter, on_dropped: Arc::new(on_dropped) }
     }
 
     pub(crate) async fn room(&self) -> Result<&Room, JoinError> {
@@ -79,7 +90,9 @@ impl Join {
                 let begun = Instant::now();
                 let joined = self.connector.connect(self.request.clone()).await;
                 self.meter.joined(begun.elapsed(), joined.is_ok());
-                let _ = self.room.set(joined?);
+                let (room, report) = (joined?, Arc::clone(&self.on_dropped));
+                room.on_dropped(move |dropped| report(dropped));
+                let _ = self.room.set(room);
             }
         }
         Ok(self.room.wait().await)
@@ -104,6 +117,7 @@ impl JobContext {
                 join,
                 attempt,
                 cancel,
+                grace: services.grace,
                 tell,
                 scope,
                 checkpoints: services.checkpoints,
@@ -210,10 +224,17 @@ impl JobContext {
         Checkpoint::new(Arc::clone(&self.inner.checkpoints))
     }
 
-    /// Waits until the job is told to stop, and says why. The handler then has the worker's grace (10 s unless the builder
+    /// Waits until the job is told to stop, and says why. The handler then has the worker's [grace](Self::grace) (10 s unless the builder
     /// says otherwise) to return before it is aborted.
     pub async fn cancelled(&self) -> CancelReason {
         self.inner.cancel.wait().await
+    }
+
+    /// How long the handler has to return after it was [cancelled](Self::cancelled), before it is aborted
+    /// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). What is finished after the stop is to be bounded by a part of it.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.inner.grace
     }
 
     /// Why the job was told to stop; `None` while it was not.
@@ -257,14 +278,14 @@ impl JobContext {
     /// handle to hear of it.
     ///
     /// ```
-    /// use agent_worker::{JobContext, JobResult, RoomEvent};
+    /// use agent_worker::{JobContext, JobResult};
     ///
     /// async fn listen(ctx: JobContext) -> JobResult {
-    ///     let mut events = ctx.room().events();
+    ///     let mut chat = ctx.room().data("chat");
     ///     let counting = ctx.spawn(async move {
     ///         let mut messages = 0;
-    ///         while let Some(event) = events.next().await {
-    ///             messages += u32::from(matches!(event, RoomEvent::DataReceived(_)));
+    ///         while let Some(message) = chat.next().await {
+    ///             messages += message.map_or_else(|missed| missed.count, |_| 1);
     ///         }
     ///         messages
     ///     });

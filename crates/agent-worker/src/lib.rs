@@ -78,10 +78,10 @@ pub use net::{
 };
 pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
-    JoinFailure, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Participant, ParticipantKind,
-    Permissions, Publish, PublishData, Reconnected, Room, RoomBackend, RoomCommand, RoomConnector, RoomError,
-    RoomEvent, RoomEvents, RoomInfo, RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource,
-    WaitError, Wanted, WebRtc,
+    JoinFailure, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
+    Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, Room, RoomBackend,
+    RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo, RoomRequest, RoomToken,
+    Speaker, Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
 };
 pub use router::Router;
 pub use secret::Secret;

@@ -4,7 +4,7 @@
 use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
 use agent_worker::{
     Agent, CancelReason, EndedJob, JobContext, JobError, JobResult, JoinRequest, Outcome, RetryPolicy, Room,
-    RoomConnector, RoomEvent, WebRtc, Worker, WorkerBuilder, WorkerHandle,
+    RoomConnector, RoomEvent, Wanted, WebRtc, Worker, WorkerBuilder, WorkerHandle,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
@@ -348,7 +348,7 @@ async fn a_flaky_handler_stays_in_its_room() {
     let agent = stage.called("flaky").await;
     for expected in ["attempt 1: ada", "attempt 2: ada bob"] {
         let heard = async {
-            // A message may come before the attempt listens, and is then missed: it is said until it is heard.
+            // Only one that comes when the attempt knows of everybody counts: it is said until it is heard.
             let mut again = tokio::time::interval(Duration::from_millis(200));
             loop {
                 tokio::select! {
@@ -373,6 +373,59 @@ async fn a_flaky_handler_stays_in_its_room() {
     let (_, in_room, ended) = stage.rest("flaky").await;
     assert_eq!((ended.outcome, ended.attempts, in_room), (Outcome::Success, 2, true));
     assert_eq!(stage.recorded("flaky").await.status, JobEndStatus::Success);
+    stage.stop().await;
+}
+
+/// What an attempt has not read, and what is sent in the wait for the next one, is the next one's.
+#[tokio::test]
+async fn data_wait_for_the_next_attempt() {
+    let handler = |ctx: JobContext, _: Tell| async move {
+        // Later than the first message.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (mut work, mut events) = (ctx.room().data("work"), ctx.room().events());
+        let mut read = Vec::new();
+        while !matches!(read.last().map(String::as_str), Some("fail" | "end")) {
+            let item = work.next().await.ok_or("the room is over")?;
+            read.push(String::from_utf8_lossy(&item?.payload).into_owned());
+        }
+        let mut among_events = 0;
+        if ctx.attempt() == 2 {
+            while among_events < 6 {
+                let event = events.next().await.ok_or("the room is over")?;
+                among_events += u32::from(matches!(event, RoomEvent::DataReceived(_)));
+            }
+        }
+        let heard = format!("attempt {}: {}, {among_events}", ctx.attempt(), read.join(" "));
+        ctx.room().publish_data("heard", heard).await?;
+        match ctx.attempt() {
+            1 => Err(JobError::retryable("told to fail", Duration::from_secs(2))),
+            _ => Ok(()),
+        }
+    };
+    let policy = RetryPolicy::attempts(2).backoff(Duration::ZERO, Duration::ZERO);
+    let Some(mut stage) = Stage::new(handler, |builder| builder.retry(policy)).await else { return };
+    let ada = stage.join("worker", "ada").await;
+    let mut heard = ada.data("heard");
+    stage.dispatch("worker", "").await;
+    let agent = stage.called("worker").await;
+    ada.wait_for_participant(Wanted::identity(&agent).within(SOON)).await.expect("the agent is there");
+    let send = async |items: &[&'static str]| {
+        for item in items {
+            ada.publish_data("work", *item).to([&agent]).await.expect("sent");
+        }
+    };
+    send(&["1", "fail", "2"]).await;
+    assert!(matches!(stage.next("worker").await, Told::CleanedUp(true)));
+    send(&["3"]).await;
+    assert_eq!(stage.called("worker").await, agent, "the same agent");
+    send(&["4", "end"]).await;
+    // All six are events that no stream of events has had: that of the first attempt was not read.
+    for expected in ["attempt 1: 1 fail, 0", "attempt 2: 2 3 4 end, 6"] {
+        let next = tokio::time::timeout(SOON, heard.next()).await.expect("in time");
+        assert_eq!(next.expect("the room stays").expect("nothing is missing").payload, expected);
+    }
+    let (_, _, ended) = stage.rest("worker").await;
+    assert_eq!((ended.outcome, ended.attempts), (Outcome::Success, 2));
     stage.stop().await;
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Attempt {
     pub(super) join_first: bool,
     pub(super) number: u32,
     pub(super) cancel: CancelSignal,
+    pub(super) grace: Duration,
     pub(super) scope: Arc<Scope>,
     pub(super) checkpoints: Arc<Checkpoints>,
     /// When the job was assigned.
@@ -57,14 +58,14 @@ impl Attempt {
             return end.tell(end_of(&*self.agent, checked));
         }
         if let Some(room) = self.join.room.get() {
-            // Joined by an earlier attempt: this one hears anew who is there.
+            // Joined by an earlier attempt.
             if !room.is_connected() {
                 return end.tell(failed(
                     &JobError::fatal("room_left"),
                     "the room was left before the next attempt",
                 ));
             }
-            room.restart_events();
+            room.begin_attempt();
         } else if self.join_first {
             let joined = tokio::select! {
                 biased;
@@ -77,14 +78,15 @@ impl Attempt {
                 return end.tell(failed(&error, format!("the room could not be joined: {error}")));
             }
         }
-        let Self { agent, job, join, number, cancel, scope, checkpoints, coordination, tell, .. } = self;
+        let Self { agent, job, join, number, cancel, grace, scope, checkpoints, coordination, tell, .. } =
+            self;
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
         if number == 1 {
             self.meter.launched(self.assigned.elapsed());
         }
-        let services = Services { checkpoints: Arc::clone(&checkpoints), coordination };
+        let services = Services { grace, checkpoints: Arc::clone(&checkpoints), coordination };
         let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope, services);
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
         let result = tokio::select! {

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Setup, log, room_watch::watch_room};
+use super::{Setup, log, losses, room_watch::watch_room};
 
 pub(super) struct JobHandle {
     pub(super) job: Arc<Job>,
@@ -49,7 +49,9 @@ impl JobHandle {
         tell: UnboundedSender<Input>,
     ) -> Self {
         let meter = Arc::clone(&setup.meter);
-        let join = Arc::new(Join::new(Arc::clone(&setup.connector), request, Arc::clone(&meter)));
+        let on_dropped = losses::reporter(&job, Arc::clone(&meter));
+        let join = Join::new(Arc::clone(&setup.connector), request, Arc::clone(&meter), on_dropped);
+        let join = Arc::new(join);
         let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), setup.stay, tell));
         let cancel = CancelSignal::default();
         Self {

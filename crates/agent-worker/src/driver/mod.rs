@@ -7,6 +7,7 @@ mod attempt;
 mod cleanup;
 mod job;
 mod log;
+mod losses;
 mod room_watch;
 
 use crate::agent::AnyAgent;
@@ -300,6 +301,7 @@ impl Driver {
             join_first: self.setup.join_room,
             number,
             cancel: handle.cancel.clone(),
+            grace: self.setup.config.grace,
             scope: Arc::clone(&handle.scope),
             checkpoints: Arc::clone(&handle.checkpoints),
             assigned: handle.assigned,

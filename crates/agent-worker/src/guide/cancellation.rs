@@ -4,19 +4,17 @@
 //! [`ctx.cancelled()`](crate::JobContext::cancelled) waits until the job is to stop, and says why. The handler then has the worker's grace (10 s,
 //! [`grace`](crate::WorkerBuilder::grace)) to return; after that it is aborted where it waits.
 //! ```
-//! use agent_worker::{JobContext, JobResult, RoomEvent};
+//! use agent_worker::{JobContext, JobResult};
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
-//!     let mut events = ctx.room().events();
+//!     let mut chat = ctx.room().data("chat");
 //!     loop {
 //!         tokio::select! {
 //!             reason = ctx.cancelled() => {
 //!                 ctx.room().publish_data("status", format!("stopping: {reason}")).await?;
 //!                 return Ok(());
 //!             }
-//!             Some(event) = events.next() => if let RoomEvent::DataReceived(data) = event {
-//!                 println!("{}", data.topic);
-//!             },
+//!             Some(message) = chat.next() => println!("{:?}", message?.payload),
 //!         }
 //!     }
 //! }

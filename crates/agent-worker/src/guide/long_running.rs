@@ -3,7 +3,7 @@
 //! # Events
 //! [`ctx.room().events()`](crate::Room::events) is everything that happens, from the join on: the first stream of an attempt begins with who is
 //! present. It is bounded: a reader that falls behind is told how many events it has lost
-//! ([`Lagged`](crate::RoomEvent::Lagged)), and the room does not wait for it.
+//! ([`Lagged`](crate::RoomEvent::Lagged)), and the room does not wait for it. [Data](super::data) have streams of their own, by topic.
 //!
 //! # Somebody to talk to
 //! ```

@@ -4,6 +4,7 @@
 //! - [`metadata`]: what a dispatch tells its agent, read as a type, checked, limited, documented
 //! - [`errors`]: what a handler returns, and what becomes of it
 //! - [`cancellation`]: how a job is told to stop, time limits, cleanup
+//! - [`data`]: messages by topic, what is missing of them, and what becomes of them between two attempts
 //! - [`long_running`]: who is there, signs of life, health, when a job is over
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): wrappers around an agent
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
@@ -14,6 +15,7 @@
 
 pub mod cancellation;
 pub mod coordination;
+pub mod data;
 pub mod errors;
 pub mod handlers;
 pub mod long_running;

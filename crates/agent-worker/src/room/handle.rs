@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use agent_room::{Command, CommandError, DisconnectReason, Participant, Publish};
+use agent_room::{Command, CommandError, DataFilter, DisconnectReason, Dropped, Participant, Publish};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::{backend::RoomRequest, events::RoomEvents, publish::PublishData, shared::Shared};
+use super::{backend::RoomRequest, data::RoomData, events::RoomEvents, publish::PublishData, shared::Shared};
 
 /// How long [`Room::leave`] waits for the backend at most.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
@@ -63,16 +63,59 @@ impl Room {
 
     /// What happens in the room.
     ///
-    /// The first stream holds everything since the join, so that nothing is lost that came before the handler listened. Each
-    /// later one begins with who is present now.
+    /// The first stream of an attempt holds everything since the attempt began, so that nothing is lost that came before the handler
+    /// listened. Each later one begins with who is present now.
+    ///
+    /// Data outlive streams and attempts: a message that comes while no event stream is open, and one that the last event stream left
+    /// unread, waits for the next one. So the first stream of a second attempt begins with who is present, then has the data that the
+    /// first attempt did not read and what came in the wait between the two, and then goes on. At most 1,024 messages and 4 MiB
+    /// wait; of more the oldest are dropped, and [`Lagged`](super::RoomEvent::Lagged) says how many. Changes among participants
+    /// between two attempts are not repeated: who is present tells their result.
     #[must_use]
     pub fn events(&self) -> RoomEvents {
-        self.shared.events()
+        RoomEvents::new(self.shared.events())
+    }
+
+    /// The data messages of one topic, and what is missing of them.
+    ///
+    /// The first stream of a topic begins with its first message since the join, whenever it is opened, and each later one where the last
+    /// one stopped: what comes while no stream of the topic is open, and what the last one left unread, waits for the next, also for that
+    /// of the [next attempt](crate::RetryPolicy). At most 1,024 messages and 4 MiB of all topics wait for streams that are not open
+    /// yet, and as much in each stream that is; what is dropped is reported in its place as [`Missed`](super::Missed). Messages of other topics
+    /// cost a stream nothing. Several streams of one topic have each message that comes while they are open; what one of them
+    /// leaves unread and no other has had waits.
+    ///
+    /// [`events`](Self::events) has the same messages for itself: neither takes anything from the other.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// async fn echo(ctx: JobContext) -> JobResult {
+    ///     let mut questions = ctx.room().data("question");
+    ///     while let Some(question) = questions.next().await {
+    ///         match question {
+    ///             Ok(question) => ctx.room().publish_data("answer", question.payload).to(question.sender).await?,
+    ///             Err(missed) => tracing::warn!("unanswered: {missed}"),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn data(&self, topic: impl Into<String>) -> RoomData {
+        RoomData::new(self.shared.data(DataFilter::Topic(topic.into())))
+    }
+
+    /// The data messages of all topics. As [`data`](Self::data); the first stream of all topics begins with what waits for streams of any
+    /// topic, and leaves that to them, too.
+    #[must_use]
+    pub fn all_data(&self) -> RoomData {
+        RoomData::new(self.shared.data(DataFilter::AllTopics))
     }
 
     /// As [`events`](Self::events), beginning with who is present now; the first stream is left to whoever asks for it.
     pub(crate) fn side_events(&self) -> RoomEvents {
-        self.shared.side_events()
+        RoomEvents::new(self.shared.side_events())
     }
 
     /// Sends a data message: reliably and to everybody, unless said otherwise before it is awaited.
@@ -163,9 +206,14 @@ impl Room {
         }
     }
 
-    /// Makes the next [`Self::events`] a first one again: who is present now, and everything from now on.
-    pub(crate) fn restart_events(&self) {
-        self.shared.restart_events();
+    /// Ends the streams of the attempt before. What they have not read waits for those of the next one.
+    pub(crate) fn begin_attempt(&self) {
+        self.shared.begin_attempt();
+    }
+
+    /// Has each loss reported there; the first call wins.
+    pub(crate) fn on_dropped(&self, on_dropped: impl Fn(Dropped) + Send + Sync + 'static) {
+        self.shared.set_on_dropped(Box::new(on_dropped));
     }
 
     pub(super) async fn request(&self, command: Command) -> Result<(), CommandError> {

@@ -8,6 +8,7 @@
 
 mod backend;
 mod connector;
+mod data;
 mod events;
 mod handle;
 mod presence;
@@ -20,14 +21,16 @@ mod tests;
 mod webrtc;
 mod worker_first;
 
+pub(crate) use agent_room::Dropped;
 pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
-    DataReceived, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
-    Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomEvent, RoomInfo, Speaker,
-    Token as RoomToken, Track, TrackKind, TrackSource,
+    DataReceived, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed,
+    MissedCause, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomEvent, RoomInfo,
+    Speaker, Token as RoomToken, Track, TrackKind, TrackSource,
 };
 pub use backend::{RoomBackend, RoomRequest};
 pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};
+pub use data::RoomData;
 pub use events::RoomEvents;
 pub use handle::Room;
 pub use presence::{WaitError, Wanted};

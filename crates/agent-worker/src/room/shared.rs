@@ -3,16 +3,23 @@
 use std::{
     collections::BTreeMap,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::Waker,
 };
 
-use agent_room::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo};
+use agent_room::{
+    Connected, DataFilter, DisconnectReason, Dropped, Inbox, Participant, RoomEvent, RoomInfo, StreamId,
+};
 use tokio::sync::watch;
 
-use super::events::{Queue, RoomEvents};
+use super::events::Reader;
+
+/// Called with what was dropped before a stream was read.
+pub(super) type OnDropped = Box<dyn Fn(Dropped) + Send + Sync>;
 
 pub(super) struct Shared {
     state: Mutex<State>,
+    on_dropped: OnceLock<OnDropped>,
     ended: watch::Sender<Option<DisconnectReason>>,
     /// Whether the room that was joined is gone, and this is another one of its name.
     replaced: watch::Sender<bool>,
@@ -20,16 +27,16 @@ pub(super) struct Shared {
     presence: watch::Sender<()>,
 }
 
-/// The list of who is present and the list of streams change together: a new stream's replay and what it is told afterwards
-/// fit without a gap or a repetition.
+/// The list of who is present and the streams change together: what a new stream begins with and what follows fit without a gap or a
+/// repetition.
 pub(super) struct State {
     pub(super) room: RoomInfo,
     pub(super) local: Arc<Participant>,
     /// By identity.
     pub(super) participants: BTreeMap<String, Arc<Participant>>,
-    streams: Vec<Weak<Queue>>,
-    /// Everything since the join, for the first who asks for events: messages can come before a handler listens.
-    unread: Option<Arc<Queue>>,
+    pub(super) inbox: Inbox,
+    /// Those who wait for an event of a stream.
+    pub(super) readers: BTreeMap<StreamId, Waker>,
     ended: bool,
 }
 
@@ -37,17 +44,17 @@ impl Shared {
     pub(super) fn new(connected: Connected) -> Self {
         let participants =
             connected.participants.into_iter().map(|p| (p.identity.clone(), p)).collect::<BTreeMap<_, _>>();
-        let mut state = State {
+        let state = State {
             room: connected.room,
             local: connected.local,
+            inbox: Inbox::new(present(&participants)),
             participants,
-            streams: Vec::new(),
-            unread: None,
+            readers: BTreeMap::new(),
             ended: false,
         };
-        state.keep_unread();
         Self {
             state: Mutex::new(state),
+            on_dropped: OnceLock::new(),
             ended: watch::Sender::new(None),
             replaced: watch::Sender::new(false),
             presence: watch::Sender::new(()),
@@ -72,14 +79,11 @@ impl Shared {
         };
         let ended = if let RoomEvent::Disconnected { reason } = &event { Some(reason.clone()) } else { None };
         state.ended = ended.is_some();
-        state.streams.retain(|stream| match stream.upgrade() {
-            Some(queue) => {
-                queue.push(event.clone());
-                true
-            }
-            None => false,
-        });
+        let dropped = state.inbox.push(&event);
+        let woken = state.take_ready();
         drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        self.report(dropped);
         if follows {
             self.presence.send_replace(());
         }
@@ -115,46 +119,74 @@ impl Shared {
         }
     }
 
-    pub(super) fn events(&self) -> RoomEvents {
+    pub(super) fn events(self: &Arc<Self>) -> Reader {
         let mut state = self.lock();
-        if let Some(unread) = state.unread.take() {
-            return RoomEvents::new(unread);
+        let present = present(&state.participants);
+        let (id, dropped) = state.inbox.open_events(present);
+        drop(state);
+        self.report(dropped);
+        Reader::new(Arc::clone(self), id)
+    }
+
+    pub(super) fn side_events(self: &Arc<Self>) -> Reader {
+        let mut state = self.lock();
+        let present = present(&state.participants);
+        let id = state.inbox.open_side(present);
+        drop(state);
+        Reader::new(Arc::clone(self), id)
+    }
+
+    pub(super) fn data(self: &Arc<Self>, filter: DataFilter) -> Reader {
+        let (id, dropped) = self.lock().inbox.open_data(filter);
+        self.report(dropped);
+        Reader::new(Arc::clone(self), id)
+    }
+
+    /// Ends the streams of one attempt and begins another.
+    pub(super) fn begin_attempt(&self) {
+        let mut state = self.lock();
+        let present = present(&state.participants);
+        state.inbox.restart(present);
+        let woken = state.take_ready();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Has each loss reported there; the first call wins.
+    pub(super) fn set_on_dropped(&self, on_dropped: OnDropped) {
+        let _ = self.on_dropped.set(on_dropped);
+    }
+
+    fn report(&self, dropped: Dropped) {
+        if dropped.any()
+            && let Some(on_dropped) = self.on_dropped.get()
+        {
+            on_dropped(dropped);
         }
-        RoomEvents::new(state.stream())
-    }
-
-    pub(super) fn side_events(&self) -> RoomEvents {
-        RoomEvents::new(self.lock().stream())
-    }
-
-    /// Begins anew: the next who asks for events gets who is present now and everything since this call.
-    pub(super) fn restart_events(&self) {
-        self.lock().keep_unread();
     }
 }
 
-impl State {
-    fn keep_unread(&mut self) {
-        let queue = self.stream();
-        self.unread = Some(queue);
-    }
-
-    /// A new stream that begins with who is present.
-    fn stream(&mut self) -> Arc<Queue> {
-        let mut replay = Vec::new();
-        for participant in self.participants.values() {
-            replay.push(RoomEvent::ParticipantJoined(participant.clone()));
-            if participant.active {
-                replay.push(RoomEvent::ParticipantActive(participant.clone()));
-            }
-            for track in participant.tracks.values() {
-                let track = track.clone();
-                replay.push(RoomEvent::TrackPublished { participant: participant.clone(), track });
-            }
+/// What tells a new stream who is present.
+fn present(participants: &BTreeMap<String, Arc<Participant>>) -> Vec<RoomEvent> {
+    let mut events = Vec::new();
+    for participant in participants.values() {
+        events.push(RoomEvent::ParticipantJoined(participant.clone()));
+        if participant.active {
+            events.push(RoomEvent::ParticipantActive(participant.clone()));
         }
-        let queue = Queue::new(replay, self.ended);
-        self.streams.push(Arc::downgrade(&queue));
-        queue
+        for track in participant.tracks.values() {
+            let track = track.clone();
+            events.push(RoomEvent::TrackPublished { participant: participant.clone(), track });
+        }
+    }
+    events
+}
+
+impl State {
+    /// Those who wait no longer in vain.
+    fn take_ready(&mut self) -> Vec<Waker> {
+        let inbox = &self.inbox;
+        self.readers.extract_if(.., |id, _| inbox.is_ready(*id)).map(|(_, waker)| waker).collect()
     }
 
     /// Whether the event is about who is present.

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_room::{
-    Command, CommandError, Connected, DataReceived, DisconnectReason, Participant, RoomEvent, RoomInfo,
-    Track, TrackKind,
+    Command, CommandError, Connected, DataReceived, DisconnectReason, Missed, MissedCause, Participant,
+    RoomEvent, RoomInfo, Track, TrackKind,
 };
+use futures_util::StreamExt;
 
 use super::{Room, RoomBackend};
 
@@ -93,14 +94,72 @@ async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_th
 }
 
 #[tokio::test]
-async fn a_restart_makes_the_next_stream_a_first_one() {
+async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
     let (room, mut backend) = room();
-    backend.emit(data("for the first attempt"));
-    room.restart_events();
+    let mut first = room.events();
+    let mut stray = room.data("t");
+    backend.emit(data("read"));
+    backend.emit(data("unread"));
+    for expected in ["joined ada", "active ada", "data read"] {
+        assert_eq!(word(&first.next().await.unwrap()), expected);
+    }
+    drop(first);
+    backend.emit(data("in between"));
+    let waiting = tokio::spawn(async move {
+        let mut read = Vec::new();
+        while let Some(Ok(message)) = stray.next().await {
+            read.push(message.payload);
+        }
+        read
+    });
+    tokio::task::yield_now().await;
+    room.begin_attempt();
+    // A task that an attempt leaves behind waits for nothing that the next one gets.
+    assert_eq!(waiting.await.unwrap(), ["read", "unread", "in between"]);
     backend.emit(data("for the second"));
     drop(backend);
     let end = "disconnected: the signalling connection was lost: the room's task ended";
-    assert_eq!(words(&room).await, ["joined ada", "active ada", "data for the second", end]);
+    let expected = ["joined ada", "active ada", "data unread", "data in between", "data for the second", end];
+    assert_eq!(words(&room).await, expected);
+    let data: Vec<_> = room.data("t").map(|message| message.unwrap().payload).collect().await;
+    assert_eq!(data, ["for the second"]);
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_one_topic_is_told_in_order_and_the_loss_is_reported() {
+    let (room, mut backend) = room();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    room.on_dropped(move |dropped| tell.send(dropped).unwrap());
+    let (mut slow, mut other) = (room.data("t"), room.data("other"));
+    for n in 0..5000_u32 {
+        backend.emit(RoomEvent::DataReceived(DataReceived::new("t", n.to_string(), None)));
+    }
+    backend.emit(RoomEvent::DataReceived(DataReceived::new("other", "only one", None)));
+    drop(backend);
+    let missed = slow.next().await.unwrap().unwrap_err();
+    assert_eq!(missed, Missed::new(3976, MissedCause::QueueFull));
+    assert_eq!(slow.next().await.unwrap().unwrap().payload, "3976");
+    assert_eq!(slow.by_ref().count().await, 1023);
+    assert_eq!(other.next().await.unwrap().unwrap().payload, "only one");
+    assert_eq!(other.next().await, None);
+    let mut reported = 0;
+    while let Ok(dropped) = told.try_recv() {
+        reported += dropped.messages;
+        assert_eq!(dropped.events, 0, "nobody reads events");
+    }
+    assert_eq!(reported, 3976);
+}
+
+#[tokio::test]
+async fn a_waiting_reader_is_woken_and_a_dropped_read_loses_nothing() {
+    let (room, mut backend) = room();
+    let mut chat = room.data("t");
+    assert!(tokio::time::timeout(Duration::ZERO, chat.next()).await.is_err());
+    let reading = tokio::spawn(async move { chat.next().await });
+    tokio::task::yield_now().await;
+    backend.emit(data("hello"));
+    assert_eq!(reading.await.unwrap().unwrap().unwrap().payload, "hello");
+    assert_eq!(format!("{:?}", room.data("t")), "RoomData { waiting: 0, .. }");
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub(super) struct Handles {
     pub(super) lost: Counter,
     pub(super) lagged: Counter,
     pub(super) interruptions: Counter,
+    pub(super) dropped_events: Counter,
+    pub(super) dropped_messages: Counter,
 }
 
 impl Handles {
@@ -87,6 +89,8 @@ impl Handles {
             lost: table::CHANNEL_MISSED.count(and("carrier")),
             lagged: table::CHANNEL_MISSED.count(and("reader")),
             interruptions: table::CHANNEL_INTERRUPTIONS.count(own()),
+            dropped_events: table::ROOM_EVENTS_DROPPED.count(and("events")),
+            dropped_messages: table::ROOM_EVENTS_DROPPED.count(and("data")),
             agent_name: name,
         }
     }

@@ -10,6 +10,7 @@ use super::handles::Handles;
 use super::level::{Held, Level};
 use super::table;
 use super::words::Words;
+use crate::room::Dropped;
 use crate::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
 
 /// The counters of one worker. The driver and its tasks share them with the worker's handles.
@@ -214,6 +215,12 @@ impl Meter {
 
     pub(crate) fn interrupted(&self) {
         self.with(|handles| handles.interruptions.increment(1));
+    }
+
+    pub(crate) fn room_events_dropped(&self, dropped: Dropped) {
+        let Dropped { events, messages } = dropped;
+        self.tally(events, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_events);
+        self.tally(messages, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_messages);
     }
 
     /// Adds to what is a statistic and a metric.

@@ -169,6 +169,11 @@ pub(crate) const CHANNEL_INTERRUPTIONS: Metric = Metric::counter(
     WORKER,
     "interruptions of channels that may have cost messages, nobody knows how many",
 );
+pub(crate) const ROOM_EVENTS_DROPPED: Metric = Metric::counter(
+    "lk_agents_room_events_dropped_total",
+    &["agent_name", "stream"],
+    "events of rooms that were dropped as a stream of events (`events`) or of data (`data`) was read too slowly",
+);
 pub(crate) const HANDLER: Metric = Metric::seconds(
     "lk_agents_handler_seconds",
     &["handler", "result"],
@@ -240,6 +245,7 @@ const ALL: &[&Metric] = &[
     &CHANNEL_RECEIVED,
     &CHANNEL_MISSED,
     &CHANNEL_INTERRUPTIONS,
+    &ROOM_EVENTS_DROPPED,
     &HANDLER,
     &HANDLERS_RUNNING,
     &POOL_IN_USE,

@@ -8,6 +8,7 @@
 )]
 
 mod cleanup;
+mod data;
 mod failures;
 mod long_running;
 mod outcomes;

@@ -92,6 +92,8 @@ impl Agent for Scribe {
 
 impl Scribe {
     async fn hold(&self, ctx: JobContext) -> JobResult {
+        // Never read.
+        let _streams = (ctx.room().events(), ctx.room().data("flood"));
         let Leadership::Leader(lease) = ctx.elect("the one").await? else { panic!("nobody else stands") };
         let pooled = self.pool.acquire().await?;
         self.holds.add_permits(1);
@@ -302,6 +304,10 @@ async fn jobs_of_all_kinds(heard: &mut Heard) {
     // In the middle of it.
     let held = stage.dispatch("held", r#"{"do":"hold"}"#).await;
     scribe.holds.acquire().await.unwrap().forget();
+    (0..1030).for_each(|_| held.room().send_data("flood", ""));
+    while stage.worker.stats().dropped_room_events < 2 * 6 {
+        tokio::task::yield_now().await;
+    }
     heard.look();
     for (gauge, level) in [
         ("active_job_count scribe", 1.0),
@@ -392,6 +398,8 @@ const COUNTED: &[&str] = &[
     "offers_total dismissed: 1",
     "protocol_violations_total bad_frame: 1",
     "reconnects_total: 1",
+    "room_events_dropped_total data: 6",
+    "room_events_dropped_total events: 6",
     "stale_jobs_total: 1",
 ];
 

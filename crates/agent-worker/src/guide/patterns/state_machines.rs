@@ -1,13 +1,13 @@
 //! A state machine: a handler as a table of what leads from where to where.
 //!
 //! ```
-//! use agent_worker::{JobContext, JobResult, RoomEvent, patterns::StateMachine};
+//! use agent_worker::{JobContext, JobResult, patterns::StateMachine};
 //! use futures_util::StreamExt;
 //!
 //! #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 //! enum Recording { Idle, Running, Over }
 //! #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-//! enum Button { Start, Stop, Finish }
+//! enum Button { Start, Stop, Finish, Lost }
 //!
 //! async fn recorder(ctx: JobContext) -> JobResult {
 //!     let say = |ctx: &JobContext, what: &'static str| {
@@ -21,15 +21,16 @@
 //!         .on_do(Recording::Idle, Button::Start, Recording::Running, say(&ctx, "started"))
 //!         .on_do(Recording::Running, Button::Stop, Recording::Idle, say(&ctx, "stopped"))
 //!         .on(Recording::Idle, Button::Finish, Recording::Over)
+//!         .on(Recording::Running, Button::Lost, Recording::Idle)
 //!         .terminal(Recording::Over);
-//!     let pressed = ctx.room().events().filter_map(async |event| match event {
-//!         RoomEvent::DataReceived(data) => match &*data.payload {
+//!     let pressed = ctx.room().data("buttons").filter_map(async |press| match press {
+//!         Ok(press) => match &*press.payload {
 //!             b"start" => Some(Button::Start),
 //!             b"stop" => Some(Button::Stop),
 //!             b"finish" => Some(Button::Finish),
 //!             _ => None,
 //!         },
-//!         _ => None,
+//!         Err(_) => Some(Button::Lost), // nobody knows which: the table says what that means in which state
 //!     });
 //!     let walk = table.run(pressed, ctx.cancelled()).await?;
 //!     ctx.room().publish_data("recorder", format!("{} steps, {} unknown", walk.steps, walk.unknown)).await?;

@@ -1,0 +1,248 @@
+use super::*;
+use crate::{DataReceived, Participant, Reconnected};
+
+pub(super) const SMALL: Limits = Limits { events: 8, bytes: 400 };
+
+pub(super) fn data(topic: &str, n: u32) -> RoomEvent {
+    RoomEvent::DataReceived(DataReceived::new(topic, n.to_string(), Some("ada".to_owned())))
+}
+
+pub(super) fn number(message: &DataReceived) -> u32 {
+    std::str::from_utf8(&message.payload).unwrap().parse().unwrap()
+}
+
+pub(super) fn topic(name: &str) -> DataFilter {
+    DataFilter::Topic(name.to_owned())
+}
+
+fn new_session() -> RoomEvent {
+    RoomEvent::Reconnected(Box::default())
+}
+
+/// What is in a stream of data, as text.
+fn messages(inbox: &mut Inbox, id: StreamId) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Poll::Ready(Some(next)) = inbox.next_message(id) {
+        all.push(match next {
+            Ok(message) => number(&message).to_string(),
+            Err(missed) => missed.to_string(),
+        });
+    }
+    all
+}
+
+/// What is in a stream of events, as text.
+fn events(inbox: &mut Inbox, id: StreamId) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Poll::Ready(Some(next)) = inbox.next_event(id) {
+        all.push(match next {
+            RoomEvent::DataReceived(message) => number(&message).to_string(),
+            RoomEvent::ParticipantJoined(who) => format!("joined {}", who.identity),
+            RoomEvent::Lagged { missed } => format!("missed {missed}"),
+            RoomEvent::DataMissed { sender, up_to } => format!("missed up to {up_to} of {sender}"),
+            other => format!("{other:?}"),
+        });
+    }
+    all
+}
+
+pub(super) fn joined(identity: &str) -> RoomEvent {
+    RoomEvent::ParticipantJoined(Participant::new("PA", identity).into())
+}
+
+#[test]
+fn what_one_topic_is_flooded_with_costs_another_nothing() {
+    let mut inbox = Inbox::with_limits(SMALL, []);
+    let (a, _) = inbox.open_data(topic("a"));
+    inbox.push(&data("a", 0));
+    // While a stream of `a` is open, and before there is one of `b`.
+    inbox.push(&data("b", 1));
+    let mut dropped = Dropped::default();
+    for n in 2..100 {
+        dropped.messages += inbox.push(&data("flood", n)).messages;
+    }
+    inbox.push(&data("a", 100));
+    inbox.push(&data("b", 101));
+    assert_eq!(dropped, Dropped::default(), "nobody reads the flood");
+    assert_eq!(messages(&mut inbox, a), ["0", "100"]);
+    let (b, dropped) = inbox.open_data(topic("b"));
+    assert_eq!((messages(&mut inbox, b), dropped.any()), (vec!["1".to_owned(), "101".to_owned()], false));
+    let (flood, dropped) = inbox.open_data(topic("flood"));
+    assert_eq!(dropped, Dropped { events: 0, messages: 92 });
+    let expected = "92 data messages dropped: more arrived than wait for a reader (1,024 messages, 4 MiB)";
+    assert_eq!(messages(&mut inbox, flood), [expected, "94", "95", "96", "97", "98", "99"]);
+}
+
+#[test]
+fn a_slow_reader_is_told_at_the_place_what_it_missed() {
+    let mut inbox = Inbox::new([]);
+    let (slow, _) = inbox.open_data(topic("t"));
+    let dropped: u64 = (0..5000).map(|n| inbox.push(&data("t", n)).messages).sum();
+    let all = messages(&mut inbox, slow);
+    assert_eq!((dropped, all.len()), (5000 - 1024, 1 + 1024));
+    assert!(all[0].starts_with("3976 data messages dropped"), "{}", all[0]);
+    assert_eq!(all[1], "3976");
+    // Once, not again.
+    inbox.push(&data("t", 5000));
+    assert_eq!(messages(&mut inbox, slow), ["5000"]);
+}
+
+#[test]
+fn topics_and_states_count_into_the_bytes() {
+    let mut inbox = Inbox::new([]);
+    let (id, _) = inbox.open_events([]);
+    let long = "x".repeat(64 * 1024);
+    let dropped: u64 = (0..100).map(|n| inbox.push(&data(&long, n)).events).sum();
+    assert_eq!((dropped, inbox.len(id)), (37, 63));
+    let mut heavy = Participant::new("PA", "ada");
+    heavy.metadata = "x".repeat(512 * 1024);
+    for _ in 0..100 {
+        inbox.push(&RoomEvent::MetadataChanged(heavy.clone().into()));
+    }
+    assert!(inbox.len(id) <= 8, "{} wait", inbox.len(id));
+}
+
+#[test]
+fn who_is_present_is_never_pushed_out() {
+    let present = || (0..20).map(|n| joined(&n.to_string()));
+    let mut inbox = Inbox::with_limits(SMALL, present());
+    let (id, _) = inbox.open_events([]);
+    for n in 0..10 {
+        inbox.push(&data("t", n));
+    }
+    let all = events(&mut inbox, id);
+    assert_eq!(all[19..22], ["joined 19", "missed 2", "2"]);
+}
+
+#[test]
+fn a_reconnected_session_is_told_to_streams_that_are_open_and_to_later_ones_once() {
+    let mut inbox = Inbox::new([]);
+    let (open, _) = inbox.open_data(topic("t"));
+    inbox.push(&data("t", 1));
+    inbox.push(&data("late", 2));
+    inbox.push(&new_session());
+    inbox.push(&RoomEvent::DataMissed { sender: "ada".to_owned(), up_to: 3 });
+    inbox.push(&data("t", 4));
+    inbox.push(&data("late", 5));
+    let gaps = [
+        "an unknown number of data messages may be missing: the connection to the room was re-established",
+        "at most 3 data messages from ada may be missing: the connection to the room was re-established",
+    ];
+    assert_eq!(messages(&mut inbox, open), ["1", gaps[0], gaps[1], "4"]);
+    let (late, _) = inbox.open_data(topic("late"));
+    assert_eq!(messages(&mut inbox, late), ["2", gaps[0], gaps[1], "5"]);
+    // A second stream beside one that has had them, and one after it, have nothing to be told.
+    let (second, _) = inbox.open_data(topic("late"));
+    assert_eq!(messages(&mut inbox, second), [""; 0]);
+    inbox.close(late);
+    inbox.close(second);
+    let (third, _) = inbox.open_data(topic("late"));
+    assert_eq!(messages(&mut inbox, third), [""; 0]);
+    let resumed = Reconnected { resumed: true, ..Reconnected::default() };
+    inbox.push(&RoomEvent::Reconnected(Box::new(resumed)));
+    assert_eq!(messages(&mut inbox, third), [""; 0], "nothing was lost");
+}
+
+#[test]
+fn many_interruptions_are_told_as_few() {
+    let mut inbox = Inbox::new([]);
+    for _ in 0..1000 {
+        inbox.push(&RoomEvent::DataMissed { sender: "ada".to_owned(), up_to: 1 });
+    }
+    let (id, _) = inbox.open_data(topic("t"));
+    let all = messages(&mut inbox, id);
+    assert_eq!(all.len(), 16);
+    assert!(all[15].starts_with("an unknown number"), "{all:?}");
+}
+
+#[test]
+fn what_an_attempt_leaves_unread_is_there_for_the_next_one() {
+    let mut inbox = Inbox::new([joined("ada")]);
+    let (first, _) = inbox.open_events([]);
+    let (topics, _) = inbox.open_data(DataFilter::AllTopics);
+    let (one, _) = inbox.open_data(topic("t"));
+    let side = inbox.open_side([]);
+    inbox.push(&data("t", 1));
+    inbox.push(&data("t", 2));
+    assert_eq!(events(&mut inbox, first), ["joined ada", "1", "2"]);
+    assert!(matches!(inbox.next_message(topics), Poll::Ready(Some(Ok(message))) if number(&message) == 1));
+    inbox.push(&joined("bob"));
+    inbox.push(&data("u", 3));
+    inbox.close(first);
+    // In the wait for the next attempt, with streams of the last one still open: a task that it left behind holds them.
+    inbox.push(&data("t", 4));
+    inbox.push(&RoomEvent::DataMissed { sender: "ada".to_owned(), up_to: 5 });
+    inbox.restart([joined("ada"), joined("bob")]);
+    assert_eq!(inbox.next_message(topics), Poll::Ready(None), "it ended with its attempt");
+    inbox.push(&data("t", 6));
+    let missed =
+        "at most 5 data messages from ada may be missing: the connection to the room was re-established";
+    let (second, _) = inbox.open_events([]);
+    assert_eq!(
+        events(&mut inbox, second),
+        ["joined ada", "joined bob", "3", "4", "missed up to 5 of ada", "6"]
+    );
+    let (topics, _) = inbox.open_data(DataFilter::AllTopics);
+    assert_eq!(messages(&mut inbox, topics), ["2", "3", "4", missed, "6"]);
+    let (again, _) = inbox.open_data(topic("t"));
+    assert_eq!(messages(&mut inbox, again), ["1", "2", "4", missed, "6"]);
+    assert_eq!(inbox.next_message(one), Poll::Ready(None));
+    let beside = ["1", "2", "joined bob", "3", "4", "missed up to 5 of ada", "6"];
+    assert_eq!(events(&mut inbox, side), beside, "not the attempt's");
+}
+
+#[test]
+fn a_stream_that_was_opened_later_does_not_hide_what_an_earlier_one_leaves() {
+    let mut inbox = Inbox::new([]);
+    let (early, _) = inbox.open_data(topic("t"));
+    inbox.push(&data("t", 1));
+    let (late, _) = inbox.open_data(topic("t"));
+    inbox.push(&data("t", 2));
+    assert_eq!(messages(&mut inbox, late), ["2"]);
+    inbox.close(early);
+    inbox.close(late);
+    let (next, _) = inbox.open_data(topic("t"));
+    assert_eq!(messages(&mut inbox, next), ["1"]);
+}
+
+#[test]
+fn a_stream_that_took_over_what_waits_does_not_hide_what_came_before_it() {
+    let mut inbox = Inbox::new([]);
+    inbox.push(&data("t", 1));
+    let (first, _) = inbox.open_data(topic("t"));
+    let (second, _) = inbox.open_data(topic("t"));
+    inbox.close(first);
+    inbox.push(&data("t", 2));
+    let (third, _) = inbox.open_data(topic("t"));
+    inbox.close(second);
+    assert_eq!(messages(&mut inbox, third), ["1"]);
+    let (fourth, _) = inbox.open_data(topic("t"));
+    assert_eq!(messages(&mut inbox, fourth), ["2"]);
+}
+
+#[test]
+fn the_end_of_the_room_ends_streams_after_what_waits_in_them() {
+    let mut inbox = Inbox::new([]);
+    let (open, _) = inbox.open_data(topic("t"));
+    inbox.push(&data("t", 1));
+    inbox.push(&data("u", 2));
+    inbox.push(&RoomEvent::Disconnected { reason: crate::DisconnectReason::RoomClosed });
+    inbox.push(&data("t", 3));
+    assert_eq!(messages(&mut inbox, open), ["1"]);
+    assert_eq!(inbox.next_message(open), Poll::Ready(None));
+    let (late, _) = inbox.open_data(topic("u"));
+    assert_eq!(messages(&mut inbox, late), ["2"]);
+    assert_eq!(inbox.next_message(late), Poll::Ready(None));
+}
+
+#[test]
+fn topics_without_end_are_bounded_and_not_forgotten_silently() {
+    let mut inbox = Inbox::with_limits(SMALL, []);
+    for n in 0..1000 {
+        inbox.push(&data(&format!("topic {n}"), n));
+    }
+    assert!(inbox.for_topics.topics_len() <= SMALL.events);
+    let (id, _) = inbox.open_data(topic("topic 3"));
+    let all = messages(&mut inbox, id);
+    assert!(all.len() == 1 && all[0].contains("dropped"), "{all:?}");
+}

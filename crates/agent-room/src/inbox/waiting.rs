@@ -1,0 +1,138 @@
+//! Messages that wait for a stream of their topic.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::RoomEvent;
+
+use super::queue::{Entry, Limits, Queue};
+
+/// Interruptions that are told apart.
+const MAX_GAPS: usize = 16;
+
+/// Bounded as one queue is. Of too many the oldest of the topic that has the most goes: a topic that is flooded costs no other one its
+/// messages.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    limits: Limits,
+    topics: BTreeMap<String, Topic>,
+    /// Where messages of any topic may be missing.
+    gaps: VecDeque<Entry>,
+    events: usize,
+    bytes: usize,
+    /// Missed by topics that are no longer in the table.
+    forgotten: u64,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    queue: Queue,
+    /// The last event before which its streams have had all there was.
+    seen: u64,
+}
+
+impl Waiting {
+    pub(super) const fn new(limits: Limits) -> Self {
+        Self { limits, topics: BTreeMap::new(), gaps: VecDeque::new(), events: 0, bytes: 0, forgotten: 0 }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        let RoomEvent::DataReceived(message) = &entry.event else { return };
+        self.events += 1;
+        self.bytes += entry.bytes;
+        match self.topics.get_mut(&message.topic) {
+            Some(topic) => topic.queue.push(entry),
+            None => {
+                let mut topic = Topic::default();
+                let name = message.topic.clone();
+                topic.queue.push(entry);
+                // It may have been in the table before.
+                topic.queue.add_missed(self.forgotten);
+                self.topics.insert(name, topic);
+            }
+        }
+        self.shrink();
+    }
+
+    pub(super) fn gap(&mut self, mut entry: Entry) {
+        if self.gaps.len() >= MAX_GAPS {
+            // One of unknown size stands for both.
+            self.gaps.pop_back();
+            entry = Entry::new(entry.seq, RoomEvent::Reconnected(Box::default()));
+        }
+        self.gaps.push_back(entry);
+    }
+
+    /// What waits for a stream of this topic, which has had everything up to `seen` if it is not in the table.
+    pub(super) fn take(&mut self, name: &str, seen: u64) -> Queue {
+        let topic = self.topics.remove(name).unwrap_or_else(|| {
+            let mut topic = Topic { seen, ..Topic::default() };
+            if seen == 0 {
+                topic.queue.add_missed(self.forgotten);
+            }
+            topic
+        });
+        let Topic { mut queue, seen } = topic;
+        self.events = self.events.saturating_sub(queue.len());
+        self.bytes = self.bytes.saturating_sub(queue.bytes());
+        queue.merge(self.gaps_after(seen), self.limits);
+        queue
+    }
+
+    /// What waits for all of them.
+    pub(super) fn copy_all(&self) -> Queue {
+        let mut all = self.gaps_after(0);
+        all.add_missed(self.forgotten + self.topics.values().map(|topic| topic.queue.missed()).sum::<u64>());
+        let mut messages = Queue::default();
+        self.topics.values().flat_map(|topic| topic.queue.entries()).cloned().for_each(|e| messages.push(e));
+        all.merge(messages, self.limits);
+        all
+    }
+
+    /// Keeps what a stream has not read; everything up to `seen` is in there, or was read.
+    pub(super) fn give_back(&mut self, name: String, queue: Queue, seen: u64) {
+        let topic = self.topics.entry(name).or_default();
+        topic.seen = seen;
+        self.events = self.events.saturating_sub(topic.queue.len());
+        self.bytes = self.bytes.saturating_sub(topic.queue.bytes());
+        topic.queue.merge(queue, self.limits);
+        self.events += topic.queue.len();
+        self.bytes += topic.queue.bytes();
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        while self.limits.exceeded(self.events, self.bytes) {
+            let by_bytes = self.bytes > self.limits.bytes;
+            let size = |topic: &&mut Topic| if by_bytes { topic.queue.bytes() } else { topic.queue.len() };
+            let Some(topic) = self.topics.values_mut().max_by_key(size) else { return };
+            let (events, bytes) = (topic.queue.len(), topic.queue.bytes());
+            let dropped = topic.queue.drop_oldest();
+            topic.queue.unreported += dropped;
+            self.events -= events - topic.queue.len();
+            self.bytes -= bytes - topic.queue.bytes();
+            if events == topic.queue.len() {
+                return;
+            }
+        }
+        // One that has no message only remembers.
+        while self.topics.len() > self.limits.events {
+            let empty = self.topics.iter().find(|(_, topic)| topic.queue.entries().next().is_none());
+            let Some(topic) = empty.map(|(name, _)| name.clone()).and_then(|name| self.topics.remove(&name))
+            else {
+                return;
+            };
+            self.forgotten = self.forgotten.saturating_add(topic.queue.missed());
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn topics_len(&self) -> usize {
+        self.topics.len()
+    }
+
+    fn gaps_after(&self, seen: u64) -> Queue {
+        let mut gaps = Queue::default();
+        self.gaps.iter().filter(|gap| gap.seq > seen).cloned().for_each(|gap| gaps.push(gap));
+        gaps
+    }
+}

@@ -1,0 +1,30 @@
+//! Events of a job's room that were dropped before they were read: logged once for each job, and counted.
+
+use crate::room::Dropped;
+use crate::telemetry::Meter;
+use agent_core::Job;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::log;
+
+/// What reports the losses of one job, through all its attempts.
+pub(super) fn reporter(job: &Job, meter: Arc<Meter>) -> impl Fn(Dropped) + Send + Sync + 'static {
+    let (span, warned) = (log::job_span(job, None), AtomicBool::new(false));
+    move |dropped| {
+        meter.room_events_dropped(dropped);
+        // A room that is too fast for its handler must not flood the log, too.
+        if !warned.swap(true, Ordering::Relaxed) {
+            let Dropped { events, messages } = dropped;
+            span.in_scope(|| {
+                tracing::warn!(
+                    events,
+                    messages,
+                    "room events were dropped before the handler read them: its streams are read too slowly (1,024 events and 4 MiB wait \
+                     in each): read them in a task of their own, and data by topic (`Room::data`). Further losses of this job are only \
+                     counted, as `lk_agents_room_events_dropped_total`"
+                );
+            });
+        }
+    }
+}
