@@ -1,10 +1,10 @@
 //! Answers questions in stages: read, think, say. Each stage works on its own item at the same time, a slow one holds the others
-//! back, and an error says in which stage it was.
+//! back, and an error says in which stage it was. When the job is told to stop, what was taken is answered, for half of its grace.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `calculator` to a room and send it
 //! sums such as `1 + 2` as data of the topic `sum`. Its tests below do that without a server: `cargo test --example pipeline`.
 
-use agent_worker::{JobContext, JobError, JobResult, RoomEvent, Worker, patterns::Pipeline};
+use agent_worker::{JobContext, JobError, JobResult, Worker, patterns::Pipeline};
 use futures_util::StreamExt;
 
 struct Sum {
@@ -14,11 +14,12 @@ struct Sum {
 
 async fn calculate(ctx: JobContext) -> JobResult {
     let room = ctx.room();
-    let sums = room.events().filter_map(async |event| match event {
-        RoomEvent::DataReceived(data) if data.topic == "sum" => Some(data),
-        _ => None,
+    let sums = room.data("sum").filter_map(async |sum| {
+        // Whoever asked too much at once may ask again.
+        sum.inspect_err(|missed| tracing::warn!("not answered: {missed}")).ok()
     });
     Pipeline::new(sums, ctx.cancelled())
+        .flush_within(ctx.grace() / 2)
         .stage("read", async |data| {
             let text = String::from_utf8_lossy(&data.payload).into_owned();
             let number = |word: &str| {

@@ -1,17 +1,31 @@
 //! Items in batches: by number, by time, and what is left when it is time to stop.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use agent_core::JobError;
-use futures_util::{Stream, StreamExt, stream::Fuse};
-use tokio::time::{Instant, sleep_until};
+use futures_util::{Stream, StreamExt, stream, stream::Fuse};
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::in_range;
 use crate::telemetry::table;
 
 /// Takes items off a stream in batches, in their order.
 ///
 /// A batch is full when it has `size` items, or is handed out when its first item has waited for `wait`. When the stream ends, or the
-/// stop comes, what is there is one last batch. No item is lost or handed out twice.
+/// stop comes, what is there is one last batch. No item is lost or handed out twice; one that is dropped with a batch that has begun logs
+/// how many items that costs.
+///
+/// It is a stream of batches itself. As the source of a [`Pipeline`](super::Pipeline) it needs its own stop
+/// ([`until`](Self::until)), as a pipeline that is told to stop takes nothing more off its source: better is
+/// [`Pipeline::batch`](super::Pipeline::batch).
 ///
 /// ```
 /// use agent_worker::patterns::Batches;
@@ -33,10 +47,24 @@ pub struct Batches<S: Stream> {
     source: Pin<Box<Fuse<S>>>,
     size: usize,
     wait: Duration,
-    batch: Vec<S::Item>,
+    batch: Begun<S::Item>,
     /// When the batch is handed out, however many are in it.
-    due: Option<Instant>,
+    due: Option<Pin<Box<Sleep>>>,
     ended: bool,
+}
+
+/// A batch that has begun. It does not go silently.
+struct Begun<T> {
+    items: Vec<T>,
+    quiet: bool,
+}
+
+/// What became of one look at a source.
+enum Looked {
+    /// One more item is in the batch.
+    Taken,
+    /// The batch is to be handed out.
+    Due,
 }
 
 /// A batch could not be processed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its kind.
@@ -49,11 +77,18 @@ pub struct BatchError<T> {
 }
 
 impl<S: Stream> Batches<S> {
-    /// Batches of up to `size` items (at least 1), which wait for at most `wait`.
+    /// Batches of up to `size` items, which wait for at most `wait`. The size is at least 1: 0 counts as 1, and the log warns.
     #[must_use]
     pub fn new(source: S, size: usize, wait: Duration) -> Self {
-        let size = size.max(1);
-        Self { source: Box::pin(source.fuse()), size, wait, batch: Vec::new(), due: None, ended: false }
+        let size = in_range("the size of a batch", size, 1..=usize::MAX);
+        let batch = Begun { items: Vec::new(), quiet: false };
+        Self { source: Box::pin(source.fuse()), size, wait, batch, due: None, ended: false }
+    }
+
+    /// For an owner that counts its items itself.
+    pub(super) fn quiet(mut self) -> Self {
+        self.batch.quiet = true;
+        self
     }
 
     /// The next batch, never empty; `None` after the last. Dropping the future loses nothing.
@@ -64,35 +99,55 @@ impl<S: Stream> Batches<S> {
     /// The next batch, or what is there once `stop` is done; then `None`. What is still in the stream stays there: see
     /// [`into_source`](Self::into_source). Dropping the future loses nothing.
     pub async fn next_or(&mut self, stop: impl Future) -> Option<Vec<S::Item>> {
-        tokio::pin!(stop);
-        while !self.ended && self.batch.len() < self.size {
-            let due = self.due;
-            tokio::select! {
-                // The stop first: a stream that never waits must not hide it. Then time, so that a batch is not late.
-                biased;
-                _ = &mut stop => self.ended = true,
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => break,
-                item = self.source.next() => match item {
-                    Some(item) => {
-                        // One that is beyond all clocks is never due.
-                        self.due = self.due.or_else(|| Instant::now().checked_add(self.wait));
-                        self.batch.push(item);
-                    }
-                    None => self.ended = true,
-                },
+        let mut stop = pin!(stop);
+        std::future::poll_fn(|cx| {
+            while !self.is_due() {
+                // The stop first: a stream that never waits must not hide it.
+                if stop.as_mut().poll(cx).is_ready() {
+                    self.ended = true;
+                    break;
+                }
+                if let Looked::Due = ready!(self.look(cx)) {
+                    break;
+                }
             }
-        }
-        self.due = None;
-        let batch = std::mem::take(&mut self.batch);
-        let flush = match (batch.len() < self.size, self.ended) {
-            (false, _) => "full",
-            (true, true) => "ended",
-            (true, false) => "waited",
-        };
-        (!batch.is_empty()).then(|| {
-            let items = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-            table::BATCH_ITEMS.times([flush.into()]).record(items);
-            batch
+            Poll::Ready(self.hand_out())
+        })
+        .await
+    }
+
+    /// A stream of batches that ends when `stop` is done, after what is there then as the last one: for whatever takes streams.
+    ///
+    /// ```
+    /// use agent_worker::patterns::{Batches, Pipeline};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use futures_util::StreamExt;
+    /// # let numbers = futures_util::stream::iter(0..3).chain(futures_util::stream::pending());
+    /// # let stop = tokio::time::sleep(Duration::from_millis(10)); // in a handler: ctx.cancelled()
+    /// let batches = Batches::new(numbers, 2, Duration::from_secs(60)).until(stop);
+    /// let processed = Pipeline::new(batches, std::future::pending::<()>()) // the batches end by themselves
+    ///     .stage("store", async |batch| Ok(println!("{batch:?}")))
+    ///     .run()
+    ///     .await
+    ///     .unwrap();
+    /// assert_eq!(processed.done, 2); // two batches: [0, 1] and [2]
+    /// # }
+    /// ```
+    pub fn until<F: Future>(self, stop: F) -> impl Stream<Item = Vec<S::Item>> + use<S, F> {
+        let stop = Box::pin(stop);
+        stream::unfold((self, Some(stop)), |(mut batches, mut stop)| async move {
+            let batch = match &mut stop {
+                Some(stopping) => batches.next_or(stopping).await,
+                None => None,
+            };
+            if batches.ended {
+                // A future that is done must not be asked again.
+                stop = None;
+            }
+            Some((batch?, (batches, stop)))
         })
     }
 
@@ -134,8 +189,77 @@ impl<S: Stream> Batches<S> {
     }
 
     /// Gives the stream back, and what was taken off it and not handed out.
-    pub fn into_source(self) -> (Vec<S::Item>, impl Stream<Item = S::Item>) {
-        (self.batch, self.source)
+    pub fn into_source(mut self) -> (Vec<S::Item>, impl Stream<Item = S::Item>) {
+        (mem::take(&mut self.batch.items), self.source)
+    }
+
+    fn is_due(&self) -> bool {
+        self.ended || self.batch.items.len() >= self.size
+    }
+
+    /// Takes an item, unless it is time to hand out what is there: that first, so that a batch is not late.
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Looked> {
+        if let Some(due) = &mut self.due
+            && due.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Looked::Due);
+        }
+        let Some(item) = ready!(self.source.as_mut().poll_next(cx)) else {
+            self.ended = true;
+            return Poll::Ready(Looked::Due);
+        };
+        if self.due.is_none() {
+            // One that is beyond all clocks is never due.
+            self.due = Instant::now().checked_add(self.wait).map(|due| Box::pin(sleep_until(due)));
+        }
+        self.batch.items.push(item);
+        Poll::Ready(Looked::Taken)
+    }
+
+    fn hand_out(&mut self) -> Option<Vec<S::Item>> {
+        self.due = None;
+        let batch = mem::take(&mut self.batch.items);
+        let flush = match (batch.len() < self.size, self.ended) {
+            (false, _) => "full",
+            (true, true) => "ended",
+            (true, false) => "waited",
+        };
+        (!batch.is_empty()).then(|| {
+            let items = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            table::BATCH_ITEMS.times([flush.into()]).record(items);
+            batch
+        })
+    }
+}
+
+/// The source is boxed, and items are only moved.
+impl<S: Stream> Unpin for Batches<S> {}
+
+impl<S: Stream> Stream for Batches<S> {
+    type Item = Vec<S::Item>;
+
+    /// As [`next`](Self::next).
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let batches = self.get_mut();
+        while !batches.is_due() {
+            if let Looked::Due = ready!(batches.look(cx)) {
+                break;
+            }
+        }
+        Poll::Ready(batches.hand_out())
+    }
+}
+
+impl<T> Drop for Begun<T> {
+    fn drop(&mut self) {
+        let items = self.items.len();
+        if items > 0 && !self.quiet {
+            tracing::warn!(
+                items,
+                "a batch was dropped before it was handed out: end `Batches` by its stop (`next_or`, `process`, `until`), and use \
+                 `Pipeline::batch` in a pipeline"
+            );
+        }
     }
 }
 
@@ -159,165 +283,4 @@ impl<T> From<BatchError<T>> for JobError {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::stream;
-    use proptest::prelude::*;
-    use tokio::sync::mpsc;
-
-    use super::*;
-
-    const WAIT: Duration = Duration::from_millis(90);
-
-    /// What happens to a source, one after the other.
-    #[derive(Clone, Debug)]
-    enum Step {
-        Item,
-        Time(u64),
-        Stop,
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![
-            8 => Just(Step::Item),
-            3 => (1..250_u64).prop_map(Step::Time),
-            1 => Just(Step::Stop),
-        ];
-        prop::collection::vec(step, 0..60)
-    }
-
-    fn channel<T>() -> (mpsc::UnboundedSender<T>, impl Stream<Item = T>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let stream =
-            stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
-        (sender, stream)
-    }
-
-    /// Plays the steps on virtual time. The `fail`th batch fails once. Gives what was processed, what came and was not, how many came.
-    async fn play(steps: Vec<Step>, size: usize, fail: usize) -> (Vec<Vec<u32>>, Vec<u32>, u32) {
-        let (sender, source) = channel();
-        let stop = Arc::new(tokio::sync::Notify::new());
-        let playing = {
-            let stop = stop.clone();
-            async move {
-                let mut sent = 0;
-                for step in steps {
-                    match step {
-                        Step::Item => {
-                            let _ = sender.send(sent);
-                            sent += 1;
-                        }
-                        Step::Time(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-                        Step::Stop => stop.notify_one(),
-                    }
-                    tokio::task::yield_now().await;
-                }
-                sent
-            }
-        };
-        let working = async {
-            let (mut done, mut tries) = (Vec::new(), 0);
-            let mut batches = Batches::new(source, size, WAIT);
-            loop {
-                let result = batches
-                    .process(stop.notified(), |batch| {
-                        tries += 1;
-                        let failed = tries == fail;
-                        if !failed {
-                            done.push(batch.to_vec());
-                        }
-                        std::future::ready(if failed { Err(JobError::fatal("planted")) } else { Ok(()) })
-                    })
-                    .await;
-                match result {
-                    Ok(_) => break,
-                    // As one that tries again would do.
-                    Err(failed) => done.push(failed.batch.to_vec()),
-                }
-            }
-            let (left, source) = batches.into_source();
-            tokio::pin!(source);
-            let mut rest = left;
-            while let Some(item) = source.next().await {
-                rest.push(item);
-            }
-            (done, rest)
-        };
-        let (sent, (done, rest)) = tokio::join!(playing, working);
-        (done, rest, sent)
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_lost_repeated_or_reordered(steps in steps(), size in 1..8_usize, fail in 0..6_usize) {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .unwrap();
-            let (done, rest, sent) = runtime.block_on(play(steps, size, fail));
-            prop_assert!(done.iter().all(|batch| !batch.is_empty() && batch.len() <= size), "{done:?}");
-            let all: Vec<u32> = done.into_iter().flatten().chain(rest).collect();
-            prop_assert_eq!(all, (0..sent).collect::<Vec<_>>());
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_waits_for_its_first_item_and_no_longer() {
-        let (sender, source) = channel();
-        let mut batches = Batches::new(source, 10, WAIT);
-        let start = Instant::now();
-        tokio::spawn(async move {
-            for n in 0..3 {
-                tokio::time::sleep(WAIT * 2 / 3).await;
-                sender.send(n).unwrap();
-            }
-            std::future::pending::<()>().await;
-        });
-        // The second item comes within the wait of the first, the third does not.
-        assert_eq!(batches.next().await, Some(vec![0, 1]));
-        assert_eq!(start.elapsed(), WAIT * 2 / 3 + WAIT);
-        assert_eq!(batches.next().await, Some(vec![2]));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stop_hands_out_what_is_there() {
-        let (sender, source) = channel();
-        for n in 0..5 {
-            sender.send(n).unwrap();
-        }
-        let mut batches = Batches::new(source, 3, WAIT);
-        assert_eq!(batches.next().await, Some(vec![0, 1, 2]));
-        let mut seen = Vec::new();
-        let stop = tokio::time::sleep(WAIT / 2);
-        let all = batches.process(stop, |batch| {
-            seen.extend_from_slice(&batch);
-            std::future::ready(Ok(()))
-        });
-        assert_eq!(all.await.unwrap(), 2);
-        assert_eq!(seen, [3, 4]);
-        assert_eq!(batches.next().await, None);
-    }
-
-    #[tokio::test]
-    async fn an_error_keeps_its_kind_and_its_items() {
-        let mut batches = Batches::new(stream::iter(0..3), 2, WAIT);
-        let failing = batches.process(std::future::pending::<()>(), async |_| {
-            Err(JobError::retryable("busy", Duration::from_secs(3)))
-        });
-        let error = failing.await.unwrap_err();
-        assert_eq!(*error.batch, [0, 1]);
-        assert_eq!(error.to_string(), "a batch of 2 failed: busy");
-        assert_eq!(
-            *JobError::from(error).kind(),
-            agent_core::JobErrorKind::Retryable { after: Duration::from_secs(3) }
-        );
-        assert_eq!(batches.next().await, Some(vec![2]));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_may_wait_for_ever() {
-        let mut batches = Batches::new(stream::iter(0..3), 2, Duration::MAX);
-        assert_eq!(batches.next().await, Some(vec![0, 1]));
-        assert_eq!(batches.next().await, Some(vec![2]), "the source has ended");
-    }
-}
+mod tests;

@@ -5,23 +5,29 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use agent_core::JobError;
-use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::mpsc;
+use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered};
+use tokio::sync::{SetOnce, mpsc};
 
+use super::{batch::Batches, in_range};
 use crate::scope::panic_message;
 use crate::telemetry::{process_word, table};
 
 /// Items between two stages, unless the pipeline says otherwise.
 const CAPACITY: usize = 100;
 const MAX_CAPACITY: usize = 1_000_000;
-/// The name under which a panic of the source is told.
+/// The name under which a panic of the source is reported.
 const SOURCE: &str = "source";
+/// The name under which a panic of what says when to stop is reported.
+const STOP: &str = "stop";
+/// The name under which is reported what was not done in time after the stop.
+const FLUSH: &str = "flush";
 
 /// Stages that items go through in their order.
 ///
@@ -29,8 +35,9 @@ const SOURCE: &str = "source";
 /// slower holds back those before it. All of it is one future: dropping it ends every stage. A stage that computes for long should do
 /// so in `tokio::task::spawn_blocking`.
 ///
-/// When it is told to stop, it takes nothing new and finishes what it has taken. When a stage fails, what is ahead of the failed item
-/// still goes through, and nothing behind it does: the items done are then exactly the first [`done`](Processed::done).
+/// When it is told to stop, it takes nothing new and finishes what it has taken, for as long as [`flush_within`](Self::flush_within)
+/// allows. When a stage fails, what is ahead of the failed item still goes through, and nothing behind it does: the items done are then
+/// exactly the first [`done`](Processed::done).
 ///
 /// ```
 /// use agent_worker::patterns::Pipeline;
@@ -49,10 +56,27 @@ const SOURCE: &str = "source";
 /// # }
 /// ```
 pub struct Pipeline<'a, T> {
-    output: mpsc::Receiver<T>,
+    output: mpsc::Receiver<Portion<T>>,
     stages: FuturesUnordered<BoxFuture<'a, Result<(), Failure>>>,
-    capacity: usize,
+    stop: BoxFuture<'a, Result<(), Failure>>,
+    settings: Settings,
     taken: Arc<AtomicU64>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    /// Between two stages.
+    capacity: usize,
+    flush_within: Option<Duration>,
+    /// Set once it is time to stop.
+    stopped: Arc<SetOnce<()>>,
+}
+
+/// Something between two stages.
+struct Portion<T> {
+    value: T,
+    /// How many items of the source it is made of.
+    items: u64,
 }
 
 /// How much went through a [`Pipeline`].
@@ -65,10 +89,19 @@ pub struct Processed {
     pub taken: u64,
 }
 
+impl Processed {
+    /// Items that were taken off the source and did not go through every stage: those after the first `done`.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.taken.saturating_sub(self.done)
+    }
+}
+
 /// A stage failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its kind.
 #[non_exhaustive]
 pub struct PipelineError {
-    /// The name of the stage: the first that failed.
+    /// The name of the stage that failed first; `source` or `stop` if one of them panicked, and `flush` if the time of
+    /// [`flush_within`](Pipeline::flush_within) was over.
     pub stage: String,
     /// Why. With `?`, this is what ends the job.
     pub error: JobError,
@@ -88,44 +121,70 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         Self::with_capacity(CAPACITY, source, stop)
     }
 
-    /// As [`new`](Self::new), with at most so many items between two stages: 1 to 1,000,000, and what is outside counts as the
-    /// nearest; 100 otherwise.
+    /// As [`new`](Self::new), with at most this many items between two stages, 100 otherwise: 1 to 1,000,000; what is outside counts as
+    /// the nearest, and the log warns.
     #[must_use]
     pub fn with_capacity(
         capacity: usize,
         source: impl Stream<Item = T> + Send + 'a,
         stop: impl Future + Send + 'a,
     ) -> Self {
-        let capacity = capacity.clamp(1, MAX_CAPACITY);
+        let capacity = in_range("the capacity of a pipeline", capacity, 1..=MAX_CAPACITY);
         let (sender, output) = mpsc::channel(capacity);
-        let taken = Arc::new(AtomicU64::new(0));
+        let (taken, stopped) = (Arc::new(AtomicU64::new(0)), Arc::new(SetOnce::new()));
+        let settings = Settings { capacity, flush_within: None, stopped: Arc::clone(&stopped) };
         let count = Arc::clone(&taken);
         let feed = async move {
-            tokio::pin!(source, stop);
+            tokio::pin!(source);
             loop {
                 // Room first: an item that is taken has its place.
                 let place = tokio::select! {
                     biased;
-                    _ = &mut stop => break,
+                    _ = stopped.wait() => break,
                     place = sender.reserve() => place,
                 };
                 let Ok(place) = place else { break };
                 let item = tokio::select! {
                     biased;
-                    _ = &mut stop => break,
+                    _ = stopped.wait() => break,
                     // Somebody failed: what comes now would go nowhere.
                     () = sender.closed() => break,
                     item = source.next() => item,
                 };
-                let Some(item) = item else { break };
+                let Some(value) = item else { break };
                 count.fetch_add(1, Ordering::Relaxed);
-                place.send(item);
+                place.send(Portion { value, items: 1 });
             }
             Ok(())
         };
         let stages = FuturesUnordered::new();
         stages.push(named(SOURCE, feed));
-        Self { output, stages, capacity, taken }
+        let stop = async {
+            stop.await;
+            Ok(())
+        };
+        Self { output, stages, stop: named(STOP, stop), settings, taken }
+    }
+
+    /// How long it may go on after the stop with what it has taken: then the rest is dropped, and [`run`](Self::run) returns an error of
+    /// the stage `flush` that says how many items that were. Without a limit a job whose handler takes longer than the
+    /// worker's [grace](crate::JobContext::grace) for it is aborted, and nobody knows what was done.
+    ///
+    /// ```
+    /// # use agent_worker::{JobContext, JobResult, patterns::Pipeline};
+    /// async fn store(ctx: JobContext) -> JobResult {
+    ///     Pipeline::new(ctx.room().data("line"), ctx.cancelled())
+    ///         .flush_within(ctx.grace() / 2) // the other half is for what comes after it
+    ///         .stage("store", async |line| Ok(println!("{:?}", line?.payload)))
+    ///         .run()
+    ///         .await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn flush_within(mut self, limit: Duration) -> Self {
+        self.settings.flush_within = Some(limit);
+        self
     }
 
     /// What is done with each item next. The name is for errors and people.
@@ -136,26 +195,57 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         F: FnMut(T) -> Fut + Send + 'a,
         Fut: Future<Output = Result<U, JobError>> + Send + 'a,
     {
-        let mut input = self.output;
-        let (sender, output) = mpsc::channel(self.capacity);
-        let stage = async move {
-            let through = async {
-                while let Some(item) = input.recv().await {
-                    if sender.send(work(item).await?).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(())
-            };
-            tokio::select! {
-                biased;
-                ended = through => ended,
-                // A stage behind this one failed. Whatever this one waits for, its end must not have to wait for that.
-                () = sender.closed() => Ok(()),
+        let capacity = self.settings.capacity;
+        self.through(name.into(), capacity, move |mut input, sender| async move {
+            while let Some(Portion { value, items }) = input.recv().await {
+                // Room first: what is done is passed on at once, and counts.
+                let Ok(place) = sender.reserve().await else { break };
+                place.send(Portion { value: work(value).await?, items });
             }
-        };
-        self.stages.push(named(name, stage));
-        Pipeline { output, stages: self.stages, capacity: self.capacity, taken: self.taken }
+            Ok(())
+        })
+    }
+
+    /// Items go on in batches of up to `size` (at least 1; 0 counts as 1, and the log warns), in their order. A batch goes on when it is
+    /// full, when its first item has waited for `wait`, and when the source ends or it is time to stop: no item stays behind.
+    ///
+    /// ```
+    /// use agent_worker::patterns::Pipeline;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut sizes = Vec::new();
+    /// let processed = Pipeline::new(futures_util::stream::iter(0..95), std::future::pending::<()>())
+    ///     .stage("double", async |n| Ok(n * 2))
+    ///     .batch(10, Duration::from_secs(1))
+    ///     .stage("store", |batch: Vec<u32>| {
+    ///         sizes.push(batch.len());
+    ///         std::future::ready(Ok(()))
+    ///     })
+    ///     .run()
+    ///     .await
+    ///     .unwrap();
+    /// assert_eq!((processed.done, sizes.len(), sizes[9]), (95, 10, 5));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn batch(self, size: usize, wait: Duration) -> Pipeline<'a, Vec<T>> {
+        let size = in_range("the size of a batch", size, 1..=usize::MAX);
+        // As many items wait behind it as before it.
+        let capacity = (self.settings.capacity / size).max(1);
+        self.through("batch".to_owned(), capacity, move |mut input, sender| async move {
+            let portions = stream::poll_fn(move |cx| input.poll_recv(cx));
+            let mut batches = Batches::new(portions, size, wait).quiet();
+            while let Some(batch) = batches.next().await {
+                let items = batch.iter().map(|portion| portion.items).sum();
+                let value = batch.into_iter().map(|portion| portion.value).collect();
+                if sender.send(Portion { value, items }).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Runs all stages until everything that was taken is through, or one has failed. What the last stage gives is dropped.
@@ -163,31 +253,61 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     /// # Errors
     /// [`PipelineError`], which names the stage that failed first.
     pub async fn run(self) -> Result<Processed, PipelineError> {
-        let Self { mut output, mut stages, taken, .. } = self;
-        let through = async {
-            let counter = table::PIPELINE_ITEMS.count([]);
-            let mut done = 0;
-            while output.recv().await.is_some() {
-                done += 1;
-                counter.increment(1);
-            }
-            done
+        let Self { mut output, mut stages, stop, settings, taken } = self;
+        let Settings { flush_within, stopped, .. } = settings;
+        let (counter, done) = (table::PIPELINE_ITEMS.count([]), AtomicU64::new(0));
+        let count = |items| {
+            done.fetch_add(items, Ordering::Relaxed);
+            counter.increment(items);
         };
-        let all_stages = async {
-            let mut first: Option<Failure> = None;
-            while let Some(stage) = stages.next().await {
-                match (stage, &first) {
-                    (Ok(()), _) => {}
-                    (Err(failure), None) => first = Some(failure),
-                    (Err(Failure { stage, error }), Some(_)) => {
-                        tracing::warn!("stage {stage} failed, too: {error}")
-                    }
+        let first = OnceLock::new();
+        let note = |failure| {
+            if let Err(Failure { stage, error }) = first.set(failure) {
+                tracing::warn!("stage {stage} failed, too: {error}");
+            }
+        };
+        let in_time = {
+            let through = async {
+                while let Some(Portion { items, .. }) = output.recv().await {
+                    count(items);
                 }
+            };
+            let all_stages = async {
+                while let Some(ended) = stages.next().await {
+                    ended.unwrap_or_else(note);
+                }
+            };
+            let limit = async {
+                stop.await.unwrap_or_else(note);
+                let _ = stopped.set(());
+                match flush_within {
+                    Some(limit) => tokio::time::sleep(limit).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let work = async { tokio::join!(through, all_stages) };
+            tokio::pin!(work);
+            tokio::select! {
+                // The stop first: a source that never waits must not hide it.
+                biased;
+                // What is done at the same moment is in time.
+                () = limit => work.now_or_never().is_some(),
+                _ = &mut work => true,
             }
-            first
         };
-        let (done, failure) = tokio::join!(through, all_stages);
-        let processed = Processed { done, taken: taken.load(Ordering::Relaxed) };
+        drop(stages);
+        while let Ok(Portion { items, .. }) = output.try_recv() {
+            count(items);
+        }
+        let processed = Processed { done: done.into_inner(), taken: taken.load(Ordering::Relaxed) };
+        let failure = first.into_inner().or_else(|| {
+            let (dropped, taken) = (processed.dropped(), processed.taken);
+            // Without a limit it is always in time.
+            let limit = flush_within.filter(|_| !in_time && dropped > 0)?;
+            let place =
+                format_args!("{dropped} of {taken} items dropped: not done within {limit:?} of the stop");
+            Some(Failure { stage: FLUSH.to_owned(), error: JobError::fatal("flush_timeout").context(place) })
+        });
         match failure {
             None => Ok(processed),
             Some(Failure { stage, error }) => {
@@ -196,6 +316,33 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
                 Err(PipelineError { stage, error, processed })
             }
         }
+    }
+
+    /// Adds a stage, which ends with its input, with an error, or as soon as a stage behind it has failed.
+    fn through<U, Fut>(
+        self,
+        name: String,
+        capacity: usize,
+        work: impl FnOnce(mpsc::Receiver<Portion<T>>, mpsc::Sender<Portion<U>>) -> Fut + Send + 'a,
+    ) -> Pipeline<'a, U>
+    where
+        U: Send + 'a,
+        Fut: Future<Output = Result<(), JobError>> + Send + 'a,
+    {
+        let Self { output: input, stages, stop, mut settings, taken } = self;
+        settings.capacity = capacity;
+        let (sender, output) = mpsc::channel(capacity);
+        let stage = async move {
+            let failed_behind = sender.clone();
+            tokio::select! {
+                biased;
+                ended = work(input, sender) => ended,
+                // A stage behind this one failed. Whatever this one waits for, its end must not have to wait for that.
+                () = failed_behind.closed() => Ok(()),
+            }
+        };
+        stages.push(named(name, stage));
+        Pipeline { output, stages, stop, settings, taken }
     }
 }
 

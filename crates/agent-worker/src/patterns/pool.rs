@@ -15,6 +15,7 @@ use deadpool::managed;
 use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 
+use super::in_range;
 use crate::telemetry::{Held, process_word, table};
 
 /// The largest size of a pool: its places are made at once.
@@ -88,13 +89,13 @@ pub enum PoolError {
 }
 
 impl<T: Send + 'static> Pool<T> {
-    /// At most `size` of what `make` makes: 1 to 65,536, and what is outside counts as the nearest.
+    /// At most `size` of what `make` makes: 1 to 65,536; what is outside counts as the nearest (0 as 1), and the log warns.
     pub fn bounded<Fut>(size: usize, make: impl Fn() -> Fut + Send + Sync + 'static) -> Self
     where
         Fut: Future<Output = Result<T, JobError>> + Send + 'static,
     {
         let maker = Maker { make: Box::new(move || Box::pin(make())) };
-        let config = managed::PoolConfig::new(size.clamp(1, MAX_SIZE));
+        let config = managed::PoolConfig::new(in_range("the size of a pool", size, 1..=MAX_SIZE));
         let built = managed::Pool::builder(maker).config(config).build();
         match built {
             Ok(pool) => Self { pool, numbers: Arc::new(Numbers::of("pool".into())) },

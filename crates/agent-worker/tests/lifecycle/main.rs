@@ -12,6 +12,7 @@ mod data;
 mod failures;
 mod long_running;
 mod outcomes;
+mod pipelines;
 mod retries;
 mod stage;
 mod stuck;

@@ -1,14 +1,14 @@
 //! Batches: items that are dealt with together, as each call costs much: rows for a database, lines for a model.
 //!
 //! ```
-//! use agent_worker::{JobContext, JobResult, RoomEvent, patterns::Batches};
+//! use agent_worker::{JobContext, JobResult, patterns::Batches};
 //! use futures_util::StreamExt;
 //! use std::time::Duration;
 //!
 //! async fn minutes(ctx: JobContext) -> JobResult {
-//!     let lines = ctx.room().events().filter_map(async |event| match event {
-//!         RoomEvent::DataReceived(data) => Some(String::from_utf8_lossy(&data.payload).into_owned()),
-//!         _ => None,
+//!     let lines = ctx.room().data("lines").map(|line| match line {
+//!         Ok(line) => String::from_utf8_lossy(&line.payload).into_owned(),
+//!         Err(missed) => format!("({missed})"),
 //!     });
 //!     let mut batches = Batches::new(lines, 2, Duration::from_secs(1));
 //!     let save = async |batch: std::sync::Arc<Vec<String>>| {
@@ -36,18 +36,61 @@
 //! # });
 //! ```
 //!
-//! A batch is handed out when it has its number of items, when its first item has waited for so long, when the source ends, or when it is
+//! A batch is handed out when it has its number of items, when its first item has waited for its time, when the source ends, or when it is
 //! time to stop: what is there then is the last batch. Items keep their order, and none is handed out twice.
 //!
 //! # When a batch fails
 //! [`process`](crate::patterns::Batches::process) ends with a [`BatchError`](crate::patterns::BatchError), which holds the batch that failed;
 //! everything before it was processed, and the rest is still in the `Batches`: call `process` again, or take it out with
-//! [`into_source`](crate::patterns::Batches::into_source). `?` ends the attempt with the error's own kind. An attempt that is tried again begins
-//! with a fresh stream of the room's events, so what must not be lost over that goes into a [checkpoint](super::super::checkpoints), or back to
-//! where it came from.
+//! [`into_source`](crate::patterns::Batches::into_source). `?` ends the attempt with the error's own kind. What the room has sent and was not
+//! taken off its stream [waits for the next attempt](super::super::data); what was taken and must not be lost goes into a
+//! [checkpoint](super::super::checkpoints), or back to where it came from.
+//!
+//! # In a pipeline
+//! Work in several stages, some of it in batches, is one [pipeline](super::pipelines) with a
+//! [`batch`](crate::patterns::Pipeline::batch) stage. When it is told to stop, the last batch goes through as it is, and when a stage fails,
+//! all of it ends at once.
+//! ```
+//! use agent_worker::{JobContext, JobResult, patterns::Pipeline};
+//! use std::time::Duration;
+//!
+//! async fn ingest(ctx: JobContext) -> JobResult {
+//!     Pipeline::new(ctx.room().data("reading"), ctx.cancelled())
+//!         .flush_within(ctx.grace() / 2)
+//!         .stage("parse", async |reading| Ok(std::str::from_utf8(&reading?.payload)?.parse::<f64>()?))
+//!         .batch(10, Duration::from_secs(1))
+//!         .stage("store", async |rows: Vec<f64>| {
+//!             Ok(ctx.room().publish_data("stored", rows.len().to_string()).await?) // into a database, for one
+//!         })
+//!         .run()
+//!         .await?;
+//!     Ok(())
+//! }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! let readings = JobSpec::room("lobby").lasts(Duration::ZERO).script(|room| async move {
+//!     let probe = room.join("probe");
+//!     room.wait_for_agent().await;
+//!     for n in 0..25 {
+//!         probe.send_data("reading", n.to_string());
+//!     }
+//!     room.wait_for_data(|sent| sent.topic == "stored").await;
+//! }); // then it is told to stop
+//! let run = run_job(ingest, readings).await;
+//! run.assert_success();
+//! let stored: Vec<String> = run.sent_by_agent().map(|sent| sent.text()).collect();
+//! assert_eq!(stored, ["10", "10", "5"]);
+//! # });
+//! ```
+//! `Batches` before or behind a pipeline has a stop of its own, and needs it: as a source let it end by
+//! [`until`](crate::patterns::Batches::until) and give the pipeline a stop that never comes, as a pipeline that is told to stop takes nothing
+//! more off its source, and so no batch that has begun. Two that are connected by a channel run in `tokio::try_join!`, not in
+//! `join!`: the one that fails then ends the other, which may wait for it.
 //!
 //! # By hand
 //! [`next`](crate::patterns::Batches::next) and [`next_or`](crate::patterns::Batches::next_or) give one batch, and may stand in a `select!`: dropping
-//! their future loses nothing.
+//! their future loses nothing. `Batches` is a `Stream` of batches, too. Dropped with a batch that has begun, it logs a warning with the number
+//! of items that are lost.
 //!
 //! The example `batch` is a whole agent.

@@ -43,6 +43,9 @@ struct Plan {
     takes: [Vec<u64>; 3],
     wrong: [Option<(u64, How)>; 3],
     stop: Option<u64>,
+    flush: Option<u64>,
+    /// The size and the wait of a stage of batches before the last one.
+    batch: Option<(usize, u64)>,
     drop: Option<u64>,
 }
 
@@ -57,16 +60,19 @@ fn plans() -> impl Strategy<Value = Plan> {
         times(),
         [times(), times(), times()],
         [wrong(), wrong(), wrong()],
-        prop::option::of(0..400_u64),
+        (prop::option::of(0..400_u64), prop::option::of(0..200_u64)),
+        prop::option::of((1..6_usize, 0..60_u64)),
         prop::option::weighted(0.2, 0..400_u64),
     )
-        .prop_map(|(items, capacity, arrives, takes, wrong, stop, drop)| Plan {
+        .prop_map(|(items, capacity, arrives, takes, wrong, (stop, flush), batch, drop)| Plan {
             items,
             capacity,
             arrives,
             takes,
             wrong,
             stop,
+            flush,
+            batch,
             drop,
         })
 }
@@ -87,6 +93,8 @@ struct Played {
     most_inside: u64,
     /// Items whose values are still somewhere.
     left: usize,
+    /// How long it took.
+    took: Duration,
 }
 
 async fn play(plan: &Plan) -> Played {
@@ -121,17 +129,30 @@ async fn play(plan: &Plan) -> Played {
             }
         }
     };
-    let run = Pipeline::with_capacity(plan.capacity, source, stop)
+    let mut pipeline = Pipeline::with_capacity(plan.capacity, source, stop)
         .stage(STAGES[0], work(0))
         .stage(STAGES[1], work(1))
-        .stage(STAGES[2], work(2))
-        .stage("note", async |(n, _)| {
-            seen.lock().unwrap().push(n);
-            Ok(())
-        })
-        .run();
+        .stage(STAGES[2], work(2));
+    if let Some(limit) = plan.flush {
+        pipeline = pipeline.flush_within(Duration::from_millis(limit));
+    }
+    let note = |items: Vec<(u64, Arc<()>)>| {
+        seen.lock().unwrap().extend(items.into_iter().map(|(n, _)| n));
+        std::future::ready(Ok(()))
+    };
+    let run = match plan.batch {
+        Some((size, wait)) => {
+            let checked = move |batch: Vec<_>| {
+                assert!((1..=size).contains(&batch.len()));
+                note(batch)
+            };
+            pipeline.batch(size, Duration::from_millis(wait)).stage("note", checked).run().boxed_local()
+        }
+        None => pipeline.stage("note", |item| note(vec![item])).run().boxed_local(),
+    };
     let dropped = plan.drop.map_or(HANGS, Duration::from_millis);
     let result = timeout(dropped, run).await.ok();
+    let took = start.elapsed();
     let left = Arc::strong_count(&alive) - 1;
     Played {
         result,
@@ -139,6 +160,7 @@ async fn play(plan: &Plan) -> Played {
         taken: taken.into_inner().unwrap(),
         most_inside: most.into_inner(),
         left,
+        took,
     }
 }
 
@@ -162,12 +184,17 @@ proptest! {
     #[test]
     fn what_is_done_is_the_beginning_of_what_came(plan in plans()) {
         without_panic_texts();
-        let Played { result, seen, taken, most_inside, left } = on_virtual_time(play(&plan));
+        let Played { result, seen, taken, most_inside, left, took } = on_virtual_time(play(&plan));
         // Whatever happened: in order, nothing twice, nothing skipped, nothing left behind, never more inside than there is room for.
         prop_assert_eq!(&seen, &(0..seen.len() as u64).collect::<Vec<_>>());
         prop_assert_eq!(left, 0);
-        // Four stages with an item each, and what waits before each; one that was offered its place is being taken.
-        prop_assert!(most_inside <= 4 * (plan.capacity as u64 + 1), "{most_inside} were inside");
+        // Four stages with an item each, and what waits before each; one that was offered its place is being taken. A batch that is
+        // collected, one that waits, and one in work.
+        let batches = plan.batch.map_or(0, |(size, _)| 3 * size.max(plan.capacity) as u64);
+        prop_assert!(most_inside <= 4 * (plan.capacity as u64 + 1) + batches, "{most_inside} were inside");
+        if let (Some(stop), Some(flush)) = (plan.stop, plan.flush) {
+            prop_assert!(took <= Duration::from_millis(stop + flush), "it took {took:?}");
+        }
         if let Some(stop) = plan.stop {
             let stop = Duration::from_millis(stop);
             prop_assert!(taken.iter().all(|at| *at <= stop), "taken after the stop: {taken:?}");
@@ -184,6 +211,13 @@ proptest! {
                 }
                 *processed
             }
+            Err(failed) if failed.stage == FLUSH => {
+                prop_assert_eq!(Some(took), plan.stop.zip(plan.flush).map(|(a, b)| Duration::from_millis(a + b)));
+                prop_assert!(failed.processed.dropped() > 0);
+                let said = format!("{} of {} items dropped", failed.processed.dropped(), taken.len());
+                prop_assert!(failed.to_string().contains(&said), "{failed}");
+                failed.processed
+            }
             Err(failed) => {
                 // The named stage has the item that the error names, and nothing from there on is done.
                 let text = failed.error.to_string();
@@ -192,9 +226,13 @@ proptest! {
                 let stage = STAGES.iter().position(|name| *name == failed.stage).unwrap();
                 prop_assert_eq!(plan.wrong[stage], Some((n, how)));
                 prop_assert!(failed.processed.done <= n && n < failed.processed.taken);
-                // What is ahead of it went through: up to another failed item, if there is one.
+                // What is ahead of it went through: up to another failed item, if there is one, and if there was time.
                 let end = failed.processed.done;
-                prop_assert!(plan.wrong.iter().flatten().any(|(n, _)| *n == end), "done ends at {end}");
+                let out_of_time = plan.flush.is_some() && plan.stop.is_some();
+                prop_assert!(
+                    out_of_time || plan.wrong.iter().flatten().any(|(n, _)| *n == end),
+                    "done ends at {end}"
+                );
                 failed.processed
             }
         };
@@ -307,6 +345,130 @@ async fn an_empty_source_and_no_stage_at_all_are_fine() {
     assert_eq!(none.unwrap(), Processed { done: 0, taken: 0 });
     let some = Pipeline::new(stream::iter(0..3), never()).run().await;
     assert_eq!(some.unwrap(), Processed { done: 3, taken: 3 });
+}
+
+/// A source that sends this many items and is silent then, and its stop.
+fn silent_after(items: u64) -> (impl Stream<Item = u64> + Send, impl Future + Send) {
+    (stream::iter(0..items).chain(stream::pending()), sleep(Duration::from_secs(60)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_has_begun_goes_through_at_the_stop() {
+    let (source, stop) = silent_after(95);
+    let stored = Mutex::new(Vec::new());
+    let store = async |batch: Vec<u64>| {
+        stored.lock().unwrap().push(batch);
+        Ok(())
+    };
+    let run = Pipeline::new(source, stop).batch(10, Duration::MAX).stage("store", store).run();
+    assert_eq!(run.await.unwrap(), Processed { done: 95, taken: 95 });
+    let stored = stored.into_inner().unwrap();
+    assert_eq!((stored.len(), stored[9].len()), (10, 5));
+    assert_eq!(stored.concat(), (0..95).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_its_time_and_no_longer() {
+    let start = Instant::now();
+    let (source, stop) = silent_after(3);
+    let run = Pipeline::new(source, stop).batch(2, Duration::from_secs(1)).stage(
+        "store",
+        async |batch: Vec<u64>| {
+            assert_eq!(start.elapsed().as_secs(), if batch.len() == 2 { 0 } else { 1 });
+            Ok(())
+        },
+    );
+    assert_eq!(run.run().await.unwrap().done, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_fails_behind_a_batch_ends_it_at_once() {
+    let start = Instant::now();
+    let (source, stop) = silent_after(25);
+    let failing = async |_: Vec<u64>| Err::<(), _>("the database is gone".into());
+    let run = Pipeline::new(source, stop).batch(10, Duration::MAX).stage("store", failing).run();
+    let failed = run.await.unwrap_err();
+    assert_eq!(failed.to_string(), "stage store failed: the database is gone");
+    assert_eq!((failed.processed.done, start.elapsed()), (0, Duration::ZERO));
+}
+
+/// As the guide has it: a pipeline that sends into a channel, and batches that come out of it.
+#[tokio::test(start_paused = true)]
+async fn two_over_a_channel_end_with_the_one_that_fails() {
+    let start = Instant::now();
+    let (source, stop) = silent_after(1000);
+    let (sender, mut receiver) = mpsc::channel(1);
+    let feed = async {
+        let send = async |n| Ok(sender.send(n).await?);
+        Ok(Pipeline::new(source, stop).stage("send", send).run().await?)
+    };
+    let store = async {
+        let mut batches = Batches::new(stream::poll_fn(|cx| receiver.poll_recv(cx)), 10, Duration::MAX);
+        Ok(batches.process(never(), async |_| Err("the database is gone".into())).await?)
+    };
+    let ended: Result<_, JobError> = async { tokio::try_join!(feed, store) }.await;
+    assert_eq!(
+        (ended.unwrap_err().to_string().as_str(), start.elapsed()),
+        ("the database is gone", Duration::ZERO)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_done_in_time_after_the_stop_is_counted() {
+    let stored = AtomicU64::new(0);
+    let slow = async |n: u64| {
+        sleep(Duration::from_millis(40)).await;
+        Ok(n)
+    };
+    let store = async |n: u64| {
+        sleep(Duration::from_millis(40)).await;
+        stored.fetch_add(1, Ordering::Relaxed);
+        Ok(n)
+    };
+    // The source may be silent, or over: what was taken takes its time all the same.
+    for over in [false, true] {
+        stored.store(0, Ordering::Relaxed);
+        let source = stream::iter(0..250).chain(if over {
+            stream::empty().left_stream()
+        } else {
+            stream::pending().right_stream()
+        });
+        let stop = sleep(Duration::from_secs(3));
+        let pipeline = Pipeline::with_capacity(if over { 300 } else { 100 }, source, stop);
+        let run =
+            pipeline.flush_within(Duration::from_secs(2)).stage("parse", slow).stage("store", store).run();
+        let start = Instant::now();
+        let failed = run.await.unwrap_err();
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+        let Processed { done, taken } = failed.processed;
+        assert_eq!((done, failed.processed.dropped()), (stored.load(Ordering::Relaxed), taken - done));
+        let text = format!(
+            "stage flush failed: {} of {taken} items dropped: not done within 2s of the stop: flush_timeout",
+            taken - done
+        );
+        assert_eq!(failed.to_string(), text);
+        assert_eq!(*JobError::from(failed).kind(), JobErrorKind::Fatal { reason: "flush_timeout".into() });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_in_time_is_a_success() {
+    let (source, stop) = silent_after(10);
+    let slow = async |n| {
+        sleep(Duration::from_secs(7)).await;
+        Ok(n)
+    };
+    // 60 s, and the last item that was taken ends at 70 s.
+    let run = Pipeline::new(source, stop).flush_within(Duration::from_secs(10)).stage("work", slow).run();
+    assert_eq!(run.await.unwrap(), Processed { done: 10, taken: 10 });
+}
+
+#[tokio::test]
+async fn a_panic_of_the_stop_is_contained_too() {
+    without_panic_texts();
+    let stop = async { panic_any("item of the stop".to_owned()) };
+    let failed = Pipeline::new(stream::pending::<()>(), stop).run().await.unwrap_err();
+    assert_eq!(failed.to_string(), "stage stop failed: panicked: item of the stop");
 }
 
 #[tokio::test]
