@@ -31,6 +31,7 @@ mod config;
 mod election;
 mod error;
 mod job;
+mod json;
 mod metadata;
 mod outcome;
 mod retry;
@@ -47,6 +48,7 @@ pub use channel::{
 pub use checkpoint::{
     CheckpointError, CheckpointKey, Claim, Epoch, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError,
     Writer, checkpoint_epoch, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life,
+    verify_checkpoint,
 };
 pub use classify::classify;
 pub use config::{
@@ -59,6 +61,7 @@ pub use election::{
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
 pub use job::{Job, JobId, JobKind, JobRoom, JobToken, MAX_ATTRIBUTES_LEN, Target, TargetKind};
+pub use json::{JsonError, to_json};
 #[cfg(feature = "schema")]
 pub use metadata::MetadataSchema;
 pub use metadata::{JobMetadata, MAX_METADATA_LEN, MetadataError, MetadataFormat, parse_metadata};

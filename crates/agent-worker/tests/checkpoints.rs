@@ -1,10 +1,12 @@
 //! Checkpoints of jobs, on virtual time and in memory: when they are saved, who goes on with them, and when they are gone.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "troubleshooting/log.rs"]
+mod log;
 mod odd_store;
 
 use agent_core::{CheckpointKey, Claim, StoreError, Writer};
-use agent_testkit::{JobSpec, Run, run_job};
+use agent_testkit::{JobSpec, Run, run_job, run_job_in_real_time};
 use agent_worker::{
     BoxFuture, CheckpointError, CheckpointStore, JobContext, JobError, JobResult, KeyBy, MemoryStore,
     Outcome, Saved,
@@ -632,4 +634,76 @@ async fn a_job_is_not_superseded_by_a_claim_of_its_own_whose_answer_was_lost() {
     };
     run(&store, handler).await.assert_success();
     assert!(store.memory.is_empty());
+}
+
+/// What no save may take: it would not load again, or as something else.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Score {
+    done: u64,
+    score: f64,
+}
+
+const NO_NUMBER: &str = "the checkpoint (a Score) cannot be saved: at `$.score`: NaN is no number in JSON, and would not load again: save a finite number, or leave it out";
+
+#[tokio::test]
+async fn a_value_that_would_not_load_again_is_refused_and_the_older_checkpoint_stays() {
+    let store = Watched::default();
+    let count = store.clone();
+    let handler = move |ctx: JobContext| {
+        let count = count.clone();
+        async move {
+            let checkpoint = ctx.checkpoint::<Score>();
+            checkpoint.save(&Score { done: 5, score: 0.5 }).await?;
+            assert_eq!(count.saves(), 1);
+            let refused = checkpoint.save(&Score { done: 6, score: f64::NAN }).await;
+            assert_eq!(count.saves(), 1, "the store was not asked");
+            assert_eq!(refused.as_ref().map_err(ToString::to_string), Err(NO_NUMBER.to_owned()));
+            assert_eq!(checkpoint.load().await?, Some(Score { done: 5, score: 0.5 }));
+            Ok(refused?)
+        }
+    };
+    let failed = run(&store, handler).await;
+    assert_eq!(error(&failed), format!("checkpoint_unwritable: {NO_NUMBER}"));
+    assert_eq!(left_in(&store).await, Some(Progress { done: 5 }), "a fixed agent goes on with it");
+}
+
+/// While it does not change it is neither tried nor logged again.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_saves_itself_and_cannot_be_saved_is_logged_once_each_time_it_changes() {
+    let (log, _guard) = log::Log::keep();
+    let store = Watched::default();
+    let (count, lines) = (store.clone(), log.clone());
+    let handler = move |ctx: JobContext| {
+        let (count, lines) = (count.clone(), lines.clone());
+        async move {
+            let told = || lines.with("a Score) cannot be saved").len();
+            let progress: Saved<Score> = ctx.checkpoint().resume().await?;
+            progress.set(Score { done: 1, score: 1.0 });
+            seconds(31).await;
+            assert_eq!((count.saves(), told()), (1, 0));
+            progress.set(Score { done: 2, score: f64::INFINITY });
+            seconds(31).await;
+            assert_eq!((count.saves(), told()), (1, 1));
+            seconds(300).await;
+            assert_eq!((count.saves(), told()), (1, 1), "the same value would be refused again");
+            progress.set(Score { done: 3, score: f64::INFINITY });
+            seconds(300).await;
+            assert_eq!((count.saves(), told()), (1, 1), "for the same reason");
+            progress.set(Score { done: 4, score: 4.0 });
+            seconds(31).await;
+            assert_eq!((count.saves(), told()), (2, 1));
+            progress.set(Score { done: 5, score: f64::NAN });
+            seconds(31).await;
+            assert_eq!((count.saves(), told()), (2, 2));
+            ctx.shutdown("enough");
+            ctx.cancelled().await;
+            Ok(())
+        }
+    };
+    // On this thread, whose log is kept.
+    run_job_in_real_time(handler, spec(store.clone())).await.assert_success();
+    let told = log.with("a Score) cannot be saved");
+    assert!(told.iter().all(|line| line.starts_with("ERROR")), "{told:?}");
+    assert_eq!(log.with("is lost").len(), 1, "at the end of the job");
+    assert_eq!(left_in(&store).await, Some(Progress { done: 4 }));
 }

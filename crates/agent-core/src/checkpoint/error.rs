@@ -39,6 +39,18 @@ impl fmt::Debug for StoreError {
     }
 }
 
+/// The reasons of jobs that [`CheckpointError`] ends.
+pub(super) const REASONS: [&str; 8] = [
+    "checkpoint_no_store",
+    "checkpoint_newer",
+    "checkpoint_damaged",
+    "checkpoint_unreadable",
+    "checkpoint_unwritable",
+    "checkpoint_job_over",
+    "checkpoint_superseded",
+    "checkpoint_store",
+];
+
 /// Why a checkpoint could not be loaded, saved or deleted.
 ///
 /// Returned with `?`, it ends the job with a reason of its own (`checkpoint_superseded`, `checkpoint_newer`, …); what may go away, as a
@@ -70,7 +82,7 @@ pub enum CheckpointError {
     },
     /// It is whole, but no value of the type.
     #[error(
-        "the checkpoint, saved by version {saved} of this agent, is no valid {type_name}: at `{path}`: {message}"
+        "the checkpoint, saved by version {saved} of this agent, is no valid {type_name}: at `{path}`: {message}; make the type read the older form, or delete the checkpoint"
     )]
     Unreadable {
         /// The Rust type that was asked for.
@@ -82,12 +94,14 @@ pub enum CheckpointError {
         /// What is wrong there.
         message: String,
     },
-    /// The value cannot be written as JSON.
-    #[error("the checkpoint (a {type_name}) cannot be written as JSON: {message}")]
+    /// The value cannot be written as JSON, or would not load again.
+    #[error("the checkpoint (a {type_name}) cannot be saved: at `{path}`: {message}")]
     Unwritable {
         /// Its Rust type.
         type_name: String,
-        /// What is wrong.
+        /// Where in the value, as `$.field[index]`; `$` is the value itself.
+        path: String,
+        /// What is wrong there, and what to do.
         message: String,
     },
     /// The value is too large.
@@ -128,6 +142,12 @@ impl CheckpointError {
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Store(StoreError::Unavailable { .. }))
+    }
+
+    /// Whether it is about the value: the same value will be refused again, in whatever store.
+    #[must_use]
+    pub const fn is_about_value(&self) -> bool {
+        matches!(self, Self::Unwritable { .. } | Self::TooLarge { .. })
     }
 
     /// What it is in one word, as metrics count it.
@@ -184,11 +204,39 @@ impl CheckpointError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::JobError;
+    use crate::{AttemptEnd, JobError};
 
     fn check(error: CheckpointError, expected: &str) {
         let error = JobError::from(error);
         assert_eq!(format!("{:?} | {error}", error.kind()), expected);
+    }
+
+    #[test]
+    fn a_job_that_failed_because_of_its_checkpoint_keeps_it() {
+        let (type_name, path, message) = (String::new, || "$".to_owned(), String::new);
+        let errors = [
+            CheckpointError::NoStore,
+            CheckpointError::Newer { saved: 2, known: 1 },
+            CheckpointError::Damaged { problem: "x" },
+            CheckpointError::Unreadable {
+                type_name: type_name(),
+                saved: 1,
+                path: path(),
+                message: message(),
+            },
+            CheckpointError::Unwritable { type_name: type_name(), path: path(), message: message() },
+            CheckpointError::TooLarge { type_name: type_name(), len: 1 },
+            CheckpointError::HalfChanged,
+            CheckpointError::JobOver,
+            CheckpointError::Superseded,
+            CheckpointError::Store(StoreError::Unusable { problem: String::new(), source: None }),
+        ];
+        for error in errors {
+            let JobErrorKind::Fatal { reason } = error.job_error_kind() else { panic!("{error}") };
+            assert!(REASONS.contains(&&*reason), "{reason}");
+            let end = AttemptEnd::Error { kind: JobErrorKind::Fatal { reason }, text: String::new() };
+            assert!(!crate::is_checkpoint_over(false, &end), "{error}");
+        }
     }
 
     #[test]

@@ -7,13 +7,16 @@
 
 use super::error::CheckpointError;
 use super::slot::Epoch;
-use crate::metadata::short_type_name;
+use crate::json::{JsonError, to_json};
+use crate::metadata::{json_path, short_type_name};
+use crate::text::shorten;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The longest value, as JSON, in bytes.
 pub const MAX_CHECKPOINT_LEN: usize = 16 * 1024 * 1024;
 
+const MAX_MESSAGE: usize = 400;
 const MAGIC: &[u8; 4] = b"LKcp";
 const FORMAT: u8 = 1;
 
@@ -22,7 +25,8 @@ const FORMAT: u8 = 1;
 /// `version` is the agent's own number for the shape of its values, `saved_at` in milliseconds since 1970.
 ///
 /// # Errors
-/// [`CheckpointError::Unwritable`] when the value cannot be JSON, [`CheckpointError::TooLarge`].
+/// [`CheckpointError::Unwritable`] when the value cannot be JSON, [`CheckpointError::TooLarge`]. Whether the record loads again as its type
+/// only [`verify_checkpoint`] knows: both come before a record goes into a store.
 ///
 /// ```
 /// use agent_core::{Epoch, decode_checkpoint, encode_checkpoint};
@@ -37,14 +41,15 @@ pub fn encode_checkpoint<T: Serialize>(
     epoch: Epoch,
     saved_at: u64,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let json = serde_json::to_vec(value).map_err(|error| CheckpointError::Unwritable {
-        type_name: short_type_name::<T>(),
-        message: error.to_string(),
+    let type_name = short_type_name::<T>;
+    let json = to_json(value, MAX_CHECKPOINT_LEN).map_err(|error| match error {
+        JsonError::Value { path, message } => {
+            CheckpointError::Unwritable { type_name: type_name(), path, message }
+        }
+        JsonError::TooLong { len, .. } => CheckpointError::TooLarge { type_name: type_name(), len },
     })?;
-    let len = match u32::try_from(json.len()) {
-        Ok(len) if json.len() <= MAX_CHECKPOINT_LEN => len,
-        _ => return Err(CheckpointError::TooLarge { type_name: short_type_name::<T>(), len: json.len() }),
-    };
+    let len = u32::try_from(json.len())
+        .map_err(|_| CheckpointError::TooLarge { type_name: type_name(), len: json.len() })?;
     let mut record = Vec::with_capacity(json.len() + 33);
     record.extend(MAGIC);
     record.push(FORMAT);
@@ -66,16 +71,51 @@ pub fn decode_checkpoint<T: DeserializeOwned>(record: &[u8], version: u32) -> Re
     if saved > version {
         return Err(CheckpointError::Newer { saved, known: version });
     }
-    let mut json = serde_json::Deserializer::from_slice(json);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| CheckpointError::Unreadable {
+    read(json).map_err(|(path, message)| CheckpointError::Unreadable {
         type_name: short_type_name::<T>(),
         saved,
-        path: match error.path().to_string().as_str() {
-            "." => "$".to_owned(),
-            path => format!("$.{path}"),
-        },
-        message: error.inner().to_string(),
+        path,
+        message,
     })
+}
+
+/// Whether a record that was just made loads again: a type may write what it does not read.
+///
+/// # Errors
+/// [`CheckpointError::Unwritable`], with what reading it says.
+///
+/// ```
+/// use agent_core::{Epoch, encode_checkpoint, verify_checkpoint};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Progress { done: u64, #[serde(skip_serializing)] buffer: Vec<u8> }
+///
+/// let record = encode_checkpoint(&Progress { done: 1, buffer: Vec::new() }, 1, Epoch(7), 0).unwrap();
+/// let error = verify_checkpoint::<Progress>(&record).unwrap_err().to_string();
+/// assert!(error.contains("would not load again: missing field `buffer`"), "{error}");
+/// ```
+pub fn verify_checkpoint<T: DeserializeOwned>(record: &[u8]) -> Result<(), CheckpointError> {
+    let (_, json) = open(record)?;
+    // Without the path, which costs more than the rest, as long as nothing is wrong.
+    if serde_json::from_slice::<T>(json).is_ok() {
+        return Ok(());
+    }
+    match read::<T>(json) {
+        Ok(_) => Ok(()),
+        Err((path, message)) => Err(CheckpointError::Unwritable {
+            type_name: short_type_name::<T>(),
+            path,
+            message: format!("what is written would not load again: {message}"),
+        }),
+    }
+}
+
+/// The value; or where something is wrong, and what.
+fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, (String, String)> {
+    let mut json = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| (json_path(error.path()), shorten(&error.inner().to_string(), MAX_MESSAGE)))
 }
 
 /// The epoch of the writer that saved a record; `None` for bytes that are none. Whether the rest of it is whole is not looked at.
@@ -157,7 +197,7 @@ mod tests {
     fn another_shape_is_named() {
         assert_eq!(
             problem::<BTreeMap<String, u64>>(&record(1), 1),
-            "the checkpoint, saved by version 1 of this agent, is no valid BTreeMap<alloc::string::String, u64>: at `$.note`: invalid type: string \"seven\", expected u64 at line 1 column 24"
+            "the checkpoint, saved by version 1 of this agent, is no valid BTreeMap<alloc::string::String, u64>: at `$.note`: invalid type: string \"seven\", expected u64 at line 1 column 24; make the type read the older form, or delete the checkpoint"
         );
         let unwritable = BTreeMap::from([((1, 2), 3)]);
         let error = encode_checkpoint(&unwritable, 1, Epoch(1), 0).unwrap_err();
@@ -171,6 +211,121 @@ mod tests {
             error.to_string(),
             "the checkpoint (a String) has 16777218 bytes as JSON, and 16777216 are the most: save less, or a reference to it"
         );
+    }
+
+    /// What a save says of a value; nothing when it is saved.
+    fn refusal<T: Serialize + DeserializeOwned>(value: T) -> String {
+        let saved = encode_checkpoint(&value, 1, Epoch(1), 0)
+            .and_then(|record| verify_checkpoint::<T>(&record).map(|()| record));
+        match saved {
+            Ok(record) => {
+                decode_checkpoint::<T>(&record, 1).expect("what was saved loads");
+                String::new()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn check<T: Serialize + DeserializeOwned>(value: T, place_and_problem: &str) {
+        let refusal = refusal(value);
+        assert!(refusal.contains(&format!("cannot be saved: at {place_and_problem}")), "{refusal}");
+    }
+
+    #[derive(Serialize, serde::Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Large { number: u128 },
+    }
+
+    #[derive(Serialize, serde::Deserialize)]
+    enum Renamed {
+        #[serde(rename(serialize = "new", deserialize = "old"))]
+        Variant,
+    }
+
+    #[derive(Serialize, serde::Deserialize)]
+    struct Skipping {
+        done: u64,
+        #[serde(skip_serializing)]
+        buffer: Vec<u8>,
+    }
+
+    #[derive(Serialize, serde::Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u8),
+        #[serde(serialize_with = "as_number")]
+        Text(String),
+    }
+
+    fn as_number<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(-i64::try_from(text.len()).unwrap_or_default())
+    }
+
+    #[derive(Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        #[serde(rename(serialize = "total"))]
+        count: Option<u8>,
+    }
+
+    #[derive(Default, Serialize, serde::Deserialize)]
+    struct Deep {
+        next: Option<Box<Deep>>,
+    }
+
+    #[test]
+    fn what_would_not_load_again_is_refused_with_its_place() {
+        for (name, number) in
+            [("NaN", f64::NAN), ("infinity", f64::INFINITY), ("-infinity", f64::NEG_INFINITY)]
+        {
+            check(vec![0.0, number], &format!("`$[1]`: {name} is no number in JSON"));
+            check(
+                BTreeMap::from([("a".to_owned(), Some(number))]),
+                &format!("`$.a`: {name} is no number in JSON"),
+            );
+        }
+        check(vec![Some(f32::NAN)], "`$[0]`: NaN is no number in JSON");
+        check(vec![Tagged::Large { number: u128::MAX }], "`$[0]`: ");
+        check(vec![Renamed::Variant], "`$[0]`: what is written would not load again: unknown variant `new`");
+        check(
+            Skipping { done: 1, buffer: Vec::new() },
+            "`$`: what is written would not load again: missing field `buffer`",
+        );
+        check(Either::Text("x".to_owned()), "`$`: what is written would not load again: data did not match");
+        check(
+            Strict { count: Some(1) },
+            "`$.total`: what is written would not load again: unknown field `total`",
+        );
+        let deep = |depth| (1..depth).fold(Deep::default(), |next, _| Deep { next: Some(Box::new(next)) });
+        assert_eq!(refusal(deep(127)), "");
+        check(deep(128), "`$.next.next");
+    }
+
+    /// Fields that are left out on purpose, and have a default, are the type's own business.
+    #[test]
+    fn what_loads_again_is_saved() {
+        #[derive(Serialize, serde::Deserialize)]
+        struct Progress {
+            score: Option<f64>,
+            large: u128,
+            by_number: BTreeMap<u64, i128>,
+            #[serde(skip)]
+            cache: Vec<f64>,
+            #[serde(default, skip_serializing)]
+            buffer: Vec<u8>,
+        }
+        let progress = Progress {
+            score: None,
+            large: u128::MAX,
+            by_number: BTreeMap::from([(7, i128::MIN)]),
+            cache: vec![f64::NAN],
+            buffer: vec![1],
+        };
+        assert_eq!(refusal(progress), "");
+        assert_eq!(refusal(Either::Number(1)), "");
+        assert_eq!(refusal(()), "");
+        assert_eq!(refusal(f64::MIN_POSITIVE), "");
     }
 
     proptest! {

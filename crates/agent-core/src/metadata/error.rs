@@ -37,7 +37,7 @@ pub struct MetadataError {
 }
 
 const MAX_MESSAGE: usize = 400;
-const MAX_PATH: usize = 400;
+pub(super) const MAX_PATH: usize = 400;
 
 impl MetadataError {
     /// A value that is no valid one, for a check of [`MetadataFormat::check`](crate::MetadataFormat::check), which adds the type and

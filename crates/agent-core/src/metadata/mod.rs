@@ -23,6 +23,7 @@ pub(crate) use envelope::request_id;
 pub use error::MetadataError;
 pub(crate) use error::short_type_name;
 pub use format::MetadataFormat;
+pub(crate) use path::{Step, json_path, shown_path};
 pub use read::{MAX_METADATA_LEN, parse_metadata};
 pub use ready::JobMetadata;
 #[cfg(feature = "schema")]

@@ -1,12 +1,13 @@
 //! Where in a JSON document something is.
 
+use super::error::MAX_PATH;
 use crate::text::shorten;
 use serde_json::Value;
 use std::fmt;
 
 /// One step down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
@@ -125,6 +126,22 @@ impl Path {
         });
         name.unwrap_or_default()
     }
+}
+
+/// A path that serde found, where there is no document to compare it with.
+pub(crate) fn json_path(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let steps = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(Step::Index(*index)),
+        Segment::Map { key } | Segment::Enum { variant: key } => Some(Step::Key(key.clone())),
+        Segment::Unknown => None,
+    });
+    shown_path(steps.collect())
+}
+
+/// From the document itself down, as text: `$.tracks[1]`.
+pub(crate) fn shown_path(steps: Vec<Step>) -> String {
+    shorten(&Path(steps).to_string(), MAX_PATH)
 }
 
 fn alike(name: &str, other: &str) -> bool {

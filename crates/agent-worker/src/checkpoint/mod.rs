@@ -9,7 +9,7 @@ mod session;
 pub use saved::Saved;
 pub(crate) use session::{CheckpointSettings, Checkpoints};
 
-use agent_core::{CheckpointError, KeyBy, decode_checkpoint, encode_checkpoint};
+use agent_core::{CheckpointError, KeyBy, decode_checkpoint, encode_checkpoint, verify_checkpoint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -108,7 +108,8 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         Ok(self.load_from(&opened).await?.0)
     }
 
-    /// Saves a value, in the place of what was saved before. It is in the store when this returns.
+    /// Saves a value, in the place of what was saved before. It is in the store when this returns, and is known to load again: a value
+    /// that would not is refused ([`CheckpointError::Unwritable`]), such as one with a NaN in it.
     ///
     /// # Errors
     /// [`CheckpointError`]; what was saved before is then still there.
@@ -116,7 +117,11 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         let now = crate::store::wall_clock();
         self.session
             .open(&self.by)?
-            .save(None, |epoch| encode_checkpoint(value, self.version, epoch, now))
+            .save(None, |epoch| {
+                let record = encode_checkpoint(value, self.version, epoch, now)?;
+                verify_checkpoint::<T>(&record)?;
+                Ok(record)
+            })
             .await
     }
 

@@ -3,8 +3,9 @@
 use super::session::{Checkpoints, Opened, Phase, Round};
 use crate::context::CancelSignal;
 use crate::error_text;
-use agent_core::{CheckpointError, encode_checkpoint};
+use agent_core::{CheckpointError, encode_checkpoint, verify_checkpoint};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,8 +16,9 @@ use tracing::Instrument;
 /// The state of a job that is saved as it changes: every 30 s (or as the builder says), when the job is told to stop, and when the
 /// handler has returned. Made by [`Checkpoint::resume`](super::Checkpoint::resume); clones share the value.
 ///
-/// A save that fails is logged and tried again, sooner than the next one would come: the job goes on. When another worker has taken the
-/// checkpoint over, this attempt ends with [`CheckpointError::Superseded`]: what it does is done there, too.
+/// A save that fails is logged and retried, sooner than the next one would come: the job goes on. A value that cannot be saved at all (it
+/// would not load again, or is too large) is logged as an error, once until one is saved again, and retried when it has changed. When
+/// another worker has taken the checkpoint over, this attempt ends with [`CheckpointError::Superseded`]: what it does is done there, too.
 pub struct Saved<T> {
     inner: Arc<Inner<T>>,
     /// The last clone ends the task that saves.
@@ -67,7 +69,7 @@ impl<T> Saved<T> {
     }
 }
 
-impl<T: Serialize + Send + 'static> Saved<T> {
+impl<T: Serialize + DeserializeOwned + Send + 'static> Saved<T> {
     /// Saves the value now. It is in the store when this returns.
     ///
     /// # Errors
@@ -104,25 +106,28 @@ impl<T> Inner<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn has_changed(&self) -> bool {
+    /// Whether it was changed since it was saved; and its number of changes.
+    fn has_changed(&self) -> (bool, u64) {
         let state = self.lock();
-        state.changes != state.saved
+        (state.changes != state.saved, state.changes)
     }
 }
 
-impl<T: Serialize> Inner<T> {
+impl<T: Serialize + DeserializeOwned> Inner<T> {
     async fn save(&self) -> Result<(), CheckpointError> {
         let now = crate::store::wall_clock();
         let mut changes = 0;
         let result = self
             .opened
             .save(Some(self.round), |epoch| {
-                // A panic while it was changed leaves the lock poisoned.
-                let Ok(state) = self.state.lock() else {
-                    return Err(CheckpointError::HalfChanged);
+                let record = {
+                    // A panic while it was changed leaves the lock poisoned.
+                    let state = self.state.lock().map_err(|_| CheckpointError::HalfChanged)?;
+                    changes = state.changes;
+                    encode_checkpoint(&state.value, self.version, epoch, now)?
                 };
-                changes = state.changes;
-                encode_checkpoint(&state.value, self.version, epoch, now)
+                verify_checkpoint::<T>(&record)?;
+                Ok(record)
             })
             .await;
         if result.is_ok() {
@@ -145,13 +150,23 @@ struct Saver<T> {
     dropped: watch::Receiver<()>,
 }
 
+/// A value that cannot be saved, whatever the store says.
+#[derive(Default)]
+struct Refused {
+    /// How often it had been changed.
+    changes: Option<u64>,
+    /// Why, as it was logged.
+    text: String,
+}
+
 /// After a save that failed, the next try comes after this, then twice this, and so on up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-impl<T: Serialize> Saver<T> {
+impl<T: Serialize + DeserializeOwned> Saver<T> {
     async fn run(mut self) {
         let mut next = Instant::now() + self.interval;
         let mut failures = 0_u32;
+        let mut refused = Refused::default();
         let mut told_to_stop = false;
         loop {
             let last = tokio::select! {
@@ -172,10 +187,22 @@ impl<T: Serialize> Saver<T> {
                 () = tokio::time::sleep_until(next) => false,
             };
             let begun = Instant::now();
-            let result = if self.inner.has_changed() { self.inner.save().await } else { Ok(()) };
+            let (changed, changes) = self.inner.has_changed();
+            let is_refused = changed && refused.changes == Some(changes);
+            let result = if changed && !is_refused { self.inner.save().await } else { Ok(()) };
             let wait = match result {
+                Ok(()) if is_refused => self.interval,
                 Ok(()) => {
                     failures = 0;
+                    refused = Refused::default();
+                    self.interval
+                }
+                Err(error) if error.is_about_value() => {
+                    let text = error.to_string();
+                    if refused.text != text {
+                        tracing::error!(key = %self.inner.opened.key, "{text}; what was saved before stays");
+                    }
+                    refused = Refused { changes: Some(changes), text };
                     self.interval
                 }
                 Err(error @ (CheckpointError::HalfChanged | CheckpointError::JobOver)) => {
@@ -197,6 +224,9 @@ impl<T: Serialize> Saver<T> {
                 }
             };
             if last {
+                if refused.changes.is_some() {
+                    tracing::warn!(key = %self.inner.opened.key, "the progress since the last checkpoint is lost: its value cannot be saved");
+                }
                 return;
             }
             // Counted from when the value was taken, so that an interval's worth is what is lost; but a slow store has its pauses.

@@ -21,17 +21,22 @@ impl Log {
     }
 
     /// The first line with this in it, now or later.
+    #[allow(dead_code, reason = "not every test waits for a line")]
     pub(crate) async fn line(&self, part: &str) -> String {
-        crate::within(async {
+        let found = async {
             loop {
-                let found = self.0.lock().unwrap().iter().find(|line| line.contains(part)).cloned();
-                if let Some(line) = found {
+                if let Some(line) = self.with(part).into_iter().next() {
                     return line;
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
-        })
-        .await
+        };
+        tokio::time::timeout(Duration::from_secs(30), found).await.expect("in time")
+    }
+
+    /// All lines with this in them, until now.
+    pub(crate) fn with(&self, part: &str) -> Vec<String> {
+        self.0.lock().unwrap().iter().filter(|line| line.contains(part)).cloned().collect()
     }
 }
 

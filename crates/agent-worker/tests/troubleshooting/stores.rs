@@ -188,6 +188,13 @@ mod redis {
     }
 }
 
+/// Writes what it does not read.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Unread {
+    #[serde(rename(serialize = "total"))]
+    count: u64,
+}
+
 #[tokio::test]
 async fn jobs_and_their_checkpoints() {
     let store = MemoryStore::new();
@@ -229,8 +236,16 @@ async fn jobs_and_their_checkpoints() {
         failed("saved by a newer agent", by(KeyBy::Target), with("")).await,
         failed("saved as another type", other, with("")).await,
         failed("a value of 16 MiB", large, with("")).await,
+        failed("a NaN in the value", no_number, with("")).await,
+        failed("a field that is written under another name than it is read", unread, with("")).await,
     ];
     guide::check("checkpoints", &lines);
+}
+
+/// The text with another job id.
+fn steady_job(text: &str) -> String {
+    let (before, _) = text.split_once("key=job:").expect("the key of a job");
+    format!("{before}key=job:AJ_1")
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,6 +255,8 @@ async fn values_that_cannot_be_saved() {
     let counts = |ctx: JobContext| async move {
         let progress = ctx.checkpoint::<u64>().resume().await?;
         progress.set(1);
+        let score = ctx.checkpoint::<f64>().key(KeyBy::Job).resume().await?;
+        score.set(f64::NAN);
         ctx.cancelled().await;
         Ok(())
     };
@@ -254,8 +271,9 @@ async fn values_that_cannot_be_saved() {
         ("the store is away, locked or full", log.line("not saved yet").await),
         ("the same when the job ends", {
             job.terminate();
-            log.line("is lost").await
+            log.line("is lost: the checkpoint store failed").await
         }),
+        ("the value cannot be saved", steady_job(&log.line("a f64) cannot be saved").await)),
     ];
     running.abort();
     guide::check("saving", &lines);
@@ -276,6 +294,14 @@ async fn jobs_and_each_other() {
     };
     let channel = |ctx: JobContext| async move {
         ctx.jobs_channel().await?;
+        Ok(())
+    };
+    let no_number = |ctx: JobContext| async move {
+        ctx.checkpoint::<Vec<f64>>().version(2).save(&vec![0.5, f64::NAN]).await?;
+        Ok(())
+    };
+    let unread = |ctx: JobContext| async move {
+        ctx.checkpoint::<Unread>().version(2).save(&Unread { count: 1 }).await?;
         Ok(())
     };
     let lines = [

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::{Frame, JobId, Outgoing};
+use agent_core::{Frame, JobId, JsonError, Outgoing, to_json};
 use bytes::Bytes;
 use serde::Serialize;
+use serde::ser::Error;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
@@ -155,12 +156,16 @@ impl Publisher {
         Ok(())
     }
 
-    /// Publishes something as JSON, as [`publish`](Self::publish).
+    /// Publishes something as JSON, as [`publish`](Self::publish). A float that is not finite is refused: JSON has no such number.
     ///
     /// # Errors
     /// [`CoordinationError::Json`], and those of `publish`.
     pub async fn publish_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CoordinationError> {
-        self.publish(serde_json::to_vec(value).map_err(CoordinationError::Json)?).await
+        let json = to_json(value, MAX_MESSAGE_LEN).map_err(|error| match error {
+            JsonError::TooLong { len, limit } => CoordinationError::TooLarge { what: "message", len, limit },
+            error @ JsonError::Value { .. } => CoordinationError::Json(serde_json::Error::custom(error)),
+        })?;
+        self.publish(json).await
     }
 
     /// Tells who this job is and what it can do, now and to everybody who comes later. Another one takes its place.
