@@ -65,10 +65,15 @@ async fn a_server_that_lost_everything_still_knows_the_newer_writer(settings: Re
 
 async fn what_is_kept_expires_in_the_server(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
-    let store = store(&server.url()).prefix("mine:");
+    let redis = Redis::new(&server.url()).expect("a URL").prefix("mine").expect("a prefix");
+    let store = RedisStore::new(redis);
     store.claim(key("a"), Duration::from_secs(48 * 3600)).await.expect("claimed");
-    let left: u64 =
-        server.command(&["TTL", "mine:text:/a"]).await.expect("an answer").parse().expect("a number");
+    let left: u64 = server
+        .command(&["TTL", "mine:checkpoint:text:/a"])
+        .await
+        .expect("an answer")
+        .parse()
+        .expect("a number");
     assert!(left > 47 * 3600 && left <= 48 * 3600, "{left}");
 }
 
@@ -92,10 +97,10 @@ async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
     assert!(text.contains("refuses the credentials") && !text.contains("hunter2"), "{text}");
 
     let good = store(&server.url());
-    server.command(&["SET", "livekit-agent:checkpoint:text:/a", "somebody else's"]).await.expect("set");
+    server.command(&["SET", "livekit-agents:checkpoint:text:/a", "somebody else's"]).await.expect("set");
     let text = fails(&good, false).await;
     assert!(text.contains("WRONGTYPE"), "{text}");
-    server.command(&["DEL", "livekit-agent:checkpoint:text:/a"]).await.expect("deleted");
+    server.command(&["DEL", "livekit-agents:checkpoint:text:/a"]).await.expect("deleted");
 
     server.command(&["CONFIG", "SET", "maxmemory", "1"]).await.expect("set");
     let text = fails(&good, true).await;

@@ -50,6 +50,7 @@ pub struct RedisServerBuilder {
     kind: RedisKind,
     password: Option<String>,
     durable: bool,
+    sentinel: bool,
     extra: Vec<String>,
 }
 
@@ -210,7 +211,7 @@ impl RedisServer {
             }
         };
         let started = Instant::now();
-        let process = Process::spawn(&self.binary, &self.settings.config(self.port), self.dir.path(), &log)
+        let process = Process::spawn(&self.binary, &self.settings, self.port, self.dir.path(), &log)
             .map_err(|error| failed(error.to_string()))?;
         *self.lock() = Some(process);
         loop {
@@ -266,6 +267,13 @@ impl RedisServerBuilder {
         self
     }
 
+    /// Whether it is a Sentinel, which watches servers and keeps nothing.
+    #[must_use]
+    pub fn sentinel(mut self, sentinel: bool) -> Self {
+        self.sentinel = sentinel;
+        self
+    }
+
     /// One more line for its configuration file, such as `"maxmemory 2mb"`.
     #[must_use]
     pub fn config_line(mut self, line: impl Into<String>) -> Self {
@@ -307,11 +315,18 @@ struct Process {
 }
 
 impl Process {
-    fn spawn(binary: &Path, config: &str, dir: &Path, log: &Path) -> io::Result<Self> {
-        std::fs::write(dir.join("redis.conf"), config)?;
+    fn spawn(
+        binary: &Path,
+        settings: &RedisServerBuilder,
+        port: u16,
+        dir: &Path,
+        log: &Path,
+    ) -> io::Result<Self> {
+        std::fs::write(dir.join("redis.conf"), settings.config(port))?;
         let log = OpenOptions::new().create(true).append(true).open(log)?;
         let child = Command::new(binary)
             .arg("redis.conf")
+            .args(settings.sentinel.then_some("--sentinel"))
             .current_dir(dir)
             .stdin(Stdio::null())
             .stderr(log.try_clone()?)

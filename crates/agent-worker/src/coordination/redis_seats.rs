@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use agent_core::{Election, SeatAnswer};
 use bytes::Bytes;
-use redis::{FromRedisValue, Script, ScriptInvocation};
+use redis::FromRedisValue;
 
 use super::{CoordinationError, Coordinator, FencedValue};
 use crate::room::BoxFuture;
-use crate::store::Redis;
+use crate::store::{Redis, Script, ScriptCall};
 
 /// Leases in Redis (5 or later) or Valkey: for workers on any number of machines.
 ///
-/// Each election is one hash, `livekit-agents:seat:{key}`; each step is one script, which looks at Redis' own clock and checks and
+/// Each election is one hash, `{prefix}:lease:{key}` ([`Redis::prefix`]); each step is one script, which looks at Redis' own clock and checks and
 /// writes at once. A token is one more than the last, and at least the time in microseconds, so it grows also when Redis has lost
 /// everything. A hash that nothing was written to for a week is forgotten.
 ///
@@ -45,11 +45,15 @@ impl RedisCoordinator {
         Self { redis }
     }
 
+    fn key(&self, key: &str) -> String {
+        self.redis.key("lease", key)
+    }
+
     /// Runs a script to its end, or to the time limit of [`Redis`], also when nobody waits for it any more: only then a connection
     /// that hangs is found out and made anew.
     async fn run<T: FromRedisValue + Send + 'static>(
         &self,
-        script: ScriptInvocation<'static>,
+        script: ScriptCall,
     ) -> Result<T, CoordinationError> {
         self.run_within(Duration::MAX, script).await
     }
@@ -58,16 +62,12 @@ impl RedisCoordinator {
     async fn run_within<T: FromRedisValue + Send + 'static>(
         &self,
         limit: Duration,
-        script: ScriptInvocation<'static>,
+        script: ScriptCall,
     ) -> Result<T, CoordinationError> {
         let redis = self.redis.clone();
         let result = tokio::spawn(async move { redis.script_within::<T>(limit, &script).await }).await;
         result.map_err(CoordinationError::store)?.map_err(CoordinationError::store)
     }
-}
-
-fn key(key: &str) -> String {
-    format!("livekit-agents:seat:{key}")
 }
 
 /// The rules of `agent_core::Seat`, in Redis' own language. Numbers stay below 2^53, so Lua's are exact.
@@ -85,7 +85,7 @@ end
 ";
 
 fn script(body: &str) -> Script {
-    Script::new(&format!("{RULES}{body}"))
+    Script::new(format!("{RULES}{body}"))
 }
 
 static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
@@ -129,8 +129,14 @@ return 1
     )
 });
 
-static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new("return redis.call('HMGET', KEYS[1], 'by', 'value')"));
+/// The write changes nothing: a replica, which may not know the last value, refuses it.
+static READ: LazyLock<Script> = LazyLock::new(|| {
+    let source = r"
+redis.call('HDEL', KEYS[1], '')
+return redis.call('HMGET', KEYS[1], 'by', 'value')
+";
+    Script::new(source.to_owned())
+});
 
 impl Coordinator for RedisCoordinator {
     fn acquire<'a>(
@@ -140,7 +146,7 @@ impl Coordinator for RedisCoordinator {
         lease: Duration,
     ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
         Box::pin(async move {
-            let mut call = ACQUIRE.key(key(name));
+            let mut call = ACQUIRE.key(self.key(name));
             call.arg(holder).arg(micros(lease));
             let (answer, by, number): (String, String, u64) = self.run_within(limit(lease), call).await?;
             Ok(match answer.as_str() {
@@ -158,7 +164,7 @@ impl Coordinator for RedisCoordinator {
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
         Box::pin(async move {
-            let mut call = RENEW.key(key(name));
+            let mut call = RENEW.key(self.key(name));
             call.arg(holder).arg(micros(lease)).arg(token);
             self.run_within(limit(lease), call).await
         })
@@ -166,7 +172,7 @@ impl Coordinator for RedisCoordinator {
 
     fn release<'a>(&'a self, name: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>> {
         Box::pin(async move {
-            let mut call = RELEASE.key(key(name));
+            let mut call = RELEASE.key(self.key(name));
             call.arg(holder);
             self.run::<bool>(call).await.map(|_| ())
         })
@@ -179,7 +185,7 @@ impl Coordinator for RedisCoordinator {
         value: Bytes,
     ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
         Box::pin(async move {
-            let mut call = WRITE.key(key(name));
+            let mut call = WRITE.key(self.key(name));
             call.arg(token).arg(value.as_ref());
             self.run(call).await
         })
@@ -187,7 +193,7 @@ impl Coordinator for RedisCoordinator {
 
     fn read<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<FencedValue>, CoordinationError>> {
         Box::pin(async move {
-            let (by, value): (Option<u64>, Option<Vec<u8>>) = self.run(READ.key(key(name))).await?;
+            let (by, value): (Option<u64>, Option<Vec<u8>>) = self.run(READ.key(self.key(name))).await?;
             Ok(by.zip(value).map(|(token, value)| FencedValue { token, value: value.into() }))
         })
     }

@@ -73,12 +73,13 @@
 //! | `RedisCoordinator` (feature `redis`) | any number of machines | what Redis is told to keep; tokens grow in any case |
 //! | a [`Coordinator`](crate::coordination::Coordinator) of your own | | |
 //!
-//! Redis is connected at its first use: `redis.ping().await?` before the worker runs tells at once what is wrong.
+//! Redis is connected at its first use: `redis.ping().await?` before the worker runs tells at once what is wrong. Its URL, prefix, rights and
+//! failover have a [page of their own](super::redis).
 //!
 //! | what | the job |
 //! |---|---|
 //! | the store is away when a job calls `elect` | gets an error; with `?` it is tried again, as its retry policy says |
-//! | credentials refused, no folder, no coordinator on the builder, an empty key | gets an error; with `?` it fails |
+//! | credentials refused, a right missing, a Redis Cluster, no folder, no coordinator on the builder, an empty key | gets an error; with `?` it fails |
 //! | the store goes away later | goes on: a leader hears `lost` in time ([`Expired`](crate::LeaseLoss::Expired)), followers wait, and once the store is back somebody leads within the lease and a second |
 //! | the store has lost its data | goes on: the leader hears `lost` ([`Refused`](crate::LeaseLoss::Refused)), and tokens grow nevertheless |
 //! | `write` of a leader that was replaced | gets [`Stale`](crate::CoordinationError::Stale), and nothing is written |
@@ -192,7 +193,7 @@
 //! | event | what it means | what to do |
 //! |---|---|---|
 //! | [`Missed`](crate::coordination::ChannelEvent::Missed) | so many messages of one publisher were lost on the way | ask that job again, or wait until it repeats |
-//! | [`Interrupted`](crate::coordination::ChannelEvent::Interrupted) | some may have been lost, of anybody; the others are asked what they have said, and announce themselves again | ask all again for what matters |
+//! | [`Interrupted`](crate::coordination::ChannelEvent::Interrupted) | some may have been lost, of anybody, or what carries the topic cannot be read for a reason that does not pass by itself (the log says which); the others are asked what they have said, and announce themselves again | ask all again for what matters |
 //! | [`Lagged`](crate::coordination::ChannelEvent::Lagged) | this job was too slow (1,024 events, 4 MiB wait for it), and its oldest events were dropped | the same; read in a task of its own, which only sorts what comes |
 //!
 //! A `publish` that returns an error may or may not have been heard, and is not tried again. Whether a message was *understood* only an

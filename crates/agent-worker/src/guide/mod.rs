@@ -9,6 +9,7 @@
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): wrappers around an agent
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
 //! - [`coordination`]: jobs that know of each other: one leads, all can talk
+//! - [`redis`]: the server behind checkpoints and coordination: its URL, prefix, rights and failover
 //! - [`metrics`]: what a worker counts, and how its log is read
 //! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is deployed
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
@@ -25,6 +26,10 @@ pub mod patterns;
 /// Progress that the next attempt, or another worker, goes on with.
 #[doc = include_str!("checkpoints.md")]
 pub mod checkpoints {}
+
+/// A Redis or Valkey server for checkpoints and coordination.
+#[doc = include_str!("redis.md")]
+pub mod redis {}
 
 /// What a worker counts, and how its log is read.
 #[doc = include_str!("metrics.md")]

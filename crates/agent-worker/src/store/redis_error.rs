@@ -1,15 +1,12 @@
 //! Why a Redis or Valkey server could not be used.
 
+use super::redis_answer::{self, Meaning, Missing};
 use crate::error_text;
 use crate::net::ConnectError;
 use redis::ErrorKind;
 use std::fmt;
 use std::io;
 use std::time::Duration;
-
-/// How answers begin that may be others soon.
-const PASSING: [&str; 9] =
-    ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN"];
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -26,6 +23,16 @@ pub enum RedisError {
         "the URL of `Redis::new` cannot be used: {problem}; it looks like redis://user:password@host:6379/0, or rediss:// for TLS"
     )]
     Url {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The prefix of the keys cannot be used.
+    #[error(
+        "the prefix {prefix:?} of `Redis::prefix` or `?prefix=` cannot be used: {problem}; it looks like acme:staging, and the server's keys like acme:staging:lease:lobby"
+    )]
+    Prefix {
+        /// What was given, at most 100 characters of it.
+        prefix: String,
         /// What is wrong with it.
         problem: &'static str,
     },
@@ -61,7 +68,7 @@ pub enum RedisError {
         /// What is wrong.
         source: BoxError,
     },
-    /// It does not let us in, or does not let us do this.
+    /// It does not let us in.
     #[error(
         "Redis at {server} refuses the credentials: {message}; check user and password in the URL of `Redis::new`, or `Redis::password`"
     )]
@@ -71,7 +78,38 @@ pub enum RedisError {
         /// What it said.
         message: String,
     },
-    /// It answered that it cannot do it now: it loads its data, is a replica since a failover, its memory or its disk is full.
+    /// It lets us in, but its user lacks a right (`NOPERM`).
+    #[error(
+        "Redis at {server} does not let its user do this: {message}; grant it with `ACL SETUSER … {missing}`: the guide's page on Redis lists what each backend needs"
+    )]
+    Denied {
+        /// Host and port.
+        server: String,
+        /// What it said.
+        message: String,
+        /// What is missing, as `ACL SETUSER` takes it: `+hset`, or `~livekit-agents:*`.
+        missing: String,
+    },
+    /// It is a node of a Redis Cluster, which holds a part of the keys only.
+    #[error(
+        "Redis at {server} is a node of a Redis Cluster, which is not supported ({message}): give `Redis::new` a server that is no cluster (`cluster-enabled no`), alone or with replicas"
+    )]
+    Cluster {
+        /// Host and port.
+        server: String,
+        /// What it said.
+        message: String,
+    },
+    /// It is a Sentinel, which watches servers and keeps nothing.
+    #[error(
+        "Redis at {server} is a Sentinel, which keeps no data: give `Redis::new` the server that it watches, by a name that follows it in a failover"
+    )]
+    Sentinel {
+        /// Host and port.
+        server: String,
+    },
+    /// It answered that it cannot do it now: it loads its data, is a replica since a failover, its memory or its disk is full. A server
+    /// that is not the one to ask was looked up again before.
     #[error("Redis at {server} cannot do this now: {message}")]
     Busy {
         /// Host and port.
@@ -114,8 +152,12 @@ impl RedisError {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Busy { .. } => true,
             Self::Url { .. }
+            | Self::Prefix { .. }
             | Self::Tls { .. }
             | Self::Refused { .. }
+            | Self::Denied { .. }
+            | Self::Cluster { .. }
+            | Self::Sentinel { .. }
             | Self::Answer { .. }
             | Self::Protocol { .. } => false,
         }
@@ -134,36 +176,86 @@ impl RedisError {
         }
     }
 
-    pub(super) fn of_redis(server: &str, error: redis::RedisError) -> Self {
+    /// The error of a command. `prefix` is what all keys begin with; `script` is the source of what was run, if it was one.
+    pub(super) fn of_redis(
+        server: &str,
+        prefix: &str,
+        script: Option<&str>,
+        error: redis::RedisError,
+    ) -> Self {
         let server = server.to_owned();
-        let error = of_one_command(error);
-        let code = error.code().unwrap_or_default().to_owned();
-        if error.kind() == ErrorKind::AuthenticationFailed
-            || ["NOAUTH", "WRONGPASS", "NOPERM"].contains(&code.as_str())
-        {
-            return Self::Refused { server, message: said(&error, &code) };
-        }
-        match error.kind() {
-            ErrorKind::Io => {
-                let kind = if error.is_connection_refusal() {
-                    io::ErrorKind::ConnectionRefused
-                } else if error.is_timeout() {
-                    io::ErrorKind::TimedOut
-                } else {
-                    io::ErrorKind::ConnectionReset
+        let Some(text) = answer_text(&error) else { return Self::without_answer(server, error) };
+        match redis_answer::meaning(&text) {
+            Meaning::Denied(missing) => {
+                let missing = match missing {
+                    Missing::Command(command) => format!("+{command}"),
+                    Missing::Line(line) => script
+                        .and_then(|script| redis_answer::command_in_script(script, line))
+                        .map_or_else(|| "+…".to_owned(), |command| format!("+{command}")),
+                    Missing::Keys => format!("~{prefix}:*"),
+                    Missing::Unknown => "…".to_owned(),
                 };
-                Self::Unreachable { server, source: io::Error::new(kind, error) }
+                Self::Denied { server, message: one_line(&text), missing }
             }
-            ErrorKind::Server(_) | ErrorKind::Extension => {
-                let message = said(&error, &code);
-                if PASSING.iter().any(|code| message.starts_with(code)) {
-                    let source = io::Error::new(io::ErrorKind::ConnectionAborted, message.clone());
-                    return Self::Busy { server, message, source };
-                }
-                Self::Answer { server, message }
-            }
-            _ => Self::Protocol { server, source: one_line(&error.to_string()).into() },
+            meaning => Self::of_answer(server, &text, &meaning),
         }
+    }
+
+    /// An error answer to the login.
+    pub(super) fn of_login(server: &str, error: redis::RedisError) -> Self {
+        match answer_text(&error) {
+            Some(text) => Self::of_answer(server.to_owned(), &text, &redis_answer::meaning_of_login(&text)),
+            None => Self::without_answer(server.to_owned(), error),
+        }
+    }
+
+    pub(super) fn replica(server: &str) -> Self {
+        let text = "it is a replica, which takes no writes; unless it becomes the primary soon, give `Redis::new` a name that leads to the primary";
+        Self::busy(server.to_owned(), text.to_owned())
+    }
+
+    fn of_answer(server: String, text: &str, meaning: &Meaning) -> Self {
+        let message = one_line(text);
+        match meaning {
+            Meaning::WrongServer | Meaning::Busy => Self::busy(server, message),
+            Meaning::Cluster => Self::Cluster { server, message },
+            Meaning::Credentials => {
+                // What follows is about a command that nobody here has sent.
+                let message = if text.starts_with("NOAUTH") {
+                    "NOAUTH Authentication required".to_owned()
+                } else {
+                    message
+                };
+                Self::Refused { server, message }
+            }
+            Meaning::Denied(_) | Meaning::Other => {
+                let advice = match text.contains("DB index") {
+                    true => "; check the number behind the host in the URL of `Redis::new`",
+                    false => "",
+                };
+                Self::Answer { server, message: message + advice }
+            }
+        }
+    }
+
+    fn busy(server: String, message: String) -> Self {
+        let source = io::Error::new(io::ErrorKind::ConnectionAborted, message.clone());
+        Self::Busy { server, message, source }
+    }
+
+    /// The server did not answer, or not as it should.
+    fn without_answer(server: String, error: redis::RedisError) -> Self {
+        if error.kind() != ErrorKind::Io {
+            return Self::Protocol { server, source: one_line(&error.to_string()).into() };
+        }
+        let kind = if error.is_connection_refusal() {
+            io::ErrorKind::ConnectionRefused
+        } else if error.is_timeout() {
+            io::ErrorKind::TimedOut
+        } else {
+            io::ErrorKind::ConnectionReset
+        };
+        Self::Unreachable { server, source: io::Error::new(kind, error) }
     }
 
     pub(super) fn timeout(server: &str, limit: Duration) -> Self {
@@ -171,25 +263,16 @@ impl RedisError {
     }
 }
 
-/// The error of the first command that failed, when several were sent at once: the others say the same or follow from it.
-fn of_one_command(error: redis::RedisError) -> redis::RedisError {
-    let first = error.clone().into_server_errors().and_then(|errors| errors.first().cloned());
-    first.map_or(error, |(_, first)| first.into())
-}
-
-/// What the server said, and what to do about it when that is known.
-fn said(error: &redis::RedisError, code: &str) -> String {
-    // The library keeps what it asked when it logs in, and not what the server said then.
-    if code.is_empty() && error.kind() == ErrorKind::AuthenticationFailed {
-        return "it knows no such user with this password".to_owned();
-    }
-    let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
-    let text = if code.is_empty() || detail.starts_with(code) { detail } else { format!("{code} {detail}") };
-    let advice = match text.contains("DB index") {
-        true => "; check the number behind the host in the URL of `Redis::new`",
-        false => "",
+/// An error answer, as the server sent it; the first one, when several commands were sent at once: the others say the same or follow
+/// from it. What the server repeats of the command is left out: that may be a password or a checkpoint.
+pub(super) fn answer_text(error: &redis::RedisError) -> Option<String> {
+    let answers = error.clone().into_server_errors()?;
+    let (_, answer) = answers.first()?;
+    let text = match answer.details() {
+        Some(details) => format!("{} {details}", answer.code()),
+        None => answer.code().to_owned(),
     };
-    one_line(&text) + advice
+    Some(text.split(", with args beginning with").next().unwrap_or_default().to_owned())
 }
 
 /// At most 300 characters.

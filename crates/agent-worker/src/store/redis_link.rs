@@ -1,28 +1,34 @@
 //! The connection to a Redis or Valkey server, for everything that keeps something there.
 //!
-//! What it decides: when to connect, how long anything may take, and that an operation on a connection that turns out to be dead is
-//! tried once more on a new one. What it never does: know what is stored. The redis crate speaks the protocol; the stream is ours, so
-//! that name look-up, TLS and their errors are the same as for a LiveKit server. Its connection manager would wait for a half-open
-//! connection as long as TCP does; here a connection that missed one deadline is dropped.
+//! What it decides: when to connect, how long anything may take, and when a connection is dropped and an operation retried, by the rules
+//! of [`redis_answer`](super::redis_answer). What it never does: know what is stored. The redis crate speaks the protocol; the stream is
+//! ours, so that name look-up, TLS and their errors are the same as for a LiveKit server. Its connection manager would wait for a
+//! half-open connection as long as TCP does; here a connection that missed one deadline is dropped.
 
 use super::RedisError;
+use super::redis_answer::{self, Meaning, Next, Role};
+use super::redis_error::answer_text;
+use super::redis_url::{Address, check_prefix};
 use crate::Secret;
 use crate::net::{self, NetOptions};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation};
+use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
-use url::{Host, Url};
 
 /// How long an operation may take, connecting included, unless set.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A Redis or Valkey server. Cheap to clone; clones share one connection, which is made when it is first needed and again when it is
-/// lost.
+/// A Redis or Valkey server: a primary, alone or with replicas, and no Redis Cluster. Cheap to clone; clones share one connection, which
+/// is made when it is first needed and again when it is lost. The whole story is in the [guide](crate::guide::redis).
+///
+/// When servers swap roles (a failover), the name is looked up again as soon as an answer shows that this is no longer the primary, and
+/// what was refused is retried once at once.
 ///
 /// ```
 /// use agent_worker::Redis;
@@ -49,13 +55,7 @@ struct Shared {
 
 #[derive(Clone)]
 struct Settings {
-    /// As a name look-up takes it.
-    host: String,
-    port: u16,
-    tls: bool,
-    database: i64,
-    user: Option<String>,
-    password: Option<Secret>,
+    address: Address,
     timeout: Duration,
     net: NetOptions,
 }
@@ -74,20 +74,78 @@ impl Drop for Connection {
     }
 }
 
+/// A script in Lua, with its source: an error names the line of it.
+pub(crate) struct Script {
+    source: String,
+    script: redis::Script,
+}
+
+impl Script {
+    pub(crate) fn new(source: String) -> Self {
+        Self { script: redis::Script::new(&source), source }
+    }
+
+    /// A call of it with its one key.
+    pub(crate) fn key(&'static self, key: String) -> ScriptCall {
+        ScriptCall { source: &self.source, call: self.script.key(key) }
+    }
+}
+
+/// A script with its key and arguments.
+pub(crate) struct ScriptCall {
+    source: &'static str,
+    call: ScriptInvocation<'static>,
+}
+
+impl ScriptCall {
+    pub(crate) fn arg(&mut self, arg: impl redis::ToRedisArgs) -> &mut Self {
+        self.call.arg(arg);
+        self
+    }
+}
+
 impl Redis {
-    /// A server by its URL: `redis://[user[:password]@]host[:port][/database]`, or `rediss://` for TLS; port 6379 and database 0 unless
-    /// given. `valkey://` and `valkeys://` mean the same. Nothing is connected yet.
+    /// A server by its URL: `redis://[user[:password]@]host[:port][/database][?prefix=…]`, or `rediss://` for TLS; port 6379 and
+    /// database 0 unless given, and the [prefix](Self::prefix) of the keys. `valkey://` and `valkeys://` mean the same. In user and
+    /// password `%41` means `A`; `/`, `?`, `#`, `%` and control characters must be written so. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`RedisError::Url`], which says what is wrong.
+    /// [`RedisError::Url`] or [`RedisError::Prefix`], which say what is wrong, without showing the URL.
     pub fn new(url: &str) -> Result<Self, RedisError> {
-        Ok(Self::of(Settings::parse(url).map_err(|problem| RedisError::Url { problem })?))
+        let address = Address::parse(url)?;
+        Ok(Self::of(Settings { address, timeout: TIMEOUT, net: NetOptions::default() }))
     }
 
     /// The password, when it is not part of the URL.
     #[must_use]
-    pub fn password(self, password: impl Into<Secret>) -> Self {
-        Self::of(Settings { password: Some(password.into()), ..self.settings })
+    pub fn password(mut self, password: impl Into<Secret>) -> Self {
+        self.settings.address.password = Some(password.into());
+        Self::of(self.settings)
+    }
+
+    /// What all keys of checkpoints, elections and channels begin with, for servers that are shared: `livekit-agents` unless set. Those
+    /// that have different prefixes have nothing in common. A colon comes behind it: the keys match `prefix:*`, which is the pattern
+    /// for an access list, too (`~prefix:*`).
+    ///
+    /// Letters, digits and `. _ - / :` of ASCII, at most 100; no part between colons is empty, `checkpoint`, `lease` or `topic`.
+    ///
+    /// ```
+    /// use agent_worker::Redis;
+    ///
+    /// # fn example() -> Result<(), agent_worker::RedisError> {
+    /// let redis = Redis::new("redis://redis.internal")?.prefix("acme:staging")?;
+    /// let the_same = Redis::new("redis://redis.internal?prefix=acme:staging")?;
+    /// # Ok(()) }
+    /// # example().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`RedisError::Prefix`].
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Result<Self, RedisError> {
+        let prefix = prefix.into();
+        check_prefix(&prefix)?;
+        self.settings.address.prefix = prefix;
+        Ok(Self::of(self.settings))
     }
 
     /// How long an operation may take, connecting included; 5 s unless set.
@@ -96,13 +154,13 @@ impl Redis {
         Self::of(Settings { timeout: limit, ..self.settings })
     }
 
-    /// A PEM file with the certificates to trust for `rediss://`, in the place of the system's.
+    /// A PEM file with the certificates to trust for `rediss://`, instead of the system's.
     #[must_use]
     pub fn ca_file(self, path: impl Into<PathBuf>) -> Self {
         Self::of(Settings { net: self.settings.net.ca_file(path), ..self.settings })
     }
 
-    /// Asks the server for a sign of life: it is reached, and takes the credentials.
+    /// Checks the server: it is reached, takes the credentials, and is a primary that is no node of a cluster.
     ///
     /// # Errors
     /// [`RedisError`], which says what is wrong and what to check.
@@ -110,11 +168,13 @@ impl Redis {
         self.run(|mut connection| async move { redis::cmd("PING").exec_async(&mut connection).await }).await
     }
 
+    /// A key of ours: one of [`KINDS`](super::redis_url::KINDS), and a name.
+    pub(crate) fn key(&self, kind: &str, name: &str) -> String {
+        format!("{}:{kind}:{name}", self.settings.address.prefix)
+    }
+
     /// Runs a script. It may run twice, when the connection breaks after the first time: what it does must bear that.
-    pub(crate) async fn script<T: FromRedisValue>(
-        &self,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, RedisError> {
+    pub(crate) async fn script<T: FromRedisValue>(&self, script: &ScriptCall) -> Result<T, RedisError> {
         self.script_within(self.settings.timeout, script).await
     }
 
@@ -122,10 +182,10 @@ impl Redis {
     pub(crate) async fn script_within<T: FromRedisValue>(
         &self,
         limit: Duration,
-        script: &ScriptInvocation<'_>,
+        script: &ScriptCall,
     ) -> Result<T, RedisError> {
-        let operation = |mut connection| async move { script.invoke_async(&mut connection).await };
-        self.run_within(limit.min(self.settings.timeout), operation).await
+        let operation = |mut connection| async move { script.call.invoke_async(&mut connection).await };
+        self.run_within(limit.min(self.settings.timeout), Some(script.source), operation).await
     }
 
     /// Sends commands. They may be sent twice, as in [`script`](Self::script).
@@ -136,34 +196,43 @@ impl Redis {
     where
         F: Future<Output = redis::RedisResult<T>>,
     {
-        self.run_within(self.settings.timeout, operation).await
+        self.run_within(self.settings.timeout, None, operation).await
     }
 
     async fn run_within<T, F>(
         &self,
         limit: Duration,
+        script: Option<&str>,
         operation: impl Fn(MultiplexedConnection) -> F,
     ) -> Result<T, RedisError>
     where
         F: Future<Output = redis::RedisResult<T>>,
     {
+        let server = self.settings.address.to_string();
         // Which connection was used last.
         let mut number = 0;
         let attempts = async {
+            let mut retried = false;
             loop {
                 let (connection, this, reused) = self.connection().await?;
                 number = this;
-                match operation(connection).await {
+                let error = match operation(connection).await {
                     Ok(value) => return Ok(value),
-                    Err(error) if error.is_unrecoverable_error() => {
-                        self.forget(this).await;
-                        // One that was idle may have been dead for long; a new one was alive just now.
-                        if !reused {
-                            return Err(RedisError::of_redis(&self.settings.server(), error));
-                        }
-                    }
-                    Err(error) => return Err(RedisError::of_redis(&self.settings.server(), error)),
+                    Err(error) => error,
+                };
+                let answer = answer_text(&error);
+                let meaning = answer.as_deref().map_or(Meaning::Other, redis_answer::meaning);
+                let broken = answer.is_none() && error.is_unrecoverable_error();
+                let next = redis_answer::next(broken, &meaning, reused, retried);
+                if next != Next::Fail {
+                    self.forget(this).await;
                 }
+                if next == Next::DropAndRetry {
+                    tracing::debug!(%server, answer, "connecting to Redis again");
+                    retried = true;
+                    continue;
+                }
+                return Err(RedisError::of_redis(&server, &self.settings.address.prefix, script, error));
             }
         };
         if let Ok(result) = tokio::time::timeout(limit, attempts).await {
@@ -171,7 +240,7 @@ impl Redis {
         }
         // It may be half open.
         self.forget(number).await;
-        Err(RedisError::timeout(&self.settings.server(), limit))
+        Err(RedisError::timeout(&server, limit))
     }
 
     fn of(settings: Settings) -> Self {
@@ -188,16 +257,18 @@ impl Redis {
             return Ok((connection.commands.clone(), connection.number, true));
         }
         let stream = self.settings.connect().await?;
-        // The time limit is the operation's.
+        // The time limit is the operation's. The login is ours, as the library would not tell what the server says to it.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let (commands, driver) =
-            MultiplexedConnection::new_with_config(&self.settings.login(), stream, config)
-                .await
-                .map_err(|error| RedisError::of_redis(&self.settings.server(), error))?;
+        let login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let (commands, driver) = MultiplexedConnection::new_with_config(&login, stream, config)
+            .await
+            .map_err(|error| RedisError::of_login(&self.settings.address.to_string(), error))?;
         let driver = tokio::spawn(driver).abort_handle();
         shared.last += 1;
         let number = shared.last;
-        shared.connection = Some(Connection { number, commands: commands.clone(), driver });
+        let connection = Connection { number, commands: commands.clone(), driver };
+        self.settings.log_in(commands.clone()).await?;
+        shared.connection = Some(connection);
         Ok((commands, number, false))
     }
 
@@ -211,85 +282,87 @@ impl Redis {
 }
 
 impl Settings {
-    fn parse(url: &str) -> Result<Self, &'static str> {
-        let url = Url::parse(url).map_err(|error| match error {
-            url::ParseError::InvalidPort => "its port is no number from 0 to 65535",
-            url::ParseError::RelativeUrlWithoutBase => "it must begin with redis:// or rediss://",
-            _ => "it is no URL",
-        })?;
-        let tls = match url.scheme() {
-            "redis" | "valkey" => false,
-            "rediss" | "valkeys" => true,
-            _ => return Err("it must begin with redis:// or rediss://"),
-        };
-        let host = match url.host() {
-            Some(Host::Domain("")) | None => return Err("it names no host"),
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(address)) => address.to_string(),
-            Some(Host::Ipv6(address)) => address.to_string(),
-        };
-        let database = match url.path().trim_matches('/') {
-            "" => 0,
-            number => number.parse().ok().filter(|n| *n >= 0).ok_or("its path is no number of a database")?,
-        };
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("it has a part behind ? or #, which means nothing here");
-        }
-        let decoded = |text: &str| match percent_decoded(text) {
-            Some(text) => Ok(text),
-            None => Err("its user or password is not UTF-8 behind the % signs"),
-        };
-        Ok(Self {
-            host,
-            port: url.port().unwrap_or(6379),
-            tls,
-            database,
-            user: (!url.username().is_empty()).then(|| decoded(url.username())).transpose()?,
-            password: url.password().map(decoded).transpose()?.map(Secret::from),
-            timeout: TIMEOUT,
-            net: NetOptions::default(),
-        })
-    }
-
     async fn connect(&self) -> Result<Box<dyn net::ByteStream>, RedisError> {
         let options = self.net.clone().connect_timeout(self.timeout);
-        net::connect_stream(&self.host, self.port, self.tls, &options)
+        let Address { host, port, tls, .. } = &self.address;
+        net::connect_stream(host, *port, *tls, &options)
             .await
-            .map_err(|error| RedisError::of_connect(&self.server(), error))
+            .map_err(|error| RedisError::of_connect(&self.address.to_string(), error))
     }
 
-    fn login(&self) -> RedisConnectionInfo {
-        let mut login = RedisConnectionInfo::default().set_db(self.database).set_skip_set_lib_name();
-        if let Some(user) = &self.user {
-            login = login.set_username(user);
+    /// Makes a new connection ready: user and password, a look at what the server is, the database.
+    async fn log_in(&self, mut connection: MultiplexedConnection) -> Result<(), RedisError> {
+        let server = self.address.to_string();
+        let refused = |error| RedisError::of_login(&server, error);
+        self.authenticate(&mut connection).await.map_err(refused)?;
+        match role(&mut connection).await.map_err(refused)? {
+            Role::Primary => {}
+            Role::Replica => return Err(RedisError::replica(&server)),
+            Role::Cluster => {
+                return Err(RedisError::Cluster { server, message: "it says so itself".to_owned() });
+            }
+            Role::Sentinel => return Err(RedisError::Sentinel { server }),
         }
-        if let Some(password) = &self.password {
-            login = login.set_password(password.expose());
+        if self.address.database != 0 {
+            let select = redis::cmd("SELECT").arg(self.address.database).exec_async(&mut connection).await;
+            select.map_err(|error| RedisError::of_redis(&server, &self.address.prefix, None, error))?;
         }
-        login
+        Ok(())
     }
 
-    /// Host and port, for messages.
-    fn server(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+    async fn authenticate(&self, connection: &mut MultiplexedConnection) -> redis::RedisResult<()> {
+        let (user, password) = match (&self.address.user, &self.address.password) {
+            (None, None) => return Ok(()),
+            // A user may need no password, and then takes any.
+            (user, password) => (user, password.as_ref().map_or("", Secret::expose)),
+        };
+        let mut auth = redis::cmd("AUTH");
+        if let Some(user) = user {
+            auth.arg(user);
+        }
+        match auth.arg(password).exec_async(connection).await {
+            // Servers before Redis 6 have one password and no users.
+            Err(error) if user.is_some() && is_about(&error, "wrong number of arguments") => {
+                redis::cmd("AUTH").arg(password).exec_async(connection).await
+            }
+            result => result,
         }
     }
 }
 
-/// `%41` is `A`.
-fn percent_decoded(text: &str) -> Option<String> {
-    // A query decodes `+` too, which is itself here.
-    let query = format!("v={}", text.replace('+', "%2B"));
-    let value = url::form_urlencoded::parse(query.as_bytes()).next()?.1.into_owned();
-    (!value.contains('\u{FFFD}')).then_some(value)
+/// What the server is. A user may always ask with `HELLO`; servers before Redis 6, and some services, know only `INFO`, or nothing.
+async fn role(connection: &mut MultiplexedConnection) -> redis::RedisResult<Role> {
+    match redis::cmd("HELLO").arg(2).query_async::<HashMap<String, Value>>(connection).await {
+        Ok(answer) => {
+            let text = |name: &str| {
+                answer
+                    .get(name)
+                    .and_then(|value| String::from_redis_value_ref(value).ok())
+                    .unwrap_or_default()
+            };
+            return Ok(redis_answer::role(&text("mode"), &text("role")));
+        }
+        Err(error) if is_about(&error, "unknown command") || is_about(&error, "NOPERM") => {}
+        Err(error) => return Err(error),
+    }
+    let mut info = String::new();
+    for section in ["server", "replication"] {
+        match redis::cmd("INFO").arg(section).query_async::<String>(connection).await {
+            Ok(text) => info += &text,
+            Err(error) if answer_text(&error).is_some() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(redis_answer::role_by_info(&info))
+}
+
+fn is_about(error: &redis::RedisError, part: &str) -> bool {
+    answer_text(error).is_some_and(|text| text.contains(part))
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redis({})", self.settings.server())
+        write!(f, "Redis({})", self.settings.address)
     }
 }
 
@@ -297,44 +370,11 @@ impl fmt::Debug for Redis {
 mod tests {
     use super::*;
 
-    fn check(url: &str, expected: &str) {
-        let shown = match Settings::parse(url) {
-            Ok(s) => {
-                let password = s.password.as_ref().map(Secret::expose);
-                format!("{} tls={} db={} {:?} {password:?}", s.server(), s.tls, s.database, s.user)
-            }
-            Err(problem) => problem.to_owned(),
-        };
-        assert_eq!(shown, expected, "{url}");
-    }
-
-    #[test]
-    fn urls_are_understood() {
-        check("redis://localhost", "localhost:6379 tls=false db=0 None None");
-        check("valkeys://h:1/3", "h:1 tls=true db=3 None None");
-        check("rediss://:pw@[::1]:7", "[::1]:7 tls=true db=0 None Some(\"pw\")");
-        check("redis://u:p%2B+%40@h", "h:6379 tls=false db=0 Some(\"u\") Some(\"p++@\")");
-    }
-
-    #[test]
-    fn other_urls_are_refused() {
-        check("localhost:6379", "it must begin with redis:// or rediss://");
-        check("nonsense", "it must begin with redis:// or rediss://");
-        check("redis://h:70000", "its port is no number from 0 to 65535");
-        check("redis://a b", "it is no URL");
-        check("redis://", "it names no host");
-        check("redis://h/x", "its path is no number of a database");
-        check("redis://h/-1", "its path is no number of a database");
-        check("redis://h/0?protocol=3", "it has a part behind ? or #, which means nothing here");
-        check("redis://:%FF@h", "its user or password is not UTF-8 behind the % signs");
-    }
-
     #[test]
     fn nothing_shows_a_password() {
-        let redis = Redis::new("redis://me:hunter2@h").unwrap();
+        let redis = Redis::new("redis://me:hunter2@h").unwrap().prefix("acme:staging").unwrap();
         assert_eq!(format!("{redis:?}"), "Redis(h:6379)");
-        let error = Redis::new("redis://me:hunter2@h/none").unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
-        assert!(error.to_string().contains("`Redis::new`"), "{error}");
+        assert_eq!(redis.key("lease", "lobby"), "acme:staging:lease:lobby");
+        assert_eq!(Redis::new("redis://h").unwrap().key("topic", "t"), "livekit-agents:topic:t");
     }
 }

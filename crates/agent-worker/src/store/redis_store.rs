@@ -4,16 +4,15 @@
 //! all stores to the same. A slot is a hash: `e` the epoch, `n` the number of its last write, `r` the record, `u` the time until which the
 //! record counts.
 
-use super::{CheckpointStore, Redis, RedisError};
+use super::{CheckpointStore, Redis, RedisError, Script};
 use crate::room::BoxFuture;
 use agent_core::{CheckpointKey, Claim, Epoch, StoreError, Writer, slot_life};
-use redis::Script;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Keeps checkpoints in a Redis or Valkey server. Cheap to clone.
 ///
-/// The check of who may write and the write are one script. What the server's own replication can lose, it loses: a checkpoint that was
+/// Each checkpoint is one hash, `{prefix}:checkpoint:{key}` ([`Redis::prefix`]). The check of who may write and the write are one script. What the server's own replication can lose, it loses: a checkpoint that was
 /// saved just before a failover may be an older one after it (never a mixed or half one), and so may a claim; a claim after the failover
 /// is newer than every one before all the same, as its number is the server's time. Have the server write to its disk (`appendonly
 /// yes`) if checkpoints are to survive its restart, and do not let it evict them (`maxmemory-policy noeviction`).
@@ -29,7 +28,6 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     redis: Redis,
-    prefix: String,
 }
 
 /// `now`: the server's time in milliseconds.
@@ -43,7 +41,7 @@ local function text(number) return string.format('%.0f', number) end
 ///
 /// What needs memory is written first: a full server refuses that only as long as a script has changed nothing.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
+    Script::new(format!(
         "{NOW}
 local slot = redis.call('HMGET', KEYS[1], 'e', 'r', 'u')
 local epoch = now
@@ -60,14 +58,18 @@ return {{text(epoch), text(now), record}}"
 /// Keys: the slot. Arguments: as for a claim, then the writer's epoch, the number of its write, when it was seen, and a record
 /// unless it is deleted. As `Slot::may_write` and `Slot::written`; nothing is returned when it may not.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
+    Script::new(format!(
         "{NOW}
 local stored = redis.call('HMGET', KEYS[1], 'e', 'n')
 if stored[1] then
   local epoch, write = tonumber(stored[1]), tonumber(stored[2])
   if epoch > tonumber(ARGV[3]) or epoch == tonumber(ARGV[3]) and write > tonumber(ARGV[4]) then return false end
 elseif now - ARGV[5] >= tonumber(ARGV[2]) then return false end
-if ARGV[6] then redis.call('HSET', KEYS[1], 'r', ARGV[6]) else redis.call('HDEL', KEYS[1], 'r') end
+if ARGV[6] then
+  redis.call('HSET', KEYS[1], 'r', ARGV[6])
+else
+  redis.call('HDEL', KEYS[1], 'r')
+end
 redis.call('HSET', KEYS[1], 'e', ARGV[3], 'n', ARGV[4], 'u', text(now + ARGV[1]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return text(now)"
@@ -77,19 +79,12 @@ return text(now)"
 impl RedisStore {
     /// A store in this server. Nothing is connected yet.
     #[must_use]
-    pub fn new(redis: Redis) -> Self {
-        Self { redis, prefix: "livekit-agent:checkpoint:".to_owned() }
-    }
-
-    /// What all its keys begin with, for servers that are shared; `livekit-agent:checkpoint:` unless set.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
+    pub const fn new(redis: Redis) -> Self {
+        Self { redis }
     }
 
     fn key(&self, key: &CheckpointKey) -> String {
-        format!("{}{key}", self.prefix)
+        self.redis.key("checkpoint", key.as_str())
     }
 }
 

@@ -16,6 +16,8 @@ struct Mode {
     cuts: u32,
     /// Connections below this number are half open for good.
     half_open: u32,
+    /// Where new connections lead.
+    to: u16,
 }
 
 /// In front of a port on loopback. Its tasks end with it.
@@ -29,7 +31,7 @@ impl Proxy {
     pub(crate) async fn start(to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mode = watch::Sender::new(Mode { stalled: false, cuts: 0, half_open: 0 });
+        let mode = watch::Sender::new(Mode { stalled: false, cuts: 0, half_open: 0, to });
         let watched = mode.subscribe();
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
@@ -41,6 +43,7 @@ impl Proxy {
                     Ok((here, _)) = listener.accept() => {
                         count.fetch_add(1, Ordering::Relaxed);
                         number = number.max(watched.borrow().half_open);
+                        let to = watched.borrow().to;
                         tokio::spawn(connection(here, to, number, watched.clone()));
                     }
                     gone = end.changed() => if gone.is_err() { return },
@@ -57,6 +60,11 @@ impl Proxy {
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Has new connections lead to another port, as a name does after a failover. Those that there are stay.
+    pub(crate) fn point_to(&self, port: u16) {
+        self.mode.send_modify(|mode| mode.to = port);
     }
 
     /// Holds back everything, or lets it go on.

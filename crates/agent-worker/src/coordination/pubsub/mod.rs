@@ -8,6 +8,8 @@ mod channel;
 mod inbox;
 mod memory;
 #[cfg(feature = "redis")]
+mod outage;
+#[cfg(feature = "redis")]
 mod redis_streams;
 mod room_data;
 #[cfg(test)]

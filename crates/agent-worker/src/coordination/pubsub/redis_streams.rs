@@ -15,10 +15,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::outage::{Failure, Outage};
 use super::{Carrier, Inbox, PubSub};
 use crate::coordination::CoordinationError;
 use crate::room::{BoxFuture, Room};
-use crate::store::{Redis, RedisError};
+use crate::store::{Redis, RedisError, info_field};
 
 /// Messages that a topic keeps for readers that were away, about.
 const KEPT: u32 = 10_000;
@@ -39,10 +40,11 @@ const READ_LIMIT: Duration = Duration::from_secs(5);
 /// Topics in Redis (5 or later) or Valkey: for jobs on any number of machines. Cheap to clone; clones share two connections, one of
 /// which reads all topics of the process.
 ///
-/// A topic is the stream `livekit-agents:topic:{topic}`. It keeps some 10,000 messages, so nothing is lost when a connection breaks
+/// A topic is the stream `{prefix}:topic:{topic}` ([`Redis::prefix`]). It keeps some 10,000 messages, so nothing is lost when a connection breaks
 /// and is made again. After a restart of Redis it may have lost what it had not kept: each channel is told
 /// ([`Interrupted`](super::ChannelEvent::Interrupted)), and how many are missing of each publisher that goes on
-/// ([`Missed`](super::ChannelEvent::Missed)). The user needs the commands `XADD`, `XREAD`, `XREVRANGE`, `PEXPIRE` and `INFO`.
+/// ([`Missed`](super::ChannelEvent::Missed)). So is it when the topics cannot be read for a reason that does not pass by itself, such
+/// as a right that the user lost. The guide's page on [Redis](crate::guide::redis) lists the rights that it needs.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Redis, Worker, coordination::RedisPubSub};
@@ -122,7 +124,7 @@ impl PubSub for RedisPubSub {
         inbox: Inbox,
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         Box::pin(async move {
-            let key = format!("livekit-agents:topic:{topic}");
+            let key = self.inner.redis.key("topic", topic);
             let (run, last) = last_entry(&self.inner.redis, &key).await.map_err(CoordinationError::store)?;
             let number = self.inner.topics.join(&key, run, last, inbox);
             // From here on, dropping it leaves the topic.
@@ -237,6 +239,13 @@ impl Topics {
         topic.inboxes.values().for_each(|(_, inbox)| inbox.interrupted());
     }
 
+    /// Tells all channels that they may have missed something.
+    fn interrupted(&self) {
+        let state = self.lock();
+        let inboxes = state.by_key.values().flat_map(|topic| topic.inboxes.values());
+        inboxes.for_each(|(_, inbox)| inbox.interrupted());
+    }
+
     fn deliver(&self, read: Read) {
         let mut state = self.lock();
         for (key, entries) in read.unwrap_or_default() {
@@ -268,10 +277,11 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// Reads all topics, for ever.
+/// Reads all topics, forever.
 async fn read(link: Redis, topics: Arc<Topics>) {
     let mut backoff = READ_AGAIN;
     let mut rng = fastrand::Rng::new();
+    let mut outage = Outage::default();
     loop {
         let cursors = topics.cursors();
         if cursors.is_empty() {
@@ -279,10 +289,23 @@ async fn read(link: Redis, topics: Arc<Topics>) {
             continue;
         }
         match read_once(&link, &topics, cursors).await {
-            Ok(()) => backoff.reset(),
+            Ok(read) => {
+                backoff.reset();
+                if outage.over() {
+                    topics.interrupted();
+                }
+                topics.deliver(read);
+            }
             Err(error) => {
-                if backoff.failures() == 0 {
-                    tracing::warn!("messages between jobs cannot be read at the moment: {error}");
+                match outage.failed(error.is_temporary()) {
+                    Failure::First => {
+                        tracing::warn!("messages between jobs cannot be read at the moment: {error}");
+                    }
+                    Failure::Lasting => {
+                        tracing::error!("messages between jobs cannot be read: {error}");
+                        topics.interrupted();
+                    }
+                    Failure::Known => {}
                 }
                 tokio::time::sleep(backoff.next(&mut rng)).await;
             }
@@ -290,10 +313,12 @@ async fn read(link: Redis, topics: Arc<Topics>) {
     }
 }
 
-async fn read_once(link: &Redis, topics: &Topics, cursors: Vec<(String, EntryId)>) -> Result<(), RedisError> {
-    let mut pipe = redis::pipe();
-    // The link makes its connection anew by itself: only this tells whether it leads to the same server as before.
-    pipe.cmd("INFO").arg("server");
+async fn read_once(
+    link: &Redis,
+    topics: &Topics,
+    cursors: Vec<(String, EntryId)>,
+) -> Result<Read, RedisError> {
+    let mut pipe = state_of_server();
     let read = pipe
         .cmd("XREAD")
         .arg("COUNT")
@@ -308,9 +333,11 @@ async fn read_once(link: &Redis, topics: &Topics, cursors: Vec<(String, EntryId)
         read.arg(cursor.to_string());
     });
     let pipe = &pipe;
-    let ask = |mut connection| async move { pipe.query_async::<(String, Read)>(&mut connection).await };
-    let (info, read) = link.run(ask).await?;
-    let run = run_id(&info);
+    let ask = |mut connection| async move {
+        let (server, replication, read): (String, String, Read) = pipe.query_async(&mut connection).await?;
+        Ok((run_of_primary(&server, &replication)?, read))
+    };
+    let (run, read) = link.run(ask).await?;
     if topics.is_another_run(&run) {
         for (key, _) in &cursors {
             let (_, last) = last_entry(link, key).await?;
@@ -318,24 +345,40 @@ async fn read_once(link: &Redis, topics: &Topics, cursors: Vec<(String, EntryId)
         }
         topics.lock().run = Some(run);
     }
-    topics.deliver(read);
-    Ok(())
+    Ok(read)
 }
 
 /// The run of the server, and the last entry of a stream; 0-0 when there is none.
 async fn last_entry(redis: &Redis, key: &str) -> Result<(String, EntryId), RedisError> {
-    let mut pipe = redis::pipe();
-    pipe.cmd("INFO").arg("server");
+    let mut pipe = state_of_server();
     pipe.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
     let pipe = &pipe;
-    let ask = |mut connection| async move { pipe.query_async::<(String, Entries)>(&mut connection).await };
-    let (info, entries) = redis.run(ask).await?;
+    let ask = |mut connection| async move {
+        let (server, replication, entries): (String, String, Entries) =
+            pipe.query_async(&mut connection).await?;
+        Ok((run_of_primary(&server, &replication)?, entries))
+    };
+    let (run, entries) = redis.run(ask).await?;
     let last = entries.first().map(|(id, _)| EntryId::parse(id)).unwrap_or_default();
-    Ok((run_id(&info), last))
+    Ok((run, last))
 }
 
-fn run_id(info: &str) -> String {
-    info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default().trim().to_owned()
+/// What is asked with each read. The link connects again by itself: only this tells whether it leads to the same server as before, and
+/// whether that is still the primary, as a replica is read without an error.
+fn state_of_server() -> redis::Pipeline {
+    let mut pipe = redis::pipe();
+    pipe.cmd("INFO").arg("server");
+    pipe.cmd("INFO").arg("replication");
+    pipe
+}
+
+/// The run of a server; what a replica says to writes, if it is one.
+fn run_of_primary(server: &str, replication: &str) -> redis::RedisResult<String> {
+    if matches!(info_field(replication, "role"), "slave" | "replica") {
+        let detail = "it has become a replica".to_owned();
+        return Err(redis::make_extension_error("READONLY".to_owned(), Some(detail)));
+    }
+    Ok(info_field(server, "run_id").to_owned())
 }
 
 fn batch(topics: usize) -> usize {
@@ -349,6 +392,14 @@ fn millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replica_is_not_read() {
+        let server = "# Server\r\nredis_version:7.0.15\r\nrun_id:3654ca\r\n";
+        assert_eq!(run_of_primary(server, "# Replication\r\nrole:master\r\n").unwrap(), "3654ca");
+        let error = run_of_primary(server, "# Replication\r\nrole:slave\r\n").unwrap_err();
+        assert_eq!(error.code(), Some("READONLY"));
+    }
 
     #[test]
     fn one_read_is_bounded_whatever_the_number_of_topics() {

@@ -1,12 +1,8 @@
 //! The connection to Redis or Valkey: what goes wrong is said clearly, within the time limit, and is over when the server is back.
-#![allow(clippy::expect_used, reason = "a test may fail")]
 
-#[macro_use]
-mod redis_kinds;
-
+use crate::told;
 use agent_testkit::{RedisServer, RedisServerBuilder, redis_server_with};
-use agent_worker::{JobError, JobErrorKind, Redis, RedisError};
-use std::error::Error;
+use agent_worker::Redis;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,24 +13,12 @@ on_each_kind!(
     a_server_that_refuses_the_credentials,
     a_server_that_restarts_is_found_again_at_once,
     a_server_that_hangs_is_waited_for_as_long_as_was_said,
+    a_server_that_takes_no_more_clients_may_take_some_later,
+    users_and_passwords_of_any_characters,
 );
 
 fn redis(url: &str) -> Redis {
     Redis::new(url).expect("a URL").timeout(LIMIT)
-}
-
-/// The whole text of an error, which must be one that a handler may try again, or must not.
-fn told(error: RedisError, temporary: bool) -> String {
-    assert_eq!(error.is_temporary(), temporary, "{error}");
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text += &format!(": {error}");
-        next = error.source();
-    }
-    let retried = matches!(JobError::from(error).kind(), JobErrorKind::Retryable { .. });
-    assert_eq!(retried, temporary, "{text}");
-    text
 }
 
 async fn a_server_that_is_not_there(settings: RedisServerBuilder) {
@@ -63,6 +47,38 @@ async fn a_server_that_refuses_the_credentials(settings: RedisServerBuilder) {
         assert!(text.contains("refuses the credentials") && text.contains("`Redis::password`"), "{text}");
         assert!(!text.contains("hunter2") && !text.contains("open-sesame"), "{text}");
     }
+}
+
+async fn a_server_that_takes_no_more_clients_may_take_some_later(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings.password("open-sesame")).await else { return };
+    server.command(&["CONFIG", "SET", "maxclients", "1"]).await.expect("set");
+    let first = redis(&server.url());
+    first.ping().await.expect("the first one");
+    let text = told(redis(&server.url()).ping().await.expect_err("full"), true);
+    // It may have closed the connection before we could ask.
+    assert!(text.contains("max number of clients") || text.contains("cannot be reached"), "{text}");
+    drop(first);
+}
+
+async fn users_and_passwords_of_any_characters(settings: RedisServerBuilder) {
+    let Some(server) = redis_server_with(settings).await else { return };
+    let port = server.port();
+    let login = async |user: &str, password: &str, url: String| {
+        let rights = ["ACL", "SETUSER", user, "reset", "on", &format!(">{password}"), "+ping"];
+        server.command(&rights).await.expect("a user");
+        redis(&url).ping().await.unwrap_or_else(|error| panic!("{user} {password}: {error}"));
+    };
+    // As they are, and percent-encoded; `+`, `&` and `=` mean nothing else here, as they do behind a `?`.
+    login("u", "a&b=c+d", format!("redis://u:a&b=c+d@127.0.0.1:{port}")).await;
+    login("u", "a&b", format!("redis://u:a%26b@127.0.0.1:{port}/0")).await;
+    login("u", "-._~!$&'()*+,;=:", format!("redis://u:-._~!$&'()*+,;=:@127.0.0.1:{port}")).await;
+    login("u+1;x", "/?#[]@%", format!("redis://u+1;x:%2F%3F%23%5B%5D%40%25@127.0.0.1:{port}")).await;
+    login("m\u{fc}ller", "\u{1f600}", format!("redis://m%C3%BCller:%F0%9F%98%80@127.0.0.1:{port}")).await;
+    // A user without a password takes any.
+    server.command(&["ACL", "SETUSER", "open", "reset", "on", "nopass", "+ping"]).await.expect("a user");
+    redis(&format!("redis://open@127.0.0.1:{port}")).ping().await.expect("no password is needed");
+    let text = told(redis(&format!("redis://u@127.0.0.1:{port}")).ping().await.expect_err("one is"), false);
+    assert!(text.contains("WRONGPASS"), "{text}");
 }
 
 async fn a_server_that_restarts_is_found_again_at_once(settings: RedisServerBuilder) {
