@@ -5,7 +5,8 @@ mod network;
 
 use agent_testkit::{ClientEvent, DataMessage, OfficialClient, RealServer, real_server};
 use agent_worker::{
-    DisconnectReason, JoinRequest, Reconnected, Room, RoomConnector, RoomEvent, RoomEvents, WebRtc,
+    DisconnectReason, JoinRequest, Missed, MissedCause, Reconnected, Room, RoomConnector, RoomEvent,
+    RoomEvents, WebRtc,
 };
 use network::Network;
 use std::time::{Duration, Instant};
@@ -197,7 +198,7 @@ async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
     let network = Network::default();
     let room = join(&server, &network, "outage").await;
     room.set_attributes([("mood", "steady")]).await.expect("taken");
-    let mut events = room.events();
+    let (mut events, mut by_topic) = (room.events(), room.data("n"));
     let traffic = Traffic::start(&room, ada(&server, "outage").await);
     let (mut heard, mut missed) = (Vec::new(), 0);
     // Both directions work before anything is taken away.
@@ -235,6 +236,20 @@ async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
     let lost = u64::from(agent_sent) - ada_heard.len() as u64;
     assert!(lost > 0 && lost <= again.unconfirmed, "{lost} lost, {} told", again.unconfirmed);
     assert_eq!(u64::from(missed), u64::from(ada_sent) - heard.len() as u64);
+    // The stream of the topic has the same messages, and says where some are missing.
+    let (mut read, mut gaps) = (Vec::new(), Vec::new());
+    while read.last() != heard.last() {
+        match by_topic.next().await.expect("the room goes on") {
+            Ok(message) => read.push(number(&message.payload)),
+            Err(gap) => gaps.push((read.len(), gap)),
+        }
+    }
+    assert_eq!(read, heard);
+    let cause = |sender: Option<&str>| MissedCause::Reconnected { sender: sender.map(str::to_owned) };
+    let hole =
+        (1..read.len()).find(|at| read.get(*at).copied() != read.get(at - 1).map(|n| n + 1)).expect("a hole");
+    let expected = [Missed::new(0, cause(None)), Missed::new(missed.into(), cause(Some("ada")))];
+    assert_eq!(gaps, expected.map(|gap| (hole, gap)));
     // What we had made of ourselves is made again.
     let mood = async {
         loop {

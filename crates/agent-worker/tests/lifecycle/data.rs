@@ -178,6 +178,9 @@ impl std::io::Write for Log {
 
 #[tokio::test(start_paused = true)]
 async fn a_stage_that_is_too_slow_for_its_room_knows_what_it_missed_and_the_log_warns_once() {
+    // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a test without one must not
+    // answer for all.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());

@@ -14,6 +14,9 @@ pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 impl Log {
     /// Keeps what is logged on this thread while the guard lives.
     pub(crate) fn keep() -> (Self, tracing::subscriber::DefaultGuard) {
+        // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a test without one must not
+        // answer for all.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = Self::default();
         let guard =
             tracing::subscriber::set_default(tracing_subscriber::registry().with(Keeper(log.clone())));

@@ -4,6 +4,7 @@ use crate::agents::failed;
 use crate::guide::{self, Line, steady, up_to};
 use crate::{servers, within};
 use agent_testkit::{JobSpec, MockRoom, MockServer, run_job};
+use agent_worker::patterns::Pipeline;
 use agent_worker::{
     AccessToken, AgentPermissions, JobContext, JobResult, JoinError, JoinRequest, Outcome, RoomConnector,
     RoomError, WebRtc,
@@ -24,6 +25,17 @@ async fn reads(ctx: JobContext) -> JobResult {
 
 async fn stays(ctx: JobContext) -> JobResult {
     ctx.cancelled().await;
+    Ok(())
+}
+
+/// Has more in its pipeline than it can finish.
+async fn overloaded(ctx: JobContext) -> JobResult {
+    let lines = futures_util::stream::iter(0..9);
+    Pipeline::new(lines, ctx.cancelled())
+        .flush_within(ctx.grace() / 2)
+        .stage("store", async |line| Ok(tokio::time::sleep(Duration::from_secs(11) * line).await))
+        .run()
+        .await?;
     Ok(())
 }
 
@@ -73,6 +85,12 @@ async fn jobs_that_are_recorded_as_failed() {
         )
         .await,
         failed("a cancelled handler does not return within `.grace(…)`", deaf, lobby().lasts(minute)).await,
+        failed(
+            "a pipeline has more to finish after the stop than `.flush_within(…)` allows",
+            overloaded,
+            lobby().lasts(minute),
+        )
+        .await,
         failed("removed from the room", stays, with_agent(MockRoom::remove)).await,
         failed(
             "another participant with its identity",

@@ -11,6 +11,14 @@ async fn deaf(_: JobContext) -> JobResult {
     std::future::pending().await
 }
 
+/// Opens a stream and does not read it.
+async fn slow(ctx: JobContext) -> JobResult {
+    let _unread = ctx.room().data("line");
+    ctx.room().publish_data("ready", "").await?;
+    ctx.cancelled().await;
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn odd_things() {
     let mut lines = Vec::new();
@@ -36,6 +44,20 @@ async fn odd_things() {
         within(job.room().wait_for_agent()).await;
         job.terminate();
         lines.push(("a handler does not return when it is cancelled", log.line("aborting").await));
+        handle.drain(Duration::ZERO).await;
+        running.await.unwrap().unwrap();
+    }
+    {
+        let (log, _guard) = Log::keep();
+        let worker = server.worker(slow).agent_name("tester").build().unwrap();
+        let handle = worker.handle();
+        let running = tokio::spawn(worker.run());
+        assert!(within(handle.registered()).await);
+        let job = server.dispatch(JobSpec::room("hall")).await.unwrap();
+        within(job.room().wait_for_data(|sent| sent.topic == "ready")).await;
+        (0..1025).for_each(|_| job.room().send_data("line", "much"));
+        lines
+            .push(("data come faster than a handler reads them", log.line("room events were dropped").await));
         handle.drain(Duration::ZERO).await;
         running.await.unwrap().unwrap();
     }
