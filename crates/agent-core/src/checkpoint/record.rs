@@ -244,6 +244,7 @@ mod tests {
     }
 
     #[derive(Serialize, serde::Deserialize)]
+    #[expect(dead_code, reason = "it is there to be skipped")]
     struct Skipping {
         done: u64,
         #[serde(skip_serializing)]
@@ -306,6 +307,7 @@ mod tests {
     #[test]
     fn what_loads_again_is_saved() {
         #[derive(Serialize, serde::Deserialize)]
+        #[expect(dead_code, reason = "some are there to be skipped")]
         struct Progress {
             score: Option<f64>,
             large: u128,

@@ -148,7 +148,7 @@ impl Formatter for Strict<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::BTreeMap;
 
     fn check<T: Serialize>(value: T, expected: &str) {
         let shown = match to_json(&value, 1_000) {
@@ -205,7 +205,7 @@ mod tests {
         check(serde_json::json!({"a": [null, 1, "x"]}), r#"{"a":[null,1,"x"]}"#);
         check('x', r#""x""#);
         check(b"ab", "[97,98]");
-        check(HashMap::from([(7, true)]), r#"{"7":true}"#);
+        check(BTreeMap::from([(7, true)]), r#"{"7":true}"#);
     }
 
     #[test]

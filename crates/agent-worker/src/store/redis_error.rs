@@ -3,10 +3,15 @@
 use super::redis_answer::{self, Meaning, Missing};
 use crate::error_text;
 use crate::net::ConnectError;
+use agent_proto::text::shorten;
 use redis::ErrorKind;
 use std::fmt;
 use std::io;
 use std::time::Duration;
+
+/// What of an answer is looked at, and what of it is shown, in characters.
+const MAX_ANSWER: usize = 2_000;
+const MAX_MESSAGE: usize = 300;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -272,15 +277,9 @@ pub(super) fn answer_text(error: &redis::RedisError) -> Option<String> {
         Some(details) => format!("{} {details}", answer.code()),
         None => answer.code().to_owned(),
     };
-    Some(text.split(", with args beginning with").next().unwrap_or_default().to_owned())
+    Some(shorten(text.split(", with args beginning with").next().unwrap_or_default(), MAX_ANSWER))
 }
 
-/// At most 300 characters.
 fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect::<String>()
-        .trim_end_matches([' ', '.'])
-        .to_owned()
+    shorten(text, MAX_MESSAGE).trim_end_matches([' ', '.']).to_owned()
 }

@@ -23,11 +23,11 @@ on_each_kind!(
 /// The rights in a line of the guide's list.
 fn listed(backend: &str) -> Vec<&'static str> {
     let page = include_str!("../../src/guide/redis.md");
-    let words = page.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut words = page.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let is_list = |words: &Vec<&str>| {
         words.first() == Some(&backend) && words[1..].iter().all(|word| word.starts_with('+'))
     };
-    words.filter(is_list).next().expect("a line")[1..].to_vec()
+    words.find(is_list).expect("a line")[1..].to_vec()
 }
 
 /// A server as a user with these rights sees it; whatever scripts it knew are forgotten.
