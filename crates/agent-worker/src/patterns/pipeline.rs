@@ -32,7 +32,7 @@ const FLUSH: &str = "flush";
 /// Stages that items go through in their order.
 ///
 /// Each stage works on one item while the others work on theirs; between two of them a bounded number of items wait, and a stage that is
-/// slower holds back those before it. All of it is one future: dropping it ends every stage. A stage that computes for long should do
+/// slower holds back those before it. All of it is one future: dropping it ends every stage, and logs how many items that costs. A stage that computes for long should do
 /// so in `tokio::task::spawn_blocking`.
 ///
 /// When it is told to stop, it takes nothing new and finishes what it has taken, for as long as [`flush_within`](Self::flush_within)
@@ -255,9 +255,10 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     pub async fn run(self) -> Result<Processed, PipelineError> {
         let Self { mut output, mut stages, stop, settings, taken } = self;
         let Settings { flush_within, stopped, .. } = settings;
-        let (counter, done) = (table::PIPELINE_ITEMS.count([]), AtomicU64::new(0));
+        let counter = table::PIPELINE_ITEMS.count([]);
+        let progress = Progress { done: AtomicU64::new(0), taken };
         let count = |items| {
-            done.fetch_add(items, Ordering::Relaxed);
+            progress.done.fetch_add(items, Ordering::Relaxed);
             counter.increment(items);
         };
         let first = OnceLock::new();
@@ -299,7 +300,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         while let Ok(Portion { items, .. }) = output.try_recv() {
             count(items);
         }
-        let processed = Processed { done: done.into_inner(), taken: taken.load(Ordering::Relaxed) };
+        let processed = progress.end();
         let failure = first.into_inner().or_else(|| {
             let (dropped, taken) = (processed.dropped(), processed.taken);
             // Without a limit it is always in time.
@@ -343,6 +344,37 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         };
         stages.push(named(name, stage));
         Pipeline { output, stages, stop, settings, taken }
+    }
+}
+
+/// How far a pipeline has come. One that is dropped in the middle, as in a `select!` or by an abort, does not go silently.
+struct Progress {
+    done: AtomicU64,
+    taken: Arc<AtomicU64>,
+}
+
+impl Progress {
+    fn end(self) -> Processed {
+        let processed = self.look();
+        // Whatever is missing is in the result.
+        self.taken.store(0, Ordering::Relaxed);
+        processed
+    }
+
+    fn look(&self) -> Processed {
+        Processed { done: self.done.load(Ordering::Relaxed), taken: self.taken.load(Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let items = self.look().dropped();
+        if items > 0 {
+            tracing::warn!(
+                items,
+                "a pipeline was dropped with items that it had taken: end it by its stop, and bound what is finished then by `flush_within`"
+            );
+        }
     }
 }
 

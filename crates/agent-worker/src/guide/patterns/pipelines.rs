@@ -46,7 +46,7 @@
 //! | it is told to stop | nothing new is taken off the source, what was taken goes through, `Ok` |
 //! | that takes longer than `flush_within` | the rest is dropped; the error of the stage `flush` says how many items that were |
 //! | a stage fails | what is ahead of the failed item goes through, nothing behind it does; the error names the stage |
-//! | it is dropped | every stage ends where it is |
+//! | it is dropped, in a `select!` or as the job is aborted | every stage ends where it is, and the log warns with the number of items that are lost |
 //!
 //! `?` on the error ends the job by the kind that the stage gave it: a [retryable](crate::JobError::retryable) error is tried again. The
 //! [`PipelineError`](crate::patterns::PipelineError) itself says which [stage](crate::patterns::PipelineError::stage) it was and how many items were

@@ -24,6 +24,36 @@ fn on_virtual_time<T>(play: impl Future<Output = T>) -> T {
         .block_on(play)
 }
 
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn keep(&self) -> tracing::subscriber::DefaultGuard {
+        // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a test without one must
+        // not answer for all.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone()).with_ansi(false);
+        tracing::subscriber::set_default(subscriber.finish())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Names of the stages in the plans.
 const STAGES: [&str; 3] = ["first", "second", "third"];
 
@@ -449,6 +479,27 @@ async fn what_is_not_done_in_time_after_the_stop_is_counted() {
         assert_eq!(failed.to_string(), text);
         assert_eq!(*JobError::from(failed).kind(), JobErrorKind::Fatal { reason: "flush_timeout".into() });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_dropped_says_what_that_costs() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let slow = async |n| {
+        sleep(Duration::from_secs(1)).await;
+        Ok(n)
+    };
+    let run = || Pipeline::new(stream::iter(0..9), never()).stage("work", slow).run();
+    assert!(timeout(Duration::from_millis(3500), run()).await.is_err());
+    assert!(log.text().contains("WARN") && log.text().contains("items=6"), "{}", log.text());
+    // Neither one that has ended nor one that has not begun has anything to say.
+    drop(run());
+    assert_eq!((run().await.unwrap().done, log.text().lines().count()), (9, 1));
+
+    let mut batches = Batches::new(stream::iter(0..3).chain(stream::pending()), 9, Duration::MAX);
+    assert!(timeout(Duration::from_secs(1), batches.next()).await.is_err());
+    drop(batches);
+    assert!(log.text().contains("a batch was dropped") && log.text().contains("items=3"), "{}", log.text());
 }
 
 #[tokio::test(start_paused = true)]
