@@ -1,4 +1,4 @@
-//! What a stream of data messages reports in the place of messages that it does not have.
+//! What a stream of data messages reports where messages are missing.
 
 use std::fmt;
 

@@ -32,7 +32,7 @@ pub struct Inbox {
     seq: u64,
     last_id: u64,
     streams: BTreeMap<StreamId, Stream>,
-    /// Open since the attempt began, for the first who asks for events.
+    /// Open since the attempt began, for the first event stream.
     unread: Option<StreamId>,
     /// For the next event stream.
     for_events: Queue,
@@ -136,7 +136,7 @@ impl Inbox {
             stream.queue.push(entry.clone());
             let lost = stream.queue.shrink(self.limits);
             if self.unread == Some(*id) {
-                // Perhaps nobody ever reads it.
+                // Perhaps it is never read.
                 stream.queue.unreported += lost;
             } else if matches!(stream.kind, Kind::Data(_)) {
                 dropped.messages += lost;
@@ -171,8 +171,8 @@ impl Inbox {
         (id, Dropped { events: self.late_drops(id), ..Dropped::default() })
     }
 
-    /// As [`open_events`](Self::open_events), beginning with who is present and what comes from now on: what waits is left to whoever
-    /// asks for it, and [`restart`](Self::restart) does not end it.
+    /// As [`open_events`](Self::open_events), beginning with who is present and what comes from now on: what waits is left to
+    /// event streams, and [`restart`](Self::restart) does not end it.
     pub fn open_side(&mut self, present: impl IntoIterator<Item = RoomEvent>) -> StreamId {
         self.open(Kind::Side, present)
     }
@@ -187,7 +187,7 @@ impl Inbox {
     pub fn close(&mut self, id: StreamId) {
         let Some(Stream { kind, mut queue, .. }) = self.streams.remove(&id) else { return };
         let others = self.streams.values().filter(|other| other.kind == kind);
-        // What it took over when it was opened came before any of them: nobody else has that.
+        // What it took over when it was opened came before any of them: no other stream has that.
         let had_by_others = others.map(|other| other.from).min().unwrap_or(u64::MAX);
         queue.retain_data_before(had_by_others);
         match kind {

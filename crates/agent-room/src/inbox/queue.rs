@@ -25,7 +25,7 @@ pub(super) struct Queue {
     present: VecDeque<RoomEvent>,
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Dropped since the reader was last told so, before the first entry.
+    /// Dropped and not reported to the reader yet, before the first entry.
     missed: u64,
     /// Of the dropped ones, those that were not counted yet: there was no reader.
     pub(super) unreported: u64,

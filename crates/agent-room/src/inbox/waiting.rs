@@ -6,7 +6,7 @@ use crate::RoomEvent;
 
 use super::queue::{Entry, Limits, Queue};
 
-/// Interruptions that are told apart.
+/// Interruptions that are kept apart.
 const MAX_GAPS: usize = 16;
 
 /// Bounded as one queue is. Of too many the oldest of the topic that has the most goes: a topic that is flooded costs no other one its

@@ -11,7 +11,7 @@
 //!             _ = ctx.cancelled() => break,
 //!             vote = votes.next() => match vote {
 //!                 Some(Ok(vote)) => yes += u32::from(vote.payload == "yes"),
-//!                 Some(Err(missed)) => lost += missed.count, // in the place of what is not there
+//!                 Some(Err(missed)) => lost += missed.count, // where something is not there
 //!                 None => break, // the room is over
 //!             },
 //!         }
@@ -40,7 +40,7 @@
 //!
 //! # Nothing is lost without a report
 //! The room does not wait for its readers, and does not grow for them: at most 1,024 messages and 4 MiB wait in a stream. Of more the oldest are
-//! dropped, and the stream has [`Missed`](crate::Missed) in their place: an error with the [number](crate::Missed::count) and the
+//! dropped, and the stream has [`Missed`](crate::Missed) instead: an error with the [number](crate::Missed::count) and the
 //! [cause](crate::Missed::cause). `?` ends the job with it; a handler that can go on decides what a hole means. The log warns once for
 //! each job, and [`lk_agents_room_events_dropped_total`](super::metrics) counts.
 //!

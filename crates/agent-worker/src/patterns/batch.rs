@@ -24,7 +24,7 @@ use crate::telemetry::table;
 /// how many items that costs.
 ///
 /// It is a stream of batches itself. As the source of a [`Pipeline`](super::Pipeline) it needs its own stop
-/// ([`until`](Self::until)), as a pipeline that is told to stop takes nothing more off its source: better is
+/// ([`until`](Self::until)), as after its stop a pipeline takes nothing more off its source: better is
 /// [`Pipeline::batch`](super::Pipeline::batch).
 ///
 /// ```

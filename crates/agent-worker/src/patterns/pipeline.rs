@@ -35,7 +35,7 @@ const FLUSH: &str = "flush";
 /// slower holds back those before it. All of it is one future: dropping it ends every stage, and logs how many items that costs. A stage that computes for long should do
 /// so in `tokio::task::spawn_blocking`.
 ///
-/// When it is told to stop, it takes nothing new and finishes what it has taken, for as long as [`flush_within`](Self::flush_within)
+/// After its stop it takes nothing new and finishes what it has taken, for as long as [`flush_within`](Self::flush_within)
 /// allows. When a stage fails, what is ahead of the failed item still goes through, and nothing behind it does: the items done are then
 /// exactly the first [`done`](Processed::done).
 ///
@@ -168,7 +168,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
 
     /// How long it may go on after the stop with what it has taken: then the rest is dropped, and [`run`](Self::run) returns an error of
     /// the stage `flush` that says how many items that were. Without a limit a job whose handler takes longer than the
-    /// worker's [grace](crate::JobContext::grace) for it is aborted, and nobody knows what was done.
+    /// worker's [grace](crate::JobContext::grace) for it is aborted, and how much was done is not known.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult, patterns::Pipeline};

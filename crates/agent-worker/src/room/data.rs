@@ -13,7 +13,7 @@ use super::events::Reader;
 
 /// The data messages of a room, from [`Room::data`](super::Room::data) or [`Room::all_data`](super::Room::all_data).
 ///
-/// Each item is a message, or [`Missed`] in the place of messages that the stream does not have: more than 1,024 of them, or 4 MiB,
+/// Each item is a message, or [`Missed`] where messages are missing: more than 1,024 of them, or 4 MiB,
 /// were waiting to be read, or the connection to the room was lost and another session does not get what was sent meanwhile. A loss is
 /// logged, too, once for each job, and counted ([metrics](crate::guide::metrics)). The stream ends with the room, after everything that
 /// waits in it, or when the attempt that opened it is over and another one begins.

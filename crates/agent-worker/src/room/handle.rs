@@ -70,7 +70,7 @@ impl Room {
     /// unread, waits for the next one. So the first stream of a second attempt begins with who is present, then has the data that the
     /// first attempt did not read and what came in the wait between the two, and then goes on. At most 1,024 messages and 4 MiB
     /// wait; of more the oldest are dropped, and [`Lagged`](super::RoomEvent::Lagged) says how many. Changes among participants
-    /// between two attempts are not repeated: who is present tells their result.
+    /// between two attempts are not repeated: who is present is their result.
     #[must_use]
     pub fn events(&self) -> RoomEvents {
         RoomEvents::new(self.shared.events())

@@ -166,7 +166,7 @@ impl Shared {
     }
 }
 
-/// What tells a new stream who is present.
+/// The events about who is present with which a new stream begins.
 fn present(participants: &BTreeMap<String, Arc<Participant>>) -> Vec<RoomEvent> {
     let mut events = Vec::new();
     for participant in participants.values() {

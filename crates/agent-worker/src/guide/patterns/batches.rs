@@ -48,7 +48,7 @@
 //!
 //! # In a pipeline
 //! Work in several stages, some of it in batches, is one [pipeline](super::pipelines) with a
-//! [`batch`](crate::patterns::Pipeline::batch) stage. When it is told to stop, the last batch goes through as it is, and when a stage fails,
+//! [`batch`](crate::patterns::Pipeline::batch) stage. At the stop, the last batch goes through as it is, and when a stage fails,
 //! all of it ends at once.
 //! ```
 //! use agent_worker::{JobContext, JobResult, patterns::Pipeline};
@@ -84,7 +84,7 @@
 //! # });
 //! ```
 //! `Batches` before or behind a pipeline has a stop of its own, and needs it: as a source let it end by
-//! [`until`](crate::patterns::Batches::until) and give the pipeline a stop that never comes, as a pipeline that is told to stop takes nothing
+//! [`until`](crate::patterns::Batches::until) and give the pipeline a stop that never comes, as after its stop a pipeline takes nothing
 //! more off its source, and so no batch that has begun. Two that are connected by a channel run in `tokio::try_join!`, not in
 //! `join!`: the one that fails then ends the other, which may wait for it.
 //!

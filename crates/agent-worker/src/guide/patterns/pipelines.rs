@@ -53,9 +53,9 @@
 //! [done](crate::patterns::Processed::done): always the first so many, which is what a [checkpoint](super::super::checkpoints) wants to know.
 //!
 //! # How long it takes to end
-//! What a pipeline has taken when it is told to stop takes time: two stages with 100 items before each, at 40 ms an item, are 8 s of work.
+//! What a pipeline has taken before its stop takes time: two stages with 100 items before each, at 40 ms an item, are 8 s of work.
 //! A handler has only its [grace](crate::JobContext::grace) after the stop, 10 s unless the worker says otherwise; then the job is aborted, fails
-//! as `aborted: shutdown`, and nobody knows what was done. [`flush_within`](crate::patterns::Pipeline::flush_within) bounds it by time: a
+//! as `aborted: shutdown`, and how much was done is not known. [`flush_within`](crate::patterns::Pipeline::flush_within) bounds it by time: a
 //! part of the grace goes to the pipeline, the rest is for what the handler does then. If that is not enough, the job fails as well, but says
 //! how much is missing, and a handler that can live with it looks at
 //! [`processed`](crate::patterns::PipelineError::processed), whose [`dropped`](crate::patterns::Processed::dropped) items are those after the first
