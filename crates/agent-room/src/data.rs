@@ -5,7 +5,10 @@
 //! the server has acknowledged it: a resume sends again what the server has not seen, and what is left when a session ends
 //! is what may be lost.
 
-use crate::{CommandError, CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish};
+use crate::{
+    CommandError, CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, Unsupported,
+    unsupported::{self, RpcRequest},
+};
 use agent_proto::{decode, encode, livekit as proto};
 use bytes::Bytes;
 use proto::data_packet::Value;
@@ -50,8 +53,10 @@ struct Queue {
 }
 
 struct Packet {
-    /// Who is told that it is on its way; nobody when it is sent again.
+    /// Who is told that it is on its way; nobody when it is sent again, or is an answer of ours.
     id: Option<CommandId>,
+    /// Whether it was sent before.
+    again: bool,
     sequence: u32,
     bytes: Bytes,
 }
@@ -100,8 +105,30 @@ impl Outbox {
             self.sequence = sequence;
         }
         queue.bytes += packet.len();
-        queue.packets.push_back(Packet { id: Some(id), sequence, bytes: packet });
+        queue.packets.push_back(Packet { id: Some(id), again: false, sequence, bytes: packet });
         Ok(())
+    }
+
+    /// Queues a reliable packet of our own. `false`: there is no room for it.
+    pub(crate) fn push_own(&mut self, destination: &str, value: Value, limits: &Limits) -> bool {
+        let queue = &mut self.reliable;
+        let sequence = self.sequence.wrapping_add(1);
+        let packet = encode(&proto::DataPacket {
+            kind: proto::data_packet::Kind::Reliable as i32,
+            destination_identities: vec![destination.to_owned()],
+            sequence,
+            value: Some(value),
+            ..Default::default()
+        });
+        let fits = queue.packets.len() < limits.queued_packets
+            && queue.bytes + packet.len() <= limits.queued_bytes
+            && packet.len() <= MAX_PACKET_LEN;
+        if fits {
+            self.sequence = sequence;
+            queue.bytes += packet.len();
+            queue.packets.push_back(Packet { id: None, again: false, sequence, bytes: packet });
+        }
+        fits
     }
 
     /// Gives `write` what waits until it takes no more; says which commands are done.
@@ -149,13 +176,13 @@ impl Outbox {
         self.sent.bytes = 0;
         for (sequence, bytes) in sent.into_iter().filter(|(sent, _)| *sent > sequence).rev() {
             self.reliable.bytes += bytes.len();
-            self.reliable.packets.push_front(Packet { id: None, sequence, bytes });
+            self.reliable.packets.push_front(Packet { id: None, again: true, sequence, bytes });
         }
     }
 
     /// The session is over: how many reliable packets it may have lost, at most. What is still queued can go over another one.
     pub(crate) fn forget_sent(&mut self) -> u64 {
-        let again = self.reliable.packets.iter().filter(|packet| packet.id.is_none()).count();
+        let again = self.reliable.packets.iter().filter(|packet| packet.again).count();
         let lost = std::mem::take(&mut self.sent).unconfirmed;
         for packet in self.reliable.packets.iter().take(again) {
             self.reliable.bytes = self.reliable.bytes.saturating_sub(packet.bytes.len());
@@ -213,6 +240,8 @@ fn packet(message: Publish, sequence: u32) -> proto::DataPacket {
 pub(crate) enum Received {
     /// A message for the user; before it, at most so many of the same sender are missing.
     Message { message: DataReceived, missed: u32 },
+    /// Something that this version does not take.
+    Unsupported { data: Unsupported, request: Option<RpcRequest> },
     /// Nothing for the user: a repetition, or a kind of packet that is not ours to read.
     Nothing,
     /// Not a packet.
@@ -261,7 +290,11 @@ impl Inbox {
                 };
                 Received::Message { message, missed }
             }
-            Some(_) | None => Received::Nothing,
+            Some(other) => match unsupported::of(other, packet.participant_identity) {
+                Some((data, request)) => Received::Unsupported { data, request },
+                None => Received::Nothing,
+            },
+            None => Received::Nothing,
         }
     }
 

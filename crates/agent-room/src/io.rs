@@ -1,8 +1,8 @@
 //! What goes into the machine and what comes out of it.
 
-use crate::{Command, CommandError, CommandId, DisconnectReason, RoomEvent, Token};
+use crate::{Command, CommandError, CommandId, DisconnectReason, RoomEvent, Token, Unsupported};
 use bytes::Bytes;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// How a packet travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,13 +20,20 @@ pub enum Protocol {
 pub enum Input {
     /// The room's socket is bound. The first input; later given for each [`Output::BindUdp`].
     UdpBound {
-        /// The addresses at which packets to it may arrive: one for each interface that leads to the server.
-        locals: Vec<SocketAddr>,
+        /// Its port. It takes packets at every address of this machine, of each family that the machine has.
+        port: u16,
     },
     /// No socket could be bound for an [`Output::BindUdp`].
     UdpNotBound {
         /// Why.
         error: String,
+    },
+    /// What the system says to an [`Output::FindRoute`].
+    RouteFound {
+        /// The address that was asked about.
+        remote: SocketAddr,
+        /// The address of this machine from which the system would send there. `None`: it has no route.
+        local: Option<IpAddr>,
     },
     /// The TCP connection that [`Output::ConnectTcp`] asked for stands.
     TcpConnected {
@@ -67,7 +74,7 @@ pub enum Input {
         protocol: Protocol,
         /// From where.
         source: SocketAddr,
-        /// At which of our addresses.
+        /// At which of our addresses; an unspecified one if the socket does not know.
         destination: SocketAddr,
         /// What.
         contents: Bytes,
@@ -100,6 +107,21 @@ pub enum Output {
     CloseSignal,
     /// Close the room's socket and bind another one: an address belongs to one session.
     BindUdp,
+    /// Ask the system from which address of this machine it would send to this one, and answer with [`Input::RouteFound`]. Nothing is to
+    /// be sent.
+    FindRoute {
+        /// An address of the server, or one that stands for all distant ones of its family.
+        remote: SocketAddr,
+    },
+    /// Media and data go this way from now on: for the log.
+    MediaPath {
+        /// How.
+        protocol: Protocol,
+        /// The server's address.
+        remote: SocketAddr,
+        /// Over TCP: why not over UDP, and what to do about it.
+        why: String,
+    },
     /// Connect to the server over TCP, for packets that do not get through as datagrams: each is sent behind its length, two
     /// bytes in network order (RFC 4571).
     ConnectTcp {
@@ -110,13 +132,15 @@ pub enum Output {
     SendPacket {
         /// How.
         protocol: Protocol,
-        /// From which of our addresses.
+        /// From which of our addresses; the system picks the same one by itself.
         source: SocketAddr,
         /// Where to.
         destination: SocketAddr,
         /// What.
         contents: Vec<u8>,
     },
+    /// Something came in that this version does not take: for the log. Once for each kind and topic, and for a bounded number of them.
+    Unsupported(Unsupported),
     /// Tell the user.
     Event(RoomEvent),
     /// Tell the one who asked.

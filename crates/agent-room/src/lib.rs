@@ -19,14 +19,14 @@
 //! # fn main() {
 //! let now = Instant::now(); // of the driver
 //! let mut room = Room::new(Config::new("wss://example.test", "token"), now);
-//! room.handle_input(Input::UdpBound { locals: vec!["192.0.2.7:50000".parse().unwrap()] }, now);
+//! room.handle_input(Input::UdpBound { port: 50_000 }, now);
 //! let Some(Output::ConnectSignal { url, .. }) = room.poll_output() else { panic!("first of all it connects") };
 //! assert!(url.starts_with("wss://example.test/rtc/v1?join_request="));
 //! # }
 //! ```
 //!
 //! # Inside
-//! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one file that knows
+//! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one module that knows
 //! str0m. `Room` carries values from one to the other; neither knows the other. Beside them `inbox` decides which of a room's streams
 //! gets which event.
 
@@ -41,6 +41,7 @@ mod room;
 mod signal;
 mod transport;
 mod types;
+mod unsupported;
 
 pub use command::{
     Command, CommandError, CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish,
@@ -55,3 +56,4 @@ pub use types::{
     ConnectionQuality, Participant, ParticipantKind, Permissions, RoomInfo, Speaker, Track, TrackKind,
     TrackSource,
 };
+pub use unsupported::{Unsupported, UnsupportedKind};

@@ -166,10 +166,11 @@ pub enum JoinFailure {
     )]
     SignalTimeout,
     /// The server answered, but no media connection came about.
-    #[error(
-        "joined, but no media connection came about in time (`.join_timeout(…)`); check that UDP to the server's RTC ports is open and that the server announces an address that can be reached from here"
-    )]
-    MediaTimeout,
+    #[error("joined, but no media connection came about in time (`.join_timeout(…)`): {detail}")]
+    MediaTimeout {
+        /// What the server offers, how it was tried from here, and what to do about it.
+        detail: String,
+    },
     /// The media connection failed while it was made.
     #[error("the media connection failed: {detail}")]
     Media {

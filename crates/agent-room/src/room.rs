@@ -5,8 +5,9 @@ use crate::{
     data::{Inbox, Outbox, Received},
     signal::{Below, Effect, Signal},
     transport::{Happened, Transport},
+    unsupported::{Reported, RpcRequest},
 };
-use std::{collections::VecDeque, net::SocketAddr, time::Instant};
+use std::{collections::VecDeque, time::Instant};
 
 /// A room client: one participant in one room, from the first packet to the last.
 ///
@@ -18,6 +19,7 @@ pub struct Room {
     transport: Option<Transport>,
     outbox: Outbox,
     inbox: Inbox,
+    reported: Reported,
     outputs: VecDeque<Output>,
 }
 
@@ -31,6 +33,7 @@ impl Room {
             transport: None,
             outbox: Outbox::new(),
             inbox: Inbox::default(),
+            reported: Reported::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -44,8 +47,13 @@ impl Room {
             return;
         }
         match input {
-            Input::UdpBound { locals } => self.bound(&locals, now),
+            Input::UdpBound { port } => self.bound(port, now),
             Input::UdpNotBound { error } => self.signal.not_bound(&error, now),
+            Input::RouteFound { remote, local } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.routed(remote, local, now);
+                }
+            }
             Input::TcpConnected { local, remote } => {
                 if let Some(transport) = &mut self.transport {
                     transport.tcp_connected(local, remote, now);
@@ -82,19 +90,27 @@ impl Room {
             }
             Input::Commanded { id, command } => self.signal.command(id, command, now),
         }
+        // What is due at this very moment, too: after the drain the next timeout is later.
+        self.do_due(now);
         self.settle(now);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.signal.is_closed() {
-            return;
+        if !self.signal.is_closed() {
+            self.do_due(now);
+            self.settle(now);
         }
+    }
+
+    fn do_due(&mut self, now: Instant) {
         if let Some(transport) = &mut self.transport {
             transport.handle_timeout(now);
         }
-        self.signal.handle_timeout(now);
-        self.settle(now);
+        let transport = &self.transport;
+        self.signal.handle_timeout(now, || {
+            transport.as_ref().map_or_else(|| "there is no socket".to_owned(), Transport::explain)
+        });
     }
 
     /// The next thing to do.
@@ -116,11 +132,11 @@ impl Room {
         self.signal.violations()
     }
 
-    fn bound(&mut self, locals: &[SocketAddr], now: Instant) {
+    fn bound(&mut self, port: u16, now: Instant) {
         if self.transport.is_some() {
             return self.signal.violation();
         }
-        match Transport::new(locals, now) {
+        match Transport::new(port, now) {
             Some((transport, offer)) => {
                 self.transport = Some(transport);
                 self.signal.bound(offer);
@@ -185,8 +201,14 @@ impl Room {
             Happened::Packet { protocol, source, destination, contents } => {
                 self.outputs.push_back(Output::SendPacket { protocol, source, destination, contents });
             }
-            Happened::Ready => self.signal.media_ready(now),
-            Happened::Restarted => self.signal.media_restarted(now),
+            Happened::Ready => {
+                self.tell_path();
+                self.signal.media_ready(now);
+            }
+            Happened::Restarted => {
+                self.tell_path();
+                self.signal.media_restarted(now);
+            }
             Happened::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
                 Received::Message { message, missed } => {
                     if let Some(sender) = message.sender.clone().filter(|_| missed > 0) {
@@ -194,9 +216,19 @@ impl Room {
                     }
                     self.signal.event(RoomEvent::DataReceived(message));
                 }
+                Received::Unsupported { data, request } => {
+                    if let Some(request) = request.filter(|_| self.signal.may_publish_data()) {
+                        self.refuse(request);
+                    }
+                    if self.reported.is_new(&data) {
+                        self.outputs.push_back(Output::Unsupported(data));
+                    }
+                }
                 Received::Nothing => {}
                 Received::Garbage => self.signal.violation(),
             },
+            Happened::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
+            Happened::Candidate { text } => self.signal.own_candidate(&text),
             Happened::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
             Happened::Silent { detail } => self.signal.media_silent(&detail, now),
             Happened::Gone { detail } => self.signal.media_gone(&detail, now),
@@ -213,8 +245,12 @@ impl Room {
             Effect::Answer(sdp) => {
                 let Some(transport) = &mut self.transport else { return };
                 match transport.answer(&sdp, now) {
-                    Ok(Some(offer)) => self.signal.offer(offer),
-                    Ok(None) => {}
+                    Ok(answered) => {
+                        self.signal.violations_of(answered.refused);
+                        if let Some(offer) = answered.offer {
+                            self.signal.offer(offer);
+                        }
+                    }
                     Err(detail) => self.signal.answer_unusable(&detail, now),
                 }
             }
@@ -246,6 +282,23 @@ impl Room {
             }
             Effect::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
             Effect::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
+        }
+    }
+
+    /// Answers at once, so that the caller need not wait for its timeout.
+    fn refuse(&mut self, request: RpcRequest) {
+        let caller = request.caller.clone();
+        for answer in request.refusal() {
+            // A flood of requests gets no more answers than there is room for.
+            if !self.outbox.push_own(&caller, answer, &self.config.limits) {
+                self.signal.violation();
+            }
+        }
+    }
+
+    fn tell_path(&mut self) {
+        if let Some((protocol, remote, why)) = self.transport.as_ref().and_then(Transport::path) {
+            self.outputs.push_back(Output::MediaPath { protocol, remote, why });
         }
     }
 

@@ -11,7 +11,7 @@
 mod common;
 
 use agent_proto::livekit as proto;
-use agent_room::{Command, CommandError, DisconnectReason, JoinFailure, Publish, RoomEvent};
+use agent_room::{Command, CommandError, DisconnectReason, JoinFailure, Publish, RoomEvent, UnsupportedKind};
 use common::Pair;
 use proto::{data_packet::Value, signal_request::Message as Request, signal_response::Message as Response};
 use std::time::Duration;
@@ -37,21 +37,6 @@ fn a_join_takes_a_few_round_trips() {
     assert!(took < Duration::from_millis(60), "{took:?} at 4 ms a round trip");
     assert_eq!(pair.channels.keys().collect::<Vec<_>>(), ["_data_track", "_lossy", "_reliable"]);
     assert_eq!(pair.room.violations(), 0);
-}
-
-#[test]
-fn checks_that_overtake_the_answer_cost_nothing() {
-    let took = |signal_delay| {
-        let mut pair = Pair::new(|_| {});
-        pair.signal_delay = signal_delay;
-        // A real server repeats its first checks quickly.
-        pair.copies = 4;
-        let start = pair.now;
-        pair.connect();
-        pair.now - start - signal_delay
-    };
-    let (in_time, late) = (took(Duration::ZERO), took(Duration::from_millis(20)));
-    assert!(late <= in_time, "{late:?} after the answer, {in_time:?} otherwise");
 }
 
 #[test]
@@ -225,7 +210,11 @@ fn no_way_through_is_a_failed_join_that_says_so() {
     pair.lose = |_| true;
     pair.join();
     pair.run_until("the end", |pair| pair.closed.is_some());
-    assert_eq!(pair.closed, Some(DisconnectReason::JoinFailed(JoinFailure::MediaTimeout)));
+    let Some(DisconnectReason::JoinFailed(failure @ JoinFailure::MediaTimeout { .. })) = &pair.closed else {
+        panic!("{:?}", pair.closed)
+    };
+    let text = failure.to_string();
+    assert!(text.contains("no packet came back from 127.0.0.1:2000 (UDP): check that"), "{text}");
     assert!(pair.events.is_empty(), "nobody was told of a room: {:?}", pair.events);
 }
 
@@ -241,4 +230,90 @@ fn an_answer_that_is_none_fails_the_join() {
     pair.run_until("the end", |pair| pair.closed.is_some());
     let closed = pair.closed.unwrap();
     assert!(matches!(closed, DisconnectReason::JoinFailed(JoinFailure::Media { .. })), "{closed:?}");
+}
+
+#[test]
+fn an_answer_is_refused_in_our_own_words() {
+    let refused = |tamper: fn(String) -> String| {
+        let mut pair = Pair::new(|_| {});
+        pair.tamper = tamper;
+        pair.join();
+        pair.run_until("the end", |pair| pair.closed.is_some());
+        let Some(DisconnectReason::JoinFailed(failure)) = pair.closed else { panic!("{:?}", pair.closed) };
+        let text = failure.to_string();
+        assert!(!text.contains("0x") && !text.contains("evil") && !text.contains(char::is_control), "{text}");
+        text
+    };
+    // The library's parser tells an address of memory, over several lines.
+    let no_direction = refused(|sdp| format!("{sdp}m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:evil\r\n"));
+    assert_eq!(
+        no_direction,
+        "the media connection failed: the server's answer has 2 media sections, our offer 1"
+    );
+    let no_direction = refused(|sdp| {
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:evil\r\n";
+        format!("{}{audio}", sdp.split_once("m=").unwrap().0)
+    });
+    assert_eq!(
+        no_direction,
+        "the media connection failed: media section 1 of the server's answer has no direction (`a=sendonly` or the like)"
+    );
+    for tamper in [
+        (|sdp| sdp.replace("a=mid:", "a=mid:evil")) as fn(String) -> String,
+        |sdp| sdp.replace("o=", "o=evil\x1b[31m "),
+        |sdp| sdp.replace("a=fingerprint:sha-256 ", "a=fingerprint:sha-256 evil"),
+        |sdp| sdp.replace("a=ice-pwd:", "a=evil:"),
+        |sdp| sdp.replace("t=0 0", "t=evil"),
+        |sdp| sdp.replace("a=setup:", "a=setup:evil"),
+        |_| String::new(),
+        |_| "v=0\r\n".to_owned(),
+    ] {
+        let text = refused(tamper);
+        assert!(text.starts_with("the media connection failed: the server's answer"), "{text}");
+    }
+}
+
+#[test]
+fn what_this_version_does_not_take_is_reported_once_and_a_request_is_refused_at_once() {
+    let mut pair = connected();
+    let from_ada = |value| proto::DataPacket {
+        participant_identity: "ada".to_owned(),
+        participant_sid: "PA_ada".to_owned(),
+        value: Some(value),
+        ..Default::default()
+    };
+    let request = |id: &str| proto::RpcRequest {
+        id: id.to_owned(),
+        method: "greet".to_owned(),
+        version: 1,
+        ..Default::default()
+    };
+    let header = |topic: &str| proto::data_stream::Header { topic: topic.to_owned(), ..Default::default() };
+    for topic in ["lk.chat", "lk.chat", "notes"] {
+        pair.send("_reliable", &from_ada(Value::StreamHeader(header(topic))));
+    }
+    let start = pair.now;
+    for id in ["r1", "r2"] {
+        pair.send("_reliable", &from_ada(Value::RpcRequest(request(id))));
+    }
+    pair.run_until("two answers", |pair| pair.received.len() == 4);
+    assert!(pair.now - start < Duration::from_millis(100), "{:?}", pair.now - start);
+    let reported: Vec<_> = pair.unsupported.iter().map(|data| (data.kind, data.topic.as_str())).collect();
+    let (text, rpc) = (UnsupportedKind::TextStream, UnsupportedKind::RpcRequest);
+    assert_eq!(reported, [(text, "lk.chat"), (text, "notes"), (rpc, "greet")]);
+    for (pair_of, id) in pair.received.chunks(2).zip(["r1", "r2"]) {
+        assert!(pair_of.iter().all(|(label, packet)| {
+            label == "_reliable" && packet.destination_identities == ["ada"] && packet.sequence > 0
+        }));
+        let Some(Value::RpcAck(ack)) = &pair_of[0].1.value else { panic!("{pair_of:?}") };
+        let Some(Value::RpcResponse(response)) = &pair_of[1].1.value else { panic!("{pair_of:?}") };
+        assert_eq!((ack.request_id.as_str(), response.request_id.as_str()), (id, id));
+        let Some(proto::rpc_response::Value::Error(error)) = &response.value else { panic!("{response:?}") };
+        assert_eq!((error.code, error.message.as_str()), (1400, "Method not supported at destination"));
+    }
+    // And messages of ours keep their numbers.
+    pair.command(1, publish("t", "x", true));
+    pair.run_until("the message", |pair| pair.received.len() == 5);
+    assert_eq!(pair.received[4].1.sequence, 5);
+    assert_eq!(pair.room.violations(), 0);
 }

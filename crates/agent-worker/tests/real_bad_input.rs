@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "of the guide's own test")]
 #[path = "troubleshooting/guide.rs"]
 mod guide;
-mod offer;
+mod udp_sockets;
 
 use agent_testkit::{DispatchRequest, JobEndStatus, RealServer, real_server};
 use agent_worker::{
@@ -15,7 +15,6 @@ use agent_worker::{
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -164,17 +163,15 @@ async fn a_job_whose_room_cannot_be_joined_is_failed_with_the_reason() {
     running.await.expect("no panic").expect("drained");
 }
 
-/// Connections to the server that are listened to, and into which something can be thrown.
+/// Connections to the server into which something can be thrown.
 #[derive(Clone)]
 struct Tap {
-    /// The path and the query of the last request.
-    target: Arc<Mutex<String>>,
     throw: broadcast::Sender<Vec<u8>>,
 }
 
 impl Tap {
     fn new() -> Self {
-        Self { target: Arc::default(), throw: broadcast::Sender::new(8) }
+        Self { throw: broadcast::Sender::new(8) }
     }
 }
 
@@ -185,15 +182,8 @@ impl Dialer for Tap {
             let (mut from_server, mut to_server) = TcpStream::connect(address).await?.into_split();
             let (near, far) = tokio::io::duplex(256 * 1024);
             let (mut from_us, mut to_us) = tokio::io::split(far);
-            let (target, mut thrown) = (self.target.clone(), self.throw.subscribe());
-            tokio::spawn(async move {
-                let mut head = vec![0; 64 * 1024];
-                let len = from_us.read(&mut head).await?;
-                let text = String::from_utf8_lossy(&head[..len]).into_owned();
-                *target.lock().expect("no panic") = text.split(' ').nth(1).unwrap_or_default().to_owned();
-                to_server.write_all(&head[..len]).await?;
-                tokio::io::copy(&mut from_us, &mut to_server).await
-            });
+            let mut thrown = self.throw.subscribe();
+            tokio::spawn(async move { tokio::io::copy(&mut from_us, &mut to_server).await });
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 * 1024];
                 loop {
@@ -277,9 +267,8 @@ async fn garbage_from_the_network_ends_no_room() {
     let mut rng = fastrand::Rng::with_seed(13);
 
     // Packets of somebody else.
-    let target = tap.target.lock().expect("no panic").clone();
-    let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a socket");
-    let addresses = offer::candidates(&target);
+    let addresses = udp_sockets::of_this_process();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let mut sent = 0;
     for n in 0..20_000_usize {
         let len = [0, 1, 20, 100, 1200, 2048, 9000, 65_507][n % 8];
@@ -287,7 +276,7 @@ async fn garbage_from_the_network_ends_no_room() {
         let begin: &[u8] = [&[0, 1][..], &[22, 254, 253], &[128], &[]][rng.usize(..4)];
         let kept = begin.len().min(len);
         packet[..kept].copy_from_slice(&begin[..kept]);
-        for address in addresses.iter().filter(|address| address.is_ipv4()) {
+        for address in &addresses {
             sent += usize::from(socket.send_to(&packet, address).await.is_ok());
         }
         if n % 1000 == 0 {

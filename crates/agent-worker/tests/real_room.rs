@@ -1,15 +1,25 @@
 //! Rooms of a real livekit-server, with an official client as the other participant.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+mod captured_log;
 
 use agent_testkit::{
-    ClientEvent, DataMessage, OfficialClient, ParticipantChange, RealServer, RoomRequest, real_server,
+    ClientError, ClientEvent, DataMessage, OfficialClient, ParticipantChange, RealServer, RoomRequest,
+    real_server,
 };
 use agent_worker::{
-    AutoSubscribe, ConnectionQuality, DisconnectReason, JoinError, JoinFailure, JoinRequest, ParticipantKind,
-    Room, RoomConnector, RoomError, RoomEvent, RoomEvents, TrackKind, TrackSource, WebRtc,
+    AutoSubscribe, ConnectionQuality, DisconnectReason, JoinError, JoinFailure, JoinRequest, NetOptions,
+    ParticipantKind, Room, RoomConnector, RoomError, RoomEvent, RoomEvents, TrackKind, TrackSource, WebRtc,
 };
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use captured_log::CapturedLog;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -379,4 +389,82 @@ async fn only_what_was_asked_for_is_subscribed() {
         }
         room.leave().await;
     }
+}
+
+/// Packets of a room in which somebody speaks, within a second: 50 with sound, and a few pings and reports.
+#[tokio::test]
+async fn a_room_without_subscriptions_receives_no_media() {
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    server.api().create_room(RoomRequest::new("silent")).await.expect("a room");
+    let ada = ada(&server, "silent").await;
+    ada.publish_audio("microphone", Some(440)).await.expect("a track");
+    let mut packets = Vec::new();
+    for mode in [AutoSubscribe::All, AutoSubscribe::None] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let net = NetOptions::default().media_filter(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            true
+        });
+        let token = server.token().identity(format!("{mode:?}")).join_room("silent").sign().expect("a token");
+        let mut request = JoinRequest::new(server.url(), token);
+        request.auto_subscribe = mode;
+        let room = WebRtc::new(net).connect(request).await.expect("joined");
+        let mut events = room.events();
+        until(&mut events, |event| matches!(event, RoomEvent::TrackPublished { .. }).then_some(())).await;
+        if mode == AutoSubscribe::All {
+            until(&mut events, |event| matches!(event, RoomEvent::TrackSubscribed { .. }).then_some(()))
+                .await;
+            // What comes is sound.
+            let deadline = tokio::time::Instant::now() + SOON;
+            while count.load(Ordering::Relaxed) < 300 {
+                assert!(tokio::time::Instant::now() < deadline, "no sound comes");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        } else {
+            // As long as six hundred packets of sound.
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+        packets.push(count.load(Ordering::Relaxed));
+        room.leave().await;
+    }
+    assert!(packets[1] < 150, "{packets:?}");
+}
+
+/// What peers send and this version does not take.
+#[tokio::test]
+async fn a_call_is_refused_at_once_and_streams_disturb_nothing() {
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let (log, _logging) = CapturedLog::start();
+    let room = join(&server, "calls", "agent").await;
+    let mut events = room.events();
+    let ada = ada(&server, "calls").await;
+    for text in ["hello?", "hello??"] {
+        ada.send_text("lk.chat", text).await.expect("sent");
+    }
+    let begun = Instant::now();
+    let refused = ada.perform_rpc("agent", "greet", "{}").await;
+    let Err(ClientError::Rpc { code: 1400, message }) = refused else { panic!("{refused:?}") };
+    assert_eq!(message, "Method not supported at destination");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "before the caller's own timeouts: {:?}",
+        begun.elapsed()
+    );
+    // And the room goes on.
+    ada.send(DataMessage::new("still here").topic("t")).await.expect("sent");
+    until(&mut events, |event| matches!(event, RoomEvent::DataReceived(_)).then_some(())).await;
+    let streams = log.lines("a stream was ignored");
+    assert!(
+        matches!(&streams[..], [line] if line.contains("topic=\"lk.chat\" sender=\"ada\"")),
+        "{streams:?}"
+    );
+    let calls = log.lines("an RPC request was refused with error 1400");
+    assert!(matches!(&calls[..], [line] if line.contains("method=\"greet\" sender=\"ada\"")), "{calls:?}");
 }

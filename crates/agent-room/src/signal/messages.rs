@@ -6,6 +6,11 @@ use agent_proto::livekit as proto;
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
 use std::{mem, time::Instant};
 
+/// Longest answer that is read, in bytes: one of a few hundred media sections is as long.
+const MAX_ANSWER_LEN: usize = 256 * 1024;
+/// Longest token that is kept, in bytes: a longer one fits no header of a request.
+const MAX_TOKEN_LEN: usize = 64 * 1024;
+
 impl Signal {
     /// The first thing that a server says is who we are, or that it does not want us.
     pub(super) fn before_join(&mut self, message: Response, now: Instant) {
@@ -56,9 +61,20 @@ impl Signal {
                 if answer.id != 0 && answer.id != self.descriptions.offer_id {
                     return;
                 }
+                let len = answer.sdp.len();
+                if len > MAX_ANSWER_LEN {
+                    let detail = format!(
+                        "the server's answer of {len} bytes is over the limit of {MAX_ANSWER_LEN} bytes; subscribe to fewer tracks \
+                         (`.auto_subscribe(…)`), or check what is between here and the server"
+                    );
+                    return self.answer_unusable(&detail, now);
+                }
                 self.descriptions.answer.clone_from(&answer.sdp);
                 self.effects.push_back(Effect::Answer(answer.sdp));
-                self.roster.subscriptions(answer.mid_to_track_id.into_values(), &mut events);
+                // One for each section that we offered, at most.
+                let limit = self.config.limits.media_sections;
+                self.violations_of(answer.mid_to_track_id.len().saturating_sub(limit) as u64);
+                self.roster.subscriptions(answer.mid_to_track_id.into_values().take(limit), &mut events);
             }
             Response::Trickle(trickle) => match candidate(&trickle) {
                 Ok(Some(candidate)) => self.effects.push_back(Effect::Candidate(candidate)),
@@ -75,6 +91,7 @@ impl Signal {
                     self.roster.quality(info, &mut events);
                 }
             }
+            Response::RefreshToken(token) if token.len() > MAX_TOKEN_LEN => self.violation(),
             Response::RefreshToken(token) => {
                 self.token = token.into();
                 events.push(RoomEvent::TokenRefreshed { token: self.token.clone() });
@@ -155,7 +172,9 @@ impl Signal {
 
     fn moved(&mut self, moved: proto::RoomMovedResponse, events: &mut Vec<RoomEvent>) {
         let (Some(room), Some(local)) = (moved.room, moved.participant) else { return self.violation() };
-        if !moved.token.is_empty() {
+        if moved.token.len() > MAX_TOKEN_LEN {
+            self.violation();
+        } else if !moved.token.is_empty() {
             self.token = moved.token.into();
         }
         self.roster.clear(&DisconnectReason::Migration, events);

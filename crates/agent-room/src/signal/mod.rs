@@ -54,6 +54,8 @@ const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_PING_SECONDS: i32 = 600;
 /// When the media connection is gone, the server's own word on why is on its way: so long it is waited for.
 const MEDIA_GONE_GRACE: Duration = Duration::from_secs(2);
+/// The longest trickled candidate that is read, in bytes.
+const MAX_CANDIDATE_LEN: usize = 4096;
 /// The longest text of a server that goes into an error.
 const MAX_DETAIL_LEN: usize = 300;
 
@@ -281,6 +283,19 @@ impl Signal {
         }
     }
 
+    /// An address of ours at which the server may reach us.
+    pub(crate) fn own_candidate(&mut self, text: &str) {
+        // Otherwise it is in the next offer.
+        if self.phase.signal_stands() {
+            let candidate = serde_json::json!({ "candidate": text, "sdpMid": null, "sdpMLineIndex": 0 });
+            self.send(Request::Trickle(proto::TrickleRequest {
+                candidate_init: candidate.to_string(),
+                target: proto::SignalTarget::Publisher as i32,
+                ..Default::default()
+            }));
+        }
+    }
+
     /// Something for the user that came in another way than by signalling.
     pub(crate) fn event(&mut self, event: RoomEvent) {
         match &mut self.phase {
@@ -297,6 +312,11 @@ impl Signal {
     /// Something odd, counted.
     pub(crate) fn violation(&mut self) {
         self.violations = self.violations.saturating_add(1);
+    }
+
+    /// So many odd things, counted.
+    pub(crate) fn violations_of(&mut self, count: u64) {
+        self.violations = self.violations.saturating_add(count);
     }
 
     /// A command other than publishing.
@@ -408,6 +428,9 @@ fn seconds(seconds: i32, default: Duration) -> Duration {
 
 /// The candidate in a trickle message; `None` at the end of candidates.
 fn candidate(trickle: &proto::TrickleRequest) -> Result<Option<String>, ()> {
+    if trickle.candidate_init.len() > MAX_CANDIDATE_LEN {
+        return Err(());
+    }
     let init: serde_json::Value = serde_json::from_str(&trickle.candidate_init).map_err(|_| ())?;
     let candidate = init.get("candidate").and_then(serde_json::Value::as_str).ok_or(())?;
     Ok((!candidate.is_empty()).then(|| candidate.to_owned()))

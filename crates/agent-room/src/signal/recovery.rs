@@ -347,7 +347,7 @@ impl Signal {
     }
 
     /// The wait is over, or the step has taken too long.
-    pub(super) fn on_recovery_step(&mut self, now: Instant) {
+    pub(super) fn on_recovery_step(&mut self, media: &impl Fn() -> String, now: Instant) {
         let Phase::Recovering(recovery) = &self.phase else { return };
         let slow = |what: &str| JoinFailure::Refused {
             status: None,
@@ -358,9 +358,9 @@ impl Signal {
             Step::Opening | Step::Connecting | Step::Binding => (JoinFailure::SignalTimeout, false),
             // A server that speaks, but does not answer, and media that find no way: another session may.
             Step::Asking => (slow("the resume"), true),
-            Step::Restarting => (JoinFailure::MediaTimeout, true),
+            Step::Restarting => (JoinFailure::MediaTimeout { detail: media() }, true),
             Step::Joining => (JoinFailure::SignalTimeout, true),
-            Step::Joined { .. } => (JoinFailure::MediaTimeout, true),
+            Step::Joined { .. } => (JoinFailure::MediaTimeout { detail: media() }, true),
         };
         if matches!(recovery.step, Step::Joined { .. }) {
             self.say_leave();

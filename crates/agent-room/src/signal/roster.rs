@@ -214,15 +214,23 @@ impl Roster {
         for sid in self.subscribed.keys().filter(|sid| !now.contains_key(*sid)) {
             events.push(RoomEvent::TrackUnsubscribed { track_sid: sid.clone() });
         }
-        for sid in now.keys().filter(|sid| !self.subscribed.contains_key(*sid)) {
-            let owner = self.remote.values().find(|entry| entry.participant.tracks.contains_key(sid));
-            if let Some(entry) = owner
-                && let Some(track) = entry.participant.tracks.get(sid)
-            {
-                let participant = entry.participant.clone();
-                events.push(RoomEvent::TrackSubscribed { participant, track: track.clone() });
+        let mut new: BTreeMap<&str, Option<RoomEvent>> = now
+            .keys()
+            .filter(|sid| !self.subscribed.contains_key(*sid))
+            .map(|sid| (sid.as_str(), None))
+            .collect();
+        // One pass over everybody's tracks, however many are new.
+        if !new.is_empty() {
+            for Entry { participant, .. } in self.remote.values() {
+                for (sid, track) in &participant.tracks {
+                    if let Some(event @ None) = new.get_mut(sid.as_str()) {
+                        let (participant, track) = (participant.clone(), track.clone());
+                        *event = Some(RoomEvent::TrackSubscribed { participant, track });
+                    }
+                }
             }
         }
+        events.extend(new.into_values().flatten());
         self.subscribed = now;
     }
 

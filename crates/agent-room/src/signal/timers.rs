@@ -8,19 +8,20 @@ use std::time::Instant;
 
 impl Signal {
     /// Does what is due; too early, it does nothing.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    /// `media` says why there is no media connection.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, media: impl Fn() -> String) {
         while let Some((due, timer)) = self.poll_timeout()
             && due <= now
         {
-            self.fire(timer, now);
+            self.fire(timer, &media, now);
         }
     }
 
-    fn fire(&mut self, timer: Timer, now: Instant) {
+    fn fire(&mut self, timer: Timer, media: &impl Fn() -> String, now: Instant) {
         match timer {
             Timer::Join => {
                 let failure = match self.phase {
-                    Phase::Joined { .. } => JoinFailure::MediaTimeout,
+                    Phase::Joined { .. } => JoinFailure::MediaTimeout { detail: media() },
                     Phase::Unbound
                     | Phase::Connecting
                     | Phase::Joining
@@ -71,7 +72,7 @@ impl Signal {
                 | Phase::Recovering(_)
                 | Phase::Closed => self.flushed(),
             },
-            Timer::Recovery => self.on_recovery_step(now),
+            Timer::Recovery => self.on_recovery_step(media, now),
             Timer::GiveUp => self.give_recovery_up(),
             // Not ours.
             Timer::Transport => {}

@@ -12,13 +12,14 @@
 use agent_proto::{decode, encode, livekit as proto};
 use agent_room::{
     Command, CommandError, CommandId, Config, DisconnectReason, Input, Output, Protocol, Room, RoomEvent,
+    Unsupported,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::Read,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
 use str0m::{
@@ -45,6 +46,15 @@ pub struct Pair {
     pub events: Vec<RoomEvent>,
     pub done: BTreeMap<CommandId, Result<(), CommandError>>,
     pub closed: Option<DisconnectReason>,
+    /// How this machine is connected: from which of its addresses it sends to another.
+    pub routes: fn(SocketAddr) -> Option<IpAddr>,
+    /// Addresses that a way was asked for.
+    pub routes_asked: Vec<SocketAddr>,
+    /// Ways that the connection took: protocol and what is logged with it.
+    pub paths: Vec<(Protocol, String)>,
+    pub unsupported: Vec<Unsupported>,
+    /// From where to where we sent datagrams.
+    pub sent: Vec<(SocketAddr, SocketAddr)>,
     pub requests: Vec<Request>,
     pub url: Option<String>,
     pub channels: BTreeMap<String, ChannelId>,
@@ -64,10 +74,10 @@ pub struct Pair {
     packets: u64,
     /// Whether the server answers offers.
     pub answers: bool,
-    /// How much longer than a packet a signalling message takes.
-    pub signal_delay: Duration,
-    /// How often each packet of the server arrives.
-    pub copies: usize,
+    /// What is done to an answer on its way.
+    pub tamper: fn(String) -> String,
+    /// Descriptions of both sides.
+    pub descriptions: Vec<String>,
 }
 
 enum Wire {
@@ -82,8 +92,17 @@ impl Pair {
         let now = Instant::now();
         let mut config = Config::new("ws://server", "sesame");
         change(&mut config);
-        let client = "127.0.0.1:1000".parse().unwrap();
-        let server = "127.0.0.1:2000".parse().unwrap();
+        Self::between("127.0.0.1:1000", "127.0.0.1:2000", config, now)
+    }
+
+    /// The same over IPv6.
+    #[expect(clippy::disallowed_methods, reason = "some instant to begin at; nothing depends on which")]
+    pub fn over_ipv6() -> Self {
+        Self::between("[::1]:1000", "[::1]:2000", Config::new("ws://server", "sesame"), Instant::now())
+    }
+
+    fn between(client: &str, server: &str, config: Config, now: Instant) -> Self {
+        let (client, server) = (client.parse().unwrap(), server.parse().unwrap());
         Self {
             room: Room::new(config, now),
             rtc: server_rtc(server, now),
@@ -96,6 +115,13 @@ impl Pair {
             events: Vec::new(),
             done: BTreeMap::new(),
             closed: None,
+            routes: |remote| {
+                Some(if remote.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() })
+            },
+            routes_asked: Vec::new(),
+            paths: Vec::new(),
+            unsupported: Vec::new(),
+            sent: Vec::new(),
             requests: Vec::new(),
             url: None,
             channels: BTreeMap::new(),
@@ -108,8 +134,8 @@ impl Pair {
             lose_ours: false,
             packets: 0,
             answers: true,
-            signal_delay: Duration::ZERO,
-            copies: 1,
+            tamper: |sdp| sdp,
+            descriptions: Vec::new(),
         }
     }
 
@@ -138,7 +164,7 @@ impl Pair {
     }
 
     fn join_as(&mut self, sid: &str) {
-        self.input(Input::UdpBound { locals: vec![self.client] });
+        self.input(Input::UdpBound { port: self.client.port() });
         let url = self.url.clone().expect("it connects");
         self.input(Input::SignalOpened);
         self.say(Response::Join(proto::JoinResponse {
@@ -160,7 +186,8 @@ impl Pair {
             return;
         }
         let answer = self.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(offer).unwrap()).unwrap();
-        let sdp = answer.to_sdp_string();
+        let sdp = (self.tamper)(answer.to_sdp_string());
+        self.descriptions.extend([offer.to_owned(), sdp.clone()]);
         self.say(Response::Answer(proto::SessionDescription { sdp, ..Default::default() }));
         // Without being told the time it does not begin its checks.
         self.rtc.handle_input(str0m::Input::Timeout(self.now)).unwrap();
@@ -169,7 +196,13 @@ impl Pair {
 
     pub fn say(&mut self, message: Response) {
         let frame = encode(&proto::SignalResponse { message: Some(message) });
-        self.put(DELAY + self.signal_delay, Wire::Signal(frame.to_vec()));
+        self.put(DELAY, Wire::Signal(frame.to_vec()));
+    }
+
+    /// The server announces an address.
+    pub fn trickle(&mut self, candidate: &str) {
+        let candidate_init = serde_json::json!({ "candidate": candidate }).to_string();
+        self.say(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
     }
 
     /// The server can be reached over TCP at this address, and says so.
@@ -178,8 +211,7 @@ impl Pair {
             Candidate::builder().tcp().host(self.server).tcptype(TcpType::Passive).build().unwrap();
         let text = candidate.to_sdp_string();
         self.rtc.add_local_candidate(candidate);
-        let candidate_init = format!(r#"{{"candidate":"{text}"}}"#);
-        self.say(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
+        self.trickle(&text);
         self.server
     }
 
@@ -187,6 +219,15 @@ impl Pair {
     pub fn connect_tcp(&mut self, remote: SocketAddr) {
         self.client.set_port(self.client.port() + 500);
         self.input(Input::TcpConnected { local: self.client, remote });
+    }
+
+    /// The WebSocket breaks, and the server knows the session on another one.
+    pub fn resume(&mut self, last_message_seq: u32) {
+        self.url = None;
+        self.input(Input::SignalClosed { reason: "reset".to_owned() });
+        self.run_until("another try", |pair| pair.url.is_some());
+        self.input(Input::SignalOpened);
+        self.say(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
     }
 
     pub fn command(&mut self, id: CommandId, command: Command) {
@@ -243,7 +284,11 @@ impl Pair {
                     Input::PacketReceived {
                         protocol: if self.tcp { Protocol::Tcp } else { Protocol::Udp },
                         source: self.server,
-                        destination: self.client,
+                        // A UDP socket does not know at which of its addresses a packet came.
+                        destination: match self.tcp {
+                            true => self.client,
+                            false => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.client.port()),
+                        },
                         contents: contents.into(),
                     },
                     self.now,
@@ -279,13 +324,23 @@ impl Pair {
                     self.requests.push(request);
                 }
                 Output::CloseSignal => self.signal_closed = true,
-                Output::SendPacket { protocol, contents, .. } => {
-                    if self.tcp == (protocol == Protocol::Tcp) {
+                Output::SendPacket { protocol, source, destination, contents } => {
+                    if protocol == Protocol::Udp {
+                        self.sent.push((source, destination));
+                    }
+                    if destination == self.server && self.tcp == (protocol == Protocol::Tcp) {
                         self.transmit(Wire::ToServer(contents));
                     }
                 }
                 Output::BindUdp => self.bind_asked = true,
                 Output::ConnectTcp { remote } => self.tcp_asked.push(remote),
+                Output::FindRoute { remote } => {
+                    self.routes_asked.push(remote);
+                    let local = (self.routes)(remote);
+                    self.room.handle_input(Input::RouteFound { remote, local }, self.now);
+                }
+                Output::MediaPath { protocol, why, .. } => self.paths.push((protocol, why)),
+                Output::Unsupported(data) => self.unsupported.push(data),
                 Output::Event(event) => self.events.push(event),
                 Output::CommandDone { id, result } => {
                     assert!(self.done.insert(id, result).is_none(), "command {id} is done twice");
@@ -312,9 +367,7 @@ impl Pair {
                         continue;
                     }
                     let contents: Vec<u8> = packet.contents.into();
-                    for _ in 0..self.copies {
-                        self.transmit(Wire::ToClient(contents.clone()));
-                    }
+                    self.transmit(Wire::ToClient(contents));
                 }
                 str0m::Output::Event(Event::ChannelOpen(id, label)) => {
                     self.channels.insert(label, id);

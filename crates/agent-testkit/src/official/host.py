@@ -131,6 +131,18 @@ class Client:
             topic=request["topic"] or "",
         )
 
+    async def send_text(self, request):
+        await self.room.local_participant.send_text(request["text"], topic=request["topic"])
+
+    async def perform_rpc(self, request):
+        names = ("destination_identity", "method", "payload")
+        try:
+            payload = await self.room.local_participant.perform_rpc(**{name: request[name] for name in names})
+        except rtc.RpcError as error:
+            # Its text has no code.
+            return {"code": error.code, "message": error.message}
+        return {"payload": payload}
+
     async def set_attributes(self, request):
         await self.room.local_participant.set_attributes(request["attributes"])
 
@@ -186,7 +198,7 @@ clients = {}
 OPERATIONS = {
     name: getattr(Client, name)
     for name in (
-        "join send set_attributes set_metadata set_name publish_audio mute unpublish leave state".split()
+        "join send send_text perform_rpc set_attributes set_metadata set_name publish_audio mute unpublish leave state".split()
     )
 }
 

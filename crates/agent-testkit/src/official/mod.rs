@@ -75,6 +75,14 @@ pub enum ClientError {
         /// What the SDK said.
         reason: String,
     },
+    /// An RPC ended in an error.
+    #[error("the call was answered with error {code}: {message}")]
+    Rpc {
+        /// Its number: 1400 is a method that the other side does not have.
+        code: u64,
+        /// Its text.
+        message: String,
+    },
     /// What was waited for did not come.
     #[error("{what} did not come within {within:?}; instead: {seen:?}")]
     Timeout {
@@ -139,6 +147,28 @@ impl OfficialClient {
         let fields =
             json!({ "payload": payload, "topic": topic, "reliable": !lossy, "destinations": destinations });
         self.ask("send", fields).await.map(drop)
+    }
+
+    /// Sends a text stream to everybody, as chats do.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn send_text(&self, topic: &str, text: &str) -> Result<(), ClientError> {
+        self.ask("send_text", json!({ "topic": topic, "text": text })).await.map(drop)
+    }
+
+    /// Calls a method of another participant, and waits for its answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Rpc`] if it is answered with an error, or not at all; others as for every operation.
+    pub async fn perform_rpc(&self, to: &str, method: &str, payload: &str) -> Result<String, ClientError> {
+        let call = json!({ "destination_identity": to, "method": method, "payload": payload });
+        let answer = self.ask("perform_rpc", call).await?;
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        match answer.get("code").and_then(Value::as_u64) {
+            Some(code) => Err(ClientError::Rpc { code, message: text("message") }),
+            None => Ok(text("payload")),
+        }
     }
 
     /// Changes attributes of its own; empty values remove them. The token must allow it.

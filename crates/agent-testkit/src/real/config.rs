@@ -39,6 +39,7 @@ pub struct RealServerBuilder {
     empty_timeout: Duration,
     departure_timeout: Duration,
     extra: String,
+    rtc: String,
 }
 
 impl Default for RealServerBuilder {
@@ -48,6 +49,7 @@ impl Default for RealServerBuilder {
             empty_timeout: Duration::from_secs(300),
             departure_timeout: Duration::from_secs(20),
             extra: String::new(),
+            rtc: "  node_ip: 127.0.0.1\n".to_owned(),
         }
     }
 }
@@ -76,6 +78,14 @@ impl RealServerBuilder {
         self
     }
 
+    /// Which addresses the server announces for media, as lines of its section `rtc` with two spaces before each: unless set, that is
+    /// `  node_ip: 127.0.0.1`.
+    #[must_use]
+    pub fn rtc_addresses(mut self, yaml: impl Into<String>) -> Self {
+        self.rtc = yaml.into();
+        self
+    }
+
     pub(super) fn yaml(&self, ports: Ports, secret: &Secret) -> String {
         let mut yaml = String::new();
         // Writing to a String cannot fail.
@@ -87,8 +97,8 @@ rtc:
   tcp_port: {}
   udp_port: {}
   use_external_ip: false
-  node_ip: 127.0.0.1
   enable_loopback_candidate: true
+{}
 keys:
   {API_KEY}: {}
 logging:
@@ -102,6 +112,7 @@ room:
             ports.http,
             ports.rtc_tcp,
             ports.rtc_udp,
+            self.rtc,
             secret.expose(),
             self.empty_timeout.as_secs(),
             self.departure_timeout.as_secs(),

@@ -81,7 +81,7 @@ impl JoinError {
             Self::Failed(failure) => match failure {
                 JoinFailure::Unreachable { .. }
                 | JoinFailure::SignalTimeout
-                | JoinFailure::MediaTimeout
+                | JoinFailure::MediaTimeout { .. }
                 | JoinFailure::Media { .. } => true,
                 JoinFailure::Refused { status, .. } => status.is_some_and(|status| status >= 500),
                 _ => false,

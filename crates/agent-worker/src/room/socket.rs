@@ -1,63 +1,89 @@
-//! The room's UDP socket, bound where the server can reach it.
+//! The room's UDP socket: one descriptor, for both address families.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket},
 };
 
+use socket2::{Domain, Protocol, Type};
 use tokio::net::UdpSocket;
 
-/// An address that is routed as any far one is, and that nobody has (RFC 5737). Nothing is ever sent there.
-const FAR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 /// The largest packet that is read; WebRTC stays below 1,500.
 const MAX_PACKET: usize = 2048;
 
-/// A socket and the addresses at which it can be reached.
+/// A socket that takes packets at every address of this machine.
 pub(super) struct Socket {
     udp: UdpSocket,
-    locals: Vec<SocketAddr>,
+    port: u16,
+    families: Families,
+}
+
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Families {
+    /// IPv4 as a part of IPv6.
+    Both,
+    /// The system has no IPv6, or does not mix the two.
+    Ipv4,
 }
 
 impl Socket {
-    /// Binds a socket on the interface that leads to `server`, one of these addresses.
-    ///
-    /// A server that is reached over loopback may announce its media under the machine's own address, or under loopback: the socket
-    /// is then bound to both.
-    pub(super) fn bind(servers: &[SocketAddr]) -> io::Result<Self> {
-        let towards = servers.iter().find_map(|server| local_ip(*server).ok());
-        let towards = match towards {
-            Some(ip) => ip,
-            // The name may be known to a proxy only.
-            None => local_ip(FAR)?,
-        };
-        let mut ips = vec![towards];
-        if towards == IpAddr::V4(Ipv4Addr::LOCALHOST)
-            && let Ok(ip) = local_ip(FAR)
-            && !ip.is_loopback()
-        {
-            ips.push(ip);
-        }
-        let bind_to = if ips.len() > 1 { unspecified(towards) } else { towards };
-        let socket = StdSocket::bind((bind_to, 0))?;
-        socket.set_nonblocking(true)?;
-        let udp = UdpSocket::from_std(socket)?;
-        let port = udp.local_addr()?.port();
-        let locals = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-        Ok(Self { udp, locals })
+    pub(super) fn bind() -> io::Result<Self> {
+        Self::bind_as(Families::Both).or_else(|_| Self::bind_as(Families::Ipv4))
     }
 
-    /// Where packets to it may arrive.
-    pub(super) fn locals(&self) -> &[SocketAddr] {
-        &self.locals
+    fn bind_as(families: Families) -> io::Result<Self> {
+        let (domain, any): (_, IpAddr) = match families {
+            Families::Both => (Domain::IPV6, Ipv6Addr::UNSPECIFIED.into()),
+            Families::Ipv4 => (Domain::IPV4, Ipv4Addr::UNSPECIFIED.into()),
+        };
+        let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if families == Families::Both {
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&SocketAddr::new(any, 0).into())?;
+        socket.set_nonblocking(true)?;
+        let udp = UdpSocket::from_std(socket.into())?;
+        let port = udp.local_addr()?.port();
+        Ok(Self { udp, port, families })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address from which this machine sends to another; `None` if it has no route there, or this socket cannot take it.
+    pub(super) fn route(&self, remote: SocketAddr) -> Option<IpAddr> {
+        if remote.is_ipv6() && self.families == Families::Ipv4 {
+            return None;
+        }
+        // Connecting a UDP socket sends nothing.
+        let any: IpAddr = match remote {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let found = StdSocket::bind((any, 0)).and_then(|socket| {
+            socket.connect(remote)?;
+            socket.local_addr()
+        });
+        match found {
+            Ok(local) => Some(local.ip()).filter(|ip| !ip.is_unspecified()),
+            Err(error) => {
+                tracing::debug!(%remote, %error, "this machine has no route to an address of the server");
+                None
+            }
+        }
     }
 
     /// Sends at once or not at all, as a network would.
-    pub(super) fn send(&self, source: SocketAddr, destination: SocketAddr, contents: &[u8]) {
-        // The system picks the source by the destination: a pair of loopback and not is none.
-        if self.locals.len() > 1 && source.ip().is_loopback() != destination.ip().is_loopback() {
-            return;
-        }
-        if let Err(error) = self.udp.try_send_to(contents, destination) {
+    pub(super) fn send(&self, destination: SocketAddr, contents: &[u8]) {
+        let to = match (destination, self.families) {
+            (SocketAddr::V4(v4), Families::Both) => {
+                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+            }
+            (to, _) => to,
+        };
+        if let Err(error) = self.udp.try_send_to(contents, to) {
             tracing::trace!(%error, %destination, "packet not sent");
         }
     }
@@ -70,30 +96,61 @@ impl Socket {
         }
     }
 
-    /// The next packet that is there already: from where, at which address, what.
+    /// The next packet that is there already: from where, at which address (unspecified: the socket does not know), what.
     ///
     /// The buffer is on the stack: thousands of rooms have no buffer each.
     pub(super) fn receive(&self) -> io::Result<(SocketAddr, SocketAddr, bytes::Bytes)> {
         let mut buffer = [0; MAX_PACKET];
         let (len, source) = self.udp.try_recv_from(&mut buffer)?;
         let contents = bytes::Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
-        let fits = |local: &&SocketAddr| local.ip().is_loopback() == source.ip().is_loopback();
-        let destination = self.locals.iter().find(fits).or(self.locals.first());
-        let destination = destination.copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok((source, destination, contents))
+        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+        Ok((source, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.port), contents))
     }
 }
 
-/// The address that this machine uses towards another. Connecting a UDP socket sends nothing.
-fn local_ip(remote: SocketAddr) -> io::Result<IpAddr> {
-    let socket = StdSocket::bind((unspecified(remote.ip()), 0))?;
-    socket.connect(remote)?;
-    Ok(socket.local_addr()?.ip())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn unspecified(like: IpAddr) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    /// What comes to a peer of each family, and what comes back.
+    async fn echo(socket: &Socket, peer: &str) {
+        let Ok(peer) = StdSocket::bind(peer) else { return };
+        let address = peer.local_addr().unwrap();
+        assert_eq!(socket.route(address), Some(address.ip()));
+        socket.udp.writable().await.unwrap();
+        socket.send(address, b"there");
+        let mut buffer = [0; 16];
+        let (len, source) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..len], source), (&b"there"[..], SocketAddr::new(address.ip(), socket.port())));
+        peer.send_to(b"back", source).unwrap();
+        socket.readable().await;
+        let (source, destination, contents) = socket.receive().unwrap();
+        assert_eq!((source, destination.port(), &contents[..]), (address, socket.port(), &b"back"[..]));
+        assert!(destination.ip().is_unspecified());
+    }
+
+    #[tokio::test]
+    async fn one_socket_speaks_both_families() {
+        let socket = Socket::bind().unwrap();
+        echo(&socket, "127.0.0.1:0").await;
+        if socket.families == Families::Both {
+            echo(&socket, "[::1]:0").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_system_without_ipv6_has_a_socket_all_the_same() {
+        let socket = Socket::bind_as(Families::Ipv4).unwrap();
+        echo(&socket, "127.0.0.1:0").await;
+        assert_eq!(socket.route("[::1]:9".parse().unwrap()), None);
+    }
+
+    #[tokio::test]
+    async fn addresses_that_lead_nowhere_have_no_route() {
+        let socket = Socket::bind().unwrap();
+        // Link-local, without saying on which link; a group; nowhere.
+        for remote in ["[fe80::1]:9", "255.255.255.255:9"] {
+            assert_eq!(socket.route(remote.parse().unwrap()), None, "{remote}");
+        }
     }
 }

@@ -5,12 +5,11 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io,
     net::SocketAddr,
-    time::Duration,
 };
 
 use agent_room::{
     Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
-    Room as Machine, RoomEvent,
+    Room as Machine, RoomEvent, Unsupported, UnsupportedKind,
 };
 use tokio::{
     sync::oneshot,
@@ -86,9 +85,6 @@ type Joined = oneshot::Sender<Result<Room, JoinError>>;
 struct Driver {
     machine: Machine,
     net: NetOptions,
-    url: Url,
-    /// How long the look-up of the server's name may take.
-    resolve_limit: Duration,
     socket: Socket,
     /// The next socket, once asked for.
     binding: Option<BoxFuture<'static, io::Result<Socket>>>,
@@ -126,8 +122,10 @@ impl Driver {
         joined: Joined,
     ) -> Result<Self, (JoinError, Joined)> {
         let now = std::time::Instant::now();
-        let Ok(url) = Url::parse(&request.url) else { return Err((JoinError::Url, joined)) };
-        let socket = match bind(&url, request.timeout).await {
+        if Url::parse(&request.url).is_err() {
+            return Err((JoinError::Url, joined));
+        }
+        let socket = match Socket::bind() {
             Ok(socket) => socket,
             Err(error) => return Err((JoinError::Socket(error), joined)),
         };
@@ -137,12 +135,10 @@ impl Driver {
         config.reconnect_timeout = request.reconnect_timeout;
         config.seed = RandomState::new().build_hasher().finish();
         let mut machine = Machine::new(config, now);
-        machine.handle_input(Input::UdpBound { locals: socket.locals().to_vec() }, std::time::Instant::now());
+        machine.handle_input(Input::UdpBound { port: socket.port() }, std::time::Instant::now());
         Ok(Self {
             machine,
             net,
-            url,
-            resolve_limit: request.timeout,
             socket,
             binding: None,
             worker_first: WorkerFirst::new(request.worker_known.clone()),
@@ -218,7 +214,7 @@ impl Driver {
             Wake::Readable => self.receive(),
             Wake::Bound(Ok(socket)) => {
                 self.socket = socket;
-                self.input(Input::UdpBound { locals: self.socket.locals().to_vec() });
+                self.input(Input::UdpBound { port: self.socket.port() });
             }
             Wake::Bound(Err(error)) => self.input(Input::UdpNotBound { error: error.to_string() }),
             Wake::Tcp(TcpEvent::Connected { local, remote }) => {
@@ -254,11 +250,9 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, protocol: Protocol, source: SocketAddr, destination: SocketAddr, contents: Vec<u8>) {
+    fn send(&mut self, protocol: Protocol, destination: SocketAddr, contents: Vec<u8>) {
         match protocol {
-            Protocol::Udp if self.net.lets_pass(MediaPath::Udp) => {
-                self.socket.send(source, destination, &contents);
-            }
+            Protocol::Udp if self.net.lets_pass(MediaPath::Udp) => self.socket.send(destination, &contents),
             Protocol::Tcp if self.net.lets_pass(MediaPath::Tcp) => self.tcp.send(destination, contents),
             // Lost, as the filter wants it; another protocol would be a new version of the machine.
             _ => {}
@@ -287,17 +281,25 @@ impl Driver {
                     });
                 }
                 Output::SendSignal(frame) => self.signal.send(frame),
-                Output::SendPacket { protocol, source, destination, contents } => {
-                    self.send(protocol, source, destination, contents);
+                Output::SendPacket { protocol, destination, contents, .. } => {
+                    self.send(protocol, destination, contents);
                 }
+                Output::FindRoute { remote } => {
+                    let local = self.socket.route(remote);
+                    self.input(Input::RouteFound { remote, local });
+                }
+                Output::MediaPath { protocol: Protocol::Tcp, remote, why } => {
+                    tracing::warn!(%remote, "media and data of the room go over TCP, which is slower: {why}");
+                }
+                Output::MediaPath { remote, .. } => tracing::debug!(%remote, "media and data go over UDP"),
+                Output::Unsupported(data) => log_unsupported(&data),
                 Output::ConnectTcp { remote } => self.tcp.connect(remote),
                 Output::BindUdp => {
-                    let (url, limit) = (self.url.clone(), self.resolve_limit);
                     let worker = self.worker_first.wait();
                     self.tcp = TcpPaths::new();
                     self.binding = Some(Box::pin(async move {
                         worker.await;
-                        bind(&url, limit).await
+                        Socket::bind()
                     }));
                 }
                 Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
@@ -378,19 +380,19 @@ async fn given_up(joined: Option<&mut Joined>) {
     }
 }
 
-/// A socket on the way to the server.
-async fn bind(url: &Url, resolve_limit: Duration) -> io::Result<Socket> {
-    let servers = tokio::time::timeout(resolve_limit, resolve(url)).await.unwrap_or_default();
-    Socket::bind(&servers)
-}
-
-/// The server's addresses; none if the name is not known here, which a proxy may not need.
-async fn resolve(url: &Url) -> Vec<SocketAddr> {
-    let Some(host) = url.host_str() else { return Vec::new() };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    // Any port will do.
-    match tokio::net::lookup_host((host, url.port_or_known_default().unwrap_or(443))).await {
-        Ok(addresses) => addresses.collect(),
-        Err(_) => Vec::new(),
+fn log_unsupported(data: &Unsupported) {
+    let (topic, sender) = (data.topic.as_str(), data.sender.as_str());
+    match data.kind {
+        UnsupportedKind::TextStream | UnsupportedKind::ByteStream => tracing::warn!(
+            topic,
+            sender,
+            "a stream was ignored: this version takes no text or byte streams (`send_text`, `send_file`): send a data message instead"
+        ),
+        UnsupportedKind::RpcRequest => tracing::warn!(
+            method = topic,
+            sender,
+            "an RPC request was refused with error 1400, method not supported: this version takes no RPC: send a data message instead"
+        ),
+        other => tracing::warn!(sender, "ignored, as this version takes none: {other:?}"),
     }
 }

@@ -10,10 +10,10 @@
 
 mod handshake;
 mod memory;
-#[path = "../offer/mod.rs"]
-mod offer;
 mod peer;
 mod room;
+#[path = "../udp_sockets/mod.rs"]
+mod udp_sockets;
 mod worker;
 
 use std::time::Duration;

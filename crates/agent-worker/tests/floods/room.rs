@@ -1,9 +1,8 @@
 //! The sockets of a room: its WebSocket, and the UDP socket that is bound before it is joined.
 
 use crate::memory::Memory;
-use crate::offer::candidates;
 use crate::peer::{PING, Server, TEXT, binary, breaches, whole};
-use crate::within;
+use crate::{udp_sockets, within};
 use agent_proto::{encode, livekit as wire};
 use agent_worker::{JoinError, JoinFailure, JoinRequest, Room, RoomConnector, WebRtc};
 use std::time::Duration;
@@ -75,7 +74,7 @@ async fn what_is_no_message_is_passed_over_until_the_time_is_up() {
             // It ends with the connection.
             _ = async { peer.flood(&bytes, usize::MAX).await; std::future::pending::<()>().await } => unreachable!(),
         };
-        assert_eq!(failure, JoinFailure::MediaTimeout, "{what}");
+        assert!(matches!(failure, JoinFailure::MediaTimeout { .. }), "{what}: {failure:?}");
         memory.check(what);
     }
 }
@@ -87,11 +86,12 @@ async fn packets_that_are_none_change_nothing() {
     let server = Server::start().await;
     let joining = join(&server, Duration::from_secs(1));
     let mut peer = server.accept().await;
-    let targets = candidates(&peer.target);
     peer.send(&joined()).await;
+    let targets = udp_sockets::of_this_process();
+    assert!(!targets.is_empty());
     let mut rng = fastrand::Rng::with_seed(9);
     let flooding = async {
-        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let mut sent = 0_u64;
         loop {
             let len = *rng.choice([0, 1, 20, 100, 1200, 2048, 9000, 65_507].as_slice()).unwrap();
@@ -100,7 +100,7 @@ async fn packets_that_are_none_change_nothing() {
             let begin: &[u8] = [&[0, 1][..], &[22, 254, 253], &[128], &[]][rng.usize(..4)];
             let kept = begin.len().min(packet.len());
             packet[..kept].copy_from_slice(&begin[..kept]);
-            for target in targets.iter().filter(|target| target.is_ipv4()) {
+            for target in &targets {
                 // The system may not have the room, or the socket may be gone.
                 sent += u64::from(socket.send_to(&packet, target).await.is_ok());
             }
@@ -113,6 +113,6 @@ async fn packets_that_are_none_change_nothing() {
         failure = failure(joining) => failure,
         () = flooding => unreachable!("it never ends"),
     };
-    assert_eq!(failure, JoinFailure::MediaTimeout);
+    assert!(matches!(failure, JoinFailure::MediaTimeout { .. }), "{failure:?}");
     memory.check("packets");
 }

@@ -78,7 +78,9 @@ impl Rig {
             && due <= until
         {
             self.now = due;
-            self.step(&format!("{timer:?}"), Signal::handle_timeout);
+            self.step(&format!("{timer:?}"), |signal, now| {
+                signal.handle_timeout(now, || "no way".to_owned())
+            });
         }
         self.now = until;
     }
@@ -433,7 +435,11 @@ fn every_failed_join_has_its_reason() {
         rig.says(Response::Pong(1));
         rig
     };
-    assert_eq!(failed(joined(), &|rig| rig.wait(Duration::from_secs(2))), JoinFailure::MediaTimeout);
+    let detail = "no way".to_owned();
+    assert_eq!(
+        failed(joined(), &|rig| rig.wait(Duration::from_secs(2))),
+        JoinFailure::MediaTimeout { detail }
+    );
     assert_eq!(failed(joined(), &|rig| rig.command(1, Command::Leave)), JoinFailure::Cancelled);
     let waits = |rig: &mut Rig| {
         rig.command(1, Command::Leave);
@@ -551,7 +557,7 @@ fn same_inputs_same_bytes() {
         rig.signal.media_ready(rig.now);
         let attributes = (0..20).map(|n| (format!("k{n}"), format!("v{n}"))).collect();
         rig.signal.command(1, Command::SetAttributes(attributes), rig.now);
-        rig.signal.handle_timeout(rig.now + Duration::from_secs(5));
+        rig.signal.handle_timeout(rig.now + Duration::from_secs(5), String::new);
         while let Some(effect) = rig.signal.poll_effect() {
             match effect {
                 Effect::Send(frame) => bytes.extend_from_slice(&frame),

@@ -1,25 +1,30 @@
-//! WebRTC: the only file that knows str0m.
+//! WebRTC: the only module that knows str0m.
 //!
 //! It makes offers, takes answers and candidates, and turns packets into data and back. What any of it means is not known here.
 //! str0m's rules are kept inside: after every change its outputs are drained, and its clock is fed until it has nothing
 //! left to do at this moment.
 //!
-//! Three things are done differently from str0m's own way, because of what was measured. Its ICE agent takes 50 ms between two
-//! steps. When the server's first checks overtake its answer (the one comes over UDP, the other over the WebSocket), the agent
-//! queues them and takes one a step, and one of three joins on loopback was late by that much: so such packets wait here
-//! for the answer instead. Until ICE stands the agent is woken every [`ICE_PACE`], so that a first candidate that leads nowhere
-//! costs less. And a first check that was lost is repeated after [`STUN_RTO`] instead of 250 ms.
+//! Two things are done differently from str0m's own way, because of what was measured. Its ICE agent takes 50 ms between two steps:
+//! until ICE stands it is woken every [`ICE_PACE`], so that a first candidate that leads nowhere costs less. And a first check that
+//! was lost is repeated after [`STUN_RTO`] instead of 250 ms.
+//!
+//! The first offer has no candidates: our addresses follow from the server's (see [`paths`]), and our checks tell it where they come
+//! from. `answer` is what is done to an answer before str0m sees it.
+
+mod answer;
+mod paths;
 
 use crate::{Protocol, data::Channel, data::Written};
 use bytes::Bytes;
+use paths::{Announced, MAX_CANDIDATES, Paths};
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 use str0m::{
-    Candidate, Event, IceConnectionState, Input, Output, Rtc,
-    change::{SdpAnswer, SdpPendingOffer},
+    Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError,
+    change::{SdpAnswer, SdpOffer, SdpPendingOffer},
     channel::{ChannelConfig, ChannelId, Reliability},
     media::{Direction, MediaKind, Mid},
     net::{Protocol as WireProtocol, Receive, TcpType},
@@ -31,10 +36,8 @@ const ICE_PACE: Duration = Duration::from_millis(5);
 const STUN_RTO: Duration = Duration::from_millis(100);
 /// Repetitions until a path counts as dead: a connection that is lost is noticed after some 18 seconds.
 const STUN_RETRANSMITS: usize = 7;
-/// The server's candidates before its answer.
-const MAX_EARLY_CANDIDATES: usize = 64;
-/// Packets before the server's answer.
-const MAX_EARLY_PACKETS: usize = 16;
+/// Longest candidate that is read, in bytes.
+const MAX_CANDIDATE_LEN: usize = 1024;
 /// Rounds of str0m's clock at one moment. It needs one or two; more would be a loop without end.
 const MAX_ROUNDS: usize = 16;
 /// So long ICE is woken that often: later, what does not work will not work any better.
@@ -57,6 +60,10 @@ pub(crate) enum Happened {
     Ready,
     /// A way to the server was found again, after a [`Transport::restart`].
     Restarted,
+    /// The system is to be asked from which address it would send to this one; the answer goes to [`Transport::routed`].
+    WantsRoute { remote: SocketAddr },
+    /// An address of ours, for the server.
+    Candidate { text: String },
     /// Datagrams do not seem to get through: connect to this address.
     WantsTcp { remote: SocketAddr },
     /// Nothing comes any more. A [`Transport::restart`] may help.
@@ -77,8 +84,15 @@ pub(crate) struct Transport {
     /// Sections that the server wanted while an offer was pending; `Some` also when it wanted none more, but a new offer.
     wanted: Option<(u32, u32)>,
     receiving: Vec<Mid>,
+    /// Media sections in the last offer.
+    offered: usize,
+    paths: Paths,
+    /// Of the server, for the answer that is still to come.
     early: Vec<Candidate>,
-    early_packets: Vec<(Protocol, SocketAddr, SocketAddr, Vec<u8>)>,
+    /// Of the server, until it is known how they are reached.
+    unrouted: Vec<Candidate>,
+    /// The server's, of the ICE generation that stands.
+    ufrag: String,
     ice_connected: bool,
     /// Since when a way to the server is looked for.
     looking_since: Option<Instant>,
@@ -88,8 +102,9 @@ pub(crate) struct Transport {
     /// Before this, a TCP connection that failed is not tried again.
     tcp_from: Instant,
     heard_at: Instant,
-    /// How the last packet came.
+    /// How the last packet came, and from where.
     heard_over: Protocol,
+    heard_from: Option<SocketAddr>,
     /// Whether there has been a way to the server.
     stood: bool,
     silent: bool,
@@ -120,8 +135,8 @@ enum TcpState {
 }
 
 impl Transport {
-    /// A connection that is reached at these addresses, and its first offer. `None`: str0m offers nothing, which does not happen.
-    pub(crate) fn new(locals: &[SocketAddr], now: Instant) -> Option<(Self, String)> {
+    /// A connection over a UDP socket with this port, and its first offer. `None`: str0m offers nothing, which does not happen.
+    pub(crate) fn new(port: u16, now: Instant) -> Option<(Self, String)> {
         let mut builder = Rtc::builder()
             .clear_codecs()
             .enable_opus(true, false)
@@ -131,11 +146,6 @@ impl Transport {
         builder.set_initial_stun_rto(STUN_RTO);
         builder.set_max_stun_retransmits(STUN_RETRANSMITS);
         let mut rtc = builder.build(now);
-        for local in locals {
-            if let Ok(candidate) = Candidate::host(*local, "udp") {
-                rtc.add_local_candidate(candidate);
-            }
-        }
         let mut changes = rtc.sdp_api();
         let reliable = changes.add_channel_with_config(ChannelConfig {
             label: "_reliable".to_owned(),
@@ -153,6 +163,7 @@ impl Transport {
         // Nobody uses it yet, but the server expects all three.
         changes.add_channel_with_config(unreliable("_data_track"));
         let (offer, pending) = changes.apply()?;
+        let offer = offer.to_sdp_string();
         let mut transport = Self {
             rtc,
             reliable: Some(reliable),
@@ -161,8 +172,11 @@ impl Transport {
             answered: false,
             wanted: None,
             receiving: Vec::new(),
+            offered: sections_of(&offer),
+            paths: Paths::new(port),
             early: Vec::new(),
-            early_packets: Vec::new(),
+            unrouted: Vec::new(),
+            ufrag: String::new(),
             ice_connected: false,
             looking_since: None,
             restart: Restart::No,
@@ -170,6 +184,7 @@ impl Transport {
             tcp_from: now,
             heard_at: now,
             heard_over: Protocol::Udp,
+            heard_from: None,
             stood: false,
             silent: false,
             gone: false,
@@ -177,7 +192,7 @@ impl Transport {
             happened: VecDeque::new(),
         };
         transport.run(now);
-        Some((transport, offer.to_sdp_string()))
+        Some((transport, offer))
     }
 
     pub(crate) fn poll(&mut self) -> Option<Happened> {
@@ -225,7 +240,7 @@ impl Transport {
         }
         // Its own deadline may be later than ours: without being told the time it would do nothing.
         if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
-            return self.fail(error.to_string());
+            return self.fail(&error);
         }
         self.run(now);
     }
@@ -243,19 +258,18 @@ impl Transport {
             Protocol::Udp => WireProtocol::Udp,
             Protocol::Tcp => WireProtocol::Tcp,
         };
+        // Before we have an address nobody knows where to send to.
+        let destination = match destination.ip().is_unspecified() {
+            true => self.paths.local_for(source),
+            false => Some(destination),
+        };
+        let Some(destination) = destination.filter(|_| self.answered) else { return false };
         let Ok(receive) = Receive::new(proto, source, destination, contents) else { return false };
         let input = Input::Receive(now, receive);
         if !self.rtc.accepts(&input) {
             return false;
         }
-        if !self.answered {
-            // One too many is lost, as packets are: the server repeats its checks.
-            if self.early_packets.len() < MAX_EARLY_PACKETS {
-                self.early_packets.push((protocol, source, destination, contents.to_vec()));
-            }
-            return true;
-        }
-        (self.heard_at, self.heard_over) = (now, protocol);
+        (self.heard_at, self.heard_over, self.heard_from) = (now, protocol, Some(source));
         self.silent = false;
         let taken = self.rtc.handle_input(input).is_ok();
         self.run(now);
@@ -280,10 +294,16 @@ impl Transport {
         changes.ice_restart(true);
         // With a restart among them there are changes.
         let (offer, pending) = changes.apply()?;
-        self.pending = Some(pending);
         self.restart = Restart::Begun;
+        Some(self.offer(&offer, pending, now))
+    }
+
+    fn offer(&mut self, offer: &SdpOffer, pending: SdpPendingOffer, now: Instant) -> String {
+        let offer = offer.to_sdp_string();
+        self.offered = sections_of(&offer);
+        self.pending = Some(pending);
         self.run(now);
-        Some(offer.to_sdp_string())
+        offer
     }
 
     /// A TCP connection to one of the server's addresses stands.
@@ -322,40 +342,102 @@ impl Transport {
         known.into_iter().filter_map(stream).collect()
     }
 
-    /// Takes the server's answer to our last offer; perhaps there is another offer to make.
-    pub(crate) fn answer(&mut self, sdp: &str, now: Instant) -> Result<Option<String>, String> {
+    /// Takes the server's answer to our last offer; perhaps there is another offer to make. `Err`: what is wrong with it.
+    pub(crate) fn answer(&mut self, sdp: &str, now: Instant) -> Result<Answered, String> {
         let pending = self.pending.take().ok_or("an answer without an offer")?;
-        let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
-        self.rtc.sdp_api().accept_answer(pending, answer).map_err(|error| error.to_string())?;
+        let read = answer::read(sdp, self.offered)?;
+        let accepted = SdpAnswer::from_sdp_string(&read.sdp).map_err(|_| answer::diagnose(&read.sdp))?;
+        self.rtc.sdp_api().accept_answer(pending, accepted).map_err(|error| words(&error).to_owned())?;
         self.answered = true;
         if !self.ice_connected || self.restart == Restart::Begun {
             self.looking_since = Some(now);
         }
+        if self.ufrag != read.ufrag {
+            read.ufrag.clone_into(&mut self.ufrag);
+            self.unrouted.clear();
+            self.paths.begin();
+        }
+        let mut refused = 0;
         for candidate in std::mem::take(&mut self.early) {
-            self.rtc.add_remote_candidate(candidate);
+            refused += u64::from(!self.add_candidate(candidate, now));
+        }
+        for text in read.candidates {
+            refused += u64::from(!self.candidate(text, now));
         }
         self.run(now);
-        for (protocol, source, destination, contents) in std::mem::take(&mut self.early_packets) {
-            self.handle_packet(protocol, source, destination, &contents, now);
-        }
-        if self.restart == Restart::Wanted {
-            return Ok(self.restart(now));
-        }
-        Ok(match self.wanted.take() {
+        let offer = match self.wanted.take() {
+            _ if self.restart == Restart::Wanted => self.restart(now),
             Some((audio, video)) => self.sections(audio, video, now),
             None => None,
-        })
+        };
+        Ok(Answered { offer, refused })
     }
 
-    /// Takes a candidate of the server. `false`: it cannot be read.
+    /// Takes a candidate of the server. `false`: it cannot be used, or is one too many.
     pub(crate) fn candidate(&mut self, text: &str, now: Instant) -> bool {
-        let Ok(candidate) = Candidate::from_sdp_string(text) else { return false };
+        if text.len() > MAX_CANDIDATE_LEN {
+            return false;
+        }
+        let Ok(candidate) = Candidate::from_sdp_string(text) else {
+            let name = names_a_host(text);
+            if name {
+                self.paths.announce_name();
+            }
+            return name;
+        };
+        let ip = candidate.addr().ip();
+        if candidate.addr().port() == 0 || ip.is_unspecified() || ip.is_multicast() || is_broadcast(ip) {
+            return false;
+        }
+        if self.answered && (self.restart != Restart::Begun || self.pending.is_none()) {
+            return self.add_candidate(candidate, now);
+        }
+        // One that comes before the answer belongs to what the answer says.
+        let room = self.early.len() < MAX_CANDIDATES;
+        if room {
+            self.early.push(candidate);
+        }
+        room
+    }
+
+    /// Asks how a UDP candidate is reached, and keeps one for TCP.
+    fn add_candidate(&mut self, candidate: Candidate, now: Instant) -> bool {
         match candidate.proto() {
             WireProtocol::Udp => {}
             WireProtocol::Tcp => return self.tcp_candidate(candidate, now),
             WireProtocol::SslTcp | WireProtocol::Tls => return true,
         }
-        self.add_candidate(candidate, now)
+        let remote = candidate.addr();
+        match self.paths.announce(Protocol::Udp, remote) {
+            Announced::New => {
+                self.unrouted.push(candidate);
+                self.happened.push_back(Happened::WantsRoute { remote });
+                true
+            }
+            Announced::Known => true,
+            Announced::TooMany => false,
+        }
+    }
+
+    /// The system would send from this address to that one; `None`: it has no way there.
+    pub(crate) fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, now: Instant) {
+        self.paths.distant_routed(remote, local);
+        let Some(at) = self.unrouted.iter().position(|candidate| candidate.addr() == remote) else { return };
+        let candidate = self.unrouted.swap_remove(at);
+        let Some((local, new)) = self.paths.routed(remote, local) else {
+            for distant in self.paths.ask_distant() {
+                self.happened.push_back(Happened::WantsRoute { remote: *distant });
+            }
+            return;
+        };
+        if new && let Ok(ours) = Candidate::builder().udp().host(local).build() {
+            let text = ours.to_sdp_string();
+            if self.rtc.add_local_candidate(ours).is_some() {
+                self.happened.push_back(Happened::Candidate { text });
+            }
+        }
+        self.rtc.add_remote_candidate(candidate);
+        self.run(now);
     }
 
     /// Keeps an address that can be reached over TCP, for when nothing else works.
@@ -364,34 +446,40 @@ impl Transport {
         if candidate.tcptype() != Some(TcpType::Passive) {
             return true;
         }
+        if self.paths.announce(Protocol::Tcp, candidate.addr()) == Announced::TooMany {
+            return false;
+        }
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == candidate.addr()) else {
             if self.tcp.len() < MAX_TCP {
                 self.tcp.push(TcpPath { candidate, state: TcpState::Untried });
             }
             return true;
         };
-        // Told again after a restart, with other credentials.
+        // Announced again after a restart, with other credentials.
         path.candidate = candidate.clone();
         match path.state {
             TcpState::Untried => {}
             TcpState::Asked => path.state = TcpState::Untried,
-            TcpState::Connected => return self.add_candidate(candidate, now),
+            TcpState::Connected => {
+                self.rtc.add_remote_candidate(candidate);
+                self.run(now);
+            }
         }
         true
     }
 
-    /// One that comes before the answer belongs to what the answer says.
-    fn add_candidate(&mut self, candidate: Candidate, now: Instant) -> bool {
-        if self.answered && (self.restart != Restart::Begun || self.pending.is_none()) {
-            self.rtc.add_remote_candidate(candidate);
-            self.run(now);
-            true
-        } else if self.early.len() < MAX_EARLY_CANDIDATES {
-            self.early.push(candidate);
-            true
-        } else {
-            false
-        }
+    /// Why there is no connection, and what to do about it.
+    pub(crate) fn explain(&self) -> String {
+        if self.answered { self.paths.explain() } else { "the server did not answer our offer".to_owned() }
+    }
+
+    /// How the server is reached now, from where the last packet came; over TCP also why.
+    pub(crate) fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
+        let why = match self.heard_over {
+            Protocol::Udp => String::new(),
+            Protocol::Tcp => self.paths.explain_tcp(),
+        };
+        Some((self.heard_over, self.heard_from?, why))
     }
 
     /// Adds so many receive sections and offers anew, now (`Some`) or once the pending offer is answered.
@@ -435,9 +523,7 @@ impl Transport {
             }
         }
         let (offer, pending) = changes.apply()?;
-        self.pending = Some(pending);
-        self.run(now);
-        Some(offer.to_sdp_string())
+        Some(self.offer(&offer, pending, now))
     }
 
     /// Sends one message.
@@ -482,7 +568,7 @@ impl Transport {
                 break;
             }
             if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
-                return self.fail(error.to_string());
+                return self.fail(&error);
             }
         }
         self.deadline = self.deadline.max(now + SHORTEST_WAIT);
@@ -503,6 +589,10 @@ impl Transport {
                         WireProtocol::Tcp => Protocol::Tcp,
                         WireProtocol::SslTcp | WireProtocol::Tls => continue,
                     };
+                    // str0m pairs each of our addresses with each of the server's, and the system would send from another one.
+                    if protocol == Protocol::Udp && !self.paths.fits(packet.source, packet.destination) {
+                        continue;
+                    }
                     self.happened.push_back(Happened::Packet {
                         protocol,
                         source: packet.source,
@@ -512,7 +602,7 @@ impl Transport {
                 }
                 Ok(Output::Event(event)) => self.event(event),
                 Err(error) => {
-                    self.fail(error.to_string());
+                    self.fail(&error);
                     return None;
                 }
             }
@@ -552,10 +642,49 @@ impl Transport {
         }
     }
 
-    fn fail(&mut self, detail: String) {
+    fn fail(&mut self, error: &RtcError) {
         if !self.gone {
             self.gone = true;
-            self.happened.push_back(Happened::Gone { detail });
+            self.happened.push_back(Happened::Gone { detail: words(error).to_owned() });
         }
     }
+}
+
+/// What became of an answer.
+pub(crate) struct Answered {
+    /// The next offer, if there is one to make.
+    pub(crate) offer: Option<String>,
+    /// Candidates in the answer that cannot be used, or are too many.
+    pub(crate) refused: u64,
+}
+
+/// An error in our own words: str0m's may hold what the server sent, more than one line, and addresses of memory.
+fn words(error: &RtcError) -> &'static str {
+    match error {
+        RtcError::RemoteSdp(_) | RtcError::Sdp(_) | RtcError::ChangesOutOfOrder => {
+            "the server's answer does not fit our offer"
+        }
+        RtcError::Dtls(_) => "the encryption of the connection (DTLS) failed",
+        RtcError::Sctp(_) => "the data channels (SCTP) failed",
+        RtcError::Ice(_) => "the search for a way to the server (ICE) failed",
+        RtcError::Net(_) | RtcError::Io(_) => "a packet could not be read",
+        RtcError::Rtp(_) | RtcError::Packet(..) => "a media packet could not be read",
+        _ => "an internal error of the WebRTC library",
+    }
+}
+
+/// Media sections of a description.
+fn sections_of(sdp: &str) -> usize {
+    sdp.lines().filter(|line| line.starts_with("m=")).count()
+}
+
+/// Whether this is a candidate with a name (as browsers give themselves with mDNS) where its address should be.
+fn names_a_host(candidate: &str) -> bool {
+    let host = candidate.split_whitespace().nth(4).filter(|_| candidate.starts_with("candidate:"));
+    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    host.is_some_and(|host| host.contains(|c: char| c.is_ascii_alphabetic()) && host.chars().all(in_name))
+}
+
+fn is_broadcast(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.is_broadcast())
 }

@@ -1,0 +1,133 @@
+//! The server's answer as a text: taken apart, and described in our own words when it cannot be used.
+//!
+//! What a parser says of a text may hold parts of it and addresses of memory; neither goes into an error or a log.
+
+/// Lines of one section, candidates not counted. A server sends a few dozen.
+const MAX_SECTION_LINES: usize = 512;
+
+/// An answer without its candidates.
+#[derive(Debug, PartialEq)]
+pub(super) struct Answer<'a> {
+    pub(super) sdp: String,
+    /// As in a trickled one.
+    pub(super) candidates: Vec<&'a str>,
+    /// Names the ICE generation.
+    pub(super) ufrag: &'a str,
+}
+
+/// Takes an answer apart; an offer of so many media sections was made.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub(super) fn read(sdp: &str, offered: usize) -> Result<Answer<'_>, String> {
+    let mut answer = Answer { sdp: String::with_capacity(sdp.len()), candidates: Vec::new(), ufrag: "" };
+    let (mut sections, mut lines) = (0, 0);
+    for line in sdp.lines() {
+        let line = line.trim_end();
+        if let Some(candidate) = line.strip_prefix("a=").filter(|rest| rest.starts_with("candidate:")) {
+            answer.candidates.push(candidate);
+            continue;
+        }
+        if line.starts_with("m=") {
+            sections += 1;
+            lines = 0;
+        }
+        lines += 1;
+        if lines > MAX_SECTION_LINES {
+            return Err(format!(
+                "the server's answer has more than {MAX_SECTION_LINES} lines in one section, which no server needs"
+            ));
+        }
+        if let Some(ufrag) = line.strip_prefix("a=ice-ufrag:").filter(|_| answer.ufrag.is_empty()) {
+            answer.ufrag = ufrag;
+        }
+        answer.sdp.push_str(line);
+        answer.sdp.push_str("\r\n");
+    }
+    if sections > offered {
+        return Err(format!("the server's answer has {sections} media sections, our offer {offered}"));
+    }
+    Ok(answer)
+}
+
+/// What is wrong with an answer that the parser refused.
+pub(super) fn diagnose(sdp: &str) -> String {
+    if !sdp.starts_with("v=0") {
+        return format!("the server's answer of {} bytes is no session description", sdp.len());
+    }
+    let sections: Vec<&str> = sdp.split("\nm=").collect();
+    for (number, section) in sections.iter().enumerate().skip(1) {
+        let has = |attribute: &str| {
+            section
+                .lines()
+                .any(|line| line.strip_prefix("a=").is_some_and(|rest| rest.starts_with(attribute)))
+        };
+        if !has("mid:") {
+            return format!("media section {number} of the server's answer has no identifier (`a=mid`)");
+        }
+        let directions = ["sendrecv", "sendonly", "recvonly", "inactive"];
+        if !section.starts_with("application") && !directions.into_iter().any(has) {
+            return format!(
+                "media section {number} of the server's answer has no direction (`a=sendonly` or the like)"
+            );
+        }
+    }
+    format!(
+        "the server's answer (SDP of {} bytes, {} media sections) cannot be read; check that the URL is that of a LiveKit server and \
+         that its version is supported",
+        sdp.len(),
+        sections.len() - 1
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_taken_out() {
+        let sdp = "v=0\r\na=ice-ufrag:abc\r\nm=application 9\r\na=candidate:1 1 udp 9 10.0.0.1 7 typ host\r\na=mid:0\r\n\
+                   a=ice-ufrag:later\r\na=end-of-candidates\r\n";
+        let answer = read(sdp, 1).unwrap();
+        assert_eq!(answer.candidates, ["candidate:1 1 udp 9 10.0.0.1 7 typ host"]);
+        assert_eq!(answer.ufrag, "abc");
+        assert_eq!(
+            answer.sdp,
+            "v=0\r\na=ice-ufrag:abc\r\nm=application 9\r\na=mid:0\r\na=ice-ufrag:later\r\na=end-of-candidates\r\n"
+        );
+    }
+
+    #[test]
+    fn what_no_server_sends_is_refused_in_one_line() {
+        let many_lines = "a=x\r\n".repeat(513);
+        for (sdp, offered, expected) in [
+            (many_lines.as_str(), 1, "more than 512 lines in one section"),
+            ("v=0\nm=audio\nm=audio\n", 1, "2 media sections, our offer 1"),
+        ] {
+            let error = read(sdp, offered).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        assert!(read(&"a=x\r\n".repeat(512), 0).is_ok());
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_described_without_its_bytes() {
+        for (sdp, expected) in [
+            ("evil\x1b[31m", "the server's answer of 9 bytes is no session description"),
+            ("v=0\r\nm=audio 9\r\na=mid:0\r\n", "media section 1 of the server's answer has no direction"),
+            (
+                "v=0\r\nm=audio 9\r\na=sendonly\r\n",
+                "media section 1 of the server's answer has no identifier",
+            ),
+            (
+                "v=0\r\nm=application 9\r\na=mid:0\r\nm=video 9\r\na=mid:1\r\na=inactive\r\nevil\r\n",
+                "the server's answer (SDP of 69 bytes, 2 media sections) cannot be read",
+            ),
+        ] {
+            let text = diagnose(sdp);
+            assert!(text.starts_with(expected), "{text}");
+            assert!(!text.contains("evil") && !text.contains(char::is_control), "{text}");
+        }
+    }
+}

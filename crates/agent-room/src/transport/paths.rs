@@ -1,0 +1,321 @@
+//! Where the server's media can be reached, and from which of this machine's addresses.
+//!
+//! Nothing is guessed from the server's name: a name may lead to another address family, or to a proxy. Each address that the server
+//! announces is looked up in the routing table of the system, and what the system would use towards it becomes our address.
+
+use crate::Protocol;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+/// Candidates of the server in one ICE generation. It has a few for each of its interfaces.
+pub(super) const MAX_CANDIDATES: usize = 64;
+/// Addresses of this machine: each is paired with each of the server's.
+const MAX_LOCALS: usize = 16;
+/// Addresses that a message lists.
+const MAX_LISTED: usize = 6;
+/// Reserved for documentation (RFC 5737, RFC 3849): routed as any distant address is. Nothing is ever sent there.
+const DISTANT: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 9),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9),
+];
+
+pub(super) struct Paths {
+    /// Of our UDP socket.
+    port: u16,
+    /// What the server announced in this ICE generation.
+    udp: BTreeMap<SocketAddr, Way>,
+    tcp: BTreeSet<SocketAddr>,
+    /// Candidates that name a host instead of an address.
+    host_names: u32,
+    /// Our addresses, over all generations.
+    locals: Vec<SocketAddr>,
+    /// Our addresses towards [`DISTANT`] ones, asked for once an address of the server cannot be reached.
+    distant: Option<[Option<IpAddr>; 2]>,
+}
+
+/// How an address of the server is reached.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// The system is being asked.
+    Asked,
+    /// From this address of ours.
+    From(SocketAddr),
+    /// Not at all.
+    None,
+}
+
+/// What an announced address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Announced {
+    New,
+    Known,
+    /// Over [`MAX_CANDIDATES`].
+    TooMany,
+}
+
+impl Paths {
+    pub(super) fn new(port: u16) -> Self {
+        Self {
+            port,
+            udp: BTreeMap::new(),
+            tcp: BTreeSet::new(),
+            host_names: 0,
+            locals: Vec::new(),
+            distant: None,
+        }
+    }
+
+    /// The server begins another ICE generation: what it announced before is void.
+    pub(super) fn begin(&mut self) {
+        self.udp.clear();
+        self.tcp.clear();
+    }
+
+    /// The server announced an address.
+    pub(super) fn announce(&mut self, protocol: Protocol, remote: SocketAddr) -> Announced {
+        let known = match protocol {
+            Protocol::Udp => self.udp.contains_key(&remote),
+            Protocol::Tcp => self.tcp.contains(&remote),
+        };
+        if known {
+            return Announced::Known;
+        }
+        if self.udp.len() + self.tcp.len() >= MAX_CANDIDATES {
+            return Announced::TooMany;
+        }
+        match protocol {
+            Protocol::Udp => drop(self.udp.insert(remote, Way::Asked)),
+            Protocol::Tcp => drop(self.tcp.insert(remote)),
+        }
+        Announced::New
+    }
+
+    /// The server announced the name of a host, which only its own network may know.
+    pub(super) fn announce_name(&mut self) {
+        self.host_names = self.host_names.saturating_add(1);
+    }
+
+    /// What the system said of a way to this address. `Some`: our address for it, and whether it is a new one.
+    pub(super) fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>) -> Option<(SocketAddr, bool)> {
+        let way = self.udp.get_mut(&remote)?;
+        *way = Way::None;
+        let local = SocketAddr::new(local.filter(|ip| !ip.is_unspecified())?, self.port);
+        let new = !self.locals.contains(&local);
+        if new && self.locals.len() >= MAX_LOCALS {
+            return None;
+        }
+        if new {
+            self.locals.push(local);
+        }
+        *way = Way::From(local);
+        Some((local, new))
+    }
+
+    /// Addresses to ask the system for, so that a message can name what this machine has. Empty if they were asked for.
+    pub(super) fn ask_distant(&mut self) -> &'static [SocketAddr] {
+        if self.distant.is_some() {
+            return &[];
+        }
+        self.distant = Some([None; 2]);
+        &DISTANT
+    }
+
+    /// The system's answer to those.
+    pub(super) fn distant_routed(&mut self, remote: SocketAddr, local: Option<IpAddr>) {
+        for (own, distant) in self.distant.iter_mut().flatten().zip(DISTANT) {
+            if distant == remote {
+                *own = local;
+            }
+        }
+    }
+
+    /// At which of our addresses a packet from there has arrived.
+    pub(super) fn local_for(&self, source: SocketAddr) -> Option<SocketAddr> {
+        if let Some(Way::From(local)) = self.udp.get(&source) {
+            return Some(*local);
+        }
+        // A server that answers from another address than it announced.
+        let like = |local: &&SocketAddr| {
+            local.is_ipv4() == source.is_ipv4() && local.ip().is_loopback() == source.ip().is_loopback()
+        };
+        self.locals.iter().find(like).copied()
+    }
+
+    /// Whether the system would send from here to there.
+    pub(super) fn fits(&self, source: SocketAddr, destination: SocketAddr) -> bool {
+        match self.udp.get(&destination) {
+            Some(Way::From(local)) => *local == source,
+            _ => true,
+        }
+    }
+
+    /// Why there is no connection, and what to do about it.
+    pub(super) fn explain(&self) -> String {
+        let routed = self.udp.values().any(|way| matches!(way, Way::From(_)));
+        if self.udp.is_empty() && self.tcp.is_empty() {
+            let names = if self.host_names > 0 { " but host names" } else { "" };
+            return format!(
+                "the server announced no address for its media{names}: check `rtc` in its configuration (`node_ip`, `use_external_ip`)"
+            );
+        }
+        if routed || self.udp.is_empty() {
+            return format!(
+                "no packet came back from {}: check that the server's RTC ports are open from here, UDP above all, and that the server \
+                 announces an address that can be reached from here (`rtc.node_ip`)",
+                self.list()
+            );
+        }
+        let own = match self.distant {
+            None => "none that leads there".to_owned(),
+            Some([v4, v6]) => {
+                let name = |own: Option<IpAddr>, family| match own {
+                    Some(ip) => format!("{family} address {ip}"),
+                    None => format!("no {family} address for it"),
+                };
+                format!("{} and {}", name(v4, "IPv4"), name(v6, "IPv6"))
+            }
+        };
+        format!(
+            "the server offers media at {}, and this machine has no route there: it has {own}. Let the server announce an address of a \
+             family that this machine has (`rtc.node_ip`), or give this machine an address of that family",
+            self.list()
+        )
+    }
+
+    /// Why media and data go over TCP.
+    pub(super) fn explain_tcp(&self) -> String {
+        if self.udp.is_empty() {
+            return "the server offers no UDP: check its `rtc` configuration".to_owned();
+        }
+        let udp: Vec<SocketAddr> = self.udp.keys().copied().collect();
+        format!(
+            "no UDP packet came back from {}: check that UDP to the server's RTC ports is open from here",
+            list(&udp, "")
+        )
+    }
+
+    fn list(&self) -> String {
+        let udp: Vec<SocketAddr> = self.udp.keys().copied().collect();
+        let tcp: Vec<SocketAddr> = self.tcp.iter().copied().collect();
+        [list(&udp, " (UDP)"), list(&tcp, " (TCP)")]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+fn list(addresses: &[SocketAddr], suffix: &str) -> String {
+    let mut listed: Vec<String> =
+        addresses.iter().take(MAX_LISTED).map(|address| format!("{address}{suffix}")).collect();
+    if let Some(more) = addresses.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+        listed.push(format!("{more} more"));
+    }
+    listed.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn each_address_of_the_server_has_the_local_one_that_leads_there() {
+        let mut paths = Paths::new(4000);
+        for remote in ["10.0.0.9:50000", "127.0.0.1:50000", "[fd00::9]:50000"] {
+            assert_eq!(paths.announce(Protocol::Udp, address(remote)), Announced::New);
+        }
+        assert_eq!(paths.announce(Protocol::Udp, address("10.0.0.9:50000")), Announced::Known);
+        let own = address("10.0.0.2:4000");
+        assert_eq!(paths.routed(address("10.0.0.9:50000"), ip("10.0.0.2")), Some((own, true)));
+        assert_eq!(paths.routed(address("10.0.0.9:50000"), ip("10.0.0.2")), Some((own, false)));
+        let loopback = address("127.0.0.1:4000");
+        assert_eq!(paths.routed(address("127.0.0.1:50000"), ip("127.0.0.1")), Some((loopback, true)));
+        assert_eq!(paths.routed(address("[fd00::9]:50000"), None), None);
+        assert_eq!(paths.routed(address("192.0.2.77:1"), ip("10.0.0.2")), None, "it was not announced");
+
+        assert_eq!(paths.local_for(address("127.0.0.1:50000")), Some(loopback));
+        assert_eq!(paths.local_for(address("10.0.0.77:9")), Some(own), "from another address of the server");
+        assert_eq!(paths.local_for(address("[fd00::9]:50000")), None);
+        assert!(paths.fits(own, address("10.0.0.9:50000")));
+        assert!(!paths.fits(loopback, address("10.0.0.9:50000")));
+        assert!(paths.fits(own, address("10.0.0.77:9")));
+    }
+
+    #[test]
+    fn candidates_are_counted_for_each_generation() {
+        let mut paths = Paths::new(4000);
+        let udp = |n: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)), n);
+        for n in 1..=63 {
+            assert_eq!(paths.announce(Protocol::Udp, udp(n)), Announced::New);
+        }
+        assert_eq!(paths.announce(Protocol::Tcp, udp(1)), Announced::New);
+        assert_eq!(paths.announce(Protocol::Tcp, udp(2)), Announced::TooMany);
+        assert_eq!(paths.announce(Protocol::Udp, udp(64)), Announced::TooMany);
+        assert_eq!(paths.announce(Protocol::Udp, udp(63)), Announced::Known);
+        paths.begin();
+        assert_eq!(paths.announce(Protocol::Udp, udp(64)), Announced::New);
+    }
+
+    #[test]
+    fn own_addresses_are_bounded() {
+        let mut paths = Paths::new(4000);
+        let mut new = 0;
+        for n in 1..=40 {
+            let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)), 1);
+            paths.announce(Protocol::Udp, remote);
+            let local = IpAddr::V4(Ipv4Addr::new(10, 1, 0, n));
+            new += u32::from(paths.routed(remote, Some(local)).is_some());
+        }
+        assert_eq!(new, 16);
+    }
+
+    #[test]
+    fn messages_name_what_the_server_offers_and_what_this_machine_has() {
+        let mut paths = Paths::new(4000);
+        assert!(paths.explain().starts_with("the server announced no address for its media: "));
+        paths.announce_name();
+        assert!(
+            paths.explain().starts_with("the server announced no address for its media but host names: ")
+        );
+
+        paths.announce(Protocol::Udp, address("[fd00::9]:50000"));
+        paths.announce(Protocol::Tcp, address("[fd00::9]:7881"));
+        assert_eq!(paths.routed(address("[fd00::9]:50000"), None), None);
+        assert_eq!(paths.ask_distant().len(), 2);
+        assert!(paths.ask_distant().is_empty(), "once");
+        paths.distant_routed(DISTANT[0], ip("192.0.2.7"));
+        paths.distant_routed(DISTANT[1], None);
+        assert_eq!(
+            paths.explain(),
+            "the server offers media at [fd00::9]:50000 (UDP), [fd00::9]:7881 (TCP), and this machine has no route there: it has IPv4 \
+             address 192.0.2.7 and no IPv6 address for it. Let the server announce an address of a family that this machine has \
+             (`rtc.node_ip`), or give this machine an address of that family"
+        );
+
+        paths.announce(Protocol::Udp, address("10.0.0.9:50000"));
+        paths.routed(address("10.0.0.9:50000"), ip("10.0.0.2"));
+        let text = paths.explain();
+        assert!(
+            text.starts_with("no packet came back from 10.0.0.9:50000 (UDP), [fd00::9]:50000 (UDP), "),
+            "{text}"
+        );
+        assert!(text.contains("UDP above all"), "{text}");
+        let tcp = paths.explain_tcp();
+        assert!(tcp.starts_with("no UDP packet came back from 10.0.0.9:50000, [fd00::9]:50000: "), "{tcp}");
+
+        for n in 1..=20 {
+            paths.announce(Protocol::Udp, SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 1, n)), 1));
+        }
+        assert!(paths.explain().contains(", 16 more, [fd00::9]:7881 (TCP)"), "{}", paths.explain());
+    }
+}

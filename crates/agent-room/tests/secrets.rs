@@ -1,0 +1,63 @@
+//! No secret of a connection is in any log, whatever its level: neither ours nor that of a library.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+
+mod common;
+
+use common::Pair;
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tracing_subscriber::filter::LevelFilter;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn ice_credentials_are_in_no_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let descriptions = tracing::subscriber::with_default(subscriber, || {
+        let mut pair = Pair::new(|_| {});
+        pair.connect();
+        // Another generation of credentials.
+        pair.resume(0);
+        pair.run_for(Duration::from_secs(30));
+        pair.descriptions
+    });
+    let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(text.contains("str0m") || text.contains("is::"), "the library logs something: {text}");
+    let secrets: Vec<&str> = descriptions
+        .iter()
+        .flat_map(|sdp| sdp.lines())
+        .filter_map(|line| line.strip_prefix("a=ice-pwd:").or(line.strip_prefix("a=ice-ufrag:")))
+        .collect();
+    assert!(secrets.len() >= 8, "both sides, before and after: {secrets:?}");
+    for secret in secrets {
+        let line = text.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret} is in the log: {line:?}");
+    }
+}

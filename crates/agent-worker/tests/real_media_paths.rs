@@ -1,0 +1,234 @@
+//! How rooms find the way to the media of a real livekit-server: whatever the server's name leads to, over each address family, and what
+//! is said when the way is a bad one. An official client is beside it.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may fail"
+)]
+
+mod captured_log;
+
+use agent_testkit::{ClientEvent, OfficialClient, RealServer, official_host, real_server};
+use agent_worker::{
+    BoxFuture, ByteStream, Dialer, JoinRequest, MediaPath, NetOptions, Room, RoomConnector, RoomEvent, WebRtc,
+};
+use captured_log::CapturedLog;
+use std::{
+    io,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::net::TcpStream;
+
+const SOON: Duration = Duration::from_secs(30);
+/// Set in a process that has a hosts file or a network of its own.
+const INSIDE: &str = "AGENT_TEST_UNSHARED";
+/// Of the section `rtc` of a server.
+const ONLY_IPV4: &str = "  node_ip: 127.0.0.1\n  ips:\n    includes: [\"127.0.0.1/32\"]";
+
+/// Packets of media and data that went each way.
+#[derive(Clone, Default)]
+struct Counted(Arc<[AtomicUsize; 2]>);
+
+impl Counted {
+    fn options(&self) -> NetOptions {
+        let counts = Arc::clone(&self.0);
+        NetOptions::default().media_filter(move |path| {
+            counts[usize::from(path != MediaPath::Udp)].fetch_add(1, Ordering::Relaxed);
+            true
+        })
+    }
+
+    fn udp_and_tcp(&self) -> (usize, usize) {
+        (self.0[0].load(Ordering::Relaxed), self.0[1].load(Ordering::Relaxed))
+    }
+}
+
+async fn join(server: &RealServer, url: String, net: NetOptions) -> Room {
+    let token = server.token().identity("agent").join_room("paths").sign().expect("a token");
+    let joined = tokio::time::timeout(SOON, WebRtc::new(net).connect(JoinRequest::new(url, token))).await;
+    joined.expect("in time").expect("the room is joined")
+}
+
+/// Joins at `url` beside an official client that joins at the same one, and sends data both ways, over UDP alone.
+async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions) -> NetOptions) {
+    let counted = Counted::default();
+    let room = join(server, url.clone(), options(counted.options())).await;
+    let mut events = room.events();
+    let token = server.token().identity("ada").join_room("paths").sign().expect("a token");
+    let mut ada = OfficialClient::join(&server.url(), &token).await.expect("the client joins");
+    let heard = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == b"hello");
+    // A client that has only just joined may miss the first ones.
+    let calling = async {
+        loop {
+            room.publish_data("chat", "hello").await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        heard = ada.wait_for(heard, SOON) => drop(heard.expect("she hears us")),
+        () = calling => unreachable!("it never ends"),
+    }
+    ada.send(agent_testkit::DataMessage::new("hi").topic("chat")).await.expect("sent");
+    let answered = async {
+        while let Some(event) = events.next().await {
+            if matches!(event, RoomEvent::DataReceived(data) if &data.payload[..] == b"hi") {
+                return;
+            }
+        }
+        panic!("the room ended");
+    };
+    tokio::time::timeout(SOON, answered).await.expect("we hear her");
+    let (udp, tcp) = counted.udp_and_tcp();
+    assert!(udp > 0 && tcp == 0, "{udp} packets over UDP, {tcp} over TCP");
+    room.leave().await;
+    ada.leave().await.expect("left");
+}
+
+/// Runs a test of this program in namespaces of its own (`unshare` with these flags), after a shell command in there. `false`: that is
+/// not possible here, and was said.
+fn unshared(flags: &[&str], prepare: &str, test: &str) -> bool {
+    let inside = |script: String| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(flags).args(["sh", "-c", &format!("{prepare} && {script}")]);
+        unshare
+    };
+    if !inside("true".to_owned()).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {test} takes root, `unshare` and `ip`");
+        return false;
+    }
+    let output = inside("exec \"$0\" \"$@\"".to_owned())
+        .arg(std::env::current_exe().expect("this test is a program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("a process");
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    true
+}
+
+/// As most machines have it: `localhost` is `::1` first, and the server's media are at 127.0.0.1 only.
+#[tokio::test]
+async fn a_name_that_leads_to_the_other_family_first() {
+    if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() || official_host().await.is_none()
+    {
+        return;
+    }
+    let hosts = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(hosts.path(), "::1 localhost\n127.0.0.1 localhost\n").expect("written");
+    let prepare = format!("mount --bind '{}' /etc/hosts", hosts.path().display());
+    unshared(&["--mount"], &prepare, "inside_of_its_own_hosts_file");
+}
+
+/// The test above, within its namespace.
+#[tokio::test]
+async fn inside_of_its_own_hosts_file() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let first = tokio::net::lookup_host("localhost:7880").await.expect("a name").next().expect("an address");
+    assert!(first.is_ipv6(), "{first}");
+    let server = RealServer::builder().rtc_addresses(ONLY_IPV4).start().await.expect("a server");
+    let url = server.url().replace("127.0.0.1", "localhost");
+    meet(&server, url, |net| net).await;
+}
+
+/// A machine that is connected to nothing: to a server on it there is a way, and none to one that announces another address.
+#[tokio::test]
+async fn a_machine_without_a_route() {
+    if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() {
+        return;
+    }
+    unshared(&["--net"], "ip link set lo up", "inside_of_its_own_network");
+}
+
+/// The test above, within its namespace.
+#[tokio::test]
+async fn inside_of_its_own_network() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let server = RealServer::builder().rtc_addresses(ONLY_IPV4).start().await.expect("a server");
+    let counted = Counted::default();
+    join(&server, server.url(), counted.options()).await.leave().await;
+    let (udp, tcp) = counted.udp_and_tcp();
+    assert!(udp > 0 && tcp == 0, "{udp} packets over UDP, {tcp} over TCP");
+
+    let elsewhere = ONLY_IPV4.replace("node_ip: 127.0.0.1", "node_ip: 203.0.113.9");
+    let server = RealServer::builder().rtc_addresses(elsewhere).start().await.expect("a server");
+    let token = server.token().identity("agent").join_room("nowhere").sign().expect("a token");
+    let mut request = JoinRequest::new(server.url(), token);
+    request.timeout = Duration::from_secs(3);
+    let text = WebRtc::default().connect(request).await.expect_err("there is no way").to_string();
+    assert!(text.contains("the server offers media at 203.0.113.9:"), "{text}");
+    let own = "this machine has no route there: it has no IPv4 address for it and no IPv6 address for it";
+    assert!(text.contains(own), "{text}");
+}
+
+/// Connections to this address, whatever name was asked for.
+struct Resolver(String);
+
+impl Dialer for Resolver {
+    fn dial(&self, _: &str, _: u16) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async { Ok(Box::new(TcpStream::connect(&self.0).await?) as Box<dyn ByteStream>) })
+    }
+}
+
+/// As behind a proxy, or with a name that leads to a load balancer.
+#[tokio::test]
+async fn a_name_that_says_nothing_of_the_media() {
+    let Some(server) = real_server().await else { return };
+    if official_host().await.is_none() {
+        return;
+    }
+    let address = server.url().replace("ws://", "");
+    meet(&server, "ws://media.invalid:7880".to_owned(), |net| net.dialer(Resolver(address))).await;
+}
+
+/// An address of this machine that is not of the link only.
+fn own_ipv6() -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let global = fields.get(3) == Some(&"00");
+        let address = u128::from_str_radix(fields.first().filter(|_| global)?, 16).ok()?;
+        Some(std::net::Ipv6Addr::from(address).to_string())
+    })
+}
+
+#[tokio::test]
+async fn a_server_with_media_over_ipv6_alone() {
+    let Some(ip) = own_ipv6() else { return eprintln!("skipped: this machine has no IPv6 address") };
+    if real_server().await.is_none() {
+        return;
+    }
+    let only_ipv6 = format!("  node_ip: \"{ip}\"\n  ips:\n    includes: [\"{ip}/128\"]");
+    let server = RealServer::builder().rtc_addresses(only_ipv6).start().await.expect("a server");
+    let counted = Counted::default();
+    let room = join(&server, server.url(), counted.options()).await;
+    room.publish_data("t", "over IPv6").await.expect("sent");
+    room.leave().await;
+    let (udp, tcp) = counted.udp_and_tcp();
+    assert!(udp > 0 && tcp == 0, "{udp} packets over UDP, {tcp} over TCP");
+}
+
+#[tokio::test]
+async fn a_room_that_has_to_use_tcp_says_so() {
+    let Some(server) = real_server().await else { return };
+    let (log, _logging) = CapturedLog::start();
+    let room =
+        join(&server, server.url(), NetOptions::default().media_filter(|path| path != MediaPath::Udp)).await;
+    room.publish_data("t", "over TCP").await.expect("sent");
+    room.leave().await;
+    let lines = log.lines("media and data of the room go over TCP");
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert!(line.contains("WARN") && line.contains("no UDP packet came back from 127.0.0.1:"), "{line}");
+}
