@@ -9,7 +9,7 @@ use crate::error_text;
 use crate::failure::{FailedJob, FailureHook};
 use crate::guard::{ClassifyFn, Declared, Guard};
 use crate::net::{ConnectError, NetOptions, ServerUrl, UrlError};
-use crate::room::{RoomConnector, WebRtc};
+use crate::room::{AutoSubscribe, RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::store::CheckpointStore;
 use crate::telemetry::Meter;
@@ -41,6 +41,8 @@ pub struct WorkerBuilder {
     net: NetOptions,
     connector: Option<Arc<dyn RoomConnector>>,
     join_room: bool,
+    auto_subscribe: AutoSubscribe,
+    refuse_other_servers: bool,
     join_timeout: Duration,
     reconnect_timeout: Duration,
     stay: bool,
@@ -142,6 +144,8 @@ impl WorkerBuilder {
             net: NetOptions::default(),
             connector: None,
             join_room: true,
+            auto_subscribe: AutoSubscribe::default(),
+            refuse_other_servers: false,
             join_timeout: Duration::from_secs(15),
             reconnect_timeout: Duration::from_secs(60),
             stay: false,
@@ -353,6 +357,29 @@ impl WorkerBuilder {
     /// [`JobContext::join`](crate::JobContext::join).
     pub fn join_room(mut self, join: bool) -> Self {
         self.join_room = join;
+        self
+    }
+
+    /// Which tracks of others the server sends to the agent as soon as they are published: all, unless set. An agent that wants data
+    /// and events only saves the server and itself all media with [`AutoSubscribe::None`]. A handler that joins by itself may decide
+    /// for its job, with [`JobContext::join_with`](crate::JobContext::join_with).
+    ///
+    /// ```
+    /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+    /// use agent_worker::{AutoSubscribe, Worker};
+    ///
+    /// let builder = Worker::builder(agent).auto_subscribe(AutoSubscribe::None);
+    /// ```
+    pub fn auto_subscribe(mut self, mode: AutoSubscribe) -> Self {
+        self.auto_subscribe = mode;
+        self
+    }
+
+    /// Whether a job fails when its assignment names another server (host or port) than the worker's [`url`](Self::url), before its
+    /// token is sent there. It is joined and logged, unless set: LiveKit Cloud may assign rooms of another region. A server
+    /// without encryption (`ws://`) is always refused by a worker that is connected with it (`wss://`).
+    pub fn refuse_other_servers(mut self, refuse: bool) -> Self {
+        self.refuse_other_servers = refuse;
         self
     }
 
@@ -585,6 +612,8 @@ impl WorkerBuilder {
             agent: Arc::new(agent),
             connector,
             join_room: self.join_room,
+            auto_subscribe: self.auto_subscribe,
+            refuse_other_servers: self.refuse_other_servers,
             join_timeout: self.join_timeout,
             reconnect_timeout: self.reconnect_timeout,
             stay: self.stay,

@@ -2,7 +2,8 @@
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::coordination::Coordination;
-use crate::room::{Dropped, JoinError, JoinRequest, Room, RoomConnector};
+use crate::net::AssignedUrlError;
+use crate::room::{Dropped, JoinError, JoinOptions, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
 use crate::telemetry::Meter;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
@@ -64,7 +65,8 @@ pub(crate) struct Services {
 /// How the job's room is joined, and the room once it is: one for all attempts.
 pub(crate) struct Join {
     connector: Arc<dyn RoomConnector>,
-    request: JoinRequest,
+    /// Or why the room must not be joined.
+    request: Result<JoinRequest, AssignedUrlError>,
     pub(crate) room: Arc<SetOnce<Room>>,
     /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
     joining: Mutex<()>,
@@ -75,7 +77,7 @@ pub(crate) struct Join {
 impl Join {
     pub(crate) fn new(
         connector: Arc<dyn RoomConnector>,
-        request: JoinRequest,
+        request: Result<JoinRequest, AssignedUrlError>,
         meter: Arc<Meter>,
         on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
     ) -> Self {
@@ -83,12 +85,14 @@ impl Join {
         Self { connector, request, room, joining, meter, on_dropped: Arc::new(on_dropped) }
     }
 
-    pub(crate) async fn room(&self) -> Result<&Room, JoinError> {
+    pub(crate) async fn room(&self, options: JoinOptions) -> Result<&Room, JoinError> {
         if self.room.get().is_none() {
             let _one_at_a_time = self.joining.lock().await;
             if self.room.get().is_none() {
                 let begun = Instant::now();
-                let joined = self.connector.connect(self.request.clone()).await;
+                let mut request = self.request.clone()?;
+                request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
+                let joined = self.connector.connect(request).await;
                 self.meter.joined(begun.elapsed(), joined.is_ok());
                 let (room, report) = (joined?, Arc::clone(&self.on_dropped));
                 room.on_dropped(move |dropped| report(dropped));
@@ -157,7 +161,15 @@ impl JobContext {
     /// # Errors
     /// [`JoinError`], which says why and what to do.
     pub async fn join(&self) -> Result<&Room, JoinError> {
-        self.inner.join.room().await
+        self.join_with(JoinOptions::new()).await
+    }
+
+    /// As [`join`](Self::join), with options of this job's own. A room that is joined already stays as it is.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub async fn join_with(&self, options: JoinOptions) -> Result<&Room, JoinError> {
+        self.inner.join.room(options).await
     }
 
     /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A cleanup callback asks this

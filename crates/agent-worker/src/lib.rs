@@ -73,15 +73,15 @@ pub use context::JobContext;
 pub use coordination::{CoordinationError, Follower, Leadership, Lease};
 pub use failure::FailedJob;
 pub use net::{
-    AccessToken, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError, ServerUrl,
-    TokenError, TokenKind, UrlError,
+    AccessToken, AssignedUrlError, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError,
+    ServerUrl, TokenError, TokenKind, UrlError,
 };
 pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
-    JoinFailure, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
-    Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, Room, RoomBackend,
-    RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo, RoomRequest, RoomToken,
-    Speaker, Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
+    JoinFailure, JoinOptions, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed,
+    MissedCause, Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, Room,
+    RoomBackend, RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo,
+    RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
 };
 pub use router::Router;
 pub use secret::Secret;

@@ -63,6 +63,11 @@ impl MockServer {
         self.hub.set_faults(|faults| faults.mute = on);
     }
 
+    /// Not always a fault: assignments name this server, as those of LiveKit Cloud do, instead of leaving the worker at its own.
+    pub fn assign_url(&self, url: impl Into<String>) {
+        self.hub.set_assigned_url(url.into());
+    }
+
     /// Fault: while on, new connections are ended at once.
     pub fn refuse_connections(&self, on: bool) {
         self.hub.set_faults(|faults| faults.refusing = on);

@@ -40,6 +40,8 @@ struct State {
     most: usize,
     clock_sleeps_until: Option<Time>,
     faults: Faults,
+    /// Names this server in assignments.
+    assigned_url: Option<String>,
 }
 
 /// The way to one worker.
@@ -76,6 +78,7 @@ impl Hub {
                 dropped: 0,
                 clock_sleeps_until: None,
                 faults: Faults::default(),
+                assigned_url: None,
             }),
             earlier: Notify::new(),
             logged: watch::Sender::new(0),
@@ -232,6 +235,10 @@ impl Hub {
         }
     }
 
+    pub(super) fn set_assigned_url(&self, url: String) {
+        self.lock().assigned_url = Some(url);
+    }
+
     pub(super) fn faults(&self) -> Faults {
         self.lock().faults
     }
@@ -241,7 +248,8 @@ impl Hub {
             Output::Send { worker, message } => state.write(worker, message),
             Output::Assign { worker, job, grant } => {
                 let token = self.token(*grant);
-                let assignment = wire::JobAssignment { job: Some(*job), token, url: None };
+                let url = state.assigned_url.clone();
+                let assignment = wire::JobAssignment { job: Some(*job), token, url };
                 let message = Some(server_message::Message::Assignment(assignment));
                 state.write(worker, Box::new(wire::ServerMessage { message }));
             }

@@ -4,7 +4,7 @@ use crate::agent::AnyAgent;
 use crate::checkpoint::Checkpoints;
 use crate::context::{CancelSignal, JobContext, Join, Services};
 use crate::coordination::Coordination;
-use crate::room::{JoinError, Room};
+use crate::room::{JoinError, JoinOptions, Room};
 use crate::scope::{Scope, panic_message};
 use crate::telemetry::Meter;
 use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
@@ -69,7 +69,7 @@ impl Attempt {
         } else if self.join_first {
             let joined = tokio::select! {
                 biased;
-                joined = self.join.room() => joined,
+                joined = self.join.room(JoinOptions::new()) => joined,
                 // The handler was never called: that is no success, whatever the reason.
                 _ = self.cancel.wait() => return end.tell(AttemptEnd::Aborted),
             };

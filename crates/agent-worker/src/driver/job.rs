@@ -2,6 +2,7 @@
 
 use crate::checkpoint::Checkpoints;
 use crate::context::{CancelSignal, Join};
+use crate::net::AssignedUrlError;
 use crate::room::JoinRequest;
 use crate::scope::Scope;
 use agent_core::{Input, Job};
@@ -45,7 +46,7 @@ impl JobHandle {
     pub(super) fn new(
         job: Arc<Job>,
         setup: &Setup,
-        request: JoinRequest,
+        request: Result<JoinRequest, AssignedUrlError>,
         tell: UnboundedSender<Input>,
     ) -> Self {
         let meter = Arc::clone(&setup.meter);

@@ -16,7 +16,7 @@ use crate::coordination::Coordination;
 use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
-use crate::room::{JoinRequest, RoomConnector};
+use crate::room::{AutoSubscribe, JoinRequest, RoomConnector};
 use crate::scope::panic_message;
 use crate::secret::Secret;
 use crate::telemetry::{Levels, Meter};
@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) agent: Arc<dyn AnyAgent>,
     pub(crate) connector: Arc<dyn RoomConnector>,
     pub(crate) join_room: bool,
+    pub(crate) auto_subscribe: AutoSubscribe,
+    pub(crate) refuse_other_servers: bool,
     pub(crate) join_timeout: Duration,
     pub(crate) reconnect_timeout: Duration,
     pub(crate) stay: bool,
@@ -281,15 +283,32 @@ impl Driver {
     }
 
     fn start(&mut self, job: Arc<Job>, token: &JobToken, url: Option<String>) {
-        let url = url.unwrap_or_else(|| self.setup.url.to_string());
-        let mut request = JoinRequest::new(url, Secret::from(token.expose()));
-        request.timeout = self.setup.join_timeout;
-        request.reconnect_timeout = self.setup.reconnect_timeout;
-        request.worker_known = Some(self.registered.subscribe());
+        let request = self.join_request(&job, token, url.as_deref());
         let id = job.id.clone();
         self.jobs.insert(id.clone(), JobHandle::new(job, &self.setup, request, self.tell.clone()));
         self.levels.active += 1;
         self.start_attempt(&id, 1);
+    }
+
+    /// How the job's room is joined; the token goes nowhere else.
+    fn join_request(
+        &self,
+        job: &Job,
+        token: &JobToken,
+        assigned: Option<&str>,
+    ) -> Result<JoinRequest, net::AssignedUrlError> {
+        let setup = &self.setup;
+        let assigned = net::assigned_url(&setup.url, assigned, setup.refuse_other_servers)?;
+        if let Some(server) = assigned.other {
+            log::job_span(job, None)
+                .in_scope(|| tracing::info!(server, "the job's room is on another server than the worker"));
+        }
+        let mut request = JoinRequest::new(assigned.url.to_string(), Secret::from(token.expose()));
+        request.auto_subscribe = setup.auto_subscribe;
+        request.timeout = setup.join_timeout;
+        request.reconnect_timeout = setup.reconnect_timeout;
+        request.worker_known = Some(self.registered.subscribe());
+        Ok(request)
     }
 
     fn start_attempt(&mut self, job: &JobId, number: u32) {

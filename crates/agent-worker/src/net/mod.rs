@@ -3,6 +3,7 @@
 //! Nothing in here knows of jobs, rooms or reconnecting: one call makes one connection or says why not. The environment
 //! is read in [`NetOptions::from_env`] and nowhere else.
 
+mod assigned_url;
 mod connect;
 mod error;
 mod frame_socket;
@@ -14,6 +15,8 @@ mod tests;
 mod tls;
 mod token;
 
+pub use assigned_url::AssignedUrlError;
+pub(crate) use assigned_url::assigned_url;
 #[cfg(feature = "redis")]
 pub(crate) use connect::connect_stream;
 pub(crate) use connect::{WebSocket, connect_websocket};

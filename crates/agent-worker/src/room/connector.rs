@@ -6,7 +6,7 @@ use agent_room::{AutoSubscribe, JoinFailure};
 use tokio::sync::watch;
 
 use super::handle::Room;
-use crate::{ConnectError, Secret};
+use crate::{ConnectError, Secret, net::AssignedUrlError};
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,7 +25,7 @@ pub struct JoinRequest {
     pub url: String,
     /// The token that lets us in; it names the room and who we are.
     pub token: Secret,
-    /// Which tracks of others the server sends us. Default: all.
+    /// Which tracks of others the server sends us. Default: all. See [`JoinOptions::auto_subscribe`].
     pub auto_subscribe: AutoSubscribe,
     /// How long it may take until data can go both ways. Default: 10 s.
     pub timeout: Duration,
@@ -50,6 +50,38 @@ impl JoinRequest {
     }
 }
 
+/// How a handler joins its room, with [`JobContext::join_with`](crate::JobContext::join_with).
+///
+/// ```
+/// use agent_worker::{AutoSubscribe, JobContext, JobResult, JoinOptions};
+///
+/// // With a worker that was built with `join_room(false)`.
+/// async fn agent(ctx: JobContext) -> JobResult {
+///     let room = ctx.join_with(JoinOptions::new().auto_subscribe(AutoSubscribe::None)).await?;
+///     room.publish_data("status", "here, and deaf").await?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct JoinOptions {
+    pub(crate) auto_subscribe: Option<AutoSubscribe>,
+}
+
+impl JoinOptions {
+    /// As the worker says.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which tracks of others the server sends us, instead of the worker's
+    /// [`auto_subscribe`](crate::WorkerBuilder::auto_subscribe).
+    pub fn auto_subscribe(mut self, mode: AutoSubscribe) -> Self {
+        self.auto_subscribe = Some(mode);
+        self
+    }
+}
+
 /// Why a room could not be joined. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -59,6 +91,9 @@ pub enum JoinError {
         "the server's URL cannot be used: give one like wss://example.livekit.cloud or ws://localhost:7880"
     )]
     Url,
+    /// The server that the job's assignment names is not joined.
+    #[error(transparent)]
+    AssignedUrl(#[from] AssignedUrlError),
     /// There is no connection to the server.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -86,7 +121,7 @@ impl JoinError {
                 JoinFailure::Refused { status, .. } => status.is_some_and(|status| status >= 500),
                 _ => false,
             },
-            Self::Url | Self::Socket(_) => false,
+            Self::Url | Self::AssignedUrl(_) | Self::Socket(_) => false,
         }
     }
 }

@@ -29,7 +29,7 @@ pub use agent_room::{
     Speaker, Token as RoomToken, Track, TrackKind, TrackSource,
 };
 pub use backend::{RoomBackend, RoomRequest};
-pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};
+pub use connector::{BoxFuture, JoinError, JoinOptions, JoinRequest, RoomConnector};
 pub use data::RoomData;
 pub use events::RoomEvents;
 pub use handle::Room;

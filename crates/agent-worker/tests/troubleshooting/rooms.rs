@@ -149,7 +149,21 @@ async fn a_job_says_why_its_room_was_not_joined() {
     let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();
     let outcome = within(job.outcome()).await.unwrap();
     let Outcome::Failed { error } = outcome else { panic!("{outcome:?}") };
-    guide::check("join", &[("the room cannot be joined", up_to(&error, "(HTTP 404)"))]);
+    let mut lines = vec![("the room cannot be joined", up_to(&error, "(HTTP 404)"))];
+    for (what, url) in [
+        ("another server, with `.refuse_other_servers(true)`", "wss://other.example"),
+        ("an assignment with a URL that is none", "other.example"),
+    ] {
+        let server = MockServer::start().await.unwrap();
+        server.assign_url(url);
+        let worker = server.worker(stays).agent_name("tester").refuse_other_servers(true).build().unwrap();
+        tokio::spawn(worker.run());
+        let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();
+        let outcome = within(job.outcome()).await.unwrap();
+        let Outcome::Failed { error } = outcome else { panic!("{outcome:?}") };
+        lines.push((what, steady(&error)));
+    }
+    guide::check("join", &lines);
 }
 
 /// What the handler was told, by a mock room that is held to the real server.
