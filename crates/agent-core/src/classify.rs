@@ -7,10 +7,11 @@ use crate::outcome::CancelReason;
 use std::borrow::Cow;
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// How long to wait after an error of the network, unless the handler says otherwise.
-pub(crate) const NETWORK_RETRY: Duration = Duration::from_secs(5);
+/// What may pass and asks for no wait of its own: the retry policy's backoff is the whole wait.
+pub(crate) const TEMPORARY: JobErrorKind = JobErrorKind::Retryable { after: Duration::ZERO };
 
 /// Longer chains of errors are not looked at to their end.
 const MAX_CHAIN: usize = 128;
@@ -22,12 +23,13 @@ const MAX_CHAIN: usize = 128;
 /// | [`MetadataError`], `garde::Report` | [`Invalid`](JobErrorKind::Invalid), told as `invalid_input` |
 /// | [`CancelReason::Deadline`] | [`Fatal`](JobErrorKind::Fatal), `job_timeout` |
 /// | any other [`CancelReason`] | [`Cancelled`](JobErrorKind::Cancelled) |
-/// | [`io::Error`] of the network, or for a time that is over | [`Retryable`](JobErrorKind::Retryable) after 5 s |
-/// | [`CheckpointError`] of a store that is away | [`Retryable`](JobErrorKind::Retryable) after 5 s |
+/// | [`io::Error`] of the network, or of a timeout | [`Retryable`](JobErrorKind::Retryable), after the retry policy's backoff |
+/// | [`CheckpointError`] of an unavailable store | [`Retryable`](JobErrorKind::Retryable), after the retry policy's backoff |
 /// | any other [`CheckpointError`] | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
 ///
-/// `?` in a handler does this. It has no state and asks nothing: the same error is always of the same kind.
+/// `?` in a handler does this. It has no state and asks nothing: the same error is always of the same kind. The worker adds errors that
+/// this crate does not know, such as tokio's `Elapsed`: see [`classify_with`].
 ///
 /// ```
 /// use agent_core::{JobErrorKind, classify};
@@ -38,8 +40,29 @@ const MAX_CHAIN: usize = 128;
 /// ```
 #[must_use]
 pub fn classify(error: &(dyn Error + 'static)) -> JobErrorKind {
+    classify_with(error, |_| false)
+}
+
+/// As [`classify`], where an error that is `temporary` counts as an [`io::Error`] of the network does. `temporary` is asked of each error
+/// of the chain about which the table has no row; the outermost that has a row, or is temporary, decides.
+///
+/// ```
+/// use agent_core::{JobErrorKind, classify_with};
+/// use std::{fmt, io, time::Duration};
+///
+/// let temporary = |error: &(dyn std::error::Error + 'static)| error.is::<fmt::Error>();
+/// let kind = classify_with(&io::Error::other(fmt::Error), temporary);
+/// assert_eq!(kind, JobErrorKind::Retryable { after: Duration::ZERO });
+/// ```
+#[must_use]
+pub fn classify_with(
+    error: &(dyn Error + 'static),
+    temporary: impl Fn(&(dyn Error + 'static)) -> bool,
+) -> JobErrorKind {
     let unknown = || JobErrorKind::Fatal { reason: Cow::Borrowed("unknown_error") };
-    chain(error).find_map(kind_of).unwrap_or_else(unknown)
+    chain(error)
+        .find_map(|error| kind_of(error).or_else(|| temporary(error).then_some(TEMPORARY)))
+        .unwrap_or_else(unknown)
 }
 
 /// The error and those behind it.
@@ -48,7 +71,16 @@ pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item 
 }
 
 fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    // An io::Error hides the error that it was made of from `source()`.
+    // These hide from `source()` the error that they hold: they give its source as their own.
+    if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+        return Some(&**shared);
+    }
+    if let Some(shared) = error.downcast_ref::<Arc<io::Error>>() {
+        return Some(&**shared);
+    }
+    if let Some(boxed) = error.downcast_ref::<Box<io::Error>>() {
+        return Some(&**boxed);
+    }
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),
         None => error.source(),
@@ -74,7 +106,7 @@ fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
         return Some(error.job_error_kind());
     }
     let kind = error.downcast_ref::<io::Error>()?.kind();
-    is_network(kind).then_some(JobErrorKind::Retryable { after: NETWORK_RETRY })
+    is_network(kind).then_some(TEMPORARY)
 }
 
 fn invalid(error: &MetadataError) -> JobErrorKind {
@@ -105,6 +137,7 @@ const fn is_network(kind: io::ErrorKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::StoreError;
     use crate::error::{BoxError, JobError};
 
     #[derive(Debug, thiserror::Error)]
@@ -129,7 +162,7 @@ mod tests {
     #[test]
     fn the_table() {
         use io::ErrorKind as K;
-        const NETWORK: &str = "retry after 5s";
+        const NETWORK: &str = "retry after 0ns";
         const UNKNOWN: &str = "fatal unknown_error";
         let cases: Vec<(&str, JobError, &str)> = vec![
             // Wrong input.
@@ -175,6 +208,26 @@ mod tests {
                 NETWORK,
             ),
             ("network in a box", JobError::from(BoxError::from(io_error(K::TimedOut))), NETWORK),
+            ("network in a box of its own", Outer(Box::new(Box::new(io_error(K::TimedOut)))).into(), NETWORK),
+            ("network, shared", Arc::new(io_error(K::TimedOut)).into(), NETWORK),
+            ("network, shared inside", Outer(Box::new(Arc::new(io_error(K::TimedOut)))).into(), NETWORK),
+            (
+                "network, shared as any error",
+                Outer(Box::new(Arc::<dyn Error + Send + Sync>::from(BoxError::from(io_error(K::TimedOut)))))
+                    .into(),
+                NETWORK,
+            ),
+            (
+                "metadata, shared",
+                Outer(Box::new(Arc::<dyn Error + Send + Sync>::from(BoxError::from(metadata())))).into(),
+                "invalid $",
+            ),
+            (
+                "a store that is unavailable",
+                CheckpointError::from(StoreError::Unavailable { problem: "full".into(), source: None })
+                    .into(),
+                NETWORK,
+            ),
             // The outer one decides.
             ("both", io::Error::new(K::TimedOut, metadata()).into(), NETWORK),
             // Everything else.
@@ -202,6 +255,52 @@ mod tests {
                 other => format!("{other:?}"),
             };
             assert_eq!(shown, expected, "{name}");
+        }
+    }
+
+    /// What the caller knows to be temporary stands where it is in the chain: what is outside of it decides before it.
+    #[test]
+    fn errors_that_only_the_caller_knows() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("elapsed")]
+        struct Elapsed;
+        let temporary = |error: &(dyn Error + 'static)| error.is::<Elapsed>();
+        let unusable = |source: BoxError| {
+            CheckpointError::from(StoreError::Unusable {
+                problem: "not a store".into(),
+                source: Some(source),
+            })
+        };
+        let cases: Vec<(&str, JobError, JobErrorKind)> = vec![
+            ("alone", Elapsed.into(), TEMPORARY),
+            ("inside", Outer(Elapsed.into()).into(), TEMPORARY),
+            ("inside I/O", io::Error::other(Elapsed).into(), TEMPORARY),
+            ("in anyhow", anyhow::Error::from(Elapsed).context("loading").into(), TEMPORARY),
+            ("in a box", JobError::from(BoxError::from(Elapsed)), TEMPORARY),
+            (
+                "shared",
+                Outer(Box::new(Arc::<dyn Error + Send + Sync>::from(BoxError::from(Elapsed)))).into(),
+                TEMPORARY,
+            ),
+            (
+                "behind something that says more",
+                unusable(Elapsed.into()).into(),
+                JobErrorKind::Fatal { reason: "checkpoint_store".into() },
+            ),
+            ("not there", "text".into(), JobErrorKind::Fatal { reason: "unknown_error".into() }),
+            (
+                "the handler has said more",
+                JobError::fatal("quota").with_source(Elapsed),
+                JobErrorKind::Fatal { reason: "quota".into() },
+            ),
+            (
+                "the handler asks for a wait",
+                JobError::retryable(Elapsed, Duration::from_secs(9)),
+                JobErrorKind::Retryable { after: Duration::from_secs(9) },
+            ),
+        ];
+        for (name, error, expected) in cases {
+            assert_eq!(*error.knowing(temporary).kind(), expected, "{name}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::classify::{chain, classify};
+use crate::classify::{chain, classify, classify_with};
 use crate::text::{MAX_VALUE, shorten};
 
 /// Any error, as [`JobError`] keeps it.
@@ -64,9 +64,9 @@ pub enum JobErrorKind {
     },
     /// The handler panicked.
     Panicked,
-    /// It may succeed when it is tried again.
+    /// It may succeed when it is retried.
     Retryable {
-        /// How long to wait before.
+        /// How long to wait at least: the [retry policy](crate::RetryPolicy)'s backoff is added. Zero: the backoff is the whole wait.
         after: Duration,
     },
     /// It took too long.
@@ -74,7 +74,8 @@ pub enum JobErrorKind {
 }
 
 impl JobError {
-    /// An error that may go away: worth another try after `after`.
+    /// An error that may go away: worth a retry after `after`, to which the [retry policy](crate::RetryPolicy) adds its backoff. With
+    /// [`Duration::ZERO`] the backoff is the whole wait.
     pub fn retryable(source: impl Into<BoxError>, after: Duration) -> Self {
         Self {
             kind: JobErrorKind::Retryable { after },
@@ -137,6 +138,18 @@ impl JobError {
             None => place.to_string(),
         };
         self.context = Some(context.into());
+        self
+    }
+
+    /// Classifies an error that `?` or [`From`] made once more, with what is [temporary](classify_with) besides. A kind that was given by
+    /// the handler stays.
+    #[must_use]
+    pub fn knowing(mut self, temporary: impl Fn(&(dyn Error + 'static)) -> bool) -> Self {
+        if self.derived
+            && let Some(source) = &self.source
+        {
+            self.kind = classify_with(source.as_ref(), temporary);
+        }
         self
     }
 
@@ -284,14 +297,14 @@ mod tests {
     fn the_text_is_that_of_the_whole_chain_and_says_nothing_twice() {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         check("plain text", r#"Fatal { reason: "unknown_error" } | plain text"#);
-        check(refused(), "Retryable { after: 5s } | connection refused");
+        check(refused(), "Retryable { after: 0ns } | connection refused");
         check(
             Outer(refused().into()),
-            "Retryable { after: 5s } | the model did not load: connection refused",
+            "Retryable { after: 0ns } | the model did not load: connection refused",
         );
         check(
             Outer(io::Error::other(Outer(refused().into())).into()),
-            "Retryable { after: 5s } | the model did not load: connection refused",
+            "Retryable { after: 0ns } | the model did not load: connection refused",
         );
         check(crate::CancelReason::Deadline, r#"Fatal { reason: "job_timeout" } | job_timeout"#);
         let invalid = crate::parse_metadata::<u32>("true").unwrap_err();

@@ -50,7 +50,7 @@ pub use checkpoint::{
     Writer, checkpoint_epoch, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life,
     verify_checkpoint,
 };
-pub use classify::classify;
+pub use classify::{classify, classify_with};
 pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
     MAX_DEPLOYMENT_LEN, ROOM_DEPARTURE,

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// beginning of the next attempt's streams, as far as they fit; what did not is reported there. What the last attempt had read is
 /// not sent again.
 ///
-/// The wait before attempt n + 1 is what the error asks for (`after`), plus a part that is drawn evenly from zero to a limit; the
-/// limit is `base` at first, doubles with each attempt, and never exceeds `cap`. So no job comes back earlier than it was told,
-/// and a thousand jobs that failed together do not come back together.
+/// The wait before attempt n + 1 is the backoff: drawn evenly from zero to a limit that is `base` at first, doubles with each attempt, and
+/// never exceeds `cap`. It is the whole wait, unless the error itself asks for one (`after` of [`JobError::retryable`](crate::JobError)):
+/// that is added. So no job is retried earlier than its error asked for, and a thousand jobs that failed together are not retried together.
 ///
 /// Unless set: 3 attempts in all, `base` 1 s, `cap` 60 s, an error may ask for up to 1 h, and no budget.
 ///
@@ -141,6 +141,25 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         assert!(policy.wait(1, &retryable(Duration::ZERO), Duration::ZERO, &mut rng).is_some());
         assert!(RetryPolicy::never().wait(1, &retryable(Duration::ZERO), Duration::ZERO, &mut rng).is_none());
+    }
+
+    /// What the whole schedule of a policy can take: nothing is added that neither the policy nor the error asked for.
+    #[test]
+    fn the_backoff_is_the_whole_wait_unless_the_error_asks_for_one() {
+        let policy = RetryPolicy::attempts(5).backoff(Duration::from_millis(100), Duration::from_secs(1));
+        let total = |after: Duration, seed: u64| -> Duration {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            (1..5).filter_map(|made| policy.wait(made, &retryable(after), Duration::ZERO, &mut rng)).sum()
+        };
+        // 100 + 200 + 400 + 800 ms at most.
+        let longest = Duration::from_millis(1500);
+        let asked = Duration::from_secs(3);
+        for seed in 0..500 {
+            assert!(total(Duration::ZERO, seed) <= longest, "{:?}", total(Duration::ZERO, seed));
+            assert_eq!(total(asked, seed), total(Duration::ZERO, seed) + asked * 4, "after is added to each");
+        }
+        let network = crate::classify(&std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+        assert_eq!(network, retryable(Duration::ZERO));
     }
 
     #[test]

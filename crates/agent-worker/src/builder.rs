@@ -499,8 +499,11 @@ impl WorkerBuilder {
     /// use std::time::Duration;
     ///
     /// # async fn agent(_: JobContext) -> JobResult { Ok(()) }
+    /// # #[derive(Debug, thiserror::Error)]
+    /// # #[error("busy")]
+    /// # struct Busy;
     /// let worker = Worker::builder(agent).classify(|error| {
-    ///     error.is::<tokio::time::error::Elapsed>().then(|| JobErrorKind::Retryable { after: Duration::from_secs(1) })
+    ///     error.is::<Busy>().then_some(JobErrorKind::Retryable { after: Duration::from_secs(30) })
     /// });
     /// # let _ = worker;
     /// ```

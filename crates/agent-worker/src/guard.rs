@@ -3,6 +3,7 @@
 use crate::agent::AnyAgent;
 use crate::context::JobContext;
 use crate::room::BoxFuture;
+use crate::temporary::classified;
 use agent_core::{Answer, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -70,6 +71,7 @@ impl AnyAgent for Guard {
     }
 
     fn classify(&self, error: JobError) -> JobError {
+        let error = classified(error);
         match &self.classify {
             Some(rule) => error.classified_by(|error| rule(error)),
             None => error,

@@ -54,6 +54,7 @@ mod signals;
 mod stats;
 mod store;
 mod telemetry;
+mod temporary;
 mod typed;
 mod worker;
 
@@ -65,7 +66,7 @@ pub use agent_core::{
     DEFAULT_JOB_TIMEOUT, DrainReport, EndWhen, EndedJob, Job, JobError, JobErrorKind, JobId, JobKind,
     JobMetadata, JobResult, JobRoom, KeyBy, KeyError, LeaseLoss, Lifecycle, MAX_ATTRIBUTES_LEN,
     MAX_METADATA_LEN, MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts, StopError, StoreError,
-    Target, TargetKind, classify, parse_metadata,
+    Target, TargetKind, parse_metadata,
 };
 pub use builder::{ConfigError, WorkerBuilder};
 pub use checkpoint::{Checkpoint, Saved};
@@ -91,6 +92,7 @@ pub use store::EmbeddedStore;
 pub use store::{CheckpointStore, MemoryStore};
 #[cfg(feature = "redis")]
 pub use store::{Redis, RedisError, RedisStore};
+pub use temporary::classify;
 pub use typed::{Typed, typed};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 

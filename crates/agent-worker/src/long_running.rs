@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use agent_core::{Input, JobError};
+use agent_core::{Input, JobError, JobErrorKind};
 use tokio::{
     task::{AbortHandle, JoinHandle, JoinSet},
     time::Instant,
@@ -14,8 +14,6 @@ use crate::{
     room::{Participant, Wanted},
 };
 
-/// A failed health check is tried again, with everything else, after so long.
-const UNHEALTHY_RETRY: Duration = Duration::from_secs(10);
 /// More signs of life than one in this time say nothing more.
 const PROGRESS_PACE: Duration = Duration::from_secs(1);
 
@@ -54,7 +52,8 @@ impl JobContext {
     }
 
     /// Runs a check again and again while the attempt lasts, the first time after one interval. When it fails, the attempt ends as
-    /// retryable after 10 s, as with [`fail`](Self::fail); a check that takes longer than the interval has failed, too.
+    /// retryable, as with [`fail`](Self::fail); a check that takes longer than the interval has failed, too. The retry comes after the
+    /// backoff of the [retry policy](crate::RetryPolicy), and after the wait that the check's own error asks for, if it asks for one.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -76,16 +75,22 @@ impl JobContext {
     {
         let ctx = self.clone();
         self.spawn_named("health check", async move {
-            loop {
+            let (failure, after) = loop {
                 tokio::time::sleep(every).await;
-                let failure = match tokio::time::timeout(every, check()).await {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(error)) => error.into().to_string(),
-                    Err(_) => format!("no answer within {every:?}"),
-                };
-                let error = format!("the health check failed: {failure}");
-                return ctx.fail(JobError::retryable(error, UNHEALTHY_RETRY));
-            }
+                match tokio::time::timeout(every, check()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        let error = error.into();
+                        let after = match error.kind() {
+                            JobErrorKind::Retryable { after } => *after,
+                            _ => Duration::ZERO,
+                        };
+                        break (error.to_string(), after);
+                    }
+                    Err(_) => break (format!("no answer within {every:?}"), Duration::ZERO),
+                }
+            };
+            ctx.fail(JobError::retryable(format!("the health check failed: {failure}"), after));
         })
     }
 

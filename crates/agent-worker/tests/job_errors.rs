@@ -118,18 +118,15 @@ async fn the_kind_decides_about_another_attempt() {
     };
     let rule = |error: &(dyn std::error::Error + 'static)| {
         let elapsed = error.is::<tokio::time::error::Elapsed>();
-        elapsed.then_some(JobErrorKind::Retryable { after: Duration::from_secs(1) })
+        elapsed.then_some(JobErrorKind::Fatal { reason: "too_slow".into() })
     };
-    let retried = move || JobSpec::room("r").worker(move |builder| builder.classify(rule));
-    assert_eq!(attempts("times out", JobSpec::room("r")).await, (1, "failed: deadline has elapsed".into()));
-    assert_eq!(
-        attempts("times out", retried()).await,
-        (3, "failed: deadline has elapsed (after 3 attempts)".into())
-    );
-    assert_eq!(
-        attempts("from outside", retried()).await,
-        (3, "failed: deadline has elapsed (after 3 attempts)".into())
-    );
+    for agent in ["times out", "from outside"] {
+        let retried = (3, "failed: deadline has elapsed (after 3 attempts)".to_owned());
+        assert_eq!(attempts(agent, JobSpec::room("r")).await, retried, "{agent}");
+        let ruled = JobSpec::room("r").worker(move |builder| builder.classify(rule));
+        let fatal = (1, "failed: too_slow: deadline has elapsed".to_owned());
+        assert_eq!(attempts(agent, ruled).await, fatal, "{agent}: the program's rule wins");
+    }
     let text = "failed: invalid_input: $: there is none, and it is required";
-    assert_eq!(attempts("invalid", retried()).await, (1, text.into()));
+    assert_eq!(attempts("invalid", JobSpec::room("r")).await, (1, text.into()));
 }

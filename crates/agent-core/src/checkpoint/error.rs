@@ -1,7 +1,7 @@
 //! What can be wrong with a checkpoint, and what that means for its job.
 
 use super::key::KeyError;
-use crate::classify::NETWORK_RETRY;
+use crate::classify::TEMPORARY;
 use crate::error::{BoxError, JobErrorKind, write_chain};
 use std::borrow::Cow;
 use std::fmt;
@@ -172,9 +172,7 @@ impl CheckpointError {
     /// What a job that it ends counts as.
     pub(crate) fn job_error_kind(&self) -> JobErrorKind {
         let reason = match self {
-            Self::Store(StoreError::Unavailable { .. }) => {
-                return JobErrorKind::Retryable { after: NETWORK_RETRY };
-            }
+            Self::Store(StoreError::Unavailable { .. }) => return TEMPORARY,
             Self::Key(error) => {
                 return JobErrorKind::Invalid {
                     field: match error {
@@ -248,7 +246,7 @@ mod tests {
         check(
             StoreError::Unavailable { problem: "the disk is full".into(), source: Some("no space".into()) }
                 .into(),
-            "Retryable { after: 5s } | the checkpoint store failed: the disk is full: no space",
+            "Retryable { after: 0ns } | the checkpoint store failed: the disk is full: no space",
         );
         check(
             StoreError::Unusable { problem: "it is no store".into(), source: None }.into(),

@@ -4,9 +4,10 @@ use crate::agent::AnyAgent;
 use crate::checkpoint::Checkpoints;
 use crate::context::{CancelSignal, JobContext, Join, Services};
 use crate::coordination::Coordination;
-use crate::room::{JoinError, JoinOptions, Room};
+use crate::room::{JoinOptions, Room};
 use crate::scope::{Scope, panic_message};
 use crate::telemetry::Meter;
+use crate::temporary::classified;
 use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +17,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
-
-/// How long to wait after a room could not be joined for a reason that may pass.
-const JOIN_RETRY: Duration = Duration::from_secs(5);
 
 /// What an attempt needs.
 pub(super) struct Attempt {
@@ -74,7 +72,7 @@ impl Attempt {
                 _ = self.cancel.wait() => return end.tell(AttemptEnd::Aborted),
             };
             if let Err(error) = joined {
-                let error = classify_join(error);
+                let error = classified(JobError::from(error));
                 return end.tell(failed(&error, format!("the room could not be joined: {error}")));
             }
         }
@@ -116,10 +114,6 @@ fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>) -> Attem
 
 fn failed(error: &JobError, text: impl Into<String>) -> AttemptEnd {
     AttemptEnd::Error { kind: error.kind().clone(), text: text.into() }
-}
-
-fn classify_join(error: JoinError) -> JobError {
-    if error.is_temporary() { JobError::retryable(error, JOIN_RETRY) } else { JobError::from(error) }
 }
 
 /// Tells the machine how the attempt ended: once, and also when the task is dropped.

@@ -28,8 +28,8 @@
 //!
 //! # Signs of life and health
 //! [`ctx.progress()`](crate::JobContext::progress), called where the work is done, has the log warn when it does not come any more.
-//! [`ctx.health_check`](crate::JobContext::health_check) looks after what the job depends on: a failed check ends the attempt, and the job is tried
-//! again after 10 s, in its room.
+//! [`ctx.health_check`](crate::JobContext::health_check) looks after what the job depends on: a failed check ends the attempt, and the job is
+//! retried in its room, as its [retry policy](crate::RetryPolicy) says.
 //! ```
 //! use agent_worker::{JobContext, JobResult, RetryPolicy};
 //! use std::time::Duration;

@@ -11,6 +11,7 @@ use crate::{
     context::JobContext,
     stats::kind_label,
     telemetry::{Held, process_word, table},
+    temporary::classified,
 };
 
 /// Records each call of the handler in the histogram `lk_agents_handler_seconds` of the `metrics` facade, with the labels `handler` and
@@ -78,7 +79,7 @@ impl<A: Agent> Agent for Metered<A> {
 
     async fn run(&self, ctx: JobContext) -> JobResult {
         let mut call = Call::begin(self.name.clone());
-        let result = self.inner.run(ctx).await;
+        let result = self.inner.run(ctx).await.map_err(classified);
         call.result = match &result {
             Ok(()) => "ok",
             Err(error) => kind_label(error.kind()),

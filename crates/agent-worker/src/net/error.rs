@@ -117,6 +117,12 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether it may go better in a while: the server did not answer, or not well.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
+            || self.status().is_some_and(|status| status >= 500)
+    }
+
     /// The HTTP status, if the server [refused](Self::Refused) the connection with one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

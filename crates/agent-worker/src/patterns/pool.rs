@@ -20,8 +20,6 @@ use crate::telemetry::{Held, process_word, table};
 
 /// The largest size of a pool: its places are made at once.
 const MAX_SIZE: usize = 65_536;
-/// After so long a job that found nothing free is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 type Make<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, JobError>> + Send>> + Send + Sync>;
 
@@ -40,7 +38,7 @@ type Make<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, JobError>> 
 ///
 /// impl Agent for Transcriber {
 ///     async fn run(&self, ctx: JobContext) -> JobResult {
-///         let model = self.models.acquire_within(Duration::from_secs(2)).await?; // else the job is tried again in 5 s
+///         let model = self.models.acquire_within(Duration::from_secs(2)).await?; // else the job is retried
 ///         println!("{} with {}", ctx.job().id, *model);
 ///         Ok(())
 ///     }
@@ -74,7 +72,7 @@ pub struct Pooled<T: Send + 'static> {
 }
 
 /// Nothing could be acquired. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its meaning: a job
-/// that found nothing free is tried again after 5 s.
+/// that found nothing free is retried, after the backoff of its retry policy.
 #[non_exhaustive]
 pub enum PoolError {
     /// All were taken, for as long as was waited.
@@ -132,7 +130,7 @@ impl<T: Send + 'static> Pool<T> {
     /// Waits at most so long.
     ///
     /// # Errors
-    /// [`PoolError::Exhausted`], which ends a job as retryable after 5 s; [`PoolError::NotMade`].
+    /// [`PoolError::Exhausted`], which ends an attempt as retryable; [`PoolError::NotMade`].
     pub async fn acquire_within(&self, within: Duration) -> Result<Pooled<T>, PoolError> {
         tokio::time::timeout(within, self.acquire()).await.unwrap_or_else(|_| {
             self.numbers.handles().timeouts.increment(1);
@@ -203,7 +201,7 @@ impl From<PoolError> for JobError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::NotMade(error) => error,
-            exhausted @ PoolError::Exhausted { .. } => Self::retryable(exhausted.to_string(), TRY_AGAIN),
+            exhausted @ PoolError::Exhausted { .. } => Self::retryable(exhausted.to_string(), Duration::ZERO),
         }
     }
 }
@@ -298,7 +296,7 @@ mod tests {
         let _taken = pool.acquire().await.unwrap();
         let error = pool.acquire_within(SECOND).await.unwrap_err();
         assert_eq!(error.to_string(), "all 1 of the pool were taken for 1s");
-        assert_eq!(*JobError::from(error).kind(), JobErrorKind::Retryable { after: TRY_AGAIN });
+        assert_eq!(*JobError::from(error).kind(), JobErrorKind::Retryable { after: Duration::ZERO });
     }
 
     #[tokio::test]

@@ -109,10 +109,7 @@ impl JoinError {
     /// Whether it may go better in a while: the network or the server did not answer, or not well.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
-            Self::Connect(error) => {
-                matches!(error, ConnectError::Unreachable { .. } | ConnectError::Timeout { .. })
-                    || error.status().is_some_and(|status| status >= 500)
-            }
+            Self::Connect(error) => error.is_temporary(),
             Self::Failed(failure) => match failure {
                 JoinFailure::Unreachable { .. }
                 | JoinFailure::SignalTimeout

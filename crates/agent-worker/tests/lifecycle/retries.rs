@@ -2,12 +2,18 @@
 
 use crate::stage::{LONG, Stage, text};
 use agent_testkit::{JobSpec, ServerEvent};
+use agent_worker::layers::{Layer, Timeout};
+use agent_worker::patterns::{Pipeline, Pool};
 use agent_worker::{
-    JobContext, JobError, JobErrorKind, JobResult, Outcome, RetryPolicy, RoomEvent, WorkerBuilder,
+    Agent, BoxFuture, EndedJob, JobContext, JobError, JobErrorKind, JobResult, JoinError, JoinFailure,
+    JoinRequest, Outcome, RetryPolicy, Room, RoomConnector, RoomEvent, WorkerBuilder,
 };
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 
 /// Fails so many times, each time worth another attempt.
 fn flaky(times: u32, after: Duration) -> impl Fn(JobContext) -> std::future::Ready<JobResult> + Clone {
@@ -57,19 +63,173 @@ async fn three_attempts_are_the_default_and_never_is_one() {
     stage.drain(Duration::ZERO).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_error_of_the_network_is_tried_again_by_itself() {
-    let agent = |ctx: JobContext| async move {
-        if ctx.attempt() == 1 {
-            Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))?;
+#[derive(Debug, thiserror::Error)]
+#[error("the model did not load")]
+struct NotLoaded(#[source] Box<dyn Error + Send + Sync>);
+
+fn refused() -> io::Error {
+    io::ErrorKind::ConnectionRefused.into()
+}
+
+async fn elapsed() -> Result<(), Elapsed> {
+    tokio::time::timeout(Duration::ZERO, std::future::pending()).await
+}
+
+/// Fails the way that the room of its job is called.
+async fn fails(ctx: JobContext) -> JobResult {
+    match ctx.job().room.name.as_str() {
+        "refused" => Err(refused())?,
+        "refused, behind others" => Err(NotLoaded(anyhow::Error::from(refused()).context("a").into()))?,
+        "refused, shared" => Err(NotLoaded(Box::new(Arc::new(refused()))))?,
+        "timed out" => Err(io::Error::from(io::ErrorKind::TimedOut))?,
+        "elapsed" => elapsed().await?,
+        "elapsed, in anyhow" => {
+            elapsed().await.map_err(|error| anyhow::Error::from(error).context("loading"))?
         }
+        "elapsed, in a box" => elapsed().await.map_err(Box::<dyn Error + Send + Sync>::from)?,
+        "elapsed, behind an error" => elapsed().await.map_err(|error| NotLoaded(error.into()))?,
+        "elapsed, in an I/O error" => elapsed().await.map_err(io::Error::other)?,
+        "elapsed, from outside" => {
+            let outside = ctx.clone();
+            elapsed().await.unwrap_or_else(|error| outside.fail(error));
+            std::future::pending().await
+        }
+        "no pooled one is free" => {
+            let pool = Pool::bounded(1, || async { Ok(()) });
+            let _taken = pool.acquire().await?;
+            pool.acquire_within(Duration::ZERO).await?;
+        }
+        "in a stage" => {
+            let items = futures_util::stream::iter([1]);
+            let stage = async |_| Ok(elapsed().await?);
+            Pipeline::new(items, std::future::pending::<()>()).stage("load", stage).run().await?;
+        }
+        other => panic!("{other}"),
+    }
+    JobResult::Ok(())
+}
+
+/// What a job of this room does with five attempts, each 100, 200, 400 and 800 ms at most after the one before.
+async fn five_attempts(
+    agent: impl Agent,
+    room: &str,
+    change: impl Fn(WorkerBuilder) -> WorkerBuilder,
+) -> EndedJob {
+    let policy = RetryPolicy::attempts(5).backoff(Duration::from_millis(100), Duration::from_secs(1));
+    let mut stage = Stage::new(agent, |builder| change(builder.retry(policy)));
+    stage.dispatch(room).await;
+    let ended = stage.ended().await;
+    stage.drain(Duration::ZERO).await;
+    ended
+}
+
+/// All that they wait for at most.
+const LONGEST: Duration = Duration::from_millis(1500);
+/// What the mock server takes to start a job, on virtual time.
+const START: Duration = Duration::from_millis(10);
+
+/// `?` makes errors of the network and of timeouts retryable wherever they are in the chain, and nothing is added to the backoff.
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_retried_and_waits_for_the_backoff_alone() {
+    for room in [
+        "refused",
+        "refused, behind others",
+        "refused, shared",
+        "timed out",
+        "elapsed",
+        "elapsed, in anyhow",
+        "elapsed, in a box",
+        "elapsed, behind an error",
+        "elapsed, in an I/O error",
+        "elapsed, from outside",
+        "no pooled one is free",
+        "in a stage",
+    ] {
+        let ended = five_attempts(fails, room, |builder| builder).await;
+        assert_eq!(
+            (ended.attempts, ended.kind),
+            (5, Some(JobErrorKind::Retryable { after: Duration::ZERO })),
+            "{room}"
+        );
+        assert!(ended.duration <= LONGEST + START, "{room}: {:?}", ended.duration);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_health_check_waits_for_the_backoff_alone() {
+    const EVERY: Duration = Duration::from_secs(30);
+    let checked = |ctx: JobContext| async move {
+        ctx.health_check(EVERY, || async { Err(refused()) });
+        std::future::pending::<JobResult>().await
+    };
+    let ended = five_attempts(checked, "room", |builder| builder).await;
+    assert_eq!(ended.attempts, 5);
+    assert!(ended.duration <= EVERY * 5 + LONGEST + START, "{:?}", ended.duration);
+}
+
+/// No server answers.
+struct NoRoom;
+
+impl RoomConnector for NoRoom {
+    fn connect(&self, _: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>> {
+        Box::pin(std::future::ready(Err(JoinFailure::SignalTimeout.into())))
+    }
+}
+
+/// It is the same whether the worker joins or the handler does.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_cannot_be_joined_waits_for_the_backoff_alone() {
+    let joins = |ctx: JobContext| async move {
+        ctx.join().await?;
         JobResult::Ok(())
     };
-    let mut stage = Stage::new(agent, |builder| builder);
-    let ended = stage.run().await;
-    assert_eq!((ended.outcome, ended.attempts), (Outcome::Success, 2));
-    assert!(ended.duration >= Duration::from_secs(5), "{:?}", ended.duration);
-    stage.drain(Duration::ZERO).await;
+    for join_first in [true, false] {
+        let ended =
+            five_attempts(joins, "room", |builder| builder.connector(NoRoom).join_room(join_first)).await;
+        let kind = Some(JobErrorKind::Retryable { after: Duration::ZERO });
+        assert_eq!((ended.attempts, ended.kind), (5, kind), "joined by the worker: {join_first}");
+        assert!(ended.duration <= LONGEST + START, "{:?}", ended.duration);
+    }
+}
+
+/// An error that asks for a wait gets it, and the backoff is added.
+#[tokio::test(start_paused = true)]
+async fn an_explicit_wait_wins() {
+    let after = Duration::from_secs(2);
+    let ended = five_attempts(flaky(9, after), "room", |builder| builder).await;
+    assert_eq!(ended.attempts, 5);
+    assert!(
+        ended.duration >= after * 4 && ended.duration <= after * 4 + LONGEST + START,
+        "{:?}",
+        ended.duration
+    );
+    // Also one that the program's own rule gives to an error that may pass.
+    let rule = move |error: &(dyn Error + 'static)| {
+        error.is::<Elapsed>().then_some(JobErrorKind::Retryable { after })
+    };
+    let ended = five_attempts(fails, "elapsed", move |builder| builder.classify(rule)).await;
+    assert!(
+        ended.duration >= after * 4 && ended.duration <= after * 4 + LONGEST + START,
+        "{:?}",
+        ended.duration
+    );
+}
+
+/// A time limit of the SDK's own is not a timeout that may pass.
+#[tokio::test(start_paused = true)]
+async fn a_job_over_its_time_is_not_retried() {
+    let returns_its_own_timeout = |ctx: JobContext| async move {
+        ctx.cancelled().await;
+        elapsed().await?;
+        JobResult::Ok(())
+    };
+    let second = Duration::from_secs(1);
+    let ended = five_attempts(returns_its_own_timeout, "room", |builder| builder.job_timeout(second)).await;
+    assert_eq!((text(&ended.outcome), ended.attempts), ("job_timeout".into(), 1));
+    let endless = |_: JobContext| std::future::pending::<JobResult>();
+    let ended = five_attempts(Timeout::after(second).layer(endless), "room", |builder| builder).await;
+    assert_eq!(ended.attempts, 1);
+    assert_eq!(ended.kind, Some(JobErrorKind::Fatal { reason: "job_timeout".into() }));
 }
 
 #[tokio::test(start_paused = true)]

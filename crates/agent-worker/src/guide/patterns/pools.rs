@@ -34,7 +34,7 @@
 //!
 //! | what happens | then |
 //! |---|---|
-//! | all are taken for as long as was waited | `?` ends the attempt as retryable: the job is tried again after 5 s, in its room |
+//! | all are taken for as long as was waited | `?` ends the attempt as retryable: the job is retried in its room, after the backoff of its retry policy |
 //! | one cannot be made | `?` ends the attempt with that error, classified as any other; the place is free again |
 //! | the waiting, or the making, is dropped | nothing is lost |
 //! | one is broken | [`discard`](crate::patterns::Pooled::discard) takes it out, and another one is made in its place |

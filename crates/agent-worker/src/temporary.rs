@@ -1,0 +1,50 @@
+//! Errors that may pass, of the libraries that agent-core does not know.
+
+use crate::net::ConnectError;
+use crate::room::JoinError;
+use agent_core::{JobError, JobErrorKind, classify_with};
+use std::error::Error;
+use tokio::time::error::Elapsed;
+
+/// Classifies an error by what it is, or is behind it; the outermost that says something decides:
+///
+/// | error | kind |
+/// |---|---|
+/// | [`MetadataError`](crate::MetadataError), `garde::Report` | [`Invalid`](JobErrorKind::Invalid), reported as `invalid_input` |
+/// | [`CancelReason::Deadline`](crate::CancelReason::Deadline) | [`Fatal`](JobErrorKind::Fatal), `job_timeout` |
+/// | any other [`CancelReason`](crate::CancelReason) | [`Cancelled`](JobErrorKind::Cancelled) |
+/// | [`std::io::Error`] of the network, or of a timeout | [`Retryable`](JobErrorKind::Retryable), after the retry policy's backoff |
+/// | `Elapsed` of [`tokio::time::timeout`] | the same |
+/// | [`JoinError`], [`ConnectError`]: no answer, or HTTP 500 and above | the same |
+/// | [`CheckpointError`](crate::CheckpointError) of an unavailable store | the same |
+/// | any other [`CheckpointError`](crate::CheckpointError) | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
+/// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
+///
+/// It is what the worker makes of each error that a handler returned with `?`, unless the program has a
+/// [rule](crate::WorkerBuilder::classify) of its own. It has no state and asks nothing: the same error is always of the same kind.
+///
+/// ```
+/// use agent_worker::{JobErrorKind, classify};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let elapsed = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+/// assert_eq!(classify(&elapsed), JobErrorKind::Retryable { after: Duration::ZERO });
+/// # }
+/// ```
+#[must_use]
+pub fn classify(error: &(dyn Error + 'static)) -> JobErrorKind {
+    classify_with(error, is_temporary)
+}
+
+/// The same for an error that a handler has returned.
+pub(crate) fn classified(error: JobError) -> JobError {
+    error.knowing(is_temporary)
+}
+
+fn is_temporary(error: &(dyn Error + 'static)) -> bool {
+    error.is::<Elapsed>()
+        || error.downcast_ref::<JoinError>().is_some_and(JoinError::is_temporary)
+        || error.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_temporary)
+}
