@@ -46,6 +46,8 @@ pub struct Config {
     pub abort_timeout: Duration,
     /// How long the cleanup of an attempt may take.
     pub cleanup_timeout: Duration,
+    /// How long one callback of it may take; `None`: its [share](crate::callback_time) of the whole.
+    pub cleanup_callback_timeout: Option<Duration>,
     /// How long a job may run with all its attempts, counted from its assignment, when its metadata does not say (as `timeout`, in
     /// seconds). `None`: as long as it likes, unless there is a maximum; then [`DEFAULT_JOB_TIMEOUT`].
     pub job_timeout: Option<Duration>,
@@ -171,6 +173,7 @@ impl Default for Config {
             grace: Duration::from_secs(10),
             abort_timeout: Duration::from_secs(1),
             cleanup_timeout: Duration::from_secs(10),
+            cleanup_callback_timeout: None,
             job_timeout: None,
             max_job_timeout: None,
             end_when: EndWhen::default(),
@@ -252,6 +255,7 @@ impl Config {
         }
         let times = [
             ("cleanup_timeout", Some(self.cleanup_timeout)),
+            ("cleanup_callback_timeout", self.cleanup_callback_timeout),
             ("stale_after", Some(self.stale_after)),
             ("job_timeout", self.job_timeout),
             ("max_job_timeout", self.max_job_timeout),
@@ -291,6 +295,7 @@ mod tests {
         check(|c| c.deployment = "under_score".into(), "`deployment` is");
         check(|c| c.agent_name = "a".repeat(257), "`agent_name` has 257 bytes");
         check(|c| c.cleanup_timeout = Duration::ZERO, "`cleanup_timeout` is 0");
+        check(|c| c.cleanup_callback_timeout = Some(Duration::ZERO), "`cleanup_callback_timeout` is 0");
         check(|c| c.job_timeout = Some(Duration::ZERO), "`job_timeout` is 0");
         check(|c| c.max_job_timeout = Some(Duration::ZERO), "`max_job_timeout` is 0");
         check(|c| c.retry = RetryPolicy::attempts(0), "`retry` allows 0 attempts");

@@ -27,6 +27,7 @@ mod backoff;
 mod channel;
 mod checkpoint;
 mod classify;
+mod cleanup;
 mod config;
 mod election;
 mod error;
@@ -35,6 +36,7 @@ mod json;
 mod metadata;
 mod outcome;
 mod retry;
+mod shutdown;
 mod text;
 mod time;
 mod worker;
@@ -51,6 +53,7 @@ pub use checkpoint::{
     verify_checkpoint,
 };
 pub use classify::{classify, classify_with};
+pub use cleanup::callback_time;
 pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
     MAX_DEPLOYMENT_LEN, ROOM_DEPARTURE,
@@ -67,6 +70,9 @@ pub use metadata::MetadataSchema;
 pub use metadata::{JobMetadata, MAX_METADATA_LEN, MetadataError, MetadataFormat, parse_metadata};
 pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome, Verdict};
 pub use retry::RetryPolicy;
+pub use shutdown::{
+    FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownLimits, SignalFilter,
+};
 pub use time::Time;
 pub use worker::{
     ConnectError, DrainReport, EndedJob, Input, JobTimer, Notice, OfferId, Output, Presence, SlotCounts,

@@ -12,6 +12,7 @@ use crate::net::{ConnectError, NetOptions, ServerUrl, UrlError};
 use crate::room::{AutoSubscribe, RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::store::CheckpointStore;
+use crate::task_count::TaskCount;
 use crate::telemetry::Meter;
 use crate::worker::Worker;
 use agent_core::{
@@ -314,8 +315,18 @@ impl WorkerBuilder {
 
     /// How long the cleanup of an attempt may take, all its [callbacks](crate::JobContext::on_cleanup) together; 10 s unless set.
     /// While the worker drains it may get less: the drain does not wait longer for a cleanup than for its handler.
+    ///
+    /// Each callback may take an equal share of what is left: of three callbacks the first one that runs may take a third, and the last
+    /// one all that the others did not need. One that takes longer is dropped.
     pub fn cleanup_timeout(mut self, limit: Duration) -> Self {
         self.config.cleanup_timeout = limit;
+        self
+    }
+
+    /// How long one [cleanup callback](crate::JobContext::on_cleanup) may take at most; its share of
+    /// [`cleanup_timeout`](Self::cleanup_timeout) unless set, and never more than that.
+    pub fn cleanup_callback_timeout(mut self, limit: Duration) -> Self {
+        self.config.cleanup_callback_timeout = Some(limit);
         self
     }
 
@@ -417,7 +428,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long [`run_until_signal`](Worker::run_until_signal) lets jobs go on after a signal; 1 h unless set.
+    /// How long [`run_until_signal`](Worker::run_until_signal) and [`run_until`](Worker::run_until) let jobs go on when they drain; 1 h unless
+    /// set.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.drain_timeout = limit;
         self
@@ -635,6 +647,7 @@ impl WorkerBuilder {
                 Arc::clone(&meter),
             )),
             meter,
+            tasks: TaskCount::default(),
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };
         Ok(Worker::new(setup, self.drain_timeout, descriptors))

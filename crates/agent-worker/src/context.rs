@@ -5,6 +5,7 @@ use crate::coordination::Coordination;
 use crate::net::AssignedUrlError;
 use crate::room::{Dropped, JoinError, JoinOptions, JoinRequest, Room, RoomConnector};
 use crate::scope::Scope;
+use crate::task_count::TaskCount;
 use crate::telemetry::Meter;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
 use serde::de::DeserializeOwned;
@@ -255,12 +256,19 @@ impl JobContext {
         self.inner.cancel.reason()
     }
 
+    /// Counts the tasks of the worker's jobs.
+    pub(crate) fn task_count(&self) -> &TaskCount {
+        self.inner.scope.task_count()
+    }
+
     /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being cancelled or aborted.
     ///
     /// Callbacks run once each, the last one registered first, after the tasks of [`spawn`](Self::spawn) were cancelled. The agent is
     /// still in its room, if the room is still there ([`is_in_room`](Self::is_in_room)), and the server is told the outcome
-    /// afterwards. All callbacks of an attempt together may take 10 s, unless the builder says otherwise; what is not done then is
-    /// dropped, logged and counted, and changes nothing about the outcome. Neither does a panic, and it stops no other callback.
+    /// afterwards. All callbacks of an attempt together may take 10 s
+    /// ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and each an equal share of what is left of that, so that one that hangs
+    /// keeps no other from running. One that takes longer is dropped, logged and counted, and changes nothing about the outcome. Neither
+    /// does a panic, and it stops no other callback.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};

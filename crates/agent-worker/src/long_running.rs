@@ -120,7 +120,7 @@ impl JobContext {
         F: Fn(Arc<Participant>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let room = self.room().clone();
+        let (room, counts) = (self.room().clone(), self.task_count().clone());
         self.spawn_named("tasks for participants", async move {
             let mut changes = room.presence();
             let mut tasks = JoinSet::new();
@@ -142,7 +142,12 @@ impl JobContext {
                         && !running.contains_key(&participant.sid)
                     {
                         let sid = participant.sid.clone();
-                        running.insert(sid, tasks.spawn(task(participant).in_current_span()));
+                        let (task, counted) = (task(participant), counts.counted());
+                        let task = async move {
+                            let _counted = counted;
+                            task.await;
+                        };
+                        running.insert(sid, tasks.spawn(task.in_current_span()));
                     }
                 }
                 tokio::select! {

@@ -1,6 +1,7 @@
 //! What one attempt of a job may leave behind: callbacks to run when it is over, and tasks to cancel then.
 
 use crate::room::BoxFuture;
+use crate::task_count::TaskCount;
 use futures_util::FutureExt;
 use std::any::Any;
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ pub(crate) struct Scope {
     runtime: Handle,
     /// How long a callback may take that comes when the cleanup is over.
     late: Duration,
+    task_count: TaskCount,
 }
 
 #[derive(Default)]
@@ -44,8 +46,12 @@ struct Task {
 
 impl Scope {
     /// Must be made within the runtime.
-    pub(crate) fn new(span: Span, late: Duration) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), span, runtime: Handle::current(), late })
+    pub(crate) fn new(span: Span, late: Duration, task_count: TaskCount) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), span, runtime: Handle::current(), late, task_count })
+    }
+
+    pub(crate) fn task_count(&self) -> &TaskCount {
+        &self.task_count
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -61,7 +67,7 @@ impl Scope {
         drop(state);
         let limit = self.late;
         let late = async move {
-            if tokio::time::timeout(limit, run_callback(callback)).await.is_err() {
+            if run_callback(callback, limit).await == CallbackEnd::TookTooLong {
                 tracing::warn!("a cleanup callback that came late took more than {limit:?} and was dropped");
             }
         };
@@ -80,9 +86,9 @@ impl Scope {
             state.tasks.insert(number, Task { name: name.clone(), abort: None });
         }
         drop(state);
-        let done = Done { scope: Arc::clone(self), number };
+        let (done, counted) = (Done { scope: Arc::clone(self), number }, self.task_count.counted());
         let task = async move {
-            let _done = done;
+            let (_done, _counted) = (done, counted);
             match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(value) => value,
                 Err(panic) => {
@@ -117,12 +123,13 @@ impl Scope {
         tasks.into_values().map(cancel).collect()
     }
 
-    /// The callback that is to run next. After `None` no more are kept.
-    pub(crate) fn next_callback(&self) -> Option<BoxFuture<'static, ()>> {
+    /// The callback that is to run next, and how many there are with it. After `None` no more are kept.
+    pub(crate) fn next_callback(&self) -> Option<(BoxFuture<'static, ()>, usize)> {
         let mut state = self.lock();
+        let waiting = state.callbacks.len();
         let next = state.callbacks.pop();
         state.cleaned = next.is_none();
-        next
+        Some((next?, waiting))
     }
 
     /// Ends the cleanup; gives the number of callbacks that had no time to run.
@@ -149,13 +156,29 @@ impl Scope {
     }
 }
 
-/// Runs one callback; `false`: it panicked, which is nobody else's trouble.
-pub(crate) async fn run_callback(callback: BoxFuture<'static, ()>) -> bool {
-    let result = AssertUnwindSafe(callback).catch_unwind().await;
-    if let Err(panic) = &result {
+/// How one callback ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallbackEnd {
+    Done,
+    Panicked,
+    /// It was dropped.
+    TookTooLong,
+}
+
+/// Runs one callback for at most this long. A panic in it is contained, also one in its drop.
+pub(crate) async fn run_callback(mut callback: BoxFuture<'static, ()>, limit: Duration) -> CallbackEnd {
+    let result = tokio::time::timeout(limit, AssertUnwindSafe(&mut callback).catch_unwind()).await;
+    let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(callback)));
+    let (end, panic) = match (result, dropped) {
+        (Ok(Err(panic)), _) => (CallbackEnd::Panicked, Some(panic)),
+        (Ok(Ok(())), Err(panic)) => (CallbackEnd::Panicked, Some(panic)),
+        (Ok(Ok(())), Ok(())) => (CallbackEnd::Done, None),
+        (Err(_), dropped) => (CallbackEnd::TookTooLong, dropped.err()),
+    };
+    if let Some(panic) = panic {
         tracing::error!("a cleanup callback panicked: {}", panic_message(panic.as_ref()));
     }
-    result.is_ok()
+    end
 }
 
 /// The text of a panic.
@@ -185,7 +208,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn scope() -> Arc<Scope> {
-        Scope::new(Span::none(), Duration::from_secs(10))
+        Scope::new(Span::none(), Duration::from_secs(10), TaskCount::default())
     }
 
     #[tokio::test]
@@ -225,8 +248,9 @@ mod tests {
         let inner = Arc::clone(&scope);
         scope.on_cleanup(Box::pin(async move { inner.on_cleanup(Box::pin(async {})) }));
         let mut ran = 0;
-        while let Some(callback) = scope.next_callback() {
-            assert!(run_callback(callback).await);
+        while let Some((callback, waiting)) = scope.next_callback() {
+            assert_eq!(waiting, 1);
+            assert_eq!(run_callback(callback, Duration::from_secs(1)).await, CallbackEnd::Done);
             ran += 1;
         }
         assert_eq!(ran, 2);

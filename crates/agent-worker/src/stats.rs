@@ -22,7 +22,7 @@ pub struct WorkerStats {
     pub leftover_tasks: u64,
     /// Times that a job had not said for too long that it gets on.
     pub stale: u64,
-    /// Cleanups that took too long and were dropped.
+    /// Cleanup callbacks that took too long and were dropped.
     pub cleanup_overruns: u64,
     /// Cleanups that took too long and could not be dropped.
     pub stuck_cleanups: u64,

@@ -3,11 +3,15 @@
 use crate::agent::Agent;
 use crate::builder::WorkerBuilder;
 use crate::descriptors;
-use crate::driver::{Command, Driver, Setup, Status};
+use crate::driver::{Command, Driver, Setup, Status, close_timeout};
 use crate::error_text;
+use crate::shutdown::ABORT;
 use crate::stats::WorkerStats;
+use crate::task_count::TaskCount;
 use crate::telemetry::Meter;
-use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts, StopError};
+use agent_core::{
+    DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, JobId, Lifecycle, ShutdownLimits, SlotCounts, StopError,
+};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +33,14 @@ use tracing::Instrument;
 /// Several workers, each with an agent of its own, run in one process with [`Worker::run_all_until_signal`].
 pub struct Worker {
     setup: Setup,
-    drain_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
     /// File descriptors that a job takes.
     descriptors: usize,
     handle: WorkerHandle,
     commands: mpsc::UnboundedReceiver<Command>,
     done: watch::Sender<Option<DrainReport>>,
     registered: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
 }
 
 /// Talks to a running worker. Cheap to clone.
@@ -44,6 +49,7 @@ pub struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
     done: watch::Receiver<Option<DrainReport>>,
     registered: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
     meter: Arc<Meter>,
 }
 
@@ -71,6 +77,12 @@ pub enum WorkerError {
     /// A second signal came while it drained, and jobs were aborted.
     #[error("forced to stop by a second signal: {0:?}")]
     Forced(DrainReport),
+    /// It has stopped and left behind what could not be aborted, as it blocks its thread. The runtime would wait for that when it is
+    /// dropped: end the process, as [`run_until_signal`](Worker::run_until_signal) does.
+    #[error(
+        "the worker has stopped, but left behind code of its jobs that blocks a thread and cannot be aborted (give such code to `tokio::task::spawn_blocking`): {0:?}"
+    )]
+    Stuck(DrainReport),
     /// The operating system does not let us listen for signals.
     #[error("cannot listen for signals")]
     Signal(#[source] std::io::Error),
@@ -81,8 +93,8 @@ impl WorkerError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Forced(_) => 130,
-            Self::Stopped(_) | Self::Signal(_) => 1,
+            Self::Forced(_) => FORCED_EXIT_CODE,
+            Self::Stopped(_) | Self::Stuck(_) | Self::Signal(_) => FAILED_EXIT_CODE,
         }
     }
 }
@@ -103,9 +115,27 @@ impl Worker {
         let (sender, commands) = mpsc::unbounded_channel();
         let (done, report) = watch::channel(None);
         let (registered, is_registered) = watch::channel(false);
+        let (closing, is_closing) = watch::channel(false);
         let meter = Arc::clone(&setup.meter);
-        let handle = WorkerHandle { commands: sender, done: report, registered: is_registered, meter };
-        Self { setup, drain_timeout, descriptors, handle, commands, done, registered }
+        let handle = WorkerHandle {
+            commands: sender,
+            done: report,
+            registered: is_registered,
+            closing: is_closing,
+            meter,
+        };
+        Self { setup, drain_timeout, descriptors, handle, commands, done, registered, closing }
+    }
+
+    /// How long it may take to stop.
+    pub(crate) fn shutdown_limits(&self) -> ShutdownLimits {
+        let config = &self.setup.config;
+        ShutdownLimits::of(config, self.drain_timeout, close_timeout(config).saturating_add(ABORT))
+    }
+
+    /// Counts the tasks of its jobs.
+    pub(crate) fn task_count(&self) -> TaskCount {
+        self.setup.tasks.clone()
     }
 
     /// A handle to it, to be taken before it runs.
@@ -127,7 +157,9 @@ impl Worker {
         // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
         // `main` waits for has a thread to itself. The set ends it when this future is dropped.
         let mut driver = JoinSet::new();
-        driver.spawn(Driver::new(self.setup, self.registered).run(self.commands).in_current_span());
+        driver.spawn(
+            Driver::new(self.setup, self.registered, self.closing).run(self.commands).in_current_span(),
+        );
         let result = match driver.join_next().await {
             Some(Ok(result)) => result,
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -153,6 +185,7 @@ impl Worker {
             max_job_timeout = %or_none(config.max_job_timeout),
             grace = ?config.grace,
             cleanup_timeout = ?config.cleanup_timeout,
+            cleanup_callback_timeout = %or_none(config.cleanup_callback_timeout),
             drain_timeout = ?self.drain_timeout,
             end_when = ?config.end_when,
             stale_after = ?config.stale_after,
@@ -162,62 +195,6 @@ impl Worker {
             retry = ?config.retry,
             "starting worker"
         );
-    }
-
-    /// Runs until SIGTERM or SIGINT, then drains; a second signal aborts what still runs.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run), and [`WorkerError::Forced`] after a second signal.
-    pub async fn run_until_signal(self) -> Result<DrainReport, WorkerError> {
-        Self::run_all_until_signal([self]).await
-    }
-
-    /// Runs several workers at once, until SIGTERM or SIGINT as [`run_until_signal`](Self::run_until_signal). When one of
-    /// them ends with an error, the others are drained and the error is returned.
-    ///
-    /// # Errors
-    /// The first error of any worker.
-    pub async fn run_all_until_signal(
-        workers: impl IntoIterator<Item = Self>,
-    ) -> Result<DrainReport, WorkerError> {
-        let mut signals = crate::signals::Signals::listen().map_err(WorkerError::Signal)?;
-        let mut handles = Vec::new();
-        let mut running = JoinSet::new();
-        for worker in workers {
-            handles.push((worker.handle(), worker.drain_timeout));
-            running.spawn(worker.run().in_current_span());
-        }
-        let mut total = DrainReport::default();
-        let (mut signalled, mut forced, mut failure) = (false, false, None);
-        loop {
-            tokio::select! {
-                ended = running.join_next() => match ended {
-                    None => break,
-                    Some(Ok(Ok(report))) => total = total.and(report),
-                    Some(Ok(Err(error))) => {
-                        failure.get_or_insert(error);
-                        handles.iter().for_each(|(handle, within)| handle.start_drain(*within));
-                    }
-                    Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
-                },
-                () = signals.next() => {
-                    if signalled {
-                        tracing::warn!("second signal: aborting what still runs");
-                        forced = true;
-                        handles.iter().for_each(|(handle, _)| handle.stop());
-                    } else {
-                        tracing::info!("draining worker");
-                        signalled = true;
-                        handles.iter().for_each(|(handle, within)| handle.start_drain(*within));
-                    }
-                }
-            }
-        }
-        match failure {
-            Some(error) => Err(error),
-            None if forced => Err(WorkerError::Forced(total)),
-            None => Ok(total),
-        }
     }
 }
 
@@ -250,6 +227,12 @@ impl WorkerHandle {
             Ok(report) => report.unwrap_or_default(),
             Err(_) => DrainReport::default(),
         }
+    }
+
+    /// Waits until it has stopped, and only leaves everything in order.
+    pub(crate) async fn closing(&self) {
+        // It may have been dropped, too.
+        let _ = self.closing.clone().wait_for(|closing| *closing).await;
     }
 
     /// Waits until the server knows the worker; `false` when it stopped before that.

@@ -6,6 +6,7 @@ use crate::context::{CancelSignal, JobContext, Join, Services};
 use crate::coordination::Coordination;
 use crate::room::{JoinOptions, Room};
 use crate::scope::{Scope, panic_message};
+use crate::task_count::Counted;
 use crate::telemetry::Meter;
 use crate::temporary::classified;
 use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
@@ -35,6 +36,7 @@ pub(super) struct Attempt {
     pub(super) meter: Arc<Meter>,
     pub(super) tell: UnboundedSender<Input>,
     pub(super) coordination: Arc<Coordination>,
+    pub(super) _counted: Counted,
 }
 
 impl Attempt {

@@ -1,18 +1,22 @@
 //! What comes after an attempt: its tasks are cancelled, its callbacks run. It is told to be over exactly once, whatever a callback does.
 
-use crate::scope::{Scope, run_callback};
+use crate::scope::{CallbackEnd, Scope, run_callback};
 use crate::telemetry::Meter;
-use agent_core::{Input, JobId};
+use agent_core::{Input, JobId, callback_time};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 /// The cleanup of one attempt.
 pub(super) struct Cleanup {
     pub(super) job: JobId,
     pub(super) attempt: u32,
     pub(super) scope: Arc<Scope>,
+    /// How long all of it may take.
     pub(super) within: Duration,
+    /// How long one callback may take at most, if that was set.
+    pub(super) callback_timeout: Option<Duration>,
     pub(super) tell: UnboundedSender<Input>,
     pub(super) meter: Arc<Meter>,
 }
@@ -30,17 +34,32 @@ impl Cleanup {
             tracing::warn!(count, "cancelled tasks that the attempt left behind: {names}");
             self.meter.leftover_tasks(count);
         }
-        let all = async {
-            while let Some(callback) = self.scope.next_callback() {
-                if !run_callback(callback).await {
-                    self.meter.cleanup_panic();
+        let begun = Instant::now();
+        // The driver goes first: woken last, it is bound to this thread, which a callback with blocking code may not give back.
+        tokio::task::yield_now().await;
+        while let Some((callback, waiting)) = self.scope.next_callback() {
+            let left = self.within.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                // They block, or register others without end.
+                let not_run = 1 + self.scope.drop_callbacks();
+                tracing::warn!(limit = ?self.within, not_run, "the cleanup took too long (`.cleanup_timeout(…)`): the rest was dropped");
+                self.meter.cleanup_overrun();
+                return;
+            }
+            let limit = callback_time(self.callback_timeout, left, waiting);
+            match run_callback(callback, limit).await {
+                CallbackEnd::Done => {}
+                CallbackEnd::Panicked => self.meter.cleanup_panic(),
+                CallbackEnd::TookTooLong => {
+                    tracing::warn!(
+                        ?limit,
+                        waiting = waiting - 1,
+                        "a cleanup callback took too long and was dropped: it has its share of `.cleanup_timeout(…)`, and at most \
+                         `.cleanup_callback_timeout(…)`"
+                    );
+                    self.meter.cleanup_overrun();
                 }
             }
-        };
-        if tokio::time::timeout(self.within, all).await.is_err() {
-            let (limit, not_run) = (self.within, self.scope.drop_callbacks());
-            tracing::warn!(?limit, not_run, "the cleanup took too long and was dropped");
-            self.meter.cleanup_overrun();
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::context::{CancelSignal, Join};
 use crate::net::AssignedUrlError;
 use crate::room::JoinRequest;
 use crate::scope::Scope;
-use agent_core::{Input, Job};
+use agent_core::{Config, Input, Job, callback_time};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -56,7 +56,7 @@ impl JobHandle {
         let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), setup.stay, tell));
         let cancel = CancelSignal::default();
         Self {
-            scope: scope(&job, 1, setup.config.cleanup_timeout),
+            scope: scope(&job, 1, setup),
             checkpoints: Checkpoints::new(setup.checkpoints.clone(), Arc::clone(&job), cancel.clone(), meter),
             job,
             join,
@@ -69,8 +69,8 @@ impl JobHandle {
     }
 
     /// Makes it ready for another attempt.
-    pub(super) fn renew(&mut self, attempt: u32, cleanup_timeout: Duration) {
-        self.scope = scope(&self.job, attempt, cleanup_timeout);
+    pub(super) fn renew(&mut self, attempt: u32, setup: &Setup) {
+        self.scope = scope(&self.job, attempt, setup);
         self.checkpoints = self.checkpoints.for_next_attempt();
     }
 
@@ -109,6 +109,8 @@ impl Drop for JobHandle {
     }
 }
 
-fn scope(job: &Job, attempt: u32, cleanup_timeout: Duration) -> Arc<Scope> {
-    Scope::new(log::job_span(job, Some(attempt)), cleanup_timeout)
+fn scope(job: &Job, attempt: u32, setup: &Setup) -> Arc<Scope> {
+    let Config { cleanup_timeout, cleanup_callback_timeout, .. } = setup.config;
+    let late = callback_time(cleanup_callback_timeout, cleanup_timeout, 1);
+    Scope::new(log::job_span(job, Some(attempt)), late, setup.tasks.clone())
 }

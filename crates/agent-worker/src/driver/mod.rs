@@ -19,6 +19,7 @@ use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
 use crate::room::{AutoSubscribe, JoinRequest, RoomConnector};
 use crate::scope::panic_message;
 use crate::secret::Secret;
+use crate::task_count::TaskCount;
 use crate::telemetry::{Levels, Meter};
 use agent_core::{
     Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice, Output,
@@ -64,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) checkpoints: CheckpointSettings,
     pub(crate) meter: Arc<Meter>,
     pub(crate) coordination: Arc<Coordination>,
+    /// Counts the tasks that run the user's code.
+    pub(crate) tasks: TaskCount,
     pub(crate) seed: u64,
 }
 
@@ -104,12 +107,16 @@ pub(crate) struct Driver {
     tell: mpsc::UnboundedSender<Input>,
     /// For those who wait for the registration; dropped when the worker stops.
     registered: watch::Sender<bool>,
+    /// Whether the machine has stopped, and only the rest is left in order.
+    closing: watch::Sender<bool>,
+    /// Calls of the user's request handler, which end with the worker.
+    asking: JoinSet<()>,
     /// Cleanups, callbacks and rooms being left: waited for when the worker stops.
     last_words: JoinSet<()>,
 }
 
 impl Driver {
-    pub(crate) fn new(setup: Setup, registered: watch::Sender<bool>) -> Self {
+    pub(crate) fn new(setup: Setup, registered: watch::Sender<bool>, closing: watch::Sender<bool>) -> Self {
         let (tell, inputs) = mpsc::unbounded_channel();
         Self {
             machine: Worker::new(setup.config.clone(), setup.seed),
@@ -122,6 +129,8 @@ impl Driver {
             inputs,
             tell,
             registered,
+            closing,
+            asking: JoinSet::new(),
             last_words: JoinSet::new(),
         }
     }
@@ -136,6 +145,7 @@ impl Driver {
         let mut alarm = Alarm::new();
         loop {
             if let Some(result) = self.carry_out() {
+                self.closing.send_replace(true);
                 self.say_last_words().await;
                 return result;
             }
@@ -148,6 +158,7 @@ impl Driver {
                 () = alarm.rings() => self.machine.handle_timeout(self.now()),
                 _ = load.tick(), if self.setup.load.is_some() => self.sample_load(),
                 Some(_) = self.last_words.join_next() => {}
+                Some(_) = self.asking.join_next() => {}
                 event = self.socket.next() => self.machine.handle_input(socket_input(event), self.now()),
             }
         }
@@ -169,7 +180,7 @@ impl Driver {
                 Output::StartAgain { job, attempt } => {
                     self.setup.meter.retry();
                     if let Some(handle) = self.jobs.get_mut(&job) {
-                        handle.renew(attempt, self.setup.config.cleanup_timeout);
+                        handle.renew(attempt, &self.setup);
                     }
                     self.start_attempt(&job, attempt);
                 }
@@ -246,7 +257,7 @@ impl Driver {
     fn disconnect(&mut self) {
         let socket = std::mem::replace(&mut self.socket, FrameSocket::idle());
         let (closing, closed) = oneshot::channel::<()>();
-        self.last_words.spawn(async move {
+        self.in_background(async move {
             socket.close().await;
             drop(closing);
         });
@@ -254,12 +265,14 @@ impl Driver {
         self.leave_after(async move { drop(closed.await) });
     }
 
-    fn ask(&self, offer: agent_core::OfferId, job: Arc<Job>) {
+    fn ask(&mut self, offer: agent_core::OfferId, job: Arc<Job>) {
         let (agent, tell) = (Arc::clone(&self.setup.agent), self.tell.clone());
+        let counted = self.setup.tasks.counted();
         // The machine has declined for us when this takes too long; the task must not outlive that by much.
         let limit = self.setup.config.answer_timeout * 2;
         let span = log::job_span(&job, None);
         let asking = async move {
+            let _counted = counted;
             let asked = AssertUnwindSafe(async { agent.on_request(&job).await }).catch_unwind();
             let job = job.id.clone();
             let input = match tokio::time::timeout(limit, asked).await {
@@ -279,7 +292,7 @@ impl Driver {
             };
             let _ = tell.send(input);
         };
-        tokio::spawn(asking.instrument(span));
+        self.asking.spawn(asking.instrument(span));
     }
 
     fn start(&mut self, job: Arc<Job>, token: &JobToken, url: Option<String>) {
@@ -327,6 +340,7 @@ impl Driver {
             meter: Arc::clone(&self.setup.meter),
             tell: self.tell.clone(),
             coordination: Arc::clone(&self.setup.coordination),
+            _counted: self.setup.tasks.counted(),
         };
         handle.attempt = Some(attempt.start());
     }
@@ -336,7 +350,8 @@ impl Driver {
         let scope = Arc::clone(&handle.scope);
         let span = scope.span().clone();
         let (tell, meter) = (self.tell.clone(), Arc::clone(&self.setup.meter));
-        let cleanup = Cleanup { job: job.clone(), attempt, scope, within, tell, meter };
+        let callback_timeout = self.setup.config.cleanup_callback_timeout;
+        let cleanup = Cleanup { job: job.clone(), attempt, scope, within, callback_timeout, tell, meter };
         // Most attempts leave nothing behind, and the end of this is told when it is dropped.
         if !handle.scope.end_if_clean() {
             let begun = handle.begin_cleanup(within);
@@ -344,8 +359,17 @@ impl Driver {
                 let _begun = begun;
                 cleanup.run().await;
             };
-            self.last_words.spawn(task.instrument(span));
+            self.in_background(task.instrument(span));
         }
+    }
+
+    /// Runs a task that a worker that stops still waits for.
+    fn in_background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let counted = self.setup.tasks.counted();
+        self.last_words.spawn(async move {
+            let _counted = counted;
+            task.await;
+        });
     }
 
     /// Leaves the rooms of jobs that are over, after this.
@@ -354,7 +378,7 @@ impl Driver {
             return;
         }
         let rooms: Vec<_> = self.leaving.drain(..).filter_map(JobHandle::into_leaving).collect();
-        self.last_words.spawn(async move {
+        self.in_background(async move {
             sent.await;
             futures_util::future::join_all(rooms).await;
         });
@@ -369,7 +393,7 @@ impl Driver {
         let span = log::job_span(&ended.job, None);
         if let Some(handle) = self.jobs.get(&ended.job.id) {
             let checkpoints = Arc::clone(&handle.checkpoints);
-            self.last_words.spawn(async move { checkpoints.finish().await }.instrument(span.clone()));
+            self.in_background(async move { checkpoints.finish().await }.instrument(span.clone()));
         }
         if let (Some(hook), Some(failed)) = (&self.setup.on_failure, FailedJob::of(&ended)) {
             let hook = Arc::clone(hook);
@@ -388,7 +412,7 @@ impl Driver {
                 Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
             }
         };
-        self.last_words.spawn(telling.instrument(span));
+        self.in_background(telling.instrument(span));
     }
 
     fn command(&mut self, command: Command) {
@@ -426,8 +450,7 @@ impl Driver {
             // The program may end with the worker, and a lead that is not given back then keeps everybody waiting.
             coordination.released().await;
         };
-        let limit = LAST_WORDS.max(self.setup.config.cleanup_timeout);
-        if tokio::time::timeout(limit, all).await.is_err() {
+        if tokio::time::timeout(close_timeout(&self.setup.config), all).await.is_err() {
             tracing::warn!("stopped without waiting longer for rooms and callbacks");
         }
     }
@@ -444,6 +467,11 @@ impl Drop for Driver {
             handle.abandon();
         }
     }
+}
+
+/// How long a worker that has stopped takes to leave everything in order.
+pub(crate) fn close_timeout(config: &Config) -> Duration {
+    LAST_WORDS.max(config.cleanup_timeout)
 }
 
 fn socket_input(event: SocketEvent) -> Input {

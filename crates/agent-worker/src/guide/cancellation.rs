@@ -67,7 +67,10 @@
 //! # Cleanup
 //! What must be done however an attempt ends goes into [`ctx.on_cleanup`](crate::JobContext::on_cleanup): it runs once, the last callback first,
 //! also after an error, a panic, an abort and a drain, within 10 s, while the agent is still in its room. Tasks of
-//! [`ctx.spawn`](crate::JobContext::spawn) are cancelled before that.
+//! [`ctx.spawn`](crate::JobContext::spawn) are cancelled before that. Each callback may take an equal share of the time that is left
+//! ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and at most
+//! [`cleanup_callback_timeout`](crate::WorkerBuilder::cleanup_callback_timeout) if that is set: one that hangs is dropped, and the others
+//! still run.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -86,4 +89,36 @@
 //! assert_eq!(run.outcome.to_string(), "failed: the disk is full");
 //! assert_eq!(run.sent[0].text(), "recorder closed");
 //! # });
+//! ```
+//!
+//! # Stopping the program
+//! [`run_until_signal`](crate::Worker::run_until_signal) drains on the first SIGTERM or SIGINT, aborts on the second and ends the process on the
+//! third. Signals within a second count as one, as a process group and a supervisor may both send them. The signals are received on a thread of
+//! their own, so that blocking code in a handler cannot keep them from the worker.
+//!
+//! | what happened | the process |
+//! |---|---|
+//! | a signal, and all jobs have ended or could be aborted | `run_until_signal` returns `Ok`: 0 |
+//! | a second signal, and all jobs could be aborted | it returns `WorkerError::Forced`: 130, or 1 from a `main` that returns the error |
+//! | the same, and code of a job blocks a thread | is ended with 130 |
+//! | a drain is over, and code of a job blocks a thread | is ended with 1 |
+//! | no thread of the runtime runs the worker any more | is ended: 3 s after the worker should have stopped, with 1 or 130 |
+//! | a third signal, or one after `run_until_signal` has returned | is ended at once with 130 |
+//! | the worker gives up, or is refused | it returns the error: 1 |
+//!
+//! A process is ended only where returning would be of no use: the runtime waits for blocked threads without end when it is dropped, so `main`
+//! would never return. The reason is logged before; without a subscriber it goes to the standard error. What a handler has given to
+//! `tokio::task::spawn_blocking` is unknown to the worker, and `main` waits for it: the next signal ends that.
+//!
+//! A program that decides itself when to stop gives [`run_until`](crate::Worker::run_until) a future. That listens to no signal and ends no process:
+//! ```no_run
+//! use agent_worker::{JobContext, JobResult, Worker};
+//!
+//! # async fn agent(_: JobContext) -> JobResult { Ok(()) }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let stop = async { tokio::time::sleep(std::time::Duration::from_secs(3600)).await }; // or a token, a channel, a request
+//!     Worker::builder(agent).from_env().build()?.run_until(stop).await?;
+//!     Ok(())
+//! }
 //! ```

@@ -99,7 +99,7 @@ pub(crate) const LEFTOVER_TASKS: Metric = Metric::counter(
 pub(crate) const CLEANUP_OVERRUNS: Metric = Metric::counter(
     "lk_agents_cleanup_overruns_total",
     WORKER,
-    "cleanups that took too long and were dropped",
+    "cleanup callbacks that took too long and were dropped",
 );
 pub(crate) const STUCK_CLEANUPS: Metric = Metric::counter(
     "lk_agents_stuck_cleanups_total",

@@ -83,6 +83,20 @@ impl Child {
         self.0.id()
     }
 
+    /// The code that it ends with by itself; `None` when a signal killed it.
+    pub(crate) async fn exit_code(&mut self, within: Duration) -> Option<i32> {
+        let ended = async {
+            loop {
+                match self.0.try_wait().expect("it is ours") {
+                    Some(status) => break status,
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        let status = tokio::time::timeout(within, ended).await;
+        status.unwrap_or_else(|_| panic!("the process still runs after {within:?}")).code()
+    }
+
     /// Tells it one line.
     pub(crate) fn tell(&self, line: &str) {
         let mut input = self.0.stdin.as_ref().expect("its input");

@@ -104,29 +104,149 @@ async fn it_comes_before_the_outcome_and_in_the_room() {
     stage.drain(Duration::ZERO).await;
 }
 
+/// A callback that hangs is dropped when its share of the time is over, and takes nothing from the others.
 #[tokio::test(start_paused = true)]
-async fn one_that_takes_too_long_is_dropped_and_changes_nothing() {
+async fn one_that_hangs_is_dropped_and_the_others_run() {
+    for hangs in ["first", "second", "third"] {
+        let diary = Diary::default();
+        let written = diary.clone();
+        let agent = move |ctx: JobContext| {
+            let diary = diary.clone();
+            async move {
+                for name in ["first", "second", "third"] {
+                    if name == hangs {
+                        let dropped = Dropped(diary.clone());
+                        ctx.on_cleanup(async move {
+                            let _dropped = dropped;
+                            std::future::pending().await
+                        });
+                    } else {
+                        ctx.on_cleanup(diary.later(name));
+                    }
+                }
+                JobResult::Ok(())
+            }
+        };
+        let mut stage = Stage::new(agent, |builder| builder.cleanup_timeout(Duration::from_secs(9)));
+        let ended = stage.run().await;
+        assert_eq!(ended.outcome, Outcome::Success);
+        let (share, expected) = match hangs {
+            "third" => (3, ["dropped", "second", "first"]),
+            "second" => (4, ["third", "dropped", "first"]),
+            _ => (9, ["third", "second", "dropped"]),
+        };
+        assert_eq!(written.read(), expected);
+        let share = if share == 4 { Duration::from_millis(4500) } else { Duration::from_secs(share) };
+        assert!(
+            ended.duration >= share && ended.duration < share + Duration::from_millis(100),
+            "{:?}",
+            ended.duration
+        );
+        assert_eq!(stage.worker.stats().cleanup_overruns, 1);
+        stage.drain(Duration::ZERO).await;
+    }
+}
+
+/// Each of them has begun, and all together take no longer than the whole cleanup may.
+#[tokio::test(start_paused = true)]
+async fn all_of_them_hang_and_the_cleanup_ends_in_its_time() {
     let diary = Diary::default();
     let written = diary.clone();
     let agent = move |ctx: JobContext| {
         let diary = diary.clone();
         async move {
-            ctx.on_cleanup(diary.later("had no time"));
-            let dropped = Dropped(diary.clone());
-            ctx.on_cleanup(async move {
-                let _dropped = dropped;
-                std::future::pending().await
-            });
-            ctx.on_cleanup(diary.later("had time"));
+            for name in ["first", "second", "third"] {
+                let begun = diary.later(name);
+                ctx.on_cleanup(async move {
+                    begun.await;
+                    std::future::pending().await
+                });
+            }
             JobResult::Ok(())
         }
+    };
+    let mut stage = Stage::new(agent, |builder| builder.cleanup_timeout(Duration::from_secs(9)));
+    let ended = stage.run().await;
+    assert_eq!(ended.outcome, Outcome::Success);
+    assert_eq!(written.read(), ["third", "second", "first"]);
+    assert!(ended.duration <= Duration::from_millis(9100), "{:?}", ended.duration);
+    assert_eq!(stage.worker.stats().cleanup_overruns, 3);
+    assert_eq!(stage.worker.stats().stuck_cleanups, 0);
+    stage.drain(Duration::ZERO).await;
+}
+
+/// Each of them is done at once, and registers the next one: only the time ends that.
+#[tokio::test(start_paused = true)]
+async fn callbacks_without_end_have_an_end() {
+    fn again(ctx: JobContext) {
+        let next = ctx.clone();
+        ctx.on_cleanup(async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            again(next);
+        });
+    }
+    let agent = |ctx: JobContext| {
+        again(ctx);
+        std::future::ready(JobResult::Ok(()))
     };
     let mut stage = Stage::new(agent, |builder| builder.cleanup_timeout(Duration::from_secs(3)));
     let ended = stage.run().await;
     assert_eq!(ended.outcome, Outcome::Success);
-    assert!(ended.duration >= Duration::from_secs(3) && ended.duration < Duration::from_secs(4));
-    assert_eq!(written.read(), ["had time", "dropped"]);
-    assert_eq!(stage.worker.stats().cleanup_overruns, 1);
+    assert!(ended.duration < Duration::from_millis(3200), "{:?}", ended.duration);
+    assert_eq!((stage.worker.stats().cleanup_overruns, stage.worker.stats().stuck_cleanups), (1, 0));
+    stage.drain(Duration::ZERO).await;
+}
+
+/// With a limit of its own, one that hangs takes no more than that.
+#[tokio::test(start_paused = true)]
+async fn a_callback_may_have_a_limit_of_its_own() {
+    let agent = |ctx: JobContext| async move {
+        ctx.on_cleanup(std::future::pending());
+        ctx.on_cleanup(std::future::pending());
+        JobResult::Ok(())
+    };
+    for (limit, expected) in [(1, 2), (9, 9)] {
+        let mut stage = Stage::new(agent, |builder| {
+            builder
+                .cleanup_timeout(Duration::from_secs(9))
+                .cleanup_callback_timeout(Duration::from_secs(limit))
+        });
+        let ended = stage.run().await;
+        let expected = Duration::from_secs(expected);
+        assert!(
+            ended.duration >= expected && ended.duration < expected + Duration::from_millis(100),
+            "{:?}",
+            ended.duration
+        );
+        stage.drain(Duration::ZERO).await;
+    }
+}
+
+/// Dropping what hangs is the user's code once more.
+#[tokio::test(start_paused = true)]
+async fn one_that_panics_when_it_is_dropped_stops_no_other() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("in the drop of a callback");
+        }
+    }
+    let diary = Diary::default();
+    let written = diary.clone();
+    let agent = move |ctx: JobContext| {
+        let diary = diary.clone();
+        async move {
+            ctx.on_cleanup(diary.later("first"));
+            ctx.on_cleanup(async {
+                let _panics = Panics;
+                std::future::pending().await
+            });
+            JobResult::Ok(())
+        }
+    };
+    let mut stage = Stage::new(agent, |builder| builder);
+    assert_eq!(stage.run().await.outcome, Outcome::Success);
+    assert_eq!(written.read(), ["first"]);
     stage.drain(Duration::ZERO).await;
 }
 
@@ -230,7 +350,7 @@ async fn a_drain_cleans_up_and_is_done_in_its_time() {
     assert_eq!(ends, ["aborted aborted: drained", "endless SUCCESS", "polite SUCCESS"]);
     let mut cleaned = written.read();
     cleaned.sort();
-    assert_eq!(cleaned, ["cleanup in aborted", "cleanup in polite"]);
+    assert_eq!(cleaned, ["cleanup in aborted", "cleanup in endless", "cleanup in polite"]);
 }
 
 /// A second signal gives a cleanup a second.

@@ -18,3 +18,4 @@ mod stage;
 mod stuck;
 mod tasks;
 mod timeouts;
+mod until;

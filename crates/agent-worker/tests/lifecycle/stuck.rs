@@ -2,7 +2,9 @@
 
 use crate::stage::text;
 use agent_testkit::{JobSpec, MockServer};
-use agent_worker::{EndedJob, FailedJob, JobContext, JobResult, Outcome, WorkerBuilder, WorkerHandle};
+use agent_worker::{
+    EndedJob, FailedJob, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle,
+};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -166,4 +168,30 @@ async fn a_cleanup_that_blocks_does_not_hold_the_job() {
     gate.open();
     within(worker.drain(Duration::ZERO)).await;
     within(running).await.unwrap();
+}
+
+/// It ends no process: what to do about the blocked thread is the program's to decide.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn run_until_reports_what_it_leaves_behind() {
+    let gate = Gate::default();
+    let _open = OpensAtLast(gate.clone());
+    let (tell_begun, mut begun) = mpsc::unbounded_channel();
+    let agent = move |_: JobContext| {
+        let _ = tell_begun.send(());
+        gate.block();
+        std::future::ready(JobResult::Ok(()))
+    };
+    let server = MockServer::start().await.unwrap();
+    let limit = Duration::from_millis(50);
+    let builder = server.worker(agent).agent_name("tester").grace(limit).drain_timeout(limit);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(builder.build().unwrap().run_until(stopped));
+    let job = server.dispatch(JobSpec::room("stuck").agent_name("tester")).await.unwrap();
+    within(begun.recv()).await.unwrap();
+    drop(stop);
+    let error = within(running).await.unwrap().unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    let WorkerError::Stuck(report) = error else { panic!("{error:?}") };
+    assert_eq!((report.succeeded, report.failed, report.stuck), (0, 1, 1));
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Failed { error: "aborted: drained".into() });
 }

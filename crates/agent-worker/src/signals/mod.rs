@@ -1,0 +1,246 @@
+//! The signals that ask the process to stop. They are received on a thread of their own, since blocking code of jobs may hold every
+//! thread of the program's runtime. What each signal means is decided by agent-core's `Shutdown`.
+
+mod log;
+mod os;
+
+pub(crate) use log::exit;
+
+use crate::worker::WorkerHandle;
+use agent_core::{FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownLimits, SignalFilter, Time};
+use log::Log;
+use os::OsSignals;
+use std::collections::BTreeMap;
+use std::future;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::runtime;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+/// The process's one listener, once there is one: a signal is for the whole process.
+static LISTENER: Mutex<Option<Arc<Listener>>> = Mutex::new(None);
+
+/// How often a runtime whose workers stop is given a task. A thread of it that blocks may be the one that waited for its timers and
+/// sockets, and then no other does that before something wakes it.
+const WAKE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What workers are told by signals. When it is dropped, they have ended.
+pub(crate) struct Signals {
+    listener: Arc<Listener>,
+    id: u64,
+    first: oneshot::Receiver<()>,
+    forced: Arc<AtomicBool>,
+}
+
+struct Listener {
+    state: Mutex<State>,
+    /// The state has changed.
+    changed: Notify,
+    started: Instant,
+    /// The thread's own.
+    runtime: runtime::Handle,
+}
+
+#[derive(Default)]
+struct State {
+    filter: SignalFilter,
+    /// Those that have not ended, by number.
+    runs: BTreeMap<u64, Run>,
+    last_run: u64,
+    log: Option<Log>,
+}
+
+/// Workers that run, and stop together.
+struct Run {
+    shutdown: Shutdown,
+    workers: Vec<(WorkerHandle, Duration)>,
+    first: Option<oneshot::Sender<()>>,
+    forced: Arc<AtomicBool>,
+    /// The program's runtime, on which they run.
+    runtime: runtime::Handle,
+}
+
+impl Signals {
+    /// Signals for these workers, each with its drain timeout, from now on.
+    pub(crate) fn listen(workers: Vec<(WorkerHandle, Duration)>, limits: ShutdownLimits) -> io::Result<Self> {
+        let listener = Listener::of_process()?;
+        let (first, told) = oneshot::channel();
+        let forced = Arc::new(AtomicBool::new(false));
+        let handles: Vec<WorkerHandle> = workers.iter().map(|(handle, _)| handle.clone()).collect();
+        let run = Run {
+            shutdown: Shutdown::new(limits),
+            workers,
+            first: Some(first),
+            forced: Arc::clone(&forced),
+            runtime: runtime::Handle::current(),
+        };
+        let mut state = listener.lock();
+        state.log = Some(Log::here());
+        state.last_run += 1;
+        let id = state.last_run;
+        state.runs.insert(id, run);
+        drop(state);
+        let watching = Arc::clone(&listener);
+        listener.runtime.spawn(async move {
+            for handle in handles {
+                handle.closing().await;
+            }
+            watching.stopped(id);
+        });
+        Ok(Self { listener, id, first: told, forced })
+    }
+
+    /// Waits for the first signal.
+    pub(crate) async fn first(&mut self) {
+        if (&mut self.first).await.is_err() {
+            future::pending().await
+        }
+    }
+
+    /// Whether there was a second one.
+    pub(crate) fn forced(&self) -> bool {
+        self.forced.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.listener.lock().runs.remove(&self.id);
+    }
+}
+
+impl Listener {
+    fn of_process() -> io::Result<Arc<Self>> {
+        let mut listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*listener {
+            Some(listener) => Ok(Arc::clone(listener)),
+            None => Ok(Arc::clone(listener.insert(Self::start()?))),
+        }
+    }
+
+    fn start() -> io::Result<Arc<Self>> {
+        let (ready, started) = sync_channel(1);
+        let listen = move || {
+            let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            runtime.block_on(async {
+                let mut signals = match OsSignals::listen() {
+                    Ok(signals) => signals,
+                    Err(error) => return drop(ready.send(Err(error))),
+                };
+                let listener = Arc::new(Self {
+                    state: Mutex::default(),
+                    changed: Notify::new(),
+                    started: Instant::now(),
+                    runtime: runtime::Handle::current(),
+                });
+                let _ = ready.send(Ok(Arc::clone(&listener)));
+                listener.run(&mut signals).await
+            });
+        };
+        thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
+        started
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread that listens for signals has ended")))
+    }
+
+    /// Runs as long as the process does.
+    async fn run(&self, signals: &mut OsSignals) {
+        loop {
+            let due = self.lock().runs.values().filter_map(|run| run.shutdown.poll_timeout()).min();
+            let wakes = self.lock().runs.values().any(|run| run.first.is_none());
+            let due = due.and_then(|due| self.started.checked_add(due - Time::ZERO));
+            tokio::select! {
+                () = signals.next() => self.signalled(),
+                () = tokio::time::sleep_until(due.unwrap_or(self.started)), if due.is_some() => self.timed_out(),
+                () = tokio::time::sleep(WAKE_INTERVAL), if wakes => self.wake(),
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Wakes a thread of each runtime whose workers stop.
+    fn wake(&self) {
+        for run in self.lock().runs.values().filter(|run| run.first.is_none()) {
+            drop(run.runtime.spawn(future::ready(())));
+        }
+    }
+
+    fn signalled(&self) {
+        let now = self.now();
+        let mut state = self.lock();
+        let Some(log) = state.log.clone() else { return };
+        if !state.filter.counts(now) {
+            drop(log.info("a signal to stop within a second of the one before counts as the same"));
+            return;
+        }
+        if state.runs.is_empty() {
+            log.exit(FORCED_EXIT_CODE, "another signal to stop: the process ends now".to_owned());
+        }
+        for run in state.runs.values_mut() {
+            let action = run.shutdown.handle_signal(now);
+            run.carry_out(action, &log);
+        }
+    }
+
+    fn timed_out(&self) {
+        let now = self.now();
+        let mut state = self.lock();
+        let Some(log) = state.log.clone() else { return };
+        for run in state.runs.values_mut() {
+            if let Some(action) = run.shutdown.handle_timeout(now) {
+                run.carry_out(action, &log);
+            }
+        }
+    }
+
+    /// The workers of this run have stopped.
+    fn stopped(&self, id: u64) {
+        let now = self.now();
+        if let Some(run) = self.lock().runs.get_mut(&id) {
+            run.shutdown.handle_stopped(now);
+        }
+        self.changed.notify_one();
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.started.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    fn carry_out(&mut self, action: ShutdownAction, log: &Log) {
+        match action {
+            ShutdownAction::Drain => {
+                drop(log.info("signal to stop: draining"));
+                self.workers.iter().for_each(|(worker, within)| worker.start_drain(*within));
+                let _ = self.first.take().map(|first| first.send(()));
+            }
+            ShutdownAction::Abort => {
+                drop(log.info("second signal to stop: aborting what still runs"));
+                self.forced.store(true, Ordering::Release);
+                self.workers.iter().for_each(|(worker, _)| worker.stop());
+            }
+            ShutdownAction::Exit { code } => {
+                log.exit(code, "another signal to stop: the process ends now".to_owned())
+            }
+            ShutdownAction::ExitBlocked { code } => log.exit(
+                code,
+                "the worker does not stop, as its threads are blocked (blocking code in a handler? give it to \
+                 `tokio::task::spawn_blocking`): the process ends now"
+                    .to_owned(),
+            ),
+        }
+    }
+}
