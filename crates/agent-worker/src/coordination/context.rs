@@ -80,6 +80,8 @@ impl JobContext {
     /// Opens a topic on which jobs talk to each other, over the room unless the builder says otherwise. When this returns, nothing that
     /// others publish is missed, and whoever has announced itself is asked to do so again.
     ///
+    /// A channel ends with its attempt: what others publish between the end of one attempt and this call in the next one does not arrive.
+    ///
     /// # Errors
     /// [`CoordinationError`]: the topic is empty or longer than [`MAX_TOPIC_LEN`](crate::coordination::MAX_TOPIC_LEN), or the
     /// way to the others cannot be used.

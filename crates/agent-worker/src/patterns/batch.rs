@@ -275,10 +275,10 @@ impl<T> fmt::Debug for BatchError<T> {
     }
 }
 
-/// Ends the job with the error behind it.
+/// Ends the job with the error behind it, and the number of items.
 impl<T> From<BatchError<T>> for JobError {
-    fn from(error: BatchError<T>) -> Self {
-        error.error
+    fn from(BatchError { error, batch }: BatchError<T>) -> Self {
+        error.context(format_args!("a batch of {} failed", batch.len()))
     }
 }
 

@@ -312,6 +312,15 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         match failure {
             None => Ok(processed),
             Some(Failure { stage, error }) => {
+                let items = processed.dropped();
+                if items > 0 {
+                    // With `?` only the error goes on, and another attempt does not get them again.
+                    tracing::warn!(
+                        stage,
+                        items,
+                        "a pipeline failed with items that it had taken: they are dropped"
+                    );
+                }
                 let label = process_word(stage.clone());
                 table::PIPELINE_FAILURES.count([label.into()]).increment(1);
                 Err(PipelineError { stage, error, processed })

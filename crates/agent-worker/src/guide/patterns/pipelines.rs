@@ -45,12 +45,14 @@
 //! | the source ends | everything goes through, `Ok` |
 //! | it is told to stop | nothing new is taken off the source, what was taken goes through, `Ok` |
 //! | that takes longer than `flush_within` | the rest is dropped; the error of the stage `flush` says how many items that were |
-//! | a stage fails | what is ahead of the failed item goes through, nothing behind it does; the error names the stage |
+//! | a stage fails | what is ahead of the failed item goes through, nothing behind it does; the error names the stage, and the log warns with the number of items that are lost |
 //! | it is dropped, in a `select!` or as the job is aborted | every stage ends where it is, and the log warns with the number of items that are lost |
 //!
 //! `?` on the error ends the job by the kind that the stage gave it: a [retryable](crate::JobError::retryable) error is tried again. The
 //! [`PipelineError`](crate::patterns::PipelineError) itself says which [stage](crate::patterns::PipelineError::stage) it was and how many items were
-//! [done](crate::patterns::Processed::done): always the first so many, which is what a [checkpoint](super::super::checkpoints) wants to know.
+//! [done](crate::patterns::Processed::done): always the first ones, which is what a [checkpoint](super::super::checkpoints) wants to know. The next
+//! attempt gets what was not taken off [the room's stream](super::super::data) yet; the failed item and those behind it are gone, unless the
+//! handler keeps them itself. A smaller capacity takes less ahead.
 //!
 //! # How long it takes to end
 //! What a pipeline has taken before its stop takes time: two stages with 100 items before each, at 40 ms an item, are 8 s of work.

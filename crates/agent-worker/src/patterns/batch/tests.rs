@@ -144,10 +144,9 @@ async fn an_error_keeps_its_kind_and_its_items() {
     let error = failing.await.unwrap_err();
     assert_eq!(*error.batch, [0, 1]);
     assert_eq!(error.to_string(), "a batch of 2 failed: busy");
-    assert_eq!(
-        *JobError::from(error).kind(),
-        agent_core::JobErrorKind::Retryable { after: Duration::from_secs(3) }
-    );
+    let error = JobError::from(error);
+    assert_eq!(error.to_string(), "a batch of 2 failed: busy");
+    assert_eq!(*error.kind(), agent_core::JobErrorKind::Retryable { after: Duration::from_secs(3) });
     assert_eq!(batches.next().await, Some(vec![2]));
 }
 

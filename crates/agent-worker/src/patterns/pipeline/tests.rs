@@ -439,7 +439,7 @@ async fn two_over_a_channel_end_with_the_one_that_fails() {
     let ended: Result<_, JobError> = async { tokio::try_join!(feed, store) }.await;
     assert_eq!(
         (ended.unwrap_err().to_string().as_str(), start.elapsed()),
-        ("the database is gone", Duration::ZERO)
+        ("a batch of 10 failed: the database is gone", Duration::ZERO)
     );
 }
 
@@ -495,6 +495,11 @@ async fn one_that_is_dropped_says_what_that_costs() {
     // Neither one that has ended nor one that has not begun has anything to say.
     drop(run());
     assert_eq!((run().await.unwrap().done, log.text().lines().count()), (9, 1));
+
+    let failing = async |n| if n == 2 { Err(JobError::retryable("busy", Duration::ZERO)) } else { Ok(n) };
+    let failed = Pipeline::new(stream::iter(0..9), never()).stage("work", failing).run().await.unwrap_err();
+    assert!(log.text().contains("stage=\"work\" items=7"), "{}", log.text());
+    assert_eq!((failed.processed.dropped(), log.text().lines().count()), (7, 2));
 
     let mut batches = Batches::new(stream::iter(0..3).chain(stream::pending()), 9, Duration::MAX);
     assert!(timeout(Duration::from_secs(1), batches.next()).await.is_err());
