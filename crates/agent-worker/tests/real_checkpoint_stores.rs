@@ -107,6 +107,12 @@ async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
     assert!(text.contains("OOM"), "{text}");
     server.command(&["CONFIG", "SET", "maxmemory", "0"]).await.expect("set");
 
+    // A primary that has lost its replicas: perhaps there is another one by now.
+    server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await.expect("set");
+    let text = fails(&good, true).await;
+    assert!(text.contains("NOREPLICAS"), "{text}");
+    server.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await.expect("set");
+
     server.pause().expect("frozen");
     let text = fails(&good, true).await;
     assert!(text.contains("did not answer within 500ms"), "{text}");
