@@ -57,7 +57,11 @@ pub struct Config {
     pub end_when: EndWhen,
     /// How long a handler that has said once that it gets on may be silent before that is told to people.
     pub stale_after: Duration,
-    /// Whether an offer is refused while a job of the same room, agent, kind and target is here.
+    /// Whether a job goes on in another room of the same name: when its own was gone before it was joined, or while its connection was
+    /// lost.
+    pub stay_in_new_room: bool,
+    /// Whether an offer is refused while a job of the same room, agent, kind and target is here. Another run of the room, or another
+    /// session of the target, is not the same.
     pub one_per_target: bool,
     /// How a job is tried again after a retryable error.
     pub retry: RetryPolicy,
@@ -94,27 +98,32 @@ pub struct AgentPermissions {
     pub hidden: bool,
 }
 
-/// The server takes the agent out of a room so long after the last person has left it.
-pub const ROOM_DEPARTURE: Duration = Duration::from_secs(20);
-
-/// When a job is told to stop because of who is in its room, as [`Shutdown`](crate::CancelReason::Shutdown): the handler then has its grace,
-/// and ends in success.
+/// When a job is over because of who is in its room. It is then cancelled as [`Shutdown`](crate::CancelReason::Shutdown): the handler has its
+/// grace, and the job ends in success.
 ///
-/// Longer than [`ROOM_DEPARTURE`] is of no use with a room's usual settings: the server then closes the room first, and records a failure.
+/// A server closes a room some time after its last person left (`departure_timeout`, usually 20 s), and after it was made when nobody ever
+/// came (`empty_timeout`, usually 300 s), and records a failure for the jobs in it. So, but for [`Never`](Self::Never), a job also ends before
+/// that: 10 s before the end of either timeout, or less where it is short (half of a departure timeout, but at least 4.5 s; a tenth of an empty
+/// timeout, but at least 1.5 s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndWhen {
-    /// So long after the last person has left. A room in which nobody has been is not empty in this sense.
+    /// This long after the last person left the room, whatever the job is about.
     Empty {
-        /// For somebody to come back.
+        /// How long to wait for somebody to come back.
         after: Duration,
     },
-    /// So long after the participant has left that the job is about; for a room job as [`Empty`](Self::Empty).
+    /// This long after the participant left that the job is about; for a room job as [`Empty`](Self::Empty).
+    ///
+    /// When that participant is back in another session (it was killed and started again, or its page was reloaded), the job is cancelled
+    /// at once, as [`TargetReplaced`](crate::CancelReason::TargetReplaced): the server makes a job of its own for each session. A
+    /// connection that is resumed is the same session. A hidden participant is not shown to agents: such a job ends as with
+    /// [`Never`](Self::Never).
     TargetLeft {
-        /// For the participant to come back.
+        /// How long to wait after it left.
         after: Duration,
     },
-    /// The handler, or the server, decides.
+    /// The handler or the server decides.
     Never,
 }
 
@@ -130,9 +139,9 @@ impl EndWhen {
 }
 
 impl Default for EndWhen {
-    /// 10 s after the last person has left.
+    /// 10 s after the participant left that the job is about, or the last person for a room job.
     fn default() -> Self {
-        Self::Empty { after: Duration::from_secs(10) }
+        Self::TargetLeft { after: Duration::from_secs(10) }
     }
 }
 
@@ -178,6 +187,7 @@ impl Default for Config {
             max_job_timeout: None,
             end_when: EndWhen::default(),
             stale_after: Duration::from_secs(60),
+            stay_in_new_room: false,
             one_per_target: false,
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(15),

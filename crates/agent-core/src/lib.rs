@@ -56,7 +56,7 @@ pub use classify::{classify, classify_with};
 pub use cleanup::callback_time;
 pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
-    MAX_DEPLOYMENT_LEN, ROOM_DEPARTURE,
+    MAX_DEPLOYMENT_LEN,
 };
 pub use election::{
     Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, MAX_LEASE, MIN_LEASE, Seat, SeatAnswer,
@@ -75,6 +75,6 @@ pub use shutdown::{
 };
 pub use time::Time;
 pub use worker::{
-    ConnectError, DrainReport, EndedJob, Input, JobTimer, Notice, OfferId, Output, Presence, SlotCounts,
-    StopError, Timer, Violation, Worker,
+    ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MIN_DEPARTURE_TIMEOUT, Notice, OfferId,
+    Output, Presence, SlotCounts, StopError, Timer, Violation, Worker,
 };

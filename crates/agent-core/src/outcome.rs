@@ -50,9 +50,11 @@ pub enum CancelReason {
     Terminated,
     /// Somebody removed the agent from the room.
     Kicked,
+    /// The participant that the job is about is in the room in another session, which has a job of its own.
+    TargetReplaced,
     /// Another participant joined with the agent's identity.
     DuplicateIdentity,
-    /// The connection to the room was lost, or the room is another one now.
+    /// The connection to the room was lost, or the room is another one than the job's: that one was deleted, and one of the same name made.
     RoomGone,
 }
 
@@ -157,6 +159,7 @@ impl Verdict {
                 CancelReason::Drained
                 | CancelReason::Shutdown(_)
                 | CancelReason::RoomClosed
+                | CancelReason::TargetReplaced
                 | CancelReason::Terminated,
                 AttemptEnd::Ok | AttemptEnd::Cancelled,
             ) => Self::SUCCESS,
@@ -238,6 +241,7 @@ impl CancelReason {
             Self::RoomClosed => "room_closed",
             Self::Terminated => "terminated",
             Self::Kicked => "kicked",
+            Self::TargetReplaced => "target_replaced",
             Self::DuplicateIdentity => "duplicate_identity",
             Self::RoomGone => "room_gone",
         }
@@ -305,6 +309,7 @@ mod tests {
             (CancelReason::Drained, ["SUCCESS", "its text", "aborted: drained"]),
             (CancelReason::Shutdown("enough".into()), ["SUCCESS", "its text", "aborted: shutdown: enough"]),
             (CancelReason::RoomClosed, ["SUCCESS", "its text", "aborted: room_closed"]),
+            (CancelReason::TargetReplaced, ["SUCCESS", "its text", "aborted: target_replaced"]),
             (CancelReason::Terminated, ["SUCCESS", "its text", "aborted: terminated"]),
             (CancelReason::Kicked, ["kicked", "its text", "aborted: kicked"]),
             (

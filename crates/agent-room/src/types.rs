@@ -2,6 +2,7 @@
 
 use agent_proto::livekit as proto;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Everything that is known of the room itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct RoomInfo {
     pub recording: bool,
     /// When the room was made, in milliseconds since 1970.
     pub created_at_ms: i64,
+    /// After which time, in whole seconds, the server closes a room to which nobody came; `None` when it does not say.
+    pub empty_timeout: Option<Duration>,
+    /// How long after the last person left, in whole seconds, the server closes the room; `None` when it does not say.
+    pub departure_timeout: Option<Duration>,
 }
 
 impl RoomInfo {
@@ -35,7 +40,12 @@ impl From<proto::Room> for RoomInfo {
             0 => room.creation_time.saturating_mul(1000),
             ms => ms,
         };
+        // The wire has no "unknown". A server that describes its rooms has one of the two, mostly both.
+        let said = room.empty_timeout != 0 || room.departure_timeout != 0;
+        let seconds = |seconds: u32| said.then(|| Duration::from_secs(seconds.into()));
         Self {
+            empty_timeout: seconds(room.empty_timeout),
+            departure_timeout: seconds(room.departure_timeout),
             sid: room.sid,
             name: room.name,
             metadata: room.metadata,

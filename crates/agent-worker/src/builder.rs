@@ -17,7 +17,7 @@ use crate::telemetry::Meter;
 use crate::worker::Worker;
 use agent_core::{
     AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobErrorKind, JobKind, Lifecycle,
-    MAX_LEASE, MIN_LEASE, MetadataFormat, ROOM_DEPARTURE, RetryPolicy,
+    MAX_LEASE, MIN_LEASE, MetadataFormat, RetryPolicy,
 };
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -46,7 +46,6 @@ pub struct WorkerBuilder {
     refuse_other_servers: bool,
     join_timeout: Duration,
     reconnect_timeout: Duration,
-    stay: bool,
     on_lifecycle: Option<LifecycleHook>,
     on_failure: Option<FailureHook>,
     coordinator: Option<Arc<dyn Coordinator>>,
@@ -149,7 +148,6 @@ impl WorkerBuilder {
             refuse_other_servers: false,
             join_timeout: Duration::from_secs(15),
             reconnect_timeout: Duration::from_secs(60),
-            stay: false,
             on_lifecycle: None,
             on_failure: None,
             coordinator: None,
@@ -293,8 +291,12 @@ impl WorkerBuilder {
         self
     }
 
-    /// When a job is over because of who is in its room: 10 s after the last person has left, unless set. It is then told to stop as
-    /// [`Shutdown`](crate::CancelReason::Shutdown), and ends in success if its handler returns within its grace.
+    /// When a job is over because of who is in its room. Unless set: a room job 10 s after the last person left, a participant or publisher
+    /// job 10 s after its participant left or when that one is back in another session ([`EndWhen::TargetLeft`]). Earlier where
+    /// the room's own timeouts ask for it, so that the server records the job's outcome: see [`EndWhen`].
+    ///
+    /// The job is then cancelled as [`Shutdown`](crate::CancelReason::Shutdown) or
+    /// [`TargetReplaced`](crate::CancelReason::TargetReplaced), and ends in success if its handler returns within its grace.
     pub fn end_when(mut self, policy: EndWhen) -> Self {
         self.config.end_when = policy;
         self
@@ -307,7 +309,8 @@ impl WorkerBuilder {
     }
 
     /// Refuses a job while another one of the same room, agent, kind and target is here: each dispatch adds an agent otherwise. The server
-    /// may give it to another worker.
+    /// may give it to another worker. A job for another session of the target, or for another run of the room, is taken: the older
+    /// one is about to end.
     pub fn one_per_target(mut self, guard: bool) -> Self {
         self.config.one_per_target = guard;
         self
@@ -407,11 +410,11 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether a job goes on when its room is gone and its connection was restored into another room of the same name, as after a
-    /// restart of the server. It does not, unless set: it ends as [`RoomGone`](crate::CancelReason::RoomGone), since the
-    /// server makes another job for the new room.
+    /// Whether a job goes on in another room of the same name: when its connection was restored into one, as after a restart of the
+    /// server, and when its own room was deleted before it was joined. It does not, unless set: it ends as
+    /// [`RoomGone`](crate::CancelReason::RoomGone), since the server makes another job for the new room.
     pub fn stay_in_new_room(mut self, stay: bool) -> Self {
-        self.stay = stay;
+        self.config.stay_in_new_room = stay;
         self
     }
 
@@ -585,12 +588,6 @@ impl WorkerBuilder {
         if !(MIN_LEASE..=MAX_LEASE).contains(&self.lease) {
             return Err(ConfigError::Lease(self.lease));
         }
-        if let Some(after) = self.config.end_when.after().filter(|after| *after >= ROOM_DEPARTURE) {
-            tracing::warn!(
-                "`end_when` waits {after:?}: with a room's usual settings the server closes it {ROOM_DEPARTURE:?} after the last person \
-                 has left, and records the job as failed; give less, or a longer `departure_timeout` to the room"
-            );
-        }
         let url: ServerUrl = self.url.ok_or(ConfigError::NoUrl)?.parse().map_err(ConfigError::Url)?;
         let api_key = self.api_key.filter(|key| !key.is_empty()).ok_or(ConfigError::NoApiKey)?;
         let api_secret =
@@ -631,7 +628,6 @@ impl WorkerBuilder {
             refuse_other_servers: self.refuse_other_servers,
             join_timeout: self.join_timeout,
             reconnect_timeout: self.reconnect_timeout,
-            stay: self.stay,
             on_lifecycle: self.on_lifecycle,
             on_failure: self.on_failure,
             load: self.load,

@@ -150,7 +150,7 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         "cleanup_timeout=10s",
         "grace=10s",
         "drain_timeout=3600s",
-        "end_when=Empty { after: 10s }",
+        "end_when=TargetLeft { after: 10s }",
         "stale_after=60s",
         "checkpoint_interval=30s",
         "checkpoint_expiry=86400s",

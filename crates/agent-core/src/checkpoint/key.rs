@@ -184,6 +184,7 @@ mod tests {
             kind: TargetKind::Standard,
             metadata: String::new(),
             attributes: BTreeMap::new(),
+            hidden: false,
         });
         job
     }

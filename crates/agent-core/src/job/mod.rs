@@ -90,6 +90,8 @@ pub struct Target {
     pub metadata: String,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
+    /// Whether it is not shown to the other participants, agents included.
+    pub hidden: bool,
 }
 
 /// What kind of participant a job is about.
@@ -228,6 +230,7 @@ impl Target {
             kind,
             metadata: info.metadata,
             attributes: info.attributes,
+            hidden: info.permission.is_some_and(|may| may.hidden),
         }
     }
 }

@@ -52,7 +52,7 @@ const MAX_CLOSING: usize = 16_384;
 impl Worker {
     /// Reports the one outcome of an assignment.
     pub(super) fn finish(&mut self, assignment: Assignment, verdict: Verdict, now: Time) {
-        let Assignment { job, at, epoch, attempts, last_attempt } = assignment;
+        let Assignment { job, at, epoch, attempts, last_attempt, room_closed } = assignment;
         let Verdict { outcome, kind } = verdict.after_attempts(attempts);
         let id = job.id.clone();
         if let Some(drain) = &mut self.drain {
@@ -64,7 +64,7 @@ impl Worker {
         }
         self.out.push_back(Output::Moved { job: job.clone(), to: outcome.lifecycle() });
         let (ended, duration) = (outcome.clone(), now - at);
-        let ended = EndedJob { job, outcome: ended, kind, attempts, duration, last_attempt };
+        let ended = EndedJob { job, outcome: ended, kind, attempts, duration, last_attempt, room_closed };
         self.out.push_back(Output::Ended(ended));
         let settled = at + self.config.settling;
         let settling = epoch == self.epoch && now < settled;

@@ -1,6 +1,6 @@
 //! What a worker machine takes and gives: inputs are facts in the past tense, outputs are commands.
 
-use super::watch::Presence;
+use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
 use crate::error::JobErrorKind;
 use crate::job::{Job, JobId, JobToken};
@@ -76,6 +76,18 @@ pub enum Input {
         job: JobId,
         /// Why.
         reason: CancelReason,
+    },
+    /// The room of a job was joined, or its description changed since.
+    RoomJoined {
+        /// Which job.
+        job: JobId,
+        /// The room as it is now.
+        room: JoinedRoom,
+    },
+    /// The connection to the room of a job was lost, and restored into another room of the same name.
+    RoomReplaced {
+        /// Which job.
+        job: JobId,
     },
     /// Who is in the room of a job changed, or was looked at for the first time.
     PresenceChanged {
@@ -211,6 +223,9 @@ pub struct EndedJob {
     pub duration: Duration,
     /// How long the last attempt took, without its cleanup.
     pub last_attempt: Duration,
+    /// Whether the room was deleted or closed before the outcome could be sent. The server then has recorded the failure "agent worker
+    /// left the room" by itself, whatever the outcome says (but for a job that is a few seconds old).
+    pub room_closed: bool,
 }
 
 /// Something that people may want to know.
@@ -293,6 +308,17 @@ pub enum Notice {
         job: JobId,
         /// For how long.
         silent_for: Duration,
+    },
+    /// The room of a job closes too soon after its last person leaves for the wait that is configured, or for any.
+    ShortRoom {
+        /// Which job.
+        job: JobId,
+        /// How long after the last person left the server closes the room.
+        departure_timeout: Duration,
+        /// The wait of [`EndWhen`](crate::EndWhen).
+        configured: Duration,
+        /// How long the job waits instead.
+        wait: Duration,
     },
     /// All slots are taken (`true`), or no longer.
     Full(bool),

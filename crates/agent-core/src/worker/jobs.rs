@@ -2,8 +2,8 @@
 
 use super::Worker;
 use super::io::{Notice, OfferId, Output, Violation};
+use super::room_rules::RoomWatch;
 use super::timers::{JobTimer, Timer};
-use super::watch::Watch;
 use super::wire;
 use crate::answer::{Accept, Answer, DeclineReason, GivenAnswer};
 use crate::job::lifecycle::{Effect, JobInput, JobState, step};
@@ -42,7 +42,9 @@ pub(super) struct Entry {
     pub(super) room_gone: bool,
     /// The wait for the next attempt, while that is waited for.
     pub(super) retry_wait: Duration,
-    pub(super) watch: Watch,
+    pub(super) room: RoomWatch,
+    /// The server closed the room, and with it the job.
+    pub(super) room_closed: bool,
 }
 
 /// One grant of a job to us.
@@ -54,6 +56,8 @@ pub(super) struct Assignment {
     /// How many attempts were made, and how long the last one took.
     pub(super) attempts: u32,
     pub(super) last_attempt: Duration,
+    /// Whether the server closed the room first.
+    pub(super) room_closed: bool,
 }
 
 impl Entry {
@@ -64,6 +68,7 @@ impl Entry {
             epoch: self.epoch,
             attempts: self.state.attempt(),
             last_attempt: self.took.unwrap_or(now - self.attempt_at),
+            room_closed: self.room_closed,
         }
     }
 }
@@ -418,7 +423,8 @@ impl Worker {
             took: None,
             room_gone: false,
             retry_wait: Duration::ZERO,
-            watch: Watch::default(),
+            room: RoomWatch::default(),
+            room_closed: false,
         }
     }
 

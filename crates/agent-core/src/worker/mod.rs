@@ -7,7 +7,7 @@
 //! - `jobs`: offers, assignments, cancellations; [`step`](crate::step) is the course of one job.
 //! - `attempts`: what comes after an attempt: its cleanup, and the next attempt.
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
-//! - `watch`: rooms that become empty, jobs that do not get on.
+//! - `room_rules`: when a job is over because of its room; `watch`: these rules, progress, second jobs.
 //! - `drain`: stopping.
 
 mod attempts;
@@ -16,6 +16,7 @@ mod drain;
 mod io;
 mod jobs;
 mod link;
+mod room_rules;
 mod timers;
 mod watch;
 mod wire;
@@ -23,8 +24,8 @@ mod wire;
 pub use io::{
     ConnectError, DrainReport, EndedJob, Input, Notice, OfferId, Output, SlotCounts, StopError, Violation,
 };
+pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
 pub use timers::{JobTimer, Timer};
-pub use watch::Presence;
 
 use crate::backoff::Backoff;
 use crate::config::Config;
@@ -113,8 +114,10 @@ impl Worker {
                 self.on_attempt_ended(&job, end, room_gone, now);
             }
             Input::Cleaned { job, attempt } => self.on_cleaned(&job, attempt, now),
-            Input::CancelRequested { job, reason } => self.apply(&job, JobInput::Cancelled(reason), now),
-            Input::PresenceChanged { job, presence } => self.on_presence(&job, presence, now),
+            Input::CancelRequested { job, reason } => self.on_cancel_requested(&job, reason, now),
+            Input::RoomJoined { job, room } => self.on_room_joined(&job, room, now),
+            Input::RoomReplaced { job } => self.on_room_replaced(&job, now),
+            Input::PresenceChanged { job, presence } => self.on_presence(&job, &presence, now),
             Input::Progressed { job } => self.on_progress(&job, now),
             Input::LoadSampled(load) => self.user_load = Some(if load.is_nan() { 1.0 } else { load }),
             Input::DrainRequested { within } => self.on_drain(within, now),

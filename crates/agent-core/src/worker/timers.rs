@@ -43,7 +43,7 @@ pub enum JobTimer {
     Deadline,
     /// The repeat of its final status.
     Repeat,
-    /// Somebody to come back into the room.
+    /// Somebody to come into the room, or to come back.
     Empty,
     /// A word of the handler that it gets on.
     Stale,
@@ -72,16 +72,6 @@ struct Waits {
 }
 
 impl Waits {
-    const fn at(&self, timer: JobTimer) -> Option<Time> {
-        match timer {
-            JobTimer::Step => self.step,
-            JobTimer::Deadline => self.deadline,
-            JobTimer::Repeat => self.repeat,
-            JobTimer::Empty => self.empty,
-            JobTimer::Stale => self.stale,
-        }
-    }
-
     const fn of(&mut self, timer: JobTimer) -> &mut Option<Time> {
         match timer {
             JobTimer::Step => &mut self.step,
@@ -126,14 +116,6 @@ impl Timers {
         }
         if *waits == Waits::default() {
             self.by_job.remove(job);
-        }
-    }
-
-    pub(super) fn is_set(&self, timer: &Timer) -> bool {
-        if let Timer::Job(job, timer) = timer {
-            self.by_job.get(job).is_some_and(|waits| waits.at(*timer).is_some())
-        } else {
-            self.own.iter().any(|(_, other)| other == timer)
         }
     }
 
@@ -216,8 +198,6 @@ mod tests {
                 }
             }
             assert_eq!(timers.next(), model.next());
-            let timer = Timer::Job(job, of_job);
-            assert_eq!(timers.is_set(&timer), model.0.contains_key(&timer));
         }
         assert!(fired > 1000, "{fired}");
         timers.clear_all();

@@ -1,71 +1,90 @@
-//! What running jobs are watched for: that somebody is left in the room, and that they get on.
+//! What running jobs are watched for: their room and who is in it, their progress, and second jobs.
 //!
-//! Neither changes the course of a job by itself: an empty room asks it to stop, as anything else can, and a job that does not get on is
-//! told to people.
+//! Nothing of it changes the course of a job by itself: a room that is over asks the job to stop, as anything else can, and a job that
+//! reports no progress is logged.
 
 use super::Worker;
 use super::io::{Notice, Output};
+use super::room_rules::{JoinedRoom, Presence, Rules, ShortRoom};
 use super::timers::{JobTimer, Timer};
-use crate::config::EndWhen;
+use crate::config::Config;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::job::{Job, JobId};
 use crate::outcome::CancelReason;
 use crate::time::Time;
 
-/// Who is in the room of a job, besides its agent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Presence {
-    /// People, or what stands for one: ordinary clients, callers, connectors.
-    pub people: usize,
-    /// Whether the participant is there that the job is about; `false` for a room job.
-    pub target: bool,
-}
-
-/// What a job's watch knows.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Watch {
-    /// Somebody was there who counts.
-    seen: bool,
-}
-
 impl Worker {
-    pub(super) fn on_presence(&mut self, id: &JobId, presence: Presence, now: Time) {
-        let policy = self.config.end_when;
-        let timer = Timer::Job(id.clone(), JobTimer::Empty);
+    pub(super) fn on_room_joined(&mut self, id: &JobId, room: JoinedRoom, now: Time) {
         let Some(entry) = self.jobs.get_mut(id).filter(|entry| entry.state.is_assigned()) else { return };
-        let (there, after) = match policy {
-            EndWhen::Never => return,
-            EndWhen::Empty { after } => (presence.people > 0, after),
-            // A job that is about nobody in particular is about people.
-            EndWhen::TargetLeft { after } if entry.job.target.is_some() => (presence.target, after),
-            EndWhen::TargetLeft { after } => (presence.people > 0, after),
-        };
-        if there {
-            entry.watch.seen = true;
-            self.timers.clear(&timer);
-        } else if entry.watch.seen && !self.timers.is_set(&timer) {
-            self.timers.set(timer, now + after);
+        let rules = rules(&self.config, &entry.job);
+        let before = entry.room.short_room(rules);
+        let reason = entry.room.on_room(room, rules, now);
+        if let Some(short) = entry.room.short_room(rules).filter(|short| before.as_ref() != Some(short)) {
+            let ShortRoom { departure_timeout, configured, wait } = short;
+            let job = id.clone();
+            self.out.push_back(Output::Notice(Notice::ShortRoom {
+                job,
+                departure_timeout,
+                configured,
+                wait,
+            }));
+        }
+        self.after_room_change(id, reason, now);
+    }
+
+    pub(super) fn on_presence(&mut self, id: &JobId, presence: &Presence, now: Time) {
+        let Some(entry) = self.jobs.get_mut(id).filter(|entry| entry.state.is_assigned()) else { return };
+        let reason = entry.room.on_presence(presence, rules(&self.config, &entry.job), now);
+        self.after_room_change(id, reason, now);
+    }
+
+    /// Sets the moment at which the job is over, unless it is over already.
+    fn after_room_change(&mut self, id: &JobId, reason: Option<CancelReason>, now: Time) {
+        let Some(entry) = self.jobs.get(id) else { return };
+        let timer = Timer::Job(id.clone(), JobTimer::Empty);
+        match entry.room.ends_at(rules(&self.config, &entry.job)).filter(|_| reason.is_none()) {
+            Some(at) => self.timers.set(timer, at.max(now)),
+            None => self.timers.clear(&timer),
+        }
+        if let Some(reason) = reason {
+            self.apply(id, JobInput::Cancelled(reason), now);
         }
     }
 
-    /// Nobody came back.
+    /// Nobody came, or came back.
     pub(super) fn on_empty(&mut self, id: &JobId, now: Time) {
         let Some(entry) = self.jobs.get(id) else { return };
-        let target = matches!(self.config.end_when, EndWhen::TargetLeft { .. }) && entry.job.target.is_some();
-        let text = if target { "the participant has left" } else { "the room is empty" };
-        self.apply(id, JobInput::Cancelled(CancelReason::Shutdown(text.to_owned())), now);
+        let reason = entry.room.reason(rules(&self.config, &entry.job));
+        self.apply(id, JobInput::Cancelled(reason), now);
     }
 
-    /// The handler gets on. From the first time on it is expected to say so.
+    /// The connection to the room was restored into another room of its name.
+    pub(super) fn on_room_replaced(&mut self, id: &JobId, now: Time) {
+        // A job belongs to its room: for another one of the same name the server makes another job.
+        if !self.config.stay_in_new_room {
+            self.apply(id, JobInput::Cancelled(CancelReason::RoomGone), now);
+        }
+    }
+
+    pub(super) fn on_cancel_requested(&mut self, id: &JobId, reason: CancelReason, now: Time) {
+        if reason == CancelReason::RoomClosed
+            && let Some(entry) = self.jobs.get_mut(id)
+        {
+            entry.room_closed = true;
+        }
+        self.apply(id, JobInput::Cancelled(reason), now);
+    }
+
+    /// The handler reports progress. From the first time on it is expected to.
     pub(super) fn on_progress(&mut self, id: &JobId, now: Time) {
         if self.jobs.get(id).is_some_and(|entry| entry.state.is_assigned()) {
             self.timers.set(Timer::Job(id.clone(), JobTimer::Stale), now + self.config.stale_after);
         }
     }
 
-    /// It has not said so for too long. It is told once, until it gets on again.
+    /// It has not done so for too long: noticed once, until it reports progress again.
     pub(super) fn on_stale(&mut self, id: &JobId) {
-        // Between two attempts there is nobody to say it.
+        // Between two attempts there is no handler to report it.
         if !self.jobs.get(id).is_some_and(|entry| matches!(entry.state, JobState::Running { .. })) {
             return;
         }
@@ -75,13 +94,26 @@ impl Worker {
 
     /// Whether a job of the same room, agent and target is here already, and the worker is not to have two.
     pub(super) fn is_second(&self, job: &Job) -> bool {
-        let target = |job: &Job| job.target.as_ref().map(|target| target.identity.clone());
-        let same = |other: &Job| {
-            other.room.name == job.room.name
-                && other.agent_name == job.agent_name
-                && other.kind == job.kind
-                && target(other) == target(job)
-        };
-        self.config.one_per_target && self.jobs.values().any(|entry| same(&entry.job))
+        self.config.one_per_target && self.jobs.values().any(|entry| is_same(&entry.job, job))
     }
+}
+
+/// A room or a target of the same name is the same one as long as nothing says that it is another run of the room, or another session of
+/// the participant: the older job is about to end then, and the new one is needed.
+fn is_same(one: &Job, other: &Job) -> bool {
+    let equal = |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
+    let target = match (&one.target, &other.target) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.identity == other.identity && equal(&one.sid, &other.sid),
+        _ => false,
+    };
+    target
+        && one.room.name == other.room.name
+        && equal(&one.room.sid, &other.room.sid)
+        && one.agent_name == other.agent_name
+        && one.kind == other.kind
+}
+
+fn rules<'a>(config: &Config, job: &'a Job) -> Rules<'a> {
+    Rules { end_when: config.end_when, stay: config.stay_in_new_room, job }
 }

@@ -17,4 +17,6 @@ mod outcomes;
 mod promises;
 mod retries;
 mod rig;
+mod room_promises;
+mod room_rules;
 mod watch;

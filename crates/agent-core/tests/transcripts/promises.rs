@@ -3,7 +3,7 @@
 use crate::rig::fatal;
 use agent_core::{
     Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JobToken,
-    Lifecycle, Notice, OfferId, Output, SlotCounts, Time, Worker,
+    JoinedRoom, Lifecycle, Notice, OfferId, Output, Presence, SlotCounts, Time, Worker,
 };
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
@@ -23,6 +23,11 @@ enum Op {
     Cleaned(u8),
     Cancel(u8),
     Terminate(u8),
+    /// The room is described: its id, its departure and its empty timeout in seconds.
+    Room(u8, u8, u8, u8),
+    Replaced(u8),
+    /// So many people are there, and this session of the target.
+    There(u8, u8, u8),
     Pong,
     Cut,
     ComeBack,
@@ -43,7 +48,10 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (job.clone(), 0u8..9).prop_map(|(n, k)| Op::End(n, k)),
         5 => job.clone().prop_map(Op::Cleaned),
         2 => job.clone().prop_map(Op::Cancel),
-        2 => job.prop_map(Op::Terminate),
+        2 => job.clone().prop_map(Op::Terminate),
+        3 => (job.clone(), 0u8..3, 0u8..30, 0u8..30).prop_map(|(n, sid, d, e)| Op::Room(n, sid, d, e)),
+        1 => job.clone().prop_map(Op::Replaced),
+        6 => (job, 0u8..3, 0u8..3).prop_map(|(n, people, target)| Op::There(n, people, target)),
         5 => Just(Op::Pong),
         2 => Just(Op::Cut),
         4 => Just(Op::ComeBack),
@@ -171,7 +179,16 @@ impl World {
 
     fn apply(&mut self, op: Op) {
         let id = |n: u8| JobId::new(&format!("AJ_{n}"));
-        let job = |n: u8| wire::Job { id: id(n).to_string(), ..Default::default() };
+        let job = |n: u8| {
+            let target =
+                wire::ParticipantInfo { identity: "ada".into(), sid: "PA_1".into(), ..Default::default() };
+            wire::Job {
+                id: id(n).to_string(),
+                room: Some(wire::Room { sid: "RM_1".into(), ..Default::default() }),
+                participant: (n % 2 == 1).then_some(target),
+                ..Default::default()
+            }
+        };
         match op {
             Op::Offer(n) => {
                 if self.worker.is_registered() {
@@ -241,6 +258,20 @@ impl World {
             }
             Op::Cancel(n) => {
                 self.input(Input::CancelRequested { job: id(n), reason: CancelReason::Kicked });
+            }
+            Op::Room(n, sid, departure, empty) => {
+                let seconds = |seconds: u8| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+                let sid = if sid == 0 { String::new() } else { format!("RM_{sid}") };
+                let age = Duration::from_secs(1);
+                let (departure_timeout, empty_timeout) = (seconds(departure), seconds(empty));
+                let room = JoinedRoom { sid, age, empty_timeout, departure_timeout };
+                self.input(Input::RoomJoined { job: id(n), room });
+            }
+            Op::Replaced(n) => self.input(Input::RoomReplaced { job: id(n) }),
+            Op::There(n, people, session) => {
+                let target = (session > 0).then(|| format!("PA_{session}"));
+                let presence = Presence { people: people.into(), keepers: people.into(), target };
+                self.input(Input::PresenceChanged { job: id(n), presence });
             }
             Op::Terminate(n) => {
                 self.server(server_message::Message::Termination(wire::JobTermination {

@@ -19,6 +19,8 @@ pub(crate) struct Rig {
     /// How often each thing was wanted, by job: for the promises that count.
     pub(crate) ended: BTreeMap<JobId, u32>,
     pub(crate) last_ended: Option<EndedJob>,
+    /// Why each job was last told to stop.
+    pub(crate) cancelled: BTreeMap<JobId, CancelReason>,
     /// Whether the server answers pings, as a healthy one does at once.
     pub(crate) answers_pings: bool,
     unanswered: Vec<i64>,
@@ -50,6 +52,7 @@ impl Rig {
             asked: BTreeMap::new(),
             ended: BTreeMap::new(),
             last_ended: None,
+            cancelled: BTreeMap::new(),
             answers_pings: true,
             unanswered: Vec::new(),
             cleans: true,
@@ -68,9 +71,22 @@ impl Rig {
         rig
     }
 
+    /// The same without pings, for tests that are not about the connection.
+    pub(crate) fn quiet(change: impl FnOnce(&mut Config)) -> Self {
+        Self::registered(|config| {
+            config.ping_interval = Duration::from_secs(3600);
+            config.silence_limit = Duration::from_secs(7200);
+            change(config);
+        })
+    }
+
     /// The log so far.
     pub(crate) fn log(self) -> String {
         self.log
+    }
+
+    pub(crate) const fn now(&self) -> Time {
+        self.now
     }
 
     pub(crate) fn input(&mut self, input: Input) {
@@ -137,9 +153,17 @@ impl Rig {
 
     /// An offer in a room that may have another job already.
     pub(crate) fn offer_in(&mut self, n: u32, room: &str) {
+        self.offer_of(n, |job| {
+            let sid = format!("RM_{room}");
+            job.room = Some(wire::Room { name: room.to_owned(), sid, ..Default::default() });
+        });
+    }
+
+    /// An offer of a job that is not as the others.
+    pub(crate) fn offer_of(&mut self, n: u32, change: impl FnOnce(&mut wire::Job)) {
         self.line(">", &format!("server: offer AJ_{n}"));
         let mut job = job(n);
-        job.room.get_or_insert_default().name = room.to_owned();
+        change(&mut job);
         let message = server_message::Message::Availability(wire::AvailabilityRequest {
             job: Some(job),
             resuming: false,
@@ -148,9 +172,16 @@ impl Rig {
     }
 
     pub(crate) fn assign(&mut self, n: u32) {
+        self.assign_of(n, |_| {});
+    }
+
+    /// An assignment of a job that is not as the others.
+    pub(crate) fn assign_of(&mut self, n: u32, change: impl FnOnce(&mut wire::Job)) {
         self.line(">", &format!("server: assign AJ_{n}"));
+        let mut job = job(n);
+        change(&mut job);
         let message = server_message::Message::Assignment(wire::JobAssignment {
-            job: Some(job(n)),
+            job: Some(job),
             url: None,
             token: "secret-token".into(),
         });
@@ -182,6 +213,14 @@ impl Rig {
         self.input(Input::HandlerStarted { job: id(n) });
     }
 
+    /// The same with a job that is not as the others.
+    pub(crate) fn run_job_of(&mut self, n: u32, change: impl Fn(&mut wire::Job)) {
+        self.offer_of(n, &change);
+        self.answer(n, Answer::accept());
+        self.assign_of(n, &change);
+        self.input(Input::HandlerStarted { job: id(n) });
+    }
+
     pub(crate) fn end(&mut self, n: u32, end: AttemptEnd) {
         self.input(Input::AttemptEnded { job: id(n), end, room_gone: false });
     }
@@ -198,14 +237,23 @@ impl Rig {
 
     /// Lets time pass, waking the machine whenever it wants to be.
     pub(crate) fn pass(&mut self, millis: u64) {
+        self.pass_until(millis, |_| false);
+    }
+
+    /// The same until something has happened; the time is then that of what happened.
+    pub(crate) fn pass_until(&mut self, millis: u64, happened: impl Fn(&Self) -> bool) {
         let until = self.now + Duration::from_millis(millis);
-        while let Some((at, timer)) = self.worker.poll_timeout().filter(|(at, _)| *at <= until) {
+        while !happened(self)
+            && let Some((at, timer)) = self.worker.poll_timeout().filter(|(at, _)| *at <= until)
+        {
             self.now = self.now.max(at);
             self.line(">", &format!("time for {timer:?}"));
             self.worker.handle_timeout(self.now);
             self.react();
         }
-        self.now = until;
+        if !happened(self) {
+            self.now = until;
+        }
     }
 
     /// Lets time pass, and wakes the machine only then, as a busy program does.
@@ -231,6 +279,9 @@ impl Rig {
                 Output::Send(frame) => self.unanswered.extend(ping_in(frame)),
                 Output::Connect | Output::Disconnect => self.unanswered.clear(),
                 Output::Clean { job, attempt, .. } => self.uncleaned.push((job.clone(), *attempt)),
+                Output::Cancel { job, reason } => {
+                    self.cancelled.insert(job.clone(), reason.clone());
+                }
                 Output::Ended(ended) => {
                     *self.ended.entry(ended.job.id.clone()).or_default() += 1;
                     self.last_ended = Some(ended.clone());

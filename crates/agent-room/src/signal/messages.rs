@@ -156,6 +156,10 @@ impl Signal {
         if room.name.is_empty() {
             room.name.clone_from(&self.room.name);
         }
+        if room.empty_timeout.is_none() {
+            (room.empty_timeout, room.departure_timeout) =
+                (self.room.empty_timeout, self.room.departure_timeout);
+        }
         if !room.sid.is_empty()
             && let Some(was_in) = self.was_in.take()
             && was_in != room.sid

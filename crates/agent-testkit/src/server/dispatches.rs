@@ -2,6 +2,7 @@
 //! that name have registered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_proto::livekit as wire;
 use agent_worker::{Participant, ParticipantKind, RoomInfo};
@@ -203,8 +204,14 @@ pub(crate) fn to_wire_room(info: &RoomInfo) -> wire::Room {
         num_participants: info.num_participants,
         creation_time: info.created_at_ms / 1000,
         creation_time_ms: info.created_at_ms,
+        empty_timeout: whole_seconds(info.empty_timeout),
+        departure_timeout: whole_seconds(info.departure_timeout),
         ..Default::default()
     }
+}
+
+fn whole_seconds(timeout: Option<Duration>) -> u32 {
+    timeout.map_or(0, |timeout| u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX))
 }
 
 pub(crate) fn to_wire_participant(participant: &Participant) -> wire::ParticipantInfo {
@@ -223,6 +230,18 @@ pub(crate) fn to_wire_participant(participant: &Participant) -> wire::Participan
         joined_at: participant.joined_at_ms / 1000,
         joined_at_ms: participant.joined_at_ms,
         tracks: participant.tracks.values().map(to_wire_track).collect(),
+        permission: Some(to_wire_permission(&participant.permissions)),
+        ..Default::default()
+    }
+}
+
+fn to_wire_permission(may: &agent_worker::Permissions) -> wire::ParticipantPermission {
+    wire::ParticipantPermission {
+        can_subscribe: may.can_subscribe,
+        can_publish: may.can_publish,
+        can_publish_data: may.can_publish_data,
+        can_update_metadata: may.can_update_metadata,
+        hidden: may.hidden,
         ..Default::default()
     }
 }

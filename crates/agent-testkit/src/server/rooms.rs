@@ -16,7 +16,6 @@ pub(super) struct RoomEntry {
     /// By identity.
     pub(super) members: BTreeMap<String, Member>,
     pub(super) dispatches: BTreeMap<String, DispatchEntry>,
-    pub(super) empty_timeout: Duration,
     pub(super) departure_timeout: Duration,
     /// Counts the times without people, so that a timer of an earlier one does nothing.
     spell: u64,
@@ -61,15 +60,17 @@ impl Server {
         let mut info = RoomInfo::new(self.new_id("RM_"), name.clone());
         info.metadata = settings.metadata;
         info.created_at_ms = self.wall_ns() / 1_000_000;
+        let patience = settings.empty_timeout.unwrap_or(self.rules.empty_timeout);
+        info.empty_timeout = Some(patience);
+        let departure_timeout = settings.departure_timeout.unwrap_or(self.rules.departure_timeout);
+        info.departure_timeout = Some(departure_timeout);
         let room = RoomEntry {
             info: info.clone(),
             members: BTreeMap::new(),
             dispatches: BTreeMap::new(),
-            empty_timeout: settings.empty_timeout.unwrap_or(self.rules.empty_timeout),
-            departure_timeout: settings.departure_timeout.unwrap_or(self.rules.departure_timeout),
+            departure_timeout,
             spell: 0,
         };
-        let patience = room.empty_timeout;
         self.rooms.insert(name.clone(), room);
         self.wake(Timer::Empty(name.clone(), 0), patience);
         self.dispatch_initial(&name, settings.agents);

@@ -53,7 +53,7 @@ impl JobHandle {
         let on_dropped = losses::reporter(&job, Arc::clone(&meter));
         let join = Join::new(Arc::clone(&setup.connector), request, Arc::clone(&meter), on_dropped);
         let join = Arc::new(join);
-        let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), setup.stay, tell));
+        let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), tell));
         let cancel = CancelSignal::default();
         Self {
             scope: scope(&job, 1, setup),

@@ -1,6 +1,6 @@
 //! What the log says about the machine's decisions, and the span that all is in that is logged while a job runs.
 
-use agent_core::{DeclineReason, GivenAnswer, Job, JobId, Notice, Output, Worker};
+use agent_core::{DeclineReason, GivenAnswer, Job, JobId, MIN_DEPARTURE_TIMEOUT, Notice, Output, Worker};
 use tracing::Span;
 
 /// The span of a job, in an attempt or beside one. A request id is there if the job's metadata has one.
@@ -25,6 +25,7 @@ pub(super) const fn job(output: &Output) -> Option<&JobId> {
             | Notice::OddTimeout { job }
             | Notice::CleanupStuck { job }
             | Notice::Stuck { job }
+            | Notice::ShortRoom { job, .. }
             | Notice::Stale { job, .. },
         ) => Some(job),
         _ => None,
@@ -51,7 +52,14 @@ pub(super) fn output(output: &Output, machine: &Worker) {
         Output::Ended(ended) => {
             let (job_id, duration) = (&ended.job.id, ended.duration);
             let request_id = ended.job.request_id.as_deref();
-            if ended.outcome.is_success() {
+            if ended.outcome.is_success() && ended.room_closed {
+                tracing::info!(
+                    %job_id,
+                    request_id,
+                    ?duration,
+                    "job ended: its handler returned without an error, but the room was closed first: the server may have recorded a failure"
+                );
+            } else if ended.outcome.is_success() {
                 tracing::info!(%job_id, request_id, ?duration, "job ended: success");
             } else {
                 tracing::warn!(%job_id, request_id, ?duration, "job ended: {}", ended.outcome);
@@ -104,6 +112,20 @@ fn notice(notice: &Notice) {
         }
         Notice::Stale { job, silent_for } => {
             tracing::warn!(job_id = %job, "the job has not said for {silent_for:?} that it gets on");
+        }
+        Notice::ShortRoom { job, departure_timeout, .. } if *departure_timeout < MIN_DEPARTURE_TIMEOUT => {
+            tracing::warn!(
+                job_id = %job,
+                "the server closes the room {departure_timeout:?} after its last person left, which may be too soon for the outcome of the \
+                 job to be recorded: create the room with a `departure_timeout` of at least {MIN_DEPARTURE_TIMEOUT:?}"
+            );
+        }
+        Notice::ShortRoom { job, departure_timeout, configured, wait } => {
+            tracing::warn!(
+                job_id = %job,
+                "the server closes the room {departure_timeout:?} after its last person left: the job ends after {wait:?} and not \
+                 {configured:?} (`.end_when(…)`); create the room with a longer `departure_timeout`, or set a shorter wait"
+            );
         }
         Notice::Full(true) => tracing::info!("worker is at full capacity, marking as unavailable"),
         Notice::Full(false) => tracing::info!("worker is below capacity, marking as available"),

@@ -58,7 +58,6 @@ pub(crate) struct Setup {
     pub(crate) refuse_other_servers: bool,
     pub(crate) join_timeout: Duration,
     pub(crate) reconnect_timeout: Duration,
-    pub(crate) stay: bool,
     pub(crate) on_lifecycle: Option<LifecycleHook>,
     pub(crate) on_failure: Option<FailureHook>,
     pub(crate) load: Option<LoadFn>,

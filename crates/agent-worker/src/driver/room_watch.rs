@@ -1,25 +1,26 @@
-//! What the room of a job means for the job: its end is a cancellation, and who is in it is told to the machine. The room's own events
-//! decide that a room is over.
+//! Reports the facts about the room of a job to the machine: which room it is, who is in it, and how it ended. The room's own events decide
+//! that it is over.
 
-use crate::room::{DisconnectReason, Room, Wanted};
-use agent_core::{CancelReason, Input, Job, Presence};
+use crate::room::{DisconnectReason, ParticipantKind, Room, RoomInfo, Wanted};
+use agent_core::{CancelReason, Input, Job, JoinedRoom, Presence};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 /// Ends when the room has ended. It goes on through all attempts of the job: there is no other one without the room.
-pub(super) async fn watch_room(
-    job: Arc<Job>,
-    room: Arc<SetOnce<Room>>,
-    stay: bool,
-    tell: UnboundedSender<Input>,
-) {
+pub(super) async fn watch_room(job: Arc<Job>, room: Arc<SetOnce<Room>>, tell: UnboundedSender<Input>) {
     let room = room.wait().await;
+    let replaced = async {
+        room.replaced().await;
+        let _ = tell.send(Input::RoomReplaced { job: job.id.clone() });
+        std::future::pending().await
+    };
     let closed = tokio::select! {
         closed = room.closed() => closed,
-        // A job belongs to its room: for another one of the same name the server makes another job.
-        () = room.replaced(), if !stay => DisconnectReason::StateMismatch,
-        never = tell_presence(&job, room, &tell) => match never {},
+        never = replaced => match never {},
+        never = report_changes(&job, room, &tell) => match never {},
     };
     let reason = match closed {
         // The handler left by itself; it knows.
@@ -32,25 +33,80 @@ pub(super) async fn watch_room(
     let _ = tell.send(Input::CancelRequested { job: job.id.clone(), reason });
 }
 
-async fn tell_presence(job: &Job, room: &Room, tell: &UnboundedSender<Input>) -> std::convert::Infallible {
-    let human = Wanted::human();
-    let target = job.target.as_ref().map(|target| target.identity.as_str());
+async fn report_changes(job: &Job, room: &Room, tell: &UnboundedSender<Input>) -> std::convert::Infallible {
     let mut changes = room.presence();
-    let mut told = None;
+    let mut described = Described::default();
+    let mut reported = None;
     loop {
         changes.mark_unchanged();
-        let there = room.participants();
-        let presence = Presence {
-            people: there.iter().filter(|participant| human.fits(participant)).count(),
-            target: there.iter().any(|participant| Some(participant.identity.as_str()) == target),
-        };
-        if told != Some(presence) {
-            told = Some(presence);
+        // The room first: who is there means something else in another one.
+        if let Some(joined) = described.change(room) {
+            let _ = tell.send(Input::RoomJoined { job: job.id.clone(), room: joined });
+        }
+        let presence = presence(job, room);
+        if reported.as_ref() != Some(&presence) {
+            reported = Some(presence.clone());
             let _ = tell.send(Input::PresenceChanged { job: job.id.clone(), presence });
         }
         // Its sender lives in the room that the caller holds.
         if changes.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+fn presence(job: &Job, room: &Room) -> Presence {
+    let human = Wanted::human();
+    let target = job.target.as_ref().map(|target| target.identity.as_str());
+    let there = room.participants();
+    Presence {
+        people: there.iter().filter(|participant| human.fits(participant)).count(),
+        keepers: there
+            .iter()
+            .filter(|participant| {
+                !matches!(participant.kind, ParticipantKind::Agent | ParticipantKind::Egress)
+            })
+            .count(),
+        target: there
+            .iter()
+            .find(|participant| Some(participant.identity.as_str()) == target)
+            .map(|participant| participant.sid.clone()),
+    }
+}
+
+/// The description of the room that was last reported.
+#[derive(Default)]
+struct Described {
+    last: Option<RoomInfo>,
+    /// How old the room was when it was joined, and when that was.
+    joined: Option<(Duration, Instant)>,
+}
+
+impl Described {
+    /// What the machine is to know, if it changed.
+    fn change(&mut self, room: &Room) -> Option<JoinedRoom> {
+        let (info, joined_at_ms) = room.info();
+        let last = self.last.as_ref();
+        if last.is_some_and(|last| {
+            (&last.sid, last.empty_timeout, last.departure_timeout)
+                == (&info.sid, info.empty_timeout, info.departure_timeout)
+        }) {
+            return None;
+        }
+        if last.is_none_or(|last| last.sid != info.sid) {
+            // Both are times of the server's clock.
+            let age = u64::try_from(joined_at_ms.saturating_sub(info.created_at_ms)).unwrap_or_default();
+            let known = joined_at_ms != 0 && info.created_at_ms != 0;
+            self.joined = Some((Duration::from_millis(if known { age } else { 0 }), Instant::now()));
+        }
+        let age = self.joined.map(|(age, since)| age + since.elapsed()).unwrap_or_default();
+        let described = JoinedRoom {
+            sid: info.sid.clone(),
+            age,
+            empty_timeout: info.empty_timeout,
+            departure_timeout: info.departure_timeout,
+        };
+        self.last = Some(info);
+        Some(described)
     }
 }

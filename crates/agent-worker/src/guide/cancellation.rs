@@ -31,8 +31,12 @@
 //! | reason | `Ok`, or the error kind `Cancelled` | another error | it had to be aborted |
 //! |---|---|---|---|
 //! | `Deadline` | failed, `job_timeout` | failed, `job_timeout` | failed, `job_timeout` |
-//! | `Drained`, `Shutdown`, `RoomClosed`, `Terminated` | success | failed, its text | failed, `aborted: reason` |
+//! | `Drained`, `Shutdown`, `TargetReplaced`, `RoomClosed`, `Terminated` | success | failed, its text | failed, `aborted: reason` |
 //! | `Kicked`, `DuplicateIdentity`, `RoomGone` | failed, the reason | failed, its text | failed, `aborted: reason` |
+//!
+//! A server that closes or deletes a room (`RoomClosed`) has recorded the failure "agent worker left the room" before any worker can report
+//! something: [`EndedJob::room_closed`](crate::EndedJob) and the log say so. Unless the room is deleted, a job ends in time by itself: see
+//! [when it is over](crate::guide::long_running#when-it-is-over).
 //!
 //! # Time limits
 //! A job may take as long as it likes, unless the worker says otherwise. With [`job_timeout`](crate::WorkerBuilder::job_timeout) it has so long,

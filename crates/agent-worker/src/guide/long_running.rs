@@ -53,7 +53,19 @@
 //! ```
 //!
 //! # When it is over
-//! A job ends 10 s after the last person has left its room: it is told to stop as
-//! [`Shutdown`](crate::CancelReason::Shutdown), in time for the server to record a success (it closes the room after 20 s).
-//! [`end_when`](crate::WorkerBuilder::end_when) says otherwise. [`one_per_target`](crate::WorkerBuilder::one_per_target) keeps two jobs out of one
-//! room, as each dispatch adds an agent.
+//! | job | is cancelled | as |
+//! |---|---|---|
+//! | for a room | 10 s after the last person left it | [`Shutdown`](crate::CancelReason::Shutdown) |
+//! | for a room to which nobody ever comes | shortly before the room's empty timeout (300 s unless set) | `Shutdown` |
+//! | for a participant or publisher | 10 s after that participant left, though others stay | `Shutdown` |
+//! | for a participant or publisher | at once when that participant is back in another session, as after a crash or a reload of its page: the server makes a job for each session | [`TargetReplaced`](crate::CancelReason::TargetReplaced) |
+//! | any, whose room was deleted before the agent joined, so that it is in a new one of the same name | at once | [`RoomGone`](crate::CancelReason::RoomGone) |
+//!
+//! A server closes a room some time after its last person left (20 s unless the room's `departure_timeout` says otherwise), and then records a
+//! failure for the jobs in it. So a job waits for less: it ends 10 s before that, or after half of a shorter timeout, and always 4.5 s
+//! before it, since a server may report a leave 3 s late. A departure timeout below 5 s may be too short for any job: the log warns when such
+//! a room is joined, and also when the wait that was set on the worker is longer than the room allows.
+//!
+//! [`end_when`](crate::WorkerBuilder::end_when) sets another wait, or leaves the end to the handler and the server
+//! ([`EndWhen::Never`](crate::EndWhen::Never)); [`stay_in_new_room`](crate::WorkerBuilder::stay_in_new_room) keeps a job in another room of the
+//! same name. [`one_per_target`](crate::WorkerBuilder::one_per_target) keeps two jobs out of one room, as each dispatch adds an agent.

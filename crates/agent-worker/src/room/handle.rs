@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use agent_room::{Command, CommandError, DataFilter, DisconnectReason, Dropped, Participant, Publish};
+use agent_room::{
+    Command, CommandError, DataFilter, DisconnectReason, Dropped, Participant, Publish, RoomInfo,
+};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
@@ -183,7 +185,13 @@ impl Room {
         self.shared.ended().await
     }
 
-    /// Changes with who is present, and as what.
+    /// The room, and when we joined it (milliseconds since 1970, by the server's clock).
+    pub(crate) fn info(&self) -> (RoomInfo, i64) {
+        let state = self.shared.lock();
+        (state.room.clone(), state.local.joined_at_ms)
+    }
+
+    /// Changes with who is present, and as what, and with the room's own description.
     pub(crate) fn presence(&self) -> watch::Receiver<()> {
         self.shared.presence()
     }

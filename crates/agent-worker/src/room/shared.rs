@@ -23,7 +23,7 @@ pub(super) struct Shared {
     ended: watch::Sender<Option<DisconnectReason>>,
     /// Whether the room that was joined is gone, and this is another one of its name.
     replaced: watch::Sender<bool>,
-    /// Changes with who is present, and as what.
+    /// Changes with who is present, and as what, and with the room's own description.
     presence: watch::Sender<()>,
 }
 
@@ -189,7 +189,7 @@ impl State {
         self.readers.extract_if(.., |id, _| inbox.is_ready(*id)).map(|(_, waker)| waker).collect()
     }
 
-    /// Whether the event is about who is present.
+    /// Whether the event is about who is present, or about the room itself.
     fn follow(&mut self, event: &RoomEvent) -> bool {
         match event {
             RoomEvent::Connected(connected) => {
@@ -219,7 +219,6 @@ impl State {
             | RoomEvent::RoomReplaced(room)
             | RoomEvent::RoomUpdated(room) => {
                 self.room.clone_from(room);
-                return false;
             }
             RoomEvent::RoomMoved { room, local } => {
                 self.room.clone_from(room);

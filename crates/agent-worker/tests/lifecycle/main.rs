@@ -9,6 +9,7 @@
 
 mod cleanup;
 mod data;
+mod ends;
 mod failures;
 mod long_running;
 mod outcomes;

@@ -2,7 +2,8 @@
 
 use agent_testkit::{JobSpec, MockJob, MockServer};
 use agent_worker::{
-    Agent, DrainReport, EndedJob, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle,
+    Agent, Answer, DrainReport, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError,
+    WorkerHandle,
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -21,7 +22,15 @@ pub(crate) struct Stage {
 impl Stage {
     /// A worker without retries, unless it is told otherwise, and with rooms that stay.
     pub(crate) fn new<A: Agent>(agent: A, change: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Self {
-        let server = MockServer::builder().room_timeouts(LONG, LONG).start_in_process();
+        Self::on(MockServer::builder().room_timeouts(LONG, LONG).start_in_process(), agent, change)
+    }
+
+    /// The same on a server that is not as the others.
+    pub(crate) fn on<A: Agent>(
+        server: MockServer,
+        agent: A,
+        change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
+    ) -> Self {
         let (tell, ended) = mpsc::unbounded_channel();
         let worker = server.worker(Told { agent, tell }).agent_name("tester").seed(7);
         let worker = change(worker).build().expect("the settings can work");
@@ -85,6 +94,10 @@ struct Told<A> {
 }
 
 impl<A: Agent> Agent for Told<A> {
+    async fn on_request(&self, job: &Job) -> Answer {
+        self.agent.on_request(job).await
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         self.agent.run(ctx).await
     }

@@ -4,7 +4,7 @@ use crate::guide;
 use crate::log::Log;
 use crate::{done, within};
 use agent_testkit::{JobSpec, MockServer};
-use agent_worker::{JobContext, JobResult};
+use agent_worker::{EndWhen, JobContext, JobResult};
 use std::time::Duration;
 
 async fn deaf(_: JobContext) -> JobResult {
@@ -15,6 +15,11 @@ async fn deaf(_: JobContext) -> JobResult {
 async fn slow(ctx: JobContext) -> JobResult {
     let _unread = ctx.room().data("line");
     ctx.room().publish_data("ready", "").await?;
+    ctx.cancelled().await;
+    Ok(())
+}
+
+async fn stays(ctx: JobContext) -> JobResult {
     ctx.cancelled().await;
     Ok(())
 }
@@ -62,4 +67,44 @@ async fn odd_things() {
         running.await.unwrap().unwrap();
     }
     guide::check("odd", &lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rooms_that_close_too_soon() {
+    let mut lines = Vec::new();
+    for (what, departure, wait) in [
+        ("`.end_when(…)` waits longer than the room stays", 20, 60),
+        ("the room's `departure_timeout` is below 5 s", 1, 10),
+    ] {
+        let (log, _guard) = Log::keep();
+        let timeouts = (Duration::from_secs(300), Duration::from_secs(departure));
+        let server = MockServer::builder().room_timeouts(timeouts.0, timeouts.1).start_in_process();
+        let policy = EndWhen::TargetLeft { after: Duration::from_secs(wait) };
+        let worker = server.worker(stays).agent_name("tester").end_when(policy).build().unwrap();
+        let handle = worker.handle();
+        let running = tokio::spawn(worker.run());
+        assert!(within(handle.registered()).await);
+        server.dispatch(JobSpec::room("lobby").participant("ada")).await.unwrap();
+        lines.push((what, log.line("departure_timeout").await));
+        handle.drain(Duration::ZERO).await;
+        running.await.unwrap().unwrap();
+    }
+    {
+        let (log, _guard) = Log::keep();
+        let server = MockServer::builder().start_in_process();
+        let worker = server.worker(stays).agent_name("tester").build().unwrap();
+        let handle = worker.handle();
+        let running = tokio::spawn(worker.run());
+        assert!(within(handle.registered()).await);
+        let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();
+        within(job.room().wait_for_agent()).await;
+        job.room().delete();
+        lines.push((
+            "the room is deleted, or closes, before the job has ended",
+            log.line("closed first").await,
+        ));
+        handle.drain(Duration::ZERO).await;
+        running.await.unwrap().unwrap();
+    }
+    guide::check("rooms", &lines);
 }
