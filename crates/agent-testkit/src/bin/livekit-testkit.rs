@@ -31,14 +31,16 @@ enum Command {
         /// The API key that workers and clients must have.
         #[arg(long, env = "LIVEKIT_API_KEY", default_value = "devkey")]
         api_key: String,
-        /// The secret that they must sign their tokens with.
-        #[arg(long, env = "LIVEKIT_API_SECRET", default_value = "secret", hide_env_values = true)]
+        /// The secret that they must sign their tokens with. Give one of your own when others reach the address.
+        #[arg(long, env = "LIVEKIT_API_SECRET", default_value = DEFAULT_SECRET, hide_env_values = true)]
         api_secret: String,
-        /// How many events, data messages and ended jobs it remembers, the newest of each: it can run for weeks.
+        /// How many events, data messages and ended jobs it remembers, the newest of each, and 64 MiB of each at most: it can run for weeks.
         #[arg(long, default_value = "100000")]
         history: NonZeroUsize,
     },
 }
+
+const DEFAULT_SECRET: &str = "secret";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,6 +50,12 @@ async fn main() -> ExitCode {
             eprintln!("livekit-testkit: {option} is empty: give the one that the workers use");
             return ExitCode::from(2);
         }
+    }
+    if !listen.ip().to_canonical().is_loopback() && api_secret == DEFAULT_SECRET {
+        eprintln!(
+            "livekit-testkit: warning: --listen {listen} is reachable by others, and the API secret is the default one, which everybody \
+             knows: give --api-secret (or LIVEKIT_API_SECRET), or listen on 127.0.0.1"
+        );
     }
     let builder =
         MockServer::builder().listen(listen).credentials(api_key, api_secret).history(history.get());

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_worker::{BoxFuture, ByteStream, Dialer, Secret};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
+use super::accept::accept_all;
 use super::front::{self, Backend};
 use super::hub::Hub;
 use super::server::MockServer;
-use crate::server::Rules;
+use crate::server::{Rules, ServerEvent};
 
 /// Settings of a [`MockServer`].
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Default for MockServerBuilder {
 }
 
 impl MockServerBuilder {
-    /// The key and secret of its API.
+    /// The key and secret of its API. Those that it has unless set are known to everybody: set others for an address that others reach.
     pub fn credentials(mut self, key: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.api_key = key.into();
         self.api_secret = secret.into();
@@ -109,7 +110,7 @@ impl MockServerBuilder {
     }
 
     /// How much it remembers, so that it can run for weeks: the newest `entries` events, and as many data messages and jobs that are
-    /// over (each of these three on its own). 100,000 unless set, and at least 1.
+    /// over (each of these three on its own), and 64 MiB of each. 100,000 unless set, and at least 1.
     ///
     /// A job that was dropped is no longer listed, and a worker that still speaks of it is taken for one that never had it.
     pub fn history(mut self, entries: usize) -> Self {
@@ -126,16 +127,20 @@ impl MockServerBuilder {
         let url = format!("ws://{}", listener.local_addr()?);
         let mut server = self.without_socket(url, false);
         let hub = server.hub.clone();
-        let accepting = tokio::spawn(async move {
-            loop {
-                // A refused connection is the client's trouble; the next one may do better.
-                let Ok((stream, _)) = listener.accept().await else { continue };
+        let log = server.hub.clone();
+        let accepting = tokio::spawn(accept_all(
+            listener,
+            move |stream: TcpStream| {
                 let _ = stream.set_nodelay(true);
                 if !hub.faults().refusing {
                     tokio::spawn(front::serve(stream, hub.clone() as Arc<dyn Backend>));
                 }
-            }
-        });
+            },
+            move |error| {
+                tracing::warn!(%error, "the mock server cannot accept connections: check the limit of open files (ulimit -n)");
+                log.note(ServerEvent::AcceptFailed { reason: error.to_string() });
+            },
+        ));
         server.tasks.push(accepting.abort_handle());
         Ok(server)
     }

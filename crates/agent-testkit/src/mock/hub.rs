@@ -1,6 +1,6 @@
 //! The server machine with a clock, its workers' sockets and its members' rooms: what the parts of a mock server share.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use super::event_log::EventLog;
 use super::front::{ToWorker, WorkerLink};
 use crate::server::{Grant, MemberId, NewMember, Output, Rules, Server, ServerEvent, WorkerId};
 
@@ -34,10 +35,7 @@ struct State {
     server: Server,
     workers: HashMap<WorkerId, Line>,
     members: HashMap<MemberId, mpsc::UnboundedSender<RoomEvent>>,
-    log: VecDeque<(Time, ServerEvent)>,
-    /// Entries that are no longer in the log, and how many it keeps.
-    dropped: u64,
-    most: usize,
+    log: EventLog,
     clock_sleeps_until: Option<Time>,
     faults: Faults,
     /// Names this server in assignments.
@@ -70,12 +68,10 @@ impl Hub {
             api_secret,
             started: Instant::now(),
             state: Mutex::new(State {
-                most: rules.history.max(1),
+                log: EventLog::new(rules.history),
                 server: Server::new(rules),
                 workers: HashMap::new(),
                 members: HashMap::new(),
-                log: VecDeque::new(),
-                dropped: 0,
                 clock_sleeps_until: None,
                 faults: Faults::default(),
                 assigned_url: None,
@@ -142,14 +138,19 @@ impl Hub {
         if wakes.is_some_and(|wake| state.clock_sleeps_until.is_none_or(|sleeps| wake < sleeps)) {
             self.earlier.notify_one();
         }
-        let logged = state.dropped + state.log.len() as u64;
+        let logged = state.log.count();
         self.logged.send_if_modified(|before| std::mem::replace(before, logged) != logged);
         result
     }
 
     /// What happened, with its time since the server was made: the newest entries.
     pub(crate) fn log(&self) -> Vec<(Time, ServerEvent)> {
-        self.lock().log.iter().cloned().collect()
+        self.lock().log.to_vec()
+    }
+
+    /// Something happened that is no matter of the machine.
+    pub(super) fn note(&self, event: ServerEvent) {
+        self.with(|server| server.log(event));
     }
 
     /// Changes whenever something was logged.
@@ -186,9 +187,9 @@ impl Hub {
         loop {
             {
                 let state = self.lock();
-                *next = state.dropped.max(*next);
-                let skip = usize::try_from(*next - state.dropped).unwrap_or(usize::MAX);
-                for (_, event) in state.log.iter().skip(skip) {
+                let (first, events) = state.log.from(*next);
+                *next = first;
+                for event in events {
                     *next += 1;
                     if let Some(found) = pick(event) {
                         return found;
@@ -268,13 +269,7 @@ impl Hub {
                     state.members.remove(&member);
                 }
             }
-            Output::Log(event) => {
-                if state.log.len() >= state.most {
-                    state.log.pop_front();
-                    state.dropped += 1;
-                }
-                state.log.push_back((now, event));
-            }
+            Output::Log(event) => state.log.push(now, event),
         }
     }
 

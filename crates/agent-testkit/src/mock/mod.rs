@@ -3,8 +3,10 @@
 //! `front` is its network, `hub` the server machine with its clock, `faults` what it does wrong on purpose, `room` what happens in
 //! rooms, `run` one job from start to end.
 
+mod accept;
 mod backend;
 mod builder;
+mod event_log;
 mod faults;
 mod front;
 mod hub;

@@ -235,6 +235,12 @@ pub enum ServerEvent {
         /// The length of its payload, in bytes.
         len: usize,
     },
+    /// The system gives no more connections, mostly at its limit of open files; the server tries again each second. Not repeated until it
+    /// has accepted one.
+    AcceptFailed {
+        /// What the system says.
+        reason: String,
+    },
     /// A room is over.
     RoomClosed {
         /// The room's name.

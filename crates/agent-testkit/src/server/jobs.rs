@@ -13,10 +13,11 @@ use std::time::Duration;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
 use agent_worker::Permissions;
+use prost::Message;
 
 use super::io::{Grant, Misdeed, OfferAnswer, Output, RecordedStatus, ServerEvent, WorkerId};
 use super::workers::Key;
-use super::{Server, Timer};
+use super::{MAX_HISTORY_LEN, Server, Timer};
 
 /// One job. The newest of those that are over are remembered, the others for as long as they go on.
 pub(super) struct JobEntry {
@@ -55,6 +56,14 @@ pub(super) enum Phase {
         by_server: bool,
     },
     Unserved,
+}
+
+impl JobEntry {
+    /// How much it holds, in bytes.
+    fn len(&self) -> usize {
+        let error = if let Phase::Ended { error, .. } = &self.phase { error.len() } else { 0 };
+        size_of::<Self>() + self.job.encoded_len() + error
+    }
 }
 
 impl Server {
@@ -369,12 +378,17 @@ impl Server {
     fn finish(&mut self, id: &str, phase: Phase) {
         let Some(entry) = self.jobs.get_mut(id) else { return };
         entry.phase = phase;
-        self.over.push_back(id.to_owned());
-        while self.over.len() > self.rules.history
-            && let Some(oldest) = self.over.pop_front()
-            && let Some(entry) = self.jobs.remove(&oldest)
+        let len = entry.len();
+        self.over.push_back((id.to_owned(), len));
+        self.over_len += len;
+        while (self.over.len() > self.rules.history
+            || (self.over_len > MAX_HISTORY_LEN && self.over.len() > 1))
+            && let Some((oldest, len)) = self.over.pop_front()
         {
-            self.leave_out(&entry.job);
+            self.over_len -= len;
+            if let Some(entry) = self.jobs.remove(&oldest) {
+                self.leave_out(&entry.job);
+            }
         }
     }
 }

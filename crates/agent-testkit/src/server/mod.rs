@@ -39,6 +39,9 @@ use rooms::RoomEntry;
 use sent::SentLog;
 use workers::WorkerEntry;
 
+/// How much is remembered of each kind of thing that is over (events, data messages, jobs), in bytes: large ones make it fewer.
+pub(crate) const MAX_HISTORY_LEN: usize = 64 * 1024 * 1024;
+
 const NEVER: Time = Time::from_nanos(u64::MAX);
 
 /// What the machine waits for. A timer that has become pointless does nothing.
@@ -69,8 +72,9 @@ pub(crate) struct Server {
     now: Time,
     workers: BTreeMap<WorkerId, WorkerEntry>,
     jobs: BTreeMap<String, JobEntry>,
-    /// Those of the jobs that are over, the oldest first.
-    over: VecDeque<String>,
+    /// Those of the jobs that are over, the oldest first, with the length of each in bytes.
+    over: VecDeque<(String, usize)>,
+    over_len: usize,
     rooms: BTreeMap<String, RoomEntry>,
     /// What was sent in rooms, also in those that are closed.
     sent: SentLog,
@@ -97,6 +101,7 @@ impl Server {
             workers: BTreeMap::new(),
             jobs: BTreeMap::new(),
             over: VecDeque::new(),
+            over_len: 0,
             rooms: BTreeMap::new(),
             members: BTreeMap::new(),
             looked: None,
@@ -153,7 +158,7 @@ impl Server {
         }
     }
 
-    fn log(&mut self, event: ServerEvent) {
+    pub(crate) fn log(&mut self, event: ServerEvent) {
         self.out.push_back(Output::Log(event));
     }
 

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use agent_core::Time;
 use agent_worker::Publish;
 
-/// All messages that are kept, in bytes.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+use super::MAX_HISTORY_LEN;
 
 /// A data message that went through a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +33,10 @@ impl SentLog {
     }
 
     pub(super) fn push(&mut self, room: &str, sent: Sent) {
-        self.bytes += sent.len();
+        self.bytes += sent.len() + room.len();
         self.rooms.entry(room.to_owned()).or_default().push_back(sent);
         self.order.push_back(room.to_owned());
-        while self.order.len() > self.most || self.bytes > MAX_BYTES {
+        while self.order.len() > self.most || self.bytes > MAX_HISTORY_LEN {
             self.drop_oldest();
         }
     }
@@ -50,7 +49,7 @@ impl SentLog {
     fn drop_oldest(&mut self) {
         let Some(room) = self.order.pop_front() else { return };
         let Some(kept) = self.rooms.get_mut(&room) else { return };
-        self.bytes -= kept.pop_front().map_or(0, |sent| sent.len());
+        self.bytes -= kept.pop_front().map_or(0, |sent| sent.len() + room.len());
         if kept.is_empty() {
             self.rooms.remove(&room);
         }
@@ -85,17 +84,18 @@ mod tests {
         assert_eq!((topics(&log, "a"), topics(&log, "b")), (vec!["3".into(), "4".into()], vec!["2".into()]));
         log.push("a", sent("5", 10));
         assert_eq!(topics(&log, "b"), [""; 0]);
-        assert_eq!((log.rooms.len(), log.order.len(), log.bytes), (1, 3, 33));
+        assert_eq!((log.rooms.len(), log.order.len(), log.bytes), (1, 3, 36));
     }
 
     #[test]
     fn large_messages_make_it_fewer() {
         let mut log = SentLog::new(1_000_000);
-        for n in 0..2000 {
+        for n in 1000..3000 {
             log.push(&format!("room-{n}"), sent("", 64_000));
         }
-        assert_eq!(log.order.len(), MAX_BYTES / 64_000);
-        assert_eq!((log.rooms.len(), log.bytes), (log.order.len(), log.order.len() * 64_000));
-        assert!(topics(&log, "room-0").is_empty() && !topics(&log, "room-1999").is_empty());
+        let each = 64_000 + "room-1000".len();
+        assert_eq!(log.order.len(), MAX_HISTORY_LEN / each);
+        assert_eq!((log.rooms.len(), log.bytes), (log.order.len(), log.order.len() * each));
+        assert!(topics(&log, "room-1000").is_empty() && !topics(&log, "room-2999").is_empty());
     }
 }

@@ -6,6 +6,7 @@ mod auth;
 mod http;
 #[cfg_attr(not(feature = "json"), path = "no_json.rs")]
 mod json;
+mod limits;
 mod outbox;
 mod twirp;
 mod worker_socket;
@@ -22,11 +23,13 @@ use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::debug;
+
+use limits::{HEADER_WITHIN, WriteLimit};
 
 /// What stands behind the front: the server's rules.
 ///
@@ -119,7 +122,11 @@ where
     let upgrade = UpgradeSlot::default();
     let service =
         service_fn(async |request| Ok::<_, Infallible>(http::answer(request, &*backend, &upgrade).await));
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN)
+        .serve_connection(TokioIo::new(WriteLimit::new(io)), service)
+        .with_upgrades();
     if let Err(error) = connection.await {
         debug!(%error, "mock server: an HTTP connection ended badly");
     }

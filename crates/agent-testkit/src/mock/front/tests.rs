@@ -1,6 +1,7 @@
 //! The front against a backend that only notes what it is told.
 
 mod fake;
+mod limits;
 mod routes;
 mod socket;
 mod twirp;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::auth::{Grants, Need};
 use super::http::{Answer, with_header};
+use super::limits::BODY_WITHIN;
 use super::{ApiFault, Backend, json};
 
 /// The largest request, in bytes.
@@ -49,7 +50,9 @@ pub(super) async fn answer(
         JSON => true,
         _ => return no_route(format!("unexpected Content-Type: {content_type:?}")),
     };
-    let result = match whole(body).await {
+    let late =
+        |_| fault("deadline_exceeded", format!("the request's body did not end within {BODY_WITHIN:?}"));
+    let result = match tokio::time::timeout(BODY_WITHIN, whole(body)).await.map_err(late).flatten() {
         Ok(body) => dispatch(method, &Call { json, body, grants, backend }),
         Err(fault) => Err(fault),
     };

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
 
+use super::limits::WRITE_WITHIN;
 use super::outbox::Outbox;
 use super::{Backend, ToWorker, WorkerLink, json};
 
@@ -30,9 +31,6 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a worker may take to answer a close frame.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-
-/// A worker that reads nothing for so long is cut.
-const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a close frame has room for, in bytes.
 const MAX_REASON_LEN: usize = 123;

@@ -1,6 +1,6 @@
 //! A server that runs for weeks: what is over is forgotten in the end, what goes on is not.
 
-use agent_proto::livekit::JobStatus::JsSuccess;
+use agent_proto::livekit::JobStatus::{JsFailed, JsSuccess};
 
 use super::rig::Rig;
 
@@ -56,6 +56,23 @@ fn only_the_newest_of_what_is_over_is_remembered() {
     rig.worker("b");
     rig.cut("a");
     assert_eq!(rig.server.jobs.len(), 10, "the forgotten one is over, too");
+}
+
+/// What an authorised worker says may be large.
+#[test]
+fn large_jobs_that_are_over_make_it_fewer() {
+    let mut rig = Rig::with(|rules| rules.history = 100_000);
+    rig.worker("a");
+    let error = "e".repeat(448 * 1024);
+    for n in 0..200 {
+        rig.dispatch("greeter", &format!("room-{n}"));
+        rig.accept("a");
+        rig.status("a", JsFailed, &error);
+        rig.forget();
+    }
+    let held: usize = rig.server.over.iter().map(|(_, len)| len).sum();
+    assert!((140..=146).contains(&rig.server.over.len()), "{}", rig.server.over.len());
+    assert_eq!((held, rig.server.jobs.len()), (rig.server.over_len, rig.server.over.len()));
 }
 
 /// One dispatch makes a job for everybody who comes.

@@ -390,7 +390,7 @@ proptest! {
         // Nothing is remembered twice, or for ever.
         let over = &world.server.over;
         prop_assert!(over.len() <= most && over.len() == world.server.jobs.len(), "{} are kept", over.len());
-        prop_assert!(over.iter().all(|id| world.server.jobs.contains_key(id)));
+        prop_assert!(over.iter().all(|(id, _)| world.server.jobs.contains_key(id)));
         for job in &world.offered {
             let ends = [world.assigned.contains_key(job), world.unserved.contains_key(job)];
             // A dismissed one ends without an assignment.
