@@ -320,6 +320,11 @@ pub enum Notice {
         /// How long the job waits instead.
         wait: Duration,
     },
+    /// The room of a job was closed before the server confirmed the outcome that was sent: it may have recorded a failure.
+    ClosedUnconfirmed {
+        /// Which job.
+        job: JobId,
+    },
     /// All slots are taken (`true`), or no longer.
     Full(bool),
     /// The other side did something odd.

@@ -67,10 +67,12 @@ impl Worker {
     }
 
     pub(super) fn on_cancel_requested(&mut self, id: &JobId, reason: CancelReason, now: Time) {
-        if reason == CancelReason::RoomClosed
-            && let Some(entry) = self.jobs.get_mut(id)
-        {
-            entry.room_closed = true;
+        if reason == CancelReason::RoomClosed {
+            if let Some(entry) = self.jobs.get_mut(id) {
+                entry.room_closed = true;
+            } else if self.closing.contains_key(id) {
+                self.out.push_back(Output::Notice(Notice::ClosedUnconfirmed { job: id.clone() }));
+            }
         }
         self.apply(id, JobInput::Cancelled(reason), now);
     }

@@ -339,9 +339,13 @@ fn an_end_in_a_room_that_was_closed_first_says_so() {
     rig.cancel(1, agent_core::CancelReason::RoomClosed);
     rig.end(1, AttemptEnd::Ok);
     assert!(rig.last_ended.is_some_and(|ended| ended.room_closed));
-    // An end that was sent before.
-    let mut rig = running(EndWhen::default());
-    rig.end(1, AttemptEnd::Ok);
-    rig.cancel(1, agent_core::CancelReason::RoomClosed);
-    assert!(rig.last_ended.is_some_and(|ended| !ended.room_closed));
+    // An end that was sent before, and read or not.
+    for read in [true, false] {
+        let mut rig = running(EndWhen::default());
+        rig.answers_pings = read;
+        rig.end(1, AttemptEnd::Ok);
+        rig.cancel(1, agent_core::CancelReason::RoomClosed);
+        assert!(rig.last_ended.as_ref().is_some_and(|ended| !ended.room_closed));
+        assert_eq!(rig.log().contains("ClosedUnconfirmed"), !read);
+    }
 }

@@ -25,6 +25,7 @@ pub(super) const fn job(output: &Output) -> Option<&JobId> {
             | Notice::OddTimeout { job }
             | Notice::CleanupStuck { job }
             | Notice::Stuck { job }
+            | Notice::ClosedUnconfirmed { job }
             | Notice::ShortRoom { job, .. }
             | Notice::Stale { job, .. },
         ) => Some(job),
@@ -125,6 +126,12 @@ fn notice(notice: &Notice) {
                 job_id = %job,
                 "the server closes the room {departure_timeout:?} after its last person left: the job ends after {wait:?} and not \
                  {configured:?} (`.end_when(…)`); create the room with a longer `departure_timeout`, or set a shorter wait"
+            );
+        }
+        Notice::ClosedUnconfirmed { job } => {
+            tracing::warn!(
+                job_id = %job,
+                "the room was closed before the server confirmed how the job ended: it may have recorded a failure"
             );
         }
         Notice::Full(true) => tracing::info!("worker is at full capacity, marking as unavailable"),
