@@ -1,4 +1,5 @@
 //! A real livekit-server of our own: started, restarted, frozen, asked through its API, and cleaned up.
+#![allow(clippy::expect_used, reason = "a test may fail")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -33,7 +33,10 @@ async fn overloaded(ctx: JobContext) -> JobResult {
     let lines = futures_util::stream::iter(0..9);
     Pipeline::new(lines, ctx.cancelled())
         .flush_within(ctx.grace() / 2)
-        .stage("store", async |line| Ok(tokio::time::sleep(Duration::from_secs(11) * line).await))
+        .stage("store", async |line| {
+            tokio::time::sleep(Duration::from_secs(11) * line).await;
+            Ok(())
+        })
         .run()
         .await?;
     Ok(())
