@@ -1,6 +1,7 @@
 //! The program's options, and what it does with them.
 
 use crate::judge::{self, Plan};
+use crate::metadata;
 use crate::subject::{self, Kind, Task};
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
@@ -37,6 +38,11 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Reads the worst metadata there is: time and memory, beside serde_json alone.
+    Metadata(metadata::Options),
+    /// One document, as the benchmark of metadata reads it.
+    #[command(hide = true)]
+    MetadataReading(metadata::Reading),
     /// One subject, as the benchmark starts it. It answers each line on its standard input with its figures, and ends with it.
     #[command(hide = true)]
     Subject {
@@ -49,6 +55,14 @@ enum Command {
 pub(crate) fn run() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
+        Some(Command::Metadata(options)) => {
+            println!("{}", metadata::compare(&options)?);
+            Ok(())
+        }
+        Some(Command::MetadataReading(reading)) => {
+            println!("{}", metadata::measure(&reading)?);
+            Ok(())
+        }
         Some(Command::Subject { kind, task }) => subject::run(kind, &task),
         None => {
             let table = judge::run(&plan(&cli.options)?)?;

@@ -20,8 +20,25 @@ pub(crate) fn memory_bytes() -> Result<u64> {
     proportional_set(&text).with_context(|| format!("{FILE} has no line \"Pss: N kB\""))
 }
 
+/// Makes the peak of this process's memory what it uses now.
+pub(crate) fn reset_peak() -> Result<()> {
+    const FILE: &str = "/proc/self/clear_refs";
+    std::fs::write(FILE, "5").context(FILE)
+}
+
+/// The most bytes of memory that this process has had since [`reset_peak`].
+pub(crate) fn peak_bytes() -> Result<u64> {
+    const FILE: &str = "/proc/self/status";
+    let text = std::fs::read_to_string(FILE).context(FILE)?;
+    of_line(&text, "VmHWM:").with_context(|| format!("{FILE} has no line \"VmHWM: N kB\""))
+}
+
 fn proportional_set(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    of_line(rollup, "Pss:")
+}
+
+fn of_line(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 

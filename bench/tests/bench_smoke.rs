@@ -37,6 +37,22 @@ fn every_figure_is_there() {
     }
 }
 
+/// A row for each shape of type, with the time and the memory of each reader.
+#[test]
+fn metadata_is_read_by_everyone() {
+    let output = Command::new(env!("CARGO_BIN_EXE_agent-bench"))
+        .args(["metadata", "--documents", "1"])
+        .output()
+        .unwrap();
+    let (table, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{errors}");
+    for shape in ["plain", "tagged", "untagged", "flattened", "recursive"] {
+        let row = table.lines().find(|line| line.starts_with(&format!("{shape} "))).unwrap();
+        assert_eq!((row.matches(" ms ").count(), row.matches(" MiB ").count()), (3, 3), "{row}");
+    }
+}
+
 /// A wrong option is named before anything is started.
 #[test]
 fn a_wrong_option_is_named() {

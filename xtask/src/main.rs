@@ -13,7 +13,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask CHORE
   codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail when it is out of date)
   test [--ring NAME]...  every ring of tests that this machine's tools allow, or only the named ones
-  bench [OPTION]...      our worker beside a raw WebSocket client, in release; --help: its options, --quick: only that it works
+  bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: what the worst costs; --help, --quick
   ci                     the same as test with CI=true: what a machine lacks is a failure, Cargo.lock must be up to date
   rings of test:";
 

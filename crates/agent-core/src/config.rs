@@ -162,7 +162,7 @@ impl Config {
     /// How long a job may run whose metadata has no `timeout`; `None`: as long as it likes.
     #[must_use]
     pub fn usual_job_timeout(&self) -> Option<Duration> {
-        time_limit(self, "").limit
+        time_limit(self, "")
     }
 }
 

@@ -310,7 +310,7 @@ mod tests {
         let invalid = crate::parse_metadata::<u32>("true").unwrap_err();
         check(
             invalid,
-            r#"Invalid { field: "$", value: "true", message: "invalid type, expected u32" } | invalid_input: $ = true: invalid type, expected u32"#,
+            r#"Invalid { field: "$", value: "true", message: "expected a whole number from 0 to 4294967295" } | invalid_input: $ = true: expected a whole number from 0 to 4294967295"#,
         );
     }
 

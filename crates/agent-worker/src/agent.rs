@@ -2,6 +2,8 @@
 
 use crate::context::JobContext;
 use crate::room::BoxFuture;
+#[cfg(feature = "schema")]
+use agent_core::MetadataSchema;
 use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
 use std::future::Future;
 use std::sync::Arc;
@@ -60,6 +62,13 @@ pub trait Agent: Send + Sync + 'static {
     /// retryable error it may be called again for the same job, see [`RetryPolicy`](crate::RetryPolicy); never twice at once.
     fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
 
+    /// What metadata the agent takes, for [`Router::schema`](crate::Router::schema); `None` when it does not say. An agent around another
+    /// one passes this on, too.
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        None
+    }
+
     /// Told exactly once for each job that was assigned, when its outcome is decided.
     fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
         let _ = ended;
@@ -87,6 +96,11 @@ impl<A: Agent> Agent for Arc<A> {
         A::check(self, job)
     }
 
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        A::metadata_schema(self)
+    }
+
     fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
         A::run(self, ctx)
     }
@@ -101,6 +115,10 @@ pub(crate) trait AnyAgent: Send + Sync + 'static {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer>;
     fn check(&self, job: &Job) -> JobResult;
     fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult>;
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        None
+    }
     /// Decides the kind of an error that `?` made, whoever it comes from.
     fn classify(&self, error: JobError) -> JobError {
         error
@@ -119,6 +137,11 @@ impl<A: Agent> AnyAgent for A {
 
     fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
         Box::pin(Agent::run(self, ctx))
+    }
+
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        Agent::metadata_schema(self)
     }
 
     fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()> {

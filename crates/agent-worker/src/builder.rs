@@ -612,6 +612,7 @@ impl WorkerBuilder {
             agent: self.agent,
             format: self.format,
             dismiss_invalid: self.dismiss_invalid,
+            time_limits: self.config.job_timeout.is_some() || self.config.max_job_timeout.is_some(),
             classify: self.classify,
         };
         let meter = Arc::new(Meter::default());

@@ -33,6 +33,8 @@ pub(crate) struct Guard {
     pub(crate) agent: Arc<dyn AnyAgent>,
     pub(crate) format: Option<Arc<dyn Declared>>,
     pub(crate) dismiss_invalid: bool,
+    /// The worker limits how long jobs take, so the `timeout` of the metadata is the SDK's.
+    pub(crate) time_limits: bool,
     pub(crate) classify: Option<ClassifyFn>,
 }
 
@@ -49,6 +51,9 @@ impl AnyAgent for Guard {
 
     fn check(&self, job: &Job) -> JobResult {
         job.check_limits()?;
+        if self.time_limits {
+            job.check_timeout()?;
+        }
         if let Some(format) = &self.format {
             format.check(job)?;
         }

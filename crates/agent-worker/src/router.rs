@@ -2,12 +2,17 @@
 
 use crate::agent::{Agent, AnyAgent};
 use crate::context::JobContext;
+#[cfg(feature = "schema")]
+use agent_core::MetadataSchema;
 use agent_core::{Answer, EndedJob, Job, JobError, JobKind, JobResult};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 /// An agent that hands each job to another one: by its kind, and by the `action` of its metadata.
+///
+/// For several actions in one program, an enum with a tag and a `match` is simpler, and the compiler knows all of them: see
+/// [the guide](crate::guide::metadata#one-of-several). A router is for agents that are written apart, and for kinds of jobs.
 ///
 /// The kind is looked at first; a job whose kind has no agent goes by its action, and then to [`otherwise`](Self::otherwise). A
 /// router is an agent, so one may stand in another. A job for which there is none ends as `invalid_input`, before its room is joined,
@@ -68,6 +73,43 @@ impl Router {
         self
     }
 
+    /// What metadata the agents take, in one schema: each action with the fields of its agent, and `timeout` and `request_id`, which the
+    /// SDK reads itself. A [`typed`](crate::typed) agent says what it takes if its format
+    /// [has the schema](crate::MetadataFormat::with_schema); other fields than the action are not described for one that does not.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult, MetadataFormat, Router, typed};
+    ///
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Recording {
+    ///     /// The container.
+    ///     format: String,
+    /// }
+    ///
+    /// async fn record(ctx: JobContext, recording: Recording) -> JobResult {
+    ///     # drop((ctx, recording));
+    ///     Ok(())
+    /// }
+    ///
+    /// let router = Router::new().action("record", typed(MetadataFormat::required().with_schema(), record));
+    /// assert!(router.schema().markdown().contains("\
+    /// ### `action`: `\"record\"`
+    ///
+    /// | field | type | required | default | limits | description |
+    /// |---|---|---|---|---|---|
+    /// | `action` | `\"record\"` | yes | | | |
+    /// | `format` | string | yes | | | The container. |
+    /// "));
+    /// assert!(router.schema().json().contains("oneOf"));
+    /// ```
+    #[cfg(feature = "schema")]
+    #[must_use]
+    pub fn schema(&self) -> MetadataSchema {
+        let actions = self.actions.iter().map(|(action, agent)| (action.as_str(), agent.metadata_schema()));
+        let others = self.kinds.values().chain(&self.otherwise).filter_map(|agent| agent.metadata_schema());
+        MetadataSchema::of_actions(actions, others)
+    }
+
     fn kind(mut self, kind: JobKind, agent: impl Agent) -> Self {
         self.kinds.insert(kind, Arc::new(agent));
         self
@@ -90,9 +132,8 @@ impl Router {
             let message = format!("unsupported type of job; supported: {supported}");
             return Err(JobError::invalid("type", job.kind, message));
         }
-        let Action { action } = job.metadata()?.unwrap_or_default();
         let known = || list(self.actions.keys());
-        match action {
+        match job.action()? {
             Some(action) => self.actions.get(&action).ok_or_else(|| {
                 let message = format!("unknown action; known: {}", known());
                 JobError::invalid("$.action", format_args!("{action:?}"), message)
@@ -100,13 +141,6 @@ impl Router {
             None => Err(JobError::invalid("$.action", "", format!("missing field; known: {}", known()))),
         }
     }
-}
-
-/// What a router reads of the metadata.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct Action {
-    action: Option<String>,
 }
 
 fn list<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {
@@ -125,6 +159,11 @@ impl Agent for Router {
 
     fn check(&self, job: &Job) -> JobResult {
         self.route(job)?.check(job)
+    }
+
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        Some(self.schema())
     }
 
     async fn run(&self, ctx: JobContext) -> JobResult {

@@ -50,6 +50,11 @@ where
         Ok(())
     }
 
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        self.format.schema()
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         let metadata = self.format.parse(&ctx.job().raw_metadata)?;
         (self.handler)(ctx, metadata).await

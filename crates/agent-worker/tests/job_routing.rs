@@ -104,7 +104,7 @@ async fn actions_have_agents_of_their_own() {
         ),
         ("{}", "failed: invalid_input: $.action: missing field; known: record, transcribe"),
         ("", "failed: invalid_input: $.action: missing field; known: record, transcribe"),
-        (r#"{"action":7}"#, "failed: invalid_input: $.action = 7: invalid type, expected a string"),
+        (r#"{"action":7}"#, "failed: invalid_input: $.action = 7: expected a string"),
         ("action", "failed: invalid_input: $: not JSON: expected value at line 1 column 1"),
     ] {
         let run = run_job(by_action(), JobSpec::room("r").metadata(metadata)).await;
@@ -161,11 +161,11 @@ async fn an_enum_names_the_action() {
     assert_eq!(said(&run(r#"{"action":"transcribe","language":"de"}"#).await), "transcribe de");
     assert_eq!(
         said(&run(r#"{"action":"dance"}"#).await),
-        r#"failed: invalid_input: $.action = "dance": unknown variant, expected `record` or `transcribe`"#
+        r#"failed: invalid_input: $.action = "dance": expected `record` or `transcribe`"#
     );
     assert_eq!(
         said(&run(r#"{"action":"record","format":7}"#).await),
-        "failed: invalid_input: $.format = 7: invalid type, expected a string"
+        "failed: invalid_input: $.format = 7: expected a string"
     );
 }
 
@@ -195,5 +195,51 @@ async fn one_router_serves_several_workers() {
     for (handle, task) in running {
         handle.drain(Duration::ZERO).await;
         task.await.unwrap().unwrap();
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    format: String,
+}
+
+/// What the worker and the router read themselves is not unknown to any type.
+#[tokio::test]
+async fn a_strict_type_never_sees_the_fields_that_the_sdk_reads() {
+    let agent = || {
+        let record = |ctx: JobContext, strict: Strict| async move {
+            ctx.room().publish_data("record", strict.format).await?;
+            Ok(())
+        };
+        Router::new().action("record", typed(MetadataFormat::required(), record))
+    };
+    let run = |metadata: &str| {
+        let spec = JobSpec::room("r").metadata(metadata);
+        run_job(agent(), spec.worker(|worker| worker.job_timeout(Duration::from_secs(60))))
+    };
+    let all = r#"{"action":"record","format":"mp4","timeout":30,"request_id":"r-1"}"#;
+    assert_eq!(said(&run(all).await), "record mp4");
+    let escaped = r#"{"\u0061ction":"record","format":"mp4","time\u006fut":30}"#;
+    assert_eq!(said(&run(escaped).await), "record mp4");
+    assert_eq!(
+        said(&run(r#"{"action":"record","format":"mp4","formt":"mp4"}"#).await),
+        r#"failed: invalid_input: $.formt = "mp4": unknown field, expected `format`"#
+    );
+}
+
+#[tokio::test]
+async fn a_router_reads_objects_only() {
+    for (metadata, expected) in [
+        ("[]", "failed: invalid_input: $ = []: expected an object"),
+        (r#"["record"]"#, r#"failed: invalid_input: $ = ["record"]: expected an object"#),
+        ("7", "failed: invalid_input: $ = 7: expected an object"),
+        (r#""record""#, r#"failed: invalid_input: $ = "record": expected an object"#),
+        (r#"{"action":"record","action":"transcribe"}"#, "failed: invalid_input: $.action: duplicate field"),
+        (r#"{"action":null}"#, "failed: invalid_input: $.action: missing field; known: record, transcribe"),
+        ("null", "failed: invalid_input: $.action: missing field; known: record, transcribe"),
+    ] {
+        let run = run_job(by_action(), JobSpec::room("r").metadata(metadata)).await;
+        assert_eq!(said(&run), expected, "{metadata}");
     }
 }

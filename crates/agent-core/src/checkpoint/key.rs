@@ -1,8 +1,7 @@
 //! Under which key a job's checkpoint is kept: who shares the key goes on with the work.
 
 use crate::job::{Job, JobKind};
-use crate::metadata::MetadataError;
-use serde_json::Value;
+use crate::metadata::{MetadataError, NameField, name_field};
 use std::fmt::{self, Write};
 
 /// The longest key, in bytes.
@@ -150,12 +149,10 @@ impl CheckpointKey {
 }
 
 fn metadata_field(job: &Job, field: &str) -> Result<String, KeyError> {
-    let metadata: Option<Value> = job.metadata()?;
-    match metadata.as_ref().and_then(|metadata| metadata.get(field)) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        Some(Value::Number(number)) => Ok(number.to_string()),
-        Some(_) => Err(KeyError::NoText { field: field.to_owned() }),
-        None => Err(KeyError::NoField { field: field.to_owned() }),
+    match name_field(&job.raw_metadata, field)? {
+        NameField::Name(name) => Ok(name),
+        NameField::Other => Err(KeyError::NoText { field: field.to_owned() }),
+        NameField::Absent => Err(KeyError::NoField { field: field.to_owned() }),
     }
 }
 

@@ -4,7 +4,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod time_limit;
 
 use crate::error::JobError;
-use crate::metadata::{MAX_METADATA_LEN, MetadataError, parse_metadata, request_id};
+use crate::metadata::{MAX_METADATA_LEN, MetadataError, action, parse_metadata, request_id, timeout};
 use agent_proto::livekit as wire;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -161,6 +161,23 @@ impl Job {
     /// [`MetadataError`], which names the field, when it is no JSON or no `T`.
     pub fn metadata<T: DeserializeOwned>(&self) -> Result<Option<T>, MetadataError> {
         parse_metadata(&self.raw_metadata)
+    }
+
+    /// The field `action` of the metadata, which says what to do; `None` without it, and for a job without metadata.
+    ///
+    /// # Errors
+    /// [`MetadataError`] when the metadata is no JSON object, or the action no string.
+    pub fn action(&self) -> Result<Option<String>, MetadataError> {
+        action(&self.raw_metadata)
+    }
+
+    /// Checks the field `timeout` of the metadata, as a worker does that limits how long jobs take: a number of seconds above 0, at most
+    /// 4294967295. It may be left out or null, and metadata that is no JSON object has none.
+    ///
+    /// # Errors
+    /// [`MetadataError`], whose path is `$.timeout`.
+    pub fn check_timeout(&self) -> Result<(), MetadataError> {
+        timeout(&self.raw_metadata).map(drop)
     }
 
     /// Checks that metadata and attributes are not larger than a server would let in, as any work with them would be unbounded.

@@ -1,8 +1,7 @@
 //! What is wrong with a job's metadata, and where.
 
 use super::path::Path;
-use crate::text::{MAX_VALUE, shorten};
-use serde_json::Value;
+use crate::text::shorten;
 use std::fmt;
 
 /// Why the metadata of a job is not what its agent expects. `?` in a handler makes an
@@ -15,20 +14,20 @@ use std::fmt;
 /// let error = agent_core::parse_metadata::<Recording>(r#"{"tracks":[1,"x"]}"#).unwrap_err();
 /// assert_eq!((error.path.as_str(), error.field().as_str()), ("$.tracks[1]", "tracks"));
 /// assert_eq!(error.value.as_deref(), Some(r#""x""#));
-/// assert_eq!(error.expected.as_deref(), Some("u32"));
+/// assert_eq!(error.expected.as_deref(), Some("a whole number from 0 to 4294967295"));
 /// assert_eq!(
 ///     error.to_string(),
-///     r#"the job's metadata is no valid Recording: $.tracks[1] = "x": invalid type, expected u32"#
+///     r#"the job's metadata is no valid Recording: $.tracks[1] = "x": expected a whole number from 0 to 4294967295"#
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetadataError {
-    /// The Rust type that was asked for, without its module.
+    /// The Rust type that was asked for, without its module; empty for a field that the SDK reads itself.
     pub type_name: String,
     /// Where in the JSON document, as `$.field[index]`; `$` is the document itself.
     pub path: String,
-    /// What is there, as JSON and at most 100 characters of it; `None` when nothing is.
+    /// What is there, as JSON and at most 100 characters of it; an object is only `{…}`. `None` when nothing is there.
     pub value: Option<String>,
     /// What the type wants there, when it can be said.
     pub expected: Option<String>,
@@ -74,11 +73,11 @@ impl MetadataError {
     }
 
     /// An error about this place of a document, read as `T`.
-    pub(super) fn of<T>(path: &Path, document: &Value, message: &str) -> Self {
+    pub(super) fn of<T>(path: &Path, value: Option<String>, message: &str) -> Self {
         Self {
             type_name: short_type_name::<T>(),
-            path: shorten(&path.to_string(), MAX_PATH),
-            value: path.get(document).map(|value| shorten(&value.to_string(), MAX_VALUE)),
+            path: path.shown(MAX_PATH),
+            value,
             expected: None,
             message: shorten(message, MAX_MESSAGE),
         }
@@ -86,11 +85,11 @@ impl MetadataError {
 
     /// An error about the text itself.
     pub(super) fn of_text<T>(message: &str) -> Self {
-        Self { value: None, ..Self::of::<T>(&Path::default(), &Value::Null, message) }
+        Self::of::<T>(&Path::default(), None, message)
     }
 
-    pub(super) fn expecting(self, expected: Option<&str>) -> Self {
-        Self { expected: expected.map(|text| shorten(text, MAX_MESSAGE)), ..self }
+    pub(super) fn expecting(self, expected: &str) -> Self {
+        Self { expected: Some(shorten(expected, MAX_MESSAGE)), ..self }
     }
 }
 
@@ -103,8 +102,10 @@ pub(crate) fn short_type_name<T>() -> String {
 impl fmt::Display for MetadataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { type_name, path, value, message, .. } = self;
-        let name = if type_name.is_empty() { "metadata" } else { type_name };
-        write!(f, "the job's metadata is no valid {name}: {path}")?;
+        match type_name.as_str() {
+            "" => write!(f, "the job's metadata is not valid: {path}")?,
+            name => write!(f, "the job's metadata is no valid {name}: {path}")?,
+        }
         if let Some(value) = value {
             write!(f, " = {value}")?;
         }

@@ -2,10 +2,13 @@
 
 use super::error::MetadataError;
 use super::path::Path;
-use super::read::parse_metadata;
+use super::read::{content, parse_metadata};
+use super::scan::{Cursor, Work};
+#[cfg(feature = "schema")]
+use super::schema::MetadataSchema;
+use super::show::show;
 use super::unknown::unknown_fields;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +32,8 @@ use std::sync::Arc;
 pub struct MetadataFormat<T> {
     empty: fn() -> Option<T>,
     checks: Vec<Check<T>>,
+    #[cfg(feature = "schema")]
+    schema: Option<fn() -> MetadataSchema>,
 }
 
 type Check<T> = Arc<dyn Fn(&T) -> Result<(), MetadataError> + Send + Sync>;
@@ -36,14 +41,51 @@ type Check<T> = Arc<dyn Fn(&T) -> Result<(), MetadataError> + Send + Sync>;
 impl<T: DeserializeOwned + Default> MetadataFormat<T> {
     /// A job without metadata means the default of the type.
     pub fn or_default() -> Self {
-        Self { empty: || Some(T::default()), checks: Vec::new() }
+        Self::new(|| Some(T::default()))
     }
 }
 
 impl<T: DeserializeOwned> MetadataFormat<T> {
     /// A job without metadata is invalid.
     pub fn required() -> Self {
-        Self { empty: || None, checks: Vec::new() }
+        Self::new(|| None)
+    }
+
+    fn new(empty: fn() -> Option<T>) -> Self {
+        Self {
+            empty,
+            checks: Vec::new(),
+            #[cfg(feature = "schema")]
+            schema: None,
+        }
+    }
+
+    /// Keeps the schema of the type beside it, for those who dispatch jobs: [`MetadataSchema`] shows it, and a router those of all its
+    /// agents in one.
+    ///
+    /// ```
+    /// use agent_core::MetadataFormat;
+    ///
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Call { number: String }
+    ///
+    /// let format = MetadataFormat::<Call>::required().with_schema();
+    /// assert!(format.schema().unwrap().markdown().contains("| `number` | string | yes |"));
+    /// ```
+    #[cfg(feature = "schema")]
+    pub fn with_schema(mut self) -> Self
+    where
+        T: schemars::JsonSchema,
+    {
+        self.schema = Some(MetadataSchema::of::<T>);
+        self
+    }
+
+    /// What the type takes, if it was kept by [`with_schema`](Self::with_schema).
+    #[cfg(feature = "schema")]
+    #[must_use]
+    pub fn schema(&self) -> Option<MetadataSchema> {
+        self.schema.map(|schema| schema())
     }
 
     /// Adds a rule. It returns [`MetadataError::at`] the wrong field. Keep it short: it runs before each job.
@@ -89,19 +131,21 @@ impl<T: DeserializeOwned> MetadataFormat<T> {
 
 /// Adds what a rule cannot know: the type, the field's name in JSON, and what is there.
 fn complete<T>(error: MetadataError, text: &str) -> MetadataError {
-    let document: Value = serde_json::from_str(text).unwrap_or_default();
-    let path = Path::parse(&error.path).in_document(&document);
-    let complete = MetadataError::of::<T>(&path, &document, &error.message);
-    MetadataError {
-        expected: error.expected,
-        value: if text.trim().is_empty() { None } else { complete.value },
-        ..complete
-    }
+    let work = Work::default();
+    let cursor = Cursor::new(content(text).unwrap_or_default(), &work);
+    let (path, at) = Path::parse(&error.path).resolve(cursor.clone());
+    let value = at.and_then(|at| show(cursor.from(at)));
+    MetadataError { expected: error.expected, ..MetadataError::of::<T>(&path, value, &error.message) }
 }
 
 impl<T> Clone for MetadataFormat<T> {
     fn clone(&self) -> Self {
-        Self { empty: self.empty, checks: self.checks.clone() }
+        Self {
+            empty: self.empty,
+            checks: self.checks.clone(),
+            #[cfg(feature = "schema")]
+            schema: self.schema,
+        }
     }
 }
 

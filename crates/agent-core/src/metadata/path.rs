@@ -1,8 +1,7 @@
 //! Where in a JSON document something is.
 
 use super::error::MAX_PATH;
-use crate::text::shorten;
-use serde_json::Value;
+use super::scan::{Cursor, Token};
 use std::fmt;
 
 /// One step down.
@@ -10,6 +9,20 @@ use std::fmt;
 pub(crate) enum Step {
     Key(String),
     Index(usize),
+}
+
+impl Step {
+    pub(super) fn key(name: &str) -> Self {
+        Self::Key(name.to_owned())
+    }
+
+    /// For people.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Key(name) => format!("{:?}", cut(name, MAX_SHOWN_KEY)),
+            Self::Index(index) => index.to_string(),
+        }
+    }
 }
 
 /// From the document itself, `$`, down to a place in it.
@@ -20,30 +33,6 @@ pub(super) struct Path(pub(super) Vec<Step>);
 const MAX_SHOWN_KEY: usize = 64;
 
 impl Path {
-    /// The path that serde found, without what is no step of the document, such as the name of a variant.
-    pub(super) fn of_serde(path: &serde_path_to_error::Path, document: &Value) -> Self {
-        use serde_path_to_error::Segment;
-        let mut steps = Vec::new();
-        let mut node = Some(document);
-        for segment in path {
-            let (key, index) = match segment {
-                Segment::Seq { index } => (None, Some(*index)),
-                Segment::Map { key } | Segment::Enum { variant: key } => (Some(key), None),
-                Segment::Unknown => continue,
-            };
-            let below = match (key, index) {
-                (Some(key), _) => node.and_then(|node| node.get(key)),
-                (_, Some(index)) => node.and_then(|node| node.get(index)),
-                (None, None) => None,
-            };
-            if below.is_some() {
-                steps.extend(key.cloned().map(Step::Key).or(index.map(Step::Index)));
-                node = below;
-            }
-        }
-        Self(steps)
-    }
-
     /// Reads a path as Rust, people and [`fmt::Display`] write it: `tracks[1]`, `$.tracks[1]`, `$["a key"]`.
     pub(super) fn parse(text: &str) -> Self {
         let mut steps = Vec::new();
@@ -73,44 +62,42 @@ impl Path {
         Self(steps)
     }
 
-    /// The same place, as the document has it: a type's fields may be called otherwise in JSON (`maxDuration` for `max_duration`),
-    /// and a tuple variant's `[0]` is no step there.
-    pub(super) fn in_document(&self, document: &Value) -> Self {
+    /// Where this is in a document, and its path there: a type's fields may be called otherwise in JSON (`maxDuration` for
+    /// `max_duration`), and a tuple variant's `[0]` is no step.
+    pub(super) fn resolve(&self, mut cursor: Cursor<'_>) -> (Self, Option<usize>) {
         let mut steps = Vec::new();
-        let mut node = Some(document);
+        let mut there = true;
+        // Names that are only alike are looked for twice, at each level.
+        let limit = cursor.work().steps().saturating_add(8 * cursor.text().len());
         for step in &self.0 {
-            let (step, below) = match (step, node) {
-                (Step::Index(_), Some(Value::Object(_) | Value::String(_))) => continue,
-                (Step::Index(index), _) => (step.clone(), node.and_then(|node| node.get(*index))),
-                (Step::Key(key), Some(Value::Object(fields))) => {
-                    let found = fields
-                        .get_key_value(key)
-                        .or_else(|| fields.iter().find(|(name, _)| alike(name, key)));
-                    match found {
-                        Some((name, below)) => (Step::Key(name.clone()), Some(below)),
-                        None => (step.clone(), None),
-                    }
+            there = there && cursor.work().steps() <= limit;
+            let token = if there { cursor.token() } else { None };
+            match (step, token) {
+                (Step::Index(_), Some(Token::Object | Token::String)) => {}
+                (Step::Index(index), _) => {
+                    there = token == Some(Token::Array) && cursor.go_to_item(*index);
+                    steps.push(step.clone());
                 }
-                (Step::Key(_), _) => (step.clone(), None),
-            };
-            steps.push(step);
-            node = below;
+                (Step::Key(key), _) => {
+                    let name = if token == Some(Token::Object) { field_like(&mut cursor, key) } else { None };
+                    there = name.is_some();
+                    steps.push(name.map_or_else(|| step.clone(), Step::Key));
+                }
+            }
         }
-        Self(steps)
+        let at = there.then(|| cursor.start());
+        (Self(steps), at)
     }
 
-    pub(super) fn get<'a>(&self, document: &'a Value) -> Option<&'a Value> {
-        self.0.iter().try_fold(document, |node, step| match step {
-            Step::Key(key) => node.get(key),
-            Step::Index(index) => node.get(index),
-        })
-    }
-
-    pub(super) fn get_mut<'a>(&self, document: &'a mut Value) -> Option<&'a mut Value> {
-        self.0.iter().try_fold(document, |node, step| match step {
-            Step::Key(key) => node.get_mut(key),
-            Step::Index(index) => node.get_mut(index),
-        })
+    /// As [`fmt::Display`] writes it, at most so many characters: the beginning and the end of it.
+    pub(super) fn shown(&self, limit: usize) -> String {
+        let all = self.to_string();
+        let count = all.chars().count();
+        if count <= limit {
+            return all;
+        }
+        let end = limit / 2;
+        all.chars().take(limit - end - 1).chain(['…']).chain(all.chars().skip(count - end)).collect()
     }
 
     /// The place one step below.
@@ -121,7 +108,7 @@ impl Path {
     /// The name of the field that this is, or is in.
     pub(super) fn field(&self) -> String {
         let name = self.0.iter().rev().find_map(|step| match step {
-            Step::Key(key) => Some(shorten(key, MAX_SHOWN_KEY)),
+            Step::Key(key) => Some(cut(key, MAX_SHOWN_KEY)),
             Step::Index(_) => None,
         });
         name.unwrap_or_default()
@@ -141,14 +128,42 @@ pub(crate) fn json_path(path: &serde_path_to_error::Path) -> String {
 
 /// From the document itself down, as text: `$.tracks[1]`.
 pub(crate) fn shown_path(steps: Vec<Step>) -> String {
-    shorten(&Path(steps).to_string(), MAX_PATH)
+    Path(steps).shown(MAX_PATH)
+}
+
+/// Goes to the value of the object's field of this name, or of one like it. The name as it is written wins.
+fn field_like(cursor: &mut Cursor<'_>, key: &str) -> Option<String> {
+    let mut similar = None;
+    cursor.enter();
+    let mut first = true;
+    while let Some((_, name)) = cursor.next_key(first) {
+        first = false;
+        if name.is(key) {
+            return Some(key.to_owned());
+        }
+        if similar.is_none() && !name.escaped && alike(name.raw, key) {
+            similar = Some((name.raw.to_owned(), cursor.at()));
+        }
+        cursor.skip();
+    }
+    let (name, at) = similar?;
+    *cursor = cursor.from(at);
+    Some(name)
+}
+
+/// At most so many characters, as they are: what is no plain name is shown as a string in quotes, which has its own escapes.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
 }
 
 fn alike(name: &str, other: &str) -> bool {
-    let plain = |text: &str| -> String {
-        text.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
-    };
-    plain(name) == plain(other)
+    fn plain(text: &str) -> impl Iterator<Item = char> {
+        text.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase)
+    }
+    plain(name).eq(plain(other))
 }
 
 /// `$`, `$.tracks[1]`, `$["a key"]`.
@@ -160,7 +175,7 @@ impl fmt::Display for Path {
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) => {
                     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-                    let key = shorten(key, MAX_SHOWN_KEY);
+                    let key = cut(key, MAX_SHOWN_KEY);
                     if !key.is_empty() && key.chars().all(|c| plain(c) || c == '…') {
                         write!(f, ".{key}")?;
                     } else {

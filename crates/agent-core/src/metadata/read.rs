@@ -1,20 +1,26 @@
 //! Reading metadata as a type.
 
+use super::cause::{Cause, Problem};
 use super::error::MetadataError;
-use super::locate::locate;
-use super::path::Path;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use super::fields::SDK_FIELDS;
+use super::locate::{explain, flattened_field, place};
+use super::reader::{Plan, Trial};
+use super::scan::Work;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// The most metadata that is looked at, in bytes (512 KiB, the server's own limit).
 pub const MAX_METADATA_LEN: usize = 512 * 1024;
 
-/// Reads JSON text as `T`; `None` when the text is empty (or blank), as jobs without metadata have it.
+/// Reads JSON text as `T`; `None` when there is no metadata: the text is empty, blank or `null`. A byte-order mark in front is skipped.
 ///
-/// Fields that `T` does not know are left out, unless it says `#[serde(deny_unknown_fields)]`.
+/// Fields that `T` does not know are left out. With `#[serde(deny_unknown_fields)]` they are errors, but for those that the SDK reads
+/// itself (`action`, `request_id`, `timeout`): these may stand beside the fields of any type.
 ///
 /// # Errors
 /// [`MetadataError`] for text over [`MAX_METADATA_LEN`], text that is not JSON or is nested deeper than 127 levels, and JSON that is no `T`.
+///
+/// Where serde has to keep values before it can tell what they are (`#[serde(tag = …)]`, `untagged`, `flatten`), it keeps 7 MiB of
+/// memory at most: 131,072 numbers, or 24,000 small objects.
 ///
 /// ```
 /// #[derive(serde::Deserialize, Debug)]
@@ -24,41 +30,63 @@ pub const MAX_METADATA_LEN: usize = 512 * 1024;
 /// assert_eq!(err.path, "$.tracks[1]");
 /// ```
 pub fn parse_metadata<T: DeserializeOwned>(text: &str) -> Result<Option<T>, MetadataError> {
+    parse_counted(text, &Work::default())
+}
+
+/// As [`parse_metadata`], with the work counted.
+pub(super) fn parse_counted<T: DeserializeOwned>(
+    text: &str,
+    work: &Work,
+) -> Result<Option<T>, MetadataError> {
     if text.len() > MAX_METADATA_LEN {
         let message = format!("{} bytes, at most {MAX_METADATA_LEN} are taken", text.len());
         return Err(MetadataError::of_text::<T>(&message));
     }
-    if text.trim().is_empty() {
-        return Ok(None);
+    let Some(text) = content(text) else { return Ok(None) };
+    well_formed::<T>(text)?;
+    let mut hidden = Vec::new();
+    loop {
+        let plan = Plan { text, work, hidden: &hidden, trial: Trial::None };
+        let cause = match plan.read::<T>() {
+            Ok(value) => return Ok(Some(value)),
+            Err(cause) => cause,
+        };
+        match sdk_field(&cause, plan).filter(|field| !hidden.contains(field)) {
+            Some(field) => hidden.push(field),
+            None => return Err(explain::<T>(&cause, plan)),
+        }
     }
-    serde_json::from_str(text).map(Some).map_err(|error| diagnose::<T>(text, &error))
 }
 
-/// What is wrong with a text that serde_json did not read as `T`.
-fn diagnose<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> MetadataError {
-    let document: Value = match serde_json::from_str(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let said = error.to_string();
-            return MetadataError::of_text::<T>(&match said.strip_prefix("recursion limit exceeded at ") {
-                Some(place) => format!("nested deeper than 127 levels at {place}"),
-                None => format!("not JSON: {said}"),
-            });
+/// The document in a text; `None` when there is none.
+pub(super) fn content(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    (!matches!(text.trim(), "" | "null")).then_some(text)
+}
+
+/// That a text is JSON; it is gone over once, and nothing is kept of it.
+pub(super) fn well_formed<T>(text: &str) -> Result<(), MetadataError> {
+    let read: Result<IgnoredAny, _> = serde_json::from_str(text);
+    read.map(drop).map_err(|error| MetadataError::of_text::<T>(&format!("not JSON: {error}")))
+}
+
+/// The field of the document itself that the SDK reads, and that the type refuses.
+fn sdk_field(cause: &Cause, plan: Plan<'_>) -> Option<&'static str> {
+    let parts = cause.parts();
+    let field = |found: &dyn Fn(&str) -> bool| SDK_FIELDS.into_iter().find(|field| found(field));
+    match &parts.problem {
+        Problem::UnknownField => {
+            let field = field(&|field| parts.found.is_text(field))?;
+            let exact = parts.found.offset_in(plan.text).or(parts.at.filter(|_| !parts.buffered));
+            // Where it is cannot always be said. If it is another one, leaving this out does not help, which is seen.
+            let top =
+                exact.is_none_or(|at| place(plan.cursor(), at).is_some_and(|place| place.path.0.len() == 1));
+            top.then_some(field)
         }
-    };
-    // Read again off the document, errors say nothing of lines and columns, and a wrong value can be found.
-    match serde_path_to_error::deserialize::<_, T>(&document) {
-        Err(error) => {
-            let path = Path::of_serde(error.path(), &document);
-            locate::<T>(&document, text.len(), path, &error.inner().to_string())
+        Problem::Said(said) => {
+            let said = flattened_field(said)?;
+            field(&|field| field == said)
         }
-        // Some things are only seen in the text: a field that is there twice, for one.
-        Ok(_) => {
-            let mut json = serde_json::Deserializer::from_str(text);
-            let path = serde_path_to_error::deserialize::<_, T>(&mut json)
-                .err()
-                .map_or_else(Path::default, |error| Path::of_serde(error.path(), &document));
-            MetadataError::of::<T>(&path, &document, &error.to_string())
-        }
+        _ => None,
     }
 }

@@ -1,42 +1,30 @@
 //! Fields that a type does not know.
 
-use super::path::{Path, Step};
-use super::read::MAX_METADATA_LEN;
+use super::locate::place;
+use super::read::{MAX_METADATA_LEN, content};
+use super::reader::{Plan, Trial};
 use super::ready::JobMetadata;
+use super::scan::Work;
 use serde::de::DeserializeOwned;
 
-/// How many of them are told.
+/// How many of them are reported.
 const MAX_FIELDS: usize = 16;
 
 /// The paths of what reading the text as `T` leaves out, 16 at most. Not seen are fields within enums with `#[serde(tag = …)]` and
 /// fields with `#[serde(flatten)]`. The fields of [`JobMetadata`] may stand beside those of any type.
 pub(super) fn unknown_fields<T: DeserializeOwned>(text: &str) -> Vec<String> {
+    let Some(text) = content(text).filter(|text| text.len() <= MAX_METADATA_LEN) else { return Vec::new() };
+    let work = Work::default();
+    let plan = Plan { text, work: &work, hidden: &[], trial: Trial::None };
     let mut found = Vec::new();
-    if text.len() <= MAX_METADATA_LEN {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let read: Result<T, _> = serde_ignored::deserialize(&mut json, |path| {
-            let path = Path(steps(&path));
-            let common = matches!(path.0.as_slice(), [Step::Key(name)] if JobMetadata::FIELDS.contains(&name.as_str()));
-            if !common && found.len() < MAX_FIELDS {
-                found.push(path.to_string());
-            }
-        });
-        if read.is_err() {
-            found.clear();
+    let read = plan.ignored::<T>(&mut |field| {
+        let common = field.top && JobMetadata::FIELDS.iter().any(|name| field.name.is(name));
+        if !common && found.len() < MAX_FIELDS {
+            found.push(field.at);
         }
+    });
+    if read.is_err() {
+        return Vec::new();
     }
-    found
-}
-
-fn steps(path: &serde_ignored::Path<'_>) -> Vec<Step> {
-    use serde_ignored::Path as P;
-    let (parent, step) = match path {
-        P::Root => return Vec::new(),
-        P::Seq { parent, index } => (parent, Some(Step::Index(*index))),
-        P::Map { parent, key } => (parent, Some(Step::Key(key.clone()))),
-        P::Some { parent } | P::NewtypeStruct { parent } | P::NewtypeVariant { parent } => (parent, None),
-    };
-    let mut above = steps(parent);
-    above.extend(step);
-    above
+    found.into_iter().filter_map(|at| place(plan.cursor(), at)).map(|place| place.path.to_string()).collect()
 }

@@ -287,11 +287,6 @@ pub enum Notice {
         /// How long until the next one.
         wait: Duration,
     },
-    /// The `timeout` in a job's metadata is no number of seconds; the worker's own limit is used.
-    OddTimeout {
-        /// Which job.
-        job: JobId,
-    },
     /// A cleanup callback cannot be dropped; the job goes on without it.
     CleanupStuck {
         /// Which job.

@@ -206,8 +206,7 @@ impl Worker {
             self.insert(Arc::new(job.clone()), JobState::Accepted, offer, now);
         }
         let job = Arc::new(job);
-        let time = time_limit(&self.config, &job.raw_metadata);
-        let deadline = time.limit.map(|limit| now + limit);
+        let deadline = time_limit(&self.config, &job.raw_metadata).map(|limit| now + limit);
         let mut waited = None;
         if let Some(entry) = self.jobs.get_mut(&id) {
             waited = entry.accepted_at.map(|accepted| now - accepted);
@@ -219,10 +218,6 @@ impl Worker {
         }
         self.apply(&id, JobInput::Assigned, now);
         self.out.push_back(Output::Start { job, token, url, waited });
-        if time.odd {
-            // After the start, so that a log has all that is known of the job.
-            self.out.push_back(Output::Notice(Notice::OddTimeout { job: id.clone() }));
-        }
         if let Some(deadline) = deadline {
             self.timers.set(Timer::Job(id, JobTimer::Deadline), deadline);
         }

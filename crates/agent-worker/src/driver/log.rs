@@ -22,7 +22,6 @@ pub(super) const fn job(output: &Output) -> Option<&JobId> {
         | Output::Abort { job }
         | Output::Notice(
             Notice::Retrying { job, .. }
-            | Notice::OddTimeout { job }
             | Notice::CleanupStuck { job }
             | Notice::Stuck { job }
             | Notice::ClosedUnconfirmed { job }
@@ -98,12 +97,6 @@ fn notice(notice: &Notice) {
         }
         Notice::Retrying { job, attempt, error, wait } => {
             tracing::warn!(job_id = %job, attempt, ?wait, "the attempt failed, trying again: {error}");
-        }
-        Notice::OddTimeout { job } => {
-            tracing::warn!(
-                job_id = %job,
-                "`timeout` in the metadata is no number of seconds: the worker's own job timeout is used"
-            );
         }
         Notice::CleanupStuck { job } => {
             tracing::error!(job_id = %job, "a cleanup callback cannot be dropped (blocking code?): the job ends without it");

@@ -100,7 +100,8 @@
 //! [`Worker::run_all_until_signal`](crate::Worker::run_all_until_signal) runs several workers in one program.
 //!
 //! # By the action in the metadata
-//! The same router goes by the field `action` of the job's metadata, and [`typed`](crate::typed) gives each handler its metadata as a type.
+//! One handler that does several things takes an enum: see [`metadata`](super::metadata#one-of-several). To put together agents that are written
+//! apart, the same router goes by the field `action` of the job's metadata, and [`typed`](crate::typed) gives each handler its metadata as a type.
 //! Routers nest: one for the actions of room jobs may stand in one for the kinds.
 //! ```
 //! use agent_worker::{JobContext, JobResult, MetadataFormat, Router, typed};
@@ -138,4 +139,4 @@
 //! );
 //! # });
 //! ```
-//! An enum does the same without a router, in one handler; see [`metadata`](super::metadata#one-of-several).
+//! [`Router::schema`](crate::Router::schema) documents what all of them take.

@@ -2,29 +2,6 @@
 //!
 //! The metadata of a job is a text that whoever dispatches it writes, mostly JSON. It is the agent's configuration for that one job.
 //!
-//! # Without a type of one's own
-//! [`JobMetadata`](crate::JobMetadata) has an action, parameters, a priority, a request id and a time limit.
-//! ```
-//! use agent_worker::{JobContext, JobError, JobMetadata, JobResult};
-//!
-//! async fn agent(ctx: JobContext) -> JobResult {
-//!     let metadata: JobMetadata = ctx.metadata()?;
-//!     tracing::info!(metadata.action, metadata.priority, "job");
-//!     match metadata.action.as_str() {
-//!         "record" => record(&ctx, &metadata.parameters).await,
-//!         other => Err(JobError::invalid("$.action", other, "unknown action; known: record")),
-//!     }
-//! }
-//! # async fn record(_: &JobContext, parameters: &serde_json::Map<String, serde_json::Value>) -> JobResult {
-//! #     assert_eq!(parameters["format"], "mp4");
-//! #     Ok(())
-//! # }
-//! # use agent_testkit::{JobSpec, run_job};
-//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-//! # let spec = JobSpec::room("lobby").metadata(r#"{"action":"record","parameters":{"format":"mp4"}}"#);
-//! # runtime.block_on(run_job(agent, spec)).assert_success();
-//! ```
-//!
 //! # With a type
 //! Any type that serde reads will do. A job without metadata has the default of the type; [`required_metadata`] is for types
 //! without one. An error names the type, the path of the field, what is there and what was expected, and ends the job as `invalid_input`:
@@ -50,17 +27,21 @@
 //! let run = run_job(record, JobSpec::room("lobby").metadata(r#"{"tracks":["TR_1", 2]}"#)).await;
 //! assert_eq!(
 //!     run.outcome.to_string(),
-//!     "failed: invalid_input: $.tracks[1] = 2: invalid type, expected a string"
+//!     "failed: invalid_input: $.tracks[1] = 2: expected a string"
 //! );
 //! # });
 //! ```
+//! Text without metadata is empty, blank or `null`; a byte-order mark in front is skipped.
+//!
 //! Fields that the type does not know are ignored. To refuse them, give the type `#[serde(deny_unknown_fields)]`; when the type is
-//! declared (below), their names are in the log, as they may be typing errors.
+//! declared (below), their names are in the log, as they may be typing errors. The fields that the SDK reads itself, `action`, `request_id` and
+//! `timeout`, may stand beside those of any type, also a strict one: it does not see them, unless it has a field of that name.
 //!
 //! [`required_metadata`]: crate::JobContext::required_metadata
 //!
 //! # One of several
-//! An enum with a tag says what to do and with what, and `match` is the router:
+//! The form to begin with for an agent that does several things: an enum with a tag says what to do and with what, and `match` is the
+//! router. The compiler knows all actions, each has the fields of its own type, and [`MetadataSchema`](crate::MetadataSchema) has all of it.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -90,13 +71,39 @@
 //! assert_eq!(error(r#"{"action":"transcribe","language":"de"}"#).await, "success");
 //! assert_eq!(
 //!     error(r#"{"action":"dance"}"#).await,
-//!     r#"failed: invalid_input: $.action = "dance": unknown variant, expected `record` or `transcribe`"#
+//!     r#"failed: invalid_input: $.action = "dance": expected `record` or `transcribe`"#
 //! );
 //! assert_eq!(
 //!     error(r#"{"action":"record","tracks":[null]}"#).await,
-//!     "failed: invalid_input: $.tracks[0] = null: invalid type, expected a string"
+//!     "failed: invalid_input: $.tracks[0] = null: expected a string"
 //! );
 //! # });
+//! ```
+//!
+//! Agents that are written apart from each other are put together with a [`Router`](crate::Router), which goes by the same field: see
+//! [`handlers`](super::handlers#by-the-action-in-the-metadata).
+//!
+//! # Without a type of one's own
+//! [`JobMetadata`](crate::JobMetadata) has an action, parameters, a priority, a request id and a time limit.
+//! ```
+//! use agent_worker::{JobContext, JobError, JobMetadata, JobResult};
+//!
+//! async fn agent(ctx: JobContext) -> JobResult {
+//!     let metadata: JobMetadata = ctx.metadata()?;
+//!     tracing::info!(metadata.action, metadata.priority, "job");
+//!     match metadata.action.as_str() {
+//!         "record" => record(&ctx, &metadata.parameters).await,
+//!         other => Err(JobError::invalid("$.action", other, "unknown action; known: record")),
+//!     }
+//! }
+//! # async fn record(_: &JobContext, parameters: &serde_json::Map<String, serde_json::Value>) -> JobResult {
+//! #     assert_eq!(parameters["format"], "mp4");
+//! #     Ok(())
+//! # }
+//! # use agent_testkit::{JobSpec, run_job};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # let spec = JobSpec::room("lobby").metadata(r#"{"action":"record","parameters":{"format":"mp4"}}"#);
+//! # runtime.block_on(run_job(agent, spec)).assert_success();
 //! ```
 //!
 //! # Declared, with rules
@@ -183,11 +190,13 @@
 //! Other fields are ignored.
 //! "));
 //! ```
+//! [`Router::schema`](crate::Router::schema) is the same for a router: one schema for all its actions, with the fields that the SDK reads.
 //! `cargo run --example router -- --schema` shows it for two whole types.
 //!
 //! # Limits
 //! Metadata has at most [512 KiB](crate::MAX_METADATA_LEN), attributes [64 KiB](crate::MAX_ATTRIBUTES_LEN) of keys and values, as on the server; JSON is read
-//! 127 levels deep. A job over a limit ends as `invalid_input`, an answer over it is not given: the job is declined, and the log says why.
+//! 127 levels deep. What serde keeps of a part that has alternatives (`#[serde(tag = …)]`, `untagged`, `flatten`) is at most 7 MiB: 131,072 numbers,
+//! or 24,000 small objects. A job over a limit ends as `invalid_input`, an answer over it is not given: the job is declined, and the log says why.
 //!
 //! # The request id
 //! When the metadata is an object with a `request_id`, that is a field of everything that is logged about the job, beside `job_id` and
@@ -195,7 +204,8 @@
 //!
 //! # The time limit
 //! A number of seconds as `timeout` wins over the worker's own [`job_timeout`](crate::WorkerBuilder::job_timeout), if the worker has limits at
-//! all, up to its [maximum](crate::WorkerBuilder::max_job_timeout).
+//! all, up to its [maximum](crate::WorkerBuilder::max_job_timeout). It may be left out or null. Anything else than a number of seconds above 0, at most
+//! 4294967295, ends the job as `invalid_input`, before its room is joined. In a worker without limits the field is the agent's own.
 //!
 //! # All that a job says
 //! | | |

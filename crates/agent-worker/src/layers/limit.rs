@@ -103,6 +103,11 @@ impl<A: Agent> Agent for Limited<A> {
         self.inner.check(job)
     }
 
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        self.inner.metadata_schema()
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         let key = (self.limit.key)(ctx.job());
         let turn = Turn { agent: self, semaphore: self.semaphore(&key), key };

@@ -77,6 +77,11 @@ impl<A: Agent> Agent for Metered<A> {
         self.inner.check(job)
     }
 
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        self.inner.metadata_schema()
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         let mut call = Call::begin(self.name.clone());
         let result = self.inner.run(ctx).await.map_err(classified);

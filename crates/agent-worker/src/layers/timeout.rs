@@ -48,6 +48,11 @@ impl<A: Agent> Agent for Timed<A> {
         self.inner.check(job)
     }
 
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        self.inner.metadata_schema()
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         match tokio::time::timeout(self.after, self.inner.run(ctx)).await {
             Ok(result) => result,

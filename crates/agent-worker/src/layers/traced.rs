@@ -47,6 +47,11 @@ impl<A: Agent> Agent for Observed<A> {
         self.inner.check(job)
     }
 
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        self.inner.metadata_schema()
+    }
+
     async fn run(&self, ctx: JobContext) -> JobResult {
         let handler = async {
             tracing::debug!("handler called");

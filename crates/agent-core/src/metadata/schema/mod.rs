@@ -1,5 +1,6 @@
 //! The accepted metadata, documented from its type.
 
+mod actions;
 mod fields;
 mod markdown;
 #[cfg(test)]

@@ -96,6 +96,76 @@ fn markdown() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    /// Seconds of silence.
+    timeout: u8,
+    encoder: other::Encoder,
+}
+
+/// Types of two modules may have one name.
+mod other {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    pub(super) struct Encoder {
+        name: String,
+    }
+}
+
+/// As an object is validated by the schema: just enough for what is tested here.
+fn fits(schema: &serde_json::Value, root: &serde_json::Value, value: &serde_json::Value) -> bool {
+    let list = |key: &str| schema.get(key).and_then(|list| list.as_array()).cloned().unwrap_or_default();
+    let of = |part: &serde_json::Value| fits(part, root, value);
+    if let Some(name) = schema.get("$ref").and_then(|name| name.as_str()) {
+        return fits(root.pointer(name.trim_start_matches('#')).unwrap(), root, value);
+    }
+    let fields = |name: &String, inner: &serde_json::Value| match schema["properties"].get(name) {
+        Some(field) => fits(field, root, inner),
+        None => schema.get("additionalProperties") != Some(&false.into()),
+    };
+    (list("oneOf").is_empty() || list("oneOf").iter().filter(|part| of(part)).count() == 1)
+        && (list("anyOf").is_empty() || list("anyOf").iter().any(of))
+        && schema.get("const").is_none_or(|constant| constant == value)
+        && list("required").iter().all(|name| value.get(name.as_str().unwrap()).is_some())
+        && value.as_object().is_none_or(|object| object.iter().all(|(name, inner)| fields(name, inner)))
+        && (schema.get("type") != Some(&"object".into()) || value.is_object())
+}
+
+#[test]
+fn several_agents_have_one_schema() {
+    let schema = MetadataSchema::of_actions(
+        [
+            ("flat", Some(MetadataSchema::of::<Flat>())),
+            ("strict", Some(MetadataSchema::of::<Strict>())),
+            ("any", None),
+            ("task", Some(MetadataSchema::of::<Output>())),
+        ],
+        [],
+    );
+    let root: serde_json::Value = serde_json::from_str(&schema.json()).unwrap();
+    for (text, expected) in [
+        (r#"{"action":"flat","own":true,"rate":1,"timeout":5,"request_id":"r"}"#, true),
+        (r#"{"action":"strict","timeout":5,"encoder":{"name":"x"},"request_id":"r"}"#, true),
+        (r#"{"action":"strict","timeout":5,"encoder":{"rate":1},"request_id":"r"}"#, false),
+        (r#"{"action":"strict","timeout":5,"encoder":{"name":"x"},"other":1}"#, false),
+        (r#"{"action":"any","more":[1]}"#, true),
+        (r#"{"action":"task","kind":"File","path":"x","timeout":5}"#, true),
+        (r#"{"action":"task","kind":"Stream","path":"x"}"#, false),
+        (r#"{"action":"none"}"#, false),
+        (r#"{"own":true,"rate":1}"#, false),
+    ] {
+        assert_eq!(fits(&root, &root, &serde_json::from_str(text).unwrap()), expected, "{text}\n{root:#}");
+    }
+    insta::assert_snapshot!(schema.markdown());
+    // Nothing to choose between by name.
+    let kinds = MetadataSchema::of_actions([], [MetadataSchema::of::<Flat>(), schema]);
+    assert!(
+        kinds.json().contains("anyOf") && !kinds.json().contains("oneOf\": [\n        {\n          \"$ref"),
+        "{}",
+        kinds.json()
+    );
+}
+
 #[test]
 fn json() {
     insta::assert_snapshot!(MetadataSchema::of::<Task>().json());

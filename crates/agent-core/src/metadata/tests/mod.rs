@@ -1,5 +1,8 @@
 #![allow(dead_code, reason = "types that are only read")]
 
+mod bounds;
+mod words;
+
 use super::*;
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -38,26 +41,27 @@ fn check<T: serde::de::DeserializeOwned + std::fmt::Debug>(text: &str, expected:
 #[test]
 fn errors_name_the_type_the_path_and_the_value() {
     check::<Recording>("{}", "$.format: missing field");
-    check::<Recording>("[]", "$ = []: invalid length, expected struct Recording with 2 elements");
-    check::<Recording>("7", "$ = 7: invalid type, expected struct Recording");
-    check::<Recording>(r#"{"format":null}"#, "$.format = null: invalid type, expected a string");
+    check::<Recording>("[]", "$ = []: expected an object");
+    check::<Recording>("7", "$ = 7: expected an object");
+    check::<Recording>(r#"{"format":null}"#, "$.format = null: expected a string");
     check::<Recording>(
         r#"{"format":"mp4","tracks":[1,"x"]}"#,
-        r#"$.tracks[1] = "x": invalid type, expected u32"#,
+        r#"$.tracks[1] = "x": expected a whole number from 0 to 4294967295"#,
     );
-    check::<Recording>(r#"{"format":"mp4","tracks":[1.5]}"#, "$.tracks[0] = 1.5: invalid type, expected u32");
+    let tracks = "expected a whole number from 0 to 4294967295";
+    check::<Recording>(r#"{"format":"mp4","tracks":[1.5]}"#, &format!("$.tracks[0] = 1.5: {tracks}"));
     check::<Recording>(
         r#"{"format":"mp4","tracks":[5000000000]}"#,
-        "$.tracks[0] = 5000000000: invalid value, expected u32",
+        &format!("$.tracks[0] = 5000000000: {tracks}"),
     );
-    check::<Recording>(
-        r#"{"format":"mp4","tracks":{"a":{}}}"#,
-        r#"$.tracks = {"a":{}}: invalid type, expected a sequence"#,
-    );
-    check::<Recording>(
-        r#"{"format":"mp4","format":"mp4"}"#,
-        r#"$ = {"format":"mp4"}: duplicate field `format` at line 1 column 24"#,
-    );
+    check::<Recording>(r#"{"format":"mp4","tracks":[-1]}"#, &format!("$.tracks[0] = -1: {tracks}"));
+    check::<Recording>(r#"{"format":"mp4","tracks":{"a":{}}}"#, "$.tracks = {…}: expected a list");
+    check::<Recording>(r#"{"format":"mp4","tracks":{}}"#, "$.tracks = {}: expected a list");
+    check::<Recording>(r#"{"format":[ 1, "a" ]}"#, r#"$.format = [1,"a"]: expected a string"#);
+    check::<Recording>(r#"{"format":[{"a":1}]}"#, "$.format = […]: expected a string");
+    check::<Recording>(r#"{"format":"mp4","format":"mp4"}"#, "$.format: duplicate field");
+    check::<Recording>(r#"{"format":"mp4","tracks":[1e999]}"#, "$.tracks[0] = 1e999: number out of range");
+    check::<Recording>(r#"{"format":"\ud800"}"#, r#"$.format = "\ud800": unexpected end of hex escape"#);
 }
 
 #[test]
@@ -65,8 +69,8 @@ fn text_that_is_no_json_says_where() {
     check::<Recording>("nonsense", "$: not JSON: expected ident at line 1 column 2");
     check::<Recording>(r#"{"format":"mp4"} more"#, "$: not JSON: trailing characters at line 1 column 18");
     // The type is wrong before the text is.
-    check::<Recording>(r#"{"format":1, "#, "$: not JSON: EOF while parsing a value at line 1 column 13");
-    check::<Recording>("\u{feff}{}", "$: not JSON: expected value at line 1 column 1");
+    check::<Recording>(r#"{"format":1, "#, "$: not JSON: EOF while parsing an object at line 1 column 13");
+    check::<Recording>("{} \u{feff}", "$: not JSON: trailing characters at line 1 column 4");
 }
 
 #[derive(Deserialize, Debug)]
@@ -102,29 +106,26 @@ struct Flat {
 #[test]
 fn values_within_tagged_enums_and_flattened_fields_are_found() {
     check::<Task>("{}", "$.action: missing field");
-    check::<Task>(
-        r#"{"action":"dance"}"#,
-        r#"$.action = "dance": unknown variant, expected `record` or `transcribe`"#,
-    );
+    check::<Task>(r#"{"action":"dance"}"#, r#"$.action = "dance": expected `record` or `transcribe`"#);
     check::<Task>(r#"{"action":"record"}"#, "$.format: missing field");
     check::<Task>(
         r#"{"action":"record","format":"mp4","tracks":[1,2,"x"]}"#,
-        r#"$.tracks[2] = "x": invalid type, expected u32"#,
+        r#"$.tracks[2] = "x": expected a whole number from 0 to 4294967295"#,
     );
     // An equal value that is taken elsewhere is not the one.
     check::<Task>(
         r#"{"action":"record","format":"record","tracks":["record"]}"#,
-        r#"$.tracks[0] = "record": invalid type, expected u32"#,
+        r#"$.tracks[0] = "record": expected a whole number from 0 to 4294967295"#,
     );
     check::<Task>(
         r#"{"action":"transcribe","language":"en","spare":"nl"}"#,
-        r#"$.spare = "nl": unknown variant, expected `en` or `de`"#,
+        r#"$.spare = "nl": expected `en` or `de`"#,
     );
     check::<Flat>(
         r#"{"labels":{"a":"x","b":"y"},"format":"x","tracks":["x"]}"#,
-        r#"$.tracks[0] = "x": invalid type, expected u32"#,
+        r#"$.tracks[0] = "x": expected a whole number from 0 to 4294967295"#,
     );
-    check::<Flat>(r#"{"format":"x","labels":{"a":1}}"#, "$.labels.a = 1: invalid type, expected a string");
+    check::<Flat>(r#"{"format":"x","labels":{"a":1}}"#, "$.labels.a = 1: expected a string");
 }
 
 #[test]
@@ -174,9 +175,15 @@ fn nesting_has_an_end() {
     // A quarter of a million levels, in a field that is not even read.
     let deep = format!(r#"{{"format":"mp4","x":{}}}"#, nested(250_000));
     assert!(parse_metadata::<Recording>(&deep).is_ok());
+    check::<Recording>(&deep.replace("mp4\"", "mp4\",\"format\":1"), "$.format: duplicate field");
     check::<Recording>(
-        &deep.replace("mp4\"", "mp4\",\"format\":1"),
-        "$: nested deeper than 127 levels at line 1 column 158",
+        &deep.replace("x", "tracks").replace("mp4\"", "\""),
+        "$.tracks[0] = […]: expected a whole number from 0 to 4294967295",
+    );
+    // Under a name that nobody knows, of a type that serde keeps as a whole.
+    check::<Task>(
+        &deep.replace(r#""format":"mp4""#, r#""action":"record""#),
+        "$: nested deeper than 127 levels at line 1 column 150",
     );
 }
 
@@ -246,10 +253,7 @@ fn the_ready_type() {
         let metadata: JobMetadata = serde_json::from_value(json!({"timeout": timeout})).unwrap();
         assert_eq!(metadata.timeout(), None);
     }
-    check::<JobMetadata>(
-        r#"{"parameters":"fast"}"#,
-        r#"$.parameters = "fast": invalid type, expected a map"#,
-    );
+    check::<JobMetadata>(r#"{"parameters":"fast"}"#, r#"$.parameters = "fast": expected an object"#);
 }
 
 #[test]
@@ -264,22 +268,6 @@ fn the_request_id_is_found_whatever_the_type_is() {
     }
     let long = json!({"request_id": "ä".repeat(1000)}).to_string();
     assert_eq!(request_id(&long).unwrap().chars().count(), 128);
-}
-
-/// The work is bounded, however many values are like the wrong one. It is not timed, as machines differ: a search without an end fails.
-#[test]
-fn the_longest_document_full_of_decoys_is_given_up_in_time() {
-    #[derive(Deserialize, Debug)]
-    #[serde(tag = "kind")]
-    enum Wide {
-        A { labels: BTreeMap<String, Option<Vec<u8>>>, last: Vec<u8> },
-    }
-    let labels: BTreeMap<String, Value> = (0..40_000).map(|n| (format!("{n}"), Value::Null)).collect();
-    let text = json!({"kind": "A", "labels": labels, "last": null}).to_string();
-    assert!((400_000..MAX_METADATA_LEN).contains(&text.len()), "{}", text.len());
-    let error = parse_metadata::<Wide>(&text).unwrap_err();
-    // Given up: it says what serde says.
-    assert_eq!((error.path.as_str(), error.expected.as_deref()), ("$", None));
 }
 
 /// A type with everything that metadata is made of, as deep as one likes.
@@ -339,6 +327,13 @@ fn tree() -> impl Strategy<Value = Value> {
             };
             tree
         })
+    })
+}
+
+fn get_mut<'a>(path: &path::Path, document: &'a mut Value) -> Option<&'a mut Value> {
+    path.0.iter().try_fold(document, |node, step| match step {
+        Step::Key(key) => node.get_mut(key),
+        Step::Index(index) => node.get_mut(index),
     })
 }
 
@@ -431,7 +426,7 @@ proptest! {
         places(&document, &path::Path::default(), &mut all);
         let (path, field) = place.get(&all);
         let wrong = wrong.get(&wrong_for(field)).clone();
-        *path.get_mut(&mut document).unwrap() = wrong.clone();
+        *get_mut(path, &mut document).unwrap() = wrong.clone();
         let error = parse_metadata::<Tree>(&document.to_string()).unwrap_err();
         prop_assert_eq!(&error.path, &path.to_string(), "{}\n{}", error, document);
         prop_assert_eq!(error.value, Some(wrong.to_string()));
@@ -447,7 +442,7 @@ proptest! {
         all.retain(|(_, field)| !["maybe", "flat", "tagged", "[]"].contains(&field.as_str()));
         let (path, field) = place.get(&all);
         let (_, above) = path.0.split_last().unwrap();
-        path::Path(above.to_vec()).get_mut(&mut document).unwrap().as_object_mut().unwrap().remove(field);
+        get_mut(&path::Path(above.to_vec()), &mut document).unwrap().as_object_mut().unwrap().remove(field);
         let error = parse_metadata::<Tree>(&document.to_string()).unwrap_err();
         prop_assert_eq!(&error.path, &path.to_string(), "{}\n{}", error, document);
         prop_assert_eq!((error.message.as_str(), error.value), ("missing field", None));
