@@ -214,6 +214,24 @@ fn tracks_in_an_answer_are_found_in_one_pass() {
 }
 
 #[test]
+fn tracks_of_a_participant_are_bounded() {
+    let mut pair = Pair::new(|_| {});
+    pair.connect();
+    let track = |n| proto::TrackInfo { sid: format!("TR_{n}"), ..Default::default() };
+    let participants = vec![proto::ParticipantInfo {
+        sid: "PA_ada".to_owned(),
+        identity: "ada".to_owned(),
+        tracks: (0..20_000).map(track).collect(),
+        ..Default::default()
+    }];
+    let before = pair.events.len();
+    pair.say(Response::Update(proto::ParticipantUpdate { participants }));
+    pair.run_for(Duration::from_millis(20));
+    assert_eq!(pair.events.len() - before, 1 + 500, "one who joined, and her tracks");
+    assert_eq!(pair.room.violations(), 1);
+}
+
+#[test]
 fn tcp_is_reported_with_its_reason() {
     let mut pair = Pair::new(|_| {});
     pair.tcp = true;

@@ -33,7 +33,7 @@ impl Write for Log {
 }
 
 #[test]
-fn ice_credentials_are_in_no_log() {
+fn ice_passwords_are_in_no_log() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -53,9 +53,10 @@ fn ice_credentials_are_in_no_log() {
     let secrets: Vec<&str> = descriptions
         .iter()
         .flat_map(|sdp| sdp.lines())
-        .filter_map(|line| line.strip_prefix("a=ice-pwd:").or(line.strip_prefix("a=ice-ufrag:")))
+        // The other half, `ice-ufrag`, is in the clear in every check on the wire.
+        .filter_map(|line| line.strip_prefix("a=ice-pwd:"))
         .collect();
-    assert!(secrets.len() >= 8, "both sides, before and after: {secrets:?}");
+    assert!(secrets.len() >= 4, "both sides, before and after: {secrets:?}");
     for secret in secrets {
         let line = text.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} is in the log: {line:?}");

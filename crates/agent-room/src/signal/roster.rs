@@ -14,6 +14,9 @@ use std::{
     sync::Arc,
 };
 
+/// Tracks of one participant. A server lets a client publish a few dozen.
+const MAX_TRACKS: usize = 500;
+
 /// One known participant.
 struct Entry {
     participant: Arc<Participant>,
@@ -66,7 +69,8 @@ impl Roster {
     }
 
     /// Takes our own first snapshot, without events.
-    pub(crate) fn set_local(&mut self, info: proto::ParticipantInfo) {
+    pub(crate) fn set_local(&mut self, mut info: proto::ParticipantInfo) {
+        info.tracks.truncate(MAX_TRACKS);
         self.identities.insert(info.sid.clone(), info.identity.clone());
         self.local = Some(Entry::new(info));
     }
@@ -114,8 +118,14 @@ impl Roster {
         }
     }
 
-    /// Takes a snapshot of anybody. `false`: it could not be taken (no identity, or too many participants).
-    pub(crate) fn update(&mut self, info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) -> bool {
+    /// Takes a snapshot of anybody. `false`: it could not be taken, or not all of it (no identity, too many participants or tracks).
+    pub(crate) fn update(&mut self, mut info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) -> bool {
+        let fits = info.tracks.len() <= MAX_TRACKS;
+        info.tracks.truncate(MAX_TRACKS);
+        self.take(info, events) && fits
+    }
+
+    fn take(&mut self, info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) -> bool {
         if info.identity.is_empty() || info.sid.is_empty() {
             return false;
         }

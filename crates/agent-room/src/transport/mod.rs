@@ -109,6 +109,8 @@ pub(crate) struct Transport {
     stood: bool,
     silent: bool,
     gone: bool,
+    /// Whether what str0m does next logs credentials of ours.
+    shows_credentials: bool,
     deadline: Instant,
     happened: VecDeque<Happened>,
 }
@@ -188,6 +190,7 @@ impl Transport {
             stood: false,
             silent: false,
             gone: false,
+            shows_credentials: true,
             deadline: now,
             happened: VecDeque::new(),
         };
@@ -239,7 +242,7 @@ impl Transport {
             return;
         }
         // Its own deadline may be later than ours: without being told the time it would do nothing.
-        if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+        if let Err(error) = self.tick(now) {
             return self.fail(&error);
         }
         self.run(now);
@@ -347,7 +350,9 @@ impl Transport {
         let pending = self.pending.take().ok_or("an answer without an offer")?;
         let read = answer::read(sdp, self.offered)?;
         let accepted = SdpAnswer::from_sdp_string(&read.sdp).map_err(|_| answer::diagnose(&read.sdp))?;
-        self.rtc.sdp_api().accept_answer(pending, accepted).map_err(|error| words(&error).to_owned())?;
+        self.shows_credentials = true;
+        let accepted = quietly(|| self.rtc.sdp_api().accept_answer(pending, accepted));
+        accepted.map_err(|error| words(&error).to_owned())?;
         self.answered = true;
         if !self.ice_connected || self.restart == Restart::Begun {
             self.looking_since = Some(now);
@@ -565,9 +570,11 @@ impl Transport {
                 None => return,
             }
             if self.deadline > now {
+                // Its clock was fed, and all that came of it was taken.
+                self.shows_credentials = false;
                 break;
             }
-            if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+            if let Err(error) = self.tick(now) {
                 return self.fail(&error);
             }
         }
@@ -578,8 +585,23 @@ impl Transport {
         }
     }
 
+    /// Feeds str0m's clock.
+    fn tick(&mut self, now: Instant) -> Result<(), RtcError> {
+        match self.shows_credentials {
+            true => quietly(|| self.rtc.handle_input(Input::Timeout(now))),
+            false => self.rtc.handle_input(Input::Timeout(now)),
+        }
+    }
+
     /// When str0m wants to be woken; `None`: the connection is gone.
     fn drain(&mut self) -> Option<Instant> {
+        match self.shows_credentials {
+            true => quietly(|| self.drain_all()),
+            false => self.drain_all(),
+        }
+    }
+
+    fn drain_all(&mut self) -> Option<Instant> {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Timeout(deadline)) => return (!self.gone).then_some(deadline),
@@ -656,6 +678,12 @@ pub(crate) struct Answered {
     pub(crate) offer: Option<String>,
     /// Candidates in the answer that cannot be used, or are too many.
     pub(crate) refused: u64,
+}
+
+/// Has str0m do something without its log. Its feature `pii` redacts ICE credentials but for its events: at TRACE the ICE agent logs those
+/// of ours, when it begins and when it is restarted.
+fn quietly<T>(act: impl FnOnce() -> T) -> T {
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), act)
 }
 
 /// An error in our own words: str0m's may hold what the server sent, more than one line, and addresses of memory.
