@@ -128,6 +128,8 @@ fn play(ops: Vec<Op>, one_stream_each: bool) -> Play {
                 play.open.clear();
             }
         }
+        let (topics, _) = play.inbox.for_topics.topics();
+        assert!(topics <= SMALL.events, "the table of topics has grown");
         let waiting: usize = play.open.iter().map(|(_, id)| play.inbox.len(*id)).sum();
         assert!(waiting <= play.open.len() * (SMALL.events + 1), "a queue has grown");
     }

@@ -241,8 +241,16 @@ fn topics_without_end_are_bounded_and_not_forgotten_silently() {
     for n in 0..1000 {
         inbox.push(&data(&format!("topic {n}"), n));
     }
-    assert!(inbox.for_topics.topics_len() <= SMALL.events);
+    assert!(inbox.for_topics.topics().0 <= SMALL.events);
     let (id, _) = inbox.open_data(topic("topic 3"));
     let all = messages(&mut inbox, id);
     assert!(all.len() == 1 && all[0].contains("dropped"), "{all:?}");
+
+    // Long names are bounded, too: those of topics that have lost all their messages among them.
+    let mut inbox = Inbox::new([]);
+    for n in 0..1000 {
+        inbox.push(&data(&format!("{n}{}", "x".repeat(64 * 1024)), n));
+    }
+    let (topics, names) = inbox.for_topics.topics();
+    assert!(names <= 4 * 1024 * 1024, "{topics} topics, {names} bytes");
 }

@@ -19,6 +19,8 @@ pub(super) struct Waiting {
     gaps: VecDeque<Entry>,
     events: usize,
     bytes: usize,
+    /// Bytes of the topics' own names.
+    names: usize,
     /// Missed by topics that are no longer in the table.
     forgotten: u64,
 }
@@ -32,7 +34,15 @@ struct Topic {
 
 impl Waiting {
     pub(super) const fn new(limits: Limits) -> Self {
-        Self { limits, topics: BTreeMap::new(), gaps: VecDeque::new(), events: 0, bytes: 0, forgotten: 0 }
+        Self {
+            limits,
+            topics: BTreeMap::new(),
+            gaps: VecDeque::new(),
+            events: 0,
+            bytes: 0,
+            names: 0,
+            forgotten: 0,
+        }
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
@@ -47,6 +57,7 @@ impl Waiting {
                 topic.queue.push(entry);
                 // It may have been in the table before.
                 topic.queue.add_missed(self.forgotten);
+                self.names += name.len();
                 self.topics.insert(name, topic);
             }
         }
@@ -64,14 +75,13 @@ impl Waiting {
 
     /// What waits for a stream of this topic, which has had everything up to `seen` if it is not in the table.
     pub(super) fn take(&mut self, name: &str, seen: u64) -> Queue {
-        let topic = self.topics.remove(name).unwrap_or_else(|| {
+        let Topic { mut queue, seen } = self.remove(name).unwrap_or_else(|| {
             let mut topic = Topic { seen, ..Topic::default() };
             if seen == 0 {
                 topic.queue.add_missed(self.forgotten);
             }
             topic
         });
-        let Topic { mut queue, seen } = topic;
         self.events = self.events.saturating_sub(queue.len());
         self.bytes = self.bytes.saturating_sub(queue.bytes());
         queue.merge(self.gaps_after(seen), self.limits);
@@ -90,6 +100,9 @@ impl Waiting {
 
     /// Keeps what a stream has not read; everything up to `seen` is in there, or was read.
     pub(super) fn give_back(&mut self, name: String, queue: Queue, seen: u64) {
+        if !self.topics.contains_key(&name) {
+            self.names += name.len();
+        }
         let topic = self.topics.entry(name).or_default();
         topic.seen = seen;
         self.events = self.events.saturating_sub(topic.queue.len());
@@ -115,19 +128,27 @@ impl Waiting {
             }
         }
         // One that has no message only remembers.
-        while self.topics.len() > self.limits.events {
+        while self.topics.len() > self.limits.events || self.names > self.limits.bytes {
             let empty = self.topics.iter().find(|(_, topic)| topic.queue.entries().next().is_none());
-            let Some(topic) = empty.map(|(name, _)| name.clone()).and_then(|name| self.topics.remove(&name))
-            else {
+            let Some(topic) = empty.map(|(name, _)| name.clone()).and_then(|name| self.remove(&name)) else {
                 return;
             };
             self.forgotten = self.forgotten.saturating_add(topic.queue.missed());
         }
     }
 
+    fn remove(&mut self, name: &str) -> Option<Topic> {
+        let topic = self.topics.remove(name)?;
+        self.names = self.names.saturating_sub(name.len());
+        Some(topic)
+    }
+
     #[cfg(test)]
-    pub(super) fn topics_len(&self) -> usize {
-        self.topics.len()
+    pub(super) fn topics(&self) -> (usize, usize) {
+        assert_eq!(self.names, self.topics.keys().map(String::len).sum::<usize>());
+        assert_eq!(self.bytes, self.topics.values().map(|topic| topic.queue.bytes()).sum::<usize>());
+        assert_eq!(self.events, self.topics.values().map(|topic| topic.queue.len()).sum::<usize>());
+        (self.topics.len(), self.names)
     }
 
     fn gaps_after(&self, seen: u64) -> Queue {

@@ -81,9 +81,10 @@ impl Reader {
     ) -> Poll<Option<T>> {
         let mut state = self.shared.lock();
         let polled = next(&mut state.inbox, self.id);
-        if polled.is_pending() {
-            state.readers.insert(self.id, cx.waker().clone());
-        }
+        let before = polled.is_pending().then(|| state.readers.insert(self.id, cx.waker().clone()));
+        drop(state);
+        // Dropping it may run code of the executor.
+        drop(before);
         polled
     }
 
