@@ -13,7 +13,8 @@ const LAYERS: &[Layer] = &[
     ("agent-room", &["agent-proto"], &["agent-testkit"]),
     ("agent-worker", &["agent-proto", "agent-core", "agent-room"], &["agent-testkit"]),
     ("agent-testkit", &["agent-proto", "agent-core", "agent-room", "agent-worker"], &[]),
-    // A program like a user's, and a client that knows the protocol alone.
+    // Programs like a user's; the benchmark also has a client that knows the protocol alone.
+    ("quickstart", &["agent-worker", "agent-testkit"], &[]),
     ("agent-bench", &["agent-proto", "agent-worker"], &[]),
     ("xtask", &[], &[]),
 ];
@@ -97,18 +98,20 @@ fn a_step_up_or_aside_is_found() {
         ("agent-proto", &[]),
         ("agent-core", &[("agent-room", Need::Normal), ("agent-testkit", Need::Dev)]),
         ("agent-room", &[("agent-core", Need::Dev), ("agent-worker", Need::Build)]),
-        ("agent-worker", &[("agent-testkit", Need::Normal), ("agent-proto", Need::Normal)]),
+        ("agent-worker", &[("agent-testkit", Need::Normal), ("agent-bench", Need::Normal)]),
+        ("agent-bench", &[("agent-core", Need::Normal)]),
         ("agent-testkit", &[("agent-core", Need::Normal)]),
         ("newcomer", &[]),
     ]);
     assert_eq!(
         layers(&graph, LAYERS),
         [
+            "agent-bench must not know agent-core (Normal)",
             "agent-core must not know agent-room (Normal)",
             "agent-room must not know agent-core (Dev)",
             "agent-room must not know agent-worker (Build)",
             "agent-worker must not know agent-testkit (Normal)",
-            "agent-worker must not know agent-proto (Normal)",
+            "agent-worker must not know agent-bench (Normal)",
             "newcomer is a new crate: give it a place in LAYERS",
         ]
     );
