@@ -301,3 +301,22 @@ impl ConnectionQuality {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_that_says_neither_timeout_leaves_both_unknown() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (empty_timeout, departure_timeout, expected) in [
+            (0, 0, (None, None)),
+            (300, 20, (seconds(300), seconds(20))),
+            (300, 0, (seconds(300), seconds(0))),
+            (0, 20, (seconds(0), seconds(20))),
+        ] {
+            let room = RoomInfo::from(proto::Room { empty_timeout, departure_timeout, ..Default::default() });
+            assert_eq!((room.empty_timeout, room.departure_timeout), expected);
+        }
+    }
+}
