@@ -81,7 +81,7 @@ pub enum GivenAnswer {
 }
 
 /// Why an offer was declined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DeclineReason {
     /// The user's request handler said so.

@@ -33,6 +33,7 @@ mod election;
 mod error;
 mod job;
 mod json;
+mod log_limit;
 mod metadata;
 mod outcome;
 mod retry;
@@ -63,8 +64,9 @@ pub use election::{
 };
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
-pub use job::{Job, JobId, JobKind, JobRoom, JobToken, MAX_ATTRIBUTES_LEN, Target, TargetKind};
+pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, JobToken, MAX_ATTRIBUTES_LEN, Target, TargetKind};
 pub use json::{JsonError, to_json};
+pub use log_limit::{LeftOut, LogLimit};
 #[cfg(feature = "schema")]
 pub use metadata::MetadataSchema;
 pub use metadata::{JobMetadata, MAX_METADATA_LEN, MetadataError, MetadataFormat, parse_metadata};

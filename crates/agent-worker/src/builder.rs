@@ -8,7 +8,9 @@ use crate::driver::{LifecycleHook, LoadFn, Setup};
 use crate::error_text;
 use crate::failure::{FailedJob, FailureHook};
 use crate::guard::{ClassifyFn, Declared, Guard};
+use crate::line_limit::LineLimit;
 use crate::net::{ConnectError, NetOptions, ServerUrl, UrlError};
+use crate::redact::Redaction;
 use crate::room::{AutoSubscribe, RoomConnector, WebRtc};
 use crate::secret::Secret;
 use crate::store::CheckpointStore;
@@ -54,6 +56,7 @@ pub struct WorkerBuilder {
     load: Option<LoadFn>,
     drain_timeout: Duration,
     checkpoints: CheckpointSettings,
+    redaction: Redaction,
     seed: Option<u64>,
 }
 
@@ -156,6 +159,7 @@ impl WorkerBuilder {
             load: None,
             drain_timeout: Duration::from_secs(3600),
             checkpoints: CheckpointSettings::default(),
+            redaction: Redaction::default(),
             seed: None,
         }
     }
@@ -330,6 +334,30 @@ impl WorkerBuilder {
     /// [`cleanup_timeout`](Self::cleanup_timeout) unless set, and never more than that.
     pub fn cleanup_callback_timeout(mut self, limit: Duration) -> Self {
         self.config.cleanup_callback_timeout = Some(limit);
+        self
+    }
+
+    /// Decides what others may see of an error's text: what the function returns is sent to the server and written to the log, for the
+    /// errors that handlers return, what is wrong with a job's metadata, and panics. As it is, unless set, and at most
+    /// 4,096 bytes of it.
+    ///
+    /// An error may hold what a customer has said, and the server shows it to everybody who may see the job. The
+    /// [failure hook](Self::on_failure) still gets the original text, and the kind of the error, which says why metadata is invalid;
+    /// [`Agent::on_ended`] gets the text that the server was sent. What a program logs itself is its own.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult, Worker};
+    ///
+    /// async fn call(_: JobContext) -> JobResult {
+    ///     Err("no answer from +49 30 901820".into())
+    /// }
+    ///
+    /// let without_digits = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "#");
+    /// let worker = Worker::builder(call).redact_errors(without_digits);
+    /// # let _ = worker;
+    /// ```
+    pub fn redact_errors(mut self, redact: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        self.redaction = Redaction::new(redact);
         self
     }
 
@@ -614,6 +642,7 @@ impl WorkerBuilder {
             dismiss_invalid: self.dismiss_invalid,
             time_limits: self.config.job_timeout.is_some() || self.config.max_job_timeout.is_some(),
             classify: self.classify,
+            dismissals: LineLimit::new(),
         };
         let meter = Arc::new(Meter::default());
         let setup = Setup {
@@ -645,6 +674,7 @@ impl WorkerBuilder {
             )),
             meter,
             tasks: TaskCount::default(),
+            redaction: self.redaction,
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         };
         Ok(Worker::new(setup, self.drain_timeout, descriptors))

@@ -14,7 +14,7 @@ const ASIDE: usize = 64;
 pub(crate) fn prepare(max_jobs: usize, per_job: usize) {
     let Some(limit) = raise() else { return };
     if let Some(warning) = warning(max_jobs, per_job, limit) {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", agent_proto::text::line(warning));
     }
 }
 
@@ -34,7 +34,7 @@ fn raise() -> Option<u64> {
         Ok(()) => maximum,
         // macOS has a lower limit of its own behind an unlimited one.
         Err(error) => {
-            tracing::debug!(%error, "the limit of open files could not be raised");
+            tracing::debug!(error = %agent_proto::text::line(error), "the limit of open files could not be raised");
             current
         }
     }

@@ -1,5 +1,6 @@
 //! Errors as people read them.
 
+use agent_proto::text::line;
 use std::error::Error;
 use std::fmt;
 
@@ -19,5 +20,5 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 /// `Debug` for the errors that end a `main`: Rust shows the `Debug` of an error that `main` returns, and people read it.
 pub(crate) fn debug(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str(&chain(error))
+    write!(f, "{}", line(chain(error)))
 }

@@ -18,7 +18,7 @@ pub struct FailedJob {
     pub job: Arc<Job>,
     /// What kind of failure it was, the last time.
     pub kind: JobErrorKind,
-    /// The text that the server was told.
+    /// The text that the server was told; with [`redact_errors`](crate::WorkerBuilder::redact_errors) as it was before.
     pub error: String,
     /// How many attempts were made; 0 when it failed before its first.
     pub attempts: u32,
@@ -29,13 +29,13 @@ pub struct FailedJob {
 }
 
 impl FailedJob {
-    /// `None` when it has not failed.
-    pub(crate) fn of(ended: &EndedJob) -> Option<Self> {
+    /// `None` when it has not failed. `restore` gives the original of an error's text.
+    pub(crate) fn of(ended: &EndedJob, restore: impl FnOnce(&str) -> String) -> Option<Self> {
         match (&ended.outcome, &ended.kind) {
             (Outcome::Failed { error }, Some(kind)) => Some(Self {
                 job: Arc::clone(&ended.job),
                 kind: kind.clone(),
-                error: error.clone(),
+                error: restore(error),
                 attempts: ended.attempts,
                 duration: ended.duration,
                 last_attempt: ended.last_attempt,

@@ -2,9 +2,12 @@
 
 use crate::agent::AnyAgent;
 use crate::context::JobContext;
+use crate::line_limit::LineLimit;
+use crate::redact;
 use crate::room::BoxFuture;
 use crate::temporary::classified;
 use agent_core::{Answer, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
+use agent_proto::text::line;
 use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::sync::Arc;
@@ -36,6 +39,8 @@ pub(crate) struct Guard {
     /// The worker limits how long jobs take, so the `timeout` of the metadata is the SDK's.
     pub(crate) time_limits: bool,
     pub(crate) classify: Option<ClassifyFn>,
+    /// Whoever dispatches decides how many there are.
+    pub(crate) dismissals: LineLimit<()>,
 }
 
 impl AnyAgent for Guard {
@@ -43,7 +48,10 @@ impl AnyAgent for Guard {
         if self.dismiss_invalid
             && let Err(error) = self.check(job)
         {
-            tracing::warn!("dismissed job: {error}");
+            if let Some(more) = self.dismissals.admit(()) {
+                let error = redact::shown(error.to_string());
+                tracing::warn!("dismissed job: {}{more}", line(error));
+            }
             return Box::pin(std::future::ready(Answer::Dismiss));
         }
         self.agent.on_request(job)
@@ -67,7 +75,7 @@ impl AnyAgent for Guard {
             let fields = format.unknown_fields(ctx.job());
             if !fields.is_empty() {
                 tracing::info!(
-                    ?fields,
+                    fields = %line(format_args!("{fields:?}")),
                     "the metadata has fields that its type does not know: they are ignored"
                 );
             }

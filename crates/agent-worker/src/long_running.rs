@@ -1,8 +1,9 @@
 //! For jobs that go on for long: signs of life, checks of what they depend on, and work for each participant.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use agent_core::{Input, JobError, JobErrorKind};
+use futures_util::FutureExt;
 use tokio::{
     task::{AbortHandle, JoinHandle, JoinSet},
     time::Instant,
@@ -11,6 +12,8 @@ use tracing::Instrument;
 
 use crate::{
     context::JobContext,
+    panics::caught,
+    redact::Redaction,
     room::{Participant, Wanted},
 };
 
@@ -142,23 +145,27 @@ impl JobContext {
                         && !running.contains_key(&participant.sid)
                     {
                         let sid = participant.sid.clone();
-                        let (task, counted) = (task(participant), counts.counted());
+                        let (task, counted) = (contained(task(participant)), counts.counted());
                         let task = async move {
                             let _counted = counted;
                             task.await;
                         };
+                        let task = Redaction::current().scope(task);
                         running.insert(sid, tasks.spawn(task.in_current_span()));
                     }
                 }
                 tokio::select! {
                     changed = changes.changed() => if changed.is_err() { return },
-                    Some(ended) = tasks.join_next() => {
-                        if let Err(error) = ended && error.is_panic() {
-                            tracing::error!("the task of a participant panicked: {error}");
-                        }
-                    }
+                    Some(_) = tasks.join_next() => {}
                 }
             }
         })
+    }
+}
+
+/// A panic ends this task alone.
+async fn contained(task: impl Future<Output = ()>) {
+    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+        tracing::error!("the task of a participant panicked: {}", caught(panic.as_ref()));
     }
 }

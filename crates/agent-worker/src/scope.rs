@@ -1,9 +1,11 @@
 //! What one attempt of a job may leave behind: callbacks to run when it is over, and tasks to cancel then.
 
+use crate::panics::caught;
+use crate::redact::Redaction;
 use crate::room::BoxFuture;
 use crate::task_count::TaskCount;
+use agent_proto::text::line;
 use futures_util::FutureExt;
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem;
@@ -11,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tracing::{Instrument, Span};
 
@@ -23,6 +26,9 @@ pub(crate) struct Scope {
     /// How long a callback may take that comes when the cleanup is over.
     late: Duration,
     task_count: TaskCount,
+    redaction: Redaction,
+    /// A cancelled task has ended.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -46,8 +52,9 @@ struct Task {
 
 impl Scope {
     /// Must be made within the runtime.
-    pub(crate) fn new(span: Span, late: Duration, task_count: TaskCount) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), span, runtime: Handle::current(), late, task_count })
+    pub(crate) fn new(span: Span, late: Duration, task_count: TaskCount, redaction: Redaction) -> Arc<Self> {
+        let (runtime, ended) = (Handle::current(), Notify::new());
+        Arc::new(Self { state: Mutex::default(), span, runtime, late, task_count, redaction, ended })
     }
 
     pub(crate) fn task_count(&self) -> &TaskCount {
@@ -56,6 +63,10 @@ impl Scope {
 
     pub(crate) fn span(&self) -> &Span {
         &self.span
+    }
+
+    pub(crate) const fn redaction(&self) -> &Redaction {
+        &self.redaction
     }
 
     /// Keeps a callback for the cleanup; when that is over already, as for an attempt that could not be aborted, it runs at once.
@@ -71,7 +82,7 @@ impl Scope {
                 tracing::warn!("a cleanup callback that came late took more than {limit:?} and was dropped");
             }
         };
-        drop(self.runtime.spawn(late.instrument(self.span.clone())));
+        drop(self.runtime.spawn(self.redaction.scope(late).instrument(self.span.clone())));
     }
 
     /// Starts a task that is cancelled when the attempt is over.
@@ -92,12 +103,13 @@ impl Scope {
             match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(value) => value,
                 Err(panic) => {
-                    tracing::error!("the task {name} of a job panicked: {}", panic_message(panic.as_ref()));
+                    let panicked = caught(panic.as_ref());
+                    tracing::error!("the task {} of a job panicked: {panicked}", line(&name));
                     std::panic::resume_unwind(panic)
                 }
             }
         };
-        let handle = self.runtime.spawn(task.instrument(self.span.clone()));
+        let handle = self.runtime.spawn(self.redaction.scope(task).instrument(self.span.clone()));
         let mut state = self.lock();
         if state.over {
             // It is over since, or was before.
@@ -109,18 +121,33 @@ impl Scope {
         handle
     }
 
-    /// Cancels the tasks that are left, and gives their names. Later ones are cancelled at once.
+    /// Cancels the tasks that are left, and returns their names. Later ones are cancelled at once.
     pub(crate) fn cancel_tasks(&self) -> Vec<Cow<'static, str>> {
-        let tasks = {
-            let mut state = self.lock();
-            state.over = true;
-            mem::take(&mut state.tasks)
+        let mut state = self.lock();
+        state.over = true;
+        let names = state.tasks.values().map(|task| task.name.clone()).collect();
+        let handles: Vec<_> = state.tasks.values().filter_map(|task| task.abort.clone()).collect();
+        drop(state);
+        // What a task drops may come back to this scope.
+        handles.iter().for_each(AbortHandle::abort);
+        names
+    }
+
+    /// Waits until all tasks have ended, at most this long, and returns the names of those that have not: they cannot be cancelled.
+    pub(crate) async fn tasks_ended(&self, within: Duration) -> Vec<Cow<'static, str>> {
+        let all = async {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            loop {
+                ended.as_mut().enable();
+                if self.lock().tasks.is_empty() {
+                    return;
+                }
+                ended.as_mut().await;
+                ended.set(self.ended.notified());
+            }
         };
-        let cancel = |task: Task| {
-            task.abort.inspect(AbortHandle::abort);
-            task.name
-        };
-        tasks.into_values().map(cancel).collect()
+        let _ = tokio::time::timeout(within, all).await;
+        self.lock().tasks.values().map(|task| task.name.clone()).collect()
     }
 
     /// The callback that is to run next, and how many there are with it. After `None` no more are kept.
@@ -176,18 +203,9 @@ pub(crate) async fn run_callback(mut callback: BoxFuture<'static, ()>, limit: Du
         (Err(_), dropped) => (CallbackEnd::TookTooLong, dropped.err()),
     };
     if let Some(panic) = panic {
-        tracing::error!("a cleanup callback panicked: {}", panic_message(panic.as_ref()));
+        tracing::error!("a cleanup callback panicked: {}", caught(panic.as_ref()));
     }
     end
-}
-
-/// The text of a panic.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a text".to_owned())
 }
 
 /// Takes a task off the list when it is done, cancelled or has panicked.
@@ -199,6 +217,7 @@ struct Done {
 impl Drop for Done {
     fn drop(&mut self) {
         self.scope.lock().tasks.remove(&self.number);
+        self.scope.ended.notify_waiters();
     }
 }
 
@@ -208,7 +227,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn scope() -> Arc<Scope> {
-        Scope::new(Span::none(), Duration::from_secs(10), TaskCount::default())
+        Scope::new(Span::none(), Duration::from_secs(10), TaskCount::default(), Redaction::default())
     }
 
     #[tokio::test]
@@ -225,6 +244,24 @@ mod tests {
         let late = scope.spawn("late".into(), std::future::pending::<()>());
         assert!(late.await.is_err_and(|error| error.is_cancelled()));
         assert!(scope.cancel_tasks().is_empty() && scope.end_if_clean());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_task_that_blocks_is_the_one_that_is_still_there_after_it_was_cancelled() {
+        let scope = scope();
+        let (tell, told) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let blocked = scope.spawn("blocked".into(), async move {
+            let _ = begin.send(());
+            told.recv().is_err()
+        });
+        scope.spawn("waits".into(), std::future::pending::<()>());
+        assert!(begun.await.is_ok());
+        assert_eq!(scope.cancel_tasks(), ["blocked", "waits"]);
+        assert_eq!(scope.tasks_ended(Duration::from_millis(200)).await, ["blocked"]);
+        drop(tell);
+        assert_eq!(scope.tasks_ended(Duration::from_secs(60)).await, [""; 0]);
+        assert!(blocked.await.is_ok());
     }
 
     #[tokio::test]

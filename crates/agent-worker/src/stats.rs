@@ -18,7 +18,7 @@ pub struct WorkerStats {
     pub retries: u64,
     /// Attempts that could not be aborted.
     pub stuck: u64,
-    /// Tasks that were still there when their attempt was over, and were cancelled.
+    /// Tasks that still ran a second after they were cancelled with their attempt: their code blocks.
     pub leftover_tasks: u64,
     /// Times that a job had not said for too long that it gets on.
     pub stale: u64,

@@ -12,6 +12,7 @@ use crate::telemetry::Meter;
 use agent_core::{
     DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, JobId, Lifecycle, ShutdownLimits, SlotCounts, StopError,
 };
+use agent_proto::text::{line, name};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,8 +175,8 @@ impl Worker {
     fn log_start(&self) {
         let Setup { config, checkpoints, .. } = &self.setup;
         tracing::info!(
-            agent_name = config.agent_name,
-            kind = %config.kind,
+            agent = %name(&config.agent_name),
+            kind = %line(config.kind),
             max_jobs = config.max_jobs,
             answer_timeout = ?config.answer_timeout,
             assignment_timeout = ?config.assignment_timeout,

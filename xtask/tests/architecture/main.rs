@@ -13,6 +13,7 @@
 mod graph;
 mod layers;
 mod licences;
+mod logs;
 mod manifests;
 mod purity;
 mod sizes;

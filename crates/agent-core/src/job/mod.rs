@@ -112,6 +112,18 @@ pub enum TargetKind {
     Other,
 }
 
+/// What the log says of a job, wherever it says something about it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobLabels {
+    /// Its id.
+    pub id: JobId,
+    /// The name of its room.
+    pub room: String,
+    /// The request id of its metadata, as in [`Job::request_id`].
+    pub request_id: Option<String>,
+}
+
 /// The token with which the agent of one job joins its room. No log and no `Debug` shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JobToken(String);
@@ -125,6 +137,30 @@ impl JobToken {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl JobLabels {
+    /// Those of a job as it came, be it of use or not; `None` when it has no id.
+    pub(crate) fn from_wire(job: &wire::Job) -> Option<Self> {
+        (!job.id.is_empty()).then(|| Self {
+            id: JobId::new(&job.id),
+            room: job.room.as_ref().map(|room| room.name.clone()).unwrap_or_default(),
+            request_id: request_id(&job.metadata),
+        })
+    }
+}
+
+impl From<&Job> for JobLabels {
+    fn from(job: &Job) -> Self {
+        Self { id: job.id.clone(), room: job.room.name.clone(), request_id: job.request_id.clone() }
+    }
+}
+
+/// The id.
+impl fmt::Debug for JobLabels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
     }
 }
 
@@ -294,9 +330,10 @@ impl JobId {
     }
 }
 
+/// As a log may show it: the id of a hostile server is any text.
 impl fmt::Debug for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}", agent_proto::text::name(&self.0))
     }
 }
 

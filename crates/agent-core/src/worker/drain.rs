@@ -39,6 +39,7 @@ impl Worker {
         if self.drain.is_some() {
             return;
         }
+        self.out.push_back(Output::Notice(Notice::Draining { jobs: self.used_slots(), within }));
         self.timers.set(Timer::DrainLimit, now + within);
         self.end_drain_at(now + within + self.config.grace + self.config.abort_timeout);
         // An offer in the user's hands is refused, and nothing is tried again; a job that was accepted is ours already, if it is

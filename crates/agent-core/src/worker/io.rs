@@ -3,7 +3,7 @@
 use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
 use crate::error::JobErrorKind;
-use crate::job::{Job, JobId, JobToken};
+use crate::job::{Job, JobId, JobLabels, JobToken};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
 use bytes::Bytes;
 use std::fmt;
@@ -253,7 +253,7 @@ pub enum Notice {
     /// An offer got its answer. An offer that is repeated is told once for each answer.
     OfferAnswered {
         /// Which job.
-        job: JobId,
+        job: JobLabels,
         /// What it is.
         answer: GivenAnswer,
         /// How long after the offer; `None` when the user was not asked for this answer.
@@ -262,19 +262,19 @@ pub enum Notice {
     /// A job of a kind that this version does not know was assigned, and failed at once.
     UnknownKind {
         /// Which job.
-        job: JobId,
+        job: JobLabels,
     },
     /// The request handler's answer cannot be sent; the offer was declined.
     BadAnswer {
         /// Which job.
-        job: JobId,
+        job: JobLabels,
         /// What is wrong.
         problem: AnswerProblem,
     },
     /// The server did not assign a job that we accepted.
     NotAssigned {
         /// Which job.
-        job: JobId,
+        job: JobLabels,
     },
     /// An attempt failed, and the next one begins after `wait`.
     Retrying {
@@ -320,8 +320,15 @@ pub enum Notice {
         /// Which job.
         job: JobId,
     },
-    /// All slots are taken (`true`), or no longer.
+    /// All slots are taken, or the user's load function says so (`true`), or no longer. Not while draining.
     Full(bool),
+    /// Nothing new is taken any more.
+    Draining {
+        /// Jobs that hold a slot.
+        jobs: usize,
+        /// How long they may go on.
+        within: Duration,
+    },
     /// The other side did something odd.
     Violation(Violation),
 }

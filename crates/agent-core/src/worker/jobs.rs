@@ -4,11 +4,11 @@ use super::Worker;
 use super::io::{Notice, OfferId, Output, Violation};
 use super::room_rules::RoomWatch;
 use super::timers::{JobTimer, Timer};
-use super::wire;
+use super::wire::{self, Unusable};
 use crate::answer::{Accept, Answer, DeclineReason, GivenAnswer};
 use crate::job::lifecycle::{Effect, JobInput, JobState, step};
 use crate::job::time_limit::time_limit;
-use crate::job::{Job, JobId, JobToken};
+use crate::job::{Job, JobId, JobLabels, JobToken};
 use crate::outcome::{CancelReason, Lifecycle, Outcome, Verdict};
 use crate::time::Time;
 use bytes::Bytes;
@@ -87,17 +87,20 @@ const LOAD_SCALE: f32 = 0.69;
 const LOAD_STEP: f32 = 0.01;
 
 impl Worker {
-    pub(super) fn on_offer(&mut self, id: Option<JobId>, job: Option<Job>, now: Time) {
-        let Some(job) = job else {
-            self.violation(Violation::NoJob);
-            if let Some(id) = id {
-                self.refuse(&id, DeclineReason::UnknownKind);
+    pub(super) fn on_offer(&mut self, job: Result<Job, Unusable>, now: Time) {
+        let job = match job {
+            Ok(job) => job,
+            Err(unusable) => {
+                self.violation(Violation::NoJob);
+                if let Some(labels) = unusable {
+                    self.refuse(&labels, DeclineReason::UnknownKind);
+                }
+                return;
             }
-            return;
         };
-        let id = job.id.clone();
+        let (id, labels) = (job.id.clone(), JobLabels::from(&job));
         if self.drain.is_some() {
-            return self.refuse(&id, DeclineReason::Draining);
+            return self.refuse(&labels, DeclineReason::Draining);
         }
         if let Some(entry) = self.jobs.get_mut(&id) {
             match entry.state {
@@ -105,7 +108,7 @@ impl Worker {
                 JobState::Accepted => {
                     let again = wire::accept(&id, entry.accept.clone());
                     self.out.push_back(Output::Send(again));
-                    self.tell_answer(&id, GivenAnswer::Accepted, None);
+                    self.tell_answer(labels, GivenAnswer::Accepted, None);
                 }
                 JobState::Starting { .. }
                 | JobState::Running { .. }
@@ -114,15 +117,15 @@ impl Worker {
                 | JobState::Abandoned { .. }
                 | JobState::Cleaning { .. }
                 | JobState::BackingOff { .. }
-                | JobState::Stuck { .. } => self.refuse(&id, DeclineReason::RunsHere),
+                | JobState::Stuck { .. } => self.refuse(&labels, DeclineReason::RunsHere),
             }
             return;
         }
         if self.jobs.len() >= self.config.max_jobs {
-            return self.refuse(&id, DeclineReason::NoSlot);
+            return self.refuse(&labels, DeclineReason::NoSlot);
         }
         if self.is_second(&job) {
-            return self.refuse(&id, DeclineReason::SecondOfTarget);
+            return self.refuse(&labels, DeclineReason::SecondOfTarget);
         }
         // The old status must not end the new job.
         self.close(&id);
@@ -143,7 +146,8 @@ impl Worker {
                     JobInput::Accepted
                 }
                 Err(problem) => {
-                    self.out.push_back(Output::Notice(Notice::BadAnswer { job: id.clone(), problem }));
+                    let job = JobLabels::from(&*entry.job);
+                    self.out.push_back(Output::Notice(Notice::BadAnswer { job, problem }));
                     JobInput::Declined(DeclineReason::BadAnswer)
                 }
             },
@@ -166,13 +170,15 @@ impl Worker {
     }
 
     /// An assignment of something that we cannot run: the server has granted it, so it is failed.
-    pub(super) fn on_odd_assignment(&mut self, id: Option<&JobId>) {
+    pub(super) fn on_odd_assignment(&mut self, unusable: Unusable) {
         self.violation(Violation::NoJob);
         // One that we know is not ended by somebody's odd copy of it.
-        if let Some(id) = id.filter(|id| !self.jobs.contains_key(id) && !self.closing.contains_key(id)) {
+        let unknown =
+            |job: &JobLabels| !self.jobs.contains_key(&job.id) && !self.closing.contains_key(&job.id);
+        if let Some(job) = unusable.filter(unknown) {
             let outcome = Outcome::failed(DeclineReason::UnknownKind.to_string());
-            self.out.push_back(Output::Send(wire::ended(id, &outcome)));
-            self.out.push_back(Output::Notice(Notice::UnknownKind { job: id.clone() }));
+            self.out.push_back(Output::Send(wire::ended(&job.id, &outcome)));
+            self.out.push_back(Output::Notice(Notice::UnknownKind { job }));
         }
     }
 
@@ -298,7 +304,8 @@ impl Worker {
                 entry.accepted_at = Some(now);
                 let frame = wire::accept(id, entry.accept.clone());
                 let (owed, after) = (entry.owed, Some(now - entry.assigned_at));
-                self.send_answer(id, &frame, owed, GivenAnswer::Accepted, after);
+                let labels = JobLabels::from(&*entry.job);
+                self.send_answer(&labels, &frame, owed, GivenAnswer::Accepted, after);
             }
             Effect::TellRunning => {
                 if self.moved(id, Lifecycle::Running) && self.is_registered() {
@@ -328,17 +335,17 @@ impl Worker {
 
     /// The effects of a job that is gone from its slot.
     fn let_go(&mut self, entry: Entry, effect: Effect, now: Time) {
-        let id = &entry.job.id;
+        let labels = JobLabels::from(&*entry.job);
         match effect {
             Effect::Decline(why) => {
-                self.send_no(id, entry.owed, GivenAnswer::Declined(why), Some(now - entry.assigned_at));
+                self.send_no(&labels, entry.owed, GivenAnswer::Declined(why), Some(now - entry.assigned_at));
             }
             Effect::Dismiss => {
-                self.send_no(id, entry.owed, GivenAnswer::Dismissed, Some(now - entry.assigned_at));
+                self.send_no(&labels, entry.owed, GivenAnswer::Dismissed, Some(now - entry.assigned_at));
             }
             Effect::Forget => {
                 if entry.state == JobState::Accepted {
-                    self.out.push_back(Output::Notice(Notice::NotAssigned { job: id.clone() }));
+                    self.out.push_back(Output::Notice(Notice::NotAssigned { job: labels }));
                 }
                 self.out.push_back(Output::Moved { job: entry.job, to: Lifecycle::Failed });
             }
@@ -367,19 +374,19 @@ impl Worker {
     }
 
     /// Declines without asking.
-    fn refuse(&mut self, id: &JobId, why: DeclineReason) {
-        self.send_no(id, 1, GivenAnswer::Declined(why), None);
+    fn refuse(&mut self, job: &JobLabels, why: DeclineReason) {
+        self.send_no(job, 1, GivenAnswer::Declined(why), None);
     }
 
-    fn send_no(&mut self, id: &JobId, owed: u32, answer: GivenAnswer, after: Option<Duration>) {
-        let frame = wire::refuse(id, answer == GivenAnswer::Dismissed);
-        self.send_answer(id, &frame, owed, answer, after);
+    fn send_no(&mut self, job: &JobLabels, owed: u32, answer: GivenAnswer, after: Option<Duration>) {
+        let frame = wire::refuse(&job.id, answer == GivenAnswer::Dismissed);
+        self.send_answer(job, &frame, owed, answer, after);
     }
 
     /// Answers an offer as often as it was made.
     fn send_answer(
         &mut self,
-        id: &JobId,
+        job: &JobLabels,
         frame: &Bytes,
         owed: u32,
         answer: GivenAnswer,
@@ -387,12 +394,12 @@ impl Worker {
     ) {
         for _ in 0..owed {
             self.out.push_back(Output::Send(frame.clone()));
-            self.tell_answer(id, answer, after);
+            self.tell_answer(job.clone(), answer, after);
         }
     }
 
-    fn tell_answer(&mut self, id: &JobId, answer: GivenAnswer, after: Option<Duration>) {
-        self.out.push_back(Output::Notice(Notice::OfferAnswered { job: id.clone(), answer, after }));
+    fn tell_answer(&mut self, job: JobLabels, answer: GivenAnswer, after: Option<Duration>) {
+        self.out.push_back(Output::Notice(Notice::OfferAnswered { job, answer, after }));
     }
 
     fn insert(&mut self, job: Arc<Job>, state: JobState, offer: OfferId, now: Time) {
@@ -462,7 +469,8 @@ impl Worker {
                 return;
             }
         }
-        if self.told_load.map_or(full, |told| told.full != full) {
+        // A worker that drains reports itself full, too, and says that it drains.
+        if self.drain.is_none() && self.told_load.map_or(full, |told| told.full != full) {
             self.out.push_back(Output::Notice(Notice::Full(full)));
         }
         self.told_load = Some(now);

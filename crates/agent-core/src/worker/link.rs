@@ -15,11 +15,14 @@ use super::{Drain, Worker};
 use crate::config::Config;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
+use crate::text::shorten;
 use crate::time::Time;
 use bytes::Bytes;
 
 /// However lucky the jitter: not more connects than this within the backoff's longest wait, which is 10 s unless set.
 const MOST_CONNECTS: usize = 10;
+/// What is kept of the reason of a lost connection, in characters.
+const MAX_REASON: usize = 1000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
@@ -61,6 +64,7 @@ impl Worker {
             ConnectError::Refused { status: status @ (401 | 403 | 404), message }
                 if self.epoch == 0 || (self.jobs.is_empty() && self.closing.is_empty()) =>
             {
+                let message = shorten(&message, MAX_REASON);
                 self.stop(Err(StopError::Refused { status, message }), now);
             }
             ConnectError::Refused { .. } | ConnectError::Failed { .. } => self.wait(error.to_string(), now),
@@ -104,11 +108,11 @@ impl Worker {
                 self.on_registered(worker_id, server_version, now);
             }
             Some(_) if self.link != Link::Registered => self.violation(Violation::Early),
-            Some(FromServer::Offer { id, job }) => self.on_offer(id, job, now),
-            Some(FromServer::Assignment { job: Some(job), token, url, .. }) => {
+            Some(FromServer::Offer { job }) => self.on_offer(job, now),
+            Some(FromServer::Assignment { job: Ok(job), token, url }) => {
                 self.on_assignment(job, token, url, now);
             }
-            Some(FromServer::Assignment { job: None, id, .. }) => self.on_odd_assignment(id.as_ref()),
+            Some(FromServer::Assignment { job: Err(unusable), .. }) => self.on_odd_assignment(unusable),
             Some(FromServer::Termination { job }) => self.on_termination(&job, now),
         }
     }
@@ -146,6 +150,8 @@ impl Worker {
 
     /// The connection is gone: try again after a while.
     fn wait(&mut self, reason: String, now: Time) {
+        // The server closes with words of its own, and users print the error that this may become.
+        let reason = shorten(&reason, MAX_REASON);
         self.cut(now);
         self.link = Link::Waiting;
         let too_many = self.connects.front().filter(|_| self.connects.len() == MOST_CONNECTS);

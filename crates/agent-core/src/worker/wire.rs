@@ -2,7 +2,7 @@
 
 use crate::answer::Accept;
 use crate::config::Config;
-use crate::job::{Job, JobId, JobToken};
+use crate::job::{Job, JobId, JobLabels, JobToken};
 use crate::outcome::Outcome;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
@@ -12,12 +12,15 @@ use bytes::Bytes;
 /// What the server said.
 pub(super) enum FromServer {
     Registered { worker_id: String, server_version: String },
-    Offer { job: Option<Job>, id: Option<JobId> },
-    Assignment { job: Option<Job>, id: Option<JobId>, token: JobToken, url: Option<String> },
+    Offer { job: Result<Job, Unusable> },
+    Assignment { job: Result<Job, Unusable>, token: JobToken, url: Option<String> },
     Termination { job: JobId },
     Pong { stamp: i64 },
     Unknown,
 }
+
+/// A job that this version cannot run, and what it is called if it has an id.
+pub(super) type Unusable = Option<JobLabels>;
 
 /// Reads one frame; `None` when it is not the protocol.
 pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
@@ -28,13 +31,9 @@ pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
             worker_id: m.worker_id,
             server_version: m.server_info.map(|s| s.version).unwrap_or_default(),
         },
-        Some(Message::Availability(m)) => FromServer::Offer {
-            id: job_id(m.job.as_ref()),
-            job: m.job.and_then(|job| Job::from_wire(job, m.resuming)),
-        },
+        Some(Message::Availability(m)) => FromServer::Offer { job: read_job(m.job, m.resuming) },
         Some(Message::Assignment(m)) => FromServer::Assignment {
-            id: job_id(m.job.as_ref()),
-            job: m.job.and_then(|job| Job::from_wire(job, false)),
+            job: read_job(m.job, false),
             token: JobToken::new(m.token),
             url: m.url.filter(|url| !url.is_empty()),
         },
@@ -44,9 +43,12 @@ pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
     })
 }
 
-/// The id also of a job that is of no use otherwise.
-fn job_id(job: Option<&wire::Job>) -> Option<JobId> {
-    job.filter(|job| !job.id.is_empty()).map(|job| JobId::new(&job.id))
+fn read_job(job: Option<wire::Job>, resuming: bool) -> Result<Job, Unusable> {
+    let job = job.ok_or(None)?;
+    if wire::JobType::try_from(job.r#type).is_err() {
+        return Err(JobLabels::from_wire(&job));
+    }
+    Job::from_wire(job, resuming).ok_or(None)
 }
 
 pub(super) fn register(config: &Config) -> Bytes {
@@ -72,7 +74,7 @@ pub(super) fn register(config: &Config) -> Bytes {
 
 pub(super) fn accept(job: &JobId, accept: Accept) -> Bytes {
     frame(worker_message::Message::Availability(wire::AvailabilityResponse {
-        job_id: job.to_string(),
+        job_id: job.as_str().to_owned(),
         available: true,
         participant_identity: accept.identity.unwrap_or_else(|| format!("agent-{job}")),
         participant_name: accept.name,
@@ -85,7 +87,7 @@ pub(super) fn accept(job: &JobId, accept: Accept) -> Bytes {
 /// `nobody`: nobody should run it.
 pub(super) fn refuse(job: &JobId, nobody: bool) -> Bytes {
     frame(worker_message::Message::Availability(wire::AvailabilityResponse {
-        job_id: job.to_string(),
+        job_id: job.as_str().to_owned(),
         terminate: nobody,
         ..Default::default()
     }))
@@ -122,7 +124,7 @@ pub(super) fn ping(timestamp: i64) -> Bytes {
 
 fn status(job: &JobId, status: wire::JobStatus, error: String) -> Bytes {
     frame(worker_message::Message::UpdateJob(wire::UpdateJobStatus {
-        job_id: job.to_string(),
+        job_id: job.as_str().to_owned(),
         status: status.into(),
         error,
     }))

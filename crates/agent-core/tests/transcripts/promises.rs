@@ -325,7 +325,11 @@ impl World {
             match output {
                 Output::Send(frame) => self.sent(&frame),
                 Output::Notice(Notice::OfferAnswered { job, answer, .. }) => {
-                    assert_eq!(self.uncounted.pop(), Some((job, answer.word())), "each answer is told once");
+                    assert_eq!(
+                        self.uncounted.pop(),
+                        Some((job.id, answer.word())),
+                        "each answer is told once"
+                    );
                 }
                 Output::Ask { offer, job } => {
                     self.slots.insert(job.id.clone(), Holds::Offer);

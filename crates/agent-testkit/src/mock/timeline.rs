@@ -8,7 +8,7 @@ use agent_core::Time;
 use super::hub::Hub;
 use crate::server::ServerEvent;
 
-/// Entries that are shown of a long one, the last ones.
+/// Lines that are shown of a long one, the last ones.
 const SHOWN: usize = 60;
 
 /// What happened on a mock server, with the time since it was made. Shown as one line for each event.
@@ -31,13 +31,66 @@ impl Timeline {
 
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let skipped = self.events.len().saturating_sub(SHOWN);
-        if skipped > 0 {
-            writeln!(f, "  … {skipped} earlier events")?;
+        let lines: Vec<_> = self.events.chunk_by(|(_, one), (_, next)| one == next).collect();
+        let skipped = lines.len().saturating_sub(SHOWN);
+        let events: usize = lines.iter().take(skipped).map(|same| same.len()).sum();
+        if events > 0 {
+            writeln!(f, "  … {events} earlier events")?;
         }
-        for (at, event) in self.events.iter().skip(skipped) {
-            writeln!(f, "  {:>9.3} s  {event:?}", at.as_secs_f64())?;
+        for same in lines.iter().skip(skipped) {
+            let [(at, event), others @ ..] = same else { continue };
+            write!(f, "  {:>9.3} s  {event:?}", at.as_secs_f64())?;
+            match others.last() {
+                Some((last, _)) => writeln!(f, " × {}, until {:.3} s", same.len(), last.as_secs_f64())?,
+                None => writeln!(f)?,
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(text: &str) -> ServerEvent {
+        let text = text.to_owned();
+        ServerEvent::Data {
+            room: "r".into(),
+            from: "ada".into(),
+            topic: "chat".into(),
+            len: text.len(),
+            text,
+        }
+    }
+
+    #[test]
+    fn repeats_are_one_line_and_small_payloads_are_shown() {
+        let at = Duration::from_millis;
+        let mut events = vec![(at(0), data("hello"))];
+        events.extend((1..=59).map(|n| (at(n * 20), data("tick"))));
+        events.push((at(1500), data("goodbye")));
+        let shown = Timeline { events }.to_string();
+        let line = |at: &str, text: &str, more: &str| {
+            let event = data(text);
+            format!("      {at} s  {event:?}{more}")
+        };
+        assert_eq!(
+            shown.lines().collect::<Vec<_>>(),
+            [
+                line("0.000", "hello", ""),
+                line("0.020", "tick", " × 59, until 1.180 s"),
+                line("1.500", "goodbye", "")
+            ]
+        );
+        assert!(shown.contains(r#"text: "goodbye""#), "{shown}");
+    }
+
+    #[test]
+    fn the_last_lines_of_a_long_one_are_shown() {
+        let events = (0..100).map(|n| (Duration::ZERO, data(&n.to_string()))).collect();
+        let shown = Timeline { events }.to_string();
+        assert!(shown.starts_with("  … 40 earlier events\n"), "{shown}");
+        assert_eq!(shown.lines().count(), 61);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use agent_proto::text::shorten;
 use agent_worker::{
     DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, ParticipantKind,
     Publish, RoomCommand, RoomError, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
@@ -178,6 +179,7 @@ impl Server {
             from: from.unwrap_or_default(),
             topic: data.topic.clone(),
             len: data.payload.len(),
+            text: text_of(&data.payload),
         });
         for member in members {
             self.out.push_back(Output::Tell { member, event: RoomEvent::DataReceived(data.clone()) });
@@ -258,4 +260,11 @@ enum Kind {
 /// The protocol cannot clear these: an empty one changes nothing.
 pub(crate) fn filled(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// The start of a payload, for people to read. No more of it is looked at than can be shown.
+fn text_of(payload: &[u8]) -> String {
+    const SHOWN: usize = 100;
+    let start = payload.get(..SHOWN * 4).unwrap_or(payload);
+    shorten(&String::from_utf8_lossy(start), SHOWN)
 }

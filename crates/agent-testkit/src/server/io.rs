@@ -234,6 +234,8 @@ pub enum ServerEvent {
         topic: String,
         /// The length of its payload, in bytes.
         len: usize,
+        /// Its payload as text: at most 100 characters of it, what is no text as �.
+        text: String,
     },
     /// The system gives no more connections, mostly at its limit of open files; the server tries again each second. Not repeated until it
     /// has accepted one.

@@ -4,6 +4,7 @@ use super::session::{Checkpoints, Opened, Phase, Round};
 use crate::context::CancelSignal;
 use crate::error_text;
 use agent_core::{CheckpointError, encode_checkpoint, verify_checkpoint};
+use agent_proto::text::line;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -200,17 +201,17 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
                 Err(error) if error.is_about_value() => {
                     let text = error.to_string();
                     if refused.text != text {
-                        tracing::error!(key = %self.inner.opened.key, "{text}; what was saved before stays");
+                        tracing::error!(key = %line(&self.inner.opened.key), "{}; what was saved before stays", line(&text));
                     }
                     refused = Refused { changes: Some(changes), text };
                     self.interval
                 }
                 Err(error @ (CheckpointError::HalfChanged | CheckpointError::JobOver)) => {
-                    tracing::error!(key = %self.inner.opened.key, "{error}");
+                    tracing::error!(key = %line(&self.inner.opened.key), "{}", line(&error));
                     return;
                 }
                 Err(error @ CheckpointError::Superseded) => {
-                    tracing::error!(key = %self.inner.opened.key, "{error}");
+                    tracing::error!(key = %line(&self.inner.opened.key), "{}", line(&error));
                     // Another value of the attempt may have said so before.
                     let _ = self.superseded.set(());
                     return;
@@ -219,13 +220,13 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
                     let retry = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(self.interval);
                     failures = failures.saturating_add(1);
                     let what = if last { "lost" } else { "not saved yet" };
-                    tracing::warn!(key = %self.inner.opened.key, "the progress since the last checkpoint is {what}: {}", error_text::chain(&error));
+                    tracing::warn!(key = %line(&self.inner.opened.key), "the progress since the last checkpoint is {what}: {}", line(error_text::chain(&error)));
                     retry
                 }
             };
             if last {
                 if refused.changes.is_some() {
-                    tracing::warn!(key = %self.inner.opened.key, "the progress since the last checkpoint is lost: its value cannot be saved");
+                    tracing::warn!(key = %line(&self.inner.opened.key), "the progress since the last checkpoint is lost: its value cannot be saved");
                 }
                 return;
             }

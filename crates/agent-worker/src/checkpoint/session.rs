@@ -8,6 +8,7 @@ use agent_core::{
     AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, StoreError, Writer, checkpoint_epoch,
     is_checkpoint_over,
 };
+use agent_proto::text::line;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -113,7 +114,7 @@ impl Checkpoints {
             if let Err(error) = opened.close(over).await
                 && !matches!(error, CheckpointError::Superseded)
             {
-                tracing::warn!(%key, "the checkpoint of a job that is over stays until it expires: {}", error_text::chain(&error));
+                tracing::warn!(key = %line(&key), "the checkpoint of a job that is over stays until it expires: {}", line(error_text::chain(&error)));
             }
         }
     }

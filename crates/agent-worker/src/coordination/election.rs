@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::{Election, ElectionInput, ElectionOutput, LeaseLoss, SeatAnswer, Time};
+use agent_proto::text::{line, name};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -142,7 +143,7 @@ impl Task {
         let mut resignation = None;
         loop {
             while let Some(output) = self.machine.poll_output() {
-                tracing::trace!(key = %self.key, ?output, "election");
+                tracing::trace!(key = %name(&self.key), output = %line(format_args!("{output:?}")), "election");
                 match output {
                     ElectionOutput::Try => {
                         asked = Instant::now();
@@ -191,7 +192,7 @@ impl Task {
         if release {
             let released = coordinator.release(&key, &holder);
             if !matches!(tokio::time::timeout(RELEASE_LIMIT, released).await, Ok(Ok(()))) {
-                tracing::debug!(key = %self.key, "a lease was not given back; it runs out by itself");
+                tracing::debug!(key = %name(&self.key), "a lease was not given back; it runs out by itself");
             }
         }
     }
@@ -199,7 +200,7 @@ impl Task {
     fn show(&mut self, output: ElectionOutput) {
         match output {
             ElectionOutput::Lead { token, until } => {
-                tracing::info!(key = %self.key, token, "leading");
+                tracing::info!(key = %name(&self.key), token, "leading");
                 self.lead = Some(self.meter.lead());
                 self.tell.send_replace(Standing::Leading { token, until });
             }
@@ -213,15 +214,15 @@ impl Task {
                 });
             }
             ElectionOutput::Follow { leader } => {
-                tracing::info!(key = %self.key, %leader, "following");
+                tracing::info!(key = %name(&self.key), leader = %name(&leader), "following");
                 self.tell.send_replace(Standing::Following { leader });
             }
             ElectionOutput::Lost(why) => {
                 self.lead = None;
                 self.meter.lead_lost(why);
                 match why {
-                    LeaseLoss::Released => tracing::info!(key = %self.key, "gave the lead back"),
-                    _ => tracing::warn!(key = %self.key, ?why, "lost the lead"),
+                    LeaseLoss::Released => tracing::info!(key = %name(&self.key), "gave the lead back"),
+                    _ => tracing::warn!(key = %name(&self.key), ?why, "lost the lead"),
                 }
                 self.tell.send_modify(|standing| {
                     *standing = Standing::Over { led: standing.token().map(|token| (token, why)) };
@@ -233,7 +234,7 @@ impl Task {
     }
 
     fn failed(&mut self, error: CoordinationError) {
-        tracing::debug!(key = %self.key, "the store of leases: {error}");
+        tracing::debug!(key = %name(&self.key), "the store of leases: {}", line(&error));
         self.failure = Some(error);
     }
 }

@@ -4,15 +4,17 @@ use crate::agent::AnyAgent;
 use crate::checkpoint::Checkpoints;
 use crate::context::{CancelSignal, JobContext, Join, Services};
 use crate::coordination::Coordination;
+use crate::panics::caught;
+use crate::redact;
 use crate::room::{JoinOptions, Room};
-use crate::scope::{Scope, panic_message};
+use crate::scope::Scope;
 use crate::task_count::Counted;
 use crate::telemetry::Meter;
 use crate::temporary::classified;
 use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
@@ -37,13 +39,42 @@ pub(super) struct Attempt {
     pub(super) tell: UnboundedSender<Input>,
     pub(super) coordination: Arc<Coordination>,
     pub(super) _counted: Counted,
+    pub(super) texts: Arc<ErrorTexts>,
+}
+
+/// The text of the last error of a job: as others see it, and as it was. The same, unless it was redacted.
+#[derive(Default)]
+pub(super) struct ErrorTexts(Mutex<Option<(String, String)>>);
+
+impl ErrorTexts {
+    /// The text as others may see it.
+    fn redact(&self, original: String) -> String {
+        let shown = redact::shown(original.clone());
+        self.keep(&shown, original);
+        shown
+    }
+
+    fn keep(&self, shown: &str, original: String) {
+        if shown != original {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((shown.to_owned(), original));
+        }
+    }
+
+    /// What the server was told, with the original in it.
+    pub(super) fn restore(&self, told: &str) -> String {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((shown, original)) if !shown.is_empty() => told.replacen(shown, original, 1),
+            _ => told.to_owned(),
+        }
+    }
 }
 
 impl Attempt {
     /// Starts the attempt's task.
     pub(super) fn start(self) -> AbortHandle {
         let span = self.scope.span().clone();
-        tokio::spawn(self.run().instrument(span)).abort_handle()
+        let redaction = self.scope.redaction().clone();
+        tokio::spawn(redaction.scope(self.run()).instrument(span)).abort_handle()
     }
 
     async fn run(self) {
@@ -55,7 +86,7 @@ impl Attempt {
         };
         let checked = catch_unwind(AssertUnwindSafe(|| self.agent.check(&self.job)));
         if !matches!(checked, Ok(Ok(()))) {
-            return end.tell(end_of(&*self.agent, checked));
+            return end.tell(end_of(&*self.agent, checked, &self.texts));
         }
         if let Some(room) = self.join.room.get() {
             // Joined by an earlier attempt.
@@ -78,8 +109,20 @@ impl Attempt {
                 return end.tell(failed(&error, format!("the room could not be joined: {error}")));
             }
         }
-        let Self { agent, job, join, number, cancel, grace, scope, checkpoints, coordination, tell, .. } =
-            self;
+        let Self {
+            agent,
+            job,
+            join,
+            number,
+            cancel,
+            grace,
+            scope,
+            checkpoints,
+            coordination,
+            tell,
+            texts,
+            ..
+        } = self;
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
@@ -95,7 +138,7 @@ impl Attempt {
             error = checkpoints.superseded() => Ok(Err(error.into())),
             result = handler => result,
         };
-        let how = end_of(&*agent, result);
+        let how = end_of(&*agent, result, &texts);
         // Before the end is told: whoever goes on with the job may begin then.
         checkpoints.handler_ended(&how).await;
         end.tell(how);
@@ -103,14 +146,19 @@ impl Attempt {
 }
 
 /// What became of the user's code.
-fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>) -> AttemptEnd {
+fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>, texts: &ErrorTexts) -> AttemptEnd {
     let classified = result
         .and_then(|result| catch_unwind(AssertUnwindSafe(|| result.map_err(|error| agent.classify(error)))));
     match classified {
         Ok(Ok(())) => AttemptEnd::Ok,
         Ok(Err(error)) if *error.kind() == JobErrorKind::Cancelled => AttemptEnd::Cancelled,
-        Ok(Err(error)) => failed(&error, error.to_string()),
-        Err(panic) => AttemptEnd::Panicked(panic_message(panic.as_ref())),
+        Ok(Err(error)) => failed(&error, texts.redact(error.to_string())),
+        Err(panic) => {
+            let caught = caught(panic.as_ref());
+            tracing::error!("the handler panicked: {caught}");
+            texts.keep(&caught.message, caught.original);
+            AttemptEnd::Panicked(caught.message)
+        }
     }
 }
 

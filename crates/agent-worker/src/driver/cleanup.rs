@@ -3,6 +3,8 @@
 use crate::scope::{CallbackEnd, Scope, run_callback};
 use crate::telemetry::Meter;
 use agent_core::{Input, JobId, callback_time};
+use agent_proto::text::line;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,18 +23,22 @@ pub(super) struct Cleanup {
     pub(super) meter: Arc<Meter>,
 }
 
+/// A cancelled task ends when it next waits for something; one that is still there after this long cannot be cancelled.
+const SLACK: Duration = Duration::from_secs(1);
 /// Names of tasks in one line of the log.
 const MAX_NAMES: usize = 8;
 
 impl Cleanup {
     /// Runs it. Dropping the future ends it: the rest is not run.
     pub(super) async fn run(self) {
-        let leftovers = self.scope.cancel_tasks();
-        if !leftovers.is_empty() {
-            let (count, names) =
-                (leftovers.len(), leftovers.get(..MAX_NAMES).unwrap_or(&leftovers).join(", "));
-            tracing::warn!(count, "cancelled tasks that the attempt left behind: {names}");
-            self.meter.leftover_tasks(count);
+        let tasks = self.scope.cancel_tasks();
+        if !tasks.is_empty() {
+            // As it should be: who spawns a heartbeat does not want to end it by hand.
+            tracing::debug!(
+                count = tasks.len(),
+                "cancelled the tasks of the attempt: {}",
+                line(list(&tasks))
+            );
         }
         let begun = Instant::now();
         // The driver goes first: woken last, it is bound to this thread, which a callback with blocking code may not give back.
@@ -62,6 +68,25 @@ impl Cleanup {
             }
         }
     }
+}
+
+/// Looks after the tasks that were cancelled, which code that blocks does not notice. Nothing waits for this.
+pub(super) async fn find_leftovers(scope: Arc<Scope>, meter: Arc<Meter>) {
+    let left = scope.tasks_ended(SLACK).await;
+    if !left.is_empty() {
+        let count = left.len();
+        tracing::warn!(
+            count,
+            "tasks of the attempt still run {SLACK:?} after they were cancelled (blocking code?): {}",
+            line(list(&left))
+        );
+        meter.leftover_tasks(count);
+    }
+}
+
+fn list(names: &[Cow<'static, str>]) -> String {
+    let more = if names.len() > MAX_NAMES { ", …" } else { "" };
+    names.get(..MAX_NAMES).unwrap_or(names).join(", ") + more
 }
 
 impl Drop for Cleanup {

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Setup, log, losses, room_watch::watch_room};
+use super::{Setup, attempt::ErrorTexts, log, losses, room_watch::watch_room};
 
 pub(super) struct JobHandle {
     pub(super) job: Arc<Job>,
@@ -28,6 +28,9 @@ pub(super) struct JobHandle {
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) assigned: Instant,
     pub(super) attempt: Option<AbortHandle>,
+    /// The attempt did not return by itself.
+    pub(super) aborted: bool,
+    pub(super) texts: Arc<ErrorTexts>,
     cleaning: Option<Cleaning>,
     watch: AbortHandle,
 }
@@ -50,7 +53,7 @@ impl JobHandle {
         tell: UnboundedSender<Input>,
     ) -> Self {
         let meter = Arc::clone(&setup.meter);
-        let on_dropped = losses::reporter(&job, Arc::clone(&meter));
+        let on_dropped = losses::reporter(&setup.config.agent_name, &job, Arc::clone(&meter));
         let join = Join::new(Arc::clone(&setup.connector), request, Arc::clone(&meter), on_dropped);
         let join = Arc::new(join);
         let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), tell));
@@ -63,6 +66,8 @@ impl JobHandle {
             cancel,
             assigned: Instant::now(),
             attempt: None,
+            aborted: false,
+            texts: Arc::default(),
             cleaning: None,
             watch: watch.abort_handle(),
         }
@@ -112,5 +117,6 @@ impl Drop for JobHandle {
 fn scope(job: &Job, attempt: u32, setup: &Setup) -> Arc<Scope> {
     let Config { cleanup_timeout, cleanup_callback_timeout, .. } = setup.config;
     let late = callback_time(cleanup_callback_timeout, cleanup_timeout, 1);
-    Scope::new(log::job_span(job, Some(attempt)), late, setup.tasks.clone())
+    let span = log::job_span(&setup.config.agent_name, job, Some(attempt));
+    Scope::new(span, late, setup.tasks.clone(), setup.redaction.clone())
 }

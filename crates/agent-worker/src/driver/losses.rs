@@ -9,8 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::log;
 
 /// What reports the losses of one job, through all its attempts.
-pub(super) fn reporter(job: &Job, meter: Arc<Meter>) -> impl Fn(Dropped) + Send + Sync + 'static {
-    let (span, warned) = (log::job_span(job, None), AtomicBool::new(false));
+pub(super) fn reporter(
+    agent: &str,
+    job: &Job,
+    meter: Arc<Meter>,
+) -> impl Fn(Dropped) + Send + Sync + 'static {
+    let (span, warned) = (log::job_span(agent, job, None), AtomicBool::new(false));
     move |dropped| {
         meter.room_events_dropped(dropped);
         // A room that is too fast for its handler must not flood the log, too.

@@ -16,8 +16,9 @@ use crate::coordination::Coordination;
 use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
+use crate::panics::{self, caught};
+use crate::redact::Redaction;
 use crate::room::{AutoSubscribe, JoinRequest, RoomConnector};
-use crate::scope::panic_message;
 use crate::secret::Secret;
 use crate::task_count::TaskCount;
 use crate::telemetry::{Levels, Meter};
@@ -25,17 +26,19 @@ use agent_core::{
     Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice, Output,
     SlotCounts, StopError, Time, Worker,
 };
+use agent_proto::text::name;
 use alarm::Alarm;
 use attempt::Attempt;
 use cleanup::Cleanup;
 use futures_util::FutureExt;
 use job::JobHandle;
+use log::Log;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -66,6 +69,7 @@ pub(crate) struct Setup {
     pub(crate) coordination: Arc<Coordination>,
     /// Counts the tasks that run the user's code.
     pub(crate) tasks: TaskCount,
+    pub(crate) redaction: Redaction,
     pub(crate) seed: u64,
 }
 
@@ -94,6 +98,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 pub(crate) struct Driver {
     setup: Setup,
+    log: Arc<Log>,
     machine: Worker,
     started: Instant,
     socket: FrameSocket,
@@ -117,7 +122,9 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(setup: Setup, registered: watch::Sender<bool>, closing: watch::Sender<bool>) -> Self {
         let (tell, inputs) = mpsc::unbounded_channel();
+        panics::remember_places();
         Self {
+            log: Arc::new(Log::new(&setup.config.agent_name)),
             machine: Worker::new(setup.config.clone(), setup.seed),
             levels: setup.meter.levels(setup.config.max_jobs),
             setup,
@@ -148,13 +155,17 @@ impl Driver {
                 self.say_last_words().await;
                 return result;
             }
-            alarm.set(self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO)));
+            let timeout = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
+            alarm.set(timeout.into_iter().chain(self.log.due()).min());
             tokio::select! {
                 // The socket last: it writes while it is waited for, so all that is there to be done goes out as one.
                 biased;
                 Some(input) = self.inputs.recv() => self.machine.handle_input(input, self.now()),
                 Some(command) = commands.recv() => self.command(command),
-                () = alarm.rings() => self.machine.handle_timeout(self.now()),
+                () = alarm.rings() => {
+                    self.machine.handle_timeout(self.now());
+                    self.log.sum_up();
+                }
                 _ = load.tick(), if self.setup.load.is_some() => self.sample_load(),
                 Some(_) = self.last_words.join_next() => {}
                 Some(_) = self.asking.join_next() => {}
@@ -166,7 +177,7 @@ impl Driver {
     /// Does what the machine wants, in its order; the result once it has stopped.
     fn carry_out(&mut self) -> Option<Result<DrainReport, StopError>> {
         while let Some(output) = self.machine.poll_output() {
-            self.log(&output);
+            self.write_log(&output);
             match output {
                 Output::Connect => self.socket = self.connect(),
                 Output::Disconnect => self.disconnect(),
@@ -189,8 +200,9 @@ impl Driver {
                     }
                 }
                 Output::Abort { job } => {
-                    if let Some(attempt) = self.jobs.get(&job).and_then(|handle| handle.attempt.as_ref()) {
-                        attempt.abort();
+                    if let Some(handle) = self.jobs.get_mut(&job) {
+                        handle.aborted = true;
+                        handle.attempt.iter().for_each(AbortHandle::abort);
                     }
                 }
                 Output::Clean { job, attempt, within } => self.clean(&job, attempt, within),
@@ -198,15 +210,20 @@ impl Driver {
                 Output::Ended(ended) => self.ended(ended),
                 Output::Moved { job, to } => {
                     if let Some(hook) = &self.setup.on_lifecycle {
-                        guarded("the lifecycle hook", || hook(&job, to));
+                        let call = || guarded("the lifecycle hook", || hook(&job, to));
+                        self.setup.redaction.sync_scope(call);
                     }
                 }
                 Output::Notice(notice) => self.notice(&notice),
                 Output::Stopped(result) => {
                     self.levels.show(&self.machine);
+                    self.log.finish();
+                    if let Ok(report) = &result {
+                        self.log.stopped(report, &self.setup.meter.stats());
+                    }
                     return Some(result);
                 }
-                _ => tracing::error!("the machine asks for something that this driver does not know"),
+                _ => tracing::error!("unhandled machine output"),
             }
         }
         self.leave_after(self.socket.flushed());
@@ -238,11 +255,14 @@ impl Driver {
     }
 
     /// Within the span of the job that it is about, if the driver has that.
-    fn log(&self, output: &Output) {
-        let job = log::job(output).and_then(|job| self.jobs.get(job));
-        match job {
-            Some(handle) => handle.scope.span().in_scope(|| log::output(output, &self.machine)),
-            None => log::output(output, &self.machine),
+    fn write_log(&self, output: &Output) {
+        if let Output::Ended(ended) = output {
+            let aborted = self.jobs.get(&ended.job.id).is_some_and(|handle| handle.aborted);
+            return self.log.ended(ended, aborted);
+        }
+        match log::job(output).and_then(|job| self.jobs.get(job)) {
+            Some(handle) => handle.scope.span().in_scope(|| self.log.output(output)),
+            None => self.log.output(output),
         }
     }
 
@@ -269,7 +289,7 @@ impl Driver {
         let counted = self.setup.tasks.counted();
         // The machine has declined for us when this takes too long; the task must not outlive that by much.
         let limit = self.setup.config.answer_timeout * 2;
-        let span = log::job_span(&job, None);
+        let (log, span) = (Arc::clone(&self.log), self.log.job_span(&job));
         let asking = async move {
             let _counted = counted;
             let asked = AssertUnwindSafe(async { agent.on_request(&job).await }).catch_unwind();
@@ -277,21 +297,17 @@ impl Driver {
             let input = match tokio::time::timeout(limit, asked).await {
                 Ok(Ok(answer)) => Input::Answered { offer, job, answer },
                 Ok(Err(panic)) => {
-                    let message = panic_message(panic.as_ref());
-                    tracing::error!("on_request panicked, the job is declined: {message}");
+                    log.request_panicked(&caught(panic.as_ref()));
                     Input::RequestPanicked { offer, job }
                 }
                 Err(_) => {
-                    tracing::warn!(
-                        "on_request did not answer within {:?} (`.answer_timeout(…)`): the job was declined",
-                        limit / 2
-                    );
+                    log.request_silent(limit / 2);
                     return;
                 }
             };
             let _ = tell.send(input);
         };
-        self.asking.spawn(asking.instrument(span));
+        self.asking.spawn(self.setup.redaction.scope(asking).instrument(span));
     }
 
     fn start(&mut self, job: Arc<Job>, token: &JobToken, url: Option<String>) {
@@ -312,8 +328,9 @@ impl Driver {
         let setup = &self.setup;
         let assigned = net::assigned_url(&setup.url, assigned, setup.refuse_other_servers)?;
         if let Some(server) = assigned.other {
-            log::job_span(job, None)
-                .in_scope(|| tracing::info!(server, "the job's room is on another server than the worker"));
+            self.log
+                .job_span(job)
+                .in_scope(|| tracing::info!(server = %name(&server), "the job's room is on another server than the worker"));
         }
         let mut request = JoinRequest::new(assigned.url.to_string(), Secret::from(token.expose()));
         request.auto_subscribe = setup.auto_subscribe;
@@ -340,6 +357,7 @@ impl Driver {
             tell: self.tell.clone(),
             coordination: Arc::clone(&self.setup.coordination),
             _counted: self.setup.tasks.counted(),
+            texts: Arc::clone(&handle.texts),
         };
         handle.attempt = Some(attempt.start());
     }
@@ -349,16 +367,19 @@ impl Driver {
         let scope = Arc::clone(&handle.scope);
         let span = scope.span().clone();
         let (tell, meter) = (self.tell.clone(), Arc::clone(&self.setup.meter));
+        let (cancelled, redaction) = (Arc::clone(&scope), scope.redaction().clone());
+        let leftovers = cleanup::find_leftovers(cancelled, Arc::clone(&meter));
         let callback_timeout = self.setup.config.cleanup_callback_timeout;
         let cleanup = Cleanup { job: job.clone(), attempt, scope, within, callback_timeout, tell, meter };
         // Most attempts leave nothing behind, and the end of this is told when it is dropped.
         if !handle.scope.end_if_clean() {
             let begun = handle.begin_cleanup(within);
             let task = async move {
-                let _begun = begun;
                 cleanup.run().await;
+                drop(begun);
+                leftovers.await;
             };
-            self.in_background(task.instrument(span));
+            self.in_background(redaction.scope(task).instrument(span));
         }
     }
 
@@ -389,12 +410,16 @@ impl Driver {
         if ended.attempts > 0 {
             self.levels.active = self.levels.active.saturating_sub(1);
         }
-        let span = log::job_span(&ended.job, None);
-        if let Some(handle) = self.jobs.get(&ended.job.id) {
+        let span = self.log.job_span(&ended.job);
+        let handle = self.jobs.get(&ended.job.id);
+        let restore =
+            |told: &str| handle.map_or_else(|| told.to_owned(), |handle| handle.texts.restore(told));
+        let failed = FailedJob::of(&ended, restore);
+        if let Some(handle) = handle {
             let checkpoints = Arc::clone(&handle.checkpoints);
             self.in_background(async move { checkpoints.finish().await }.instrument(span.clone()));
         }
-        if let (Some(hook), Some(failed)) = (&self.setup.on_failure, FailedJob::of(&ended)) {
+        if let (Some(hook), Some(failed)) = (&self.setup.on_failure, failed) {
             let hook = Arc::clone(hook);
             self.tell_user("the failure hook", span.clone(), async move { hook(failed).await });
         }
@@ -407,11 +432,11 @@ impl Driver {
         let telling = async move {
             match tokio::time::timeout(LAST_WORDS, AssertUnwindSafe(told).catch_unwind()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(panic)) => tracing::error!("{what} panicked: {}", panic_message(panic.as_ref())),
+                Ok(Err(panic)) => tracing::error!("{what} panicked: {}", caught(panic.as_ref())),
                 Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
             }
         };
-        self.in_background(telling.instrument(span));
+        self.in_background(self.setup.redaction.scope(telling).instrument(span));
     }
 
     fn command(&mut self, command: Command) {
@@ -435,7 +460,8 @@ impl Driver {
     }
 
     fn sample_load(&mut self) {
-        let sampled = self.setup.load.as_ref().and_then(|load| guarded("the load function", || load()));
+        let sample = || self.setup.load.as_ref().and_then(|load| guarded("the load function", || load()));
+        let sampled = self.setup.redaction.sync_scope(sample);
         if let Some(load) = sampled {
             self.machine.handle_input(Input::LoadSampled(load), self.now());
         }
@@ -493,6 +519,6 @@ fn socket_input(event: SocketEvent) -> Input {
 /// Calls the user's code on the driver's own task: a panic in it must not stop the jobs.
 fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(AssertUnwindSafe(call))
-        .inspect_err(|panic| tracing::error!("{what} panicked: {}", panic_message(panic.as_ref())))
+        .inspect_err(|panic| tracing::error!("{what} panicked: {}", caught(panic.as_ref())))
         .ok()
 }

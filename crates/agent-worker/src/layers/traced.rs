@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use agent_core::{Answer, EndedJob, Job, JobErrorKind, JobResult};
+use agent_proto::text::{line, name};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Layer;
-use crate::{agent::Agent, context::JobContext};
+use crate::{agent::Agent, context::JobContext, redact};
 
 /// Puts a handler into a span of its own, within the job's, and says when it begins and how it ended after how long.
 #[derive(Clone, Debug)]
@@ -63,11 +64,14 @@ impl<A: Agent> Agent for Observed<A> {
                 Err(error) if *error.kind() == JobErrorKind::Cancelled => {
                     tracing::info!(?duration, "handler was cancelled");
                 }
-                Err(error) => tracing::warn!(?duration, "handler failed: {error}"),
+                Err(error) => {
+                    let error = redact::shown(error.to_string());
+                    tracing::warn!(?duration, "handler failed: {}", line(error));
+                }
             }
             result
         };
-        handler.instrument(tracing::info_span!("handler", handler = %self.name)).await
+        handler.instrument(tracing::info_span!("handler", handler = %name(&self.name))).await
     }
 
     fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {

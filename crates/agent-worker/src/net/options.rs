@@ -1,5 +1,6 @@
 //! How connections are made: proxy, certificates, limits. The one place that reads the environment for it.
 
+use agent_proto::text::line;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -93,7 +94,7 @@ impl NetOptions {
         for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
             let value = either(name);
             if !value.is_empty() && intercept(&explicit(&value), "http", "host.invalid").is_none() {
-                tracing::warn!(variable = name, "{ProxyUrlError}; the variable is ignored");
+                tracing::warn!(variable = name, "{}; the variable is ignored", line(ProxyUrlError));
             }
         }
         let matcher = Matcher::builder()

@@ -1,5 +1,6 @@
 //! Byte streams: TCP to one of a host's addresses, and a tunnel through a proxy.
 
+use agent_proto::text::{line, name};
 use std::fmt::Debug;
 use std::future::{Ready, ready};
 use std::io;
@@ -53,7 +54,7 @@ pub(super) async fn dial(host: &str, port: u16, endpoint: &str) -> Result<TcpStr
         .map_err(|source| ConnectError::Unreachable { endpoint: endpoint.to_owned(), source })?;
     // Messages are small and somebody waits for each. A socket that cannot do it works all the same.
     if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%error, endpoint, "TCP_NODELAY was refused");
+        tracing::debug!(error = %line(error), endpoint = %name(endpoint), "TCP_NODELAY was refused");
     }
     Ok(tcp)
 }

@@ -12,11 +12,13 @@ use std::{
 };
 
 use agent_core::JobError;
+use agent_proto::text::line;
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered};
 use tokio::sync::{SetOnce, mpsc};
 
 use super::{batch::Batches, in_range};
-use crate::scope::panic_message;
+use crate::panics::caught;
+use crate::redact;
 use crate::telemetry::{process_word, table};
 
 /// Items between two stages, unless the pipeline says otherwise.
@@ -264,7 +266,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         let first = OnceLock::new();
         let note = |failure| {
             if let Err(Failure { stage, error }) = first.set(failure) {
-                tracing::warn!("stage {stage} failed, too: {error}");
+                let error = redact::shown(error.to_string());
+                tracing::warn!("stage {} failed, too: {}", line(stage), line(error));
             }
         };
         let in_time = {
@@ -398,7 +401,11 @@ fn named<'a>(
         let ended = AssertUnwindSafe(stage).catch_unwind().await;
         let error = match ended {
             Ok(ended) => ended.err(),
-            Err(panic) => Some(JobError::panicked(panic_message(panic.as_ref()))),
+            Err(panic) => {
+                let panicked = caught(panic.as_ref());
+                tracing::error!("a stage of a pipeline panicked: {panicked}");
+                Some(JobError::panicked(panicked.original))
+            }
         };
         match error {
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! The handle.
 
+use agent_proto::text::line;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use agent_room::{
@@ -210,7 +211,7 @@ impl Room {
             self.closed().await;
         };
         if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
-            tracing::warn!(room = self.name(), "the room was not left in time");
+            tracing::warn!("the room {} was not left in time", line(self.name()));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The room's UDP socket: one descriptor, for both address families.
 
+use agent_proto::text::line;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket},
@@ -69,7 +70,7 @@ impl Socket {
         match found {
             Ok(local) => Some(local.ip()).filter(|ip| !ip.is_unspecified()),
             Err(error) => {
-                tracing::debug!(%remote, %error, "this machine has no route to an address of the server");
+                tracing::debug!(%remote, error = %line(error), "this machine has no route to an address of the server");
                 None
             }
         }
@@ -84,7 +85,7 @@ impl Socket {
             (to, _) => to,
         };
         if let Err(error) = self.udp.try_send_to(contents, to) {
-            tracing::trace!(%error, %destination, "packet not sent");
+            tracing::trace!(error = %line(error), %destination, "packet not sent");
         }
     }
 

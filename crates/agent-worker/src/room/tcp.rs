@@ -3,6 +3,7 @@
 //! Each packet goes behind its length, two bytes in network order (RFC 4571). A connection is a task of its own, which ends with
 //! the [`TcpPaths`].
 
+use agent_proto::text::line;
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
@@ -57,7 +58,7 @@ impl TcpPaths {
         let tell = Teller { number: self.last, events: self.tell.clone() };
         let carrying = async move {
             if let Err(error) = carry(remote, packets, &tell).await {
-                tracing::debug!(%remote, %error, "no TCP connection for media and data");
+                tracing::debug!(%remote, error = %line(error), "no TCP connection for media and data");
             }
             tell.event(TcpEvent::Closed { remote }).await;
         };

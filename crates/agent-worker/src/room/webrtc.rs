@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
 };
 
+use agent_proto::text::name;
 use agent_room::{
     Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
     Room as Machine, RoomEvent, Unsupported, UnsupportedKind,
@@ -381,18 +382,18 @@ async fn given_up(joined: Option<&mut Joined>) {
 }
 
 fn log_unsupported(data: &Unsupported) {
-    let (topic, sender) = (data.topic.as_str(), data.sender.as_str());
+    let (topic, sender) = (name(&data.topic), name(&data.sender));
     match data.kind {
         UnsupportedKind::TextStream | UnsupportedKind::ByteStream => tracing::warn!(
-            topic,
-            sender,
+            %topic,
+            %sender,
             "a stream was ignored: this version takes no text or byte streams (`send_text`, `send_file`): send a data message instead"
         ),
         UnsupportedKind::RpcRequest => tracing::warn!(
-            method = topic,
-            sender,
+            method = %topic,
+            %sender,
             "an RPC request was refused with error 1400, method not supported: this version takes no RPC: send a data message instead"
         ),
-        other => tracing::warn!(sender, "ignored, as this version takes none: {other:?}"),
+        other => tracing::warn!(%sender, "ignored, as this version takes none: {other:?}"),
     }
 }

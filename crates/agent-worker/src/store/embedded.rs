@@ -9,6 +9,7 @@ use super::CheckpointStore;
 use super::memory::wall_clock;
 use crate::room::BoxFuture;
 use agent_core::{CheckpointKey, Claim, Slot, StoreError, Writer};
+use agent_proto::text::line;
 use redb::{Database, DatabaseError, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use std::any::Any;
 use std::fmt;
@@ -270,7 +271,7 @@ impl File {
         transaction.commit().map_err(|error| self.failed(error))?;
         if let Err(error) = database.close() {
             // It is committed; the next one to open the file mends what closing left undone.
-            tracing::debug!(%error, path = %self.path.display(), "the checkpoint store was not closed");
+            tracing::debug!(error = %line(error), path = %line(self.path.display()), "the checkpoint store was not closed");
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::redis_error::answer_text;
 use super::redis_url::{Address, check_prefix};
 use crate::Secret;
 use crate::net::{self, NetOptions};
+use agent_proto::text::line;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
 use std::collections::HashMap;
@@ -228,7 +229,7 @@ impl Redis {
                     self.forget(this).await;
                 }
                 if next == Next::DropAndRetry {
-                    tracing::debug!(%server, answer, "connecting to Redis again");
+                    tracing::debug!(server = %line(&server), answer = answer.map(|answer| tracing::field::display(line(answer))), "connecting to Redis again");
                     retried = true;
                     continue;
                 }

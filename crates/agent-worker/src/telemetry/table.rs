@@ -94,7 +94,7 @@ pub(crate) const STUCK_ATTEMPTS: Metric =
 pub(crate) const LEFTOVER_TASKS: Metric = Metric::counter(
     "lk_agents_leftover_tasks_total",
     WORKER,
-    "tasks that were there when their attempt was over, and were cancelled",
+    "tasks that still ran a second after they were cancelled with their attempt: they block",
 );
 pub(crate) const CLEANUP_OVERRUNS: Metric = Metric::counter(
     "lk_agents_cleanup_overruns_total",

@@ -1,7 +1,7 @@
 //! Tasks that belong to an attempt.
 
 use crate::stage::Stage;
-use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
+use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy, Wanted};
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ impl Drop for Count {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_is_cancelled_before_the_cleanup_and_counted() {
+async fn what_is_left_is_cancelled_before_the_cleanup_and_is_nothing_to_count() {
     let cancelled = Arc::new(AtomicU32::new(0));
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let count = Arc::clone(&cancelled);
@@ -50,8 +50,9 @@ async fn what_is_left_is_cancelled_before_the_cleanup_and_counted() {
     assert_eq!(stage.run().await.outcome, Outcome::Success);
     assert_eq!(told.recv().await, Some((2, 3, true)), "the first attempt");
     assert_eq!(told.recv().await, Some((2, 6, true)), "the second attempt");
-    assert_eq!(stage.worker.stats().leftover_tasks, 6);
+    let worker = stage.worker.clone();
     stage.drain(Duration::ZERO).await;
+    assert_eq!(worker.stats().leftover_tasks, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,12 +89,15 @@ impl Write for Log {
 async fn the_log_of_a_task_names_its_job_and_that_of_a_leftover_its_name() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    let subscriber = subscriber.with_writer(move || writer.clone()).finish();
     let _here = tracing::subscriber::set_default(subscriber);
     let agent = |ctx: JobContext| async move {
         ctx.spawn(async { tracing::info!("from the task") }).await?;
         ctx.spawn_named("heartbeat", std::future::pending::<()>());
         ctx.spawn(std::future::pending::<()>());
+        ctx.health_check(Duration::from_secs(30), || std::future::ready(Ok::<_, JobError>(())));
+        ctx.for_each_participant(Wanted::human(), |_| std::future::pending());
         ctx.on_cleanup(async { tracing::info!("from the callback") });
         JobResult::Ok(())
     };
@@ -101,12 +105,18 @@ async fn the_log_of_a_task_names_its_job_and_that_of_a_leftover_its_name() {
     let job = stage.run().await.job;
     stage.drain(Duration::ZERO).await;
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let span = format!("job{{job_id={} room=room agent_name=tester attempt=1}}", job.id);
-    for text in ["from the task", "from the callback", "left behind"] {
+    let span = format!("job{{job_id={} room=room agent=tester attempt=1}}", job.id);
+    for text in ["from the task", "from the callback", "cancelled the tasks"] {
         let line =
             log.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text} in\n{log}"));
         assert!(line.contains(&span), "{line}");
     }
-    let leftovers = log.lines().find(|line| line.contains("left behind")).unwrap();
-    assert!(leftovers.contains("heartbeat, ") && leftovers.contains("tasks.rs:"), "{leftovers}");
+    let leftovers = log.lines().find(|line| line.contains("cancelled the tasks")).unwrap();
+    assert!(!log.contains(" WARN ") && leftovers.contains(" DEBUG "), "{log}");
+    assert!(
+        leftovers.contains("heartbeat, ")
+            && leftovers.contains("tasks.rs:")
+            && leftovers.contains("health check"),
+        "{leftovers}"
+    );
 }

@@ -24,7 +24,7 @@ fn every_metric_of_the_guide_is_recorded_and_none_beyond_it() {
 
     let virtual_time = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     virtual_time.unwrap().block_on(scribe::plays_everything(&mut heard));
-    let real_time = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    let real_time = tokio::runtime::Builder::new_multi_thread().worker_threads(5).enable_all().build();
     real_time.unwrap().block_on(stuck::blocks(&mut heard));
 
     let table = heard::guide();

@@ -1,5 +1,6 @@
 //! Code that blocks its thread: virtual time would wait for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -36,17 +37,28 @@ async fn until(worker: &WorkerHandle, done: impl Fn(&WorkerHandle) -> bool) {
     tokio::time::timeout(SOON, waiting).await.expect("in time");
 }
 
-/// An attempt and a cleanup that cannot be dropped.
+/// An attempt, a cleanup and a task that cannot be dropped.
 pub(crate) async fn blocks(heard: &mut Heard) {
     let gate = Gate::default();
     let blocking = gate.clone();
     let agent = move |ctx: JobContext| {
         let gate = blocking.clone();
         async move {
-            if ctx.job().room.name == "attempt" {
-                gate.block();
-            } else {
-                ctx.on_cleanup(async move { gate.block() });
+            match ctx.job().room.name.as_str() {
+                "attempt" => gate.block(),
+                "cleanup" => ctx.on_cleanup(async move { gate.block() }),
+                _ => {
+                    let blocked = Arc::new(AtomicBool::new(false));
+                    let blocks = Arc::clone(&blocked);
+                    drop(ctx.spawn(async move {
+                        blocks.store(true, Ordering::SeqCst);
+                        gate.block();
+                    }));
+                    // Woken by the task, the handler would be bound to the thread that blocks.
+                    while !blocked.load(Ordering::SeqCst) {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }
             }
             JobResult::Ok(())
         }
@@ -59,8 +71,10 @@ pub(crate) async fn blocks(heard: &mut Heard) {
     until(&handle, |worker| worker.stats().stuck == 1).await;
     server.dispatch(JobSpec::room("cleanup").agent_name("blocker")).await.unwrap();
     until(&handle, |worker| worker.stats().stuck_cleanups == 1).await;
+    server.dispatch(JobSpec::room("task").agent_name("blocker")).await.unwrap();
+    until(&handle, |worker| worker.stats().leftover_tasks == 1).await;
     heard.look();
-    assert_eq!(heard.gauge("active_job_count blocker"), 0.0, "both have their outcome");
+    assert_eq!(heard.gauge("active_job_count blocker"), 0.0, "all have their outcome");
     assert_eq!(heard.gauge("slots_used blocker"), 1.0, "what is stuck keeps its slot");
     gate.open();
     handle.drain(SOON).await;
@@ -71,7 +85,8 @@ pub(crate) async fn blocks(heard: &mut Heard) {
         "stuck_attempts_total: 1",
         "stuck_cleanups_total: 1",
         "jobs_total failed: 1",
-        "jobs_total success: 1",
+        "jobs_total success: 2",
+        "leftover_tasks_total: 1",
     ] {
         assert!(counted.iter().any(|counted| counted == line), "{line} is not in {counted:?}");
     }

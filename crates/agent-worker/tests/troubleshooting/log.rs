@@ -51,7 +51,9 @@ impl<S: Subscriber> Layer<S> for Keeper {
         if *level <= Level::INFO && target.starts_with("agent_worker") {
             let mut text = Text::default();
             event.record(&mut text);
-            self.0.0.lock().unwrap().push(format!("{level} {}{}", text.message, text.fields));
+            // The place of a panic is another one with each change of its file.
+            let message = text.message.split(", at crates/").next().unwrap_or_default();
+            self.0.0.lock().unwrap().push(format!("{level} {message}{}", text.fields));
         }
     }
 }
@@ -67,7 +69,7 @@ impl Visit for Text {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
             // What is another one each time.
-            "wait" | "job_id" | "duration" => {}
+            "wait" | "job_id" | "agent" | "duration" => {}
             name => self.fields += &format!(" {name}={value:?}"),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::{Frame, JobId, JsonError, Outgoing, to_json};
+use agent_proto::text::line;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::Error;
@@ -200,7 +201,7 @@ async fn repeat(sender: Arc<Sender>, inbox: Inbox) {
             sender.send(|outgoing| outgoing.answer()).await
         };
         if let Err(error) = sent.await {
-            tracing::debug!("the others were not told who is here: {error}");
+            tracing::debug!("the others were not told who is here: {}", line(error));
         }
         tokio::time::sleep(REPEAT_PAUSE).await;
     }

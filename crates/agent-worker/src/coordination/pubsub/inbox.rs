@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agent_core::{Frame, FrameKind, JobId, Publishers};
+use agent_proto::text::{line, name};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tracing::Span;
 
 use super::{Announcement, MAX_MESSAGE_LEN};
+use crate::line_limit::LineLimit;
 use crate::telemetry::Meter;
 
 /// Events that wait for a slow reader.
@@ -94,6 +96,16 @@ struct Shared {
     meter: Arc<Meter>,
     /// The span of its job.
     span: Span,
+    lines: LineLimit<Line>,
+}
+
+/// Lines that others can cause at will.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Line {
+    TooLong,
+    NoMessage,
+    Forged,
+    NoAnnouncement,
 }
 
 #[derive(Default)]
@@ -116,6 +128,7 @@ impl Inbox {
             greet: AtomicBool::new(false),
             meter,
             span: Span::current(),
+            lines: LineLimit::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -135,9 +148,17 @@ impl Inbox {
         let frame = match Frame::decode(frame) {
             Ok(frame) if frame.payload.len() <= MAX_MESSAGE_LEN => frame,
             Ok(frame) => {
-                return tracing::warn!(len = frame.payload.len(), "dropped a message that is too long");
+                if let Some(more) = self.shared.lines.admit(Line::TooLong) {
+                    tracing::warn!(len = frame.payload.len(), "dropped a message that is too long{more}");
+                }
+                return;
             }
-            Err(error) => return tracing::warn!("dropped something that is no message of a job: {error}"),
+            Err(error) => {
+                if let Some(more) = self.shared.lines.admit(Line::NoMessage) {
+                    tracing::warn!("dropped something that is no message of a job: {}{more}", line(error));
+                }
+                return;
+            }
         };
         if frame.publisher == self.shared.publisher {
             return;
@@ -148,7 +169,11 @@ impl Inbox {
         }
         let heard = state.publishers.hear(&frame, sender);
         if heard.forged {
-            return tracing::warn!(%sender, of = %frame.publisher, "dropped a message under the id of another sender");
+            if let Some(more) = self.shared.lines.admit(Line::Forged) {
+                let (sender, of) = (name(sender), name(&frame.publisher));
+                tracing::warn!(%sender, %of, "dropped a message under the id of another sender{more}");
+            }
+            return;
         }
         let Frame { publisher: from, kind, payload } = frame;
         let lost = heard.missed;
@@ -162,7 +187,10 @@ impl Inbox {
             FrameKind::Announcement { .. } if heard.new => match serde_json::from_slice(&payload) {
                 Ok(announcement) => Some(ChannelEvent::Announced(announcement)),
                 Err(error) => {
-                    tracing::warn!(%from, "dropped something that is no announcement: {error}");
+                    if let Some(more) = self.shared.lines.admit(Line::NoAnnouncement) {
+                        let (from, error) = (name(&from), line(error));
+                        tracing::warn!(%from, "dropped something that is no announcement: {error}{more}");
+                    }
                     None
                 }
             },

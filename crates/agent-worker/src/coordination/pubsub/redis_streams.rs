@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agent_core::Backoff;
+use agent_proto::text::line;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -299,10 +300,10 @@ async fn read(link: Redis, topics: Arc<Topics>) {
             Err(error) => {
                 match outage.failed(error.is_temporary()) {
                     Failure::First => {
-                        tracing::warn!("messages between jobs cannot be read at the moment: {error}");
+                        tracing::warn!("messages between jobs cannot be read at the moment: {}", line(error));
                     }
                     Failure::Lasting => {
-                        tracing::error!("messages between jobs cannot be read: {error}");
+                        tracing::error!("messages between jobs cannot be read: {}", line(error));
                         topics.interrupted();
                     }
                     Failure::Known => {}

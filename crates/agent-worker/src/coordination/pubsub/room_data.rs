@@ -1,6 +1,7 @@
 //! Messages between the agents of a room, as data messages of the room itself: nothing else is needed.
 
 use agent_core::{Belief, Senders, Time};
+use agent_proto::text::name;
 use agent_room::{MAX_PACKET_LEN, ParticipantKind, RoomEvent};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
@@ -9,6 +10,7 @@ use tracing::Instrument;
 
 use super::{Carrier, Inbox, PubSub};
 use crate::coordination::CoordinationError;
+use crate::line_limit::LineLimit;
 use crate::room::{BoxFuture, Room, RoomEvents};
 
 /// Messages between the agents of a room, as reliable data messages of the room itself. The default: it needs no server but
@@ -39,7 +41,8 @@ impl PubSub for RoomData {
         Box::pin(async move {
             let room = room.ok_or(CoordinationError::NoRoom)?;
             let (topic_read, senders) = (topic.to_owned(), Senders::default());
-            let reader = Reader { topic: topic_read, inbox, senders, started: Instant::now() };
+            let (started, lines) = (Instant::now(), LineLimit::new());
+            let reader = Reader { topic: topic_read, inbox, senders, started, lines };
             let reading = reader.run(room.side_events()).in_current_span();
             let reader = tokio::spawn(reading).abort_handle();
             Ok(Box::new(InRoom { room: room.clone(), topic: topic.to_owned(), reader }) as Box<dyn Carrier>)
@@ -106,6 +109,8 @@ struct Reader {
     inbox: Inbox,
     senders: Senders,
     started: Instant,
+    /// Identities are others' to choose, as many as they like.
+    lines: LineLimit<()>,
 }
 
 impl Reader {
@@ -144,7 +149,10 @@ impl Reader {
             Belief::Taken(frame) => self.inbox.deliver_from(sender, &frame),
             Belief::Held | Belief::Refused { first: false } => {}
             Belief::Refused { first: true } => {
-                tracing::warn!(%sender, topic = %self.topic, "drops messages for jobs that no agent has sent");
+                if let Some(more) = self.lines.admit(()) {
+                    let (sender, topic) = (name(sender), name(&self.topic));
+                    tracing::warn!(%sender, %topic, "drops messages for jobs that no agent has sent{more}");
+                }
             }
         }
     }

@@ -1,0 +1,120 @@
+//! A server without a socket that says what a test wants, on virtual time.
+
+use agent_proto::{decode, encode, livekit as wire};
+use agent_worker::{Agent, BoxFuture, ByteStream, Dialer, NetOptions, Worker, WorkerBuilder};
+use futures_util::{SinkExt, StreamExt};
+use std::io;
+use std::sync::Arc;
+use tokio::io::DuplexStream;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use wire::server_message::Message as Say;
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    say: mpsc::UnboundedSender<Message>,
+    queue: Arc<Mutex<mpsc::UnboundedReceiver<Message>>>,
+    /// How many offers were answered.
+    answers: watch::Sender<usize>,
+    /// The worker id that it gives, and its version.
+    names: Arc<(String, String)>,
+}
+
+impl Server {
+    pub(crate) fn new(worker_id: &str, version: &str) -> Self {
+        let (say, queue) = mpsc::unbounded_channel();
+        Self {
+            say,
+            queue: Arc::new(Mutex::new(queue)),
+            answers: watch::Sender::new(0),
+            names: Arc::new((worker_id.to_owned(), version.to_owned())),
+        }
+    }
+
+    pub(crate) fn worker<A: Agent>(&self, agent: A) -> WorkerBuilder {
+        Worker::builder(agent)
+            .url("ws://server")
+            .credentials("key", "secret")
+            .agent_name("tester")
+            .net(NetOptions::default().dialer(self.clone()))
+    }
+
+    pub(crate) fn say(&self, message: Say) {
+        self.say.send(binary(message)).unwrap();
+    }
+
+    pub(crate) fn offer(&self, id: &str, room: &str) {
+        self.offer_job(job(id, room));
+    }
+
+    pub(crate) fn offer_job(&self, job: wire::Job) {
+        self.say(Say::Availability(wire::AvailabilityRequest { job: Some(job), resuming: false }));
+    }
+
+    pub(crate) fn close(&self, reason: &str) {
+        let frame = CloseFrame { code: 1000.into(), reason: reason.into() };
+        self.say.send(Message::Close(Some(frame))).unwrap();
+    }
+
+    pub(crate) async fn answered(&self, offers: usize) {
+        self.answers.subscribe().wait_for(|answers| *answers >= offers).await.unwrap();
+    }
+}
+
+pub(crate) fn job(id: &str, room: &str) -> wire::Job {
+    let room = Some(wire::Room { name: room.to_owned(), ..Default::default() });
+    wire::Job { id: id.to_owned(), room, ..Default::default() }
+}
+
+fn binary(message: Say) -> Message {
+    Message::Binary(encode(&wire::ServerMessage { message: Some(message) }))
+}
+
+impl Dialer for Server {
+    fn dial(&self, _: &str, _: u16) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(serve(self.clone(), theirs));
+        Box::pin(async { Ok(Box::new(ours) as Box<dyn ByteStream>) })
+    }
+}
+
+async fn serve(server: Server, stream: DuplexStream) {
+    let Ok(socket) = tokio_tungstenite::accept_async(stream).await else { return };
+    let (mut write, mut read) = socket.split();
+    let mut queue = server.queue.lock().await;
+    let mut registered = false;
+    loop {
+        let say = tokio::select! {
+            message = read.next() => {
+                let frame = match message {
+                    Some(Ok(Message::Binary(frame))) => frame,
+                    Some(Ok(_)) => continue,
+                    Some(Err(_)) | None => return,
+                };
+                let message: wire::WorkerMessage = decode(&frame, 1 << 22).expect("a message");
+                match message.message.expect("a message") {
+                    wire::worker_message::Message::Register(_) => {
+                        registered = true;
+                        let (worker_id, version) = (*server.names).clone();
+                        let server_info = Some(wire::ServerInfo { version, ..Default::default() });
+                        binary(Say::Register(wire::RegisterWorkerResponse { worker_id, server_info }))
+                    }
+                    wire::worker_message::Message::Ping(ping) => {
+                        binary(Say::Pong(wire::WorkerPong { last_timestamp: ping.timestamp, ..Default::default() }))
+                    }
+                    wire::worker_message::Message::Availability(_) => {
+                        server.answers.send_modify(|answers| *answers += 1);
+                        continue;
+                    }
+                    _ => continue,
+                }
+            }
+            Some(say) = queue.recv(), if registered => say,
+        };
+        let closes = matches!(say, Message::Close(_));
+        if write.send(say).await.is_err() || closes {
+            return;
+        }
+    }
+}
