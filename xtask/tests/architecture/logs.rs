@@ -119,14 +119,19 @@ fn violations(file: &str, source: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a file puts something of this name through the helper.
+/// Whether a file puts something of this name through the helper: `line(error)`, `name(&data.topic)`.
 fn is_shown(source: &str, name: &str) -> bool {
-    let uses = |call: &str| source.contains(call);
-    uses(&format!("line({name})"))
-        || uses(&format!("name({name})"))
-        || uses(&format!("name(&self.{name})"))
-        || uses(&format!("{name}: &Caught"))
-        || uses("caught(panic.as_ref())")
+    let of_helper = |call: &str| {
+        source
+            .split(call)
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'))
+            .any(|(argument, _)| argument.rsplit(['.', '&']).next() == Some(name))
+    };
+    // Its `Display` is one printable line.
+    let panic = matches!(name, "caught" | "panic" | "panicked")
+        && (source.contains("&Caught") || source.contains("caught(panic.as_ref())"));
+    of_helper("line(") || of_helper("name(") || panic
 }
 
 fn sources() -> Vec<PathBuf> {
