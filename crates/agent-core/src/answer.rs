@@ -94,6 +94,8 @@ pub enum DeclineReason {
     BadAnswer,
     /// All slots are taken.
     NoSlot,
+    /// The process has no file descriptors left for another job.
+    NoDescriptors,
     /// The worker takes nothing new.
     Draining,
     /// The job runs here already.
@@ -128,6 +130,7 @@ impl DeclineReason {
             Self::Silent => "silent",
             Self::BadAnswer => "bad_answer",
             Self::NoSlot => "no_slot",
+            Self::NoDescriptors => "no_descriptors",
             Self::Draining => "draining",
             Self::RunsHere => "runs_here",
             Self::SecondOfTarget => "second_of_target",
@@ -146,6 +149,7 @@ impl fmt::Display for DeclineReason {
             Self::Silent => "its request handler did not answer in time",
             Self::BadAnswer => "its request handler's answer cannot be sent",
             Self::NoSlot => "no free slot",
+            Self::NoDescriptors => "no file descriptors left for another job (`ulimit -n`)",
             Self::Draining => "draining",
             Self::RunsHere => "the job runs here already",
             Self::SecondOfTarget => "a job of the same room, agent and target is here already",

@@ -29,6 +29,7 @@ mod checkpoint;
 mod classify;
 mod cleanup;
 mod config;
+mod descriptors;
 mod election;
 mod error;
 mod job;
@@ -59,6 +60,7 @@ pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
     MAX_DEPLOYMENT_LEN,
 };
+pub use descriptors::Descriptors;
 pub use election::{
     Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, MAX_LEASE, MIN_LEASE, Seat, SeatAnswer,
 };
@@ -77,6 +79,6 @@ pub use shutdown::{
 };
 pub use time::Time;
 pub use worker::{
-    ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MIN_DEPARTURE_TIMEOUT, Notice, OfferId,
-    Output, Presence, SlotCounts, StopError, Timer, Violation, Worker,
+    ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MAX_RETRY_AFTER, MIN_DEPARTURE_TIMEOUT,
+    Notice, OfferId, Output, Presence, SlotCounts, StopError, Timer, Violation, Worker,
 };

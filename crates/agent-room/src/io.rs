@@ -3,6 +3,7 @@
 use crate::{Command, CommandError, CommandId, DisconnectReason, RoomEvent, Token, Unsupported};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// How a packet travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +56,8 @@ pub enum Input {
         status: u16,
         /// The body of the response.
         body: String,
+        /// When the server wants to be asked again, counted from now (`Retry-After`).
+        retry_after: Option<Duration>,
     },
     /// There is no WebSocket.
     SignalFailed {

@@ -65,7 +65,9 @@ impl Room {
                 }
             }
             Input::SignalOpened => self.signal.opened(now),
-            Input::SignalRefused { status, body } => self.signal.refused(status, &body, now),
+            Input::SignalRefused { status, body, retry_after } => {
+                self.signal.refused(status, &body, retry_after, now);
+            }
             Input::SignalFailed { error } => self.signal.failed(&error, now),
             Input::SignalReceived(frame) => self.signal.received(&frame, now),
             Input::SignalClosed { reason } => self.signal.signal_closed(&reason, now),

@@ -232,7 +232,8 @@ impl WorkerBuilder {
 
     /// Jobs at once, at least 1; 1,000 unless set. A burst never exceeds it, and a free slot is never refused.
     ///
-    /// A joined room takes some four file descriptors: on Unix a warning tells when that is more than the system allows.
+    /// A joined room takes some four file descriptors. On Unix a worker takes no more jobs than its process may have descriptors for, and
+    /// a warning says so when it starts.
     pub fn max_jobs(mut self, jobs: usize) -> Self {
         self.config.max_jobs = jobs;
         self
@@ -447,7 +448,8 @@ impl WorkerBuilder {
     }
 
     /// The waits between tries to connect; 100 ms and up to half a second at first, up to 10 s at last, unless set. There are
-    /// at most ten tries within the longest wait, whatever the jitter draws.
+    /// at most ten tries within the longest wait, whatever the jitter draws. A server that answers with `Retry-After` is left alone for
+    /// so long, but for at most 60 s, and then for the backoff.
     pub fn reconnect_backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = backoff;
         self

@@ -73,6 +73,7 @@ pub(crate) struct Join {
     joining: Mutex<()>,
     meter: Arc<Meter>,
     on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
+    tell: UnboundedSender<Input>,
 }
 
 impl Join {
@@ -81,9 +82,10 @@ impl Join {
         request: Result<JoinRequest, AssignedUrlError>,
         meter: Arc<Meter>,
         on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
+        tell: UnboundedSender<Input>,
     ) -> Self {
         let (room, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
-        Self { connector, request, room, joining, meter, on_dropped: Arc::new(on_dropped) }
+        Self { connector, request, room, joining, meter, on_dropped: Arc::new(on_dropped), tell }
     }
 
     pub(crate) async fn room(&self, options: JoinOptions) -> Result<&Room, JoinError> {
@@ -95,6 +97,9 @@ impl Join {
                 request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
                 let joined = self.connector.connect(request).await;
                 self.meter.joined(begun.elapsed(), joined.is_ok());
+                if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
+                    let _ = self.tell.send(Input::DescriptorsExhausted);
+                }
                 let (room, report) = (joined?, Arc::clone(&self.on_dropped));
                 room.on_dropped(move |dropped| report(dropped));
                 let _ = self.room.set(room);

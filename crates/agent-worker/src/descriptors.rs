@@ -1,25 +1,51 @@
-//! File descriptors: as many as the system allows, and a word when that is too few for the jobs that a worker may take.
+//! File descriptors: as many as the system allows, how many that is, and how an error says that there are no more.
 //!
 //! The usual soft limit (1,024, or 256) is for programs that use `select`, and some hundred jobs reach it; the hard limit is what
 //! the system really allows.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use agent_core::Descriptors;
+
 /// A joined room has a WebSocket and a UDP socket, perhaps a TCP connection, and one of them twice while it is replaced.
 pub(crate) const PER_JOB: usize = 4;
-/// What a program has open besides its rooms: the worker's own connection, the runtime, standard streams, files of its own.
-#[cfg(unix)]
-const ASIDE: usize = 64;
 
-/// Raises the limit of this process as far as it goes, and warns when that is not enough.
-#[cfg(unix)]
-pub(crate) fn prepare(max_jobs: usize, per_job: usize) {
-    let Some(limit) = raise() else { return };
-    if let Some(warning) = warning(max_jobs, per_job, limit) {
-        tracing::warn!("{}", agent_proto::text::line(warning));
+/// Jobs of all workers of this process that take descriptors.
+static JOBS: AtomicUsize = AtomicUsize::new(0);
+
+/// One worker's part of the process's jobs.
+#[derive(Default)]
+pub(crate) struct Share(usize);
+
+impl Share {
+    /// This worker has so many jobs now; how many the others have.
+    pub(crate) fn update(&mut self, jobs: usize) -> usize {
+        let before = if jobs >= self.0 {
+            JOBS.fetch_add(jobs - self.0, Ordering::Relaxed)
+        } else {
+            JOBS.fetch_sub(self.0 - jobs, Ordering::Relaxed)
+        };
+        let others = before.saturating_sub(self.0);
+        self.0 = jobs;
+        others
     }
 }
 
-#[cfg(not(unix))]
-pub(crate) fn prepare(_: usize, _: usize) {}
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.update(0);
+    }
+}
+
+/// Raises the limit of this process as far as it goes, and warns when that is not enough for so many jobs. `None`: there is no limit.
+pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<Descriptors> {
+    let limit = usize::try_from(raise()?).unwrap_or(usize::MAX);
+    let found = Descriptors { limit, open: open(), per_job };
+    if let Some(warning) = warning(max_jobs, found) {
+        tracing::warn!("{}", agent_proto::text::line(warning));
+    }
+    Some(found)
+}
 
 /// The limit after it was raised; `None`: there is none.
 #[cfg(unix)]
@@ -40,39 +66,91 @@ fn raise() -> Option<u64> {
     }
 }
 
-/// What to say if so many jobs do not fit into so many open files.
+#[cfg(not(unix))]
+fn raise() -> Option<u64> {
+    None
+}
+
+/// How many are open; where the system does not list them, what an ordinary program has open.
+fn open() -> usize {
+    const ORDINARY: usize = 16;
+    std::fs::read_dir("/dev/fd").map_or(ORDINARY, Iterator::count)
+}
+
+/// Whether this is an error of a process, or a machine, that may open nothing more; with the system's own words for it.
+///
+/// The look-up of a name may fail for it without saying so: one is then tried to be opened.
 #[cfg(unix)]
-fn warning(max_jobs: usize, per_job: usize, limit: u64) -> Option<String> {
-    let needed = max_jobs.saturating_mul(per_job).saturating_add(ASIDE);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    if per_job == 0 || needed <= limit {
+pub(crate) fn exhaustion(error: &std::io::Error) -> Option<std::io::Error> {
+    use rustix::io::Errno;
+    use std::os::fd::AsFd;
+
+    let is =
+        |error: &std::io::Error| matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+    match error.raw_os_error() {
+        Some(code) => is(error).then(|| std::io::Error::from_raw_os_error(code)),
+        None => std::io::stderr().as_fd().try_clone_to_owned().err().filter(is),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn exhaustion(_: &std::io::Error) -> Option<std::io::Error> {
+    None
+}
+
+/// What to say if so many jobs do not fit.
+fn warning(max_jobs: usize, found: Descriptors) -> Option<String> {
+    let fit = found.jobs();
+    if fit >= max_jobs {
         return None;
     }
-    let fit = limit.saturating_sub(ASIDE) / per_job;
+    let (limit, needed) = (found.limit, found.limit_for(max_jobs));
     Some(format!(
-        "`max_jobs` is {max_jobs}, but this process may have only {limit} files open, enough for some {fit} jobs: raise the hard limit \
-         to {needed} (`ulimit -n {needed}`, or `LimitNOFILE={needed}` in a systemd unit), or lower `max_jobs`"
+        "`max_jobs` is {max_jobs}, but this process may have only {limit} files open, enough for {fit} jobs: it takes no more than \
+         that; raise the hard limit to {needed} (`ulimit -n {needed}`, or `LimitNOFILE={needed}` in a systemd unit), or lower \
+         `max_jobs`"
     ))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_that_is_too_low_is_told_with_what_to_do() {
+    fn a_limit_that_is_too_low_is_reported_with_what_to_do() {
+        let found = |limit| Descriptors { limit, open: 12, per_job: PER_JOB };
         assert_eq!(
-            warning(1000, PER_JOB, 1024).as_deref(),
+            warning(1000, found(1024)).as_deref(),
             Some(
-                "`max_jobs` is 1000, but this process may have only 1024 files open, enough for some 240 jobs: raise the hard limit \
-                 to 4064 (`ulimit -n 4064`, or `LimitNOFILE=4064` in a systemd unit), or lower `max_jobs`"
+                "`max_jobs` is 1000, but this process may have only 1024 files open, enough for 236 jobs: it takes no more than \
+                 that; raise the hard limit to 4080 (`ulimit -n 4080`, or `LimitNOFILE=4080` in a systemd unit), or lower \
+                 `max_jobs`"
             )
         );
-        assert_eq!(warning(240, PER_JOB, 1024), None);
-        assert!(warning(241, PER_JOB, 1024).is_some());
-        assert!(warning(1, PER_JOB, 3).unwrap().contains("enough for some 0 jobs"));
-        assert!(warning(usize::MAX, PER_JOB, 1024).is_some());
-        assert_eq!(warning(usize::MAX, 0, 1024), None, "rooms without sockets");
-        assert_eq!(warning(usize::MAX, PER_JOB, u64::MAX), None, "no limit at all");
+        assert_eq!(warning(236, found(1024)), None);
+        assert!(warning(237, found(1024)).is_some());
+        assert!(warning(1, found(3)).unwrap().contains("enough for 0 jobs"));
+        assert!(warning(usize::MAX, found(1024)).is_some());
+        assert_eq!(
+            warning(usize::MAX, Descriptors { per_job: 0, ..found(1024) }),
+            None,
+            "rooms without sockets"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_error_for_want_of_a_descriptor_is_known() {
+        use rustix::io::Errno;
+        use std::io;
+
+        let of = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            assert!(exhaustion(&of(errno)).is_some());
+        }
+        assert!(exhaustion(&of(Errno::CONNREFUSED)).is_none());
+        // This process has some left.
+        assert!(exhaustion(&io::Error::other("failed to look up")).is_none());
+        assert!(open() >= 3);
     }
 }

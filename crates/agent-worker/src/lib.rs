@@ -80,7 +80,7 @@ pub use coordination::{CoordinationError, Follower, Leadership, Lease};
 pub use failure::FailedJob;
 pub use net::{
     AccessToken, AssignedUrlError, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError,
-    ServerUrl, TokenError, TokenKind, UrlError,
+    Resolver, ServerUrl, TokenError, TokenKind, UrlError,
 };
 pub use room::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,

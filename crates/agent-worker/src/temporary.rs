@@ -15,7 +15,7 @@ use tokio::time::error::Elapsed;
 /// | any other [`CancelReason`](crate::CancelReason) | [`Cancelled`](JobErrorKind::Cancelled) |
 /// | [`std::io::Error`] of the network, or of a timeout | [`Retryable`](JobErrorKind::Retryable), after the retry policy's backoff |
 /// | `Elapsed` of [`tokio::time::timeout`] | the same |
-/// | [`JoinError`], [`ConnectError`]: no answer, or HTTP 500 and above | the same |
+/// | [`JoinError`], [`ConnectError`]: no answer, no file descriptor left, HTTP 429, or 500 and above | the same, or after the `Retry-After` of a join |
 /// | [`CheckpointError`](crate::CheckpointError) of an unavailable store | the same |
 /// | any other [`CheckpointError`](crate::CheckpointError) | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |

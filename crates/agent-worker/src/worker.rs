@@ -154,13 +154,12 @@ impl Worker {
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
         self.log_start();
         self.setup.meter.start(&self.setup.config.agent_name);
-        descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
+        let descriptors = descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
         // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
         // `main` waits for has a thread to itself. The set ends it when this future is dropped.
         let mut driver = JoinSet::new();
-        driver.spawn(
-            Driver::new(self.setup, self.registered, self.closing).run(self.commands).in_current_span(),
-        );
+        let worker = Driver::new(self.setup, self.registered, self.closing, descriptors);
+        driver.spawn(worker.run(self.commands).in_current_span());
         let result = match driver.join_next().await {
             Some(Ok(result)) => result,
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

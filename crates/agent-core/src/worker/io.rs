@@ -2,6 +2,7 @@
 
 use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
+use crate::descriptors::Descriptors;
 use crate::error::JobErrorKind;
 use crate::job::{Job, JobId, JobLabels, JobToken};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
@@ -101,6 +102,15 @@ pub enum Input {
         /// Which job.
         job: JobId,
     },
+    /// The file descriptors of the process, when the worker starts.
+    DescriptorsFound(Descriptors),
+    /// Jobs of other workers that take descriptors of this process.
+    OtherJobs {
+        /// How many.
+        count: usize,
+    },
+    /// Something could not be opened because the process, or the machine, has no file descriptor left.
+    DescriptorsExhausted,
     /// The user's load function was sampled: 0 idle, 1 or more full.
     LoadSampled(f32),
     /// Take nothing new and stop when what runs has ended, or has been cancelled after this long.
@@ -116,12 +126,14 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The server answered with an HTTP status in the place of a WebSocket.
+    /// The server answered with an HTTP status instead of a WebSocket.
     Refused {
         /// The HTTP status.
         status: u16,
-        /// For people.
+        /// Human-readable.
         message: String,
+        /// When the server wants to be asked again, counted from now (`Retry-After`).
+        retry_after: Option<Duration>,
     },
     /// Anything else: unreachable, TLS, timeout.
     Failed {
@@ -320,6 +332,11 @@ pub enum Notice {
         /// Which job.
         job: JobId,
     },
+    /// There is no file descriptor left: offers are declined until `wait` has passed without another failure.
+    DescriptorsExhausted {
+        /// How long.
+        wait: Duration,
+    },
     /// All slots are taken, or the user's load function says so (`true`), or no longer. Not while draining.
     Full(bool),
     /// Nothing new is taken any more.
@@ -412,7 +429,8 @@ impl DrainReport {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StopError {
-    /// The server will not have us: a wrong key or secret, or no LiveKit server.
+    /// The server refused the first connection in a way that no retry changes: a wrong key or secret, no LiveKit server, or a
+    /// server that has moved.
     #[error("the server refused the worker: {message}")]
     Refused {
         /// The HTTP status.

@@ -81,6 +81,9 @@ pub(super) struct ToldLoad {
     jobs: usize,
 }
 
+/// How long nothing is taken after something could not be opened for want of a file descriptor.
+const DESCRIPTORS_WAIT: Duration = Duration::from_secs(10);
+
 /// From the server's target load of 0.7 on, a lone worker gets nothing.
 const LOAD_SCALE: f32 = 0.69;
 /// Smaller changes are not worth a message.
@@ -123,6 +126,9 @@ impl Worker {
         }
         if self.jobs.len() >= self.config.max_jobs {
             return self.refuse(&labels, DeclineReason::NoSlot);
+        }
+        if !self.has_descriptors() {
+            return self.refuse(&labels, DeclineReason::NoDescriptors);
         }
         if self.is_second(&job) {
             return self.refuse(&labels, DeclineReason::SecondOfTarget);
@@ -198,7 +204,8 @@ impl Worker {
         } else {
             // Late or unasked: the server has granted it, so it is run or failed, never dropped in silence.
             self.violation(Violation::UnexpectedAssignment);
-            let refusal = match (&self.drain, self.jobs.len() < self.config.max_jobs) {
+            let free = self.jobs.len() < self.config.max_jobs && self.has_descriptors();
+            let refusal = match (&self.drain, free) {
                 (Some(_), _) => Some(("draining", "assigned while the worker drains")),
                 (None, false) => Some(("no_slot", "assigned without a free slot")),
                 (None, true) => None,
@@ -450,9 +457,23 @@ impl Worker {
         self.timers.set(timer, now + wait);
     }
 
+    /// Whether one more job finds the file descriptors that it needs. One that has ended keeps its own until its room is left.
+    fn has_descriptors(&self) -> bool {
+        let taken = self.jobs.len() + self.closing.len() + self.other_jobs;
+        taken < self.descriptors && !self.timers.is_set(&Timer::Descriptors)
+    }
+
+    /// The estimate was too high: the program has opened more since, or the machine has no more.
+    pub(super) fn on_descriptors_exhausted(&mut self, now: Time) {
+        if !self.timers.is_set(&Timer::Descriptors) {
+            self.out.push_back(Output::Notice(Notice::DescriptorsExhausted { wait: DESCRIPTORS_WAIT }));
+        }
+        self.timers.set(Timer::Descriptors, now + DESCRIPTORS_WAIT);
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "a share of slots needs no more precision")]
     pub(super) fn own_load(&self) -> f32 {
-        self.user_load.unwrap_or(self.used_slots() as f32 / self.config.max_jobs as f32)
+        self.user_load.unwrap_or(self.used_slots() as f32 / self.capacity().max(1) as f32)
     }
 
     /// Tells the server how busy we are, when that has changed enough; whether we are full is told at once.
@@ -461,7 +482,8 @@ impl Worker {
             return;
         }
         let (used, own) = (self.used_slots(), self.own_load());
-        let full = used >= self.config.max_jobs || self.drain.is_some() || own >= 1.0;
+        let room = used < self.config.max_jobs && self.has_descriptors();
+        let full = !room || self.drain.is_some() || own >= 1.0;
         let now = ToldLoad { full, load: LOAD_SCALE * own.clamp(0.0, 1.0), jobs: used };
         if let Some(told) = self.told_load {
             let idle_again = used == 0 && told.jobs != 0;

@@ -4,7 +4,7 @@
 //!  Connecting ─open─► Registering ─answered─► Registered
 //!      ▲  │failed, slow     │ closed, slow         │ closed, silent
 //!      │  └────────────┬────┴──────────────────────┘
-//!      └── backoff ── Waiting          (refused at the first try, or told to give up: Stopped)
+//!      └── backoff ── Waiting          (refused before the first registration, or configured to give up: Stopped)
 //! ```
 //! Never touches an attempt: a cut frees the slots of offers that cannot be answered any more, and stops no job.
 
@@ -18,11 +18,21 @@ use crate::job::lifecycle::{JobInput, JobState};
 use crate::text::shorten;
 use crate::time::Time;
 use bytes::Bytes;
+use std::time::Duration;
 
 /// However lucky the jitter: not more connects than this within the backoff's longest wait, which is 10 s unless set.
 const MOST_CONNECTS: usize = 10;
 /// What is kept of the reason of a lost connection, in characters.
 const MAX_REASON: usize = 1000;
+
+/// The longest time that a server may ask for with `Retry-After`; a longer one counts as this.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Whether a retry with the same settings would get the same answer: credentials or a path that the server does not know, or an
+/// address that has moved for good.
+const fn is_final(status: u16) -> bool {
+    matches!(status, 301 | 308 | 401 | 403 | 404)
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
@@ -60,14 +70,21 @@ impl Worker {
             return;
         }
         match error {
-            // A server that comes back may say 404 or 401 for a while: what runs is worth waiting for it.
-            ConnectError::Refused { status: status @ (401 | 403 | 404), message }
-                if self.epoch == 0 || (self.jobs.is_empty() && self.closing.is_empty()) =>
-            {
+            ConnectError::Refused { status, message, .. } if is_final(status) && self.epoch == 0 => {
                 let message = shorten(&message, MAX_REASON);
                 self.stop(Err(StopError::Refused { status, message }), now);
             }
-            ConnectError::Refused { .. } | ConnectError::Failed { .. } => self.wait(error.to_string(), now),
+            // With the same settings a registration has succeeded: an ingress without endpoints, or a server that is being
+            // replaced, says 404 or 401 for a while, and a fleet of idle workers must outlive that.
+            ConnectError::Refused { status, message, retry_after } if is_final(status) => {
+                let reason =
+                    format!("{message}; the worker was registered before, so this counts as temporary");
+                self.wait_at_least(retry_after, reason, now);
+            }
+            ConnectError::Refused { message, retry_after, .. } => {
+                self.wait_at_least(retry_after, message, now);
+            }
+            ConnectError::Failed { message } => self.wait(message, now),
         }
     }
 
@@ -148,15 +165,22 @@ impl Worker {
         self.told_load = None;
     }
 
-    /// The connection is gone: try again after a while.
+    /// The connection is gone: retry after the backoff.
     fn wait(&mut self, reason: String, now: Time) {
+        self.wait_at_least(None, reason, now);
+    }
+
+    /// As [`wait`](Self::wait), but not before the time that the server asked for. The backoff is added to it, so that workers
+    /// that were sent away together do not come back together.
+    fn wait_at_least(&mut self, asked: Option<Duration>, reason: String, now: Time) {
         // The server closes with words of its own, and users print the error that this may become.
         let reason = shorten(&reason, MAX_REASON);
         self.cut(now);
         self.link = Link::Waiting;
         let too_many = self.connects.front().filter(|_| self.connects.len() == MOST_CONNECTS);
         let earliest = too_many.map_or(now, |first| *first + self.backoff.cap);
-        let wait = self.backoff.next(&mut self.rng).max(earliest - now);
+        let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
+        let wait = (asked + self.backoff.next(&mut self.rng)).max(earliest - now);
         let failures = self.backoff.failures();
         if self.config.max_connect_attempts.is_some_and(|limit| failures >= limit) {
             return self.stop(Err(StopError::GaveUp { attempts: failures, last: reason }), now);

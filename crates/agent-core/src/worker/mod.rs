@@ -24,6 +24,7 @@ mod wire;
 pub use io::{
     ConnectError, DrainReport, EndedJob, Input, Notice, OfferId, Output, SlotCounts, StopError, Violation,
 };
+pub use link::MAX_RETRY_AFTER;
 pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
 pub use timers::{JobTimer, Timer};
 
@@ -57,6 +58,9 @@ pub struct Worker {
     receipts: Receipts,
     offers: u64,
     user_load: Option<f32>,
+    /// How many jobs the file descriptors have room for, those of other workers among them, and how many those are.
+    descriptors: usize,
+    other_jobs: usize,
     told_load: Option<jobs::ToldLoad>,
     drain: Option<Drain>,
     violations: BTreeMap<Violation, u64>,
@@ -82,6 +86,8 @@ impl Worker {
             receipts: Receipts::default(),
             offers: 0,
             user_load: None,
+            descriptors: usize::MAX,
+            other_jobs: 0,
             told_load: None,
             drain: None,
             violations: BTreeMap::new(),
@@ -119,6 +125,9 @@ impl Worker {
             Input::RoomReplaced { job } => self.on_room_replaced(&job, now),
             Input::PresenceChanged { job, presence } => self.on_presence(&job, &presence, now),
             Input::Progressed { job } => self.on_progress(&job, now),
+            Input::DescriptorsFound(found) => self.descriptors = found.jobs(),
+            Input::OtherJobs { count } => self.other_jobs = count,
+            Input::DescriptorsExhausted => self.on_descriptors_exhausted(now),
             Input::LoadSampled(load) => self.user_load = Some(if load.is_nan() { 1.0 } else { load }),
             Input::DrainRequested { within } => self.on_drain(within, now),
             Input::StopRequested => self.on_stop(now),
@@ -138,6 +147,8 @@ impl Worker {
                 Timer::Ping => self.ping(now),
                 Timer::Receipt => self.on_receipt(now),
                 Timer::Stable => self.backoff.reset(),
+                // What waits for it looks at the timer.
+                Timer::Descriptors => {}
                 Timer::DrainLimit => self.on_drain_limit(now),
                 Timer::DrainEnd => self.on_drain_end(now),
                 Timer::Job(job, JobTimer::Step) => self.on_step_timer(&job, now),
@@ -194,6 +205,12 @@ impl Worker {
     #[must_use]
     pub fn used_slots(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// Slots in all: `max_jobs`, or fewer where the process may not open enough files.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.config.max_jobs.min(self.descriptors)
     }
 
     /// How busy the worker is, from 0 to 1: as the user's load function says, or else the share of slots that are taken.

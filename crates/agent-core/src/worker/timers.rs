@@ -26,6 +26,8 @@ pub enum Timer {
     Silence,
     /// The connection has stood long enough to forget the failures before it.
     Stable,
+    /// Enough time has passed since there was no file descriptor left.
+    Descriptors,
     /// The drain's time is over: cancel what still runs.
     DrainLimit,
     /// Cancelled jobs had their time, too: stop without them.
@@ -104,6 +106,11 @@ impl Timers {
         } else {
             self.own.retain(|(_, other)| other != timer);
         }
+    }
+
+    /// Whether a timer that is not of a job is set.
+    pub(super) fn is_set(&self, timer: &Timer) -> bool {
+        self.own.iter().any(|(_, other)| other == timer)
     }
 
     /// Clears several timers of a job.

@@ -1,7 +1,9 @@
 //! Connecting, registering, losing and coming back.
 
 use crate::rig::{Rig, fatal, id};
-use agent_core::{Answer, AttemptEnd, Config, ConnectError, Input, Output, Time, Violation, Worker};
+use agent_core::{
+    Answer, AttemptEnd, Config, ConnectError, Input, MAX_RETRY_AFTER, Output, Time, Violation, Worker,
+};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
 use bytes::Bytes;
@@ -20,7 +22,11 @@ fn come_back(rig: &mut Rig) {
 }
 
 fn refused(status: u16) -> Input {
-    Input::ConnectFailed(ConnectError::Refused { status, message: "no".into() })
+    refused_until(status, None)
+}
+
+fn refused_until(status: u16, retry_after: Option<Duration>) -> Input {
+    Input::ConnectFailed(ConnectError::Refused { status, message: "no".into(), retry_after })
 }
 
 #[test]
@@ -34,7 +40,7 @@ fn registers_and_pings() {
 
 #[test]
 fn the_first_connection_refused_for_good_is_an_error() {
-    for status in [401, 403, 404] {
+    for status in [301, 308, 401, 403, 404] {
         let mut rig = Rig::new(|_| {});
         rig.input(refused(status));
         assert!(rig.log().contains(&format!("Stopped(Err(Refused {{ status: {status}")));
@@ -42,9 +48,36 @@ fn the_first_connection_refused_for_good_is_an_error() {
 }
 
 #[test]
-fn a_refused_reconnect_is_tried_again_while_jobs_run() {
+fn a_first_connection_refused_for_now_is_retried() {
+    for status in [302, 303, 307, 400, 407, 429, 500, 503] {
+        let mut rig = Rig::new(|_| {});
+        rig.input(refused(status));
+        rig.pass_to_next();
+        assert!(rig.log().ends_with("Connect\n"), "{status}");
+    }
+}
+
+/// An ingress without endpoints, or a server that is being replaced, refuses for a while: nobody's worker ends then.
+#[test]
+fn a_refused_reconnect_is_retried_with_and_without_jobs() {
+    for jobs in [0, 1] {
+        for status in [301, 308, 401, 403, 404, 503] {
+            let mut rig = Rig::registered(|_| {});
+            (0..jobs).for_each(|_| rig.run_job(1));
+            cut(&mut rig);
+            for _ in 0..20 {
+                rig.pass_to_next();
+                rig.input(refused(status));
+            }
+            come_back(&mut rig);
+            assert!(rig.worker.is_registered(), "{status}, {jobs} jobs");
+        }
+    }
+}
+
+#[test]
+fn a_refused_reconnect_says_that_it_is_retried() {
     let mut rig = Rig::registered(|_| {});
-    rig.run_job(1);
     cut(&mut rig);
     rig.pass_to_next();
     rig.input(refused(401));
@@ -52,13 +85,30 @@ fn a_refused_reconnect_is_tried_again_while_jobs_run() {
     insta::assert_snapshot!(rig.log());
 }
 
+/// How long a worker waits that was refused like this once.
+fn wait_after(status: u16, retry_after: Option<Duration>, seed: u64) -> Duration {
+    let mut worker = Worker::new(Config::default(), seed);
+    while worker.poll_output().is_some() {}
+    worker.handle_input(refused_until(status, retry_after), Time::ZERO);
+    worker.poll_timeout().expect("a retry").0 - Time::ZERO
+}
+
 #[test]
-fn a_refused_reconnect_without_jobs_is_an_error() {
-    let mut rig = Rig::registered(|_| {});
-    cut(&mut rig);
-    rig.pass_to_next();
-    rig.input(refused(401));
-    assert!(rig.log().contains("Stopped(Err(Refused"));
+fn a_server_that_says_when_to_come_back_is_believed_within_limits() {
+    let seconds = Duration::from_secs;
+    for status in [429, 503, 307] {
+        let mut waits: Vec<_> = (0..20).map(|seed| wait_after(status, Some(seconds(30)), seed)).collect();
+        assert!(waits.iter().all(|wait| (seconds(30)..seconds(31)).contains(wait)), "{waits:?}");
+        waits.dedup();
+        assert_eq!(waits.len(), 20, "workers that were refused together do not come back together");
+    }
+    for seed in 0..20 {
+        let backoff = wait_after(503, None, seed);
+        assert!(backoff >= Duration::from_millis(100));
+        // Never below the backoff, and never longer than the limit and the backoff.
+        assert_eq!(wait_after(503, Some(Duration::ZERO), seed), backoff);
+        assert_eq!(wait_after(503, Some(Duration::MAX), seed), MAX_RETRY_AFTER + backoff);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Offers, answers, slots, load and assignments.
 
 use crate::rig::{Rig, fatal, id};
-use agent_core::{Answer, AttemptEnd, Input, Lifecycle};
+use agent_core::{Answer, AttemptEnd, Descriptors, Input, Lifecycle};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
 
@@ -152,4 +152,70 @@ fn same_seed_and_inputs_same_outputs() {
         rig.log()
     };
     assert_eq!(run(), run());
+}
+
+fn descriptors(limit: usize) -> Input {
+    Input::DescriptorsFound(Descriptors { limit, open: 12, per_job: 4 })
+}
+
+#[test]
+fn jobs_beyond_what_descriptors_allow_are_declined() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 1000);
+    assert_eq!(rig.worker.capacity(), 1000);
+    // 64 in all, of which 16 and 8 are not for jobs.
+    rig.input(descriptors(64));
+    assert_eq!(rig.worker.capacity(), 10);
+    for n in 1..=30 {
+        rig.offer(n);
+    }
+    assert_eq!(rig.worker.used_slots(), 10);
+    let log = rig.log();
+    assert_eq!(log.matches("Declined(NoDescriptors)").count(), 20);
+    assert!(log.contains("Full(true)"), "{log}");
+}
+
+/// A job that has ended keeps its room, and what that takes, until the server has read how it ended.
+#[test]
+fn descriptors_are_free_again_when_the_room_is_left() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 1000);
+    rig.input(Input::DescriptorsFound(Descriptors { limit: 28, open: 12, per_job: 4 }));
+    assert_eq!(rig.worker.capacity(), 1);
+    rig.answers_pings = false;
+    rig.run_job(1);
+    rig.pass(1_000);
+    rig.end(1, AttemptEnd::Ok);
+    assert_eq!((rig.worker.used_slots(), rig.worker.closing()), (0, 1));
+    rig.offer(2);
+    assert_eq!(rig.worker.used_slots(), 0);
+    rig.pong();
+    rig.offer(3);
+    assert_eq!(rig.worker.used_slots(), 1);
+}
+
+/// Workers of one process share its descriptors.
+#[test]
+fn jobs_of_other_workers_count() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 1000);
+    rig.input(descriptors(64));
+    rig.input(Input::OtherJobs { count: 9 });
+    (1..=3).for_each(|n| rig.offer(n));
+    assert_eq!(rig.worker.used_slots(), 1);
+    rig.input(Input::OtherJobs { count: 0 });
+    (4..=30).for_each(|n| rig.offer(n));
+    assert_eq!(rig.worker.used_slots(), 10);
+}
+
+/// The estimate was wrong: the program itself has opened too much.
+#[test]
+fn nothing_is_taken_for_a_while_after_there_was_no_descriptor_left() {
+    let mut rig = Rig::registered(|_| {});
+    rig.input(Input::DescriptorsExhausted);
+    rig.pass(5_000);
+    rig.input(Input::DescriptorsExhausted);
+    rig.offer(1);
+    rig.pass(9_900);
+    rig.offer(2);
+    rig.pass(200);
+    rig.offer(3);
+    insta::assert_snapshot!(rig.log());
 }

@@ -205,7 +205,7 @@ impl Signal {
     }
 
     /// The server refused the WebSocket.
-    pub(crate) fn refused(&mut self, status: u16, body: &str, now: Instant) {
+    pub(crate) fn refused(&mut self, status: u16, body: &str, retry_after: Option<Duration>, now: Instant) {
         let detail = shorten(body);
         let failure = match status {
             404 => JoinFailure::ServerTooOld,
@@ -213,6 +213,7 @@ impl Signal {
             _ => JoinFailure::Refused { status: Some(status), detail },
         };
         self.not_opened(failure, now);
+        self.wait_at_least(retry_after.unwrap_or_default(), now);
     }
 
     /// There is no WebSocket.

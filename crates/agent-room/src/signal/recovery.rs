@@ -27,6 +27,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a connection must stand for the waits to begin anew.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// How long a token may be refused before that ends the room.
+const REFUSED_FOR: Duration = Duration::from_secs(15);
 /// For each step of a resume: it takes a few milliseconds when it works.
 const RESUME_STEP_LIMIT: Duration = Duration::from_secs(5);
 /// Resumes that the server may leave without an answer before we join anew.
@@ -321,15 +323,30 @@ impl Signal {
 
     /// There is no WebSocket for a join or a try.
     pub(super) fn not_opened(&mut self, failure: JoinFailure, now: Instant) {
-        let hopeless = matches!(failure, JoinFailure::Unauthorized { .. });
+        let unauthorized = matches!(failure, JoinFailure::Unauthorized { .. });
         let failure = DisconnectReason::JoinFailed(failure);
         match &mut self.phase {
-            // The same token will not do better the next time.
-            Phase::Recovering(recovery) if hopeless => {
+            // The same token will not do better the next time. But it was good before, and what stands before a server that is
+            // being replaced may refuse it for a moment.
+            Phase::Recovering(recovery)
+                if unauthorized && now.saturating_duration_since(recovery.since) >= REFUSED_FOR =>
+            {
                 recovery.last = Some(failure);
                 self.give_recovery_up();
             }
             _ => self.lose(failure, false, now),
+        }
+    }
+
+    /// The server wants to be left alone for so long. Half of the time that is left is spent on that at most, so that another try
+    /// fits into it.
+    pub(super) fn wait_at_least(&mut self, asked: Duration, now: Instant) {
+        let Some(end) = self.gives_up_at() else { return };
+        if let Phase::Recovering(recovery) = &mut self.phase
+            && let Step::Waiting = recovery.step
+        {
+            let most = end.saturating_duration_since(now) / 2;
+            recovery.until = recovery.until.max(now + asked.min(most));
         }
     }
 

@@ -6,12 +6,12 @@ use crate::context::{CancelSignal, JobContext, Join, Services};
 use crate::coordination::Coordination;
 use crate::panics::caught;
 use crate::redact;
-use crate::room::{JoinOptions, Room};
+use crate::room::{JoinError, JoinOptions, Room};
 use crate::scope::Scope;
 use crate::task_count::Counted;
 use crate::telemetry::Meter;
 use crate::temporary::classified;
-use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
+use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult, MAX_RETRY_AFTER};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,8 +105,10 @@ impl Attempt {
                 _ = self.cancel.wait() => return end.tell(AttemptEnd::Aborted),
             };
             if let Err(error) = joined {
-                let error = classified(JobError::from(error));
-                return end.tell(failed(&error, format!("the room could not be joined: {error}")));
+                // That is what is to be read first, and has nothing to do with the room.
+                let begin = if error.is_out_of_descriptors() { "" } else { "the room could not be joined: " };
+                let error = classify_join(error);
+                return end.tell(failed(&error, format!("{begin}{error}")));
             }
         }
         let Self {
@@ -164,6 +166,13 @@ fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>, texts: &
 
 fn failed(error: &JobError, text: impl Into<String>) -> AttemptEnd {
     AttemptEnd::Error { kind: error.kind().clone(), text: text.into() }
+}
+
+fn classify_join(error: JoinError) -> JobError {
+    match error.retry_after().filter(|_| error.is_temporary()) {
+        Some(asked) => JobError::retryable(error, asked.min(MAX_RETRY_AFTER)),
+        None => classified(JobError::from(error)),
+    }
 }
 
 /// Tells the machine how the attempt ended: once, and also when the task is dropped.

@@ -54,7 +54,8 @@ impl JobHandle {
     ) -> Self {
         let meter = Arc::clone(&setup.meter);
         let on_dropped = losses::reporter(&setup.config.agent_name, &job, Arc::clone(&meter));
-        let join = Join::new(Arc::clone(&setup.connector), request, Arc::clone(&meter), on_dropped);
+        let connector = Arc::clone(&setup.connector);
+        let join = Join::new(connector, request, Arc::clone(&meter), on_dropped, tell.clone());
         let join = Arc::new(join);
         let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), tell));
         let cancel = CancelSignal::default();

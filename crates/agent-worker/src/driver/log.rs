@@ -231,6 +231,11 @@ impl Log {
                     "the room was closed before the server confirmed how the job ended: it may have recorded a failure"
                 );
             }
+            Notice::DescriptorsExhausted { wait } => tracing::error!(
+                %agent,
+                "too many open files: declining jobs for {wait:?}; raise the limit of this process (`ulimit -n`, or `LimitNOFILE=` in a \
+                 systemd unit), or lower `max_jobs`"
+            ),
             Notice::Full(true) => {
                 tracing::info!(%agent, "worker is at full capacity, marking as unavailable")
             }

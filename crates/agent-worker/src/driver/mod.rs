@@ -13,6 +13,7 @@ mod room_watch;
 use crate::agent::AnyAgent;
 use crate::checkpoint::CheckpointSettings;
 use crate::coordination::Coordination;
+use crate::descriptors::Share;
 use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
 use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
@@ -23,8 +24,8 @@ use crate::secret::Secret;
 use crate::task_count::TaskCount;
 use crate::telemetry::{Levels, Meter};
 use agent_core::{
-    Config, ConnectError, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice, Output,
-    SlotCounts, StopError, Time, Worker,
+    Config, ConnectError, Descriptors, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice,
+    Output, SlotCounts, StopError, Time, Worker,
 };
 use agent_proto::text::name;
 use alarm::Alarm;
@@ -104,6 +105,8 @@ pub(crate) struct Driver {
     socket: FrameSocket,
     jobs: HashMap<JobId, JobHandle>,
     levels: Levels,
+    /// This worker's part of the process's jobs, if they take file descriptors.
+    share: Option<Share>,
     /// Jobs whose room is to be left once what was sent before is on its way, or read if nothing is sent after it.
     leaving: Vec<JobHandle>,
     /// What job tasks have to say. At most a handful per job, so it is bounded by the slots.
@@ -120,13 +123,23 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(setup: Setup, registered: watch::Sender<bool>, closing: watch::Sender<bool>) -> Self {
+    pub(crate) fn new(
+        setup: Setup,
+        registered: watch::Sender<bool>,
+        closing: watch::Sender<bool>,
+        descriptors: Option<Descriptors>,
+    ) -> Self {
         let (tell, inputs) = mpsc::unbounded_channel();
         panics::remember_places();
+        let mut machine = Worker::new(setup.config.clone(), setup.seed);
+        if let Some(found) = descriptors {
+            machine.handle_input(Input::DescriptorsFound(found), Time::ZERO);
+        }
         Self {
             log: Arc::new(Log::new(&setup.config.agent_name)),
-            machine: Worker::new(setup.config.clone(), setup.seed),
-            levels: setup.meter.levels(setup.config.max_jobs),
+            levels: setup.meter.levels(machine.capacity()),
+            share: descriptors.filter(|found| found.per_job > 0).map(|_| Share::default()),
+            machine,
             setup,
             started: Instant::now(),
             socket: FrameSocket::idle(),
@@ -169,9 +182,22 @@ impl Driver {
                 _ = load.tick(), if self.setup.load.is_some() => self.sample_load(),
                 Some(_) = self.last_words.join_next() => {}
                 Some(_) = self.asking.join_next() => {}
-                event = self.socket.next() => self.machine.handle_input(socket_input(event), self.now()),
+                event = self.socket.next() => self.on_socket(event),
             }
         }
+    }
+
+    fn on_socket(&mut self, event: SocketEvent) {
+        let now = self.now();
+        // An offer may be in it: what other workers of this process have taken is known then.
+        if let Some(share) = &mut self.share {
+            let count = share.update(self.machine.used_slots());
+            self.machine.handle_input(Input::OtherJobs { count }, now);
+        }
+        if let SocketEvent::NotOpened(net::ConnectError::TooManyOpenFiles { .. }) = &event {
+            self.machine.handle_input(Input::DescriptorsExhausted, now);
+        }
+        self.machine.handle_input(socket_input(event), now);
     }
 
     /// Does what the machine wants, in its order; the result once it has stopped.
@@ -230,6 +256,9 @@ impl Driver {
         let registered = self.machine.is_registered();
         self.registered.send_if_modified(|was| std::mem::replace(was, registered) != registered);
         self.levels.show(&self.machine);
+        if let Some(share) = &mut self.share {
+            share.update(self.machine.used_slots());
+        }
         None
     }
 
@@ -505,7 +534,7 @@ fn socket_input(event: SocketEvent) -> Input {
         SocketEvent::NotOpened(error) => {
             let message = chain(&error);
             Input::ConnectFailed(match error.status() {
-                Some(status) => ConnectError::Refused { status, message },
+                Some(status) => ConnectError::Refused { status, message, retry_after: error.retry_after() },
                 None => ConnectError::Failed { message },
             })
         }

@@ -3,33 +3,19 @@
 use std::future::Future;
 use std::time::Duration;
 
-use futures_util::TryFutureExt;
+use agent_proto::text::{line, name};
+use hyper::Uri;
 use tokio::time::Instant;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, USER_AGENT};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error as WsError, error::UrlError};
 use url::Url;
 
-use super::error::{ConnectError, one_line};
+use super::addresses::dial;
+use super::error::ConnectError;
 use super::options::NetOptions;
-use super::stream::{Stream, dial, tunnel};
+use super::stream::{Stream, tunnel};
 use super::tls;
+use super::upgrade::Upgrade;
+use super::websocket::WebSocket;
 use crate::Secret;
-
-/// A WebSocket to a server.
-pub(crate) type WebSocket = WebSocketStream<Stream>;
-
-/// Signalling messages are small and there may be thousands of connections: the library's 128 KiB each would be most of
-/// what a job costs.
-const READ_BUFFER: usize = 8 * 1024;
-
-/// What waits to be written in the library's own buffer, answers to pings most of all: a peer that sends them and reads nothing would
-/// fill our memory. Several times the largest message that we send.
-const WRITE_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Connects to a `ws` or `wss` address, with a token in the header if there is one.
 pub(crate) async fn connect_websocket(
@@ -45,51 +31,45 @@ pub(crate) async fn connect_websocket(
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return Err(ConnectError::Address);
     };
-    let endpoint = format!("{host}:{port}");
-    let request = request(url, bearer)?;
+    let endpoint = &*format!("{host}:{port}");
+    let upgrade = &Upgrade { url, bearer, endpoint, max_message_size: options.max_message_size };
+    upgrade.check()?;
     let limit = Limit::new(options.connect_timeout);
+    // What follows once there is a connection to the server.
+    let open = |stream: Stream, limit: Limit| async move {
+        let stream = if secure {
+            limit.on(endpoint, "TLS", tls::encrypt(stream, host, endpoint, options)).await?
+        } else {
+            stream
+        };
+        limit.on(endpoint, "WebSocket handshake", upgrade.ask(stream)).await
+    };
 
-    let stream = match (options.own_dialer(), options.proxy_for(url)) {
-        (Some(dialer), _) => {
-            let dialled = dialer
-                .dial(host, port)
-                .map_err(|source| ConnectError::Unreachable { endpoint: endpoint.clone(), source });
-            limit.on(&endpoint, "connection", dialled).await?
-        }
-        (None, None) => {
-            limit.on(&endpoint, "TCP connection", dial(host, port, &endpoint)).await.map(boxed)?
-        }
-        (None, Some(proxy)) => {
-            let (proxy_host, proxy_port, proxy_secure) = proxy_address(proxy.uri())?;
-            let proxy_endpoint = format!("{proxy_host}:{proxy_port}");
-            let dialled = dial(proxy_host, proxy_port, &proxy_endpoint);
-            let mut stream =
-                limit.on(&proxy_endpoint, "TCP connection to the proxy", dialled).await.map(boxed)?;
-            if proxy_secure {
-                let encrypted = tls::encrypt(stream, proxy_host, &proxy_endpoint, options);
-                stream = limit.on(&proxy_endpoint, "TLS with the proxy", encrypted).await?;
-            }
-            let tunnelled = tunnel(stream, &proxy, &endpoint, &proxy_endpoint);
-            limit.on(&proxy_endpoint, "connection through the proxy", tunnelled).await?
-        }
+    if let Some(dialer) = options.own_dialer() {
+        let dialled = async {
+            let dialled = dialer.dial(host, port).await;
+            dialled.map_err(|source| ConnectError::unreachable(endpoint, source))
+        };
+        return open(limit.on(endpoint, "connection", dialled).await?, limit).await;
+    }
+    let Some(proxy) = options.proxy_for(url) else {
+        let route = Route { host, port, endpoint, step: "TCP connection", options };
+        return route.try_addresses(limit, open).await;
     };
-    let stream = if secure {
-        limit.on(&endpoint, "TLS", tls::encrypt(stream, host, &endpoint, options)).await?
-    } else {
-        stream
-    };
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .max_write_buffer_size(WRITE_BUFFER)
-        .max_message_size(Some(options.max_message_size))
-        .max_frame_size(Some(options.max_message_size));
-    let handshake = async {
-        match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
-            Ok((socket, _)) => Ok(socket),
-            Err(error) => Err(handshake_error(&endpoint, bearer, error)),
+    let proxy = &proxy;
+    let (proxy_host, proxy_port, proxy_secure) = proxy_address(proxy.uri())?;
+    let proxy_endpoint = &*format!("{proxy_host}:{proxy_port}");
+    let step = "TCP connection to the proxy";
+    let route = Route { host: proxy_host, port: proxy_port, endpoint: proxy_endpoint, step, options };
+    let through_proxy = |mut stream: Stream, limit: Limit| async move {
+        if proxy_secure {
+            let encrypted = tls::encrypt(stream, proxy_host, proxy_endpoint, options);
+            stream = limit.on(proxy_endpoint, "TLS with the proxy", encrypted).await?;
         }
+        let tunnelled = tunnel(stream, proxy, endpoint, proxy_endpoint);
+        open(limit.on(proxy_endpoint, "connection through the proxy", tunnelled).await?, limit).await
     };
-    limit.on(&endpoint, "WebSocket handshake", handshake).await
+    route.try_addresses(limit, through_proxy).await
 }
 
 /// Connects to a server that speaks neither HTTP nor WebSocket, past any proxy, over TLS when `secure`.
@@ -100,33 +80,72 @@ pub(crate) async fn connect_stream(
     secure: bool,
     options: &NetOptions,
 ) -> Result<Stream, ConnectError> {
-    let endpoint = format!("{host}:{port}");
-    let limit = Limit::new(options.connect_timeout);
-    let stream = limit.on(&endpoint, "TCP connection", dial(host, port, &endpoint)).await.map(boxed)?;
-    if secure {
-        limit.on(&endpoint, "TLS", tls::encrypt_other(stream, host, &endpoint, options)).await
-    } else {
-        Ok(stream)
-    }
+    let endpoint = &*format!("{host}:{port}");
+    let route = Route { host, port, endpoint, step: "TCP connection", options };
+    let open = |stream: Stream, limit: Limit| async move {
+        if secure {
+            limit.on(endpoint, "TLS", tls::encrypt_other(stream, host, endpoint, options)).await
+        } else {
+            Ok(stream)
+        }
+    };
+    route.try_addresses(Limit::new(options.connect_timeout), open).await
 }
 
-fn boxed(tcp: tokio::net::TcpStream) -> Stream {
-    Box::new(tcp)
+/// A host to connect to over TCP.
+struct Route<'a> {
+    host: &'a str,
+    port: u16,
+    /// Both, for messages.
+    endpoint: &'a str,
+    /// What it is called when it takes too long.
+    step: &'static str,
+    options: &'a NetOptions,
 }
 
-fn request(url: &Url, bearer: Option<&Secret>) -> Result<Request, ConnectError> {
-    let mut request = url.as_str().into_client_request().map_err(|_| ConnectError::Address)?;
-    request.headers_mut().insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))),
-    );
-    if let Some(token) = bearer {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| ConnectError::Token { source: None })?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, value);
+impl Route<'_> {
+    /// Connects to one address after the other until `open` makes of it what is wanted. One that takes a connection and then is
+    /// silent, as a dead process behind a load balancer, gets no more than its share of the time.
+    async fn try_addresses<T, F>(
+        &self,
+        limit: Limit,
+        open: impl Fn(Stream, Limit) -> F,
+    ) -> Result<T, ConnectError>
+    where
+        F: Future<Output = Result<T, ConnectError>>,
+    {
+        let Self { host, port, endpoint, step, options } = *self;
+        let mut addresses = limit.on(endpoint, step, options.addresses.of(host, port, endpoint)).await?;
+        let mut before = None;
+        loop {
+            let dialled = limit.on(endpoint, step, dial(&mut addresses, endpoint)).await;
+            let (address, tcp) = match (dialled, before) {
+                (Ok(dialled), _) => dialled,
+                // What the server said that did answer says more.
+                (Err(_), Some(before)) => return Err(before),
+                (Err(error), None) => return Err(error),
+            };
+            match open(Box::new(tcp), limit.share(addresses.len() + 1)).await {
+                Ok(opened) => {
+                    options.addresses.worked(address);
+                    return Ok(opened);
+                }
+                Err(error) => {
+                    options.addresses.failed(address);
+                    if addresses.is_empty() || !error.is_of_the_address() {
+                        return Err(error);
+                    }
+                    tracing::debug!(
+                        %address,
+                        endpoint = %name(endpoint),
+                        "trying the host's next address: {}",
+                        line(&error)
+                    );
+                    before = Some(error);
+                }
+            }
+        }
     }
-    Ok(request)
 }
 
 /// Host, port and whether it is spoken to over TLS. The options let no other address through.
@@ -140,21 +159,6 @@ fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
     Ok((host, uri.port_u16().unwrap_or(default_port), secure))
 }
 
-fn handshake_error(endpoint: &str, bearer: Option<&Secret>, error: WsError) -> ConnectError {
-    let endpoint = endpoint.to_owned();
-    match error {
-        WsError::Http(response) => ConnectError::Refused {
-            endpoint,
-            status: response.status().as_u16(),
-            body: one_line(response.body().as_deref().unwrap_or_default(), bearer),
-        },
-        WsError::Url(UrlError::UnsupportedUrlScheme | UrlError::NoHostName | UrlError::EmptyHostName) => {
-            ConnectError::Address
-        }
-        other => ConnectError::Protocol { endpoint, source: Box::new(other) },
-    }
-}
-
 /// The time limit of one connection, shared by its steps.
 #[derive(Clone, Copy)]
 struct Limit {
@@ -166,6 +170,17 @@ impl Limit {
     fn new(after: Duration) -> Self {
         // Bounded, as the clock has an end that a user's "never" may lie behind.
         Self { until: Instant::now() + after.min(Duration::from_secs(24 * 3600)), after }
+    }
+
+    /// What is left for one of so many addresses.
+    fn share(self, addresses: usize) -> Self {
+        if addresses <= 1 {
+            return self;
+        }
+        let now = Instant::now();
+        let left = self.until.saturating_duration_since(now);
+        let share = left / u32::try_from(addresses).unwrap_or(u32::MAX);
+        Self { until: now + share, after: share }
     }
 
     async fn on<T>(

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use agent_proto::text::shorten;
 
-use crate::{Secret, TokenError};
+use super::refusal::server_of;
+use crate::{Secret, TokenError, descriptors};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -38,6 +39,16 @@ pub enum ConnectError {
         /// Host and port.
         endpoint: String,
         /// What the system says of the last address that was tried.
+        source: io::Error,
+    },
+    /// The process may open no more files and connections.
+    #[error(
+        "too many open files: this process has no file descriptor left for a connection to {endpoint}; raise its limit (`ulimit -n`, or `LimitNOFILE=` in a systemd unit), or lower `max_jobs`"
+    )]
+    TooManyOpenFiles {
+        /// Host and port.
+        endpoint: String,
+        /// What the system says.
         source: io::Error,
     },
     /// No encrypted connection could be made.
@@ -86,7 +97,11 @@ pub enum ConnectError {
         step: &'static str,
     },
     /// The server answered the WebSocket request with an HTTP error.
-    #[error("{endpoint} refused the connection with HTTP {status}{}: {}", said(body), refusal_hint(*status, body))]
+    #[error(
+        "{endpoint} refused the connection with HTTP {status}{}: {}",
+        said(body),
+        refusal_hint(*status, body, location.as_deref())
+    )]
     Refused {
         /// Host and port.
         endpoint: String,
@@ -94,6 +109,11 @@ pub enum ConnectError {
         status: u16,
         /// The start of what the server said with it, one line of at most 300 characters without any token; may be empty.
         body: String,
+        /// Where a redirect leads, without user, password and query. Redirects are not followed: the token is for this server.
+        location: Option<String>,
+        /// When the server wants to be asked again (`Retry-After`). A worker waits that long, but at most
+        /// [60 s](agent_core::MAX_RETRY_AFTER).
+        retry_after: Option<Duration>,
     },
     /// The other side speaks something else.
     #[error(
@@ -119,8 +139,8 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether it may go better in a while: the server did not answer, or not well.
     pub(crate) fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
-            || self.status().is_some_and(|status| status >= 500)
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::TooManyOpenFiles { .. })
+            || self.status().is_some_and(|status| status == 429 || status >= 500)
     }
 
     /// The HTTP status, if the server [refused](Self::Refused) the connection with one.
@@ -129,6 +149,41 @@ impl ConnectError {
         match self {
             Self::Refused { status, .. } => Some(*status),
             _ => None,
+        }
+    }
+
+    /// When the server wants to be asked again, if it [refused](Self::Refused) the connection and says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Nothing could be opened, for this reason.
+    pub(super) fn unreachable(endpoint: &str, source: io::Error) -> Self {
+        let endpoint = endpoint.to_owned();
+        match descriptors::exhaustion(&source) {
+            Some(source) => Self::TooManyOpenFiles { endpoint, source },
+            None => Self::Unreachable { endpoint, source },
+        }
+    }
+
+    /// Whether another address of the same host may do better: this one did not answer, or not as a server does.
+    pub(super) fn is_of_the_address(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::Protocol { .. }
+            | Self::Proxy { .. } => true,
+            Self::Resolve { .. }
+            | Self::TooManyOpenFiles { .. }
+            | Self::CaFile { .. }
+            | Self::Refused { .. }
+            | Self::Token { .. }
+            | Self::Address => false,
         }
     }
 }
@@ -143,10 +198,20 @@ fn said(body: &str) -> String {
     if body.is_empty() { String::new() } else { format!(" ({body})") }
 }
 
-fn refusal_hint(status: u16, body: &str) -> String {
+fn refusal_hint(status: u16, body: &str, location: Option<&str>) -> String {
+    match (status, location) {
+        (300..=399, Some(target)) => format!(
+            "it redirects to {target}, which is not followed: give {} as {URL}, if that is your server",
+            server_of(target)
+        ),
+        (300..=399, None) => format!("it redirects, and does not say where to: check {URL}"),
+        _ => hint(status, body),
+    }
+}
+
+fn hint(status: u16, body: &str) -> String {
     match status {
         200..=299 => format!("a web server, and no LiveKit server: check host, port and path of {URL}"),
-        300..=399 => format!("give the address that it redirects to as {URL}"),
         // Such as that an identity is too long: the server's words are better than ours.
         400 if !body.is_empty() && !body.starts_with('<') && !body.contains("HTTPS") => {
             format!("mend what it names; if that says nothing to you, check {URL}, and the server's version")
@@ -157,7 +222,7 @@ fn refusal_hint(status: u16, body: &str) -> String {
         413 | 414 | 431 => {
             "the token is too long: shorten the metadata and attributes of the agent".to_owned()
         }
-        429 => "too many connections, try again later".to_owned(),
+        429 => "too many connections; retry later".to_owned(),
         500..=599 => {
             "the server or a proxy before it has trouble: see its log, or try again later".to_owned()
         }
@@ -196,8 +261,24 @@ fn mask_tokens(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn refused_to(status: u16, body: &str, location: Option<&str>) -> String {
+        let (body, location) = (body.to_owned(), location.map(str::to_owned));
+        ConnectError::Refused { endpoint: "h:1".into(), status, body, location, retry_after: None }
+            .to_string()
+    }
+
     fn refused(status: u16, body: &str) -> String {
-        ConnectError::Refused { endpoint: "h:1".into(), status, body: body.into() }.to_string()
+        refused_to(status, body, None)
+    }
+
+    #[test]
+    fn a_redirect_says_where_it_leads() {
+        assert_eq!(
+            refused_to(308, "", Some("https://media.example.com/base/agent")),
+            "h:1 refused the connection with HTTP 308: it redirects to https://media.example.com/base/agent, which is not \
+             followed: give https://media.example.com/base as the server URL (`.url(…)` or LIVEKIT_URL), if that is your server"
+        );
+        assert!(refused(302, "").contains("does not say where to"), "{}", refused(302, ""));
     }
 
     #[test]

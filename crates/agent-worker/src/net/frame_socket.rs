@@ -6,17 +6,15 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{Sink, StreamExt, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
-use tokio_tungstenite::tungstenite::Message;
 
-use super::{ConnectError, WebSocket};
+use super::{ConnectError, WebSocket, frames::Message, websocket::WebSocketError};
 
 /// Frames that may wait to be written; a peer that lets more pile up is not reading.
 const MAX_WAITING: usize = 100_000;
@@ -54,7 +52,6 @@ enum State {
 struct Open {
     socket: WebSocket,
     waiting: VecDeque<Bytes>,
-    unflushed: bool,
     /// Events since the last write.
     heard: usize,
 }
@@ -101,12 +98,13 @@ impl FrameSocket {
     pub(crate) async fn close(self) {
         let State::Open(mut open) = self.state else { return };
         let goodbye = async {
-            open.unflushed = true;
             poll_fn(|cx| open.poll_write(cx)).await?;
             self.written.send_replace(self.queued);
-            open.socket.close(None).await.map_err(|error| error.to_string())?;
-            while let Some(Ok(_)) = open.socket.next().await {}
-            Ok::<(), String>(())
+            open.socket.put_close()?;
+            poll_fn(|cx| open.poll_write(cx)).await?;
+            // Until the peer has ended the connection.
+            while poll_fn(|cx| open.socket.poll_read(cx)).await.is_ok() {}
+            Ok::<(), WebSocketError>(())
         };
         // A peer that is gone already is no trouble.
         let _ = tokio::time::timeout(CLOSE_LIMIT, goodbye).await;
@@ -117,7 +115,7 @@ impl FrameSocket {
             State::Idle => return Poll::Pending,
             State::Connecting(opening) => match ready!(opening.as_mut().poll(cx)) {
                 Ok(socket) => {
-                    let open = Open { socket, waiting: VecDeque::new(), unflushed: false, heard: 0 };
+                    let open = Open { socket, waiting: VecDeque::new(), heard: 0 };
                     self.state = State::Open(Box::new(open));
                     return Poll::Ready(SocketEvent::Opened);
                 }
@@ -148,7 +146,7 @@ impl Open {
         }
         self.heard = 0;
         match self.poll_write(cx) {
-            Poll::Ready(Err(error)) => return Poll::Ready(SocketEvent::Closed(error)),
+            Poll::Ready(Err(error)) => return Poll::Ready(SocketEvent::Closed(error.to_string())),
             Poll::Pending if self.waiting.len() > MAX_WAITING => {
                 let reason = "the server does not read what we send";
                 return Poll::Ready(SocketEvent::Closed(reason.to_owned()));
@@ -165,38 +163,25 @@ impl Open {
     }
 
     /// Ready when all that waited has left. Frames that wait together are flushed together.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
-        let mut socket = Pin::new(&mut self.socket);
-        while !self.waiting.is_empty() {
-            ready!(socket.as_mut().poll_ready(cx)).map_err(|error| error.to_string())?;
-            let Some(frame) = self.waiting.pop_front() else { break };
-            self.unflushed = true;
-            socket.as_mut().start_send(Message::Binary(frame)).map_err(|error| error.to_string())?;
-        }
-        if self.unflushed {
-            ready!(socket.poll_flush(cx)).map_err(|error| error.to_string())?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        self.socket.poll_write(&mut self.waiting, cx)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
-        let event = match ready!(self.socket.poll_next_unpin(cx)) {
-            Some(Ok(Message::Binary(frame))) => SocketEvent::Received(frame),
-            Some(Ok(Message::Text(_))) => SocketEvent::ReceivedText,
-            Some(Ok(Message::Close(frame))) => SocketEvent::Closed(frame.map_or_else(
-                || "the server closed the connection".to_owned(),
-                |frame| {
-                    format!("the server closed the connection: {} {}", u16::from(frame.code), frame.reason)
-                },
-            )),
-            None => SocketEvent::Closed("the connection ended".to_owned()),
-            Some(Err(error)) => SocketEvent::Closed(error.to_string()),
-            // A ping has queued its answer, which goes out with the next write.
-            Some(Ok(_)) => {
-                self.unflushed = true;
-                SocketEvent::Heard
+        let event = match ready!(self.socket.poll_read(cx)) {
+            Ok(Message::Binary(frame)) => SocketEvent::Received(frame),
+            Ok(Message::Text) => SocketEvent::ReceivedText,
+            // The answer to a ping goes out with the next write.
+            Ok(Message::Ping(_) | Message::Pong | Message::Part) => SocketEvent::Heard,
+            Ok(Message::Close(reason)) => {
+                // Our answer leaves if it can at once: nothing is waited for any more.
+                let _ = self.poll_write(cx);
+                SocketEvent::Closed(reason.map_or_else(
+                    || "the server closed the connection".to_owned(),
+                    |reason| format!("the server closed the connection: {} {}", reason.code, reason.text),
+                ))
             }
+            Err(error) => SocketEvent::Closed(error.to_string()),
         };
         Poll::Ready(event)
     }
@@ -204,8 +189,9 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::SinkExt;
+    use futures_util::{SinkExt, StreamExt};
     use tokio::net::{TcpListener, TcpSocket};
+    use tokio_tungstenite::tungstenite::Message;
     use url::Url;
 
     use super::*;

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hyper::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::ClientConfig;
-use tokio_tungstenite::tungstenite::http::Uri;
 use url::{Host, Url};
 
+use super::addresses::{Addresses, Resolver};
 use super::error::ConnectError;
 use super::stream::Dialer;
 use super::tls;
@@ -30,6 +31,8 @@ pub struct NetOptions {
     pub(super) connect_timeout: Duration,
     pub(super) max_message_size: usize,
     dialer: Option<Arc<dyn Dialer>>,
+    /// Shared by the clones: what the worker has learnt of an address, its rooms need not learn again.
+    pub(super) addresses: Addresses,
     media_filter: Option<Arc<dyn Fn(MediaPath) -> bool + Send + Sync>>,
     /// Made at the first encrypted connection and shared by the clones: loading the platform's certificates takes
     /// milliseconds, and sessions are resumed only within one configuration.
@@ -71,6 +74,7 @@ impl Default for NetOptions {
             connect_timeout: Duration::from_secs(10),
             max_message_size: 2 * 1024 * 1024,
             dialer: None,
+            addresses: Addresses::default(),
             media_filter: None,
             tls: Arc::default(),
         }
@@ -155,6 +159,13 @@ impl NetOptions {
     #[must_use]
     pub fn dialer(mut self, dialer: impl Dialer) -> Self {
         self.dialer = Some(Arc::new(dialer));
+        self
+    }
+
+    /// Looks up the addresses of hosts, those of proxies among them, with this instead of the system.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.addresses = Addresses::with_resolver(resolver);
         self
     }
 

@@ -1,23 +1,16 @@
-//! Byte streams: TCP to one of a host's addresses, and a tunnel through a proxy.
+//! Byte streams, and a tunnel through a proxy.
 
-use agent_proto::text::{line, name};
 use std::fmt::Debug;
 use std::future::{Ready, ready};
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use hyper::Uri;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::http::Uri;
 use tower_service::Service;
 
 use super::error::ConnectError;
@@ -35,59 +28,6 @@ impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> ByteStream for T {}
 pub trait Dialer: Send + Sync + 'static {
     /// Opens one connection to the host (an IPv6 address in brackets) and port of the server's URL.
     fn dial(&self, host: &str, port: u16) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>>;
-}
-
-/// How long one address has for itself before the next one is tried beside it.
-const STAGGER: Duration = Duration::from_millis(250);
-
-/// Connects to the first address of the host that answers.
-pub(super) async fn dial(host: &str, port: u16, endpoint: &str) -> Result<TcpStream, ConnectError> {
-    let resolve = |source| ConnectError::Resolve { endpoint: endpoint.to_owned(), source };
-    // An IPv6 address stands in brackets in a URL, and without in a look-up.
-    let addresses: Vec<SocketAddr> =
-        tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await.map_err(resolve)?.collect();
-    if addresses.is_empty() {
-        return Err(resolve(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
-    }
-    let tcp = first_to_answer(addresses)
-        .await
-        .map_err(|source| ConnectError::Unreachable { endpoint: endpoint.to_owned(), source })?;
-    // Messages are small and somebody waits for each. A socket that cannot do it works all the same.
-    if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(error = %line(error), endpoint = %name(endpoint), "TCP_NODELAY was refused");
-    }
-    Ok(tcp)
-}
-
-/// Tries the addresses in order, the next one as soon as one fails or stays silent for a moment: a host with a dead IPv6
-/// address is reached over IPv4 at once.
-async fn first_to_answer(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    let mut waiting = addresses.into_iter();
-    let mut attempts = FuturesUnordered::new();
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    loop {
-        let more = match waiting.next() {
-            Some(address) => {
-                attempts.push(TcpStream::connect(address));
-                waiting.len() > 0
-            }
-            None => false,
-        };
-        let mut stagger = pin!(tokio::time::sleep(STAGGER));
-        loop {
-            tokio::select! {
-                answer = attempts.next() => match answer {
-                    Some(Ok(tcp)) => return Ok(tcp),
-                    Some(Err(error)) => {
-                        last = error;
-                        if more { break }
-                    }
-                    None => return Err(last),
-                },
-                () = &mut stagger, if more => break,
-            }
-        }
-    }
 }
 
 /// Asks the proxy at the other end of `stream` for a connection to the server.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -11,12 +12,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use url::Url;
 
-use super::{ConnectError, NetOptions, WebSocket, connect_websocket};
+use super::{ConnectError, FrameSocket, NetOptions, SocketEvent, WebSocket, connect_websocket};
 use crate::Secret;
+
+mod addresses;
+mod refusals;
 
 const TOKEN: &str = "t0ken-that-no-text-may-show";
 
@@ -29,9 +32,21 @@ async fn connect(url: &str, options: &NetOptions) -> Result<WebSocket, ConnectEr
     result
 }
 
-async fn assert_echo(mut socket: WebSocket) {
-    socket.send(Message::binary(vec![1, 2, 3])).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(vec![1, 2, 3]));
+/// Sends a frame; what comes back.
+async fn echoed(socket: &mut FrameSocket, frame: Vec<u8>) -> SocketEvent {
+    socket.send(Bytes::from(frame));
+    socket.next().await
+}
+
+async fn opened(socket: WebSocket) -> FrameSocket {
+    let mut socket = FrameSocket::connect(async { Ok(socket) });
+    assert!(matches!(socket.next().await, SocketEvent::Opened));
+    socket
+}
+
+async fn assert_echo(socket: WebSocket) {
+    let echo = echoed(&mut opened(socket).await, vec![1, 2, 3]).await;
+    assert!(matches!(echo, SocketEvent::Received(frame) if *frame == [1, 2, 3]));
 }
 
 /// A WebSocket server that wants our token and echoes; over TLS if there is a configuration for it.
@@ -311,11 +326,24 @@ async fn another_protocol_is_told() {
 async fn a_message_over_the_limit_ends_the_connection() {
     let port = echo_server(None).await;
     let options = NetOptions::default().max_message_size(1000);
-    let mut socket = connect(&format!("ws://127.0.0.1:{port}/"), &options).await.unwrap();
-    socket.send(Message::binary(vec![0; 1000])).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap().len(), 1000);
-    socket.send(Message::binary(vec![0; 1001])).await.unwrap();
-    assert!(socket.next().await.unwrap().is_err());
+    let socket = connect(&format!("ws://127.0.0.1:{port}/"), &options).await.unwrap();
+    let mut socket = opened(socket).await;
+    let echo = echoed(&mut socket, vec![0; 1000]).await;
+    assert!(matches!(echo, SocketEvent::Received(frame) if frame.len() == 1000));
+    let SocketEvent::Closed(reason) = echoed(&mut socket, vec![0; 1001]).await else { panic!("it goes on") };
+    assert!(reason.contains("more than 1000 bytes (`max_message_size(…)`)"), "{reason}");
+}
+
+#[tokio::test]
+async fn large_messages_come_whole() {
+    let port = echo_server(None).await;
+    let socket = connect(&format!("ws://127.0.0.1:{port}/"), &NetOptions::default()).await.unwrap();
+    let mut socket = opened(socket).await;
+    for len in [0, 1, 125, 126, 65_535, 65_536, 2 * 1024 * 1024] {
+        let frame: Vec<u8> = (0..len).map(|n: usize| n.to_le_bytes()[0]).collect();
+        let echo = echoed(&mut socket, frame.clone()).await;
+        assert!(matches!(echo, SocketEvent::Received(same) if *same == *frame), "{len} bytes");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use agent_room::{AutoSubscribe, JoinFailure};
 use tokio::sync::watch;
 
 use super::handle::Room;
-use crate::{ConnectError, Secret, net::AssignedUrlError};
+use crate::{ConnectError, Secret, descriptors, net::AssignedUrlError};
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -98,14 +98,39 @@ pub enum JoinError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// There is no UDP socket for media and data.
-    #[error("no UDP socket for the room: check the limit of open files (ulimit -n) and the network")]
+    #[error("no UDP socket for the room: check the network")]
     Socket(#[source] io::Error),
+    /// The process may open no more files and sockets.
+    #[error(
+        "too many open files: this process has no file descriptor left for a room; raise its limit (`ulimit -n`, or `LimitNOFILE=` in a systemd unit), or lower `max_jobs`"
+    )]
+    TooManyOpenFiles(#[source] io::Error),
     /// The server, or the way there, said no.
     #[error(transparent)]
     Failed(#[from] JoinFailure),
 }
 
 impl JoinError {
+    /// There is no UDP socket, for this reason.
+    pub(super) fn of_socket(error: io::Error) -> Self {
+        match descriptors::exhaustion(&error) {
+            Some(error) => Self::TooManyOpenFiles(error),
+            None => Self::Socket(error),
+        }
+    }
+
+    pub(crate) fn is_out_of_descriptors(&self) -> bool {
+        matches!(self, Self::TooManyOpenFiles(_) | Self::Connect(ConnectError::TooManyOpenFiles { .. }))
+    }
+
+    /// When the server wants to be asked again, if it says so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Connect(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
     /// Whether it may go better in a while: the network or the server did not answer, or not well.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
@@ -115,9 +140,12 @@ impl JoinError {
                 | JoinFailure::SignalTimeout
                 | JoinFailure::MediaTimeout { .. }
                 | JoinFailure::Media { .. } => true,
-                JoinFailure::Refused { status, .. } => status.is_some_and(|status| status >= 500),
+                JoinFailure::Refused { status, .. } => {
+                    status.is_some_and(|status| status == 429 || status >= 500)
+                }
                 _ => false,
             },
+            Self::TooManyOpenFiles(_) => true,
             Self::Url | Self::AssignedUrl(_) | Self::Socket(_) => false,
         }
     }

@@ -128,7 +128,7 @@ impl Driver {
         }
         let socket = match Socket::bind() {
             Ok(socket) => socket,
-            Err(error) => return Err((JoinError::Socket(error), joined)),
+            Err(error) => return Err((JoinError::of_socket(error), joined)),
         };
         let mut config = Config::new(&request.url, request.token.expose());
         config.auto_subscribe = request.auto_subscribe;
@@ -189,9 +189,11 @@ impl Driver {
             Wake::Signal(SocketEvent::Opened) => self.input(Input::SignalOpened),
             Wake::Signal(SocketEvent::NotOpened(error)) => {
                 let input = match &error {
-                    ConnectError::Refused { status, body, .. } => {
-                        Input::SignalRefused { status: *status, body: body.clone() }
-                    }
+                    ConnectError::Refused { status, body, retry_after, .. } => Input::SignalRefused {
+                        status: *status,
+                        body: body.clone(),
+                        retry_after: *retry_after,
+                    },
                     other => Input::SignalFailed { error: other.to_string() },
                 };
                 self.refusal = Some(error);
@@ -382,18 +384,19 @@ async fn given_up(joined: Option<&mut Joined>) {
 }
 
 fn log_unsupported(data: &Unsupported) {
-    let (topic, sender) = (name(&data.topic), name(&data.sender));
     match data.kind {
         UnsupportedKind::TextStream | UnsupportedKind::ByteStream => tracing::warn!(
-            %topic,
-            %sender,
+            topic = %name(&data.topic),
+            sender = %name(&data.sender),
             "a stream was ignored: this version takes no text or byte streams (`send_text`, `send_file`): send a data message instead"
         ),
         UnsupportedKind::RpcRequest => tracing::warn!(
-            method = %topic,
-            %sender,
+            method = %name(&data.topic),
+            sender = %name(&data.sender),
             "an RPC request was refused with error 1400, method not supported: this version takes no RPC: send a data message instead"
         ),
-        other => tracing::warn!(%sender, "ignored, as this version takes none: {other:?}"),
+        other => {
+            tracing::warn!(sender = %name(&data.sender), "ignored, as this version takes none: {other:?}")
+        }
     }
 }

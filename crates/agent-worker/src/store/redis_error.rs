@@ -175,7 +175,9 @@ impl RedisError {
             ConnectError::Resolve { source, .. } => {
                 Self::Unreachable { server, source: io::Error::new(io::ErrorKind::HostUnreachable, source) }
             }
-            ConnectError::Unreachable { source, .. } => Self::Unreachable { server, source },
+            ConnectError::Unreachable { source, .. } | ConnectError::TooManyOpenFiles { source, .. } => {
+                Self::Unreachable { server, source }
+            }
             ConnectError::Timeout { limit, .. } => Self::timeout(&server, limit),
             other => Self::Tls { server, source: Box::new(other) },
         }

@@ -33,7 +33,7 @@ pub(crate) const OFFERS: Metric = Metric::counter(
     "lk_agents_offers_total",
     &["agent_name", "answer", "reason"],
     "offers by their answer: `accepted`, `declined` or `dismissed`. Only a declined one has a reason: `handler`, `panicked`, `silent` or \
-     `bad_answer` of `on_request`; `no_slot`, `draining`, `runs_here`, `second_of_target`, `unknown_kind`, `cancelled`",
+     `bad_answer` of `on_request`; `no_slot`, `no_descriptors`, `draining`, `runs_here`, `second_of_target`, `unknown_kind`, `cancelled`",
 );
 pub(crate) const OFFER_ANSWER: Metric = Metric::seconds(
     "lk_agents_offer_answer_seconds",
@@ -64,8 +64,11 @@ pub(crate) const SLOTS_USED: Metric = Metric::gauge(
     WORKER,
     "slots that are taken, from the offer to the outcome, and by what is stuck",
 );
-pub(crate) const MAX_JOBS: Metric =
-    Metric::gauge("lk_agents_worker_max_jobs", WORKER, "slots in all (`max_jobs`)");
+pub(crate) const MAX_JOBS: Metric = Metric::gauge(
+    "lk_agents_worker_max_jobs",
+    WORKER,
+    "slots in all: `max_jobs`, or fewer where the process may not open enough files",
+);
 pub(crate) const WORKER_LOAD: Metric = Metric::gauge(
     "lk_agents_worker_load",
     WORKER,

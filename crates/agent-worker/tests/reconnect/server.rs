@@ -29,6 +29,8 @@ pub(crate) enum Manner {
     ClosedRegistered,
     /// The handshake is answered with this status.
     Status(u16),
+    /// The handshake is answered with this status, and with this header.
+    Asking(u16, &'static str),
     /// The handshake is never answered.
     Silent,
     /// The registration is never answered.
@@ -113,6 +115,12 @@ async fn treat(manner: Manner, mut stream: DuplexStream) {
         Manner::Status(status) => {
             let _ = stream.read(&mut [0; 4096]).await;
             let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes()).await;
+            return;
+        }
+        Manner::Asking(status, header) => {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let answer = format!("HTTP/1.1 {status} No\r\n{header}\r\nContent-Length: 0\r\n\r\n");
             let _ = stream.write_all(answer.as_bytes()).await;
             return;
         }

@@ -77,10 +77,57 @@ async fn a_hundred_workers_that_are_cut_come_back_one_after_the_other() {
     }
 }
 
+/// An ingress without endpoints says 404, 401 or 403 to workers that it let in before, and to all of them at once.
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_that_was_registered_outlives_refusals() {
+    for status in [401, 403, 404, 301, 308] {
+        let server = Server::new(Manner::Stands);
+        let worker = Running::start(server.worker());
+        worker.until(true).await;
+        server.treats(Manner::Status(status));
+        server.cut();
+        for outage in [3, 3600] {
+            sleep(seconds(outage)).await;
+            assert!(!worker.task.is_finished(), "HTTP {status} for {outage} s");
+        }
+        server.treats(Manner::Stands);
+        assert!(worker.until(true).await <= seconds(11));
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
+    for (status, header, least, most) in [
+        (503, "Retry-After: 30", 30, 31),
+        (429, "Retry-After: 30", 30, 31),
+        (307, "Location: ws://elsewhere/\r\nRetry-After: 30", 30, 31),
+        // No longer than a minute.
+        (503, "Retry-After: 86400", 60, 61),
+        (503, "Retry-After: 99999999999999999999999", 60, 61),
+        (503, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:50:07 GMT", 30, 31),
+        // Nothing to wait for.
+        (503, "Retry-After: 0", 0, 1),
+        (503, "Retry-After: soon", 0, 1),
+        (429, "Retry-After: -30", 0, 1),
+    ] {
+        let server = Server::new(Manner::Asking(status, header));
+        let worker = Running::start(server.worker());
+        while server.dials().len() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let wait = times(&server.dials())[1];
+        assert!(wait >= seconds(least) && wait <= seconds(most), "{status} {header}: {wait:?}");
+        server.treats(Manner::Stands);
+        worker.until(true).await;
+        worker.stop().await;
+    }
+}
+
 /// 401 and 404 will not get better; a first connection that is refused so is told, not repeated.
 #[tokio::test(start_paused = true)]
 async fn a_first_connection_that_is_refused_for_good_ends_the_worker() {
-    for status in [401, 403, 404] {
+    for status in [401, 403, 404, 301, 308] {
         let server = Server::new(Manner::Status(status));
         let Running { handle, task } = Running::start(server.worker());
         let error = task.await.expect("no panic").expect_err("refused");

@@ -36,6 +36,10 @@ async fn a_first_connection_that_ends_the_worker() {
     let server = MockServer::start().await.unwrap();
     let with = |key: &str, secret: &str| worker(server.url()).credentials(key, secret);
     let not_found = servers::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+    let moved = servers::answering(
+        "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://media.example.com/agent\r\nContent-Length: 0\r\n\r\n",
+    )
+    .await;
     let nobody = servers::nobody().await;
     let (what, gave_up) = ended(
         "nothing listens, and `.max_connect_attempts(2)`",
@@ -46,6 +50,7 @@ async fn a_first_connection_that_ends_the_worker() {
         ended("a key that the server does not know", with("another", server.api_secret().expose())).await,
         ended("a wrong secret", with(server.api_key(), "another")).await,
         ended("a server that is none of LiveKit, or a wrong path", worker(url("ws", &not_found))).await,
+        ended("a server that has moved for good (301 or 308)", worker(url("ws", &moved))).await,
         (what, up_to(&gave_up, "LIVEKIT_URL)")),
     ];
     guide::check("first", &lines);
@@ -57,6 +62,10 @@ async fn a_connection_that_is_tried_again() {
     let (_listener, silent) = servers::silent().await;
     let website = servers::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
     let broken = servers::answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+    let elsewhere = servers::answering(
+        "HTTP/1.1 302 Found\r\nLocation: https://login.example.com/\r\nContent-Length: 0\r\n\r\n",
+    )
+    .await;
     let mail = servers::answering("220 mail.example.com ESMTP\r\n").await;
     let encrypted = servers::encrypted().await;
     let no_tunnel = servers::answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
@@ -70,6 +79,7 @@ async fn a_connection_that_is_tried_again() {
         tried_again("it does not answer", worker(url("ws", &silent)).net(slow)).await,
         tried_again("it is a web server", worker(url("ws", &website))).await,
         tried_again("it has trouble, or the proxy before it", worker(url("ws", &broken))).await,
+        tried_again("it redirects for now (302, 303 or 307)", worker(url("ws", &elsewhere))).await,
         first(tried_again("it speaks something else", worker(url("ws", &mail))).await, "LIVEKIT_URL)"),
         first(
             tried_again(
@@ -101,6 +111,26 @@ async fn a_connection_that_is_tried_again() {
         lines.push((what, up_to(&unknown, "DNS")));
     }
     guide::check("again", &lines);
+}
+
+/// An ingress without endpoints, or a server that is being replaced.
+#[tokio::test]
+async fn a_server_that_refuses_a_worker_that_was_registered() {
+    let server = MockServer::start().await.unwrap();
+    let (log, _guard) = Log::keep();
+    let target = server.url().trim_start_matches("ws://").to_owned();
+    let gate = servers::gate(target, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+    let builder = worker(url("ws", &gate.address)).agent_name("tester");
+    let worker = builder.credentials(server.api_key(), server.api_secret().clone()).build().unwrap();
+    let handle = worker.handle();
+    let running = tokio::spawn(worker.run());
+    assert!(within(handle.registered()).await);
+    gate.refuse();
+    server.cut_workers();
+    let line = steady(&log.line("registered before").await);
+    within(handle.drain(Duration::ZERO)).await;
+    running.await.unwrap().unwrap();
+    guide::check("refused_later", &[("an ingress that has no server for a while", line)]);
 }
 
 /// On a clock that jumps: 10 s and 25 s take no time.

@@ -47,18 +47,18 @@ fn said(soft: u32, hard: u32, max_jobs: usize) -> String {
 
 #[test]
 fn the_soft_limit_is_raised_to_the_hard_one() {
-    let said = said(100, 300, 59);
+    let said = said(100, 300, 60);
     assert!(said.contains("soft limit Some(300)"), "{said}");
     assert!(!said.contains("max_jobs"), "{said}");
 }
 
 #[test]
 fn jobs_that_do_not_fit_into_the_hard_limit_are_told() {
-    let said = said(100, 300, 60);
+    let said = said(100, 300, 80);
     assert!(said.contains("soft limit Some(300)"), "{said}");
     let warning = said.lines().find(|line| line.contains("max_jobs")).expect("a warning");
     let (_, warning) = warning.split_once("WARN agent_worker::descriptors: ").expect("a warning");
-    guide::check("files", &[("`.max_jobs(60)`, and `ulimit -n 300`", format!("WARN {warning}"))]);
+    guide::check("files", &[("`.max_jobs(80)`, and `ulimit -n 300`", format!("WARN {warning}"))]);
 }
 
 #[test]

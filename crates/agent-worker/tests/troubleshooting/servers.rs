@@ -4,8 +4,9 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 async fn listen() -> (TcpListener, String) {
@@ -53,6 +54,38 @@ pub(crate) async fn answering(answer: &'static str) -> String {
         }
     });
     address
+}
+
+/// A way to a server that can be closed: then every request is given an answer.
+pub(crate) struct Gate {
+    pub(crate) address: String,
+    closed: Arc<AtomicBool>,
+}
+
+impl Gate {
+    pub(crate) fn refuse(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(crate) async fn gate(server: String, answer: &'static str) -> Gate {
+    let (listener, address) = listen().await;
+    let closed = Arc::new(AtomicBool::new(false));
+    let is_closed = Arc::clone(&closed);
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let (server, refuses) = (server.clone(), is_closed.load(Ordering::Relaxed));
+            tokio::spawn(async move {
+                if refuses {
+                    let _ = tcp.read(&mut [0; 4096]).await;
+                    let _ = tcp.write_all(answer.as_bytes()).await;
+                } else if let Ok(mut server) = TcpStream::connect(server).await {
+                    let _ = tokio::io::copy_bidirectional(&mut tcp, &mut server).await;
+                }
+            });
+        }
+    });
+    Gate { address, closed }
 }
 
 /// One that speaks TLS, with a certificate of an authority that nobody knows.

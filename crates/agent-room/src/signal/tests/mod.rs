@@ -413,7 +413,9 @@ fn every_failed_join_has_its_reason() {
         other => panic!("{other:?}"),
     };
     let refused = |status, body: &'static str| {
-        failed(bound(), &move |rig: &mut Rig| rig.step("refused", |s, now| s.refused(status, body, now)))
+        failed(bound(), &move |rig: &mut Rig| {
+            rig.step("refused", |s, now| s.refused(status, body, None, now))
+        })
     };
     assert_eq!(refused(404, ""), JoinFailure::ServerTooOld);
     assert!(JoinFailure::ServerTooOld.to_string().contains("1.9.10"));

@@ -267,21 +267,44 @@ fn a_server_that_takes_us_and_drops_us_again_is_not_stormed() {
 }
 
 #[test]
-fn a_token_that_is_refused_ends_it() {
+fn a_token_that_is_refused_for_long_ends_it() {
     let mut rig = Rig::connected(quiet);
     lost(&mut rig);
-    rig.step("refused", |signal, now| signal.refused(401, "expired", now));
+    let refuse = |rig: &mut Rig| rig.step("refused", |signal, now| signal.refused(401, "expired", None, now));
+    refuse(&mut rig);
+    assert!(!rig.signal.is_closed(), "it was good a moment ago");
+    rig.wait(Duration::from_secs(15));
+    refuse(&mut rig);
     let reason = rig.reason.take().unwrap();
     let DisconnectReason::ReconnectFailed { last, .. } = &reason else { panic!("{reason:?}") };
     assert!(matches!(**last, DisconnectReason::JoinFailed(JoinFailure::Unauthorized { status: 401, .. })));
     assert!(rig.script.contains("Event Disconnected"), "{}", rig.script);
 
     // Anything else may be a server, or what stands before it, on its way up.
-    for status in [404, 502, 503] {
+    for status in [301, 404, 429, 502, 503] {
         let mut rig = Rig::connected(quiet);
         lost(&mut rig);
-        rig.step("refused", |signal, now| signal.refused(status, "", now));
+        rig.wait(Duration::from_secs(20));
+        rig.step("refused", |signal, now| signal.refused(status, "", None, now));
         assert!(!rig.signal.is_closed(), "{status}");
+    }
+}
+
+#[test]
+fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
+    let seconds = Duration::from_secs;
+    for (asked, least, most) in [
+        (Some(seconds(10)), seconds(10), seconds(10)),
+        (Some(Duration::ZERO), Duration::ZERO, seconds(1)),
+        (None, Duration::ZERO, seconds(1)),
+        // Of the minute that it has, another try must be possible.
+        (Some(Duration::MAX), seconds(30), seconds(30)),
+    ] {
+        let mut rig = Rig::connected(quiet);
+        lost(&mut rig);
+        rig.step("refused", |signal, now| signal.refused(503, "", asked, now));
+        let wait = rig.signal.poll_timeout().unwrap().0.saturating_duration_since(rig.now);
+        assert!(wait >= least && wait <= most, "{asked:?}: {wait:?}");
     }
 }
 

@@ -1,0 +1,87 @@
+//! How many jobs the file descriptors of a process have room for.
+
+/// The file descriptors of a process, as they were when a worker started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    /// The most that may be open.
+    pub limit: usize,
+    /// Those that were open: standard streams, the runtime, files of the program.
+    pub open: usize,
+    /// What one job takes, at most.
+    pub per_job: usize,
+}
+
+/// What else a program opens is counted in steps of this, since it comes and goes.
+const STEP: usize = 16;
+/// Kept for what is no job: look-ups of names, the worker's own connection while it is replaced, stores. A sixteenth of all, within
+/// these bounds.
+const LEAST_RESERVE: usize = 8;
+const MOST_RESERVE: usize = 64;
+
+impl Descriptors {
+    /// How many jobs may run at once.
+    ///
+    /// ```
+    /// use agent_core::Descriptors;
+    ///
+    /// assert_eq!(Descriptors { limit: 1024, open: 12, per_job: 4 }.jobs(), 236);
+    /// assert_eq!(Descriptors { limit: 64, open: 12, per_job: 4 }.jobs(), 10);
+    /// ```
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        let reserve = (self.limit / STEP).clamp(LEAST_RESERVE, MOST_RESERVE);
+        let free = self.limit.saturating_sub(self.others()).saturating_sub(reserve);
+        free.checked_div(self.per_job).unwrap_or(usize::MAX)
+    }
+
+    /// A limit that has room for so many jobs.
+    #[must_use]
+    pub fn limit_for(&self, jobs: usize) -> usize {
+        jobs.saturating_mul(self.per_job).saturating_add(self.others()).saturating_add(MOST_RESERVE)
+    }
+
+    fn others(&self) -> usize {
+        self.open.checked_next_multiple_of(STEP).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn few_descriptors_are_few_jobs() {
+        for (limit, open, per_job, jobs) in [
+            (1024, 12, 4, 236),
+            (1024, 16, 5, 188),
+            (300, 12, 4, 66),
+            (64, 16, 4, 10),
+            (64, 17, 4, 6),
+            (64, 60, 4, 0),
+            (16, 12, 4, 0),
+            (0, 0, 4, 0),
+            (1024, 2000, 4, 0),
+            // Rooms without sockets.
+            (64, 12, 0, usize::MAX),
+        ] {
+            let found = Descriptors { limit, open, per_job }.jobs();
+            assert_eq!(found, jobs, "{limit} in all, {open} open, {per_job} for each job");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_limit_for_so_many_jobs_is_enough(open in 0usize..5000, per_job in 1usize..10, jobs in 0usize..100_000) {
+            let needed = Descriptors { limit: 0, open, per_job }.limit_for(jobs);
+            let enough = Descriptors { limit: needed, open, per_job };
+            prop_assert!(enough.jobs() >= jobs);
+        }
+
+        #[test]
+        fn no_numbers_are_a_panic(limit: usize, open: usize, per_job: usize, jobs: usize) {
+            let descriptors = Descriptors { limit, open, per_job };
+            let _ = (descriptors.jobs(), descriptors.limit_for(jobs));
+        }
+    }
+}
