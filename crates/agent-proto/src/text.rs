@@ -16,7 +16,7 @@ use std::fmt::{self, Display, Write};
 
 /// The most characters that [`name`] shows, the limit of livekit-server for names of rooms.
 pub const MAX_NAME: usize = 256;
-/// The most characters that [`line`] shows.
+/// The most characters that [`line`](fn@line) shows.
 pub const MAX_LINE: usize = 4096;
 
 /// A name that others have chosen, as the value of a log field: an id, a room, an identity, a topic.
@@ -48,7 +48,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a>(&'a str);
 
-/// Displayed by [`line`].
+/// Displayed by [`line`](fn@line).
 #[derive(Clone, Copy, Debug)]
 pub struct Line<T>(T);
 
