@@ -461,10 +461,7 @@ async fn a_call_is_refused_at_once_and_streams_disturb_nothing() {
     ada.send(DataMessage::new("still here").topic("t")).await.expect("sent");
     until(&mut events, |event| matches!(event, RoomEvent::DataReceived(_)).then_some(())).await;
     let streams = log.lines("a stream was ignored");
-    assert!(
-        matches!(&streams[..], [line] if line.contains("topic=\"lk.chat\" sender=\"ada\"")),
-        "{streams:?}"
-    );
+    assert!(matches!(&streams[..], [line] if line.contains("topic=lk.chat sender=ada")), "{streams:?}");
     let calls = log.lines("an RPC request was refused with error 1400");
-    assert!(matches!(&calls[..], [line] if line.contains("method=\"greet\" sender=\"ada\"")), "{calls:?}");
+    assert!(matches!(&calls[..], [line] if line.contains("method=greet sender=ada")), "{calls:?}");
 }

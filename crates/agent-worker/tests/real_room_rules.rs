@@ -216,8 +216,9 @@ async fn an_end_after_the_room_was_closed_says_so() {
     stage.dispatch("one").await;
     let job = stage.began().await;
     ada.leave().await.expect("left");
-    let (_, ended, recorded) = stage.end_of(&job).await;
-    assert!(ended.room_closed, "{ended:?}");
+    let (reason, ended, recorded) = stage.end_of(&job).await;
+    // The server reports it in two ways, and either may be the first; its termination of the job does not name a reason.
+    assert!(ended.room_closed || reason == CancelReason::Terminated, "{reason:?} {ended:?}");
     assert_eq!(
         (recorded.status, recorded.error.as_str()),
         (JobEndStatus::Failed, "agent worker left the room")
