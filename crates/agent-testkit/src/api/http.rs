@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use agent_proto::MAX_FRAME_LEN;
+use agent_worker::ByteStream;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -19,7 +20,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
@@ -108,12 +108,8 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Bytes both ways.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// A connection as the HTTP client takes it.
-struct Io(TokioIo<Box<dyn Stream>>);
+struct Io(TokioIo<Box<dyn ByteStream>>);
 
 impl Connection for Io {
     fn connected(&self) -> Connected {
