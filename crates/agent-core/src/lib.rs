@@ -40,9 +40,9 @@ mod outcome;
 mod retry;
 mod shutdown;
 mod text;
-mod time;
 mod worker;
 
+pub use agent_proto::Time;
 pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
 pub use channel::{
@@ -66,7 +66,7 @@ pub use election::{
 };
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
-pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, JobToken, MAX_ATTRIBUTES_LEN, Target, TargetKind};
+pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, MAX_ATTRIBUTES_LEN, Target, TargetKind};
 pub use json::{JsonError, to_json};
 pub use log_limit::{LeftOut, LogLimit};
 #[cfg(feature = "schema")]
@@ -77,7 +77,6 @@ pub use retry::RetryPolicy;
 pub use shutdown::{
     FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownLimits, SignalFilter,
 };
-pub use time::Time;
 pub use worker::{
     ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MAX_RETRY_AFTER, MIN_DEPARTURE_TIMEOUT,
     Notice, OfferId, Output, Presence, SlotCounts, StopError, Timer, Violation, Worker,

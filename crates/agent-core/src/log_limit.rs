@@ -1,6 +1,6 @@
 //! How often a log line is written whose cause others decide on.
 
-use crate::time::Time;
+use agent_proto::Time;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

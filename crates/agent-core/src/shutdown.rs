@@ -1,7 +1,7 @@
 //! Stopping a process by signals: which of them count, what each means, and when a process that does not end by itself must be ended.
 
 use crate::config::Config;
-use crate::time::Time;
+use agent_proto::Time;
 use std::time::Duration;
 
 /// The exit code of a process that was forced to stop: as after Ctrl-C in a shell.

@@ -1,8 +1,8 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
-//! [codec](decode) that refuses a frame over a size limit before it is parsed; and how a [text] of others is shown.
+//! [codec](decode) that refuses a frame over a size limit before it is parsed; and the few types that every other crate needs: [`Time`],
+//! [`Secret`], and how a [text] of others is shown.
 //!
-//! Beside that this is wire format and nothing else: no rule of a job or a room lives here, and the public APIs of the other crates
-//! show types of their own. `cargo xtask codegen` makes [`livekit`] anew.
+//! No rule of a job or a room lives here, and the public APIs of the other crates show message types of their own. `cargo xtask codegen` makes [`livekit`] anew.
 //!
 //! ```
 //! use agent_proto::{decode, encode, livekit, MAX_FRAME_LEN};
@@ -13,10 +13,15 @@
 //! ```
 
 mod codec;
+pub mod error_text;
 mod redact;
+mod secret;
 pub mod text;
+mod time;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
+pub use secret::Secret;
+pub use time::Time;
 
 /// The descriptors of everything in [`livekit`]: an encoded `google.protobuf.FileDescriptorSet`, without comments.
 ///

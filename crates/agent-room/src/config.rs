@@ -1,30 +1,8 @@
 //! What a room client needs to know before it starts.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-/// A token that no log shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    /// The token itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<T: Into<String>> From<T> for Token {
-    fn from(token: T) -> Self {
-        Self(token.into())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+use agent_proto::Secret;
 
 /// Which tracks of others the server sends us without being asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -82,7 +60,7 @@ pub struct Config {
     /// The server: `ws`, `wss`, `http` or `https`, with an optional base path.
     pub url: String,
     /// The token that lets us in.
-    pub token: Token,
+    pub token: Secret,
     /// Which tracks the server sends.
     pub auto_subscribe: AutoSubscribe,
     /// From [`Room::new`](crate::Room::new) to a connection over which data can go both ways. Default 10 s.
@@ -107,7 +85,7 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 impl Config {
     /// Defaults for everything but the server and the token.
     #[must_use]
-    pub fn new(url: impl Into<String>, token: impl Into<Token>) -> Self {
+    pub fn new(url: impl Into<String>, token: impl Into<Secret>) -> Self {
         Self {
             url: url.into(),
             token: token.into(),

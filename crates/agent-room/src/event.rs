@@ -1,6 +1,7 @@
 //! What happens in a room.
 
-use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Token, Track};
+use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Track};
+use agent_proto::Secret;
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -175,7 +176,7 @@ pub enum RoomEvent {
     /// room uses it by itself.
     TokenRefreshed {
         /// The token; no log shows it.
-        token: Token,
+        token: Secret,
     },
     /// The server moved us to another room; who is there follows.
     RoomMoved {

@@ -1,6 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
-use crate::{Command, CommandError, CommandId, DisconnectReason, RoomEvent, Token, Unsupported};
+use crate::{Command, CommandError, CommandId, DisconnectReason, RoomEvent, Unsupported};
+use agent_proto::Secret;
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -102,7 +103,7 @@ pub enum Output {
         /// Some time has passed since the connection was lost: the server may be another one by now, which makes the room anew.
         late: bool,
         /// For the `Authorization` header.
-        token: Token,
+        token: Secret,
     },
     /// Send a binary WebSocket message.
     SendSignal(Bytes),

@@ -46,7 +46,7 @@ mod unsupported;
 pub use command::{
     Command, CommandError, CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish,
 };
-pub use config::{AutoSubscribe, Config, Limits, Token};
+pub use config::{AutoSubscribe, Config, Limits};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
 pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};

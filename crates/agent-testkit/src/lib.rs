@@ -38,7 +38,6 @@
 //!
 //! The [`guide`] goes on from here: other participants, workers with a server, faults, mocks.
 
-mod api;
 #[cfg(feature = "tools")]
 mod cache;
 pub mod guide;
@@ -57,7 +56,7 @@ mod redis;
 mod ring;
 mod server;
 
-pub use api::{
+pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
     ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
 };

@@ -1,10 +1,10 @@
 //! What a user writes: an agent.
 
 use crate::context::JobContext;
-use crate::room::BoxFuture;
 #[cfg(feature = "schema")]
 use agent_core::MetadataSchema;
 use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
+use agent_rtc::BoxFuture;
 use std::future::Future;
 use std::sync::Arc;
 

@@ -5,14 +5,10 @@ use crate::checkpoint::CheckpointSettings;
 use crate::coordination::{Coordination, Coordinator, DEFAULT_LEASE, PubSub, RoomData};
 use crate::descriptors::PER_JOB;
 use crate::driver::{LifecycleHook, LoadFn, Setup};
-use crate::error_text;
 use crate::failure::{FailedJob, FailureHook};
 use crate::guard::{ClassifyFn, Declared, Guard};
 use crate::line_limit::LineLimit;
-use crate::net::{ConnectError, NetOptions, ServerUrl, UrlError};
 use crate::redact::Redaction;
-use crate::room::{AutoSubscribe, RoomConnector, WebRtc};
-use crate::secret::Secret;
 use crate::store::CheckpointStore;
 use crate::task_count::TaskCount;
 use crate::telemetry::Meter;
@@ -21,6 +17,10 @@ use agent_core::{
     AgentPermissions, Backoff, Config, ConfigProblem, EndWhen, Job, JobErrorKind, JobKind, Lifecycle,
     MAX_LEASE, MIN_LEASE, MetadataFormat, RetryPolicy,
 };
+use agent_net::{ConnectError, NetOptions, ServerUrl, UrlError};
+use agent_proto::Secret;
+use agent_proto::error_text;
+use agent_rtc::{AutoSubscribe, RoomConnector, WebRtc};
 use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::fmt;

@@ -2,12 +2,13 @@
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::coordination::Coordination;
-use crate::net::AssignedUrlError;
-use crate::room::{Dropped, JoinError, JoinOptions, JoinRequest, Room, RoomConnector};
+use crate::join_options::JoinOptions;
 use crate::scope::Scope;
 use crate::task_count::TaskCount;
 use crate::telemetry::Meter;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
+use agent_net::AssignedUrlError;
+use agent_rtc::{Dropped, JoinError, JoinRequest, Room, RoomConnector};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::panic::Location;

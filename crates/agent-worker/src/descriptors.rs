@@ -1,4 +1,4 @@
-//! File descriptors: as many as the system allows, how many that is, and how an error says that there are no more.
+//! File descriptors: as many as the system allows, and how many that is.
 //!
 //! The usual soft limit (1,024, or 256) is for programs that use `select`, and some hundred jobs reach it; the hard limit is what
 //! the system really allows.
@@ -77,27 +77,6 @@ fn open() -> usize {
     std::fs::read_dir("/dev/fd").map_or(ORDINARY, Iterator::count)
 }
 
-/// Whether this is an error of a process, or a machine, that may open nothing more; with the system's own words for it.
-///
-/// The look-up of a name may fail for it without saying so: one is then tried to be opened.
-#[cfg(unix)]
-pub(crate) fn exhaustion(error: &std::io::Error) -> Option<std::io::Error> {
-    use rustix::io::Errno;
-    use std::os::fd::AsFd;
-
-    let is =
-        |error: &std::io::Error| matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
-    match error.raw_os_error() {
-        Some(code) => is(error).then(|| std::io::Error::from_raw_os_error(code)),
-        None => std::io::stderr().as_fd().try_clone_to_owned().err().filter(is),
-    }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn exhaustion(_: &std::io::Error) -> Option<std::io::Error> {
-    None
-}
-
 /// What to say if so many jobs do not fit.
 fn warning(max_jobs: usize, found: Descriptors) -> Option<String> {
     let fit = found.jobs();
@@ -136,21 +115,5 @@ mod tests {
             None,
             "rooms without sockets"
         );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn an_error_for_want_of_a_descriptor_is_known() {
-        use rustix::io::Errno;
-        use std::io;
-
-        let of = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
-        for errno in [Errno::MFILE, Errno::NFILE] {
-            assert!(exhaustion(&of(errno)).is_some());
-        }
-        assert!(exhaustion(&of(Errno::CONNREFUSED)).is_none());
-        // This process has some left.
-        assert!(exhaustion(&io::Error::other("failed to look up")).is_none());
-        assert!(open() >= 3);
     }
 }

@@ -1,8 +1,8 @@
 //! The dead-letter sink: where jobs go that have failed for good.
 
-use crate::room::BoxFuture;
 use crate::stats::{kind_label, reason_label};
 use agent_core::{EndedJob, Job, JobErrorKind, Outcome};
+use agent_rtc::BoxFuture;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;

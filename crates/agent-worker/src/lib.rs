@@ -38,21 +38,18 @@ mod context;
 pub mod coordination;
 mod descriptors;
 mod driver;
-mod error_text;
 mod failure;
 mod guard;
 pub mod guide;
+mod join_options;
 pub mod layers;
 mod line_limit;
 mod long_running;
-mod net;
 mod panics;
 pub mod patterns;
 mod redact;
-mod room;
 mod router;
 mod scope;
-mod secret;
 mod shutdown;
 mod signals;
 mod stats;
@@ -73,24 +70,25 @@ pub use agent_core::{
     MAX_METADATA_LEN, MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts, StopError, StoreError,
     Target, TargetKind, parse_metadata,
 };
+pub use agent_net::{
+    AccessToken, AssignedUrlError, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError,
+    Resolver, ServerUrl, TokenError, TokenKind, UrlError,
+};
+pub use agent_proto::Secret;
+pub use agent_rtc::{
+    AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
+    JoinFailure, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
+    Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, Room, RoomBackend,
+    RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo, RoomRequest, Speaker,
+    Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
+};
 pub use builder::{ConfigError, WorkerBuilder};
 pub use checkpoint::{Checkpoint, Saved};
 pub use context::JobContext;
 pub use coordination::{CoordinationError, Follower, Leadership, Lease};
 pub use failure::FailedJob;
-pub use net::{
-    AccessToken, AssignedUrlError, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError,
-    Resolver, ServerUrl, TokenError, TokenKind, UrlError,
-};
-pub use room::{
-    AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
-    JoinFailure, JoinOptions, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed,
-    MissedCause, Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, Room,
-    RoomBackend, RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo,
-    RoomRequest, RoomToken, Speaker, Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
-};
+pub use join_options::JoinOptions;
 pub use router::Router;
-pub use secret::Secret;
 pub use stats::{FailureLabel, WorkerStats};
 #[cfg(feature = "embedded-store")]
 pub use store::EmbeddedStore;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use agent_core::{Input, JobError, JobErrorKind};
+use agent_rtc::{Participant, Wanted};
 use futures_util::FutureExt;
 use tokio::{
     task::{AbortHandle, JoinHandle, JoinSet},
@@ -10,12 +11,7 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use crate::{
-    context::JobContext,
-    panics::caught,
-    redact::Redaction,
-    room::{Participant, Wanted},
-};
+use crate::{context::JobContext, panics::caught, redact::Redaction};
 
 /// More signs of life than one in this time say nothing more.
 const PROGRESS_PACE: Duration = Duration::from_secs(1);

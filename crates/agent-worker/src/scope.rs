@@ -2,9 +2,9 @@
 
 use crate::panics::caught;
 use crate::redact::Redaction;
-use crate::room::BoxFuture;
 use crate::task_count::TaskCount;
 use agent_proto::text::line;
+use agent_rtc::BoxFuture;
 use futures_util::FutureExt;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! Errors that may pass, of the libraries that agent-core does not know.
 
-use crate::net::ConnectError;
-use crate::room::JoinError;
 use agent_core::{JobError, JobErrorKind, classify_with};
+use agent_net::ConnectError;
+use agent_rtc::JoinError;
 use std::error::Error;
 use tokio::time::error::Elapsed;
 

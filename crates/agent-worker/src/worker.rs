@@ -4,7 +4,6 @@ use crate::agent::Agent;
 use crate::builder::WorkerBuilder;
 use crate::descriptors;
 use crate::driver::{Command, Driver, Setup, Status, close_timeout};
-use crate::error_text;
 use crate::shutdown::ABORT;
 use crate::stats::WorkerStats;
 use crate::task_count::TaskCount;
@@ -12,6 +11,7 @@ use crate::telemetry::Meter;
 use agent_core::{
     DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, JobId, Lifecycle, ShutdownLimits, SlotCounts, StopError,
 };
+use agent_proto::error_text;
 use agent_proto::text::{line, name};
 use std::fmt;
 use std::sync::Arc;

@@ -92,7 +92,7 @@ pub(super) const RINGS: &[Ring] = &[
         title: "wasm",
         missing: |may_install| tools::lacks_target("wasm32-unknown-unknown", may_install),
         run: |strict| {
-            let args = ["check", "--package", "agent-core", "--target", "wasm32-unknown-unknown"];
+            let args = ["check", "--package", "agent-worker-core", "--target", "wasm32-unknown-unknown"];
             Cargo::new(&args, strict).check()
         },
     },

@@ -146,6 +146,6 @@ fn dev_dependencies_of_dependencies_are_not_reached() {
 
 #[test]
 fn names_are_read() {
-    let tree = "agent-core v0.1.0 (/here)\nbytes v1.12.2\nserde v1.0.0 (*)\n";
-    assert_eq!(names(tree).into_iter().collect::<Vec<_>>(), ["agent-core", "bytes", "serde"]);
+    let tree = "agent-worker-core v0.1.0 (/here)\nbytes v1.12.2\nserde v1.0.0 (*)\n";
+    assert_eq!(names(tree).into_iter().collect::<Vec<_>>(), ["agent-worker-core", "bytes", "serde"]);
 }

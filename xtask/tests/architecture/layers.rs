@@ -9,10 +9,28 @@ type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 /// The map of the workspace. core and room do not know each other; proto's types stop at them; testkit is on top.
 const LAYERS: &[Layer] = &[
     ("agent-proto", &[], &[]),
-    ("agent-core", &["agent-proto"], &["agent-testkit"]),
-    ("agent-room", &["agent-proto"], &["agent-testkit"]),
-    ("agent-worker", &["agent-proto", "agent-core", "agent-room"], &["agent-testkit"]),
-    ("agent-testkit", &["agent-proto", "agent-core", "agent-room", "agent-worker"], &[]),
+    ("agent-worker-core", &["agent-proto"], &["agent-testkit"]),
+    ("agent-worker-room", &["agent-proto"], &["agent-testkit"]),
+    // The examples of its docs are written for users of the two above it.
+    ("agent-worker-net", &["agent-proto"], &["agent-worker", "agent-testkit"]),
+    ("agent-worker-rtc", &["agent-proto", "agent-worker-room", "agent-worker-net"], &["agent-worker"]),
+    (
+        "agent-worker",
+        &["agent-proto", "agent-worker-core", "agent-worker-room", "agent-worker-net", "agent-worker-rtc"],
+        &["agent-testkit"],
+    ),
+    (
+        "agent-testkit",
+        &[
+            "agent-proto",
+            "agent-worker-core",
+            "agent-worker-room",
+            "agent-worker-net",
+            "agent-worker-rtc",
+            "agent-worker",
+        ],
+        &[],
+    ),
     // Programs like a user's; the benchmark also has a client that knows the protocol alone.
     ("quickstart", &["agent-worker", "agent-testkit"], &[]),
     ("agent-bench", &["agent-proto", "agent-worker"], &[]),
@@ -30,9 +48,11 @@ const CRYPTO: &[&str] = &["native-tls", "openssl", "openssl-sys", "ring"];
 /// What must not be linked into a crate.
 const FORBIDDEN: &[(&str, &[&[&str]])] = &[
     ("agent-proto", &[RUNTIMES, IMPURE, CRYPTO]),
-    ("agent-core", &[RUNTIMES, IMPURE, CRYPTO]),
+    ("agent-worker-core", &[RUNTIMES, IMPURE, CRYPTO]),
     // str0m brings randomness of its own, for its keys.
-    ("agent-room", &[RUNTIMES, CRYPTO]),
+    ("agent-worker-room", &[RUNTIMES, CRYPTO]),
+    ("agent-worker-net", &[CRYPTO]),
+    ("agent-worker-rtc", &[CRYPTO]),
     ("agent-worker", &[CRYPTO]),
     ("agent-testkit", &[CRYPTO]),
 ];
@@ -96,22 +116,22 @@ fn what_is_linked_is_found() {
 fn a_step_up_or_aside_is_found() {
     let graph = Graph::of(&[
         ("agent-proto", &[]),
-        ("agent-core", &[("agent-room", Need::Normal), ("agent-testkit", Need::Dev)]),
-        ("agent-room", &[("agent-core", Need::Dev), ("agent-worker", Need::Build)]),
+        ("agent-worker-core", &[("agent-worker-room", Need::Normal), ("agent-testkit", Need::Dev)]),
+        ("agent-worker-room", &[("agent-worker-core", Need::Dev), ("agent-worker", Need::Build)]),
         ("agent-worker", &[("agent-testkit", Need::Normal), ("agent-bench", Need::Normal)]),
-        ("agent-bench", &[("agent-core", Need::Normal)]),
-        ("agent-testkit", &[("agent-core", Need::Normal)]),
+        ("agent-bench", &[("agent-worker-core", Need::Normal)]),
+        ("agent-testkit", &[("agent-worker-core", Need::Normal)]),
         ("newcomer", &[]),
     ]);
     assert_eq!(
         layers(&graph, LAYERS),
         [
-            "agent-bench must not know agent-core (Normal)",
-            "agent-core must not know agent-room (Normal)",
-            "agent-room must not know agent-core (Dev)",
-            "agent-room must not know agent-worker (Build)",
+            "agent-bench must not know agent-worker-core (Normal)",
             "agent-worker must not know agent-testkit (Normal)",
             "agent-worker must not know agent-bench (Normal)",
+            "agent-worker-core must not know agent-worker-room (Normal)",
+            "agent-worker-room must not know agent-worker-core (Dev)",
+            "agent-worker-room must not know agent-worker (Build)",
             "newcomer is a new crate: give it a place in LAYERS",
         ]
     );

@@ -124,22 +124,6 @@ pub struct JobLabels {
     pub request_id: Option<String>,
 }
 
-/// The token with which the agent of one job joins its room. No log and no `Debug` shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct JobToken(String);
-
-impl JobToken {
-    pub(crate) const fn new(token: String) -> Self {
-        Self(token)
-    }
-
-    /// The token itself, for the connection to the room.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
 impl JobLabels {
     /// Those of a job as it came, be it of use or not; `None` when it has no id.
     pub(crate) fn from_wire(job: &wire::Job) -> Option<Self> {
@@ -161,12 +145,6 @@ impl From<&Job> for JobLabels {
 impl fmt::Debug for JobLabels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.id.fmt(f)
-    }
-}
-
-impl fmt::Debug for JobToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
     }
 }
 

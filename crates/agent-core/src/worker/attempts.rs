@@ -5,7 +5,7 @@ use super::io::{Notice, Output};
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::outcome::AttemptEnd;
-use crate::time::Time;
+use agent_proto::Time;
 use std::time::Duration;
 
 impl Worker {

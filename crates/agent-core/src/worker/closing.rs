@@ -13,7 +13,7 @@ use super::timers::{JobTimer, Timer};
 use super::wire;
 use crate::job::JobId;
 use crate::outcome::{Outcome, Verdict};
-use crate::time::Time;
+use agent_proto::Time;
 
 /// A job that has its outcome. It holds no slot.
 pub(super) struct Closing {

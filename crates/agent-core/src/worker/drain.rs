@@ -6,7 +6,7 @@ use super::timers::Timer;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::outcome::{AttemptEnd, CancelReason, Outcome, Verdict};
-use crate::time::Time;
+use agent_proto::Time;
 use std::time::Duration;
 
 /// A worker that stops.

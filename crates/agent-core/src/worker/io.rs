@@ -4,8 +4,9 @@ use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
 use crate::descriptors::Descriptors;
 use crate::error::JobErrorKind;
-use crate::job::{Job, JobId, JobLabels, JobToken};
+use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
+use agent_proto::Secret;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -164,7 +165,7 @@ pub enum Output {
         /// The job.
         job: Arc<Job>,
         /// The token for its room.
-        token: JobToken,
+        token: Secret,
         /// The server of the room, when it is not the worker's own.
         url: Option<String>,
         /// How long ago it was accepted; `None` for one that was not asked for.

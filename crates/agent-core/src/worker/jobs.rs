@@ -8,9 +8,9 @@ use super::wire::{self, Unusable};
 use crate::answer::{Accept, Answer, DeclineReason, GivenAnswer};
 use crate::job::lifecycle::{Effect, JobInput, JobState, step};
 use crate::job::time_limit::time_limit;
-use crate::job::{Job, JobId, JobLabels, JobToken};
+use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{CancelReason, Lifecycle, Outcome, Verdict};
-use crate::time::Time;
+use agent_proto::{Secret, Time};
 use bytes::Bytes;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -188,7 +188,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn on_assignment(&mut self, mut job: Job, token: JobToken, url: Option<String>, now: Time) {
+    pub(super) fn on_assignment(&mut self, mut job: Job, token: Secret, url: Option<String>, now: Time) {
         let id = job.id.clone();
         if let Some(entry) = self.jobs.get(&id) {
             if entry.state.is_assigned() {

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::text::shorten;
-use crate::time::Time;
+use agent_proto::Time;
 use bytes::Bytes;
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::outcome::Lifecycle;
-use crate::time::Time;
+use agent_proto::Time;
 use closing::{Closing, Receipts};
 use drain::Drain;
 use jobs::Entry;

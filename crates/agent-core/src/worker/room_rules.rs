@@ -7,7 +7,7 @@
 use crate::config::EndWhen;
 use crate::job::{Job, Target};
 use crate::outcome::CancelReason;
-use crate::time::Time;
+use agent_proto::Time;
 use std::time::Duration;
 
 /// Who is in the room of a job, besides its agent.

@@ -1,7 +1,7 @@
 //! One table of everything that a worker machine waits for.
 
 use crate::job::JobId;
-use crate::time::Time;
+use agent_proto::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a worker machine wants to be woken.

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::job::lifecycle::{JobInput, JobState};
 use crate::job::{Job, JobId};
 use crate::outcome::CancelReason;
-use crate::time::Time;
+use agent_proto::Time;
 
 impl Worker {
     pub(super) fn on_room_joined(&mut self, id: &JobId, room: JoinedRoom, now: Time) {

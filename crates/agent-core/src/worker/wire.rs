@@ -2,8 +2,9 @@
 
 use crate::answer::Accept;
 use crate::config::Config;
-use crate::job::{Job, JobId, JobLabels, JobToken};
+use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::Outcome;
+use agent_proto::Secret;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
@@ -13,7 +14,7 @@ use bytes::Bytes;
 pub(super) enum FromServer {
     Registered { worker_id: String, server_version: String },
     Offer { job: Result<Job, Unusable> },
-    Assignment { job: Result<Job, Unusable>, token: JobToken, url: Option<String> },
+    Assignment { job: Result<Job, Unusable>, token: Secret, url: Option<String> },
     Termination { job: JobId },
     Pong { stamp: i64 },
     Unknown,
@@ -34,7 +35,7 @@ pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
         Some(Message::Availability(m)) => FromServer::Offer { job: read_job(m.job, m.resuming) },
         Some(Message::Assignment(m)) => FromServer::Assignment {
             job: read_job(m.job, false),
-            token: JobToken::new(m.token),
+            token: Secret::from(m.token),
             url: m.url.filter(|url| !url.is_empty()),
         },
         Some(Message::Termination(m)) => FromServer::Termination { job: JobId::new(&m.job_id) },

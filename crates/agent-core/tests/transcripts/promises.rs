@@ -2,9 +2,10 @@
 
 use crate::rig::fatal;
 use agent_core::{
-    Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JobToken,
-    JoinedRoom, Lifecycle, Notice, OfferId, Output, Presence, SlotCounts, Time, Worker,
+    Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JoinedRoom,
+    Lifecycle, Notice, OfferId, Output, Presence, SlotCounts, Time, Worker,
 };
+use agent_proto::Secret;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
@@ -336,7 +337,7 @@ impl World {
                     self.asked.insert(job.id.clone(), offer);
                 }
                 Output::Start { job, token, .. } => {
-                    assert_eq!(JobToken::expose(&token), "");
+                    assert_eq!(Secret::expose(&token), "");
                     self.over.remove(&job.id);
                     self.attempt(&job.id, 1);
                     self.told.remove(&job.id);

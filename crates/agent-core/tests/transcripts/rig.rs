@@ -1,9 +1,9 @@
 //! One machine, a clock that jumps, and a log.
 
 use agent_core::{
-    Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, JobToken, Output, Time,
-    Worker,
+    Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, Output, Time, Worker,
 };
+use agent_proto::Secret;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
@@ -353,7 +353,7 @@ fn show(output: &Output) -> String {
         }
         Output::Ask { job, .. } => format!("ask {}", job.id),
         Output::Start { job, token, url, waited } => {
-            assert_eq!(JobToken::expose(token), "secret-token");
+            assert_eq!(Secret::expose(token), "secret-token");
             format!("start {} url {url:?} waited {waited:?}", job.id)
         }
         Output::StartAgain { job, attempt } => format!("start {job} again, attempt {attempt}"),

@@ -28,9 +28,9 @@ mod timers;
 
 use crate::{
     Command, CommandError, CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomEvent,
-    RoomInfo, Token,
+    RoomInfo,
 };
-use agent_proto::{decode, encode, livekit as proto};
+use agent_proto::{Secret, decode, encode, livekit as proto};
 use bytes::Bytes;
 use phase::{Clock, Phase};
 use proto::signal_request::Message as Request;
@@ -63,7 +63,7 @@ const MAX_DETAIL_LEN: usize = 300;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Open the WebSocket; `late` as in [`Output::ConnectSignal`](crate::Output::ConnectSignal).
-    Connect { url: String, token: Token, late: bool },
+    Connect { url: String, token: Secret, late: bool },
     /// Send a frame.
     Send(Bytes),
     /// Close the WebSocket.
@@ -96,7 +96,7 @@ pub(crate) struct Signal {
     roster: Roster,
     room: RoomInfo,
     /// The newest token: a later connection would use it.
-    token: Token,
+    token: Secret,
     clock: Option<Clock>,
     requests: Requests,
     media_gone: Option<(Instant, String)>,

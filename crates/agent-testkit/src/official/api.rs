@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ClientError, OfficialHost};
-use crate::api::{DispatchInfo, DispatchRequest};
+use agent_net::{DispatchInfo, DispatchRequest};
 
 /// LiveKit's Python client of a server's API, in the process of an [`OfficialHost`].
 ///
@@ -101,6 +101,8 @@ impl OfficialApi {
 impl From<Dispatch> for DispatchInfo {
     fn from(dispatch: Dispatch) -> Self {
         let Dispatch { id, agent_name, room, metadata } = dispatch;
-        Self { id, agent_name, room, metadata, attributes: Default::default(), jobs: Vec::new() }
+        let mut info = Self::default();
+        (info.id, info.agent_name, info.room, info.metadata) = (id, agent_name, room, metadata);
+        info
     }
 }

@@ -26,8 +26,8 @@ pub use self::kind::OfficialWorkerKind;
 pub use self::told::OfficialJob;
 pub use self::worker::{OfficialWorker, OfficialWorkerError, OfficialWorkerOptions};
 
-use crate::api::DataMessage;
 use crate::install::InstallError;
+use agent_net::DataMessage;
 
 /// A participant of LiveKit's Python SDK in a room; it leaves when it is dropped.
 ///
@@ -142,7 +142,7 @@ impl OfficialClient {
     /// # Errors
     /// [`ClientError`]
     pub async fn send(&self, message: DataMessage) -> Result<(), ClientError> {
-        let DataMessage { payload, topic, lossy, destinations } = message;
+        let DataMessage { payload, topic, lossy, destinations, .. } = message;
         let payload = BASE64_STANDARD.encode(payload);
         let fields =
             json!({ "payload": payload, "topic": topic, "reliable": !lossy, "destinations": destinations });

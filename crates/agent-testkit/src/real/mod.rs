@@ -21,7 +21,7 @@ pub(crate) use self::binary::on_path;
 
 use self::config::Ports;
 use self::process::Process;
-use crate::api::{ApiError, ServerApi};
+use agent_net::{ApiError, ServerApi};
 
 /// The version of livekit-server that the tests are written against.
 pub const SERVER_VERSION: &str = "1.13.5";

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent_proto::text::shorten;
-use agent_worker::{
-    DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, ParticipantKind,
-    Publish, RoomCommand, RoomError, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+use agent_room::{
+    Command, CommandError, DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
+    ParticipantKind, Publish, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
 };
 
 use super::Server;
@@ -63,18 +63,18 @@ pub(crate) struct TrackSpec {
 
 impl Server {
     /// What a member asks for.
-    pub(crate) fn command(&mut self, member: MemberId, command: RoomCommand) -> Result<(), RoomError> {
-        let Some((name, me)) = self.member(member) else { return Err(RoomError::NotConnected) };
-        let not_allowed = |detail: &str| Err(RoomError::NotAllowed { detail: detail.to_owned() });
+    pub(crate) fn command(&mut self, member: MemberId, command: Command) -> Result<(), CommandError> {
+        let Some((name, me)) = self.member(member) else { return Err(CommandError::NotConnected) };
+        let not_allowed = |detail: &str| Err(CommandError::NotAllowed { detail: detail.to_owned() });
         let change = match command {
-            RoomCommand::Publish(message) => {
+            Command::Publish(message) => {
                 if message.payload.len() > MAX_PAYLOAD_LEN {
-                    return Err(RoomError::PayloadTooLarge { len: message.payload.len() });
+                    return Err(CommandError::PayloadTooLarge { len: message.payload.len() });
                 }
                 let addresses = message.destinations.iter().map(String::len).sum::<usize>();
                 let len = message.payload.len() + message.topic.len() + addresses;
                 if len > MAX_PACKET_LEN {
-                    return Err(RoomError::PacketTooLarge { len, limit: MAX_PACKET_LEN });
+                    return Err(CommandError::PacketTooLarge { len, limit: MAX_PACKET_LEN });
                 }
                 if !me.permissions.can_publish_data {
                     return not_allowed("no permission to publish data");
@@ -82,25 +82,27 @@ impl Server {
                 self.send_data(&name, Some(me.identity.clone()), message);
                 return Ok(());
             }
-            RoomCommand::Leave => {
+            Command::Leave => {
                 self.leave(member, &DisconnectReason::ClientInitiated);
                 return Ok(());
             }
-            RoomCommand::SetMetadata(metadata) => Change { metadata: filled(metadata), ..Change::default() },
-            RoomCommand::SetName(new) => Change { name: filled(new), ..Change::default() },
-            RoomCommand::SetAttributes(attributes) => Change { attributes, ..Change::default() },
+            Command::SetMetadata(metadata) => Change { metadata: filled(metadata), ..Change::default() },
+            Command::SetName(new) => Change { name: filled(new), ..Change::default() },
+            Command::SetAttributes(attributes) => Change { attributes, ..Change::default() },
             _ => {
-                return Err(RoomError::Refused { detail: "the mock room does not know this command".into() });
+                return Err(CommandError::Refused {
+                    detail: "the mock room does not know this command".into(),
+                });
             }
         };
         if change.len() > MAX_CHANGE_LEN {
-            return Err(RoomError::ChangeTooLarge { len: change.len() });
+            return Err(CommandError::ChangeTooLarge { len: change.len() });
         }
         if !me.permissions.can_update_metadata {
             return not_allowed("does not have permission to update own metadata");
         }
         if let Some(what) = change.over_limit() {
-            return Err(RoomError::OverLimit { detail: format!("exceeds {what} limit") });
+            return Err(CommandError::OverLimit { detail: format!("exceeds {what} limit") });
         }
         self.change(&name, &me.identity, change);
         Ok(())

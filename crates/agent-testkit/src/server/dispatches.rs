@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::livekit as wire;
-use agent_worker::{Participant, ParticipantKind, RoomInfo};
+use agent_room::{Participant, ParticipantKind, RoomInfo};
 
 use super::Server;
 use super::io::{ServerEvent, WorkerId};
@@ -235,7 +235,7 @@ pub(crate) fn to_wire_participant(participant: &Participant) -> wire::Participan
     }
 }
 
-fn to_wire_permission(may: &agent_worker::Permissions) -> wire::ParticipantPermission {
+fn to_wire_permission(may: &agent_room::Permissions) -> wire::ParticipantPermission {
     wire::ParticipantPermission {
         can_subscribe: may.can_subscribe,
         can_publish: may.can_publish,
@@ -246,10 +246,10 @@ fn to_wire_permission(may: &agent_worker::Permissions) -> wire::ParticipantPermi
     }
 }
 
-fn to_wire_track(track: &agent_worker::Track) -> wire::TrackInfo {
+fn to_wire_track(track: &agent_room::Track) -> wire::TrackInfo {
     let kind = match track.kind {
-        agent_worker::TrackKind::Video => wire::TrackType::Video,
-        agent_worker::TrackKind::Data => wire::TrackType::Data,
+        agent_room::TrackKind::Video => wire::TrackType::Video,
+        agent_room::TrackKind::Data => wire::TrackType::Data,
         _ => wire::TrackType::Audio,
     };
     wire::TrackInfo {

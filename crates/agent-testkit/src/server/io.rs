@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agent_proto::livekit as wire;
-use agent_worker::{Permissions, RoomEvent};
+use agent_room::{Permissions, RoomEvent};
 use serde::Serialize;
 
 /// The connection of one worker.

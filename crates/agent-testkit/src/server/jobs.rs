@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
-use agent_worker::Permissions;
+use agent_room::Permissions;
 use prost::Message;
 
 use super::io::{Grant, Misdeed, OfferAnswer, Output, RecordedStatus, ServerEvent, WorkerId};

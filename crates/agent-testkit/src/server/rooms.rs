@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_worker::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo};
+use agent_room::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo};
 
 use super::dispatches::DispatchEntry;
 use super::io::{Grant, MemberId, Output, ServerEvent};

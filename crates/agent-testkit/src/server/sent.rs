@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use agent_core::Time;
-use agent_worker::Publish;
+use agent_room::Publish;
 
 use super::MAX_HISTORY_LEN;
 

@@ -2,8 +2,8 @@
 
 use super::session::{Checkpoints, Opened, Phase, Round};
 use crate::context::CancelSignal;
-use crate::error_text;
 use agent_core::{CheckpointError, encode_checkpoint, verify_checkpoint};
+use agent_proto::error_text;
 use agent_proto::text::line;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

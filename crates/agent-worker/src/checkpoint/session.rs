@@ -1,13 +1,13 @@
 //! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the attempt is over.
 
 use crate::context::CancelSignal;
-use crate::error_text;
 use crate::store::CheckpointStore;
 use crate::telemetry::Meter;
 use agent_core::{
     AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, StoreError, Writer, checkpoint_epoch,
     is_checkpoint_over,
 };
+use agent_proto::error_text;
 use agent_proto::text::line;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

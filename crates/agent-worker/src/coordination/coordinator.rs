@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::CoordinationError;
 use super::error::{check_len, check_name};
-use crate::room::BoxFuture;
+use agent_rtc::BoxFuture;
 
 /// The key of an election has at most so many bytes.
 pub const MAX_KEY_LEN: usize = 512;

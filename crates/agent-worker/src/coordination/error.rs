@@ -6,7 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{RoomError, error_text};
+use crate::RoomError;
+use agent_proto::error_text;
 
 /// Why jobs could not be coordinated. Each message says what to do.
 ///

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::{CoordinationError, Coordinator, FencedValue};
-use crate::room::BoxFuture;
+use agent_rtc::BoxFuture;
 
 /// Seats are locked in groups, so that seats that nobody uses any more can be removed: a file that is a lock cannot.
 const LOCKS: usize = 16;

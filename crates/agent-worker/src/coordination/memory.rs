@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{CoordinationError, Coordinator, FencedValue};
-use crate::room::BoxFuture;
+use agent_rtc::BoxFuture;
 
 /// Leases in this process's memory: for tests, and for the jobs of one process. Clones are the same store.
 ///

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use redis::FromRedisValue;
 
 use super::{CoordinationError, Coordinator, FencedValue};
-use crate::room::BoxFuture;
 use crate::store::{Redis, Script, ScriptCall};
+use agent_rtc::BoxFuture;
 
 /// Leases in Redis (5 or later) or Valkey: for workers on any number of machines.
 ///

@@ -2,10 +2,10 @@
 
 use crate::checkpoint::Checkpoints;
 use crate::context::{CancelSignal, Join};
-use crate::net::AssignedUrlError;
-use crate::room::JoinRequest;
 use crate::scope::Scope;
 use agent_core::{Config, Input, Job, callback_time};
+use agent_net::AssignedUrlError;
+use agent_rtc::JoinRequest;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;

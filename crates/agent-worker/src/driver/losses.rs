@@ -1,8 +1,8 @@
 //! Events of a job's room that were dropped before they were read: logged once for each job, and counted.
 
-use crate::room::Dropped;
 use crate::telemetry::Meter;
 use agent_core::Job;
+use agent_rtc::Dropped;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

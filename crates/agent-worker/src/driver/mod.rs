@@ -14,20 +14,23 @@ use crate::agent::AnyAgent;
 use crate::checkpoint::CheckpointSettings;
 use crate::coordination::Coordination;
 use crate::descriptors::Share;
-use crate::error_text::chain;
 use crate::failure::{FailedJob, FailureHook};
-use crate::net::{self, FrameSocket, NetOptions, SocketEvent};
 use crate::panics::{self, caught};
 use crate::redact::Redaction;
-use crate::room::{AutoSubscribe, JoinRequest, RoomConnector};
-use crate::secret::Secret;
 use crate::task_count::TaskCount;
 use crate::telemetry::{Levels, Meter};
 use agent_core::{
-    Config, ConnectError, Descriptors, DrainReport, EndedJob, Input, Job, JobId, JobToken, Lifecycle, Notice,
-    Output, SlotCounts, StopError, Time, Worker,
+    Config, ConnectError, Descriptors, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, Notice, Output,
+    SlotCounts, StopError, Time, Worker,
 };
+use agent_net::{
+    AssignedUrlError, ConnectError as NetError, FrameSocket, NetOptions, ServerUrl, SocketEvent,
+    assigned_url, connect_websocket, worker_token,
+};
+use agent_proto::Secret;
+use agent_proto::error_text::chain;
 use agent_proto::text::name;
+use agent_rtc::{AutoSubscribe, JoinRequest, RoomConnector};
 use alarm::Alarm;
 use attempt::Attempt;
 use cleanup::Cleanup;
@@ -51,7 +54,7 @@ pub(crate) type LoadFn = Arc<dyn Fn() -> f32 + Send + Sync>;
 /// Everything that a worker is made of.
 pub(crate) struct Setup {
     pub(crate) config: Config,
-    pub(crate) url: net::ServerUrl,
+    pub(crate) url: ServerUrl,
     pub(crate) api_key: String,
     pub(crate) api_secret: Secret,
     pub(crate) net: NetOptions,
@@ -194,7 +197,7 @@ impl Driver {
             let count = share.update(self.machine.used_slots());
             self.machine.handle_input(Input::OtherJobs { count }, now);
         }
-        if let SocketEvent::NotOpened(net::ConnectError::TooManyOpenFiles { .. }) = &event {
+        if let SocketEvent::NotOpened(NetError::TooManyOpenFiles { .. }) = &event {
             self.machine.handle_input(Input::DescriptorsExhausted, now);
         }
         self.machine.handle_input(socket_input(event), now);
@@ -296,9 +299,9 @@ impl Driver {
     }
 
     fn connect(&self) -> FrameSocket {
-        let token = net::worker_token(&self.setup.api_key, &self.setup.api_secret, TOKEN_LIFE);
+        let token = worker_token(&self.setup.api_key, &self.setup.api_secret, TOKEN_LIFE);
         let (url, options) = (self.setup.url.agent_url(), self.setup.net.clone());
-        FrameSocket::connect(async move { net::connect_websocket(&url, Some(&token?), &options).await })
+        FrameSocket::connect(async move { connect_websocket(&url, Some(&token?), &options).await })
     }
 
     /// Closes the connection; what was sent before still goes out. The server answers the close when it has read all that.
@@ -339,7 +342,7 @@ impl Driver {
         self.asking.spawn(self.setup.redaction.scope(asking).instrument(span));
     }
 
-    fn start(&mut self, job: Arc<Job>, token: &JobToken, url: Option<String>) {
+    fn start(&mut self, job: Arc<Job>, token: &Secret, url: Option<String>) {
         let request = self.join_request(&job, token, url.as_deref());
         let id = job.id.clone();
         self.jobs.insert(id.clone(), JobHandle::new(job, &self.setup, request, self.tell.clone()));
@@ -351,11 +354,11 @@ impl Driver {
     fn join_request(
         &self,
         job: &Job,
-        token: &JobToken,
+        token: &Secret,
         assigned: Option<&str>,
-    ) -> Result<JoinRequest, net::AssignedUrlError> {
+    ) -> Result<JoinRequest, AssignedUrlError> {
         let setup = &self.setup;
-        let assigned = net::assigned_url(&setup.url, assigned, setup.refuse_other_servers)?;
+        let assigned = assigned_url(&setup.url, assigned, setup.refuse_other_servers)?;
         if let Some(server) = assigned.other {
             self.log
                 .job_span(job)
@@ -365,7 +368,7 @@ impl Driver {
         request.auto_subscribe = setup.auto_subscribe;
         request.timeout = setup.join_timeout;
         request.reconnect_timeout = setup.reconnect_timeout;
-        request.worker_known = Some(self.registered.subscribe());
+        request.reconnect_when = Some(self.registered.subscribe());
         Ok(request)
     }
 

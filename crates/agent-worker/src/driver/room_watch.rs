@@ -1,8 +1,8 @@
 //! Reports the facts about the room of a job to the machine: which room it is, who is in it, and how it ended. The room's own events decide
 //! that it is over.
 
-use crate::room::{DisconnectReason, ParticipantKind, Room, RoomInfo, Wanted};
 use agent_core::{CancelReason, Input, Job, JoinedRoom, Presence};
+use agent_rtc::{DisconnectReason, ParticipantKind, Room, RoomInfo, Wanted};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SetOnce;

@@ -1,7 +1,7 @@
 //! What every store of checkpoints does.
 
-use crate::room::BoxFuture;
 use agent_core::{CheckpointKey, Claim, StoreError, Writer};
+use agent_rtc::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -7,9 +7,9 @@
 
 use super::CheckpointStore;
 use super::memory::wall_clock;
-use crate::room::BoxFuture;
 use agent_core::{CheckpointKey, Claim, Slot, StoreError, Writer};
 use agent_proto::text::line;
+use agent_rtc::BoxFuture;
 use redb::{Database, DatabaseError, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use std::any::Any;
 use std::fmt;

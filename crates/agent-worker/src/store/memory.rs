@@ -1,8 +1,8 @@
 //! A store in memory: for tests, and for attempts of one process.
 
 use super::CheckpointStore;
-use crate::room::BoxFuture;
 use agent_core::{CheckpointKey, Claim, Slot, StoreError, Writer};
+use agent_rtc::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

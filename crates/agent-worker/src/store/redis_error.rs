@@ -1,8 +1,8 @@
 //! Why a Redis or Valkey server could not be used.
 
 use super::redis_answer::{self, Meaning, Missing};
-use crate::error_text;
-use crate::net::ConnectError;
+use agent_net::ConnectError;
+use agent_proto::error_text;
 use agent_proto::text::shorten;
 use redis::ErrorKind;
 use std::fmt;

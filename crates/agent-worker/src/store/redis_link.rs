@@ -10,7 +10,7 @@ use super::redis_answer::{self, Meaning, Next, Role};
 use super::redis_error::answer_text;
 use super::redis_url::{Address, check_prefix};
 use crate::Secret;
-use crate::net::{self, NetOptions};
+use agent_net::{ByteStream, NetOptions, connect_stream};
 use agent_proto::text::line;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
@@ -283,10 +283,10 @@ impl Redis {
 }
 
 impl Settings {
-    async fn connect(&self) -> Result<Box<dyn net::ByteStream>, RedisError> {
+    async fn connect(&self) -> Result<Box<dyn ByteStream>, RedisError> {
         let options = self.net.clone().connect_timeout(self.timeout);
         let Address { host, port, tls, .. } = &self.address;
-        net::connect_stream(host, *port, *tls, &options)
+        connect_stream(host, *port, *tls, &options)
             .await
             .map_err(|error| RedisError::of_connect(&self.address.to_string(), error))
     }

@@ -5,8 +5,8 @@
 //! record counts.
 
 use super::{CheckpointStore, Redis, RedisError, Script};
-use crate::room::BoxFuture;
 use agent_core::{CheckpointKey, Claim, Epoch, StoreError, Writer, slot_life};
+use agent_rtc::BoxFuture;
 use std::sync::LazyLock;
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ fn only_the_newest_of_what_is_over_is_remembered() {
             }
         }
         rig.does("somebody speaks", |server| {
-            server.send_data(&room, None, agent_worker::Publish::new("topic", "payload"))
+            server.send_data(&room, None, agent_room::Publish::new("topic", "payload"))
         });
         rig.leaves(ada);
         rig.delete_room(&room);

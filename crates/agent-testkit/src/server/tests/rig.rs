@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_core::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
-use agent_worker::{DisconnectReason, RoomEvent};
+use agent_room::{DisconnectReason, RoomEvent};
 
 use crate::server::{Grant, MemberId, Output, RoomSettings, Rules, Server, WorkerId};
 

@@ -2,7 +2,7 @@
 
 use agent_proto::livekit as wire;
 use agent_proto::livekit::JobStatus::JsSuccess;
-use agent_worker::DisconnectReason;
+use agent_room::DisconnectReason;
 
 use super::rig::Rig;
 use crate::server::RoomSettings;

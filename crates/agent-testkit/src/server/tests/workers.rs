@@ -88,8 +88,8 @@ fn only_workers_of_the_same_name_kind_and_deployment_are_asked() {
         for name in ["microphone", "screen"] {
             let spec = crate::server::TrackSpec {
                 name: name.to_owned(),
-                kind: agent_worker::TrackKind::Audio,
-                source: agent_worker::TrackSource::Microphone,
+                kind: agent_room::TrackKind::Audio,
+                source: agent_room::TrackSource::Microphone,
             };
             assert!(server.publish_track("lobby", "ada", spec).is_some());
         }

@@ -16,8 +16,8 @@ use tracing::Instrument;
 use super::{Announcement, Carrier, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub};
 use crate::coordination::CoordinationError;
 use crate::coordination::error::{check_len, check_name};
-use crate::room::Room;
 use crate::telemetry::Meter;
+use agent_rtc::Room;
 
 /// How long after an announcement was repeated it is not repeated again: when many come at once, each of them is not answered by itself.
 const REPEAT_PAUSE: Duration = Duration::from_millis(250);

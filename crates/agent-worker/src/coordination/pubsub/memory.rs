@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{Carrier, Inbox, PubSub};
 use crate::coordination::CoordinationError;
-use crate::room::{BoxFuture, Room};
+use agent_rtc::{BoxFuture, Room};
 
 /// Topics in this process's memory: for tests, and for the jobs of one process. Clones are the same.
 #[derive(Clone, Default)]

@@ -26,7 +26,7 @@ pub use redis_streams::RedisPubSub;
 pub use room_data::RoomData;
 
 use super::CoordinationError;
-use crate::room::{BoxFuture, Room};
+use agent_rtc::{BoxFuture, Room};
 
 /// A topic has at most so many bytes.
 pub const MAX_TOPIC_LEN: usize = 512;

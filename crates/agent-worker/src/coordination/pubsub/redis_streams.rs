@@ -19,8 +19,8 @@ use tokio::task::AbortHandle;
 use super::outage::{Failure, Outage};
 use super::{Carrier, Inbox, PubSub};
 use crate::coordination::CoordinationError;
-use crate::room::{BoxFuture, Room};
 use crate::store::{Redis, RedisError, info_field};
+use agent_rtc::{BoxFuture, Room};
 
 /// Messages that a topic keeps for readers that were away, about.
 const KEPT: u32 = 10_000;

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use super::{Carrier, Inbox, PubSub};
 use crate::coordination::CoordinationError;
 use crate::line_limit::LineLimit;
-use crate::room::{BoxFuture, Room, RoomEvents};
+use agent_rtc::{BoxFuture, Room, RoomEvents};
 
 /// Messages between the agents of a room, as reliable data messages of the room itself. The default: it needs no server but
 /// LiveKit's, and the room has to be joined.

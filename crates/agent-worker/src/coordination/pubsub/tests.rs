@@ -11,7 +11,7 @@ use super::{
     Announcement, Carrier, Channel, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MemoryPubSub, Message, PubSub,
 };
 use crate::coordination::CoordinationError;
-use crate::room::{BoxFuture, Room};
+use agent_rtc::{BoxFuture, Room};
 
 async fn open(pubsub: &dyn PubSub, job: &str) -> Channel {
     Channel::open(pubsub, "room:r:jobs".into(), None, &JobId::new(job), "AW_1".into(), 7, Arc::default())

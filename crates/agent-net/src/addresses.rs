@@ -1,0 +1,177 @@
+//! The addresses of a host: how they are looked up, in which order they are tried, and which did not do.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agent_proto::text::{line, name};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::error::ConnectError;
+use crate::exhaustion::exhaustion;
+
+/// Looks up the addresses of a host instead of the system: for service discovery, and for tests.
+///
+/// See [`NetOptions::resolver`](crate::NetOptions::resolver).
+pub trait Resolver: Send + Sync + 'static {
+    /// The addresses of this host (never an IP address itself), each with the port, in the order in which they should be tried.
+    /// Those after the sixteenth are ignored.
+    fn resolve(&self, host: &str, port: u16) -> BoxFuture<'_, io::Result<Vec<SocketAddr>>>;
+}
+
+/// Addresses of one host that are tried, at most.
+const MAX_ADDRESSES: usize = 16;
+/// How long one address has for itself before the next one is tried beside it.
+const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses that are remembered because they did not do, at most.
+const MAX_REMEMBERED: usize = 64;
+/// How long they are remembered.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// Looks addresses up and remembers those that took a connection and then failed above TCP: they come last for a while, so that the
+/// next try, of whoever shares this, begins with another one.
+#[derive(Clone, Default)]
+pub(crate) struct Addresses {
+    resolver: Option<Arc<dyn Resolver>>,
+    /// The latest failure last.
+    failed: Arc<Mutex<VecDeque<(SocketAddr, Instant)>>>,
+}
+
+impl Addresses {
+    pub(crate) fn with_resolver(resolver: impl Resolver) -> Self {
+        Self { resolver: Some(Arc::new(resolver)), failed: Arc::default() }
+    }
+
+    /// The addresses of a host, in the order in which they are to be tried.
+    pub(crate) async fn of(
+        &self,
+        host: &str,
+        port: u16,
+        endpoint: &str,
+    ) -> Result<VecDeque<SocketAddr>, ConnectError> {
+        let failed = |source| ConnectError::Resolve { endpoint: endpoint.to_owned(), source };
+        // An IPv6 address stands in brackets in a URL, and without in a look-up.
+        let host = host.trim_matches(['[', ']']);
+        let found: io::Result<Vec<SocketAddr>> = match (&self.resolver, host.parse::<IpAddr>()) {
+            (_, Ok(ip)) => Ok(vec![SocketAddr::new(ip, port)]),
+            (Some(resolver), _) => resolver.resolve(host, port).await,
+            (None, _) => tokio::net::lookup_host((host, port)).await.map(Iterator::collect),
+        };
+        // A look-up needs files and sockets, and does not always say that it got none.
+        let found = found.map_err(|error| match exhaustion(&error) {
+            Some(source) => ConnectError::TooManyOpenFiles { endpoint: endpoint.to_owned(), source },
+            None => failed(error),
+        })?;
+        if found.is_empty() {
+            return Err(failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
+        }
+        Ok(self.ordered(found.into_iter().take(MAX_ADDRESSES).collect()))
+    }
+
+    fn ordered(&self, mut addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        while failed.front().is_some_and(|(_, at)| at.elapsed() > REMEMBERED) {
+            failed.pop_front();
+        }
+        // Those that never failed stay in their order; of the others the one that has been left alone for longest is first.
+        addresses.sort_by_key(|address| failed.iter().position(|(other, _)| other == address));
+        addresses.dedup();
+        addresses.into()
+    }
+
+    /// It took a connection and nothing came of it.
+    pub(crate) fn failed(&self, address: SocketAddr) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.retain(|(other, _)| *other != address);
+        if failed.len() == MAX_REMEMBERED {
+            failed.pop_front();
+        }
+        failed.push_back((address, Instant::now()));
+    }
+
+    pub(crate) fn worked(&self, address: SocketAddr) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| *other != address);
+    }
+}
+
+/// Connects to the first of the addresses that answers. It, and those that failed before it, are taken out.
+pub(crate) async fn dial(
+    addresses: &mut VecDeque<SocketAddr>,
+    endpoint: &str,
+) -> Result<(SocketAddr, TcpStream), ConnectError> {
+    let dialled = first_to_answer(addresses).await;
+    let (address, tcp) = dialled.map_err(|source| ConnectError::unreachable(endpoint, source))?;
+    // Messages are small and somebody waits for each. A socket that cannot do it works all the same.
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(error = %line(error), endpoint = %name(endpoint), "TCP_NODELAY was refused");
+    }
+    Ok((address, tcp))
+}
+
+/// Tries the addresses in order, the next one as soon as one fails or stays silent for a moment: a host with a dead IPv6
+/// address is reached over IPv4 at once.
+async fn first_to_answer(addresses: &mut VecDeque<SocketAddr>) -> io::Result<(SocketAddr, TcpStream)> {
+    let mut waiting: VecDeque<SocketAddr> = addresses.clone();
+    let mut attempts = FuturesUnordered::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        if let Some(address) = waiting.pop_front() {
+            attempts.push(async move { (address, TcpStream::connect(address).await) });
+        }
+        let mut stagger = pin!(tokio::time::sleep(STAGGER));
+        loop {
+            tokio::select! {
+                answer = attempts.next() => {
+                    let Some((address, answer)) = answer else { return Err(last) };
+                    addresses.retain(|other| *other != address);
+                    match answer {
+                        Ok(tcp) => return Ok((address, tcp)),
+                        Err(error) => {
+                            last = error;
+                            if !waiting.is_empty() { break }
+                        }
+                    }
+                },
+                () = &mut stagger, if !waiting.is_empty() => break,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(n: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], n))
+    }
+
+    fn order(addresses: &Addresses) -> Vec<u16> {
+        addresses.ordered((1..=4).map(address).collect()).iter().map(SocketAddr::port).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_failed_comes_last_for_a_while() {
+        let addresses = Addresses::default();
+        assert_eq!(order(&addresses), [1, 2, 3, 4]);
+        addresses.failed(address(1));
+        assert_eq!(order(&addresses), [2, 3, 4, 1]);
+        addresses.clone().failed(address(3));
+        assert_eq!(order(&addresses), [2, 4, 1, 3], "clones share it; the latest failure is last");
+        addresses.failed(address(1));
+        assert_eq!(order(&addresses), [2, 4, 3, 1]);
+        addresses.worked(address(3));
+        assert_eq!(order(&addresses), [2, 3, 4, 1]);
+        tokio::time::advance(REMEMBERED + Duration::from_secs(1)).await;
+        assert_eq!(order(&addresses), [1, 2, 3, 4]);
+        (0..1000).for_each(|n| addresses.failed(address(n)));
+        assert_eq!(addresses.failed.lock().unwrap().len(), MAX_REMEMBERED);
+    }
+}

@@ -1,0 +1,250 @@
+//! Dispatching agents by name.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agent_proto::livekit;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{ApiError, ServerApi};
+
+/// After this no job comes of a dispatch: the server looks for workers for at most 5 s, and gives up an offer after 3 s, whatever
+/// the number of workers that it asks. It lists a job only when its look for workers is over, also a job that has ended already.
+const JOB_WITHIN: Duration = Duration::from_millis(8500);
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// An agent to be sent to a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a request does nothing until it is sent"]
+#[non_exhaustive]
+pub struct DispatchRequest {
+    /// The name under which its workers are registered.
+    pub agent_name: String,
+    /// The room's name.
+    pub room: String,
+    /// The metadata of the job.
+    pub metadata: String,
+    /// The attributes of the job.
+    pub attributes: BTreeMap<String, String>,
+    /// Only to workers of this deployment; empty: to all.
+    pub deployment: String,
+}
+
+/// A dispatch as the server knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DispatchInfo {
+    /// `AD_…`
+    pub id: String,
+    /// The agent's name.
+    pub agent_name: String,
+    /// The room's name.
+    pub room: String,
+    /// The metadata of its jobs.
+    pub metadata: String,
+    /// The attributes of its jobs.
+    pub attributes: BTreeMap<String, String>,
+    /// Its jobs so far. The server adds a job some 200 ms to 1 s after the dispatch.
+    pub jobs: Vec<DispatchedJob>,
+}
+
+/// A job of a dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DispatchedJob {
+    /// `AJ_…`
+    pub id: String,
+    /// What the server says of it. The open-source server goes on saying `Running` of an ended one; its log tells the truth.
+    pub state: JobState,
+    /// The error of a failed one.
+    pub error: String,
+    /// The worker that it was given to.
+    pub worker_id: String,
+    /// The identity of its agent.
+    pub participant_identity: String,
+}
+
+/// The server's words for the state of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobState {
+    /// Not offered yet.
+    Pending,
+    /// Offered, or running.
+    Running,
+    /// Ended well.
+    Success,
+    /// Ended badly.
+    Failed,
+    /// A number that we do not know.
+    Other(i32),
+}
+
+impl DispatchRequest {
+    /// Sends this agent to this room, which is created if it must be.
+    pub fn new(agent_name: impl Into<String>, room: impl Into<String>) -> Self {
+        Self { agent_name: agent_name.into(), room: room.into(), ..Self::default() }
+    }
+
+    /// The metadata of the job.
+    pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
+    /// One attribute of the job.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// Only to workers of this deployment.
+    pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
+        self.deployment = deployment.into();
+        self
+    }
+}
+
+impl ServerApi {
+    /// Sends an agent to a room. Each call sends another one.
+    ///
+    /// # Errors
+    /// [`ApiError`]. That no worker is there is none: the server drops the job in silence.
+    pub async fn create_dispatch(&self, request: DispatchRequest) -> Result<DispatchInfo, ApiError> {
+        let token = self.token().administer_room(&request.room);
+        let request = livekit::CreateAgentDispatchRequest {
+            agent_name: request.agent_name,
+            room: request.room,
+            metadata: request.metadata,
+            restart_policy: livekit::JobRestartPolicy::JrpOnFailure.into(),
+            deployment: request.deployment,
+            attributes: request.attributes,
+        };
+        let dispatch: livekit::AgentDispatch =
+            self.call("AgentDispatchService/CreateDispatch", token, &request).await?;
+        Ok(dispatch.into())
+    }
+
+    /// Sends an agent to a room and waits until the server has recorded a job for it. A dispatch without a job is replaced.
+    ///
+    /// A dispatch that finds no free worker is dropped by the server in silence, and so is one that was made in the moment
+    /// after its worker registered. Calling [`create_dispatch`](Self::create_dispatch) again without looking may start a
+    /// second agent: the first dispatch may have been taken meanwhile.
+    ///
+    /// The server lists a job 0.2 to 5 s after it was taken. `within` bounds the whole call; a dispatch is replaced when it
+    /// has no job after 8.5 s.
+    ///
+    /// ```no_run
+    /// # async fn example(api: agent_testkit::ServerApi) -> Result<(), agent_testkit::ApiError> {
+    /// use agent_testkit::DispatchRequest;
+    /// use std::time::Duration;
+    ///
+    /// let dispatch = api.ensure_dispatch(DispatchRequest::new("greeter", "lobby"), Duration::from_secs(10)).await?;
+    /// println!("job {}", dispatch.jobs[0].id);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`NotTaken`](ApiError::NotTaken) if no worker took it in time. Its dispatch is deleted then.
+    pub async fn ensure_dispatch(
+        &self,
+        request: DispatchRequest,
+        within: Duration,
+    ) -> Result<DispatchInfo, ApiError> {
+        let end = Instant::now() + within;
+        loop {
+            let dispatch = self.create_dispatch(request.clone()).await?;
+            let round_end = end.min(Instant::now() + JOB_WITHIN);
+            let round = self.wait_for_job(&request.room, &dispatch.id);
+            let taken = tokio::select! {
+                taken = round => Some(taken?),
+                () = sleep_until(round_end) => None,
+            };
+            if let Some(dispatch) = taken {
+                return Ok(dispatch);
+            }
+            // Else it would be offered to a worker that comes later, beside its replacement.
+            match self.delete_dispatch(&request.room, &dispatch.id).await {
+                Ok(deleted) if !deleted.jobs.is_empty() => return Ok(deleted),
+                Err(error) if !error.is_not_found() => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+            if Instant::now() >= end {
+                return Err(ApiError::NotTaken { agent_name: request.agent_name, within });
+            }
+        }
+    }
+
+    /// The dispatch, once it has a job.
+    async fn wait_for_job(&self, room: &str, dispatch_id: &str) -> Result<DispatchInfo, ApiError> {
+        loop {
+            let listed = self.list_dispatches(room).await?;
+            let found = listed.into_iter().find(|dispatch| dispatch.id == dispatch_id);
+            if let Some(dispatch) = found.filter(|dispatch| !dispatch.jobs.is_empty()) {
+                return Ok(dispatch);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// All dispatches of a room; a room that agents without a name may join has one without a name.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn list_dispatches(&self, room: &str) -> Result<Vec<DispatchInfo>, ApiError> {
+        let token = self.token().administer_room(room);
+        let request = livekit::ListAgentDispatchRequest { room: room.to_owned(), ..Default::default() };
+        let response: livekit::ListAgentDispatchResponse =
+            self.call("AgentDispatchService/ListDispatch", token, &request).await?;
+        Ok(response.agent_dispatches.into_iter().map(DispatchInfo::from).collect())
+    }
+
+    /// Takes a dispatch back: its jobs are terminated, and their agents removed from the room 3 s later.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [not found](ApiError::is_not_found) if there is none.
+    pub async fn delete_dispatch(&self, room: &str, dispatch_id: &str) -> Result<DispatchInfo, ApiError> {
+        let token = self.token().administer_room(room);
+        let request = livekit::DeleteAgentDispatchRequest {
+            dispatch_id: dispatch_id.to_owned(),
+            room: room.to_owned(),
+        };
+        let dispatch: livekit::AgentDispatch =
+            self.call("AgentDispatchService/DeleteDispatch", token, &request).await?;
+        Ok(dispatch.into())
+    }
+}
+
+impl From<livekit::AgentDispatch> for DispatchInfo {
+    fn from(dispatch: livekit::AgentDispatch) -> Self {
+        let jobs = dispatch.state.map(|state| state.jobs).unwrap_or_default();
+        Self {
+            id: dispatch.id,
+            agent_name: dispatch.agent_name,
+            room: dispatch.room,
+            metadata: dispatch.metadata,
+            attributes: dispatch.attributes,
+            jobs: jobs.into_iter().map(DispatchedJob::from).collect(),
+        }
+    }
+}
+
+impl From<livekit::Job> for DispatchedJob {
+    fn from(job: livekit::Job) -> Self {
+        let state = job.state.unwrap_or_default();
+        Self {
+            id: job.id,
+            state: match livekit::JobStatus::try_from(state.status) {
+                Ok(livekit::JobStatus::JsPending) => JobState::Pending,
+                Ok(livekit::JobStatus::JsRunning) => JobState::Running,
+                Ok(livekit::JobStatus::JsSuccess) => JobState::Success,
+                Ok(livekit::JobStatus::JsFailed) => JobState::Failed,
+                Err(_) => JobState::Other(state.status),
+            },
+            error: state.error,
+            worker_id: state.worker_id,
+            participant_identity: state.participant_identity,
+        }
+    }
+}

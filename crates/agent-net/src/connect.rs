@@ -1,0 +1,236 @@
+//! One connection to a server, from the name's look-up to the end of the last handshake, within one time limit.
+
+use std::future::{Future, ready};
+use std::time::Duration;
+
+use agent_proto::text::{line, name};
+use hyper::Uri;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::addresses::dial;
+use crate::error::ConnectError;
+use crate::options::NetOptions;
+use crate::stream::{Stream, tunnel};
+use crate::tls;
+use crate::upgrade::Upgrade;
+use crate::websocket::WebSocket;
+use agent_proto::Secret;
+
+/// Connects to a `ws` or `wss` address, with a token in the header if there is one.
+pub async fn connect_websocket(
+    url: &Url,
+    bearer: Option<&Secret>,
+    options: &NetOptions,
+) -> Result<WebSocket, ConnectError> {
+    let secure = match url.scheme() {
+        "wss" => true,
+        "ws" => false,
+        _ => return Err(ConnectError::Address),
+    };
+    let server = Server::of(url, secure)?;
+    let endpoint = &*server.endpoint;
+    let upgrade = &Upgrade { url, bearer, endpoint, max_message_size: options.max_message_size };
+    upgrade.check()?;
+    let handshake = |stream, limit: Limit| limit.on(endpoint, "WebSocket handshake", upgrade.ask(stream));
+    server.open(url, options, handshake).await
+}
+
+/// Connects to an `http` or `https` address, for requests.
+pub(crate) async fn connect_http(url: &Url, options: &NetOptions) -> Result<Stream, ConnectError> {
+    let secure = match url.scheme() {
+        "https" => true,
+        "http" => false,
+        _ => return Err(ConnectError::Address),
+    };
+    Server::of(url, secure)?.open(url, options, |stream, _| ready(Ok(stream))).await
+}
+
+/// A server that speaks HTTP.
+struct Server<'a> {
+    host: &'a str,
+    port: u16,
+    /// Both, for messages.
+    endpoint: String,
+    secure: bool,
+}
+
+impl<'a> Server<'a> {
+    fn of(url: &'a Url, secure: bool) -> Result<Self, ConnectError> {
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Err(ConnectError::Address);
+        };
+        Ok(Self { host, port, endpoint: format!("{host}:{port}"), secure })
+    }
+
+    /// Opens a stream on the way that the options name, and does with it what follows once there is a connection to the server.
+    async fn open<T, F>(
+        &self,
+        url: &Url,
+        options: &NetOptions,
+        then: impl Fn(Stream, Limit) -> F,
+    ) -> Result<T, ConnectError>
+    where
+        F: Future<Output = Result<T, ConnectError>>,
+    {
+        let Self { host, port, ref endpoint, secure } = *self;
+        let limit = Limit::new(options.connect_timeout);
+        let then = &then;
+        let open = |stream: Stream, limit: Limit| async move {
+            let stream = if secure {
+                limit.on(endpoint, "TLS", tls::encrypt(stream, host, endpoint, options)).await?
+            } else {
+                stream
+            };
+            then(stream, limit).await
+        };
+
+        if let Some(dialer) = options.own_dialer() {
+            let dialled = async {
+                let dialled = dialer.dial(host, port).await;
+                dialled.map_err(|source| ConnectError::unreachable(endpoint, source))
+            };
+            return open(limit.on(endpoint, "connection", dialled).await?, limit).await;
+        }
+        let Some(proxy) = options.proxy_for(url) else {
+            let route = Route { host, port, endpoint, step: "TCP connection", options };
+            return route.try_addresses(limit, open).await;
+        };
+        let proxy = &proxy;
+        let (proxy_host, proxy_port, proxy_secure) = proxy_address(proxy.uri())?;
+        let proxy_endpoint = &*format!("{proxy_host}:{proxy_port}");
+        let step = "TCP connection to the proxy";
+        let route = Route { host: proxy_host, port: proxy_port, endpoint: proxy_endpoint, step, options };
+        let through_proxy = |mut stream: Stream, limit: Limit| async move {
+            if proxy_secure {
+                let encrypted = tls::encrypt(stream, proxy_host, proxy_endpoint, options);
+                stream = limit.on(proxy_endpoint, "TLS with the proxy", encrypted).await?;
+            }
+            let tunnelled = tunnel(stream, proxy, endpoint, proxy_endpoint);
+            open(limit.on(proxy_endpoint, "connection through the proxy", tunnelled).await?, limit).await
+        };
+        route.try_addresses(limit, through_proxy).await
+    }
+}
+
+/// Connects to a server that speaks neither HTTP nor WebSocket, past any proxy, over TLS when `secure`.
+pub async fn connect_stream(
+    host: &str,
+    port: u16,
+    secure: bool,
+    options: &NetOptions,
+) -> Result<Stream, ConnectError> {
+    let endpoint = &*format!("{host}:{port}");
+    let route = Route { host, port, endpoint, step: "TCP connection", options };
+    let open = |stream: Stream, limit: Limit| async move {
+        if secure {
+            limit.on(endpoint, "TLS", tls::encrypt_other(stream, host, endpoint, options)).await
+        } else {
+            Ok(stream)
+        }
+    };
+    route.try_addresses(Limit::new(options.connect_timeout), open).await
+}
+
+/// A host to connect to over TCP.
+struct Route<'a> {
+    host: &'a str,
+    port: u16,
+    /// Both, for messages.
+    endpoint: &'a str,
+    /// What it is called when it takes too long.
+    step: &'static str,
+    options: &'a NetOptions,
+}
+
+impl Route<'_> {
+    /// Connects to one address after the other until `open` makes of it what is wanted. One that takes a connection and then is
+    /// silent, as a dead process behind a load balancer, gets no more than its share of the time.
+    async fn try_addresses<T, F>(
+        &self,
+        limit: Limit,
+        open: impl Fn(Stream, Limit) -> F,
+    ) -> Result<T, ConnectError>
+    where
+        F: Future<Output = Result<T, ConnectError>>,
+    {
+        let Self { host, port, endpoint, step, options } = *self;
+        let mut addresses = limit.on(endpoint, step, options.addresses.of(host, port, endpoint)).await?;
+        let mut before = None;
+        loop {
+            let dialled = limit.on(endpoint, step, dial(&mut addresses, endpoint)).await;
+            let (address, tcp) = match (dialled, before) {
+                (Ok(dialled), _) => dialled,
+                // What the server said that did answer says more.
+                (Err(_), Some(before)) => return Err(before),
+                (Err(error), None) => return Err(error),
+            };
+            match open(Box::new(tcp), limit.share(addresses.len() + 1)).await {
+                Ok(opened) => {
+                    options.addresses.worked(address);
+                    return Ok(opened);
+                }
+                Err(error) => {
+                    options.addresses.failed(address);
+                    if addresses.is_empty() || !error.is_of_the_address() {
+                        return Err(error);
+                    }
+                    tracing::debug!(
+                        %address,
+                        endpoint = %name(endpoint),
+                        "trying the host's next address: {}",
+                        line(&error)
+                    );
+                    before = Some(error);
+                }
+            }
+        }
+    }
+}
+
+/// Host, port and whether it is spoken to over TLS. The options let no other address through.
+fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
+    let (default_port, secure) = match uri.scheme_str() {
+        Some("https") => (443, true),
+        Some("http") => (80, false),
+        _ => (1080, false),
+    };
+    let host = uri.host().ok_or(ConnectError::Address)?;
+    Ok((host, uri.port_u16().unwrap_or(default_port), secure))
+}
+
+/// The time limit of one connection, shared by its steps.
+#[derive(Clone, Copy)]
+struct Limit {
+    until: Instant,
+    after: Duration,
+}
+
+impl Limit {
+    fn new(after: Duration) -> Self {
+        // Bounded, as the clock has an end that a user's "never" may lie behind.
+        Self { until: Instant::now() + after.min(Duration::from_secs(24 * 3600)), after }
+    }
+
+    /// What is left for one of so many addresses.
+    fn share(self, addresses: usize) -> Self {
+        if addresses <= 1 {
+            return self;
+        }
+        let now = Instant::now();
+        let left = self.until.saturating_duration_since(now);
+        let share = left / u32::try_from(addresses).unwrap_or(u32::MAX);
+        Self { until: now + share, after: share }
+    }
+
+    async fn on<T>(
+        self,
+        endpoint: &str,
+        step: &'static str,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        tokio::time::timeout_at(self.until, work).await.unwrap_or_else(|_| {
+            Err(ConnectError::Timeout { endpoint: endpoint.to_owned(), limit: self.after, step })
+        })
+    }
+}

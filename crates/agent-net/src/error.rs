@@ -1,0 +1,335 @@
+//! Why a connection could not be made.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent_proto::text::shorten;
+
+use crate::exhaustion::exhaustion;
+use crate::refusal::server_of;
+use crate::token::TokenError;
+use agent_proto::Secret;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is shown of an HTTP body, in characters.
+const MAX_BODY: usize = 300;
+/// What to look at, as users set it.
+const URL: &str = "the server URL (`.url(…)` or LIVEKIT_URL)";
+const CREDENTIALS: &str =
+    "the API key and secret (`.credentials(…)`, or LIVEKIT_API_KEY and LIVEKIT_API_SECRET)";
+
+/// Why no connection to the server could be made.
+///
+/// Each message names the host and port, and says what to do; what the system says is the [source](std::error::Error::source).
+/// No message holds the token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The host's name has no address.
+    #[error("the name of {endpoint} was not found: check the host in {URL}, and DNS")]
+    Resolve {
+        /// Host and port.
+        endpoint: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// Nothing answers at any address of the host.
+    #[error("nothing answers at {endpoint}: check that the server runs, and the host and port of {URL}")]
+    Unreachable {
+        /// Host and port.
+        endpoint: String,
+        /// What the system says of the last address that was tried.
+        source: io::Error,
+    },
+    /// The process may open no more files and connections.
+    #[error(
+        "too many open files: this process has no file descriptor left for a connection to {endpoint}; raise its limit (`ulimit -n`, or `LimitNOFILE=` in a systemd unit), or lower `max_jobs`"
+    )]
+    TooManyOpenFiles {
+        /// Host and port.
+        endpoint: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No encrypted connection could be made.
+    #[error("no TLS connection to {endpoint}: {hint}")]
+    Tls {
+        /// Host and port.
+        endpoint: String,
+        /// What to do.
+        hint: &'static str,
+        /// What the TLS library says.
+        source: BoxError,
+    },
+    /// The file with certificates to trust cannot be used.
+    #[error(
+        "the certificate file {} (`ca_file(…)` or SSL_CERT_FILE) cannot be used: name a readable PEM file with at least one certificate",
+        path.display()
+    )]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BoxError,
+    },
+    /// The proxy does not let us through.
+    #[error(
+        "the proxy {proxy} makes no connection to {endpoint}: check the proxy settings (`.net(…)`, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)"
+    )]
+    Proxy {
+        /// Host and port of the server.
+        endpoint: String,
+        /// Host and port of the proxy.
+        proxy: String,
+        /// What the proxy said.
+        source: BoxError,
+    },
+    /// The connection took too long.
+    #[error(
+        "{endpoint} did not answer within {limit:?} ({step}): check {URL}, that a LiveKit server runs there, and the network between"
+    )]
+    Timeout {
+        /// Host and port.
+        endpoint: String,
+        /// The limit for the whole connection.
+        limit: Duration,
+        /// What was being waited for.
+        step: &'static str,
+    },
+    /// The server answered the WebSocket request with an HTTP error.
+    #[error(
+        "{endpoint} refused the connection with HTTP {status}{}: {}",
+        said(body),
+        refusal_hint(*status, body, location.as_deref())
+    )]
+    Refused {
+        /// Host and port.
+        endpoint: String,
+        /// The HTTP status.
+        status: u16,
+        /// The start of what the server said with it, one line of at most 300 characters without any token; may be empty.
+        body: String,
+        /// Where a redirect leads, without user, password and query. Redirects are not followed: the token is for this server.
+        location: Option<String>,
+        /// When the server wants to be asked again (`Retry-After`). A worker waits that long, but at most
+        /// [60 s](agent_core::MAX_RETRY_AFTER).
+        retry_after: Option<Duration>,
+    },
+    /// The other side speaks something else.
+    #[error(
+        "{endpoint} does not speak WebSocket: check that it is a LiveKit server, and ws:// against wss:// in {URL}"
+    )]
+    Protocol {
+        /// Host and port.
+        endpoint: String,
+        /// What was wrong.
+        source: BoxError,
+    },
+    /// No token could be made, or it has characters that no HTTP header can carry.
+    #[error("no usable token: check {CREDENTIALS}")]
+    Token {
+        /// What was wrong, if the token could not be made.
+        source: Option<TokenError>,
+    },
+    /// The address is no WebSocket address with a host.
+    #[error("the address to connect to is no WebSocket address: it must start with ws:// or wss://")]
+    Address,
+}
+
+impl ConnectError {
+    /// Whether it may go better in a while: the server did not answer, or not well.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::TooManyOpenFiles { .. })
+            || self.status().is_some_and(|status| status == 429 || status >= 500)
+    }
+
+    /// The HTTP status, if the server [refused](Self::Refused) the connection with one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// When the server wants to be asked again, if it [refused](Self::Refused) the connection and says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Nothing could be opened, for this reason.
+    pub(super) fn unreachable(endpoint: &str, source: io::Error) -> Self {
+        let endpoint = endpoint.to_owned();
+        match exhaustion(&source) {
+            Some(source) => Self::TooManyOpenFiles { endpoint, source },
+            None => Self::Unreachable { endpoint, source },
+        }
+    }
+
+    /// Whether another address of the same host may do better: this one did not answer, or not as a server does.
+    pub(super) fn is_of_the_address(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::Protocol { .. }
+            | Self::Proxy { .. } => true,
+            Self::Resolve { .. }
+            | Self::TooManyOpenFiles { .. }
+            | Self::CaFile { .. }
+            | Self::Refused { .. }
+            | Self::Token { .. }
+            | Self::Address => false,
+        }
+    }
+}
+
+impl From<TokenError> for ConnectError {
+    fn from(source: TokenError) -> Self {
+        Self::Token { source: Some(source) }
+    }
+}
+
+fn said(body: &str) -> String {
+    if body.is_empty() { String::new() } else { format!(" ({body})") }
+}
+
+fn refusal_hint(status: u16, body: &str, location: Option<&str>) -> String {
+    match (status, location) {
+        (300..=399, Some(target)) => format!(
+            "it redirects to {target}, which is not followed: give {} as {URL}, if that is your server",
+            server_of(target)
+        ),
+        (300..=399, None) => format!("it redirects, and does not say where to: check {URL}"),
+        _ => hint(status, body),
+    }
+}
+
+fn hint(status: u16, body: &str) -> String {
+    match status {
+        200..=299 => format!("a web server, and no LiveKit server: check host, port and path of {URL}"),
+        // Such as that an identity is too long: the server's words are better than ours.
+        400 if !body.is_empty() && !body.starts_with('<') && !body.contains("HTTPS") => {
+            format!("mend what it names; if that says nothing to you, check {URL}, and the server's version")
+        }
+        400 => format!("check ws:// against wss:// in {URL}"),
+        401 | 403 => format!("check {CREDENTIALS}, which this server must know, and this machine's clock"),
+        404 => format!("there is no LiveKit server: check host, port and path of {URL}"),
+        413 | 414 | 431 => {
+            "the token is too long: shorten the metadata and attributes of the agent".to_owned()
+        }
+        429 => "too many connections; retry later".to_owned(),
+        500..=599 => {
+            "the server or a proxy before it has trouble: see its log, or try again later".to_owned()
+        }
+        _ => format!("check {URL}"),
+    }
+}
+
+/// The start of an HTTP body as one line that a log can show. A server may repeat our token in it, whole or in part, or tell
+/// somebody else's.
+pub(super) fn one_line(body: &[u8], token: Option<&Secret>) -> String {
+    let mut text = String::from_utf8_lossy(body).into_owned();
+    if let Some(token) = token.filter(|token| !token.is_empty()) {
+        text = text.replace(token.expose(), TOKEN);
+    }
+    let text = mask_tokens(&text).split_whitespace().collect::<Vec<_>>().join(" ");
+    shorten(&text, MAX_BODY)
+}
+
+/// What stands where a token was.
+const TOKEN: &str = "[the token]";
+
+/// Takes out everything that begins as every JSON Web Token does.
+fn mask_tokens(text: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some((before, token)) = rest.split_once("eyJ") {
+        let end = token.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.=".contains(c));
+        masked.push_str(before);
+        masked.push_str(TOKEN);
+        rest = token.get(end.unwrap_or(token.len())..).unwrap_or_default();
+    }
+    masked + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused_to(status: u16, body: &str, location: Option<&str>) -> String {
+        let (body, location) = (body.to_owned(), location.map(str::to_owned));
+        ConnectError::Refused { endpoint: "h:1".into(), status, body, location, retry_after: None }
+            .to_string()
+    }
+
+    fn refused(status: u16, body: &str) -> String {
+        refused_to(status, body, None)
+    }
+
+    #[test]
+    fn a_redirect_says_where_it_leads() {
+        assert_eq!(
+            refused_to(308, "", Some("https://media.example.com/base/agent")),
+            "h:1 refused the connection with HTTP 308: it redirects to https://media.example.com/base/agent, which is not \
+             followed: give https://media.example.com/base as the server URL (`.url(…)` or LIVEKIT_URL), if that is your server"
+        );
+        assert!(refused(302, "").contains("does not say where to"), "{}", refused(302, ""));
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let text = refused(401, "invalid token");
+        assert!(
+            text.starts_with("h:1 refused the connection with HTTP 401 (invalid token): check the API key"),
+            "{text}"
+        );
+        for (status, body, wanted) in [
+            (200, "", "LIVEKIT_URL"),
+            (301, "", "LIVEKIT_URL"),
+            (400, "participant identity length exceeds limits", "mend what it names"),
+            (400, "Client sent an HTTP request to an HTTPS server.", "ws:// against wss://"),
+            (
+                400,
+                "<html><h1>The plain HTTP request was sent to HTTPS port</h1></html>",
+                "ws:// against wss://",
+            ),
+            (400, "", "ws:// against wss://"),
+            (401, "", "LIVEKIT_API_SECRET"),
+            (404, "", "LIVEKIT_URL"),
+            (431, "", "metadata and attributes"),
+            (503, "", "try again later"),
+            (418, "", "LIVEKIT_URL"),
+        ] {
+            let text = refused(status, body);
+            assert!(text.contains(wanted), "{status} {body}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_body_becomes_one_bounded_line() {
+        assert_eq!(one_line(b" a\r\n\x1b[31mb\0 \xff", None), "a \\u{1b}[31mb\\u{0} \u{fffd}");
+        assert_eq!(one_line("é".repeat(5000).as_bytes(), None).chars().count(), 300);
+    }
+
+    #[test]
+    fn a_body_shows_no_token() {
+        let ours = Secret::from("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJkZXZrZXkifQ.U0jbQkg8nZI7-_w");
+        let line = |body: &str| one_line(body.as_bytes(), Some(&ours));
+        assert_eq!(
+            line(&format!("invalid token: {}, error: expired", ours.expose())),
+            "invalid token: [the token], error: expired"
+        );
+        // Cut off, or another one.
+        assert_eq!(line(&format!("bad: {}", &ours.expose()[..30])), "bad: [the token]");
+        assert_eq!(line("\"eyJx.eyJy.z\" and (eyJx)"), "\"[the token]\" and ([the token])");
+        assert_eq!(one_line(b"secret s3cr\xc3\xa9t!", Some(&Secret::from("s3crét"))), "secret [the token]!");
+        assert_eq!(one_line(b"no token", Some(&Secret::from(""))), "no token");
+    }
+}

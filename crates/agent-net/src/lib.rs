@@ -1,0 +1,40 @@
+//! Connections to a LiveKit server: addresses, tokens, TLS, proxies, WebSockets, and the server's HTTP API.
+//!
+//! Nothing in here knows of jobs, rooms or reconnecting: one call makes one connection or says why not. The environment
+//! is read in [`NetOptions::from_env`] and nowhere else. Users of the SDK find what they need of it in `agent-worker`.
+
+mod addresses;
+mod api;
+mod assigned_url;
+mod connect;
+mod error;
+mod exhaustion;
+mod frame_socket;
+mod frames;
+mod options;
+mod refusal;
+mod server_url;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod token;
+mod upgrade;
+mod websocket;
+
+pub use addresses::Resolver;
+pub use agent_proto::Secret;
+pub use api::{
+    ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
+    ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
+};
+pub use assigned_url::{Assigned, AssignedUrlError, assigned_url};
+pub use connect::{connect_stream, connect_websocket};
+pub use error::ConnectError;
+pub use exhaustion::exhaustion;
+pub use frame_socket::{FrameSocket, SocketEvent};
+pub use options::{MediaPath, NetOptions, ProxyUrlError};
+pub use server_url::{ServerUrl, UrlError};
+pub use stream::{ByteStream, Dialer, Stream};
+pub use token::{AccessToken, TokenError, TokenKind, worker_token};
+pub use websocket::WebSocket;

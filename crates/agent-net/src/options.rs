@@ -1,0 +1,330 @@
+//! How connections are made: proxy, certificates, limits. The one place that reads the environment for it.
+
+use agent_proto::text::line;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use rustls::ClientConfig;
+use url::{Host, Url};
+
+use crate::addresses::{Addresses, Resolver};
+use crate::error::ConnectError;
+use crate::stream::Dialer;
+use crate::tls;
+
+/// How connections to the server are made: proxy, certificates, time and size limits.
+///
+/// ```
+/// use std::time::Duration;
+/// use agent_worker::NetOptions;
+///
+/// let options = NetOptions::from_env().connect_timeout(Duration::from_secs(5));
+/// ```
+#[derive(Clone)]
+pub struct NetOptions {
+    proxy: Proxy,
+    ca_file: Option<PathBuf>,
+    pub(super) connect_timeout: Duration,
+    pub(super) max_message_size: usize,
+    dialer: Option<Arc<dyn Dialer>>,
+    /// Shared by the clones: what the worker has learnt of an address, its rooms need not learn again.
+    pub(super) addresses: Addresses,
+    media_filter: Option<Arc<dyn Fn(MediaPath) -> bool + Send + Sync>>,
+    /// Made at the first encrypted connection and shared by the clones: loading the platform's certificates takes
+    /// milliseconds, and sessions are resumed only within one configuration.
+    pub(super) tls: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+/// How packets of a room's media and data travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MediaPath {
+    /// As datagrams.
+    Udp,
+    /// In a TCP connection, where datagrams do not get through.
+    Tcp,
+}
+
+#[derive(Clone)]
+enum Proxy {
+    Direct,
+    /// As the environment says. Never for loopback addresses: no proxy can reach ours.
+    Environment(Arc<Matcher>),
+    /// For every address.
+    Explicit(Arc<Matcher>),
+}
+
+/// A proxy address that cannot be used. It is not repeated, as it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the proxy address cannot be used: give one like http://proxy.example.com:3128 or socks5://proxy.example.com:1080"
+)]
+pub struct ProxyUrlError;
+
+impl Default for NetOptions {
+    /// No proxy, the platform's certificates, 10 s to connect, messages of at most 2 MiB. Reads no environment.
+    fn default() -> Self {
+        Self {
+            proxy: Proxy::Direct,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(10),
+            max_message_size: 2 * 1024 * 1024,
+            dialer: None,
+            addresses: Addresses::default(),
+            media_filter: None,
+            tls: Arc::default(),
+        }
+    }
+}
+
+impl NetOptions {
+    /// The defaults, with proxy and certificates as the environment says.
+    ///
+    /// Read here, once: `HTTPS_PROXY` (for `wss`), `HTTP_PROXY` (for `ws`), `ALL_PROXY` and `NO_PROXY`, each in lower case
+    /// too, and `SSL_CERT_FILE`. The proxies may be `http`, `https` or `socks5` addresses with a user and password.
+    /// Loopback addresses are always connected directly.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::from_vars(|name| std::env::var(name).ok())
+    }
+
+    /// As [`from_env`](Self::from_env), from any source of variables.
+    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| var(name).filter(|value| !value.is_empty());
+        let either = |name: &str| set(name).or_else(|| set(&name.to_ascii_lowercase())).unwrap_or_default();
+        for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+            let value = either(name);
+            if !value.is_empty() && intercept(&explicit(&value), "http", "host.invalid").is_none() {
+                tracing::warn!(variable = name, "{}; the variable is ignored", line(ProxyUrlError));
+            }
+        }
+        let matcher = Matcher::builder()
+            .all(either("ALL_PROXY"))
+            .http(either("HTTP_PROXY"))
+            .https(either("HTTPS_PROXY"))
+            .no(either("NO_PROXY"))
+            .build();
+        Self {
+            proxy: Proxy::Environment(Arc::new(matcher)),
+            ca_file: set("SSL_CERT_FILE").map(PathBuf::from),
+            ..Self::default()
+        }
+    }
+
+    /// Trusts the certificates in this PEM file, *instead of* the platform's.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self.tls = Arc::default();
+        self
+    }
+
+    /// Connects through this proxy, whatever the environment says: `http`, `https` or `socks5`, as in
+    /// `http://user:password@proxy.example.com:3128`.
+    ///
+    /// # Errors
+    /// [`ProxyUrlError`] if the address cannot be read or has another scheme.
+    pub fn proxy(mut self, address: &str) -> Result<Self, ProxyUrlError> {
+        let matcher = explicit(address);
+        intercept(&matcher, "http", "host.invalid").ok_or(ProxyUrlError)?;
+        self.proxy = Proxy::Explicit(Arc::new(matcher));
+        Ok(self)
+    }
+
+    /// Connects without a proxy, whatever the environment says.
+    #[must_use]
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = Proxy::Direct;
+        self
+    }
+
+    /// How long a connection may take, from the name's look-up to the end of the WebSocket handshake (10 s unless set).
+    #[must_use]
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// The largest message taken from the server, in bytes (2 MiB unless set); a larger one ends the connection.
+    #[must_use]
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// Opens connections with this instead of TCP and proxies.
+    #[must_use]
+    pub fn dialer(mut self, dialer: impl Dialer) -> Self {
+        self.dialer = Some(Arc::new(dialer));
+        self
+    }
+
+    /// Looks up the addresses of hosts, those of proxies among them, with this instead of the system.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.addresses = Addresses::with_resolver(resolver);
+        self
+    }
+
+    /// Asks this about each packet of a room's media and data, in or out: one that does not pass is lost. For tests of bad
+    /// networks.
+    ///
+    /// ```
+    /// use agent_worker::{MediaPath, NetOptions};
+    ///
+    /// let no_udp = NetOptions::default().media_filter(|path| path != MediaPath::Udp);
+    /// ```
+    #[must_use]
+    pub fn media_filter(mut self, passes: impl Fn(MediaPath) -> bool + Send + Sync + 'static) -> Self {
+        self.media_filter = Some(Arc::new(passes));
+        self
+    }
+
+    /// Reads the certificates to trust now, in the place of at the first encrypted connection.
+    pub fn check_certificates(&self) -> Result<(), ConnectError> {
+        tls::config("the server", self).map(drop)
+    }
+
+    /// Whether a path may be used for media.
+    #[must_use]
+    pub fn lets_pass(&self, path: MediaPath) -> bool {
+        self.media_filter.as_ref().is_none_or(|passes| passes(path))
+    }
+
+    pub(super) fn own_dialer(&self) -> Option<&dyn Dialer> {
+        self.dialer.as_deref()
+    }
+
+    /// The certificates to trust instead of the platform's.
+    pub(super) fn trusted_file(&self) -> Option<&PathBuf> {
+        self.ca_file.as_ref()
+    }
+
+    /// The proxy to reach this address through, if any.
+    pub(super) fn proxy_for(&self, url: &Url) -> Option<Intercept> {
+        let (matcher, bypass_loopback) = match &self.proxy {
+            Proxy::Direct => return None,
+            Proxy::Environment(matcher) => (matcher, true),
+            Proxy::Explicit(matcher) => (matcher, false),
+        };
+        let loopback = match url.host()? {
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        if loopback && bypass_loopback {
+            return None;
+        }
+        // The library knows the rules for http and https only.
+        let secure = matches!(url.scheme(), "wss" | "https");
+        let scheme = if secure { "https" } else { "http" };
+        intercept(matcher, scheme, url.host_str()?)
+    }
+}
+
+fn explicit(address: &str) -> Matcher {
+    Matcher::builder().all(address).build()
+}
+
+fn intercept(matcher: &Matcher, scheme: &str, host: &str) -> Option<Intercept> {
+    let uri = Uri::builder().scheme(scheme).authority(host).path_and_query("/").build().ok()?;
+    // Its SOCKS 4 has no password and no IPv6; nobody needs it any more.
+    matcher.intercept(&uri).filter(|proxy| !matches!(proxy.uri().scheme_str(), Some("socks4" | "socks4a")))
+}
+
+impl fmt::Debug for NetOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetOptions")
+            .field("proxy", &self.proxy)
+            .field("ca_file", &self.ca_file)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("max_message_size", &self.max_message_size)
+            .field("dialer", &self.dialer.is_some())
+            .field("media_filter", &self.media_filter.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct => f.write_str("Direct"),
+            // The library's `Debug` of a proxy leaves out the password.
+            Self::Environment(matcher) => f.debug_tuple("Environment").field(matcher).finish(),
+            Self::Explicit(matcher) => f.debug_tuple("Explicit").field(matcher).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(vars: &[(&str, &str)]) -> NetOptions {
+        NetOptions::from_vars(|name| {
+            vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn proxy_of(options: &NetOptions, url: &str) -> Option<String> {
+        options.proxy_for(&Url::parse(url).unwrap()).map(|proxy| proxy.uri().to_string())
+    }
+
+    #[test]
+    fn the_environment_chooses_the_proxy() {
+        let https = ("HTTPS_PROXY", "http://secure:1");
+        let http = ("http_proxy", "http://plain:2");
+        let all = ("ALL_PROXY", "socks5://all:3");
+        let (wss, ws) = ("wss://media.example.com", "ws://media.example.com");
+        /// Variables, an address, and the proxy for it.
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+        let table: &[Case<'_>] = &[
+            (&[], wss, None),
+            (&[https], wss, Some("http://secure:1/")),
+            (&[https], ws, None),
+            (&[http], ws, Some("http://plain:2/")),
+            (&[http], wss, None),
+            (&[all], ws, Some("socks5://all:3/")),
+            (&[all, https], wss, Some("http://secure:1/")),
+            (&[("https_proxy", "secure:1")], wss, Some("http://secure:1/")),
+            (&[("HTTPS_PROXY", ""), ("https_proxy", "http://low:1")], wss, Some("http://low:1/")),
+            (&[all, ("NO_PROXY", "example.com")], wss, None),
+            (&[all, ("no_proxy", "other.example.com, 10.0.0.0/8")], wss, Some("socks5://all:3/")),
+            (&[all, ("no_proxy", "10.0.0.0/8")], "ws://10.1.2.3", None),
+            (&[all, ("no_proxy", "*")], wss, None),
+            (&[all], "ws://localhost:7880", None),
+            (&[all], "ws://127.0.0.1:7880", None),
+            (&[all], "ws://[::1]:7880", None),
+            (&[all], "ws://[2001:db8::1]:7880", Some("socks5://all:3/")),
+            (&[("ALL_PROXY", "nonsense://x")], wss, None),
+        ];
+        for (vars, url, proxy) in table {
+            assert_eq!(proxy_of(&from(vars), url).as_deref(), *proxy, "{vars:?} {url}");
+        }
+    }
+
+    #[test]
+    fn an_explicit_proxy_takes_everything_and_is_checked() {
+        let options = from(&[("NO_PROXY", "*")]).proxy("http://u:s3cret@proxy:3128").unwrap();
+        assert_eq!(proxy_of(&options, "ws://localhost").as_deref(), Some("http://proxy:3128/"));
+        assert!(!format!("{options:?}").contains("s3cret"), "{options:?}");
+        assert_eq!(proxy_of(&options.no_proxy(), "ws://media.example.com"), None);
+        for wrong in ["", "ftp://proxy", "socks4://proxy:1", "http://", "http://a b"] {
+            assert_eq!(NetOptions::default().proxy(wrong).map(|_| ()), Err(ProxyUrlError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_certificate_file_comes_from_the_environment() {
+        assert_eq!(from(&[("SSL_CERT_FILE", "/ca.pem")]).trusted_file(), Some(&PathBuf::from("/ca.pem")));
+        assert_eq!(from(&[("SSL_CERT_FILE", "")]).trusted_file(), None);
+        assert_eq!(
+            from(&[("SSL_CERT_FILE", "/ca.pem")]).ca_file("/own.pem").trusted_file(),
+            Some(&"/own.pem".into())
+        );
+    }
+}

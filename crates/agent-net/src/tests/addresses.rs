@@ -1,0 +1,160 @@
+//! Hosts with several addresses, of which some do not do.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+
+use super::*;
+use crate::Resolver;
+
+/// A host that has these addresses, whatever port is asked for.
+#[derive(Clone, Default)]
+struct Host(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Resolver for Host {
+    fn resolve(&self, host: &str, _: u16) -> BoxFuture<'_, io::Result<Vec<SocketAddr>>> {
+        assert_eq!(host, "media.test");
+        Box::pin(async { Ok(self.0.lock().unwrap().clone()) })
+    }
+}
+
+fn host(addresses: &[SocketAddr]) -> NetOptions {
+    let host = Host(Arc::new(Mutex::new(addresses.to_vec())));
+    NetOptions::default().resolver(host).connect_timeout(Duration::from_secs(4))
+}
+
+async fn echo_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], echo_server(None).await))
+}
+
+/// Takes connections, and treats each as the function does; how many came is counted.
+async fn odd_address<F: Future<Output = ()> + Send + 'static>(
+    treat: fn(TcpStream) -> F,
+) -> (SocketAddr, mpsc::UnboundedReceiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (count, counted) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let _ = count.send(());
+            tokio::spawn(treat(tcp));
+        }
+    });
+    (address, counted)
+}
+
+fn came(counted: &mut mpsc::UnboundedReceiver<()>) -> usize {
+    std::iter::from_fn(|| counted.try_recv().ok()).count()
+}
+
+async fn silent(tcp: TcpStream) {
+    std::future::pending::<()>().await;
+    drop(tcp);
+}
+
+async fn closes(mut tcp: TcpStream) {
+    let _ = tcp.read(&mut [0; 4096]).await;
+}
+
+async fn unavailable(mut tcp: TcpStream) {
+    let _ = tcp.read(&mut [0; 4096]).await;
+    let _ = tcp.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+const URL: &str = "ws://media.test:7880/agent";
+
+/// Within one try, and the next tries do not begin with it.
+#[tokio::test]
+async fn an_address_that_takes_connections_and_is_silent_costs_its_share_once() {
+    for scheme in ["ws", "wss"] {
+        let ca = authority("media.test");
+        let encrypted = scheme == "wss";
+        let good = echo_server(encrypted.then(|| ca.server.clone())).await;
+        let (bad, mut counted) = odd_address(silent).await;
+        let options = host(&[bad, SocketAddr::from(([127, 0, 0, 1], good))]).ca_file(&ca.file);
+        let url = format!("{scheme}://media.test:7880/agent");
+        let begin = Instant::now();
+        assert_echo(connect(&url, &options).await.unwrap()).await;
+        assert!(begin.elapsed() >= Duration::from_secs(2), "it has its share: {:?}", begin.elapsed());
+        assert_eq!(came(&mut counted), 1);
+        // As rooms do, whose options are clones.
+        for options in [options.clone(), options.clone(), options] {
+            assert_echo(connect(&url, &options).await.unwrap()).await;
+        }
+        assert_eq!(came(&mut counted), 0, "it was left alone");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_closes_connections_is_passed_over_at_once() {
+    let (bad, mut counted) = odd_address(closes).await;
+    let options = host(&[bad, echo_address().await]);
+    for _ in 0..3 {
+        assert_echo(connect(URL, &options).await.unwrap()).await;
+    }
+    assert_eq!(came(&mut counted), 1);
+}
+
+/// It has answered: this try is over, and the next one begins elsewhere.
+#[tokio::test]
+async fn an_address_that_refuses_comes_last_in_the_next_try() {
+    let (bad, mut counted) = odd_address(unavailable).await;
+    let options = host(&[bad, echo_address().await]);
+    let error = connect(URL, &options).await.expect_err("refused");
+    assert_eq!(error.status(), Some(503));
+    assert_echo(connect(URL, &options).await.unwrap()).await;
+    assert_eq!(came(&mut counted), 1);
+}
+
+#[tokio::test]
+async fn all_addresses_are_silent() {
+    let (first, mut at_first) = odd_address(silent).await;
+    let (second, mut at_second) = odd_address(silent).await;
+    let options = host(&[first, second]).connect_timeout(Duration::from_millis(400));
+    let begin = Instant::now();
+    let error = connect(URL, &options).await.expect_err("no answer");
+    let ConnectError::Timeout { limit, step, .. } = error else { panic!("{error:?}") };
+    assert_eq!((limit, step), (Duration::from_millis(400), "WebSocket handshake"));
+    assert!(begin.elapsed() >= Duration::from_millis(400), "{:?}", begin.elapsed());
+    assert_eq!((came(&mut at_first), came(&mut at_second)), (1, 1));
+}
+
+/// An address that comes back is used again once another one fails.
+#[tokio::test]
+async fn an_address_that_failed_is_still_tried_at_last() {
+    let (bad, _) = odd_address(closes).await;
+    let good = echo_address().await;
+    let host = Host(Arc::new(Mutex::new(vec![bad, good])));
+    let options = NetOptions::default().resolver(host.clone());
+    assert_echo(connect(URL, &options).await.unwrap()).await;
+    // Now it is the only one.
+    *host.0.lock().unwrap() = vec![bad];
+    let error = connect(URL, &options).await.expect_err("it still closes");
+    assert!(matches!(error, ConnectError::Protocol { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_proxy_are_tried_in_the_same_way() {
+    let port = echo_server(None).await;
+    let (proxy, _requests) = connect_proxy(port, ESTABLISHED).await;
+    let (bad, mut counted) = odd_address(closes).await;
+    let options =
+        host(&[bad, SocketAddr::from(([127, 0, 0, 1], proxy))]).proxy("http://media.test:3128").unwrap();
+    for _ in 0..2 {
+        assert_echo(connect("ws://server.test:7880/", &options).await.unwrap()).await;
+    }
+    assert_eq!(came(&mut counted), 1);
+}
+
+#[tokio::test]
+async fn an_address_needs_no_look_up_and_a_host_without_one_is_told() {
+    let address = echo_address().await;
+    // It would panic at another name.
+    let options = host(&[]);
+    assert_echo(connect(&format!("ws://{address}/"), &options).await.unwrap()).await;
+    let error = connect(URL, &options).await.expect_err("no address");
+    assert!(matches!(error, ConnectError::Resolve { .. }), "{error:?}");
+}

@@ -1,0 +1,102 @@
+//! TLS as a client: rustls on aws-lc-rs, given explicitly, so that no process-wide provider is needed or touched.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio_rustls::TlsConnector;
+
+use crate::error::ConnectError;
+use crate::options::NetOptions;
+use crate::stream::Stream;
+
+/// Makes an encrypted stream of a plain one.
+pub(super) async fn encrypt(
+    stream: Stream,
+    host: &str,
+    endpoint: &str,
+    options: &NetOptions,
+) -> Result<Stream, ConnectError> {
+    encrypt_with(config(endpoint, options)?, stream, host, endpoint).await
+}
+
+/// As [`encrypt`], for a server that speaks no HTTP.
+pub(super) async fn encrypt_other(
+    stream: Stream,
+    host: &str,
+    endpoint: &str,
+    options: &NetOptions,
+) -> Result<Stream, ConnectError> {
+    let mut config = ClientConfig::clone(&*config(endpoint, options)?);
+    config.alpn_protocols.clear();
+    encrypt_with(Arc::new(config), stream, host, endpoint).await
+}
+
+async fn encrypt_with(
+    config: Arc<ClientConfig>,
+    stream: Stream,
+    host: &str,
+    endpoint: &str,
+) -> Result<Stream, ConnectError> {
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+        .map_err(|error| tls_error(endpoint, io::Error::other(error)))?;
+    let stream =
+        TlsConnector::from(config).connect(name, stream).await.map_err(|error| tls_error(endpoint, error))?;
+    Ok(Box::new(stream))
+}
+
+/// The configuration of these options, made once.
+pub(super) fn config(endpoint: &str, options: &NetOptions) -> Result<Arc<ClientConfig>, ConnectError> {
+    if let Some(config) = options.tls.get() {
+        return Ok(config.clone());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| tls_error(endpoint, io::Error::other(error)))?;
+    let builder = match options.trusted_file() {
+        Some(path) => builder.with_root_certificates(read_roots(path)?),
+        None => {
+            builder.with_platform_verifier().map_err(|error| tls_error(endpoint, io::Error::other(error)))?
+        }
+    };
+    let mut config = builder.with_no_client_auth();
+    // A load balancer that also speaks HTTP/2 must not choose it: a WebSocket starts as HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Two first connections at once may both get here; one of the two equal configurations stays.
+    Ok(options.tls.get_or_init(|| Arc::new(config)).clone())
+}
+
+fn read_roots(path: &Path) -> Result<RootCertStore, ConnectError> {
+    let unusable = |source| ConnectError::CaFile { path: path.to_owned(), source };
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(|found| found.collect::<Result<Vec<_>, _>>())
+        .map_err(|error| unusable(Box::new(error)))?;
+    let mut roots = RootCertStore::empty();
+    // A platform's bundle may hold old certificates that rustls does not take; the others count.
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 {
+        return Err(unusable("it holds no certificate".into()));
+    }
+    Ok(roots)
+}
+
+fn tls_error(endpoint: &str, error: io::Error) -> ConnectError {
+    use rustls::Error;
+    let hint = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(_)) => {
+            "its certificate is not trusted; give the authority's PEM file (`ca_file(…)` or SSL_CERT_FILE), and check the host in the server URL (`.url(…)` or LIVEKIT_URL) and this machine's clock"
+        }
+        Some(Error::InvalidMessage(_)) => {
+            "it answers without TLS; check wss:// against ws:// in the server URL (`.url(…)` or LIVEKIT_URL)"
+        }
+        _ => {
+            "check the server's TLS settings, and wss:// against ws:// in the server URL (`.url(…)` or LIVEKIT_URL)"
+        }
+    };
+    ConnectError::Tls { endpoint: endpoint.to_owned(), hint, source: Box::new(error) }
+}

@@ -1,0 +1,376 @@
+//! Access tokens: who may do what, signed with the API secret.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde::Serialize;
+
+use agent_proto::Secret;
+
+/// The header of every LiveKit token.
+const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+
+/// How long a token is good for unless told otherwise.
+const DEFAULT_TTL: Duration = Duration::from_secs(6 * 3600);
+
+/// Tokens are valid from this long ago, so that a clock that runs a little ahead of the server's does no harm.
+const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+
+/// The token that a worker connects with: it may register agents and nothing else.
+pub fn worker_token(key: &str, secret: &Secret, ttl: Duration) -> Result<Secret, TokenError> {
+    AccessToken::new(key, secret.clone()).agent().ttl(ttl).sign()
+}
+
+/// Builds an access token: for a participant to join a room with, for the server's API, or for tests and tools.
+///
+/// A job needs none of this: the server hands each assignment its own token.
+///
+/// ```
+/// use agent_worker::AccessToken;
+///
+/// let token = AccessToken::new("devkey", "secret").identity("ada").name("Ada").join_room("lobby").sign()?;
+/// assert_eq!(token.expose().split('.').count(), 3);
+/// # Ok::<(), agent_worker::TokenError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a token does nothing until it is signed"]
+pub struct AccessToken {
+    secret: Secret,
+    ttl: Duration,
+    claims: Claims,
+}
+
+/// Why a token could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// The API key is empty.
+    #[error("the API key is empty: set LIVEKIT_API_KEY or give the key")]
+    MissingKey,
+    /// The API secret is empty.
+    #[error("the API secret is empty: set LIVEKIT_API_SECRET or give the secret")]
+    MissingSecret,
+    /// A participant is to join a room, and has no identity.
+    #[error("a token to join a room needs an identity: call identity(..)")]
+    MissingIdentity,
+    /// The lifetime leads past what a clock can show.
+    #[error("the lifetime of the token is out of range")]
+    Lifetime,
+    /// The crypto library refused to sign.
+    #[error("the token could not be signed")]
+    Signing,
+}
+
+/// What kind of participant a token makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// A person or an application; what a token without a kind means.
+    Standard,
+    /// An agent.
+    Agent,
+}
+
+impl AccessToken {
+    /// A token of this API key, signed with this secret, good for six hours and for nothing yet.
+    pub fn new(api_key: impl Into<String>, api_secret: impl Into<Secret>) -> Self {
+        let claims = Claims { iss: api_key.into(), ..Claims::default() };
+        Self { secret: api_secret.into(), ttl: DEFAULT_TTL, claims }
+    }
+
+    /// Who the participant is: unique in its room.
+    pub fn identity(mut self, identity: impl Into<String>) -> Self {
+        self.claims.sub = Some(identity.into());
+        self
+    }
+
+    /// The participant's name, to be shown.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.claims.name = Some(name.into());
+        self
+    }
+
+    /// The participant's metadata.
+    pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
+        self.claims.metadata = Some(metadata.into());
+        self
+    }
+
+    /// One attribute of the participant.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.claims.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// What kind of participant this is.
+    pub fn kind(mut self, kind: TokenKind) -> Self {
+        self.claims.kind = match kind {
+            TokenKind::Standard => None,
+            TokenKind::Agent => Some("agent"),
+        };
+        self
+    }
+
+    /// How long the token is good for, from the moment it is signed (six hours unless set).
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// May join this room.
+    pub fn join_room(mut self, room: impl Into<String>) -> Self {
+        self.claims.video.room_join = true;
+        self.claims.video.room = Some(room.into());
+        self
+    }
+
+    /// May administer this room: dispatch agents, move and remove participants, send data.
+    pub fn administer_room(mut self, room: impl Into<String>) -> Self {
+        self.claims.video.room_admin = true;
+        self.claims.video.room = Some(room.into());
+        self
+    }
+
+    /// May create and delete rooms.
+    pub fn create_rooms(mut self) -> Self {
+        self.claims.video.room_create = true;
+        self
+    }
+
+    /// May list rooms.
+    pub fn list_rooms(mut self) -> Self {
+        self.claims.video.room_list = true;
+        self
+    }
+
+    /// May register as a worker, or be an agent.
+    pub fn agent(mut self) -> Self {
+        self.claims.video.agent = true;
+        self
+    }
+
+    /// Whether the participant may publish tracks (yes unless set).
+    pub fn can_publish(mut self, allowed: bool) -> Self {
+        self.claims.video.can_publish = Some(allowed);
+        self
+    }
+
+    /// Whether the participant may send data (as `can_publish` unless set).
+    pub fn can_publish_data(mut self, allowed: bool) -> Self {
+        self.claims.video.can_publish_data = Some(allowed);
+        self
+    }
+
+    /// Whether the participant may subscribe to tracks (yes unless set).
+    pub fn can_subscribe(mut self, allowed: bool) -> Self {
+        self.claims.video.can_subscribe = Some(allowed);
+        self
+    }
+
+    /// Whether the participant may change its own name, metadata and attributes (no unless set).
+    pub fn can_update_own_metadata(mut self, allowed: bool) -> Self {
+        self.claims.video.can_update_own_metadata = Some(allowed);
+        self
+    }
+
+    /// Hides the participant from the others.
+    pub fn hidden(mut self) -> Self {
+        self.claims.video.hidden = true;
+        self
+    }
+
+    /// Has this agent dispatched when the participant's joining *creates* the room; call it once per agent.
+    ///
+    /// A room that exists already keeps its own configuration, and nothing is dispatched.
+    pub fn dispatch_agent(mut self, agent_name: impl Into<String>, metadata: impl Into<String>) -> Self {
+        let agent = AgentDispatch { agent_name: agent_name.into(), metadata: metadata.into() };
+        self.claims.room_config.get_or_insert_default().agents.push(agent);
+        self
+    }
+
+    /// Signs the token.
+    ///
+    /// # Errors
+    /// Any [`TokenError`]: no key, no secret, a token to join a room without an identity, a lifetime out of range.
+    pub fn sign(mut self) -> Result<Secret, TokenError> {
+        if self.claims.iss.is_empty() {
+            return Err(TokenError::MissingKey);
+        }
+        if self.secret.is_empty() {
+            return Err(TokenError::MissingSecret);
+        }
+        if self.claims.video.room_join && self.claims.sub.as_deref().unwrap_or_default().is_empty() {
+            return Err(TokenError::MissingIdentity);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.claims.nbf = now.saturating_sub(CLOCK_LEEWAY).as_secs();
+        // The bound keeps the date within what servers can parse, some 30 years from now.
+        let ttl =
+            Some(self.ttl).filter(|ttl| *ttl < Duration::from_secs(1 << 30)).ok_or(TokenError::Lifetime)?;
+        self.claims.exp = (now + ttl).as_secs();
+
+        let claims = serde_json::to_vec(&self.claims).map_err(|_| TokenError::Signing)?;
+        let message =
+            format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(HEADER), BASE64_URL_SAFE_NO_PAD.encode(claims));
+        // Not `jsonwebtoken::encode`: that asks for a provider of the whole process, and panics when another crate of
+        // the program has turned on the library's second one.
+        let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+        let key = EncodingKey::from_secret(self.secret.expose().as_bytes());
+        let signer = (provider.signer_factory)(&Algorithm::HS256, &key).map_err(|_| TokenError::Signing)?;
+        let signature = signer.try_sign(message.as_bytes()).map_err(|_| TokenError::Signing)?;
+        Ok(Secret::from(format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))))
+    }
+}
+
+/// The claims as the server reads them; names are the protocol's.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Claims {
+    iss: String,
+    nbf: u64,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
+    video: VideoGrant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_config: Option<RoomConfig>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VideoGrant {
+    #[serde(skip_serializing_if = "is_false")]
+    room_create: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    room_list: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    room_admin: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    room_join: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    agent: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    hidden: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    can_publish: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    can_publish_data: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    can_subscribe: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    can_update_own_metadata: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+struct RoomConfig {
+    agents: Vec<AgentDispatch>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentDispatch {
+    agent_name: String,
+    metadata: String,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{DecodingKey, Validation};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Reads a token with the library's own verifier, so that signature and times are checked by code that is not ours.
+    fn read(token: &Secret, secret: &str) -> Value {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_nbf = true;
+        let key = DecodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::decode::<Value>(token.expose(), &key, &validation).expect("valid").claims
+    }
+
+    fn without_times(mut claims: Value) -> Value {
+        let object = claims.as_object_mut().unwrap();
+        let (exp, nbf) = (object.remove("exp").unwrap(), object.remove("nbf").unwrap());
+        assert!(exp.as_u64() > nbf.as_u64());
+        claims
+    }
+
+    #[test]
+    fn a_worker_may_register_and_nothing_else() {
+        let token = worker_token("key", &Secret::from("s3cret"), Duration::from_secs(60)).unwrap();
+        assert_eq!(without_times(read(&token, "s3cret")), json!({"iss": "key", "video": {"agent": true}}));
+    }
+
+    #[test]
+    fn every_claim_has_the_name_the_server_reads() {
+        let token = AccessToken::new("key", "s3cret")
+            .identity("ada")
+            .name("Ada")
+            .metadata("m")
+            .attribute("a", "b")
+            .kind(TokenKind::Agent)
+            .join_room("lobby")
+            .administer_room("lobby")
+            .create_rooms()
+            .list_rooms()
+            .hidden()
+            .can_publish(true)
+            .can_publish_data(false)
+            .can_subscribe(true)
+            .can_update_own_metadata(true)
+            .dispatch_agent("greeter", "{}")
+            .sign()
+            .unwrap();
+        assert_eq!(
+            without_times(read(&token, "s3cret")),
+            json!({
+                "iss": "key", "sub": "ada", "name": "Ada", "kind": "agent", "metadata": "m", "attributes": {"a": "b"},
+                "video": {
+                    "roomCreate": true, "roomList": true, "roomAdmin": true, "roomJoin": true, "room": "lobby",
+                    "hidden": true, "canPublish": true, "canPublishData": false, "canSubscribe": true,
+                    "canUpdateOwnMetadata": true,
+                },
+                "roomConfig": {"agents": [{"agentName": "greeter", "metadata": "{}"}]},
+            })
+        );
+    }
+
+    #[test]
+    fn the_lifetime_counts_from_now() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let claims = read(&AccessToken::new("k", "s").ttl(Duration::from_secs(100)).sign().unwrap(), "s");
+        assert!((now + 99..now + 110).contains(&claims["exp"].as_u64().unwrap()), "{claims}");
+        assert!((now - 61..now).contains(&claims["nbf"].as_u64().unwrap()), "{claims}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let sign = |token: AccessToken| token.sign().map(|_| ()).unwrap_err();
+        assert_eq!(sign(AccessToken::new("", "s")), TokenError::MissingKey);
+        assert_eq!(sign(AccessToken::new("k", "")), TokenError::MissingSecret);
+        assert_eq!(sign(AccessToken::new("k", "s").join_room("r")), TokenError::MissingIdentity);
+        assert_eq!(sign(AccessToken::new("k", "s").ttl(Duration::MAX)), TokenError::Lifetime);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert!(!format!("{:?}", AccessToken::new("key", "s3cret")).contains("s3cret"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Event streams: what happens in a room, in its order.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use agent_room::{Inbox, RoomEvent, StreamId};
+use futures_util::Stream;
+
+use super::shared::Shared;
+
+/// What happens in a room, from [`Room::events`](super::Room::events).
+///
+/// It begins with who is present already ([`ParticipantJoined`](RoomEvent::ParticipantJoined),
+/// [`ParticipantActive`](RoomEvent::ParticipantActive), [`TrackPublished`](RoomEvent::TrackPublished)) and ends after
+/// [`Disconnected`](RoomEvent::Disconnected), or when the attempt that opened it is over and another one begins. At most 1,024 events and
+/// 4 MiB wait for a slow reader; then the oldest are dropped, and [`Lagged`](RoomEvent::Lagged) in their place says how many. That is also
+/// logged, once for each job, and counted by the worker. For data of one topic there is [`Room::data`](super::Room::data),
+/// which no other traffic makes lag.
+///
+/// ```
+/// # use agent_worker::{Room, RoomEvent};
+/// # async fn example(room: Room) {
+/// let mut events = room.events();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         RoomEvent::ParticipantActive(who) => println!("{} is here", who.identity),
+///         RoomEvent::Lagged { missed } => println!("too slow for this room: {missed} events are lost"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
+pub struct RoomEvents {
+    reader: Reader,
+}
+
+impl RoomEvents {
+    pub(super) const fn new(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// The next event; `None` after the room has ended. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<RoomEvent> {
+        std::future::poll_fn(|cx| self.reader.poll(cx, Inbox::next_event)).await
+    }
+}
+
+impl Stream for RoomEvents {
+    type Item = RoomEvent;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RoomEvent>> {
+        self.reader.poll(cx, Inbox::next_event)
+    }
+}
+
+impl fmt::Debug for RoomEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomEvents").field("waiting", &self.reader.waiting()).finish_non_exhaustive()
+    }
+}
+
+/// One stream of a room. Dropping it leaves what was not read to the next stream of its kind.
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    id: StreamId,
+}
+
+impl Reader {
+    pub(super) const fn new(shared: Arc<Shared>, id: StreamId) -> Self {
+        Self { shared, id }
+    }
+
+    pub(super) fn poll<T>(
+        &self,
+        cx: &Context<'_>,
+        next: impl FnOnce(&mut Inbox, StreamId) -> Poll<Option<T>>,
+    ) -> Poll<Option<T>> {
+        let mut state = self.shared.lock();
+        let polled = next(&mut state.inbox, self.id);
+        let before = polled.is_pending().then(|| state.readers.insert(self.id, cx.waker().clone()));
+        drop(state);
+        // Dropping it may run code of the executor.
+        drop(before);
+        polled
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.shared.lock().inbox.len(self.id)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.inbox.close(self.id);
+        let waker = state.readers.remove(&self.id);
+        drop(state);
+        // Dropping it may run code of the executor.
+        drop(waker);
+    }
+}

@@ -1,0 +1,254 @@
+//! The handle.
+
+use agent_proto::text::line;
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use agent_room::{
+    Command, CommandError, DataFilter, DisconnectReason, Dropped, Participant, Publish, RoomInfo,
+};
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::{backend::RoomRequest, data::RoomData, events::RoomEvents, publish::PublishData, shared::Shared};
+
+/// How long [`Room::leave`] waits for the backend at most.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
+
+/// A joined room: who is there, what happens, and what to say.
+///
+/// It is cheap to clone; all clones are the same room. When the last one is dropped, the room is left.
+#[derive(Clone)]
+pub struct Room {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<RoomRequest>,
+}
+
+impl Room {
+    pub(super) fn new(shared: Arc<Shared>, requests: mpsc::Sender<RoomRequest>) -> Self {
+        Self { shared, requests }
+    }
+
+    /// The room's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.shared.lock().room.name.clone()
+    }
+
+    /// The server's id of this run of the room (`RM_…`).
+    #[must_use]
+    pub fn sid(&self) -> String {
+        self.shared.lock().room.sid.clone()
+    }
+
+    /// The room's metadata, as set through the server API.
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        self.shared.lock().room.metadata.clone()
+    }
+
+    /// Ourselves, as we are now.
+    #[must_use]
+    pub fn local_participant(&self) -> Arc<Participant> {
+        self.shared.lock().local.clone()
+    }
+
+    /// The others, as they are now, sorted by identity.
+    #[must_use]
+    pub fn participants(&self) -> Vec<Arc<Participant>> {
+        self.shared.lock().participants.values().cloned().collect()
+    }
+
+    /// One of the others, if present.
+    #[must_use]
+    pub fn participant(&self, identity: &str) -> Option<Arc<Participant>> {
+        self.shared.lock().participants.get(identity).cloned()
+    }
+
+    /// What happens in the room.
+    ///
+    /// The first stream of an attempt holds everything since the attempt began, so that nothing is lost that came before the handler
+    /// listened. Each later one begins with who is present now.
+    ///
+    /// Data outlive streams and attempts: a message that comes while no event stream is open, and one that the last event stream left
+    /// unread, waits for the next one. So the first stream of a second attempt begins with who is present, then has the data that the
+    /// first attempt did not read and what came in the wait between the two, and then goes on. At most 1,024 messages and 4 MiB
+    /// wait; of more the oldest are dropped, and [`Lagged`](super::RoomEvent::Lagged) says how many. Changes among participants
+    /// between two attempts are not repeated: who is present is their result.
+    #[must_use]
+    pub fn events(&self) -> RoomEvents {
+        RoomEvents::new(self.shared.events())
+    }
+
+    /// The data messages of one topic, and what is missing of them.
+    ///
+    /// The first stream of a topic begins with its first message since the join, whenever it is opened, and each later one where the last
+    /// one stopped: what comes while no stream of the topic is open, and what the last one left unread, waits for the next, also for that
+    /// of the next attempt of a job. At most 1,024 messages and 4 MiB of all topics wait for streams that are not open
+    /// yet, and as much in each stream that is; what is dropped is reported in its place as [`Missed`](super::Missed). Messages of other topics
+    /// cost a stream nothing. Several streams of one topic have each message that comes while they are open; what one of them
+    /// leaves unread and no other has had waits.
+    ///
+    /// [`events`](Self::events) has the same messages for itself: neither takes anything from the other.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// async fn echo(ctx: JobContext) -> JobResult {
+    ///     let mut questions = ctx.room().data("question");
+    ///     while let Some(question) = questions.next().await {
+    ///         match question {
+    ///             Ok(question) => ctx.room().publish_data("answer", question.payload).to(question.sender).await?,
+    ///             Err(missed) => tracing::warn!("unanswered: {missed}"),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn data(&self, topic: impl Into<String>) -> RoomData {
+        RoomData::new(self.shared.data(DataFilter::Topic(topic.into())))
+    }
+
+    /// The data messages of all topics. As [`data`](Self::data); the first stream of all topics begins with what waits for streams of any
+    /// topic, and leaves that to them, too.
+    #[must_use]
+    pub fn all_data(&self) -> RoomData {
+        RoomData::new(self.shared.data(DataFilter::AllTopics))
+    }
+
+    /// As [`events`](Self::events), beginning with who is present now; the first stream is left to whoever asks for it.
+    #[doc(hidden)]
+    pub fn side_events(&self) -> RoomEvents {
+        RoomEvents::new(self.shared.side_events())
+    }
+
+    /// Sends a data message: reliably and to everybody, unless said otherwise before it is awaited.
+    ///
+    /// It is done when the message is on its way; a slow connection makes it wait. At most
+    /// [`MAX_PAYLOAD_LEN`](super::MAX_PAYLOAD_LEN) bytes.
+    ///
+    /// # Errors
+    /// Awaited: [`CommandError`], for example because the payload is too large or the room is over.
+    ///
+    /// ```
+    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::RoomError> {
+    /// room.publish_data("chat", "hello").await?;
+    /// room.publish_data("cursor", vec![1, 2]).lossy().to(["ada"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) -> PublishData {
+        PublishData::new(self.clone(), Publish::new(topic, payload))
+    }
+
+    /// Replaces our own metadata. An empty text changes nothing: the protocol cannot clear it.
+    ///
+    /// # Errors
+    /// [`CommandError::NotAllowed`] without the grant `canUpdateOwnMetadata`, and others.
+    pub async fn set_metadata(&self, metadata: impl Into<String>) -> Result<(), CommandError> {
+        self.request(Command::SetMetadata(metadata.into())).await
+    }
+
+    /// Replaces our own name. An empty text changes nothing: the protocol cannot clear it.
+    ///
+    /// # Errors
+    /// As [`Self::set_metadata`].
+    pub async fn set_name(&self, name: impl Into<String>) -> Result<(), CommandError> {
+        self.request(Command::SetName(name.into())).await
+    }
+
+    /// Sets these of our own attributes. An empty value deletes its key; other keys stay.
+    ///
+    /// # Errors
+    /// As [`Self::set_metadata`].
+    ///
+    /// ```
+    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::RoomError> {
+    /// room.set_attributes([("mood", "curious")]).await
+    /// # }
+    /// ```
+    pub async fn set_attributes<K: Into<String>, V: Into<String>>(
+        &self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(), CommandError> {
+        let attributes: BTreeMap<String, String> =
+            attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        self.request(Command::SetAttributes(attributes)).await
+    }
+
+    /// Whether we are in the room; also while a lost connection is being restored.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.shared.end_reason().is_none()
+    }
+
+    /// Waits until we are no longer in the room, and says why. Dropping the future loses nothing.
+    pub async fn closed(&self) -> DisconnectReason {
+        self.shared.ended().await
+    }
+
+    /// The room, and when we joined it (milliseconds since 1970, by the server's clock).
+    #[doc(hidden)]
+    pub fn info(&self) -> (RoomInfo, i64) {
+        let state = self.shared.lock();
+        (state.room.clone(), state.local.joined_at_ms)
+    }
+
+    /// Changes with who is present, and as what, and with the room's own description.
+    #[doc(hidden)]
+    pub fn presence(&self) -> watch::Receiver<()> {
+        self.shared.presence()
+    }
+
+    /// Waits until the room that was joined is gone and we are in another one of its name, as after a restart of the server.
+    #[doc(hidden)]
+    pub async fn replaced(&self) {
+        self.shared.replaced().await;
+    }
+
+    /// Leaves the room. What was published reliably arrives first, if it can within a second. Takes three seconds at most; leaving
+    /// twice is leaving once.
+    pub async fn leave(&self) {
+        let left = async {
+            // Refused means that there is nothing to leave any more.
+            let _ = self.request(Command::Leave).await;
+            self.closed().await;
+        };
+        if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
+            tracing::warn!("the room {} was not left in time", line(self.name()));
+        }
+    }
+
+    /// Ends the streams of the attempt before. What they have not read waits for those of the next one.
+    #[doc(hidden)]
+    pub fn begin_attempt(&self) {
+        self.shared.begin_attempt();
+    }
+
+    /// Has each loss reported there; the first call wins.
+    #[doc(hidden)]
+    pub fn on_dropped(&self, on_dropped: impl Fn(Dropped) + Send + Sync + 'static) {
+        self.shared.set_on_dropped(Box::new(on_dropped));
+    }
+
+    pub(super) async fn request(&self, command: Command) -> Result<(), CommandError> {
+        if !self.is_connected() {
+            return Err(CommandError::NotConnected);
+        }
+        let (request, answer) = RoomRequest::new(command);
+        self.requests.send(request).await.map_err(|_| CommandError::NotConnected)?;
+        answer.await.unwrap_or(Err(CommandError::NotConnected))
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Room")
+            .field("name", &state.room.name)
+            .field("sid", &state.room.sid)
+            .field("identity", &state.local.identity)
+            .field("participants", &state.participants.len())
+            .finish_non_exhaustive()
+    }
+}

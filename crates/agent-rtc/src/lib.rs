@@ -1,0 +1,38 @@
+//! Rooms of a LiveKit server, to join and to talk in.
+//!
+//! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps its own list of
+//! who is present. What stands behind the backend is chosen by a [`RoomConnector`]: [`WebRtc`] for real, a mock room in
+//! tests. A handler cannot tell which.
+//!
+//! No rule of the protocol is in here: that is `agent_room`'s machine, which [`WebRtc`] drives. Nothing here knows of workers and jobs:
+//! a program joins a room with a token and nothing else, as the example `join` does.
+
+mod backend;
+mod connector;
+mod data;
+mod events;
+mod handle;
+mod presence;
+mod publish;
+mod reconnect_gate;
+mod shared;
+mod socket;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod webrtc;
+
+pub use agent_room::{
+    AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
+    DataReceived, DisconnectReason, Dropped, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
+    Missed, MissedCause, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomEvent,
+    RoomInfo, Speaker, Track, TrackKind, TrackSource,
+};
+pub use backend::{RoomBackend, RoomRequest};
+pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};
+pub use data::RoomData;
+pub use events::RoomEvents;
+pub use handle::Room;
+pub use presence::{WaitError, Wanted};
+pub use publish::PublishData;
+pub use webrtc::WebRtc;

@@ -1,0 +1,191 @@
+//! Waiting for somebody to be there.
+
+use std::{sync::Arc, time::Duration};
+
+use agent_room::{DisconnectReason, Participant, ParticipantKind};
+
+use super::handle::Room;
+
+/// Kinds of participants that a person is behind.
+const HUMAN: &[ParticipantKind] =
+    &[ParticipantKind::Standard, ParticipantKind::Sip, ParticipantKind::Connector];
+
+/// Whom to wait for with [`Room::wait_for_participant`]. Without anything said: anybody but us, for as long as it takes.
+///
+/// ```
+/// use agent_worker::{ParticipantKind, Wanted};
+/// use std::time::Duration;
+///
+/// let ada = Wanted::identity("ada").within(Duration::from_secs(30));
+/// let caller = Wanted::kind(ParticipantKind::Sip);
+/// let anybody = Wanted::human();
+/// # let _ = (ada, caller, anybody);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "it says whom to wait for, and does not wait by itself"]
+pub struct Wanted {
+    identity: Option<String>,
+    kinds: Vec<ParticipantKind>,
+    within: Option<Duration>,
+}
+
+/// Nobody of that kind came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// Not in time.
+    #[error("no participant such as {wanted:?} was there within {within:?}")]
+    TimedOut {
+        /// Who was waited for.
+        wanted: Wanted,
+        /// For how long.
+        within: Duration,
+    },
+    /// The room ended first.
+    #[error("the room ended while a participant was waited for: {0}")]
+    RoomOver(DisconnectReason),
+}
+
+impl Wanted {
+    /// Anybody.
+    pub fn anyone() -> Self {
+        Self::default()
+    }
+
+    /// A person: an ordinary client, a caller, or somebody on another network; no agent, no recorder, no stream.
+    pub fn human() -> Self {
+        Self { kinds: HUMAN.to_vec(), ..Self::default() }
+    }
+
+    /// A participant of this kind.
+    pub fn kind(kind: ParticipantKind) -> Self {
+        Self { kinds: vec![kind], ..Self::default() }
+    }
+
+    /// The participant of this identity.
+    pub fn identity(identity: impl Into<String>) -> Self {
+        Self { identity: Some(identity.into()), ..Self::default() }
+    }
+
+    /// A participant of this kind will do, too.
+    pub fn or_kind(mut self, kind: ParticipantKind) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// How long to wait at most.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = Some(within);
+        self
+    }
+
+    /// Whether this is one of them, active or not.
+    #[must_use]
+    pub fn fits(&self, participant: &Participant) -> bool {
+        let named = self.identity.as_ref().is_none_or(|identity| *identity == participant.identity);
+        named && (self.kinds.is_empty() || self.kinds.contains(&participant.kind))
+    }
+}
+
+impl Room {
+    /// Waits until such a participant is present and *active*, which means that data and media reach it; at once when it is there already.
+    /// Of several the first by identity. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`WaitError`], when nobody came in time or the room is over. With `?` it ends a job as failed.
+    ///
+    /// ```
+    /// # use agent_worker::{JobContext, JobResult, Wanted};
+    /// # use std::time::Duration;
+    /// async fn agent(ctx: JobContext) -> JobResult {
+    ///     let person = ctx.room().wait_for_participant(Wanted::human().within(Duration::from_secs(60))).await?;
+    ///     ctx.room().publish_data("chat", "hello").to([&person.identity]).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn wait_for_participant(&self, wanted: Wanted) -> Result<Arc<Participant>, WaitError> {
+        let found = async {
+            let mut changes = self.presence();
+            loop {
+                changes.mark_unchanged();
+                if let Some(there) = self.participants().into_iter().find(|p| p.active && wanted.fits(p)) {
+                    return Ok(there);
+                }
+                tokio::select! {
+                    // Its sender lives in the room that we hold.
+                    _ = changes.changed() => {}
+                    reason = self.closed() => return Err(WaitError::RoomOver(reason)),
+                }
+            }
+        };
+        match wanted.within {
+            None => found.await,
+            Some(within) => match tokio::time::timeout(within, found).await {
+                Ok(found) => found,
+                Err(_) => Err(WaitError::TimedOut { wanted: wanted.clone(), within }),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_room::{Connected, RoomEvent, RoomInfo};
+
+    use super::*;
+    use crate::RoomBackend;
+
+    fn participant(identity: &str, kind: ParticipantKind, active: bool) -> Arc<Participant> {
+        let mut participant = Participant::new(format!("PA_{identity}"), identity);
+        (participant.kind, participant.active) = (kind, active);
+        Arc::new(participant)
+    }
+
+    fn room(there: Vec<Arc<Participant>>) -> (Room, RoomBackend) {
+        let mut connected = Connected::new(RoomInfo::new("RM_1", "lobby"), Participant::new("PA_me", "me"));
+        connected.participants = there;
+        RoomBackend::new(connected)
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn who_is_there_already_is_found_at_once() {
+        let bot = participant("a-bot", ParticipantKind::Agent, true);
+        let ada = participant("ada", ParticipantKind::Standard, true);
+        let (room, _backend) = room(vec![bot.clone(), ada.clone()]);
+        assert_eq!(room.wait_for_participant(Wanted::anyone()).await, Ok(bot.clone()));
+        assert_eq!(room.wait_for_participant(Wanted::human()).await, Ok(ada.clone()));
+        assert_eq!(room.wait_for_participant(Wanted::identity("ada")).await, Ok(ada.clone()));
+        let either = Wanted::kind(ParticipantKind::Sip).or_kind(ParticipantKind::Agent);
+        assert_eq!(room.wait_for_participant(either).await, Ok(bot));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_joins_counts_once_active() {
+        let (room, mut backend) = room(vec![]);
+        let waiting = tokio::spawn({
+            let room = room.clone();
+            async move { room.wait_for_participant(Wanted::identity("ada").within(MINUTE)).await }
+        });
+        tokio::time::sleep(MINUTE / 4).await;
+        backend.emit(RoomEvent::ParticipantJoined(participant("ada", ParticipantKind::Standard, false)));
+        backend.emit(RoomEvent::ParticipantActive(participant("bob", ParticipantKind::Standard, true)));
+        tokio::time::sleep(MINUTE / 4).await;
+        assert!(!waiting.is_finished());
+        let ada = participant("ada", ParticipantKind::Standard, true);
+        backend.emit(RoomEvent::ParticipantActive(ada.clone()));
+        assert_eq!(waiting.await.unwrap(), Ok(ada));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_in_time_and_the_end_of_the_room_are_errors() {
+        let (room, mut backend) = room(vec![]);
+        let wanted = Wanted::human().within(MINUTE);
+        let late = room.wait_for_participant(wanted.clone()).await;
+        assert_eq!(late, Err(WaitError::TimedOut { wanted, within: MINUTE }));
+        backend.emit(RoomEvent::Disconnected { reason: DisconnectReason::RoomDeleted });
+        let over = room.wait_for_participant(Wanted::human()).await;
+        assert_eq!(over, Err(WaitError::RoomOver(DisconnectReason::RoomDeleted)));
+    }
+}

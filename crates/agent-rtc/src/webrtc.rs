@@ -1,0 +1,399 @@
+//! The driver of `agent_room`'s machine: one task, one UDP socket and one WebSocket per room, and no policy.
+
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    net::SocketAddr,
+};
+
+use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, SocketEvent, connect_websocket};
+use agent_proto::text::name;
+use agent_room::{
+    Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
+    Room as Machine, RoomEvent, Unsupported, UnsupportedKind,
+};
+use tokio::{
+    sync::oneshot,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tracing::Instrument;
+use url::Url;
+
+use super::{
+    backend::{RoomBackend, RoomRequest},
+    connector::{BoxFuture, JoinError, JoinRequest, RoomConnector},
+    handle::Room,
+    reconnect_gate::ReconnectGate,
+    socket::Socket,
+    tcp::{TcpEvent, TcpPaths},
+};
+
+/// Packets that are read in one go before others have their turn.
+const MAX_PACKETS: usize = 32;
+/// The longest signalling message: a room with thousands of participants is told in one.
+const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+
+/// Joins rooms of a LiveKit server over WebRTC.
+///
+/// ```no_run
+/// # async fn example(token: String) -> Result<(), agent_worker::JoinError> {
+/// use agent_worker::{JoinRequest, RoomConnector, WebRtc};
+///
+/// let room = WebRtc::default().connect(JoinRequest::new("ws://localhost:7880", token)).await?;
+/// room.leave().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct WebRtc {
+    net: NetOptions,
+}
+
+impl WebRtc {
+    /// Joins over connections made this way.
+    #[must_use]
+    pub fn new(net: NetOptions) -> Self {
+        Self { net }
+    }
+}
+
+impl RoomConnector for WebRtc {
+    fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>> {
+        let net = self.net.clone().max_message_size(MAX_MESSAGE).connect_timeout(request.timeout);
+        Box::pin(async move {
+            let (joined, outcome) = oneshot::channel();
+            // On its own from the start: if this future is dropped, the task still says goodbye to the server.
+            let task = async move {
+                match Driver::new(&request, net, joined).await {
+                    Ok(driver) => driver.run().await,
+                    Err((error, joined)) => drop(joined.send(Err(error))),
+                }
+            };
+            tokio::spawn(task.in_current_span());
+            let ended = JoinError::Failed(JoinFailure::Cancelled);
+            outcome.await.unwrap_or(Err(ended))
+        })
+    }
+}
+
+type Joined = oneshot::Sender<Result<Room, JoinError>>;
+
+struct Driver {
+    machine: Machine,
+    net: NetOptions,
+    socket: Socket,
+    /// The next socket, once asked for.
+    binding: Option<BoxFuture<'static, io::Result<Socket>>>,
+    gate: ReconnectGate,
+    tcp: TcpPaths,
+    signal: FrameSocket,
+    /// WebSockets that say their last words.
+    closing: JoinSet<()>,
+    /// Who waits for the join. Gone once joined.
+    joined: Option<Joined>,
+    /// Since the join.
+    backend: Option<RoomBackend>,
+    replies: BTreeMap<CommandId, oneshot::Sender<Result<(), CommandError>>>,
+    last_id: CommandId,
+    /// What the connection said when there was none: it has a source, which the machine's words have not.
+    refusal: Option<ConnectError>,
+    leaving: bool,
+    done: bool,
+}
+
+enum Wake {
+    Signal(SocketEvent),
+    Request(Option<RoomRequest>),
+    Readable,
+    Bound(io::Result<Socket>),
+    Tcp(TcpEvent),
+    Timeout,
+    GivenUp,
+}
+
+impl Driver {
+    async fn new(
+        request: &JoinRequest,
+        net: NetOptions,
+        joined: Joined,
+    ) -> Result<Self, (JoinError, Joined)> {
+        let now = std::time::Instant::now();
+        if Url::parse(&request.url).is_err() {
+            return Err((JoinError::Url, joined));
+        }
+        let socket = match Socket::bind() {
+            Ok(socket) => socket,
+            Err(error) => return Err((JoinError::of_socket(error), joined)),
+        };
+        let mut config = Config::new(&request.url, request.token.expose());
+        config.auto_subscribe = request.auto_subscribe;
+        config.join_timeout = request.timeout;
+        config.reconnect_timeout = request.reconnect_timeout;
+        config.seed = RandomState::new().build_hasher().finish();
+        let mut machine = Machine::new(config, now);
+        machine.handle_input(Input::UdpBound { port: socket.port() }, std::time::Instant::now());
+        Ok(Self {
+            machine,
+            net,
+            socket,
+            binding: None,
+            gate: ReconnectGate::new(request.reconnect_when.clone()),
+            tcp: TcpPaths::new(),
+            signal: FrameSocket::idle(),
+            closing: JoinSet::new(),
+            joined: Some(joined),
+            backend: None,
+            replies: BTreeMap::new(),
+            last_id: 0,
+            refusal: None,
+            leaving: false,
+            done: false,
+        })
+    }
+
+    async fn run(mut self) {
+        while self.carry_out() {
+            let wake = self.wait().await;
+            self.handle(wake);
+        }
+        let violations = self.machine.violations();
+        if violations > 0 {
+            tracing::debug!(violations, "the server or the network sent things that it should not");
+        }
+        // Each is limited in time.
+        while self.closing.join_next().await.is_some() {}
+    }
+
+    async fn wait(&mut self) -> Wake {
+        // Without a timeout the machine is closed, and this is not reached.
+        let due = self.machine.poll_timeout().map(|(at, _)| Instant::from_std(at));
+        let Self { signal, socket, binding, tcp, backend, joined, leaving, .. } = self;
+        tokio::select! {
+            event = signal.next() => Wake::Signal(event),
+            () = socket.readable() => Wake::Readable,
+            bound = next_socket(binding) => Wake::Bound(bound),
+            event = tcp.next() => Wake::Tcp(event),
+            request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
+            () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
+            () = sleep_until(due.unwrap_or_else(Instant::now)) => Wake::Timeout,
+        }
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Signal(SocketEvent::Opened) => self.input(Input::SignalOpened),
+            Wake::Signal(SocketEvent::NotOpened(error)) => {
+                let input = match &error {
+                    ConnectError::Refused { status, body, retry_after, .. } => Input::SignalRefused {
+                        status: *status,
+                        body: body.clone(),
+                        retry_after: *retry_after,
+                    },
+                    other => Input::SignalFailed { error: other.to_string() },
+                };
+                self.refusal = Some(error);
+                self.input(input);
+            }
+            Wake::Signal(SocketEvent::Received(frame)) => self.input(Input::SignalReceived(frame)),
+            Wake::Signal(SocketEvent::ReceivedText | SocketEvent::Heard) => {}
+            Wake::Signal(SocketEvent::Closed(reason)) => self.input(Input::SignalClosed { reason }),
+            Wake::Request(Some(request)) => {
+                let (command, reply) = request.into_parts();
+                self.last_id += 1;
+                self.replies.insert(self.last_id, reply);
+                self.input(Input::Commanded { id: self.last_id, command });
+            }
+            // Nobody holds the room, or nobody waits for it any more.
+            Wake::Request(None) | Wake::GivenUp => {
+                self.leaving = true;
+                self.last_id += 1;
+                self.input(Input::Commanded { id: self.last_id, command: Command::Leave });
+            }
+            Wake::Readable => self.receive(),
+            Wake::Bound(Ok(socket)) => {
+                self.socket = socket;
+                self.input(Input::UdpBound { port: self.socket.port() });
+            }
+            Wake::Bound(Err(error)) => self.input(Input::UdpNotBound { error: error.to_string() }),
+            Wake::Tcp(TcpEvent::Connected { local, remote }) => {
+                self.input(Input::TcpConnected { local, remote });
+            }
+            Wake::Tcp(TcpEvent::Received { local, remote, contents }) => {
+                if self.net.lets_pass(MediaPath::Tcp) {
+                    let protocol = Protocol::Tcp;
+                    self.input(Input::PacketReceived {
+                        protocol,
+                        source: remote,
+                        destination: local,
+                        contents,
+                    });
+                }
+            }
+            Wake::Tcp(TcpEvent::Closed { remote }) => self.input(Input::TcpClosed { remote }),
+            Wake::Timeout => self.machine.handle_timeout(std::time::Instant::now()),
+        }
+    }
+
+    fn receive(&mut self) {
+        for _ in 0..MAX_PACKETS {
+            // Nothing there, or an error of the network that the next packet may not have.
+            let Ok((source, destination, contents)) = self.socket.receive() else { return };
+            if !self.net.lets_pass(MediaPath::Udp) {
+                continue;
+            }
+            self.input(Input::PacketReceived { protocol: Protocol::Udp, source, destination, contents });
+            if !self.carry_out() {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, protocol: Protocol, destination: SocketAddr, contents: Vec<u8>) {
+        match protocol {
+            Protocol::Udp if self.net.lets_pass(MediaPath::Udp) => self.socket.send(destination, &contents),
+            Protocol::Tcp if self.net.lets_pass(MediaPath::Tcp) => self.tcp.send(destination, contents),
+            // Lost, as the filter wants it; another protocol would be a new version of the machine.
+            _ => {}
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.machine.handle_input(input, std::time::Instant::now());
+    }
+
+    /// Does what the machine says. `false`: it is done.
+    fn carry_out(&mut self) -> bool {
+        // Those that are closed are not kept.
+        while self.closing.try_join_next().is_some() {}
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::ConnectSignal { url, token, late } => {
+                    let (net, token) = (self.net.clone(), Secret::from(token.expose()));
+                    let worker = late.then(|| self.gate.wait());
+                    self.signal = FrameSocket::connect(async move {
+                        if let Some(worker) = worker {
+                            worker.await;
+                        }
+                        let url = Url::parse(&url).map_err(|_| ConnectError::Address)?;
+                        connect_websocket(&url, Some(&token), &net).await
+                    });
+                }
+                Output::SendSignal(frame) => self.signal.send(frame),
+                Output::SendPacket { protocol, destination, contents, .. } => {
+                    self.send(protocol, destination, contents);
+                }
+                Output::FindRoute { remote } => {
+                    let local = self.socket.route(remote);
+                    self.input(Input::RouteFound { remote, local });
+                }
+                Output::MediaPath { protocol: Protocol::Tcp, remote, why } => {
+                    tracing::warn!(%remote, "media and data of the room go over TCP, which is slower: {why}");
+                }
+                Output::MediaPath { remote, .. } => tracing::debug!(%remote, "media and data go over UDP"),
+                Output::Unsupported(data) => log_unsupported(&data),
+                Output::ConnectTcp { remote } => self.tcp.connect(remote),
+                Output::BindUdp => {
+                    let worker = self.gate.wait();
+                    self.tcp = TcpPaths::new();
+                    self.binding = Some(Box::pin(async move {
+                        worker.await;
+                        Socket::bind()
+                    }));
+                }
+                Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
+                    let (room, backend) = RoomBackend::new(*connected);
+                    self.backend = Some(backend);
+                    if let Some(joined) = self.joined.take() {
+                        // If nobody waits for it any more, the handle is dropped here and the room is left.
+                        drop(joined.send(Ok(room)));
+                    }
+                }
+                Output::Event(event) => {
+                    if let RoomEvent::Reconnected(_) = event {
+                        self.gate.reconnected();
+                    }
+                    if let Some(backend) = &mut self.backend {
+                        backend.emit(event);
+                    }
+                }
+                Output::CommandDone { id, result } => {
+                    if let Some(reply) = self.replies.remove(&id) {
+                        // The asker may be gone.
+                        let _ = reply.send(result);
+                    }
+                }
+                Output::Closed { reason } => self.closed(reason),
+                Output::CloseSignal => {
+                    let signal = std::mem::replace(&mut self.signal, FrameSocket::idle());
+                    self.closing.spawn(signal.close());
+                }
+                // A new kind of output would be a new version of the machine.
+                _ => {}
+            }
+        }
+        !self.done
+    }
+
+    fn closed(&mut self, reason: DisconnectReason) {
+        self.done = true;
+        let Some(joined) = self.joined.take() else { return };
+        let error = match (self.refusal.take(), reason) {
+            // The machine knows what these say about the server; the connection knows where and why.
+            (
+                _,
+                DisconnectReason::JoinFailed(
+                    failure @ (JoinFailure::ServerTooOld | JoinFailure::Unauthorized { .. }),
+                ),
+            ) => JoinError::Failed(failure),
+            (Some(error), _) => JoinError::Connect(error),
+            (None, DisconnectReason::JoinFailed(failure)) => JoinError::Failed(failure),
+            (None, reason) => JoinError::Failed(JoinFailure::Ended(Box::new(reason))),
+        };
+        drop(joined.send(Err(error)));
+    }
+}
+
+async fn next_request(backend: Option<&mut RoomBackend>) -> Option<RoomRequest> {
+    match backend {
+        Some(backend) => backend.next_request().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_socket(binding: &mut Option<BoxFuture<'static, io::Result<Socket>>>) -> io::Result<Socket> {
+    match binding {
+        Some(socket) => {
+            let socket = socket.await;
+            *binding = None;
+            socket
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn given_up(joined: Option<&mut Joined>) {
+    match joined {
+        Some(joined) => joined.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log_unsupported(data: &Unsupported) {
+    match data.kind {
+        UnsupportedKind::TextStream | UnsupportedKind::ByteStream => tracing::warn!(
+            topic = %name(&data.topic),
+            sender = %name(&data.sender),
+            "a stream was ignored: this version takes no text or byte streams (`send_text`, `send_file`): send a data message instead"
+        ),
+        UnsupportedKind::RpcRequest => tracing::warn!(
+            method = %name(&data.topic),
+            sender = %name(&data.sender),
+            "an RPC request was refused with error 1400, method not supported: this version takes no RPC: send a data message instead"
+        ),
+        other => {
+            tracing::warn!(sender = %name(&data.sender), "ignored, as this version takes none: {other:?}")
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! How a handler joins its room.
+
+use agent_rtc::AutoSubscribe;
+
+/// How a handler joins its room, with [`JobContext::join_with`](crate::JobContext::join_with).
+///
+/// ```
+/// use agent_worker::{AutoSubscribe, JobContext, JobResult, JoinOptions};
+///
+/// // With a worker that was built with `join_room(false)`.
+/// async fn agent(ctx: JobContext) -> JobResult {
+///     let room = ctx.join_with(JoinOptions::new().auto_subscribe(AutoSubscribe::None)).await?;
+///     room.publish_data("status", "here, and deaf").await?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct JoinOptions {
+    pub(crate) auto_subscribe: Option<AutoSubscribe>,
+}
+
+impl JoinOptions {
+    /// As the worker says.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which tracks of others the server sends us, instead of the worker's
+    /// [`auto_subscribe`](crate::WorkerBuilder::auto_subscribe).
+    pub fn auto_subscribe(mut self, mode: AutoSubscribe) -> Self {
+        self.auto_subscribe = Some(mode);
+        self
+    }
+}
