@@ -185,9 +185,35 @@ fn trickled_candidates_are_counted_with_them() {
     pair.run_for(Duration::from_millis(100));
     assert_eq!(pair.routes_asked.len(), 1 + 32, "half of them are TCP");
     assert_eq!(pair.room.violations(), 1_000 - 63);
-    pair.trickle(&format!("candidate:1 1 udp 9 10.0.0.1 1 typ host {}", "x y ".repeat(2000)));
+}
+
+#[test]
+fn candidates_before_the_answer_are_counted_too() {
+    let mut pair = Pair::new(|_| {});
+    pair.answers = false;
+    pair.join();
+    for port in 1..=100 {
+        pair.trickle(&format!("candidate:1 1 udp 9 10.1.2.3 {port} typ host"));
+    }
     pair.run_for(Duration::from_millis(100));
-    assert_eq!(pair.room.violations(), 1_000 - 62, "one that is too long is not read");
+    assert_eq!(pair.room.violations(), 100 - 64);
+    assert!(pair.routes_asked.is_empty(), "they wait for the answer");
+}
+
+fn long_candidate() -> String {
+    format!("candidate:1 1 udp 9 10.0.0.1 1 typ host {}", "x y ".repeat(500))
+}
+
+#[test]
+fn a_candidate_that_is_too_long_is_not_read() {
+    let mut pair = Pair::new(|_| {});
+    pair.tamper = |sdp| format!("{sdp}a={}\r\n", long_candidate());
+    pair.connect();
+    assert_eq!(pair.room.violations(), 1, "in an answer");
+    pair.trickle(&long_candidate());
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.room.violations(), 2, "by itself");
+    assert_eq!(pair.routes_asked.len(), 1, "only the server's own");
 }
 
 #[test]

@@ -243,3 +243,22 @@ async fn a_router_reads_objects_only() {
         assert_eq!(said(&run), expected, "{metadata}");
     }
 }
+
+/// For those who dispatch jobs: what each action takes, and what the SDK reads itself.
+#[cfg(feature = "schema")]
+#[test]
+fn a_router_describes_what_its_agents_take() {
+    #[derive(Deserialize, schemars::JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Call {
+        number: String,
+    }
+    let call = |_: JobContext, _: Call| std::future::ready(JobResult::Ok(()));
+    let router = Router::new()
+        .action("call", typed(MetadataFormat::required().with_schema(), call))
+        .action("record", Speaker::new("recorder"));
+    let schema: serde_json::Value = serde_json::from_str(&router.schema().json()).unwrap();
+    let fields = |n: usize| schema["oneOf"][n]["properties"].as_object().unwrap().keys().collect::<Vec<_>>();
+    assert_eq!(fields(0), ["action", "number", "request_id", "timeout"]);
+    assert_eq!(fields(1), ["action", "request_id", "timeout"]);
+}

@@ -205,6 +205,16 @@ fn jobs_of_other_workers_count() {
     assert_eq!(rig.worker.used_slots(), 10);
 }
 
+#[test]
+fn an_unasked_assignment_without_descriptors_is_failed() {
+    let mut rig = Rig::registered(|_| {});
+    rig.input(Input::DescriptorsExhausted);
+    rig.assign(1);
+    assert_eq!((rig.worker.used_slots(), rig.ended[&id(1)]), (0, 1));
+    let log = rig.log();
+    assert!(log.contains(r#"Fatal { reason: "no_slot" }"#), "{log}");
+}
+
 /// The estimate was wrong: the program itself has opened too much.
 #[test]
 fn nothing_is_taken_for_a_while_after_there_was_no_descriptor_left() {

@@ -525,6 +525,37 @@ fn what_is_odd_is_counted_and_skipped() {
 }
 
 #[test]
+fn texts_that_are_too_long_are_counted_and_skipped() {
+    let mut rig = Rig::connected(quiet);
+    let token = "x".repeat(64 * 1024 + 1);
+    let candidate_init = format!(r#"{{"candidate":"{}"}}"#, "x".repeat(4096));
+    rig.says(Response::RefreshToken(token.clone()));
+    rig.says(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
+    assert!(!rig.script.contains("    "), "{}", rig.script);
+    assert_eq!(rig.signal.violations(), 2);
+    // We are in the other room all the same, with the token that we have.
+    rig.says(Response::RoomMoved(proto::RoomMovedResponse {
+        room: Some(proto::Room { sid: "RM_2".to_owned(), ..Default::default() }),
+        token,
+        participant: Some(info("PA_me2", "me", 1)),
+        ..Default::default()
+    }));
+    assert_eq!(rig.signal.violations(), 3);
+}
+
+#[test]
+fn own_tracks_are_bounded() {
+    let track = |n| proto::TrackInfo { sid: format!("TR_{n}"), ..Default::default() };
+    let participant =
+        proto::ParticipantInfo { tracks: (0..600).map(track).collect(), ..info("PA_me", "me", 1) };
+    let mut rig = Rig::new(quiet);
+    rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
+    rig.step("opened", Signal::opened);
+    rig.says(Response::Join(proto::JoinResponse { participant: Some(participant), ..join() }));
+    assert_eq!(rig.signal.roster.local().map(|local| local.tracks.len()), Some(500));
+}
+
+#[test]
 fn events_that_are_held_back_are_bounded() {
     let mut rig = Rig::joined(|config| config.limits.held_events = 2);
     for n in 0..4 {

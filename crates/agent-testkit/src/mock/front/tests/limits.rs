@@ -1,8 +1,11 @@
 //! Connections that never finish what they begin.
 
 use super::*;
+use crate::mock::front::ToWorker;
+use crate::mock::front::limits::WriteLimit;
+use fake::Event;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Waits until the server has closed the connection; gives what it answered, and after how long.
 async fn closed(mut io: DuplexStream) -> (String, Duration) {
@@ -31,7 +34,7 @@ async fn a_header_that_comes_byte_by_byte_has_no_more_time() {
     let trickled = async {
         io.write_all(b"GET / HTTP/1.1\r\nx: ").await?;
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             io.write_all(b"x").await?;
         }
     };
@@ -82,4 +85,31 @@ async fn an_answer_that_is_never_read_is_not_waited_for() {
     };
     let end: std::io::Result<()> = timeout(Duration::from_secs(120), asking).await.expect("it is closed");
     assert!(end.is_err() && begun.elapsed() <= Duration::from_secs(11), "{:?}", begun.elapsed());
+}
+
+/// The time for a write begins anew whenever something is taken.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_is_waited_for() {
+    let (near, mut far) = duplex(1);
+    let mut limited = WriteLimit::new(near);
+    tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_secs(6)).await;
+            far.read_u8().await.unwrap();
+        }
+    });
+    limited.write_all(b"slow").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_reads_nothing_is_let_go() {
+    let (fake, mut events) = Fake::new();
+    let _socket = worker(in_memory(&fake)).await;
+    assert_eq!(events.next().await, Event::Connected(1));
+    let begun = Instant::now();
+    // More than the pipe holds.
+    fake.tell(1, ToWorker::Raw(vec![0; 128 * 1024].into()));
+    let gone = timeout(Duration::from_secs(120), events.next()).await.expect("it is let go");
+    assert_eq!(gone, Event::Gone(1));
+    assert!(begun.elapsed() <= Duration::from_secs(11), "{:?}", begun.elapsed());
 }
