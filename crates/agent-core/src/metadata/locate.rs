@@ -8,8 +8,9 @@
 use super::cause::{Cause, Found, Parts, Problem};
 use super::disambiguate::disambiguate;
 use super::error::MetadataError;
+use super::number::Number;
 use super::path::{Path, Step};
-use super::reader::{Number, Plan};
+use super::reader::Plan;
 use super::scan::{Cursor, Token};
 use super::show::show;
 use super::walk::{Event, Walk};

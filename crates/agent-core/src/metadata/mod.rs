@@ -10,6 +10,7 @@ mod error;
 mod fields;
 mod format;
 mod locate;
+mod number;
 mod path;
 mod read;
 mod reader;

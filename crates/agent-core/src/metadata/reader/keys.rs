@@ -1,8 +1,9 @@
 //! The names of an object's fields, which may stand for numbers, and texts that name a variant.
 
 use super::super::cause::{Cause, Found, Problem};
+use super::super::number::Number;
 use super::super::scan::RawString;
-use super::{Number, decode};
+use super::decode;
 use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use std::borrow::Cow;
