@@ -2,7 +2,7 @@
 
 use crate::stage::{LONG, Stage, text};
 use agent_testkit::ServerEvent;
-use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
+use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, RetryPolicy};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,29 +24,50 @@ impl Diary {
         let (diary, what) = (self.clone(), what.into());
         async move { diary.note(what) }
     }
+
+    /// A callback that writes after each of these waits, in milliseconds, whether the job is in its room.
+    fn whether_in_room<const N: usize>(
+        &self,
+        ctx: &JobContext,
+        waits: [u64; N],
+    ) -> impl Future<Output = ()> + Send + 'static + use<N> {
+        let (diary, ctx) = (self.clone(), ctx.clone());
+        async move {
+            for wait in waits {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                diary.note(format!("in room: {}", ctx.is_in_room()));
+            }
+        }
+    }
+
+    /// An agent that is given it.
+    fn agent<R, F>(&self, run: R) -> impl Agent + use<R, F>
+    where
+        R: Fn(JobContext, Self) -> F + Send + Sync + 'static,
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        let diary = self.clone();
+        move |ctx: JobContext| run(ctx, diary.clone())
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_last_one_runs_first_and_a_panic_stops_no_other() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            ctx.on_cleanup(diary.later("first"));
-            ctx.on_cleanup(async { panic!("in a callback") });
-            ctx.on_cleanup(diary.later("second"));
-            ctx.on_cleanup({
-                let (ctx, diary) = (ctx.clone(), diary.clone());
-                async move { ctx.on_cleanup(diary.later("of the last")) }
-            });
-            diary.note("handler");
-            JobResult::Ok(())
-        }
-    };
+    let agent = diary.agent(|ctx, diary| async move {
+        ctx.on_cleanup(diary.later("first"));
+        ctx.on_cleanup(async { panic!("in a callback") });
+        ctx.on_cleanup(diary.later("second"));
+        ctx.on_cleanup({
+            let (ctx, diary) = (ctx.clone(), diary.clone());
+            async move { ctx.on_cleanup(diary.later("of the last")) }
+        });
+        diary.note("handler");
+        Ok(())
+    });
     let mut stage = Stage::new(agent, |builder| builder);
     assert_eq!(stage.run().await.outcome, Outcome::Success);
-    assert_eq!(written.read(), ["handler", "of the last", "second", "first"]);
+    assert_eq!(diary.read(), ["handler", "of the last", "second", "first"]);
     assert_eq!(stage.worker.stats().cleanup_panics, 1);
     stage.drain(Duration::ZERO).await;
 }
@@ -54,23 +75,19 @@ async fn the_last_one_runs_first_and_a_panic_stops_no_other() {
 #[tokio::test(start_paused = true)]
 async fn every_attempt_has_its_own() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            diary.note(format!("attempt {}", ctx.attempt()));
-            ctx.on_cleanup(diary.later(format!("cleanup {}", ctx.attempt())));
-            match ctx.attempt() {
-                1 => Err(JobError::retryable("once more", Duration::from_secs(1))),
-                2 => panic!("of the second"),
-                _ => JobResult::Ok(()),
-            }
+    let agent = diary.agent(|ctx, diary| async move {
+        diary.note(format!("attempt {}", ctx.attempt()));
+        ctx.on_cleanup(diary.later(format!("cleanup {}", ctx.attempt())));
+        match ctx.attempt() {
+            1 => Err(JobError::retryable("once more", Duration::from_secs(1))),
+            2 => panic!("of the second"),
+            _ => Ok(()),
         }
-    };
+    });
     let mut stage = Stage::new(agent, |builder| builder.retry(RetryPolicy::attempts(3)));
     let ended = stage.run().await;
     assert_eq!(text(&ended.outcome), "panicked: of the second (after 2 attempts)");
-    assert_eq!(written.read(), ["attempt 1", "cleanup 1", "attempt 2", "cleanup 2"]);
+    assert_eq!(diary.read(), ["attempt 1", "cleanup 1", "attempt 2", "cleanup 2"]);
     stage.drain(Duration::ZERO).await;
 }
 
@@ -109,24 +126,20 @@ async fn it_comes_before_the_outcome_and_in_the_room() {
 async fn one_that_hangs_is_dropped_and_the_others_run() {
     for hangs in ["first", "second", "third"] {
         let diary = Diary::default();
-        let written = diary.clone();
-        let agent = move |ctx: JobContext| {
-            let diary = diary.clone();
-            async move {
-                for name in ["first", "second", "third"] {
-                    if name == hangs {
-                        let dropped = Dropped(diary.clone());
-                        ctx.on_cleanup(async move {
-                            let _dropped = dropped;
-                            std::future::pending().await
-                        });
-                    } else {
-                        ctx.on_cleanup(diary.later(name));
-                    }
+        let agent = diary.agent(move |ctx, diary| async move {
+            for name in ["first", "second", "third"] {
+                if name == hangs {
+                    let dropped = Dropped(diary.clone());
+                    ctx.on_cleanup(async move {
+                        let _dropped = dropped;
+                        std::future::pending().await
+                    });
+                } else {
+                    ctx.on_cleanup(diary.later(name));
                 }
-                JobResult::Ok(())
             }
-        };
+            Ok(())
+        });
         let mut stage = Stage::new(agent, |builder| builder.cleanup_timeout(Duration::from_secs(9)));
         let ended = stage.run().await;
         assert_eq!(ended.outcome, Outcome::Success);
@@ -135,7 +148,7 @@ async fn one_that_hangs_is_dropped_and_the_others_run() {
             "second" => (4, ["third", "dropped", "first"]),
             _ => (9, ["third", "second", "dropped"]),
         };
-        assert_eq!(written.read(), expected);
+        assert_eq!(diary.read(), expected);
         let share = if share == 4 { Duration::from_millis(4500) } else { Duration::from_secs(share) };
         assert!(
             ended.duration >= share && ended.duration < share + Duration::from_millis(100),
@@ -151,24 +164,20 @@ async fn one_that_hangs_is_dropped_and_the_others_run() {
 #[tokio::test(start_paused = true)]
 async fn all_of_them_hang_and_the_cleanup_ends_in_its_time() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            for name in ["first", "second", "third"] {
-                let begun = diary.later(name);
-                ctx.on_cleanup(async move {
-                    begun.await;
-                    std::future::pending().await
-                });
-            }
-            JobResult::Ok(())
+    let agent = diary.agent(|ctx, diary| async move {
+        for name in ["first", "second", "third"] {
+            let begun = diary.later(name);
+            ctx.on_cleanup(async move {
+                begun.await;
+                std::future::pending().await
+            });
         }
-    };
+        Ok(())
+    });
     let mut stage = Stage::new(agent, |builder| builder.cleanup_timeout(Duration::from_secs(9)));
     let ended = stage.run().await;
     assert_eq!(ended.outcome, Outcome::Success);
-    assert_eq!(written.read(), ["third", "second", "first"]);
+    assert_eq!(diary.read(), ["third", "second", "first"]);
     assert!(ended.duration <= Duration::from_millis(9100), "{:?}", ended.duration);
     assert_eq!(stage.worker.stats().cleanup_overruns, 3);
     assert_eq!(stage.worker.stats().stuck_cleanups, 0);
@@ -232,21 +241,17 @@ async fn one_that_panics_when_it_is_dropped_stops_no_other() {
         }
     }
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            ctx.on_cleanup(diary.later("first"));
-            ctx.on_cleanup(async {
-                let _panics = Panics;
-                std::future::pending().await
-            });
-            JobResult::Ok(())
-        }
-    };
+    let agent = diary.agent(|ctx, diary| async move {
+        ctx.on_cleanup(diary.later("first"));
+        ctx.on_cleanup(async {
+            let _panics = Panics;
+            std::future::pending().await
+        });
+        Ok(())
+    });
     let mut stage = Stage::new(agent, |builder| builder);
     assert_eq!(stage.run().await.outcome, Outcome::Success);
-    assert_eq!(written.read(), ["first"]);
+    assert_eq!(diary.read(), ["first"]);
     stage.drain(Duration::ZERO).await;
 }
 
@@ -261,52 +266,35 @@ impl Drop for Dropped {
 #[tokio::test(start_paused = true)]
 async fn an_aborted_handler_is_cleaned_up_after() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            ctx.on_cleanup(diary.later("cleanup"));
-            let _dropped = Dropped(diary);
-            std::future::pending::<JobResult>().await
-        }
-    };
+    let agent = diary.agent(|ctx, diary| async move {
+        ctx.on_cleanup(diary.later("cleanup"));
+        let _dropped = Dropped(diary);
+        std::future::pending().await
+    });
     let mut stage = Stage::new(agent, |builder| builder.grace(Duration::from_secs(2)));
     let job = stage.dispatch("room").await;
     job.room().wait_for_agent().await;
     job.room().delete();
     assert_eq!(text(&stage.ended().await.outcome), "aborted: room_closed");
-    assert_eq!(written.read(), ["dropped", "cleanup"], "the handler first");
+    assert_eq!(diary.read(), ["dropped", "cleanup"], "the handler first");
     stage.drain(Duration::ZERO).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_terminated_job_has_its_room_for_three_seconds() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            let there =
-                |diary: &Diary, ctx: &JobContext| diary.note(format!("in room: {}", ctx.is_in_room()));
-            ctx.on_cleanup({
-                let ctx = ctx.clone();
-                async move {
-                    there(&diary, &ctx);
-                    tokio::time::sleep(Duration::from_secs(4)).await;
-                    there(&diary, &ctx);
-                }
-            });
-            ctx.cancelled().await;
-            JobResult::Ok(())
-        }
-    };
+    let agent = diary.agent(|ctx, diary| async move {
+        ctx.on_cleanup(diary.whether_in_room(&ctx, [0, 4000]));
+        ctx.cancelled().await;
+        Ok(())
+    });
     let mut stage = Stage::new(agent, |builder| builder);
     let job = stage.dispatch("room").await;
     job.room().wait_for_agent().await;
     job.terminate();
     let ended = stage.ended().await;
     assert_eq!(ended.outcome, Outcome::Success);
-    assert_eq!(written.read(), ["in room: true", "in room: false"]);
+    assert_eq!(diary.read(), ["in room: true", "in room: false"]);
     assert_eq!(stage.worker.stats().cleanup_overruns, 0, "it has its ten seconds all the same");
     stage.drain(Duration::ZERO).await;
 }
@@ -314,23 +302,19 @@ async fn a_terminated_job_has_its_room_for_three_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_cleans_up_and_is_done_in_its_time() {
     let diary = Diary::default();
-    let written = diary.clone();
     // One returns when it is told to, one has to be aborted, and the cleanup of one never ends.
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            let room = ctx.job().room.name.clone();
-            ctx.on_cleanup(diary.later(format!("cleanup in {room}")));
-            if room == "endless" {
-                ctx.on_cleanup(std::future::pending());
-            }
-            ctx.cancelled().await;
-            if room == "aborted" {
-                std::future::pending::<()>().await;
-            }
-            JobResult::Ok(())
+    let agent = diary.agent(|ctx, diary| async move {
+        let room = ctx.job().room.name.clone();
+        ctx.on_cleanup(diary.later(format!("cleanup in {room}")));
+        if room == "endless" {
+            ctx.on_cleanup(std::future::pending());
         }
-    };
+        ctx.cancelled().await;
+        if room == "aborted" {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    });
     let mut stage = Stage::new(agent, |builder| builder.grace(Duration::from_secs(4)));
     for room in ["polite", "aborted", "endless"] {
         stage.dispatch(room).await.room().wait_for_agent().await;
@@ -348,7 +332,7 @@ async fn a_drain_cleans_up_and_is_done_in_its_time() {
     assert_eq!((report.succeeded, report.failed, report.stuck, report.unsent), (2, 1, 0, 0));
     ends.sort();
     assert_eq!(ends, ["aborted aborted: drained", "endless SUCCESS", "polite SUCCESS"]);
-    let mut cleaned = written.read();
+    let mut cleaned = diary.read();
     cleaned.sort();
     assert_eq!(cleaned, ["cleanup in aborted", "cleanup in endless", "cleanup in polite"]);
 }
@@ -357,20 +341,10 @@ async fn a_drain_cleans_up_and_is_done_in_its_time() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            ctx.on_cleanup({
-                let ctx = ctx.clone();
-                async move {
-                    tokio::time::sleep(Duration::from_millis(900)).await;
-                    diary.note(format!("in room: {}", ctx.is_in_room()));
-                }
-            });
-            std::future::pending::<JobResult>().await
-        }
-    };
+    let agent = diary.agent(|ctx, diary| async move {
+        ctx.on_cleanup(diary.whether_in_room(&ctx, [900]));
+        std::future::pending().await
+    });
     let mut stage = Stage::new(agent, |builder| builder);
     stage.dispatch("room").await.room().wait_for_agent().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -378,27 +352,17 @@ async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
     assert_eq!(text(&stage.ended().await.outcome), "aborted: drained");
     let report = stage.drain(LONG).await;
     assert_eq!((report.failed, report.unsent), (1, 0));
-    assert_eq!(written.read(), ["in room: true"]);
+    assert_eq!(diary.read(), ["in room: true"]);
 }
 
 /// A worker that gives up its server lets go of its jobs at once, and their cleanups still have their time and their room.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_gives_up_cleans_up_all_the_same() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            ctx.on_cleanup({
-                let ctx = ctx.clone();
-                async move {
-                    tokio::time::sleep(Duration::from_secs(4)).await;
-                    diary.note(format!("in room: {}", ctx.is_in_room()));
-                }
-            });
-            std::future::pending::<JobResult>().await
-        }
-    };
+    let agent = diary.agent(|ctx, diary| async move {
+        ctx.on_cleanup(diary.whether_in_room(&ctx, [4000]));
+        std::future::pending().await
+    });
     let mut stage = Stage::new(agent, |builder| builder.max_connect_attempts(1));
     stage.dispatch("room").await.room().wait_for_agent().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -406,38 +370,34 @@ async fn a_worker_that_gives_up_cleans_up_all_the_same() {
     stage.server.cut_workers();
     assert_eq!(text(&stage.ended().await.outcome), "aborted: the worker stopped");
     assert!(stage.stopped().await.is_err());
-    assert_eq!(written.read(), ["in room: true"]);
+    assert_eq!(diary.read(), ["in room: true"]);
 }
 
 /// Nothing is left behind by a worker that is dropped: not even a callback that holds its own context, and with it the room.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_dropped_lets_go_of_everything() {
     let diary = Diary::default();
-    let written = diary.clone();
-    let agent = move |ctx: JobContext| {
-        let diary = diary.clone();
-        async move {
-            let held = (ctx.clone(), Dropped(diary.clone()));
-            ctx.on_cleanup(async move { drop(held) });
-            let held = (ctx.clone(), Dropped(diary.clone()));
-            ctx.spawn(async move {
-                let _held = held;
-                std::future::pending::<()>().await;
-            });
-            if ctx.job().room.name == "cleaning" {
-                ctx.on_cleanup(std::future::pending());
-                return Ok(());
-            }
-            let _held = (ctx, Dropped(diary.clone()));
-            std::future::pending::<JobResult>().await
+    let agent = diary.agent(|ctx, diary| async move {
+        let held = (ctx.clone(), Dropped(diary.clone()));
+        ctx.on_cleanup(async move { drop(held) });
+        let held = (ctx.clone(), Dropped(diary.clone()));
+        ctx.spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        if ctx.job().room.name == "cleaning" {
+            ctx.on_cleanup(std::future::pending());
+            return Ok(());
         }
-    };
+        let _held = (ctx, Dropped(diary.clone()));
+        std::future::pending().await
+    });
     let stage = Stage::new(agent, |builder| builder);
     for room in ["running", "cleaning"] {
         stage.dispatch(room).await.room().wait_for_agent().await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(written.read().len(), 1, "the task of the one that is cleaned up after");
+    assert_eq!(diary.read().len(), 1, "the task of the one that is cleaned up after");
     let server = stage.dropped().await;
     let left = |event: &ServerEvent| match event {
         ServerEvent::Left { reason, .. } => {
@@ -447,5 +407,5 @@ async fn a_worker_that_is_dropped_lets_go_of_everything() {
         _ => false,
     };
     server.wait_for_count(2, left).await;
-    assert_eq!(written.read().len(), 5);
+    assert_eq!(diary.read().len(), 5);
 }
