@@ -157,6 +157,21 @@ mod tests {
         addresses.ordered((1..=4).map(address).collect()).iter().map(SocketAddr::port).collect()
     }
 
+    /// Says that a host has forty addresses.
+    struct Forty;
+
+    impl Resolver for Forty {
+        fn resolve(&self, _: &str, _: u16) -> BoxFuture<'_, io::Result<Vec<SocketAddr>>> {
+            Box::pin(async { Ok((1..=40).map(address).collect()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_first_sixteen_are_tried() {
+        let found = Addresses::with_resolver(Forty).of("media.test", 1, "media.test:1").await.unwrap();
+        assert_eq!(found, (1..=16).map(address).collect::<Vec<_>>());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_failed_comes_last_for_a_while() {
         let addresses = Addresses::default();
