@@ -114,7 +114,7 @@ pub enum ConnectError {
         /// Where a redirect leads, without user, password and query. Redirects are not followed: the token is for this server.
         location: Option<String>,
         /// When the server wants to be asked again (`Retry-After`). A worker waits that long, but at most
-        /// [60 s](agent_core::MAX_RETRY_AFTER).
+        /// 60 s (`agent_core::MAX_RETRY_AFTER`).
         retry_after: Option<Duration>,
     },
     /// The other side speaks something else.
