@@ -54,12 +54,12 @@ mod real;
 mod redis;
 #[cfg(feature = "tools")]
 mod ring;
-mod server;
 
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
     ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
 };
+pub use agent_server::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
     NoOutcome, Run, SentData, ServerEvents, Timeline, run_job, run_job_in_real_time,
@@ -81,4 +81,3 @@ pub use redis::{RedisKind, RedisServer, RedisServerBuilder, RedisServerError};
 pub use ring::{
     official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
 };
-pub use server::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};

@@ -14,23 +14,13 @@ const LAYERS: &[Layer] = &[
     // The examples of its docs are written for users of the two above it.
     ("agent-worker-net", &["agent-proto"], &["agent-worker", "agent-testkit"]),
     ("agent-worker-rtc", &["agent-proto", "agent-worker-room", "agent-worker-net"], &["agent-worker"]),
+    ("agent-worker-server", &["agent-proto", "agent-worker-room", "agent-worker-net"], &[]),
     (
         "agent-worker",
         &["agent-proto", "agent-worker-core", "agent-worker-room", "agent-worker-net", "agent-worker-rtc"],
         &["agent-testkit"],
     ),
-    (
-        "agent-testkit",
-        &[
-            "agent-proto",
-            "agent-worker-core",
-            "agent-worker-room",
-            "agent-worker-net",
-            "agent-worker-rtc",
-            "agent-worker",
-        ],
-        &[],
-    ),
+    ("agent-testkit", &["agent-proto", "agent-worker-net", "agent-worker-server", "agent-worker"], &[]),
     // Programs like a user's; the benchmark also has a client that knows the protocol alone.
     ("quickstart", &["agent-worker", "agent-testkit"], &[]),
     ("agent-bench", &["agent-proto", "agent-worker"], &[]),
@@ -53,6 +43,7 @@ const FORBIDDEN: &[(&str, &[&[&str]])] = &[
     ("agent-worker-room", &[RUNTIMES, CRYPTO]),
     ("agent-worker-net", &[CRYPTO]),
     ("agent-worker-rtc", &[CRYPTO]),
+    ("agent-worker-server", &[CRYPTO]),
     ("agent-worker", &[CRYPTO]),
     ("agent-testkit", &[CRYPTO]),
 ];

@@ -8,10 +8,10 @@ use std::path::{Path as FilePath, PathBuf};
 
 /// Paths that hold one of these, as neighbours, are refused.
 const IMPURE: &[(&[&str], &str)] = &[
-    (&["std", "env"], "the environment belongs to agent-worker"),
-    (&["std", "fs"], "files belong to agent-worker"),
-    (&["std", "process"], "processes belong to agent-worker"),
-    (&["std", "thread"], "threads belong to agent-worker"),
+    (&["std", "env"], "the environment belongs to the drivers"),
+    (&["std", "fs"], "files belong to the drivers"),
+    (&["std", "process"], "processes belong to the drivers"),
+    (&["std", "thread"], "threads belong to the drivers"),
     (&["thread", "sleep"], "a machine says when it wants to be woken"),
     (&["thread_local"], "the state of a machine is in the machine"),
     (&["SystemTime"], "time is an argument"),
@@ -23,7 +23,7 @@ const IMPURE: &[(&[&str], &str)] = &[
     (&["collections", "*"], "hides what it names"),
     (&["std", "*"], "hides what it names"),
     (&["net", "*"], "hides what it names"),
-    (&["tokio"], "the runtime belongs to agent-worker"),
+    (&["tokio"], "the runtime belongs to the drivers"),
 ];
 
 /// Addresses are values; everything else of `std::net` opens something.
@@ -45,7 +45,7 @@ fn impure(path: &Path, rules: &[(&[&str], &str)]) -> Option<String> {
     }
     let after = path.iter().skip_while(|word| *word != "net").nth(1).map(String::as_str);
     let opens = named(&["std", "net"]) && !after.is_some_and(|name| ADDRESSES.contains(&name));
-    opens.then(|| format!("{text}: sockets belong to agent-worker"))
+    opens.then(|| format!("{text}: sockets belong to the drivers"))
 }
 
 fn scan(source: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
@@ -53,9 +53,9 @@ fn scan(source: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
     paths(source).iter().filter_map(|path| impure(path, &rules)).collect()
 }
 
-/// The sources of a crate that are built into it.
-fn sources(krate: &str) -> Vec<PathBuf> {
-    let all = super::files(&format!("crates/{krate}/src"), "rs");
+/// The sources of a folder that are built into its crate.
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let all = super::files(&format!("crates/{folder}"), "rs");
     let mut tests: Vec<PathBuf> = Vec::new();
     for file in &all {
         let stem = file.file_stem().unwrap();
@@ -71,9 +71,9 @@ fn sources(krate: &str) -> Vec<PathBuf> {
     all.into_iter().filter(|file| !is_test(file)).collect()
 }
 
-fn scan_crate(krate: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
-    let files = sources(krate);
-    assert!(files.len() > 3, "only {} files in {krate}", files.len());
+fn scan_folder(folder: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
+    let files = sources(folder);
+    assert!(files.len() > 3, "only {} files in {folder}", files.len());
     let found = files.iter().flat_map(|file| {
         scan(&super::read(file), extra).into_iter().map(|what| format!("{}: {what}", file.display()))
     });
@@ -82,18 +82,24 @@ fn scan_crate(krate: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
 
 #[test]
 fn core_is_pure() {
-    super::none(&scan_crate("agent-core", CORE));
+    super::none(&scan_folder("agent-core/src", CORE));
 }
 
 #[test]
 fn room_is_pure() {
-    super::none(&scan_crate("agent-room", &[]));
+    super::none(&scan_folder("agent-room/src", &[]));
+}
+
+/// The machine alone: its crate has a network, too.
+#[test]
+fn the_server_machine_is_pure() {
+    super::none(&scan_folder("agent-server/src/machine", CORE));
 }
 
 /// The scan sees the crate that may do all this do it.
 #[test]
 fn the_worker_is_not_pure() {
-    let found = scan_crate("agent-worker", CORE).join("\n");
+    let found = scan_folder("agent-worker/src", CORE).join("\n");
     for path in ["tokio::", "Instant"] {
         assert!(found.contains(path), "no {path} in agent-worker:\n{found}");
     }

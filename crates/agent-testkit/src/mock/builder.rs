@@ -8,11 +8,11 @@ use std::time::Duration;
 use agent_worker::{BoxFuture, ByteStream, Dialer, Secret};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::accept::accept_all;
-use super::front::{self, Backend};
-use super::hub::Hub;
+use agent_server::accept_all;
+
 use super::server::MockServer;
-use crate::server::{Rules, ServerEvent};
+use agent_server::Hub;
+use agent_server::{Rules, ServerEvent};
 
 /// Settings of a [`MockServer`].
 #[derive(Clone, Debug)]
@@ -133,7 +133,7 @@ impl MockServerBuilder {
             move |stream: TcpStream| {
                 let _ = stream.set_nodelay(true);
                 if !hub.faults().refusing {
-                    tokio::spawn(front::serve(stream, hub.clone() as Arc<dyn Backend>));
+                    tokio::spawn(hub.clone().serve(stream));
                 }
             },
             move |error| {
@@ -172,7 +172,7 @@ impl Dialer for InProcess {
                 return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
             }
             let (ours, theirs) = tokio::io::duplex(PIPE);
-            tokio::spawn(front::serve(theirs, self.0.clone() as Arc<dyn Backend>));
+            tokio::spawn(self.0.clone().serve(theirs));
             Ok(Box::new(ours) as Box<dyn ByteStream>)
         })
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::front::ToWorker;
-use super::hub::GARBAGE;
 use super::server::MockServer;
+use agent_server::GARBAGE;
+use agent_server::ToWorker;
 
 /// A day, so that no moment is out of the clock's reach.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);

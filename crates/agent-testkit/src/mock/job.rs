@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use agent_worker::Outcome;
 
-use super::hub::Hub;
 use super::room::MockRoom;
 use super::timeline::Timeline;
-use crate::server::{RecordedStatus, ServerEvent};
+use agent_server::Hub;
+use agent_server::{RecordedStatus, ServerEvent};
 
 /// How long [`MockJob::outcome`] waits.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -3,20 +3,14 @@
 //! `front` is its network, `hub` the server machine with its clock, `faults` what it does wrong on purpose, `room` what happens in
 //! rooms, `run` one job from start to end.
 
-mod accept;
-mod backend;
 mod builder;
-mod event_log;
 mod faults;
-mod front;
-mod hub;
 mod job;
 mod room;
 mod run;
 mod server;
 mod spec;
 mod timeline;
-mod token;
 
 pub use builder::MockServerBuilder;
 pub use job::{MockJob, NoOutcome};

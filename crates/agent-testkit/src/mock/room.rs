@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::Time;
+use agent_proto::Time;
 use agent_worker::{
     BoxFuture, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind,
     Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent, Speaker, TrackKind,
@@ -14,9 +14,8 @@ use agent_worker::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::hub::Hub;
-use super::token;
-use crate::server::{Change, Grant, MemberId, RoomSettings, Server, TrackSpec};
+use agent_server::{Change, Grant, MemberId, RoomSettings, Server, TrackSpec};
+use agent_server::{Hub, read_token};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test plays it. Clones are the same room.
 ///
@@ -295,7 +294,7 @@ impl RoomConnector for MockConnector {
             JoinError::Failed(JoinFailure::Unauthorized { status: 401, detail: detail.to_owned() })
         };
         Box::pin(async move {
-            let grant = token::read(&request.token, &self.hub.api_secret)
+            let grant = read_token(&request.token, &self.hub.api_secret)
                 .ok_or_else(|| unauthorized("this is no token of the mock server to join a room with"))?;
             let (joined, told) = self.hub.join(grant).map_err(unauthorized)?;
             let (room, backend) = RoomBackend::new(joined.connected);
@@ -335,8 +334,8 @@ async fn play(
     }
 }
 
-impl From<crate::server::Sent> for SentData {
-    fn from(sent: crate::server::Sent) -> Self {
+impl From<agent_server::Sent> for SentData {
+    fn from(sent: agent_server::Sent) -> Self {
         Self {
             at: sent.at - Time::ZERO,
             from: sent.from,

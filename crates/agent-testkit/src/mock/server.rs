@@ -11,13 +11,13 @@ use agent_worker::{Agent, JobKind, NetOptions, Secret, Worker, WorkerBuilder};
 use tokio::task::AbortHandle;
 
 use super::builder::{InProcess, MockServerBuilder};
-use super::front::ToWorker;
-use super::hub::Hub;
 use super::job::MockJob;
 use super::room::{MockConnector, MockRoom};
 use super::spec::JobSpec;
 use super::timeline::Timeline;
-use crate::server::{RoomSettings, Server, ServerEvent};
+use agent_server::Hub;
+use agent_server::ToWorker;
+use agent_server::{RoomSettings, Server, ServerEvent};
 
 /// How long a dispatch waits for a worker that could take it.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);

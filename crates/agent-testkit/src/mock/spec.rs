@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent_worker::{BoxFuture, JobKind, Participant, WorkerBuilder};
 
 use super::room::MockRoom;
-use crate::server::JobFlags;
+use agent_server::JobFlags;
 
 /// A job for a test, and the room around it.
 ///

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use agent_core::Time;
+use agent_proto::Time;
 
-use super::hub::Hub;
-use crate::server::ServerEvent;
+use agent_server::Hub;
+use agent_server::ServerEvent;
 
 /// Lines that are shown of a long one, the last ones.
 const SHOWN: usize = 60;

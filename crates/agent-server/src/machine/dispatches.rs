@@ -1,0 +1,261 @@
+//! Which jobs there are: for each dispatch one for the room, or one for each of its participants or publishers, as the workers of
+//! that name have registered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_proto::livekit as wire;
+use agent_room::{Participant, ParticipantKind, RoomInfo};
+
+use super::Server;
+use super::io::{ServerEvent, WorkerId};
+use super::rooms::RoomSettings;
+use super::workers::Key;
+
+/// A dispatch and its jobs.
+pub(super) struct DispatchEntry {
+    dispatch: wire::AgentDispatch,
+    flags: JobFlags,
+    jobs: Vec<String>,
+}
+
+/// What LiveKit Cloud sets for the jobs of a project. No dispatch of the API can ask for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JobFlags {
+    /// Whether the job is recorded.
+    pub recording: bool,
+    /// Whether what is recorded is redacted.
+    pub redaction: bool,
+}
+
+impl Server {
+    /// Sends an agent to a room, which is made if there is none.
+    pub fn create_dispatch(&mut self, request: wire::CreateAgentDispatchRequest) -> wire::AgentDispatch {
+        self.create_dispatch_of(request, JobFlags::default())
+    }
+
+    /// The same, for jobs with these flags.
+    pub fn create_dispatch_of(
+        &mut self,
+        request: wire::CreateAgentDispatchRequest,
+        flags: JobFlags,
+    ) -> wire::AgentDispatch {
+        let room = request.room.clone();
+        self.open_room(RoomSettings { name: room.clone(), ..RoomSettings::default() });
+        let id = self.add_dispatch(request, flags);
+        self.dispatch(&room, &id).unwrap_or_default()
+    }
+
+    /// Takes a dispatch back: its jobs are terminated, and their agents removed a moment later.
+    pub fn delete_dispatch(&mut self, room: &str, id: &str) -> Option<wire::AgentDispatch> {
+        let mut deleted = self.dispatch(room, id)?;
+        if let Some(state) = &mut deleted.state {
+            state.deleted_at = self.wall_ns();
+        }
+        let entry = self.rooms.get_mut(room)?.dispatches.remove(id)?;
+        for job in entry.jobs {
+            self.terminate(&job);
+        }
+        Some(deleted)
+    }
+
+    /// All dispatches of a room.
+    pub fn list_dispatches(&self, room: &str) -> Vec<wire::AgentDispatch> {
+        let ids = self.rooms.get(room).into_iter().flat_map(|room| room.dispatches.keys());
+        ids.filter_map(|id| self.dispatch(room, id)).collect()
+    }
+
+    /// The agents that a new room starts with: those that it asks for, or else every worker without a name.
+    pub(super) fn dispatch_initial(&mut self, room: &str, agents: Vec<(String, String)>) {
+        let agents = if agents.is_empty() { vec![(String::new(), String::new())] } else { agents };
+        for (agent_name, metadata) in agents {
+            let request = wire::CreateAgentDispatchRequest {
+                agent_name,
+                metadata,
+                room: room.to_owned(),
+                ..Default::default()
+            };
+            self.add_dispatch(request, JobFlags::default());
+        }
+    }
+
+    /// Makes the participant or publisher jobs of somebody who joined, or who published for the first time.
+    pub(super) fn dispatch_participant(&mut self, room: &str, participant: &Participant, publishes: bool) {
+        let kind = if publishes { wire::JobType::JtPublisher } else { wire::JobType::JtParticipant };
+        let ids: Vec<String> =
+            self.rooms.get(room).map(|room| room.dispatches.keys().cloned().collect()).unwrap_or_default();
+        for id in ids {
+            self.add_job(room, &id, kind, Some(participant));
+        }
+    }
+
+    /// A job that a worker made up for itself.
+    pub(super) fn simulate(
+        &mut self,
+        worker: WorkerId,
+        room: wire::Room,
+        participant: Option<wire::ParticipantInfo>,
+    ) {
+        let kind = if participant.is_some() { wire::JobType::JtPublisher } else { wire::JobType::JtRoom };
+        let job = wire::Job { r#type: kind.into(), room: Some(room), participant, ..Default::default() };
+        self.create_job(job, Some(worker));
+    }
+
+    /// A job that is no longer remembered.
+    pub(super) fn leave_out(&mut self, job: &wire::Job) {
+        let room = job.room.as_ref().and_then(|room| self.rooms.get_mut(&room.name));
+        if let Some(dispatch) = room.and_then(|room| room.dispatches.get_mut(&job.dispatch_id)) {
+            dispatch.jobs.retain(|id| *id != job.id);
+        }
+    }
+
+    fn add_dispatch(&mut self, request: wire::CreateAgentDispatchRequest, flags: JobFlags) -> String {
+        let id = self.new_id("AD_");
+        let room = request.room.clone();
+        let state = wire::AgentDispatchState { created_at: self.wall_ns(), ..Default::default() };
+        let dispatch = wire::AgentDispatch {
+            id: id.clone(),
+            agent_name: request.agent_name.clone(),
+            room: request.room,
+            metadata: request.metadata,
+            restart_policy: request.restart_policy,
+            deployment: request.deployment.clone(),
+            attributes: request.attributes,
+            state: Some(state),
+        };
+        let Some(entry) = self.rooms.get_mut(&room) else { return id };
+        entry.dispatches.insert(id.clone(), DispatchEntry { dispatch, flags, jobs: Vec::new() });
+        let people: Vec<Arc<Participant>> = entry
+            .members
+            .values()
+            .filter(|member| member.participant.kind != ParticipantKind::Agent)
+            .map(|member| member.participant.clone())
+            .collect();
+        let mut served = self.add_job(&room, &id, wire::JobType::JtRoom, None);
+        for kind in [wire::JobType::JtParticipant, wire::JobType::JtPublisher] {
+            served |= self.is_served(&key(&request.agent_name, &request.deployment, kind));
+            for who in
+                people.iter().filter(|who| kind == wire::JobType::JtParticipant || !who.tracks.is_empty())
+            {
+                self.add_job(&room, &id, kind, Some(who));
+            }
+        }
+        // A room without unnamed agents is nothing to speak of.
+        if !served && !request.agent_name.is_empty() {
+            let reason = format!("no worker is registered as {:?}", request.agent_name);
+            self.log(ServerEvent::Unserved { job_id: String::new(), dispatch_id: id.clone(), reason });
+        }
+        id
+    }
+
+    /// Makes a job of this kind for a dispatch. `false`: no worker has registered for such jobs.
+    fn add_job(&mut self, room: &str, id: &str, kind: wire::JobType, who: Option<&Participant>) -> bool {
+        let Some(entry) = self.rooms.get(room) else { return false };
+        let Some(DispatchEntry { dispatch: of, flags, .. }) = entry.dispatches.get(id) else { return false };
+        let job = wire::Job {
+            r#type: kind.into(),
+            room: Some(to_wire_room(&entry.info)),
+            participant: who.map(to_wire_participant),
+            metadata: of.metadata.clone(),
+            agent_name: of.agent_name.clone(),
+            dispatch_id: id.to_owned(),
+            deployment: of.deployment.clone(),
+            attributes: of.attributes.clone(),
+            enable_recording: flags.recording,
+            enable_redaction: flags.redaction,
+            ..Default::default()
+        };
+        if !self.is_served(&Key::of(&job)) {
+            return false;
+        }
+        let job = self.create_job(job, None);
+        if let Some(entry) = self.rooms.get_mut(room).and_then(|room| room.dispatches.get_mut(id)) {
+            entry.jobs.push(job);
+        }
+        true
+    }
+
+    fn dispatch(&self, room: &str, id: &str) -> Option<wire::AgentDispatch> {
+        let entry = self.rooms.get(room)?.dispatches.get(id)?;
+        let mut dispatch = entry.dispatch.clone();
+        if let Some(state) = &mut dispatch.state {
+            state.jobs =
+                entry.jobs.iter().filter_map(|id| self.jobs.get(id)).map(|entry| entry.job.clone()).collect();
+        }
+        Some(dispatch)
+    }
+}
+
+fn key(agent_name: &str, deployment: &str, kind: wire::JobType) -> Key {
+    Key {
+        agent_name: agent_name.to_owned(),
+        namespace: String::new(),
+        job_type: kind.into(),
+        deployment: deployment.to_owned(),
+    }
+}
+
+pub(crate) fn to_wire_room(info: &RoomInfo) -> wire::Room {
+    wire::Room {
+        sid: info.sid.clone(),
+        name: info.name.clone(),
+        metadata: info.metadata.clone(),
+        num_participants: info.num_participants,
+        creation_time: info.created_at_ms / 1000,
+        creation_time_ms: info.created_at_ms,
+        empty_timeout: whole_seconds(info.empty_timeout),
+        departure_timeout: whole_seconds(info.departure_timeout),
+        ..Default::default()
+    }
+}
+
+fn whole_seconds(timeout: Option<Duration>) -> u32 {
+    timeout.map_or(0, |timeout| u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX))
+}
+
+pub(crate) fn to_wire_participant(participant: &Participant) -> wire::ParticipantInfo {
+    let kind = match participant.kind {
+        ParticipantKind::Agent => wire::participant_info::Kind::Agent,
+        _ => wire::participant_info::Kind::Standard,
+    };
+    wire::ParticipantInfo {
+        sid: participant.sid.clone(),
+        identity: participant.identity.clone(),
+        name: participant.name.clone(),
+        metadata: participant.metadata.clone(),
+        attributes: participant.attributes.clone(),
+        kind: kind.into(),
+        state: wire::participant_info::State::Active.into(),
+        joined_at: participant.joined_at_ms / 1000,
+        joined_at_ms: participant.joined_at_ms,
+        tracks: participant.tracks.values().map(to_wire_track).collect(),
+        permission: Some(to_wire_permission(&participant.permissions)),
+        ..Default::default()
+    }
+}
+
+fn to_wire_permission(may: &agent_room::Permissions) -> wire::ParticipantPermission {
+    wire::ParticipantPermission {
+        can_subscribe: may.can_subscribe,
+        can_publish: may.can_publish,
+        can_publish_data: may.can_publish_data,
+        can_update_metadata: may.can_update_metadata,
+        hidden: may.hidden,
+        ..Default::default()
+    }
+}
+
+fn to_wire_track(track: &agent_room::Track) -> wire::TrackInfo {
+    let kind = match track.kind {
+        agent_room::TrackKind::Video => wire::TrackType::Video,
+        agent_room::TrackKind::Data => wire::TrackType::Data,
+        _ => wire::TrackType::Audio,
+    };
+    wire::TrackInfo {
+        sid: track.sid.clone(),
+        name: track.name.clone(),
+        r#type: kind.into(),
+        muted: track.muted,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,394 @@
+//! Jobs: from the offer to the recorded end.
+//!
+//! ```text
+//!  Waiting ──► Asked(worker) ──► Assigned(worker) ──► Ended
+//!               │  ▲  │ dismissed: Ended │ its worker is gone: Forgotten
+//!               └──┘ declined, gone: the next worker
+//!  nobody left to ask, 3 s over: Unserved
+//! ```
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use agent_proto::livekit as wire;
+use agent_proto::livekit::server_message;
+use agent_room::Permissions;
+use prost::Message;
+
+use super::io::{Grant, Misdeed, OfferAnswer, Output, RecordedStatus, ServerEvent, WorkerId};
+use super::workers::Key;
+use super::{MAX_HISTORY_LEN, Server, Timer};
+
+/// One job. The newest of those that are over are remembered, the others for as long as they go on.
+pub(super) struct JobEntry {
+    /// As it is shown by the API: its state says RUNNING long after it has ended.
+    pub(super) job: wire::Job,
+    pub(super) phase: Phase,
+    /// Workers that were asked.
+    asked: BTreeSet<WorkerId>,
+    /// Workers that have answered.
+    answered: BTreeSet<WorkerId>,
+    /// The number of the last worker that had connected when it was assigned.
+    assigned_at: Option<WorkerId>,
+    /// The room that started it knows of it. Until then it sees no agent in who leaves, and ends no job.
+    room_knows: bool,
+    /// It is to be ended as soon as the room knows of it.
+    undispatched: bool,
+    /// Only this worker is asked: it made the job up itself.
+    only: Option<WorkerId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Waiting,
+    Asked(WorkerId),
+    /// `known`: the server has written it down, so that a status of it is understood.
+    Assigned {
+        worker: WorkerId,
+        known: bool,
+    },
+    /// Its worker is gone. What becomes of it is never recorded.
+    Forgotten,
+    Ended {
+        worker: WorkerId,
+        status: RecordedStatus,
+        error: String,
+        by_server: bool,
+    },
+    Unserved,
+}
+
+impl JobEntry {
+    /// How much it holds, in bytes.
+    fn len(&self) -> usize {
+        let error = if let Phase::Ended { error, .. } = &self.phase { error.len() } else { 0 };
+        size_of::<Self>() + self.job.encoded_len() + error
+    }
+}
+
+impl Server {
+    /// Makes a job; it is offered after the time that a dispatch takes.
+    pub(super) fn create_job(&mut self, mut job: wire::Job, only: Option<WorkerId>) -> String {
+        job.id = self.next_job_id.take().unwrap_or_else(|| self.new_id("AJ_"));
+        job.state = Some(wire::JobState::default());
+        let id = job.id.clone();
+        let entry = JobEntry {
+            job,
+            phase: Phase::Waiting,
+            asked: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            assigned_at: None,
+            room_knows: true,
+            undispatched: false,
+            only,
+        };
+        self.jobs.insert(id.clone(), entry);
+        if self.rules.dispatch_delay.is_zero() {
+            self.launch(&id);
+        } else {
+            self.wake(Timer::Launch(id.clone()), self.rules.dispatch_delay);
+        }
+        id
+    }
+
+    pub(super) fn launch(&mut self, id: &str) {
+        let Some(entry) = self.jobs.get(id) else { return };
+        let key = Key::of(&entry.job);
+        if entry.only.is_none() && !self.has_affinity(&key) {
+            let reason =
+                if self.is_served(&key) { "every worker is full" } else { "no such worker is registered" };
+            return self.give_up(id, reason);
+        }
+        let unknown_for = if entry.only.is_none() { self.room_knows_in() } else { Duration::ZERO };
+        if let Some(entry) = self.jobs.get_mut(id).filter(|_| !unknown_for.is_zero()) {
+            entry.room_knows = false;
+            self.wake(Timer::RoomKnows(id.to_owned()), unknown_for);
+        }
+        self.wake(Timer::JobBudget(id.to_owned()), self.rules.job_budget);
+        self.ask_next(id);
+    }
+
+    pub(super) fn on_answer(&mut self, worker: WorkerId, answer: wire::AvailabilityResponse) {
+        let id = answer.job_id.clone();
+        let Some(entry) = self.jobs.get_mut(&id).filter(|entry| entry.asked.contains(&worker)) else {
+            return self.misdeed(worker, &id, Misdeed::AnsweredUnasked);
+        };
+        if !entry.answered.insert(worker) {
+            return self.misdeed(worker, &id, Misdeed::AnsweredTwice);
+        }
+        if entry.phase != Phase::Asked(worker) {
+            return self.misdeed(worker, &id, Misdeed::AnsweredLate);
+        }
+        let said = match (answer.available, answer.terminate) {
+            (_, true) => OfferAnswer::Dismiss,
+            (true, false) => OfferAnswer::Accept,
+            (false, false) => OfferAnswer::Decline,
+        };
+        let worker_id = self.worker_name(worker);
+        self.log(ServerEvent::Answered { job_id: id.clone(), worker_id, answer: said });
+        match said {
+            OfferAnswer::Accept => self.assign(&id, worker, answer),
+            OfferAnswer::Decline => self.ask_next(&id),
+            OfferAnswer::Dismiss => {
+                // The one end that the API shows.
+                let ended_at = self.wall_ns();
+                if let Some(state) = self.jobs.get_mut(&id).and_then(|entry| entry.job.state.as_mut()) {
+                    state.status = wire::JobStatus::JsSuccess.into();
+                    state.ended_at = ended_at;
+                }
+                self.end(&id, worker, RecordedStatus::Success, String::new(), false);
+            }
+        }
+    }
+
+    pub(super) fn on_status(&mut self, worker: WorkerId, update: &wire::UpdateJobStatus) {
+        let id = update.job_id.clone();
+        let status = match update.status() {
+            wire::JobStatus::JsSuccess => Some(RecordedStatus::Success),
+            wire::JobStatus::JsFailed => Some(RecordedStatus::Failed),
+            wire::JobStatus::JsPending | wire::JobStatus::JsRunning => None,
+        };
+        let worker_id = self.worker_name(worker);
+        let phase = self.jobs.get(&id).map(|entry| entry.phase.clone());
+        match (phase, status) {
+            (Some(Phase::Assigned { worker: owner, known: true }), Some(status)) if owner == worker => {
+                self.end(&id, worker, status, update.error.clone(), false);
+            }
+            (Some(Phase::Assigned { worker: owner, known: true }), None) if owner == worker => {
+                self.log(ServerEvent::Running { job_id: id, worker_id });
+            }
+            // The same end once more is what a careful worker does.
+            (Some(Phase::Ended { worker: owner, status: before, error, .. }), Some(status))
+                if owner == worker && before == status && error == update.error => {}
+            // An end that the server has decided itself, the worker may not have heard of.
+            (Some(Phase::Ended { worker: owner, by_server: true, .. }), Some(_)) if owner == worker => {
+                self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
+            }
+            (Some(Phase::Ended { worker: owner, .. }), Some(_)) if owner == worker => {
+                self.misdeed(worker, &id, Misdeed::SecondOutcome);
+            }
+            // Too early.
+            (Some(Phase::Assigned { worker: owner, known: false }), Some(_)) if owner == worker => {
+                self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
+            }
+            (Some(_), Some(_)) if self.may_have_had(worker, &id) => {
+                self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
+            }
+            (_, None) => {}
+            (_, Some(_)) => self.misdeed(worker, &id, Misdeed::ForeignJob),
+        }
+    }
+
+    /// Whether a worker may have been assigned this job on an earlier connection, under another name: one that connected later than
+    /// that. The earlier connection may still be there, if nobody told the server of its end.
+    fn may_have_had(&self, worker: WorkerId, id: &str) -> bool {
+        self.jobs.get(id).and_then(|entry| entry.assigned_at).is_some_and(|then| worker > then)
+    }
+
+    /// The agent of a job is no longer in its room.
+    pub(super) fn agent_left(&mut self, room: &str, identity: &str, by_itself: bool) {
+        let of_agent = |id: &String| {
+            self.jobs.get(id).is_some_and(|entry| {
+                entry.room_knows
+                    && entry.job.room.as_ref().is_some_and(|r| r.name == room)
+                    && entry.job.state.as_ref().is_some_and(|state| state.participant_identity == identity)
+            })
+        };
+        let left: Vec<(String, WorkerId)> = self
+            .workers
+            .iter()
+            .flat_map(|(worker, entry)| entry.running.iter().map(|id| (id.clone(), *worker)))
+            .filter(|(id, _)| of_agent(id))
+            .collect();
+        for (id, worker) in left {
+            if by_itself {
+                self.misdeed(worker, &id, Misdeed::LeftBeforeStatus);
+            }
+            // Decided at once, and told a moment after the room itself has told its participants.
+            let error = "agent worker left the room".to_owned();
+            self.end(&id, worker, RecordedStatus::Failed, error, true);
+            self.wake(Timer::Termination(worker, id), self.rules.termination_delay);
+        }
+    }
+
+    /// The dispatch of a job was deleted: it ends as a success, and its agent is removed a moment later.
+    pub(super) fn terminate(&mut self, id: &str) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        if !entry.room_knows {
+            entry.undispatched = true;
+            return;
+        }
+        let Phase::Assigned { worker, known: true } = entry.phase else { return };
+        let room = entry.job.room.as_ref().map(|room| room.name.clone()).unwrap_or_default();
+        let identity = self.identity_of(id);
+        self.send_termination(worker, id.to_owned());
+        self.end(id, worker, RecordedStatus::Success, String::new(), true);
+        if let Some(member) = identity.and_then(|identity| self.member_of(&room, &identity)) {
+            self.wake(Timer::Removal(room, member), self.rules.removal_delay);
+        }
+    }
+
+    pub(super) fn on_room_knows(&mut self, id: &str) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        entry.room_knows = true;
+        if entry.undispatched {
+            self.terminate(id);
+        }
+    }
+
+    pub(super) fn send_termination(&mut self, worker: WorkerId, job_id: String) {
+        if !self.workers.contains_key(&worker) {
+            return;
+        }
+        let worker_id = self.worker_name(worker);
+        self.log(ServerEvent::Terminated { job_id: job_id.clone(), worker_id });
+        self.send(worker, server_message::Message::Termination(wire::JobTermination { job_id }));
+    }
+
+    pub(super) fn on_budget_over(&mut self, id: &str) {
+        if let Some(Phase::Asked(worker)) = self.jobs.get(id).map(|entry| &entry.phase) {
+            self.misdeed(*worker, id, Misdeed::NeverAnswered);
+            self.give_up(id, "nobody answered in time");
+        }
+    }
+
+    pub(super) fn on_bookkeeping(&mut self, id: &str) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        if let Phase::Assigned { worker, known } = &mut entry.phase {
+            *known = true;
+            let worker = *worker;
+            if let Some(worker) = self.workers.get_mut(&worker) {
+                worker.running.insert(id.to_owned());
+            }
+        }
+    }
+
+    pub(super) fn forget_jobs_of(&mut self, worker: WorkerId) {
+        let (mut asked, mut assigned) = (Vec::new(), Vec::new());
+        for (id, entry) in &self.jobs {
+            match entry.phase {
+                Phase::Asked(of) if of == worker => asked.push(id.clone()),
+                Phase::Assigned { worker: of, .. } if of == worker => assigned.push(id.clone()),
+                _ => {}
+            }
+        }
+        for id in assigned {
+            self.finish(&id, Phase::Forgotten);
+        }
+        for id in asked {
+            self.ask_next(&id);
+        }
+    }
+
+    /// Does something of which the first job has this id. `None`: there is such a job already, and nothing is done.
+    pub fn with_job_id<T>(&mut self, id: String, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.jobs.contains_key(&id) {
+            return None;
+        }
+        self.next_job_id = Some(id);
+        let made = make(self);
+        self.next_job_id = None;
+        Some(made)
+    }
+
+    /// The identity of a job's agent, once it was assigned.
+    pub fn identity_of(&self, job: &str) -> Option<String> {
+        let state = self.jobs.get(job)?.job.state.as_ref()?;
+        Some(state.participant_identity.clone()).filter(|identity| !identity.is_empty())
+    }
+
+    fn ask_next(&mut self, id: &str) {
+        let Some(entry) = self.jobs.get(id) else { return };
+        let (key, asked, only) = (Key::of(&entry.job), entry.asked.clone(), entry.only);
+        let selected = match only {
+            Some(only) => Some(only).filter(|only| !asked.contains(only) && self.workers.contains_key(only)),
+            None => self.select(&key, &asked),
+        };
+        let Some(worker) = selected else {
+            return self.give_up(id, "no worker is left to ask");
+        };
+        let (worker_id, now) = (self.worker_name(worker), self.wall_ns());
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        entry.asked.insert(worker);
+        entry.phase = Phase::Asked(worker);
+        let state = entry.job.state.get_or_insert_default();
+        state.status = wire::JobStatus::JsRunning.into();
+        state.worker_id.clone_from(&worker_id);
+        state.started_at = now;
+        state.updated_at = now;
+        let job = entry.job.clone();
+        self.log(ServerEvent::Offered {
+            job_id: id.to_owned(),
+            worker_id,
+            dispatch_id: job.dispatch_id.clone(),
+            room: job.room.as_ref().map(|room| room.name.clone()).unwrap_or_default(),
+        });
+        let offer = wire::AvailabilityRequest { job: Some(job), resuming: false };
+        self.send(worker, server_message::Message::Availability(offer));
+    }
+
+    fn assign(&mut self, id: &str, worker: WorkerId, answer: wire::AvailabilityResponse) {
+        let registration = self.workers.get(&worker).and_then(|entry| entry.registration.as_ref());
+        let permissions = registration.map(|registration| Permissions::from(&registration.permissions));
+        let worker_id = self.worker_name(worker);
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        let identity = answer.participant_identity;
+        entry.job.state.get_or_insert_default().participant_identity.clone_from(&identity);
+        entry.phase = Phase::Assigned { worker, known: false };
+        entry.assigned_at = Some(self.ids);
+        let mut attributes = answer.participant_attributes;
+        attributes.insert("lk.agent_name".to_owned(), entry.job.agent_name.clone());
+        let grant = Grant {
+            room: entry.job.room.as_ref().map(|room| room.name.clone()).unwrap_or_default(),
+            identity: identity.clone(),
+            name: answer.participant_name,
+            metadata: answer.participant_metadata,
+            attributes,
+            agent: true,
+            permissions: permissions.unwrap_or_default(),
+        };
+        let job = Box::new(entry.job.clone());
+        self.log(ServerEvent::Assigned { job_id: id.to_owned(), worker_id, identity });
+        self.out.push_back(Output::Assign { worker, job, grant: Box::new(grant) });
+        // Written down after it was sent, as the real one does: what comes back before that is not understood.
+        if self.rules.bookkeeping.is_zero() {
+            self.on_bookkeeping(id);
+        } else {
+            self.wake(Timer::Bookkeeping(id.to_owned()), self.rules.bookkeeping);
+        }
+    }
+
+    fn end(&mut self, id: &str, worker: WorkerId, status: RecordedStatus, error: String, by_server: bool) {
+        let worker_id = self.worker_name(worker);
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.running.remove(id);
+        }
+        self.finish(id, Phase::Ended { worker, status, error: error.clone(), by_server });
+        self.log(ServerEvent::Ended { job_id: id.to_owned(), worker_id, status, error });
+    }
+
+    fn give_up(&mut self, id: &str, reason: &str) {
+        let Some(entry) = self.jobs.get(id) else { return };
+        let dispatch_id = entry.job.dispatch_id.clone();
+        self.finish(id, Phase::Unserved);
+        self.log(ServerEvent::Unserved { job_id: id.to_owned(), dispatch_id, reason: reason.to_owned() });
+    }
+
+    /// A job is over. The oldest one that is over makes room for it.
+    fn finish(&mut self, id: &str, phase: Phase) {
+        let Some(entry) = self.jobs.get_mut(id) else { return };
+        entry.phase = phase;
+        let len = entry.len();
+        self.over.push_back((id.to_owned(), len));
+        self.over_len += len;
+        while (self.over.len() > self.rules.history
+            || (self.over_len > MAX_HISTORY_LEN && self.over.len() > 1))
+            && let Some((oldest, len)) = self.over.pop_front()
+        {
+            self.over_len -= len;
+            if let Some(entry) = self.jobs.remove(&oldest) {
+                self.leave_out(&entry.job);
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Rooms: which there are, and who is in them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_room::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo};
+
+use super::dispatches::DispatchEntry;
+use super::io::{Grant, MemberId, Output, ServerEvent};
+use super::{Server, Timer};
+
+/// A room that is open.
+pub(super) struct RoomEntry {
+    pub(super) info: RoomInfo,
+    /// By identity.
+    pub(super) members: BTreeMap<String, Member>,
+    pub(super) dispatches: BTreeMap<String, DispatchEntry>,
+    pub(super) departure_timeout: Duration,
+    /// Counts the times without people, so that a timer of an earlier one does nothing.
+    spell: u64,
+}
+
+/// One stay of one participant.
+pub(super) struct Member {
+    pub(super) id: MemberId,
+    pub(super) participant: Arc<Participant>,
+}
+
+/// What a room is made with; what is not given is as the server's rules say.
+#[derive(Clone, Debug, Default)]
+pub struct RoomSettings {
+    /// Its name.
+    pub name: String,
+    /// Its metadata.
+    pub metadata: String,
+    /// How long it stays if nobody comes; `None`: as the rules say.
+    pub empty_timeout: Option<Duration>,
+    /// How long it stays after everybody has left; `None`: as the rules say.
+    pub departure_timeout: Option<Duration>,
+    /// Names and metadata of agents that it starts with.
+    pub agents: Vec<(String, String)>,
+}
+
+/// Somebody who is in, and what there was before.
+pub struct NewMember {
+    /// Its stay.
+    pub id: MemberId,
+    /// What it is told first.
+    pub connected: Connected,
+}
+
+impl RoomEntry {
+    fn people(&self) -> usize {
+        self.members.values().filter(|member| member.participant.kind != ParticipantKind::Agent).count()
+    }
+}
+
+impl Server {
+    /// The room of this name; made if there is none.
+    pub fn open_room(&mut self, settings: RoomSettings) -> RoomInfo {
+        if let Some(room) = self.rooms.get(&settings.name) {
+            return room.info.clone();
+        }
+        let name = settings.name;
+        let mut info = RoomInfo::new(self.new_id("RM_"), name.clone());
+        info.metadata = settings.metadata;
+        info.created_at_ms = self.wall_ns() / 1_000_000;
+        let patience = settings.empty_timeout.unwrap_or(self.rules.empty_timeout);
+        info.empty_timeout = Some(patience);
+        let departure_timeout = settings.departure_timeout.unwrap_or(self.rules.departure_timeout);
+        info.departure_timeout = Some(departure_timeout);
+        let room = RoomEntry {
+            info: info.clone(),
+            members: BTreeMap::new(),
+            dispatches: BTreeMap::new(),
+            departure_timeout,
+            spell: 0,
+        };
+        self.rooms.insert(name.clone(), room);
+        self.wake(Timer::Empty(name.clone(), 0), patience);
+        self.dispatch_initial(&name, settings.agents);
+        info
+    }
+
+    /// Closes a room; everybody in it is out. `false`: there was none.
+    pub fn close_room(&mut self, name: &str, reason: &DisconnectReason) -> bool {
+        let Some(room) = self.rooms.get(name) else { return false };
+        let everybody: Vec<MemberId> = room.members.values().map(|member| member.id).collect();
+        for member in everybody {
+            self.leave(member, reason);
+        }
+        self.rooms.remove(name);
+        self.log(ServerEvent::RoomClosed { room: name.to_owned() });
+        true
+    }
+
+    /// Lets somebody in. Whoever was there with this identity is out.
+    pub fn join(&mut self, grant: Grant) -> Result<NewMember, &'static str> {
+        if grant.identity.is_empty() || grant.identity.len() > 256 {
+            return Err("the identity is empty or longer than 256 bytes");
+        }
+        if grant.room.is_empty() {
+            return Err("the token names no room");
+        }
+        self.open_room(RoomSettings { name: grant.room.clone(), ..RoomSettings::default() });
+        let before = self.rooms.get(&grant.room).and_then(|room| room.members.get(&grant.identity));
+        if let Some(before) = before.map(|member| member.id) {
+            self.leave(before, &DisconnectReason::DuplicateIdentity);
+        }
+        let mut me = Participant::new(self.new_id("PA_"), grant.identity.clone());
+        me.name = grant.name;
+        me.metadata = grant.metadata;
+        me.attributes = grant.attributes;
+        me.kind = if grant.agent { ParticipantKind::Agent } else { ParticipantKind::Standard };
+        me.permissions = grant.permissions;
+        me.active = true;
+        me.joined_at_ms = self.wall_ns() / 1_000_000;
+        let me = Arc::new(me);
+        self.ids += 1;
+        let id = self.ids;
+        let Some(room) = self.rooms.get_mut(&grant.room) else { return Err("the room is closed") };
+        let mut connected = Connected::new(room.info.clone(), Participant::clone(&me));
+        connected.participants = room
+            .members
+            .values()
+            .filter(|m| !m.participant.permissions.hidden)
+            .map(|m| m.participant.clone())
+            .collect();
+        connected.server_version = super::workers::SERVER_VERSION.to_owned();
+        room.members.insert(grant.identity.clone(), Member { id, participant: me.clone() });
+        room.info.num_participants += 1;
+        if me.kind != ParticipantKind::Agent {
+            room.spell += 1;
+        }
+        self.members.insert(id, grant.room.clone());
+        self.log(ServerEvent::Joined {
+            room: grant.room.clone(),
+            identity: grant.identity,
+            agent: me.kind == ParticipantKind::Agent,
+        });
+        if !me.permissions.hidden {
+            self.tell_others(&grant.room, id, &RoomEvent::ParticipantJoined(me.clone()));
+            self.tell_others(&grant.room, id, &RoomEvent::ParticipantActive(me.clone()));
+        }
+        if me.kind != ParticipantKind::Agent {
+            self.dispatch_participant(&grant.room, &me, false);
+        }
+        Ok(NewMember { id, connected })
+    }
+
+    /// Somebody is out. Nothing happens if it was out already.
+    pub fn leave(&mut self, member: MemberId, reason: &DisconnectReason) {
+        let Some(name) = self.members.remove(&member) else { return };
+        let Some(room) = self.rooms.get_mut(&name) else { return };
+        let Some(identity) = room.members.iter().find(|(_, m)| m.id == member).map(|(who, _)| who.clone())
+        else {
+            return;
+        };
+        let Some(gone) = room.members.remove(&identity) else { return };
+        room.info.num_participants = room.info.num_participants.saturating_sub(1);
+        let (people, spell, patience) = (room.people(), room.spell, room.departure_timeout);
+        let is_agent = gone.participant.kind == ParticipantKind::Agent;
+        self.log(ServerEvent::Left { room: name.clone(), identity: identity.clone(), reason: word(reason) });
+        self.out
+            .push_back(Output::Tell { member, event: RoomEvent::Disconnected { reason: reason.clone() } });
+        if !gone.participant.permissions.hidden {
+            let event = RoomEvent::ParticipantLeft { participant: gone.participant, reason: reason.clone() };
+            self.tell_others(&name, member, &event);
+        }
+        if is_agent {
+            self.agent_left(&name, &identity, *reason == DisconnectReason::ClientInitiated);
+        } else if people == 0 {
+            self.wake(Timer::Empty(name, spell), patience);
+        }
+    }
+
+    pub(super) fn on_empty(&mut self, name: &str, spell: u64) {
+        if self.rooms.get(name).is_some_and(|room| room.spell == spell && room.people() == 0) {
+            self.close_room(name, &DisconnectReason::RoomClosed);
+        }
+    }
+
+    pub(super) fn on_removal(&mut self, room: &str, member: MemberId) {
+        if self.members.get(&member).is_some_and(|of| of == room) {
+            self.leave(member, &DisconnectReason::Removed);
+        }
+    }
+
+    /// The member with this identity.
+    pub fn member_of(&self, room: &str, identity: &str) -> Option<MemberId> {
+        self.rooms.get(room)?.members.get(identity).map(|member| member.id)
+    }
+
+    /// Who is in a room, hidden ones too; `None`: there is no such room.
+    pub fn participants(&self, room: &str) -> Option<Vec<Arc<Participant>>> {
+        let room = self.rooms.get(room)?;
+        Some(room.members.values().map(|member| member.participant.clone()).collect())
+    }
+
+    /// All open rooms.
+    pub fn room_infos(&self) -> Vec<RoomInfo> {
+        self.rooms.values().map(|room| room.info.clone()).collect()
+    }
+
+    pub(super) fn member(&self, member: MemberId) -> Option<(String, Arc<Participant>)> {
+        let name = self.members.get(&member)?;
+        let entry = self.rooms.get(name)?.members.values().find(|entry| entry.id == member)?;
+        Some((name.clone(), entry.participant.clone()))
+    }
+
+    pub(super) fn tell(&mut self, room: &str, event: &RoomEvent) {
+        self.tell_others(room, 0, event);
+    }
+
+    pub(super) fn tell_others(&mut self, room: &str, but: MemberId, event: &RoomEvent) {
+        let Some(room) = self.rooms.get(room) else { return };
+        for member in room.members.values().filter(|member| member.id != but) {
+            self.out.push_back(Output::Tell { member: member.id, event: event.clone() });
+        }
+    }
+}
+
+/// The protocol's word for a reason.
+fn word(reason: &DisconnectReason) -> String {
+    match reason {
+        DisconnectReason::ClientInitiated => "CLIENT_INITIATED",
+        DisconnectReason::DuplicateIdentity => "DUPLICATE_IDENTITY",
+        DisconnectReason::Removed => "PARTICIPANT_REMOVED",
+        DisconnectReason::RoomDeleted => "ROOM_DELETED",
+        DisconnectReason::RoomClosed => "ROOM_CLOSED",
+        DisconnectReason::SignalLost { .. } => "SIGNAL_CLOSE",
+        _ => "UNKNOWN_REASON",
+    }
+    .to_owned()
+}

@@ -1,0 +1,102 @@
+//! What was sent in rooms, open and closed, for tests to look at: the newest messages, so that a server can run for weeks.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use agent_proto::Time;
+use agent_room::Publish;
+
+use super::MAX_HISTORY_LEN;
+
+/// A data message that went through a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Since the server was made.
+    pub at: Time,
+    /// `None`: through the server's API.
+    pub from: Option<String>,
+    /// What was sent.
+    pub message: Publish,
+}
+
+pub(super) struct SentLog {
+    /// By the room's name. None is empty.
+    rooms: BTreeMap<String, VecDeque<Sent>>,
+    /// The rooms of all messages, in the order in which these were sent.
+    order: VecDeque<String>,
+    bytes: usize,
+    most: usize,
+}
+
+impl SentLog {
+    /// One that keeps this many messages, and some megabytes at most.
+    pub(super) fn new(most: usize) -> Self {
+        Self { rooms: BTreeMap::new(), order: VecDeque::new(), bytes: 0, most }
+    }
+
+    pub(super) fn push(&mut self, room: &str, sent: Sent) {
+        self.bytes += sent.len() + room.len();
+        self.rooms.entry(room.to_owned()).or_default().push_back(sent);
+        self.order.push_back(room.to_owned());
+        while self.order.len() > self.most || self.bytes > MAX_HISTORY_LEN {
+            self.drop_oldest();
+        }
+    }
+
+    /// Those of a room, the oldest first.
+    pub(super) fn in_room(&self, room: &str) -> Vec<Sent> {
+        self.rooms.get(room).into_iter().flatten().cloned().collect()
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(room) = self.order.pop_front() else { return };
+        let Some(kept) = self.rooms.get_mut(&room) else { return };
+        self.bytes -= kept.pop_front().map_or(0, |sent| sent.len() + room.len());
+        if kept.is_empty() {
+            self.rooms.remove(&room);
+        }
+    }
+}
+
+impl Sent {
+    fn len(&self) -> usize {
+        let to: usize = self.message.destinations.iter().map(String::len).sum();
+        self.message.payload.len() + self.message.topic.len() + to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(topic: &str, len: usize) -> Sent {
+        Sent { at: Time::ZERO, from: None, message: Publish::new(topic, vec![0; len]) }
+    }
+
+    fn topics(log: &SentLog, room: &str) -> Vec<String> {
+        log.in_room(room).into_iter().map(|sent| sent.message.topic).collect()
+    }
+
+    #[test]
+    fn the_newest_messages_of_all_rooms_are_kept() {
+        let mut log = SentLog::new(3);
+        for (room, topic) in [("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")] {
+            log.push(room, sent(topic, 10));
+        }
+        assert_eq!((topics(&log, "a"), topics(&log, "b")), (vec!["3".into(), "4".into()], vec!["2".into()]));
+        log.push("a", sent("5", 10));
+        assert_eq!(topics(&log, "b"), [""; 0]);
+        assert_eq!((log.rooms.len(), log.order.len(), log.bytes), (1, 3, 36));
+    }
+
+    #[test]
+    fn large_messages_make_it_fewer() {
+        let mut log = SentLog::new(1_000_000);
+        for n in 1000..3000 {
+            log.push(&format!("room-{n}"), sent("", 64_000));
+        }
+        let each = 64_000 + "room-1000".len();
+        assert_eq!(log.order.len(), MAX_HISTORY_LEN / each);
+        assert_eq!((log.rooms.len(), log.bytes), (log.order.len(), log.order.len() * each));
+        assert!(topics(&log, "room-1000").is_empty() && !topics(&log, "room-2999").is_empty());
+    }
+}

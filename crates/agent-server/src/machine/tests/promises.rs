@@ -1,0 +1,413 @@
+//! Any order of what workers, clients and time can do: no panic, no spinning, the contract of a machine, and one end for each job.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agent_proto::Time;
+use agent_proto::livekit as wire;
+use agent_proto::livekit::{server_message, worker_message};
+use agent_room::{Command, DisconnectReason, Publish, Speaker, TrackKind, TrackSource};
+use proptest::prelude::*;
+
+use crate::machine::{
+    Change, Grant, MemberId, Output, RoomSettings, Rules, Server, ServerEvent, TrackSpec, WorkerId,
+};
+
+/// Small numbers name things: workers, jobs, rooms and identities that are there or are not.
+#[derive(Clone, Debug)]
+enum Op {
+    Connect,
+    Register { worker: u8, agent: u8, kind: u8 },
+    Answer { worker: u8, job: u8, available: bool, terminate: bool, identity: u8 },
+    Status { worker: u8, job: u8, status: u8 },
+    Load { worker: u8, load: f32, full: bool },
+    Simulate { worker: u8, room: Option<u8>, participant: bool },
+    Other { worker: u8, kind: u8 },
+    Garbage { worker: u8 },
+    Cut { worker: u8 },
+    Dispatch { room: u8, agent: u8 },
+    DeleteDispatch { room: u8, dispatch: u8 },
+    OpenRoom { room: u8, agents: u8, timeout: u16 },
+    CloseRoom { room: u8 },
+    Join { room: u8, identity: u8, agent: bool, hidden: bool },
+    Leave { member: u8, reason: u8 },
+    Command { member: u8, kind: u8 },
+    Track { room: u8, identity: u8, kind: u8 },
+    Speak { room: u8 },
+    Pass(u32),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let small = || 0u8..4;
+    prop_oneof![
+        3 => Just(Op::Connect),
+        4 => (small(), 0u8..3, 0u8..5).prop_map(|(worker, agent, kind)| Op::Register { worker, agent, kind }),
+        8 => (small(), 0u8..8, any::<bool>(), prop::bool::weighted(0.1), small()).prop_map(
+            |(worker, job, available, terminate, identity)| Op::Answer { worker, job, available, terminate, identity }
+        ),
+        6 => (small(), 0u8..8, 0u8..6).prop_map(|(worker, job, status)| Op::Status { worker, job, status }),
+        2 => (small(), any::<f32>(), any::<bool>()).prop_map(|(worker, load, full)| Op::Load { worker, load, full }),
+        1 => (small(), prop::option::of(small()), any::<bool>())
+            .prop_map(|(worker, room, participant)| Op::Simulate { worker, room, participant }),
+        1 => (small(), 0u8..3).prop_map(|(worker, kind)| Op::Other { worker, kind }),
+        1 => small().prop_map(|worker| Op::Garbage { worker }),
+        2 => small().prop_map(|worker| Op::Cut { worker }),
+        6 => (small(), 0u8..3).prop_map(|(room, agent)| Op::Dispatch { room, agent }),
+        2 => (small(), small()).prop_map(|(room, dispatch)| Op::DeleteDispatch { room, dispatch }),
+        2 => (small(), 0u8..3, 0u16..400).prop_map(|(room, agents, timeout)| Op::OpenRoom { room, agents, timeout }),
+        2 => small().prop_map(|room| Op::CloseRoom { room }),
+        5 => (small(), small(), any::<bool>(), prop::bool::weighted(0.1))
+            .prop_map(|(room, identity, agent, hidden)| Op::Join { room, identity, agent, hidden }),
+        3 => (0u8..8, 0u8..3).prop_map(|(member, reason)| Op::Leave { member, reason }),
+        2 => (0u8..8, 0u8..5).prop_map(|(member, kind)| Op::Command { member, kind }),
+        3 => (small(), small(), 0u8..4).prop_map(|(room, identity, kind)| Op::Track { room, identity, kind }),
+        1 => small().prop_map(|room| Op::Speak { room }),
+        6 => (0u32..40_000).prop_map(Op::Pass),
+    ]
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let millis = |from: u64, to: u64| (from..to).prop_map(Duration::from_millis);
+    let time = prop_oneof![Just(Duration::ZERO), millis(1, 3000)];
+    let patience = prop_oneof![Just(Duration::ZERO), millis(1, 400_000), Just(Duration::MAX)];
+    (any::<u64>(), time.clone(), time, patience.clone(), patience.clone(), patience, 0usize..100).prop_map(
+        |(seed, bookkeeping, dispatch_delay, cold_cache, empty_timeout, departure_timeout, history)| Rules {
+            cold_cache,
+            seed,
+            history,
+            bookkeeping,
+            dispatch_delay,
+            empty_timeout,
+            departure_timeout,
+            ..Rules::default()
+        },
+    )
+}
+
+/// What the mock server around the machine would know.
+struct World {
+    server: Server,
+    now: Time,
+    workers: Vec<WorkerId>,
+    members: Vec<MemberId>,
+    /// Jobs that were offered, in that order.
+    offered: Vec<String>,
+    assigned: BTreeMap<String, WorkerId>,
+    ended: BTreeMap<String, ServerEvent>,
+    unserved: BTreeMap<String, ServerEvent>,
+}
+
+impl World {
+    fn new(rules: Rules) -> Self {
+        Self {
+            server: Server::new(rules),
+            now: Time::ZERO,
+            workers: Vec::new(),
+            members: Vec::new(),
+            offered: Vec::new(),
+            assigned: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            unserved: BTreeMap::new(),
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        let mut steps = 0;
+        while let Some(at) = self.server.poll_timeout().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.server.handle_timeout(self.now);
+            self.drain();
+            steps += 1;
+            assert!(steps < 10_000, "it spins");
+        }
+        self.now = until;
+        self.server.handle_timeout(self.now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        let mut outputs = 0;
+        while let Some(output) = self.server.poll_output() {
+            outputs += 1;
+            assert!(outputs < 100_000, "it says more and more");
+            self.note(output);
+        }
+        let next = self.server.poll_timeout();
+        assert!(next.is_none_or(|at| at > self.now), "now {}: it wants to be woken at {next:?}", self.now);
+    }
+
+    fn note(&mut self, output: Output) {
+        match output {
+            Output::Send { worker, message } => {
+                let Some(server_message::Message::Availability(offer)) = message.message else { return };
+                let job = offer.job.map(|job| job.id).unwrap_or_default();
+                assert!(self.workers.contains(&worker), "{job} is offered to nobody");
+                if !self.offered.contains(&job) {
+                    self.offered.push(job);
+                }
+            }
+            Output::Assign { worker, job, grant } => {
+                assert!(self.offered.contains(&job.id), "{} was never offered", job.id);
+                assert!(grant.agent && self.workers.contains(&worker));
+                assert_eq!(
+                    self.assigned.insert(job.id.clone(), worker),
+                    None,
+                    "{} is assigned twice",
+                    job.id
+                );
+            }
+            Output::Log(event @ ServerEvent::Ended { .. }) => {
+                let ServerEvent::Ended { job_id, .. } = &event else { return };
+                let before = self.ended.insert(job_id.clone(), event.clone());
+                assert_eq!(before, None, "a second end: {event:?}");
+            }
+            Output::Log(event @ ServerEvent::Unserved { .. }) => {
+                let ServerEvent::Unserved { job_id, .. } = &event else { return };
+                // Without a worker no job is made, so that it has no id.
+                if !job_id.is_empty() {
+                    let before = self.unserved.insert(job_id.clone(), event.clone());
+                    assert_eq!(before, None, "given up twice: {event:?}");
+                }
+            }
+            Output::Close { .. } | Output::Tell { .. } | Output::Log(_) => {}
+        }
+    }
+
+    fn does<T>(&mut self, change: impl FnOnce(&mut Server) -> T) -> T {
+        self.server.handle_timeout(self.now);
+        let result = change(&mut self.server);
+        self.drain();
+        result
+    }
+
+    fn says(&mut self, worker: u8, message: worker_message::Message) {
+        let Some(worker) = pick(&self.workers, worker) else { return };
+        self.does(|server| server.worker_message(worker, wire::WorkerMessage { message: Some(message) }));
+    }
+
+    fn apply(&mut self, op: Op) {
+        use worker_message::Message;
+        match op {
+            Op::Connect => {
+                let worker = self.does(Server::worker_connected);
+                self.workers.push(worker);
+            }
+            Op::Register { worker, agent, kind } => self.says(
+                worker,
+                Message::Register(wire::RegisterWorkerRequest {
+                    agent_name: agent_name(agent),
+                    r#type: kind.into(),
+                    ..Default::default()
+                }),
+            ),
+            Op::Answer { worker, job, available, terminate, identity } => self.says(
+                worker,
+                Message::Availability(wire::AvailabilityResponse {
+                    job_id: self.job(job),
+                    available,
+                    terminate,
+                    participant_identity: who(identity),
+                    ..Default::default()
+                }),
+            ),
+            Op::Status { worker, job, status } => self.says(
+                worker,
+                Message::UpdateJob(wire::UpdateJobStatus {
+                    job_id: self.job(job),
+                    status: status.into(),
+                    error: if status == 3 { "text".to_owned() } else { String::new() },
+                }),
+            ),
+            Op::Load { worker, load, full } => self.says(
+                worker,
+                Message::UpdateWorker(wire::UpdateWorkerStatus {
+                    status: Some(full.into()),
+                    load,
+                    ..Default::default()
+                }),
+            ),
+            Op::Simulate { worker, room, participant } => self.says(
+                worker,
+                Message::SimulateJob(wire::SimulateJobRequest {
+                    room: room.map(|room| wire::Room { name: name(room), ..Default::default() }),
+                    participant: participant.then(wire::ParticipantInfo::default),
+                    ..Default::default()
+                }),
+            ),
+            Op::Other { worker, kind: 0 } => self.says(worker, Message::Ping(wire::WorkerPing::default())),
+            Op::Other { worker, kind: 1 } => {
+                self.says(worker, Message::MigrateJob(wire::MigrateJobRequest::default()));
+            }
+            Op::Other { worker, .. } => {
+                let Some(worker) = pick(&self.workers, worker) else { return };
+                self.does(|server| server.worker_message(worker, wire::WorkerMessage::default()));
+            }
+            Op::Garbage { worker } => {
+                let Some(worker) = pick(&self.workers, worker) else { return };
+                self.does(|server| server.worker_garbage(worker, "garbage"));
+            }
+            Op::Cut { worker } => {
+                let Some(worker) = pick(&self.workers, worker) else { return };
+                self.workers.retain(|other| *other != worker);
+                self.does(|server| server.worker_gone(worker));
+            }
+            Op::Dispatch { room, agent } => {
+                let request = wire::CreateAgentDispatchRequest {
+                    agent_name: agent_name(agent),
+                    room: name(room),
+                    ..Default::default()
+                };
+                let id = self.does(|server| server.create_dispatch(request)).id;
+                assert!(id.starts_with("AD_"), "{id}");
+            }
+            Op::DeleteDispatch { room, dispatch } => {
+                let all = self.server.list_dispatches(&name(room));
+                let id = pick(&all, dispatch).map_or_else(|| "AD_none".to_owned(), |dispatch| dispatch.id);
+                let deleted = self.does(|server| server.delete_dispatch(&name(room), &id));
+                assert_eq!(deleted.is_some(), id != "AD_none");
+            }
+            Op::OpenRoom { room, agents, timeout } => {
+                let agents = (0..agents).map(|agent| (agent_name(agent), String::new())).collect();
+                let empty_timeout = Some(Duration::from_secs(timeout.into()));
+                let settings =
+                    RoomSettings { name: name(room), agents, empty_timeout, ..RoomSettings::default() };
+                self.does(|server| server.open_room(settings));
+            }
+            Op::CloseRoom { room } => {
+                let there = self.server.participants(&name(room)).is_some();
+                let closed =
+                    self.does(|server| server.close_room(&name(room), &DisconnectReason::RoomDeleted));
+                assert_eq!(there, closed);
+            }
+            Op::Join { room, identity, agent, hidden } => {
+                let mut grant =
+                    Grant { room: name(room), identity: who(identity), agent, ..Grant::default() };
+                grant.permissions.hidden = hidden;
+                let joined = self.does(|server| server.join(grant));
+                self.members.extend(joined.map(|joined| joined.id));
+            }
+            Op::Leave { member, reason } => {
+                let Some(member) = pick(&self.members, member) else { return };
+                let reason = match reason {
+                    0 => DisconnectReason::ClientInitiated,
+                    1 => DisconnectReason::Removed,
+                    _ => DisconnectReason::SignalClosed,
+                };
+                self.does(|server| server.leave(member, &reason));
+            }
+            Op::Command { member, kind } => {
+                let Some(member) = pick(&self.members, member) else { return };
+                let command = match kind {
+                    0 => Command::Publish(Publish::new("topic", "payload")),
+                    1 => Command::SetName("name".to_owned()),
+                    2 => Command::SetMetadata("metadata".to_owned()),
+                    3 => Command::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
+                    _ => Command::Leave,
+                };
+                let _ = self.does(|server| server.command(member, command));
+            }
+            Op::Track { room, identity, kind } => self.does(|server| {
+                let (room, identity) = (name(room), who(identity));
+                let there = server.participants(&room).unwrap_or_default();
+                let me = there.iter().find(|participant| participant.identity == identity);
+                let sid = me.and_then(|me| me.tracks.keys().next().cloned()).unwrap_or_default();
+                match kind {
+                    0 => {
+                        let (kind, source) = (TrackKind::Audio, TrackSource::Microphone);
+                        server.publish_track(
+                            &room,
+                            &identity,
+                            TrackSpec { name: String::new(), kind, source },
+                        );
+                    }
+                    1 => drop(server.unpublish_track(&room, &identity, &sid)),
+                    2 => drop(server.mute_track(&room, &identity, &sid, true)),
+                    _ => drop(server.change(
+                        &room,
+                        &identity,
+                        Change { can_publish: Some(true), ..Change::default() },
+                    )),
+                }
+            }),
+            Op::Speak { room } => {
+                self.does(|server| {
+                    server.speak(&name(room), vec![Speaker::new("ada", 0.5)]);
+                    server.set_room_metadata(&name(room), "metadata".to_owned());
+                    server.send_data(&name(room), None, Publish::new("topic", "payload"))
+                });
+            }
+            Op::Pass(millis) => self.pass(Duration::from_millis(millis.into())),
+        }
+    }
+
+    fn job(&self, number: u8) -> String {
+        pick(&self.offered, number).unwrap_or_else(|| "AJ_none".to_owned())
+    }
+}
+
+/// One of the last ones, if there is any.
+fn pick<T: Clone>(of: &[T], number: u8) -> Option<T> {
+    of.iter().rev().nth(number.into()).cloned()
+}
+
+fn name(room: u8) -> String {
+    format!("room-{room}")
+}
+
+fn agent_name(agent: u8) -> String {
+    if agent == 0 { String::new() } else { format!("agent-{agent}") }
+}
+
+/// One of them is nobody.
+fn who(identity: u8) -> String {
+    if identity == 0 { String::new() } else { format!("who-{identity}") }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_events(rules in rules(), ops in prop::collection::vec(op(), 1..120)) {
+        let stays = [rules.empty_timeout, rules.departure_timeout].contains(&Duration::MAX);
+        let most = rules.history.max(1);
+        let mut world = World::new(rules);
+        for op in ops {
+            world.apply(op);
+        }
+        // Everybody goes: then every job is over, every room closes, and the machine waits for nothing.
+        for member in std::mem::take(&mut world.members) {
+            world.does(|server| server.leave(member, &DisconnectReason::ClientInitiated));
+        }
+        for worker in std::mem::take(&mut world.workers) {
+            world.does(|server| server.worker_gone(worker));
+        }
+        world.pass(Duration::from_secs(1000));
+        if !stays {
+            prop_assert_eq!(world.server.room_infos().len(), 0);
+        }
+        prop_assert_eq!(world.server.poll_timeout(), None);
+        // Nothing is remembered twice, or for ever.
+        let over = &world.server.over;
+        prop_assert!(over.len() <= most && over.len() == world.server.jobs.len(), "{} are kept", over.len());
+        prop_assert!(over.iter().all(|(id, _)| world.server.jobs.contains_key(id)));
+        for job in &world.offered {
+            let ends = [world.assigned.contains_key(job), world.unserved.contains_key(job)];
+            // A dismissed one ends without an assignment.
+            prop_assert!(ends != [true, true], "{} was assigned and given up", job);
+            prop_assert!(ends != [false, false] || world.ended.contains_key(job), "{} hangs", job);
+        }
+    }
+
+    #[test]
+    fn the_same_seed_and_events_are_the_same_outputs(seed in any::<u64>(), ops in prop::collection::vec(op(), 1..60)) {
+        let play = || {
+            let mut world = World::new(Rules { seed, ..Rules::default() });
+            for op in ops.clone() {
+                world.apply(op);
+            }
+            (world.offered, world.assigned, format!("{:?} {:?}", world.ended, world.unserved))
+        };
+        prop_assert_eq!(play(), play());
+    }
+}

@@ -1,0 +1,346 @@
+//! One machine, a clock that jumps, and a log in which every id has a short name.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agent_proto::Time;
+use agent_proto::livekit as wire;
+use agent_proto::livekit::{server_message, worker_message};
+use agent_room::{DisconnectReason, RoomEvent};
+
+use crate::machine::{Grant, MemberId, Output, RoomSettings, Rules, Server, WorkerId};
+
+pub(super) struct Rig {
+    pub(super) server: Server,
+    now: Time,
+    log: String,
+    /// Short names of ids, in the order in which they were seen: `AJ_…` is `job 1`.
+    names: BTreeMap<String, String>,
+    workers: BTreeMap<&'static str, WorkerId>,
+    /// The job that a worker was offered last, and what its token would say.
+    offers: BTreeMap<WorkerId, String>,
+    grants: BTreeMap<WorkerId, Grant>,
+    members: BTreeMap<MemberId, String>,
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut Rules)) -> Self {
+        let mut rules = Rules::default();
+        change(&mut rules);
+        Self {
+            server: Server::new(rules),
+            now: Time::ZERO,
+            log: String::new(),
+            names: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            members: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.log
+    }
+
+    pub(super) fn log(self) -> String {
+        self.log
+    }
+
+    /// What happens is written down, then happens, then what comes of it is written down.
+    pub(super) fn does<T>(&mut self, what: &str, change: impl FnOnce(&mut Server) -> T) -> T {
+        self.line(">", what);
+        self.server.handle_timeout(self.now);
+        let result = change(&mut self.server);
+        self.drain();
+        result
+    }
+
+    pub(super) fn connect(&mut self, name: &'static str) {
+        let id = self.does(&format!("{name} connects"), Server::worker_connected);
+        self.workers.insert(name, id);
+    }
+
+    pub(super) fn says(&mut self, name: &'static str, message: worker_message::Message) {
+        let worker = self.id(name);
+        let what = format!("{name} says {}", show_said(&message));
+        let message = wire::WorkerMessage { message: Some(message) };
+        self.does(&what, |server| server.worker_message(worker, message));
+    }
+
+    pub(super) fn id(&self, name: &'static str) -> WorkerId {
+        self.workers[name]
+    }
+
+    pub(super) fn register(&mut self, name: &'static str, request: wire::RegisterWorkerRequest) {
+        self.says(name, worker_message::Message::Register(request));
+    }
+
+    /// A worker of this name in the transcript, registered for rooms as `greeter`.
+    pub(super) fn worker(&mut self, name: &'static str) {
+        self.connect(name);
+        self.register(name, greeter());
+    }
+
+    pub(super) fn cut(&mut self, name: &'static str) {
+        let worker = self.workers[name];
+        self.does(&format!("{name} is cut off"), |server| server.worker_gone(worker));
+    }
+
+    /// The job that a worker was offered last.
+    pub(super) fn offered(&self, name: &'static str) -> String {
+        self.offers[&self.workers[name]].clone()
+    }
+
+    pub(super) fn accept(&mut self, name: &'static str) {
+        let job_id = self.offered(name);
+        let participant_identity = format!("agent of {name}");
+        let answer = wire::AvailabilityResponse {
+            job_id,
+            available: true,
+            participant_identity,
+            ..Default::default()
+        };
+        self.says(name, worker_message::Message::Availability(answer));
+    }
+
+    pub(super) fn decline(&mut self, name: &'static str) {
+        let answer = wire::AvailabilityResponse { job_id: self.offered(name), ..Default::default() };
+        self.says(name, worker_message::Message::Availability(answer));
+    }
+
+    pub(super) fn dismiss(&mut self, name: &'static str) {
+        let job_id = self.offered(name);
+        let answer = wire::AvailabilityResponse { job_id, terminate: true, ..Default::default() };
+        self.says(name, worker_message::Message::Availability(answer));
+    }
+
+    /// Says this of the job that the worker was offered last.
+    pub(super) fn status(&mut self, name: &'static str, status: wire::JobStatus, error: &str) {
+        let job_id = self.offered(name);
+        let update = wire::UpdateJobStatus { job_id, status: status.into(), error: error.to_owned() };
+        self.says(name, worker_message::Message::UpdateJob(update));
+    }
+
+    pub(super) fn load(&mut self, name: &'static str, load: f32, status: wire::WorkerStatus) {
+        let update = wire::UpdateWorkerStatus { status: Some(status.into()), load, ..Default::default() };
+        self.says(name, worker_message::Message::UpdateWorker(update));
+    }
+
+    /// The agent of a worker joins the room that it was assigned to.
+    pub(super) fn agent_joins(&mut self, name: &'static str) -> MemberId {
+        let grant = self.grants[&self.workers[name]].clone();
+        self.joins(grant)
+    }
+
+    pub(super) fn person_joins(&mut self, room: &str, identity: &str) -> MemberId {
+        self.joins(Grant { room: room.to_owned(), identity: identity.to_owned(), ..Grant::default() })
+    }
+
+    pub(super) fn leaves(&mut self, member: MemberId) {
+        let who = self.members[&member].clone();
+        self.does(&format!("{who} leaves"), |server| {
+            server.leave(member, &DisconnectReason::ClientInitiated)
+        });
+    }
+
+    /// Dispatches an agent; gives the dispatch's id.
+    pub(super) fn dispatch(&mut self, agent: &str, room: &str) -> String {
+        let request = wire::CreateAgentDispatchRequest {
+            agent_name: agent.to_owned(),
+            room: room.to_owned(),
+            ..Default::default()
+        };
+        let what = format!("{agent:?} is dispatched to {room}");
+        self.does(&what, |server| server.create_dispatch(request)).id
+    }
+
+    /// A worker that runs a job, whose agent is in the room.
+    pub(super) fn running(&mut self, name: &'static str, room: &str) -> (String, MemberId) {
+        self.worker(name);
+        let dispatch = self.dispatch("greeter", room);
+        self.accept(name);
+        (dispatch, self.agent_joins(name))
+    }
+
+    pub(super) fn open_room(&mut self, room: &str) {
+        let settings = RoomSettings { name: room.to_owned(), ..RoomSettings::default() };
+        self.does(&format!("{room} is made"), |server| server.open_room(settings));
+    }
+
+    pub(super) fn delete_room(&mut self, room: &str) {
+        self.does(&format!("{room} is deleted"), |server| {
+            server.close_room(room, &DisconnectReason::RoomDeleted)
+        });
+    }
+
+    pub(super) fn delete_dispatch(&mut self, room: &str, id: &str) {
+        let what = format!("{} is deleted", self.named(id));
+        assert!(self.does(&what, |server| server.delete_dispatch(room, id)).is_some());
+    }
+
+    /// Lets time pass, waking the machine whenever it wants to be.
+    pub(super) fn pass(&mut self, millis: u64) {
+        let until = self.now + Duration::from_millis(millis);
+        while let Some(at) = self.server.poll_timeout().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.server.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    /// What follows is not written down.
+    pub(super) fn forget(&mut self) {
+        self.log.clear();
+    }
+
+    fn joins(&mut self, grant: Grant) -> MemberId {
+        let who = grant.identity.clone();
+        let what = format!("{who} joins {}", grant.room);
+        let joined = self.does(&what, |server| server.join(grant)).unwrap_or_else(|why| panic!("{why}"));
+        self.members.insert(joined.id, who);
+        joined.id
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.server.poll_output() {
+            match &output {
+                Output::Send { worker, message } => {
+                    if let Some(server_message::Message::Availability(offer)) = &message.message {
+                        self.offers.insert(*worker, offer.job.clone().unwrap().id);
+                    }
+                }
+                Output::Assign { worker, grant, .. } => drop(self.grants.insert(*worker, (**grant).clone())),
+                _ => {}
+            }
+            let shown = self.show(&output);
+            self.line("<", &shown);
+        }
+        let next = self.server.poll_timeout();
+        assert!(next.is_none_or(|at| at > self.now), "after a drain it wants to be woken at {next:?}");
+    }
+
+    fn show(&self, output: &Output) -> String {
+        let name = |worker: &WorkerId| {
+            let found = self.workers.iter().find(|(_, id)| *id == worker);
+            found.map_or("?", |(name, _)| name)
+        };
+        match output {
+            Output::Send { worker, message } => {
+                let message = message.message.as_ref().expect("no empty message");
+                format!("to {}: {}", name(worker), show_sent(message))
+            }
+            Output::Assign { worker, job, grant } => {
+                format!("to {}: assigned {} as {:?}", name(worker), job.id, grant.identity)
+            }
+            Output::Close { worker, reason } => format!("{} is closed: {reason}", name(worker)),
+            Output::Tell { member, event } => {
+                let who = self.members.get(member).map_or("?", String::as_str);
+                format!("to {who}: {}", show_event(event))
+            }
+            Output::Log(event) => format!("log {event:?}"),
+        }
+    }
+
+    fn line(&mut self, mark: &str, text: &str) {
+        let text = self.named(text);
+        self.log += &format!("{} {mark} {text}\n", self.now);
+    }
+
+    /// The text with a short name for each id in it.
+    fn named(&mut self, text: &str) -> String {
+        let mut named = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('_') {
+            match id_around(rest, at) {
+                Some((prefix, word, id)) => {
+                    named += &rest[..at - prefix.len()];
+                    let count = self.names.keys().filter(|id| id.starts_with(prefix)).count();
+                    named +=
+                        self.names.entry(id.to_owned()).or_insert_with(|| format!("{word} {}", count + 1));
+                    rest = &rest[at - prefix.len() + id.len()..];
+                }
+                None => {
+                    named += &rest[..=at];
+                    rest = &rest[at + 1..];
+                }
+            }
+        }
+        named + rest
+    }
+}
+
+/// The id with this underscore in it, with its prefix and the word for such ids. Two letters are before it, twelve are after it.
+fn id_around(text: &str, underscore: usize) -> Option<(&str, &'static str, &str)> {
+    let start = underscore.checked_sub(2)?;
+    let (prefix, id) = (text.get(start..underscore)?, text.get(start..underscore + 13)?);
+    let word = match prefix {
+        "AW" => "worker",
+        "AJ" => "job",
+        "AD" => "dispatch",
+        _ => return None,
+    };
+    let noise = id.get(3..)?;
+    noise.chars().all(|c| c.is_ascii_alphanumeric()).then_some((prefix, word, id))
+}
+
+/// A registration for rooms as `greeter`.
+pub(super) fn greeter() -> wire::RegisterWorkerRequest {
+    wire::RegisterWorkerRequest { agent_name: "greeter".to_owned(), ..Default::default() }
+}
+
+fn show_said(message: &worker_message::Message) -> String {
+    use worker_message::Message;
+    match message {
+        Message::Register(m) => {
+            format!("register as {:?} for kind {} {:?}", m.agent_name, m.r#type, m.deployment)
+        }
+        Message::Availability(m) if m.terminate => format!("dismiss {}", m.job_id),
+        Message::Availability(m) if m.available => format!("accept {}", m.job_id),
+        Message::Availability(m) => format!("decline {}", m.job_id),
+        Message::UpdateJob(m) => format!("{} is {:?} {:?}", m.job_id, m.status(), m.error),
+        Message::UpdateWorker(m) => format!("{:?} with load {}", m.status(), m.load),
+        Message::SimulateJob(m) => {
+            let room = m.room.as_ref().map(|room| &room.name);
+            let participant = m.participant.as_ref().map(|participant| &participant.identity);
+            format!("simulate a job in {room:?} for {participant:?}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn show_sent(message: &server_message::Message) -> String {
+    use server_message::Message;
+    match message {
+        Message::Register(m) => format!("registered as {}", m.worker_id),
+        Message::Availability(m) => {
+            let job = m.job.clone().unwrap();
+            let target = job.participant.map(|who| format!(", for {}", who.identity)).unwrap_or_default();
+            format!("will you take {}{target}?", job.id)
+        }
+        Message::Termination(m) => format!("{} is terminated", m.job_id),
+        Message::Pong(m) => format!("pong {}", m.last_timestamp),
+        other @ Message::Assignment(_) => panic!("the machine makes no tokens: {other:?}"),
+    }
+}
+
+fn show_event(event: &RoomEvent) -> String {
+    match event {
+        RoomEvent::ParticipantJoined(who) => format!("{} joined", who.identity),
+        RoomEvent::ParticipantActive(who) => format!("{} is active", who.identity),
+        RoomEvent::ParticipantLeft { participant, reason } => {
+            format!("{} left: {reason:?}", participant.identity)
+        }
+        RoomEvent::Disconnected { reason } => format!("you are out: {reason:?}"),
+        RoomEvent::DataReceived(data) => format!("data {:?} from {:?}", data.payload, data.sender),
+        other => {
+            let shown = format!("{other:?}");
+            shown.split([' ', '(']).next().unwrap_or_default().to_owned()
+        }
+    }
+}

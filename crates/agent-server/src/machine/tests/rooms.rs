@@ -1,0 +1,137 @@
+//! Rooms, as far as jobs begin and end with them.
+
+use agent_proto::livekit as wire;
+use agent_proto::livekit::JobStatus::JsSuccess;
+use agent_room::DisconnectReason;
+
+use super::rig::Rig;
+use crate::machine::RoomSettings;
+
+/// Status first, then leave: in the other order the server has decided already.
+#[test]
+fn an_agent_that_leaves_before_its_status_has_failed() {
+    let mut rig = Rig::new();
+    let (_, agent) = rig.running("a", "lobby");
+    rig.forget();
+    rig.leaves(agent);
+    rig.pass(1_000);
+    rig.status("a", JsSuccess, "");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_room_that_is_deleted_ends_its_jobs() {
+    let mut rig = Rig::new();
+    rig.running("a", "lobby");
+    rig.person_joins("lobby", "ada");
+    rig.forget();
+    rig.delete_room("lobby");
+    rig.pass(1_000);
+    rig.status("a", JsSuccess, "");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn an_agent_that_is_thrown_out_has_failed() {
+    let mut rig = Rig::new();
+    let (_, agent) = rig.running("a", "lobby");
+    rig.forget();
+    rig.does("the agent is removed", |server| server.leave(agent, &DisconnectReason::Removed));
+    rig.pass(1_000);
+    // Nobody is there to be removed twice.
+    rig.does("and again", |server| server.leave(agent, &DisconnectReason::Removed));
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_second_agent_of_the_same_identity_kicks_the_first_out() {
+    let mut rig = Rig::new();
+    rig.running("a", "lobby");
+    rig.forget();
+    rig.agent_joins("a");
+    rig.pass(1_000);
+    insta::assert_snapshot!(rig.log());
+}
+
+/// The one end by the server that is a success; the agent has 3 s to say goodbye.
+#[test]
+fn a_deleted_dispatch_ends_its_job_and_removes_the_agent_3_s_later() {
+    let mut rig = Rig::new();
+    let (dispatch, _) = rig.running("a", "lobby");
+    rig.forget();
+    rig.delete_dispatch("lobby", &dispatch);
+    assert!(rig.server.list_dispatches("lobby").iter().all(|other| other.id != dispatch));
+    rig.pass(2_999);
+    rig.does("--- 2.999 s later", |_| {});
+    rig.pass(1);
+    rig.status("a", JsSuccess, "");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn an_agent_that_left_in_time_is_not_removed() {
+    let mut rig = Rig::new();
+    let (dispatch, agent) = rig.running("a", "lobby");
+    rig.forget();
+    rig.delete_dispatch("lobby", &dispatch);
+    rig.leaves(agent);
+    // Whoever comes later with its identity is somebody else.
+    rig.agent_joins("a");
+    rig.pass(10_000);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_room_closes_20_s_after_the_last_human_left() {
+    let mut rig = Rig::new();
+    rig.running("a", "lobby");
+    rig.forget();
+    let ada = rig.person_joins("lobby", "ada");
+    rig.pass(400_000); // longer than an empty room would stay
+    rig.leaves(ada);
+    rig.pass(19_000);
+    let ada = rig.person_joins("lobby", "ada");
+    rig.pass(19_000);
+    rig.leaves(ada);
+    rig.pass(20_000);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn an_agent_alone_keeps_no_room_open() {
+    let mut rig = Rig::new();
+    rig.running("a", "lobby");
+    rig.forget();
+    rig.pass(300_000);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_room_has_an_unnamed_agent_or_those_that_it_asks_for() {
+    let mut rig = Rig::new();
+    rig.worker("named");
+    rig.connect("unnamed");
+    rig.register("unnamed", wire::RegisterWorkerRequest::default());
+    rig.forget();
+    rig.open_room("plain");
+    let agents = vec![("greeter".to_owned(), "hello".to_owned())];
+    let settings = RoomSettings { name: "with-its-own".to_owned(), agents, ..RoomSettings::default() };
+    rig.does("a room with its own agents is made", |server| server.open_room(settings));
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn who_cannot_join() {
+    let mut rig = Rig::new();
+    let grant = |room: &str, identity: &str| crate::machine::Grant {
+        room: room.to_owned(),
+        identity: identity.to_owned(),
+        ..Default::default()
+    };
+    for (room, identity) in [("lobby", ""), ("lobby", &"x".repeat(257)), ("", "ada")] {
+        let refused = rig.server.join(grant(room, identity)).map(|_| ()).unwrap_err();
+        assert!(refused.contains("identity") || refused.contains("room"), "{refused}");
+        assert!(rig.server.poll_output().is_none(), "and nothing happens");
+    }
+    assert!(rig.server.join(grant("lobby", &"x".repeat(256))).is_ok());
+}

@@ -1,0 +1,153 @@
+//! Registration, and which worker is asked.
+
+use std::collections::BTreeMap;
+
+use agent_proto::livekit as wire;
+use agent_proto::livekit::worker_message::Message;
+
+use super::rig::{Rig, greeter};
+use crate::machine::{Output, Server};
+
+#[test]
+fn a_worker_registers_pings_and_goes() {
+    let mut rig = Rig::new();
+    rig.connect("a");
+    rig.says("a", Message::Ping(wire::WorkerPing { timestamp: 7 }));
+    rig.register("a", greeter());
+    rig.pass(60_000);
+    rig.says("a", Message::MigrateJob(wire::MigrateJobRequest::default()));
+    rig.cut("a");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn whoever_breaks_the_protocol_is_refused() {
+    let mut rig = Rig::new();
+    rig.connect("silent");
+    rig.pass(10_000);
+
+    rig.connect("early");
+    rig.says("early", Message::UpdateWorker(wire::UpdateWorkerStatus::default()));
+
+    rig.connect("twice");
+    rig.register("twice", greeter());
+    rig.register("twice", greeter());
+
+    rig.connect("strange");
+    rig.register("strange", wire::RegisterWorkerRequest { r#type: 77, ..greeter() });
+
+    rig.connect("spaced");
+    rig.register("spaced", wire::RegisterWorkerRequest { deployment: "a b".to_owned(), ..greeter() });
+
+    // The real server crashes.
+    rig.worker("roomless");
+    rig.says("roomless", Message::SimulateJob(wire::SimulateJobRequest::default()));
+
+    rig.connect("noisy");
+    let noisy = rig.id("noisy");
+    rig.does("noisy sends noise", |server| server.worker_garbage(noisy, "invalid wire type"));
+
+    rig.connect("empty");
+    let empty = rig.id("empty");
+    rig.does("empty says nothing", |server| server.worker_message(empty, wire::WorkerMessage::default()));
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_full_or_busy_worker_is_not_asked() {
+    let mut rig = Rig::new();
+    rig.dispatch("greeter", "nobody-there");
+    rig.worker("a");
+    rig.load("a", 0.0, wire::WorkerStatus::WsFull);
+    rig.dispatch("greeter", "full");
+    // Its load is what counts, not its word.
+    rig.load("a", 0.7, wire::WorkerStatus::WsAvailable);
+    rig.dispatch("greeter", "at-the-limit");
+    rig.load("a", 0.69, wire::WorkerStatus::WsAvailable);
+    rig.dispatch("greeter", "below");
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn only_workers_of_the_same_name_kind_and_deployment_are_asked() {
+    let mut rig = Rig::new();
+    for (name, request) in [
+        ("other", wire::RegisterWorkerRequest { agent_name: "other".to_owned(), ..greeter() }),
+        ("canary", wire::RegisterWorkerRequest { deployment: "canary".to_owned(), ..greeter() }),
+        ("people", wire::RegisterWorkerRequest { r#type: wire::JobType::JtParticipant.into(), ..greeter() }),
+        ("talkers", wire::RegisterWorkerRequest { r#type: wire::JobType::JtPublisher.into(), ..greeter() }),
+        ("unnamed", wire::RegisterWorkerRequest::default()),
+    ] {
+        rig.connect(name);
+        rig.register(name, request);
+    }
+    rig.forget();
+    rig.dispatch("greeter", "lobby");
+    rig.person_joins("lobby", "ada");
+    rig.does("ada publishes a track, and another one", |server| {
+        for name in ["microphone", "screen"] {
+            let spec = crate::machine::TrackSpec {
+                name: name.to_owned(),
+                kind: agent_room::TrackKind::Audio,
+                source: agent_room::TrackSource::Microphone,
+            };
+            assert!(server.publish_track("lobby", "ada", spec).is_some());
+        }
+    });
+    rig.does("the canary is dispatched", |server| {
+        server.create_dispatch(wire::CreateAgentDispatchRequest {
+            agent_name: "greeter".to_owned(),
+            room: "lobby".to_owned(),
+            deployment: "canary".to_owned(),
+            ..Default::default()
+        })
+    });
+    insta::assert_snapshot!(rig.log());
+}
+
+/// Whoever was sent away is heard no more, and gets nothing: its jobs are forgotten as with a cut.
+#[test]
+fn a_worker_that_is_refused_is_gone() {
+    let mut rig = Rig::new();
+    rig.running("a", "lobby");
+    rig.forget();
+    rig.register("a", greeter());
+    rig.dispatch("greeter", "stairs");
+    rig.says("a", Message::Ping(wire::WorkerPing { timestamp: 7 }));
+    rig.cut("a");
+    insta::assert_snapshot!(rig.log());
+}
+
+/// A thousand jobs over workers of different load: each is asked in proportion to what it has free.
+#[test]
+fn the_less_loaded_the_likelier() {
+    let mut rig = Rig::new();
+    for (name, load) in [("idle", 0.0), ("half", 0.5), ("busy", 0.8), ("full", 0.0)] {
+        rig.worker(name);
+        let status =
+            if name == "full" { wire::WorkerStatus::WsFull } else { wire::WorkerStatus::WsAvailable };
+        rig.load(name, load, status);
+    }
+    let mut asked = BTreeMap::<u64, usize>::new();
+    for n in 0..1000 {
+        let room = format!("room-{n}");
+        let server: &mut Server = &mut rig.server;
+        server.create_dispatch(wire::CreateAgentDispatchRequest {
+            agent_name: "greeter".to_owned(),
+            room,
+            ..Default::default()
+        });
+        while let Some(output) = server.poll_output() {
+            if let Output::Send { worker, .. } = output {
+                *asked.entry(worker).or_default() += 1;
+            }
+        }
+    }
+    // 1.0, 0.5 and 0.2 of 1.7, give or take 5 in a hundred.
+    let expected = [588.0, 294.0, 118.0];
+    let counts: Vec<usize> = asked.values().copied().collect();
+    assert_eq!(counts.len(), expected.len(), "the full one was asked: {asked:?}");
+    for (count, expected) in counts.iter().zip(expected) {
+        assert!((*count as f64 - expected).abs() < 50.0, "{counts:?}");
+    }
+}

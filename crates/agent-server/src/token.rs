@@ -1,0 +1,83 @@
+//! Tokens: whether they are signed, and what one to join a room says.
+
+use std::collections::BTreeMap;
+
+use agent_net::Secret;
+use agent_room::Permissions;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::de::DeserializeOwned;
+
+use crate::machine::Grant;
+
+/// The grant of a token to join a room, if it is signed with this secret and is such a token.
+pub fn read(token: &Secret, secret: &Secret) -> Option<Grant> {
+    let (message, signature) = token.expose().rsplit_once('.')?;
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
+    if !is_signed(message, signature, secret) {
+        return None;
+    }
+    grant(part(message.split_once('.')?.1)?)
+}
+
+/// Whether this is the HS256 signature of the message, with this secret.
+pub(crate) fn is_signed(message: &str, signature: Vec<u8>, secret: &Secret) -> bool {
+    // Not `jsonwebtoken::decode`: that asks for a provider of the whole process, and panics when another crate of the
+    // program has turned on the library's second one.
+    let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+    let key = DecodingKey::from_secret(secret.expose().as_bytes());
+    (provider.verifier_factory)(&Algorithm::HS256, &key)
+        .is_ok_and(|verifier| verifier.verify(message.as_bytes(), &signature).is_ok())
+}
+
+/// Reads the header or the claims; `None` if they are no such JSON.
+pub(crate) fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+fn grant(claims: Claims) -> Option<Grant> {
+    let video = claims.video;
+    if !video.room_join {
+        return None;
+    }
+    let mut permissions = Permissions::default();
+    permissions.can_subscribe = video.can_subscribe.unwrap_or(true);
+    permissions.can_publish = video.can_publish.unwrap_or(true);
+    permissions.can_publish_data = video.can_publish_data.unwrap_or(permissions.can_publish);
+    permissions.can_update_metadata = video.can_update_own_metadata.unwrap_or(false);
+    permissions.hidden = video.hidden;
+    Some(Grant {
+        room: video.room,
+        identity: claims.sub,
+        name: claims.name,
+        metadata: claims.metadata,
+        attributes: claims.attributes,
+        agent: claims.kind == "agent",
+        permissions,
+    })
+}
+
+/// The claims of a token, with the protocol's names.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Claims {
+    sub: String,
+    name: String,
+    kind: String,
+    metadata: String,
+    attributes: BTreeMap<String, String>,
+    video: VideoGrant,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct VideoGrant {
+    room: String,
+    room_join: bool,
+    hidden: bool,
+    can_publish: Option<bool>,
+    can_publish_data: Option<bool>,
+    can_subscribe: Option<bool>,
+    can_update_own_metadata: Option<bool>,
+}
