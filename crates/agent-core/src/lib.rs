@@ -29,6 +29,7 @@ mod checkpoint;
 mod classify;
 mod cleanup;
 mod config;
+mod coordination;
 mod descriptors;
 mod election;
 mod error;
@@ -42,7 +43,7 @@ mod shutdown;
 mod text;
 mod worker;
 
-pub use agent_proto::Time;
+pub use agent_proto::{BoxFuture, Time};
 pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_IDENTITY_LEN};
 pub use backoff::Backoff;
 pub use channel::{
@@ -50,15 +51,19 @@ pub use channel::{
     Publishers, Senders,
 };
 pub use checkpoint::{
-    CheckpointError, CheckpointKey, Claim, Epoch, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError,
-    Writer, checkpoint_epoch, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life,
-    verify_checkpoint,
+    CheckpointError, CheckpointKey, CheckpointStore, Claim, Epoch, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot,
+    StoreError, Writer, checkpoint_epoch, decode_checkpoint, encode_checkpoint, is_checkpoint_over,
+    slot_life, verify_checkpoint,
 };
 pub use classify::{classify, classify_with};
 pub use cleanup::callback_time;
 pub use config::{
     AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
     MAX_DEPLOYMENT_LEN,
+};
+pub use coordination::{
+    Carrier, CoordinationError, Coordinator, FencedValue, Inbox, MAX_KEY_LEN, MAX_MESSAGE_LEN, MAX_TOPIC_LEN,
+    MAX_VALUE_LEN, PubSub, Receive, check_key, check_len, check_name, write_fenced,
 };
 pub use descriptors::Descriptors;
 pub use election::{

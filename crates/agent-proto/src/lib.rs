@@ -14,12 +14,14 @@
 
 mod codec;
 pub mod error_text;
+mod future;
 mod redact;
 mod secret;
 pub mod text;
 mod time;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
+pub use future::BoxFuture;
 pub use secret::Secret;
 pub use time::Time;
 

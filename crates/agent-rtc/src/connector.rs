@@ -1,15 +1,13 @@
 //! The seam between those who join rooms and what carries a room.
 
-use std::{future::Future, io, pin::Pin, time::Duration};
+use std::{io, time::Duration};
 
+use agent_proto::BoxFuture;
 use agent_room::{AutoSubscribe, JoinFailure};
 use tokio::sync::watch;
 
 use super::handle::Room;
 use agent_net::{AssignedUrlError, ConnectError, Secret, exhaustion};
-
-/// A future on the heap.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Joins rooms: [`WebRtc`](super::WebRtc) for real, something else in tests.
 pub trait RoomConnector: Send + Sync + 'static {

@@ -22,6 +22,7 @@ mod tcp;
 mod tests;
 mod webrtc;
 
+pub use agent_proto::BoxFuture;
 pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
     DataReceived, DisconnectReason, Dropped, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
@@ -29,7 +30,7 @@ pub use agent_room::{
     RoomInfo, Speaker, Track, TrackKind, TrackSource,
 };
 pub use backend::{RoomBackend, RoomRequest};
-pub use connector::{BoxFuture, JoinError, JoinRequest, RoomConnector};
+pub use connector::{JoinError, JoinRequest, RoomConnector};
 pub use data::RoomData;
 pub use events::RoomEvents;
 pub use handle::Room;

@@ -4,7 +4,8 @@ use std::future::IntoFuture;
 
 use agent_room::{Command, CommandError, Publish};
 
-use super::{connector::BoxFuture, handle::Room};
+use super::handle::Room;
+use agent_proto::BoxFuture;
 
 /// A data message that is sent when it is awaited, from [`Room::publish_data`].
 #[derive(Debug)]

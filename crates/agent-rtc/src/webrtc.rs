@@ -8,6 +8,7 @@ use std::{
 };
 
 use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, SocketEvent, connect_websocket};
+use agent_proto::BoxFuture;
 use agent_proto::text::name;
 use agent_room::{
     Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
@@ -23,7 +24,7 @@ use url::Url;
 
 use super::{
     backend::{RoomBackend, RoomRequest},
-    connector::{BoxFuture, JoinError, JoinRequest, RoomConnector},
+    connector::{JoinError, JoinRequest, RoomConnector},
     handle::Room,
     reconnect_gate::ReconnectGate,
     socket::Socket,

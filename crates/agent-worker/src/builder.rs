@@ -2,7 +2,7 @@
 
 use crate::agent::{Agent, AnyAgent};
 use crate::checkpoint::CheckpointSettings;
-use crate::coordination::{Coordination, Coordinator, DEFAULT_LEASE, PubSub, RoomData};
+use crate::coordination::{Coordination, Coordinator, DEFAULT_LEASE, PubSub};
 use crate::descriptors::PER_JOB;
 use crate::driver::{LifecycleHook, LoadFn, Setup};
 use crate::failure::{FailedJob, FailureHook};
@@ -580,7 +580,7 @@ impl WorkerBuilder {
     }
 
     /// What carries the messages of [`JobContext::channel`](crate::JobContext::channel) between jobs: one of
-    /// [`coordination`](crate::coordination), or your own; [`RoomData`] unless set.
+    /// [`coordination`](crate::coordination), or your own; [`RoomData`](crate::coordination::RoomData) unless set.
     pub fn pubsub(mut self, pubsub: impl PubSub) -> Self {
         self.pubsub = Some(Arc::new(pubsub));
         self
@@ -671,7 +671,7 @@ impl WorkerBuilder {
             coordination: Arc::new(Coordination::new(
                 self.coordinator,
                 self.lease,
-                self.pubsub.unwrap_or_else(|| Arc::new(RoomData::new())),
+                self.pubsub,
                 Arc::clone(&meter),
             )),
             meter,

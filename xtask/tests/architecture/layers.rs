@@ -15,9 +15,17 @@ const LAYERS: &[Layer] = &[
     ("agent-worker-net", &["agent-proto"], &["agent-worker", "agent-testkit"]),
     ("agent-worker-rtc", &["agent-proto", "agent-worker-room", "agent-worker-net"], &["agent-worker"]),
     ("agent-worker-server", &["agent-proto", "agent-worker-room", "agent-worker-net"], &[]),
+    ("agent-worker-backends", &["agent-proto", "agent-worker-core", "agent-worker-net"], &["agent-worker"]),
     (
         "agent-worker",
-        &["agent-proto", "agent-worker-core", "agent-worker-room", "agent-worker-net", "agent-worker-rtc"],
+        &[
+            "agent-proto",
+            "agent-worker-core",
+            "agent-worker-room",
+            "agent-worker-net",
+            "agent-worker-rtc",
+            "agent-worker-backends",
+        ],
         &["agent-testkit"],
     ),
     ("agent-testkit", &["agent-proto", "agent-worker-net", "agent-worker-server", "agent-worker"], &[]),
@@ -44,6 +52,7 @@ const FORBIDDEN: &[(&str, &[&[&str]])] = &[
     ("agent-worker-net", &[CRYPTO]),
     ("agent-worker-rtc", &[CRYPTO]),
     ("agent-worker-server", &[CRYPTO]),
+    ("agent-worker-backends", &[CRYPTO]),
     ("agent-worker", &[CRYPTO]),
     ("agent-testkit", &[CRYPTO]),
 ];

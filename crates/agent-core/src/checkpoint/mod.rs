@@ -11,6 +11,7 @@ mod error;
 mod key;
 mod record;
 mod slot;
+mod store;
 
 pub use error::{CheckpointError, StoreError};
 pub use key::{CheckpointKey, KeyBy, KeyError};
@@ -18,6 +19,7 @@ pub use record::{
     MAX_CHECKPOINT_LEN, checkpoint_epoch, decode_checkpoint, encode_checkpoint, verify_checkpoint,
 };
 pub use slot::{Claim, Epoch, Slot, Writer, slot_life};
+pub use store::CheckpointStore;
 
 use crate::error::JobErrorKind;
 use crate::outcome::AttemptEnd;

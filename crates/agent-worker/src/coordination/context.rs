@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::coordinator::check_key;
 use super::election::{Candidate, Terms};
 use super::releases::Releases;
-use super::{Channel, CoordinationError, Coordinator, Leadership, PubSub};
+use super::{Channel, CoordinationError, Coordinator, Leadership, PubSub, RoomData};
 use crate::context::JobContext;
 use crate::telemetry::Meter;
+use agent_core::check_key;
 
 /// How long a lease lasts without a renewal, unless the builder says otherwise.
 pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(10);
@@ -19,7 +19,8 @@ pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(10);
 pub(crate) struct Coordination {
     pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
     pub(crate) lease: Duration,
-    pub(crate) pubsub: Arc<dyn PubSub>,
+    /// `None`: the room of each job.
+    pub(crate) pubsub: Option<Arc<dyn PubSub>>,
     releases: Releases,
     /// The id that the server gave the worker when it last registered.
     worker_id: Mutex<Arc<str>>,
@@ -30,7 +31,7 @@ impl Coordination {
     pub(crate) fn new(
         coordinator: Option<Arc<dyn Coordinator>>,
         lease: Duration,
-        pubsub: Arc<dyn PubSub>,
+        pubsub: Option<Arc<dyn PubSub>>,
         meter: Arc<Meter>,
     ) -> Self {
         let (releases, worker_id) = (Releases::default(), Mutex::new("".into()));
@@ -87,9 +88,15 @@ impl JobContext {
     /// way to the others cannot be used.
     pub async fn channel(&self, topic: impl Into<String>) -> Result<Channel, CoordinationError> {
         let coordination = self.coordination();
-        let (pubsub, meter) = (&*coordination.pubsub, Arc::clone(&coordination.meter));
-        let (room, worker_id) = (self.joined_room(), coordination.worker_id());
-        Channel::open(pubsub, topic.into(), room, &self.job().id, worker_id, random(), meter).await
+        let pubsub: Arc<dyn PubSub> = match &coordination.pubsub {
+            Some(pubsub) => Arc::clone(pubsub),
+            None => {
+                let room = self.joined_room().ok_or(CoordinationError::NoRoom)?;
+                Arc::new(RoomData::new(room.clone()))
+            }
+        };
+        let (meter, worker_id) = (Arc::clone(&coordination.meter), coordination.worker_id());
+        Channel::open(&*pubsub, topic.into(), &self.job().id, worker_id, random(), meter).await
     }
 
     /// The [channel](Self::channel) on which the jobs of this job's room meet: `room:{name}:jobs`.

@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
 use super::{CoordinationError, Coordinator};
 use crate::telemetry::{Held, Meter};
-use agent_rtc::BoxFuture;
+use agent_core::BoxFuture;
 
 /// How long a lease that is given back is waited for; it runs out by itself anyway.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use std::fmt;
 use agent_core::LeaseLoss;
 use bytes::Bytes;
 
-use super::coordinator::write_fenced;
 use super::election::{Candidate, Standing};
 use super::{CoordinationError, FencedValue};
+use agent_core::write_fenced;
 
 /// How an election went, from [`JobContext::elect`](crate::JobContext::elect).
 #[derive(Debug)]

@@ -13,32 +13,21 @@
 
 mod clock;
 mod context;
-mod coordinator;
 mod election;
-mod error;
-mod files;
 mod leadership;
-mod memory;
 mod pubsub;
-#[cfg(feature = "redis")]
-mod redis_seats;
 mod releases;
 #[cfg(test)]
 mod tests;
 
-pub use agent_core::{Seat, SeatAnswer};
-pub use coordinator::{Coordinator, FencedValue, MAX_KEY_LEN, MAX_VALUE_LEN};
-pub use error::CoordinationError;
-pub use files::FileCoordinator;
-pub use leadership::{Follower, Leadership, Lease};
-pub use memory::MemoryCoordinator;
+pub use agent_backends::{FileCoordinator, MemoryCoordinator, MemoryPubSub};
 #[cfg(feature = "redis")]
-pub use pubsub::RedisPubSub;
-pub use pubsub::{
-    Announcement, Carrier, Channel, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, MemoryPubSub,
-    Message, PubSub, Publisher, RoomData,
+pub use agent_backends::{RedisCoordinator, RedisPubSub};
+pub use agent_core::{
+    Carrier, CoordinationError, Coordinator, FencedValue, Inbox, MAX_KEY_LEN, MAX_MESSAGE_LEN, MAX_TOPIC_LEN,
+    MAX_VALUE_LEN, PubSub, Receive, Seat, SeatAnswer,
 };
-#[cfg(feature = "redis")]
-pub use redis_seats::RedisCoordinator;
+pub use leadership::{Follower, Leadership, Lease};
+pub use pubsub::{Announcement, Channel, ChannelEvent, Message, Publisher, RoomData};
 
 pub(crate) use context::{Coordination, DEFAULT_LEASE};

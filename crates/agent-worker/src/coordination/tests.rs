@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::election::{Candidate, Terms};
 use super::releases::Releases;
 use super::{CoordinationError, Coordinator, FencedValue, Leadership, Lease, MemoryCoordinator};
-use agent_rtc::BoxFuture;
+use agent_core::BoxFuture;
 
 const LEASE: Duration = Duration::from_secs(2);
 

@@ -1,32 +1,9 @@
-//! Stores that outlive a process, one file each: checkpoints in memory, in a local file and in Redis; and the one way to Redis.
+//! Stores of checkpoints: the trait is agent-core's, the stores are agent-backends'.
 
-mod checkpoints;
 #[cfg(feature = "embedded-store")]
-mod embedded;
-mod memory;
+pub use agent_backends::EmbeddedStore;
+pub use agent_backends::MemoryStore;
+pub(crate) use agent_backends::wall_clock;
 #[cfg(feature = "redis")]
-mod redis_answer;
-#[cfg(feature = "redis")]
-mod redis_error;
-#[cfg(feature = "redis")]
-mod redis_link;
-#[cfg(feature = "redis")]
-mod redis_store;
-#[cfg(feature = "redis")]
-mod redis_url;
-
-pub use checkpoints::CheckpointStore;
-#[cfg(feature = "embedded-store")]
-pub use embedded::EmbeddedStore;
-pub use memory::MemoryStore;
-pub(crate) use memory::wall_clock;
-#[cfg(feature = "redis")]
-pub(crate) use redis_answer::info_field;
-#[cfg(feature = "redis")]
-pub use redis_error::RedisError;
-#[cfg(feature = "redis")]
-pub use redis_link::Redis;
-#[cfg(feature = "redis")]
-pub(crate) use redis_link::{Script, ScriptCall};
-#[cfg(feature = "redis")]
-pub use redis_store::RedisStore;
+pub use agent_backends::{Redis, RedisError, RedisStore};
+pub use agent_core::CheckpointStore;

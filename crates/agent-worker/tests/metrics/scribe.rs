@@ -184,12 +184,11 @@ impl PubSub for Bumpy {
     fn join<'a>(
         &'a self,
         topic: &'a str,
-        room: Option<&'a Room>,
         inbox: Inbox,
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         self.inboxes.lock().unwrap().push(inbox.clone());
         Box::pin(async move {
-            let carrier = self.memory.join(topic, room, inbox).await?;
+            let carrier = self.memory.join(topic, inbox).await?;
             Ok(Box::new(Lossy { carrier, to_lose: self.to_lose.clone() }) as Box<dyn Carrier>)
         })
     }

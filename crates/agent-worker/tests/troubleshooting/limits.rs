@@ -71,6 +71,6 @@ fn a_proxy_variable_that_is_none_is_ignored_and_told() {
         .env("HTTPS_PROXY", "proxy://nowhere");
     let said = String::from_utf8_lossy(&child.output().expect("it runs").stdout).into_owned();
     let warning = said.lines().find(|line| line.contains("HTTPS_PROXY")).expect("a warning");
-    let (_, warning) = warning.split_once("WARN agent_worker::net::options: ").expect("a warning");
+    let (_, warning) = warning.split_once("WARN agent_net::options: ").expect("a warning");
     guide::check("proxy", &[("`HTTPS_PROXY=proxy://nowhere`", format!("WARN {warning}"))]);
 }

@@ -48,7 +48,8 @@ struct Keeper(Log);
 impl<S: Subscriber> Layer<S> for Keeper {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        if *level <= Level::INFO && target.starts_with("agent_worker") {
+        let ours = ["agent_worker", "agent_backends", "agent_net", "agent_rtc"];
+        if *level <= Level::INFO && ours.iter().any(|of| target.starts_with(of)) {
             let mut text = Text::default();
             event.record(&mut text);
             // The place of a panic is another one with each change of its file.

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::{Frame, JobId, JsonError, Outgoing, to_json};
+use agent_core::{
+    Carrier, CoordinationError, Frame, JobId, JsonError, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, Outgoing, PubSub,
+    check_len, check_name, to_json,
+};
 use agent_proto::text::line;
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,11 +16,9 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
-use super::{Announcement, Carrier, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub};
-use crate::coordination::CoordinationError;
-use crate::coordination::error::{check_len, check_name};
+use super::mailbox::Mailbox;
+use super::{Announcement, ChannelEvent};
 use crate::telemetry::Meter;
-use agent_rtc::Room;
 
 /// How long after an announcement was repeated it is not repeated again: when many come at once, each of them is not answered by itself.
 const REPEAT_PAUSE: Duration = Duration::from_millis(250);
@@ -50,7 +51,7 @@ const REPEAT_PAUSE: Duration = Duration::from_millis(250);
 pub struct Channel {
     topic: String,
     publisher: Publisher,
-    inbox: Inbox,
+    inbox: Mailbox,
     /// Answers those who come later.
     repeater: AbortHandle,
 }
@@ -73,7 +74,6 @@ impl Channel {
     pub(in crate::coordination) async fn open(
         pubsub: &dyn PubSub,
         topic: String,
-        room: Option<&Room>,
         job: &JobId,
         worker_id: Arc<str>,
         random: u64,
@@ -82,8 +82,8 @@ impl Channel {
         check_name("topic of the channel", &topic, MAX_TOPIC_LEN)?;
         let publisher = format!("{job}/{random:016x}");
         check_name("job's id", &publisher, agent_core::MAX_PUBLISHER_LEN)?;
-        let inbox = Inbox::new(&publisher, Arc::clone(&meter));
-        let carrier = pubsub.join(&topic, room, inbox.clone()).await?;
+        let inbox = Mailbox::new(&publisher, Arc::clone(&meter));
+        let carrier = pubsub.join(&topic, inbox.inbox()).await?;
         let outgoing = Outgoing::new(publisher);
         let hello = outgoing.hello();
         let sender = Arc::new(Sender { state: Mutex::new((outgoing, carrier)) });
@@ -138,7 +138,7 @@ impl Channel {
 
 #[cfg(test)]
 impl Channel {
-    pub(super) const fn inbox(&self) -> &Inbox {
+    pub(super) const fn mailbox(&self) -> &Mailbox {
         &self.inbox
     }
 }
@@ -191,7 +191,7 @@ impl Sender {
     }
 }
 
-async fn repeat(sender: Arc<Sender>, inbox: Inbox) {
+async fn repeat(sender: Arc<Sender>, inbox: Mailbox) {
     loop {
         let greet = inbox.asked().await;
         let sent = async {

@@ -1,6 +1,6 @@
 //! Messages between the agents of a room, as data messages of the room itself: nothing else is needed.
 
-use agent_core::{Belief, Senders, Time};
+use agent_core::{Belief, Carrier, CoordinationError, Inbox, PubSub, Senders, Time};
 use agent_proto::text::name;
 use agent_room::{MAX_PACKET_LEN, ParticipantKind, RoomEvent};
 use bytes::Bytes;
@@ -8,8 +8,6 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Carrier, Inbox, PubSub};
-use crate::coordination::CoordinationError;
 use crate::line_limit::LineLimit;
 use agent_rtc::{BoxFuture, Room, RoomEvents};
 
@@ -19,15 +17,16 @@ use agent_rtc::{BoxFuture, Room, RoomEvents};
 /// They go to participants of the kind agent, and are taken from them alone, so a person in the room can neither read nor write
 /// them. A topic is heard in its own room only, and not by another channel of the same job. The server tells the others of a job up to
 /// 3 s after it has joined: they hear all that it says, and it hears what they say from then on.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct RoomData;
+#[derive(Clone, Debug)]
+pub struct RoomData {
+    room: Room,
+}
 
 impl RoomData {
-    /// Over the room of each job.
+    /// Over this room.
     #[must_use]
-    pub const fn new() -> Self {
-        Self
+    pub const fn new(room: Room) -> Self {
+        Self { room }
     }
 }
 
@@ -35,11 +34,10 @@ impl PubSub for RoomData {
     fn join<'a>(
         &'a self,
         topic: &'a str,
-        room: Option<&'a Room>,
         inbox: Inbox,
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         Box::pin(async move {
-            let room = room.ok_or(CoordinationError::NoRoom)?;
+            let room = &self.room;
             let (topic_read, senders) = (topic.to_owned(), Senders::default());
             let (started, lines) = (Instant::now(), LineLimit::new());
             let reader = Reader { topic: topic_read, inbox, senders, started, lines };
@@ -67,7 +65,7 @@ impl Carrier for InRoom {
                 packets(agents, MAX_PACKET_LEN.saturating_sub(frame.len() + self.topic.len() + OVERHEAD))
             {
                 let sent = self.room.publish_data(&self.topic, frame.clone()).to(agents).await;
-                sent.map_err(CoordinationError::Room)?;
+                sent.map_err(|error| CoordinationError::Room(error.into()))?;
             }
             Ok(())
         })

@@ -7,14 +7,13 @@ use std::time::Duration;
 use agent_core::{JobId, Outgoing};
 use bytes::Bytes;
 
-use super::{
-    Announcement, Carrier, Channel, ChannelEvent, Inbox, MAX_MESSAGE_LEN, MemoryPubSub, Message, PubSub,
-};
-use crate::coordination::CoordinationError;
-use agent_rtc::{BoxFuture, Room};
+use super::mailbox::Mailbox;
+use super::{Announcement, Channel, ChannelEvent, Message};
+use agent_backends::MemoryPubSub;
+use agent_core::{BoxFuture, Carrier, CoordinationError, Inbox, MAX_MESSAGE_LEN, PubSub, Receive};
 
 async fn open(pubsub: &dyn PubSub, job: &str) -> Channel {
-    Channel::open(pubsub, "room:r:jobs".into(), None, &JobId::new(job), "AW_1".into(), 7, Arc::default())
+    Channel::open(pubsub, "room:r:jobs".into(), &JobId::new(job), "AW_1".into(), 7, Arc::default())
         .await
         .unwrap()
 }
@@ -108,7 +107,7 @@ async fn what_is_too_long_is_refused() {
     assert!(error.to_string().contains("announcement of"), "{error}");
     for topic in ["", &"x".repeat(513)] {
         let opened =
-            Channel::open(&pubsub, topic.into(), None, &JobId::new("a"), "".into(), 1, Arc::default()).await;
+            Channel::open(&pubsub, topic.into(), &JobId::new("a"), "".into(), 1, Arc::default()).await;
         let error = opened.unwrap_err().to_string();
         assert!(error.starts_with("the topic of the channel"), "{error}");
     }
@@ -129,12 +128,11 @@ impl PubSub for Watched {
     fn join<'a>(
         &'a self,
         topic: &'a str,
-        room: Option<&'a Room>,
         inbox: Inbox,
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         Box::pin(async move {
             self.inboxes.lock().unwrap().push(inbox.clone());
-            let carrier = self.inner.join(topic, room, inbox).await?;
+            let carrier = self.inner.join(topic, inbox).await?;
             Ok(Box::new(WatchedCarrier(carrier, self.clone())) as Box<dyn Carrier>)
         })
     }
@@ -194,7 +192,8 @@ async fn a_channel_that_is_dropped_keeps_nothing_for_its_publishers() {
 
 #[tokio::test]
 async fn what_was_missed_is_counted_also_when_the_reader_is_too_slow() {
-    let inbox = Inbox::new("b/1", Arc::default());
+    let mailbox = Mailbox::new("b/1", Arc::default());
+    let inbox = mailbox.inbox();
     let mut a = Outgoing::new("a/1");
     inbox.deliver(&a.hello().encode());
     (0..100).for_each(|_| drop(a.message("lost")));
@@ -202,38 +201,44 @@ async fn what_was_missed_is_counted_also_when_the_reader_is_too_slow() {
         inbox.deliver(&a.message("x").encode());
     }
     // 100 in one event, and the seven oldest of 1,031.
-    assert_eq!(inbox.next().await, Some(ChannelEvent::Lagged { missed: 100 + 6 }));
+    assert_eq!(mailbox.next().await, Some(ChannelEvent::Lagged { missed: 100 + 6 }));
 }
 
 #[tokio::test]
 async fn all_of_an_announcement_counts() {
-    let inbox = Inbox::new("b/1", Arc::default());
+    let mailbox = Mailbox::new("b/1", Arc::default());
+    let inbox = mailbox.inbox();
     let long =
         format!(r#"{{"job_id":"{0}","worker_id":"{0}","capability":"x","timestamp":1}}"#, "j".repeat(25_000));
     for n in 0..1_000 {
         inbox.deliver(&Outgoing::new(format!("a/{n}")).announce(long.clone()).encode());
     }
-    assert!(matches!(inbox.next().await, Some(ChannelEvent::Lagged { missed: 900.. })), "over 4 MiB waited");
+    assert!(
+        matches!(mailbox.next().await, Some(ChannelEvent::Lagged { missed: 900.. })),
+        "over 4 MiB waited"
+    );
 }
 
 #[tokio::test]
 async fn nobody_speaks_for_another_agent() {
-    let inbox = Inbox::new("b/1", Arc::default());
+    let mailbox = Mailbox::new("b/1", Arc::default());
+    let inbox = mailbox.inbox();
     let mut a = Outgoing::new("a/1");
     inbox.deliver_from("agent-a", &a.message("one").encode());
     inbox.deliver_from("agent-x", &a.clone().message("forged").encode());
     inbox.deliver_from("agent-a", &a.message("two").encode());
-    assert_eq!(message(inbox.next().await).text(), "one");
-    assert_eq!(message(inbox.next().await).text(), "two");
+    assert_eq!(message(mailbox.next().await).text(), "one");
+    assert_eq!(message(mailbox.next().await).text(), "two");
 }
 
 #[tokio::test]
 async fn an_interruption_is_told_once_until_it_is_read() {
-    let inbox = Inbox::new("b/1", Arc::default());
+    let mailbox = Mailbox::new("b/1", Arc::default());
+    let inbox = mailbox.inbox();
     (0..1_000).for_each(|_| inbox.interrupted());
     inbox.close();
-    assert_eq!(inbox.next().await, Some(ChannelEvent::Interrupted));
-    assert_eq!(inbox.next().await, None);
+    assert_eq!(mailbox.next().await, Some(ChannelEvent::Interrupted));
+    assert_eq!(mailbox.next().await, None);
 }
 
 #[tokio::test]
@@ -255,16 +260,17 @@ async fn what_is_lost_is_told() {
 async fn after_an_interruption_the_others_are_asked_again() {
     let pubsub = Watched::default();
     let a = open(&pubsub, "a").await;
-    let inbox = Inbox::new("b/1", Arc::default());
-    let b = pubsub.join("room:r:jobs", None, inbox.clone()).await.unwrap();
+    let mailbox = Mailbox::new("b/1", Arc::default());
+    let inbox = mailbox.inbox();
+    let b = pubsub.join("room:r:jobs", inbox.clone()).await.unwrap();
     pubsub.loses.store(true, Ordering::Relaxed);
     a.announce("transcribe").await.unwrap();
     pubsub.loses.store(false, Ordering::Relaxed);
     inbox.interrupted();
-    assert!(inbox.asked().await, "the others are to be greeted");
+    assert!(mailbox.asked().await, "the others are to be greeted");
     b.send(Outgoing::new("b/1").hello().encode()).await.unwrap();
-    assert_eq!(inbox.next().await, Some(ChannelEvent::Interrupted));
-    assert_eq!(announced(inbox.next().await).capability, "transcribe");
+    assert_eq!(mailbox.next().await, Some(ChannelEvent::Interrupted));
+    assert_eq!(announced(mailbox.next().await).capability, "transcribe");
 }
 
 /// Also when they have announced nothing, and say nothing any more.
@@ -279,14 +285,14 @@ async fn the_last_words_that_were_lost_are_told() {
     pubsub.loses.store(true, Ordering::Relaxed);
     a.publish("two").await.unwrap();
     pubsub.loses.store(false, Ordering::Relaxed);
-    a.inbox().interrupted();
+    a.mailbox().interrupted();
     assert_eq!(timeout(b.next()).await, missed(1));
     // It is the reader.
     pubsub.loses.store(true, Ordering::Relaxed);
     a.publish("three").await.unwrap();
     a.publish("four").await.unwrap();
     pubsub.loses.store(false, Ordering::Relaxed);
-    b.inbox().interrupted();
+    b.mailbox().interrupted();
     assert_eq!(timeout(b.next()).await, Some(ChannelEvent::Interrupted));
     assert_eq!(timeout(b.next()).await, missed(2));
 }
@@ -311,12 +317,13 @@ async fn timeout(next: impl Future<Output = Option<ChannelEvent>>) -> Option<Cha
 
 #[tokio::test]
 async fn what_is_no_frame_is_dropped() {
-    let inbox = Inbox::new("b/1", Arc::default());
+    let mailbox = Mailbox::new("b/1", Arc::default());
+    let inbox = mailbox.inbox();
     for odd in ["", "{}\n", "nonsense\nnonsense"] {
         inbox.deliver(&Bytes::from(odd));
     }
     inbox.deliver(&Outgoing::new("a").announce("no announcement").encode());
     inbox.deliver(&Outgoing::new("c").message(vec![0; MAX_MESSAGE_LEN + 1]).encode());
     inbox.close();
-    assert_eq!(inbox.next().await, None);
+    assert_eq!(mailbox.next().await, None);
 }

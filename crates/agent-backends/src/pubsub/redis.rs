@@ -17,10 +17,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::outage::{Failure, Outage};
-use super::{Carrier, Inbox, PubSub};
-use crate::coordination::CoordinationError;
-use crate::store::{Redis, RedisError, info_field};
-use agent_rtc::{BoxFuture, Room};
+use crate::redis::{Redis, RedisError, info_field};
+use agent_core::{Carrier, CoordinationError, Inbox, PubSub};
+use agent_proto::BoxFuture;
 
 /// Messages that a topic keeps for readers that were away, about.
 const KEPT: u32 = 10_000;
@@ -43,9 +42,9 @@ const READ_LIMIT: Duration = Duration::from_secs(5);
 ///
 /// A topic is the stream `{prefix}:topic:{topic}` ([`Redis::prefix`]). It keeps some 10,000 messages, so nothing is lost when a connection breaks
 /// and is made again. After a restart of Redis it may have lost what it had not kept: each channel is told
-/// ([`Interrupted`](super::ChannelEvent::Interrupted)), and how many are missing of each publisher that goes on
-/// ([`Missed`](super::ChannelEvent::Missed)). So is it when the topics cannot be read for a reason that does not pass by itself, such
-/// as a right that the user lost. The guide's page on [Redis](crate::guide::redis) lists the rights that it needs.
+/// (`ChannelEvent::Interrupted`), and how many are missing of each publisher that goes on
+/// (`ChannelEvent::Missed`). So is it when the topics cannot be read for a reason that does not pass by itself, such
+/// as a right that the user lost. The guide's page on Redis lists the rights that it needs.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Redis, Worker, coordination::RedisPubSub};
@@ -121,7 +120,6 @@ impl PubSub for RedisPubSub {
     fn join<'a>(
         &'a self,
         topic: &'a str,
-        _: Option<&'a Room>,
         inbox: Inbox,
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         Box::pin(async move {

@@ -16,8 +16,8 @@ use agent_core::{Seat, SeatAnswer};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::{CoordinationError, Coordinator, FencedValue};
-use agent_rtc::BoxFuture;
+use agent_core::{CoordinationError, Coordinator, FencedValue};
+use agent_proto::BoxFuture;
 
 /// Seats are locked in groups, so that seats that nobody uses any more can be removed: a file that is a lock cannot.
 const LOCKS: usize = 16;
@@ -285,7 +285,7 @@ fn damaged(path: &Path) -> CoordinationError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordination::MAX_KEY_LEN;
+    use agent_core::MAX_KEY_LEN;
 
     const LEASE: Duration = Duration::from_secs(600);
 

@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agent_core::{Frame, FrameKind, JobId, Publishers};
+use agent_core::{Frame, FrameKind, Inbox, JobId, MAX_MESSAGE_LEN, Publishers, Receive};
 use agent_proto::text::{line, name};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tracing::Span;
 
-use super::{Announcement, MAX_MESSAGE_LEN};
+use super::Announcement;
 use crate::line_limit::LineLimit;
 use crate::telemetry::Meter;
 
@@ -78,9 +78,9 @@ impl Message {
     }
 }
 
-/// Where a [`PubSub`](super::PubSub) puts what arrives for one channel. Cheap to clone.
+/// Where what arrives for one channel is read, counted and kept. Cheap to clone.
 #[derive(Clone)]
-pub struct Inbox {
+pub(super) struct Mailbox {
     shared: Arc<Shared>,
 }
 
@@ -118,7 +118,7 @@ struct State {
     closed: bool,
 }
 
-impl Inbox {
+impl Mailbox {
     pub(super) fn new(publisher: &str, meter: Arc<Meter>) -> Self {
         let shared = Shared {
             publisher: publisher.to_owned(),
@@ -133,15 +133,9 @@ impl Inbox {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes a frame as it was sent. Anything else is dropped, with a line in the log.
-    pub fn deliver(&self, frame: &Bytes) {
-        self.deliver_from("", frame);
-    }
-
-    /// As [`deliver`](Self::deliver), where the carrier knows who has sent it: nobody else can speak under the same id then.
-    pub fn deliver_from(&self, sender: &str, frame: &Bytes) {
-        // Whoever delivers works for others, too.
-        self.shared.span.in_scope(|| self.take(sender, frame));
+    /// The end of it that a carrier holds.
+    pub(super) fn inbox(&self) -> Inbox {
+        Inbox::new(Arc::new(self.clone()))
     }
 
     fn take(&self, sender: &str, frame: &Bytes) {
@@ -205,26 +199,6 @@ impl Inbox {
         self.shared.filled.notify_one();
     }
 
-    /// Says that frames may have been lost, nobody knows which: a connection was made anew, for example.
-    pub fn interrupted(&self) {
-        let mut state = self.lock();
-        // Twice in a row says no more than once.
-        let again = state.events.back() == Some(&ChannelEvent::Interrupted);
-        let lagged = if again { 0 } else { state.push(ChannelEvent::Interrupted) };
-        drop(state);
-        self.shared.meter.interrupted();
-        self.shared.meter.missed(0, lagged);
-        self.shared.filled.notify_one();
-        self.shared.greet.store(true, Ordering::Relaxed);
-        self.shared.asked.notify_one();
-    }
-
-    /// Says that nothing comes any more.
-    pub fn close(&self) {
-        self.lock().closed = true;
-        self.shared.filled.notify_one();
-    }
-
     /// Nobody reads any more: nothing is kept.
     pub(super) fn abandon(&self) {
         *self.lock() = State { closed: true, ..State::default() };
@@ -254,6 +228,31 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Receive for Mailbox {
+    fn receive(&self, sender: &str, frame: &Bytes) {
+        // Whoever delivers works for others, too.
+        self.shared.span.in_scope(|| self.take(sender, frame));
+    }
+
+    fn interrupted(&self) {
+        let mut state = self.lock();
+        // Twice in a row says no more than once.
+        let again = state.events.back() == Some(&ChannelEvent::Interrupted);
+        let lagged = if again { 0 } else { state.push(ChannelEvent::Interrupted) };
+        drop(state);
+        self.shared.meter.interrupted();
+        self.shared.meter.missed(0, lagged);
+        self.shared.filled.notify_one();
+        self.shared.greet.store(true, Ordering::Relaxed);
+        self.shared.asked.notify_one();
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.shared.filled.notify_one();
     }
 }
 
@@ -302,9 +301,9 @@ fn len(event: &ChannelEvent) -> usize {
     }
 }
 
-impl fmt::Debug for Inbox {
+impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
+        f.debug_struct("Mailbox")
             .field("of", &self.shared.publisher)
             .field("waiting", &self.lock().events.len())
             .finish_non_exhaustive()

@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use ::redis::FromRedisValue;
 use agent_core::{Election, SeatAnswer};
 use bytes::Bytes;
-use redis::FromRedisValue;
 
-use super::{CoordinationError, Coordinator, FencedValue};
-use crate::store::{Redis, Script, ScriptCall};
-use agent_rtc::BoxFuture;
+use crate::redis::{Redis, Script, ScriptCall};
+use agent_core::{CoordinationError, Coordinator, FencedValue};
+use agent_proto::BoxFuture;
 
 /// Leases in Redis (5 or later) or Valkey: for workers on any number of machines.
 ///

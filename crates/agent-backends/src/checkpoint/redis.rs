@@ -4,9 +4,9 @@
 //! all stores to the same. A slot is a hash: `e` the epoch, `n` the number of its last write, `r` the record, `u` the time until which the
 //! record counts.
 
-use super::{CheckpointStore, Redis, RedisError, Script};
-use agent_core::{CheckpointKey, Claim, Epoch, StoreError, Writer, slot_life};
-use agent_rtc::BoxFuture;
+use crate::redis::{Redis, RedisError, Script};
+use agent_core::{CheckpointKey, CheckpointStore, Claim, Epoch, StoreError, Writer, slot_life};
+use agent_proto::BoxFuture;
 use std::sync::LazyLock;
 use std::time::Duration;
 

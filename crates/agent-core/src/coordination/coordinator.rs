@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use agent_core::SeatAnswer;
+use crate::election::SeatAnswer;
+use agent_proto::BoxFuture;
 use bytes::Bytes;
 
 use super::CoordinationError;
 use super::error::{check_len, check_name};
-use agent_rtc::BoxFuture;
 
 /// The key of an election has at most so many bytes.
 pub const MAX_KEY_LEN: usize = 512;
@@ -25,7 +25,7 @@ pub struct FencedValue {
 
 /// A store that holds leases: in memory, in files, in Redis, or your own.
 ///
-/// It keeps one seat for each key, by the rules of [`Seat`](agent_core::Seat): a token that only grows, and writes under the last
+/// It keeps one seat for each key, by the rules of [`Seat`](crate::Seat): a token that only grows, and writes under the last
 /// one alone. Each method is one atomic step for all processes that share the store, and checks and writes in the same step.
 /// A future may be dropped before it is done; what it began may still happen. Keys and values come checked:
 /// [`MAX_KEY_LEN`], [`MAX_VALUE_LEN`].
@@ -66,7 +66,7 @@ pub trait Coordinator: Send + Sync + 'static {
 ///
 /// # Errors
 /// [`CoordinationError::Stale`] under any token but the last one given; what the store says; a key or a value over its limit.
-pub(super) async fn write_fenced(
+pub async fn write_fenced(
     coordinator: &dyn Coordinator,
     key: &str,
     token: u64,
@@ -79,6 +79,10 @@ pub(super) async fn write_fenced(
     }
 }
 
-pub(super) fn check_key(key: &str) -> Result<(), CoordinationError> {
+/// A key that can be used.
+///
+/// # Errors
+/// [`CoordinationError::Name`]
+pub fn check_key(key: &str) -> Result<(), CoordinationError> {
     check_name("key of the election", key, MAX_KEY_LEN)
 }

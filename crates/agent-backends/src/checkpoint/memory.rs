@@ -1,8 +1,7 @@
 //! A store in memory: for tests, and for attempts of one process.
 
-use super::CheckpointStore;
-use agent_core::{CheckpointKey, Claim, Slot, StoreError, Writer};
-use agent_rtc::BoxFuture;
+use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
+use agent_proto::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -99,7 +98,8 @@ impl CheckpointStore for MemoryStore {
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn wall_clock() -> u64 {
+#[must_use]
+pub fn wall_clock() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Carrier, Inbox, PubSub};
-use crate::coordination::CoordinationError;
-use agent_rtc::{BoxFuture, Room};
+use agent_core::{Carrier, CoordinationError, Inbox, PubSub};
+use agent_proto::BoxFuture;
 
 /// Topics in this process's memory: for tests, and for the jobs of one process. Clones are the same.
 #[derive(Clone, Default)]
@@ -36,7 +35,6 @@ impl PubSub for MemoryPubSub {
     fn join<'a>(
         &'a self,
         topic: &'a str,
-        _: Option<&'a Room>,
         inbox: Inbox,
     ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
         Box::pin(async move {

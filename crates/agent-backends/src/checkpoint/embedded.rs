@@ -5,11 +5,10 @@
 //! transaction, has it written through to the disk, closes the file, and only then answers. A process that finds it open tries again
 //! for a while. (redb can also share a file between writers, since some weeks; locking the whole of it is what it has always done.)
 
-use super::CheckpointStore;
 use super::memory::wall_clock;
-use agent_core::{CheckpointKey, Claim, Slot, StoreError, Writer};
+use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
+use agent_proto::BoxFuture;
 use agent_proto::text::line;
-use agent_rtc::BoxFuture;
 use redb::{Database, DatabaseError, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use std::any::Any;
 use std::fmt;

@@ -6,7 +6,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::RoomError;
 use agent_proto::error_text;
 
 /// Why jobs could not be coordinated. Each message says what to do.
@@ -92,7 +91,7 @@ pub enum CoordinationError {
     },
     /// The room did not take the message.
     #[error("the room did not take the message")]
-    Room(#[source] RoomError),
+    Room(#[source] Box<dyn Error + Send + Sync>),
     /// The channel or the election is over.
     #[error("{what} is over: {reason}")]
     Over {
@@ -117,7 +116,10 @@ impl CoordinationError {
 }
 
 /// A key or a topic: not empty, at most `limit` bytes.
-pub(super) fn check_name(what: &'static str, name: &str, limit: usize) -> Result<(), CoordinationError> {
+///
+/// # Errors
+/// [`CoordinationError::Name`]
+pub fn check_name(what: &'static str, name: &str, limit: usize) -> Result<(), CoordinationError> {
     let problem = match name.len() {
         0 => format!("is empty: give it 1 to {limit} bytes"),
         len if len > limit => format!("has {len} bytes: give it at most {limit}"),
@@ -127,7 +129,10 @@ pub(super) fn check_name(what: &'static str, name: &str, limit: usize) -> Result
 }
 
 /// A message or a value: at most `limit` bytes.
-pub(super) const fn check_len(what: &'static str, len: usize, limit: usize) -> Result<(), CoordinationError> {
+///
+/// # Errors
+/// [`CoordinationError::TooLarge`]
+pub const fn check_len(what: &'static str, len: usize, limit: usize) -> Result<(), CoordinationError> {
     if len > limit {
         return Err(CoordinationError::TooLarge { what, len, limit });
     }
@@ -137,7 +142,7 @@ pub(super) const fn check_len(what: &'static str, len: usize, limit: usize) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_core::{JobError, JobErrorKind};
+    use crate::error::{JobError, JobErrorKind};
 
     #[test]
     fn what_may_go_away_is_worth_another_attempt() {

@@ -1,19 +1,19 @@
 //! The connection to a Redis or Valkey server, for everything that keeps something there.
 //!
 //! What it decides: when to connect, how long anything may take, and when a connection is dropped and an operation retried, by the rules
-//! of [`redis_answer`](super::redis_answer). What it never does: know what is stored. The redis crate speaks the protocol; the stream is
+//! of [`answer`](super::answer). What it never does: know what is stored. The redis crate speaks the protocol; the stream is
 //! ours, so that name look-up, TLS and their errors are the same as for a LiveKit server. Its connection manager would wait for a
 //! half-open connection as long as TCP does; here a connection that missed one deadline is dropped.
 
 use super::RedisError;
-use super::redis_answer::{self, Meaning, Next, Role};
-use super::redis_error::answer_text;
-use super::redis_url::{Address, check_prefix};
-use crate::Secret;
+use super::answer::{self, Meaning, Next, Role};
+use super::error::answer_text;
+use super::url::{Address, check_prefix};
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
 use agent_net::{ByteStream, NetOptions, connect_stream};
+use agent_proto::Secret;
 use agent_proto::text::line;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use tokio::task::AbortHandle;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A Redis or Valkey server: a primary, alone or with replicas, and no Redis Cluster. Cheap to clone; clones share one connection, which
-/// is made when it is first needed and again when it is lost. The whole story is in the [guide](crate::guide::redis).
+/// is made when it is first needed and again when it is lost. The whole story is in the guide.
 ///
 /// When servers swap roles (a failover), the name is looked up again as soon as an answer shows that this is no longer the primary, and
 /// what was refused is retried once at once.
@@ -169,7 +169,7 @@ impl Redis {
         self.run(|mut connection| async move { redis::cmd("PING").exec_async(&mut connection).await }).await
     }
 
-    /// A key of ours: one of [`KINDS`](super::redis_url::KINDS), and a name.
+    /// A key of ours: one of [`KINDS`](super::url::KINDS), and a name.
     pub(crate) fn key(&self, kind: &str, name: &str) -> String {
         format!("{}:{kind}:{name}", self.settings.address.prefix)
     }
@@ -222,9 +222,9 @@ impl Redis {
                     Err(error) => error,
                 };
                 let answer = answer_text(&error);
-                let meaning = answer.as_deref().map_or(Meaning::Other, redis_answer::meaning);
+                let meaning = answer.as_deref().map_or(Meaning::Other, answer::meaning);
                 let broken = answer.is_none() && error.is_unrecoverable_error();
-                let next = redis_answer::next(broken, &meaning, reused, retried);
+                let next = answer::next(broken, &meaning, reused, retried);
                 if next != Next::Fail {
                     self.forget(this).await;
                 }
@@ -341,7 +341,7 @@ async fn role(connection: &mut MultiplexedConnection) -> redis::RedisResult<Role
                     .and_then(|value| String::from_redis_value_ref(value).ok())
                     .unwrap_or_default()
             };
-            return Ok(redis_answer::role(&text("mode"), &text("role")));
+            return Ok(answer::role(&text("mode"), &text("role")));
         }
         Err(error) if is_about(&error, "unknown command") || is_about(&error, "NOPERM") => {}
         Err(error) => return Err(error),
@@ -354,7 +354,7 @@ async fn role(connection: &mut MultiplexedConnection) -> redis::RedisResult<Role
             Err(error) => return Err(error),
         }
     }
-    Ok(redis_answer::role_by_info(&info))
+    Ok(answer::role_by_info(&info))
 }
 
 fn is_about(error: &redis::RedisError, part: &str) -> bool {

@@ -1,20 +1,19 @@
 //! What every store of checkpoints does.
 
-use agent_core::{CheckpointKey, Claim, StoreError, Writer};
-use agent_rtc::BoxFuture;
+use super::{CheckpointKey, Claim, StoreError, Writer};
+use agent_proto::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where checkpoints are kept: [`MemoryStore`](crate::MemoryStore), `EmbeddedStore` (a local file, feature `embedded-store`),
+/// Where checkpoints are kept: `MemoryStore`, `EmbeddedStore` (a local file, feature `embedded-store`),
 /// `RedisStore` (feature `redis`), or one of your own.
 ///
-/// It keeps one [`Slot`](agent_core::Slot) under each key, whose functions hold the rules: a store applies them where nothing comes
+/// It keeps one [`Slot`](crate::Slot) under each key, whose functions hold the rules: a store applies them where nothing comes
 /// between its look and its change. A record that was saved is there when the future returns, and it is either whole or not there.
 /// Every operation has a time limit of the store's own.
 ///
 /// ```
-/// use agent_core::{CheckpointKey, Claim, Slot, StoreError, Writer};
-/// use agent_worker::{BoxFuture, CheckpointStore};
+/// use agent_core::{BoxFuture, CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
 /// use std::{collections::HashMap, sync::Mutex, time::{Duration, SystemTime, UNIX_EPOCH}};
 ///
 /// #[derive(Default)]

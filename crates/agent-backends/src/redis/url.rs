@@ -1,10 +1,10 @@
 //! What the URL of a server says.
 
 use super::RedisError;
-use crate::Secret;
+use ::url::{Host, Url};
+use agent_proto::Secret;
 use percent_encoding::percent_decode_str;
 use std::fmt;
-use url::{Host, Url};
 
 /// The prefix of all keys, unless set.
 pub(super) const PREFIX: &str = "livekit-agents";

@@ -9,8 +9,8 @@ use agent_core::{Seat, SeatAnswer};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{CoordinationError, Coordinator, FencedValue};
-use agent_rtc::BoxFuture;
+use agent_core::{CoordinationError, Coordinator, FencedValue};
+use agent_proto::BoxFuture;
 
 /// Leases in this process's memory: for tests, and for the jobs of one process. Clones are the same store.
 ///

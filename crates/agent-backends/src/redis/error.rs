@@ -1,10 +1,10 @@
 //! Why a Redis or Valkey server could not be used.
 
-use super::redis_answer::{self, Meaning, Missing};
+use super::answer::{self, Meaning, Missing};
+use ::redis::ErrorKind;
 use agent_net::ConnectError;
 use agent_proto::error_text;
 use agent_proto::text::shorten;
-use redis::ErrorKind;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -192,12 +192,12 @@ impl RedisError {
     ) -> Self {
         let server = server.to_owned();
         let Some(text) = answer_text(&error) else { return Self::without_answer(server, error) };
-        match redis_answer::meaning(&text) {
+        match answer::meaning(&text) {
             Meaning::Denied(missing) => {
                 let missing = match missing {
                     Missing::Command(command) => format!("+{command}"),
                     Missing::Line(line) => script
-                        .and_then(|script| redis_answer::command_in_script(script, line))
+                        .and_then(|script| answer::command_in_script(script, line))
                         .map_or_else(|| "+…".to_owned(), |command| format!("+{command}")),
                     Missing::Keys => format!("~{prefix}:*"),
                     Missing::Unknown => "…".to_owned(),
@@ -211,7 +211,7 @@ impl RedisError {
     /// An error answer to the login.
     pub(super) fn of_login(server: &str, error: redis::RedisError) -> Self {
         match answer_text(&error) {
-            Some(text) => Self::of_answer(server.to_owned(), &text, &redis_answer::meaning_of_login(&text)),
+            Some(text) => Self::of_answer(server.to_owned(), &text, &answer::meaning_of_login(&text)),
             None => Self::without_answer(server.to_owned(), error),
         }
     }
