@@ -14,7 +14,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::{ConnectError, WebSocket, frames::Message, websocket::WebSocketError};
+use crate::{
+    ConnectError, WebSocket,
+    frames::Message,
+    websocket::{Outgoing, WebSocketError},
+};
 
 /// Frames that may wait to be written; a peer that lets more pile up is not reading.
 const MAX_WAITING: usize = 100_000;
@@ -55,7 +59,7 @@ enum State {
 
 struct Open {
     socket: WebSocket,
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Outgoing>,
     /// Events since the last write.
     heard: usize,
 }
@@ -74,7 +78,7 @@ impl FrameSocket {
     /// Takes a frame to be written; without a connection it is dropped.
     pub fn send(&mut self, frame: Bytes) {
         if let State::Open(open) = &mut self.state {
-            open.waiting.push_back(frame);
+            open.waiting.push_back(Outgoing::Binary(frame));
             self.queued += 1;
         }
     }
@@ -102,7 +106,7 @@ impl FrameSocket {
         let goodbye = async {
             poll_fn(|cx| open.poll_write(cx)).await?;
             self.written.send_replace(self.queued);
-            open.socket.put_close()?;
+            open.socket.put_close(None)?;
             poll_fn(|cx| open.poll_write(cx)).await?;
             // Until the peer has ended the connection.
             while poll_fn(|cx| open.socket.poll_read(cx)).await.is_ok() {}
@@ -172,7 +176,7 @@ impl Open {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
         let event = match ready!(self.socket.poll_read(cx)) {
             Ok(Message::Binary(frame)) => SocketEvent::Received(frame),
-            Ok(Message::Text) => SocketEvent::ReceivedText,
+            Ok(Message::Text(_)) => SocketEvent::ReceivedText,
             // The answer to a ping goes out with the next write.
             Ok(Message::Ping(_) | Message::Pong | Message::Part) => SocketEvent::Heard,
             Ok(Message::Close(reason)) => {

@@ -75,7 +75,7 @@ impl Upgrade<'_> {
         let parts = upgraded.downcast::<TokioIo<Stream>>();
         let Parts { io, read_buf, .. } =
             parts.map_err(|_: Upgraded| self.protocol("the connection is another one"))?;
-        Ok(WebSocket::new(io.into_inner(), &read_buf, self.max_message_size))
+        Ok(WebSocket::client(io.into_inner(), &read_buf, self.max_message_size))
     }
 
     fn request(&self, key: &str) -> Result<Request<String>, ConnectError> {
@@ -161,6 +161,13 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
     begin
 }
 
+/// What a server answers to the key of an upgrade request (`Sec-WebSocket-Accept`).
+#[must_use]
+pub fn accept_key(key: &str) -> String {
+    let text = format!("{key}{KEY_SUFFIX}");
+    STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+}
+
 fn new_key() -> Result<String, &'static str> {
     let mut key = [0; 16];
     rand::fill(&mut key).map_err(|_| "the system has no random numbers")?;
@@ -173,11 +180,10 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), &'static str> {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
     };
-    let accepted = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{KEY_SUFFIX}").as_bytes());
     if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
         return Err("the answer to the upgrade names another protocol");
     }
-    if headers.get(header::SEC_WEBSOCKET_ACCEPT).is_none_or(|v| *v != *STANDARD.encode(accepted)) {
+    if headers.get(header::SEC_WEBSOCKET_ACCEPT).is_none_or(|v| *v != *accept_key(key)) {
         return Err("`Sec-WebSocket-Accept` is not the answer to our key");
     }
     if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS)

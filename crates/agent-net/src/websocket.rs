@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::frames::{Decoder, FrameError, Message, Opcode, encode};
+use crate::frames::{CloseReason, Decoder, FrameError, Message, Opcode, Role, encode};
 use crate::stream::Stream;
 
 /// What is read at once, in bytes. Signalling messages are small and there may be thousands of connections.
@@ -18,11 +18,14 @@ const READ_BUFFER: usize = 8 * 1024;
 const WRITE_BUFFER: usize = 64 * 1024;
 /// Parts of a message that are read at once, at most.
 const MAX_PARTS: usize = 1000;
+/// What a close frame has room for beside its code, in bytes.
+const MAX_REASON: usize = 123;
 /// What an idle connection keeps of its write buffer, in bytes.
 const KEPT: usize = 4 * 1024;
 
 /// An open WebSocket.
 pub struct WebSocket {
+    role: Role,
     stream: Stream,
     decoder: Decoder,
     read: BytesMut,
@@ -30,15 +33,30 @@ pub struct WebSocket {
     /// The answer to the last ping. Only to the last one: a peer that sends pings and reads nothing must not fill our memory.
     pong: Option<Bytes>,
     unflushed: bool,
+    /// Our close frame is on its way or there.
+    closing: bool,
+}
+
+/// What is to be sent.
+pub enum Outgoing {
+    /// Bytes.
+    Binary(Bytes),
+    /// A text.
+    Text(String),
+    /// A ping without a payload.
+    Ping,
 }
 
 /// Why a WebSocket is over.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WebSocketError {
+pub enum WebSocketError {
+    /// The stream ended.
     #[error("the connection ended without a closing handshake")]
     Ended,
+    /// The stream broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
+    /// What came cannot be read.
     #[error(transparent)]
     Frame(#[from] FrameError),
 }
@@ -51,20 +69,39 @@ impl fmt::Debug for WebSocket {
 }
 
 impl WebSocket {
-    /// One over this stream, of which a part was read already.
-    pub(super) fn new(stream: Stream, already_read: &[u8], max_message_size: usize) -> Self {
+    /// A client's, over this stream, of which a part was read already.
+    pub(super) fn client(stream: Stream, already_read: &[u8], max_message_size: usize) -> Self {
+        Self::new(Role::Client, stream, already_read, max_message_size)
+    }
+
+    /// A server's, over this stream, after the upgrade was granted.
+    #[must_use]
+    pub fn server(stream: Stream, max_message_size: usize) -> Self {
+        Self::new(Role::Server, stream, &[], max_message_size)
+    }
+
+    fn new(role: Role, stream: Stream, already_read: &[u8], max_message_size: usize) -> Self {
+        let from = match role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
+        };
         Self {
+            role,
             stream,
-            decoder: Decoder::new(max_message_size),
+            decoder: Decoder::new(from, max_message_size),
             read: BytesMut::from(already_read),
             write: BytesMut::new(),
             pong: None,
             unflushed: false,
+            closing: false,
         }
     }
 
     /// The next message. After an error or a close nothing else comes.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, WebSocketError>> {
+    ///
+    /// # Errors
+    /// [`WebSocketError`]: nothing more can be read.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, WebSocketError>> {
         // Parts are passed over here, and not without end: others are to have their turn.
         let mut parts = 0;
         loop {
@@ -77,7 +114,7 @@ impl WebSocket {
                     Message::Ping(payload) => self.pong = Some(payload.clone()),
                     Message::Close(reason) => {
                         let code = reason.as_ref().map(|reason| reason.code.to_be_bytes());
-                        self.put(Opcode::Close, code.as_ref().map_or(&[], |code| &code[..]))?;
+                        self.close_with(code.as_ref().map_or(&[], |code| &code[..]))?;
                     }
                     _ => {}
                 }
@@ -96,17 +133,24 @@ impl WebSocket {
     }
 
     /// Writes the answer to a ping and the frames that wait. Ready when all has left.
-    pub(super) fn poll_write(
+    ///
+    /// # Errors
+    /// [`WebSocketError`]: nothing more can be written.
+    pub fn poll_write(
         &mut self,
-        waiting: &mut VecDeque<Bytes>,
+        waiting: &mut VecDeque<Outgoing>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), WebSocketError>> {
         loop {
             while self.write.len() < WRITE_BUFFER {
                 if let Some(payload) = self.pong.take() {
                     self.put(Opcode::Pong, &payload)?;
-                } else if let Some(frame) = waiting.pop_front() {
-                    self.put(Opcode::Binary, &frame)?;
+                } else if let Some(message) = waiting.pop_front() {
+                    match message {
+                        Outgoing::Binary(payload) => self.put(Opcode::Binary, &payload)?,
+                        Outgoing::Text(text) => self.put(Opcode::Text, text.as_bytes())?,
+                        Outgoing::Ping => self.put(Opcode::Ping, &[])?,
+                    }
                 } else {
                     break;
                 }
@@ -130,14 +174,43 @@ impl WebSocket {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts a close frame behind what was written before.
-    pub(super) fn put_close(&mut self) -> Result<(), WebSocketError> {
-        self.put(Opcode::Close, &[])
+    /// Puts a close frame behind what was written before; the reason is cut where a frame has no room for it.
+    ///
+    /// # Errors
+    /// [`WebSocketError::Io`]
+    pub fn put_close(&mut self, reason: Option<&CloseReason>) -> Result<(), WebSocketError> {
+        let payload = reason.map(|CloseReason { code, text }| {
+            let text = &text[..text.floor_char_boundary(MAX_REASON)];
+            [&code.to_be_bytes()[..], text.as_bytes()].concat()
+        });
+        self.close_with(payload.as_deref().unwrap_or_default())
+    }
+
+    /// The stream below: what is read and written there is no message any more.
+    #[must_use]
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    /// Once: the answer to a close frame is not answered.
+    fn close_with(&mut self, payload: &[u8]) -> Result<(), WebSocketError> {
+        if self.closing {
+            return Ok(());
+        }
+        self.closing = true;
+        self.put(Opcode::Close, payload)
     }
 
     fn put(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), WebSocketError> {
-        let mut mask = [0; 4];
-        aws_lc_rs::rand::fill(&mut mask).map_err(|_| io::Error::other("the system has no random numbers"))?;
+        let mask = match self.role {
+            Role::Server => None,
+            Role::Client => {
+                let mut mask = [0; 4];
+                let filled = aws_lc_rs::rand::fill(&mut mask);
+                filled.map_err(|_| io::Error::other("the system has no random numbers"))?;
+                Some(mask)
+            }
+        };
         encode(opcode, payload, mask, &mut self.write);
         Ok(())
     }

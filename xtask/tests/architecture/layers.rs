@@ -120,7 +120,7 @@ fn a_step_up_or_aside_is_found() {
         ("agent-worker-room", &[("agent-worker-core", Need::Dev), ("agent-worker", Need::Build)]),
         ("agent-worker", &[("agent-testkit", Need::Normal), ("agent-bench", Need::Normal)]),
         ("agent-bench", &[("agent-worker-core", Need::Normal)]),
-        ("agent-testkit", &[("agent-worker-core", Need::Normal)]),
+        ("agent-testkit", &[("agent-worker", Need::Normal)]),
         ("newcomer", &[]),
     ]);
     assert_eq!(

@@ -1,5 +1,6 @@
 //! Routes.
 
+use agent_net::accept_key;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -9,7 +10,6 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::auth::Grants;
 use super::{Backend, UpgradeSlot, twirp};
@@ -86,9 +86,9 @@ fn worker(request: &Parts, grants: &Grants) -> Result<Answer, Answer> {
     let version_13 = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
     match headers.get(SEC_WEBSOCKET_KEY) {
         Some(key) if version_13 && request.method == Method::GET => {
-            let accept = derive_accept_key(key.as_bytes());
-            let accept = HeaderValue::from_str(&accept)
-                .map_err(|_| text(StatusCode::BAD_REQUEST, "not a WebSocket handshake\n"))?;
+            let accept = key.to_str().ok().and_then(|key| HeaderValue::from_str(&accept_key(key)).ok());
+            let accept =
+                accept.ok_or_else(|| text(StatusCode::BAD_REQUEST, "not a WebSocket handshake\n"))?;
             let mut answer = Response::new(Full::default());
             *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));

@@ -142,7 +142,7 @@ where
     }
     let Some(upgrade) = upgrade.take() else { return };
     match upgrade.await {
-        Ok(io) => worker_socket::run(TokioIo::new(io), backend).await,
+        Ok(io) => worker_socket::run(Box::new(TokioIo::new(io)), backend).await,
         Err(error) => debug!(%error, "mock server: no WebSocket came of an upgrade"),
     }
 }

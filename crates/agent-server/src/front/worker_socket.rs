@@ -1,25 +1,19 @@
 //! A worker's WebSocket, from the upgrade to its end.
 
-use std::future::pending;
+use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use agent_net::{CloseReason, Message, Outgoing, Stream, WebSocket, WebSocketError};
 use agent_proto::livekit as wire;
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
-use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{copy, sink};
 use tokio::select;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::debug;
 
 use super::limits::WRITE_WITHIN;
@@ -32,26 +26,13 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 /// How long a worker may take to answer a close frame.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a close frame has room for, in bytes.
-const MAX_REASON_LEN: usize = 123;
-
-/// Most messages are a few hundred bytes, and a test may have thousands of workers.
-const READ_BUFFER_LEN: usize = 16 * 1024;
-
 /// Serves a worker until its connection ends.
-pub(super) async fn run<IO>(io: IO, backend: Arc<dyn Backend>)
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
+pub(super) async fn run(stream: Stream, backend: Arc<dyn Backend>) {
     let WorkerLink { id, outbox, frozen } = backend.worker_connected();
     // Dropped last, when the connection is.
     let _gone = Gone { backend: &*backend, worker: id };
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_LEN)
-        .max_message_size(Some(MAX_FRAME_LEN))
-        .max_frame_size(Some(MAX_FRAME_LEN));
-    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let peer = Peer { backend: &*backend, worker: id, json: AtomicBool::new(false) };
+    let socket = WebSocket::server(stream, MAX_FRAME_LEN);
+    let peer = Peer { backend: &*backend, worker: id, json: false };
     while_thawed(frozen, peer.talk(socket, Outbox::new(outbox))).await;
 }
 
@@ -90,57 +71,60 @@ struct Peer<'a> {
     backend: &'a dyn Backend,
     worker: u64,
     /// Whether it spoke JSON last.
-    json: AtomicBool,
+    json: bool,
 }
 
 enum End {
     /// Nothing is left to be said: it is gone, or to be cut.
     Silent,
+    /// It closes, and has our answer.
+    Closed,
     /// The backend closes.
-    Close(CloseFrame),
+    Close(CloseReason),
     /// It broke the protocol, so nothing more can be read as frames.
-    Breach(CloseFrame),
+    Breach(CloseReason),
     /// Nothing gets through any more, and the worker has to find out.
     HalfOpen,
 }
 
+/// What happened on the socket.
+enum Event {
+    Read(Message),
+    /// Everything that waited has left.
+    Written,
+}
+
 impl Peer<'_> {
-    /// Reads and writes at the same time: a worker that is slow to read is still heard.
-    async fn talk<IO>(&self, socket: WebSocketStream<IO>, mut outbox: Outbox)
-    where
-        IO: AsyncRead + AsyncWrite + Unpin,
-    {
-        let (mut sink, mut stream) = socket.split();
-        let end = select! {
-            biased;
-            end = self.write(&mut sink, &mut outbox) => end,
-            end = self.read(&mut stream) => end,
-        };
+    async fn talk(mut self, mut socket: WebSocket, mut outbox: Outbox) {
+        let end = self.until_the_end(&mut socket, &mut outbox).await;
         if let End::HalfOpen = end {
             // Bytes, not frames: whoever reads frames answers pings.
-            if let Ok(mut socket) = sink.reunite(stream) {
-                let mut nowhere = tokio::io::sink();
-                select! {
-                    _ = tokio::io::copy(socket.get_mut(), &mut nowhere) => {}
-                    () = outbox.cut() => {}
-                }
+            let (mut stream, mut nowhere) = (socket.into_stream(), sink());
+            select! {
+                _ = copy(&mut stream, &mut nowhere) => {}
+                () = outbox.cut() => {}
             }
             return;
         }
         let closing = async {
             match end {
                 End::Silent | End::HalfOpen => {}
-                End::Close(frame) => {
-                    if sink.send(Message::Close(Some(frame))).await.is_ok() {
-                        while let Some(Ok(_)) = stream.next().await {}
+                End::Closed => {
+                    let _ = poll_fn(|cx| socket.poll_write(&mut VecDeque::new(), cx)).await;
+                }
+                End::Close(reason) => {
+                    if say_goodbye(&mut socket, &reason).await {
+                        while let Ok(message) = poll_fn(|cx| socket.poll_read(cx)).await {
+                            if let Message::Close(_) = message {
+                                break;
+                            }
+                        }
                     }
                 }
-                End::Breach(frame) => {
+                End::Breach(reason) => {
                     // Read on, or the kernel answers what comes with a reset, which takes the close frame along.
-                    if sink.send(Message::Close(Some(frame))).await.is_ok()
-                        && let Ok(mut socket) = sink.reunite(stream)
-                    {
-                        let _ = tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await;
+                    if say_goodbye(&mut socket, &reason).await {
+                        let _ = copy(&mut socket.into_stream(), &mut sink()).await;
                     }
                 }
             }
@@ -150,91 +134,110 @@ impl Peer<'_> {
         }
     }
 
-    async fn read<IO>(&self, stream: &mut SplitStream<WebSocketStream<IO>>) -> End
-    where
-        IO: AsyncRead + AsyncWrite + Unpin,
-    {
-        while let Some(frame) = stream.next().await {
-            let message: Result<wire::WorkerMessage, String> = match frame {
-                Ok(Message::Binary(frame)) => {
-                    self.json.store(false, Ordering::Relaxed);
-                    decode(&frame, MAX_FRAME_LEN).map_err(|error| error.to_string())
-                }
-                Ok(Message::Text(text)) => {
-                    self.json.store(true, Ordering::Relaxed);
-                    json::from_json("WorkerMessage", &text).map_err(|error| error.to_string())
-                }
-                // The library answers pings and close frames.
-                Ok(_) => continue,
-                Err(error) => return self.failed(&error),
-            };
-            match message {
-                Ok(message) => self.backend.worker_message(self.worker, message),
-                Err(what) => self.backend.worker_garbage(self.worker, what),
-            }
-        }
-        End::Silent
-    }
-
-    fn failed(&self, error: &Error) -> End {
-        let code = match error {
-            Error::Capacity(_) => CloseCode::Size,
-            Error::Utf8(_) => CloseCode::Invalid,
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return End::Silent,
-            Error::Protocol(_) => CloseCode::Protocol,
-            _ => return End::Silent,
-        };
-        self.backend.worker_garbage(self.worker, error.to_string());
-        End::Breach(close_frame(code, &error.to_string()))
-    }
-
-    async fn write<IO>(&self, sink: &mut SplitSink<WebSocketStream<IO>, Message>, outbox: &mut Outbox) -> End
-    where
-        IO: AsyncRead + AsyncWrite + Unpin,
-    {
+    /// Reads and writes at the same time: a worker that is slow to read is still heard.
+    async fn until_the_end(&mut self, socket: &mut WebSocket, outbox: &mut Outbox) -> End {
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting = VecDeque::new();
+        // Since when there is something that has not left.
+        let mut write_by: Option<Instant> = None;
         loop {
-            let frame = select! {
+            let overdue = async {
+                match write_by {
+                    Some(by) => sleep_until(by).await,
+                    None => pending().await,
+                }
+            };
+            let idle = write_by.is_none();
+            let message = select! {
                 biased;
-                order = outbox.next() => match order {
+                order = outbox.next(), if idle => match order {
                     Some(ToWorker::Message { message, .. }) => self.frame(&message),
-                    Some(ToWorker::Raw(bytes)) => Message::Binary(bytes),
-                    Some(ToWorker::Close { code, reason }) => {
-                        return End::Close(close_frame(code.into(), &reason));
-                    }
+                    Some(ToWorker::Raw(bytes)) => Outgoing::Binary(bytes),
+                    Some(ToWorker::Close { code, reason }) => return End::Close(CloseReason { code, text: reason }),
                     Some(ToWorker::HalfOpen) => return End::HalfOpen,
                     Some(ToWorker::Cut) | None => return End::Silent,
                 },
-                _ = ping.tick() => Message::Ping(Bytes::new()),
-            };
-            match timeout(WRITE_WITHIN, sink.send(frame)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(Error::Io(error))) => {
-                    debug!(worker = self.worker, %error, "mock server: a worker cannot be written to");
-                    return End::Silent;
+                _ = ping.tick(), if idle => Outgoing::Ping,
+                event = poll_fn(|cx| poll(socket, &mut waiting, !idle, cx)) => {
+                    match event {
+                        Ok(Event::Written) => write_by = None,
+                        Ok(Event::Read(Message::Close(_))) => return End::Closed,
+                        Ok(Event::Read(message)) => self.hear(&message),
+                        Err(error) => return self.failed(&error),
+                    }
+                    continue;
                 }
-                // It sent a close frame: the reader is about to answer that, and to end.
-                Ok(Err(_)) => pending().await,
-                Err(_) => {
+                () = overdue => {
                     debug!(worker = self.worker, "mock server: a worker reads nothing");
                     return End::Silent;
                 }
+            };
+            waiting.push_back(message);
+            write_by = Some(Instant::now() + WRITE_WITHIN);
+        }
+    }
+
+    fn hear(&mut self, message: &Message) {
+        let message: Result<wire::WorkerMessage, String> = match message {
+            Message::Binary(frame) => {
+                self.json = false;
+                decode(frame, MAX_FRAME_LEN).map_err(|error| error.to_string())
+            }
+            Message::Text(text) => {
+                self.json = true;
+                json::from_json("WorkerMessage", &String::from_utf8_lossy(text))
+                    .map_err(|error| error.to_string())
+            }
+            Message::Ping(_) | Message::Pong | Message::Part | Message::Close(_) => return,
+        };
+        match message {
+            Ok(message) => self.backend.worker_message(self.worker, message),
+            Err(what) => self.backend.worker_garbage(self.worker, what),
+        }
+    }
+
+    fn failed(&self, error: &WebSocketError) -> End {
+        match error {
+            WebSocketError::Ended => End::Silent,
+            WebSocketError::Io(error) => {
+                debug!(worker = self.worker, %error, "mock server: the connection of a worker broke");
+                End::Silent
+            }
+            WebSocketError::Frame(error) => {
+                self.backend.worker_garbage(self.worker, error.to_string());
+                End::Breach(CloseReason { code: error.close_code(), text: error.to_string() })
             }
         }
     }
 
-    fn frame(&self, message: &wire::ServerMessage) -> Message {
-        if self.json.load(Ordering::Relaxed)
+    fn frame(&self, message: &wire::ServerMessage) -> Outgoing {
+        if self.json
             && let Ok(text) = json::to_json("ServerMessage", message)
         {
-            return Message::text(text);
+            return Outgoing::Text(text);
         }
-        Message::Binary(encode(message))
+        Outgoing::Binary(encode(message))
     }
 }
 
-fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
-    let (reason, _) = reason.split_at(reason.floor_char_boundary(MAX_REASON_LEN));
-    CloseFrame { code, reason: reason.into() }
+/// Writes what waits, and reads.
+fn poll(
+    socket: &mut WebSocket,
+    waiting: &mut VecDeque<Outgoing>,
+    busy: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Event, WebSocketError>> {
+    match socket.poll_write(waiting, cx) {
+        Poll::Ready(Ok(())) if busy => return Poll::Ready(Ok(Event::Written)),
+        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        Poll::Ready(Ok(())) | Poll::Pending => {}
+    }
+    socket.poll_read(cx).map_ok(Event::Read)
+}
+
+/// Whether the close frame has left.
+async fn say_goodbye(socket: &mut WebSocket, reason: &CloseReason) -> bool {
+    socket.put_close(Some(reason)).is_ok()
+        && poll_fn(|cx| socket.poll_write(&mut VecDeque::new(), cx)).await.is_ok()
 }
