@@ -508,18 +508,30 @@ async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
         let (memory, (key, writer, record, keep)) = (memory.clone(), request);
         Box::pin(async move { memory.write(key, writer, record, keep).await })
     });
-    let handler = |ctx: JobContext| async move {
-        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
-        progress.set(Progress { done: 1 });
-        assert!(progress.save().await.is_err_and(|error| error.is_temporary()));
-        progress.set(Progress { done: 2 });
-        progress.save().await?;
-        Ok(())
+    let memory = store.memory().clone();
+    let arrives = move || {
+        let (memory, late) = (memory.clone(), Arc::clone(&late));
+        async move {
+            let (key, writer, record, keep) = late.lock().expect("no panic").clone().expect("it was sent");
+            let late = memory.write(key, writer, record, keep).await;
+            assert!(matches!(late, Err(StoreError::Superseded)), "{late:?}");
+        }
+    };
+    let meanwhile = arrives.clone();
+    let handler = move |ctx: JobContext| {
+        let arrives = meanwhile.clone();
+        async move {
+            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            progress.set(Progress { done: 1 });
+            assert!(progress.save().await.is_err_and(|error| error.is_temporary()));
+            progress.set(Progress { done: 2 });
+            progress.save().await?;
+            arrives().await;
+            Ok(())
+        }
     };
     run(&store, handler).await.assert_success();
-    let (key, writer, record, keep) = late.lock().expect("no panic").take().expect("it was sent");
-    let late = store.memory().write(key, writer, record, keep).await;
-    assert!(matches!(late, Err(StoreError::Superseded)), "{late:?}");
+    arrives().await;
     assert!(store.memory().is_empty(), "the job is done, and its checkpoint stays deleted");
 }
 

@@ -2,17 +2,19 @@
 //!
 //! - [`CheckpointKey`]: which jobs go on with each other's checkpoint
 //! - [`encode_checkpoint`], [`verify_checkpoint`], [`decode_checkpoint`]: the record, with version and checksum
-//! - [`Slot`]: who may change what a store holds under a key (promise I13)
+//! - [`Slot`]: who may change what a store holds under a key (promise I13); [`ClaimSession`]: the same seen from the writer
 //! - [`is_checkpoint_over`]: whether the end of a job is the end of its checkpoint
 //!
 //! What is never decided here: when to save, and how bytes get onto a disk.
 
+mod claim;
 mod error;
 mod key;
 mod record;
 mod slot;
 mod store;
 
+pub use claim::{CheckpointChange, ClaimSession, Generation, StoreRequest};
 pub use error::{CheckpointError, StoreError};
 pub use key::{CheckpointKey, KeyBy, KeyError};
 pub use record::{

@@ -7,6 +7,7 @@
     reason = "a test may fail"
 )]
 
+mod checkpoint_promises;
 mod cleanup;
 mod connection;
 mod drain;

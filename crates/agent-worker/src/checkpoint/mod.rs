@@ -1,7 +1,7 @@
 //! Checkpoints of a job, for the attempt, worker or machine that goes on with it.
 //!
-//! What is decided here: when to save. Whose checkpoint it is, what its bytes are and who may write is decided in `agent-core`; where
-//! they go, by the store.
+//! What is decided here: when to save. Whose checkpoint it is, what its bytes are, who may write and whether it is kept is decided in
+//! `agent-core`; where they go, by the store.
 
 mod saved;
 mod session;
@@ -9,14 +9,16 @@ mod session;
 pub use saved::Saved;
 pub(crate) use session::{CheckpointSettings, Checkpoints};
 
-use agent_core::{CheckpointError, KeyBy, decode_checkpoint, encode_checkpoint, verify_checkpoint};
+use agent_core::{
+    CheckpointError, Generation, KeyBy, decode_checkpoint, encode_checkpoint, verify_checkpoint,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use session::{Opened, Round};
+use session::Opened;
 
 /// What a job saves of its progress, so that whoever goes on with it does not begin anew: the next attempt, or another worker after this
 /// one was drained or killed. Made by [`JobContext::checkpoint`](crate::JobContext::checkpoint). The
@@ -134,24 +136,24 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         T: Default + Send + 'static,
     {
         let opened = self.session.open(&self.by)?;
-        let (value, round) = self.load_from(&opened).await?;
+        let (value, generation) = self.load_from(&opened).await?;
         // Also when there is nothing: a save may be in the store though its answer was lost.
-        opened.mark_usable().await;
-        Ok(Saved::start(value.unwrap_or_default(), self.version, round, opened, &self.session))
+        opened.mark_deletable().await;
+        Ok(Saved::start(value.unwrap_or_default(), self.version, generation, opened, &self.session))
     }
 
-    async fn load_from(&self, opened: &Opened) -> Result<(Option<T>, Round), CheckpointError> {
+    async fn load_from(&self, opened: &Opened) -> Result<(Option<T>, Generation), CheckpointError> {
         let result = self.load_uncounted(opened).await;
         self.session.meter.checkpoint_loaded(result.as_ref().map(|(value, _)| value.is_some()));
         result
     }
 
-    async fn load_uncounted(&self, opened: &Opened) -> Result<(Option<T>, Round), CheckpointError> {
-        let (record, round) = opened.claim().await?;
-        let Some(record) = record else { return Ok((None, round)) };
+    async fn load_uncounted(&self, opened: &Opened) -> Result<(Option<T>, Generation), CheckpointError> {
+        let (record, generation) = opened.claim().await?;
+        let Some(record) = record else { return Ok((None, generation)) };
         let value = decode_checkpoint(&record, self.version)?;
-        opened.mark_usable().await;
-        Ok((Some(value), round))
+        opened.mark_deletable().await;
+        Ok((Some(value), generation))
     }
 }
 

@@ -1,8 +1,8 @@
 //! A value that saves itself.
 
-use super::session::{Checkpoints, Opened, Phase, Round};
+use super::session::{Checkpoints, Opened, Phase};
 use crate::context::CancelSignal;
-use agent_core::{CheckpointError, encode_checkpoint, verify_checkpoint};
+use agent_core::{CheckpointError, Generation, encode_checkpoint, verify_checkpoint};
 use agent_proto::error_text;
 use agent_proto::text::line;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct Saved<T> {
 struct Inner<T> {
     state: Mutex<State<T>>,
     version: u32,
-    round: Round,
+    generation: Generation,
     opened: Arc<Opened>,
 }
 
@@ -82,12 +82,12 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Saved<T> {
     pub(super) fn start(
         value: T,
         version: u32,
-        round: Round,
+        generation: Generation,
         opened: Arc<Opened>,
         session: &Checkpoints,
     ) -> Self {
         let state = Mutex::new(State { value, changes: 0, saved: 0 });
-        let inner = Arc::new(Inner { state, version, round, opened });
+        let inner = Arc::new(Inner { state, version, generation, opened });
         let (alive, dropped) = watch::channel(());
         let saver = Saver {
             inner: Arc::clone(&inner),
@@ -120,7 +120,7 @@ impl<T: Serialize + DeserializeOwned> Inner<T> {
         let mut changes = 0;
         let result = self
             .opened
-            .save(Some(self.round), |epoch| {
+            .save(Some(self.generation), |epoch| {
                 let record = {
                     // A panic while it was changed leaves the lock poisoned.
                     let state = self.state.lock().map_err(|_| CheckpointError::HalfChanged)?;

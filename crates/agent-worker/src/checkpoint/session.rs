@@ -4,8 +4,8 @@ use crate::context::CancelSignal;
 use crate::store::CheckpointStore;
 use crate::telemetry::Meter;
 use agent_core::{
-    AttemptEnd, CheckpointError, CheckpointKey, Epoch, Job, KeyBy, StoreError, Writer, checkpoint_epoch,
-    is_checkpoint_over,
+    AttemptEnd, CheckpointChange, CheckpointError, CheckpointKey, ClaimSession, Epoch, Generation, Job,
+    KeyBy, StoreRequest, is_checkpoint_over,
 };
 use agent_proto::error_text;
 use agent_proto::text::line;
@@ -138,7 +138,7 @@ impl Checkpoints {
         let opened =
             opened.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
                 let (store, keep, meter) = (Arc::clone(store), self.settings.keep, Arc::clone(&self.meter));
-                Arc::new(Opened { key, store, keep, claimed: tokio::sync::Mutex::default(), meter })
+                Arc::new(Opened { key, store, keep, session: tokio::sync::Mutex::default(), meter })
             });
         Ok(Arc::clone(opened))
     }
@@ -194,134 +194,81 @@ pub(super) struct Opened {
     pub(super) key: CheckpointKey,
     store: Arc<dyn CheckpointStore>,
     keep: Duration,
-    claimed: tokio::sync::Mutex<Claimed>,
+    session: tokio::sync::Mutex<ClaimSession>,
     meter: Arc<Meter>,
 }
 
-#[derive(Default)]
-struct Claimed {
-    writer: Option<Writer>,
-    /// A claim of ours has failed or was given up half-way: the store may have one that we do not know.
-    unsure: bool,
-    /// How often another worker had saved when we claimed again.
-    round: Round,
-    /// What another worker has saved was not read yet: it would be lost.
-    behind: bool,
-    /// What is there was read, or is ours: then it may be deleted at the end of the job.
-    usable: bool,
-    /// The job has its outcome: nothing is saved any more.
-    closed: bool,
-}
-
-/// Values of different rounds have nothing to do with each other: another worker has gone on with the job in between.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Round(u32);
-
 impl Opened {
     /// Takes the key over, and gives what is there.
-    pub(super) async fn claim(&self) -> Result<(Option<Vec<u8>>, Round), CheckpointError> {
-        let mut claimed = self.lock().await?;
-        let record = self.claim_into(&mut claimed).await?;
-        claimed.behind = false;
-        Ok((record, claimed.round))
+    pub(super) async fn claim(&self) -> Result<(Option<Vec<u8>>, Generation), CheckpointError> {
+        let mut session = self.session.lock().await;
+        session.begin_load()?;
+        let record = self.claim_into(&mut session).await?;
+        Ok((record, session.loaded()))
     }
 
-    /// Saves a record, made for the epoch of our claim. `since` is the round that what it holds is of, if it is of one.
+    /// Saves a record, made for the epoch of our claim. `since` is the generation of what it holds, if it is of one.
     pub(super) async fn save(
         &self,
-        since: Option<Round>,
-        record: impl FnMut(Epoch) -> Result<Vec<u8>, CheckpointError>,
+        since: Option<Generation>,
+        mut record: impl FnMut(Epoch) -> Result<Vec<u8>, CheckpointError>,
     ) -> Result<(), CheckpointError> {
         let begun = Instant::now();
-        let result = self.claim_and_save(since, record).await;
+        let change = CheckpointChange::Save { since };
+        let mut session = self.session.lock().await;
+        let result = self.change(&mut session, change, |epoch| record(epoch).map(Some)).await;
         self.meter.checkpoint_saved(result.as_ref().copied(), begun.elapsed());
         result
     }
 
-    async fn claim_and_save(
-        &self,
-        since: Option<Round>,
-        mut record: impl FnMut(Epoch) -> Result<Vec<u8>, CheckpointError>,
-    ) -> Result<(), CheckpointError> {
-        let mut claimed = self.lock().await?;
-        self.write(&mut claimed, since, |epoch| record(epoch).map(Some)).await?;
-        claimed.usable = true;
-        Ok(())
-    }
-
     pub(super) async fn delete(&self) -> Result<(), CheckpointError> {
-        let mut claimed = self.lock().await?;
-        // Whatever it is, it is not wanted.
-        claimed.behind = false;
-        self.write(&mut claimed, None, |_| Ok(None)).await
+        let mut session = self.session.lock().await;
+        self.change(&mut session, CheckpointChange::Delete, |_| Ok(None)).await
     }
 
-    pub(super) async fn mark_usable(&self) {
-        self.claimed.lock().await.usable = true;
+    pub(super) async fn mark_deletable(&self) {
+        self.session.lock().await.mark_deletable();
     }
 
-    /// Ends it; deletes what is there if it is `over`, unless it is something that could not be read.
-    async fn close(&self, over: bool) -> Result<(), CheckpointError> {
-        let mut claimed = self.claimed.lock().await;
-        claimed.closed = true;
-        if over && claimed.usable && claimed.writer.is_some() {
-            self.write(&mut claimed, None, |_| Ok(None)).await?;
+    /// Ends it; deletes what is there on `discard`, unless it is something that could not be read.
+    async fn close(&self, discard: bool) -> Result<(), CheckpointError> {
+        let mut session = self.session.lock().await;
+        if session.close(discard) {
+            self.change(&mut session, CheckpointChange::Discard, |_| Ok(None)).await?;
         }
         Ok(())
     }
 
-    async fn lock(&self) -> Result<tokio::sync::MutexGuard<'_, Claimed>, CheckpointError> {
-        let claimed = self.claimed.lock().await;
-        if claimed.closed { Err(CheckpointError::JobOver) } else { Ok(claimed) }
-    }
-
-    /// Writes what `record` makes for the epoch of our claim, claimed if it was not yet.
-    async fn write(
+    /// Carries a change out. What to write `record` makes for the epoch of our claim.
+    async fn change(
         &self,
-        claimed: &mut Claimed,
-        since: Option<Round>,
+        session: &mut ClaimSession,
+        change: CheckpointChange,
         mut record: impl FnMut(Epoch) -> Result<Option<Vec<u8>>, CheckpointError>,
     ) -> Result<(), CheckpointError> {
-        if claimed.writer.is_none() {
-            self.claim_into(claimed).await?;
-        }
+        session.begin(change)?;
         loop {
-            if claimed.behind || since.is_some_and(|since| since != claimed.round) {
-                // What is there is another worker's progress, which must outlive this job.
-                claimed.usable = false;
-                return Err(CheckpointError::Superseded);
-            }
-            let writer = claimed.writer.ok_or(CheckpointError::Superseded)?.next();
+            let writer = match session.next_request(change)? {
+                StoreRequest::Claim => {
+                    self.claim_into(session).await?;
+                    continue;
+                }
+                StoreRequest::Write(writer) => writer,
+            };
             let record = record(writer.epoch)?;
-            // Before its end is known: one that fails or is given up may still reach the store, and then not after the next one.
-            claimed.writer = Some(writer);
             match self.store.write(self.key.clone(), writer, record, self.keep).await {
                 Ok(writer) => {
-                    claimed.writer = Some(writer);
+                    session.written(change, writer);
                     return Ok(());
                 }
-                // By ourselves, perhaps.
-                Err(StoreError::Superseded) if claimed.unsure => {
-                    let before = claimed.round;
-                    self.claim_into(claimed).await?;
-                    claimed.behind = claimed.round != before;
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => session.write_failed(error)?,
             }
         }
     }
 
-    async fn claim_into(&self, claimed: &mut Claimed) -> Result<Option<Vec<u8>>, CheckpointError> {
-        claimed.unsure = true;
+    async fn claim_into(&self, session: &mut ClaimSession) -> Result<Option<Vec<u8>>, CheckpointError> {
         let claim = self.store.claim(self.key.clone(), self.keep).await?;
-        claimed.unsure = false;
-        let saved_by = claim.record.as_deref().and_then(checkpoint_epoch);
-        if let (Some(saved_by), Some(last)) = (saved_by, claimed.writer)
-            && saved_by > last.epoch
-        {
-            claimed.round.0 += 1;
-        }
-        claimed.writer = Some(claim.writer);
+        session.claimed(&claim);
         Ok(claim.record)
     }
 }

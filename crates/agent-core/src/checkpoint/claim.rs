@@ -1,0 +1,330 @@
+//! The writer's half of a claim: what a job may ask of the store under one key, and what each answer, or the lack of one, means.
+//!
+//! The store's half is [`Slot`](super::Slot). Here is what the store cannot know: that a claim whose answer was lost is a claim of
+//! our own, so that it supersedes nobody; that a value from before another worker saved must not replace what that worker saved; that
+//! what was not read is not deleted.
+
+use super::error::{CheckpointError, StoreError};
+use super::record::checkpoint_epoch;
+use super::slot::{Claim, Writer};
+
+/// Which worker's progress a value continues: it changes when another worker has saved in between. A value of one generation is never
+/// saved over the progress of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation(u32);
+
+/// What a job wants to change under its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointChange {
+    /// Save a record.
+    Save {
+        /// The generation of its value; `None` for a value that continues nothing.
+        since: Option<Generation>,
+    },
+    /// Delete what is there, readable or not.
+    Delete,
+    /// Delete what is there at the end of the job.
+    Discard,
+}
+
+/// What to ask of the store next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreRequest {
+    /// Claim the key.
+    Claim,
+    /// Write with this writer, whose epoch belongs into the record.
+    Write(Writer),
+}
+
+/// The claim of one key by one attempt of a job.
+///
+/// Operations come one after the other. To load: [`begin_load`](Self::begin_load), a claim, [`claimed`](Self::claimed) and
+/// [`loaded`](Self::loaded). To change something: [`begin`](Self::begin), then what [`next_request`](Self::next_request) returns until
+/// [`written`](Self::written). A request that failed, or that was given up half-way, ends the operation; only a failed write has an input
+/// of its own, [`write_failed`](Self::write_failed).
+///
+/// ```
+/// use agent_core::{CheckpointChange, ClaimSession, Slot, StoreRequest};
+/// use std::time::Duration;
+///
+/// let day = Duration::from_secs(24 * 3600);
+/// let mut session = ClaimSession::default();
+/// let save = CheckpointChange::Save { since: None };
+/// session.begin(save).unwrap();
+/// assert_eq!(session.next_request(save).unwrap(), StoreRequest::Claim);
+/// let (slot, claim) = Slot::claim(None, 1_000, day);
+/// session.claimed(&claim);
+/// let StoreRequest::Write(writer) = session.next_request(save).unwrap() else { panic!() };
+/// assert!(Slot::may_write(Some(&slot), writer, 1_000, day));
+/// session.written(save, writer);
+/// assert!(session.close(true), "what it saved is to be deleted at the end");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ClaimSession {
+    writer: Option<Writer>,
+    /// A claim of ours has failed or was given up half-way: the store may have granted one that we do not know.
+    claim_unknown: bool,
+    /// The store refused our writer, perhaps because of a claim of our own: claim again.
+    refused: bool,
+    generation: Generation,
+    /// What another worker has saved was not read yet: a save would lose it.
+    unread: bool,
+    /// What is there was read, or is ours: it may be deleted at the end of the job.
+    deletable: bool,
+    closed: bool,
+}
+
+impl ClaimSession {
+    /// Begins a load: the next request is a claim.
+    ///
+    /// # Errors
+    /// [`CheckpointError::JobOver`].
+    pub fn begin_load(&mut self) -> Result<(), CheckpointError> {
+        self.check_open()?;
+        self.claim_unknown = true;
+        Ok(())
+    }
+
+    /// What was claimed goes to the user as the value to continue.
+    pub fn loaded(&mut self) -> Generation {
+        self.unread = false;
+        self.generation
+    }
+
+    /// Begins a change.
+    ///
+    /// # Errors
+    /// [`CheckpointError::JobOver`]; a [`Discard`](CheckpointChange::Discard) comes after the end.
+    pub fn begin(&mut self, change: CheckpointChange) -> Result<(), CheckpointError> {
+        match change {
+            CheckpointChange::Save { .. } => self.check_open(),
+            CheckpointChange::Delete => {
+                // Whatever is there, it is not wanted.
+                self.unread = false;
+                self.check_open()
+            }
+            CheckpointChange::Discard => Ok(()),
+        }
+    }
+
+    /// The next request of a change.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Superseded`], when it would replace what another worker has saved.
+    pub fn next_request(&mut self, change: CheckpointChange) -> Result<StoreRequest, CheckpointError> {
+        let is_older =
+            matches!(change, CheckpointChange::Save { since: Some(since) } if since != self.generation);
+        if self.unread || is_older {
+            // What is there is another worker's progress, which must outlive this job.
+            self.deletable = false;
+            return Err(CheckpointError::Superseded);
+        }
+        let Some(writer) = self.writer.filter(|_| !self.refused) else {
+            self.claim_unknown = true;
+            return Ok(StoreRequest::Claim);
+        };
+        let writer = writer.next();
+        // Before its end is known: one that fails or is given up may still reach the store, and then not after the next one.
+        self.writer = Some(writer);
+        Ok(StoreRequest::Write(writer))
+    }
+
+    /// The claim was granted.
+    pub fn claimed(&mut self, claim: &Claim) {
+        self.claim_unknown = false;
+        let saved_by = claim.record.as_deref().and_then(checkpoint_epoch);
+        let by_another = saved_by.zip(self.writer).is_some_and(|(saved_by, last)| saved_by > last.epoch);
+        self.generation.0 = self.generation.0.wrapping_add(u32::from(by_another));
+        if std::mem::take(&mut self.refused) {
+            self.unread = by_another;
+        }
+        self.writer = Some(claim.writer);
+    }
+
+    /// The change is in the store, which gave the writer to use from now on.
+    pub fn written(&mut self, change: CheckpointChange, writer: Writer) {
+        self.writer = Some(writer);
+        self.deletable |= matches!(change, CheckpointChange::Save { .. });
+    }
+
+    /// The write failed. Without an error there is another request to make.
+    ///
+    /// # Errors
+    /// What ends the change.
+    pub fn write_failed(&mut self, error: StoreError) -> Result<(), CheckpointError> {
+        match error {
+            // By ourselves, perhaps.
+            StoreError::Superseded if self.claim_unknown => {
+                self.refused = true;
+                Ok(())
+            }
+            error => Err(error.into()),
+        }
+    }
+
+    /// What is there could be read, or there is nothing but what this job will save: it may be deleted at the end of the job.
+    pub fn mark_deletable(&mut self) {
+        self.deletable = true;
+    }
+
+    /// The job has its outcome: nothing is saved any more. Returns whether to delete what is there.
+    pub fn close(&mut self, discard: bool) -> bool {
+        self.closed = true;
+        discard && self.deletable && self.writer.is_some()
+    }
+
+    const fn check_open(&self) -> Result<(), CheckpointError> {
+        if self.closed { Err(CheckpointError::JobOver) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Slot, encode_checkpoint};
+    use std::time::Duration;
+
+    const KEEP: Duration = Duration::from_secs(3600);
+    const SAVE: CheckpointChange = CheckpointChange::Save { since: None };
+
+    /// A store that always answers.
+    #[derive(Default)]
+    struct Store(Option<Slot>);
+
+    impl Store {
+        fn claim(&mut self) -> Claim {
+            let (slot, claim) = Slot::claim(self.0.take(), 1_000, KEEP);
+            self.0 = Some(slot);
+            claim
+        }
+
+        fn write(&mut self, writer: Writer, value: Option<u32>) -> Result<Writer, StoreError> {
+            if !Slot::may_write(self.0.as_ref(), writer, 1_000, KEEP) {
+                return Err(StoreError::Superseded);
+            }
+            let record = value.map(|value| encode_checkpoint(&value, 1, writer.epoch, 1_000).unwrap());
+            self.0 = Some(Slot::written(writer, record, 1_000, KEEP));
+            Ok(writer)
+        }
+
+        fn change(
+            &mut self,
+            session: &mut ClaimSession,
+            change: CheckpointChange,
+        ) -> Result<(), CheckpointError> {
+            session.begin(change)?;
+            loop {
+                match session.next_request(change)? {
+                    StoreRequest::Claim => session.claimed(&self.claim()),
+                    StoreRequest::Write(writer) => {
+                        match self.write(writer, matches!(change, CheckpointChange::Save { .. }).then_some(7))
+                        {
+                            Ok(writer) => {
+                                session.written(change, writer);
+                                return Ok(());
+                            }
+                            Err(error) => session.write_failed(error)?,
+                        }
+                    }
+                }
+            }
+        }
+
+        fn load(&mut self, session: &mut ClaimSession) -> Generation {
+            session.begin_load().unwrap();
+            session.claimed(&self.claim());
+            session.loaded()
+        }
+
+        fn is_empty(&self) -> bool {
+            self.0.as_ref().is_none_or(|slot| slot.record.is_none())
+        }
+    }
+
+    fn is_superseded(result: Result<(), CheckpointError>) -> bool {
+        matches!(result, Err(CheckpointError::Superseded))
+    }
+
+    #[test]
+    fn a_claim_whose_answer_was_lost_supersedes_nobody() {
+        let (mut store, mut session) = (Store::default(), ClaimSession::default());
+        let since = Some(store.load(&mut session));
+        session.begin_load().unwrap();
+        store.claim();
+        store.change(&mut session, CheckpointChange::Save { since }).unwrap();
+        // A claim that was answered is no excuse for the next refusal.
+        store.claim();
+        assert!(is_superseded(store.change(&mut session, CheckpointChange::Save { since })));
+    }
+
+    #[test]
+    fn a_lost_answer_gives_no_right_to_save_over_another_worker() {
+        let (mut store, mut session, mut other) = <(Store, ClaimSession, ClaimSession)>::default();
+        let since = Some(store.load(&mut session));
+        session.mark_deletable();
+        store.change(&mut other, SAVE).unwrap();
+        session.begin_load().unwrap();
+        store.claim();
+        for change in [CheckpointChange::Save { since }, SAVE] {
+            assert!(is_superseded(store.change(&mut session, change)), "{change:?}");
+        }
+        assert!(!session.close(true), "the other worker's progress outlives this job");
+        assert!(!store.is_empty());
+    }
+
+    #[test]
+    fn a_value_from_before_another_worker_saved_is_older_than_what_is_there() {
+        let (mut store, mut session, mut other) = <(Store, ClaimSession, ClaimSession)>::default();
+        let since = Some(store.load(&mut session));
+        store.change(&mut session, CheckpointChange::Save { since }).unwrap();
+        assert_eq!(Some(store.load(&mut session)), since, "nobody else has saved");
+        store.change(&mut other, SAVE).unwrap();
+        let now = store.load(&mut session);
+        assert_ne!(Some(now), since);
+        assert!(is_superseded(store.change(&mut session, CheckpointChange::Save { since })));
+        store.change(&mut session, CheckpointChange::Save { since: Some(now) }).unwrap();
+    }
+
+    #[test]
+    fn a_write_of_unknown_end_has_a_number_of_its_own() {
+        let mut session = ClaimSession::default();
+        session.claimed(&Store::default().claim());
+        let StoreRequest::Write(lost) = session.next_request(SAVE).unwrap() else { panic!() };
+        let StoreRequest::Write(next) = session.next_request(SAVE).unwrap() else { panic!() };
+        assert!(next.write > lost.write);
+    }
+
+    #[test]
+    fn the_end_of_a_job_deletes_what_is_its_own() {
+        let mut store = Store::default();
+        let mut read = ClaimSession::default();
+        store.load(&mut read);
+        let (mut saved, mut unread) = (read.clone(), read.clone());
+        let mut unclaimed = ClaimSession::default();
+        read.mark_deletable();
+        unclaimed.mark_deletable();
+        store.change(&mut saved, SAVE).unwrap();
+        assert!(!read.clone().close(false), "it is kept");
+        assert!(read.close(true) && saved.close(true));
+        assert!(!unread.close(true), "it could not be read");
+        assert!(!unclaimed.close(true), "nothing was claimed");
+        store.change(&mut saved, CheckpointChange::Discard).unwrap();
+        assert!(store.is_empty());
+        for change in [SAVE, CheckpointChange::Delete] {
+            assert!(matches!(store.change(&mut saved, change), Err(CheckpointError::JobOver)));
+        }
+        assert!(matches!(saved.begin_load(), Err(CheckpointError::JobOver)));
+    }
+
+    #[test]
+    fn a_delete_by_the_user_takes_what_was_not_read_too() {
+        let (mut store, mut session, mut other) = <(Store, ClaimSession, ClaimSession)>::default();
+        store.load(&mut session);
+        store.change(&mut other, SAVE).unwrap();
+        session.begin_load().unwrap();
+        store.claim();
+        assert!(is_superseded(store.change(&mut session, SAVE)));
+        store.change(&mut session, CheckpointChange::Delete).unwrap();
+        assert!(store.is_empty());
+    }
+}
