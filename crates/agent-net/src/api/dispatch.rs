@@ -132,8 +132,9 @@ impl ServerApi {
     /// after its worker registered. Calling [`create_dispatch`](Self::create_dispatch) again without looking may start a
     /// second agent: the first dispatch may have been taken meanwhile.
     ///
-    /// The server lists a job 0.2 to 5 s after it was taken. `within` bounds the whole call; a dispatch is replaced when it
-    /// has no job after 8.5 s.
+    /// The server lists a job 0.2 to 5 s after it was taken. A dispatch that has no job after 8.5 s is replaced, as long as `within`
+    /// is not over. The last one has its 8.5 s, too, so that no job is ended that is not listed yet: the call may take up to that much
+    /// longer than `within`.
     ///
     /// ```no_run
     /// # async fn example(api: agent_testkit::ServerApi) -> Result<(), agent_testkit::ApiError> {
@@ -155,7 +156,8 @@ impl ServerApi {
         let end = Instant::now() + within;
         loop {
             let dispatch = self.create_dispatch(request.clone()).await?;
-            let round_end = end.min(Instant::now() + JOB_WITHIN);
+            // To its end also when `end` is before it: a deletion before that could end a job that is taken and not listed yet.
+            let round_end = Instant::now() + JOB_WITHIN;
             let round = self.wait_for_job(&request.room, &dispatch.id);
             let taken = tokio::select! {
                 taken = round => Some(taken?),
@@ -246,5 +248,70 @@ impl From<livekit::Job> for DispatchedJob {
             worker_id: state.worker_id,
             participant_identity: state.participant_identity,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use agent_proto::encode;
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::body::Incoming;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that lists the job of its dispatch from the second look on, and the methods that it is called with.
+    async fn listing_late() -> (ServerApi, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let calls: Arc<Mutex<Vec<String>>> = Arc::default();
+        let called = Arc::clone(&calls);
+        tokio::spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let called = Arc::clone(&called);
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+                    let body = answer(&method, &mut called.lock().unwrap());
+                    async { Ok::<_, Infallible>(Response::new(Full::new(body))) }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(tcp), answer));
+            }
+        });
+        (ServerApi::new(&url, "key", "secret").unwrap(), calls)
+    }
+
+    fn answer(method: &str, calls: &mut Vec<String>) -> Bytes {
+        let looks = calls.iter().filter(|call| *call == "ListDispatch").count();
+        calls.push(method.to_owned());
+        let mut dispatch = livekit::AgentDispatch { id: "AD_1".into(), ..Default::default() };
+        if method != "ListDispatch" {
+            return encode(&dispatch);
+        }
+        if looks > 0 {
+            let job = livekit::Job { id: "AJ_1".into(), ..Default::default() };
+            dispatch.state = Some(livekit::AgentDispatchState { jobs: vec![job], ..Default::default() });
+        }
+        encode(&livekit::ListAgentDispatchResponse { agent_dispatches: vec![dispatch] })
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_listed_after_the_time_is_not_ended() {
+        let (api, calls) = listing_late().await;
+        let dispatch = api.ensure_dispatch(DispatchRequest::new("a", "r"), Duration::ZERO).await;
+        assert_eq!(
+            *calls.lock().unwrap(),
+            ["CreateDispatch", "ListDispatch", "ListDispatch"],
+            "{dispatch:?}"
+        );
+        assert_eq!(dispatch.unwrap().jobs[0].id, "AJ_1");
     }
 }

@@ -39,7 +39,7 @@ pub enum ApiError {
     NotTaken {
         /// The agent that was asked for.
         agent_name: String,
-        /// How long it was tried.
+        /// How long new dispatches were tried; the last one had its time beyond that.
         within: std::time::Duration,
     },
     /// The answer cannot be read.
