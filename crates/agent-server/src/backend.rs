@@ -6,7 +6,7 @@ use agent_net::Secret;
 use agent_proto::livekit as wire;
 use agent_room::{DisconnectReason, Publish};
 
-use crate::front::{ApiFault, Backend, WorkerLink};
+use crate::front::{ApiFault, Backend, JoinRefusal, WorkerLink};
 use crate::hub::Hub;
 use crate::machine::{Change, RoomSettings, filled, to_wire_participant, to_wire_room};
 
@@ -33,6 +33,10 @@ impl Backend for Hub {
 
     fn worker_gone(&self, worker: u64) {
         self.disconnect_worker(worker);
+    }
+
+    fn refuse_join(&self) -> Option<JoinRefusal> {
+        Self::refuse_join(self)
     }
 
     fn create_dispatch(

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::event_log::EventLog;
-use crate::front::{self, ToWorker, WorkerLink};
+use crate::front::{self, JoinRefusal, ToWorker, WorkerLink};
 use crate::machine::{Grant, MemberId, NewMember, Output, Rules, Server, ServerEvent, WorkerId};
 
 /// How long the token of an agent is good for, as on the real server.
@@ -63,6 +63,8 @@ pub struct Faults {
     pub refusing: bool,
     /// No message goes out.
     pub mute: bool,
+    /// How joins of rooms are refused.
+    pub join_refusal: Option<JoinRefusal>,
     /// How much later each message goes out.
     pub delay: Duration,
 }
@@ -254,6 +256,13 @@ impl Hub {
     /// Assignments name this server from now on.
     pub fn set_assigned_url(&self, url: String) {
         self.lock().assigned_url = Some(url);
+    }
+
+    /// How the join of a room is refused now, which is written to the log; `None`: it is not.
+    pub fn refuse_join(&self) -> Option<JoinRefusal> {
+        let refusal = self.faults().join_refusal?;
+        self.note(ServerEvent::JoinRefused { status: refusal.status });
+        Some(refusal)
     }
 
     /// What the server does wrong now.

@@ -12,7 +12,7 @@ mod machine;
 mod token;
 
 pub use accept::{Accept, accept_all};
-pub use front::ToWorker;
+pub use front::{JoinRefusal, ToWorker};
 pub use hub::{Faults, GARBAGE, Hub};
 pub use machine::{
     Change, Grant, JobFlags, MAX_HISTORY_LEN, MemberId, Misdeed, NewMember, OfferAnswer, Output,

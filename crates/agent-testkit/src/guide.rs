@@ -138,6 +138,7 @@
 //! | a connection is cut, or closed as by a server that is stopped | [`cut_workers`](crate::MockServer::cut_workers), [`close_workers`](crate::MockServer::close_workers) |
 //! | a network is slow, or loses track of a connection | [`delay_messages`](crate::MockServer::delay_messages), [`half_open_workers`](crate::MockServer::half_open_workers) |
 //! | a server stalls, hears but does not speak, or refuses connections | [`freeze`](crate::MockServer::freeze), [`mute`](crate::MockServer::mute), [`refuse_connections`](crate::MockServer::refuse_connections) |
+//! | a server has too much to do and lets nobody into a room, with `Retry-After` or without | [`refuse_joins`](crate::MockServer::refuse_joins), [`allow_joins`](crate::MockServer::allow_joins) |
 //! | messages come twice, or are none | [`double_messages`](crate::MockServer::double_messages), [`send_garbage`](crate::MockServer::send_garbage), [`send_bytes`](crate::MockServer::send_bytes) |
 //! | a final status is lost, as it comes too early | [`lost_status_race`](crate::MockServerBuilder::lost_status_race) |
 //! | a room ends, and no termination is sent | [`cold_cache`](crate::MockServerBuilder::cold_cache) |

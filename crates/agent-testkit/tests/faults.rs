@@ -208,3 +208,27 @@ async fn muted() {
     server.mute(false);
     a_job_succeeds(&server, "after").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn joins_refused() {
+    let server = MockServer::builder().start_in_process();
+    let handle = worker(&server).await;
+    server.refuse_joins(503, Some(Duration::from_secs(5)));
+    let job = server.dispatch(JobSpec::room("waits")).await.unwrap();
+    within(server.wait_for(|event| matches!(event, ServerEvent::JoinRefused { status: 503 }))).await;
+    server.allow_joins();
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success, "{}", server.timeline());
+
+    // For good.
+    server.refuse_joins(403, None);
+    let job = server.dispatch(JobSpec::room("refused")).await.unwrap();
+    let Outcome::Failed { error } = within(job.outcome()).await.unwrap() else { panic!("nobody gets in") };
+    assert!(error.contains("HTTP 403") && error.contains("refuses joins"), "{error}");
+    // No status of a refusal.
+    server.refuse_joins(101, None);
+    let job = server.dispatch(JobSpec::room("busy")).await.unwrap();
+    within(server.wait_for_count(2, |event| matches!(event, ServerEvent::JoinRefused { status: 503 }))).await;
+    server.allow_joins();
+    assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success, "{}", server.timeline());
+    assert_eq!(handle.status().await.unwrap().slots.running, 0);
+}

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::auth::Grants;
-use super::{Backend, UpgradeSlot, twirp};
+use super::{Backend, JoinRefusal, UpgradeSlot, twirp};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -33,7 +33,7 @@ pub(super) async fn answer(
     let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned();
     // Before the token, as this answer matters more.
     if path == "/rtc" || path.starts_with("/rtc/") {
-        return text(StatusCode::NOT_FOUND, NO_ROOMS);
+        return backend.refuse_join().map_or_else(|| text(StatusCode::NOT_FOUND, NO_ROOMS), refused_join);
     }
     let (parts, body) = request.into_parts();
     let grants = match Grants::of(&parts, backend.api_key(), backend.api_secret()) {
@@ -69,6 +69,15 @@ pub(super) fn with_header(
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(name, value);
+    answer
+}
+
+fn refused_join(refusal: JoinRefusal) -> Answer {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let mut answer = text(status, JoinRefusal::TEXT);
+    if let Some(seconds) = refusal.retry_after_secs() {
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
     answer
 }
 

@@ -16,6 +16,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use agent_net::Secret;
 use agent_proto::livekit as wire;
@@ -49,6 +50,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn worker_garbage(&self, worker: u64, what: String);
     /// Its connection is gone.
     fn worker_gone(&self, worker: u64);
+
+    /// Called for each join of a room. `Some`: it is refused with this; `None`: it is not refused.
+    fn refuse_join(&self) -> Option<JoinRefusal>;
 
     fn create_dispatch(&self, r: wire::CreateAgentDispatchRequest) -> Result<wire::AgentDispatch, ApiFault>;
     fn delete_dispatch(&self, r: wire::DeleteAgentDispatchRequest) -> Result<wire::AgentDispatch, ApiFault>;
@@ -112,6 +116,26 @@ pub enum ToWorker {
     Cut,
     /// Neither reads nor writes a message any more, and leaves the TCP connection to the worker to end.
     HalfOpen,
+}
+
+/// How the join of a room is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinRefusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// When to come back, if it says so.
+    pub retry_after: Option<Duration>,
+}
+
+impl JoinRefusal {
+    /// The body of the answer.
+    pub const TEXT: &'static str = "this mock server refuses joins now (MockServer::refuse_joins)\n";
+
+    /// The value of the header: whole seconds, rounded up.
+    #[must_use]
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        self.retry_after.map(|time| time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
+    }
 }
 
 /// Why the backend refuses a call.

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::serve;
+use super::{JoinRefusal, serve};
 use fake::Fake;
 
 const KEY: &str = "key";

@@ -244,6 +244,11 @@ pub enum ServerEvent {
         /// Whether it is an agent.
         agent: bool,
     },
+    /// The join of a room was refused, as `MockServer::refuse_joins` asks for.
+    JoinRefused {
+        /// The HTTP status.
+        status: u16,
+    },
     /// A participant is no longer in a room.
     Left {
         /// The room's name.

@@ -7,8 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::server::MockServer;
-use agent_server::GARBAGE;
-use agent_server::ToWorker;
+use agent_server::{GARBAGE, JoinRefusal, ToWorker};
 
 /// A day, so that no moment is out of the clock's reach.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
@@ -71,5 +70,20 @@ impl MockServer {
     /// Fault: while on, new connections are ended at once.
     pub fn refuse_connections(&self, on: bool) {
         self.hub.set_faults(|faults| faults.refusing = on);
+    }
+
+    /// Fault: refuses every join of a room with this HTTP status, until [`allow_joins`](Self::allow_joins). With `retry_after` the answer
+    /// has a `Retry-After` header, in whole seconds, rounded up. A status outside of 200 to 599 counts as 503.
+    ///
+    /// Joins through the [connector](Self::connector) and WebSockets of WebRTC clients are refused alike. Each refusal is a
+    /// [`JoinRefused`](crate::ServerEvent::JoinRefused).
+    pub fn refuse_joins(&self, status: u16, retry_after: Option<Duration>) {
+        let status = if (200..=599).contains(&status) { status } else { 503 };
+        self.hub.set_faults(|faults| faults.join_refusal = Some(JoinRefusal { status, retry_after }));
+    }
+
+    /// Ends [`refuse_joins`](Self::refuse_joins).
+    pub fn allow_joins(&self) {
+        self.hub.set_faults(|faults| faults.join_refusal = None);
     }
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use agent_proto::Time;
 use agent_worker::{
-    BoxFuture, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind,
-    Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent, Speaker, TrackKind,
-    TrackSource,
+    BoxFuture, ConnectError, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant,
+    ParticipantKind, Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent, Speaker,
+    TrackKind, TrackSource,
 };
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use agent_server::{Change, Grant, MemberId, RoomSettings, Server, TrackSpec};
-use agent_server::{Hub, read_token};
+use agent_server::{Hub, JoinRefusal, read_token};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test plays it. Clones are the same room.
 ///
@@ -294,6 +294,9 @@ impl RoomConnector for MockConnector {
             JoinError::Failed(JoinFailure::Unauthorized { status: 401, detail: detail.to_owned() })
         };
         Box::pin(async move {
+            if let Some(refusal) = self.hub.refuse_join() {
+                return Err(refused(refusal).into());
+            }
             let grant = read_token(&request.token, &self.hub.api_secret)
                 .ok_or_else(|| unauthorized("this is no token of the mock server to join a room with"))?;
             let (joined, told) = self.hub.join(grant).map_err(unauthorized)?;
@@ -301,6 +304,17 @@ impl RoomConnector for MockConnector {
             tokio::spawn(play(self.hub.clone(), joined.id, backend, told));
             Ok(room)
         })
+    }
+}
+
+/// The error of a WebSocket that is refused with this.
+fn refused(refusal: JoinRefusal) -> ConnectError {
+    ConnectError::Refused {
+        endpoint: "the mock server".to_owned(),
+        status: refusal.status,
+        body: JoinRefusal::TEXT.trim_end().to_owned(),
+        location: None,
+        retry_after: refusal.retry_after_secs().map(Duration::from_secs),
     }
 }
 

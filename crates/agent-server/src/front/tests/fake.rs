@@ -9,7 +9,7 @@ use agent_proto::livekit as wire;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use super::super::{ApiFault, Backend, ToWorker, WorkerLink};
+use super::super::{ApiFault, Backend, JoinRefusal, ToWorker, WorkerLink};
 
 #[derive(Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a test compares a few of them")]
@@ -26,6 +26,7 @@ pub(super) struct Fake {
     workers: Mutex<BTreeMap<u64, Ends>>,
     /// The requests of the API, as `Debug` writes them.
     calls: Mutex<Vec<String>>,
+    pub(super) join_refusal: Mutex<Option<JoinRefusal>>,
 }
 
 /// The backend's ends of a [`WorkerLink`].
@@ -36,8 +37,13 @@ pub(super) struct Events(mpsc::UnboundedReceiver<Event>);
 impl Fake {
     pub(super) fn new() -> (Arc<Self>, Events) {
         let (events, receiver) = mpsc::unbounded_channel();
-        let (workers, calls) = (Mutex::default(), Mutex::default());
-        let fake = Self { secret: super::SECRET.into(), events, workers, calls };
+        let fake = Self {
+            secret: super::SECRET.into(),
+            events,
+            workers: Mutex::default(),
+            calls: Mutex::default(),
+            join_refusal: Mutex::default(),
+        };
         (Arc::new(fake), Events(receiver))
     }
 
@@ -128,6 +134,9 @@ impl Backend for Fake {
     }
     fn worker_gone(&self, worker: u64) {
         self.note(Event::Gone(worker));
+    }
+    fn refuse_join(&self) -> Option<JoinRefusal> {
+        *self.join_refusal.lock().unwrap()
     }
     fn create_dispatch(&self, r: wire::CreateAgentDispatchRequest) -> Result<wire::AgentDispatch, ApiFault> {
         self.call(&r, dispatch(r.room.clone()))

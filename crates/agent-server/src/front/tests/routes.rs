@@ -33,6 +33,23 @@ async fn routes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn joins_are_refused_as_the_backend_says() {
+    let (fake, _) = Fake::new();
+    for (status, retry_after, header) in [
+        (503, Some(Duration::from_millis(1200)), Some("2")),
+        (429, Some(Duration::ZERO), Some("0")),
+        (500, None, None),
+    ] {
+        *fake.join_refusal.lock().unwrap() = Some(JoinRefusal { status, retry_after });
+        let reply = request(in_memory(&fake), "GET /rtc/v1?access_token=x", &[], b"").await;
+        assert_eq!(reply.status, status);
+        assert!(reply.text().contains("refuses joins"), "{}", reply.text());
+        let headers = reply.head.lines().filter_map(|line| line.strip_prefix("retry-after: "));
+        assert_eq!(headers.collect::<Vec<_>>(), Vec::from_iter(header), "{}", reply.head);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_a_worker_gets_a_socket() {
     let (fake, mut events) = Fake::new();
     let enter = async |token: &str| {
