@@ -10,9 +10,12 @@
 
 mod captured_log;
 
-use agent_testkit::{ClientEvent, OfficialClient, RealServer, official_host, real_server};
+use agent_testkit::{
+    ClientEvent, DispatchRequest, JobEndStatus, OfficialClient, RealServer, official_host, real_server,
+};
 use agent_worker::{
-    BoxFuture, ByteStream, Dialer, JoinRequest, MediaPath, NetOptions, Room, RoomConnector, RoomEvent, WebRtc,
+    BoxFuture, ByteStream, Dialer, JobContext, JobResult, JoinRequest, MediaPath, NetOptions, RetryPolicy,
+    Room, RoomConnector, RoomEvent, WebRtc, Worker,
 };
 use captured_log::CapturedLog;
 use std::{
@@ -22,9 +25,10 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::unbounded_channel;
 
 const SOON: Duration = Duration::from_secs(30);
 /// Set in a process that has a hosts file or a network of its own.
@@ -171,6 +175,104 @@ async fn inside_of_its_own_network() {
     assert!(text.contains("the server offers media at 203.0.113.9:"), "{text}");
     let own = "this machine has no route there: it has no IPv4 address for it and no IPv6 address for it";
     assert!(text.contains(own), "{text}");
+}
+
+async fn never_called(_: JobContext) -> JobResult {
+    Err("the handler was called without a room".into())
+}
+
+/// A job of this server, whose media cannot be reached, ends as failed within the time of its attempts, and the worker reports this text.
+/// Gives what the server has recorded as its error.
+async fn a_job_fails(server: &RealServer, attempts: u32, join_within: Duration, expected: &[&str]) -> String {
+    let (failed, mut reports) = unbounded_channel();
+    let worker = Worker::builder(never_called)
+        .url(server.url())
+        .credentials(server.api_key(), server.api_secret().clone())
+        .agent_name("tester")
+        .join_timeout(join_within)
+        .retry(RetryPolicy::attempts(attempts).backoff(Duration::from_millis(10), Duration::from_millis(10)))
+        .on_failure(move |job| {
+            let _ = failed.send(job);
+            std::future::ready(())
+        })
+        .build()
+        .expect("the settings are complete");
+    let handle = worker.handle();
+    let running = tokio::spawn(worker.run());
+    assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("in time"));
+    let ended = async {
+        let job = server.log().assigned_in("lobby", SOON).await.expect("a job");
+        let assigned = Instant::now();
+        let end = server.log().outcome(&job.job_id, SOON).await.expect("its end");
+        (end, assigned.elapsed())
+    };
+    let request = DispatchRequest::new("tester", "lobby");
+    let api = server.api();
+    let (dispatch, (end, took)) = tokio::join!(api.ensure_dispatch(request, SOON), ended);
+    dispatch.expect("it is taken");
+    assert_eq!(end.status, JobEndStatus::Failed);
+    let limit = join_within * attempts + Duration::from_secs(2);
+    assert!(took > join_within - Duration::from_millis(500) && took < limit, "{took:?}");
+    let report = tokio::time::timeout(SOON, reports.recv()).await.expect("in time").expect("a report");
+    for part in [&["the room could not be joined: "], expected].concat() {
+        assert!(report.error.contains(part), "{}", report.error);
+    }
+    tokio::time::timeout(SOON, handle.drain(Duration::ZERO)).await.expect("in time");
+    running.await.expect("no panic").expect("drained");
+    end.error
+}
+
+/// The server announces an address of the one family, and the machine has addresses of the other one.
+#[tokio::test]
+async fn families_that_do_not_meet() {
+    if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() {
+        return;
+    }
+    // The server itself is reached at 127.0.0.1 in each.
+    let only_ipv6 =
+        "ip link set lo up && ip address add fd00::7/128 dev lo && ip route add default dev lo src fd00::7";
+    unshared(&["--net"], only_ipv6, "inside_of_a_network_with_ipv6_alone");
+    let only_ipv4 = "ip link set lo up && ip address add 192.0.2.7/32 dev lo && ip route add default dev lo src 192.0.2.7";
+    unshared(&["--net"], only_ipv4, "inside_of_a_network_with_ipv4_alone");
+}
+
+/// The test above, within its first namespace.
+#[tokio::test]
+async fn inside_of_a_network_with_ipv6_alone() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let elsewhere = ONLY_IPV4.replace("node_ip: 127.0.0.1", "node_ip: 203.0.113.9");
+    let server = RealServer::builder().rtc_addresses(elsewhere).start().await.expect("a server");
+    let own = "this machine has no route there: it has no IPv4 address for it and IPv6 address fd00::7";
+    let expected = ["the server offers media at 203.0.113.9:", own];
+    // In its first 5 s the server's room does not know of the job: the server records what the worker reports.
+    let recorded = a_job_fails(&server, 1, Duration::from_secs(3), &expected).await;
+    for part in expected {
+        assert!(recorded.contains(part), "{recorded}");
+    }
+}
+
+/// The test above, within its second namespace.
+#[tokio::test]
+async fn inside_of_a_network_with_ipv4_alone() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let address = |action| {
+        let ip = Command::new("ip").args(["address", action, "fd00::9/128", "dev", "lo"]).status();
+        assert!(ip.expect("`ip` is there").success());
+    };
+    address("add");
+    let only_ipv6 = "  node_ip: \"fd00::9\"\n  ips:\n    includes: [\"fd00::9/128\"]";
+    let server = RealServer::builder().rtc_addresses(only_ipv6).start().await.expect("a server");
+    // The server has its sockets: from now on this is the address of another machine.
+    address("delete");
+    let own = "this machine has no route there: it has IPv4 address 192.0.2.7 and no IPv6 address for it";
+    // Later the server ends the job as soon as the agent leaves, which may be before it has read the worker's report.
+    let expected = ["the server offers media at [fd00::9]:", own];
+    let recorded = a_job_fails(&server, 2, Duration::from_secs(7), &expected).await;
+    assert!(recorded == "agent worker left the room" || recorded.contains(own), "{recorded}");
 }
 
 /// Connections to this address, whatever name was asked for.
