@@ -1,5 +1,5 @@
 //! How a job's room is joined: at which server, and with which tracks.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod authority;
 
