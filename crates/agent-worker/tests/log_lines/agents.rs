@@ -2,7 +2,7 @@
 
 use crate::capture::Capture;
 use agent_testkit::{JobSpec, MockServer};
-use agent_worker::{JobContext, JobResult};
+use agent_worker::{Agent, Answer, Job, JobContext, JobResult};
 use std::time::Duration;
 use tracing::Level;
 
@@ -72,4 +72,39 @@ async fn every_line_about_a_job_has_its_job_its_room_and_its_agent_once() {
     let lines: Vec<String> = log.text().lines().filter_map(stable).collect();
     let expected = include_str!("agents.txt");
     assert_eq!(lines.join("\n"), expected.trim_end(), "the log is:\n{}\n", lines.join("\n"));
+}
+
+/// Takes no job.
+struct Choosy;
+
+impl Agent for Choosy {
+    async fn on_request(&self, job: &Job) -> Answer {
+        if job.room.name == "declined" { Answer::Decline } else { Answer::Dismiss }
+    }
+
+    async fn run(&self, _: JobContext) -> JobResult {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_not_taken_has_its_job_its_room_and_its_agent_in_the_log() {
+    let log = Capture::start(Level::INFO);
+    let server = MockServer::builder().start_in_process();
+    let worker = server.worker(Choosy).agent_name("choosy").build().unwrap();
+    let handle = worker.handle();
+    let running = tokio::spawn(worker.run());
+    assert!(handle.registered().await);
+    for room in ["declined", "dismissed"] {
+        let spec = JobSpec::room(room).agent_name("choosy").job_id(format!("AJ_{room}"));
+        let _job = server.dispatch(spec).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let lines = log.lines_with(&format!("{room} job"));
+        let [line] = &*lines else { panic!("{}", log.text()) };
+        for field in [format!("job_id=AJ_{room}"), format!("room={room}"), " agent=choosy".to_owned()] {
+            assert_eq!(line.matches(&field).count(), 1, "{field} in {line}");
+        }
+    }
+    handle.drain(Duration::ZERO).await;
+    running.await.unwrap().unwrap();
 }
