@@ -51,9 +51,10 @@ pub use channel::{
     Publishers, Senders,
 };
 pub use checkpoint::{
-    CheckpointChange, CheckpointError, CheckpointKey, CheckpointStore, Claim, ClaimSession, Epoch,
-    Generation, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError, StoreRequest, Writer,
-    checkpoint_epoch, decode_checkpoint, encode_checkpoint, is_checkpoint_over, slot_life, verify_checkpoint,
+    CheckpointChange, CheckpointError, CheckpointKey, CheckpointRetention, CheckpointStore, Claim,
+    ClaimSession, Epoch, Generation, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError, StoreRequest,
+    Writer, checkpoint_epoch, checkpoint_retention, decode_checkpoint, encode_checkpoint, slot_life,
+    verify_checkpoint,
 };
 pub use classify::{classify, classify_with};
 pub use cleanup::callback_time;

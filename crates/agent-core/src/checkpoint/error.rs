@@ -202,7 +202,7 @@ impl CheckpointError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AttemptEnd, JobError};
+    use crate::{AttemptEnd, CheckpointRetention, JobError, checkpoint_retention};
 
     fn check(error: CheckpointError, expected: &str) {
         let error = JobError::from(error);
@@ -233,7 +233,7 @@ mod tests {
             let JobErrorKind::Fatal { reason } = error.job_error_kind() else { panic!("{error}") };
             assert!(REASONS.contains(&&*reason), "{reason}");
             let end = AttemptEnd::Error { kind: JobErrorKind::Fatal { reason }, text: String::new() };
-            assert!(!crate::is_checkpoint_over(false, &end), "{error}");
+            assert_eq!(checkpoint_retention(None, &end), CheckpointRetention::Keep, "{error}");
         }
     }
 

@@ -4,8 +4,8 @@ use crate::context::CancelSignal;
 use crate::store::CheckpointStore;
 use crate::telemetry::Meter;
 use agent_core::{
-    AttemptEnd, CheckpointChange, CheckpointError, CheckpointKey, ClaimSession, Epoch, Generation, Job,
-    KeyBy, StoreRequest, is_checkpoint_over,
+    AttemptEnd, CheckpointChange, CheckpointError, CheckpointKey, CheckpointRetention, ClaimSession, Epoch,
+    Generation, Job, KeyBy, StoreRequest, checkpoint_retention,
 };
 use agent_proto::error_text;
 use agent_proto::text::line;
@@ -98,10 +98,9 @@ impl Checkpoints {
     /// Notes how the handler ended. What it has put last is saved when this returns, as far as it can be, if anybody may go on with the
     /// job.
     pub(crate) async fn handler_ended(&self, how: &AttemptEnd) {
-        if is_checkpoint_over(self.cancel.reason().is_some(), how) {
-            self.end(Phase::Discard);
-        } else {
-            self.flush().await;
+        match checkpoint_retention(self.cancel.reason().as_ref(), how) {
+            CheckpointRetention::Discard => self.end(Phase::Discard),
+            CheckpointRetention::Keep => self.flush().await,
         }
     }
 

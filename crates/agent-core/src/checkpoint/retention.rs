@@ -1,0 +1,133 @@
+//! Whether a checkpoint outlives the attempt that wrote it.
+
+use super::error::REASONS;
+use crate::error::JobErrorKind;
+use crate::outcome::{AttemptEnd, CancelReason};
+
+/// What becomes of the checkpoints of an attempt that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointRetention {
+    /// What is not saved yet is saved, for the attempt, worker or job that continues the work.
+    Keep,
+    /// Nothing more is saved, and what is there is deleted when the job has its outcome.
+    Discard,
+}
+
+/// Decides about the checkpoints of an attempt whose handler ended so: those of a job that did its work, or can never do it, are of no
+/// use to anybody.
+///
+/// A job that was cancelled has not done its work, whatever its handler returned and the server was told: the checkpoint is for the job
+/// that continues it. So are those of a handler that panicked, whose error may go away, or that failed because of its checkpoint
+/// ([`CheckpointError`](crate::CheckpointError)): another version of the agent, or a mended store, can continue with what was saved before.
+///
+/// ```
+/// use agent_core::{AttemptEnd, CancelReason, CheckpointRetention, checkpoint_retention};
+///
+/// assert_eq!(checkpoint_retention(None, &AttemptEnd::Ok), CheckpointRetention::Discard);
+/// let drained = Some(CancelReason::Drained);
+/// assert_eq!(checkpoint_retention(drained.as_ref(), &AttemptEnd::Ok), CheckpointRetention::Keep);
+/// ```
+#[must_use]
+pub fn checkpoint_retention(cancelled: Option<&CancelReason>, end: &AttemptEnd) -> CheckpointRetention {
+    use CheckpointRetention::{Discard, Keep};
+    match (cancelled, end) {
+        (
+            Some(
+                CancelReason::Deadline
+                | CancelReason::Drained
+                | CancelReason::Shutdown(_)
+                | CancelReason::RoomClosed
+                | CancelReason::Terminated
+                | CancelReason::Kicked
+                | CancelReason::TargetReplaced
+                | CancelReason::DuplicateIdentity
+                | CancelReason::RoomGone,
+            ),
+            _,
+        ) => Keep,
+        (None, AttemptEnd::Ok) => Discard,
+        (None, AttemptEnd::Error { kind, .. }) => match kind {
+            JobErrorKind::Fatal { reason } if REASONS.contains(&&**reason) => Keep,
+            JobErrorKind::Fatal { .. } | JobErrorKind::Invalid { .. } => Discard,
+            JobErrorKind::Cancelled
+            | JobErrorKind::Panicked
+            | JobErrorKind::Retryable { .. }
+            | JobErrorKind::TimedOut => Keep,
+        },
+        (None, AttemptEnd::Cancelled | AttemptEnd::Panicked(_) | AttemptEnd::Aborted) => Keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn fatal(reason: &'static str) -> JobErrorKind {
+        JobErrorKind::Fatal { reason: reason.into() }
+    }
+
+    /// Every end of a handler, and what it means for the checkpoint of a job that nobody cancelled.
+    fn ends() -> Vec<(AttemptEnd, CheckpointRetention)> {
+        use CheckpointRetention::{Discard, Keep};
+        let invalid = || JobErrorKind::Invalid {
+            field: "language".into(),
+            value: "xx".into(),
+            message: "not a language".into(),
+        };
+        let error = |kind| AttemptEnd::Error { kind, text: "text".into() };
+        let mut ends = vec![
+            (AttemptEnd::Ok, Discard),
+            (AttemptEnd::Cancelled, Keep),
+            (AttemptEnd::Panicked("text".into()), Keep),
+            (AttemptEnd::Aborted, Keep),
+            (error(fatal("quota_exceeded")), Discard),
+            (error(fatal("unknown_error")), Discard),
+            (error(fatal("job_timeout")), Discard),
+            (error(invalid()), Discard),
+            (error(JobErrorKind::Cancelled), Keep),
+            (error(JobErrorKind::Panicked), Keep),
+            (error(JobErrorKind::TimedOut), Keep),
+            (error(JobErrorKind::Retryable { after: Duration::ZERO }), Keep),
+        ];
+        ends.extend(REASONS.map(|reason| (error(fatal(reason)), Keep)));
+        ends
+    }
+
+    #[test]
+    fn the_table() {
+        let reasons = [
+            CancelReason::Deadline,
+            CancelReason::Drained,
+            CancelReason::Shutdown("enough".into()),
+            CancelReason::RoomClosed,
+            CancelReason::Terminated,
+            CancelReason::Kicked,
+            CancelReason::TargetReplaced,
+            CancelReason::DuplicateIdentity,
+            CancelReason::RoomGone,
+        ];
+        for (end, expected) in ends() {
+            assert_eq!(checkpoint_retention(None, &end), expected, "{end:?}");
+            for reason in &reasons {
+                let retention = checkpoint_retention(Some(reason), &end);
+                assert_eq!(retention, CheckpointRetention::Keep, "{reason:?}, {end:?}");
+            }
+        }
+    }
+
+    proptest! {
+        /// An attempt that is followed by another one never loses its checkpoint, and the texts of errors decide nothing.
+        #[test]
+        fn what_may_be_retried_is_kept(at in 0..ends().len(), after: Duration, text: String) {
+            let retryable = AttemptEnd::Error { kind: JobErrorKind::Retryable { after }, text: text.clone() };
+            prop_assert_eq!(checkpoint_retention(None, &retryable), CheckpointRetention::Keep);
+            let (end, expected) = ends().swap_remove(at);
+            prop_assert!(!end.is_retryable() || expected == CheckpointRetention::Keep);
+            if let AttemptEnd::Error { kind, .. } = end {
+                prop_assert_eq!(checkpoint_retention(None, &AttemptEnd::Error { kind, text }), expected);
+            }
+        }
+    }
+}
