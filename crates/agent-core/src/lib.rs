@@ -85,5 +85,5 @@ pub use shutdown::{
 };
 pub use worker::{
     ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MAX_RETRY_AFTER, MIN_DEPARTURE_TIMEOUT,
-    Notice, OfferId, Output, Presence, SlotCounts, StopError, Timer, Violation, Worker,
+    Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, StopError, Timer, Violation, Worker,
 };

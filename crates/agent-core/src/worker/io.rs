@@ -1,5 +1,6 @@
 //! What a worker machine takes and gives: inputs are facts in the past tense, outputs are commands.
 
+use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
 use crate::descriptors::Descriptors;
@@ -72,7 +73,7 @@ pub enum Input {
         /// Which attempt of it.
         attempt: u32,
     },
-    /// Something asks a job to stop: its room, its handler, the program.
+    /// Something asks a job to stop: its handler, the program.
     CancelRequested {
         /// Which job.
         job: JobId,
@@ -90,6 +91,13 @@ pub enum Input {
     RoomReplaced {
         /// Which job.
         job: JobId,
+    },
+    /// The room of a job ended: for good, or for its agent.
+    RoomEnded {
+        /// Which job.
+        job: JobId,
+        /// How.
+        end: RoomEnd,
     },
     /// Who is in the room of a job changed, or was looked at for the first time.
     PresenceChanged {

@@ -7,7 +7,7 @@
 //! - `jobs`: offers, assignments, cancellations; [`step`](crate::step) is the course of one job.
 //! - `attempts`: what comes after an attempt: its cleanup, and the next attempt.
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
-//! - `room_rules`: when a job is over because of its room; `watch`: these rules, progress, second jobs.
+//! - `room_rules`: when a job is over because of who is in its room; `room_end`: because the room ended; `watch`: these rules, progress, second jobs.
 //! - `drain`: stopping.
 
 mod attempts;
@@ -16,6 +16,7 @@ mod drain;
 mod io;
 mod jobs;
 mod link;
+mod room_end;
 mod room_rules;
 mod timers;
 mod watch;
@@ -25,6 +26,7 @@ pub use io::{
     ConnectError, DrainReport, EndedJob, Input, Notice, OfferId, Output, SlotCounts, StopError, Violation,
 };
 pub use link::MAX_RETRY_AFTER;
+pub use room_end::RoomEnd;
 pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
 pub use timers::{JobTimer, Timer};
 
@@ -122,6 +124,7 @@ impl Worker {
             Input::Cleaned { job, attempt } => self.on_cleaned(&job, attempt, now),
             Input::CancelRequested { job, reason } => self.on_cancel_requested(&job, reason, now),
             Input::RoomJoined { job, room } => self.on_room_joined(&job, room, now),
+            Input::RoomEnded { job, end } => self.on_room_ended(&job, end, now),
             Input::RoomReplaced { job } => self.on_room_replaced(&job, now),
             Input::PresenceChanged { job, presence } => self.on_presence(&job, &presence, now),
             Input::Progressed { job } => self.on_progress(&job, now),

@@ -5,6 +5,7 @@
 
 use super::Worker;
 use super::io::{Notice, Output};
+use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence, Rules, ShortRoom};
 use super::timers::{JobTimer, Timer};
 use crate::config::Config;
@@ -63,6 +64,12 @@ impl Worker {
         // A job belongs to its room: for another one of the same name the server makes another job.
         if !self.config.stay_in_new_room {
             self.apply(id, JobInput::Cancelled(CancelReason::RoomGone), now);
+        }
+    }
+
+    pub(super) fn on_room_ended(&mut self, id: &JobId, end: RoomEnd, now: Time) {
+        if let Some(reason) = end.cancel_reason() {
+            self.on_cancel_requested(id, reason, now);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::rig::fatal;
 use agent_core::{
     Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JoinedRoom,
-    Lifecycle, Notice, OfferId, Output, Presence, SlotCounts, Time, Worker,
+    Lifecycle, Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time, Worker,
 };
 use agent_proto::Secret;
 use agent_proto::livekit as wire;
@@ -27,6 +27,8 @@ enum Op {
     /// The room is described: its id, its departure and its empty timeout in seconds.
     Room(u8, u8, u8, u8),
     Replaced(u8),
+    /// Its room ends, in one of the ways that there are.
+    RoomEnds(u8, usize),
     /// So many people are there, and this session of the target.
     There(u8, u8, u8),
     Pong,
@@ -52,6 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => job.clone().prop_map(Op::Terminate),
         3 => (job.clone(), 0u8..3, 0u8..30, 0u8..30).prop_map(|(n, sid, d, e)| Op::Room(n, sid, d, e)),
         1 => job.clone().prop_map(Op::Replaced),
+        1 => (job.clone(), 0..ROOM_ENDS.len()).prop_map(|(n, k)| Op::RoomEnds(n, k)),
         6 => (job, 0u8..3, 0u8..3).prop_map(|(n, people, target)| Op::There(n, people, target)),
         5 => Just(Op::Pong),
         2 => Just(Op::Cut),
@@ -65,6 +68,14 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 const SLOTS: usize = 2;
+const ROOM_ENDS: [RoomEnd; 6] = [
+    RoomEnd::Left,
+    RoomEnd::DuplicateIdentity,
+    RoomEnd::Removed,
+    RoomEnd::Deleted,
+    RoomEnd::Closed,
+    RoomEnd::Lost,
+];
 
 /// What holds a slot, as the commands of the machine say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +280,7 @@ impl World {
                 self.input(Input::RoomJoined { job: id(n), room });
             }
             Op::Replaced(n) => self.input(Input::RoomReplaced { job: id(n) }),
+            Op::RoomEnds(n, kind) => self.input(Input::RoomEnded { job: id(n), end: ROOM_ENDS[kind] }),
             Op::There(n, people, session) => {
                 let target = (session > 0).then(|| format!("PA_{session}"));
                 let presence = Presence { people: people.into(), keepers: people.into(), target };

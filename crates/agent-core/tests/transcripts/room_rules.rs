@@ -1,7 +1,7 @@
 //! When a job is over because of its room and of who is in it.
 
 use crate::rig::{Rig, id};
-use agent_core::{AttemptEnd, EndWhen, Input, JoinedRoom, Presence};
+use agent_core::{AttemptEnd, CancelReason, EndWhen, Input, JoinedRoom, Presence, RoomEnd};
 use agent_proto::livekit as wire;
 use std::time::Duration;
 
@@ -324,9 +324,9 @@ fn a_job_that_is_to_stay_stays_in_another_room() {
 #[test]
 fn an_end_in_a_room_that_was_closed_first_says_so() {
     for (reason, closed) in [
-        (agent_core::CancelReason::RoomClosed, true),
-        (agent_core::CancelReason::Shutdown("enough".into()), false),
-        (agent_core::CancelReason::Kicked, false),
+        (CancelReason::RoomClosed, true),
+        (CancelReason::Shutdown("enough".into()), false),
+        (CancelReason::Kicked, false),
     ] {
         let mut rig = running(EndWhen::default());
         rig.cancel(1, reason.clone());
@@ -336,7 +336,7 @@ fn an_end_in_a_room_that_was_closed_first_says_so() {
     // Whichever came first of the two ways in which a server says it.
     let mut rig = running(EndWhen::default());
     rig.terminate(1);
-    rig.cancel(1, agent_core::CancelReason::RoomClosed);
+    rig.cancel(1, CancelReason::RoomClosed);
     rig.end(1, AttemptEnd::Ok);
     assert!(rig.last_ended.is_some_and(|ended| ended.room_closed));
     // An end that was sent before, and read or not.
@@ -344,8 +344,37 @@ fn an_end_in_a_room_that_was_closed_first_says_so() {
         let mut rig = running(EndWhen::default());
         rig.answers_pings = read;
         rig.end(1, AttemptEnd::Ok);
-        rig.cancel(1, agent_core::CancelReason::RoomClosed);
+        rig.cancel(1, CancelReason::RoomClosed);
         assert!(rig.last_ended.as_ref().is_some_and(|ended| !ended.room_closed));
         assert_eq!(rig.log().contains("ClosedUnconfirmed"), !read);
     }
+}
+
+/// How a room ends decides whether its job does, and what the server is told of a handler that then returns `Ok`.
+#[test]
+fn the_end_of_a_room_is_a_reason_to_stop_unless_the_handler_left() {
+    let table = [
+        (RoomEnd::Left, None, true),
+        (RoomEnd::DuplicateIdentity, Some(CancelReason::DuplicateIdentity), false),
+        (RoomEnd::Removed, Some(CancelReason::Kicked), false),
+        (RoomEnd::Deleted, Some(CancelReason::RoomClosed), true),
+        (RoomEnd::Closed, Some(CancelReason::RoomClosed), true),
+        (RoomEnd::Lost, Some(CancelReason::RoomGone), false),
+    ];
+    for (end, reason, success) in table {
+        let mut rig = running(EndWhen::default());
+        rig.input(Input::RoomEnded { job: id(1), end });
+        assert_eq!(rig.cancelled.get(&id(1)), reason.as_ref(), "{end:?}");
+        rig.end(1, AttemptEnd::Ok);
+        let ended = rig.last_ended.as_ref().unwrap();
+        assert_eq!(ended.outcome.is_success(), success, "{end:?}");
+        assert_eq!(ended.room_closed, reason == Some(CancelReason::RoomClosed), "{end:?}");
+    }
+    // What came first stays the reason; a room that closes is noted even so.
+    let mut rig = running(EndWhen::default());
+    rig.cancel(1, CancelReason::Shutdown("enough".into()));
+    rig.input(Input::RoomEnded { job: id(1), end: RoomEnd::Closed });
+    assert_eq!(rig.cancelled.get(&id(1)), Some(&CancelReason::Shutdown("enough".into())));
+    rig.end(1, AttemptEnd::Ok);
+    assert!(rig.last_ended.is_some_and(|ended| ended.room_closed));
 }

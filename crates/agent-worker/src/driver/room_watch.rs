@@ -1,7 +1,6 @@
-//! Reports the facts about the room of a job to the machine: which room it is, who is in it, and how it ended. The room's own events decide
-//! that it is over.
+//! Reports the facts about the room of a job to the machine: which room it is, who is in it, and how it ended.
 
-use agent_core::{CancelReason, Input, Job, JoinedRoom, Presence};
+use agent_core::{Input, Job, JoinedRoom, Presence, RoomEnd};
 use agent_rtc::{DisconnectReason, ParticipantKind, Room, RoomInfo, Wanted};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +21,15 @@ pub(super) async fn watch_room(job: Arc<Job>, room: Arc<SetOnce<Room>>, tell: Un
         never = replaced => match never {},
         never = report_changes(&job, room, &tell) => match never {},
     };
-    let reason = match closed {
-        // The handler left by itself; it knows.
-        DisconnectReason::ClientInitiated => return,
-        DisconnectReason::DuplicateIdentity => CancelReason::DuplicateIdentity,
-        DisconnectReason::Removed => CancelReason::Kicked,
-        DisconnectReason::RoomDeleted | DisconnectReason::RoomClosed => CancelReason::RoomClosed,
-        _ => CancelReason::RoomGone,
+    let end = match closed {
+        DisconnectReason::ClientInitiated => RoomEnd::Left,
+        DisconnectReason::DuplicateIdentity => RoomEnd::DuplicateIdentity,
+        DisconnectReason::Removed => RoomEnd::Removed,
+        DisconnectReason::RoomDeleted => RoomEnd::Deleted,
+        DisconnectReason::RoomClosed => RoomEnd::Closed,
+        _ => RoomEnd::Lost,
     };
-    let _ = tell.send(Input::CancelRequested { job: job.id.clone(), reason });
+    let _ = tell.send(Input::RoomEnded { job: job.id.clone(), end });
 }
 
 async fn report_changes(job: &Job, room: &Room, tell: &UnboundedSender<Input>) -> std::convert::Infallible {

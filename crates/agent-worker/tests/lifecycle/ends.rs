@@ -3,7 +3,7 @@
 use crate::stage::{LONG, Stage, text};
 use agent_testkit::{JobSpec, MockRoom, MockServer};
 use agent_worker::{
-    Agent, Answer, EndWhen, EndedJob, Job, JobContext, JobKind, JobResult, Outcome, WorkerBuilder,
+    Agent, Answer, EndWhen, EndedJob, Job, JobContext, JobError, JobKind, JobResult, Outcome, WorkerBuilder,
 };
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -105,6 +105,19 @@ async fn a_job_that_lost_its_room_first_says_that_the_server_records_a_failure()
     let ended = stage.ended().await;
     assert_eq!((ended.outcome, ended.room_closed), (Outcome::Success, true));
     assert_eq!(text(&job.outcome().await.unwrap()), "agent worker left the room");
+    stage.drain(Duration::ZERO).await;
+}
+
+/// The server ends the job of an agent that has left; the worker does not.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_leaves_its_room_is_told_to_stop_by_the_server_alone() {
+    let leaves = |ctx: JobContext| async move {
+        ctx.room().leave().await;
+        JobResult::Err(JobError::fatal(ctx.cancelled().await.to_string()))
+    };
+    let mut stage = Stage::new(leaves, |builder| builder);
+    stage.dispatch_with(JobSpec::room("lobby")).await;
+    assert_eq!(text(&stage.ended().await.outcome), "terminated");
     stage.drain(Duration::ZERO).await;
 }
 
