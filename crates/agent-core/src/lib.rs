@@ -34,6 +34,7 @@ mod descriptors;
 mod election;
 mod error;
 mod job;
+mod join_failure;
 mod json;
 mod log_limit;
 mod metadata;
@@ -73,6 +74,7 @@ pub use election::{
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
 pub use job::lifecycle::{Effect, JobInput, JobState, step};
 pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, MAX_ATTRIBUTES_LEN, Target, TargetKind};
+pub use join_failure::JoinFailureKind;
 pub use json::{JsonError, to_json};
 pub use log_limit::{LeftOut, LogLimit};
 #[cfg(feature = "schema")]

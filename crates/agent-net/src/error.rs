@@ -139,12 +139,6 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether it may go better in a while: the server did not answer, or not well.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::TooManyOpenFiles { .. })
-            || self.status().is_some_and(|status| status == 429 || status >= 500)
-    }
-
     /// The HTTP status, if the server [refused](Self::Refused) the connection with one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

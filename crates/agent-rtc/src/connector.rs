@@ -99,23 +99,4 @@ impl JoinError {
             _ => None,
         }
     }
-
-    /// Whether it may go better in a while: the network or the server did not answer, or not well.
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Connect(error) => error.is_temporary(),
-            Self::Failed(failure) => match failure {
-                JoinFailure::Unreachable { .. }
-                | JoinFailure::SignalTimeout
-                | JoinFailure::MediaTimeout { .. }
-                | JoinFailure::Media { .. } => true,
-                JoinFailure::Refused { status, .. } => {
-                    status.is_some_and(|status| status == 429 || status >= 500)
-                }
-                _ => false,
-            },
-            Self::TooManyOpenFiles(_) => true,
-            Self::Url | Self::AssignedUrl(_) | Self::Socket(_) => false,
-        }
-    }
 }

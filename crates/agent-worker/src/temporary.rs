@@ -1,8 +1,8 @@
 //! Errors that may pass, of the libraries that agent-core does not know.
 
-use agent_core::{JobError, JobErrorKind, classify_with};
+use agent_core::{JobError, JobErrorKind, JoinFailureKind, classify_with};
 use agent_net::ConnectError;
-use agent_rtc::JoinError;
+use agent_rtc::{JoinError, JoinFailure};
 use std::error::Error;
 use tokio::time::error::Elapsed;
 
@@ -45,6 +45,35 @@ pub(crate) fn classified(error: JobError) -> JobError {
 
 fn is_temporary(error: &(dyn Error + 'static)) -> bool {
     error.is::<Elapsed>()
-        || error.downcast_ref::<JoinError>().is_some_and(JoinError::is_temporary)
-        || error.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_temporary)
+        || error.downcast_ref().is_some_and(|error| join_failure(error).is_temporary())
+        || error.downcast_ref().is_some_and(|error| connect_failure(error).is_temporary())
+}
+
+/// What the machine is to know of a join that failed.
+pub(crate) fn join_failure(error: &JoinError) -> JoinFailureKind {
+    match error {
+        JoinError::Connect(error) => connect_failure(error),
+        JoinError::TooManyOpenFiles(_) => JoinFailureKind::OutOfDescriptors,
+        JoinError::Failed(JoinFailure::Unreachable { .. } | JoinFailure::SignalTimeout) => {
+            JoinFailureKind::NoAnswer
+        }
+        JoinError::Failed(JoinFailure::MediaTimeout { .. } | JoinFailure::Media { .. }) => {
+            JoinFailureKind::NoMedia
+        }
+        JoinError::Failed(JoinFailure::Refused { status, .. }) => {
+            JoinFailureKind::Refused { status: *status, retry_after: None }
+        }
+        _ => JoinFailureKind::Other,
+    }
+}
+
+fn connect_failure(error: &ConnectError) -> JoinFailureKind {
+    match error {
+        ConnectError::Unreachable { .. } | ConnectError::Timeout { .. } => JoinFailureKind::NoAnswer,
+        ConnectError::TooManyOpenFiles { .. } => JoinFailureKind::OutOfDescriptors,
+        ConnectError::Refused { status, retry_after, .. } => {
+            JoinFailureKind::Refused { status: Some(*status), retry_after: *retry_after }
+        }
+        _ => JoinFailureKind::Other,
+    }
 }

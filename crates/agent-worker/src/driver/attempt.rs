@@ -10,8 +10,8 @@ use crate::redact;
 use crate::scope::Scope;
 use crate::task_count::Counted;
 use crate::telemetry::Meter;
-use crate::temporary::classified;
-use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult, MAX_RETRY_AFTER};
+use crate::temporary::{classified, join_failure};
+use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
 use agent_rtc::{JoinError, Room};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -92,10 +92,7 @@ impl Attempt {
         if let Some(room) = self.join.room.get() {
             // Joined by an earlier attempt.
             if !room.is_connected() {
-                return end.tell(failed(
-                    &JobError::fatal("room_left"),
-                    "the room was left before the next attempt",
-                ));
+                return end.tell(AttemptEnd::room_left());
             }
             room.begin_attempt();
         } else if self.join_first {
@@ -170,8 +167,8 @@ fn failed(error: &JobError, text: impl Into<String>) -> AttemptEnd {
 }
 
 fn classify_join(error: JoinError) -> JobError {
-    match error.retry_after().filter(|_| error.is_temporary()) {
-        Some(asked) => JobError::retryable(error, asked.min(MAX_RETRY_AFTER)),
+    match join_failure(&error).retry_after() {
+        Some(after) => JobError::retryable(error, after),
         None => classified(JobError::from(error)),
     }
 }

@@ -192,6 +192,23 @@ async fn a_room_that_cannot_be_joined_waits_for_the_backoff_alone() {
     }
 }
 
+/// The room is one for all attempts.
+#[tokio::test(start_paused = true)]
+async fn there_is_no_other_attempt_in_a_room_that_was_left_after_the_last() {
+    let leaves = |ctx: JobContext| async move {
+        let room = ctx.room().clone();
+        ctx.on_cleanup(async move { room.leave().await });
+        JobResult::Err(JobError::retryable("again", Duration::ZERO))
+    };
+    // At once: before the server ends the job, as it does when its agent leaves.
+    let at_once = RetryPolicy::attempts(5).backoff(Duration::ZERO, Duration::ZERO);
+    let mut stage = Stage::new(leaves, |builder| builder.retry(at_once));
+    let ended = stage.run().await;
+    assert_eq!(text(&ended.outcome), "the room was left before the next attempt (after 2 attempts)");
+    assert_eq!(ended.kind, Some(JobErrorKind::Fatal { reason: "room_left".into() }));
+    stage.drain(Duration::ZERO).await;
+}
+
 /// An error that asks for a wait gets it, and the backoff is added.
 #[tokio::test(start_paused = true)]
 async fn an_explicit_wait_wins() {
