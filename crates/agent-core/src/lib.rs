@@ -72,7 +72,7 @@ pub use election::{
     Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, MAX_LEASE, MIN_LEASE, Seat, SeatAnswer,
 };
 pub use error::{BoxError, JobError, JobErrorKind, JobResult};
-pub use job::lifecycle::{Effect, JobInput, JobState, step};
+pub use job::lifecycle::{Effect, Exit, JobInput, JobState, Phase, Transition, step};
 pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, MAX_ATTRIBUTES_LEN, Target, TargetKind};
 pub use join_failure::JoinFailureKind;
 pub use json::{JsonError, to_json};

@@ -17,71 +17,64 @@
 //!     the end of an attempt ─────────► Cleaning ┴─► (gone, with its outcome)
 //!                                           cleaned
 //! ```
-//! An attempt ends in Starting, Running, Cancelled, Aborting or Abandoned. An abandoned one has its cleanup while it still blocks; a
+//! All from Starting on are the phases of an assigned job. An attempt ends in Starting, Running, Cancelled, Aborting or Abandoned. An abandoned one has its cleanup while it still blocks; a
 //! stuck one has had its outcome already, and only gives its slot back.
 
 use crate::answer::DeclineReason;
 use crate::outcome::{AttemptEnd, CancelReason, Verdict};
 
-/// Where a job is, while it holds a slot. Attempts count from 1.
+/// Where a job is, while it holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// The user's request handler was asked.
     Offered,
     /// The server was told yes; the assignment is awaited.
     Accepted,
-    /// Assigned; the driver joins the room, or is about to call the handler again.
-    Starting {
-        /// Which one.
+    /// The server granted the job to us.
+    Assigned {
+        /// The attempt that goes on, or was the last one, from 1.
         attempt: u32,
+        /// How far it is.
+        phase: Phase,
     },
+}
+
+/// How far an assigned job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The driver joins the room, or is about to call the handler again.
+    Starting,
     /// The handler runs.
-    Running {
-        /// Which call of it.
-        attempt: u32,
-    },
+    Running,
     /// The handler was told to stop and has its grace.
     Cancelled {
-        /// Which call of it.
-        attempt: u32,
         /// Why.
         reason: CancelReason,
     },
     /// The grace is over and the attempt is being aborted.
     Aborting {
-        /// Which one.
-        attempt: u32,
         /// Why.
         reason: CancelReason,
     },
     /// The attempt cannot be aborted, and its cleanup runs all the same.
     Abandoned {
-        /// Which one.
-        attempt: u32,
         /// Why it was told to stop.
         reason: CancelReason,
     },
     /// The attempt is over and its cleanup runs.
     Cleaning {
-        /// Which one.
-        attempt: u32,
-        /// How it ended.
+        /// How the attempt ended.
         end: AttemptEnd,
         /// Why the job was told to stop, if it was: then there is no other attempt.
         reason: Option<CancelReason>,
     },
-    /// Waits for its next attempt, in its room.
+    /// The attempt failed; the next one is waited for, in the room.
     BackingOff {
-        /// The one that failed.
-        attempt: u32,
-        /// How it ended.
+        /// How the attempt ended.
         end: AttemptEnd,
     },
     /// The attempt cannot be aborted. Its failure was reported; its slot is held.
-    Stuck {
-        /// Which one.
-        attempt: u32,
-    },
+    Stuck,
 }
 
 /// What can happen to a job.
@@ -121,7 +114,16 @@ pub enum JobInput {
     Cut,
 }
 
-/// What to do about it: one thing at most.
+/// What comes of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// The job keeps its slot: its next state, and what to do.
+    Stay(JobState, Effect),
+    /// The job is gone from its slot, in this way.
+    Gone(Exit),
+}
+
+/// What to do about a job that goes on: one thing at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
@@ -130,12 +132,6 @@ pub enum Effect {
     Odd,
     /// Send the acceptance.
     Accept,
-    /// Send the refusal; the slot is free.
-    Decline(DeclineReason),
-    /// Send that nobody should run it; the slot is free.
-    Dismiss,
-    /// Forget the job: it was never ours.
-    Forget,
     /// Have the room joined and the handler called.
     Start,
     /// Have the handler called once more.
@@ -150,232 +146,194 @@ pub enum Effect {
     Clean,
     /// Wait for the next attempt.
     BackOff,
-    /// Report the outcome; the slot is free.
-    Finish(Verdict),
     /// Report the outcome of an attempt that cannot be aborted; the slot stays held.
     FinishStuck(Verdict),
-    /// The stuck attempt ended at last; the slot is free.
+}
+
+/// What to do about a job whose slot is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Send the refusal.
+    Decline(DeclineReason),
+    /// Send that nobody should run it.
+    Dismiss,
+    /// Forget the job: it was never ours.
+    Forget,
+    /// Report the outcome.
+    Finish(Verdict),
+    /// Nothing: the outcome of its stuck attempt was reported, and that attempt ended at last.
     Release,
 }
 
-/// The one table of the job: the next state (`None`: gone) and what to do.
+/// The one table of the job: each state and input, and what comes of it.
 ///
 /// ```
-/// use agent_core::{step, AttemptEnd, Effect, JobInput, JobState, Outcome};
+/// use agent_core::{step, AttemptEnd, Effect, Exit, JobInput, JobState, Outcome, Phase, Transition};
 ///
-/// let (next, effect) = step(JobState::Running { attempt: 1 }, JobInput::Ended(AttemptEnd::Ok));
+/// let running = JobState::Assigned { attempt: 1, phase: Phase::Running };
+/// let Transition::Stay(cleaning, effect) = step(running, JobInput::Ended(AttemptEnd::Ok)) else { panic!() };
 /// assert_eq!(effect, Effect::Clean);
-/// let (next, effect) = step(next.unwrap(), JobInput::Cleaned);
-/// assert!(matches!(effect, Effect::Finish(verdict) if verdict.outcome == Outcome::Success));
-/// assert_eq!(next, None);
+/// let Transition::Gone(Exit::Finish(verdict)) = step(cleaning, JobInput::Cleaned) else { panic!() };
+/// assert_eq!(verdict.outcome, Outcome::Success);
 /// ```
+#[must_use]
+pub fn step(state: JobState, input: JobInput) -> Transition {
+    match state {
+        JobState::Offered => offered(input),
+        JobState::Accepted => accepted(input),
+        JobState::Assigned { attempt, phase } => assigned(attempt, phase, input),
+    }
+}
+
+/// An offer ends with exactly one answer, or with the connection on which it came.
 #[deny(clippy::wildcard_enum_match_arm, reason = "each pair is decided, none falls through")]
-#[allow(clippy::too_many_lines, reason = "one table, in one place")]
-pub fn step(state: JobState, input: JobInput) -> (Option<JobState>, Effect) {
+fn offered(input: JobInput) -> Transition {
     use JobInput as I;
-    use JobState as S;
-    match (state, input) {
-        // An offer ends with exactly one answer, or with the connection on which it came.
-        (S::Offered, I::Accepted) => (Some(S::Accepted), Effect::Accept),
-        (S::Offered, I::Declined(why)) => (None, Effect::Decline(why)),
-        (S::Offered, I::AnswerOverdue) => (None, Effect::Decline(DeclineReason::Silent)),
-        (S::Offered, I::Cancelled(_)) => (None, Effect::Decline(DeclineReason::Cancelled)),
-        (S::Offered, I::Draining) => (None, Effect::Decline(DeclineReason::Draining)),
-        (S::Offered, I::Dismissed) => (None, Effect::Dismiss),
-        (S::Offered, I::Cut) => (None, Effect::Forget),
+    match input {
+        I::Accepted => Transition::Stay(JobState::Accepted, Effect::Accept),
+        I::Declined(why) => Transition::Gone(Exit::Decline(why)),
+        I::AnswerOverdue => Transition::Gone(Exit::Decline(DeclineReason::Silent)),
+        I::Cancelled(_) => Transition::Gone(Exit::Decline(DeclineReason::Cancelled)),
+        I::Draining => Transition::Gone(Exit::Decline(DeclineReason::Draining)),
+        I::Dismissed => Transition::Gone(Exit::Dismiss),
+        I::Cut => Transition::Gone(Exit::Forget),
         // An assignment that overtakes our answer: the worker takes it for a yes, says so, and asks again.
-        (S::Offered, I::Assigned) => (Some(S::Offered), Effect::Odd),
-
-        (S::Accepted, I::Assigned) => (Some(S::Starting { attempt: 1 }), Effect::Start),
-        (S::Accepted, I::AssignmentOverdue | I::Cut | I::Cancelled(_)) => (None, Effect::Forget),
-
-        (S::Starting { attempt }, I::Began) => (Some(S::Running { attempt }), Effect::TellRunning),
-
-        (S::Starting { attempt } | S::Running { attempt }, I::Cancelled(reason)) => {
-            (Some(S::Cancelled { attempt, reason: reason.clone() }), Effect::Cancel(reason))
+        I::Assigned => Transition::Stay(JobState::Offered, Effect::Odd),
+        // Timers of another state, and what belongs to an attempt or a cleanup, where there is none.
+        I::AssignmentOverdue | I::RetryDue | I::GraceOver | I::AbortOverdue => {
+            Transition::Stay(JobState::Offered, Effect::Odd)
         }
-        (S::Cancelled { attempt, reason }, I::GraceOver) => {
-            (Some(S::Aborting { attempt, reason }), Effect::Abort)
+        I::Began | I::Ended(_) | I::Cleaned | I::CleanedToRetry => {
+            Transition::Stay(JobState::Offered, Effect::Odd)
         }
-        (S::Aborting { attempt, reason }, I::AbortOverdue) => {
-            (Some(S::Abandoned { attempt, reason }), Effect::Clean)
+    }
+}
+
+/// Accepted: it becomes ours, or it never was.
+#[deny(clippy::wildcard_enum_match_arm, reason = "each pair is decided, none falls through")]
+fn accepted(input: JobInput) -> Transition {
+    use JobInput as I;
+    match input {
+        I::Assigned => {
+            Transition::Stay(JobState::Assigned { attempt: 1, phase: Phase::Starting }, Effect::Start)
         }
+        I::AssignmentOverdue | I::Cut | I::Cancelled(_) => Transition::Gone(Exit::Forget),
+        // A drain lets go on what was accepted.
+        I::Draining => Transition::Stay(JobState::Accepted, Effect::None),
+        // Answers and answer timers that come late: the offer has been settled by something else.
+        I::Accepted | I::Declined(_) | I::Dismissed | I::AnswerOverdue => {
+            Transition::Stay(JobState::Accepted, Effect::Odd)
+        }
+        // Timers of another state, and what belongs to an attempt or a cleanup, where there is none.
+        I::RetryDue | I::GraceOver | I::AbortOverdue => Transition::Stay(JobState::Accepted, Effect::Odd),
+        I::Began | I::Ended(_) | I::Cleaned | I::CleanedToRetry => {
+            Transition::Stay(JobState::Accepted, Effect::Odd)
+        }
+    }
+}
+
+/// Assigned: it ends with exactly one outcome.
+#[deny(clippy::wildcard_enum_match_arm, reason = "each pair is decided, none falls through")]
+fn assigned(attempt: u32, phase: Phase, input: JobInput) -> Transition {
+    use JobInput as I;
+    use Phase as P;
+    let to = |phase, effect| Transition::Stay(JobState::Assigned { attempt, phase }, effect);
+    let finish = |verdict| Transition::Gone(Exit::Finish(verdict));
+    match (phase, input) {
+        // A cut stops no job.
+        (phase, I::Cut) => to(phase, Effect::None),
+        // A second assignment changes nothing, and its timer is another state's.
+        (phase, I::Assigned | I::AssignmentOverdue) => to(phase, Effect::Odd),
+        // Answers and answer timers that come late: the offer has been settled by something else.
+        (phase, I::Accepted | I::Declined(_) | I::Dismissed | I::AnswerOverdue) => to(phase, Effect::Odd),
+
+        (P::Starting, I::Began) => to(P::Running, Effect::TellRunning),
+
+        (P::Starting | P::Running, I::Cancelled(reason)) => {
+            to(P::Cancelled { reason: reason.clone() }, Effect::Cancel(reason))
+        }
+        (P::Cancelled { reason }, I::GraceOver) => to(P::Aborting { reason }, Effect::Abort),
+        (P::Aborting { reason }, I::AbortOverdue) => to(P::Abandoned { reason }, Effect::Clean),
         // The first reason stays, and a handler that was called while it was being cancelled goes on being cancelled.
         (
-            s @ (S::Cancelled { .. } | S::Aborting { .. } | S::Abandoned { .. }),
+            phase @ (P::Cancelled { .. } | P::Aborting { .. } | P::Abandoned { .. } | P::Stuck),
             I::Cancelled(_) | I::Began,
-        ) => (Some(s), Effect::None),
+        ) => to(phase, Effect::None),
 
         // However an attempt ends, its cleanup comes before its outcome: it may need the room.
-        (S::Starting { attempt } | S::Running { attempt }, I::Ended(end)) => {
-            (Some(S::Cleaning { attempt, end, reason: None }), Effect::Clean)
-        }
-        (S::Cancelled { attempt, reason } | S::Aborting { attempt, reason }, I::Ended(end)) => {
-            (Some(S::Cleaning { attempt, end, reason: Some(reason) }), Effect::Clean)
+        (P::Starting | P::Running, I::Ended(end)) => to(P::Cleaning { end, reason: None }, Effect::Clean),
+        (P::Cancelled { reason } | P::Aborting { reason }, I::Ended(end)) => {
+            to(P::Cleaning { end, reason: Some(reason) }, Effect::Clean)
         }
         // Its cleanup runs already.
-        (S::Abandoned { attempt, reason }, I::Ended(end)) => {
-            (Some(S::Cleaning { attempt, end, reason: Some(reason) }), Effect::None)
+        (P::Abandoned { reason }, I::Ended(end)) => {
+            to(P::Cleaning { end, reason: Some(reason) }, Effect::None)
         }
+        (P::Stuck, I::Ended(_)) => Transition::Gone(Exit::Release),
 
-        (S::Cleaning { end, reason: None, .. }, I::Cleaned) => (None, Effect::Finish(Verdict::of(end))),
-        (S::Cleaning { end, reason: Some(reason), .. }, I::Cleaned) => {
-            (None, Effect::Finish(Verdict::of_cancelled(&reason, end)))
+        (P::Cleaning { end, reason: None }, I::Cleaned) => finish(Verdict::of(end)),
+        (P::Cleaning { end, reason: Some(reason) }, I::Cleaned) => {
+            finish(Verdict::of_cancelled(&reason, end))
         }
-        (S::Abandoned { attempt, reason }, I::Cleaned) => {
-            let verdict = Verdict::of_cancelled(&reason, AttemptEnd::Aborted);
-            (Some(S::Stuck { attempt }), Effect::FinishStuck(verdict))
+        (P::Abandoned { reason }, I::Cleaned) => {
+            to(P::Stuck, Effect::FinishStuck(Verdict::of_cancelled(&reason, AttemptEnd::Aborted)))
         }
-        (S::Cleaning { attempt, end, reason: None }, I::CleanedToRetry) if end.is_retryable() => {
-            (Some(S::BackingOff { attempt, end }), Effect::BackOff)
+        (P::Cleaning { end, reason: None }, I::CleanedToRetry) if end.is_retryable() => {
+            to(P::BackingOff { end }, Effect::BackOff)
         }
         // The end of an attempt is the end of its job, unless it was to be tried again: then a cancellation still says how.
-        (S::Cleaning { attempt, end, reason: None }, I::Cancelled(reason)) if end.is_retryable() => {
-            (Some(S::Cleaning { attempt, end, reason: Some(reason.clone()) }), Effect::Cancel(reason))
+        (P::Cleaning { end, reason: None }, I::Cancelled(reason)) if end.is_retryable() => {
+            to(P::Cleaning { end, reason: Some(reason.clone()) }, Effect::Cancel(reason))
         }
-        (s @ S::Cleaning { .. }, I::Cancelled(_)) => (Some(s), Effect::None),
+        (phase @ P::Cleaning { .. }, I::Cancelled(_)) => to(phase, Effect::None),
 
-        (S::BackingOff { attempt, .. }, I::RetryDue) => {
-            (Some(S::Starting { attempt: attempt.saturating_add(1) }), Effect::StartAgain)
+        (P::BackingOff { .. }, I::RetryDue) => {
+            let next = JobState::Assigned { attempt: attempt.saturating_add(1), phase: P::Starting };
+            Transition::Stay(next, Effect::StartAgain)
         }
-        (S::BackingOff { end, .. }, I::Cancelled(reason)) => {
-            (None, Effect::Finish(Verdict::of_cancelled(&reason, end)))
-        }
-        (S::BackingOff { end, .. }, I::Draining) => (None, Effect::Finish(Verdict::of(end))),
+        (P::BackingOff { end }, I::Cancelled(reason)) => finish(Verdict::of_cancelled(&reason, end)),
 
-        (S::Stuck { .. }, I::Ended(_)) => (None, Effect::Release),
-        (s @ S::Stuck { .. }, I::Cancelled(_) | I::Began) => (Some(s), Effect::None),
-
-        // A cut stops no job.
+        // A drain lets go on what runs, and begins nothing new.
+        (P::BackingOff { end }, I::Draining) => finish(Verdict::of(end)),
         (
-            s @ (S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::Cut,
-        ) => (Some(s), Effect::None),
-        // A drain lets go on what was accepted, and what runs.
-        (
-            s @ (S::Accepted
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::Stuck { .. }),
+            phase @ (P::Starting
+            | P::Running
+            | P::Cancelled { .. }
+            | P::Aborting { .. }
+            | P::Abandoned { .. }
+            | P::Cleaning { .. }
+            | P::Stuck),
             I::Draining,
-        ) => (Some(s), Effect::None),
+        ) => to(phase, Effect::None),
 
-        // A second assignment changes nothing.
+        // What belongs to an attempt, a cleanup or a timer of another phase.
+        (P::Starting, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue) => {
+            to(P::Starting, Effect::Odd)
+        }
         (
-            s @ (S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::Assigned,
-        ) => (Some(s), Effect::Odd),
-        // Answers and answer timers that come late: the offer has been settled by something else.
+            P::Running,
+            I::Began | I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue,
+        ) => to(P::Running, Effect::Odd),
+        (phase @ P::Cancelled { .. }, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::AbortOverdue) => {
+            to(phase, Effect::Odd)
+        }
+        (phase @ P::Aborting { .. }, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver) => {
+            to(phase, Effect::Odd)
+        }
+        (phase @ P::Abandoned { .. }, I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue) => {
+            to(phase, Effect::Odd)
+        }
         (
-            s @ (S::Accepted
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::Accepted | I::Declined(_) | I::Dismissed | I::AnswerOverdue,
-        ) => (Some(s), Effect::Odd),
-        // What belongs to an attempt, where there is none.
+            phase @ P::Cleaning { .. },
+            I::Began | I::Ended(_) | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue,
+        ) => to(phase, Effect::Odd),
         (
-            s @ (S::Offered | S::Accepted | S::Cleaning { .. } | S::BackingOff { .. }),
-            I::Began | I::Ended(_),
-        ) => (Some(s), Effect::Odd),
-        (s @ S::Running { .. }, I::Began) => (Some(s), Effect::Odd),
-        // What belongs to a cleanup, where there is none, or no other attempt to come.
-        (
-            s @ (S::Offered
-            | S::Accepted
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::Cleaned,
-        ) => (Some(s), Effect::Odd),
-        (
-            s @ (S::Offered
-            | S::Accepted
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::CleanedToRetry,
-        ) => (Some(s), Effect::Odd),
-        // Timers of another state.
-        (
-            s @ (S::Offered
-            | S::Accepted
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::Stuck { .. }),
-            I::RetryDue,
-        ) => (Some(s), Effect::Odd),
-        (
-            s @ (S::Offered
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::AssignmentOverdue,
-        ) => (Some(s), Effect::Odd),
-        (
-            s @ (S::Offered
-            | S::Accepted
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Aborting { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::GraceOver,
-        ) => (Some(s), Effect::Odd),
-        (
-            s @ (S::Offered
-            | S::Accepted
-            | S::Starting { .. }
-            | S::Running { .. }
-            | S::Cancelled { .. }
-            | S::Abandoned { .. }
-            | S::Cleaning { .. }
-            | S::BackingOff { .. }
-            | S::Stuck { .. }),
-            I::AbortOverdue,
-        ) => (Some(s), Effect::Odd),
+            phase @ P::BackingOff { .. },
+            I::Began | I::Ended(_) | I::Cleaned | I::CleanedToRetry | I::GraceOver | I::AbortOverdue,
+        ) => to(phase, Effect::Odd),
+        (P::Stuck, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue) => {
+            to(P::Stuck, Effect::Odd)
+        }
     }
 }
 
@@ -383,7 +341,16 @@ impl JobState {
     /// Whether the server granted the job to us.
     #[must_use]
     pub const fn is_assigned(&self) -> bool {
-        self.attempt() > 0
+        matches!(self, Self::Assigned { .. })
+    }
+
+    /// How far the job is, once it is assigned.
+    #[must_use]
+    pub const fn phase(&self) -> Option<&Phase> {
+        match self {
+            Self::Offered | Self::Accepted => None,
+            Self::Assigned { phase, .. } => Some(phase),
+        }
     }
 
     /// The attempt that goes on, or was the last one; 0 before the first.
@@ -391,138 +358,39 @@ impl JobState {
     pub const fn attempt(&self) -> u32 {
         match self {
             Self::Offered | Self::Accepted => 0,
-            Self::Starting { attempt }
-            | Self::Running { attempt }
-            | Self::Cancelled { attempt, .. }
-            | Self::Aborting { attempt, .. }
-            | Self::Abandoned { attempt, .. }
-            | Self::Cleaning { attempt, .. }
-            | Self::BackingOff { attempt, .. }
-            | Self::Stuck { attempt } => *attempt,
+            Self::Assigned { attempt, .. } => *attempt,
         }
     }
 
     /// Whether the cleanup of this attempt is waited for.
     #[must_use]
     pub const fn is_cleaning(&self, of: u32) -> bool {
-        matches!(self, Self::Cleaning { attempt, .. } | Self::Abandoned { attempt, .. } if *attempt == of)
+        matches!(
+            self,
+            Self::Assigned { attempt, phase: Phase::Cleaning { .. } | Phase::Abandoned { .. } } if *attempt == of
+        )
     }
 
+    /// Whether an attempt goes on: see [`Phase::in_attempt`].
+    #[must_use]
+    pub const fn in_attempt(&self) -> bool {
+        match self {
+            Self::Offered | Self::Accepted => false,
+            Self::Assigned { phase, .. } => phase.in_attempt(),
+        }
+    }
+}
+
+impl Phase {
     /// Whether the handler was called, or is about to be, and has not returned as far as we know.
     #[must_use]
     pub const fn in_attempt(&self) -> bool {
         match self {
-            Self::Starting { .. } | Self::Running { .. } | Self::Cancelled { .. } | Self::Aborting { .. } => {
-                true
-            }
-            Self::Offered
-            | Self::Accepted
-            | Self::Abandoned { .. }
-            | Self::Cleaning { .. }
-            | Self::BackingOff { .. }
-            | Self::Stuck { .. } => false,
+            Self::Starting | Self::Running | Self::Cancelled { .. } | Self::Aborting { .. } => true,
+            Self::Abandoned { .. } | Self::Cleaning { .. } | Self::BackingOff { .. } | Self::Stuck => false,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::JobErrorKind;
-    use std::time::Duration;
-
-    fn retryable() -> AttemptEnd {
-        let kind = JobErrorKind::Retryable { after: Duration::from_secs(5) };
-        AttemptEnd::Error { kind, text: "no route".into() }
-    }
-
-    fn states() -> Vec<JobState> {
-        let attempt = 1;
-        let reason = CancelReason::Drained;
-        vec![
-            JobState::Offered,
-            JobState::Accepted,
-            JobState::Starting { attempt },
-            JobState::Running { attempt },
-            JobState::Cancelled { attempt, reason: reason.clone() },
-            JobState::Aborting { attempt, reason: reason.clone() },
-            JobState::Abandoned { attempt, reason: reason.clone() },
-            JobState::Cleaning { attempt, end: AttemptEnd::Ok, reason: None },
-            JobState::Cleaning { attempt, end: retryable(), reason: None },
-            JobState::Cleaning { attempt, end: retryable(), reason: Some(reason) },
-            JobState::BackingOff { attempt, end: retryable() },
-            JobState::Stuck { attempt },
-        ]
-    }
-
-    fn inputs() -> Vec<JobInput> {
-        vec![
-            JobInput::Accepted,
-            JobInput::Declined(DeclineReason::Handler),
-            JobInput::Dismissed,
-            JobInput::AnswerOverdue,
-            JobInput::Assigned,
-            JobInput::AssignmentOverdue,
-            JobInput::Began,
-            JobInput::Ended(AttemptEnd::Ok),
-            JobInput::Ended(AttemptEnd::Cancelled),
-            JobInput::Ended(retryable()),
-            JobInput::Ended(AttemptEnd::Panicked("message".into())),
-            JobInput::Ended(AttemptEnd::Aborted),
-            JobInput::Cleaned,
-            JobInput::CleanedToRetry,
-            JobInput::RetryDue,
-            JobInput::Cancelled(CancelReason::Terminated),
-            JobInput::GraceOver,
-            JobInput::AbortOverdue,
-            JobInput::Draining,
-            JobInput::Cut,
-        ]
-    }
-
-    #[test]
-    fn every_state_and_input() {
-        let mut table = String::new();
-        for state in states() {
-            for input in inputs() {
-                let (next, effect) = step(state.clone(), input.clone());
-                let next = next.map_or("gone".to_owned(), |s| format!("{s:?}"));
-                table += &format!("{state:?} + {input:?} → {next}; {effect:?}\n");
-            }
-            table.push('\n');
-        }
-        let retryable = format!("{:?}", retryable());
-        insta::assert_snapshot!(table.replace(&retryable, "Retryable").replace("attempt: ", ""));
-    }
-
-    /// I3, as far as one job can hold it: a job whose slot is freed after its assignment has had exactly one outcome.
-    #[test]
-    fn an_assigned_job_is_gone_only_with_an_outcome() {
-        for state in states().into_iter().filter(JobState::is_assigned) {
-            for input in inputs() {
-                let (next, effect) = step(state.clone(), input.clone());
-                if next.is_none() {
-                    let finished = matches!(effect, Effect::Finish(_));
-                    let released = matches!(state, JobState::Stuck { .. }) && effect == Effect::Release;
-                    assert!(finished || released, "{state:?} + {input:?} → {effect:?}");
-                }
-            }
-        }
-    }
-
-    /// I6, as far as one job can hold it: whatever ends an attempt has it cleaned, nothing else does, and only a job that was
-    /// cleaned has an outcome or another attempt.
-    #[test]
-    fn an_attempt_is_cleaned_when_it_ends_and_only_then() {
-        for state in states() {
-            for input in inputs() {
-                let (next, effect) = step(state.clone(), input.clone());
-                let left = state.in_attempt() && next.as_ref().is_none_or(|next| !next.in_attempt());
-                assert_eq!(left, effect == Effect::Clean, "{state:?} + {input:?} → {next:?}, {effect:?}");
-                if matches!(effect, Effect::Finish(_) | Effect::FinishStuck(_) | Effect::StartAgain) {
-                    assert!(!state.in_attempt(), "{state:?} + {input:?} → {effect:?}");
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use super::Worker;
 use super::io::{Notice, Output};
 use crate::job::JobId;
-use crate::job::lifecycle::{JobInput, JobState};
+use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::AttemptEnd;
 use agent_proto::Time;
 use std::time::Duration;
@@ -53,8 +53,10 @@ impl Worker {
     /// How long to wait for the next attempt, if there is to be one.
     fn wait_for_next_attempt(&mut self, id: &JobId, now: Time) -> Option<Duration> {
         let entry = self.jobs.get(id)?;
-        let JobState::Cleaning { attempt, end: AttemptEnd::Error { kind, text }, reason: None } =
-            &entry.state
+        let JobState::Assigned {
+            attempt,
+            phase: Phase::Cleaning { end: AttemptEnd::Error { kind, text }, reason: None },
+        } = &entry.state
         else {
             return None;
         };

@@ -4,7 +4,7 @@ use super::Worker;
 use super::io::{DrainReport, Notice, Output};
 use super::timers::Timer;
 use crate::job::JobId;
-use crate::job::lifecycle::{JobInput, JobState};
+use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::{AttemptEnd, CancelReason, Outcome, Verdict};
 use agent_proto::Time;
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Worker {
         self.timers.clear(&Timer::DrainLimit);
         self.end_drain_at(now + self.config.abort_timeout);
         self.on_drain_limit(now);
-        for job in self.jobs_where(|state| matches!(state, JobState::Cancelled { .. })) {
+        for job in self.jobs_where(|state| matches!(state.phase(), Some(Phase::Cancelled { .. }))) {
             self.apply(&job, JobInput::GraceOver, now);
         }
     }
@@ -74,7 +74,7 @@ impl Worker {
         if self.drain.is_some()
             && !self.is_stopped()
             && self.closing.is_empty()
-            && self.jobs.values().all(|entry| matches!(entry.state, JobState::Stuck { .. }))
+            && self.jobs.values().all(|entry| entry.state.phase() == Some(&Phase::Stuck))
         {
             self.stop(Ok(()), now);
         }
@@ -83,35 +83,36 @@ impl Worker {
     /// Ends what is left, so that each assignment has its outcome (I3) and each status its chance.
     pub(super) fn end_all(&mut self, now: Time) {
         while let Some((id, entry)) = self.jobs.pop_first() {
-            if entry.state.in_attempt() {
-                let (attempt, within) = (entry.state.attempt(), self.cleanup_time(now));
+            let JobState::Assigned { attempt, phase } = &entry.state else { continue };
+            if phase.in_attempt() {
+                let (attempt, within) = (*attempt, self.cleanup_time(now));
                 self.out.push_back(Output::Abort { job: id.clone() });
                 self.out.push_back(Output::Clean { job: id, attempt, within });
             }
-            let stuck = match entry.state {
-                JobState::Abandoned { .. } | JobState::Stuck { .. } => true,
+            let stuck = match phase {
+                Phase::Abandoned { .. } | Phase::Stuck => true,
                 // Its second may not be quite over, when the machine was woken late.
-                JobState::Aborting { .. } => self.drain.as_ref().is_some_and(|drain| now >= drain.end),
-                _ => false,
+                Phase::Aborting { .. } => self.drain.as_ref().is_some_and(|drain| now >= drain.end),
+                Phase::Starting
+                | Phase::Running
+                | Phase::Cancelled { .. }
+                | Phase::Cleaning { .. }
+                | Phase::BackingOff { .. } => false,
             };
-            if stuck && !matches!(entry.state, JobState::Stuck { .. }) {
+            if stuck && *phase != Phase::Stuck {
                 self.out.push_back(Output::Notice(Notice::Stuck { job: entry.job.id.clone() }));
             }
             if let Some(drain) = self.drain.as_mut().filter(|_| stuck) {
                 drain.report.stuck += 1;
             }
-            let verdict = match entry.state.clone() {
-                JobState::Offered | JobState::Accepted | JobState::Stuck { .. } => continue,
-                JobState::Starting { .. } | JobState::Running { .. } => {
-                    Verdict::fatal("aborted", "aborted: the worker stopped")
+            let verdict = match phase.clone() {
+                Phase::Stuck => continue,
+                Phase::Starting | Phase::Running => Verdict::fatal("aborted", "aborted: the worker stopped"),
+                Phase::Cancelled { reason } | Phase::Aborting { reason } | Phase::Abandoned { reason } => {
+                    Verdict::of_cancelled(&reason, AttemptEnd::Aborted)
                 }
-                JobState::Cancelled { reason, .. }
-                | JobState::Aborting { reason, .. }
-                | JobState::Abandoned { reason, .. } => Verdict::of_cancelled(&reason, AttemptEnd::Aborted),
-                JobState::Cleaning { end, reason: Some(reason), .. } => Verdict::of_cancelled(&reason, end),
-                JobState::Cleaning { end, reason: None, .. } | JobState::BackingOff { end, .. } => {
-                    Verdict::of(end)
-                }
+                Phase::Cleaning { end, reason: Some(reason) } => Verdict::of_cancelled(&reason, end),
+                Phase::Cleaning { end, reason: None } | Phase::BackingOff { end } => Verdict::of(end),
             };
             self.finish(entry.assignment(now), verdict, now);
         }

@@ -6,13 +6,13 @@ use super::room_rules::RoomWatch;
 use super::timers::{JobTimer, Timer};
 use super::wire::{self, Unusable};
 use crate::answer::{Accept, Answer, DeclineReason, GivenAnswer};
-use crate::job::lifecycle::{Effect, JobInput, JobState, step};
+use crate::job::lifecycle::{Effect, Exit, JobInput, JobState, Phase, Transition, step};
 use crate::job::time_limit::time_limit;
 use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{CancelReason, Lifecycle, Outcome, Verdict};
 use agent_proto::{Secret, Time};
 use bytes::Bytes;
-use std::mem::discriminant;
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +89,11 @@ const LOAD_SCALE: f32 = 0.69;
 /// Smaller changes are not worth a message.
 const LOAD_STEP: f32 = 0.01;
 
+/// What tells one state from another, whatever is known of it: its timer is set when this changes.
+fn place(state: &JobState) -> (Discriminant<JobState>, Option<Discriminant<Phase>>) {
+    (discriminant(state), state.phase().map(discriminant))
+}
+
 impl Worker {
     pub(super) fn on_offer(&mut self, job: Result<Job, Unusable>, now: Time) {
         let job = match job {
@@ -113,14 +118,7 @@ impl Worker {
                     self.out.push_back(Output::Send(again));
                     self.tell_answer(labels, GivenAnswer::Accepted, None);
                 }
-                JobState::Starting { .. }
-                | JobState::Running { .. }
-                | JobState::Cancelled { .. }
-                | JobState::Aborting { .. }
-                | JobState::Abandoned { .. }
-                | JobState::Cleaning { .. }
-                | JobState::BackingOff { .. }
-                | JobState::Stuck { .. } => self.refuse(&labels, DeclineReason::RunsHere),
+                JobState::Assigned { .. } => self.refuse(&labels, DeclineReason::RunsHere),
             }
             return;
         }
@@ -248,15 +246,14 @@ impl Worker {
         let input = match self.jobs.get(id).map(|entry| &entry.state) {
             Some(JobState::Offered) => JobInput::AnswerOverdue,
             Some(JobState::Accepted) => JobInput::AssignmentOverdue,
-            Some(JobState::Cancelled { .. }) => JobInput::GraceOver,
-            Some(JobState::Aborting { .. }) => JobInput::AbortOverdue,
-            Some(JobState::Abandoned { .. } | JobState::Cleaning { .. }) => {
-                return self.on_cleanup_overdue(id, now);
-            }
-            Some(JobState::BackingOff { .. }) => JobInput::RetryDue,
-            Some(JobState::Starting { .. } | JobState::Running { .. } | JobState::Stuck { .. }) | None => {
-                return;
-            }
+            Some(JobState::Assigned { phase, .. }) => match phase {
+                Phase::Cancelled { .. } => JobInput::GraceOver,
+                Phase::Aborting { .. } => JobInput::AbortOverdue,
+                Phase::Abandoned { .. } | Phase::Cleaning { .. } => return self.on_cleanup_overdue(id, now),
+                Phase::BackingOff { .. } => JobInput::RetryDue,
+                Phase::Starting | Phase::Running | Phase::Stuck => return,
+            },
+            None => return,
         };
         self.apply(id, input, now);
     }
@@ -268,21 +265,22 @@ impl Worker {
     /// Puts one input to one job and does what its table says. A job that is gone needs nothing.
     pub(super) fn apply(&mut self, id: &JobId, input: JobInput, now: Time) {
         let Some(entry) = self.jobs.get_mut(id) else { return };
-        let before = entry.state.clone();
-        let (next, effect) = step(before.clone(), input);
-        if let Some(next) = next {
-            let moved = discriminant(&next) != discriminant(&before);
-            entry.state = next;
-            if moved {
-                self.set_step_timer(id, now);
+        match step(entry.state.clone(), input) {
+            Transition::Stay(next, effect) => {
+                let moved = place(&next) != place(&entry.state);
+                entry.state = next;
+                if moved {
+                    self.set_step_timer(id, now);
+                }
+                self.carry_out(id, effect, now);
             }
-            self.carry_out(id, effect, now);
-        } else {
-            let Some(entry) = self.jobs.remove(id) else { return };
-            // A repeat is of an outcome that it had before.
-            let timers = [JobTimer::Step, JobTimer::Deadline, JobTimer::Empty, JobTimer::Stale];
-            self.timers.clear_job(id, &timers);
-            self.let_go(entry, effect, now);
+            Transition::Gone(exit) => {
+                let Some(entry) = self.jobs.remove(id) else { return };
+                // A repeat is of an outcome that it had before.
+                let timers = [JobTimer::Step, JobTimer::Deadline, JobTimer::Empty, JobTimer::Stale];
+                self.timers.clear_job(id, &timers);
+                self.let_go(entry, exit, now);
+            }
         }
     }
 
@@ -329,46 +327,28 @@ impl Worker {
                     self.finish(assignment, verdict, now);
                 }
             }
-            Effect::Odd
-            | Effect::Decline(_)
-            | Effect::Dismiss
-            | Effect::Forget
-            | Effect::Finish(_)
-            | Effect::Release => {
-                self.violation(Violation::OddJobInput);
-            }
+            Effect::Odd => self.violation(Violation::OddJobInput),
         }
     }
 
-    /// The effects of a job that is gone from its slot.
-    fn let_go(&mut self, entry: Entry, effect: Effect, now: Time) {
+    /// What is left to do for a job that is gone from its slot.
+    fn let_go(&mut self, entry: Entry, exit: Exit, now: Time) {
         let labels = JobLabels::from(&*entry.job);
-        match effect {
-            Effect::Decline(why) => {
+        match exit {
+            Exit::Decline(why) => {
                 self.send_no(&labels, entry.owed, GivenAnswer::Declined(why), Some(now - entry.assigned_at));
             }
-            Effect::Dismiss => {
+            Exit::Dismiss => {
                 self.send_no(&labels, entry.owed, GivenAnswer::Dismissed, Some(now - entry.assigned_at));
             }
-            Effect::Forget => {
+            Exit::Forget => {
                 if entry.state == JobState::Accepted {
                     self.out.push_back(Output::Notice(Notice::NotAssigned { job: labels }));
                 }
                 self.out.push_back(Output::Moved { job: entry.job, to: Lifecycle::Failed });
             }
-            Effect::Finish(verdict) => self.finish(entry.assignment(now), verdict, now),
-            Effect::Release => {}
-            Effect::None
-            | Effect::Odd
-            | Effect::Accept
-            | Effect::Start
-            | Effect::StartAgain
-            | Effect::TellRunning
-            | Effect::Cancel(_)
-            | Effect::Abort
-            | Effect::Clean
-            | Effect::BackOff
-            | Effect::FinishStuck(_) => self.violation(Violation::OddJobInput),
+            Exit::Finish(verdict) => self.finish(entry.assignment(now), verdict, now),
+            Exit::Release => {}
         }
     }
 
@@ -440,19 +420,19 @@ impl Worker {
     fn set_step_timer(&mut self, id: &JobId, now: Time) {
         let timer = Timer::Job(id.clone(), JobTimer::Step);
         let Some(entry) = self.jobs.get(id) else { return self.timers.clear(&timer) };
-        let wait = match entry.state {
+        let wait = match &entry.state {
             JobState::Offered => self.config.answer_timeout,
             JobState::Accepted => self.config.assignment_timeout,
-            JobState::Cancelled { .. } => self.config.grace,
-            JobState::Aborting { .. } => self.config.abort_timeout,
-            // The driver drops a cleanup whose time is over; this is for one that cannot be dropped.
-            JobState::Abandoned { .. } | JobState::Cleaning { .. } => {
-                self.cleanup_time(now) + self.config.abort_timeout
-            }
-            JobState::BackingOff { .. } => entry.retry_wait,
-            JobState::Starting { .. } | JobState::Running { .. } | JobState::Stuck { .. } => {
-                return self.timers.clear(&timer);
-            }
+            JobState::Assigned { phase, .. } => match phase {
+                Phase::Cancelled { .. } => self.config.grace,
+                Phase::Aborting { .. } => self.config.abort_timeout,
+                // The driver drops a cleanup whose time is over; this is for one that cannot be dropped.
+                Phase::Abandoned { .. } | Phase::Cleaning { .. } => {
+                    self.cleanup_time(now) + self.config.abort_timeout
+                }
+                Phase::BackingOff { .. } => entry.retry_wait,
+                Phase::Starting | Phase::Running | Phase::Stuck => return self.timers.clear(&timer),
+            },
         };
         self.timers.set(timer, now + wait);
     }

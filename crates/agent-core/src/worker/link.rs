@@ -14,7 +14,7 @@ use super::wire::{self, FromServer};
 use super::{Drain, Worker};
 use crate::config::Config;
 use crate::job::JobId;
-use crate::job::lifecycle::{JobInput, JobState};
+use crate::job::lifecycle::{JobInput, Phase};
 use crate::text::shorten;
 use agent_proto::Time;
 use bytes::Bytes;
@@ -155,7 +155,7 @@ impl Worker {
         let running: Vec<String> = self
             .jobs
             .values()
-            .filter(|entry| entry.state.is_assigned() && !matches!(entry.state, JobState::Stuck { .. }))
+            .filter(|entry| entry.state.phase().is_some_and(|phase| *phase != Phase::Stuck))
             .map(|entry| entry.job.id.to_string())
             .collect();
         if !running.is_empty() {

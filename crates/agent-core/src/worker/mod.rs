@@ -33,7 +33,7 @@ pub use timers::{JobTimer, Timer};
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::job::JobId;
-use crate::job::lifecycle::{JobInput, JobState};
+use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::Lifecycle;
 use agent_proto::Time;
 use closing::{Closing, Receipts};
@@ -189,16 +189,17 @@ impl Worker {
     pub fn slots(&self) -> SlotCounts {
         let mut counts = SlotCounts::default();
         for entry in self.jobs.values() {
-            match entry.state {
+            match &entry.state {
                 JobState::Offered => counts.offered += 1,
                 JobState::Accepted => counts.accepted += 1,
-                JobState::Starting { .. }
-                | JobState::Running { .. }
-                | JobState::Cancelled { .. }
-                | JobState::Aborting { .. } => counts.running += 1,
-                JobState::BackingOff { .. } => counts.backing_off += 1,
-                JobState::Abandoned { .. } | JobState::Cleaning { .. } => counts.cleaning += 1,
-                JobState::Stuck { .. } => counts.stuck += 1,
+                JobState::Assigned { phase, .. } => match phase {
+                    Phase::Starting | Phase::Running | Phase::Cancelled { .. } | Phase::Aborting { .. } => {
+                        counts.running += 1;
+                    }
+                    Phase::BackingOff { .. } => counts.backing_off += 1,
+                    Phase::Abandoned { .. } | Phase::Cleaning { .. } => counts.cleaning += 1,
+                    Phase::Stuck => counts.stuck += 1,
+                },
             }
         }
         counts

@@ -9,7 +9,7 @@ use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence, Rules, ShortRoom};
 use super::timers::{JobTimer, Timer};
 use crate::config::Config;
-use crate::job::lifecycle::{JobInput, JobState};
+use crate::job::lifecycle::{JobInput, Phase};
 use crate::job::{Job, JobId};
 use crate::outcome::CancelReason;
 use agent_proto::Time;
@@ -94,7 +94,7 @@ impl Worker {
     /// It has not done so for too long: noticed once, until it reports progress again.
     pub(super) fn on_stale(&mut self, id: &JobId) {
         // Between two attempts there is no handler to report it.
-        if !self.jobs.get(id).is_some_and(|entry| matches!(entry.state, JobState::Running { .. })) {
+        if !self.jobs.get(id).is_some_and(|entry| entry.state.phase() == Some(&Phase::Running)) {
             return;
         }
         let silent_for = self.config.stale_after;
