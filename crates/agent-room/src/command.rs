@@ -22,7 +22,6 @@ pub type CommandId = u64;
 
 /// What to do in the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Command {
     /// Send a data message. Done when the data channel has taken it, not when it has arrived.
     Publish(Publish),

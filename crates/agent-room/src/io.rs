@@ -8,7 +8,6 @@ use std::time::Duration;
 
 /// How a packet travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Protocol {
     /// A datagram.
     Udp,
@@ -18,7 +17,6 @@ pub enum Protocol {
 
 /// What happened.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Input {
     /// The room's socket is bound. The first input; later given for each [`Output::BindUdp`].
     UdpBound {
@@ -94,7 +92,6 @@ pub enum Input {
 
 /// What to do.
 #[derive(Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Output {
     /// Open a WebSocket to `url`, with the token as bearer, in the place of the one before.
     ConnectSignal {
@@ -163,7 +160,6 @@ pub enum Output {
 
 /// What the machine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum Timer {
     /// The join is taking too long.
     Join,

@@ -28,7 +28,7 @@
 //! # Inside
 //! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one module that knows
 //! str0m. `Room` carries values from one to the other; neither knows the other. Beside them `inbox` decides which of a room's streams
-//! gets which event.
+//! gets which event, and `view` which event changes whom.
 
 mod command;
 mod config;
@@ -42,6 +42,7 @@ mod signal;
 mod transport;
 mod types;
 mod unsupported;
+mod view;
 
 pub use command::{
     Command, CommandError, CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish,
@@ -57,3 +58,4 @@ pub use types::{
     TrackSource,
 };
 pub use unsupported::{Unsupported, UnsupportedKind};
+pub use view::{View, ViewChange};

@@ -31,37 +31,37 @@ impl Room {
     /// The room's name.
     #[must_use]
     pub fn name(&self) -> String {
-        self.shared.lock().room.name.clone()
+        self.shared.lock().view.room().name.clone()
     }
 
     /// The server's id of this run of the room (`RM_…`).
     #[must_use]
     pub fn sid(&self) -> String {
-        self.shared.lock().room.sid.clone()
+        self.shared.lock().view.room().sid.clone()
     }
 
     /// The room's metadata, as set through the server API.
     #[must_use]
     pub fn metadata(&self) -> String {
-        self.shared.lock().room.metadata.clone()
+        self.shared.lock().view.room().metadata.clone()
     }
 
     /// Ourselves, as we are now.
     #[must_use]
     pub fn local_participant(&self) -> Arc<Participant> {
-        self.shared.lock().local.clone()
+        self.shared.lock().view.local().clone()
     }
 
     /// The others, as they are now, sorted by identity.
     #[must_use]
     pub fn participants(&self) -> Vec<Arc<Participant>> {
-        self.shared.lock().participants.values().cloned().collect()
+        self.shared.lock().view.participants().values().cloned().collect()
     }
 
     /// One of the others, if present.
     #[must_use]
     pub fn participant(&self, identity: &str) -> Option<Arc<Participant>> {
-        self.shared.lock().participants.get(identity).cloned()
+        self.shared.lock().view.participants().get(identity).cloned()
     }
 
     /// What happens in the room.
@@ -191,7 +191,7 @@ impl Room {
     #[doc(hidden)]
     pub fn info(&self) -> (RoomInfo, i64) {
         let state = self.shared.lock();
-        (state.room.clone(), state.local.joined_at_ms)
+        (state.view.room().clone(), state.view.local().joined_at_ms)
     }
 
     /// Changes with who is present, and as what, and with the room's own description.
@@ -245,10 +245,10 @@ impl fmt::Debug for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
         f.debug_struct("Room")
-            .field("name", &state.room.name)
-            .field("sid", &state.room.sid)
-            .field("identity", &state.local.identity)
-            .field("participants", &state.participants.len())
+            .field("name", &state.view.room().name)
+            .field("sid", &state.view.room().sid)
+            .field("identity", &state.view.local().identity)
+            .field("participants", &state.view.participants().len())
             .finish_non_exhaustive()
     }
 }

@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::Waker,
 };
 
 use agent_room::{
-    Connected, DataFilter, DisconnectReason, Dropped, Inbox, Participant, RoomEvent, RoomInfo, StreamId,
+    Connected, DataFilter, DisconnectReason, Dropped, Inbox, RoomEvent, StreamId, View, ViewChange,
 };
 use tokio::sync::watch;
 
@@ -30,10 +29,7 @@ pub(super) struct Shared {
 /// The list of who is present and the streams change together: what a new stream begins with and what follows fit without a gap or a
 /// repetition.
 pub(super) struct State {
-    pub(super) room: RoomInfo,
-    pub(super) local: Arc<Participant>,
-    /// By identity.
-    pub(super) participants: BTreeMap<String, Arc<Participant>>,
+    pub(super) view: View,
     pub(super) inbox: Inbox,
     /// Those who wait for an event of a stream.
     pub(super) readers: BTreeMap<StreamId, Waker>,
@@ -42,16 +38,8 @@ pub(super) struct State {
 
 impl Shared {
     pub(super) fn new(connected: Connected) -> Self {
-        let participants =
-            connected.participants.into_iter().map(|p| (p.identity.clone(), p)).collect::<BTreeMap<_, _>>();
-        let state = State {
-            room: connected.room,
-            local: connected.local,
-            inbox: Inbox::new(present(&participants)),
-            participants,
-            readers: BTreeMap::new(),
-            ended: false,
-        };
+        let view = View::new(connected);
+        let state = State { inbox: Inbox::new(view.present()), view, readers: BTreeMap::new(), ended: false };
         Self {
             state: Mutex::new(state),
             on_dropped: OnceLock::new(),
@@ -71,27 +59,25 @@ impl Shared {
         if state.ended {
             return;
         }
-        let follows = state.follow(&event);
-        let replaced = match &event {
-            RoomEvent::Reconnected(again) => again.room_changed,
-            RoomEvent::RoomReplaced(_) => true,
-            _ => false,
-        };
-        let ended = if let RoomEvent::Disconnected { reason } = &event { Some(reason.clone()) } else { None };
-        state.ended = ended.is_some();
+        let change = state.view.apply(&event);
+        state.ended = matches!(change, ViewChange::Ended(_));
         let dropped = state.inbox.push(&event);
         let woken = state.take_ready();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
         self.report(dropped);
-        if follows {
-            self.presence.send_replace(());
-        }
-        if replaced {
-            self.replaced.send_replace(true);
-        }
-        if ended.is_some() {
-            self.ended.send_replace(ended);
+        match change {
+            ViewChange::None => {}
+            ViewChange::Changed => {
+                self.presence.send_replace(());
+            }
+            ViewChange::Replaced => {
+                self.presence.send_replace(());
+                self.replaced.send_replace(true);
+            }
+            ViewChange::Ended(reason) => {
+                self.ended.send_replace(Some(reason));
+            }
         }
     }
 
@@ -121,7 +107,7 @@ impl Shared {
 
     pub(super) fn events(self: &Arc<Self>) -> Reader {
         let mut state = self.lock();
-        let present = present(&state.participants);
+        let present = state.view.present();
         let (id, dropped) = state.inbox.open_events(present);
         drop(state);
         self.report(dropped);
@@ -130,7 +116,7 @@ impl Shared {
 
     pub(super) fn side_events(self: &Arc<Self>) -> Reader {
         let mut state = self.lock();
-        let present = present(&state.participants);
+        let present = state.view.present();
         let id = state.inbox.open_side(present);
         drop(state);
         Reader::new(Arc::clone(self), id)
@@ -145,7 +131,7 @@ impl Shared {
     /// Ends the streams of one attempt and begins another.
     pub(super) fn begin_attempt(&self) {
         let mut state = self.lock();
-        let present = present(&state.participants);
+        let present = state.view.present();
         state.inbox.restart(present);
         let woken = state.take_ready();
         drop(state);
@@ -166,75 +152,10 @@ impl Shared {
     }
 }
 
-/// The events about who is present with which a new stream begins.
-fn present(participants: &BTreeMap<String, Arc<Participant>>) -> Vec<RoomEvent> {
-    let mut events = Vec::new();
-    for participant in participants.values() {
-        events.push(RoomEvent::ParticipantJoined(participant.clone()));
-        if participant.active {
-            events.push(RoomEvent::ParticipantActive(participant.clone()));
-        }
-        for track in participant.tracks.values() {
-            let track = track.clone();
-            events.push(RoomEvent::TrackPublished { participant: participant.clone(), track });
-        }
-    }
-    events
-}
-
 impl State {
     /// Those who wait no longer in vain.
     fn take_ready(&mut self) -> Vec<Waker> {
         let inbox = &self.inbox;
         self.readers.extract_if(.., |id, _| inbox.is_ready(*id)).map(|(_, waker)| waker).collect()
-    }
-
-    /// Whether the event is about who is present, or about the room itself.
-    fn follow(&mut self, event: &RoomEvent) -> bool {
-        match event {
-            RoomEvent::Connected(connected) => {
-                self.room.clone_from(&connected.room);
-                self.local = connected.local.clone();
-                self.participants =
-                    connected.participants.iter().map(|p| (p.identity.clone(), p.clone())).collect();
-            }
-            RoomEvent::Reconnected(again) => {
-                self.room.clone_from(&again.room);
-                self.local = again.local.clone();
-            }
-            RoomEvent::ParticipantLeft { participant, .. } => {
-                self.participants.remove(&participant.identity);
-            }
-            RoomEvent::ParticipantJoined(participant)
-            | RoomEvent::ParticipantActive(participant)
-            | RoomEvent::MetadataChanged(participant)
-            | RoomEvent::NameChanged(participant)
-            | RoomEvent::AttributesChanged { participant, .. }
-            | RoomEvent::PermissionsChanged(participant)
-            | RoomEvent::TrackPublished { participant, .. }
-            | RoomEvent::TrackUnpublished { participant, .. }
-            | RoomEvent::TrackMuted { participant, .. }
-            | RoomEvent::TrackUnmuted { participant, .. } => self.replace(participant),
-            RoomEvent::RoomMetadataChanged(room)
-            | RoomEvent::RoomReplaced(room)
-            | RoomEvent::RoomUpdated(room) => {
-                self.room.clone_from(room);
-            }
-            RoomEvent::RoomMoved { room, local } => {
-                self.room.clone_from(room);
-                self.local = local.clone();
-            }
-            // These change nobody; a kind that a newer machine knows does neither.
-            _ => return false,
-        }
-        true
-    }
-
-    fn replace(&mut self, participant: &Arc<Participant>) {
-        if participant.identity == self.local.identity {
-            drop(mem::replace(&mut self.local, participant.clone()));
-        } else {
-            self.participants.insert(participant.identity.clone(), participant.clone());
-        }
     }
 }

@@ -255,8 +255,8 @@ impl Driver {
         match protocol {
             Protocol::Udp if self.net.lets_pass(MediaPath::Udp) => self.socket.send(destination, &contents),
             Protocol::Tcp if self.net.lets_pass(MediaPath::Tcp) => self.tcp.send(destination, contents),
-            // Lost, as the filter wants it; another protocol would be a new version of the machine.
-            _ => {}
+            // Lost, as the filter wants it.
+            Protocol::Udp | Protocol::Tcp => {}
         }
     }
 
@@ -292,7 +292,9 @@ impl Driver {
                 Output::MediaPath { protocol: Protocol::Tcp, remote, why } => {
                     tracing::warn!(%remote, "media and data of the room go over TCP, which is slower: {why}");
                 }
-                Output::MediaPath { remote, .. } => tracing::debug!(%remote, "media and data go over UDP"),
+                Output::MediaPath { protocol: Protocol::Udp, remote, .. } => {
+                    tracing::debug!(%remote, "media and data go over UDP")
+                }
                 Output::Unsupported(data) => log_unsupported(&data),
                 Output::ConnectTcp { remote } => self.tcp.connect(remote),
                 Output::BindUdp => {
@@ -330,8 +332,6 @@ impl Driver {
                     let signal = std::mem::replace(&mut self.signal, FrameSocket::idle());
                     self.closing.spawn(signal.close());
                 }
-                // A new kind of output would be a new version of the machine.
-                _ => {}
             }
         }
         !self.done

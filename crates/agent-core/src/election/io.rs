@@ -6,7 +6,6 @@ use crate::Time;
 
 /// Something that happened to a candidate. All but [`Resigned`](Self::Resigned) answer its last call to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ElectionInput {
     /// The store gave us the lead.
     Granted {
@@ -32,7 +31,6 @@ pub enum ElectionInput {
 
 /// Something that a candidate wants. At most one of [`Try`](Self::Try), [`Renew`](Self::Renew) is under way at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ElectionOutput {
     /// Ask the store for the lead.
     Try,
@@ -94,7 +92,6 @@ impl LeaseLoss {
 
 /// Why an election wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ElectionTimer {
     /// The store takes too long to answer.
     Answer,

@@ -19,7 +19,6 @@ pub struct OfferId(pub(crate) u64);
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Input {
     /// The WebSocket that [`Output::Connect`] asked for is open.
     Connected,
@@ -133,7 +132,6 @@ pub enum Input {
 
 /// Why a connection could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ConnectError {
     /// The server answered with an HTTP status instead of a WebSocket.
     Refused {
@@ -153,7 +151,6 @@ pub enum ConnectError {
 
 /// What to do, in this order.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Output {
     /// Open a WebSocket to the server, then tell [`Input::Connected`] or [`Input::ConnectFailed`].
     Connect,
@@ -251,7 +248,6 @@ pub struct EndedJob {
 
 /// Something that people may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Notice {
     /// The server knows us now.
     Registered {

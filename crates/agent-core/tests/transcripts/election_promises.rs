@@ -328,7 +328,6 @@ impl Candidate {
                 }
                 ElectionOutput::Lost(_) => self.leads = None,
                 ElectionOutput::Follow { .. } | ElectionOutput::GaveUp => {}
-                other => panic!("unknown {other:?}"),
             }
         }
         if let Some((at, timer)) = self.election.poll_timeout() {

@@ -422,7 +422,6 @@ impl World {
                 }
                 Output::Connect | Output::Abort { .. } | Output::Moved { .. } => {}
                 Output::Notice(_) => {}
-                other => panic!("unknown {other:?}"),
             }
         }
         self.connected = self.worker.is_registered();

@@ -347,7 +347,6 @@ impl Pair {
                     assert!(self.done.insert(id, result).is_none(), "command {id} is done twice");
                 }
                 Output::Closed { reason } => self.closed = Some(reason),
-                other => panic!("{other:?}"),
             }
         }
         match self.room.poll_timeout() {

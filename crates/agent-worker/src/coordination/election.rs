@@ -160,7 +160,11 @@ impl Task {
                         self.failed(CoordinationError::NoAnswer { limit, source });
                     }
                     ElectionOutput::Release => release = true,
-                    output => self.show(output),
+                    output @ (ElectionOutput::Lead { .. }
+                    | ElectionOutput::Extended { .. }
+                    | ElectionOutput::Follow { .. }
+                    | ElectionOutput::Lost(_)
+                    | ElectionOutput::GaveUp) => self.show(output),
                 }
             }
             if self.machine.is_over() {
@@ -229,7 +233,12 @@ impl Task {
                 });
             }
             // What there is to say is the failure.
-            _ => {}
+            ElectionOutput::GaveUp => {}
+            // Calls to the store, which the loop makes.
+            ElectionOutput::Try
+            | ElectionOutput::Renew { .. }
+            | ElectionOutput::Abandon
+            | ElectionOutput::Release => {}
         }
     }
 

@@ -32,20 +32,44 @@ fn span(agent: &str, id: &JobId, room: &str, request_id: Option<&str>, attempt: 
     )
 }
 
-/// The job that an output is about, if it names only its id.
+/// The job within whose span an output is logged, if it names only its id.
 pub(super) const fn job(output: &Output) -> Option<&JobId> {
     match output {
-        Output::Cancel { job, .. }
-        | Output::Abort { job }
-        | Output::Notice(
-            Notice::Retrying { job, .. }
-            | Notice::CleanupStuck { job }
-            | Notice::Stuck { job }
-            | Notice::ClosedUnconfirmed { job }
-            | Notice::ShortRoom { job, .. }
-            | Notice::Stale { job, .. },
-        ) => Some(job),
-        _ => None,
+        Output::Cancel { job, .. } | Output::Abort { job } => Some(job),
+        Output::Notice(notice) => job_of_notice(notice),
+        Output::Connect
+        | Output::Disconnect
+        | Output::Send(_)
+        | Output::Ask { .. }
+        | Output::Start { .. }
+        | Output::StartAgain { .. }
+        | Output::Clean { .. }
+        | Output::Leave { .. }
+        | Output::Ended(_)
+        | Output::Moved { .. }
+        | Output::Stopped(_) => None,
+    }
+}
+
+const fn job_of_notice(notice: &Notice) -> Option<&JobId> {
+    match notice {
+        Notice::Retrying { job, .. }
+        | Notice::CleanupStuck { job }
+        | Notice::Stuck { job }
+        | Notice::ClosedUnconfirmed { job }
+        | Notice::ShortRoom { job, .. }
+        | Notice::Stale { job, .. } => Some(job),
+        // The job of an offer is not held by the driver: its line has a span of its own.
+        Notice::OfferAnswered { .. }
+        | Notice::UnknownKind { .. }
+        | Notice::BadAnswer { .. }
+        | Notice::NotAssigned { .. } => None,
+        Notice::Registered { .. }
+        | Notice::ConnectionLost { .. }
+        | Notice::DescriptorsExhausted { .. }
+        | Notice::Full(_)
+        | Notice::Draining { .. }
+        | Notice::Violation(_) => None,
     }
 }
 
@@ -102,7 +126,16 @@ impl Log {
             Output::Stopped(Err(error)) => {
                 tracing::error!(agent = %name(&self.agent), "worker stopped: {}", line(error));
             }
-            _ => tracing::trace!(output = %line(format_args!("{output:?}"))),
+            // An end and a stop that was asked for have lines of their own.
+            Output::Connect
+            | Output::Disconnect
+            | Output::Send(_)
+            | Output::StartAgain { .. }
+            | Output::Clean { .. }
+            | Output::Leave { .. }
+            | Output::Ended(_)
+            | Output::Moved { .. }
+            | Output::Stopped(Ok(_)) => tracing::trace!(output = %line(format_args!("{output:?}"))),
         }
     }
 
@@ -248,7 +281,6 @@ impl Log {
                     tracing::warn!(%agent, ?violation, "the server did something odd{more}");
                 }
             }
-            _ => tracing::debug!(%agent, notice = %line(format_args!("{notice:?}"))),
         }
     }
 
@@ -323,7 +355,14 @@ impl Line {
         match self {
             Self::Requested => MAX_REQUESTS,
             Self::Assigned | Self::Ended { .. } => MAX_JOBS,
-            _ => 1,
+            Self::RequestPanicked
+            | Self::RequestSilent
+            | Self::BadAnswer
+            | Self::Declined(_)
+            | Self::Dismissed
+            | Self::NotAssigned
+            | Self::UnknownKind
+            | Self::Violation(_) => 1,
         }
     }
 }

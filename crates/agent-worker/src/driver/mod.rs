@@ -252,7 +252,6 @@ impl Driver {
                     }
                     return Some(result);
                 }
-                _ => tracing::error!("unhandled machine output"),
             }
         }
         self.leave_after(self.socket.flushed());
@@ -282,7 +281,14 @@ impl Driver {
             Notice::Stale { .. } => meter.stale(),
             Notice::CleanupStuck { .. } => meter.stuck_cleanup(),
             Notice::Violation(violation) => meter.violation(*violation),
-            _ => {}
+            Notice::UnknownKind { .. }
+            | Notice::BadAnswer { .. }
+            | Notice::Retrying { .. }
+            | Notice::ShortRoom { .. }
+            | Notice::ClosedUnconfirmed { .. }
+            | Notice::DescriptorsExhausted { .. }
+            | Notice::Full(_)
+            | Notice::Draining { .. } => {}
         }
     }
 

@@ -136,6 +136,7 @@ impl Reader {
                 RoomEvent::Reconnected(_) | RoomEvent::DataMissed { .. } | RoomEvent::Lagged { .. } => {
                     self.inbox.interrupted();
                 }
+                // What else users are told says nothing about messages.
                 _ => {}
             }
         }

@@ -1,0 +1,249 @@
+//! The room as its events show it: the one place that says which event changes whom.
+
+use crate::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A room as of its last event: its description, ourselves, and the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    room: RoomInfo,
+    local: Arc<Participant>,
+    /// By identity.
+    participants: BTreeMap<String, Arc<Participant>>,
+}
+
+/// What an event did to a [`View`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ViewChange {
+    /// Nothing.
+    None,
+    /// Somebody came, left or changed, or the description of the room did.
+    Changed,
+    /// The same, and the room is another one of its name.
+    Replaced,
+    /// We are no longer in the room; the view shows it as it was last.
+    Ended(DisconnectReason),
+}
+
+impl View {
+    /// The room that was joined.
+    #[must_use]
+    pub fn new(connected: Connected) -> Self {
+        let Connected { room, local, participants, .. } = connected;
+        Self { room, local, participants: by_identity(participants) }
+    }
+
+    /// The room's description.
+    #[must_use]
+    pub const fn room(&self) -> &RoomInfo {
+        &self.room
+    }
+
+    /// Ourselves.
+    #[must_use]
+    pub const fn local(&self) -> &Arc<Participant> {
+        &self.local
+    }
+
+    /// The others, by identity.
+    #[must_use]
+    pub const fn participants(&self) -> &BTreeMap<String, Arc<Participant>> {
+        &self.participants
+    }
+
+    /// Takes an event into the view. No event is left out by a wildcard: a new kind has to be given its place here.
+    #[deny(clippy::wildcard_enum_match_arm, reason = "each event is decided, none falls through")]
+    pub fn apply(&mut self, event: &RoomEvent) -> ViewChange {
+        match event {
+            RoomEvent::Connected(connected) => {
+                *self = Self::new(Connected::clone(connected));
+                ViewChange::Changed
+            }
+            RoomEvent::Reconnected(again) => {
+                self.room.clone_from(&again.room);
+                self.local = again.local.clone();
+                if again.room_changed { ViewChange::Replaced } else { ViewChange::Changed }
+            }
+            RoomEvent::ParticipantLeft { participant, .. } => {
+                self.participants.remove(&participant.identity);
+                ViewChange::Changed
+            }
+            RoomEvent::ParticipantJoined(participant)
+            | RoomEvent::ParticipantActive(participant)
+            | RoomEvent::MetadataChanged(participant)
+            | RoomEvent::NameChanged(participant)
+            | RoomEvent::AttributesChanged { participant, .. }
+            | RoomEvent::PermissionsChanged(participant)
+            | RoomEvent::TrackPublished { participant, .. }
+            | RoomEvent::TrackUnpublished { participant, .. }
+            | RoomEvent::TrackMuted { participant, .. }
+            | RoomEvent::TrackUnmuted { participant, .. } => {
+                self.replace(participant);
+                ViewChange::Changed
+            }
+            RoomEvent::RoomMetadataChanged(room) | RoomEvent::RoomUpdated(room) => {
+                self.room.clone_from(room);
+                ViewChange::Changed
+            }
+            RoomEvent::RoomReplaced(room) => {
+                self.room.clone_from(room);
+                ViewChange::Replaced
+            }
+            // Asked for by the server, not a loss: who is there follows.
+            RoomEvent::RoomMoved { room, local } => {
+                self.room.clone_from(room);
+                self.local = local.clone();
+                ViewChange::Changed
+            }
+            RoomEvent::Disconnected { reason } => ViewChange::Ended(reason.clone()),
+            // What we get, what is said, and how well the connection works.
+            RoomEvent::TrackSubscribed { .. }
+            | RoomEvent::TrackUnsubscribed { .. }
+            | RoomEvent::DataReceived(_)
+            | RoomEvent::DataMissed { .. }
+            | RoomEvent::SpeakersChanged(_)
+            | RoomEvent::ConnectionQualityChanged { .. }
+            | RoomEvent::Reconnecting { .. }
+            | RoomEvent::TokenRefreshed { .. }
+            | RoomEvent::Lagged { .. } => ViewChange::None,
+        }
+    }
+
+    /// The events about who is present with which a new stream begins.
+    #[must_use]
+    pub fn present(&self) -> Vec<RoomEvent> {
+        let mut events = Vec::new();
+        for participant in self.participants.values() {
+            events.push(RoomEvent::ParticipantJoined(participant.clone()));
+            if participant.active {
+                events.push(RoomEvent::ParticipantActive(participant.clone()));
+            }
+            for track in participant.tracks.values() {
+                let track = track.clone();
+                events.push(RoomEvent::TrackPublished { participant: participant.clone(), track });
+            }
+        }
+        events
+    }
+
+    fn replace(&mut self, participant: &Arc<Participant>) {
+        if participant.identity == self.local.identity {
+            self.local = participant.clone();
+        } else {
+            self.participants.insert(participant.identity.clone(), participant.clone());
+        }
+    }
+}
+
+fn by_identity(participants: Vec<Arc<Participant>>) -> BTreeMap<String, Arc<Participant>> {
+    participants.into_iter().map(|participant| (participant.identity.clone(), participant)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataReceived, Reconnected, Track};
+
+    fn someone(identity: &str) -> Participant {
+        Participant::new(format!("PA_{identity}"), identity)
+    }
+
+    fn joined(identity: &str) -> RoomEvent {
+        RoomEvent::ParticipantJoined(someone(identity).into())
+    }
+
+    fn view() -> View {
+        View::new(Connected::new(RoomInfo::new("RM_1", "lobby"), someone("me")))
+    }
+
+    fn others(view: &View) -> Vec<&str> {
+        view.participants().keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn who_comes_and_leaves_is_followed() {
+        let mut view = view();
+        assert_eq!(view.apply(&joined("bob")), ViewChange::Changed);
+        assert_eq!(view.apply(&joined("ada")), ViewChange::Changed);
+        assert_eq!(others(&view), ["ada", "bob"]);
+        let left = RoomEvent::ParticipantLeft {
+            participant: someone("bob").into(),
+            reason: DisconnectReason::ClientInitiated,
+        };
+        assert_eq!(view.apply(&left), ViewChange::Changed);
+        assert_eq!(others(&view), ["ada"]);
+    }
+
+    #[test]
+    fn a_change_of_ours_is_ours_and_makes_us_nobody_else() {
+        let mut view = view();
+        let renamed = Participant { name: "Agent".into(), ..someone("me") };
+        assert_eq!(view.apply(&RoomEvent::NameChanged(renamed.into())), ViewChange::Changed);
+        assert_eq!((view.local().name.as_str(), others(&view).len()), ("Agent", 0));
+    }
+
+    #[test]
+    fn another_room_of_the_name_is_told_from_the_same() {
+        let mut view = view();
+        view.apply(&joined("ada"));
+        let again = |room_changed| {
+            let room = RoomInfo::new(if room_changed { "RM_2" } else { "RM_1" }, "lobby");
+            let local = someone("me").into();
+            RoomEvent::Reconnected(Box::new(Reconnected {
+                room_changed,
+                room,
+                local,
+                ..Reconnected::default()
+            }))
+        };
+        assert_eq!(view.apply(&again(false)), ViewChange::Changed);
+        assert_eq!(view.apply(&again(true)), ViewChange::Replaced);
+        assert_eq!((view.room().sid.as_str(), others(&view)), ("RM_2", vec!["ada"]));
+        let replaced = RoomEvent::RoomReplaced(RoomInfo::new("RM_3", "lobby"));
+        assert_eq!(view.apply(&replaced), ViewChange::Replaced);
+        let moved = RoomEvent::RoomMoved { room: RoomInfo::new("RM_4", "hall"), local: someone("me").into() };
+        assert_eq!(view.apply(&moved), ViewChange::Changed);
+        assert_eq!(view.room().name, "hall");
+        assert_eq!(view.apply(&RoomEvent::RoomUpdated(RoomInfo::new("RM_4", "hall"))), ViewChange::Changed);
+    }
+
+    #[test]
+    fn what_changes_nobody_leaves_the_view_as_it_was() {
+        let (mut view, before) = (view(), view());
+        for event in [
+            RoomEvent::DataReceived(DataReceived::new("chat", "hello", None)),
+            RoomEvent::Reconnecting { reason: DisconnectReason::Unspecified },
+            RoomEvent::Lagged { missed: 3 },
+        ] {
+            assert_eq!(view.apply(&event), ViewChange::None);
+        }
+        let reason = DisconnectReason::RoomDeleted;
+        let ended = RoomEvent::Disconnected { reason: reason.clone() };
+        assert_eq!(view.apply(&ended), ViewChange::Ended(reason));
+        assert_eq!(view, before);
+    }
+
+    #[test]
+    fn a_new_stream_begins_with_who_is_present_and_what_they_publish() {
+        let mut view = view();
+        let mut ada = Participant { active: true, ..someone("ada") };
+        ada.tracks.insert("TR_1".into(), Track { sid: "TR_1".into(), ..Track::default() });
+        view.apply(&RoomEvent::ParticipantJoined(ada.into()));
+        view.apply(&joined("bob"));
+        let present = view.present();
+        let [
+            RoomEvent::ParticipantJoined(first),
+            RoomEvent::ParticipantActive(_),
+            RoomEvent::TrackPublished { track, .. },
+            RoomEvent::ParticipantJoined(last),
+        ] = present.as_slice()
+        else {
+            panic!("{present:?}");
+        };
+        assert_eq!(
+            (first.identity.as_str(), track.sid.as_str(), last.identity.as_str()),
+            ("ada", "TR_1", "bob")
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! What only drivers match is exhaustive: an output that is new is a compile error in each driver, not a line in its log.
+
+use proc_macro2::{TokenStream, TokenTree};
+
+/// The enums by which the machines and their drivers speak, by file. What users match is `#[non_exhaustive]`, and not in here.
+const DRIVER_ONLY: &[(&str, &[&str])] = &[
+    ("crates/agent-core/src/worker/io.rs", &["Input", "ConnectError", "Output", "Notice"]),
+    ("crates/agent-core/src/worker/timers.rs", &["Timer", "JobTimer"]),
+    (
+        "crates/agent-core/src/job/lifecycle.rs",
+        &["JobState", "Phase", "JobInput", "Transition", "Effect", "Exit"],
+    ),
+    ("crates/agent-core/src/election/io.rs", &["ElectionInput", "ElectionOutput", "ElectionTimer"]),
+    ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
+    ("crates/agent-room/src/command.rs", &["Command"]),
+    ("crates/agent-room/src/view.rs", &["ViewChange"]),
+    ("crates/agent-server/src/machine/io.rs", &["Output"]),
+];
+
+/// The enums that a file declares, outside of inner modules, and whether each is `#[non_exhaustive]`.
+fn enums(source: &str) -> Vec<(String, bool)> {
+    let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
+    let tokens: Vec<TokenTree> = stream.into_iter().collect();
+    let (mut found, mut open) = (Vec::new(), false);
+    for (at, token) in tokens.iter().enumerate() {
+        match (token, tokens.get(at + 1)) {
+            (TokenTree::Punct(hash), Some(TokenTree::Group(attribute))) if hash.as_char() == '#' => {
+                open |= names(attribute.stream(), "non_exhaustive");
+            }
+            (TokenTree::Ident(word), Some(TokenTree::Ident(name))) if word == "enum" => {
+                found.push((name.to_string(), open));
+                open = false;
+            }
+            // The attributes of another item.
+            (TokenTree::Ident(word), _)
+                if ["struct", "fn", "impl", "mod"].iter().any(|kind| word == kind) =>
+            {
+                open = false;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether an attribute names this, in words of code: docs are attributes, too.
+fn names(attribute: TokenStream, word: &str) -> bool {
+    attribute.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => names(group.stream(), word),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+fn open(file: &str, source: &str, names: &[&str]) -> Vec<String> {
+    let declared = enums(source);
+    let violation = |name: &&str| match declared.iter().find(|(declared, _)| declared == name) {
+        None => Some(format!("{file}: no enum {name}; correct DRIVER_ONLY")),
+        Some((_, true)) => Some(format!("{file}: {name} is #[non_exhaustive], but only drivers match it")),
+        Some((_, false)) => None,
+    };
+    names.iter().filter_map(violation).collect()
+}
+
+#[test]
+fn what_only_drivers_match_is_exhaustive() {
+    let all = DRIVER_ONLY.iter().flat_map(|(file, names)| open(file, &super::read(file), names));
+    super::none(&all.collect::<Vec<_>>());
+}
+
+/// What users match is seen as what it is.
+#[test]
+fn what_users_match_is_not() {
+    for (file, name) in [
+        ("crates/agent-room/src/event.rs", "RoomEvent"),
+        ("crates/agent-core/src/outcome.rs", "CancelReason"),
+    ] {
+        assert_eq!(open(file, &super::read(file), &[name]).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn an_open_enum_is_found() {
+    let source = "
+        #[derive(Debug)] #[non_exhaustive] pub enum Output { /** #[non_exhaustive] */ A, B { c: u8 } }
+        #[non_exhaustive] pub struct Report { pub a: u8 }
+        /// Not #[non_exhaustive].
+        pub enum Input { #[non_exhaustive] A }
+        #[cfg_attr(feature = \"x\", non_exhaustive)] enum Notice {}
+    ";
+    assert_eq!(
+        open("io.rs", source, &["Output", "Input", "Notice", "Gone"]),
+        [
+            "io.rs: Output is #[non_exhaustive], but only drivers match it",
+            "io.rs: Notice is #[non_exhaustive], but only drivers match it",
+            "io.rs: no enum Gone; correct DRIVER_ONLY",
+        ]
+    );
+}
