@@ -30,7 +30,15 @@ impl<'de> Deserializer<'de> for Value<'_, '_, 'de> {
     as_it_is! {
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8 deserialize_u16
         deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
-        deserialize_string deserialize_unit deserialize_seq deserialize_map deserialize_identifier
+        deserialize_string deserialize_unit deserialize_seq deserialize_map
+    }
+
+    /// The name of a variant: a text. Serde would take a number, too, as the variant's place.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Cause> {
+        match self.reader.cursor.token() {
+            Some(Token::String) => self.reader.visit(visitor),
+            _ => Err(self.reader.complain(&visitor)),
+        }
     }
 
     /// Where serde keeps what it reads, all of it comes by here.

@@ -264,6 +264,16 @@ proptest! {
     }
 }
 
+/// A list is the fields of a variant behind its name, which is never a number.
+#[test]
+fn a_variant_is_not_named_by_a_number() {
+    for text in ["[1,1]", r#"["B",1]"#, r#"{"kind":1,"x":1}"#] {
+        let theirs = serde_json::from_str::<Tagged>(text).map(|value| format!("{value:?}"));
+        let ours = parse_metadata::<Tagged>(text).map(|value| format!("{:?}", value.unwrap()));
+        assert_eq!(ours.ok(), theirs.ok(), "{text}");
+    }
+}
+
 /// What serde has to keep has an end, long before it is 20 MB; plain types take all that fits into a text.
 #[test]
 fn values_that_are_kept_are_bounded() {
