@@ -135,6 +135,8 @@ impl ClaimSession {
         let saved_by = claim.record.as_deref().and_then(checkpoint_epoch);
         let by_another = saved_by.zip(self.writer).is_some_and(|(saved_by, last)| saved_by > last.epoch);
         self.generation.0 = self.generation.0.wrapping_add(u32::from(by_another));
+        // It is another record than the one that was read.
+        self.deletable &= !by_another;
         if std::mem::take(&mut self.refused) {
             self.unread = by_another;
         }
@@ -326,5 +328,22 @@ mod tests {
         assert!(is_superseded(store.change(&mut session, SAVE)));
         store.change(&mut session, CheckpointChange::Delete).unwrap();
         assert!(store.is_empty());
+    }
+
+    #[test]
+    fn what_another_worker_saved_is_not_deleted_unread() {
+        let mut store = Store::default();
+        let mut session = ClaimSession::default();
+        session.begin_load().unwrap();
+        session.claimed(&store.claim());
+        session.loaded();
+        session.mark_deletable();
+        store.change(&mut ClaimSession::default(), SAVE).unwrap();
+        session.begin_load().unwrap();
+        session.claimed(&store.claim());
+        session.loaded();
+        assert!(!session.clone().close(true), "it could not be read: nobody said that it may be deleted");
+        session.mark_deletable();
+        assert!(session.close(true), "it was read");
     }
 }
