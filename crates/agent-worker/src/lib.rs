@@ -32,35 +32,22 @@
 //! that runs lifts its process's soft limit of open files to the hard one.
 
 mod agent;
-mod builder;
-mod checkpoint;
-mod context;
-pub mod coordination;
-mod descriptors;
-mod driver;
-mod failure;
-mod guard;
 pub mod guide;
-mod join_options;
-pub mod layers;
-mod line_limit;
-mod long_running;
-mod panics;
+mod job;
 pub mod patterns;
-mod redact;
-mod router;
-mod scope;
-mod shutdown;
-mod signals;
-mod stats;
-mod store;
-mod task_count;
 mod telemetry;
-mod temporary;
-mod typed;
 mod worker;
 
 pub use agent::Agent;
+pub use agent::layers;
+pub use agent::router::Router;
+pub use agent::typed::{Typed, typed};
+#[cfg(feature = "embedded-store")]
+pub use agent_backends::EmbeddedStore;
+pub use agent_backends::MemoryStore;
+#[cfg(feature = "redis")]
+pub use agent_backends::{Redis, RedisError, RedisStore};
+pub use agent_core::CheckpointStore;
 #[cfg(feature = "schema")]
 pub use agent_core::MetadataSchema;
 pub use agent_core::{
@@ -82,21 +69,15 @@ pub use agent_rtc::{
     RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo, RoomRequest, Speaker,
     Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
 };
-pub use builder::{ConfigError, WorkerBuilder};
-pub use checkpoint::{Checkpoint, Saved};
-pub use context::JobContext;
-pub use coordination::{CoordinationError, Follower, Leadership, Lease};
-pub use failure::FailedJob;
-pub use join_options::JoinOptions;
-pub use router::Router;
-pub use stats::{FailureLabel, WorkerStats};
-#[cfg(feature = "embedded-store")]
-pub use store::EmbeddedStore;
-pub use store::{CheckpointStore, MemoryStore};
-#[cfg(feature = "redis")]
-pub use store::{Redis, RedisError, RedisStore};
-pub use temporary::classify;
-pub use typed::{Typed, typed};
+pub use job::checkpoint::{Checkpoint, Saved};
+pub use job::context::JobContext;
+pub use job::coordination;
+pub use job::coordination::{CoordinationError, Follower, Leadership, Lease};
+pub use job::join_options::JoinOptions;
+pub use job::temporary::classify;
+pub use worker::builder::{ConfigError, WorkerBuilder};
+pub use worker::failure::FailedJob;
+pub use worker::stats::{FailureLabel, WorkerStats};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
 
 /// The README's code is compiled with the doc tests.

@@ -17,9 +17,9 @@ use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stre
 use tokio::sync::{SetOnce, mpsc};
 
 use super::{batch::Batches, in_range};
-use crate::panics::caught;
-use crate::redact;
+use crate::job::panics::caught;
 use crate::telemetry::{process_word, table};
+use crate::worker::redact;
 
 /// Items between two stages, unless the pipeline says otherwise.
 const CAPACITY: usize = 100;

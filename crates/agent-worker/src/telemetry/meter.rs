@@ -10,7 +10,7 @@ use super::handles::Handles;
 use super::level::{Held, Level};
 use super::table;
 use super::words::Words;
-use crate::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
+use crate::worker::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
 use agent_rtc::Dropped;
 
 /// The counters of one worker. The driver and its tasks share them with the worker's handles.

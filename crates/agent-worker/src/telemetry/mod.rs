@@ -7,6 +7,7 @@
 
 mod handles;
 mod level;
+pub(crate) mod line_limit;
 mod meter;
 pub(crate) mod table;
 mod words;

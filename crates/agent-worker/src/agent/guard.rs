@@ -1,0 +1,97 @@
+//! What the builder puts around an agent: limits, the declared metadata, and the user's own classification of errors.
+
+use crate::agent::AnyAgent;
+use crate::job::context::JobContext;
+use crate::job::temporary::classified;
+use crate::telemetry::line_limit::LineLimit;
+use crate::worker::redact;
+use agent_core::{Answer, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
+use agent_proto::text::line;
+use agent_rtc::BoxFuture;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::sync::Arc;
+
+/// Classifies an error; `None`: as without it.
+pub(crate) type ClassifyFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<JobErrorKind> + Send + Sync>;
+
+/// A [`MetadataFormat`] of any type.
+pub(crate) trait Declared: Send + Sync {
+    fn check(&self, job: &Job) -> JobResult;
+    fn unknown_fields(&self, job: &Job) -> Vec<String>;
+}
+
+impl<T: DeserializeOwned> Declared for MetadataFormat<T> {
+    fn check(&self, job: &Job) -> JobResult {
+        self.parse(&job.raw_metadata)?;
+        Ok(())
+    }
+
+    fn unknown_fields(&self, job: &Job) -> Vec<String> {
+        Self::unknown_fields(self, &job.raw_metadata)
+    }
+}
+
+pub(crate) struct Guard {
+    pub(crate) agent: Arc<dyn AnyAgent>,
+    pub(crate) format: Option<Arc<dyn Declared>>,
+    pub(crate) dismiss_invalid: bool,
+    /// The worker limits how long jobs take, so the `timeout` of the metadata is the SDK's.
+    pub(crate) time_limits: bool,
+    pub(crate) classify: Option<ClassifyFn>,
+    /// Whoever dispatches decides how many there are.
+    pub(crate) dismissals: LineLimit<()>,
+}
+
+impl AnyAgent for Guard {
+    fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
+        if self.dismiss_invalid
+            && let Err(error) = self.check(job)
+        {
+            if let Some(more) = self.dismissals.admit(()) {
+                let error = redact::shown(error.to_string());
+                tracing::warn!("dismissed job: {}{more}", line(error));
+            }
+            return Box::pin(std::future::ready(Answer::Dismiss));
+        }
+        self.agent.on_request(job)
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        job.check_limits()?;
+        if self.time_limits {
+            job.check_timeout()?;
+        }
+        if let Some(format) = &self.format {
+            format.check(job)?;
+        }
+        self.agent.check(job)
+    }
+
+    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
+        if let Some(format) = &self.format
+            && ctx.attempt() == 1
+        {
+            let fields = format.unknown_fields(ctx.job());
+            if !fields.is_empty() {
+                tracing::info!(
+                    fields = %line(format_args!("{fields:?}")),
+                    "the metadata has fields that its type does not know: they are ignored"
+                );
+            }
+        }
+        self.agent.run(ctx)
+    }
+
+    fn classify(&self, error: JobError) -> JobError {
+        let error = classified(error);
+        match &self.classify {
+            Some(rule) => error.classified_by(|error| rule(error)),
+            None => error,
+        }
+    }
+
+    fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()> {
+        self.agent.on_ended(ended)
+    }
+}

@@ -1,0 +1,155 @@
+//! What a user writes: an agent; and agents around agents.
+
+pub(crate) mod guard;
+pub mod layers;
+pub(crate) mod router;
+pub(crate) mod typed;
+
+use crate::job::context::JobContext;
+#[cfg(feature = "schema")]
+use agent_core::MetadataSchema;
+use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
+use agent_rtc::BoxFuture;
+use std::future::Future;
+use std::sync::Arc;
+
+/// Something that handles jobs. One agent serves all jobs of a worker at once, so shared state goes into `self`.
+///
+/// Any `async fn(JobContext) -> JobResult`, and any closure of that shape, is an agent already. A type implements the trait
+/// when it wants state, a say in which jobs to take, or to be told how they ended:
+///
+/// ```
+/// use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// #[derive(Default)]
+/// struct Counter {
+///     succeeded: AtomicUsize,
+/// }
+///
+/// impl Agent for Counter {
+///     async fn on_request(&self, job: &Job) -> Answer {
+///         if job.room.name.starts_with("private-") { Answer::Decline } else { Answer::accept().name("Counter") }
+///     }
+///
+///     async fn run(&self, ctx: JobContext) -> JobResult {
+///         ctx.cancelled().await;
+///         Ok(())
+///     }
+///
+///     async fn on_ended(&self, ended: &EndedJob) {
+///         if ended.outcome.is_success() {
+///             self.succeeded.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Agent: Send + Sync + 'static {
+    /// Whether to take a job, and as whom to appear in its room. Without an answer after the answer timeout (1 s unless the
+    /// builder says otherwise), and after a panic, the job is declined: the server gives it to another worker.
+    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
+        let _ = job;
+        async { Answer::accept() }
+    }
+
+    /// Looks at a job that was assigned, before its room is joined. An error ends the job as failed, and [`run`](Self::run) is not called:
+    /// the place for what must be right about the job itself. Keep it short; it must not wait for anything. An agent around another one
+    /// passes this on, too.
+    ///
+    /// # Errors
+    /// What is wrong, best as [`JobError::invalid`](crate::JobError::invalid).
+    fn check(&self, job: &Job) -> JobResult {
+        let _ = job;
+        Ok(())
+    }
+
+    /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure with its text. After a
+    /// retryable error it may be called again for the same job, see [`RetryPolicy`](crate::RetryPolicy); never twice at once.
+    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
+
+    /// What metadata the agent takes, for [`Router::schema`](crate::Router::schema); `None` when it does not say. An agent around another
+    /// one passes this on, too.
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        None
+    }
+
+    /// Told exactly once for each job that was assigned, when its outcome is decided.
+    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
+        let _ = ended;
+        async {}
+    }
+}
+
+impl<F, Fut> Agent for F
+where
+    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = JobResult> + Send,
+{
+    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
+        self(ctx)
+    }
+}
+
+/// One agent for several workers, one for each kind of job for instance, with the state that they share.
+impl<A: Agent> Agent for Arc<A> {
+    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
+        A::on_request(self, job)
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        A::check(self, job)
+    }
+
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        A::metadata_schema(self)
+    }
+
+    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
+        A::run(self, ctx)
+    }
+
+    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
+        A::on_ended(self, ended)
+    }
+}
+
+/// An [`Agent`] of any type, so that one driver serves them all.
+pub(crate) trait AnyAgent: Send + Sync + 'static {
+    fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer>;
+    fn check(&self, job: &Job) -> JobResult;
+    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult>;
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        None
+    }
+    /// Decides the kind of an error that `?` made, whoever it comes from.
+    fn classify(&self, error: JobError) -> JobError {
+        error
+    }
+    fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()>;
+}
+
+impl<A: Agent> AnyAgent for A {
+    fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
+        Box::pin(Agent::on_request(self, job))
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        Agent::check(self, job)
+    }
+
+    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
+        Box::pin(Agent::run(self, ctx))
+    }
+
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<MetadataSchema> {
+        Agent::metadata_schema(self)
+    }
+
+    fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()> {
+        Box::pin(Agent::on_ended(self, ended))
+    }
+}

@@ -1,0 +1,68 @@
+//! Handlers that get their job's metadata as a type.
+
+use crate::agent::Agent;
+use crate::job::context::JobContext;
+use agent_core::{Job, JobResult, MetadataFormat};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::future::Future;
+
+/// A handler with metadata of a type, as [`typed`] makes it.
+pub struct Typed<T, F> {
+    format: MetadataFormat<T>,
+    handler: F,
+}
+
+/// Makes an agent of a handler that takes its job's metadata as a type. Metadata that is no such thing ends the job as
+/// `invalid_input` before the room is joined.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult, MetadataFormat, Router, typed};
+///
+/// #[derive(Default, serde::Deserialize)]
+/// struct Greeting { name: String }
+///
+/// async fn greet(ctx: JobContext, greeting: Greeting) -> JobResult {
+///     ctx.room().publish_data("chat", format!("Hello, {}!", greeting.name)).await?;
+///     Ok(())
+/// }
+///
+/// let agent = Router::new().action("greet", typed(MetadataFormat::or_default(), greet));
+/// # let _ = agent;
+/// ```
+pub fn typed<T, F, Fut>(format: MetadataFormat<T>, handler: F) -> Typed<T, F>
+where
+    T: DeserializeOwned + Send + 'static,
+    F: Fn(JobContext, T) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = JobResult> + Send,
+{
+    Typed { format, handler }
+}
+
+impl<T, F, Fut> Agent for Typed<T, F>
+where
+    T: DeserializeOwned + Send + 'static,
+    F: Fn(JobContext, T) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = JobResult> + Send,
+{
+    fn check(&self, job: &Job) -> JobResult {
+        self.format.parse(&job.raw_metadata)?;
+        Ok(())
+    }
+
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        self.format.schema()
+    }
+
+    async fn run(&self, ctx: JobContext) -> JobResult {
+        let metadata = self.format.parse(&ctx.job().raw_metadata)?;
+        (self.handler)(ctx, metadata).await
+    }
+}
+
+impl<T, F> fmt::Debug for Typed<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Typed").field("format", &self.format).finish_non_exhaustive()
+    }
+}

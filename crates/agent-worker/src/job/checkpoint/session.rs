@@ -1,0 +1,273 @@
+//! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the attempt is over.
+
+use crate::job::context::CancelSignal;
+use crate::telemetry::Meter;
+use agent_core::CheckpointStore;
+use agent_core::{
+    AttemptEnd, CheckpointChange, CheckpointError, CheckpointKey, CheckpointRetention, ClaimSession, Epoch,
+    Generation, Job, KeyBy, StoreRequest, checkpoint_retention,
+};
+use agent_proto::error_text;
+use agent_proto::text::line;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{SetOnce, watch};
+use tokio::time::Instant;
+
+/// How a worker's jobs save.
+#[derive(Clone)]
+pub(crate) struct CheckpointSettings {
+    pub(crate) store: Option<Arc<dyn CheckpointStore>>,
+    pub(crate) interval: Duration,
+    pub(crate) keep: Duration,
+    /// How long the end of an attempt waits for what is not saved yet.
+    pub(crate) flush: Duration,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self {
+            store: None,
+            interval: Duration::from_secs(30),
+            keep: Duration::from_secs(24 * 3600),
+            flush: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What those that save by themselves are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The attempt runs.
+    Open,
+    /// It is over: save what is not saved yet, and end.
+    Flush,
+    /// It is over, and its checkpoint is going to be deleted: end.
+    Discard,
+}
+
+pub(crate) struct Checkpoints {
+    pub(super) settings: CheckpointSettings,
+    job: Arc<Job>,
+    pub(super) cancel: CancelSignal,
+    /// Another worker goes on with the job: that ends the attempt.
+    superseded: Arc<SetOnce<()>>,
+    /// `None` when the job is over.
+    opened: Mutex<Option<BTreeMap<CheckpointKey, Arc<Opened>>>>,
+    phase: watch::Sender<Phase>,
+    /// How many save by themselves now.
+    savers: Arc<watch::Sender<usize>>,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl Checkpoints {
+    pub(crate) fn new(
+        settings: CheckpointSettings,
+        job: Arc<Job>,
+        cancel: CancelSignal,
+        meter: Arc<Meter>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            job,
+            cancel,
+            superseded: Arc::default(),
+            opened: Mutex::new(Some(BTreeMap::new())),
+            phase: watch::Sender::new(Phase::Open),
+            savers: Arc::new(watch::Sender::new(0)),
+            meter,
+        })
+    }
+
+    pub(crate) fn for_next_attempt(&self) -> Arc<Self> {
+        let (settings, job) = (self.settings.clone(), Arc::clone(&self.job));
+        Self::new(settings, job, self.cancel.clone(), Arc::clone(&self.meter))
+    }
+
+    /// Waits until a value that saves itself was refused, as another worker has taken it over.
+    pub(crate) async fn superseded(&self) -> CheckpointError {
+        self.superseded.wait().await;
+        CheckpointError::Superseded
+    }
+
+    pub(super) fn superseding(&self) -> Arc<SetOnce<()>> {
+        Arc::clone(&self.superseded)
+    }
+
+    /// Notes how the handler ended. What it has put last is saved when this returns, as far as it can be, if anybody may go on with the
+    /// job.
+    pub(crate) async fn handler_ended(&self, how: &AttemptEnd) {
+        match checkpoint_retention(self.cancel.reason().as_ref(), how) {
+            CheckpointRetention::Discard => self.end(Phase::Discard),
+            CheckpointRetention::Keep => self.flush().await,
+        }
+    }
+
+    /// Ends everything when the job has its outcome; deletes what nobody will go on with.
+    pub(crate) async fn finish(&self) {
+        self.flush().await;
+        let over = *self.phase.borrow() == Phase::Discard;
+        let opened = self.lock().take().unwrap_or_default();
+        for (key, opened) in opened {
+            if let Err(error) = opened.close(over).await
+                && !matches!(error, CheckpointError::Superseded)
+            {
+                tracing::warn!(key = %line(&key), "the checkpoint of a job that is over stays until it expires: {}", line(error_text::chain(&error)));
+            }
+        }
+    }
+
+    async fn flush(&self) {
+        self.end(Phase::Flush);
+        let mut savers = self.savers.subscribe();
+        let limit = self.settings.flush;
+        if tokio::time::timeout(limit, savers.wait_for(|savers| *savers == 0)).await.is_err() {
+            tracing::warn!(
+                "the checkpoint store takes more than {limit:?}: the end of the job waits for it no longer"
+            );
+        }
+    }
+
+    /// The checkpoint under a key of this job; the same one each time.
+    pub(super) fn open(&self, by: &KeyBy) -> Result<Arc<Opened>, CheckpointError> {
+        let store = self.settings.store.as_ref().ok_or(CheckpointError::NoStore)?;
+        let key = CheckpointKey::of(&self.job, by)?;
+        let mut opened = self.lock();
+        let opened =
+            opened.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
+                let (store, keep, meter) = (Arc::clone(store), self.settings.keep, Arc::clone(&self.meter));
+                Arc::new(Opened { key, store, keep, session: tokio::sync::Mutex::default(), meter })
+            });
+        Ok(Arc::clone(opened))
+    }
+
+    /// Starts a task that saves until it is told to end.
+    pub(super) fn start_saver(&self, saver: impl Future<Output = ()> + Send + 'static) {
+        let counted = Counted::new(&self.savers);
+        tokio::spawn(async move {
+            let _counted = counted;
+            saver.await;
+        });
+    }
+
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// The first word counts.
+    fn end(&self, phase: Phase) {
+        self.phase.send_if_modified(|current| {
+            let first = *current == Phase::Open;
+            if first {
+                *current = phase;
+            }
+            first
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<CheckpointKey, Arc<Opened>>>> {
+        // Nothing in here is half done when it could panic.
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a task as long as it is there, whatever becomes of it.
+struct Counted(Arc<watch::Sender<usize>>);
+
+impl Counted {
+    fn new(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// One key, and our claim of it. Its operations come one after the other, so that an older value never replaces a newer one.
+pub(super) struct Opened {
+    pub(super) key: CheckpointKey,
+    store: Arc<dyn CheckpointStore>,
+    keep: Duration,
+    session: tokio::sync::Mutex<ClaimSession>,
+    meter: Arc<Meter>,
+}
+
+impl Opened {
+    /// Takes the key over, and gives what is there.
+    pub(super) async fn claim(&self) -> Result<(Option<Vec<u8>>, Generation), CheckpointError> {
+        let mut session = self.session.lock().await;
+        session.begin_load()?;
+        let record = self.claim_into(&mut session).await?;
+        Ok((record, session.loaded()))
+    }
+
+    /// Saves a record, made for the epoch of our claim. `since` is the generation of what it holds, if it is of one.
+    pub(super) async fn save(
+        &self,
+        since: Option<Generation>,
+        mut record: impl FnMut(Epoch) -> Result<Vec<u8>, CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        let begun = Instant::now();
+        let change = CheckpointChange::Save { since };
+        let mut session = self.session.lock().await;
+        let result = self.change(&mut session, change, |epoch| record(epoch).map(Some)).await;
+        self.meter.checkpoint_saved(result.as_ref().copied(), begun.elapsed());
+        result
+    }
+
+    pub(super) async fn delete(&self) -> Result<(), CheckpointError> {
+        let mut session = self.session.lock().await;
+        self.change(&mut session, CheckpointChange::Delete, |_| Ok(None)).await
+    }
+
+    pub(super) async fn mark_deletable(&self) {
+        self.session.lock().await.mark_deletable();
+    }
+
+    /// Ends it; deletes what is there on `discard`, unless it is something that could not be read.
+    async fn close(&self, discard: bool) -> Result<(), CheckpointError> {
+        let mut session = self.session.lock().await;
+        if session.close(discard) {
+            self.change(&mut session, CheckpointChange::Discard, |_| Ok(None)).await?;
+        }
+        Ok(())
+    }
+
+    /// Carries a change out. What to write `record` makes for the epoch of our claim.
+    async fn change(
+        &self,
+        session: &mut ClaimSession,
+        change: CheckpointChange,
+        mut record: impl FnMut(Epoch) -> Result<Option<Vec<u8>>, CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        session.begin(change)?;
+        loop {
+            let writer = match session.next_request(change)? {
+                StoreRequest::Claim => {
+                    self.claim_into(session).await?;
+                    continue;
+                }
+                StoreRequest::Write(writer) => writer,
+            };
+            let record = record(writer.epoch)?;
+            match self.store.write(self.key.clone(), writer, record, self.keep).await {
+                Ok(writer) => {
+                    session.written(change, writer);
+                    return Ok(());
+                }
+                Err(error) => session.write_failed(error)?,
+            }
+        }
+    }
+
+    async fn claim_into(&self, session: &mut ClaimSession) -> Result<Option<Vec<u8>>, CheckpointError> {
+        let claim = self.store.claim(self.key.clone(), self.keep).await?;
+        session.claimed(&claim);
+        Ok(claim.record)
+    }
+}

@@ -1,0 +1,402 @@
+//! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
+
+use crate::coordination::Coordination;
+use crate::job::checkpoint::{Checkpoint, Checkpoints};
+use crate::job::join_options::JoinOptions;
+use crate::job::scope::Scope;
+use crate::job::task_count::TaskCount;
+use crate::telemetry::Meter;
+use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
+use agent_net::AssignedUrlError;
+use agent_rtc::{Dropped, JoinError, JoinRequest, Room, RoomConnector};
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Mutex, SetOnce, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// The context of one attempt of one job. Cheap to clone; clones may go into tasks of the handler.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult};
+///
+/// #[derive(Default, serde::Deserialize)]
+/// struct Greeting { name: String }
+///
+/// async fn greet(ctx: JobContext) -> JobResult {
+///     let Greeting { name } = ctx.metadata()?;
+///     ctx.room().publish_data("chat", format!("Hello, {name}!")).await?;
+///     ctx.cancelled().await; // until the job is over
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct JobContext {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    job: Arc<Job>,
+    join: Arc<Join>,
+    attempt: u32,
+    cancel: CancelSignal,
+    grace: Duration,
+    tell: UnboundedSender<Input>,
+    scope: Arc<Scope>,
+    checkpoints: Arc<Checkpoints>,
+    coordination: Arc<Coordination>,
+    asked_to_stop: AtomicBool,
+    /// What ends the attempt from outside of its handler; gone once it was used.
+    failure: StdMutex<Option<oneshot::Sender<JobError>>>,
+    last_progress: StdMutex<Option<Instant>>,
+}
+
+/// What a job can use besides its room.
+pub(crate) struct Services {
+    /// How long the handler has after it was cancelled.
+    pub(crate) grace: Duration,
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) coordination: Arc<Coordination>,
+}
+
+/// How the job's room is joined, and the room once it is: one for all attempts.
+pub(crate) struct Join {
+    connector: Arc<dyn RoomConnector>,
+    /// Or why the room must not be joined.
+    request: Result<JoinRequest, AssignedUrlError>,
+    pub(crate) room: Arc<SetOnce<Room>>,
+    /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
+    joining: Mutex<()>,
+    meter: Arc<Meter>,
+    on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
+    tell: UnboundedSender<Input>,
+}
+
+impl Join {
+    pub(crate) fn new(
+        connector: Arc<dyn RoomConnector>,
+        request: Result<JoinRequest, AssignedUrlError>,
+        meter: Arc<Meter>,
+        on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
+        tell: UnboundedSender<Input>,
+    ) -> Self {
+        let (room, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
+        Self { connector, request, room, joining, meter, on_dropped: Arc::new(on_dropped), tell }
+    }
+
+    pub(crate) async fn room(&self, options: JoinOptions) -> Result<&Room, JoinError> {
+        if self.room.get().is_none() {
+            let _one_at_a_time = self.joining.lock().await;
+            if self.room.get().is_none() {
+                let begun = Instant::now();
+                let mut request = self.request.clone()?;
+                request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
+                let joined = self.connector.connect(request).await;
+                self.meter.joined(begun.elapsed(), joined.is_ok());
+                if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
+                    let _ = self.tell.send(Input::DescriptorsExhausted);
+                }
+                let (room, report) = (joined?, Arc::clone(&self.on_dropped));
+                room.on_dropped(move |dropped| report(dropped));
+                let _ = self.room.set(room);
+            }
+        }
+        Ok(self.room.wait().await)
+    }
+}
+
+impl JobContext {
+    /// A context, and the error that ends its attempt from outside of the handler, once there is one.
+    pub(crate) fn new(
+        job: Arc<Job>,
+        join: Arc<Join>,
+        attempt: u32,
+        cancel: CancelSignal,
+        tell: UnboundedSender<Input>,
+        scope: Arc<Scope>,
+        services: Services,
+    ) -> (Self, oneshot::Receiver<JobError>) {
+        let (failure, failed) = oneshot::channel();
+        let ctx = Self {
+            inner: Arc::new(Inner {
+                job,
+                join,
+                attempt,
+                cancel,
+                grace: services.grace,
+                tell,
+                scope,
+                checkpoints: services.checkpoints,
+                coordination: services.coordination,
+                asked_to_stop: AtomicBool::new(false),
+                failure: StdMutex::new(Some(failure)),
+                last_progress: StdMutex::default(),
+            }),
+        };
+        (ctx, failed)
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        &self.inner.job
+    }
+
+    /// The room, joined before the handler was called.
+    ///
+    /// # Panics
+    /// When the worker was built with [`join_room(false)`](crate::WorkerBuilder::join_room) and [`join`](Self::join) was not
+    /// called before: a mistake in the program, not something that input can cause.
+    #[must_use]
+    #[allow(clippy::panic, reason = "a mistake in the program that calls it")]
+    pub fn room(&self) -> &Room {
+        let Some(room) = self.inner.join.room.get() else {
+            panic!(
+                "the room is not joined: call `ctx.join().await` first, since the worker was built with `join_room(false)`"
+            )
+        };
+        room
+    }
+
+    /// Joins the room, when the worker leaves that to the handler; at once when it is joined already.
+    ///
+    /// # Errors
+    /// [`JoinError`], which says why and what to do.
+    pub async fn join(&self) -> Result<&Room, JoinError> {
+        self.join_with(JoinOptions::new()).await
+    }
+
+    /// As [`join`](Self::join), with options of this job's own. A room that is joined already stays as it is.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub async fn join_with(&self, options: JoinOptions) -> Result<&Room, JoinError> {
+        self.inner.join.room(options).await
+    }
+
+    /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A cleanup callback asks this
+    /// before it says goodbye: the room may be what ended the job, and a job that the server
+    /// [terminated](CancelReason::Terminated) is taken out of it after 3 s.
+    #[must_use]
+    pub fn is_in_room(&self) -> bool {
+        self.inner.join.room.get().is_some_and(Room::is_connected)
+    }
+
+    /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room job.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        self.inner.job.target.as_ref()
+    }
+
+    /// Which call of the handler this is, for this assignment; the first is 1, and each later one follows an error that the
+    /// worker's [`RetryPolicy`](crate::RetryPolicy) thinks worth another attempt.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.inner.attempt
+    }
+
+    /// Reads the job's metadata as `T`; a job without metadata gives the default.
+    ///
+    /// # Errors
+    /// [`MetadataError`], which names the field. Returned with `?` it ends the job as `invalid_input`.
+    pub fn metadata<T: DeserializeOwned + Default>(&self) -> Result<T, MetadataError> {
+        MetadataFormat::or_default().parse(&self.inner.job.raw_metadata)
+    }
+
+    /// Reads the job's metadata as `T`, which need not have a default.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(tag = "action", rename_all = "snake_case")]
+    /// enum Task {
+    ///     Say { text: String },
+    ///     Wait,
+    /// }
+    ///
+    /// async fn agent(ctx: JobContext) -> JobResult {
+    ///     match ctx.required_metadata()? {
+    ///         Task::Say { text } => ctx.room().publish_data("chat", text).await?,
+    ///         Task::Wait => drop(ctx.cancelled().await),
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`MetadataError`], which names the field; also when the job has no metadata.
+    pub fn required_metadata<T: DeserializeOwned>(&self) -> Result<T, MetadataError> {
+        MetadataFormat::required().parse(&self.inner.job.raw_metadata)
+    }
+
+    /// What this job saves of its progress, so that whoever goes on with it does not begin anew. See [`Checkpoint`] for when it is
+    /// saved, whose it is and how long it lives; the worker needs a store
+    /// ([`WorkerBuilder::checkpoints`](crate::WorkerBuilder::checkpoints)).
+    #[must_use]
+    pub fn checkpoint<T>(&self) -> Checkpoint<T> {
+        Checkpoint::new(Arc::clone(&self.inner.checkpoints))
+    }
+
+    /// Waits until the job is told to stop, and says why. The handler then has the worker's [grace](Self::grace) (10 s unless the builder
+    /// says otherwise) to return before it is aborted.
+    pub async fn cancelled(&self) -> CancelReason {
+        self.inner.cancel.wait().await
+    }
+
+    /// How long the handler has to return after it was [cancelled](Self::cancelled), before it is aborted
+    /// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). What is finished after the stop is to be bounded by a part of it.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.inner.grace
+    }
+
+    /// Why the job was told to stop; `None` while it was not.
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.inner.cancel.reason()
+    }
+
+    /// Counts the tasks of the worker's jobs.
+    pub(crate) fn task_count(&self) -> &TaskCount {
+        self.inner.scope.task_count()
+    }
+
+    /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being cancelled or aborted.
+    ///
+    /// Callbacks run once each, the last one registered first, after the tasks of [`spawn`](Self::spawn) were cancelled. The agent is
+    /// still in its room, if the room is still there ([`is_in_room`](Self::is_in_room)), and the server is told the outcome
+    /// afterwards. All callbacks of an attempt together may take 10 s
+    /// ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and each an equal share of what is left of that, so that one that hangs
+    /// keeps no other from running. One that takes longer is dropped, logged and counted, and changes nothing about the outcome. Neither
+    /// does a panic, and it stops no other callback.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// async fn record(ctx: JobContext) -> JobResult {
+    ///     let file = std::env::temp_dir().join(ctx.job().id.as_str());
+    ///     std::fs::write(&file, "")?;
+    ///     ctx.on_cleanup({
+    ///         let ctx = ctx.clone();
+    ///         async move {
+    ///             let _ = std::fs::remove_file(file);
+    ///             if ctx.is_in_room() {
+    ///                 let _ = ctx.room().publish_data("status", "stopped").await;
+    ///             }
+    ///         }
+    ///     });
+    ///     ctx.cancelled().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn on_cleanup(&self, callback: impl Future<Output = ()> + Send + 'static) {
+        self.inner.scope.on_cleanup(Box::pin(callback));
+    }
+
+    /// Starts a task that belongs to this attempt: its logs carry the job's span, and if it is still there when the attempt is over, it
+    /// is cancelled, and counted and logged by the place of this call. A panic in it is logged and ends only the task: await the
+    /// handle to hear of it.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// async fn listen(ctx: JobContext) -> JobResult {
+    ///     let mut chat = ctx.room().data("chat");
+    ///     let counting = ctx.spawn(async move {
+    ///         let mut messages = 0;
+    ///         while let Some(message) = chat.next().await {
+    ///             messages += message.map_or_else(|missed| missed.count, |_| 1);
+    ///         }
+    ///         messages
+    ///     });
+    ///     println!("{} messages until the room closed", counting.await?);
+    ///     Ok(())
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let place = Location::caller();
+        self.spawn_named(format!("{}:{}", place.file(), place.line()), task)
+    }
+
+    /// As [`spawn`](Self::spawn), with a name for the logs.
+    pub fn spawn_named<F>(&self, name: impl Into<Cow<'static, str>>, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        self.inner.scope.spawn(name.into(), task)
+    }
+
+    pub(crate) fn joined_room(&self) -> Option<&Room> {
+        self.inner.join.room.get()
+    }
+
+    pub(crate) fn coordination(&self) -> &Coordination {
+        &self.inner.coordination
+    }
+
+    /// Done when the attempt is to end with [`fail`](Self::fail).
+    pub(crate) fn set_failure(&self, error: JobError) {
+        let failure = self.inner.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The first one counts.
+        if let Some(failure) = failure {
+            let _ = failure.send(error);
+        }
+    }
+
+    pub(crate) fn last_progress(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.inner.last_progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tell(&self, input: Input) {
+        let _ = self.inner.tell.send(input);
+    }
+
+    /// Tells this job to stop, as if from outside: [`cancelled`](Self::cancelled) returns
+    /// [`CancelReason::Shutdown`] with this text, and a handler that then returns `Ok` ends in success.
+    pub fn shutdown(&self, reason: impl Into<String>) {
+        // Once is enough, and it keeps a loop around this call from filling the worker's queue.
+        if !self.inner.asked_to_stop.swap(true, Ordering::Relaxed) {
+            let reason = CancelReason::Shutdown(reason.into());
+            let _ = self.inner.tell.send(Input::CancelRequested { job: self.inner.job.id.clone(), reason });
+        }
+    }
+}
+
+impl std::fmt::Debug for JobContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobContext")
+            .field("job", &self.inner.job.id)
+            .field("attempt", &self.inner.attempt)
+            .field("cancel_reason", &self.cancel_reason())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One word, said at most once: stop.
+#[derive(Clone, Default)]
+pub(crate) struct CancelSignal(Arc<SetOnce<CancelReason>>);
+
+impl CancelSignal {
+    pub(crate) fn set(&self, reason: CancelReason) {
+        // The first reason stays.
+        let _ = self.0.set(reason);
+    }
+
+    pub(crate) fn reason(&self) -> Option<CancelReason> {
+        self.0.get().cloned()
+    }
+
+    pub(crate) async fn wait(&self) -> CancelReason {
+        self.0.wait().await.clone()
+    }
+}

@@ -1,0 +1,231 @@
+//! What a handler holds of a topic.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_core::{
+    Carrier, CoordinationError, Frame, JobId, JsonError, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, Outgoing, PubSub,
+    check_len, check_name, to_json,
+};
+use agent_proto::text::line;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::ser::Error;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+
+use super::mailbox::Mailbox;
+use super::{Announcement, ChannelEvent};
+use crate::telemetry::Meter;
+
+/// How long after an announcement was repeated it is not repeated again: when many come at once, each of them is not answered by itself.
+const REPEAT_PAUSE: Duration = Duration::from_millis(250);
+
+/// A topic on which jobs talk to each other, from [`JobContext::channel`](crate::JobContext::channel).
+///
+/// Everybody but the sender hears what is published from when its channel was opened, each publisher in its order. What is lost on
+/// the way is told ([`ChannelEvent::Missed`], [`ChannelEvent::Interrupted`]). At most 1,024 events and 4 MiB wait for a slow reader;
+/// then the oldest are dropped and their number is told ([`ChannelEvent::Lagged`]). Dropping it leaves the topic.
+///
+/// ```
+/// use agent_worker::{JobContext, JobResult, coordination::ChannelEvent};
+///
+/// async fn meet(ctx: JobContext) -> JobResult {
+///     let mut jobs = ctx.jobs_channel().await?; // room:{name}:jobs
+///     jobs.announce("transcribe").await?;
+///     loop {
+///         tokio::select! {
+///             _ = ctx.cancelled() => return Ok(()),
+///             event = jobs.next() => match event {
+///                 Some(ChannelEvent::Announced(other)) => println!("{} can {}", other.job_id, other.capability),
+///                 Some(ChannelEvent::Message(message)) => println!("{}: {}", message.from, message.text()),
+///                 Some(other) => println!("{other:?}"), // something was lost
+///                 None => return Ok(()),
+///             },
+///         }
+///     }
+/// }
+/// ```
+pub struct Channel {
+    topic: String,
+    publisher: Publisher,
+    inbox: Mailbox,
+    /// Answers those who come later.
+    repeater: AbortHandle,
+}
+
+/// The sending half of a [`Channel`], for other tasks of the job. Cheap to clone. The topic is left when all of them are dropped.
+#[derive(Clone)]
+pub struct Publisher {
+    sender: Arc<Sender>,
+    worker_id: Arc<str>,
+    job: JobId,
+    meter: Arc<Meter>,
+}
+
+/// Numbers and sends in one order.
+struct Sender {
+    state: Mutex<(Outgoing, Box<dyn Carrier>)>,
+}
+
+impl Channel {
+    pub(in crate::job::coordination) async fn open(
+        pubsub: &dyn PubSub,
+        topic: String,
+        job: &JobId,
+        worker_id: Arc<str>,
+        random: u64,
+        meter: Arc<Meter>,
+    ) -> Result<Self, CoordinationError> {
+        check_name("topic of the channel", &topic, MAX_TOPIC_LEN)?;
+        let publisher = format!("{job}/{random:016x}");
+        check_name("job's id", &publisher, agent_core::MAX_PUBLISHER_LEN)?;
+        let inbox = Mailbox::new(&publisher, Arc::clone(&meter));
+        let carrier = pubsub.join(&topic, inbox.inbox()).await?;
+        let outgoing = Outgoing::new(publisher);
+        let hello = outgoing.hello();
+        let sender = Arc::new(Sender { state: Mutex::new((outgoing, carrier)) });
+        sender.send(|_| hello).await?;
+        let repeating = repeat(Arc::clone(&sender), inbox.clone()).in_current_span();
+        let repeater = tokio::spawn(repeating).abort_handle();
+        let publisher = Publisher { sender, worker_id, job: job.clone(), meter };
+        Ok(Self { topic, publisher, inbox, repeater })
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The sending half, for other tasks of the job.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
+    }
+
+    /// Publishes a message to all others on the topic: see [`Publisher::publish`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
+        self.publisher.publish(payload).await
+    }
+
+    /// Publishes something as JSON: see [`Publisher::publish_json`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CoordinationError> {
+        self.publisher.publish_json(value).await
+    }
+
+    /// Tells who this job is and what it can do: see [`Publisher::announce`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn announce(&self, capability: impl Into<String>) -> Result<(), CoordinationError> {
+        self.publisher.announce(capability).await
+    }
+
+    /// The next event; `None` when the room is over that carried them. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<ChannelEvent> {
+        self.inbox.next().await
+    }
+}
+
+#[cfg(test)]
+impl Channel {
+    pub(super) const fn mailbox(&self) -> &Mailbox {
+        &self.inbox
+    }
+}
+
+impl Publisher {
+    /// Publishes a message to all others on the topic: at most [`MAX_MESSAGE_LEN`] bytes.
+    ///
+    /// # Errors
+    /// [`CoordinationError::TooLarge`]; or that it could not be sent: then the others may or may not get it, and if they do not they
+    /// are told so with the next one. It is not tried again.
+    pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
+        let payload = payload.into();
+        check_len("message", payload.len(), MAX_MESSAGE_LEN)?;
+        self.sender.send(|outgoing| outgoing.message(payload)).await?;
+        self.meter.published();
+        Ok(())
+    }
+
+    /// Publishes something as JSON, as [`publish`](Self::publish). A float that is not finite is refused: JSON has no such number.
+    ///
+    /// # Errors
+    /// [`CoordinationError::Json`], and those of `publish`.
+    pub async fn publish_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CoordinationError> {
+        let json = to_json(value, MAX_MESSAGE_LEN).map_err(|error| match error {
+            JsonError::TooLong { len, limit } => CoordinationError::TooLarge { what: "message", len, limit },
+            error @ JsonError::Value { .. } => CoordinationError::Json(serde_json::Error::custom(error)),
+        })?;
+        self.publish(json).await
+    }
+
+    /// Tells who this job is and what it can do, now and to everybody who comes later. Another one takes its place.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn announce(&self, capability: impl Into<String>) -> Result<(), CoordinationError> {
+        let announcement = Announcement::now(&self.job, &self.worker_id, capability.into());
+        let payload = serde_json::to_vec(&announcement).map_err(CoordinationError::Json)?;
+        check_len("announcement", payload.len(), MAX_MESSAGE_LEN)?;
+        self.sender.send(|outgoing| outgoing.announce(payload)).await?;
+        self.meter.published();
+        Ok(())
+    }
+}
+
+impl Sender {
+    async fn send(&self, frame: impl FnOnce(&mut Outgoing) -> Frame) -> Result<(), CoordinationError> {
+        let mut state = self.state.lock().await;
+        let (outgoing, carrier) = &mut *state;
+        carrier.send(frame(outgoing).encode()).await
+    }
+}
+
+async fn repeat(sender: Arc<Sender>, inbox: Mailbox) {
+    loop {
+        let greet = inbox.asked().await;
+        let sent = async {
+            if greet {
+                sender.send(|outgoing| outgoing.hello()).await?;
+            }
+            sender.send(|outgoing| outgoing.answer()).await
+        };
+        if let Err(error) = sent.await {
+            tracing::debug!("the others were not told who is here: {}", line(error));
+        }
+        tokio::time::sleep(REPEAT_PAUSE).await;
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.repeater.abort();
+        // A publisher may still be there, and keep the topic open.
+        self.inbox.abandon();
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("topic", &self.topic)
+            .field("inbox", &self.inbox)
+            .finish_non_exhaustive()
+    }
+}

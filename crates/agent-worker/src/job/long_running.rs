@@ -1,0 +1,170 @@
+//! For jobs that go on for long: signs of life, checks of what they depend on, and work for each participant.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use agent_core::{Input, JobError, JobErrorKind};
+use agent_rtc::{Participant, Wanted};
+use futures_util::FutureExt;
+use tokio::{
+    task::{AbortHandle, JoinHandle, JoinSet},
+    time::Instant,
+};
+use tracing::Instrument;
+
+use crate::{
+    job::{context::JobContext, panics::caught},
+    worker::redact::Redaction,
+};
+
+/// More signs of life than one in this time say nothing more.
+const PROGRESS_PACE: Duration = Duration::from_secs(1);
+
+impl JobContext {
+    /// Says that the job gets on: a sign of life from the work itself, at most told once a second.
+    ///
+    /// From the first call on it is expected again and again. When none has come for
+    /// [`stale_after`](crate::WorkerBuilder::stale_after) (60 s), the log warns and [`WorkerStats::stale`](crate::WorkerStats::stale) counts it;
+    /// the job goes on. Call it where the work is done, not from a timer of its own.
+    ///
+    /// ```
+    /// # use agent_worker::{JobContext, JobResult};
+    /// # async fn next_item() -> Option<u32> { None }
+    /// async fn work_off(ctx: JobContext) -> JobResult {
+    ///     while let Some(item) = next_item().await {
+    ///         println!("{item}");
+    ///         ctx.progress();
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn progress(&self) {
+        let now = Instant::now();
+        let mut last = self.last_progress();
+        if last.is_none_or(|last| now - last >= PROGRESS_PACE) {
+            *last = Some(now);
+            drop(last);
+            self.tell(Input::Progressed { job: self.job().id.clone() });
+        }
+    }
+
+    /// Ends this attempt with an error, from wherever the context has gone: the handler is dropped where it waits, its cleanup runs, and the
+    /// error counts as if the handler had returned it. The first one counts.
+    pub fn fail(&self, error: impl Into<JobError>) {
+        self.set_failure(error.into());
+    }
+
+    /// Runs a check again and again while the attempt lasts, the first time after one interval. When it fails, the attempt ends as
+    /// retryable, as with [`fail`](Self::fail); a check that takes longer than the interval has failed, too. The retry comes after the
+    /// backoff of the [retry policy](crate::RetryPolicy), and after the wait that the check's own error asks for, if it asks for one.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    /// use std::time::Duration;
+    ///
+    /// async fn model_answers() -> std::io::Result<()> { Ok(()) }
+    ///
+    /// async fn talk(ctx: JobContext) -> JobResult {
+    ///     ctx.health_check(Duration::from_secs(30), model_answers);
+    ///     ctx.cancelled().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn health_check<F, Fut, E>(&self, every: Duration, check: F) -> JoinHandle<()>
+    where
+        F: Fn() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<JobError> + Send + 'static,
+    {
+        let ctx = self.clone();
+        self.spawn_named("health check", async move {
+            let (failure, after) = loop {
+                tokio::time::sleep(every).await;
+                match tokio::time::timeout(every, check()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        let error = error.into();
+                        let after = match error.kind() {
+                            JobErrorKind::Retryable { after } => *after,
+                            _ => Duration::ZERO,
+                        };
+                        break (error.to_string(), after);
+                    }
+                    Err(_) => break (format!("no answer within {every:?}"), Duration::ZERO),
+                }
+            };
+            ctx.fail(JobError::retryable(format!("the health check failed: {failure}"), after));
+        })
+    }
+
+    /// Runs a task for each such participant that is active, now and later; it is cancelled when the participant leaves, and with the
+    /// attempt. Somebody who comes back gets another one. A panic is logged, and ends that task alone.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult, Wanted};
+    ///
+    /// async fn greet_everybody(ctx: JobContext) -> JobResult {
+    ///     let room = ctx.room().clone();
+    ///     ctx.for_each_participant(Wanted::human(), move |person| {
+    ///         let room = room.clone();
+    ///         async move {
+    ///             let _ = room.publish_data("chat", format!("Hello, {}!", person.identity)).to([&person.identity]).await;
+    ///         }
+    ///     });
+    ///     ctx.cancelled().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// As [`room`](Self::room), when the room is not joined.
+    pub fn for_each_participant<F, Fut>(&self, wanted: Wanted, task: F) -> JoinHandle<()>
+    where
+        F: Fn(Arc<Participant>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (room, counts) = (self.room().clone(), self.task_count().clone());
+        self.spawn_named("tasks for participants", async move {
+            let mut changes = room.presence();
+            let mut tasks = JoinSet::new();
+            // By sid: somebody who has come back is somebody else.
+            let mut running: BTreeMap<String, AbortHandle> = BTreeMap::new();
+            loop {
+                changes.mark_unchanged();
+                let there = room.participants();
+                running.retain(|sid, task| {
+                    let stays = there.iter().any(|participant| participant.sid == *sid);
+                    if !stays {
+                        task.abort();
+                    }
+                    stays
+                });
+                for participant in there {
+                    if participant.active
+                        && wanted.fits(&participant)
+                        && !running.contains_key(&participant.sid)
+                    {
+                        let sid = participant.sid.clone();
+                        let (task, counted) = (contained(task(participant)), counts.counted());
+                        let task = async move {
+                            let _counted = counted;
+                            task.await;
+                        };
+                        let task = Redaction::current().scope(task);
+                        running.insert(sid, tasks.spawn(task.in_current_span()));
+                    }
+                }
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    Some(_) = tasks.join_next() => {}
+                }
+            }
+        })
+    }
+}
+
+/// A panic ends this task alone.
+async fn contained(task: impl Future<Output = ()>) {
+    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+        tracing::error!("the task of a participant panicked: {}", caught(panic.as_ref()));
+    }
+}

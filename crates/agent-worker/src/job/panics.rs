@@ -1,0 +1,92 @@
+//! Panics of the user's code: what they say, and where they happened.
+
+use crate::worker::redact;
+use agent_proto::text::line;
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{set_hook, take_hook};
+use std::sync::Once;
+
+/// A panic that was caught; displayed with its place, on one line.
+pub(crate) struct Caught {
+    /// Its text, as others may see it.
+    pub(crate) message: String,
+    /// Its text.
+    pub(crate) original: String,
+    /// `file:line:column`, if it is known.
+    place: Option<String>,
+}
+
+thread_local! {
+    /// The text and the place of this thread's last panic.
+    static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+}
+
+/// Has the place of each panic remembered, which only a panic hook is told. It comes before the hook that is there, and calls it;
+/// a program that sets one of its own later has no places in its log.
+pub(crate) fn remember_places() {
+    static ONCE: Once = Once::new();
+    if std::thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let next = take_hook();
+        set_hook(Box::new(move |info| {
+            if let Some(place) = info.location() {
+                let last = (text_of(info.payload()), place.to_string());
+                let _ = LAST.try_with(|cell| cell.try_borrow_mut().map(|mut cell| *cell = Some(last)));
+            }
+            next(info);
+        }));
+    });
+}
+
+/// Reads a panic, on the thread on which it was caught.
+pub(crate) fn caught(panic: &(dyn Any + Send)) -> Caught {
+    let original = text_of(panic);
+    // One that was only resumed here, such as that of a task that was awaited, has no place: an older one of this thread is not its.
+    let last = LAST.try_with(|cell| cell.try_borrow_mut().ok().and_then(|mut cell| cell.take()));
+    let place = last.ok().flatten().filter(|(text, _)| *text == original).map(|(_, place)| place);
+    Caught { message: redact::shown(original.clone()), original, place }
+}
+
+fn text_of(panic: &dyn Any) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
+}
+
+impl fmt::Display for Caught {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(&self.message).fmt(f)?;
+        match &self.place {
+            Some(place) => write!(f, ", at {place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{catch_unwind, resume_unwind};
+
+    fn of(panics: impl FnOnce()) -> Caught {
+        let panic = catch_unwind(std::panic::AssertUnwindSafe(panics)).expect_err("it panics");
+        caught(panic.as_ref())
+    }
+
+    #[test]
+    fn a_panic_has_its_place_and_one_that_is_resumed_has_not_that_of_another() {
+        remember_places();
+        let shown = of(|| panic!("planted\n{}", 1)).to_string();
+        assert!(shown.starts_with(r"planted\n1, at ") && shown.contains("panics.rs:"), "{shown}");
+        let handled = catch_unwind(|| panic!("handled by its caller"));
+        assert!(handled.is_err());
+        assert_eq!(of(|| resume_unwind(Box::new("resumed"))).to_string(), "resumed");
+        assert_eq!(of(|| resume_unwind(Box::new(1))).to_string(), "a panic without a text");
+    }
+}

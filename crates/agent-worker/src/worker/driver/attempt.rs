@@ -1,0 +1,200 @@
+//! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told, whatever happens to the task.
+
+use crate::agent::AnyAgent;
+use crate::coordination::Coordination;
+use crate::job::checkpoint::Checkpoints;
+use crate::job::context::{CancelSignal, JobContext, Join, Services};
+use crate::job::join_options::JoinOptions;
+use crate::job::panics::caught;
+use crate::job::scope::Scope;
+use crate::job::task_count::Counted;
+use crate::job::temporary::{classified, join_failure};
+use crate::telemetry::Meter;
+use crate::worker::redact;
+use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
+use agent_rtc::{JoinError, Room};
+use futures_util::FutureExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+/// What an attempt needs.
+pub(super) struct Attempt {
+    pub(super) agent: Arc<dyn AnyAgent>,
+    pub(super) job: Arc<Job>,
+    pub(super) join: Arc<Join>,
+    /// Whether the room is joined before the handler is called.
+    pub(super) join_first: bool,
+    pub(super) number: u32,
+    pub(super) cancel: CancelSignal,
+    pub(super) grace: Duration,
+    pub(super) scope: Arc<Scope>,
+    pub(super) checkpoints: Arc<Checkpoints>,
+    /// When the job was assigned.
+    pub(super) assigned: Instant,
+    pub(super) meter: Arc<Meter>,
+    pub(super) tell: UnboundedSender<Input>,
+    pub(super) coordination: Arc<Coordination>,
+    pub(super) _counted: Counted,
+    pub(super) texts: Arc<ErrorTexts>,
+}
+
+/// The text of the last error of a job: as others see it, and as it was. The same, unless it was redacted.
+#[derive(Default)]
+pub(super) struct ErrorTexts(Mutex<Option<(String, String)>>);
+
+impl ErrorTexts {
+    /// The text as others may see it.
+    fn redact(&self, original: String) -> String {
+        let shown = redact::shown(original.clone());
+        self.keep(&shown, original);
+        shown
+    }
+
+    fn keep(&self, shown: &str, original: String) {
+        if shown != original {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((shown.to_owned(), original));
+        }
+    }
+
+    /// What the server was told, with the original in it.
+    pub(super) fn restore(&self, told: &str) -> String {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((shown, original)) if !shown.is_empty() => told.replacen(shown, original, 1),
+            _ => told.to_owned(),
+        }
+    }
+}
+
+impl Attempt {
+    /// Starts the attempt's task.
+    pub(super) fn start(self) -> AbortHandle {
+        let span = self.scope.span().clone();
+        let redaction = self.scope.redaction().clone();
+        tokio::spawn(redaction.scope(self.run()).instrument(span)).abort_handle()
+    }
+
+    async fn run(self) {
+        let mut end = EndTeller {
+            job: Arc::clone(&self.job),
+            join: Arc::clone(&self.join),
+            tell: self.tell.clone(),
+            end: Some(AttemptEnd::Aborted),
+        };
+        let checked = catch_unwind(AssertUnwindSafe(|| self.agent.check(&self.job)));
+        if !matches!(checked, Ok(Ok(()))) {
+            return end.tell(end_of(&*self.agent, checked, &self.texts));
+        }
+        if let Some(room) = self.join.room.get() {
+            // Joined by an earlier attempt.
+            if !room.is_connected() {
+                return end.tell(AttemptEnd::room_left());
+            }
+            room.begin_attempt();
+        } else if self.join_first {
+            let joined = tokio::select! {
+                biased;
+                joined = self.join.room(JoinOptions::new()) => joined,
+                // The handler was never called: that is no success, whatever the reason.
+                _ = self.cancel.wait() => return end.tell(AttemptEnd::Aborted),
+            };
+            if let Err(error) = joined {
+                // That is what is to be read first, and has nothing to do with the room.
+                let begin = if error.is_out_of_descriptors() { "" } else { "the room could not be joined: " };
+                let error = classify_join(error);
+                return end.tell(failed(&error, format!("{begin}{error}")));
+            }
+        }
+        let Self {
+            agent,
+            job,
+            join,
+            number,
+            cancel,
+            grace,
+            scope,
+            checkpoints,
+            coordination,
+            tell,
+            texts,
+            ..
+        } = self;
+        let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
+        // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
+        tokio::task::yield_now().await;
+        if number == 1 {
+            self.meter.launched(self.assigned.elapsed());
+        }
+        let services = Services { grace, checkpoints: Arc::clone(&checkpoints), coordination };
+        let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope, services);
+        let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            Ok(error) = failed => Ok(Err(error)),
+            error = checkpoints.superseded() => Ok(Err(error.into())),
+            result = handler => result,
+        };
+        let how = end_of(&*agent, result, &texts);
+        // Before the end is told: whoever goes on with the job may begin then.
+        checkpoints.handler_ended(&how).await;
+        end.tell(how);
+    }
+}
+
+/// What became of the user's code.
+fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>, texts: &ErrorTexts) -> AttemptEnd {
+    let classified = result
+        .and_then(|result| catch_unwind(AssertUnwindSafe(|| result.map_err(|error| agent.classify(error)))));
+    match classified {
+        Ok(Ok(())) => AttemptEnd::Ok,
+        Ok(Err(error)) if *error.kind() == JobErrorKind::Cancelled => AttemptEnd::Cancelled,
+        Ok(Err(error)) => failed(&error, texts.redact(error.to_string())),
+        Err(panic) => {
+            let caught = caught(panic.as_ref());
+            tracing::error!("the handler panicked: {caught}");
+            texts.keep(&caught.message, caught.original);
+            AttemptEnd::Panicked(caught.message)
+        }
+    }
+}
+
+fn failed(error: &JobError, text: impl Into<String>) -> AttemptEnd {
+    AttemptEnd::Error { kind: error.kind().clone(), text: text.into() }
+}
+
+fn classify_join(error: JoinError) -> JobError {
+    match join_failure(&error).retry_after() {
+        Some(after) => JobError::retryable(error, after),
+        None => classified(JobError::from(error)),
+    }
+}
+
+/// Tells the machine how the attempt ended: once, and also when the task is dropped.
+struct EndTeller {
+    job: Arc<Job>,
+    join: Arc<Join>,
+    tell: UnboundedSender<Input>,
+    end: Option<AttemptEnd>,
+}
+
+impl EndTeller {
+    fn tell(&mut self, end: AttemptEnd) {
+        if self.end.take().is_some() {
+            let room_gone = self.join.room.get().is_some_and(|room: &Room| !room.is_connected());
+            let job = self.job.id.clone();
+            let _ = self.tell.send(Input::AttemptEnded { job, end, room_gone });
+        }
+    }
+}
+
+impl Drop for EndTeller {
+    fn drop(&mut self) {
+        if let Some(end) = self.end.clone() {
+            self.tell(end);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
+
+use crate::job::checkpoint::Checkpoints;
+use crate::job::context::{CancelSignal, Join};
+use crate::job::scope::Scope;
+use agent_core::{Config, Input, Job, callback_time};
+use agent_net::AssignedUrlError;
+use agent_rtc::JoinRequest;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::{Setup, attempt::ErrorTexts, log, losses, room_watch::watch_room};
+
+pub(super) struct JobHandle {
+    pub(super) job: Arc<Job>,
+    /// The room is one for all attempts.
+    pub(super) join: Arc<Join>,
+    /// So is the word to stop: there is no attempt after it.
+    pub(super) cancel: CancelSignal,
+    /// Of the attempt that goes on, or was the last one.
+    pub(super) scope: Arc<Scope>,
+    /// Of the same attempt: the next one takes over what it has opened.
+    pub(super) checkpoints: Arc<Checkpoints>,
+    pub(super) assigned: Instant,
+    pub(super) attempt: Option<AbortHandle>,
+    /// The attempt did not return by itself.
+    pub(super) aborted: bool,
+    pub(super) texts: Arc<ErrorTexts>,
+    cleaning: Option<Cleaning>,
+    watch: AbortHandle,
+}
+
+/// A cleanup that goes on: dropping the other end ends it.
+struct Cleaning {
+    done: oneshot::Receiver<()>,
+    /// When it is not waited for any more.
+    latest: Instant,
+}
+
+/// A cleanup is dropped when its time is over; one that is still there a second later cannot be.
+const SLACK: Duration = Duration::from_secs(1);
+
+impl JobHandle {
+    pub(super) fn new(
+        job: Arc<Job>,
+        setup: &Setup,
+        request: Result<JoinRequest, AssignedUrlError>,
+        tell: UnboundedSender<Input>,
+    ) -> Self {
+        let meter = Arc::clone(&setup.meter);
+        let on_dropped = losses::reporter(&setup.config.agent_name, &job, Arc::clone(&meter));
+        let connector = Arc::clone(&setup.connector);
+        let join = Join::new(connector, request, Arc::clone(&meter), on_dropped, tell.clone());
+        let join = Arc::new(join);
+        let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), tell));
+        let cancel = CancelSignal::default();
+        Self {
+            scope: scope(&job, 1, setup),
+            checkpoints: Checkpoints::new(setup.checkpoints.clone(), Arc::clone(&job), cancel.clone(), meter),
+            job,
+            join,
+            cancel,
+            assigned: Instant::now(),
+            attempt: None,
+            aborted: false,
+            texts: Arc::default(),
+            cleaning: None,
+            watch: watch.abort_handle(),
+        }
+    }
+
+    /// Makes it ready for another attempt.
+    pub(super) fn renew(&mut self, attempt: u32, setup: &Setup) {
+        self.scope = scope(&self.job, attempt, setup);
+        self.checkpoints = self.checkpoints.for_next_attempt();
+    }
+
+    /// Notes that a cleanup begins; the sender is to be dropped when it is over.
+    pub(super) fn begin_cleanup(&mut self, within: Duration) -> oneshot::Sender<()> {
+        let (begun, done) = oneshot::channel();
+        self.cleaning = Some(Cleaning { done, latest: Instant::now() + within + SLACK });
+        begun
+    }
+
+    /// Lets go of everything, without a cleanup.
+    pub(super) fn abandon(&self) {
+        self.attempt.iter().for_each(AbortHandle::abort);
+        self.scope.cancel_tasks();
+        self.scope.drop_callbacks();
+    }
+
+    /// What leaves the room, if it was joined, once its cleanup is over.
+    pub(super) fn into_leaving(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let (cleaning, room) = (self.cleaning.take(), self.join.room.get()?.clone());
+        let leaving = async move {
+            // When a worker stops at once, a cleanup may still need the room.
+            if let Some(Cleaning { done, latest }) = cleaning {
+                // Nothing is ever sent: the end of the cleanup drops the other end.
+                let _ = tokio::time::timeout_at(latest, done).await;
+            }
+            room.leave().await;
+        };
+        Some(leaving.instrument(self.scope.span().clone()))
+    }
+}
+
+impl Drop for JobHandle {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+fn scope(job: &Job, attempt: u32, setup: &Setup) -> Arc<Scope> {
+    let Config { cleanup_timeout, cleanup_callback_timeout, .. } = setup.config;
+    let late = callback_time(cleanup_callback_timeout, cleanup_timeout, 1);
+    let span = log::job_span(&setup.config.agent_name, job, Some(attempt));
+    Scope::new(span, late, setup.tasks.clone(), setup.redaction.clone())
+}

@@ -1,0 +1,314 @@
+//! A worker, and the handle by which a program talks to it while it runs.
+
+pub(crate) mod builder;
+pub(crate) mod descriptors;
+pub(crate) mod driver;
+pub(crate) mod failure;
+pub(crate) mod redact;
+pub(crate) mod shutdown;
+pub(crate) mod signals;
+pub(crate) mod stats;
+
+use crate::agent::Agent;
+use crate::job::task_count::TaskCount;
+use crate::telemetry::Meter;
+use crate::worker::builder::WorkerBuilder;
+use crate::worker::driver::{Command, Driver, Setup, Status, close_timeout};
+use crate::worker::shutdown::ABORT;
+use crate::worker::stats::WorkerStats;
+use agent_core::{
+    DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, JobId, Lifecycle, ShutdownLimits, SlotCounts, StopError,
+};
+use agent_proto::error_text;
+use agent_proto::text::{line, name};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+/// A registration with a LiveKit server and the jobs that come of it.
+///
+/// ```no_run
+/// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+/// # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+/// use agent_worker::Worker;
+///
+/// Worker::builder(agent).from_env().agent_name("greeter").build()?.run_until_signal().await?;
+/// # Ok(()) }
+/// ```
+///
+/// Several workers, each with an agent of its own, run in one process with [`Worker::run_all_until_signal`].
+pub struct Worker {
+    setup: Setup,
+    pub(crate) drain_timeout: Duration,
+    /// File descriptors that a job takes.
+    descriptors: usize,
+    handle: WorkerHandle,
+    commands: mpsc::UnboundedReceiver<Command>,
+    done: watch::Sender<Option<DrainReport>>,
+    registered: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
+}
+
+/// Talks to a running worker. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    done: watch::Receiver<Option<DrainReport>>,
+    registered: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
+    meter: Arc<Meter>,
+}
+
+/// A look at a running worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// Whether the server knows it at the moment.
+    pub registered: bool,
+    /// Whether it takes nothing new any more.
+    pub draining: bool,
+    /// How its slots are used.
+    pub slots: SlotCounts,
+}
+
+/// Why a worker ended otherwise than by being drained. The message says what to do.
+///
+/// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The server will not have it, or cannot be reached.
+    #[error(transparent)]
+    Stopped(#[from] StopError),
+    /// A second signal came while it drained, and jobs were aborted.
+    #[error("forced to stop by a second signal: {0:?}")]
+    Forced(DrainReport),
+    /// It has stopped and left behind what could not be aborted, as it blocks its thread. The runtime would wait for that when it is
+    /// dropped: end the process, as [`run_until_signal`](Worker::run_until_signal) does.
+    #[error(
+        "the worker has stopped, but left behind code of its jobs that blocks a thread and cannot be aborted (give such code to `tokio::task::spawn_blocking`): {0:?}"
+    )]
+    Stuck(DrainReport),
+    /// The operating system does not let us listen for signals.
+    #[error("cannot listen for signals")]
+    Signal(#[source] std::io::Error),
+}
+
+impl WorkerError {
+    /// What a program that ends with it should exit with: 130 if it was forced to, else 1. After a drain that is 0, on any signal.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Forced(_) => FORCED_EXIT_CODE,
+            Self::Stopped(_) | Self::Stuck(_) | Self::Signal(_) => FAILED_EXIT_CODE,
+        }
+    }
+}
+
+impl fmt::Debug for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        error_text::debug(self, f)
+    }
+}
+
+impl Worker {
+    /// Starts to put a worker together for this agent.
+    pub fn builder<A: Agent>(agent: A) -> WorkerBuilder {
+        WorkerBuilder::new(agent)
+    }
+
+    pub(crate) fn new(setup: Setup, drain_timeout: Duration, descriptors: usize) -> Self {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let (done, report) = watch::channel(None);
+        let (registered, is_registered) = watch::channel(false);
+        let (closing, is_closing) = watch::channel(false);
+        let meter = Arc::clone(&setup.meter);
+        let handle = WorkerHandle {
+            commands: sender,
+            done: report,
+            registered: is_registered,
+            closing: is_closing,
+            meter,
+        };
+        Self { setup, drain_timeout, descriptors, handle, commands, done, registered, closing }
+    }
+
+    /// How long it may take to stop.
+    pub(crate) fn shutdown_limits(&self) -> ShutdownLimits {
+        let config = &self.setup.config;
+        ShutdownLimits::of(config, self.drain_timeout, close_timeout(config).saturating_add(ABORT))
+    }
+
+    /// Counts the tasks of its jobs.
+    pub(crate) fn task_count(&self) -> TaskCount {
+        self.setup.tasks.clone()
+    }
+
+    /// A handle to it, to be taken before it runs.
+    #[must_use]
+    pub fn handle(&self) -> WorkerHandle {
+        self.handle.clone()
+    }
+
+    /// Runs until it is drained or stopped by its [handle](Self::handle). Lost connections are tried again.
+    ///
+    /// Dropping the future drops its jobs with it: handlers and their tasks are aborted, no cleanup runs and no outcome is told.
+    ///
+    /// # Errors
+    /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
+    pub async fn run(self) -> Result<DrainReport, WorkerError> {
+        self.log_start();
+        self.setup.meter.start(&self.setup.config.agent_name);
+        let descriptors = descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
+        // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
+        // `main` waits for has a thread to itself. The set ends it when this future is dropped.
+        let mut driver = JoinSet::new();
+        let worker = Driver::new(self.setup, self.registered, self.closing, descriptors);
+        driver.spawn(worker.run(self.commands).in_current_span());
+        let result = match driver.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime shuts down.
+            Some(Err(_)) | None => std::future::pending().await,
+        };
+        self.done.send_replace(Some(*result.as_ref().unwrap_or(&DrainReport::default())));
+        Ok(result?)
+    }
+
+    /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and what has none.
+    fn log_start(&self) {
+        let Setup { config, checkpoints, .. } = &self.setup;
+        tracing::info!(
+            agent = %name(&config.agent_name),
+            kind = %line(config.kind),
+            max_jobs = config.max_jobs,
+            answer_timeout = ?config.answer_timeout,
+            assignment_timeout = ?config.assignment_timeout,
+            join_timeout = ?self.setup.join_timeout,
+            room_reconnect_timeout = ?self.setup.reconnect_timeout,
+            job_timeout = %or_none(config.usual_job_timeout()),
+            max_job_timeout = %or_none(config.max_job_timeout),
+            grace = ?config.grace,
+            cleanup_timeout = ?config.cleanup_timeout,
+            cleanup_callback_timeout = %or_none(config.cleanup_callback_timeout),
+            drain_timeout = ?self.drain_timeout,
+            end_when = ?config.end_when,
+            stale_after = ?config.stale_after,
+            checkpoint_interval = ?checkpoints.interval,
+            checkpoint_expiry = ?checkpoints.keep,
+            lease = ?self.setup.coordination.lease,
+            retry = ?config.retry,
+            "starting worker"
+        );
+    }
+}
+
+/// A limit in time, or that there is none.
+fn or_none(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:?}"))
+}
+
+impl WorkerHandle {
+    /// Takes nothing new, lets jobs go on for up to `within`, cancels the rest, and waits until the worker has stopped.
+    pub async fn drain(&self, within: Duration) -> DrainReport {
+        self.start_drain(within);
+        self.stopped().await
+    }
+
+    /// Begins to [drain](Self::drain), without waiting.
+    pub fn start_drain(&self, within: Duration) {
+        let _ = self.commands.send(Command::Drain { within });
+    }
+
+    /// Aborts what runs, reports it, and stops; see [`stopped`](Self::stopped).
+    pub fn stop(&self) {
+        let _ = self.commands.send(Command::Stop);
+    }
+
+    /// Waits until the worker has stopped.
+    pub async fn stopped(&self) -> DrainReport {
+        let mut done = self.done.clone();
+        match done.wait_for(Option::is_some).await {
+            Ok(report) => report.unwrap_or_default(),
+            Err(_) => DrainReport::default(),
+        }
+    }
+
+    /// Waits until it has stopped, and only leaves everything in order.
+    pub(crate) async fn closing(&self) {
+        // It may have been dropped, too.
+        let _ = self.closing.clone().wait_for(|closing| *closing).await;
+    }
+
+    /// Waits until the server knows the worker; `false` when it stopped before that.
+    pub async fn registered(&self) -> bool {
+        self.registered.clone().wait_for(|registered| *registered).await.is_ok()
+    }
+
+    /// Where a job is; `None` when it is not known here (any more), or the worker does not run.
+    pub async fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
+        let (answer, lifecycle) = oneshot::channel();
+        self.commands.send(Command::Lifecycle { job: job.clone(), answer }).ok()?;
+        lifecycle.await.ok()?
+    }
+
+    /// A look at the worker; `None` when it does not run any more.
+    pub async fn status(&self) -> Option<WorkerStatus> {
+        let (answer, status) = oneshot::channel();
+        self.commands.send(Command::Status { answer }).ok()?;
+        let Status { registered, draining, slots } = status.await.ok()?;
+        Some(WorkerStatus { registered, draining, slots })
+    }
+
+    /// What the worker has counted so far; also after it has stopped.
+    ///
+    /// The same and more goes to the `metrics` facade, for a program that installs a recorder: [`guide::metrics`](crate::guide::metrics).
+    #[must_use]
+    pub fn stats(&self) -> WorkerStats {
+        self.meter.stats()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_worker_logs_is_in_the_span_of_its_program() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let agent = |_: crate::JobContext| async { agent_core::JobResult::Ok(()) };
+        // Nobody listens on this port: it was somebody's a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let builder =
+            Worker::builder(agent).url(format!("ws://127.0.0.1:{port}")).credentials("key", "secret");
+        let worker = builder.max_connect_attempts(1).build().unwrap();
+        worker.run().instrument(tracing::info_span!("program")).await.unwrap_err();
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let line =
+            log.lines().find(|line| line.contains("worker stopped")).unwrap_or_else(|| panic!("{log}"));
+        assert!(line.contains("program"), "{line}");
+    }
+}
