@@ -74,7 +74,7 @@ impl Router {
     }
 
     /// What metadata the agents take, in one schema: each action with the fields of its agent, and `timeout` and `request_id`, which the
-    /// SDK reads itself. A [`typed`](crate::agent::typed) agent says what it takes if its format
+    /// SDK reads itself. A [`typed`](crate::typed()) agent says what it takes if its format
     /// [has the schema](crate::MetadataFormat::with_schema); other fields than the action are not described for one that does not.
     ///
     /// ```

@@ -101,7 +101,7 @@
 //!
 //! # By the action in the metadata
 //! One handler that does several things takes an enum: see [`metadata`](super::metadata#one-of-several). To put together agents that are written
-//! apart, the same router goes by the field `action` of the job's metadata, and [`typed`](crate::agent::typed) gives each handler its metadata as a type.
+//! apart, the same router goes by the field `action` of the job's metadata, and [`typed`](crate::typed()) gives each handler its metadata as a type.
 //! Routers nest: one for the actions of room jobs may stand in one for the kinds.
 //! ```
 //! use agent_worker::{JobContext, JobResult, MetadataFormat, Router, typed};
