@@ -23,12 +23,7 @@ pub async fn connect_websocket(
     bearer: Option<&Secret>,
     options: &NetOptions,
 ) -> Result<WebSocket, ConnectError> {
-    let secure = match url.scheme() {
-        "wss" => true,
-        "ws" => false,
-        _ => return Err(ConnectError::Address),
-    };
-    let server = Server::of(url, secure)?;
+    let server = Server::of(url, "ws", "wss")?;
     let endpoint = &*server.endpoint;
     let upgrade = &Upgrade { url, bearer, endpoint, max_message_size: options.max_message_size };
     upgrade.check()?;
@@ -38,12 +33,7 @@ pub async fn connect_websocket(
 
 /// Connects to an `http` or `https` address, for requests.
 pub(crate) async fn connect_http(url: &Url, options: &NetOptions) -> Result<Stream, ConnectError> {
-    let secure = match url.scheme() {
-        "https" => true,
-        "http" => false,
-        _ => return Err(ConnectError::Address),
-    };
-    Server::of(url, secure)?.open(url, options, |stream, _| ready(Ok(stream))).await
+    Server::of(url, "http", "https")?.open(url, options, |stream, _| ready(Ok(stream))).await
 }
 
 /// A server that speaks HTTP.
@@ -56,11 +46,15 @@ struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    fn of(url: &'a Url, secure: bool) -> Result<Self, ConnectError> {
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err(ConnectError::Address);
-        };
-        Ok(Self { host, port, endpoint: format!("{host}:{port}"), secure })
+    /// That of a URL, which has one of these two schemes.
+    fn of(url: &'a Url, plain: &str, encrypted: &str) -> Result<Self, ConnectError> {
+        let secure = url.scheme() == encrypted;
+        match (url.host_str(), url.port_or_known_default()) {
+            (Some(host), Some(port)) if secure || url.scheme() == plain => {
+                Ok(Self { host, port, endpoint: format!("{host}:{port}"), secure })
+            }
+            _ => Err(ConnectError::Address),
+        }
     }
 
     /// Opens a stream on the way that the options name, and does with it what follows once there is a connection to the server.

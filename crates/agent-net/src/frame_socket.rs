@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
+use agent_proto::BoxFuture;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::{

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use std::io;
 use std::task::{Context, Poll};
 
-use futures_util::future::BoxFuture;
+use agent_proto::BoxFuture;
 use hyper::Uri;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::Intercept;

@@ -9,7 +9,6 @@ use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
 use agent_room::RoomEvent;
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -341,6 +340,3 @@ impl State {
         let _ = line.outbox.send(ToWorker::Message { message, due });
     }
 }
-
-/// Bytes that are no message.
-pub const GARBAGE: Bytes = Bytes::from_static(b"\xff\xff\xff\xff no message");

@@ -12,12 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use agent_core::{Seat, SeatAnswer};
+use agent_core::{CoordinationError, Coordinator, FencedValue, Seat, SeatAnswer};
+use agent_proto::BoxFuture;
 use bytes::Bytes;
 use tokio::sync::Mutex;
-
-use agent_core::{CoordinationError, Coordinator, FencedValue};
-use agent_proto::BoxFuture;
 
 /// Seats are locked in groups, so that seats that nobody uses any more can be removed: a file that is a lock cannot.
 const LOCKS: usize = 16;

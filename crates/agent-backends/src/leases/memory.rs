@@ -5,12 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agent_core::{Seat, SeatAnswer};
+use agent_core::{CoordinationError, Coordinator, FencedValue, Seat, SeatAnswer};
+use agent_proto::BoxFuture;
 use bytes::Bytes;
 use tokio::time::Instant;
-
-use agent_core::{CoordinationError, Coordinator, FencedValue};
-use agent_proto::BoxFuture;
 
 /// Leases in this process's memory: for tests, and for the jobs of one process. Clones are the same store.
 ///

@@ -4,12 +4,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use ::redis::FromRedisValue;
-use agent_core::{Election, SeatAnswer};
+use agent_core::{CoordinationError, Coordinator, Election, FencedValue, SeatAnswer};
+use agent_proto::BoxFuture;
 use bytes::Bytes;
 
 use crate::redis::{Redis, Script, ScriptCall};
-use agent_core::{CoordinationError, Coordinator, FencedValue};
-use agent_proto::BoxFuture;
 
 /// Leases in Redis (5 or later) or Valkey: for workers on any number of machines.
 ///

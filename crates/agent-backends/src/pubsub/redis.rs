@@ -10,7 +10,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agent_core::Backoff;
+use agent_core::{Backoff, Carrier, CoordinationError, Inbox, PubSub};
+use agent_proto::BoxFuture;
 use agent_proto::text::line;
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -18,8 +19,6 @@ use tokio::task::AbortHandle;
 
 use super::outage::{Failure, Outage};
 use crate::redis::{Redis, RedisError, info_field};
-use agent_core::{Carrier, CoordinationError, Inbox, PubSub};
-use agent_proto::BoxFuture;
 
 /// Messages that a topic keeps for readers that were away, about.
 const KEPT: u32 = 10_000;

@@ -332,16 +332,11 @@ mod tests {
 
     #[test]
     fn what_another_worker_saved_is_not_deleted_unread() {
-        let mut store = Store::default();
-        let mut session = ClaimSession::default();
-        session.begin_load().unwrap();
-        session.claimed(&store.claim());
-        session.loaded();
+        let (mut store, mut session) = <(Store, ClaimSession)>::default();
+        store.load(&mut session);
         session.mark_deletable();
         store.change(&mut ClaimSession::default(), SAVE).unwrap();
-        session.begin_load().unwrap();
-        session.claimed(&store.claim());
-        session.loaded();
+        store.load(&mut session);
         assert!(!session.clone().close(true), "it could not be read: nobody said that it may be deleted");
         session.mark_deletable();
         assert!(session.close(true), "it was read");

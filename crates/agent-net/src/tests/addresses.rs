@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use futures_util::future::BoxFuture;
+use agent_proto::BoxFuture;
 
 use super::*;
 use crate::Resolver;

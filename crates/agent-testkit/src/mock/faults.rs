@@ -7,7 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::server::MockServer;
-use agent_server::{GARBAGE, JoinRefusal, ToWorker};
+use agent_server::{JoinRefusal, ToWorker};
+
+/// Bytes that are no message.
+const GARBAGE: Bytes = Bytes::from_static(b"\xff\xff\xff\xff no message");
 
 /// A day, so that no moment is out of the clock's reach.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
