@@ -1,8 +1,8 @@
 //! When a room whose connection was lost may come back: a worker goes before its rooms.
 //!
 //! A restarted server knows no room, and makes it again for whoever comes first, even to resume a session that it does not know. It
-//! asks for an agent at that moment and never again: without a worker to ask, the room stays without one. So the worker goes first,
-//! wherever the server may be another one than before.
+//! asks for an agent at that moment and never again: without a worker to ask, the room stays without one. So the worker goes first
+//! and has its registration confirmed, wherever the server may be another one than before.
 
 use std::{future::Future, time::Duration};
 

@@ -40,6 +40,8 @@ pub(super) struct Receipts {
     stamp: i64,
     /// The timestamp of the ping that is waited for.
     asked: Option<i64>,
+    /// The timestamp of the ping that was sent after the registration, until it is answered.
+    registration: Option<i64>,
     round: u64,
     /// Jobs that end with this round, and with the next one.
     waiting: Vec<JobId>,
@@ -93,7 +95,29 @@ impl Worker {
         self.timers.set(Timer::Ping, now + self.config.ping_interval);
     }
 
+    /// Asks whether the registration holds: a server says that a worker is registered a moment before it would ask it for anything,
+    /// and reads the worker's messages after that.
+    pub(super) fn confirm_registration(&mut self, now: Time) {
+        self.ping(now);
+        self.receipts.registration = Some(self.receipts.stamp);
+    }
+
+    /// The server dispatches to this worker.
+    pub(super) fn registration_confirmed(&mut self) {
+        self.receipts.registration = None;
+    }
+
+    /// Whether the server dispatches to this worker, as it answered what was sent after the registration, or offered a job since.
+    /// Between the registration and this moment it makes a room without asking this worker for an agent.
+    #[must_use]
+    pub const fn is_confirmed(&self) -> bool {
+        self.is_registered() && self.receipts.registration.is_none()
+    }
+
     pub(super) fn on_pong(&mut self, stamp: i64, now: Time) {
+        if self.receipts.registration.is_some_and(|asked| stamp >= asked) {
+            self.registration_confirmed();
+        }
         if self.receipts.asked.is_some_and(|asked| stamp >= asked) {
             self.on_receipt(now);
         }

@@ -125,7 +125,10 @@ impl Worker {
                 self.on_registered(worker_id, server_version, now);
             }
             Some(_) if self.link != Link::Registered => self.violation(Violation::Early),
-            Some(FromServer::Offer { job }) => self.on_offer(job, now),
+            Some(FromServer::Offer { job }) => {
+                self.registration_confirmed();
+                self.on_offer(job, now);
+            }
             Some(FromServer::Assignment { job: Ok(job), token, url }) => {
                 self.on_assignment(job, token, url, now);
             }
@@ -148,7 +151,6 @@ impl Worker {
         self.link = Link::Registered;
         self.epoch += 1;
         self.timers.clear(&Timer::Register);
-        self.timers.set(Timer::Ping, now + self.config.ping_interval);
         self.timers.set(Timer::Stable, now + self.config.stable_after);
         let again = self.epoch > 1;
         self.out.push_back(Output::Notice(Notice::Registered { worker_id, server_version, again }));
@@ -162,6 +164,7 @@ impl Worker {
             self.out.push_back(Output::Send(wire::migrate(running)));
         }
         self.send_outbox(now);
+        self.confirm_registration(now);
         self.told_load = None;
     }
 

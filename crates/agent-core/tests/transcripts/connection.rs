@@ -154,6 +154,28 @@ fn no_answer_to_the_registration() {
     insta::assert_snapshot!(rig.log());
 }
 
+/// A server says that a worker is registered a moment before it would ask it for anything, and reads what the worker says after that.
+#[test]
+fn a_registration_is_confirmed_by_what_the_server_does_after_it() {
+    let mut rig = Rig::new(|_| {});
+    rig.answers_pings = false;
+    rig.input(Input::Connected);
+    rig.register();
+    assert!(rig.worker.is_registered() && !rig.worker.is_confirmed());
+    rig.pong();
+    assert!(rig.worker.is_confirmed());
+
+    // A cut takes it away, and the answer to a ping of the old connection does not bring it back.
+    cut(&mut rig);
+    assert!(!rig.worker.is_confirmed());
+    come_back(&mut rig);
+    rig.server(Message::Pong(wire::WorkerPong { last_timestamp: 0, timestamp: 0 }));
+    assert!(!rig.worker.is_confirmed());
+    // An offer says the same as a pong.
+    rig.offer(1);
+    assert!(rig.worker.is_confirmed());
+}
+
 #[test]
 fn a_silent_connection_is_dead_after_25_s() {
     let mut rig = Rig::registered(|_| {});

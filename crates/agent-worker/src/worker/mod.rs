@@ -243,7 +243,8 @@ impl WorkerHandle {
         let _ = self.closing.clone().wait_for(|closing| *closing).await;
     }
 
-    /// Waits until the server knows the worker; `false` when it stopped before that.
+    /// Waits until the server dispatches to the worker: it has answered what was sent after the registration, or offered a job. A room
+    /// that is made from then on gets its agent. `false` when the worker stopped before that.
     pub async fn registered(&self) -> bool {
         self.registered.clone().wait_for(|registered| *registered).await.is_ok()
     }

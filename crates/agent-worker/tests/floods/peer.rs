@@ -56,8 +56,13 @@ impl Server {
     pub(crate) async fn accept_worker(&self) -> Peer {
         let mut peer = self.accept().await;
         let answer = wire::RegisterWorkerResponse { worker_id: "AW_1".to_owned(), ..Default::default() };
-        let message = Some(wire::server_message::Message::Register(answer));
-        peer.send(&binary(&encode(&wire::ServerMessage { message }))).await;
+        // The answer, in advance, to the worker's ping that follows: whatever its time.
+        let pong = wire::WorkerPong { last_timestamp: i64::MAX, ..Default::default() };
+        for message in
+            [wire::server_message::Message::Register(answer), wire::server_message::Message::Pong(pong)]
+        {
+            peer.send(&binary(&encode(&wire::ServerMessage { message: Some(message) }))).await;
+        }
         peer
     }
 }

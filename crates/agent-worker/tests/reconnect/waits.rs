@@ -174,8 +174,13 @@ async fn what_takes_too_long_is_given_up_and_tried_again() {
 async fn a_slow_server_is_waited_for() {
     let server = Server::new(Manner::Slow(seconds(4)));
     let worker = Running::start(server.worker());
+    let begin = Instant::now();
     let took = worker.until(true).await;
     assert!(took >= seconds(8) && took < seconds(9), "{took:?}");
+    // Whether it dispatches to the worker is known when it has answered what came after the registration.
+    assert!(worker.handle.registered().await);
+    let took = begin.elapsed();
+    assert!(took >= seconds(12) && took < seconds(13), "{took:?}");
     // Its pongs are late, and no sign of death.
     sleep(seconds(600)).await;
     assert!(worker.is_registered().await);

@@ -255,7 +255,7 @@ impl Driver {
             }
         }
         self.leave_after(self.socket.flushed());
-        let registered = self.machine.is_registered();
+        let registered = self.machine.is_confirmed();
         self.registered.send_if_modified(|was| std::mem::replace(was, registered) != registered);
         self.levels.show(&self.machine);
         if let Some(share) = &mut self.share {
