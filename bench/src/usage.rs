@@ -1,16 +1,20 @@
 //! What a process uses, and the clock that all processes of a machine share.
 
 use anyhow::{Context, Result};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use nix::{
+    sys::time::TimeSpec,
+    time::{ClockId, clock_gettime},
+};
+use std::time::Duration;
 
 /// Nanoseconds on the machine's monotonic clock: the same one in every process.
 pub(crate) fn monotonic_ns() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Monotonic))
+    nanoseconds(clock_gettime(ClockId::CLOCK_MONOTONIC))
 }
 
 /// Nanoseconds of processor time, user and system, that all threads of this process have used.
 pub(crate) fn processor_ns() -> u64 {
-    nanoseconds(clock_gettime(ClockId::ProcessCPUTime))
+    nanoseconds(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID))
 }
 
 /// Bytes of memory of this process, a page that several share counted in part.
@@ -42,10 +46,10 @@ fn of_line(text: &str, name: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-fn nanoseconds(time: Timespec) -> u64 {
-    let (seconds, rest) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
-    // These clocks count from the machine's or the process's start.
-    seconds.unwrap_or_default() * 1_000_000_000 + rest.unwrap_or_default()
+fn nanoseconds(time: nix::Result<TimeSpec>) -> u64 {
+    // These clocks exist, and count from the machine's or the process's start.
+    let since = time.map(Duration::from).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

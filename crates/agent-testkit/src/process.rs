@@ -20,6 +20,17 @@ pub(crate) fn end(child: &mut Child) {
     }
 }
 
+/// Sends a signal to a child, or to all of the group that it leads. It must not have been waited for: until then its number is its own.
+#[cfg(unix)]
+pub(crate) fn signal(target: Target, signal: nix::sys::signal::Signal) -> io::Result<()> {
+    let pid = |pid: u32| i32::try_from(pid).map(nix::unistd::Pid::from_raw).map_err(io::Error::other);
+    match target {
+        Target::Process(id) => nix::sys::signal::kill(pid(id)?, signal)?,
+        Target::Group(leader) => nix::sys::signal::killpg(pid(leader)?, signal)?,
+    }
+    Ok(())
+}
+
 /// A shell that waits until its stdin closes, which the system does when we end in whatever way, and then kills.
 ///
 /// It is the one thing that needs no `unsafe` for it. Whoever ends the target by himself ends the watchdog before that, as it

@@ -63,10 +63,9 @@ impl Drop for Group {
         }
         // Before the leader is waited for: until then the number of the group is its own.
         #[cfg(unix)]
-        if let Err(error) = rustix::process::kill_process_group(
-            rustix::process::Pid::from_child(&self.leader),
-            rustix::process::Signal::KILL,
-        ) {
+        if let Err(error) =
+            crate::process::signal(Target::Group(self.pid()), nix::sys::signal::Signal::SIGKILL)
+        {
             tracing::error!(%error, pid = self.pid(), "the processes of an official worker could not be ended");
         }
         end(&mut self.leader);

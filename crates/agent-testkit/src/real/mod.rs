@@ -276,7 +276,7 @@ impl RealServer {
     /// [`ServerError::Stopped`], or the system's refusal.
     #[cfg(unix)]
     pub fn terminate(&self) -> Result<(), ServerError> {
-        self.signal(rustix::process::Signal::TERM)
+        self.signal(nix::sys::signal::Signal::SIGTERM)
     }
 
     /// Freezes the server (SIGSTOP): its sockets stay open and nothing answers, as in a half-open connection.
@@ -285,7 +285,7 @@ impl RealServer {
     /// [`ServerError::Stopped`], or the system's refusal.
     #[cfg(unix)]
     pub fn pause(&self) -> Result<(), ServerError> {
-        self.signal(rustix::process::Signal::STOP)
+        self.signal(nix::sys::signal::Signal::SIGSTOP)
     }
 
     /// Lets a [frozen](Self::pause) server go on (SIGCONT).
@@ -294,11 +294,11 @@ impl RealServer {
     /// [`ServerError::Stopped`], or the system's refusal.
     #[cfg(unix)]
     pub fn resume(&self) -> Result<(), ServerError> {
-        self.signal(rustix::process::Signal::CONT)
+        self.signal(nix::sys::signal::Signal::SIGCONT)
     }
 
     #[cfg(unix)]
-    fn signal(&self, signal: rustix::process::Signal) -> Result<(), ServerError> {
+    fn signal(&self, signal: nix::sys::signal::Signal) -> Result<(), ServerError> {
         self.lock().as_ref().ok_or(ServerError::Stopped)?.signal(signal)?;
         Ok(())
     }

@@ -52,9 +52,8 @@ impl Process {
     }
 
     #[cfg(unix)]
-    pub(super) fn signal(&self, signal: rustix::process::Signal) -> io::Result<()> {
-        // The child is not reaped while we hold it, so that its id is still its own.
-        Ok(rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)?)
+    pub(super) fn signal(&self, signal: nix::sys::signal::Signal) -> io::Result<()> {
+        crate::process::signal(Target::Process(self.pid()), signal)
     }
 }
 

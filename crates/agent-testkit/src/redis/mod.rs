@@ -158,7 +158,7 @@ impl RedisServer {
     /// [`RedisServerError::Stopped`], or the system's refusal.
     #[cfg(unix)]
     pub fn pause(&self) -> Result<(), RedisServerError> {
-        self.signal(rustix::process::Signal::STOP)
+        self.signal(nix::sys::signal::Signal::SIGSTOP)
     }
 
     /// Lets a [frozen](Self::pause) one go on (SIGCONT).
@@ -167,17 +167,14 @@ impl RedisServer {
     /// [`RedisServerError::Stopped`], or the system's refusal.
     #[cfg(unix)]
     pub fn resume(&self) -> Result<(), RedisServerError> {
-        self.signal(rustix::process::Signal::CONT)
+        self.signal(nix::sys::signal::Signal::SIGCONT)
     }
 
     #[cfg(unix)]
-    fn signal(&self, signal: rustix::process::Signal) -> Result<(), RedisServerError> {
+    fn signal(&self, signal: nix::sys::signal::Signal) -> Result<(), RedisServerError> {
         let process = self.lock();
         let child = &process.as_ref().ok_or(RedisServerError::Stopped)?.child;
-        // The child is not reaped while we hold it, so that its id is still its own.
-        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal)
-            .map_err(io::Error::from)?;
-        Ok(())
+        Ok(crate::process::signal(Target::Process(child.id()), signal)?)
     }
 
     async fn start_with(binary: PathBuf, settings: &RedisServerBuilder) -> Result<Self, RedisServerError> {

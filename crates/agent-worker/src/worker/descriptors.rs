@@ -49,19 +49,21 @@ pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<Descriptors> {
 
 /// The limit after it was raised; `None`: there is none.
 #[cfg(unix)]
-fn raise() -> Option<u64> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+fn raise() -> Option<nix::libc::rlim_t> {
+    use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
 
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Only a limit that does not exist cannot be read.
+    let (current, maximum) = getrlimit(RLIMIT_NOFILE).ok()?;
+    let limit = |limit| (limit != nix::libc::RLIM_INFINITY).then_some(limit);
     if current == maximum {
-        return current;
+        return limit(current);
     }
-    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        Ok(()) => maximum,
+    match setrlimit(RLIMIT_NOFILE, maximum, maximum) {
+        Ok(()) => limit(maximum),
         // macOS has a lower limit of its own behind an unlimited one.
         Err(error) => {
             tracing::debug!(error = %agent_proto::text::line(error), "the limit of open files could not be raised");
-            current
+            limit(current)
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::{done, guide};
 use agent_worker::Worker;
-use rustix::process::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit};
 use std::process::Command;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn child() {
     let running = tokio::spawn(worker.run());
     handle.drain(Duration::ZERO).await;
     running.await.expect("no panic").expect("drained");
-    println!("soft limit {:?}", getrlimit(Resource::Nofile).current);
+    println!("soft limit {:?}", getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, _)| soft).ok());
 }
 
 /// What a worker says that is started with these limits.

@@ -42,11 +42,11 @@ impl Clock {
 /// For how long the machine was suspended since it was started.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn slept() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+    use nix::time::{ClockId, clock_gettime};
+    let read = |clock| clock_gettime(clock).map(Duration::from).unwrap_or_default();
     // In this order a pause between the two looks makes it too short by that, and never too long.
-    let with_sleep = read(ClockId::Boottime);
-    with_sleep.saturating_sub(read(ClockId::Monotonic))
+    let with_sleep = read(ClockId::CLOCK_BOOTTIME);
+    with_sleep.saturating_sub(read(ClockId::CLOCK_MONOTONIC))
 }
 
 /// Not known; on Windows the clock goes on by itself.
