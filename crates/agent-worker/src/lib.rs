@@ -75,10 +75,12 @@ pub use job::coordination;
 pub use job::coordination::{CoordinationError, Follower, Leadership, Lease};
 pub use job::join_options::JoinOptions;
 pub use job::temporary::classify;
-pub use worker::builder::{ConfigError, WorkerBuilder};
+pub use worker::builder::WorkerBuilder;
+pub use worker::config_error::ConfigError;
 pub use worker::failure::FailedJob;
+pub use worker::handle::{WorkerHandle, WorkerStatus};
 pub use worker::stats::{FailureLabel, WorkerStats};
-pub use worker::{Worker, WorkerError, WorkerHandle, WorkerStatus};
+pub use worker::{Worker, WorkerError};
 
 /// The README's code is compiled with the doc tests.
 #[cfg(doctest)]

@@ -5,7 +5,7 @@ use crate::job::context::JobContext;
 use crate::job::temporary::classified;
 use crate::telemetry::line_limit::LineLimit;
 use crate::worker::redact;
-use agent_core::{Answer, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
+use agent_core::{Answer, Config, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
 use agent_proto::text::line;
 use agent_rtc::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -32,20 +32,33 @@ impl<T: DeserializeOwned> Declared for MetadataFormat<T> {
     }
 }
 
-pub(crate) struct Guard {
-    pub(crate) agent: Arc<dyn AnyAgent>,
+/// What the builder says about an agent's jobs and errors.
+#[derive(Default)]
+pub(crate) struct Checks {
     pub(crate) format: Option<Arc<dyn Declared>>,
     pub(crate) dismiss_invalid: bool,
-    /// The worker limits how long jobs take, so the `timeout` of the metadata is the SDK's.
-    pub(crate) time_limits: bool,
     pub(crate) classify: Option<ClassifyFn>,
+}
+
+pub(crate) struct Guard {
+    agent: Arc<dyn AnyAgent>,
+    checks: Checks,
+    /// The worker limits how long jobs take, so the `timeout` of the metadata is the SDK's.
+    time_limits: bool,
     /// Whoever dispatches decides how many there are.
-    pub(crate) dismissals: LineLimit<()>,
+    dismissals: LineLimit<()>,
+}
+
+impl Guard {
+    pub(crate) fn new(agent: Arc<dyn AnyAgent>, checks: Checks, rules: &Config) -> Self {
+        let time_limits = rules.job_timeout.is_some() || rules.max_job_timeout.is_some();
+        Self { agent, checks, time_limits, dismissals: LineLimit::new() }
+    }
 }
 
 impl AnyAgent for Guard {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
-        if self.dismiss_invalid
+        if self.checks.dismiss_invalid
             && let Err(error) = self.check(job)
         {
             if let Some(more) = self.dismissals.admit(()) {
@@ -62,14 +75,14 @@ impl AnyAgent for Guard {
         if self.time_limits {
             job.check_timeout()?;
         }
-        if let Some(format) = &self.format {
+        if let Some(format) = &self.checks.format {
             format.check(job)?;
         }
         self.agent.check(job)
     }
 
     fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
-        if let Some(format) = &self.format
+        if let Some(format) = &self.checks.format
             && ctx.attempt() == 1
         {
             let fields = format.unknown_fields(ctx.job());
@@ -85,7 +98,7 @@ impl AnyAgent for Guard {
 
     fn classify(&self, error: JobError) -> JobError {
         let error = classified(error);
-        match &self.classify {
+        match &self.checks.classify {
             Some(rule) => error.classified_by(|error| rule(error)),
             None => error,
         }

@@ -1,22 +1,19 @@
 //! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
 
-use crate::coordination::Coordination;
-use crate::job::checkpoint::{Checkpoint, Checkpoints};
+use crate::job::attempt::AttemptResources;
+use crate::job::checkpoint::Checkpoint;
 use crate::job::join_options::JoinOptions;
-use crate::job::scope::Scope;
 use crate::job::task_count::TaskCount;
-use crate::telemetry::Meter;
+use crate::worker::parts::Parts;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
-use agent_net::AssignedUrlError;
-use agent_rtc::{Dropped, JoinError, JoinRequest, Room, RoomConnector};
+use agent_rtc::{JoinError, Room};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Mutex, SetOnce, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -41,110 +38,30 @@ pub struct JobContext {
 }
 
 struct Inner {
-    job: Arc<Job>,
-    join: Arc<Join>,
-    attempt: u32,
-    cancel: CancelSignal,
-    grace: Duration,
-    tell: UnboundedSender<Input>,
-    scope: Arc<Scope>,
-    checkpoints: Arc<Checkpoints>,
-    coordination: Arc<Coordination>,
+    attempt: AttemptResources,
     asked_to_stop: AtomicBool,
     /// What ends the attempt from outside of its handler; gone once it was used.
     failure: StdMutex<Option<oneshot::Sender<JobError>>>,
     last_progress: StdMutex<Option<Instant>>,
 }
 
-/// What a job can use besides its room.
-pub(crate) struct Services {
-    /// How long the handler has after it was cancelled.
-    pub(crate) grace: Duration,
-    pub(crate) checkpoints: Arc<Checkpoints>,
-    pub(crate) coordination: Arc<Coordination>,
-}
-
-/// How the job's room is joined, and the room once it is: one for all attempts.
-pub(crate) struct Join {
-    connector: Arc<dyn RoomConnector>,
-    /// Or why the room must not be joined.
-    request: Result<JoinRequest, AssignedUrlError>,
-    pub(crate) room: Arc<SetOnce<Room>>,
-    /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
-    joining: Mutex<()>,
-    meter: Arc<Meter>,
-    on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
-    tell: UnboundedSender<Input>,
-}
-
-impl Join {
-    pub(crate) fn new(
-        connector: Arc<dyn RoomConnector>,
-        request: Result<JoinRequest, AssignedUrlError>,
-        meter: Arc<Meter>,
-        on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
-        tell: UnboundedSender<Input>,
-    ) -> Self {
-        let (room, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
-        Self { connector, request, room, joining, meter, on_dropped: Arc::new(on_dropped), tell }
-    }
-
-    pub(crate) async fn room(&self, options: JoinOptions) -> Result<&Room, JoinError> {
-        if self.room.get().is_none() {
-            let _one_at_a_time = self.joining.lock().await;
-            if self.room.get().is_none() {
-                let begun = Instant::now();
-                let mut request = self.request.clone()?;
-                request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
-                let joined = self.connector.connect(request).await;
-                self.meter.joined(begun.elapsed(), joined.is_ok());
-                if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
-                    let _ = self.tell.send(Input::DescriptorsExhausted);
-                }
-                let (room, report) = (joined?, Arc::clone(&self.on_dropped));
-                room.on_dropped(move |dropped| report(dropped));
-                let _ = self.room.set(room);
-            }
-        }
-        Ok(self.room.wait().await)
-    }
-}
-
 impl JobContext {
     /// A context, and the error that ends its attempt from outside of the handler, once there is one.
-    pub(crate) fn new(
-        job: Arc<Job>,
-        join: Arc<Join>,
-        attempt: u32,
-        cancel: CancelSignal,
-        tell: UnboundedSender<Input>,
-        scope: Arc<Scope>,
-        services: Services,
-    ) -> (Self, oneshot::Receiver<JobError>) {
+    pub(crate) fn new(attempt: AttemptResources) -> (Self, oneshot::Receiver<JobError>) {
         let (failure, failed) = oneshot::channel();
-        let ctx = Self {
-            inner: Arc::new(Inner {
-                job,
-                join,
-                attempt,
-                cancel,
-                grace: services.grace,
-                tell,
-                scope,
-                checkpoints: services.checkpoints,
-                coordination: services.coordination,
-                asked_to_stop: AtomicBool::new(false),
-                failure: StdMutex::new(Some(failure)),
-                last_progress: StdMutex::default(),
-            }),
+        let inner = Inner {
+            attempt,
+            asked_to_stop: AtomicBool::new(false),
+            failure: StdMutex::new(Some(failure)),
+            last_progress: StdMutex::default(),
         };
-        (ctx, failed)
+        (Self { inner: Arc::new(inner) }, failed)
     }
 
     /// The job.
     #[must_use]
     pub fn job(&self) -> &Job {
-        &self.inner.job
+        &self.inner.attempt.job
     }
 
     /// The room, joined before the handler was called.
@@ -155,7 +72,7 @@ impl JobContext {
     #[must_use]
     #[allow(clippy::panic, reason = "a mistake in the program that calls it")]
     pub fn room(&self) -> &Room {
-        let Some(room) = self.inner.join.room.get() else {
+        let Some(room) = self.inner.attempt.join.room.get() else {
             panic!(
                 "the room is not joined: call `ctx.join().await` first, since the worker was built with `join_room(false)`"
             )
@@ -176,7 +93,7 @@ impl JobContext {
     /// # Errors
     /// As [`join`](Self::join).
     pub async fn join_with(&self, options: JoinOptions) -> Result<&Room, JoinError> {
-        self.inner.join.room(options).await
+        self.inner.attempt.join.room(options).await
     }
 
     /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A cleanup callback asks this
@@ -184,20 +101,20 @@ impl JobContext {
     /// [terminated](CancelReason::Terminated) is taken out of it after 3 s.
     #[must_use]
     pub fn is_in_room(&self) -> bool {
-        self.inner.join.room.get().is_some_and(Room::is_connected)
+        self.inner.attempt.join.room.get().is_some_and(Room::is_connected)
     }
 
     /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room job.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
-        self.inner.job.target.as_ref()
+        self.inner.attempt.job.target.as_ref()
     }
 
     /// Which call of the handler this is, for this assignment; the first is 1, and each later one follows an error that the
     /// worker's [`RetryPolicy`](crate::RetryPolicy) thinks worth another attempt.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.inner.attempt
+        self.inner.attempt.number
     }
 
     /// Reads the job's metadata as `T`; a job without metadata gives the default.
@@ -205,7 +122,7 @@ impl JobContext {
     /// # Errors
     /// [`MetadataError`], which names the field. Returned with `?` it ends the job as `invalid_input`.
     pub fn metadata<T: DeserializeOwned + Default>(&self) -> Result<T, MetadataError> {
-        MetadataFormat::or_default().parse(&self.inner.job.raw_metadata)
+        MetadataFormat::or_default().parse(&self.inner.attempt.job.raw_metadata)
     }
 
     /// Reads the job's metadata as `T`, which need not have a default.
@@ -232,7 +149,7 @@ impl JobContext {
     /// # Errors
     /// [`MetadataError`], which names the field; also when the job has no metadata.
     pub fn required_metadata<T: DeserializeOwned>(&self) -> Result<T, MetadataError> {
-        MetadataFormat::required().parse(&self.inner.job.raw_metadata)
+        MetadataFormat::required().parse(&self.inner.attempt.job.raw_metadata)
     }
 
     /// What this job saves of its progress, so that whoever goes on with it does not begin anew. See [`Checkpoint`] for when it is
@@ -240,31 +157,31 @@ impl JobContext {
     /// ([`WorkerBuilder::checkpoints`](crate::WorkerBuilder::checkpoints)).
     #[must_use]
     pub fn checkpoint<T>(&self) -> Checkpoint<T> {
-        Checkpoint::new(Arc::clone(&self.inner.checkpoints))
+        Checkpoint::new(Arc::clone(&self.inner.attempt.checkpoints))
     }
 
     /// Waits until the job is told to stop, and says why. The handler then has the worker's [grace](Self::grace) (10 s unless the builder
     /// says otherwise) to return before it is aborted.
     pub async fn cancelled(&self) -> CancelReason {
-        self.inner.cancel.wait().await
+        self.inner.attempt.cancel.wait().await
     }
 
     /// How long the handler has to return after it was [cancelled](Self::cancelled), before it is aborted
     /// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). What is finished after the stop is to be bounded by a part of it.
     #[must_use]
     pub fn grace(&self) -> Duration {
-        self.inner.grace
+        self.parts().settings.rules.grace
     }
 
     /// Why the job was told to stop; `None` while it was not.
     #[must_use]
     pub fn cancel_reason(&self) -> Option<CancelReason> {
-        self.inner.cancel.reason()
+        self.inner.attempt.cancel.reason()
     }
 
     /// Counts the tasks of the worker's jobs.
     pub(crate) fn task_count(&self) -> &TaskCount {
-        self.inner.scope.task_count()
+        self.inner.attempt.scope.task_count()
     }
 
     /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being cancelled or aborted.
@@ -296,7 +213,7 @@ impl JobContext {
     /// }
     /// ```
     pub fn on_cleanup(&self, callback: impl Future<Output = ()> + Send + 'static) {
-        self.inner.scope.on_cleanup(Box::pin(callback));
+        self.inner.attempt.scope.on_cleanup(Box::pin(callback));
     }
 
     /// Starts a task that belongs to this attempt: its logs carry the job's span, and if it is still there when the attempt is over, it
@@ -333,15 +250,15 @@ impl JobContext {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        self.inner.scope.spawn(name.into(), task)
+        self.inner.attempt.scope.spawn(name.into(), task)
     }
 
     pub(crate) fn joined_room(&self) -> Option<&Room> {
-        self.inner.join.room.get()
+        self.inner.attempt.join.room.get()
     }
 
-    pub(crate) fn coordination(&self) -> &Coordination {
-        &self.inner.coordination
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.inner.attempt.parts
     }
 
     /// Done when the attempt is to end with [`fail`](Self::fail).
@@ -358,7 +275,7 @@ impl JobContext {
     }
 
     pub(crate) fn tell(&self, input: Input) {
-        let _ = self.inner.tell.send(input);
+        let _ = self.inner.attempt.tell.send(input);
     }
 
     /// Tells this job to stop, as if from outside: [`cancelled`](Self::cancelled) returns
@@ -367,7 +284,11 @@ impl JobContext {
         // Once is enough, and it keeps a loop around this call from filling the worker's queue.
         if !self.inner.asked_to_stop.swap(true, Ordering::Relaxed) {
             let reason = CancelReason::Shutdown(reason.into());
-            let _ = self.inner.tell.send(Input::CancelRequested { job: self.inner.job.id.clone(), reason });
+            let _ = self
+                .inner
+                .attempt
+                .tell
+                .send(Input::CancelRequested { job: self.inner.attempt.job.id.clone(), reason });
         }
     }
 }
@@ -375,28 +296,9 @@ impl JobContext {
 impl std::fmt::Debug for JobContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JobContext")
-            .field("job", &self.inner.job.id)
-            .field("attempt", &self.inner.attempt)
+            .field("job", &self.inner.attempt.job.id)
+            .field("attempt", &self.attempt())
             .field("cancel_reason", &self.cancel_reason())
             .finish_non_exhaustive()
-    }
-}
-
-/// One word, said at most once: stop.
-#[derive(Clone, Default)]
-pub(crate) struct CancelSignal(Arc<SetOnce<CancelReason>>);
-
-impl CancelSignal {
-    pub(crate) fn set(&self, reason: CancelReason) {
-        // The first reason stays.
-        let _ = self.0.set(reason);
-    }
-
-    pub(crate) fn reason(&self) -> Option<CancelReason> {
-        self.0.get().cloned()
-    }
-
-    pub(crate) async fn wait(&self) -> CancelReason {
-        self.0.wait().await.clone()
     }
 }

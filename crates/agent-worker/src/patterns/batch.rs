@@ -14,7 +14,7 @@ use agent_core::JobError;
 use futures_util::{Stream, StreamExt, stream, stream::Fuse};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::in_range;
+use super::size::in_range;
 use crate::telemetry::table;
 
 /// Takes items off a stream in batches, in their order.

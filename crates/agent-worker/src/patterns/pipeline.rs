@@ -16,7 +16,8 @@ use agent_proto::text::line;
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered};
 use tokio::sync::{SetOnce, mpsc};
 
-use super::{batch::Batches, in_range};
+use super::batch::Batches;
+use super::size::in_range;
 use crate::job::panics::caught;
 use crate::telemetry::{process_word, table};
 use crate::worker::redact;

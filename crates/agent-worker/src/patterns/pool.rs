@@ -15,7 +15,7 @@ use deadpool::managed;
 use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 
-use super::in_range;
+use super::size::in_range;
 use crate::telemetry::{Held, process_word, table};
 
 /// The largest size of a pool: its places are made at once.

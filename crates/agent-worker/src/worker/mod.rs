@@ -1,30 +1,31 @@
-//! A worker, and the handle by which a program talks to it while it runs.
+//! A worker: what the builder has made, and how it runs.
 
 pub(crate) mod builder;
+pub(crate) mod config_error;
 pub(crate) mod descriptors;
 pub(crate) mod driver;
 pub(crate) mod failure;
+pub(crate) mod handle;
+pub(crate) mod parts;
 pub(crate) mod redact;
+pub(crate) mod server;
+pub(crate) mod settings;
 pub(crate) mod shutdown;
 pub(crate) mod signals;
 pub(crate) mod stats;
 
 use crate::agent::Agent;
-use crate::job::task_count::TaskCount;
-use crate::telemetry::Meter;
 use crate::worker::builder::WorkerBuilder;
-use crate::worker::driver::{Command, Driver, Setup, Status, close_timeout};
-use crate::worker::shutdown::ABORT;
-use crate::worker::stats::WorkerStats;
-use agent_core::{
-    DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, JobId, Lifecycle, ShutdownLimits, SlotCounts, StopError,
-};
+use crate::worker::driver::{Command, Driver, Setup};
+use crate::worker::handle::WorkerHandle;
+use crate::worker::settings::Settings;
+use agent_core::{DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, StopError};
 use agent_proto::error_text;
 use agent_proto::text::{line, name};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -42,36 +43,11 @@ use tracing::Instrument;
 /// Several workers, each with an agent of its own, run in one process with [`Worker::run_all_until_signal`].
 pub struct Worker {
     setup: Setup,
-    pub(crate) drain_timeout: Duration,
-    /// File descriptors that a job takes.
-    descriptors: usize,
     handle: WorkerHandle,
     commands: mpsc::UnboundedReceiver<Command>,
     done: watch::Sender<Option<DrainReport>>,
     registered: watch::Sender<bool>,
     closing: watch::Sender<bool>,
-}
-
-/// Talks to a running worker. Cheap to clone.
-#[derive(Clone)]
-pub struct WorkerHandle {
-    commands: mpsc::UnboundedSender<Command>,
-    done: watch::Receiver<Option<DrainReport>>,
-    registered: watch::Receiver<bool>,
-    closing: watch::Receiver<bool>,
-    meter: Arc<Meter>,
-}
-
-/// A look at a running worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WorkerStatus {
-    /// Whether the server knows it at the moment.
-    pub registered: bool,
-    /// Whether it takes nothing new any more.
-    pub draining: bool,
-    /// How its slots are used.
-    pub slots: SlotCounts,
 }
 
 /// Why a worker ended otherwise than by being drained. The message says what to do.
@@ -120,12 +96,12 @@ impl Worker {
         WorkerBuilder::new(agent)
     }
 
-    pub(crate) fn new(setup: Setup, drain_timeout: Duration, descriptors: usize) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         let (sender, commands) = mpsc::unbounded_channel();
         let (done, report) = watch::channel(None);
         let (registered, is_registered) = watch::channel(false);
         let (closing, is_closing) = watch::channel(false);
-        let meter = Arc::clone(&setup.meter);
+        let meter = Arc::clone(&setup.parts.meter);
         let handle = WorkerHandle {
             commands: sender,
             done: report,
@@ -133,18 +109,7 @@ impl Worker {
             closing: is_closing,
             meter,
         };
-        Self { setup, drain_timeout, descriptors, handle, commands, done, registered, closing }
-    }
-
-    /// How long it may take to stop.
-    pub(crate) fn shutdown_limits(&self) -> ShutdownLimits {
-        let config = &self.setup.config;
-        ShutdownLimits::of(config, self.drain_timeout, close_timeout(config).saturating_add(ABORT))
-    }
-
-    /// Counts the tasks of its jobs.
-    pub(crate) fn task_count(&self) -> TaskCount {
-        self.setup.tasks.clone()
+        Self { setup, handle, commands, done, registered, closing }
     }
 
     /// A handle to it, to be taken before it runs.
@@ -161,8 +126,10 @@ impl Worker {
     /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
         self.log_start();
-        self.setup.meter.start(&self.setup.config.agent_name);
-        let descriptors = descriptors::prepare(self.setup.config.max_jobs, self.descriptors);
+        let parts = &self.setup.parts;
+        let rules = &parts.settings.rules;
+        parts.meter.start(&rules.agent_name);
+        let descriptors = descriptors::prepare(rules.max_jobs, self.setup.descriptors);
         // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
         // `main` waits for has a thread to itself. The set ends it when this future is dropped.
         let mut driver = JoinSet::new();
@@ -180,27 +147,28 @@ impl Worker {
 
     /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and what has none.
     fn log_start(&self) {
-        let Setup { config, checkpoints, .. } = &self.setup;
+        let Settings { rules, rooms, checkpoints, coordination, drain_timeout, .. } =
+            &self.setup.parts.settings;
         tracing::info!(
-            agent = %name(&config.agent_name),
-            kind = %line(config.kind),
-            max_jobs = config.max_jobs,
-            answer_timeout = ?config.answer_timeout,
-            assignment_timeout = ?config.assignment_timeout,
-            join_timeout = ?self.setup.join_timeout,
-            room_reconnect_timeout = ?self.setup.reconnect_timeout,
-            job_timeout = %or_none(config.usual_job_timeout()),
-            max_job_timeout = %or_none(config.max_job_timeout),
-            grace = ?config.grace,
-            cleanup_timeout = ?config.cleanup_timeout,
-            cleanup_callback_timeout = %or_none(config.cleanup_callback_timeout),
-            drain_timeout = ?self.drain_timeout,
-            end_when = ?config.end_when,
-            stale_after = ?config.stale_after,
+            agent = %name(&rules.agent_name),
+            kind = %line(rules.kind),
+            max_jobs = rules.max_jobs,
+            answer_timeout = ?rules.answer_timeout,
+            assignment_timeout = ?rules.assignment_timeout,
+            join_timeout = ?rooms.join_timeout,
+            room_reconnect_timeout = ?rooms.reconnect_timeout,
+            job_timeout = %or_none(rules.usual_job_timeout()),
+            max_job_timeout = %or_none(rules.max_job_timeout),
+            grace = ?rules.grace,
+            cleanup_timeout = ?rules.cleanup_timeout,
+            cleanup_callback_timeout = %or_none(rules.cleanup_callback_timeout),
+            drain_timeout = ?drain_timeout,
+            end_when = ?rules.end_when,
+            stale_after = ?rules.stale_after,
             checkpoint_interval = ?checkpoints.interval,
-            checkpoint_expiry = ?checkpoints.keep,
-            lease = ?self.setup.coordination.lease,
-            retry = ?config.retry,
+            checkpoint_expiry = ?checkpoints.expiry,
+            lease = ?coordination.lease,
+            retry = ?rules.retry,
             "starting worker"
         );
     }
@@ -209,68 +177,6 @@ impl Worker {
 /// A limit in time, or that there is none.
 fn or_none(limit: Option<Duration>) -> String {
     limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:?}"))
-}
-
-impl WorkerHandle {
-    /// Takes nothing new, lets jobs go on for up to `within`, cancels the rest, and waits until the worker has stopped.
-    pub async fn drain(&self, within: Duration) -> DrainReport {
-        self.start_drain(within);
-        self.stopped().await
-    }
-
-    /// Begins to [drain](Self::drain), without waiting.
-    pub fn start_drain(&self, within: Duration) {
-        let _ = self.commands.send(Command::Drain { within });
-    }
-
-    /// Aborts what runs, reports it, and stops; see [`stopped`](Self::stopped).
-    pub fn stop(&self) {
-        let _ = self.commands.send(Command::Stop);
-    }
-
-    /// Waits until the worker has stopped.
-    pub async fn stopped(&self) -> DrainReport {
-        let mut done = self.done.clone();
-        match done.wait_for(Option::is_some).await {
-            Ok(report) => report.unwrap_or_default(),
-            Err(_) => DrainReport::default(),
-        }
-    }
-
-    /// Waits until it has stopped, and only leaves everything in order.
-    pub(crate) async fn closing(&self) {
-        // It may have been dropped, too.
-        let _ = self.closing.clone().wait_for(|closing| *closing).await;
-    }
-
-    /// Waits until the server dispatches to the worker: it has answered what was sent after the registration, or offered a job. A room
-    /// that is made from then on gets its agent. `false` when the worker stopped before that.
-    pub async fn registered(&self) -> bool {
-        self.registered.clone().wait_for(|registered| *registered).await.is_ok()
-    }
-
-    /// Where a job is; `None` when it is not known here (any more), or the worker does not run.
-    pub async fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
-        let (answer, lifecycle) = oneshot::channel();
-        self.commands.send(Command::Lifecycle { job: job.clone(), answer }).ok()?;
-        lifecycle.await.ok()?
-    }
-
-    /// A look at the worker; `None` when it does not run any more.
-    pub async fn status(&self) -> Option<WorkerStatus> {
-        let (answer, status) = oneshot::channel();
-        self.commands.send(Command::Status { answer }).ok()?;
-        let Status { registered, draining, slots } = status.await.ok()?;
-        Some(WorkerStatus { registered, draining, slots })
-    }
-
-    /// What the worker has counted so far; also after it has stopped.
-    ///
-    /// The same and more goes to the `metrics` facade, for a program that installs a recorder: [`guide::metrics`](crate::guide::metrics).
-    #[must_use]
-    pub fn stats(&self) -> WorkerStats {
-        self.meter.stats()
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Running until something asks for the end, and what is then left of the jobs.
 
+use crate::worker::driver::close_timeout;
 use crate::worker::signals::{self, Signals};
 use crate::worker::{Worker, WorkerError};
 use agent_core::{DrainReport, ShutdownLimits};
@@ -8,7 +9,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 /// How long what was aborted may take to go before it counts as blocked.
-pub(crate) const ABORT: Duration = Duration::from_secs(1);
+const ABORT: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Runs until `shutdown` is done, then drains for up to its [`drain_timeout`](crate::WorkerBuilder::drain_timeout). For programs that
@@ -73,7 +74,7 @@ impl Worker {
         let workers: Vec<Self> = workers.into_iter().collect();
         let limits =
             workers.iter().map(Self::shutdown_limits).fold(ShutdownLimits::default(), ShutdownLimits::and);
-        let handles = workers.iter().map(|worker| (worker.handle(), worker.drain_timeout)).collect();
+        let handles = workers.iter().map(|worker| (worker.handle(), worker.drain_timeout())).collect();
         let mut signals = Signals::listen(handles, limits).map_err(WorkerError::Signal)?;
         let ended = run_all(workers, signals.first()).await;
         let blocked = ended.blocked;
@@ -87,6 +88,18 @@ impl Worker {
             );
         }
         result
+    }
+}
+
+impl Worker {
+    fn drain_timeout(&self) -> Duration {
+        self.setup.parts.settings.drain_timeout
+    }
+
+    /// How long it may take to stop.
+    fn shutdown_limits(&self) -> ShutdownLimits {
+        let rules = &self.setup.parts.settings.rules;
+        ShutdownLimits::of(rules, self.drain_timeout(), close_timeout(rules).saturating_add(ABORT))
     }
 }
 
@@ -104,8 +117,8 @@ async fn run_all(workers: Vec<Worker>, shutdown: impl Future) -> Ended {
     let mut task_counts = Vec::new();
     let mut running = JoinSet::new();
     for worker in workers {
-        handles.push((worker.handle(), worker.drain_timeout));
-        task_counts.push(worker.task_count());
+        handles.push((worker.handle(), worker.drain_timeout()));
+        task_counts.push(worker.setup.parts.tasks.clone());
         running.spawn(worker.run().in_current_span());
     }
     let drain = || handles.iter().for_each(|(handle, within)| handle.start_drain(*within));

@@ -9,7 +9,7 @@ use std::{
 use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Layer;
+use super::layer::Layer;
 use crate::{agent::Agent, job::context::JobContext};
 
 type Key = Box<dyn Fn(&Job) -> String + Send + Sync>;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use agent_core::{Answer, EndedJob, Job, JobResult};
 use tokio::time::Instant;
 
-use super::Layer;
+use super::layer::Layer;
 use crate::{
     agent::Agent,
     job::{context::JobContext, temporary::classified},

@@ -20,36 +20,16 @@
 //! # let _ = agent;
 //! ```
 //!
-//! A layer of your own is a type with [`Layer`] that gives a type with [`Agent`]; those here are short examples.
+//! A layer of your own is a type with [`Layer`] that gives a type with [`Agent`](crate::Agent); those here are short examples.
 
+mod layer;
 mod limit;
 mod measured;
 mod timeout;
 mod traced;
 
-use crate::agent::Agent;
-
+pub use layer::{Layer, Layered};
 pub use limit::{LimitBy, Limited};
 pub use measured::{Measured, Metered};
 pub use timeout::{Timed, Timeout};
 pub use traced::{Observed, Traced};
-
-/// Makes one agent of another.
-pub trait Layer<A: Agent> {
-    /// The agent in its new coat.
-    type Agent: Agent;
-
-    /// Puts the coat on.
-    fn layer(self, inner: A) -> Self::Agent;
-}
-
-/// Adds layers to an agent.
-pub trait Layered: Agent + Sized {
-    /// This agent within that layer.
-    #[must_use]
-    fn layer<L: Layer<Self>>(self, layer: L) -> L::Agent {
-        layer.layer(self)
-    }
-}
-
-impl<A: Agent> Layered for A {}

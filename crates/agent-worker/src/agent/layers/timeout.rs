@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
 
-use super::Layer;
+use super::layer::Layer;
 use crate::{agent::Agent, job::context::JobContext};
 
 /// Drops a handler that takes longer, and fails its job as `job_timeout`.

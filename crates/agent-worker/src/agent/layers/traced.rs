@@ -7,7 +7,7 @@ use agent_proto::text::{line, name};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::Layer;
+use super::layer::Layer;
 use crate::{agent::Agent, job::context::JobContext, worker::redact};
 
 /// Puts a handler into a span of its own, within the job's, and says when it begins and how it ended after how long.

@@ -7,7 +7,7 @@ mod saved;
 mod session;
 
 pub use saved::Saved;
-pub(crate) use session::{CheckpointSettings, Checkpoints};
+pub(crate) use session::Checkpoints;
 
 use agent_core::{
     CheckpointError, Generation, KeyBy, decode_checkpoint, encode_checkpoint, verify_checkpoint,
@@ -144,7 +144,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
 
     async fn load_from(&self, opened: &Opened) -> Result<(Option<T>, Generation), CheckpointError> {
         let result = self.load_uncounted(opened).await;
-        self.session.meter.checkpoint_loaded(result.as_ref().map(|(value, _)| value.is_some()));
+        self.session.parts.meter.checkpoint_loaded(result.as_ref().map(|(value, _)| value.is_some()));
         result
     }
 

@@ -1,7 +1,7 @@
 //! A value that saves itself.
 
 use super::session::{Checkpoints, Opened, Phase};
-use crate::job::context::CancelSignal;
+use crate::job::cancel::CancelSignal;
 use agent_core::{CheckpointError, Generation, encode_checkpoint, verify_checkpoint};
 use agent_proto::error_text;
 use agent_proto::text::line;
@@ -91,7 +91,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Saved<T> {
         let (alive, dropped) = watch::channel(());
         let saver = Saver {
             inner: Arc::clone(&inner),
-            interval: session.settings.interval,
+            interval: session.parts.settings.checkpoints.interval,
             cancel: session.cancel.clone(),
             superseded: session.superseding(),
             phase: session.phase(),

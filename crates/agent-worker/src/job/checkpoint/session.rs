@@ -1,7 +1,7 @@
 //! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the attempt is over.
 
-use crate::job::context::CancelSignal;
-use crate::telemetry::Meter;
+use crate::job::cancel::CancelSignal;
+use crate::worker::parts::Parts;
 use agent_core::CheckpointStore;
 use agent_core::{
     AttemptEnd, CheckpointChange, CheckpointError, CheckpointKey, CheckpointRetention, ClaimSession, Epoch,
@@ -15,27 +15,6 @@ use std::time::Duration;
 use tokio::sync::{SetOnce, watch};
 use tokio::time::Instant;
 
-/// How a worker's jobs save.
-#[derive(Clone)]
-pub(crate) struct CheckpointSettings {
-    pub(crate) store: Option<Arc<dyn CheckpointStore>>,
-    pub(crate) interval: Duration,
-    pub(crate) keep: Duration,
-    /// How long the end of an attempt waits for what is not saved yet.
-    pub(crate) flush: Duration,
-}
-
-impl Default for CheckpointSettings {
-    fn default() -> Self {
-        Self {
-            store: None,
-            interval: Duration::from_secs(30),
-            keep: Duration::from_secs(24 * 3600),
-            flush: Duration::from_secs(5),
-        }
-    }
-}
-
 /// What those that save by themselves are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -48,7 +27,7 @@ pub(super) enum Phase {
 }
 
 pub(crate) struct Checkpoints {
-    pub(super) settings: CheckpointSettings,
+    pub(super) parts: Arc<Parts>,
     job: Arc<Job>,
     pub(super) cancel: CancelSignal,
     /// Another worker goes on with the job: that ends the attempt.
@@ -58,31 +37,23 @@ pub(crate) struct Checkpoints {
     phase: watch::Sender<Phase>,
     /// How many save by themselves now.
     savers: Arc<watch::Sender<usize>>,
-    pub(super) meter: Arc<Meter>,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(
-        settings: CheckpointSettings,
-        job: Arc<Job>,
-        cancel: CancelSignal,
-        meter: Arc<Meter>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(parts: Arc<Parts>, job: Arc<Job>, cancel: CancelSignal) -> Arc<Self> {
         Arc::new(Self {
-            settings,
+            parts,
             job,
             cancel,
             superseded: Arc::default(),
             opened: Mutex::new(Some(BTreeMap::new())),
             phase: watch::Sender::new(Phase::Open),
             savers: Arc::new(watch::Sender::new(0)),
-            meter,
         })
     }
 
     pub(crate) fn for_next_attempt(&self) -> Arc<Self> {
-        let (settings, job) = (self.settings.clone(), Arc::clone(&self.job));
-        Self::new(settings, job, self.cancel.clone(), Arc::clone(&self.meter))
+        Self::new(Arc::clone(&self.parts), Arc::clone(&self.job), self.cancel.clone())
     }
 
     /// Waits until a value that saves itself was refused, as another worker has taken it over.
@@ -121,7 +92,7 @@ impl Checkpoints {
     async fn flush(&self) {
         self.end(Phase::Flush);
         let mut savers = self.savers.subscribe();
-        let limit = self.settings.flush;
+        let limit = self.parts.settings.checkpoint_flush_timeout();
         if tokio::time::timeout(limit, savers.wait_for(|savers| *savers == 0)).await.is_err() {
             tracing::warn!(
                 "the checkpoint store takes more than {limit:?}: the end of the job waits for it no longer"
@@ -131,13 +102,13 @@ impl Checkpoints {
 
     /// The checkpoint under a key of this job; the same one each time.
     pub(super) fn open(&self, by: &KeyBy) -> Result<Arc<Opened>, CheckpointError> {
-        let store = self.settings.store.as_ref().ok_or(CheckpointError::NoStore)?;
+        let store = self.parts.settings.checkpoints.store.as_ref().ok_or(CheckpointError::NoStore)?;
         let key = CheckpointKey::of(&self.job, by)?;
         let mut opened = self.lock();
         let opened =
             opened.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
-                let (store, keep, meter) = (Arc::clone(store), self.settings.keep, Arc::clone(&self.meter));
-                Arc::new(Opened { key, store, keep, session: tokio::sync::Mutex::default(), meter })
+                let (store, parts) = (Arc::clone(store), Arc::clone(&self.parts));
+                Arc::new(Opened { key, store, parts, session: tokio::sync::Mutex::default() })
             });
         Ok(Arc::clone(opened))
     }
@@ -192,9 +163,8 @@ impl Drop for Counted {
 pub(super) struct Opened {
     pub(super) key: CheckpointKey,
     store: Arc<dyn CheckpointStore>,
-    keep: Duration,
+    parts: Arc<Parts>,
     session: tokio::sync::Mutex<ClaimSession>,
-    meter: Arc<Meter>,
 }
 
 impl Opened {
@@ -216,7 +186,7 @@ impl Opened {
         let change = CheckpointChange::Save { since };
         let mut session = self.session.lock().await;
         let result = self.change(&mut session, change, |epoch| record(epoch).map(Some)).await;
-        self.meter.checkpoint_saved(result.as_ref().copied(), begun.elapsed());
+        self.parts.meter.checkpoint_saved(result.as_ref().copied(), begun.elapsed());
         result
     }
 
@@ -255,7 +225,7 @@ impl Opened {
                 StoreRequest::Write(writer) => writer,
             };
             let record = record(writer.epoch)?;
-            match self.store.write(self.key.clone(), writer, record, self.keep).await {
+            match self.store.write(self.key.clone(), writer, record, self.expiry()).await {
                 Ok(writer) => {
                     session.written(change, writer);
                     return Ok(());
@@ -265,8 +235,12 @@ impl Opened {
         }
     }
 
+    fn expiry(&self) -> Duration {
+        self.parts.settings.checkpoints.expiry
+    }
+
     async fn claim_into(&self, session: &mut ClaimSession) -> Result<Option<Vec<u8>>, CheckpointError> {
-        let claim = self.store.claim(self.key.clone(), self.keep).await?;
+        let claim = self.store.claim(self.key.clone(), self.expiry()).await?;
         session.claimed(&claim);
         Ok(claim.record)
     }

@@ -30,4 +30,4 @@ pub use agent_core::{
 pub use leadership::{Follower, Leadership, Lease};
 pub use pubsub::{Announcement, Channel, ChannelEvent, Message, Publisher, RoomData};
 
-pub(crate) use context::{Coordination, DEFAULT_LEASE};
+pub(crate) use releases::Releases;

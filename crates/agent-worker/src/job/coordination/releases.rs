@@ -4,7 +4,7 @@ use tokio::sync::{oneshot, watch};
 
 /// Counts them. Clones count together.
 #[derive(Clone, Default)]
-pub(super) struct Releases {
+pub(crate) struct Releases {
     under_way: watch::Sender<usize>,
 }
 
@@ -27,7 +27,7 @@ impl Releases {
     }
 
     /// Waits until nothing is under way.
-    pub(super) async fn done(&self) {
+    pub(crate) async fn done(&self) {
         // The sender lives in `self`.
         let _ = self.under_way.subscribe().wait_for(|under_way| *under_way == 0).await;
     }

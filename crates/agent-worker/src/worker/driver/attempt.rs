@@ -1,22 +1,19 @@
 //! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told, whatever happens to the task.
 
 use crate::agent::AnyAgent;
-use crate::coordination::Coordination;
-use crate::job::checkpoint::Checkpoints;
-use crate::job::context::{CancelSignal, JobContext, Join, Services};
+use crate::job::attempt::AttemptResources;
+use crate::job::context::JobContext;
+use crate::job::join::Join;
 use crate::job::join_options::JoinOptions;
 use crate::job::panics::caught;
-use crate::job::scope::Scope;
 use crate::job::task_count::Counted;
 use crate::job::temporary::{classified, join_failure};
-use crate::telemetry::Meter;
 use crate::worker::redact;
 use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
 use agent_rtc::{JoinError, Room};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -25,22 +22,11 @@ use tracing::Instrument;
 /// What an attempt needs.
 pub(super) struct Attempt {
     pub(super) agent: Arc<dyn AnyAgent>,
-    pub(super) job: Arc<Job>,
-    pub(super) join: Arc<Join>,
-    /// Whether the room is joined before the handler is called.
-    pub(super) join_first: bool,
-    pub(super) number: u32,
-    pub(super) cancel: CancelSignal,
-    pub(super) grace: Duration,
-    pub(super) scope: Arc<Scope>,
-    pub(super) checkpoints: Arc<Checkpoints>,
+    pub(super) resources: AttemptResources,
     /// When the job was assigned.
     pub(super) assigned: Instant,
-    pub(super) meter: Arc<Meter>,
-    pub(super) tell: UnboundedSender<Input>,
-    pub(super) coordination: Arc<Coordination>,
-    pub(super) _counted: Counted,
     pub(super) texts: Arc<ErrorTexts>,
+    pub(super) _counted: Counted,
 }
 
 /// The text of the last error of a job: as others see it, and as it was. The same, unless it was redacted.
@@ -73,34 +59,36 @@ impl ErrorTexts {
 impl Attempt {
     /// Starts the attempt's task.
     pub(super) fn start(self) -> AbortHandle {
-        let span = self.scope.span().clone();
-        let redaction = self.scope.redaction().clone();
+        let scope = &self.resources.scope;
+        let (span, redaction) = (scope.span().clone(), scope.redaction().clone());
         tokio::spawn(redaction.scope(self.run()).instrument(span)).abort_handle()
     }
 
     async fn run(self) {
+        let Self { agent, resources, assigned, texts, _counted } = self;
+        let AttemptResources { parts, job, join, cancel, checkpoints, tell, .. } = &resources;
         let mut end = EndTeller {
-            job: Arc::clone(&self.job),
-            join: Arc::clone(&self.join),
-            tell: self.tell.clone(),
+            job: Arc::clone(job),
+            join: Arc::clone(join),
+            tell: tell.clone(),
             end: Some(AttemptEnd::Aborted),
         };
-        let checked = catch_unwind(AssertUnwindSafe(|| self.agent.check(&self.job)));
+        let checked = catch_unwind(AssertUnwindSafe(|| agent.check(job)));
         if !matches!(checked, Ok(Ok(()))) {
-            return end.tell(end_of(&*self.agent, checked, &self.texts));
+            return end.tell(end_of(&*agent, checked, &texts));
         }
-        if let Some(room) = self.join.room.get() {
+        if let Some(room) = join.room.get() {
             // Joined by an earlier attempt.
             if !room.is_connected() {
                 return end.tell(AttemptEnd::room_left());
             }
             room.begin_attempt();
-        } else if self.join_first {
+        } else if parts.settings.rooms.join_first {
             let joined = tokio::select! {
                 biased;
-                joined = self.join.room(JoinOptions::new()) => joined,
+                joined = join.room(JoinOptions::new()) => joined,
                 // The handler was never called: that is no success, whatever the reason.
-                _ = self.cancel.wait() => return end.tell(AttemptEnd::Aborted),
+                _ = cancel.wait() => return end.tell(AttemptEnd::Aborted),
             };
             if let Err(error) = joined {
                 // That is what is to be read first, and has nothing to do with the room.
@@ -109,28 +97,13 @@ impl Attempt {
                 return end.tell(failed(&error, format!("{begin}{error}")));
             }
         }
-        let Self {
-            agent,
-            job,
-            join,
-            number,
-            cancel,
-            grace,
-            scope,
-            checkpoints,
-            coordination,
-            tell,
-            texts,
-            ..
-        } = self;
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
-        if number == 1 {
-            self.meter.launched(self.assigned.elapsed());
+        if resources.number == 1 {
+            parts.meter.launched(assigned.elapsed());
         }
-        let services = Services { grace, checkpoints: Arc::clone(&checkpoints), coordination };
-        let (ctx, failed) = JobContext::new(job, join, number, cancel, tell, scope, services);
+        let (ctx, failed) = JobContext::new(resources.clone());
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
         let result = tokio::select! {
             biased;

@@ -1,8 +1,10 @@
 //! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
 
+use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
-use crate::job::context::{CancelSignal, Join};
+use crate::job::join::Join;
 use crate::job::scope::Scope;
+use crate::worker::parts::Parts;
 use agent_core::{Config, Input, Job, callback_time};
 use agent_net::AssignedUrlError;
 use agent_rtc::JoinRequest;
@@ -14,9 +16,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Setup, attempt::ErrorTexts, log, losses, room_watch::watch_room};
+use super::{attempt::ErrorTexts, log, losses, room_watch::watch_room};
 
 pub(super) struct JobHandle {
+    parts: Arc<Parts>,
     pub(super) job: Arc<Job>,
     /// The room is one for all attempts.
     pub(super) join: Arc<Join>,
@@ -48,20 +51,19 @@ const SLACK: Duration = Duration::from_secs(1);
 impl JobHandle {
     pub(super) fn new(
         job: Arc<Job>,
-        setup: &Setup,
+        parts: Arc<Parts>,
         request: Result<JoinRequest, AssignedUrlError>,
         tell: UnboundedSender<Input>,
     ) -> Self {
-        let meter = Arc::clone(&setup.meter);
-        let on_dropped = losses::reporter(&setup.config.agent_name, &job, Arc::clone(&meter));
-        let connector = Arc::clone(&setup.connector);
-        let join = Join::new(connector, request, Arc::clone(&meter), on_dropped, tell.clone());
-        let join = Arc::new(join);
+        let agent = &parts.settings.rules.agent_name;
+        let on_dropped = losses::reporter(agent, &job, Arc::clone(&parts.meter));
+        let join = Arc::new(Join::new(Arc::clone(&parts), request, on_dropped, tell.clone()));
         let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), tell));
         let cancel = CancelSignal::default();
         Self {
-            scope: scope(&job, 1, setup),
-            checkpoints: Checkpoints::new(setup.checkpoints.clone(), Arc::clone(&job), cancel.clone(), meter),
+            scope: scope(&job, 1, &parts),
+            checkpoints: Checkpoints::new(Arc::clone(&parts), Arc::clone(&job), cancel.clone()),
+            parts,
             job,
             join,
             cancel,
@@ -75,8 +77,8 @@ impl JobHandle {
     }
 
     /// Makes it ready for another attempt.
-    pub(super) fn renew(&mut self, attempt: u32, setup: &Setup) {
-        self.scope = scope(&self.job, attempt, setup);
+    pub(super) fn renew(&mut self, attempt: u32) {
+        self.scope = scope(&self.job, attempt, &self.parts);
         self.checkpoints = self.checkpoints.for_next_attempt();
     }
 
@@ -115,9 +117,9 @@ impl Drop for JobHandle {
     }
 }
 
-fn scope(job: &Job, attempt: u32, setup: &Setup) -> Arc<Scope> {
-    let Config { cleanup_timeout, cleanup_callback_timeout, .. } = setup.config;
-    let late = callback_time(cleanup_callback_timeout, cleanup_timeout, 1);
-    let span = log::job_span(&setup.config.agent_name, job, Some(attempt));
-    Scope::new(span, late, setup.tasks.clone(), setup.redaction.clone())
+fn scope(job: &Job, attempt: u32, parts: &Parts) -> Arc<Scope> {
+    let Config { agent_name, cleanup_timeout, cleanup_callback_timeout, .. } = &parts.settings.rules;
+    let late = callback_time(*cleanup_callback_timeout, *cleanup_timeout, 1);
+    let span = log::job_span(agent_name, job, Some(attempt));
+    Scope::new(span, late, parts.tasks.clone(), parts.settings.hooks.redaction.clone())
 }

@@ -9,28 +9,31 @@ mod job;
 mod log;
 mod losses;
 mod room_watch;
+mod setup;
+
+pub(crate) use setup::Setup;
 
 use crate::agent::AnyAgent;
-use crate::coordination::Coordination;
-use crate::job::checkpoint::CheckpointSettings;
+use crate::job::attempt::AttemptResources;
 use crate::job::panics::{self, caught};
-use crate::job::task_count::TaskCount;
-use crate::telemetry::{Levels, Meter};
+use crate::telemetry::Levels;
 use crate::worker::descriptors::Share;
-use crate::worker::failure::{FailedJob, FailureHook};
-use crate::worker::redact::Redaction;
+use crate::worker::failure::FailedJob;
+use crate::worker::parts::Parts;
+use crate::worker::server::Server;
+use crate::worker::settings::RoomSettings;
 use agent_core::{
     Config, ConnectError, Descriptors, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, Notice, Output,
     SlotCounts, StopError, Time, Worker,
 };
 use agent_net::{
-    AssignedUrlError, ConnectError as NetError, FrameSocket, NetOptions, ServerUrl, SocketEvent,
-    assigned_url, connect_websocket, worker_token,
+    AssignedUrlError, ConnectError as NetError, FrameSocket, SocketEvent, assigned_url, connect_websocket,
+    worker_token,
 };
 use agent_proto::Secret;
 use agent_proto::error_text::chain;
 use agent_proto::text::name;
-use agent_rtc::{AutoSubscribe, JoinRequest, RoomConnector};
+use agent_rtc::JoinRequest;
 use alarm::Alarm;
 use attempt::Attempt;
 use cleanup::Cleanup;
@@ -38,6 +41,7 @@ use futures_util::FutureExt;
 use job::JobHandle;
 use log::Log;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,37 +49,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
-
-/// Called with each step of each job.
-pub(crate) type LifecycleHook = Arc<dyn Fn(&Job, Lifecycle) + Send + Sync>;
-/// Samples the load of the machine: 0 idle, 1 full.
-pub(crate) type LoadFn = Arc<dyn Fn() -> f32 + Send + Sync>;
-
-/// Everything that a worker is made of.
-pub(crate) struct Setup {
-    pub(crate) config: Config,
-    pub(crate) url: ServerUrl,
-    pub(crate) api_key: String,
-    pub(crate) api_secret: Secret,
-    pub(crate) net: NetOptions,
-    pub(crate) agent: Arc<dyn AnyAgent>,
-    pub(crate) connector: Arc<dyn RoomConnector>,
-    pub(crate) join_room: bool,
-    pub(crate) auto_subscribe: AutoSubscribe,
-    pub(crate) refuse_other_servers: bool,
-    pub(crate) join_timeout: Duration,
-    pub(crate) reconnect_timeout: Duration,
-    pub(crate) on_lifecycle: Option<LifecycleHook>,
-    pub(crate) on_failure: Option<FailureHook>,
-    pub(crate) load: Option<LoadFn>,
-    pub(crate) checkpoints: CheckpointSettings,
-    pub(crate) meter: Arc<Meter>,
-    pub(crate) coordination: Arc<Coordination>,
-    /// Counts the tasks that run the user's code.
-    pub(crate) tasks: TaskCount,
-    pub(crate) redaction: Redaction,
-    pub(crate) seed: u64,
-}
 
 /// What a [`WorkerHandle`](crate::WorkerHandle) may ask for.
 pub(crate) enum Command {
@@ -101,7 +74,9 @@ const LOAD_INTERVAL: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 pub(crate) struct Driver {
-    setup: Setup,
+    agent: Arc<dyn AnyAgent>,
+    server: Server,
+    parts: Arc<Parts>,
     log: Arc<Log>,
     machine: Worker,
     started: Instant,
@@ -134,16 +109,21 @@ impl Driver {
     ) -> Self {
         let (tell, inputs) = mpsc::unbounded_channel();
         panics::remember_places();
-        let mut machine = Worker::new(setup.config.clone(), setup.seed);
+        let Setup { agent, server, parts, .. } = setup;
+        let settings = &parts.settings;
+        let seed = settings.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let mut machine = Worker::new(settings.rules.clone(), seed);
         if let Some(found) = descriptors {
             machine.handle_input(Input::DescriptorsFound(found), Time::ZERO);
         }
         Self {
-            log: Arc::new(Log::new(&setup.config.agent_name)),
-            levels: setup.meter.levels(machine.capacity()),
+            log: Arc::new(Log::new(&settings.rules.agent_name)),
+            levels: parts.meter.levels(machine.capacity()),
             share: descriptors.filter(|found| found.per_job > 0).map(|_| Share::default()),
             machine,
-            setup,
+            agent,
+            server,
+            parts,
             started: Instant::now(),
             socket: FrameSocket::idle(),
             jobs: HashMap::new(),
@@ -182,7 +162,7 @@ impl Driver {
                     self.machine.handle_timeout(self.now());
                     self.log.sum_up();
                 }
-                _ = load.tick(), if self.setup.load.is_some() => self.sample_load(),
+                _ = load.tick(), if self.parts.settings.hooks.load.is_some() => self.sample_load(),
                 Some(_) = self.last_words.join_next() => {}
                 Some(_) = self.asking.join_next() => {}
                 event = self.socket.next() => self.on_socket(event),
@@ -213,13 +193,13 @@ impl Driver {
                 Output::Send(frame) => self.socket.send(frame),
                 Output::Ask { offer, job } => self.ask(offer, job),
                 Output::Start { job, token, url, waited } => {
-                    self.setup.meter.assigned(waited);
+                    self.parts.meter.assigned(waited);
                     self.start(job, &token, url);
                 }
                 Output::StartAgain { job, attempt } => {
-                    self.setup.meter.retry();
+                    self.parts.meter.retry();
                     if let Some(handle) = self.jobs.get_mut(&job) {
-                        handle.renew(attempt, &self.setup);
+                        handle.renew(attempt);
                     }
                     self.start_attempt(&job, attempt);
                 }
@@ -238,9 +218,9 @@ impl Driver {
                 Output::Leave { job } => self.leaving.extend(self.jobs.remove(&job)),
                 Output::Ended(ended) => self.ended(ended),
                 Output::Moved { job, to } => {
-                    if let Some(hook) = &self.setup.on_lifecycle {
-                        let call = || guarded("the lifecycle hook", || hook(&job, to));
-                        self.setup.redaction.sync_scope(call);
+                    let hooks = &self.parts.settings.hooks;
+                    if let Some(hook) = &hooks.on_lifecycle {
+                        hooks.redaction.sync_scope(|| guarded("the lifecycle hook", || hook(&job, to)));
                     }
                 }
                 Output::Notice(notice) => self.notice(&notice),
@@ -248,7 +228,7 @@ impl Driver {
                     self.levels.show(&self.machine);
                     self.log.finish();
                     if let Ok(report) = &result {
-                        self.log.stopped(report, &self.setup.meter.stats());
+                        self.log.stopped(report, &self.parts.meter.stats());
                     }
                     return Some(result);
                 }
@@ -266,10 +246,10 @@ impl Driver {
 
     /// Counts what there is to count.
     fn notice(&self, notice: &Notice) {
-        let meter = &self.setup.meter;
+        let meter = &self.parts.meter;
         match notice {
             Notice::Registered { worker_id, again, .. } => {
-                self.setup.coordination.set_worker_id(worker_id);
+                self.parts.set_worker_id(worker_id);
                 if *again {
                     meter.reconnected();
                 }
@@ -305,8 +285,9 @@ impl Driver {
     }
 
     fn connect(&self) -> FrameSocket {
-        let token = worker_token(&self.setup.api_key, &self.setup.api_secret, TOKEN_LIFE);
-        let (url, options) = (self.setup.url.agent_url(), self.setup.net.clone());
+        let Server { url, api_key, api_secret, net } = &self.server;
+        let token = worker_token(api_key, api_secret, TOKEN_LIFE);
+        let (url, options) = (url.agent_url(), net.clone());
         FrameSocket::connect(async move { connect_websocket(&url, Some(&token?), &options).await })
     }
 
@@ -323,10 +304,10 @@ impl Driver {
     }
 
     fn ask(&mut self, offer: agent_core::OfferId, job: Arc<Job>) {
-        let (agent, tell) = (Arc::clone(&self.setup.agent), self.tell.clone());
-        let counted = self.setup.tasks.counted();
+        let (agent, tell) = (Arc::clone(&self.agent), self.tell.clone());
+        let counted = self.parts.tasks.counted();
         // The machine has declined for us when this takes too long; the task must not outlive that by much.
-        let limit = self.setup.config.answer_timeout * 2;
+        let limit = self.parts.settings.rules.answer_timeout * 2;
         let (log, span) = (Arc::clone(&self.log), self.log.job_span(&job));
         let asking = async move {
             let _counted = counted;
@@ -345,13 +326,14 @@ impl Driver {
             };
             let _ = tell.send(input);
         };
-        self.asking.spawn(self.setup.redaction.scope(asking).instrument(span));
+        self.asking.spawn(self.parts.settings.hooks.redaction.scope(asking).instrument(span));
     }
 
     fn start(&mut self, job: Arc<Job>, token: &Secret, url: Option<String>) {
         let request = self.join_request(&job, token, url.as_deref());
         let id = job.id.clone();
-        self.jobs.insert(id.clone(), JobHandle::new(job, &self.setup, request, self.tell.clone()));
+        let handle = JobHandle::new(job, Arc::clone(&self.parts), request, self.tell.clone());
+        self.jobs.insert(id.clone(), handle);
         self.levels.active += 1;
         self.start_attempt(&id, 1);
     }
@@ -363,39 +345,40 @@ impl Driver {
         token: &Secret,
         assigned: Option<&str>,
     ) -> Result<JoinRequest, AssignedUrlError> {
-        let setup = &self.setup;
-        let assigned = assigned_url(&setup.url, assigned, setup.refuse_other_servers)?;
+        let RoomSettings { auto_subscribe, refuse_other_servers, join_timeout, reconnect_timeout, .. } =
+            self.parts.settings.rooms;
+        let assigned = assigned_url(&self.server.url, assigned, refuse_other_servers)?;
         if let Some(server) = assigned.other {
             self.log
                 .job_span(job)
                 .in_scope(|| tracing::info!(server = %name(&server), "the job's room is on another server than the worker"));
         }
         let mut request = JoinRequest::new(assigned.url.to_string(), Secret::from(token.expose()));
-        request.auto_subscribe = setup.auto_subscribe;
-        request.timeout = setup.join_timeout;
-        request.reconnect_timeout = setup.reconnect_timeout;
+        request.auto_subscribe = auto_subscribe;
+        request.timeout = join_timeout;
+        request.reconnect_timeout = reconnect_timeout;
         request.reconnect_when = Some(self.registered.subscribe());
         Ok(request)
     }
 
     fn start_attempt(&mut self, job: &JobId, number: u32) {
         let Some(handle) = self.jobs.get_mut(job) else { return };
-        let attempt = Attempt {
-            agent: Arc::clone(&self.setup.agent),
+        let resources = AttemptResources {
+            parts: Arc::clone(&self.parts),
             job: Arc::clone(&handle.job),
-            join: Arc::clone(&handle.join),
-            join_first: self.setup.join_room,
             number,
+            join: Arc::clone(&handle.join),
             cancel: handle.cancel.clone(),
-            grace: self.setup.config.grace,
             scope: Arc::clone(&handle.scope),
             checkpoints: Arc::clone(&handle.checkpoints),
-            assigned: handle.assigned,
-            meter: Arc::clone(&self.setup.meter),
             tell: self.tell.clone(),
-            coordination: Arc::clone(&self.setup.coordination),
-            _counted: self.setup.tasks.counted(),
+        };
+        let attempt = Attempt {
+            agent: Arc::clone(&self.agent),
+            resources,
+            assigned: handle.assigned,
             texts: Arc::clone(&handle.texts),
+            _counted: self.parts.tasks.counted(),
         };
         handle.attempt = Some(attempt.start());
     }
@@ -404,10 +387,10 @@ impl Driver {
         let Some(handle) = self.jobs.get_mut(job) else { return };
         let scope = Arc::clone(&handle.scope);
         let span = scope.span().clone();
-        let (tell, meter) = (self.tell.clone(), Arc::clone(&self.setup.meter));
+        let (tell, meter) = (self.tell.clone(), Arc::clone(&self.parts.meter));
         let (cancelled, redaction) = (Arc::clone(&scope), scope.redaction().clone());
         let leftovers = cleanup::find_leftovers(cancelled, Arc::clone(&meter));
-        let callback_timeout = self.setup.config.cleanup_callback_timeout;
+        let callback_timeout = self.parts.settings.rules.cleanup_callback_timeout;
         let cleanup = Cleanup { job: job.clone(), attempt, scope, within, callback_timeout, tell, meter };
         // Most attempts leave nothing behind, and the end of this is told when it is dropped.
         if !handle.scope.end_if_clean() {
@@ -423,7 +406,7 @@ impl Driver {
 
     /// Runs a task that a worker that stops still waits for.
     fn in_background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        let counted = self.setup.tasks.counted();
+        let counted = self.parts.tasks.counted();
         self.last_words.spawn(async move {
             let _counted = counted;
             task.await;
@@ -443,7 +426,7 @@ impl Driver {
     }
 
     fn ended(&mut self, ended: EndedJob) {
-        self.setup.meter.ended(&ended);
+        self.parts.meter.ended(&ended);
         // One that was failed without an attempt was never started.
         if ended.attempts > 0 {
             self.levels.active = self.levels.active.saturating_sub(1);
@@ -457,11 +440,11 @@ impl Driver {
             let checkpoints = Arc::clone(&handle.checkpoints);
             self.in_background(async move { checkpoints.finish().await }.instrument(span.clone()));
         }
-        if let (Some(hook), Some(failed)) = (&self.setup.on_failure, failed) {
+        if let (Some(hook), Some(failed)) = (&self.parts.settings.hooks.on_failure, failed) {
             let hook = Arc::clone(hook);
             self.tell_user("the failure hook", span.clone(), async move { hook(failed).await });
         }
-        let agent = Arc::clone(&self.setup.agent);
+        let agent = Arc::clone(&self.agent);
         self.tell_user("on_ended", span, async move { agent.on_ended(&ended).await });
     }
 
@@ -474,7 +457,7 @@ impl Driver {
                 Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
             }
         };
-        self.in_background(self.setup.redaction.scope(telling).instrument(span));
+        self.in_background(self.parts.settings.hooks.redaction.scope(telling).instrument(span));
     }
 
     fn command(&mut self, command: Command) {
@@ -498,8 +481,9 @@ impl Driver {
     }
 
     fn sample_load(&mut self) {
-        let sample = || self.setup.load.as_ref().and_then(|load| guarded("the load function", || load()));
-        let sampled = self.setup.redaction.sync_scope(sample);
+        let hooks = &self.parts.settings.hooks;
+        let sample = || hooks.load.as_ref().and_then(|load| guarded("the load function", || load()));
+        let sampled = hooks.redaction.sync_scope(sample);
         if let Some(load) = sampled {
             self.machine.handle_input(Input::LoadSampled(load), self.now());
         }
@@ -507,13 +491,13 @@ impl Driver {
 
     async fn say_last_words(mut self) {
         self.disconnect();
-        let coordination = Arc::clone(&self.setup.coordination);
+        let parts = Arc::clone(&self.parts);
         let all = async {
             while self.last_words.join_next().await.is_some() {}
             // The program may end with the worker, and a lead that is not given back then keeps everybody waiting.
-            coordination.released().await;
+            parts.releases.done().await;
         };
-        if tokio::time::timeout(close_timeout(&self.setup.config), all).await.is_err() {
+        if tokio::time::timeout(close_timeout(&parts.settings.rules), all).await.is_err() {
             tracing::warn!("stopped without waiting longer for rooms and callbacks");
         }
     }

@@ -6,7 +6,7 @@ mod os;
 
 pub(crate) use log::exit;
 
-use crate::worker::WorkerHandle;
+use crate::worker::handle::WorkerHandle;
 use agent_core::{FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownLimits, SignalFilter, Time};
 use log::Log;
 use os::OsSignals;

@@ -1,0 +1,27 @@
+//! What one attempt of a job holds: its context and the driver share it.
+
+use crate::job::cancel::CancelSignal;
+use crate::job::checkpoint::Checkpoints;
+use crate::job::join::Join;
+use crate::job::scope::Scope;
+use crate::worker::parts::Parts;
+use agent_core::{Input, Job};
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+#[derive(Clone)]
+pub(crate) struct AttemptResources {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) job: Arc<Job>,
+    /// The first is 1.
+    pub(crate) number: u32,
+    /// The room is one for all attempts.
+    pub(crate) join: Arc<Join>,
+    /// So is the signal to stop.
+    pub(crate) cancel: CancelSignal,
+    pub(crate) scope: Arc<Scope>,
+    /// An attempt takes over what the one before it has opened.
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    /// To the machine.
+    pub(crate) tell: UnboundedSender<Input>,
+}

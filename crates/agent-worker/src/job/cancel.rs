@@ -1,0 +1,24 @@
+//! The signal that tells a job to stop, with its reason.
+
+use agent_core::CancelReason;
+use std::sync::Arc;
+use tokio::sync::SetOnce;
+
+/// Set at most once, for all attempts of a job: a cancelled job is never retried.
+#[derive(Clone, Default)]
+pub(crate) struct CancelSignal(Arc<SetOnce<CancelReason>>);
+
+impl CancelSignal {
+    pub(crate) fn set(&self, reason: CancelReason) {
+        // The first reason stays.
+        let _ = self.0.set(reason);
+    }
+
+    pub(crate) fn reason(&self) -> Option<CancelReason> {
+        self.0.get().cloned()
+    }
+
+    pub(crate) async fn wait(&self) -> CancelReason {
+        self.0.wait().await.clone()
+    }
+}

@@ -1,0 +1,109 @@
+//! Which jobs a worker asks for, and which it takes.
+
+use crate::worker::builder::WorkerBuilder;
+use agent_core::{AgentPermissions, JobKind, MetadataFormat};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl WorkerBuilder {
+    /// The name by which dispatches ask for this agent. Without one, each new room gets an agent automatically.
+    pub fn agent_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.rules.agent_name = name.into();
+        self
+    }
+
+    /// The deployment, at most 64 bytes of letters, digits, `.` and `-`.
+    pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
+        self.settings.rules.deployment = deployment.into();
+        self
+    }
+
+    /// The version that the server shows for this worker.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.settings.rules.version = version.into();
+        self
+    }
+
+    /// Which kind of job to ask for; room jobs unless set.
+    pub fn job_kind(mut self, kind: JobKind) -> Self {
+        self.settings.rules.kind = kind;
+        self
+    }
+
+    /// What the agent may do in its rooms; everything unless set, and not hidden.
+    pub fn permissions(mut self, permissions: AgentPermissions) -> Self {
+        self.settings.rules.permissions = permissions;
+        self
+    }
+
+    /// Jobs at once, at least 1; 1,000 unless set. A burst never exceeds it, and a free slot is never refused.
+    ///
+    /// A joined room takes some four file descriptors. On Unix a worker takes no more jobs than its process may have descriptors for, and
+    /// a warning says so when it starts.
+    pub fn max_jobs(mut self, jobs: usize) -> Self {
+        self.settings.rules.max_jobs = jobs;
+        self
+    }
+
+    /// The load of the machine, asked twice a second: 0 idle, 1 full. Unless set, the share of slots in use.
+    pub fn load(mut self, load: impl Fn() -> f32 + Send + Sync + 'static) -> Self {
+        self.settings.hooks.load = Some(Arc::new(load));
+        self
+    }
+
+    /// How long `on_request` may take, at most 2 s; 1 s unless set.
+    pub fn answer_timeout(mut self, limit: Duration) -> Self {
+        self.settings.rules.answer_timeout = limit;
+        self
+    }
+
+    /// Refuses a job while another one of the same room, agent, kind and target is here: each dispatch adds an agent otherwise. The server
+    /// may give it to another worker. A job for another session of the target, or for another run of the room, is taken: the older
+    /// one is about to end.
+    pub fn one_per_target(mut self, guard: bool) -> Self {
+        self.settings.rules.one_per_target = guard;
+        self
+    }
+
+    /// Declares the type of the jobs' metadata. A job whose metadata is no `T` ends as `invalid_input` before its room is joined; one
+    /// without metadata has the default. The handler reads it with [`JobContext::metadata`](crate::JobContext::metadata).
+    pub fn metadata<T: DeserializeOwned + Default + 'static>(self) -> Self {
+        self.metadata_format(MetadataFormat::<T>::or_default())
+    }
+
+    /// Declares the type of the jobs' metadata, whether it is required, and rules for its values. What does not hold to it ends as
+    /// `invalid_input` before its room is joined.
+    ///
+    /// ```
+    /// # use agent_worker::{JobContext, JobResult};
+    /// use agent_worker::{MetadataFormat, Worker};
+    /// use garde::Validate;
+    ///
+    /// #[derive(serde::Deserialize, Validate)]
+    /// struct Call {
+    ///     #[garde(length(min = 3))]
+    ///     number: String,
+    /// }
+    ///
+    /// async fn call(ctx: JobContext) -> JobResult {
+    ///     let Call { number } = ctx.required_metadata()?;
+    ///     # drop(number);
+    ///     Ok(())
+    /// }
+    ///
+    /// let worker = Worker::builder(call).metadata_format(MetadataFormat::<Call>::required().validated());
+    /// # let _ = worker;
+    /// ```
+    pub fn metadata_format<T: DeserializeOwned + 'static>(mut self, format: MetadataFormat<T>) -> Self {
+        self.checks.format = Some(Arc::new(format));
+        self
+    }
+
+    /// Whether a job whose metadata is not as declared, or that the agent's [`check`](Agent::check) refuses, is dismissed when it is
+    /// offered: nobody runs it, and the server records a success. It is not, unless set: it is accepted and ends as failed, with its error.
+    pub fn dismiss_invalid(mut self, dismiss: bool) -> Self {
+        self.checks.dismiss_invalid = dismiss;
+        self
+    }
+}

@@ -1,0 +1,96 @@
+//! Worker configuration: what is set, its checks, and the worker that comes of it. Each topic has a file.
+
+mod connection;
+mod hooks;
+mod jobs;
+mod lifecycle;
+mod rooms;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use crate::agent::guard::{Checks, Guard};
+use crate::agent::{Agent, AnyAgent};
+use crate::worker::Worker;
+use crate::worker::config_error::ConfigError;
+use crate::worker::descriptors::PER_JOB;
+use crate::worker::driver::Setup;
+use crate::worker::parts::Parts;
+use crate::worker::server::ServerSettings;
+use crate::worker::settings::Settings;
+use agent_net::NetOptions;
+use agent_proto::Secret;
+use agent_rtc::{RoomConnector, WebRtc};
+use std::sync::Arc;
+
+/// Settings of a [`Worker`]; each has a default, and [`build`](Self::build) checks them.
+///
+/// What is set here wins over the environment, but for `LIVEKIT_AGENT_NAME_OVERRIDE`, which wins over everything.
+#[must_use]
+pub struct WorkerBuilder {
+    agent: Arc<dyn AnyAgent>,
+    checks: Checks,
+    server: ServerSettings,
+    connector: Option<Arc<dyn RoomConnector>>,
+    settings: Settings,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new<A: Agent>(agent: A) -> Self {
+        Self {
+            agent: Arc::new(agent),
+            checks: Checks::default(),
+            server: ServerSettings::default(),
+            connector: None,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Takes what is not set yet from the environment: `LIVEKIT_URL`, `LIVEKIT_API_KEY`, `LIVEKIT_API_SECRET`,
+    /// `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`)
+    /// and certificates (`SSL_CERT_FILE`).
+    pub fn from_env(self) -> Self {
+        let mut filled = self.fill_from(|name| std::env::var(name).ok());
+        filled.server.net = NetOptions::from_env();
+        filled
+    }
+
+    fn fill_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        let var = |name: &str| var(name).filter(|value| !value.is_empty());
+        let (server, rules) = (&mut self.server, &mut self.settings.rules);
+        server.url = server.url.take().or_else(|| var("LIVEKIT_URL"));
+        server.api_key = server.api_key.take().or_else(|| var("LIVEKIT_API_KEY"));
+        server.api_secret = server.api_secret.take().or_else(|| var("LIVEKIT_API_SECRET").map(Secret::from));
+        if let Some(name) = var("LIVEKIT_AGENT_NAME_OVERRIDE") {
+            rules.agent_name = name;
+        } else if rules.agent_name.is_empty() {
+            rules.agent_name = var("LIVEKIT_AGENT_NAME").unwrap_or_default();
+        }
+        if rules.deployment.is_empty() {
+            rules.deployment = var("LIVEKIT_AGENT_DEPLOYMENT").unwrap_or_default();
+        }
+        self
+    }
+
+    /// Decides the worker's jitter; another one for each worker unless set. Tests set it, so that they run the same way twice.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Checks the settings and makes the worker. Nothing is connected before it runs.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names what is missing or wrong.
+    pub fn build(self) -> Result<Worker, ConfigError> {
+        let Self { agent, checks, server, connector, settings } = self;
+        settings.check()?;
+        let server = server.check()?;
+        // Rooms of another kind may need none.
+        let descriptors = if connector.is_some() { 0 } else { PER_JOB };
+        let connector = connector.unwrap_or_else(|| Arc::new(WebRtc::new(server.net.clone())));
+        let agent = Arc::new(Guard::new(agent, checks, &settings.rules));
+        let parts = Arc::new(Parts::new(settings, connector));
+        Ok(Worker::new(Setup { agent, server, parts, descriptors }))
+    }
+}

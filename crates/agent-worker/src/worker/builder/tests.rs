@@ -1,0 +1,80 @@
+use super::*;
+use agent_core::JobResult;
+use std::time::Duration;
+
+async fn agent(_: crate::JobContext) -> JobResult {
+    Ok(())
+}
+
+fn problem(builder: WorkerBuilder) -> String {
+    builder.build().err().map_or_else(|| "none".to_owned(), |e| e.to_string())
+}
+
+fn complete() -> WorkerBuilder {
+    WorkerBuilder::new(agent).url("ws://localhost:7880").credentials("key", "secret")
+}
+
+#[test]
+fn problems_name_the_setting_and_the_variable() {
+    let check = |builder: WorkerBuilder, expected: &str| {
+        let shown = problem(builder);
+        assert!(shown.contains(expected), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    };
+    check(WorkerBuilder::new(agent), "LIVEKIT_URL");
+    check(WorkerBuilder::new(agent).url("localhost:7880"), "LIVEKIT_URL");
+    check(WorkerBuilder::new(agent).url("ws://localhost:7880"), "LIVEKIT_API_KEY");
+    check(complete().url("ws://localhost:port"), "LIVEKIT_URL");
+    check(complete().credentials("", "secret"), "LIVEKIT_API_KEY");
+    check(complete().credentials("key", ""), "LIVEKIT_API_SECRET");
+    check(complete().credentials(" key", "secret"), "LIVEKIT_API_KEY");
+    check(complete().credentials("key", "s3cret\n"), "LIVEKIT_API_SECRET");
+    check(complete().max_jobs(0), "`max_jobs`");
+    check(complete().deployment("a b"), "`deployment`");
+    check(complete().checkpoint_interval(Duration::ZERO), "`checkpoint_interval` is 0ns");
+    check(complete().checkpoint_expiry(Duration::from_secs(30)), "`checkpoint_expiry` 30s");
+    check(complete().lease(Duration::from_millis(499)), "`lease` is 499ms: give it 500ms to 3600s");
+    check(complete(), "none");
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_told_at_once_where_they_are_needed() {
+    let with = |url: &str| complete().url(url).net(NetOptions::default().ca_file("/no/such/file.pem"));
+    assert_eq!(problem(with("ws://localhost")), "none");
+    let shown = problem(with("wss://localhost"));
+    assert!(shown.contains("/no/such/file.pem") && shown.contains("SSL_CERT_FILE"), "{shown}");
+}
+
+/// What Rust prints when `main` returns it.
+#[test]
+fn debug_is_the_message_and_what_is_behind_it() {
+    let error = complete().url("localhost").build().err().unwrap();
+    assert_eq!(format!("{error:?}"), error.to_string());
+    let unreadable = NetOptions::default().ca_file("/no/such/file.pem");
+    let error = complete().url("wss://localhost").net(unreadable).build().err().unwrap();
+    let shown = format!("{error:?}");
+    assert!(shown.starts_with(&error.to_string()) && shown.contains("No such file"), "{shown}");
+}
+
+#[test]
+fn the_environment_fills_what_is_not_set() {
+    let vars = |name: &str| {
+        Some(match name {
+            "LIVEKIT_URL" => "ws://env".to_owned(),
+            "LIVEKIT_AGENT_NAME" => "from-env".to_owned(),
+            "LIVEKIT_API_SECRET" => String::new(),
+            _ => return None,
+        })
+    };
+    let filled = WorkerBuilder::new(agent).fill_from(vars);
+    assert_eq!(filled.server.url.as_deref(), Some("ws://env"));
+    assert_eq!(filled.settings.rules.agent_name, "from-env");
+    assert!(filled.server.api_secret.is_none(), "an empty variable is no value");
+    let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").fill_from(vars);
+    assert_eq!(
+        (named.settings.rules.agent_name.as_str(), named.server.url.as_deref()),
+        ("mine", Some("ws://mine"))
+    );
+    let over = |name: &str| (name == "LIVEKIT_AGENT_NAME_OVERRIDE").then(|| "override".to_owned());
+    assert_eq!(complete().agent_name("mine").fill_from(over).settings.rules.agent_name, "override");
+}

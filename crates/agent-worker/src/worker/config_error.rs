@@ -1,0 +1,80 @@
+//! What can be wrong with the settings of a worker.
+
+use agent_core::{ConfigProblem, MAX_LEASE, MIN_LEASE};
+use agent_net::{ConnectError, UrlError};
+use agent_proto::error_text;
+use std::fmt;
+use std::time::Duration;
+
+/// A setting that is missing or wrong. The message names it and says what to do.
+///
+/// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No server.
+    #[error("no server URL: call `.url(\"wss://…\")` or set LIVEKIT_URL")]
+    NoUrl,
+    /// The server's URL cannot be used.
+    #[error("{0} (it is set by `.url(…)` or LIVEKIT_URL)")]
+    Url(#[source] UrlError),
+    /// No API key, or an empty one.
+    #[error("no API key: call `.credentials(key, secret)` or set LIVEKIT_API_KEY")]
+    NoApiKey,
+    /// No API secret, or an empty one.
+    #[error("no API secret: call `.credentials(key, secret)` or set LIVEKIT_API_SECRET")]
+    NoApiSecret,
+    /// The API key or its secret was copied with something around it.
+    #[error(
+        "the {what} begins or ends with white space: take that out of what `.credentials(…)` is given, or out of {variable}"
+    )]
+    WhiteSpace {
+        /// `API key` or `API secret`.
+        what: &'static str,
+        /// Its variable.
+        variable: &'static str,
+    },
+    /// The certificates to trust cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] ConnectError),
+    /// Checkpoints that are saved all the time, or expire before they are saved again.
+    #[error(
+        "`checkpoint_interval` is {interval:?} and `checkpoint_expiry` {expiry:?}: give an interval of at least 1ms, and a longer expiry"
+    )]
+    CheckpointTimes {
+        /// The interval.
+        interval: Duration,
+        /// The expiry.
+        expiry: Duration,
+    },
+    /// The lease of leaders is too short or too long.
+    #[error("`lease` is {0:?}: give it {MIN_LEASE:?} to {MAX_LEASE:?}")]
+    Lease(Duration),
+    /// A setting that cannot work.
+    #[error(transparent)]
+    Setting(#[from] ConfigProblem),
+}
+
+impl ConfigError {
+    /// What a program that ends with it should exit with: 2, as for a wrong command line.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult, Worker};
+    ///
+    /// async fn agent(_: JobContext) -> JobResult { Ok(()) }
+    ///
+    /// let error = Worker::builder(agent).url("localhost:7880").build().err().unwrap();
+    /// assert_eq!(error.exit_code(), 2);
+    /// assert!(error.to_string().contains("write ws:// or wss:// before the host"));
+    /// ```
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        2
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        error_text::debug(self, f)
+    }
+}

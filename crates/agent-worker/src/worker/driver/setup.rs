@@ -1,0 +1,14 @@
+//! What a worker is made of.
+
+use crate::agent::AnyAgent;
+use crate::worker::parts::Parts;
+use crate::worker::server::Server;
+use std::sync::Arc;
+
+pub(crate) struct Setup {
+    pub(crate) agent: Arc<dyn AnyAgent>,
+    pub(crate) server: Server,
+    pub(crate) parts: Arc<Parts>,
+    /// File descriptors that a job takes.
+    pub(crate) descriptors: usize,
+}

@@ -1,0 +1,93 @@
+//! The handle by which a program talks to a worker while it runs.
+
+use crate::telemetry::Meter;
+use crate::worker::driver::{Command, Status};
+use crate::worker::stats::WorkerStats;
+use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Talks to a running worker. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) done: watch::Receiver<Option<DrainReport>>,
+    pub(super) registered: watch::Receiver<bool>,
+    pub(super) closing: watch::Receiver<bool>,
+    pub(super) meter: Arc<Meter>,
+}
+
+/// A look at a running worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// Whether the server knows it at the moment.
+    pub registered: bool,
+    /// Whether it takes nothing new any more.
+    pub draining: bool,
+    /// How its slots are used.
+    pub slots: SlotCounts,
+}
+
+impl WorkerHandle {
+    /// Takes nothing new, lets jobs go on for up to `within`, cancels the rest, and waits until the worker has stopped.
+    pub async fn drain(&self, within: Duration) -> DrainReport {
+        self.start_drain(within);
+        self.stopped().await
+    }
+
+    /// Begins to [drain](Self::drain), without waiting.
+    pub fn start_drain(&self, within: Duration) {
+        let _ = self.commands.send(Command::Drain { within });
+    }
+
+    /// Aborts what runs, reports it, and stops; see [`stopped`](Self::stopped).
+    pub fn stop(&self) {
+        let _ = self.commands.send(Command::Stop);
+    }
+
+    /// Waits until the worker has stopped.
+    pub async fn stopped(&self) -> DrainReport {
+        let mut done = self.done.clone();
+        match done.wait_for(Option::is_some).await {
+            Ok(report) => report.unwrap_or_default(),
+            Err(_) => DrainReport::default(),
+        }
+    }
+
+    /// Waits until it has stopped, and only leaves everything in order.
+    pub(crate) async fn closing(&self) {
+        // It may have been dropped, too.
+        let _ = self.closing.clone().wait_for(|closing| *closing).await;
+    }
+
+    /// Waits until the server dispatches to the worker: it has answered what was sent after the registration, or offered a job. A room
+    /// that is made from then on gets its agent. `false` when the worker stopped before that.
+    pub async fn registered(&self) -> bool {
+        self.registered.clone().wait_for(|registered| *registered).await.is_ok()
+    }
+
+    /// Where a job is; `None` when it is not known here (any more), or the worker does not run.
+    pub async fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
+        let (answer, lifecycle) = oneshot::channel();
+        self.commands.send(Command::Lifecycle { job: job.clone(), answer }).ok()?;
+        lifecycle.await.ok()?
+    }
+
+    /// A look at the worker; `None` when it does not run any more.
+    pub async fn status(&self) -> Option<WorkerStatus> {
+        let (answer, status) = oneshot::channel();
+        self.commands.send(Command::Status { answer }).ok()?;
+        let Status { registered, draining, slots } = status.await.ok()?;
+        Some(WorkerStatus { registered, draining, slots })
+    }
+
+    /// What the worker has counted so far; also after it has stopped.
+    ///
+    /// The same and more goes to the `metrics` facade, for a program that installs a recorder: [`guide::metrics`](crate::guide::metrics).
+    #[must_use]
+    pub fn stats(&self) -> WorkerStats {
+        self.meter.stats()
+    }
+}

@@ -1,0 +1,41 @@
+//! What all that one worker runs holds: its settings, and what there is once for all its jobs.
+
+use crate::coordination::Releases;
+use crate::job::task_count::TaskCount;
+use crate::telemetry::Meter;
+use crate::worker::settings::Settings;
+use agent_rtc::RoomConnector;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) connector: Arc<dyn RoomConnector>,
+    pub(crate) meter: Arc<Meter>,
+    /// Counts the tasks that run the user's code.
+    pub(crate) tasks: TaskCount,
+    /// Leases on their way back to their store.
+    pub(crate) releases: Releases,
+    /// The id that the server gave the worker when it last registered.
+    worker_id: Mutex<Arc<str>>,
+}
+
+impl Parts {
+    pub(crate) fn new(settings: Settings, connector: Arc<dyn RoomConnector>) -> Self {
+        Self {
+            settings,
+            connector,
+            meter: Arc::default(),
+            tasks: TaskCount::default(),
+            releases: Releases::default(),
+            worker_id: Mutex::new("".into()),
+        }
+    }
+
+    pub(crate) fn worker_id(&self) -> Arc<str> {
+        self.worker_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_worker_id(&self, id: &str) {
+        *self.worker_id.lock().unwrap_or_else(PoisonError::into_inner) = id.into();
+    }
+}

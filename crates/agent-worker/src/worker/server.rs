@@ -1,0 +1,43 @@
+//! The server of a worker, and how the worker connects to it.
+
+use crate::worker::config_error::ConfigError;
+use agent_net::{NetOptions, ServerUrl};
+use agent_proto::Secret;
+
+/// What the builder and the environment say; each part may be missing.
+#[derive(Default)]
+pub(crate) struct ServerSettings {
+    pub(crate) url: Option<String>,
+    pub(crate) api_key: Option<String>,
+    pub(crate) api_secret: Option<Secret>,
+    pub(crate) net: NetOptions,
+}
+
+/// A server that can be connected to. Only the driver holds it: jobs have tokens of their own.
+pub(crate) struct Server {
+    pub(crate) url: ServerUrl,
+    pub(crate) api_key: String,
+    pub(crate) api_secret: Secret,
+    pub(crate) net: NetOptions,
+}
+
+impl ServerSettings {
+    pub(crate) fn check(self) -> Result<Server, ConfigError> {
+        let url: ServerUrl = self.url.ok_or(ConfigError::NoUrl)?.parse().map_err(ConfigError::Url)?;
+        let api_key = self.api_key.filter(|key| !key.is_empty()).ok_or(ConfigError::NoApiKey)?;
+        let api_secret =
+            self.api_secret.filter(|secret| !secret.is_empty()).ok_or(ConfigError::NoApiSecret)?;
+        for (what, variable, text) in [
+            ("API key", "LIVEKIT_API_KEY", api_key.as_str()),
+            ("API secret", "LIVEKIT_API_SECRET", api_secret.expose()),
+        ] {
+            if text.trim() != text {
+                return Err(ConfigError::WhiteSpace { what, variable });
+            }
+        }
+        if url.is_secure() {
+            self.net.check_certificates()?;
+        }
+        Ok(Server { url, api_key, api_secret, net: self.net })
+    }
+}

@@ -1,0 +1,134 @@
+//! Settings of a worker, in groups. All that a worker runs holds them behind one `Arc`: a new option is a field here, a method of the
+//! builder and the place that reads it.
+
+use crate::worker::config_error::ConfigError;
+use crate::worker::failure::FailureHook;
+use crate::worker::redact::Redaction;
+use agent_core::{CheckpointStore, Config, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE, PubSub};
+use agent_rtc::AutoSubscribe;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Called with each step of each job.
+pub(crate) type LifecycleHook = Arc<dyn Fn(&Job, Lifecycle) + Send + Sync>;
+/// Samples the load of the machine: 0 idle, 1 full.
+pub(crate) type LoadFn = Arc<dyn Fn() -> f32 + Send + Sync>;
+
+pub(crate) struct Settings {
+    /// What the machine decides by.
+    pub(crate) rules: Config,
+    pub(crate) rooms: RoomSettings,
+    pub(crate) checkpoints: CheckpointSettings,
+    pub(crate) coordination: CoordinationSettings,
+    pub(crate) hooks: Hooks,
+    /// How long jobs may go on when a signal, or what the program waits for, drains the worker.
+    pub(crate) drain_timeout: Duration,
+    /// Decides the jitter; `None`: another one for each worker.
+    pub(crate) seed: Option<u64>,
+}
+
+/// How rooms are joined.
+pub(crate) struct RoomSettings {
+    /// Whether a room is joined before its handler is called.
+    pub(crate) join_first: bool,
+    pub(crate) auto_subscribe: AutoSubscribe,
+    pub(crate) refuse_other_servers: bool,
+    pub(crate) join_timeout: Duration,
+    pub(crate) reconnect_timeout: Duration,
+}
+
+/// How jobs save their progress.
+pub(crate) struct CheckpointSettings {
+    pub(crate) store: Option<Arc<dyn CheckpointStore>>,
+    pub(crate) interval: Duration,
+    pub(crate) expiry: Duration,
+}
+
+/// How jobs elect leaders and talk to each other.
+pub(crate) struct CoordinationSettings {
+    pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
+    pub(crate) lease: Duration,
+    /// `None`: the room of each job.
+    pub(crate) pubsub: Option<Arc<dyn PubSub>>,
+}
+
+/// Functions of the user that the worker calls beside those of the agent.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(crate) on_lifecycle: Option<LifecycleHook>,
+    pub(crate) on_failure: Option<FailureHook>,
+    pub(crate) load: Option<LoadFn>,
+    pub(crate) redaction: Redaction,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rules: Config::default(),
+            rooms: RoomSettings::default(),
+            checkpoints: CheckpointSettings::default(),
+            coordination: CoordinationSettings::default(),
+            hooks: Hooks::default(),
+            drain_timeout: Duration::from_secs(3600),
+            seed: None,
+        }
+    }
+}
+
+impl Default for RoomSettings {
+    fn default() -> Self {
+        Self {
+            join_first: true,
+            auto_subscribe: AutoSubscribe::default(),
+            refuse_other_servers: false,
+            join_timeout: Duration::from_secs(15),
+            reconnect_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self { store: None, interval: Duration::from_secs(30), expiry: Duration::from_secs(24 * 3600) }
+    }
+}
+
+impl Default for CoordinationSettings {
+    fn default() -> Self {
+        Self { coordinator: None, lease: Duration::from_secs(10), pubsub: None }
+    }
+}
+
+impl Settings {
+    /// Checks what the types cannot.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.rules.check()?;
+        self.checkpoints.check()?;
+        self.coordination.check()
+    }
+
+    /// How long the end of an attempt waits for what is not saved yet: a handler that returned in time must not be aborted because
+    /// of a slow store.
+    pub(crate) fn checkpoint_flush_timeout(&self) -> Duration {
+        self.rules.grace.min(Duration::from_secs(10)) / 2
+    }
+}
+
+impl CheckpointSettings {
+    fn check(&self) -> Result<(), ConfigError> {
+        let Self { interval, expiry, .. } = *self;
+        if interval < Duration::from_millis(1) || expiry <= interval {
+            return Err(ConfigError::CheckpointTimes { interval, expiry });
+        }
+        Ok(())
+    }
+}
+
+impl CoordinationSettings {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(MIN_LEASE..=MAX_LEASE).contains(&self.lease) {
+            return Err(ConfigError::Lease(self.lease));
+        }
+        Ok(())
+    }
+}
