@@ -10,6 +10,7 @@
     reason = "helpers of a test, outside of a #[test] function"
 )]
 
+mod circles;
 mod exhaustive;
 mod graph;
 mod layers;

@@ -5,6 +5,68 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 /// One path as it is written, a `use` group taken apart: `std::{fmt, net::IpAddr}` gives two.
 pub(crate) type Path = Vec<String>;
 
+/// One name that a `use` brings into a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// The name in the module.
+    pub(crate) name: String,
+    /// What it names.
+    pub(crate) path: Path,
+}
+
+/// What a file imports and re-exports at its top, without `#[cfg(test)]`.
+pub(crate) fn uses(source: &str) -> Vec<Use> {
+    let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
+    let mut tokens = stream.into_iter().peekable();
+    let mut found = Vec::new();
+    while let Some(token) = tokens.next() {
+        if is_cfg_test(&token) {
+            let _ = tokens.by_ref().find(|t| is_punct(t, ';') || brace(t).is_some());
+        } else if matches!(&token, TokenTree::Ident(word) if word == "use") {
+            let tree = tokens.by_ref().take_while(|t| !is_punct(t, ';')).collect();
+            use_tree(&Path::new(), tree, &mut found);
+        }
+    }
+    found
+}
+
+/// `prefix::{a::b as c, d::{self}}`.
+fn use_tree(prefix: &Path, tree: TokenStream, found: &mut Vec<Use>) {
+    let (mut path, mut rename, mut done) = (prefix.clone(), None, false);
+    let mut tokens = tree.into_iter();
+    let mut finish = |path: &mut Path, rename: &mut Option<String>, done: &mut bool| {
+        let mut full = std::mem::replace(path, prefix.clone());
+        if full.last().is_some_and(|last| last == "self") && full.len() > 1 {
+            full.pop();
+        }
+        if !std::mem::take(done)
+            && let Some(name) = rename.take().or_else(|| full.last().cloned())
+        {
+            found.push(Use { name, path: full });
+        }
+    };
+    let mut groups = Vec::new();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(word) if word == "as" => rename = tokens.next().map(|name| name.to_string()),
+            TokenTree::Ident(word) => path.push(word.to_string()),
+            TokenTree::Group(group) => {
+                groups.push((path.clone(), group.stream()));
+                done = true;
+            }
+            TokenTree::Punct(punct) if punct.as_char() == ',' => finish(&mut path, &mut rename, &mut done),
+            TokenTree::Punct(punct) if punct.as_char() == '*' => done = true,
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+    if path != *prefix {
+        finish(&mut path, &mut rename, &mut done);
+    }
+    for (prefix, tree) in groups {
+        use_tree(&prefix, tree, found);
+    }
+}
+
 /// All paths of a file, also those inside of macro calls. Items under `#[cfg(test)]` are left out.
 pub(crate) fn paths(source: &str) -> Vec<Path> {
     let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
@@ -142,4 +204,14 @@ fn modules_of_tests_are_found() {
         test_modules("mod a; #[cfg(test)] pub(crate) mod b; #[cfg(test)] mod c {} #[cfg(test)] use d;"),
         ["b", "c"]
     );
+}
+
+#[test]
+fn uses_are_taken_apart() {
+    let found = uses(
+        "use a::b; pub use crate::{c::{self, D as E}, f}; use self::g::*; #[cfg(test)] use h::i; fn f() { use j::k; } use l;",
+    );
+    let found: Vec<String> =
+        found.iter().map(|import| format!("{} = {}", import.name, import.path.join("::"))).collect();
+    assert_eq!(found, ["b = a::b", "f = crate::f", "c = crate::c", "E = crate::c::D", "l = l"]);
 }
