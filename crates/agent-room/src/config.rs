@@ -79,9 +79,6 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// No wait is longer than this: a later moment could not be computed.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
 impl Config {
     /// Defaults for everything but the server and the token.
     #[must_use]
@@ -98,20 +95,6 @@ impl Config {
             sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
             limits: Limits::default(),
         }
-    }
-
-    /// Cuts waits to what can be waited.
-    pub(crate) fn bounded(mut self) -> Self {
-        let waits = [
-            &mut self.join_timeout,
-            &mut self.request_timeout,
-            &mut self.leave_timeout,
-            &mut self.reconnect_timeout,
-        ];
-        for wait in waits {
-            *wait = (*wait).min(LONGEST);
-        }
-        self
     }
 }
 

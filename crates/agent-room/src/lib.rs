@@ -6,7 +6,7 @@
 //! # The contract
 //! After each [`Room::handle_input`] and [`Room::handle_timeout`] the caller drains [`Room::poll_output`] to `None`, carries the
 //! outputs out **in their order**, and then waits for the next input or for [`Room::poll_timeout`], which carries its
-//! reason. Early and repeated timeouts do nothing. After a drain the timeout is later than the `now` that was given last.
+//! reason. [`Time`](agent_proto::Time) counts from when the room was made. Early and repeated timeouts do nothing. After a drain the timeout is later than the `now` that was given last.
 //! [`Output::Closed`] is the last output.
 //!
 //! Nothing that a server or a network sends can make the machine fail: what cannot be understood is counted
@@ -14,12 +14,12 @@
 //!
 //! ```
 //! use agent_room::{Config, Input, Output, Room};
+//! use agent_proto::Time;
 //! use std::time::Instant;
 //!
 //! # fn main() {
-//! let now = Instant::now(); // of the driver
-//! let mut room = Room::new(Config::new("wss://example.test", "token"), now);
-//! room.handle_input(Input::UdpBound { port: 50_000 }, now);
+//! let mut room = Room::new(Config::new("wss://example.test", "token"), Instant::now());
+//! room.handle_input(Input::UdpBound { port: 50_000 }, Time::ZERO);
 //! let Some(Output::ConnectSignal { url, .. }) = room.poll_output() else { panic!("first of all it connects") };
 //! assert!(url.starts_with("wss://example.test/rtc/v1?join_request="));
 //! # }

@@ -4,9 +4,10 @@ use crate::{
     Command, CommandError, Config, Input, Output, RoomEvent, Timer,
     data::{Inbox, Outbox, Received},
     signal::{Below, Effect, Signal},
-    transport::{Happened, Transport},
+    transport::{Happened, RtcClock, Transport},
     unsupported::{Reported, RpcRequest},
 };
+use agent_proto::Time;
 use std::{collections::VecDeque, time::Instant};
 
 /// A room client: one participant in one room, from the first packet to the last.
@@ -14,6 +15,7 @@ use std::{collections::VecDeque, time::Instant};
 /// The contract is that of the [crate](crate#the-contract). The order of the outputs is their meaning: what was
 /// published comes before the leave, the leave before the close.
 pub struct Room {
+    clock: RtcClock,
     config: Config,
     signal: Signal,
     transport: Option<Transport>,
@@ -24,11 +26,13 @@ pub struct Room {
 }
 
 impl Room {
-    /// A client that waits for its socket. `now` is the driver's clock; it must never go back.
+    /// A client that waits for its socket. `epoch` is what the driver's clock shows at [`Time::ZERO`], which is now: WebRTC wants readings of a
+    /// clock, and nothing else depends on it. Time must never go back.
     #[must_use]
-    pub fn new(config: Config, now: Instant) -> Self {
+    pub fn new(config: Config, epoch: Instant) -> Self {
         Self {
-            signal: Signal::new(config.clone(), now),
+            clock: RtcClock::starting_at(epoch),
+            signal: Signal::new(config.clone()),
             config,
             transport: None,
             outbox: Outbox::new(),
@@ -39,7 +43,7 @@ impl Room {
     }
 
     /// Takes what happened.
-    pub fn handle_input(&mut self, input: Input, now: Instant) {
+    pub fn handle_input(&mut self, input: Input, now: Time) {
         if self.signal.is_closed() {
             if let Input::Commanded { id, .. } = input {
                 self.outputs.push_back(Output::CommandDone { id, result: Err(CommandError::NotConnected) });
@@ -98,14 +102,14 @@ impl Room {
     }
 
     /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Time) {
         if !self.signal.is_closed() {
             self.do_due(now);
             self.settle(now);
         }
     }
 
-    fn do_due(&mut self, now: Instant) {
+    fn do_due(&mut self, now: Time) {
         if let Some(transport) = &mut self.transport {
             transport.handle_timeout(now);
         }
@@ -122,7 +126,7 @@ impl Room {
 
     /// When [`Self::handle_timeout`] is due, and why. `None` once closed.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+    pub fn poll_timeout(&self) -> Option<(Time, Timer)> {
         let signal = self.signal.poll_timeout()?;
         let transport = self.transport.as_ref().and_then(Transport::poll_timeout);
         transport.map(|at| (at, Timer::Transport)).into_iter().chain([signal]).min()
@@ -134,11 +138,11 @@ impl Room {
         self.signal.violations()
     }
 
-    fn bound(&mut self, port: u16, now: Instant) {
+    fn bound(&mut self, port: u16, now: Time) {
         if self.transport.is_some() {
             return self.signal.violation();
         }
-        match Transport::new(port, now) {
+        match Transport::new(port, self.clock, now) {
             Some((transport, offer)) => {
                 self.transport = Some(transport);
                 self.signal.bound(offer);
@@ -148,7 +152,7 @@ impl Room {
     }
 
     /// Carries everything to where it belongs until nothing is left to carry.
-    fn settle(&mut self, now: Instant) {
+    fn settle(&mut self, now: Time) {
         loop {
             while let Some(effect) = self.signal.poll_effect() {
                 self.effect(effect, now);
@@ -166,7 +170,7 @@ impl Room {
     }
 
     /// Hands waiting messages to the data channels.
-    fn pump(&mut self, now: Instant) {
+    fn pump(&mut self, now: Time) {
         let Some(transport) = &mut self.transport else { return };
         if self.outbox.awaits_acknowledgement()
             && let Some(bytes) = transport.unacknowledged()
@@ -198,7 +202,7 @@ impl Room {
         done
     }
 
-    fn happened(&mut self, happened: Happened, now: Instant) {
+    fn happened(&mut self, happened: Happened, now: Time) {
         match happened {
             Happened::Packet { protocol, source, destination, contents } => {
                 self.outputs.push_back(Output::SendPacket { protocol, source, destination, contents });
@@ -237,7 +241,7 @@ impl Room {
         }
     }
 
-    fn effect(&mut self, effect: Effect, now: Instant) {
+    fn effect(&mut self, effect: Effect, now: Time) {
         match effect {
             Effect::Connect { url, token, late } => {
                 self.outputs.push_back(Output::ConnectSignal { url, token, late });
@@ -305,7 +309,7 @@ impl Room {
     }
 
     /// Sends the last packets, drops the connection's memory, and answers what still waited to be sent.
-    fn close_media(&mut self, now: Instant) {
+    fn close_media(&mut self, now: Time) {
         for id in self.outbox.take_all() {
             self.outputs.push_back(Output::CommandDone { id, result: Err(CommandError::NotConnected) });
         }
@@ -313,7 +317,7 @@ impl Room {
     }
 
     /// The session goes on: the server gets what it has not seen, and a new offer to find another way.
-    fn resume(&mut self, last_sequence: u32, now: Instant) {
+    fn resume(&mut self, last_sequence: u32, now: Time) {
         let Some(transport) = &mut self.transport else { return };
         self.outbox.repeat_after(last_sequence);
         let below = Below { channels: transport.channels(), received: self.inbox.received() };
@@ -322,7 +326,7 @@ impl Room {
     }
 
     /// Sends the last packets of a media connection.
-    fn drop_transport(&mut self, now: Instant) {
+    fn drop_transport(&mut self, now: Time) {
         let Some(mut transport) = self.transport.take() else { return };
         transport.close(now);
         while let Some(happened) = transport.poll() {

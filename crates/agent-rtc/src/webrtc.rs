@@ -8,8 +8,8 @@ use std::{
 };
 
 use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, SocketEvent, connect_websocket};
-use agent_proto::BoxFuture;
 use agent_proto::text::name;
+use agent_proto::{BoxFuture, Time};
 use agent_room::{
     Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
     Room as Machine, RoomEvent, Unsupported, UnsupportedKind,
@@ -83,6 +83,7 @@ type Joined = oneshot::Sender<Result<Room, JoinError>>;
 
 struct Driver {
     machine: Machine,
+    started: Instant,
     net: NetOptions,
     socket: Socket,
     /// The next socket, once asked for.
@@ -120,7 +121,6 @@ impl Driver {
         net: NetOptions,
         joined: Joined,
     ) -> Result<Self, (JoinError, Joined)> {
-        let now = std::time::Instant::now();
         if Url::parse(&request.url).is_err() {
             return Err((JoinError::Url, joined));
         }
@@ -133,10 +133,12 @@ impl Driver {
         config.join_timeout = request.timeout;
         config.reconnect_timeout = request.reconnect_timeout;
         config.seed = RandomState::new().build_hasher().finish();
-        let mut machine = Machine::new(config, now);
-        machine.handle_input(Input::UdpBound { port: socket.port() }, std::time::Instant::now());
+        let started = Instant::now();
+        let mut machine = Machine::new(config, started.into_std());
+        machine.handle_input(Input::UdpBound { port: socket.port() }, Time::ZERO);
         Ok(Self {
             machine,
+            started,
             net,
             socket,
             binding: None,
@@ -169,7 +171,7 @@ impl Driver {
 
     async fn wait(&mut self) -> Wake {
         // Without a timeout the machine is closed, and this is not reached.
-        let due = self.machine.poll_timeout().map(|(at, _)| Instant::from_std(at));
+        let due = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
         let Self { signal, socket, binding, tcp, backend, joined, leaving, .. } = self;
         tokio::select! {
             event = signal.next() => Wake::Signal(event),
@@ -233,7 +235,7 @@ impl Driver {
                 }
             }
             Wake::Tcp(TcpEvent::Closed { remote }) => self.input(Input::TcpClosed { remote }),
-            Wake::Timeout => self.machine.handle_timeout(std::time::Instant::now()),
+            Wake::Timeout => self.machine.handle_timeout(self.now()),
         }
     }
 
@@ -261,7 +263,11 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input) {
-        self.machine.handle_input(input, std::time::Instant::now());
+        self.machine.handle_input(input, self.now());
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.started.elapsed()
     }
 
     /// Does what the machine says. `false`: it is done.

@@ -2,13 +2,13 @@
 
 use super::{Effect, Phase, Signal, recovery::Step};
 use crate::{CommandError, CommandId, DisconnectReason, JoinFailure, RoomEvent};
-use agent_proto::livekit as proto;
+use agent_proto::{Time, livekit as proto};
 use proto::{leave_request::Action, signal_request::Message as Request};
-use std::{mem, time::Instant};
+use std::mem;
 
 impl Signal {
     /// The user wants to go.
-    pub(super) fn leave(&mut self, id: CommandId, now: Instant) {
+    pub(super) fn leave(&mut self, id: CommandId, now: Time) {
         match &mut self.phase {
             Phase::Connected => {
                 let until = now + self.config.leave_timeout;
@@ -18,7 +18,7 @@ impl Signal {
             Phase::Connecting | Phase::Joining => {
                 let opened = matches!(self.phase, Phase::Joining);
                 // Nobody waits for this end, and a busy server takes its time.
-                let until = self.started + self.config.join_timeout;
+                let until = Time::ZERO + self.config.join_timeout;
                 self.phase = Phase::GivenUp { until, asked: vec![id], opened, stood: false };
             }
             Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
@@ -96,7 +96,7 @@ impl Signal {
     }
 
     /// The server wants us to go, or to come back.
-    pub(super) fn left(&mut self, leave: &proto::LeaveRequest, now: Instant) {
+    pub(super) fn left(&mut self, leave: &proto::LeaveRequest, now: Time) {
         let reason = DisconnectReason::from_wire(leave.reason);
         let anew = match leave.action() {
             Action::Disconnect => return self.lost(reason),

@@ -1,10 +1,10 @@
 //! What the server says once a WebSocket stands.
 
-use super::{Effect, Phase, Signal, candidate, phase::Held, roster};
+use super::{Effect, Phase, Signal, candidate, millis, phase::Held, roster};
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
-use agent_proto::livekit as proto;
+use agent_proto::{Time, livekit as proto};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
-use std::{mem, time::Instant};
+use std::mem;
 
 /// Longest answer that is read, in bytes: one of a few hundred media sections is as long.
 const MAX_ANSWER_LEN: usize = 256 * 1024;
@@ -13,7 +13,7 @@ const MAX_TOKEN_LEN: usize = 64 * 1024;
 
 impl Signal {
     /// The first thing that a server says is who we are, or that it does not want us.
-    pub(super) fn before_join(&mut self, message: Response, now: Instant) {
+    pub(super) fn before_join(&mut self, message: Response, now: Time) {
         match message {
             Response::Join(join) => self.join(join, now),
             Response::Leave(leave) => self.left(&leave, now),
@@ -21,7 +21,7 @@ impl Signal {
         }
     }
 
-    fn join(&mut self, mut join: proto::JoinResponse, now: Instant) {
+    fn join(&mut self, mut join: proto::JoinResponse, now: Time) {
         let Some(local) = join.participant.take() else {
             // Without ourselves nothing that follows makes sense.
             self.violation();
@@ -52,7 +52,7 @@ impl Signal {
         self.subscribe(&connected_event);
     }
 
-    pub(super) fn message(&mut self, message: Response, now: Instant) {
+    pub(super) fn message(&mut self, message: Response, now: Time) {
         let mut events = Vec::new();
         match message {
             Response::Join(_) | Response::Reconnect(_) | Response::Offer(_) => self.violation(),
@@ -103,7 +103,7 @@ impl Signal {
                 }
             }
             Response::PongResp(pong) => {
-                let sent_and_back = self.elapsed_ms(now).saturating_sub(pong.last_ping_timestamp);
+                let sent_and_back = millis(now).saturating_sub(pong.last_ping_timestamp);
                 if let Some(clock) = &mut self.clock {
                     clock.round_trip_ms = sent_and_back.clamp(0, 60_000);
                 }
@@ -219,7 +219,7 @@ impl Signal {
     }
 
     /// The first answer to a resume.
-    pub(super) fn before_resume(&mut self, message: Response, now: Instant) {
+    pub(super) fn before_resume(&mut self, message: Response, now: Time) {
         match message {
             Response::Reconnect(response) => self.resumed(&response, now),
             // What else there is may overtake the answer.

@@ -30,19 +30,14 @@ use crate::{
     Command, CommandError, CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomEvent,
     RoomInfo,
 };
-use agent_proto::{Secret, decode, encode, livekit as proto};
+use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 use bytes::Bytes;
 use phase::{Clock, Phase};
 use proto::signal_request::Message as Request;
 use recovery::{Step, Tries};
 use requests::Requests;
 use roster::Roster;
-use std::{
-    collections::VecDeque,
-    mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 pub(crate) use recovery::Below;
 
@@ -92,14 +87,13 @@ pub(crate) enum Effect {
 pub(crate) struct Signal {
     config: Config,
     phase: Phase,
-    started: Instant,
     roster: Roster,
     room: RoomInfo,
     /// The newest token: a later connection would use it.
     token: Secret,
     clock: Option<Clock>,
     requests: Requests,
-    media_gone: Option<(Instant, String)>,
+    media_gone: Option<(Time, String)>,
     sections: u32,
     descriptions: Descriptions,
     /// The room that we were in, while the server has not said whether this is another one.
@@ -120,15 +114,13 @@ struct Descriptions {
 }
 
 impl Signal {
-    pub(crate) fn new(config: Config, now: Instant) -> Self {
-        let config = config.bounded();
+    pub(crate) fn new(config: Config) -> Self {
         Self {
             roster: Roster::new(config.limits.participants),
             token: config.token.clone(),
             rng: fastrand::Rng::with_seed(config.seed),
             config,
             phase: Phase::Unbound,
-            started: now,
             room: RoomInfo::default(),
             clock: None,
             requests: Requests::default(),
@@ -184,13 +176,13 @@ impl Signal {
     }
 
     /// There is no socket.
-    pub(crate) fn not_bound(&mut self, error: &str, now: Instant) {
+    pub(crate) fn not_bound(&mut self, error: &str, now: Time) {
         let detail = format!("no UDP socket: {}", shorten(error));
         self.lose(DisconnectReason::JoinFailed(JoinFailure::Media { detail }), true, now);
     }
 
     /// The WebSocket stands.
-    pub(crate) fn opened(&mut self, now: Instant) {
+    pub(crate) fn opened(&mut self, now: Time) {
         match &mut self.phase {
             Phase::Connecting => self.phase = Phase::Joining,
             Phase::GivenUp { opened, .. } => *opened = true,
@@ -205,7 +197,7 @@ impl Signal {
     }
 
     /// The server refused the WebSocket.
-    pub(crate) fn refused(&mut self, status: u16, body: &str, retry_after: Option<Duration>, now: Instant) {
+    pub(crate) fn refused(&mut self, status: u16, body: &str, retry_after: Option<Duration>, now: Time) {
         let detail = shorten(body);
         let failure = match status {
             404 => JoinFailure::ServerTooOld,
@@ -217,17 +209,17 @@ impl Signal {
     }
 
     /// There is no WebSocket.
-    pub(crate) fn failed(&mut self, error: &str, now: Instant) {
+    pub(crate) fn failed(&mut self, error: &str, now: Time) {
         self.not_opened(JoinFailure::Unreachable { detail: shorten(error) }, now);
     }
 
     /// The WebSocket is closed.
-    pub(crate) fn signal_closed(&mut self, detail: &str, now: Instant) {
+    pub(crate) fn signal_closed(&mut self, detail: &str, now: Time) {
         self.lose(DisconnectReason::SignalLost { detail: shorten(detail) }, false, now);
     }
 
     /// The reliable channel is open.
-    pub(crate) fn media_ready(&mut self, now: Instant) {
+    pub(crate) fn media_ready(&mut self, now: Time) {
         if let Phase::Joined { .. } = self.phase
             && let Phase::Joined { mut connected, held } = mem::replace(&mut self.phase, Phase::Connected)
         {
@@ -242,7 +234,7 @@ impl Signal {
     }
 
     /// The media connection is gone for good.
-    pub(crate) fn media_gone(&mut self, detail: &str, now: Instant) {
+    pub(crate) fn media_gone(&mut self, detail: &str, now: Time) {
         match &self.phase {
             Phase::Closed => {}
             Phase::Recovering(_) => self.lose_media(shorten(detail), now),
@@ -252,7 +244,7 @@ impl Signal {
     }
 
     /// Nothing comes over the media connection any more.
-    pub(crate) fn media_silent(&mut self, detail: &str, now: Instant) {
+    pub(crate) fn media_silent(&mut self, detail: &str, now: Time) {
         match self.phase {
             Phase::Connected => {
                 self.lose(DisconnectReason::MediaLost { detail: shorten(detail) }, false, now);
@@ -264,7 +256,7 @@ impl Signal {
     }
 
     /// The server's answer could not be used.
-    pub(crate) fn answer_unusable(&mut self, detail: &str, now: Instant) {
+    pub(crate) fn answer_unusable(&mut self, detail: &str, now: Time) {
         self.violation();
         match &self.phase {
             Phase::Joined { .. } => {
@@ -321,7 +313,7 @@ impl Signal {
     }
 
     /// A command other than publishing.
-    pub(crate) fn command(&mut self, id: CommandId, command: Command, now: Instant) {
+    pub(crate) fn command(&mut self, id: CommandId, command: Command, now: Time) {
         let (metadata, name, attributes) = match command {
             Command::Leave => return self.leave(id, now),
             Command::Publish(_) => return self.done(id, Err(CommandError::NotConnected)),
@@ -359,7 +351,7 @@ impl Signal {
     }
 
     /// A frame of the server.
-    pub(crate) fn received(&mut self, frame: &Bytes, now: Instant) {
+    pub(crate) fn received(&mut self, frame: &Bytes, now: Time) {
         if self.is_closed() {
             return;
         }
@@ -396,7 +388,7 @@ impl Signal {
         proto::SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() }
     }
 
-    fn start_clock(&mut self, ping_interval: i32, ping_timeout: i32, now: Instant) {
+    fn start_clock(&mut self, ping_interval: i32, ping_timeout: i32, now: Time) {
         let ping_interval = seconds(ping_interval, DEFAULT_PING_INTERVAL);
         self.clock = Some(Clock {
             ping_interval,
@@ -414,10 +406,11 @@ impl Signal {
     fn send(&mut self, request: Request) {
         self.effects.push_back(Effect::Send(encode(&proto::SignalRequest { message: Some(request) })));
     }
+}
 
-    fn elapsed_ms(&self, now: Instant) -> i64 {
-        i64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(i64::MAX)
-    }
+/// Milliseconds since the machine was made.
+fn millis(at: Time) -> i64 {
+    i64::try_from((at - Time::ZERO).as_millis()).unwrap_or(i64::MAX)
 }
 
 fn seconds(seconds: i32, default: Duration) -> Duration {

@@ -2,10 +2,8 @@
 
 use super::recovery::{Recovery, Step};
 use crate::{CommandId, Connected, RoomEvent};
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use agent_proto::Time;
+use std::{collections::VecDeque, time::Duration};
 
 pub(super) enum Phase {
     Unbound,
@@ -18,7 +16,7 @@ pub(super) enum Phase {
     Connected,
     Recovering(Box<Recovery>),
     Leaving {
-        until: Instant,
+        until: Time,
         asked: Vec<CommandId>,
         /// Whether there is a WebSocket to say goodbye on.
         signal: bool,
@@ -26,7 +24,7 @@ pub(super) enum Phase {
     /// Told to leave before the server's Join. It may have let us in already, and it does not hear a Leave before it has: its
     /// Join is waited for.
     GivenUp {
-        until: Instant,
+        until: Time,
         asked: Vec<CommandId>,
         opened: bool,
         /// Whether the user was in the room before, and is told its end.
@@ -75,14 +73,14 @@ impl Held {
 pub(super) struct Clock {
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
-    pub(super) next_ping: Instant,
-    pub(super) last_heard: Instant,
+    pub(super) next_ping: Time,
+    pub(super) last_heard: Time,
     /// The server's answer to our last ping, as it wants it told with the next one.
     pub(super) round_trip_ms: i64,
 }
 
 impl Clock {
-    pub(super) fn restart(&mut self, now: Instant) {
+    pub(super) fn restart(&mut self, now: Time) {
         self.next_ping = now + self.ping_interval;
         self.last_heard = now;
     }

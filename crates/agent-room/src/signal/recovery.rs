@@ -14,12 +14,9 @@
 
 use super::{Effect, Phase, Signal, join, phase::Held};
 use crate::{CommandError, DisconnectReason, JoinFailure, Reconnected, RoomEvent};
-use agent_proto::livekit as proto;
+use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::{mem, time::Duration};
 
 /// The first wait between two tries; the try that follows a loss does not wait.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -36,7 +33,7 @@ const MAX_UNANSWERED: u32 = 3;
 
 /// What is being done about a lost connection.
 pub(super) struct Recovery {
-    since: Instant,
+    since: Time,
     /// Why the connection was lost.
     cause: DisconnectReason,
     /// Why the last try failed.
@@ -45,7 +42,7 @@ pub(super) struct Recovery {
     anew: bool,
     pub(super) step: Step,
     /// When the wait is over, or the step has taken too long.
-    pub(super) until: Instant,
+    pub(super) until: Time,
     unanswered: u32,
     /// The room as it was.
     room_sid: String,
@@ -83,7 +80,7 @@ pub(super) enum Step {
 #[derive(Default)]
 pub(super) struct Tries {
     in_a_row: u32,
-    stands_since: Option<Instant>,
+    stands_since: Option<Time>,
 }
 
 /// What a server that took our session over from another one would need to know, from the layers below.
@@ -97,11 +94,11 @@ pub(crate) struct Below {
 
 impl Signal {
     /// A connection that stood is lost.
-    pub(super) fn lose(&mut self, cause: DisconnectReason, anew: bool, now: Instant) {
+    pub(super) fn lose(&mut self, cause: DisconnectReason, anew: bool, now: Time) {
         let anew = anew || self.media_gone.take().is_some();
         match &mut self.phase {
             Phase::Connected => {
-                let stable = |since| now.saturating_duration_since(since) >= STABLE_AFTER;
+                let stable = |since| now - since >= STABLE_AFTER;
                 if self.tries.stands_since.take().is_none_or(stable) {
                     self.tries.in_a_row = 0;
                 }
@@ -158,7 +155,7 @@ impl Signal {
     }
 
     /// `late`: some time has passed since the loss.
-    fn try_again(&mut self, late: bool, now: Instant) {
+    fn try_again(&mut self, late: bool, now: Time) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         if recovery.anew {
             recovery.step = Step::Binding;
@@ -178,7 +175,7 @@ impl Signal {
     }
 
     /// The WebSocket of a try stands.
-    pub(super) fn reopened(&mut self, now: Instant) {
+    pub(super) fn reopened(&mut self, now: Time) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         recovery.step = match recovery.step {
             Step::Opening => {
@@ -202,7 +199,7 @@ impl Signal {
     }
 
     /// The server knows our session.
-    pub(super) fn resumed(&mut self, response: &proto::ReconnectResponse, now: Instant) {
+    pub(super) fn resumed(&mut self, response: &proto::ReconnectResponse, now: Time) {
         if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.step = Step::Restarting;
             recovery.until = now + RESUME_STEP_LIMIT;
@@ -215,7 +212,7 @@ impl Signal {
 
     /// What the layers below had to say for an [`Effect::Resume`], and their offer. `None`: the last one is not answered yet, and the
     /// server may not have heard it.
-    pub(crate) fn sync(&mut self, below: Below, offer: Option<String>, now: Instant) {
+    pub(crate) fn sync(&mut self, below: Below, offer: Option<String>, now: Time) {
         let description = |kind: &str, sdp: &str| proto::SessionDescription {
             r#type: kind.to_owned(),
             sdp: sdp.to_owned(),
@@ -240,7 +237,7 @@ impl Signal {
     }
 
     /// The media connection has found its way again.
-    pub(crate) fn media_restarted(&mut self, now: Instant) {
+    pub(crate) fn media_restarted(&mut self, now: Time) {
         if let Phase::Recovering(recovery) = &self.phase
             && let Step::Restarting = recovery.step
         {
@@ -249,12 +246,7 @@ impl Signal {
     }
 
     /// The server let another session of ours in.
-    pub(super) fn rejoined(
-        &mut self,
-        join: proto::JoinResponse,
-        local: proto::ParticipantInfo,
-        now: Instant,
-    ) {
+    pub(super) fn rejoined(&mut self, join: proto::JoinResponse, local: proto::ParticipantInfo, now: Time) {
         self.start_clock(join.ping_interval, join.ping_timeout, now);
         self.room = join.room.map(Into::into).unwrap_or_default();
         self.sections = 0;
@@ -270,7 +262,7 @@ impl Signal {
     }
 
     /// The media connection of another session stands.
-    pub(super) fn reconnected(&mut self, now: Instant) {
+    pub(super) fn reconnected(&mut self, now: Time) {
         if let Phase::Recovering(recovery) = &mut self.phase
             && let Step::Joined { held } = &mut recovery.step
         {
@@ -285,7 +277,7 @@ impl Signal {
         }
     }
 
-    fn recovered(&mut self, now: Instant, resumed: bool, held: Held) {
+    fn recovered(&mut self, now: Time, resumed: bool, held: Held) {
         let phase = mem::replace(&mut self.phase, Phase::Connected);
         let Phase::Recovering(recovery) = phase else { return };
         self.tries.stands_since = Some(now);
@@ -298,14 +290,14 @@ impl Signal {
             resumed,
             room_changed: changed,
             unconfirmed: recovery.unconfirmed,
-            after: now.saturating_duration_since(recovery.since),
+            after: now - recovery.since,
             room: self.room.clone(),
             local: self.roster.local().cloned().unwrap_or_default(),
         }))));
         self.effects.extend(held.into_events().map(Effect::Event));
     }
 
-    fn repeat_requests(&mut self, now: Instant) {
+    fn repeat_requests(&mut self, now: Time) {
         for id in self.requests.given_up() {
             self.done(id, Err(CommandError::TimedOut));
         }
@@ -322,15 +314,13 @@ impl Signal {
     }
 
     /// There is no WebSocket for a join or a try.
-    pub(super) fn not_opened(&mut self, failure: JoinFailure, now: Instant) {
+    pub(super) fn not_opened(&mut self, failure: JoinFailure, now: Time) {
         let unauthorized = matches!(failure, JoinFailure::Unauthorized { .. });
         let failure = DisconnectReason::JoinFailed(failure);
         match &mut self.phase {
             // The same token will not do better the next time. But it was good before, and what stands before a server that is
             // being replaced may refuse it for a moment.
-            Phase::Recovering(recovery)
-                if unauthorized && now.saturating_duration_since(recovery.since) >= REFUSED_FOR =>
-            {
+            Phase::Recovering(recovery) if unauthorized && now - recovery.since >= REFUSED_FOR => {
                 recovery.last = Some(failure);
                 self.give_recovery_up();
             }
@@ -340,18 +330,18 @@ impl Signal {
 
     /// The server wants to be left alone for so long. Half of the time that is left is spent on that at most, so that another try
     /// fits into it.
-    pub(super) fn wait_at_least(&mut self, asked: Duration, now: Instant) {
+    pub(super) fn wait_at_least(&mut self, asked: Duration, now: Time) {
         let Some(end) = self.gives_up_at() else { return };
         if let Phase::Recovering(recovery) = &mut self.phase
             && let Step::Waiting = recovery.step
         {
-            let most = end.saturating_duration_since(now) / 2;
+            let most = (end - now) / 2;
             recovery.until = recovery.until.max(now + asked.min(most));
         }
     }
 
     /// The media connection is beyond help while the connection is being restored.
-    pub(super) fn lose_media(&mut self, detail: String, now: Instant) {
+    pub(super) fn lose_media(&mut self, detail: String, now: Time) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         match recovery.step {
             Step::Opening | Step::Asking | Step::Restarting | Step::Joined { .. } => {
@@ -364,7 +354,7 @@ impl Signal {
     }
 
     /// The wait is over, or the step has taken too long.
-    pub(super) fn on_recovery_step(&mut self, media: &impl Fn() -> String, now: Instant) {
+    pub(super) fn on_recovery_step(&mut self, media: &impl Fn() -> String, now: Time) {
         let Phase::Recovering(recovery) = &self.phase else { return };
         let slow = |what: &str| JoinFailure::Refused {
             status: None,
@@ -399,7 +389,7 @@ impl Signal {
         }
     }
 
-    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+    pub(super) fn gives_up_at(&self) -> Option<Time> {
         match &self.phase {
             Phase::Recovering(recovery) => Some(recovery.since + self.config.reconnect_timeout),
             _ => None,

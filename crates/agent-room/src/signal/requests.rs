@@ -1,8 +1,11 @@
 //! Changes of our own name, metadata and attributes: those that wait for the server's answer, and what all of them came to.
 
 use crate::{CommandError, CommandId};
-use agent_proto::livekit::{RequestResponse, UpdateParticipantMetadata, request_response::Reason};
-use std::{collections::BTreeMap, time::Instant};
+use agent_proto::{
+    Time,
+    livekit::{RequestResponse, UpdateParticipantMetadata, request_response::Reason},
+};
+use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub(super) struct Requests {
@@ -23,7 +26,7 @@ struct Waiting {
     /// On how many connections it was sent.
     sent: u32,
     change: UpdateParticipantMetadata,
-    until: Instant,
+    until: Time,
 }
 
 impl Requests {
@@ -36,7 +39,7 @@ impl Requests {
         &mut self,
         id: CommandId,
         mut change: UpdateParticipantMetadata,
-        until: Instant,
+        until: Time,
         sent: bool,
     ) -> UpdateParticipantMetadata {
         change.request_id = self.number();
@@ -56,7 +59,7 @@ impl Requests {
     }
 
     /// What waits, to be sent again on another connection, in the order in which it was asked.
-    pub(super) fn repeat(&mut self, until: Instant) -> Vec<UpdateParticipantMetadata> {
+    pub(super) fn repeat(&mut self, until: Time) -> Vec<UpdateParticipantMetadata> {
         let waiting = self.waiting.values_mut();
         let mut changes: Vec<(CommandId, UpdateParticipantMetadata)> = waiting
             .map(|waiting| {
@@ -115,7 +118,7 @@ impl Requests {
     }
 
     /// Those whose time is over.
-    pub(super) fn expired(&mut self, now: Instant) -> Vec<CommandId> {
+    pub(super) fn expired(&mut self, now: Time) -> Vec<CommandId> {
         let over: Vec<u32> = self
             .waiting
             .iter()
@@ -128,7 +131,7 @@ impl Requests {
             .collect()
     }
 
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
+    pub(super) fn next_timeout(&self) -> Option<Time> {
         self.waiting.values().map(|waiting| waiting.until).min()
     }
 

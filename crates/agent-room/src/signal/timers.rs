@@ -1,15 +1,14 @@
 //! What is due, and when.
 
-use super::{Phase, Signal};
+use super::{Phase, Signal, millis};
 use crate::{CommandError, DisconnectReason, JoinFailure, Timer};
-use agent_proto::livekit as proto;
+use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
-use std::time::Instant;
 
 impl Signal {
     /// Does what is due; too early, it does nothing.
     /// `media` says why there is no media connection.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, media: impl Fn() -> String) {
+    pub(crate) fn handle_timeout(&mut self, now: Time, media: impl Fn() -> String) {
         while let Some((due, timer)) = self.poll_timeout()
             && due <= now
         {
@@ -17,7 +16,7 @@ impl Signal {
         }
     }
 
-    fn fire(&mut self, timer: Timer, media: &impl Fn() -> String, now: Instant) {
+    fn fire(&mut self, timer: Timer, media: &impl Fn() -> String, now: Time) {
         match timer {
             Timer::Join => {
                 let failure = match self.phase {
@@ -37,7 +36,7 @@ impl Signal {
                 self.finish(DisconnectReason::JoinFailed(failure));
             }
             Timer::Ping => {
-                let timestamp = self.elapsed_ms(now);
+                let timestamp = millis(now);
                 if let Some(clock) = &mut self.clock {
                     clock.next_ping = now + clock.ping_interval;
                     let rtt = clock.round_trip_ms;
@@ -80,12 +79,12 @@ impl Signal {
     }
 
     /// The next thing that is due, with its reason. Of several at the same time the first of [`Timer`]'s order.
-    pub(crate) fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        let mut due: Vec<(Instant, Timer)> = Vec::new();
+    pub(crate) fn poll_timeout(&self) -> Option<(Time, Timer)> {
+        let mut due: Vec<(Time, Timer)> = Vec::new();
         match &self.phase {
             Phase::Closed => return None,
             Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } => {
-                due.push((self.started + self.config.join_timeout, Timer::Join));
+                due.push((Time::ZERO + self.config.join_timeout, Timer::Join));
             }
             Phase::Connected => {}
             Phase::Recovering(recovery) => due.push((recovery.until, Timer::Recovery)),

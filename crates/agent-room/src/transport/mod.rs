@@ -12,15 +12,18 @@
 //! from. `answer` is what is done to an answer before str0m sees it.
 
 mod answer;
+mod clock;
 mod paths;
 
 use crate::{Protocol, data::Channel, data::Written};
+use agent_proto::Time;
 use bytes::Bytes;
+pub(crate) use clock::RtcClock;
 use paths::{Announced, MAX_CANDIDATES, Paths};
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use str0m::{
     Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError,
@@ -76,6 +79,7 @@ pub(crate) enum Happened {
 
 pub(crate) struct Transport {
     rtc: Rtc,
+    clock: RtcClock,
     reliable: Option<ChannelId>,
     lossy: Option<ChannelId>,
     /// Offered, and not answered yet. There is one at a time.
@@ -95,13 +99,13 @@ pub(crate) struct Transport {
     ufrag: String,
     ice_connected: bool,
     /// Since when a way to the server is looked for.
-    looking_since: Option<Instant>,
+    looking_since: Option<Time>,
     restart: Restart,
     /// Where the server can be reached over TCP.
     tcp: Vec<TcpPath>,
     /// Before this, a TCP connection that failed is not tried again.
-    tcp_from: Instant,
-    heard_at: Instant,
+    tcp_from: Time,
+    heard_at: Time,
     /// How the last packet came, and from where.
     heard_over: Protocol,
     heard_from: Option<SocketAddr>,
@@ -111,7 +115,7 @@ pub(crate) struct Transport {
     gone: bool,
     /// Whether what str0m does next logs credentials of ours.
     shows_credentials: bool,
-    deadline: Instant,
+    deadline: Time,
     happened: VecDeque<Happened>,
 }
 
@@ -138,7 +142,7 @@ enum TcpState {
 
 impl Transport {
     /// A connection over a UDP socket with this port, and its first offer. `None`: str0m offers nothing, which does not happen.
-    pub(crate) fn new(port: u16, now: Instant) -> Option<(Self, String)> {
+    pub(crate) fn new(port: u16, clock: RtcClock, now: Time) -> Option<(Self, String)> {
         let mut builder = Rtc::builder()
             .clear_codecs()
             .enable_opus(true, false)
@@ -147,7 +151,7 @@ impl Transport {
             .set_stats_interval(None);
         builder.set_initial_stun_rto(STUN_RTO);
         builder.set_max_stun_retransmits(STUN_RETRANSMITS);
-        let mut rtc = builder.build(now);
+        let mut rtc = builder.build(clock.instant(now));
         let mut changes = rtc.sdp_api();
         let reliable = changes.add_channel_with_config(ChannelConfig {
             label: "_reliable".to_owned(),
@@ -168,6 +172,7 @@ impl Transport {
         let offer = offer.to_sdp_string();
         let mut transport = Self {
             rtc,
+            clock,
             reliable: Some(reliable),
             lossy: Some(lossy),
             pending: Some(pending),
@@ -203,7 +208,7 @@ impl Transport {
     }
 
     /// When [`Self::handle_timeout`] is due. `None`: never again.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
         if self.gone {
             return None;
         }
@@ -212,7 +217,7 @@ impl Transport {
     }
 
     /// When the server is to be reached for over TCP.
-    fn tcp_at(&self) -> Option<Instant> {
+    fn tcp_at(&self) -> Option<Time> {
         let since = self.looking_since.filter(|_| !self.ice_connected)?;
         self.tcp
             .iter()
@@ -221,11 +226,11 @@ impl Transport {
     }
 
     /// When the way that there was counts as gone.
-    fn silent_at(&self) -> Option<Instant> {
+    fn silent_at(&self) -> Option<Time> {
         (self.stood && !self.silent).then(|| self.heard_at + SILENCE_LIMIT)
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
         if self.gone {
             return;
         }
@@ -255,7 +260,7 @@ impl Transport {
         source: SocketAddr,
         destination: SocketAddr,
         contents: &[u8],
-        now: Instant,
+        now: Time,
     ) -> bool {
         let proto = match protocol {
             Protocol::Udp => WireProtocol::Udp,
@@ -268,7 +273,7 @@ impl Transport {
         };
         let Some(destination) = destination.filter(|_| self.answered) else { return false };
         let Ok(receive) = Receive::new(proto, source, destination, contents) else { return false };
-        let input = Input::Receive(now, receive);
+        let input = Input::Receive(self.clock.instant(now), receive);
         if !self.rtc.accepts(&input) {
             return false;
         }
@@ -288,7 +293,7 @@ impl Transport {
 
     /// Looks for another way to the server; what is on its way meanwhile stays in order, and arrives. Gives the offer to make;
     /// `None`: the pending one must be answered first.
-    pub(crate) fn restart(&mut self, now: Instant) -> Option<String> {
+    pub(crate) fn restart(&mut self, now: Time) -> Option<String> {
         if self.pending.is_some() {
             self.restart = Restart::Wanted;
             return None;
@@ -301,7 +306,7 @@ impl Transport {
         Some(self.offer(&offer, pending, now))
     }
 
-    fn offer(&mut self, offer: &SdpOffer, pending: SdpPendingOffer, now: Instant) -> String {
+    fn offer(&mut self, offer: &SdpOffer, pending: SdpPendingOffer, now: Time) -> String {
         let offer = offer.to_sdp_string();
         self.offered = sections_of(&offer);
         self.pending = Some(pending);
@@ -310,7 +315,7 @@ impl Transport {
     }
 
     /// A TCP connection to one of the server's addresses stands.
-    pub(crate) fn tcp_connected(&mut self, local: SocketAddr, remote: SocketAddr, now: Instant) {
+    pub(crate) fn tcp_connected(&mut self, local: SocketAddr, remote: SocketAddr, now: Time) {
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
         path.state = TcpState::Connected;
         let remote = path.candidate.clone();
@@ -322,7 +327,7 @@ impl Transport {
     }
 
     /// It is gone, or was never there.
-    pub(crate) fn tcp_closed(&mut self, remote: SocketAddr, now: Instant) {
+    pub(crate) fn tcp_closed(&mut self, remote: SocketAddr, now: Time) {
         let looking = !self.ice_connected || self.restart == Restart::Begun;
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
         let stood = path.state == TcpState::Connected;
@@ -346,7 +351,7 @@ impl Transport {
     }
 
     /// Takes the server's answer to our last offer; perhaps there is another offer to make. `Err`: what is wrong with it.
-    pub(crate) fn answer(&mut self, sdp: &str, now: Instant) -> Result<Answered, String> {
+    pub(crate) fn answer(&mut self, sdp: &str, now: Time) -> Result<Answered, String> {
         let pending = self.pending.take().ok_or("an answer without an offer")?;
         let read = answer::read(sdp, self.offered)?;
         let accepted = SdpAnswer::from_sdp_string(&read.sdp).map_err(|_| answer::diagnose(&read.sdp))?;
@@ -379,7 +384,7 @@ impl Transport {
     }
 
     /// Takes a candidate of the server. `false`: it cannot be used, or is one too many.
-    pub(crate) fn candidate(&mut self, text: &str, now: Instant) -> bool {
+    pub(crate) fn candidate(&mut self, text: &str, now: Time) -> bool {
         if text.len() > MAX_CANDIDATE_LEN {
             return false;
         }
@@ -406,7 +411,7 @@ impl Transport {
     }
 
     /// Asks how a UDP candidate is reached, and keeps one for TCP.
-    fn add_candidate(&mut self, candidate: Candidate, now: Instant) -> bool {
+    fn add_candidate(&mut self, candidate: Candidate, now: Time) -> bool {
         match candidate.proto() {
             WireProtocol::Udp => {}
             WireProtocol::Tcp => return self.tcp_candidate(candidate, now),
@@ -425,7 +430,7 @@ impl Transport {
     }
 
     /// The system would send from this address to that one; `None`: it has no way there.
-    pub(crate) fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, now: Instant) {
+    pub(crate) fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, now: Time) {
         self.paths.distant_routed(remote, local);
         let Some(at) = self.unrouted.iter().position(|candidate| candidate.addr() == remote) else { return };
         let candidate = self.unrouted.swap_remove(at);
@@ -446,7 +451,7 @@ impl Transport {
     }
 
     /// Keeps an address that can be reached over TCP, for when nothing else works.
-    fn tcp_candidate(&mut self, candidate: Candidate, now: Instant) -> bool {
+    fn tcp_candidate(&mut self, candidate: Candidate, now: Time) -> bool {
         // The others would have to connect to us.
         if candidate.tcptype() != Some(TcpType::Passive) {
             return true;
@@ -488,7 +493,7 @@ impl Transport {
     }
 
     /// Adds so many receive sections and offers anew, now (`Some`) or once the pending offer is answered.
-    pub(crate) fn sections(&mut self, audio: u32, video: u32, now: Instant) -> Option<String> {
+    pub(crate) fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String> {
         if self.pending.is_some() {
             let (a, v) = self.wanted.unwrap_or_default();
             self.wanted = Some((a.saturating_add(audio), v.saturating_add(video)));
@@ -553,7 +558,7 @@ impl Transport {
     }
 
     /// Says goodbye; the packets for it are the last to come out.
-    pub(crate) fn close(&mut self, now: Instant) {
+    pub(crate) fn close(&mut self, now: Time) {
         if !self.gone {
             // If it cannot say goodbye it is gone all the same.
             let _ = self.rtc.close();
@@ -563,7 +568,7 @@ impl Transport {
     }
 
     /// Drains str0m, and feeds its clock until nothing is left to do at this moment.
-    pub(crate) fn run(&mut self, now: Instant) {
+    pub(crate) fn run(&mut self, now: Time) {
         for _ in 0..MAX_ROUNDS {
             match self.drain() {
                 Some(deadline) => self.deadline = deadline,
@@ -586,25 +591,26 @@ impl Transport {
     }
 
     /// Feeds str0m's clock.
-    fn tick(&mut self, now: Instant) -> Result<(), RtcError> {
+    fn tick(&mut self, now: Time) -> Result<(), RtcError> {
+        let input = Input::Timeout(self.clock.instant(now));
         match self.shows_credentials {
-            true => quietly(|| self.rtc.handle_input(Input::Timeout(now))),
-            false => self.rtc.handle_input(Input::Timeout(now)),
+            true => quietly(|| self.rtc.handle_input(input)),
+            false => self.rtc.handle_input(input),
         }
     }
 
     /// When str0m wants to be woken; `None`: the connection is gone.
-    fn drain(&mut self) -> Option<Instant> {
+    fn drain(&mut self) -> Option<Time> {
         match self.shows_credentials {
             true => quietly(|| self.drain_all()),
             false => self.drain_all(),
         }
     }
 
-    fn drain_all(&mut self) -> Option<Instant> {
+    fn drain_all(&mut self) -> Option<Time> {
         loop {
             match self.rtc.poll_output() {
-                Ok(Output::Timeout(deadline)) => return (!self.gone).then_some(deadline),
+                Ok(Output::Timeout(deadline)) => return (!self.gone).then(|| self.clock.time(deadline)),
                 Ok(Output::Transmit(packet)) => {
                     let protocol = match packet.proto {
                         WireProtocol::Udp => Protocol::Udp,

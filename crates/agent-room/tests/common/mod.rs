@@ -9,7 +9,7 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "not every test uses everything")]
 
-use agent_proto::{decode, encode, livekit as proto};
+use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
     Command, CommandError, CommandId, Config, DisconnectReason, Input, Output, Protocol, Room, RoomEvent,
     Unsupported,
@@ -35,13 +35,14 @@ const DELAY: Duration = Duration::from_millis(2);
 pub struct Pair {
     pub room: Room,
     pub rtc: Rtc,
-    pub now: Instant,
-    start: Instant,
+    pub now: Time,
+    /// What the clocks of str0m show at the beginning.
+    epoch: Instant,
     client: SocketAddr,
     server: SocketAddr,
-    rtc_deadline: Instant,
+    rtc_deadline: Time,
     /// On the way: when it arrives, and what.
-    wire: VecDeque<(Instant, Wire)>,
+    wire: VecDeque<(Time, Wire)>,
     /// What the server says by itself once the room has joined.
     pub events: Vec<RoomEvent>,
     pub done: BTreeMap<CommandId, Result<(), CommandError>>,
@@ -89,10 +90,9 @@ enum Wire {
 impl Pair {
     #[expect(clippy::disallowed_methods, reason = "some instant to begin at; nothing depends on which")]
     pub fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let now = Instant::now();
         let mut config = Config::new("ws://server", "sesame");
         change(&mut config);
-        Self::between("127.0.0.1:1000", "127.0.0.1:2000", config, now)
+        Self::between("127.0.0.1:1000", "127.0.0.1:2000", config, Instant::now())
     }
 
     /// The same over IPv6.
@@ -101,16 +101,16 @@ impl Pair {
         Self::between("[::1]:1000", "[::1]:2000", Config::new("ws://server", "sesame"), Instant::now())
     }
 
-    fn between(client: &str, server: &str, config: Config, now: Instant) -> Self {
+    fn between(client: &str, server: &str, config: Config, epoch: Instant) -> Self {
         let (client, server) = (client.parse().unwrap(), server.parse().unwrap());
         Self {
-            room: Room::new(config, now),
-            rtc: server_rtc(server, now),
-            now,
-            start: now,
+            room: Room::new(config, epoch),
+            rtc: server_rtc(server, epoch),
+            now: Time::ZERO,
+            epoch,
             client,
             server,
-            rtc_deadline: now,
+            rtc_deadline: Time::ZERO,
             wire: VecDeque::new(),
             events: Vec::new(),
             done: BTreeMap::new(),
@@ -158,7 +158,7 @@ impl Pair {
         self.wire.clear();
         self.channels.clear();
         self.client.set_port(self.client.port() + 1);
-        self.rtc = server_rtc(self.server, self.now);
+        self.rtc = server_rtc(self.server, self.instant());
         self.rtc_deadline = self.now;
         self.join_as("PA_me2");
     }
@@ -191,8 +191,7 @@ impl Pair {
         self.descriptions.extend([offer.to_owned(), sdp.clone()]);
         self.say(Response::Answer(proto::SessionDescription { sdp, ..Default::default() }));
         // Without being told the time it does not begin its checks.
-        quietly(|| self.rtc.handle_input(str0m::Input::Timeout(self.now))).unwrap();
-        self.drain_rtc();
+        self.tell_rtc_the_time();
     }
 
     pub fn say(&mut self, message: Response) {
@@ -252,7 +251,7 @@ impl Pair {
             if done(self) {
                 return;
             }
-            assert!(self.now < self.start + Duration::from_secs(300), "{what} does not come");
+            assert!(self.now < Time::ZERO + Duration::from_secs(300), "{what} does not come");
             self.step();
         }
         panic!("{what} does not come in so many steps");
@@ -266,10 +265,15 @@ impl Pair {
         self.now = self.now.max(until);
     }
 
-    fn next(&self) -> Option<Instant> {
+    fn next(&self) -> Option<Time> {
         let room = self.room.poll_timeout().map(|(at, _)| at);
         let wire = self.wire.front().map(|(at, _)| *at);
         [room, wire, Some(self.rtc_deadline)].into_iter().flatten().min()
+    }
+
+    /// Now, as str0m wants it.
+    fn instant(&self) -> Instant {
+        self.epoch + (self.now - Time::ZERO)
     }
 
     /// Jumps to what is next and does it.
@@ -297,15 +301,15 @@ impl Pair {
                 Wire::ToServer(contents) => {
                     let protocol = if self.tcp { WireProtocol::Tcp } else { WireProtocol::Udp };
                     let receive = Receive::new(protocol, self.client, self.server, &contents).unwrap();
-                    quietly(|| self.rtc.handle_input(str0m::Input::Receive(self.now, receive))).unwrap();
+                    let input = str0m::Input::Receive(self.instant(), receive);
+                    quietly(|| self.rtc.handle_input(input)).unwrap();
                     self.drain_rtc();
                 }
             }
             self.drain();
         }
         if self.rtc_deadline <= self.now {
-            quietly(|| self.rtc.handle_input(str0m::Input::Timeout(self.now))).unwrap();
-            self.drain_rtc();
+            self.tell_rtc_the_time();
         }
         self.room.handle_timeout(self.now);
         self.drain();
@@ -355,10 +359,17 @@ impl Pair {
         }
     }
 
+    fn tell_rtc_the_time(&mut self) {
+        let input = str0m::Input::Timeout(self.instant());
+        quietly(|| self.rtc.handle_input(input)).unwrap();
+        self.drain_rtc();
+    }
+
     fn drain_rtc(&mut self) {
         loop {
             match quietly(|| self.rtc.poll_output()).unwrap() {
                 str0m::Output::Timeout(at) => {
+                    let at = Time::ZERO + at.saturating_duration_since(self.epoch);
                     self.rtc_deadline = at.max(self.now + Duration::from_millis(1));
                     return;
                 }

@@ -10,19 +10,16 @@ use std::{collections::BTreeMap, fmt::Write};
 /// The machine, its clock, and what it has done so far.
 struct Rig {
     signal: Signal,
-    start: Instant,
-    now: Instant,
+    now: Time,
     script: String,
     reason: Option<DisconnectReason>,
 }
 
 impl Rig {
-    #[expect(clippy::disallowed_methods, reason = "some instant to begin at; nothing depends on which")]
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new("wss://host/base", "sesame");
         change(&mut config);
-        let start = Instant::now();
-        Self { signal: Signal::new(config, start), start, now: start, script: String::new(), reason: None }
+        Self { signal: Signal::new(config), now: Time::ZERO, script: String::new(), reason: None }
     }
 
     /// Joined, with Ada there already, and the media connection ready.
@@ -42,8 +39,8 @@ impl Rig {
         rig
     }
 
-    fn step(&mut self, name: &str, act: impl FnOnce(&mut Signal, Instant)) {
-        let at = self.now.duration_since(self.start).as_millis();
+    fn step(&mut self, name: &str, act: impl FnOnce(&mut Signal, Time)) {
+        let at = (self.now - Time::ZERO).as_millis();
         writeln!(self.script, "[{at} ms] {name}").unwrap();
         act(&mut self.signal, self.now);
         while let Some(effect) = self.signal.poll_effect() {
