@@ -1,6 +1,6 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
 //! [codec](decode) that refuses a frame over a size limit before it is parsed; and the few types that every other crate needs: [`Time`],
-//! [`Secret`], and how a [text] of others is shown.
+//! [`Secret`], a [queue](DropOldest) with bounds, and how a [text] of others is shown.
 //!
 //! No rule of a job or a room lives here, and the public APIs of the other crates show message types of their own. `cargo xtask codegen` makes [`livekit`] anew.
 //!
@@ -15,6 +15,7 @@
 mod codec;
 pub mod error_text;
 mod future;
+mod queue;
 mod redact;
 mod secret;
 pub mod text;
@@ -22,6 +23,7 @@ mod time;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
 pub use future::BoxFuture;
+pub use queue::{DropOldest, Popped, QueueEntry, QueueLimits};
 pub use secret::Secret;
 pub use time::Time;
 

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, mem, task::Poll};
 
+use agent_proto::QueueLimits;
+
 use crate::RoomEvent;
 
 mod missed;
@@ -13,7 +15,7 @@ mod tests;
 mod waiting;
 
 pub use missed::{Missed, MissedCause};
-use queue::{Entry, Limits, Queue, is_data, is_gap};
+use queue::{Entry, Queue, is_data, is_gap};
 use waiting::Waiting;
 
 /// The streams of one room, and what waits for them.
@@ -27,7 +29,7 @@ use waiting::Waiting;
 /// the beginning of the attempt.
 #[derive(Debug)]
 pub struct Inbox {
-    limits: Limits,
+    limits: QueueLimits,
     /// The number of the last event.
     seq: u64,
     last_id: u64,
@@ -85,10 +87,10 @@ enum Kind {
 impl Inbox {
     /// The inbox of a room that was just joined, with these events about who is present.
     pub fn new(present: impl IntoIterator<Item = RoomEvent>) -> Self {
-        Self::with_limits(Limits::default(), present)
+        Self::with_limits(QueueLimits::default(), present)
     }
 
-    fn with_limits(limits: Limits, present: impl IntoIterator<Item = RoomEvent>) -> Self {
+    fn with_limits(limits: QueueLimits, present: impl IntoIterator<Item = RoomEvent>) -> Self {
         let mut inbox = Self {
             limits,
             seq: 0,

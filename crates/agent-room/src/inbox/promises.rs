@@ -129,9 +129,9 @@ fn play(ops: Vec<Op>, one_stream_each: bool) -> Play {
             }
         }
         let (topics, _) = play.inbox.for_topics.topics();
-        assert!(topics <= SMALL.events, "the table of topics has grown");
+        assert!(topics <= SMALL.entries, "the table of topics has grown");
         let waiting: usize = play.open.iter().map(|(_, id)| play.inbox.len(*id)).sum();
-        assert!(waiting <= play.open.len() * (SMALL.events + 1), "a queue has grown");
+        assert!(waiting <= play.open.len() * (SMALL.entries + 1), "a queue has grown");
     }
     // In the end everything is read.
     play.inbox.restart([]);

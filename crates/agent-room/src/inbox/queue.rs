@@ -1,15 +1,10 @@
-//! A bounded queue of events: of too many the oldest are dropped, and their number is reported in their place.
+//! A queue of events: who is present, then what happened, of which the oldest is dropped when it is too much.
 
 use std::collections::VecDeque;
 
-use crate::{Participant, RoomEvent};
+use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 
-/// What one queue holds at most.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) events: usize,
-    pub(super) bytes: usize,
-}
+use crate::{Participant, RoomEvent};
 
 /// An event, its number and its weight.
 #[derive(Clone, Debug)]
@@ -23,39 +18,24 @@ pub(super) struct Entry {
 pub(super) struct Queue {
     /// Who is present at the beginning. The room bounds it: what comes later must not push it out.
     present: VecDeque<RoomEvent>,
-    entries: VecDeque<Entry>,
-    bytes: usize,
-    /// Dropped and not reported to the reader yet, before the first entry.
-    missed: u64,
+    entries: DropOldest<Entry>,
     /// Of the dropped ones, those that were not counted yet: there was no reader.
     pub(super) unreported: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { events: 1024, bytes: 4 * 1024 * 1024 }
-    }
-}
-
-impl Limits {
-    pub(super) const fn exceeded(self, events: usize, bytes: usize) -> bool {
-        events > self.events || (bytes > self.bytes && events > 1)
-    }
 }
 
 impl Entry {
     pub(super) fn new(seq: u64, event: RoomEvent) -> Self {
         Self { seq, bytes: weight(&event), event }
     }
+}
 
-    /// How many it stands for.
-    fn count(&self) -> u64 {
-        match self.event {
-            // One that says how many were lost before is not an event by itself.
-            RoomEvent::Lagged { missed } => missed,
-            RoomEvent::DataMissed { up_to, .. } => u64::from(up_to).max(1),
-            _ => 1,
-        }
+impl QueueEntry for Entry {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn losses(&self) -> u64 {
+        losses(&self.event)
     }
 }
 
@@ -66,30 +46,21 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
-        self.bytes += entry.bytes;
-        self.entries.push_back(entry);
+        self.entries.push(entry);
     }
 
     /// Keeps one for a reader that is not there yet.
-    pub(super) fn keep(&mut self, entry: Entry, limits: Limits) {
-        self.push(entry);
-        self.unreported += self.shrink(limits);
+    pub(super) fn keep(&mut self, entry: Entry, limits: QueueLimits) {
+        self.unreported += self.entries.push_within(entry, limits);
     }
 
     /// Drops the oldest until it is within its limits, and gives their number.
-    pub(super) fn shrink(&mut self, limits: Limits) -> u64 {
-        let mut dropped = 0;
-        while limits.exceeded(self.entries.len(), self.bytes) {
-            dropped += self.drop_oldest();
-        }
-        dropped
+    pub(super) fn shrink(&mut self, limits: QueueLimits) -> u64 {
+        self.entries.shrink(limits)
     }
 
     pub(super) fn drop_oldest(&mut self) -> u64 {
-        let Some(entry) = self.entries.pop_front() else { return 0 };
-        self.bytes = self.bytes.saturating_sub(entry.bytes);
-        self.missed = self.missed.saturating_add(entry.count());
-        entry.count()
+        self.entries.drop_oldest()
     }
 
     pub(super) fn pop(&mut self) -> Option<RoomEvent> {
@@ -97,51 +68,47 @@ impl Queue {
             return Some(event);
         }
         self.present = VecDeque::new();
-        if self.missed > 0 {
-            return Some(RoomEvent::Lagged { missed: std::mem::take(&mut self.missed) });
-        }
-        let Entry { bytes, event, .. } = self.entries.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            // After a burst the memory goes back: there may be thousands of rooms.
-            self.entries = VecDeque::new();
-        }
-        Some(event)
+        Some(match self.entries.pop()? {
+            Popped::Missed(missed) => RoomEvent::Lagged { missed },
+            Popped::Entry(entry) => entry.event,
+        })
     }
 
     /// Takes over what another one has, each entry once and in their order.
-    pub(super) fn merge(&mut self, other: Self, limits: Limits) {
-        self.missed = self.missed.saturating_add(other.missed);
+    pub(super) fn merge(&mut self, other: Self, limits: QueueLimits) {
+        self.entries.add_missed(other.entries.missed());
         self.unreported += other.unreported;
-        self.entries.extend(other.entries);
-        self.entries.make_contiguous().sort_by_key(|entry| entry.seq);
-        let mut last = None;
-        self.entries.retain(|entry| last.replace(entry.seq) != Some(entry.seq));
-        self.bytes = self.entries.iter().map(|entry| entry.bytes).sum();
+        self.entries.edit(|entries| {
+            entries.extend(other.entries.into_entries());
+            entries.make_contiguous().sort_by_key(|entry| entry.seq);
+            let mut last = None;
+            entries.retain(|entry| last.replace(entry.seq) != Some(entry.seq));
+        });
         self.unreported += self.shrink(limits);
     }
 
     /// Keeps only data, and what is missing of it, up to this number.
     pub(super) fn retain_data_before(&mut self, seq: u64) {
         self.present = VecDeque::new();
-        self.entries.retain(|entry| entry.seq < seq && (is_data(&entry.event) || is_gap(&entry.event)));
-        self.bytes = self.entries.iter().map(|entry| entry.bytes).sum();
+        self.entries.edit(|entries| {
+            entries.retain(|entry| entry.seq < seq && (is_data(&entry.event) || is_gap(&entry.event)));
+        });
     }
 
-    pub(super) fn add_missed(&mut self, missed: u64) {
-        self.missed = self.missed.saturating_add(missed);
+    pub(super) const fn add_missed(&mut self, missed: u64) {
+        self.entries.add_missed(missed);
     }
 
     pub(super) const fn missed(&self) -> u64 {
-        self.missed
+        self.entries.missed()
     }
 
     pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+        self.entries.bytes()
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
+        self.entries.entries()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -149,7 +116,7 @@ impl Queue {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0 && self.missed == 0
+        self.present.is_empty() && self.entries.is_empty()
     }
 }
 
@@ -163,6 +130,16 @@ pub(super) fn is_gap(event: &RoomEvent) -> bool {
         RoomEvent::Lagged { .. } | RoomEvent::DataMissed { .. } => true,
         RoomEvent::Reconnected(again) => !again.resumed,
         _ => false,
+    }
+}
+
+/// How many losses it is when it is dropped.
+pub(crate) fn losses(event: &RoomEvent) -> u64 {
+    match event {
+        // One that says how many were lost before is not an event by itself.
+        RoomEvent::Lagged { missed } => *missed,
+        RoomEvent::DataMissed { up_to, .. } => u64::from(*up_to).max(1),
+        _ => 1,
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{DataReceived, Participant, Reconnected};
 
-pub(super) const SMALL: Limits = Limits { events: 8, bytes: 400 };
+pub(super) const SMALL: QueueLimits = QueueLimits { entries: 8, bytes: 400 };
 
 pub(super) fn data(topic: &str, n: u32) -> RoomEvent {
     RoomEvent::DataReceived(DataReceived::new(topic, n.to_string(), Some("ada".to_owned())))
@@ -241,7 +241,7 @@ fn topics_without_end_are_bounded_and_not_forgotten_silently() {
     for n in 0..1000 {
         inbox.push(&data(&format!("topic {n}"), n));
     }
-    assert!(inbox.for_topics.topics().0 <= SMALL.events);
+    assert!(inbox.for_topics.topics().0 <= SMALL.entries);
     let (id, _) = inbox.open_data(topic("topic 3"));
     let all = messages(&mut inbox, id);
     assert!(all.len() == 1 && all[0].contains("dropped"), "{all:?}");

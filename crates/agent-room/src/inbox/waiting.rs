@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use agent_proto::QueueLimits;
+
 use crate::RoomEvent;
 
-use super::queue::{Entry, Limits, Queue};
+use super::queue::{Entry, Queue};
 
 /// Interruptions that are kept apart.
 const MAX_GAPS: usize = 16;
@@ -13,7 +15,7 @@ const MAX_GAPS: usize = 16;
 /// messages.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    limits: Limits,
+    limits: QueueLimits,
     topics: BTreeMap<String, Topic>,
     /// Where messages of any topic may be missing.
     gaps: VecDeque<Entry>,
@@ -33,7 +35,7 @@ struct Topic {
 }
 
 impl Waiting {
-    pub(super) const fn new(limits: Limits) -> Self {
+    pub(super) const fn new(limits: QueueLimits) -> Self {
         Self {
             limits,
             topics: BTreeMap::new(),
@@ -128,7 +130,7 @@ impl Waiting {
             }
         }
         // One that has no message only remembers.
-        while self.topics.len() > self.limits.events || self.names > self.limits.bytes {
+        while self.topics.len() > self.limits.entries || self.names > self.limits.bytes {
             let empty = self.topics.iter().find(|(_, topic)| topic.queue.entries().next().is_none());
             let Some(topic) = empty.map(|(name, _)| name.clone()).and_then(|name| self.remove(&name)) else {
                 return;

@@ -1,12 +1,12 @@
 //! What arrives for one channel: read, counted and kept until its job asks for it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agent_core::{Frame, FrameKind, Inbox, JobId, MAX_MESSAGE_LEN, Publishers, Receive};
 use agent_proto::text::{line, name};
+use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tracing::Span;
@@ -14,11 +14,6 @@ use tracing::Span;
 use super::Announcement;
 use crate::telemetry::Meter;
 use crate::telemetry::line_limit::LineLimit;
-
-/// Events that wait for a slow reader.
-const MAX_EVENTS: usize = 1024;
-/// Bytes of messages that wait for a slow reader.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Something that came over a [`Channel`](super::Channel).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,10 +106,7 @@ enum Line {
 #[derive(Default)]
 struct State {
     publishers: Publishers,
-    events: VecDeque<ChannelEvent>,
-    bytes: usize,
-    /// Dropped since the reader was last told.
-    lagged: u64,
+    events: DropOldest<Waiting>,
     closed: bool,
 }
 
@@ -240,7 +232,8 @@ impl Receive for Mailbox {
     fn interrupted(&self) {
         let mut state = self.lock();
         // Twice in a row says no more than once.
-        let again = state.events.back() == Some(&ChannelEvent::Interrupted);
+        let again =
+            state.events.entries().next_back().is_some_and(|last| last.0 == ChannelEvent::Interrupted);
         let lagged = if again { 0 } else { state.push(ChannelEvent::Interrupted) };
         drop(state);
         self.shared.meter.interrupted();
@@ -262,42 +255,34 @@ impl State {
         if self.closed {
             return 0;
         }
-        let before = self.lagged;
-        self.bytes += len(&event);
-        self.events.push_back(event);
-        while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
-            let Some(dropped) = self.events.pop_front() else { break };
-            self.bytes = self.bytes.saturating_sub(len(&dropped));
-            // One that says how many were lost before is not an event by itself.
-            self.lagged = self.lagged.saturating_add(match dropped {
-                ChannelEvent::Missed { count, .. } => count,
-                _ => 1,
-            });
-        }
-        self.lagged - before
+        self.events.push_within(Waiting(event), QueueLimits::default())
     }
 
     fn pop(&mut self) -> Option<ChannelEvent> {
-        if self.lagged > 0 {
-            return Some(ChannelEvent::Lagged { missed: std::mem::take(&mut self.lagged) });
-        }
-        let event = self.events.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(len(&event));
-        if self.events.is_empty() && self.events.capacity() > 64 {
-            // After a burst the memory goes back: there may be thousands of jobs.
-            self.events = VecDeque::new();
-        }
-        Some(event)
+        Some(match self.events.pop()? {
+            Popped::Missed(missed) => ChannelEvent::Lagged { missed },
+            Popped::Entry(Waiting(event)) => event,
+        })
     }
 }
 
-fn len(event: &ChannelEvent) -> usize {
-    match event {
-        ChannelEvent::Message(message) => message.payload.len(),
-        ChannelEvent::Announced(Announcement { job_id, worker_id, capability, .. }) => {
-            job_id.as_str().len() + worker_id.len() + capability.len()
+/// An event that waits for a slow reader.
+struct Waiting(ChannelEvent);
+
+impl QueueEntry for Waiting {
+    fn bytes(&self) -> usize {
+        match &self.0 {
+            ChannelEvent::Message(message) => message.payload.len(),
+            ChannelEvent::Announced(Announcement { job_id, worker_id, capability, .. }) => {
+                job_id.as_str().len() + worker_id.len() + capability.len()
+            }
+            ChannelEvent::Missed { .. } | ChannelEvent::Interrupted | ChannelEvent::Lagged { .. } => 0,
         }
-        ChannelEvent::Missed { .. } | ChannelEvent::Interrupted | ChannelEvent::Lagged { .. } => 0,
+    }
+
+    fn losses(&self) -> u64 {
+        // One that says how many were lost before is not an event by itself.
+        if let ChannelEvent::Missed { count, .. } = &self.0 { *count } else { 1 }
     }
 }
 
