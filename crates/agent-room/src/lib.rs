@@ -27,13 +27,15 @@
 //!
 //! # Inside
 //! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one module that knows
-//! str0m. `Room` carries values from one to the other; neither knows the other. Beside them `inbox` decides which of a room's streams
-//! gets which event, and `view` which event changes whom.
+//! str0m. `Room` carries values from one to the other; neither knows the other. What must not be told before
+//! [`RoomEvent::Connected`] or [`RoomEvent::Reconnected`] waits in `held`, whichever of the two it comes from. Beside them `inbox` decides which of
+//! a room's streams gets which event, and `view` which event changes whom.
 
 mod command;
 mod config;
 mod data;
 mod event;
+mod held;
 mod inbox;
 mod io;
 mod reason;

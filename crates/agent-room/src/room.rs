@@ -3,6 +3,7 @@
 use crate::{
     Command, CommandError, Config, Input, Output, RoomEvent, Timer,
     data::{Inbox, Outbox, Received},
+    held::Held,
     signal::{Below, Effect, Signal},
     transport::{Happened, RtcClock, Transport},
     unsupported::{Reported, RpcRequest},
@@ -21,6 +22,8 @@ pub struct Room {
     transport: Option<Transport>,
     outbox: Outbox,
     inbox: Inbox,
+    /// Events that wait for the one that must come before them.
+    held: Option<Held>,
     reported: Reported,
     outputs: VecDeque<Output>,
 }
@@ -37,6 +40,7 @@ impl Room {
             transport: None,
             outbox: Outbox::new(),
             inbox: Inbox::default(),
+            held: None,
             reported: Reported::default(),
             outputs: VecDeque::new(),
         }
@@ -215,12 +219,16 @@ impl Room {
                 self.tell_path();
                 self.signal.media_restarted(now);
             }
+            // Of a session that is given up.
+            Happened::Data { .. } if !self.signal.is_in_room() => {}
             Happened::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
                 Received::Message { message, missed } => {
-                    if let Some(sender) = message.sender.clone().filter(|_| missed > 0) {
-                        self.signal.event(RoomEvent::DataMissed { sender, up_to: missed });
+                    if missed > 0
+                        && let Some(sender) = message.sender.clone()
+                    {
+                        self.event(RoomEvent::DataMissed { sender, up_to: missed });
                     }
-                    self.signal.event(RoomEvent::DataReceived(message));
+                    self.event(RoomEvent::DataReceived(message));
                 }
                 Received::Unsupported { data, request } => {
                     if let Some(request) = request.filter(|_| self.signal.may_publish_data()) {
@@ -280,15 +288,37 @@ impl Room {
                 self.outputs.push_back(Output::BindUdp);
             }
             Effect::CloseMedia => self.close_media(now),
-            Effect::Event(event) => {
-                if let RoomEvent::ParticipantLeft { participant, .. } = &event {
-                    self.inbox.forget(&participant.sid);
-                }
-                self.outputs.push_back(Output::Event(event));
+            Effect::Event(event) => self.event(event),
+            Effect::Hold(changes) => {
+                self.held.get_or_insert_with(|| Held::new(self.config.limits.held_events)).rejoined(changes);
+            }
+            Effect::Entered(event) => {
+                self.tell(event);
+                let held = self.held.take();
+                held.into_iter().flat_map(Held::into_events).for_each(|event| self.tell(event));
+            }
+            Effect::Disconnected { reason } => {
+                self.held = None;
+                self.tell(RoomEvent::Disconnected { reason });
             }
             Effect::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
             Effect::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
         }
+    }
+
+    /// Tells the user, now or once there is a connection.
+    fn event(&mut self, event: RoomEvent) {
+        match &mut self.held {
+            Some(held) => held.push(event),
+            None => self.tell(event),
+        }
+    }
+
+    fn tell(&mut self, event: RoomEvent) {
+        if let RoomEvent::ParticipantLeft { participant, .. } = &event {
+            self.inbox.forget(&participant.sid);
+        }
+        self.outputs.push_back(Output::Event(event));
     }
 
     /// Answers at once, so that the caller need not wait for its timeout.

@@ -383,3 +383,32 @@ fn no_setting_is_too_long() {
     pair.command(2, Command::Leave);
     pair.run_until("the end", |pair| pair.closed.is_some());
 }
+
+#[test]
+fn who_left_before_a_join_that_failed_is_told_all_the_same() {
+    let mut pair = connected();
+    let ada = |state| proto::ParticipantInfo {
+        sid: "PA_ada".to_owned(),
+        identity: "ada".to_owned(),
+        state,
+        ..Default::default()
+    };
+    let participants = vec![ada(proto::participant_info::State::Joined as i32)];
+    pair.say(Response::Update(proto::ParticipantUpdate { participants }));
+    pair.run_for(Duration::from_millis(10));
+    pair.say(Response::Leave(proto::LeaveRequest {
+        action: proto::leave_request::Action::Reconnect as i32,
+        ..Default::default()
+    }));
+    pair.run_until("another socket", |pair| pair.bind_asked);
+    // The server lets us in, without Ada, and gives no media.
+    pair.answers = false;
+    pair.rejoin();
+    pair.run_until("a third socket", |pair| pair.bind_asked);
+    pair.answers = true;
+    pair.rejoin();
+    reconnected(&mut pair);
+    let left = pair.events.iter().filter(|event| matches!(event, RoomEvent::ParticipantLeft { .. })).count();
+    assert_eq!(left, 1, "{:?}", pair.events);
+    assert!(matches!(pair.events.last(), Some(RoomEvent::ParticipantLeft { .. })), "{:?}", pair.events);
+}

@@ -15,6 +15,7 @@ mod tests;
 mod waiting;
 
 pub use missed::{Missed, MissedCause};
+pub(crate) use queue::losses;
 use queue::{Entry, Queue, is_data, is_gap};
 use waiting::Waiting;
 

@@ -1,7 +1,7 @@
 //! The ways out: the user leaves, the server puts us out, a join fails.
 
 use super::{Effect, Phase, Signal, recovery::Step};
-use crate::{CommandError, CommandId, DisconnectReason, JoinFailure, RoomEvent};
+use crate::{CommandError, CommandId, DisconnectReason, JoinFailure};
 use agent_proto::{Time, livekit as proto};
 use proto::{leave_request::Action, signal_request::Message as Request};
 use std::mem;
@@ -51,7 +51,7 @@ impl Signal {
                 | Step::Asking
                 | Step::Restarting
                 | Step::Binding
-                | Step::Joined { .. } => {
+                | Step::Joined => {
                     if self.phase.signal_stands() {
                         self.say_leave();
                     }
@@ -166,7 +166,7 @@ impl Signal {
         self.effects.push_back(Effect::CloseMedia);
         self.effects.push_back(Effect::CloseSignal);
         if stood {
-            self.effects.push_back(Effect::Event(RoomEvent::Disconnected { reason: reason.clone() }));
+            self.effects.push_back(Effect::Disconnected { reason: reason.clone() });
         }
         self.effects.push_back(Effect::Closed { reason });
     }

@@ -1,6 +1,6 @@
 //! What the server says once a WebSocket stands.
 
-use super::{Effect, Phase, Signal, candidate, millis, phase::Held, roster};
+use super::{Effect, Phase, Signal, candidate, millis, roster};
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
 use agent_proto::{Time, livekit as proto};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
@@ -48,7 +48,8 @@ impl Signal {
             server_version,
         });
         let connected_event = [RoomEvent::Connected(connected.clone())];
-        self.phase = Phase::Joined { connected, held: Held::default() };
+        self.phase = Phase::Joined { connected };
+        self.effects.push_back(Effect::Hold(Vec::new()));
         self.subscribe(&connected_event);
     }
 
@@ -129,9 +130,7 @@ impl Signal {
             | Response::Pong(_) => {}
         }
         self.subscribe(&events);
-        for event in events {
-            self.event(event);
-        }
+        self.effects.extend(events.into_iter().map(Effect::Event));
     }
 
     pub(super) fn update_roster(

@@ -9,8 +9,8 @@
 //!     └───────────────────┴─────────────────────┴──── failure, Leave, silence, timeout ───┴──── flushed, timeout ─────┴──▶ Closed
 //! ```
 //!
-//! In `Joined` the events that come are held back, so that `Connected` is the first that the user sees and nothing is lost. What
-//! happens when a connection that stood is lost is told in [`recovery`].
+//! In `Joined` the events that come are held back ([`Effect::Hold`]), so that `Connected` is the first that the user sees and nothing is
+//! lost. What happens when a connection that stood is lost is told in [`recovery`].
 //!
 //! - `messages`: what the server says. `roster`: who is there. `requests`: changes of ourselves.
 //! - `recovery`: resume, or join anew. `ending`: the ways out. `timers`: what is due.
@@ -76,8 +76,14 @@ pub(crate) enum Effect {
     Resume { last_sequence: u32 },
     /// Give the media connection up, tell [`Signal::unconfirmed`], and make another one on another socket.
     Rebind,
-    /// Tell the user.
+    /// Tell the user, unless events are held back.
     Event(RoomEvent),
+    /// Hold back events from now on, these first.
+    Hold(Vec<RoomEvent>),
+    /// Tell the user of the connection, then what was held back.
+    Entered(RoomEvent),
+    /// Tell the user of the end. What was held back is of no use any more.
+    Disconnected { reason: DisconnectReason },
     /// A command is done.
     Done { id: CommandId, result: Result<(), CommandError> },
     /// Everything is over.
@@ -221,13 +227,12 @@ impl Signal {
     /// The reliable channel is open.
     pub(crate) fn media_ready(&mut self, now: Time) {
         if let Phase::Joined { .. } = self.phase
-            && let Phase::Joined { mut connected, held } = mem::replace(&mut self.phase, Phase::Connected)
+            && let Phase::Joined { mut connected } = mem::replace(&mut self.phase, Phase::Connected)
         {
             // The server tells others at once and us seconds later.
             self.roster.activate_local();
             Arc::make_mut(&mut connected.local).active = true;
-            self.effects.push_back(Effect::Event(RoomEvent::Connected(connected)));
-            self.effects.extend(held.into_events().map(Effect::Event));
+            self.effects.push_back(Effect::Entered(RoomEvent::Connected(connected)));
         } else {
             self.reconnected(now);
         }
@@ -289,16 +294,13 @@ impl Signal {
         }
     }
 
-    /// Something for the user that came in another way than by signalling.
-    pub(crate) fn event(&mut self, event: RoomEvent) {
-        match &mut self.phase {
-            Phase::Joined { held, .. } => held.push(event, self.config.limits.held_events),
-            Phase::Recovering(recovery) => match &mut recovery.step {
-                Step::Joined { held } => held.push(event, self.config.limits.held_events),
-                _ => self.effects.push_back(Effect::Event(event)),
-            },
-            Phase::Connected | Phase::Leaving { .. } => self.effects.push_back(Effect::Event(event)),
-            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::GivenUp { .. } | Phase::Closed => {}
+    /// Whether the user is told what happens in the room, at once or later.
+    pub(crate) fn is_in_room(&self) -> bool {
+        match self.phase {
+            Phase::Joined { .. } | Phase::Connected | Phase::Recovering(_) | Phase::Leaving { .. } => true,
+            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::GivenUp { .. } | Phase::Closed => {
+                false
+            }
         }
     }
 
@@ -369,7 +371,7 @@ impl Signal {
                 Phase::Recovering(ref recovery) => match recovery.step {
                     Step::Asking => self.before_resume(message, now),
                     Step::Joining => self.before_join(message, now),
-                    Step::Restarting | Step::Joined { .. } => self.message(message, now),
+                    Step::Restarting | Step::Joined => self.message(message, now),
                     Step::Waiting | Step::Opening | Step::Binding | Step::Connecting => self.violation(),
                 },
                 Phase::Joined { .. } | Phase::Connected | Phase::Leaving { .. } => {

@@ -1,9 +1,9 @@
 //! Where a room is between its first packet and its last, and what it holds there.
 
 use super::recovery::{Recovery, Step};
-use crate::{CommandId, Connected, RoomEvent};
+use crate::{CommandId, Connected};
 use agent_proto::Time;
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 pub(super) enum Phase {
     Unbound,
@@ -11,7 +11,6 @@ pub(super) enum Phase {
     Joining,
     Joined {
         connected: Box<Connected>,
-        held: Held,
     },
     Connected,
     Recovering(Box<Recovery>),
@@ -39,33 +38,9 @@ impl Phase {
         match self {
             Self::Joined { .. } | Self::Connected => true,
             Self::Leaving { signal, .. } => *signal,
-            Self::Recovering(recovery) => matches!(recovery.step, Step::Restarting | Step::Joined { .. }),
+            Self::Recovering(recovery) => matches!(recovery.step, Step::Restarting | Step::Joined),
             Self::Unbound | Self::Connecting | Self::Joining | Self::GivenUp { .. } | Self::Closed => false,
         }
-    }
-}
-
-/// Events that come before the one that must be the first.
-#[derive(Default)]
-pub(super) struct Held {
-    pub(super) events: VecDeque<RoomEvent>,
-    pub(super) missed: u64,
-}
-
-impl Held {
-    /// Takes one; of too many the oldest goes.
-    pub(super) fn push(&mut self, event: RoomEvent, limit: usize) {
-        if self.events.len() >= limit {
-            self.events.pop_front();
-            self.missed += 1;
-        }
-        self.events.push_back(event);
-    }
-
-    /// In their order, and before them how many are lost.
-    pub(super) fn into_events(self) -> impl Iterator<Item = RoomEvent> {
-        let missed = (self.missed > 0).then_some(RoomEvent::Lagged { missed: self.missed });
-        missed.into_iter().chain(self.events)
     }
 }
 

@@ -12,7 +12,7 @@
 //! tries double, with full jitter; they begin anew once a connection has stood for [`STABLE_AFTER`]. After
 //! `Config::reconnect_timeout` without success the room is over.
 
-use super::{Effect, Phase, Signal, join, phase::Held};
+use super::{Effect, Phase, Signal, join};
 use crate::{CommandError, DisconnectReason, JoinFailure, Reconnected, RoomEvent};
 use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
@@ -73,7 +73,7 @@ pub(super) enum Step {
     /// The server is to let us in.
     Joining,
     /// It did: the media connection is being made.
-    Joined { held: Held },
+    Joined,
 }
 
 /// Losses and tries, over the life of the room.
@@ -120,10 +120,8 @@ impl Signal {
                     recovery.unanswered += 1;
                 }
                 // Once there is another session, the old one is gone.
-                let left = matches!(
-                    recovery.step,
-                    Step::Binding | Step::Connecting | Step::Joining | Step::Joined { .. }
-                );
+                let left =
+                    matches!(recovery.step, Step::Binding | Step::Connecting | Step::Joining | Step::Joined);
                 recovery.anew |= anew || left || recovery.unanswered >= MAX_UNANSWERED;
                 recovery.last = Some(cause);
                 recovery.step = Step::Waiting;
@@ -241,7 +239,7 @@ impl Signal {
         if let Phase::Recovering(recovery) = &self.phase
             && let Step::Restarting = recovery.step
         {
-            self.recovered(now, true, Held::default());
+            self.recovered(now, true);
         }
     }
 
@@ -253,22 +251,20 @@ impl Signal {
         let mut events = Vec::new();
         self.roster.rejoin(local, &join.other_participants, &mut events);
         self.update_roster(join.other_participants, &mut events);
-        // All of them, however many: who keeps a list of the participants would keep somebody who has left.
-        let held = Held { events: events.into(), missed: 0 };
         if let Phase::Recovering(recovery) = &mut self.phase {
-            recovery.step = Step::Joined { held };
+            recovery.step = Step::Joined;
         }
+        self.effects.push_back(Effect::Hold(events));
         self.subscribe_to_all();
     }
 
     /// The media connection of another session stands.
     pub(super) fn reconnected(&mut self, now: Time) {
-        if let Phase::Recovering(recovery) = &mut self.phase
-            && let Step::Joined { held } = &mut recovery.step
+        if let Phase::Recovering(recovery) = &self.phase
+            && let Step::Joined = recovery.step
         {
-            let held = mem::take(held);
             self.roster.activate_local();
-            self.recovered(now, false, held);
+            self.recovered(now, false);
             let own = self.requests.own();
             if let Some(own) = own {
                 self.send(Request::UpdateMetadata(own));
@@ -277,7 +273,7 @@ impl Signal {
         }
     }
 
-    fn recovered(&mut self, now: Time, resumed: bool, held: Held) {
+    fn recovered(&mut self, now: Time, resumed: bool) {
         let phase = mem::replace(&mut self.phase, Phase::Connected);
         let Phase::Recovering(recovery) = phase else { return };
         self.tries.stands_since = Some(now);
@@ -286,7 +282,7 @@ impl Signal {
         if !resumed && !known {
             self.was_in = Some(recovery.room_sid.clone()).filter(|sid| !sid.is_empty());
         }
-        self.effects.push_back(Effect::Event(RoomEvent::Reconnected(Box::new(Reconnected {
+        self.effects.push_back(Effect::Entered(RoomEvent::Reconnected(Box::new(Reconnected {
             resumed,
             room_changed: changed,
             unconfirmed: recovery.unconfirmed,
@@ -294,7 +290,6 @@ impl Signal {
             room: self.room.clone(),
             local: self.roster.local().cloned().unwrap_or_default(),
         }))));
-        self.effects.extend(held.into_events().map(Effect::Event));
     }
 
     fn repeat_requests(&mut self, now: Time) {
@@ -344,7 +339,7 @@ impl Signal {
     pub(super) fn lose_media(&mut self, detail: String, now: Time) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         match recovery.step {
-            Step::Opening | Step::Asking | Step::Restarting | Step::Joined { .. } => {
+            Step::Opening | Step::Asking | Step::Restarting | Step::Joined => {
                 self.lose(DisconnectReason::MediaLost { detail }, true, now)
             }
             Step::Waiting => recovery.anew = true,
@@ -367,9 +362,9 @@ impl Signal {
             Step::Asking => (slow("the resume"), true),
             Step::Restarting => (JoinFailure::MediaTimeout { detail: media() }, true),
             Step::Joining => (JoinFailure::SignalTimeout, true),
-            Step::Joined { .. } => (JoinFailure::MediaTimeout { detail: media() }, true),
+            Step::Joined => (JoinFailure::MediaTimeout { detail: media() }, true),
         };
-        if matches!(recovery.step, Step::Joined { .. }) {
+        if matches!(recovery.step, Step::Joined) {
             self.say_leave();
         }
         self.lose(DisconnectReason::JoinFailed(failure), anew, now);
