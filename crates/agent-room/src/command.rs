@@ -20,7 +20,7 @@ pub const MAX_CHANGE_LEN: usize = 1024 * 1024;
 /// Names one command, so that its result can be told. The driver makes it; the machine gives it back.
 pub type CommandId = u64;
 
-/// What to do in the room.
+/// What to do in the room. Each is answered with nothing but whether it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Send a data message. Done when the data channel has taken it, not when it has arrived.

@@ -144,7 +144,7 @@ pub enum Output {
     Unsupported(Unsupported),
     /// Tell the user.
     Event(RoomEvent),
-    /// Tell the one who asked.
+    /// Tell the one who asked. What is answered with more than whether it was done has an output of its own.
     CommandDone {
         /// From [`Input::Commanded`].
         id: CommandId,

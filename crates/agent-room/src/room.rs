@@ -1,10 +1,10 @@
 //! The machine as a driver sees it: carries values between signalling, data and transport.
 
 use crate::{
-    Command, CommandError, Config, Input, Output, RoomEvent, Timer,
+    Command, CommandError, CommandId, Config, Input, Output, Publish, RoomEvent, Timer,
     data::{Inbox, Outbox, Received},
     held::Held,
-    signal::{Below, Effect, Signal},
+    signal::{Below, Effect, OwnChange, Signal},
     transport::{Happened, RtcClock, Transport},
     unsupported::{Reported, RpcRequest},
 };
@@ -86,23 +86,38 @@ impl Room {
                     self.signal.violation();
                 }
             }
-            Input::Commanded { id, command: Command::Publish(message) } => {
-                let queued = if !self.signal.is_connected() {
-                    Err(CommandError::NotConnected)
-                } else if !self.signal.may_publish_data() {
-                    Err(CommandError::NotAllowed { detail: "no permission to publish data".to_owned() })
-                } else {
-                    self.outbox.push(id, message, &self.config.limits)
-                };
-                if let Err(error) = queued {
-                    self.outputs.push_back(Output::CommandDone { id, result: Err(error) });
-                }
-            }
-            Input::Commanded { id, command } => self.signal.command(id, command, now),
+            Input::Commanded { id, command } => self.command(id, command, now),
         }
         // What is due at this very moment, too: after the drain the next timeout is later.
         self.do_due(now);
         self.settle(now);
+    }
+
+    fn command(&mut self, id: CommandId, command: Command, now: Time) {
+        match command {
+            Command::Publish(message) => self.publish(id, message),
+            Command::SetMetadata(metadata) => {
+                self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
+            }
+            Command::SetName(name) => self.signal.change(id, OwnChange { name, ..OwnChange::default() }, now),
+            Command::SetAttributes(attributes) => {
+                self.signal.change(id, OwnChange { attributes, ..OwnChange::default() }, now);
+            }
+            Command::Leave => self.signal.leave(id, now),
+        }
+    }
+
+    fn publish(&mut self, id: CommandId, message: Publish) {
+        let queued = if !self.signal.is_connected() {
+            Err(CommandError::NotConnected)
+        } else if !self.signal.may_publish_data() {
+            Err(CommandError::NotAllowed { detail: "no permission to publish data".to_owned() })
+        } else {
+            self.outbox.push(id, message, &self.config.limits)
+        };
+        if let Err(error) = queued {
+            self.outputs.push_back(Output::CommandDone { id, result: Err(error) });
+        }
     }
 
     /// Does what is due at `now`.

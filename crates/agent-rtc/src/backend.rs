@@ -15,7 +15,7 @@ const MAX_REQUESTS: usize = 64;
 /// A room over one's own backend is what a mock room is:
 ///
 /// ```
-/// use agent_worker::{Connected, Participant, Room, RoomBackend, RoomEvent, RoomInfo};
+/// use agent_worker::{Connected, Participant, Room, RoomBackend, RoomEvent, RoomInfo, RoomRequest};
 ///
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
 /// # runtime.block_on(async {
@@ -25,8 +25,9 @@ const MAX_REQUESTS: usize = 64;
 /// assert_eq!(room.participants().len(), 1);
 ///
 /// let sent = tokio::spawn(async move { room.publish_data("chat", "hello").await });
-/// let request = backend.next_request().await.unwrap();
-/// request.done(Ok(()));
+/// match backend.next_request().await.unwrap() {
+///     RoomRequest::Command(_, reply) => reply.send(Ok(())),
+/// }
 /// assert!(sent.await.unwrap().is_ok());
 /// # });
 /// ```
@@ -69,32 +70,33 @@ impl fmt::Debug for RoomBackend {
     }
 }
 
-/// One thing that a handle asks for. Dropped unanswered, it is answered as [`CommandError::NotConnected`].
+/// What a handle asks for, with a [`RoomReply`] of its own type.
 #[derive(Debug)]
-pub struct RoomRequest {
-    command: Command,
-    reply: oneshot::Sender<Result<(), CommandError>>,
+pub enum RoomRequest {
+    /// What is answered with nothing but whether it was done.
+    Command(Command, RoomReply<()>),
 }
 
-impl RoomRequest {
-    pub(super) fn new(command: Command) -> (Self, oneshot::Receiver<Result<(), CommandError>>) {
-        let (reply, answer) = oneshot::channel();
-        (Self { command, reply }, answer)
+/// Where the answer to a [`RoomRequest`] goes. Dropped unanswered, it answers [`CommandError::NotConnected`].
+pub struct RoomReply<T> {
+    sender: oneshot::Sender<Result<T, CommandError>>,
+}
+
+impl<T> RoomReply<T> {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<T, CommandError>>) {
+        let (sender, answer) = oneshot::channel();
+        (Self { sender }, answer)
     }
 
-    /// What is asked for.
-    #[must_use]
-    pub fn command(&self) -> &Command {
-        &self.command
-    }
-
-    /// Answers it.
-    pub fn done(self, result: Result<(), CommandError>) {
+    /// Answers.
+    pub fn send(self, result: Result<T, CommandError>) {
         // The asker may be gone.
-        let _ = self.reply.send(result);
+        let _ = self.sender.send(result);
     }
+}
 
-    pub(super) fn into_parts(self) -> (Command, oneshot::Sender<Result<(), CommandError>>) {
-        (self.command, self.reply)
+impl<T> fmt::Debug for RoomReply<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomReply").finish_non_exhaustive()
     }
 }

@@ -9,7 +9,13 @@ use agent_room::{
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::{backend::RoomRequest, data::RoomData, events::RoomEvents, publish::PublishData, shared::Shared};
+use super::{
+    backend::{RoomReply, RoomRequest},
+    data::RoomData,
+    events::RoomEvents,
+    publish::PublishData,
+    shared::Shared,
+};
 
 /// How long [`Room::leave`] waits for the backend at most.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
@@ -146,7 +152,7 @@ impl Room {
     /// # Errors
     /// [`CommandError::NotAllowed`] without the grant `canUpdateOwnMetadata`, and others.
     pub async fn set_metadata(&self, metadata: impl Into<String>) -> Result<(), CommandError> {
-        self.request(Command::SetMetadata(metadata.into())).await
+        self.command(Command::SetMetadata(metadata.into())).await
     }
 
     /// Replaces our own name. An empty text changes nothing: the protocol cannot clear it.
@@ -154,7 +160,7 @@ impl Room {
     /// # Errors
     /// As [`Self::set_metadata`].
     pub async fn set_name(&self, name: impl Into<String>) -> Result<(), CommandError> {
-        self.request(Command::SetName(name.into())).await
+        self.command(Command::SetName(name.into())).await
     }
 
     /// Sets these of our own attributes. An empty value deletes its key; other keys stay.
@@ -173,7 +179,7 @@ impl Room {
     ) -> Result<(), CommandError> {
         let attributes: BTreeMap<String, String> =
             attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        self.request(Command::SetAttributes(attributes)).await
+        self.command(Command::SetAttributes(attributes)).await
     }
 
     /// Whether we are in the room; also while a lost connection is being restored.
@@ -211,7 +217,7 @@ impl Room {
     pub async fn leave(&self) {
         let left = async {
             // Refused means that there is nothing to leave any more.
-            let _ = self.request(Command::Leave).await;
+            let _ = self.command(Command::Leave).await;
             self.closed().await;
         };
         if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
@@ -231,12 +237,17 @@ impl Room {
         self.shared.set_on_dropped(Box::new(on_dropped));
     }
 
-    pub(super) async fn request(&self, command: Command) -> Result<(), CommandError> {
+    pub(super) async fn command(&self, command: Command) -> Result<(), CommandError> {
+        self.request(|reply| RoomRequest::Command(command, reply)).await
+    }
+
+    /// Asks for something and waits for the answer, which is what this kind of request is answered with.
+    async fn request<T>(&self, request: impl FnOnce(RoomReply<T>) -> RoomRequest) -> Result<T, CommandError> {
         if !self.is_connected() {
             return Err(CommandError::NotConnected);
         }
-        let (request, answer) = RoomRequest::new(command);
-        self.requests.send(request).await.map_err(|_| CommandError::NotConnected)?;
+        let (reply, answer) = RoomReply::new();
+        self.requests.send(request(reply)).await.map_err(|_| CommandError::NotConnected)?;
         answer.await.unwrap_or(Err(CommandError::NotConnected))
     }
 }

@@ -29,7 +29,7 @@ pub use agent_room::{
     Missed, MissedCause, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomEvent,
     RoomInfo, Speaker, Track, TrackKind, TrackSource,
 };
-pub use backend::{RoomBackend, RoomRequest};
+pub use backend::{RoomBackend, RoomReply, RoomRequest};
 pub use connector::{JoinError, JoinRequest, RoomConnector};
 pub use data::RoomData;
 pub use events::RoomEvents;

@@ -38,6 +38,6 @@ impl IntoFuture for PublishData {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.room.request(Command::Publish(self.message)).await })
+        Box::pin(async move { self.room.command(Command::Publish(self.message)).await })
     }
 }

@@ -8,7 +8,7 @@ use agent_room::{
 };
 use futures_util::StreamExt;
 
-use super::{Room, RoomBackend};
+use super::{Room, RoomBackend, RoomRequest};
 
 fn participant(identity: &str) -> Participant {
     let mut participant = Participant::new(format!("PA_{identity}"), identity);
@@ -194,14 +194,15 @@ async fn commands_reach_the_backend_and_its_answers_the_caller() {
         let dropped = room.set_name("n").await;
         (sent, refused, dropped)
     });
-    let request = backend.next_request().await.unwrap();
-    let Command::Publish(message) = request.command() else { panic!("{request:?}") };
+    let RoomRequest::Command(Command::Publish(message), reply) = backend.next_request().await.unwrap() else {
+        panic!("not published")
+    };
     assert_eq!((&message.payload[..], message.topic.as_str(), message.reliable), (&b"hello"[..], "t", false));
     assert_eq!(message.destinations, ["ada"]);
-    request.done(Ok(()));
-    let request = backend.next_request().await.unwrap();
-    assert!(matches!(request.command(), Command::SetAttributes(attributes) if attributes["k"] == "v"));
-    request.done(Err(CommandError::QueueFull));
+    reply.send(Ok(()));
+    let RoomRequest::Command(command, reply) = backend.next_request().await.unwrap();
+    assert!(matches!(command, Command::SetAttributes(attributes) if attributes["k"] == "v"));
+    reply.send(Err(CommandError::QueueFull));
     drop(backend.next_request().await.unwrap());
     let (sent, refused, dropped) = task.await.unwrap();
     assert_eq!(sent, Ok(()));

@@ -11,8 +11,8 @@ use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, Socket
 use agent_proto::text::name;
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
-    Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol,
-    Room as Machine, RoomEvent, Unsupported, UnsupportedKind,
+    Command, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room as Machine,
+    RoomEvent, Unsupported, UnsupportedKind,
 };
 use tokio::{
     sync::oneshot,
@@ -23,7 +23,7 @@ use tracing::Instrument;
 use url::Url;
 
 use super::{
-    backend::{RoomBackend, RoomRequest},
+    backend::{RoomBackend, RoomReply, RoomRequest},
     connector::{JoinError, JoinRequest, RoomConnector},
     handle::Room,
     reconnect_gate::ReconnectGate,
@@ -97,7 +97,8 @@ struct Driver {
     joined: Option<Joined>,
     /// Since the join.
     backend: Option<RoomBackend>,
-    replies: BTreeMap<CommandId, oneshot::Sender<Result<(), CommandError>>>,
+    /// Who waits for a command.
+    replies: BTreeMap<CommandId, RoomReply<()>>,
     last_id: CommandId,
     /// What the connection said when there was none: it has a source, which the machine's words have not.
     refusal: Option<ConnectError>,
@@ -202,17 +203,16 @@ impl Driver {
             Wake::Signal(SocketEvent::Received(frame)) => self.input(Input::SignalReceived(frame)),
             Wake::Signal(SocketEvent::ReceivedText | SocketEvent::Heard) => {}
             Wake::Signal(SocketEvent::Closed(reason)) => self.input(Input::SignalClosed { reason }),
-            Wake::Request(Some(request)) => {
-                let (command, reply) = request.into_parts();
-                self.last_id += 1;
-                self.replies.insert(self.last_id, reply);
-                self.input(Input::Commanded { id: self.last_id, command });
+            Wake::Request(Some(RoomRequest::Command(command, reply))) => {
+                let id = self.next_id();
+                self.replies.insert(id, reply);
+                self.input(Input::Commanded { id, command });
             }
             // Nobody holds the room, or nobody waits for it any more.
             Wake::Request(None) | Wake::GivenUp => {
                 self.leaving = true;
-                self.last_id += 1;
-                self.input(Input::Commanded { id: self.last_id, command: Command::Leave });
+                let id = self.next_id();
+                self.input(Input::Commanded { id, command: Command::Leave });
             }
             Wake::Readable => self.receive(),
             Wake::Bound(Ok(socket)) => {
@@ -264,6 +264,12 @@ impl Driver {
 
     fn input(&mut self, input: Input) {
         self.machine.handle_input(input, self.now());
+    }
+
+    /// Names a request to the machine; its answer comes back under this.
+    const fn next_id(&mut self) -> CommandId {
+        self.last_id += 1;
+        self.last_id
     }
 
     fn now(&self) -> Time {
@@ -329,8 +335,7 @@ impl Driver {
                 }
                 Output::CommandDone { id, result } => {
                     if let Some(reply) = self.replies.remove(&id) {
-                        // The asker may be gone.
-                        let _ = reply.send(result);
+                        reply.send(result);
                     }
                 }
                 Output::Closed { reason } => self.closed(reason),

@@ -66,8 +66,8 @@ pub use agent_rtc::{
     AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
     JoinFailure, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
     Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, Room, RoomBackend,
-    RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo, RoomRequest, Speaker,
-    Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
+    RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo, RoomReply, RoomRequest,
+    Speaker, Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
 };
 pub use job::checkpoint::{Checkpoint, Saved};
 pub use job::context::JobContext;

@@ -8,7 +8,7 @@ use std::mem;
 
 impl Signal {
     /// The user wants to go.
-    pub(super) fn leave(&mut self, id: CommandId, now: Time) {
+    pub(crate) fn leave(&mut self, id: CommandId, now: Time) {
         match &mut self.phase {
             Phase::Connected => {
                 let until = now + self.config.leave_timeout;

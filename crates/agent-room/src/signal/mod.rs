@@ -27,8 +27,7 @@ mod tests;
 mod timers;
 
 use crate::{
-    Command, CommandError, CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomEvent,
-    RoomInfo,
+    CommandError, CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomEvent, RoomInfo,
 };
 use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 use bytes::Bytes;
@@ -37,7 +36,12 @@ use proto::signal_request::Message as Request;
 use recovery::{Step, Tries};
 use requests::Requests;
 use roster::Roster;
-use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
 pub(crate) use recovery::Below;
 
@@ -88,6 +92,14 @@ pub(crate) enum Effect {
     Done { id: CommandId, result: Result<(), CommandError> },
     /// Everything is over.
     Closed { reason: DisconnectReason },
+}
+
+/// What is to change of ourselves; what is empty stays as it is.
+#[derive(Debug, Default)]
+pub(crate) struct OwnChange {
+    pub(crate) metadata: String,
+    pub(crate) name: String,
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 pub(crate) struct Signal {
@@ -314,15 +326,9 @@ impl Signal {
         self.violations = self.violations.saturating_add(count);
     }
 
-    /// A command other than publishing.
-    pub(crate) fn command(&mut self, id: CommandId, command: Command, now: Time) {
-        let (metadata, name, attributes) = match command {
-            Command::Leave => return self.leave(id, now),
-            Command::Publish(_) => return self.done(id, Err(CommandError::NotConnected)),
-            Command::SetMetadata(metadata) => (metadata, String::new(), Default::default()),
-            Command::SetName(name) => (String::new(), name, Default::default()),
-            Command::SetAttributes(attributes) => (String::new(), String::new(), attributes),
-        };
+    /// A change of ourselves.
+    pub(crate) fn change(&mut self, id: CommandId, change: OwnChange, now: Time) {
+        let OwnChange { metadata, name, attributes } = change;
         if !self.is_connected() {
             return self.done(id, Err(CommandError::NotConnected));
         }

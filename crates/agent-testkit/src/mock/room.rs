@@ -8,8 +8,8 @@ use std::time::Duration;
 use agent_proto::Time;
 use agent_worker::{
     BoxFuture, ConnectError, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant,
-    ParticipantKind, Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent, Speaker,
-    TrackKind, TrackSource,
+    ParticipantKind, Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent,
+    RoomRequest, Speaker, TrackKind, TrackSource,
 };
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -337,9 +337,8 @@ async fn play(
                 }
             }
             request = backend.next_request() => match request {
-                Some(request) => {
-                    let result = hub.with(|server| server.command(member, request.command().clone()));
-                    request.done(result);
+                Some(RoomRequest::Command(command, reply)) => {
+                    reply.send(hub.with(|server| server.command(member, command)));
                 }
                 // Nobody holds the room any more.
                 None => hub.with(|server| server.leave(member, &DisconnectReason::ClientInitiated)),

@@ -3,9 +3,9 @@
 mod recovery;
 
 use super::*;
-use crate::{AutoSubscribe, Limits};
+use crate::{AutoSubscribe, Command, Limits};
 use proto::{leave_request::Action, participant_info::State, signal_response::Message as Response};
-use std::{collections::BTreeMap, fmt::Write};
+use std::fmt::Write;
 
 /// The machine, its clock, and what it has done so far.
 struct Rig {
@@ -66,7 +66,14 @@ impl Rig {
 
     fn command(&mut self, id: CommandId, command: Command) {
         let name = format!("command {id}: {command:?}");
-        self.step(&name, |signal, now| signal.command(id, command, now));
+        let change = match command {
+            Command::Leave => return self.step(&name, |signal, now| signal.leave(id, now)),
+            Command::SetMetadata(metadata) => OwnChange { metadata, ..OwnChange::default() },
+            Command::SetName(name) => OwnChange { name, ..OwnChange::default() },
+            Command::SetAttributes(attributes) => OwnChange { attributes, ..OwnChange::default() },
+            Command::Publish(_) => panic!("goes over the data channels"),
+        };
+        self.step(&name, |signal, now| signal.change(id, change, now));
     }
 
     fn wait(&mut self, time: Duration) {
@@ -581,7 +588,7 @@ fn same_inputs_same_bytes() {
         rig.signal.received(&frame, rig.now);
         rig.signal.media_ready(rig.now);
         let attributes = (0..20).map(|n| (format!("k{n}"), format!("v{n}"))).collect();
-        rig.signal.command(1, Command::SetAttributes(attributes), rig.now);
+        rig.signal.change(1, OwnChange { attributes, ..OwnChange::default() }, rig.now);
         rig.signal.handle_timeout(rig.now + Duration::from_secs(5), String::new);
         while let Some(effect) = rig.signal.poll_effect() {
             match effect {
