@@ -8,7 +8,11 @@ use agent_room::{DisconnectReason, Publish};
 
 use crate::front::{ApiFault, Backend, JoinRefusal, WorkerLink};
 use crate::hub::Hub;
-use crate::machine::{Change, RoomSettings, filled, to_wire_participant, to_wire_room};
+use crate::machine::{
+    Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Input, JobFlags, MuteTrack,
+    OpenRoom, Refusal, RemoveParticipant, SendData, SetRoomMetadata, filled, to_wire_participant,
+    to_wire_room, to_wire_track,
+};
 
 impl Backend for Hub {
     fn api_key(&self) -> &str {
@@ -24,11 +28,11 @@ impl Backend for Hub {
     }
 
     fn worker_message(&self, worker: u64, message: wire::WorkerMessage) {
-        self.with(|server| server.worker_message(worker, message));
+        self.input(Input::WorkerMessage { worker, message: Box::new(message) });
     }
 
-    fn worker_garbage(&self, worker: u64, what: String) {
-        self.with(|server| server.worker_garbage(worker, &what));
+    fn worker_garbage(&self, worker: u64, problem: String) {
+        self.input(Input::WorkerGarbage { worker, problem });
     }
 
     fn worker_gone(&self, worker: u64) {
@@ -44,22 +48,21 @@ impl Backend for Hub {
         request: wire::CreateAgentDispatchRequest,
     ) -> Result<wire::AgentDispatch, ApiFault> {
         named(&request.room, "room")?;
-        Ok(self.with(|server| server.create_dispatch(request)))
+        Ok(self.call(CreateDispatch { request, flags: JobFlags::default(), job_id: None })?)
     }
 
     fn delete_dispatch(
         &self,
         request: wire::DeleteAgentDispatchRequest,
     ) -> Result<wire::AgentDispatch, ApiFault> {
-        self.with(|server| server.delete_dispatch(&request.room, &request.dispatch_id))
-            .ok_or_else(|| missing("dispatch"))
+        Ok(self.call(DeleteDispatch { room: request.room, id: request.dispatch_id })?)
     }
 
     fn list_dispatch(
         &self,
         request: wire::ListAgentDispatchRequest,
     ) -> Result<wire::ListAgentDispatchResponse, ApiFault> {
-        let mut agent_dispatches = self.with(|server| server.list_dispatches(&request.room));
+        let mut agent_dispatches = self.look(|server| server.list_dispatches(&request.room));
         agent_dispatches
             .retain(|dispatch| request.dispatch_id.is_empty() || dispatch.id == request.dispatch_id);
         Ok(wire::ListAgentDispatchResponse { agent_dispatches })
@@ -68,35 +71,33 @@ impl Backend for Hub {
     fn create_room(&self, request: wire::CreateRoomRequest) -> Result<wire::Room, ApiFault> {
         named(&request.name, "name")?;
         let patience = |seconds: u32| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-        let settings = RoomSettings {
+        let open = OpenRoom {
             name: request.name,
             metadata: request.metadata,
             empty_timeout: patience(request.empty_timeout),
             departure_timeout: patience(request.departure_timeout),
             agents: request.agents.into_iter().map(|agent| (agent.agent_name, agent.metadata)).collect(),
         };
-        Ok(to_wire_room(&self.with(|server| server.open_room(settings))))
+        Ok(to_wire_room(&self.call(open)?))
     }
 
     fn list_rooms(&self, request: wire::ListRoomsRequest) -> Result<wire::ListRoomsResponse, ApiFault> {
         let wanted = |name: &String| request.names.is_empty() || request.names.contains(name);
-        let infos = self.with(|server| server.room_infos());
+        let infos = self.look(|server| server.room_infos());
         let rooms = infos.iter().filter(|info| wanted(&info.name)).map(to_wire_room).collect();
         Ok(wire::ListRoomsResponse { rooms })
     }
 
     fn delete_room(&self, request: wire::DeleteRoomRequest) -> Result<wire::DeleteRoomResponse, ApiFault> {
-        match self.with(|server| server.close_room(&request.room, &DisconnectReason::RoomDeleted)) {
-            true => Ok(wire::DeleteRoomResponse {}),
-            false => Err(missing("room")),
-        }
+        self.call(CloseRoom { room: request.room, reason: DisconnectReason::RoomDeleted })?;
+        Ok(wire::DeleteRoomResponse {})
     }
 
     fn list_participants(
         &self,
         request: wire::ListParticipantsRequest,
     ) -> Result<wire::ListParticipantsResponse, ApiFault> {
-        let there = self.with(|server| server.participants(&request.room)).unwrap_or_default();
+        let there = self.look(|server| server.participants(&request.room)).unwrap_or_default();
         Ok(wire::ListParticipantsResponse {
             participants: there.iter().map(|participant| to_wire_participant(participant)).collect(),
         })
@@ -106,35 +107,27 @@ impl Backend for Hub {
         &self,
         request: wire::RoomParticipantIdentity,
     ) -> Result<wire::ParticipantInfo, ApiFault> {
-        self.participant(&request.room, &request.identity)
+        let there = self.look(|server| server.participants(&request.room)).unwrap_or_default();
+        let found = there.iter().find(|participant| participant.identity == request.identity);
+        Ok(to_wire_participant(found.ok_or(Refusal::PARTICIPANT)?))
     }
 
     fn remove_participant(
         &self,
         request: wire::RoomParticipantIdentity,
     ) -> Result<wire::RemoveParticipantResponse, ApiFault> {
-        self.with(|server| {
-            let member =
-                server.member_of(&request.room, &request.identity).ok_or_else(|| missing("participant"))?;
-            server.leave(member, &DisconnectReason::Removed);
-            Ok(wire::RemoveParticipantResponse {})
-        })
+        let (room, identity) = (request.room, request.identity);
+        self.call(RemoveParticipant { room, identity, reason: DisconnectReason::Removed })?;
+        Ok(wire::RemoveParticipantResponse {})
     }
 
     fn mute_published_track(
         &self,
         request: wire::MuteRoomTrackRequest,
     ) -> Result<wire::MuteRoomTrackResponse, ApiFault> {
-        let muted = self.with(|server| {
-            server.mute_track(&request.room, &request.identity, &request.track_sid, request.muted)
-        });
-        if !muted {
-            return Err(missing("track"));
-        }
-        let of = self.participant(&request.room, &request.identity)?;
-        Ok(wire::MuteRoomTrackResponse {
-            track: of.tracks.into_iter().find(|track| track.sid == request.track_sid),
-        })
+        let wire::MuteRoomTrackRequest { room, identity, track_sid: sid, muted } = request;
+        let track = self.call(MuteTrack { room, identity, sid, muted })?;
+        Ok(wire::MuteRoomTrackResponse { track: Some(to_wire_track(&track)) })
     }
 
     fn update_participant(
@@ -147,38 +140,35 @@ impl Backend for Hub {
             attributes: request.attributes,
             can_publish: request.permission.map(|permission| permission.can_publish),
         };
-        match self.with(|server| server.change(&request.room, &request.identity, change)) {
-            true => self.participant(&request.room, &request.identity),
-            false => Err(missing("participant")),
-        }
+        let (room, identity) = (request.room, request.identity);
+        Ok(to_wire_participant(&*self.call(ChangeParticipant { room, identity, change })?))
     }
 
     fn update_room_metadata(&self, request: wire::UpdateRoomMetadataRequest) -> Result<wire::Room, ApiFault> {
-        let changed = self.with(|server| server.set_room_metadata(&request.room, request.metadata));
-        changed.as_ref().map(to_wire_room).ok_or_else(|| missing("room"))
+        let changed = self.call(SetRoomMetadata { room: request.room, metadata: request.metadata })?;
+        Ok(to_wire_room(&changed))
     }
 
     fn send_data(&self, request: wire::SendDataRequest) -> Result<wire::SendDataResponse, ApiFault> {
         let mut message = Publish::new(request.topic.unwrap_or_default(), request.data);
         message.reliable = request.kind == i32::from(wire::data_packet::Kind::Reliable);
         message.destinations = request.destination_identities;
-        match self.with(|server| server.send_data(&request.room, None, message)) {
-            true => Ok(wire::SendDataResponse {}),
-            false => Err(missing("room")),
-        }
+        self.call(SendData { room: request.room, message })?;
+        Ok(wire::SendDataResponse {})
     }
 }
 
-impl Hub {
-    fn participant(&self, room: &str, identity: &str) -> Result<wire::ParticipantInfo, ApiFault> {
-        let there = self.with(|server| server.participants(room)).unwrap_or_default();
-        let found = there.iter().find(|participant| participant.identity == identity);
-        found.map(|participant| to_wire_participant(participant)).ok_or_else(|| missing("participant"))
+impl From<Refusal> for ApiFault {
+    fn from(refusal: Refusal) -> Self {
+        let code = match &refusal {
+            Refusal::NotFound { .. } => "not_found",
+            Refusal::NotAdmitted { .. } => "unauthenticated",
+            Refusal::JobIdTaken { .. } => "already_exists",
+            Refusal::Command(_) => "permission_denied",
+            Refusal::NoReply => "internal",
+        };
+        Self { code, message: refusal.to_string() }
     }
-}
-
-fn missing(what: &str) -> ApiFault {
-    ApiFault { code: "not_found", message: format!("requested {what} does not exist") }
 }
 
 fn named(value: &str, field: &str) -> Result<(), ApiFault> {

@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agent_net::{AccessToken, Secret, TokenKind};
+use agent_net::Secret;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
-use agent_room::RoomEvent;
+use agent_room::{Connected, RoomEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::event_log::EventLog;
 use crate::front::{self, JoinRefusal, ToWorker, WorkerLink};
-use crate::machine::{Grant, MemberId, NewMember, Output, Rules, Server, ServerEvent, WorkerId};
-
-/// How long the token of an agent is good for, as on the real server.
-const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+use crate::machine::{
+    Call, Grant, Input, Join, MemberId, Output, Refusal, Reply, RequestId, Rules, Server, ServerEvent,
+    WorkerId,
+};
+use crate::token;
 
 /// What every handle of one mock server holds.
 pub struct Hub {
@@ -38,6 +39,10 @@ struct State {
     server: Server,
     workers: HashMap<WorkerId, Line>,
     members: HashMap<MemberId, mpsc::UnboundedSender<RoomEvent>>,
+    /// Of the request that is being made.
+    reply: Option<(RequestId, Result<Reply, Refusal>)>,
+    /// Of the last worker, member or request.
+    last_id: u64,
     log: EventLog,
     clock_sleeps_until: Option<Time>,
     faults: Faults,
@@ -49,6 +54,16 @@ struct State {
 struct Line {
     outbox: mpsc::UnboundedSender<ToWorker>,
     frozen: watch::Sender<bool>,
+}
+
+/// Somebody who is in a room.
+pub struct Stay {
+    /// Which stay it is.
+    pub member: MemberId,
+    /// Who and what was there before.
+    pub connected: Connected,
+    /// What happens in the room from then on.
+    pub events: mpsc::UnboundedReceiver<RoomEvent>,
 }
 
 /// What the server does wrong, on purpose.
@@ -82,6 +97,8 @@ impl Hub {
                 server: Server::new(rules),
                 workers: HashMap::new(),
                 members: HashMap::new(),
+                reply: None,
+                last_id: 0,
                 clock_sleeps_until: None,
                 faults: Faults::default(),
                 assigned_url: None,
@@ -103,7 +120,9 @@ impl Hub {
     pub async fn keep_time(self: Arc<Self>) {
         loop {
             // Under one lock: what another thread adds is either seen here, or wakes this sleep.
-            let next = self.with_state(|state| {
+            let next = self.with_state(|state, now| {
+                state.server.handle_timeout(now);
+                self.carry_out_all(state, now);
                 state.clock_sleeps_until = state.server.poll_timeout();
                 state.clock_sleeps_until
             });
@@ -125,31 +144,74 @@ impl Hub {
         Time::ZERO + self.started.elapsed()
     }
 
-    /// Does something to the machine, then what the machine wants of it.
-    pub fn with<T>(&self, change: impl FnOnce(&mut Server) -> T) -> T {
-        self.with_state(|state| change(&mut state.server))
+    /// Tells the machine what happened, and does what it wants of it.
+    pub fn input(&self, input: Input) {
+        self.with_state(|state, now| {
+            state.server.handle_input(input, now);
+            self.carry_out_all(state, now);
+        });
     }
 
-    /// Lets somebody into a room; gives the events of the stay.
-    pub fn join(
-        &self,
-        grant: Grant,
-    ) -> Result<(NewMember, mpsc::UnboundedReceiver<RoomEvent>), &'static str> {
-        // Under one lock, so that nothing happens unheard between the two steps.
-        self.with_state(|state| {
-            let joined = state.server.join(grant)?;
-            let (tell, told) = mpsc::unbounded_channel();
-            state.members.insert(joined.id, tell);
-            Ok((joined, told))
+    /// Asks the machine for something, and does what it wants of it.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub fn call<C: Call>(&self, call: C) -> Result<C::Reply, Refusal> {
+        self.with_state(|state, now| self.call_with(state, call, now))
+    }
+
+    /// A look at the machine as it is now.
+    pub fn look<T>(&self, look: impl FnOnce(&Server) -> T) -> T {
+        self.with_state(|state, now| {
+            state.server.handle_timeout(now);
+            self.carry_out_all(state, now);
+            look(&state.server)
         })
     }
 
-    fn with_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let now = self.now();
+    /// Lets somebody into a room.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn join(&self, grant: Grant) -> Result<Stay, Refusal> {
+        // Under one lock, and heard from the first moment on.
+        self.with_state(|state, now| {
+            let member = state.next_id();
+            let (tell, events) = mpsc::unbounded_channel();
+            state.members.insert(member, tell);
+            let joined = self.call_with(state, Join { member, grant }, now);
+            if joined.is_err() {
+                state.members.remove(&member);
+            }
+            Ok(Stay { member, connected: joined?, events })
+        })
+    }
+
+    /// Lets somebody into a room who hears nothing of it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn join_silently(&self, grant: Grant) -> Result<MemberId, Refusal> {
+        self.with_state(|state, now| {
+            let member = state.next_id();
+            self.call_with(state, Join { member, grant }, now).map(|_| member)
+        })
+    }
+
+    fn call_with<C: Call>(&self, state: &mut State, call: C, now: Time) -> Result<C::Reply, Refusal> {
+        let id = state.next_id();
+        state.server.handle_input(Input::Requested { id, request: call.into() }, now);
+        self.carry_out_all(state, now);
+        let reply = state.reply.take().filter(|(of, _)| *of == id).map(|(_, reply)| reply);
+        C::reply(reply.unwrap_or(Err(Refusal::NoReply))?).ok_or(Refusal::NoReply)
+    }
+
+    fn with_state<T>(&self, change: impl FnOnce(&mut State, Time) -> T) -> T {
         let mut state = self.lock();
-        let state = &mut *state;
-        state.server.handle_timeout(now);
-        let result = change(state);
+        change(&mut state, self.now())
+    }
+
+    fn carry_out_all(&self, state: &mut State, now: Time) {
         while let Some(output) = state.server.poll_output() {
             self.carry_out(state, output, now);
         }
@@ -157,9 +219,12 @@ impl Hub {
         if wakes.is_some_and(|wake| state.clock_sleeps_until.is_none_or(|sleeps| wake < sleeps)) {
             self.earlier.notify_one();
         }
+        self.announce_log(state);
+    }
+
+    fn announce_log(&self, state: &State) {
         let logged = state.log.count();
         self.logged.send_if_modified(|before| std::mem::replace(before, logged) != logged);
-        result
     }
 
     /// What happened, with its time since the server was made: the newest entries.
@@ -169,7 +234,10 @@ impl Hub {
 
     /// Something happened that is no matter of the machine.
     pub fn note(&self, event: ServerEvent) {
-        self.with(|server| server.log(event));
+        self.with_state(|state, now| {
+            state.log.push(now, event);
+            self.announce_log(state);
+        });
     }
 
     /// Changes whenever something was logged.
@@ -182,7 +250,7 @@ impl Hub {
         let mut logged = self.logged.subscribe();
         loop {
             logged.borrow_and_update();
-            if let Some(found) = self.with(|server| look(server)) {
+            if let Some(found) = self.look(&mut look) {
                 return found;
             }
             if logged.changed().await.is_err() {
@@ -219,19 +287,22 @@ impl Hub {
     }
 
     pub(crate) fn connect_worker(&self) -> WorkerLink {
-        self.with_state(|state| {
-            let id = state.server.worker_connected();
+        self.with_state(|state, now| {
+            let id = state.next_id();
             let (outbox, taken) = mpsc::unbounded_channel();
             let (frozen, is_frozen) = watch::channel(state.faults.frozen);
             state.workers.insert(id, Line { outbox, frozen });
+            state.server.handle_input(Input::WorkerConnected { worker: id }, now);
+            self.carry_out_all(state, now);
             WorkerLink { id, outbox: taken, frozen: is_frozen }
         })
     }
 
     pub(crate) fn disconnect_worker(&self, worker: WorkerId) {
-        self.with_state(|state| {
+        self.with_state(|state, now| {
             state.workers.remove(&worker);
-            state.server.worker_gone(worker);
+            state.server.handle_input(Input::WorkerGone { worker }, now);
+            self.carry_out_all(state, now);
         });
     }
 
@@ -273,7 +344,7 @@ impl Hub {
         match output {
             Output::Send { worker, message } => state.write(worker, message),
             Output::Assign { worker, job, grant } => {
-                let token = self.token(*grant);
+                let token = token::of_agent(*grant, &self.api_key, &self.api_secret);
                 let url = state.assigned_url.clone();
                 let assignment = wire::JobAssignment { job: Some(*job), token, url };
                 let message = Some(server_message::Message::Assignment(assignment));
@@ -294,32 +365,9 @@ impl Hub {
                     state.members.remove(&member);
                 }
             }
+            Output::Reply { id, reply } => state.reply = Some((id, reply)),
             Output::Log(event) => state.log.push(now, event),
         }
-    }
-
-    fn token(&self, grant: Grant) -> String {
-        let may = grant.permissions;
-        let mut token = AccessToken::new(&self.api_key, self.api_secret.clone())
-            .identity(grant.identity)
-            .name(grant.name)
-            .metadata(grant.metadata)
-            .kind(TokenKind::Agent)
-            .agent()
-            .ttl(TOKEN_LIFE)
-            .join_room(grant.room)
-            .can_publish(may.can_publish)
-            .can_publish_data(may.can_publish_data)
-            .can_subscribe(may.can_subscribe)
-            .can_update_own_metadata(may.can_update_metadata);
-        for (key, value) in grant.attributes {
-            token = token.attribute(key, value);
-        }
-        if may.hidden {
-            token = token.hidden();
-        }
-        // An answer without an identity is refused when joining, as on the real server.
-        token.sign().map(|token| token.expose().to_owned()).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -328,6 +376,11 @@ impl Hub {
 }
 
 impl State {
+    const fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
     fn write(&self, worker: WorkerId, message: Box<wire::ServerMessage>) {
         let Some(line) = self.workers.get(&worker) else { return };
         if self.faults.mute {

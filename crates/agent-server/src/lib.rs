@@ -13,9 +13,11 @@ mod token;
 
 pub use accept::{Accept, accept_all};
 pub use front::{JoinRefusal, ToWorker};
-pub use hub::{Faults, Hub};
+pub use hub::{Faults, Hub, Stay};
 pub use machine::{
-    Change, Grant, JobFlags, MAX_HISTORY_LEN, MemberId, Misdeed, NewMember, OfferAnswer, Output,
-    RecordedStatus, RoomSettings, Rules, Sent, Server, ServerEvent, TrackSpec, WorkerId,
+    Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, JobFlags, Join,
+    MAX_HISTORY_LEN, MemberCommand, MemberId, Misdeed, MuteTrack, OfferAnswer, OpenRoom, Output,
+    PublishTrack, RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, Rules, SendData,
+    Sent, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
 };
 pub use token::read as read_token;

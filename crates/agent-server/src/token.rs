@@ -1,8 +1,9 @@
-//! Tokens: whether they are signed, and what one to join a room says.
+//! Tokens: what one to join a room says, whether it is signed, and those of agents.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use agent_net::Secret;
+use agent_net::{AccessToken, Secret, TokenKind};
 use agent_room::Permissions;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -10,6 +11,9 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::de::DeserializeOwned;
 
 use crate::machine::Grant;
+
+/// How long the token of an agent is good for, as on the real server.
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
 /// The grant of a token to join a room, if it is signed with this secret and is such a token.
 pub fn read(token: &Secret, secret: &Secret) -> Option<Grant> {
@@ -19,6 +23,31 @@ pub fn read(token: &Secret, secret: &Secret) -> Option<Grant> {
         return None;
     }
     grant(part(message.split_once('.')?.1)?)
+}
+
+/// The token that an agent joins its room with.
+pub(crate) fn of_agent(grant: Grant, api_key: &str, api_secret: &Secret) -> String {
+    let may = grant.permissions;
+    let mut token = AccessToken::new(api_key, api_secret.clone())
+        .identity(grant.identity)
+        .name(grant.name)
+        .metadata(grant.metadata)
+        .kind(TokenKind::Agent)
+        .agent()
+        .ttl(TOKEN_LIFE)
+        .join_room(grant.room)
+        .can_publish(may.can_publish)
+        .can_publish_data(may.can_publish_data)
+        .can_subscribe(may.can_subscribe)
+        .can_update_own_metadata(may.can_update_metadata);
+    for (key, value) in grant.attributes {
+        token = token.attribute(key, value);
+    }
+    if may.hidden {
+        token = token.hidden();
+    }
+    // An answer without an identity is refused when joining, as on the real server.
+    token.sign().map(|token| token.expose().to_owned()).unwrap_or_default()
 }
 
 /// Whether this is the HS256 signature of the message, with this secret.

@@ -15,7 +15,8 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
     ("crates/agent-room/src/command.rs", &["Command"]),
     ("crates/agent-room/src/view.rs", &["ViewChange"]),
     ("crates/agent-rtc/src/backend.rs", &["RoomRequest"]),
-    ("crates/agent-server/src/machine/io.rs", &["Output"]),
+    ("crates/agent-server/src/machine/io.rs", &["Input", "Output"]),
+    ("crates/agent-server/src/machine/request.rs", &["Request", "Reply", "Refusal"]),
 ];
 
 /// The enums that a file declares, outside of inner modules, and whether each is `#[non_exhaustive]`.

@@ -6,25 +6,18 @@ use std::sync::Arc;
 use agent_proto::text::shorten;
 use agent_room::{
     Command, CommandError, DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
-    ParticipantKind, Publish, RoomEvent, RoomInfo, Speaker, Track, TrackKind, TrackSource,
+    Participant, ParticipantKind, Publish, RoomEvent, RoomInfo, Track,
 };
 
 use super::Server;
-use super::io::{MemberId, Output, ServerEvent};
+use super::event::ServerEvent;
+use super::io::Output;
+use super::request::{
+    Change, ChangeParticipant, MemberCommand, MemberId, MuteTrack, PublishTrack, Refusal, SetRoomMetadata,
+    UnpublishTrack,
+};
 use super::sent::Sent;
-
-/// What is to change of a participant. `None` leaves a thing as it is.
-#[derive(Clone, Debug, Default)]
-pub struct Change {
-    /// The name that people see.
-    pub name: Option<String>,
-    /// Its metadata.
-    pub metadata: Option<String>,
-    /// An empty value removes its key.
-    pub attributes: BTreeMap<String, String>,
-    /// Whether it may publish tracks.
-    pub can_publish: Option<bool>,
-}
+use super::wire::filled;
 
 /// What a server takes of a participant unless it is configured otherwise, in bytes.
 const MAX_METADATA: usize = 512 * 1024;
@@ -56,20 +49,9 @@ impl Change {
     }
 }
 
-/// A track without media.
-#[derive(Clone, Debug)]
-pub struct TrackSpec {
-    /// Its name.
-    pub name: String,
-    /// Audio, video or data.
-    pub kind: TrackKind,
-    /// Where it comes from.
-    pub source: TrackSource,
-}
-
 impl Server {
-    /// What a member asks for.
-    pub fn command(&mut self, member: MemberId, command: Command) -> Result<(), CommandError> {
+    pub(super) fn command(&mut self, request: MemberCommand) -> Result<(), CommandError> {
+        let MemberCommand { member, command } = request;
         let Some((name, me)) = self.member(member) else { return Err(CommandError::NotConnected) };
         let not_allowed = |detail: &str| Err(CommandError::NotAllowed { detail: detail.to_owned() });
         let change = match command {
@@ -85,7 +67,8 @@ impl Server {
                 if !me.permissions.can_publish_data {
                     return not_allowed("no permission to publish data");
                 }
-                self.send_data(&name, Some(me.identity.clone()), message);
+                // Its room is there.
+                let _ = self.send_data(&name, Some(me.identity.clone()), message);
                 return Ok(());
             }
             Command::Leave => {
@@ -105,15 +88,16 @@ impl Server {
         if let Some(what) = change.over_limit() {
             return Err(CommandError::OverLimit { detail: format!("exceeds {what} limit") });
         }
-        self.change(&name, &me.identity, change);
+        let change = ChangeParticipant { room: name, identity: me.identity.clone(), change };
+        // It is there.
+        let _ = self.change(change);
         Ok(())
     }
 
-    /// Changes a participant, and tells everybody, itself included. `false`: there is none.
-    pub fn change(&mut self, room: &str, identity: &str, change: Change) -> bool {
-        let Some(member) = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(identity)) else {
-            return false;
-        };
+    pub(super) fn change(&mut self, request: ChangeParticipant) -> Result<Arc<Participant>, Refusal> {
+        let ChangeParticipant { room, identity, change } = request;
+        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&identity));
+        let member = member.ok_or(Refusal::PARTICIPANT)?;
         let me = Arc::make_mut(&mut member.participant);
         let mut kinds = Vec::new();
         if let Some(metadata) = change.metadata.filter(|new| *new != me.metadata) {
@@ -152,23 +136,27 @@ impl Server {
                 }
                 Kind::Permissions => RoomEvent::PermissionsChanged(me.clone()),
             };
-            self.tell(room, &event);
+            self.tell(&room, &event);
         }
-        true
+        Ok(me)
     }
 
-    /// Changes the room's own metadata. `None`: there is no such room.
-    pub fn set_room_metadata(&mut self, name: &str, metadata: String) -> Option<RoomInfo> {
-        let room = self.rooms.get_mut(name)?;
-        room.info.metadata = metadata;
+    pub(super) fn set_room_metadata(&mut self, request: SetRoomMetadata) -> Result<RoomInfo, Refusal> {
+        let room = self.rooms.get_mut(&request.room).ok_or(Refusal::ROOM)?;
+        room.info.metadata = request.metadata;
         let info = room.info.clone();
-        self.tell(name, &RoomEvent::RoomMetadataChanged(info.clone()));
-        Some(info)
+        self.tell(&request.room, &RoomEvent::RoomMetadataChanged(info.clone()));
+        Ok(info)
     }
 
-    /// Sends data to its destinations, or to everybody but the sender. `false`: there is no such room.
-    pub fn send_data(&mut self, room: &str, from: Option<String>, message: Publish) -> bool {
-        let Some(entry) = self.rooms.get(room) else { return false };
+    /// Sends data to its destinations, or to everybody but the sender.
+    pub(super) fn send_data(
+        &mut self,
+        room: &str,
+        from: Option<String>,
+        message: Publish,
+    ) -> Result<(), Refusal> {
+        let entry = self.rooms.get(room).ok_or(Refusal::ROOM)?;
         self.sent.push(room, Sent { at: self.now, from: from.clone(), message: message.clone() });
         let mut data = DataReceived::new(message.topic, message.payload, from.clone());
         data.reliable = message.reliable;
@@ -187,7 +175,7 @@ impl Server {
         for member in members {
             self.out.push_back(Output::Tell { member, event: RoomEvent::DataReceived(data.clone()) });
         }
-        true
+        Ok(())
     }
 
     /// The data messages of a room that are kept, also of one that is closed.
@@ -195,61 +183,58 @@ impl Server {
         self.sent.in_room(room)
     }
 
-    /// Who speaks now, and how loud.
-    pub fn speak(&mut self, room: &str, speakers: Vec<Speaker>) {
-        self.tell(room, &RoomEvent::SpeakersChanged(speakers));
-    }
-
-    /// Publishes a track; gives its sid, or `None` if there is no such participant.
-    pub fn publish_track(&mut self, room: &str, identity: &str, spec: TrackSpec) -> Option<String> {
+    pub(super) fn publish_track(&mut self, request: PublishTrack) -> Result<Track, Refusal> {
+        let PublishTrack { room, identity, name, kind, source } = request;
         let sid = self.new_id("TR_");
-        let member = self.rooms.get_mut(room)?.members.get_mut(identity)?;
-        let mut track = Track::new(sid.clone(), spec.kind);
-        track.name = spec.name;
-        track.source = spec.source;
+        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&identity));
+        let member = member.ok_or(Refusal::PARTICIPANT)?;
+        let mut track = Track::new(sid.clone(), kind);
+        track.name = name;
+        track.source = source;
         let me = Arc::make_mut(&mut member.participant);
         let first = me.tracks.is_empty();
-        me.tracks.insert(sid.clone(), track.clone());
-        let (id, participant) = (member.id, member.participant.clone());
-        self.tell_others(
-            room,
-            id,
-            &RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() },
-        );
-        self.tell_others(room, id, &RoomEvent::TrackSubscribed { participant: participant.clone(), track });
+        me.tracks.insert(sid, track.clone());
+        let (id, participant) = (Some(member.id), member.participant.clone());
+        for event in [
+            RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() },
+            RoomEvent::TrackSubscribed { participant: participant.clone(), track: track.clone() },
+        ] {
+            self.tell_others(&room, id, &event);
+        }
         if first && participant.kind != ParticipantKind::Agent {
-            self.dispatch_participant(room, &participant, true);
+            self.dispatch_participant(&room, &participant, true);
         }
-        Some(sid)
+        Ok(track)
     }
 
-    /// Takes a track back. `false`: there is none.
-    pub fn unpublish_track(&mut self, room: &str, identity: &str, sid: &str) -> bool {
-        let member = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(identity));
-        let Some(member) = member else { return false };
-        let Some(track) = Arc::make_mut(&mut member.participant).tracks.remove(sid) else { return false };
-        let (id, participant) = (member.id, member.participant.clone());
-        self.tell_others(room, id, &RoomEvent::TrackUnsubscribed { track_sid: sid.to_owned() });
-        self.tell_others(room, id, &RoomEvent::TrackUnpublished { participant, track });
-        true
+    pub(super) fn unpublish_track(&mut self, request: UnpublishTrack) -> Result<(), Refusal> {
+        let UnpublishTrack { room, identity, sid } = request;
+        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&identity));
+        let member = member.ok_or(Refusal::TRACK)?;
+        let track = Arc::make_mut(&mut member.participant).tracks.remove(&sid).ok_or(Refusal::TRACK)?;
+        let (id, participant) = (Some(member.id), member.participant.clone());
+        self.tell_others(&room, id, &RoomEvent::TrackUnsubscribed { track_sid: sid });
+        self.tell_others(&room, id, &RoomEvent::TrackUnpublished { participant, track });
+        Ok(())
     }
 
-    /// Mutes or unmutes a track. `false`: there is none.
-    pub fn mute_track(&mut self, room: &str, identity: &str, sid: &str, muted: bool) -> bool {
+    pub(super) fn mute_track(&mut self, request: &MuteTrack) -> Result<Track, Refusal> {
+        let MuteTrack { room, identity, sid, muted } = request;
         let member = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(identity));
-        let Some(member) = member else { return false };
-        let Some(track) = Arc::make_mut(&mut member.participant).tracks.get_mut(sid) else { return false };
-        if std::mem::replace(&mut track.muted, muted) != muted {
-            let (track, participant) = (track.clone(), member.participant.clone());
-            self.tell(
-                room,
-                &match muted {
-                    true => RoomEvent::TrackMuted { participant, track },
-                    false => RoomEvent::TrackUnmuted { participant, track },
-                },
-            );
+        let member = member.ok_or(Refusal::TRACK)?;
+        let me = Arc::make_mut(&mut member.participant);
+        let track = me.tracks.get_mut(sid).ok_or(Refusal::TRACK)?;
+        let changed = std::mem::replace(&mut track.muted, *muted) != *muted;
+        let (track, participant) = (track.clone(), member.participant.clone());
+        if changed {
+            let heard = track.clone();
+            let event = match muted {
+                true => RoomEvent::TrackMuted { participant, track: heard },
+                false => RoomEvent::TrackUnmuted { participant, track: heard },
+            };
+            self.tell(room, &event);
         }
-        true
+        Ok(track)
     }
 }
 
@@ -258,11 +243,6 @@ enum Kind {
     Name,
     Attributes(BTreeMap<String, String>),
     Permissions,
-}
-
-/// The protocol cannot clear these: an empty one changes nothing.
-pub(crate) fn filled(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
 }
 
 /// The start of a payload, for people to read. No more of it is looked at than can be shown.

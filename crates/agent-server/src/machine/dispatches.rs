@@ -2,61 +2,46 @@
 //! that name have registered.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent_proto::livekit as wire;
-use agent_room::{Participant, ParticipantKind, RoomInfo};
+use agent_room::{Participant, ParticipantKind};
 
 use super::Server;
-use super::io::{ServerEvent, WorkerId};
-use super::rooms::RoomSettings;
-use super::workers::Key;
-
-/// A dispatch and its jobs.
-pub(super) struct DispatchEntry {
-    dispatch: wire::AgentDispatch,
-    flags: JobFlags,
-    jobs: Vec<String>,
-}
-
-/// What LiveKit Cloud sets for the jobs of a project. No dispatch of the API can ask for it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct JobFlags {
-    /// Whether the job is recorded.
-    pub recording: bool,
-    /// Whether what is recorded is redacted.
-    pub redaction: bool,
-}
+use super::entries::{DispatchEntry, Key};
+use super::event::ServerEvent;
+use super::io::WorkerId;
+use super::request::{CreateDispatch, DeleteDispatch, JobFlags, OpenRoom, Refusal};
+use super::wire::{to_wire_participant, to_wire_room};
 
 impl Server {
-    /// Sends an agent to a room, which is made if there is none.
-    pub fn create_dispatch(&mut self, request: wire::CreateAgentDispatchRequest) -> wire::AgentDispatch {
-        self.create_dispatch_of(request, JobFlags::default())
-    }
-
-    /// The same, for jobs with these flags.
-    pub fn create_dispatch_of(
-        &mut self,
-        request: wire::CreateAgentDispatchRequest,
-        flags: JobFlags,
-    ) -> wire::AgentDispatch {
+    pub(super) fn create_dispatch(&mut self, create: CreateDispatch) -> Result<wire::AgentDispatch, Refusal> {
+        let CreateDispatch { request, flags, job_id } = create;
+        if let Some(id) = &job_id
+            && self.jobs.contains_key(id)
+        {
+            return Err(Refusal::JobIdTaken { id: id.clone() });
+        }
         let room = request.room.clone();
-        self.open_room(RoomSettings { name: room.clone(), ..RoomSettings::default() });
+        self.next_job_id = job_id;
+        self.open_room(OpenRoom { name: room.clone(), ..OpenRoom::default() });
         let id = self.add_dispatch(request, flags);
-        self.dispatch(&room, &id).unwrap_or_default()
+        self.next_job_id = None;
+        Ok(self.dispatch(&room, &id).unwrap_or_default())
     }
 
-    /// Takes a dispatch back: its jobs are terminated, and their agents removed a moment later.
-    pub fn delete_dispatch(&mut self, room: &str, id: &str) -> Option<wire::AgentDispatch> {
-        let mut deleted = self.dispatch(room, id)?;
+    pub(super) fn delete_dispatch(
+        &mut self,
+        DeleteDispatch { room, id }: &DeleteDispatch,
+    ) -> Result<wire::AgentDispatch, Refusal> {
+        let mut deleted = self.dispatch(room, id).ok_or(Refusal::DISPATCH)?;
         if let Some(state) = &mut deleted.state {
             state.deleted_at = self.wall_ns();
         }
-        let entry = self.rooms.get_mut(room)?.dispatches.remove(id)?;
-        for job in entry.jobs {
+        let entry = self.rooms.get_mut(room).and_then(|room| room.dispatches.remove(id));
+        for job in entry.into_iter().flat_map(|entry| entry.jobs) {
             self.terminate(&job);
         }
-        Some(deleted)
+        Ok(deleted)
     }
 
     /// All dispatches of a room.
@@ -192,70 +177,5 @@ fn key(agent_name: &str, deployment: &str, kind: wire::JobType) -> Key {
         namespace: String::new(),
         job_type: kind.into(),
         deployment: deployment.to_owned(),
-    }
-}
-
-pub(crate) fn to_wire_room(info: &RoomInfo) -> wire::Room {
-    wire::Room {
-        sid: info.sid.clone(),
-        name: info.name.clone(),
-        metadata: info.metadata.clone(),
-        num_participants: info.num_participants,
-        creation_time: info.created_at_ms / 1000,
-        creation_time_ms: info.created_at_ms,
-        empty_timeout: whole_seconds(info.empty_timeout),
-        departure_timeout: whole_seconds(info.departure_timeout),
-        ..Default::default()
-    }
-}
-
-fn whole_seconds(timeout: Option<Duration>) -> u32 {
-    timeout.map_or(0, |timeout| u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX))
-}
-
-pub(crate) fn to_wire_participant(participant: &Participant) -> wire::ParticipantInfo {
-    let kind = match participant.kind {
-        ParticipantKind::Agent => wire::participant_info::Kind::Agent,
-        _ => wire::participant_info::Kind::Standard,
-    };
-    wire::ParticipantInfo {
-        sid: participant.sid.clone(),
-        identity: participant.identity.clone(),
-        name: participant.name.clone(),
-        metadata: participant.metadata.clone(),
-        attributes: participant.attributes.clone(),
-        kind: kind.into(),
-        state: wire::participant_info::State::Active.into(),
-        joined_at: participant.joined_at_ms / 1000,
-        joined_at_ms: participant.joined_at_ms,
-        tracks: participant.tracks.values().map(to_wire_track).collect(),
-        permission: Some(to_wire_permission(&participant.permissions)),
-        ..Default::default()
-    }
-}
-
-fn to_wire_permission(may: &agent_room::Permissions) -> wire::ParticipantPermission {
-    wire::ParticipantPermission {
-        can_subscribe: may.can_subscribe,
-        can_publish: may.can_publish,
-        can_publish_data: may.can_publish_data,
-        can_update_metadata: may.can_update_metadata,
-        hidden: may.hidden,
-        ..Default::default()
-    }
-}
-
-fn to_wire_track(track: &agent_room::Track) -> wire::TrackInfo {
-    let kind = match track.kind {
-        agent_room::TrackKind::Video => wire::TrackType::Video,
-        agent_room::TrackKind::Data => wire::TrackType::Data,
-        _ => wire::TrackType::Audio,
-    };
-    wire::TrackInfo {
-        sid: track.sid.clone(),
-        name: track.name.clone(),
-        r#type: kind.into(),
-        muted: track.muted,
-        ..Default::default()
     }
 }

@@ -13,58 +13,13 @@ use std::time::Duration;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
 use agent_room::Permissions;
-use prost::Message;
 
-use super::io::{Grant, Misdeed, OfferAnswer, Output, RecordedStatus, ServerEvent, WorkerId};
-use super::workers::Key;
-use super::{MAX_HISTORY_LEN, Server, Timer};
-
-/// One job. The newest of those that are over are remembered, the others for as long as they go on.
-pub(super) struct JobEntry {
-    /// As it is shown by the API: its state says RUNNING long after it has ended.
-    pub(super) job: wire::Job,
-    pub(super) phase: Phase,
-    /// Workers that were asked.
-    asked: BTreeSet<WorkerId>,
-    /// Workers that have answered.
-    answered: BTreeSet<WorkerId>,
-    /// The number of the last worker that had connected when it was assigned.
-    assigned_at: Option<WorkerId>,
-    /// The room that started it knows of it. Until then it sees no agent in who leaves, and ends no job.
-    room_knows: bool,
-    /// It is to be ended as soon as the room knows of it.
-    undispatched: bool,
-    /// Only this worker is asked: it made the job up itself.
-    only: Option<WorkerId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Waiting,
-    Asked(WorkerId),
-    /// `known`: the server has written it down, so that a status of it is understood.
-    Assigned {
-        worker: WorkerId,
-        known: bool,
-    },
-    /// Its worker is gone. What becomes of it is never recorded.
-    Forgotten,
-    Ended {
-        worker: WorkerId,
-        status: RecordedStatus,
-        error: String,
-        by_server: bool,
-    },
-    Unserved,
-}
-
-impl JobEntry {
-    /// How much it holds, in bytes.
-    fn len(&self) -> usize {
-        let error = if let Phase::Ended { error, .. } = &self.phase { error.len() } else { 0 };
-        size_of::<Self>() + self.job.encoded_len() + error
-    }
-}
+use super::entries::{JobEntry, Key, Phase};
+use super::event::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
+use super::io::{Output, WorkerId};
+use super::request::Grant;
+use super::sent::MAX_HISTORY_LEN;
+use super::{Server, Timer};
 
 impl Server {
     /// Makes a job; it is offered after the time that a dispatch takes.
@@ -182,7 +137,9 @@ impl Server {
     /// Whether a worker may have been assigned this job on an earlier connection, under another name: one that connected later than
     /// that. The earlier connection may still be there, if nobody told the server of its end.
     fn may_have_had(&self, worker: WorkerId, id: &str) -> bool {
-        self.jobs.get(id).and_then(|entry| entry.assigned_at).is_some_and(|then| worker > then)
+        let assigned_at = self.jobs.get(id).and_then(|entry| entry.assigned_at);
+        let connected_at = self.workers.get(&worker).map(|entry| entry.number);
+        assigned_at.zip(connected_at).is_some_and(|(assigned, connected)| connected > assigned)
     }
 
     /// The agent of a job is no longer in its room.
@@ -278,17 +235,6 @@ impl Server {
         for id in asked {
             self.ask_next(&id);
         }
-    }
-
-    /// Does something of which the first job has this id. `None`: there is such a job already, and nothing is done.
-    pub fn with_job_id<T>(&mut self, id: String, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        if self.jobs.contains_key(&id) {
-            return None;
-        }
-        self.next_job_id = Some(id);
-        let made = make(self);
-        self.next_job_id = None;
-        Some(made)
     }
 
     /// The identity of a job's agent, once it was assigned.

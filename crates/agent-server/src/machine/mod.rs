@@ -1,9 +1,23 @@
 //! The rules of a LiveKit server towards its workers, as one machine without I/O.
 //!
-//! Written from facts about livekit-server 1.13.5, and held to it by the conformance suite. The contract is that of `agent_core`'s
-//! machines: a call changes the state, then [`Server::poll_output`] is drained, then one sleeps until
-//! [`Server::poll_timeout`]. The mock server drives it with sockets, tests with virtual time.
+//! Written from facts about livekit-server 1.13.5, and held to it by the conformance suite. The contract is that of every machine here:
+//! tell it what happened with [`Server::handle_input`], or [`Server::handle_timeout`] when the time of [`Server::poll_timeout`] has come;
+//! then drain [`Server::poll_output`] until it returns `None`, and carry the outputs out in that order. A request is an input, too, and its
+//! [`Output::Reply`] is among the outputs that follow. The mock server drives it with sockets, tests with virtual time.
 //!
+//! ```
+//! use agent_server::{Input, OpenRoom, Output, Reply, Rules, Server};
+//! use agent_proto::Time;
+//!
+//! let mut server = Server::new(Rules::default());
+//! let open = OpenRoom { name: "lobby".to_owned(), ..OpenRoom::default() };
+//! server.handle_input(Input::Requested { id: 1, request: open.into() }, Time::ZERO);
+//! let Some(Output::Reply { id: 1, reply: Ok(Reply::Room(room)) }) = server.poll_output() else { panic!() };
+//! assert_eq!(room.name, "lobby");
+//! ```
+//!
+//! - `io`, `request`, `event`, `rules`: what it takes and gives, what is asked of it, what it logs, and what it is made with.
+//! - `entries`: what it knows.
 //! - `workers`: registration, messages, which worker is asked.
 //! - `jobs`: from the offer to the recorded end.
 //! - `dispatches`: which jobs a room, a participant or an API call makes.
@@ -13,10 +27,15 @@
 
 mod changes;
 mod dispatches;
+mod entries;
+mod event;
 mod io;
 mod jobs;
+mod request;
 mod rooms;
+mod rules;
 mod sent;
+mod wire;
 mod workers;
 
 #[cfg(test)]
@@ -26,23 +45,21 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use agent_proto::Time;
+use agent_room::RoomEvent;
 
-pub(crate) use changes::filled;
-pub use changes::{Change, TrackSpec};
-pub use dispatches::JobFlags;
-pub(crate) use dispatches::{to_wire_participant, to_wire_room};
-pub use io::{Grant, MemberId, Output, Rules, WorkerId};
-pub use io::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
-pub use rooms::{NewMember, RoomSettings};
-pub use sent::Sent;
+pub use event::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
+pub use io::{Input, Output, WorkerId};
+pub use request::{
+    Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, JobFlags, Join,
+    MemberCommand, MemberId, MuteTrack, OpenRoom, PublishTrack, Refusal, RemoveParticipant, Reply, Request,
+    RequestId, SendData, SetRoomMetadata, UnpublishTrack,
+};
+pub use rules::Rules;
+pub use sent::{MAX_HISTORY_LEN, Sent};
+pub(crate) use wire::{filled, to_wire_participant, to_wire_room, to_wire_track};
 
-use jobs::JobEntry;
-use rooms::RoomEntry;
+use entries::{JobEntry, RoomEntry, WorkerEntry};
 use sent::SentLog;
-use workers::WorkerEntry;
-
-/// How much is remembered of each kind of thing that is over (events, data messages, jobs), in bytes: large ones make it fewer.
-pub const MAX_HISTORY_LEN: usize = 64 * 1024 * 1024;
 
 const NEVER: Time = Time::from_nanos(u64::MAX);
 
@@ -115,24 +132,65 @@ impl Server {
         }
     }
 
-    /// Does what is due, and takes note of the time: to be called before anything else at a new moment.
+    /// Tells the machine what happened.
+    pub fn handle_input(&mut self, input: Input, now: Time) {
+        // What was due before comes before.
+        self.handle_timeout(now);
+        match input {
+            Input::WorkerConnected { worker } => self.worker_connected(worker),
+            Input::WorkerMessage { worker, message } => self.worker_message(worker, *message),
+            Input::WorkerGarbage { worker, problem } => self.worker_garbage(worker, problem),
+            Input::WorkerGone { worker } => self.worker_gone(worker),
+            Input::MemberLeft { member, reason } => self.leave(member, &reason),
+            Input::SpeakersChanged { room, speakers } => {
+                self.tell(&room, &RoomEvent::SpeakersChanged(speakers));
+            }
+            Input::Requested { id, request } => {
+                let reply = self.reply(request);
+                self.out.push_back(Output::Reply { id, reply });
+            }
+        }
+        // A wait of nothing at all is over at once: after a drain no timer is due.
+        self.do_what_is_due();
+    }
+
+    /// Does what is due. Does nothing when nothing is.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = self.now.max(now);
         self.do_what_is_due();
     }
 
-    /// The next thing to do; drain it to `None` after every call.
+    /// The next thing to do; drain it to `None` after every input and timeout.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if self.out.is_empty() {
-            // What was put off by no time at all is due already.
-            self.do_what_is_due();
-        }
         self.out.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// When to call [`handle_timeout`](Self::handle_timeout); later than the last `now` after a drain.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn reply(&mut self, request: Request) -> Result<Reply, Refusal> {
+        match request {
+            Request::Join(join) => self.join(join).map(Reply::Joined),
+            Request::MemberCommand(request) => {
+                self.command(request).map(Reply::Done).map_err(Refusal::Command)
+            }
+            Request::OpenRoom(settings) => Ok(Reply::Room(self.open_room(settings))),
+            Request::CloseRoom(request) => self.close_room(request).map(Reply::Done),
+            Request::SetRoomMetadata(request) => self.set_room_metadata(request).map(Reply::Room),
+            Request::CreateDispatch(request) => self.create_dispatch(request).map(Reply::Dispatch),
+            Request::DeleteDispatch(request) => self.delete_dispatch(&request).map(Reply::Dispatch),
+            Request::RemoveParticipant(request) => self.remove_participant(&request).map(Reply::Done),
+            Request::ChangeParticipant(request) => self.change(request).map(Reply::Participant),
+            Request::PublishTrack(request) => self.publish_track(request).map(Reply::Track),
+            Request::UnpublishTrack(request) => self.unpublish_track(request).map(Reply::Done),
+            Request::MuteTrack(request) => self.mute_track(&request).map(Reply::Track),
+            Request::SendData(SendData { room, message }) => {
+                self.send_data(&room, None, message).map(Reply::Done)
+            }
+        }
     }
 
     fn do_what_is_due(&mut self) {
@@ -161,7 +219,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn log(&mut self, event: ServerEvent) {
+    fn log(&mut self, event: ServerEvent) {
         self.out.push_back(Output::Log(event));
     }
 

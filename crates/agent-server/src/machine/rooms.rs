@@ -2,63 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent_room::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo};
 
-use super::dispatches::DispatchEntry;
-use super::io::{Grant, MemberId, Output, ServerEvent};
+use super::entries::{Member, RoomEntry};
+use super::event::ServerEvent;
+use super::io::Output;
+use super::request::{CloseRoom, Join, MemberId, OpenRoom, Refusal, RemoveParticipant};
 use super::{Server, Timer};
-
-/// A room that is open.
-pub(super) struct RoomEntry {
-    pub(super) info: RoomInfo,
-    /// By identity.
-    pub(super) members: BTreeMap<String, Member>,
-    pub(super) dispatches: BTreeMap<String, DispatchEntry>,
-    pub(super) departure_timeout: Duration,
-    /// Counts the times without people, so that a timer of an earlier one does nothing.
-    spell: u64,
-}
-
-/// One stay of one participant.
-pub(super) struct Member {
-    pub(super) id: MemberId,
-    pub(super) participant: Arc<Participant>,
-}
-
-/// What a room is made with; what is not given is as the server's rules say.
-#[derive(Clone, Debug, Default)]
-pub struct RoomSettings {
-    /// Its name.
-    pub name: String,
-    /// Its metadata.
-    pub metadata: String,
-    /// How long it stays if nobody comes; `None`: as the rules say.
-    pub empty_timeout: Option<Duration>,
-    /// How long it stays after everybody has left; `None`: as the rules say.
-    pub departure_timeout: Option<Duration>,
-    /// Names and metadata of agents that it starts with.
-    pub agents: Vec<(String, String)>,
-}
-
-/// Somebody who is in, and what there was before.
-pub struct NewMember {
-    /// Its stay.
-    pub id: MemberId,
-    /// What it is told first.
-    pub connected: Connected,
-}
-
-impl RoomEntry {
-    fn people(&self) -> usize {
-        self.members.values().filter(|member| member.participant.kind != ParticipantKind::Agent).count()
-    }
-}
 
 impl Server {
     /// The room of this name; made if there is none.
-    pub fn open_room(&mut self, settings: RoomSettings) -> RoomInfo {
+    pub(super) fn open_room(&mut self, settings: OpenRoom) -> RoomInfo {
         if let Some(room) = self.rooms.get(&settings.name) {
             return room.info.clone();
         }
@@ -83,27 +38,29 @@ impl Server {
         info
     }
 
-    /// Closes a room; everybody in it is out. `false`: there was none.
-    pub fn close_room(&mut self, name: &str, reason: &DisconnectReason) -> bool {
-        let Some(room) = self.rooms.get(name) else { return false };
+    pub(super) fn close_room(&mut self, CloseRoom { room: name, reason }: CloseRoom) -> Result<(), Refusal> {
+        let room = self.rooms.get(&name).ok_or(Refusal::ROOM)?;
         let everybody: Vec<MemberId> = room.members.values().map(|member| member.id).collect();
         for member in everybody {
-            self.leave(member, reason);
+            self.leave(member, &reason);
         }
-        self.rooms.remove(name);
-        self.log(ServerEvent::RoomClosed { room: name.to_owned() });
-        true
+        self.rooms.remove(&name);
+        self.log(ServerEvent::RoomClosed { room: name });
+        Ok(())
     }
 
-    /// Lets somebody in. Whoever was there with this identity is out.
-    pub fn join(&mut self, grant: Grant) -> Result<NewMember, &'static str> {
+    pub(super) fn join(&mut self, Join { member: id, grant }: Join) -> Result<Connected, Refusal> {
+        let refuse = |problem| Err(Refusal::NotAdmitted { problem });
         if grant.identity.is_empty() || grant.identity.len() > 256 {
-            return Err("the identity is empty or longer than 256 bytes");
+            return refuse("the identity is empty or longer than 256 bytes");
         }
         if grant.room.is_empty() {
-            return Err("the token names no room");
+            return refuse("the token names no room");
         }
-        self.open_room(RoomSettings { name: grant.room.clone(), ..RoomSettings::default() });
+        if self.members.contains_key(&id) {
+            return refuse("somebody is in a room with this id of a stay");
+        }
+        self.open_room(OpenRoom { name: grant.room.clone(), ..OpenRoom::default() });
         let before = self.rooms.get(&grant.room).and_then(|room| room.members.get(&grant.identity));
         if let Some(before) = before.map(|member| member.id) {
             self.leave(before, &DisconnectReason::DuplicateIdentity);
@@ -117,9 +74,7 @@ impl Server {
         me.active = true;
         me.joined_at_ms = self.wall_ns() / 1_000_000;
         let me = Arc::new(me);
-        self.ids += 1;
-        let id = self.ids;
-        let Some(room) = self.rooms.get_mut(&grant.room) else { return Err("the room is closed") };
+        let Some(room) = self.rooms.get_mut(&grant.room) else { return refuse("the room is closed") };
         let mut connected = Connected::new(room.info.clone(), Participant::clone(&me));
         connected.participants = room
             .members
@@ -140,17 +95,23 @@ impl Server {
             agent: me.kind == ParticipantKind::Agent,
         });
         if !me.permissions.hidden {
-            self.tell_others(&grant.room, id, &RoomEvent::ParticipantJoined(me.clone()));
-            self.tell_others(&grant.room, id, &RoomEvent::ParticipantActive(me.clone()));
+            self.tell_others(&grant.room, Some(id), &RoomEvent::ParticipantJoined(me.clone()));
+            self.tell_others(&grant.room, Some(id), &RoomEvent::ParticipantActive(me.clone()));
         }
         if me.kind != ParticipantKind::Agent {
             self.dispatch_participant(&grant.room, &me, false);
         }
-        Ok(NewMember { id, connected })
+        Ok(connected)
+    }
+
+    pub(super) fn remove_participant(&mut self, request: &RemoveParticipant) -> Result<(), Refusal> {
+        let member = self.member_of(&request.room, &request.identity).ok_or(Refusal::PARTICIPANT)?;
+        self.leave(member, &request.reason);
+        Ok(())
     }
 
     /// Somebody is out. Nothing happens if it was out already.
-    pub fn leave(&mut self, member: MemberId, reason: &DisconnectReason) {
+    pub(super) fn leave(&mut self, member: MemberId, reason: &DisconnectReason) {
         let Some(name) = self.members.remove(&member) else { return };
         let Some(room) = self.rooms.get_mut(&name) else { return };
         let Some(identity) = room.members.iter().find(|(_, m)| m.id == member).map(|(who, _)| who.clone())
@@ -166,7 +127,7 @@ impl Server {
             .push_back(Output::Tell { member, event: RoomEvent::Disconnected { reason: reason.clone() } });
         if !gone.participant.permissions.hidden {
             let event = RoomEvent::ParticipantLeft { participant: gone.participant, reason: reason.clone() };
-            self.tell_others(&name, member, &event);
+            self.tell_others(&name, Some(member), &event);
         }
         if is_agent {
             self.agent_left(&name, &identity, *reason == DisconnectReason::ClientInitiated);
@@ -177,7 +138,9 @@ impl Server {
 
     pub(super) fn on_empty(&mut self, name: &str, spell: u64) {
         if self.rooms.get(name).is_some_and(|room| room.spell == spell && room.people() == 0) {
-            self.close_room(name, &DisconnectReason::RoomClosed);
+            let close = CloseRoom { room: name.to_owned(), reason: DisconnectReason::RoomClosed };
+            // It is there.
+            let _ = self.close_room(close);
         }
     }
 
@@ -210,12 +173,12 @@ impl Server {
     }
 
     pub(super) fn tell(&mut self, room: &str, event: &RoomEvent) {
-        self.tell_others(room, 0, event);
+        self.tell_others(room, None, event);
     }
 
-    pub(super) fn tell_others(&mut self, room: &str, but: MemberId, event: &RoomEvent) {
+    pub(super) fn tell_others(&mut self, room: &str, but: Option<MemberId>, event: &RoomEvent) {
         let Some(room) = self.rooms.get(room) else { return };
-        for member in room.members.values().filter(|member| member.id != but) {
+        for member in room.members.values().filter(|member| Some(member.id) != but) {
             self.out.push_back(Output::Tell { member: member.id, event: event.clone() });
         }
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use agent_proto::Time;
 use agent_room::Publish;
 
-use super::MAX_HISTORY_LEN;
+/// How much is remembered of each kind of thing that is over (events, data messages, jobs), in bytes: large ones make it fewer.
+pub const MAX_HISTORY_LEN: usize = 64 * 1024 * 1024;
 
 /// A data message that went through a room.
 #[derive(Clone, Debug, PartialEq, Eq)]

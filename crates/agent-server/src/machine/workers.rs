@@ -6,7 +6,9 @@ use std::time::Duration;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 
-use super::io::{Misdeed, Output, ServerEvent, WorkerId};
+use super::entries::{Key, Registration, WorkerEntry};
+use super::event::{Misdeed, ServerEvent};
+use super::io::{Output, WorkerId};
 use super::{Server, Timer};
 
 /// The server that the rules are taken from.
@@ -15,63 +17,24 @@ pub(super) const SERVER_VERSION: &str = "1.13.5";
 /// How long the server trusts in what workers it found.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// One connection of a worker.
-#[derive(Default)]
-pub(super) struct WorkerEntry {
-    /// Since it registered.
-    pub(super) registration: Option<Registration>,
-    full: bool,
-    load: f32,
-    /// The jobs that the server knows it to run.
-    pub(super) running: BTreeSet<String>,
-}
-
-pub(super) struct Registration {
-    pub(super) id: String,
-    key: Key,
-    pub(super) permissions: wire::ParticipantPermission,
-}
-
-/// What has to match for a job to be offered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) agent_name: String,
-    pub(super) namespace: String,
-    pub(super) job_type: i32,
-    pub(super) deployment: String,
-}
-
-impl Key {
-    pub(super) fn of(job: &wire::Job) -> Self {
-        Self {
-            agent_name: job.agent_name.clone(),
-            namespace: job.namespace.clone(),
-            job_type: job.r#type,
-            deployment: job.deployment.clone(),
-        }
-    }
-}
-
 impl Server {
-    /// A worker's connection stands.
-    pub fn worker_connected(&mut self) -> WorkerId {
+    pub(super) fn worker_connected(&mut self, worker: WorkerId) {
+        if self.workers.contains_key(&worker) {
+            return;
+        }
         self.ids += 1;
-        let worker = self.ids;
-        self.workers.insert(worker, WorkerEntry::default());
+        self.workers.insert(worker, WorkerEntry { number: self.ids, ..WorkerEntry::default() });
         self.wake(Timer::Register(worker), self.rules.register_timeout);
-        worker
     }
 
-    /// A worker's connection is gone: its jobs are forgotten, their agents stay where they are.
-    pub fn worker_gone(&mut self, worker: WorkerId) {
+    pub(super) fn worker_gone(&mut self, worker: WorkerId) {
         let Some(entry) = self.workers.remove(&worker) else { return };
         let worker_id = entry.registration.map(|registration| registration.id).unwrap_or_default();
         self.log(ServerEvent::Disconnected { worker_id, jobs: entry.running.len() });
         self.forget_jobs_of(worker);
     }
 
-    /// A worker said something.
-    pub fn worker_message(&mut self, worker: WorkerId, message: wire::WorkerMessage) {
+    pub(super) fn worker_message(&mut self, worker: WorkerId, message: wire::WorkerMessage) {
         use worker_message::Message;
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         match (message.message, entry.registration.is_some()) {
@@ -110,15 +73,15 @@ impl Server {
         }
     }
 
-    /// A worker sent something that is no message.
-    pub fn worker_garbage(&mut self, worker: WorkerId, what: &str) {
+    pub(super) fn worker_garbage(&mut self, worker: WorkerId, problem: String) {
         if self.workers.contains_key(&worker) {
-            self.misdeed(worker, "", Misdeed::Protocol(what.to_owned()));
+            self.misdeed(worker, "", Misdeed::Protocol(problem));
             self.send_away(worker, "unreadable message");
         }
     }
 
     /// The names that workers are registered by now.
+    #[must_use]
     pub fn agent_names(&self) -> BTreeSet<String> {
         let registered = self.workers.values().filter_map(|entry| entry.registration.as_ref());
         registered

@@ -9,7 +9,7 @@ use agent_worker::Outcome;
 use super::room::MockRoom;
 use super::timeline::Timeline;
 use agent_server::Hub;
-use agent_server::{RecordedStatus, ServerEvent};
+use agent_server::{DeleteDispatch, RecordedStatus, ServerEvent};
 
 /// How long [`MockJob::outcome`] waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,7 +114,8 @@ impl MockJob {
     /// Takes the dispatch back: the server ends its jobs as a success, and removes their agents 3 s later. A job that no worker has yet
     /// is not one of them, and runs: wait for something that it does first.
     pub fn terminate(&self) {
-        self.hub.with(|server| server.delete_dispatch(&self.room, &self.dispatch));
+        let (room, id) = (self.room.clone(), self.dispatch.clone());
+        let _ = self.hub.call(DeleteDispatch { room, id });
     }
 
     /// Everything that happened on the server so far.

@@ -8,13 +8,16 @@ use std::time::Duration;
 use agent_proto::Time;
 use agent_worker::{
     BoxFuture, ConnectError, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant,
-    ParticipantKind, Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomEvent,
-    RoomRequest, Speaker, TrackKind, TrackSource,
+    ParticipantKind, Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomError,
+    RoomEvent, RoomRequest, Speaker, TrackKind, TrackSource,
 };
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use agent_server::{Change, Grant, MemberId, RoomSettings, Server, TrackSpec};
+use agent_server::{
+    Change, ChangeParticipant, CloseRoom, Grant, Input, MemberCommand, MemberId, MuteTrack, OpenRoom,
+    PublishTrack, Refusal, RemoveParticipant, SendData, Server, SetRoomMetadata, Stay, UnpublishTrack,
+};
 use agent_server::{Hub, JoinRefusal, read_token};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test plays it. Clones are the same room.
@@ -79,9 +82,8 @@ impl MockRoom {
 
     /// Makes the room, if it is not there yet: every worker without a name is then offered a job for it.
     pub fn open(&self) {
-        self.hub.with(|server| {
-            server.open_room(RoomSettings { name: self.name.clone(), ..RoomSettings::default() })
-        });
+        // No name is refused.
+        let _ = self.hub.call(OpenRoom { name: self.name.clone(), ..OpenRoom::default() });
     }
 
     /// Somebody joins, with all permissions. Whoever was there with this identity is out.
@@ -107,14 +109,14 @@ impl MockRoom {
             permissions,
         };
         // An identity that no server takes makes a participant that is not there: every look at it says so.
-        let _ = self.hub.with(|server| server.join(grant));
+        let _ = self.hub.join_silently(grant);
         MockParticipant { hub: self.hub.clone(), room: self.name.clone(), identity }
     }
 
     /// Who is there now, agents and hidden ones too.
     #[must_use]
     pub fn participants(&self) -> Vec<Arc<Participant>> {
-        self.hub.with(|server| server.participants(&self.name)).unwrap_or_default()
+        self.hub.look(|server| server.participants(&self.name)).unwrap_or_default()
     }
 
     /// Waits until somebody with this identity is there.
@@ -136,7 +138,7 @@ impl MockRoom {
     /// at most, and as many as [`history`](crate::MockServerBuilder::history) says.
     #[must_use]
     pub fn sent(&self) -> Vec<SentData> {
-        self.hub.with(|server| server.sent_in(&self.name)).into_iter().map(SentData::from).collect()
+        self.hub.look(|server| server.sent_in(&self.name)).into_iter().map(SentData::from).collect()
     }
 
     /// Waits for the first data message that the predicate takes, from the first one of the room on.
@@ -156,42 +158,38 @@ impl MockRoom {
     /// Sends data as the server's API does: in nobody's name, to everybody.
     pub fn send_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
         let message = Publish::new(topic, payload);
-        self.hub.with(|server| server.send_data(&self.name, None, message));
+        let _ = self.hub.call(SendData { room: self.name.clone(), message });
     }
 
     /// Changes the room's metadata.
     pub fn set_metadata(&self, metadata: impl Into<String>) {
-        let metadata = metadata.into();
-        self.hub.with(|server| server.set_room_metadata(&self.name, metadata));
+        let _ = self.hub.call(SetRoomMetadata { room: self.name.clone(), metadata: metadata.into() });
     }
 
     /// Says who speaks now, each with a level from 0 to 1; nobody else does.
     pub fn speak<S: Into<String>>(&self, speakers: impl IntoIterator<Item = (S, f32)>) {
         let speakers = speakers.into_iter().map(|(who, level)| Speaker::new(who, level)).collect();
-        self.hub.with(|server| server.speak(&self.name, speakers));
+        self.hub.input(Input::SpeakersChanged { room: self.name.clone(), speakers });
     }
 
     /// Throws somebody out, as the server's API does: an agent, for one. Nothing happens if it is not there.
     pub fn remove(&self, identity: &str) {
-        self.leave(identity, &DisconnectReason::Removed);
+        self.leave(identity, DisconnectReason::Removed);
     }
 
     /// Loses somebody's connection for good, as after an outage of its network. Nothing happens if it is not there.
     pub fn lose(&self, identity: &str) {
-        self.leave(identity, &DisconnectReason::ConnectionTimeout);
+        self.leave(identity, DisconnectReason::ConnectionTimeout);
     }
 
     /// Closes the room, as the server's API does: everybody is out.
     pub fn delete(&self) {
-        self.hub.with(|server| server.close_room(&self.name, &DisconnectReason::RoomDeleted));
+        let _ = self.hub.call(CloseRoom { room: self.name.clone(), reason: DisconnectReason::RoomDeleted });
     }
 
-    fn leave(&self, identity: &str, reason: &DisconnectReason) {
-        self.hub.with(|server| {
-            if let Some(member) = server.member_of(&self.name, identity) {
-                server.leave(member, reason);
-            }
-        });
+    fn leave(&self, identity: &str, reason: DisconnectReason) {
+        let (room, identity) = (self.name.clone(), identity.to_owned());
+        let _ = self.hub.call(RemoveParticipant { room, identity, reason });
     }
 }
 
@@ -239,18 +237,21 @@ impl MockParticipant {
 
     /// Publishes a track without media; gives its sid, empty if it is not in the room.
     pub fn publish(&self, name: impl Into<String>, kind: TrackKind, source: TrackSource) -> String {
-        let spec = TrackSpec { name: name.into(), kind, source };
-        self.hub.with(|server| server.publish_track(&self.room, &self.identity, spec)).unwrap_or_default()
+        let (room, identity) = self.names();
+        let publish = PublishTrack { room, identity, name: name.into(), kind, source };
+        self.hub.call(publish).map(|track| track.sid).unwrap_or_default()
     }
 
     /// Takes a track back.
     pub fn unpublish(&self, track_sid: &str) {
-        self.hub.with(|server| server.unpublish_track(&self.room, &self.identity, track_sid));
+        let (room, identity) = self.names();
+        let _ = self.hub.call(UnpublishTrack { room, identity, sid: track_sid.to_owned() });
     }
 
     /// Mutes or unmutes a track.
     pub fn mute(&self, track_sid: &str, muted: bool) {
-        self.hub.with(|server| server.mute_track(&self.room, &self.identity, track_sid, muted));
+        let (room, identity) = self.names();
+        let _ = self.hub.call(MuteTrack { room, identity, sid: track_sid.to_owned(), muted });
     }
 
     /// What it has received: what others sent to it or to everybody, the oldest first.
@@ -265,20 +266,23 @@ impl MockParticipant {
 
     /// Leaves the room. When no people are left, the room closes 20 s later.
     pub fn leave(&self) {
-        MockRoom::new(self.hub.clone(), &self.room).leave(&self.identity, &DisconnectReason::ClientInitiated);
+        MockRoom::new(self.hub.clone(), &self.room).leave(&self.identity, DisconnectReason::ClientInitiated);
     }
 
     fn command(&self, command: RoomCommand) {
-        self.hub.with(|server| {
-            if let Some(member) = server.member_of(&self.room, &self.identity) {
-                // Only what is too large or not there is refused.
-                let _ = server.command(member, command);
-            }
-        });
+        if let Some(member) = self.hub.look(|server| server.member_of(&self.room, &self.identity)) {
+            // Only what is too large or not there is refused.
+            let _ = self.hub.call(MemberCommand { member, command });
+        }
     }
 
     fn change(&self, change: Change) {
-        self.hub.with(|server| server.change(&self.room, &self.identity, change));
+        let (room, identity) = self.names();
+        let _ = self.hub.call(ChangeParticipant { room, identity, change });
+    }
+
+    fn names(&self) -> (String, String) {
+        (self.room.clone(), self.identity.clone())
     }
 }
 
@@ -299,9 +303,10 @@ impl RoomConnector for MockConnector {
             }
             let grant = read_token(&request.token, &self.hub.api_secret)
                 .ok_or_else(|| unauthorized("this is no token of the mock server to join a room with"))?;
-            let (joined, told) = self.hub.join(grant).map_err(unauthorized)?;
-            let (room, backend) = RoomBackend::new(joined.connected);
-            tokio::spawn(play(self.hub.clone(), joined.id, backend, told));
+            let stay = self.hub.join(grant).map_err(|refusal| unauthorized(&refusal.to_string()))?;
+            let Stay { member, connected, events } = stay;
+            let (room, backend) = RoomBackend::new(connected);
+            tokio::spawn(play(self.hub.clone(), member, backend, events));
             Ok(room)
         })
     }
@@ -323,12 +328,12 @@ async fn play(
     hub: Arc<Hub>,
     member: MemberId,
     mut backend: RoomBackend,
-    mut told: mpsc::UnboundedReceiver<RoomEvent>,
+    mut events: mpsc::UnboundedReceiver<RoomEvent>,
 ) {
     loop {
         tokio::select! {
             biased;
-            event = told.recv() => {
+            event = events.recv() => {
                 let Some(event) = event else { return };
                 let is_last = matches!(event, RoomEvent::Disconnected { .. });
                 backend.emit(event);
@@ -338,12 +343,20 @@ async fn play(
             }
             request = backend.next_request() => match request {
                 Some(RoomRequest::Command(command, reply)) => {
-                    reply.send(hub.with(|server| server.command(member, command)));
+                    reply.send(hub.call(MemberCommand { member, command }).map_err(room_error));
                 }
                 // Nobody holds the room any more.
-                None => hub.with(|server| server.leave(member, &DisconnectReason::ClientInitiated)),
+                None => hub.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),
             },
         }
+    }
+}
+
+/// Why a command was not carried out, as the handle of a room says it.
+fn room_error(refusal: Refusal) -> RoomError {
+    match refusal {
+        Refusal::Command(error) => error,
+        refusal => RoomError::Refused { detail: refusal.to_string() },
     }
 }
 

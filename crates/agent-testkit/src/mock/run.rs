@@ -150,7 +150,7 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
         () = terminating => unreachable!("it waits for ever"),
         reason = nobody => failed(&reason),
     };
-    let agent = server.hub().with(|server| server.identity_of(end.job.id.as_str())).unwrap_or_default();
+    let agent = server.hub().look(|server| server.identity_of(end.job.id.as_str())).unwrap_or_default();
     handle.drain(Duration::ZERO).await;
     // With the worker its agent is dropped, which is when a mock says what it missed.
     if let Err(error) = running.await

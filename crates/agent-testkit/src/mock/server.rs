@@ -17,7 +17,7 @@ use super::spec::JobSpec;
 use super::timeline::Timeline;
 use agent_server::Hub;
 use agent_server::ToWorker;
-use agent_server::{RoomSettings, Server, ServerEvent};
+use agent_server::{CreateDispatch, OpenRoom, Refusal, Server, ServerEvent};
 
 /// How long a dispatch waits for a worker that could take it.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
@@ -82,6 +82,12 @@ pub enum DispatchError {
     JobIdTaken {
         /// The id.
         id: String,
+    },
+    /// The server refused it.
+    #[error("the server refused the dispatch: {reason}")]
+    Refused {
+        /// What it said.
+        reason: String,
     },
 }
 
@@ -163,13 +169,8 @@ impl MockServer {
             }
         };
         let room = self.room(&spec.room);
-        self.hub.with(|server| {
-            server.open_room(RoomSettings {
-                name: spec.room.clone(),
-                metadata: spec.room_metadata,
-                ..RoomSettings::default()
-            })
-        });
+        let open = OpenRoom { name: spec.room.clone(), metadata: spec.room_metadata, ..OpenRoom::default() };
+        self.hub.call(open).map_err(dispatch_error)?;
         for participant in spec.participants {
             let there = room.join_as(participant);
             if spec.kind == JobKind::Publisher && spec.target.as_deref() == Some(there.identity()) {
@@ -184,13 +185,8 @@ impl MockServer {
             attributes: spec.attributes,
             ..Default::default()
         };
-        let flags = spec.flags;
-        let dispatch = self.hub.with(|server| match spec.id {
-            None => Ok(server.create_dispatch_of(request, flags)),
-            Some(id) => server
-                .with_job_id(id.clone(), |server| server.create_dispatch_of(request, flags))
-                .ok_or(DispatchError::JobIdTaken { id }),
-        })?;
+        let create = CreateDispatch { request, flags: spec.flags, job_id: spec.id };
+        let dispatch = self.hub.call(create).map_err(dispatch_error)?;
         if let Some(script) = spec.script {
             tokio::spawn(script(room));
         }
@@ -243,6 +239,13 @@ impl MockServer {
             wanted.map_or(!names.is_empty(), |wanted| names.contains(wanted)).then_some(names)
         };
         self.hub.until(look).await
+    }
+}
+
+fn dispatch_error(refusal: Refusal) -> DispatchError {
+    match refusal {
+        Refusal::JobIdTaken { id } => DispatchError::JobIdTaken { id },
+        refusal => DispatchError::Refused { reason: refusal.to_string() },
     }
 }
 

@@ -3,6 +3,7 @@
 use agent_proto::livekit::JobStatus::{JsFailed, JsSuccess};
 
 use super::rig::Rig;
+use crate::machine::SendData;
 
 #[test]
 fn only_the_newest_of_what_is_over_is_remembered() {
@@ -30,21 +31,13 @@ fn only_the_newest_of_what_is_over_is_remembered() {
                 rig.agent_joins("a");
             }
         }
-        rig.does("somebody speaks", |server| {
-            server.send_data(&room, None, agent_room::Publish::new("topic", "payload"))
-        });
+        let message = agent_room::Publish::new("topic", "payload");
+        rig.call("somebody speaks", SendData { room: room.clone(), message }).unwrap();
         rig.leaves(ada);
         rig.delete_room(&room);
     }
     // Timers that have become pointless run out.
-    rig.does("goes-on stays open", |server| {
-        server.join(crate::machine::Grant {
-            room: "goes-on".into(),
-            identity: "bob".into(),
-            ..Default::default()
-        })
-    })
-    .ok();
+    rig.person_joins("goes-on", "bob");
     rig.pass(400_000);
     let server = &rig.server;
     assert_eq!((server.over.len(), server.jobs.len()), (10, 11), "ten that are over, and one that goes on");

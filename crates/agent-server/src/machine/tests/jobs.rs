@@ -130,7 +130,7 @@ fn an_end_that_is_told_after_a_cut_is_no_misdeed() {
     let mut rig = Rig::new();
     let (_, agent) = rig.running("a", "lobby");
     let job = rig.offered("a");
-    rig.does("the agent is removed", |server| server.leave(agent, &agent_room::DisconnectReason::Removed));
+    rig.member_left("the agent is removed", agent, agent_room::DisconnectReason::Removed);
     rig.cut("a");
     rig.worker("a");
     rig.forget();

@@ -10,7 +10,9 @@ use agent_room::{Command, DisconnectReason, Publish, Speaker, TrackKind, TrackSo
 use proptest::prelude::*;
 
 use crate::machine::{
-    Change, Grant, MemberId, Output, RoomSettings, Rules, Server, ServerEvent, TrackSpec, WorkerId,
+    Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join,
+    MemberCommand, MemberId, MuteTrack, OpenRoom, Output, PublishTrack, Refusal, Reply, RequestId, Rules,
+    SendData, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
 };
 
 /// Small numbers name things: workers, jobs, rooms and identities that are there or are not.
@@ -90,6 +92,8 @@ struct World {
     now: Time,
     workers: Vec<WorkerId>,
     members: Vec<MemberId>,
+    reply: Option<(RequestId, Result<Reply, Refusal>)>,
+    last_id: u64,
     /// Jobs that were offered, in that order.
     offered: Vec<String>,
     assigned: BTreeMap<String, WorkerId>,
@@ -104,6 +108,8 @@ impl World {
             now: Time::ZERO,
             workers: Vec::new(),
             members: Vec::new(),
+            reply: None,
+            last_id: 0,
             offered: Vec::new(),
             assigned: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -170,28 +176,47 @@ impl World {
                     assert_eq!(before, None, "given up twice: {event:?}");
                 }
             }
+            Output::Reply { id, reply } => {
+                let before = self.reply.replace((id, reply));
+                assert_eq!(before, None, "a second reply");
+            }
             Output::Close { .. } | Output::Tell { .. } | Output::Log(_) => {}
         }
     }
 
-    fn does<T>(&mut self, change: impl FnOnce(&mut Server) -> T) -> T {
-        self.server.handle_timeout(self.now);
-        let result = change(&mut self.server);
+    fn input(&mut self, input: Input) {
+        self.server.handle_input(input, self.now);
         self.drain();
-        result
+        assert_eq!(self.reply, None, "a reply to no request");
+    }
+
+    fn call<C: Call>(&mut self, call: C) -> Result<C::Reply, Refusal> {
+        let id = self.next_id();
+        self.server.handle_input(Input::Requested { id, request: call.into() }, self.now);
+        self.drain();
+        let (of, reply) = self.reply.take().expect("a reply");
+        assert_eq!(of, id);
+        Ok(C::reply(reply?).expect("the reply to such a request"))
+    }
+
+    const fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
     }
 
     fn says(&mut self, worker: u8, message: worker_message::Message) {
         let Some(worker) = pick(&self.workers, worker) else { return };
-        self.does(|server| server.worker_message(worker, wire::WorkerMessage { message: Some(message) }));
+        let message = Box::new(wire::WorkerMessage { message: Some(message) });
+        self.input(Input::WorkerMessage { worker, message });
     }
 
     fn apply(&mut self, op: Op) {
         use worker_message::Message;
         match op {
             Op::Connect => {
-                let worker = self.does(Server::worker_connected);
+                let worker = self.next_id();
                 self.workers.push(worker);
+                self.input(Input::WorkerConnected { worker });
             }
             Op::Register { worker, agent, kind } => self.says(
                 worker,
@@ -241,16 +266,16 @@ impl World {
             }
             Op::Other { worker, .. } => {
                 let Some(worker) = pick(&self.workers, worker) else { return };
-                self.does(|server| server.worker_message(worker, wire::WorkerMessage::default()));
+                self.input(Input::WorkerMessage { worker, message: Box::default() });
             }
             Op::Garbage { worker } => {
                 let Some(worker) = pick(&self.workers, worker) else { return };
-                self.does(|server| server.worker_garbage(worker, "garbage"));
+                self.input(Input::WorkerGarbage { worker, problem: "garbage".to_owned() });
             }
             Op::Cut { worker } => {
                 let Some(worker) = pick(&self.workers, worker) else { return };
                 self.workers.retain(|other| *other != worker);
-                self.does(|server| server.worker_gone(worker));
+                self.input(Input::WorkerGone { worker });
             }
             Op::Dispatch { room, agent } => {
                 let request = wire::CreateAgentDispatchRequest {
@@ -258,34 +283,33 @@ impl World {
                     room: name(room),
                     ..Default::default()
                 };
-                let id = self.does(|server| server.create_dispatch(request)).id;
+                let id = self.call(CreateDispatch { request, ..CreateDispatch::default() }).unwrap().id;
                 assert!(id.starts_with("AD_"), "{id}");
             }
             Op::DeleteDispatch { room, dispatch } => {
                 let all = self.server.list_dispatches(&name(room));
                 let id = pick(&all, dispatch).map_or_else(|| "AD_none".to_owned(), |dispatch| dispatch.id);
-                let deleted = self.does(|server| server.delete_dispatch(&name(room), &id));
-                assert_eq!(deleted.is_some(), id != "AD_none");
+                let deleted = self.call(DeleteDispatch { room: name(room), id: id.clone() });
+                assert_eq!(deleted.is_ok(), id != "AD_none");
             }
             Op::OpenRoom { room, agents, timeout } => {
                 let agents = (0..agents).map(|agent| (agent_name(agent), String::new())).collect();
                 let empty_timeout = Some(Duration::from_secs(timeout.into()));
-                let settings =
-                    RoomSettings { name: name(room), agents, empty_timeout, ..RoomSettings::default() };
-                self.does(|server| server.open_room(settings));
+                let open = OpenRoom { name: name(room), agents, empty_timeout, ..OpenRoom::default() };
+                self.call(open).unwrap();
             }
             Op::CloseRoom { room } => {
                 let there = self.server.participants(&name(room)).is_some();
-                let closed =
-                    self.does(|server| server.close_room(&name(room), &DisconnectReason::RoomDeleted));
-                assert_eq!(there, closed);
+                let closed = self.call(CloseRoom { room: name(room), reason: DisconnectReason::RoomDeleted });
+                assert_eq!(there, closed.is_ok());
             }
             Op::Join { room, identity, agent, hidden } => {
                 let mut grant =
                     Grant { room: name(room), identity: who(identity), agent, ..Grant::default() };
                 grant.permissions.hidden = hidden;
-                let joined = self.does(|server| server.join(grant));
-                self.members.extend(joined.map(|joined| joined.id));
+                let member = self.next_id();
+                let joined = self.call(Join { member, grant });
+                self.members.extend(joined.map(|_| member));
             }
             Op::Leave { member, reason } => {
                 let Some(member) = pick(&self.members, member) else { return };
@@ -294,7 +318,7 @@ impl World {
                     1 => DisconnectReason::Removed,
                     _ => DisconnectReason::SignalClosed,
                 };
-                self.does(|server| server.leave(member, &reason));
+                self.input(Input::MemberLeft { member, reason });
             }
             Op::Command { member, kind } => {
                 let Some(member) = pick(&self.members, member) else { return };
@@ -305,37 +329,36 @@ impl World {
                     3 => Command::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
                     _ => Command::Leave,
                 };
-                let _ = self.does(|server| server.command(member, command));
+                let _ = self.call(MemberCommand { member, command });
             }
-            Op::Track { room, identity, kind } => self.does(|server| {
+            Op::Track { room, identity, kind } => {
                 let (room, identity) = (name(room), who(identity));
-                let there = server.participants(&room).unwrap_or_default();
+                let there = self.server.participants(&room).unwrap_or_default();
                 let me = there.iter().find(|participant| participant.identity == identity);
-                let sid = me.and_then(|me| me.tracks.keys().next().cloned()).unwrap_or_default();
-                match kind {
+                let sid = me.and_then(|me| me.tracks.keys().next().cloned());
+                let has_track = sid.is_some();
+                let sid = sid.unwrap_or_default();
+                let (expected, done) = match kind {
                     0 => {
-                        let (kind, source) = (TrackKind::Audio, TrackSource::Microphone);
-                        server.publish_track(
-                            &room,
-                            &identity,
-                            TrackSpec { name: String::new(), kind, source },
-                        );
+                        let (name, source) = (String::new(), TrackSource::Microphone);
+                        let publish = PublishTrack { room, identity, name, kind: TrackKind::Audio, source };
+                        (me.is_some(), self.call(publish).is_ok())
                     }
-                    1 => drop(server.unpublish_track(&room, &identity, &sid)),
-                    2 => drop(server.mute_track(&room, &identity, &sid, true)),
-                    _ => drop(server.change(
-                        &room,
-                        &identity,
-                        Change { can_publish: Some(true), ..Change::default() },
-                    )),
-                }
-            }),
+                    1 => (has_track, self.call(UnpublishTrack { room, identity, sid }).is_ok()),
+                    2 => (has_track, self.call(MuteTrack { room, identity, sid, muted: true }).is_ok()),
+                    _ => {
+                        let change = Change { can_publish: Some(true), ..Change::default() };
+                        (me.is_some(), self.call(ChangeParticipant { room, identity, change }).is_ok())
+                    }
+                };
+                assert_eq!(expected, done);
+            }
             Op::Speak { room } => {
-                self.does(|server| {
-                    server.speak(&name(room), vec![Speaker::new("ada", 0.5)]);
-                    server.set_room_metadata(&name(room), "metadata".to_owned());
-                    server.send_data(&name(room), None, Publish::new("topic", "payload"))
-                });
+                let room = name(room);
+                let speakers = vec![Speaker::new("ada", 0.5)];
+                self.input(Input::SpeakersChanged { room: room.clone(), speakers });
+                let _ = self.call(SetRoomMetadata { room: room.clone(), metadata: "metadata".to_owned() });
+                let _ = self.call(SendData { room, message: Publish::new("topic", "payload") });
             }
             Op::Pass(millis) => self.pass(Duration::from_millis(millis.into())),
         }
@@ -377,10 +400,10 @@ proptest! {
         }
         // Everybody goes: then every job is over, every room closes, and the machine waits for nothing.
         for member in std::mem::take(&mut world.members) {
-            world.does(|server| server.leave(member, &DisconnectReason::ClientInitiated));
+            world.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated });
         }
         for worker in std::mem::take(&mut world.workers) {
-            world.does(|server| server.worker_gone(worker));
+            world.input(Input::WorkerGone { worker });
         }
         world.pass(Duration::from_secs(1000));
         if !stays {

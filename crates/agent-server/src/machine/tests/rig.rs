@@ -8,7 +8,10 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_room::{DisconnectReason, RoomEvent};
 
-use crate::machine::{Grant, MemberId, Output, RoomSettings, Rules, Server, WorkerId};
+use crate::machine::{
+    Call, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join, MemberId, OpenRoom, Output, Refusal,
+    Reply, RequestId, Rules, Server, WorkerId,
+};
 
 pub(super) struct Rig {
     pub(super) server: Server,
@@ -21,6 +24,9 @@ pub(super) struct Rig {
     offers: BTreeMap<WorkerId, String>,
     grants: BTreeMap<WorkerId, Grant>,
     members: BTreeMap<MemberId, String>,
+    reply: Option<(RequestId, Result<Reply, Refusal>)>,
+    /// Of the last worker, member or request.
+    last_id: u64,
 }
 
 impl Rig {
@@ -40,6 +46,8 @@ impl Rig {
             offers: BTreeMap::new(),
             grants: BTreeMap::new(),
             members: BTreeMap::new(),
+            reply: None,
+            last_id: 0,
         }
     }
 
@@ -52,24 +60,51 @@ impl Rig {
     }
 
     /// What happens is written down, then happens, then what comes of it is written down.
-    pub(super) fn does<T>(&mut self, what: &str, change: impl FnOnce(&mut Server) -> T) -> T {
-        self.line(">", what);
-        self.server.handle_timeout(self.now);
-        let result = change(&mut self.server);
+    pub(super) fn input(&mut self, what: &str, input: Input) {
+        self.remark(what);
+        self.silent_input(input);
+    }
+
+    /// Something is asked for, and that is written down, too.
+    pub(super) fn call<C: Call>(&mut self, what: &str, call: C) -> Result<C::Reply, Refusal> {
+        self.remark(what);
+        self.silent_call(call)
+    }
+
+    /// What is asked for is not written down, what comes of it is.
+    pub(super) fn silent_call<C: Call>(&mut self, call: C) -> Result<C::Reply, Refusal> {
+        let id = self.next_id();
+        self.silent_input(Input::Requested { id, request: call.into() });
+        let (of, reply) = self.reply.take().expect("a reply");
+        assert_eq!(of, id);
+        Ok(C::reply(reply?).expect("the reply to such a request"))
+    }
+
+    pub(super) fn remark(&mut self, text: &str) {
+        self.line(">", text);
+    }
+
+    pub(super) const fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn silent_input(&mut self, input: Input) {
+        self.server.handle_input(input, self.now);
         self.drain();
-        result
     }
 
     pub(super) fn connect(&mut self, name: &'static str) {
-        let id = self.does(&format!("{name} connects"), Server::worker_connected);
-        self.workers.insert(name, id);
+        let worker = self.next_id();
+        self.workers.insert(name, worker);
+        self.input(&format!("{name} connects"), Input::WorkerConnected { worker });
     }
 
     pub(super) fn says(&mut self, name: &'static str, message: worker_message::Message) {
         let worker = self.id(name);
         let what = format!("{name} says {}", show_said(&message));
-        let message = wire::WorkerMessage { message: Some(message) };
-        self.does(&what, |server| server.worker_message(worker, message));
+        let message = Box::new(wire::WorkerMessage { message: Some(message) });
+        self.input(&what, Input::WorkerMessage { worker, message });
     }
 
     pub(super) fn id(&self, name: &'static str) -> WorkerId {
@@ -88,7 +123,7 @@ impl Rig {
 
     pub(super) fn cut(&mut self, name: &'static str) {
         let worker = self.workers[name];
-        self.does(&format!("{name} is cut off"), |server| server.worker_gone(worker));
+        self.input(&format!("{name} is cut off"), Input::WorkerGone { worker });
     }
 
     /// The job that a worker was offered last.
@@ -143,9 +178,11 @@ impl Rig {
 
     pub(super) fn leaves(&mut self, member: MemberId) {
         let who = self.members[&member].clone();
-        self.does(&format!("{who} leaves"), |server| {
-            server.leave(member, &DisconnectReason::ClientInitiated)
-        });
+        self.member_left(&format!("{who} leaves"), member, DisconnectReason::ClientInitiated);
+    }
+
+    pub(super) fn member_left(&mut self, what: &str, member: MemberId, reason: DisconnectReason) {
+        self.input(what, Input::MemberLeft { member, reason });
     }
 
     /// Dispatches an agent; gives the dispatch's id.
@@ -156,7 +193,7 @@ impl Rig {
             ..Default::default()
         };
         let what = format!("{agent:?} is dispatched to {room}");
-        self.does(&what, |server| server.create_dispatch(request)).id
+        self.call(&what, CreateDispatch { request, ..CreateDispatch::default() }).unwrap().id
     }
 
     /// A worker that runs a job, whose agent is in the room.
@@ -168,19 +205,18 @@ impl Rig {
     }
 
     pub(super) fn open_room(&mut self, room: &str) {
-        let settings = RoomSettings { name: room.to_owned(), ..RoomSettings::default() };
-        self.does(&format!("{room} is made"), |server| server.open_room(settings));
+        let open = OpenRoom { name: room.to_owned(), ..OpenRoom::default() };
+        self.call(&format!("{room} is made"), open).unwrap();
     }
 
     pub(super) fn delete_room(&mut self, room: &str) {
-        self.does(&format!("{room} is deleted"), |server| {
-            server.close_room(room, &DisconnectReason::RoomDeleted)
-        });
+        let close = CloseRoom { room: room.to_owned(), reason: DisconnectReason::RoomDeleted };
+        self.call(&format!("{room} is deleted"), close).unwrap();
     }
 
     pub(super) fn delete_dispatch(&mut self, room: &str, id: &str) {
         let what = format!("{} is deleted", self.named(id));
-        assert!(self.does(&what, |server| server.delete_dispatch(room, id)).is_some());
+        self.call(&what, DeleteDispatch { room: room.to_owned(), id: id.to_owned() }).unwrap();
     }
 
     /// Lets time pass, waking the machine whenever it wants to be.
@@ -202,9 +238,10 @@ impl Rig {
     fn joins(&mut self, grant: Grant) -> MemberId {
         let who = grant.identity.clone();
         let what = format!("{who} joins {}", grant.room);
-        let joined = self.does(&what, |server| server.join(grant)).unwrap_or_else(|why| panic!("{why}"));
-        self.members.insert(joined.id, who);
-        joined.id
+        let member = self.next_id();
+        self.members.insert(member, who);
+        self.call(&what, Join { member, grant }).unwrap();
+        member
     }
 
     fn drain(&mut self) {
@@ -216,6 +253,10 @@ impl Rig {
                     }
                 }
                 Output::Assign { worker, grant, .. } => drop(self.grants.insert(*worker, (**grant).clone())),
+                Output::Reply { id, reply } => {
+                    self.reply = Some((*id, reply.clone()));
+                    continue;
+                }
                 _ => {}
             }
             let shown = self.show(&output);
@@ -243,6 +284,7 @@ impl Rig {
                 let who = self.members.get(member).map_or("?", String::as_str);
                 format!("to {who}: {}", show_event(event))
             }
+            Output::Reply { id, reply } => format!("reply to {id}: {reply:?}"),
             Output::Log(event) => format!("log {event:?}"),
         }
     }

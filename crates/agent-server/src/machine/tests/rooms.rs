@@ -5,7 +5,7 @@ use agent_proto::livekit::JobStatus::JsSuccess;
 use agent_room::DisconnectReason;
 
 use super::rig::Rig;
-use crate::machine::RoomSettings;
+use crate::machine::{Grant, Join, OpenRoom, Refusal};
 
 /// Status first, then leave: in the other order the server has decided already.
 #[test]
@@ -36,10 +36,10 @@ fn an_agent_that_is_thrown_out_has_failed() {
     let mut rig = Rig::new();
     let (_, agent) = rig.running("a", "lobby");
     rig.forget();
-    rig.does("the agent is removed", |server| server.leave(agent, &DisconnectReason::Removed));
+    rig.member_left("the agent is removed", agent, DisconnectReason::Removed);
     rig.pass(1_000);
     // Nobody is there to be removed twice.
-    rig.does("and again", |server| server.leave(agent, &DisconnectReason::Removed));
+    rig.member_left("and again", agent, DisconnectReason::Removed);
     insta::assert_snapshot!(rig.log());
 }
 
@@ -62,7 +62,7 @@ fn a_deleted_dispatch_ends_its_job_and_removes_the_agent_3_s_later() {
     rig.delete_dispatch("lobby", &dispatch);
     assert!(rig.server.list_dispatches("lobby").iter().all(|other| other.id != dispatch));
     rig.pass(2_999);
-    rig.does("--- 2.999 s later", |_| {});
+    rig.remark("--- 2.999 s later");
     rig.pass(1);
     rig.status("a", JsSuccess, "");
     insta::assert_snapshot!(rig.log());
@@ -115,23 +115,26 @@ fn a_room_has_an_unnamed_agent_or_those_that_it_asks_for() {
     rig.forget();
     rig.open_room("plain");
     let agents = vec![("greeter".to_owned(), "hello".to_owned())];
-    let settings = RoomSettings { name: "with-its-own".to_owned(), agents, ..RoomSettings::default() };
-    rig.does("a room with its own agents is made", |server| server.open_room(settings));
+    let open = OpenRoom { name: "with-its-own".to_owned(), agents, ..OpenRoom::default() };
+    rig.call("a room with its own agents is made", open).unwrap();
     insta::assert_snapshot!(rig.log());
 }
 
 #[test]
 fn who_cannot_join() {
     let mut rig = Rig::new();
-    let grant = |room: &str, identity: &str| crate::machine::Grant {
-        room: room.to_owned(),
-        identity: identity.to_owned(),
-        ..Default::default()
+    let mut join = |room: &str, identity: &str| {
+        let grant = Grant { room: room.to_owned(), identity: identity.to_owned(), ..Grant::default() };
+        let member = rig.next_id();
+        rig.call("somebody joins", Join { member, grant }).map(|_| member)
     };
     for (room, identity) in [("lobby", ""), ("lobby", &"x".repeat(257)), ("", "ada")] {
-        let refused = rig.server.join(grant(room, identity)).map(|_| ()).unwrap_err();
+        let refused = join(room, identity).unwrap_err().to_string();
         assert!(refused.contains("identity") || refused.contains("room"), "{refused}");
-        assert!(rig.server.poll_output().is_none(), "and nothing happens");
     }
-    assert!(rig.server.join(grant("lobby", &"x".repeat(256))).is_ok());
+    let member = join("lobby", &"x".repeat(256)).unwrap();
+    let grant = Grant { room: "lobby".to_owned(), identity: "ada".to_owned(), ..Grant::default() };
+    let twice = rig.call("the same stay begins twice", Join { member, grant });
+    assert!(matches!(twice, Err(Refusal::NotAdmitted { .. })), "{twice:?}");
+    insta::assert_snapshot!(rig.log().replace(&"x".repeat(256), "xxx"));
 }

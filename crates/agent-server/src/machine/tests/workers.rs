@@ -6,7 +6,7 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::worker_message::Message;
 
 use super::rig::{Rig, greeter};
-use crate::machine::{Output, Server};
+use crate::machine::{CreateDispatch, Input, Output, PublishTrack};
 
 #[test]
 fn a_worker_registers_pings_and_goes() {
@@ -45,11 +45,12 @@ fn whoever_breaks_the_protocol_is_refused() {
 
     rig.connect("noisy");
     let noisy = rig.id("noisy");
-    rig.does("noisy sends noise", |server| server.worker_garbage(noisy, "invalid wire type"));
+    let problem = "invalid wire type".to_owned();
+    rig.input("noisy sends noise", Input::WorkerGarbage { worker: noisy, problem });
 
     rig.connect("empty");
     let empty = rig.id("empty");
-    rig.does("empty says nothing", |server| server.worker_message(empty, wire::WorkerMessage::default()));
+    rig.input("empty says nothing", Input::WorkerMessage { worker: empty, message: Box::default() });
     insta::assert_snapshot!(rig.log());
 }
 
@@ -84,24 +85,24 @@ fn only_workers_of_the_same_name_kind_and_deployment_are_asked() {
     rig.forget();
     rig.dispatch("greeter", "lobby");
     rig.person_joins("lobby", "ada");
-    rig.does("ada publishes a track, and another one", |server| {
-        for name in ["microphone", "screen"] {
-            let spec = crate::machine::TrackSpec {
-                name: name.to_owned(),
-                kind: agent_room::TrackKind::Audio,
-                source: agent_room::TrackSource::Microphone,
-            };
-            assert!(server.publish_track("lobby", "ada", spec).is_some());
-        }
-    });
-    rig.does("the canary is dispatched", |server| {
-        server.create_dispatch(wire::CreateAgentDispatchRequest {
-            agent_name: "greeter".to_owned(),
+    rig.remark("ada publishes a track, and another one");
+    for name in ["microphone", "screen"] {
+        let publish = PublishTrack {
             room: "lobby".to_owned(),
-            deployment: "canary".to_owned(),
-            ..Default::default()
-        })
-    });
+            identity: "ada".to_owned(),
+            name: name.to_owned(),
+            kind: agent_room::TrackKind::Audio,
+            source: agent_room::TrackSource::Microphone,
+        };
+        rig.silent_call(publish).unwrap();
+    }
+    let request = wire::CreateAgentDispatchRequest {
+        agent_name: "greeter".to_owned(),
+        room: "lobby".to_owned(),
+        deployment: "canary".to_owned(),
+        ..Default::default()
+    };
+    rig.call("the canary is dispatched", CreateDispatch { request, ..CreateDispatch::default() }).unwrap();
     insta::assert_snapshot!(rig.log());
 }
 
@@ -130,14 +131,14 @@ fn the_less_loaded_the_likelier() {
     }
     let mut asked = BTreeMap::<u64, usize>::new();
     for n in 0..1000 {
-        let room = format!("room-{n}");
-        let server: &mut Server = &mut rig.server;
-        server.create_dispatch(wire::CreateAgentDispatchRequest {
+        let request = wire::CreateAgentDispatchRequest {
             agent_name: "greeter".to_owned(),
-            room,
+            room: format!("room-{n}"),
             ..Default::default()
-        });
-        while let Some(output) = server.poll_output() {
+        };
+        let request = CreateDispatch { request, ..CreateDispatch::default() }.into();
+        rig.server.handle_input(Input::Requested { id: n, request }, agent_proto::Time::ZERO);
+        while let Some(output) = rig.server.poll_output() {
             if let Output::Send { worker, .. } = output {
                 *asked.entry(worker).or_default() += 1;
             }
