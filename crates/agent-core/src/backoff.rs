@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The longest time that a server may ask for with `Retry-After`; a longer one counts as this.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
 /// Exponential backoff with full jitter: a wait is drawn evenly from zero to a limit that doubles with each failure.
 ///
 /// Full jitter keeps a thousand workers from coming back at the same moment. The lower bound of `floor` keeps a lucky

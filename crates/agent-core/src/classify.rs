@@ -1,20 +1,17 @@
 //! What kind of failure an error is, when nobody said.
 
-use crate::checkpoint::CheckpointError;
-use crate::error::JobErrorKind;
+use crate::chain::chain;
+use crate::checkpoint::{CheckpointError, KeyError, StoreError};
+use crate::error_kind::JobErrorKind;
 use crate::metadata::MetadataError;
 use crate::outcome::CancelReason;
 use std::borrow::Cow;
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What may pass and asks for no wait of its own: the retry policy's backoff is the whole wait.
-pub(crate) const TEMPORARY: JobErrorKind = JobErrorKind::Retryable { after: Duration::ZERO };
-
-/// Longer chains of errors are not looked at to their end.
-const MAX_CHAIN: usize = 128;
+const TEMPORARY: JobErrorKind = JobErrorKind::Retryable { after: Duration::ZERO };
 
 /// Classifies an error by what it is, or is behind it; the outermost that says something decides:
 ///
@@ -65,28 +62,6 @@ pub fn classify_with(
         .unwrap_or_else(unknown)
 }
 
-/// The error and those behind it.
-pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| behind(*error)).take(MAX_CHAIN)
-}
-
-fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    // These hide from `source()` the error that they hold: they give its source as their own.
-    if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
-        return Some(&**shared);
-    }
-    if let Some(shared) = error.downcast_ref::<Arc<io::Error>>() {
-        return Some(&**shared);
-    }
-    if let Some(boxed) = error.downcast_ref::<Box<io::Error>>() {
-        return Some(&**boxed);
-    }
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner),
-        None => error.source(),
-    }
-}
-
 /// What this one error says, whatever is behind it.
 fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
     if let Some(error) = error.downcast_ref::<MetadataError>() {
@@ -103,10 +78,40 @@ fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
         });
     }
     if let Some(error) = error.downcast_ref::<CheckpointError>() {
-        return Some(error.job_error_kind());
+        return Some(of_checkpoint(error));
     }
     let kind = error.downcast_ref::<io::Error>()?.kind();
     is_network(kind).then_some(TEMPORARY)
+}
+
+/// What a job that such an error ends counts as.
+fn of_checkpoint(error: &CheckpointError) -> JobErrorKind {
+    use CheckpointError as E;
+    let reason = match error {
+        E::Store(StoreError::Unavailable { .. }) => return TEMPORARY,
+        E::Key(error) => {
+            return JobErrorKind::Invalid {
+                field: match error {
+                    KeyError::NoField { field } | KeyError::NoText { field } => format!("$.{field}"),
+                    KeyError::Metadata(error) => error.path.clone(),
+                    KeyError::NoDispatch | KeyError::Empty { .. } | KeyError::TooLong { .. } => {
+                        "checkpoint key".to_owned()
+                    }
+                },
+                value: String::new(),
+                message: error.to_string(),
+            };
+        }
+        E::NoStore => "checkpoint_no_store",
+        E::Newer { .. } => "checkpoint_newer",
+        E::Damaged { .. } => "checkpoint_damaged",
+        E::Unreadable { .. } => "checkpoint_unreadable",
+        E::Unwritable { .. } | E::TooLarge { .. } | E::HalfChanged => "checkpoint_unwritable",
+        E::JobOver => "checkpoint_job_over",
+        E::Superseded => "checkpoint_superseded",
+        E::Store(StoreError::Superseded | StoreError::Unusable { .. }) => "checkpoint_store",
+    };
+    JobErrorKind::Fatal { reason: Cow::Borrowed(reason) }
 }
 
 fn invalid(error: &MetadataError) -> JobErrorKind {
@@ -137,8 +142,11 @@ const fn is_network(kind: io::ErrorKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::StoreError;
-    use crate::error::{BoxError, JobError};
+    use crate::chain::BoxError;
+    use crate::checkpoint::REASONS;
+    use crate::error::JobError;
+    use crate::{AttemptEnd, CheckpointRetention, checkpoint_retention};
+    use std::sync::Arc;
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]
@@ -255,6 +263,34 @@ mod tests {
                 other => format!("{other:?}"),
             };
             assert_eq!(shown, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_failed_because_of_its_checkpoint_keeps_it() {
+        let (type_name, path, message) = (String::new, || "$".to_owned(), String::new);
+        let errors = [
+            CheckpointError::NoStore,
+            CheckpointError::Newer { saved: 2, known: 1 },
+            CheckpointError::Damaged { problem: "x" },
+            CheckpointError::Unreadable {
+                type_name: type_name(),
+                saved: 1,
+                path: path(),
+                message: message(),
+            },
+            CheckpointError::Unwritable { type_name: type_name(), path: path(), message: message() },
+            CheckpointError::TooLarge { type_name: type_name(), len: 1 },
+            CheckpointError::HalfChanged,
+            CheckpointError::JobOver,
+            CheckpointError::Superseded,
+            CheckpointError::Store(StoreError::Unusable { problem: String::new(), source: None }),
+        ];
+        for error in errors {
+            let JobErrorKind::Fatal { reason } = of_checkpoint(&error) else { panic!("{error}") };
+            assert!(REASONS.contains(&&*reason), "{reason}");
+            let end = AttemptEnd::Error { kind: JobErrorKind::Fatal { reason }, text: String::new() };
+            assert_eq!(checkpoint_retention(None, &end), CheckpointRetention::Keep, "{error}");
         }
     }
 

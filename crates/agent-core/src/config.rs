@@ -10,9 +10,6 @@ use std::time::Duration;
 /// runaway dispatching more than a measure of the machine.
 pub const DEFAULT_MAX_JOBS: usize = 1000;
 
-/// How long a job may run when its worker asks for a limit and nothing says which.
-pub const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
 /// The longest deployment name, in bytes.
 pub const MAX_DEPLOYMENT_LEN: usize = 64;
 
@@ -49,7 +46,7 @@ pub struct Config {
     /// How long one callback of it may take; `None`: its [share](crate::callback_time) of the whole.
     pub cleanup_callback_timeout: Option<Duration>,
     /// How long a job may run with all its attempts, counted from its assignment, when its metadata does not say (as `timeout`, in
-    /// seconds). `None`: as long as it likes, unless there is a maximum; then [`DEFAULT_JOB_TIMEOUT`].
+    /// seconds). `None`: as long as it likes, unless there is a maximum; then [`DEFAULT_JOB_TIMEOUT`](crate::DEFAULT_JOB_TIMEOUT).
     pub job_timeout: Option<Duration>,
     /// The longest time that a job's metadata may ask for. `None`: what it likes, if jobs have a time limit at all.
     pub max_job_timeout: Option<Duration>,
@@ -162,7 +159,7 @@ impl Config {
     /// How long a job may run whose metadata has no `timeout`; `None`: as long as it likes.
     #[must_use]
     pub fn usual_job_timeout(&self) -> Option<Duration> {
-        time_limit(self, "")
+        time_limit(self.job_timeout, self.max_job_timeout, "")
     }
 }
 

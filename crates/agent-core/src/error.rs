@@ -5,11 +5,10 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::classify::{chain, classify, classify_with};
+use crate::chain::{BoxError, chain, write_chain};
+use crate::classify::{classify, classify_with};
+use crate::error_kind::JobErrorKind;
 use crate::text::{MAX_VALUE, shorten};
-
-/// Any error, as [`JobError`] keeps it.
-pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 /// What a handler returns.
 pub type JobResult = Result<(), JobError>;
@@ -40,37 +39,6 @@ pub struct JobError {
     context: Option<Box<str>>,
     /// The kind was derived from the source, and not given by the handler.
     derived: bool,
-}
-
-/// What kind of failure it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum JobErrorKind {
-    /// The handler stopped because it was told to.
-    Cancelled,
-    /// It cannot succeed, for this reason (a short snake_case word that metrics count by).
-    Fatal {
-        /// `unknown_error` when nothing better is known.
-        reason: Cow<'static, str>,
-    },
-    /// The job's input is wrong.
-    Invalid {
-        /// Which field.
-        field: String,
-        /// What it held.
-        value: String,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// The handler panicked.
-    Panicked,
-    /// It may succeed when it is retried.
-    Retryable {
-        /// How long to wait at least: the [retry policy](crate::RetryPolicy)'s backoff is added. Zero: the backoff is the whole wait.
-        after: Duration,
-    },
-    /// It took too long.
-    TimedOut,
 }
 
 impl JobError {
@@ -246,27 +214,6 @@ impl fmt::Display for JobError {
         f.write_str(said)?;
         source.map_or(Ok(()), |source| write_chain(f, said, source))
     }
-}
-
-/// Writes an error and those behind it after what was said, leaving out what that has told already.
-pub(crate) fn write_chain(
-    f: &mut fmt::Formatter<'_>,
-    said: &str,
-    error: &(dyn Error + 'static),
-) -> fmt::Result {
-    let mut said = said.to_owned();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if said.is_empty() {
-            f.write_str(&text)?;
-        } else if !said.contains(&text) {
-            write!(f, ": {text}")?;
-        }
-        said = text;
-        next = error.source();
-    }
-    Ok(())
 }
 
 impl fmt::Debug for JobError {

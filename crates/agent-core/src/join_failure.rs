@@ -1,8 +1,8 @@
 //! What a room that could not be joined, or is not there any more, means for the attempt.
 
+use crate::backoff::MAX_RETRY_AFTER;
 use crate::error::JobError;
 use crate::outcome::AttemptEnd;
-use crate::worker::MAX_RETRY_AFTER;
 use std::time::Duration;
 
 /// Why a connection to a room or to the server could not be made: a fact that the driver reports, as far as it decides about another

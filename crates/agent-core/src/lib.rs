@@ -24,6 +24,7 @@
 
 mod answer;
 mod backoff;
+mod chain;
 mod channel;
 mod checkpoint;
 mod classify;
@@ -33,6 +34,7 @@ mod coordination;
 mod descriptors;
 mod election;
 mod error;
+mod error_kind;
 mod job;
 mod join_failure;
 mod json;
@@ -46,7 +48,8 @@ mod worker;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_IDENTITY_LEN};
-pub use backoff::Backoff;
+pub use backoff::{Backoff, MAX_RETRY_AFTER};
+pub use chain::BoxError;
 pub use channel::{
     Belief, Frame, FrameError, FrameKind, Heard, Held, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Outgoing,
     Publishers, Senders,
@@ -59,10 +62,7 @@ pub use checkpoint::{
 };
 pub use classify::{classify, classify_with};
 pub use cleanup::callback_time;
-pub use config::{
-    AgentPermissions, Config, ConfigProblem, DEFAULT_JOB_TIMEOUT, DEFAULT_MAX_JOBS, EndWhen,
-    MAX_DEPLOYMENT_LEN,
-};
+pub use config::{AgentPermissions, Config, ConfigProblem, DEFAULT_MAX_JOBS, EndWhen, MAX_DEPLOYMENT_LEN};
 pub use coordination::{
     Carrier, CoordinationError, Coordinator, FencedValue, Inbox, MAX_KEY_LEN, MAX_MESSAGE_LEN, MAX_TOPIC_LEN,
     MAX_VALUE_LEN, PubSub, Receive, check_key, check_len, check_name, write_fenced,
@@ -71,8 +71,10 @@ pub use descriptors::Descriptors;
 pub use election::{
     Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, MAX_LEASE, MIN_LEASE, Seat, SeatAnswer,
 };
-pub use error::{BoxError, JobError, JobErrorKind, JobResult};
+pub use error::{JobError, JobResult};
+pub use error_kind::JobErrorKind;
 pub use job::lifecycle::{Effect, Exit, JobInput, JobState, Phase, Transition, step};
+pub use job::time_limit::DEFAULT_JOB_TIMEOUT;
 pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, MAX_ATTRIBUTES_LEN, Target, TargetKind};
 pub use join_failure::JoinFailureKind;
 pub use json::{JsonError, to_json};
@@ -86,6 +88,6 @@ pub use shutdown::{
     FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownLimits, SignalFilter,
 };
 pub use worker::{
-    ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MAX_RETRY_AFTER, MIN_DEPARTURE_TIMEOUT,
-    Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, StopError, Timer, Violation, Worker,
+    ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MIN_DEPARTURE_TIMEOUT, Notice, OfferId,
+    Output, Presence, RoomEnd, SlotCounts, StopError, Timer, Violation, Worker,
 };

@@ -1,6 +1,6 @@
 //! How an attempt, and with it a job, ends.
 
-use crate::error::JobErrorKind;
+use crate::error_kind::JobErrorKind;
 use std::borrow::Cow;
 use std::fmt;
 

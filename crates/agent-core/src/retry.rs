@@ -1,7 +1,7 @@
 //! Whether a failed attempt is followed by another one, and how long after it.
 
 use crate::backoff::full_jitter;
-use crate::error::JobErrorKind;
+use crate::error_kind::JobErrorKind;
 use std::time::Duration;
 
 /// How often, and how patiently, a job is tried again after an error of the kind [`Retryable`](JobErrorKind::Retryable).

@@ -1,9 +1,7 @@
 //! What can be wrong with a checkpoint, and what that means for its job.
 
-use super::key::KeyError;
-use crate::classify::TEMPORARY;
-use crate::error::{BoxError, JobErrorKind, write_chain};
-use std::borrow::Cow;
+use crate::chain::{BoxError, write_chain};
+use crate::metadata::MetadataError;
 use std::fmt;
 
 /// Why a store did not do what it was asked to.
@@ -39,8 +37,50 @@ impl fmt::Debug for StoreError {
     }
 }
 
+/// Why a job has no such key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The metadata lacks the field that the key is made of.
+    #[error(
+        "the job's metadata has no field `{field}`, which its checkpoint is kept by: dispatch the job with it"
+    )]
+    NoField {
+        /// Which field.
+        field: String,
+    },
+    /// The field can be no key.
+    #[error(
+        "the field `{field}` of the job's metadata, which its checkpoint is kept by, must be a text that is not empty, or a number"
+    )]
+    NoText {
+        /// Which field.
+        field: String,
+    },
+    /// The metadata is no JSON.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The job comes from no dispatch.
+    #[error("the job has no dispatch id, which its checkpoint is kept by: the server made it by itself")]
+    NoDispatch,
+    /// What the program gave for it is empty, so that jobs would share it that have nothing in common.
+    #[error("the checkpoint's key is made of an empty text: give `{what}` at least a byte")]
+    Empty {
+        /// `KeyBy::Metadata` or `KeyBy::Text`.
+        what: &'static str,
+    },
+    /// It would be too long.
+    #[error("the key of the checkpoint would have {len} bytes, and 4096 are the most: shorten {what}")]
+    TooLong {
+        /// How long it would be.
+        len: usize,
+        /// What makes it long.
+        what: &'static str,
+    },
+}
+
 /// The reasons of jobs that [`CheckpointError`] ends.
-pub(super) const REASONS: [&str; 8] = [
+pub(crate) const REASONS: [&str; 8] = [
     "checkpoint_no_store",
     "checkpoint_newer",
     "checkpoint_damaged",
@@ -168,73 +208,16 @@ impl CheckpointError {
             Self::Store(StoreError::Unusable { .. }) => "unusable",
         }
     }
-
-    /// What a job that it ends counts as.
-    pub(crate) fn job_error_kind(&self) -> JobErrorKind {
-        let reason = match self {
-            Self::Store(StoreError::Unavailable { .. }) => return TEMPORARY,
-            Self::Key(error) => {
-                return JobErrorKind::Invalid {
-                    field: match error {
-                        KeyError::NoField { field } | KeyError::NoText { field } => format!("$.{field}"),
-                        KeyError::Metadata(error) => error.path.clone(),
-                        KeyError::NoDispatch | KeyError::Empty { .. } | KeyError::TooLong { .. } => {
-                            "checkpoint key".to_owned()
-                        }
-                    },
-                    value: String::new(),
-                    message: error.to_string(),
-                };
-            }
-            Self::NoStore => "checkpoint_no_store",
-            Self::Newer { .. } => "checkpoint_newer",
-            Self::Damaged { .. } => "checkpoint_damaged",
-            Self::Unreadable { .. } => "checkpoint_unreadable",
-            Self::Unwritable { .. } | Self::TooLarge { .. } | Self::HalfChanged => "checkpoint_unwritable",
-            Self::JobOver => "checkpoint_job_over",
-            Self::Superseded => "checkpoint_superseded",
-            Self::Store(StoreError::Superseded | StoreError::Unusable { .. }) => "checkpoint_store",
-        };
-        JobErrorKind::Fatal { reason: Cow::Borrowed(reason) }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AttemptEnd, CheckpointRetention, JobError, checkpoint_retention};
+    use crate::JobError;
 
     fn check(error: CheckpointError, expected: &str) {
         let error = JobError::from(error);
         assert_eq!(format!("{:?} | {error}", error.kind()), expected);
-    }
-
-    #[test]
-    fn a_job_that_failed_because_of_its_checkpoint_keeps_it() {
-        let (type_name, path, message) = (String::new, || "$".to_owned(), String::new);
-        let errors = [
-            CheckpointError::NoStore,
-            CheckpointError::Newer { saved: 2, known: 1 },
-            CheckpointError::Damaged { problem: "x" },
-            CheckpointError::Unreadable {
-                type_name: type_name(),
-                saved: 1,
-                path: path(),
-                message: message(),
-            },
-            CheckpointError::Unwritable { type_name: type_name(), path: path(), message: message() },
-            CheckpointError::TooLarge { type_name: type_name(), len: 1 },
-            CheckpointError::HalfChanged,
-            CheckpointError::JobOver,
-            CheckpointError::Superseded,
-            CheckpointError::Store(StoreError::Unusable { problem: String::new(), source: None }),
-        ];
-        for error in errors {
-            let JobErrorKind::Fatal { reason } = error.job_error_kind() else { panic!("{error}") };
-            assert!(REASONS.contains(&&*reason), "{reason}");
-            let end = AttemptEnd::Error { kind: JobErrorKind::Fatal { reason }, text: String::new() };
-            assert_eq!(checkpoint_retention(None, &end), CheckpointRetention::Keep, "{error}");
-        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Under which key a job's checkpoint is kept: who shares the key goes on with the work.
 
+use super::error::KeyError;
 use crate::job::{Job, JobKind};
-use crate::metadata::{MetadataError, NameField, name_field};
+use crate::metadata::{NameField, name_field};
 use std::fmt::{self, Write};
 
 /// The longest key, in bytes.
@@ -28,48 +29,6 @@ pub enum KeyBy {
     Metadata(String),
     /// The agent name and a text of your own that is not empty.
     Text(String),
-}
-
-/// Why a job has no such key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// The metadata lacks the field that the key is made of.
-    #[error(
-        "the job's metadata has no field `{field}`, which its checkpoint is kept by: dispatch the job with it"
-    )]
-    NoField {
-        /// Which field.
-        field: String,
-    },
-    /// The field can be no key.
-    #[error(
-        "the field `{field}` of the job's metadata, which its checkpoint is kept by, must be a text that is not empty, or a number"
-    )]
-    NoText {
-        /// Which field.
-        field: String,
-    },
-    /// The metadata is no JSON.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
-    /// The job comes from no dispatch.
-    #[error("the job has no dispatch id, which its checkpoint is kept by: the server made it by itself")]
-    NoDispatch,
-    /// What the program gave for it is empty, so that jobs would share it that have nothing in common.
-    #[error("the checkpoint's key is made of an empty text: give `{what}` at least a byte")]
-    Empty {
-        /// `KeyBy::Metadata` or `KeyBy::Text`.
-        what: &'static str,
-    },
-    /// It would be too long.
-    #[error("the key of the checkpoint would have {len} bytes, and 4096 are the most: shorten {what}")]
-    TooLong {
-        /// How long it would be.
-        len: usize,
-        /// What makes it long.
-        what: &'static str,
-    },
 }
 
 impl CheckpointKey {

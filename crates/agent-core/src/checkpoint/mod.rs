@@ -16,8 +16,10 @@ mod slot;
 mod store;
 
 pub use claim::{CheckpointChange, ClaimSession, Generation, StoreRequest};
-pub use error::{CheckpointError, StoreError};
-pub use key::{CheckpointKey, KeyBy, KeyError};
+#[cfg(test)]
+pub(crate) use error::REASONS;
+pub use error::{CheckpointError, KeyError, StoreError};
+pub use key::{CheckpointKey, KeyBy};
 pub use record::{
     MAX_CHECKPOINT_LEN, checkpoint_epoch, decode_checkpoint, encode_checkpoint, verify_checkpoint,
 };

@@ -1,7 +1,7 @@
 //! Whether a checkpoint outlives the attempt that wrote it.
 
 use super::error::REASONS;
-use crate::error::JobErrorKind;
+use crate::error_kind::JobErrorKind;
 use crate::outcome::{AttemptEnd, CancelReason};
 
 /// What becomes of the checkpoints of an attempt that is over.

@@ -142,7 +142,8 @@ pub const fn check_len(what: &'static str, len: usize, limit: usize) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{JobError, JobErrorKind};
+    use crate::error::JobError;
+    use crate::error_kind::JobErrorKind;
 
     #[test]
     fn what_may_go_away_is_worth_another_attempt() {

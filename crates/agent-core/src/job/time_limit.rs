@@ -1,15 +1,16 @@
 //! How long a job may run: the worker's limit, or the one that its metadata asks for.
 
-use crate::config::{Config, DEFAULT_JOB_TIMEOUT};
 use crate::metadata::timeout;
 use std::time::Duration;
 
+/// How long a job may run when its worker asks for a limit and nothing says which.
+pub const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
 /// The time limit of one job, from its assignment to its end; `None`: as long as it likes.
 ///
-/// Off unless the worker asks for limits. Then the metadata's `timeout`, in seconds, wins over the worker's own, up to the
-/// worker's maximum. A job with a wrong one fails its [check](crate::Job::check_timeout); until then it has the worker's limit.
-pub(crate) fn time_limit(config: &Config, metadata: &str) -> Option<Duration> {
-    let (own, most) = (config.job_timeout, config.max_job_timeout);
+/// Off unless the worker asks for limits: a limit of its `own`, or one that is the `most`. Then the metadata's `timeout`, in seconds, wins
+/// over its own, up to the most. A job with a wrong one fails its [check](crate::Job::check_timeout); until then it has the worker's limit.
+pub(crate) fn time_limit(own: Option<Duration>, most: Option<Duration>, metadata: &str) -> Option<Duration> {
     if own.is_none() && most.is_none() {
         return None;
     }
@@ -29,8 +30,7 @@ mod tests {
     #[test]
     fn the_metadata_wins_up_to_the_maximum() {
         let check = |own, most, metadata: &str, limit| {
-            let config = Config { job_timeout: own, max_job_timeout: most, ..Config::default() };
-            assert_eq!(time_limit(&config, metadata), limit, "{metadata}");
+            assert_eq!(time_limit(own, most, metadata), limit, "{metadata}");
         };
         check(None, None, r#"{"timeout":5}"#, None);
         check(seconds(60), None, "", seconds(60));

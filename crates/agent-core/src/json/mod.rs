@@ -6,17 +6,13 @@ mod probe;
 
 use crate::metadata::shown_path;
 use crate::text::shorten;
-use probe::{Probe, Refusal};
+use probe::{MAX_DEPTH, Probe, Refusal, TOO_DEEP};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::cell::Cell;
 use std::io;
 
-/// The deepest nesting that serde_json reads.
-const MAX_DEPTH: usize = 127;
 const MAX_MESSAGE: usize = 400;
-const TOO_DEEP: &str =
-    "it is nested more than 127 levels deep, and would not load again: flatten it, or save it as a text";
 
 /// Why a value cannot be written as JSON that reads back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,5 @@
 //! Finds what in a value cannot be JSON that reads back, and where.
 
-use super::{MAX_DEPTH, TOO_DEEP};
 use crate::metadata::Step;
 use serde::Serialize;
 use serde::ser::{
@@ -9,6 +8,11 @@ use serde::ser::{
 };
 use serde_json::Value;
 use std::fmt;
+
+/// The deepest nesting that serde_json reads.
+pub(super) const MAX_DEPTH: usize = 127;
+pub(super) const TOO_DEEP: &str =
+    "it is nested more than 127 levels deep, and would not load again: flatten it, or save it as a text";
 
 /// Writes nothing; fails where serde_json fails, and at what it writes as a `null` that would be read as something else: a float that
 /// is not finite, and `Some(None)`.

@@ -1,7 +1,7 @@
 //! Which of several candidates an error means, found out by reading the document otherwise than it is written.
 
 use super::cause::{Cause, Found, Problem};
-use super::read::MAX_METADATA_LEN;
+use super::document::MAX_METADATA_LEN;
 use super::reader::{Plan, Trial};
 use serde::de::DeserializeOwned;
 

@@ -1,6 +1,6 @@
 //! What is wrong with a job's metadata, and where.
 
-use super::path::Path;
+use super::path::{MAX_PATH, Path};
 use crate::text::shorten;
 use std::fmt;
 
@@ -36,8 +36,6 @@ pub struct MetadataError {
 }
 
 const MAX_MESSAGE: usize = 400;
-pub(super) const MAX_PATH: usize = 400;
-
 impl MetadataError {
     /// A value that is no valid one, for a check of [`MetadataFormat::check`](crate::MetadataFormat::check), which adds the type and
     /// the value to it. The path is that of the field: `tracks[1]`, or `$` for the document itself.

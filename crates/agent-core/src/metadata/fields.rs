@@ -1,8 +1,8 @@
 //! What a worker reads of the metadata itself, whatever type the agent makes of it.
 
+use super::document::{MAX_METADATA_LEN, check_len, content, well_formed};
 use super::error::MetadataError;
 use super::path::{Path, Step, cut};
-use super::read::{MAX_METADATA_LEN, content, well_formed};
 use super::scan::{Cursor, Token, Work};
 use super::show::show;
 use std::time::Duration;
@@ -99,9 +99,7 @@ pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, MetadataError> {
 /// What the metadata says to do; `None` when it does not, or there is none.
 pub(crate) fn action(text: &str) -> Result<Option<String>, MetadataError> {
     let work = Work::default();
-    if text.len() > MAX_METADATA_LEN {
-        return super::read::parse_metadata::<serde::de::IgnoredAny>(text).map(|_| None);
-    }
+    check_len::<serde::de::IgnoredAny>(text)?;
     let Some(document) = content(text) else { return Ok(None) };
     well_formed::<()>(document).map_err(untyped)?;
     let Some(fields) = Fields::of(text, &work) else {

@@ -1,8 +1,9 @@
 //! What metadata an agent takes.
 
+use super::document::content;
 use super::error::MetadataError;
 use super::path::Path;
-use super::read::{content, parse_metadata};
+use super::read::parse_metadata;
 use super::scan::{Cursor, Work};
 #[cfg(feature = "schema")]
 use super::schema::MetadataSchema;

@@ -6,6 +6,7 @@
 
 mod cause;
 mod disambiguate;
+mod document;
 mod error;
 mod fields;
 mod format;
@@ -27,12 +28,13 @@ mod validate;
 mod walk;
 mod wording;
 
+pub use document::MAX_METADATA_LEN;
 pub use error::MetadataError;
 pub(crate) use error::short_type_name;
 pub(crate) use fields::{NameField, action, name_field, request_id, timeout};
 pub use format::MetadataFormat;
 pub(crate) use path::{Step, json_path, shown_path};
-pub use read::{MAX_METADATA_LEN, parse_metadata};
+pub use read::parse_metadata;
 pub use ready::JobMetadata;
 #[cfg(feature = "schema")]
 pub use schema::MetadataSchema;

@@ -1,8 +1,9 @@
 //! Where in a JSON document something is.
 
-use super::error::MAX_PATH;
 use super::scan::{Cursor, Token};
 use std::fmt;
+
+pub(super) const MAX_PATH: usize = 400;
 
 /// One step down.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,15 +1,13 @@
 //! Reading metadata as a type.
 
 use super::cause::{Cause, Problem};
+use super::document::{check_len, content, well_formed};
 use super::error::MetadataError;
 use super::fields::SDK_FIELDS;
 use super::locate::{explain, flattened_field, place};
 use super::reader::{Plan, Trial};
 use super::scan::Work;
-use serde::de::{DeserializeOwned, IgnoredAny};
-
-/// The most metadata that is looked at, in bytes (512 KiB, the server's own limit).
-pub const MAX_METADATA_LEN: usize = 512 * 1024;
+use serde::de::DeserializeOwned;
 
 /// Reads JSON text as `T`; `None` when there is no metadata: the text is empty, blank or `null`. A byte-order mark in front is skipped.
 ///
@@ -17,7 +15,7 @@ pub const MAX_METADATA_LEN: usize = 512 * 1024;
 /// itself (`action`, `request_id`, `timeout`): these may stand beside the fields of any type.
 ///
 /// # Errors
-/// [`MetadataError`] for text over [`MAX_METADATA_LEN`], text that is not JSON or is nested deeper than 127 levels, and JSON that is no `T`.
+/// [`MetadataError`] for text over [`MAX_METADATA_LEN`](crate::MAX_METADATA_LEN), text that is not JSON or is nested deeper than 127 levels, and JSON that is no `T`.
 ///
 /// Where serde has to keep values before it can tell what they are (`#[serde(tag = …)]`, `untagged`, `flatten`), it keeps 7 MiB of
 /// memory at most: 131,072 numbers, or 24,000 small objects.
@@ -38,10 +36,7 @@ pub(super) fn parse_counted<T: DeserializeOwned>(
     text: &str,
     work: &Work,
 ) -> Result<Option<T>, MetadataError> {
-    if text.len() > MAX_METADATA_LEN {
-        let message = format!("{} bytes, at most {MAX_METADATA_LEN} are taken", text.len());
-        return Err(MetadataError::of_text::<T>(&message));
-    }
+    check_len::<T>(text)?;
     let Some(text) = content(text) else { return Ok(None) };
     well_formed::<T>(text)?;
     let mut hidden = Vec::new();
@@ -56,18 +51,6 @@ pub(super) fn parse_counted<T: DeserializeOwned>(
             None => return Err(explain::<T>(&cause, plan)),
         }
     }
-}
-
-/// The document in a text; `None` when there is none.
-pub(super) fn content(text: &str) -> Option<&str> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    (!matches!(text.trim(), "" | "null")).then_some(text)
-}
-
-/// That a text is JSON; it is gone over once, and nothing is kept of it.
-pub(super) fn well_formed<T>(text: &str) -> Result<(), MetadataError> {
-    let read: Result<IgnoredAny, _> = serde_json::from_str(text);
-    read.map(drop).map_err(|error| MetadataError::of_text::<T>(&format!("not JSON: {error}")))
 }
 
 /// The field of the document itself that the SDK reads, and that the type refuses.

@@ -1,7 +1,7 @@
 //! Fields that a type does not know.
 
+use super::document::{MAX_METADATA_LEN, content};
 use super::locate::place;
-use super::read::{MAX_METADATA_LEN, content};
 use super::reader::{Plan, Trial};
 use super::ready::JobMetadata;
 use super::scan::Work;

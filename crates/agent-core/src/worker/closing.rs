@@ -7,46 +7,13 @@
 //! list is the outbox: what is in it goes out after the next registration. Promises I3, I5, I8.
 
 use super::Worker;
+use super::entries::{Assignment, Closing, Receipts, Step};
 use super::io::{EndedJob, Output, Violation};
-use super::jobs::Assignment;
 use super::timers::{JobTimer, Timer};
 use super::wire;
 use crate::job::JobId;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::Verdict;
 use agent_proto::Time;
-
-/// A job that has its outcome. It holds no slot.
-pub(super) struct Closing {
-    pub(super) outcome: Outcome,
-    /// The room is still joined.
-    in_room: bool,
-    step: Step,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Waits for the next registration.
-    Unsent,
-    /// Sent, and to be sent once more when the timer `Repeat` fires.
-    Settling,
-    /// Sent. Read by the server once the ping of this round is answered.
-    Unread { round: u64 },
-}
-
-/// Pings that prove that what was sent before them was read; one at a time, for all jobs that ended before it.
-#[derive(Default)]
-pub(super) struct Receipts {
-    /// The timestamp of the last ping: each is larger than the one before.
-    stamp: i64,
-    /// The timestamp of the ping that is waited for.
-    asked: Option<i64>,
-    /// The timestamp of the ping that was sent after the registration, until it is answered.
-    registration: Option<i64>,
-    round: u64,
-    /// Jobs that end with this round, and with the next one.
-    waiting: Vec<JobId>,
-    next: Vec<JobId>,
-}
 
 /// More ended jobs than this do not wait for their repeat or their receipt, and are counted.
 const MAX_CLOSING: usize = 16_384;

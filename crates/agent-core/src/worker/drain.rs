@@ -1,38 +1,14 @@
 //! Stopping: take nothing new, let what runs end, cancel what does not, report what became of it. Promise I7.
 
 use super::Worker;
+use super::entries::Drain;
 use super::io::{DrainReport, Notice, Output};
 use super::timers::Timer;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
-use crate::outcome::{AttemptEnd, CancelReason, Outcome, Verdict};
+use crate::outcome::{AttemptEnd, CancelReason, Verdict};
 use agent_proto::Time;
 use std::time::Duration;
-
-/// A worker that stops.
-pub(super) struct Drain {
-    report: DrainReport,
-    /// When it stops without those that are still there.
-    end: Time,
-}
-
-impl Drain {
-    pub(super) const fn end(&self) -> Time {
-        self.end
-    }
-
-    pub(super) const fn report(&self) -> DrainReport {
-        self.report
-    }
-
-    pub(super) const fn count(&mut self, outcome: &Outcome) {
-        if outcome.is_success() {
-            self.report.succeeded += 1;
-        } else {
-            self.report.failed += 1;
-        }
-    }
-}
 
 impl Worker {
     pub(super) fn on_drain(&mut self, within: Duration, now: Time) {

@@ -4,7 +4,7 @@ use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
 use crate::descriptors::Descriptors;
-use crate::error::JobErrorKind;
+use crate::error_kind::JobErrorKind;
 use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
 use agent_proto::Secret;

@@ -1,6 +1,7 @@
 //! Offers, assignments, cancellations: what the server and the user say, put to the machine of each job.
 
 use super::Worker;
+use super::entries::{Entry, ToldLoad};
 use super::io::{Notice, OfferId, Output, Violation};
 use super::room_rules::RoomWatch;
 use super::timers::{JobTimer, Timer};
@@ -15,71 +16,6 @@ use bytes::Bytes;
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A taken slot.
-pub(super) struct Entry {
-    pub(super) job: Arc<Job>,
-    pub(super) state: JobState,
-    /// What users and hooks see of it: it only goes forward, also when an attempt is tried again.
-    pub(super) lifecycle: Lifecycle,
-    offer: OfferId,
-    /// Offers of this job that wait for the same answer.
-    owed: u32,
-    /// Our acceptance, to be given again when the server asks again.
-    accept: Accept,
-    /// When it was offered, until it is assigned.
-    pub(super) assigned_at: Time,
-    /// When we accepted it, if we were asked.
-    accepted_at: Option<Time>,
-    /// The registration on which it was assigned.
-    epoch: u64,
-    /// The end of the job's time, if it has one.
-    pub(super) deadline: Option<Time>,
-    /// When the last attempt began, and how long it took, once it has ended.
-    pub(super) attempt_at: Time,
-    pub(super) took: Option<Duration>,
-    /// Whether the last attempt ended without its room.
-    pub(super) room_gone: bool,
-    /// The wait for the next attempt, while that is waited for.
-    pub(super) retry_wait: Duration,
-    pub(super) room: RoomWatch,
-    /// The server closed the room, and with it the job.
-    pub(super) room_closed: bool,
-}
-
-/// One grant of a job to us.
-pub(super) struct Assignment {
-    pub(super) job: Arc<Job>,
-    pub(super) at: Time,
-    /// The registration on which it came.
-    pub(super) epoch: u64,
-    /// How many attempts were made, and how long the last one took.
-    pub(super) attempts: u32,
-    pub(super) last_attempt: Duration,
-    /// Whether the server closed the room first.
-    pub(super) room_closed: bool,
-}
-
-impl Entry {
-    pub(super) fn assignment(&self, now: Time) -> Assignment {
-        Assignment {
-            job: Arc::clone(&self.job),
-            at: self.assigned_at,
-            epoch: self.epoch,
-            attempts: self.state.attempt(),
-            last_attempt: self.took.unwrap_or(now - self.attempt_at),
-            room_closed: self.room_closed,
-        }
-    }
-}
-
-/// What the server was last told about our load.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ToldLoad {
-    full: bool,
-    load: f32,
-    jobs: usize,
-}
 
 /// How long nothing is taken after something could not be opened for want of a file descriptor.
 const DESCRIPTORS_WAIT: Duration = Duration::from_secs(10);
@@ -217,7 +153,8 @@ impl Worker {
             self.insert(Arc::new(job.clone()), JobState::Accepted, offer, now);
         }
         let job = Arc::new(job);
-        let deadline = time_limit(&self.config, &job.raw_metadata).map(|limit| now + limit);
+        let deadline = time_limit(self.config.job_timeout, self.config.max_job_timeout, &job.raw_metadata)
+            .map(|limit| now + limit);
         let mut waited = None;
         if let Some(entry) = self.jobs.get_mut(&id) {
             waited = entry.accepted_at.map(|accepted| now - accepted);

@@ -8,10 +8,12 @@
 //! ```
 //! Never touches an attempt: a cut frees the slots of offers that cannot be answered any more, and stops no job.
 
+use super::Worker;
+use super::entries::{Drain, Link};
 use super::io::{ConnectError, Notice, Output, StopError, Violation};
 use super::timers::Timer;
 use super::wire::{self, FromServer};
-use super::{Drain, Worker};
+use crate::backoff::MAX_RETRY_AFTER;
 use crate::config::Config;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, Phase};
@@ -25,22 +27,10 @@ const MOST_CONNECTS: usize = 10;
 /// What is kept of the reason of a lost connection, in characters.
 const MAX_REASON: usize = 1000;
 
-/// The longest time that a server may ask for with `Retry-After`; a longer one counts as this.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
-
 /// Whether a retry with the same settings would get the same answer: credentials or a path that the server does not know, or an
 /// address that has moved for good.
 const fn is_final(status: u16) -> bool {
     matches!(status, 301 | 308 | 401 | 403 | 404)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Link {
-    Connecting,
-    Registering,
-    Registered,
-    Waiting,
-    Stopped,
 }
 
 impl Worker {

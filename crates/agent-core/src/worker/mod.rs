@@ -3,6 +3,7 @@
 //! It decides everything about offers, slots, outcomes and the connection, and never does any of it: see the crate's
 //! contract. Promises held here: I1–I8, I10, I12.
 //!
+//! - `entries`: what it knows.
 //! - `link`: connecting, registering, noticing that the other side is gone, coming back.
 //! - `jobs`: offers, assignments, cancellations; [`step`](crate::step) is the course of one job.
 //! - `attempts`: what comes after an attempt: its cleanup, and the next attempt.
@@ -13,6 +14,7 @@
 mod attempts;
 mod closing;
 mod drain;
+mod entries;
 mod io;
 mod jobs;
 mod link;
@@ -25,7 +27,6 @@ mod wire;
 pub use io::{
     ConnectError, DrainReport, EndedJob, Input, Notice, OfferId, Output, SlotCounts, StopError, Violation,
 };
-pub use link::MAX_RETRY_AFTER;
 pub use room_end::RoomEnd;
 pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
 pub use timers::{JobTimer, Timer};
@@ -36,10 +37,7 @@ use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::Lifecycle;
 use agent_proto::Time;
-use closing::{Closing, Receipts};
-use drain::Drain;
-use jobs::Entry;
-use link::Link;
+use entries::{Closing, Drain, Entry, Link, Receipts, ToldLoad};
 use std::collections::{BTreeMap, VecDeque};
 use timers::Timers;
 
@@ -63,7 +61,7 @@ pub struct Worker {
     /// How many jobs the file descriptors have room for, those of other workers among them, and how many those are.
     descriptors: usize,
     other_jobs: usize,
-    told_load: Option<jobs::ToldLoad>,
+    told_load: Option<ToldLoad>,
     drain: Option<Drain>,
     violations: BTreeMap<Violation, u64>,
     timers: Timers,

@@ -1,22 +1,20 @@
 //! Routes.
 
 use agent_net::accept_key;
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::auth::Grants;
-use super::{Backend, JoinRefusal, UpgradeSlot, twirp};
-
-pub(super) type Answer = Response<Full<Bytes>>;
-
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+use super::response::{Answer, text};
+use super::twirp;
+use super::upgrade::UpgradeSlot;
+use super::{Backend, JoinRefusal};
 
 /// Whoever comes here has a WebRTC client, and a mock server where it needs another.
 const NO_ROOMS: &str = "This mock server has no WebRTC rooms. Join rooms inside of the test process instead, through the \
@@ -54,22 +52,6 @@ pub(super) async fn answer(
             None => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         },
     }
-}
-
-pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
-    with_header(status, CONTENT_TYPE, TEXT, text)
-}
-
-pub(super) fn with_header(
-    status: StatusCode,
-    name: HeaderName,
-    value: HeaderValue,
-    body: impl Into<Bytes>,
-) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(name, value);
-    answer
 }
 
 fn refused_join(refusal: JoinRefusal) -> Answer {

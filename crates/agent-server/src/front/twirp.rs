@@ -13,8 +13,8 @@ use prost::Message;
 use serde::Serialize;
 
 use super::auth::{Grants, Need};
-use super::http::{Answer, with_header};
 use super::limits::BODY_WITHIN;
+use super::response::{Answer, with_header};
 use super::{ApiFault, Backend, json};
 
 /// The largest request, in bytes.

@@ -1,7 +1,7 @@
 //! Every pair of the table, and what its promises say of it.
 
 use super::*;
-use crate::error::JobErrorKind;
+use crate::error_kind::JobErrorKind;
 use std::time::Duration;
 
 fn retryable() -> AttemptEnd {

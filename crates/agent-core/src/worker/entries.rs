@@ -1,0 +1,144 @@
+//! What a worker machine knows: its connection, its slots, the jobs that ended, and whether it stops.
+
+use super::io::{DrainReport, OfferId};
+use super::room_rules::RoomWatch;
+use crate::answer::Accept;
+use crate::job::lifecycle::JobState;
+use crate::job::{Job, JobId};
+use crate::outcome::{Lifecycle, Outcome};
+use agent_proto::Time;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The connection to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Connecting,
+    Registering,
+    Registered,
+    Waiting,
+    Stopped,
+}
+
+/// A taken slot.
+pub(super) struct Entry {
+    pub(super) job: Arc<Job>,
+    pub(super) state: JobState,
+    /// What users and hooks see of it: it only goes forward, also when an attempt is tried again.
+    pub(super) lifecycle: Lifecycle,
+    pub(super) offer: OfferId,
+    /// Offers of this job that wait for the same answer.
+    pub(super) owed: u32,
+    /// Our acceptance, to be given again when the server asks again.
+    pub(super) accept: Accept,
+    /// When it was offered, until it is assigned.
+    pub(super) assigned_at: Time,
+    /// When we accepted it, if we were asked.
+    pub(super) accepted_at: Option<Time>,
+    /// The registration on which it was assigned.
+    pub(super) epoch: u64,
+    /// The end of the job's time, if it has one.
+    pub(super) deadline: Option<Time>,
+    /// When the last attempt began, and how long it took, once it has ended.
+    pub(super) attempt_at: Time,
+    pub(super) took: Option<Duration>,
+    /// Whether the last attempt ended without its room.
+    pub(super) room_gone: bool,
+    /// The wait for the next attempt, while that is waited for.
+    pub(super) retry_wait: Duration,
+    pub(super) room: RoomWatch,
+    /// The server closed the room, and with it the job.
+    pub(super) room_closed: bool,
+}
+
+/// One grant of a job to us.
+pub(super) struct Assignment {
+    pub(super) job: Arc<Job>,
+    pub(super) at: Time,
+    /// The registration on which it came.
+    pub(super) epoch: u64,
+    /// How many attempts were made, and how long the last one took.
+    pub(super) attempts: u32,
+    pub(super) last_attempt: Duration,
+    /// Whether the server closed the room first.
+    pub(super) room_closed: bool,
+}
+
+impl Entry {
+    pub(super) fn assignment(&self, now: Time) -> Assignment {
+        Assignment {
+            job: Arc::clone(&self.job),
+            at: self.assigned_at,
+            epoch: self.epoch,
+            attempts: self.state.attempt(),
+            last_attempt: self.took.unwrap_or(now - self.attempt_at),
+            room_closed: self.room_closed,
+        }
+    }
+}
+
+/// What the server was last told about our load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ToldLoad {
+    pub(super) full: bool,
+    pub(super) load: f32,
+    pub(super) jobs: usize,
+}
+
+/// A job that has its outcome. It holds no slot.
+pub(super) struct Closing {
+    pub(super) outcome: Outcome,
+    /// The room is still joined.
+    pub(super) in_room: bool,
+    pub(super) step: Step,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Waits for the next registration.
+    Unsent,
+    /// Sent, and to be sent once more when the timer `Repeat` fires.
+    Settling,
+    /// Sent. Read by the server once the ping of this round is answered.
+    Unread { round: u64 },
+}
+
+/// Pings that prove that what was sent before them was read; one at a time, for all jobs that ended before it.
+#[derive(Default)]
+pub(super) struct Receipts {
+    /// The timestamp of the last ping: each is larger than the one before.
+    pub(super) stamp: i64,
+    /// The timestamp of the ping that is waited for.
+    pub(super) asked: Option<i64>,
+    /// The timestamp of the ping that was sent after the registration, until it is answered.
+    pub(super) registration: Option<i64>,
+    pub(super) round: u64,
+    /// Jobs that end with this round, and with the next one.
+    pub(super) waiting: Vec<JobId>,
+    pub(super) next: Vec<JobId>,
+}
+
+/// A worker that stops.
+pub(super) struct Drain {
+    pub(super) report: DrainReport,
+    /// When it stops without those that are still there.
+    pub(super) end: Time,
+}
+
+impl Drain {
+    pub(super) const fn end(&self) -> Time {
+        self.end
+    }
+
+    pub(super) const fn report(&self) -> DrainReport {
+        self.report
+    }
+
+    pub(super) const fn count(&mut self, outcome: &Outcome) {
+        if outcome.is_success() {
+            self.report.succeeded += 1;
+        } else {
+            self.report.failed += 1;
+        }
+    }
+}

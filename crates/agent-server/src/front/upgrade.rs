@@ -1,0 +1,19 @@
+//! An upgrade on its way from the request to the socket.
+
+use std::sync::{Mutex, PoisonError};
+
+use hyper::upgrade::OnUpgrade;
+
+/// Where a request leaves its upgrade for [`serve`](super::serve), as it is done only when the answer is out.
+#[derive(Default)]
+pub(super) struct UpgradeSlot(Mutex<Option<OnUpgrade>>);
+
+impl UpgradeSlot {
+    pub(super) fn put(&self, upgrade: OnUpgrade) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    }
+
+    pub(super) fn take(&self) -> Option<OnUpgrade> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
