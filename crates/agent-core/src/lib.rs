@@ -85,7 +85,7 @@ pub use metadata::{JobMetadata, MAX_METADATA_LEN, MetadataError, MetadataFormat,
 pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome, Verdict};
 pub use retry::RetryPolicy;
 pub use shutdown::{
-    FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownLimits, SignalFilter,
+    FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownInput, ShutdownLimits, SignalFilter,
 };
 pub use worker::{
     ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MIN_DEPARTURE_TIMEOUT, Notice, OfferId,

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use agent_proto::Time;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The exit code of a process that was forced to stop: as after Ctrl-C in a shell.
@@ -43,6 +44,15 @@ pub struct ShutdownLimits {
     pub close: Duration,
 }
 
+/// What happened while a process is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownInput {
+    /// A signal came that [counts](SignalFilter).
+    Signalled,
+    /// All workers have stopped, and leave everything in order now.
+    WorkersStopped,
+}
+
 /// What is to be done about a signal, or about its not having been followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownAction {
@@ -62,13 +72,14 @@ pub enum ShutdownAction {
     },
 }
 
-/// The course of one shutdown: drain, abort, exit. It takes signals that [count](SignalFilter).
-#[derive(Clone, Copy, Debug)]
+/// The course of one shutdown: drain, abort, exit. The contract is that of every machine here, see the [crate's documentation](crate).
+#[derive(Clone, Debug)]
 pub struct Shutdown {
     limits: ShutdownLimits,
     signals: u32,
     stopped: bool,
     deadline: Option<Time>,
+    out: VecDeque<ShutdownAction>,
 }
 
 impl SignalFilter {
@@ -105,40 +116,55 @@ impl Shutdown {
     /// Of workers that run.
     #[must_use]
     pub const fn new(limits: ShutdownLimits) -> Self {
-        Self { limits, signals: 0, stopped: false, deadline: None }
+        Self { limits, signals: 0, stopped: false, deadline: None, out: VecDeque::new() }
     }
 
-    /// A signal came that counts.
-    pub fn handle_signal(&mut self, now: Time) -> ShutdownAction {
-        self.signals = self.signals.saturating_add(1);
-        let (limit, action) = match self.signals {
-            1 => (self.limits.drain, ShutdownAction::Drain),
-            2 => (self.limits.abort, ShutdownAction::Abort),
-            _ => return ShutdownAction::Exit { code: FORCED_EXIT_CODE },
-        };
-        self.wait_for(limit, now);
-        action
-    }
-
-    /// All workers have stopped, and leave everything in order now.
-    pub fn handle_stopped(&mut self, now: Time) {
-        self.stopped = true;
-        if self.signals > 0 {
-            self.wait_for(self.limits.close, now);
+    /// Tells the machine what happened.
+    pub fn handle_input(&mut self, input: ShutdownInput, now: Time) {
+        match input {
+            ShutdownInput::Signalled => self.on_signal(now),
+            ShutdownInput::WorkersStopped => {
+                self.stopped = true;
+                if self.signals > 0 {
+                    self.wait_for(self.limits.close, now);
+                }
+            }
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// Does what is due. Does nothing when nothing is.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.deadline.take_if(|deadline| *deadline <= now).is_some() {
+            let code = if self.signals > 1 { FORCED_EXIT_CODE } else { FAILED_EXIT_CODE };
+            self.out.push_back(ShutdownAction::ExitBlocked { code });
+        }
+    }
+
+    /// The next action; drain it to `None` after every input and timeout.
+    pub fn poll_output(&mut self) -> Option<ShutdownAction> {
+        self.out.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub const fn poll_timeout(&self) -> Option<Time> {
         self.deadline
     }
 
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Time) -> Option<ShutdownAction> {
-        self.deadline.take_if(|deadline| *deadline <= now)?;
-        let code = if self.signals > 1 { FORCED_EXIT_CODE } else { FAILED_EXIT_CODE };
-        Some(ShutdownAction::ExitBlocked { code })
+    fn on_signal(&mut self, now: Time) {
+        self.signals = self.signals.saturating_add(1);
+        let action = match self.signals {
+            1 => {
+                self.wait_for(self.limits.drain, now);
+                ShutdownAction::Drain
+            }
+            2 => {
+                self.wait_for(self.limits.abort, now);
+                ShutdownAction::Abort
+            }
+            _ => ShutdownAction::Exit { code: FORCED_EXIT_CODE },
+        };
+        self.out.push_back(action);
     }
 
     fn wait_for(&mut self, limit: Duration, now: Time) {
@@ -149,6 +175,7 @@ impl Shutdown {
 
 #[cfg(test)]
 mod tests {
+    use super::ShutdownInput::{Signalled, WorkersStopped};
     use super::*;
 
     const fn at(millis: u64) -> Time {
@@ -186,44 +213,57 @@ mod tests {
     const FAILED: Option<ShutdownAction> = Some(ShutdownAction::ExitBlocked { code: 1 });
     const FORCED: Option<ShutdownAction> = Some(ShutdownAction::ExitBlocked { code: 130 });
 
+    fn told(shutdown: &mut Shutdown, input: ShutdownInput, millis: u64) -> Option<ShutdownAction> {
+        shutdown.handle_input(input, at(millis));
+        let action = shutdown.poll_output();
+        assert_eq!(shutdown.poll_output(), None, "one thing at a time");
+        action
+    }
+
+    fn timed_out(shutdown: &mut Shutdown, now: Time) -> Option<ShutdownAction> {
+        shutdown.handle_timeout(now);
+        shutdown.poll_output()
+    }
+
     /// When it is ended, if nothing else happens.
-    fn ends(mut shutdown: Shutdown) -> Option<(Time, Option<ShutdownAction>)> {
+    fn ends(shutdown: &Shutdown) -> Option<(Time, Option<ShutdownAction>)> {
+        let mut shutdown = shutdown.clone();
         let due = shutdown.poll_timeout()?;
-        assert_eq!(shutdown.handle_timeout(Time::from_nanos(due.as_nanos() - 1)), None, "too early");
-        let action = shutdown.handle_timeout(due);
-        assert_eq!((shutdown.handle_timeout(due), shutdown.poll_timeout()), (None, None), "only once");
+        assert_eq!(timed_out(&mut shutdown, Time::from_nanos(due.as_nanos() - 1)), None, "too early");
+        let action = timed_out(&mut shutdown, due);
+        assert_eq!((timed_out(&mut shutdown, due), shutdown.poll_timeout()), (None, None), "only once");
         Some((due, action))
     }
 
     #[test]
     fn the_first_drains_the_second_aborts_the_third_ends_the_process() {
         let mut shutdown = Shutdown::new(LIMITS);
-        assert_eq!(ends(shutdown), None, "a worker that runs is late for nothing");
-        assert_eq!(shutdown.handle_signal(at(0)), ShutdownAction::Drain);
-        assert_eq!(shutdown.handle_signal(at(2000)), ShutdownAction::Abort);
+        assert_eq!(ends(&shutdown), None, "a worker that runs is late for nothing");
+        assert_eq!(told(&mut shutdown, Signalled, 0), Some(ShutdownAction::Drain));
+        assert_eq!(told(&mut shutdown, Signalled, 2000), Some(ShutdownAction::Abort));
         for _ in 0..3 {
-            assert_eq!(shutdown.handle_signal(at(4000)), ShutdownAction::Exit { code: 130 });
+            assert_eq!(told(&mut shutdown, Signalled, 4000), Some(ShutdownAction::Exit { code: 130 }));
         }
     }
 
     #[test]
     fn a_process_whose_workers_do_not_stop_in_time_is_ended() {
         let mut shutdown = Shutdown::new(LIMITS);
-        shutdown.handle_signal(at(0));
-        assert_eq!(ends(shutdown), Some((at(73_000), FAILED)));
-        let mut stopped = shutdown;
-        stopped.handle_stopped(at(20_000));
-        assert_eq!(ends(stopped), Some((at(33_000), FAILED)), "the rest has its own time");
-        shutdown.handle_signal(at(20_000));
-        assert_eq!(ends(shutdown), Some((at(24_000), FORCED)));
-        shutdown.handle_stopped(at(21_000));
-        assert_eq!(ends(shutdown), Some((at(34_000), FORCED)));
+        told(&mut shutdown, Signalled, 0);
+        assert_eq!(ends(&shutdown), Some((at(73_000), FAILED)));
+        let mut stopped = shutdown.clone();
+        assert_eq!(told(&mut stopped, WorkersStopped, 20_000), None);
+        assert_eq!(ends(&stopped), Some((at(33_000), FAILED)), "the rest has its own time");
+        told(&mut shutdown, Signalled, 20_000);
+        assert_eq!(ends(&shutdown), Some((at(24_000), FORCED)));
+        told(&mut shutdown, WorkersStopped, 21_000);
+        assert_eq!(ends(&shutdown), Some((at(34_000), FORCED)));
         // A signal for what remains after they have stopped by themselves.
         let mut shutdown = Shutdown::new(LIMITS);
-        shutdown.handle_stopped(at(0));
-        assert_eq!(ends(shutdown), None, "nothing asks the process to end");
-        shutdown.handle_signal(at(5000));
-        assert_eq!(ends(shutdown), Some((at(18_000), FAILED)));
+        told(&mut shutdown, WorkersStopped, 0);
+        assert_eq!(ends(&shutdown), None, "nothing asks the process to end");
+        told(&mut shutdown, Signalled, 5000);
+        assert_eq!(ends(&shutdown), Some((at(18_000), FAILED)));
     }
 
     #[test]
@@ -234,7 +274,7 @@ mod tests {
         let endless = ShutdownLimits::of(&config, Duration::MAX, Duration::ZERO);
         assert_eq!(limits.and(endless), ShutdownLimits { drain: Duration::MAX, ..LIMITS });
         let mut shutdown = Shutdown::new(limits.and(endless));
-        shutdown.handle_signal(at(1));
+        told(&mut shutdown, Signalled, 1);
         assert_eq!(shutdown.poll_timeout(), Some(Time::from_nanos(u64::MAX)));
     }
 }

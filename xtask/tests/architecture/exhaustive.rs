@@ -10,6 +10,7 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
         "crates/agent-core/src/job/lifecycle.rs",
         &["JobState", "Phase", "JobInput", "Transition", "Effect", "Exit"],
     ),
+    ("crates/agent-core/src/shutdown.rs", &["ShutdownInput", "ShutdownAction"]),
     ("crates/agent-core/src/election/io.rs", &["ElectionInput", "ElectionOutput", "ElectionTimer"]),
     ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
     ("crates/agent-room/src/command.rs", &["Command"]),

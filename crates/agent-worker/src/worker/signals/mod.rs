@@ -7,7 +7,9 @@ mod os;
 pub(crate) use log::exit;
 
 use crate::worker::handle::WorkerHandle;
-use agent_core::{FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownLimits, SignalFilter, Time};
+use agent_core::{
+    FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownInput, ShutdownLimits, SignalFilter, Time,
+};
 use log::Log;
 use os::OsSignals;
 use std::collections::BTreeMap;
@@ -185,8 +187,8 @@ impl Listener {
             log.exit(FORCED_EXIT_CODE, "another signal to stop: the process ends now".to_owned());
         }
         for run in state.runs.values_mut() {
-            let action = run.shutdown.handle_signal(now);
-            run.carry_out(action, &log);
+            run.shutdown.handle_input(ShutdownInput::Signalled, now);
+            run.carry_out(&log);
         }
     }
 
@@ -195,18 +197,21 @@ impl Listener {
         let mut state = self.lock();
         let Some(log) = state.log.clone() else { return };
         for run in state.runs.values_mut() {
-            if let Some(action) = run.shutdown.handle_timeout(now) {
-                run.carry_out(action, &log);
-            }
+            run.shutdown.handle_timeout(now);
+            run.carry_out(&log);
         }
     }
 
     /// The workers of this run have stopped.
     fn stopped(&self, id: u64) {
         let now = self.now();
-        if let Some(run) = self.lock().runs.get_mut(&id) {
-            run.shutdown.handle_stopped(now);
+        let mut state = self.lock();
+        let log = state.log.clone();
+        if let (Some(run), Some(log)) = (state.runs.get_mut(&id), log) {
+            run.shutdown.handle_input(ShutdownInput::WorkersStopped, now);
+            run.carry_out(&log);
         }
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -220,7 +225,13 @@ impl Listener {
 }
 
 impl Run {
-    fn carry_out(&mut self, action: ShutdownAction, log: &Log) {
+    fn carry_out(&mut self, log: &Log) {
+        while let Some(action) = self.shutdown.poll_output() {
+            self.do_one(action, log);
+        }
+    }
+
+    fn do_one(&mut self, action: ShutdownAction, log: &Log) {
         match action {
             ShutdownAction::Drain => {
                 drop(log.info("signal to stop: draining"));
