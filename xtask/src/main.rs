@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask CHORE
   codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail when it is out of date)
-  test [--ring NAME]...  every ring of tests that this machine's tools allow, or only the named ones
+  test [--long] [--ring NAME]...
+                         every ring of tests that this machine's tools allow, or only the named ones (--long: the full
+                         figures of tests that otherwise repeat what they do a few times)
   bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: what the worst costs; --help, --quick
   ci                     the same as test with CI=true: what a machine lacks is a failure, Cargo.lock must be up to date
   rings of test:";
@@ -37,8 +39,11 @@ fn run(args: &[&str]) -> Result<bool> {
         ["codegen"] => codegen::write().map(|()| true),
         ["codegen", "--check"] => codegen::check().map(|()| true),
         ["bench", options @ ..] => bench::run(options),
-        ["test", options @ ..] => test::run(&rings(options)?, ci),
-        ["ci"] => test::run(&[], true),
+        ["test", options @ ..] => {
+            let (rings, long) = of_test(options)?;
+            test::run(&rings, long, ci)
+        }
+        ["ci"] => test::run(&[], false, true),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}\n{}", test::list());
             Ok(true)
@@ -47,17 +52,22 @@ fn run(args: &[&str]) -> Result<bool> {
     }
 }
 
-/// The names in `--ring NAME --ring NAME`.
-fn rings<'a>(mut options: &[&'a str]) -> Result<Vec<&'a str>> {
-    let mut names = Vec::new();
-    while let ["--ring", name, rest @ ..] = options {
-        names.push(*name);
-        options = rest;
-    }
-    if options.is_empty() {
-        Ok(names)
-    } else {
-        bail!("unknown options {options:?}\n{USAGE}\n{}", test::list())
+/// The names in `--ring NAME --ring NAME`, and whether there is a `--long`.
+fn of_test<'a>(mut options: &[&'a str]) -> Result<(Vec<&'a str>, bool)> {
+    let (mut names, mut long) = (Vec::new(), false);
+    loop {
+        options = match options {
+            [] => return Ok((names, long)),
+            ["--ring", name, rest @ ..] => {
+                names.push(*name);
+                rest
+            }
+            ["--long", rest @ ..] => {
+                long = true;
+                rest
+            }
+            _ => bail!("unknown options {options:?}\n{USAGE}\n{}", test::list()),
+        };
     }
 }
 
@@ -79,10 +89,11 @@ mod tests {
 
     #[test]
     fn options_of_test() {
-        assert_eq!(rings(&["--ring", "fmt", "--ring", "docs"]).unwrap(), ["fmt", "docs"]);
-        assert_eq!(rings(&[]).unwrap(), [""; 0]);
-        assert!(rings(&["--ring"]).is_err());
-        assert!(rings(&["fmt"]).is_err());
+        assert_eq!(of_test(&["--ring", "fmt", "--ring", "docs"]).unwrap(), (vec!["fmt", "docs"], false));
+        assert_eq!(of_test(&["--long", "--ring", "fmt"]).unwrap(), (vec!["fmt"], true));
+        assert_eq!(of_test(&[]).unwrap(), (vec![], false));
+        assert!(of_test(&["--ring"]).is_err());
+        assert!(of_test(&["fmt"]).is_err());
         assert!(run(&["test", "--ring", "no-such-ring"]).is_err());
         assert!(run(&["no-such-chore"]).is_err());
     }

@@ -8,6 +8,8 @@
     reason = "a test may fail"
 )]
 
+mod long;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -15,8 +17,6 @@ use agent_testkit::{
     OfficialApi, OfficialWorkerError, OfficialWorkerKind, OfficialWorkerOptions, RealServer, official_host,
     official_worker, real_server,
 };
-
-const JOBS: usize = 20;
 
 /// The Node.js worker starts about one job a second on an idle machine.
 const JOBS_WITHIN: Duration = Duration::from_secs(90);
@@ -28,7 +28,7 @@ fn options(server: &RealServer, agent_name: &str) -> OfficialWorkerOptions {
 }
 
 /// One worker of this kind runs what is dispatched to it.
-async fn runs_its_jobs(kind: OfficialWorkerKind) {
+async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     let Some(server) = real_server().await else { return };
     let Some(host) = official_host().await else { return };
     let agent_name = format!("{kind:?}");
@@ -40,32 +40,38 @@ async fn runs_its_jobs(kind: OfficialWorkerKind) {
 
     let api = OfficialApi::new(host, server.http_url(), server.api_key(), server.api_secret().clone());
     let started = Instant::now();
-    let dispatches = api.dispatch_many(&agent_name, "room", JOBS).await.unwrap();
-    let jobs = worker.wait_for_jobs(JOBS, JOBS_WITHIN).await.unwrap();
+    let dispatches = api.dispatch_many(&agent_name, "room", count).await.unwrap();
+    let jobs = worker.wait_for_jobs(count, JOBS_WITHIN).await.unwrap();
     let ran = started.elapsed();
 
     let wanted: BTreeSet<_> =
         dispatches.iter().map(|dispatch| (dispatch.room.clone(), dispatch.metadata.clone())).collect();
     let told: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
-    assert_eq!((wanted.len(), jobs.len(), &told), (JOBS, JOBS, &wanted));
+    assert_eq!((wanted.len(), jobs.len(), &told), (count, count, &wanted));
     let assigned = server.log().assignments();
     let assigned: BTreeSet<_> = assigned.iter().map(|job| (&job.job_id, &job.room)).collect();
     assert_eq!(assigned, jobs.iter().map(|job| (&job.job_id, &job.room)).collect());
 
-    report_outcomes(&server, kind, registered, ran).await;
+    report_outcomes(&server, kind, count, registered, ran).await;
     assert_eq!(worker.registrations(), 1, "{}", worker.log_tail());
     worker.kill();
     assert_eq!(worker.pid(), None);
     // It tells its end when the last of its processes has closed its output.
-    let ended = worker.wait_for_jobs(JOBS + 1, SOON).await.unwrap_err();
+    let ended = worker.wait_for_jobs(count + 1, SOON).await.unwrap_err();
     assert!(matches!(ended, OfficialWorkerError::Ended { .. }), "{ended}");
 }
 
 /// What the server made of handlers that end without joining their room. That is the worker's matter: it is told, not judged.
-async fn report_outcomes(server: &RealServer, kind: OfficialWorkerKind, registered: Duration, ran: Duration) {
+async fn report_outcomes(
+    server: &RealServer,
+    kind: OfficialWorkerKind,
+    count: usize,
+    registered: Duration,
+    ran: Duration,
+) {
     // The Node.js worker sends no status at all: there is nothing to wait for.
     if kind != OfficialWorkerKind::Node {
-        server.log().wait_for_outcomes(JOBS, SOON).await.ok();
+        server.log().wait_for_outcomes(count, SOON).await.ok();
     }
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     for end in server.log().outcomes().into_values() {
@@ -73,7 +79,7 @@ async fn report_outcomes(server: &RealServer, kind: OfficialWorkerKind, register
     }
     let unknown = server.log().count("received job update for unknown job");
     eprintln!(
-        "{kind:?}: registered after {registered:.1?}, {JOBS} jobs ran in {ran:.1?}; recorded: {ends:?}; {unknown} updates of \
+        "{kind:?}: registered after {registered:.1?}, {count} jobs ran in {ran:.1?}; recorded: {ends:?}; {unknown} updates of \
          jobs unknown to the server"
     );
 }
@@ -81,7 +87,8 @@ async fn report_outcomes(server: &RealServer, kind: OfficialWorkerKind, register
 /// One after the other: side by side they would take each other's time.
 #[tokio::test]
 async fn each_kind_registers_and_runs_its_jobs() {
+    let count = long::times("jobs of each kind of worker", 5, 20);
     for kind in OfficialWorkerKind::ALL {
-        runs_its_jobs(kind).await;
+        runs_its_jobs(kind, count).await;
     }
 }

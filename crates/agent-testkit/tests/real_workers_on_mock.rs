@@ -8,6 +8,8 @@
     reason = "a test may fail"
 )]
 
+mod long;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,7 +19,6 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-const JOBS: usize = 20;
 const KEY: &str = "testkey";
 const SECRET: &str = "a secret for this test, long enough for every client";
 const JOBS_WITHIN: Duration = Duration::from_secs(90);
@@ -59,7 +60,7 @@ impl Served {
     }
 }
 
-async fn runs_its_jobs(kind: OfficialWorkerKind) {
+async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     let Some(host) = official_host().await else { return };
     let mut served = Served::start().await;
     let agent_name = format!("{kind:?}");
@@ -69,21 +70,21 @@ async fn runs_its_jobs(kind: OfficialWorkerKind) {
 
     let api = OfficialApi::new(host, served.url.replace("ws://", "http://"), KEY, SECRET);
     let started = Instant::now();
-    let dispatches = api.dispatch_many(&agent_name, "room", JOBS).await.unwrap();
-    let jobs = worker.wait_for_jobs(JOBS, JOBS_WITHIN).await.unwrap();
+    let dispatches = api.dispatch_many(&agent_name, "room", count).await.unwrap();
+    let jobs = worker.wait_for_jobs(count, JOBS_WITHIN).await.unwrap();
     let wanted: BTreeSet<_> = dispatches.iter().map(|d| (d.room.clone(), d.metadata.clone())).collect();
     let told: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
-    assert_eq!((wanted.len(), jobs.len(), &told), (JOBS, JOBS, &wanted));
+    assert_eq!((wanted.len(), jobs.len(), &told), (count, count, &wanted));
     let mut ends = BTreeMap::<String, usize>::new();
     // The Node.js worker tells no end.
     if kind != OfficialWorkerKind::Node {
-        for _ in 0..JOBS {
+        for _ in 0..count {
             let end = served.next("ended").await;
             *ends.entry(format!("{} {}", end["status"], end["error"])).or_default() += 1;
         }
-        assert_eq!(ends.values().sum::<usize>(), JOBS);
+        assert_eq!(ends.values().sum::<usize>(), count);
     }
-    eprintln!("{kind:?}: {JOBS} jobs ran in {:.1?}; recorded: {ends:?}", started.elapsed());
+    eprintln!("{kind:?}: {count} jobs ran in {:.1?}; recorded: {ends:?}", started.elapsed());
     worker.kill();
     served.child.kill().await.unwrap();
 }
@@ -91,7 +92,8 @@ async fn runs_its_jobs(kind: OfficialWorkerKind) {
 /// One after the other: side by side they would take each other's time.
 #[tokio::test]
 async fn each_kind_registers_and_runs_its_jobs() {
+    let count = long::times("jobs of each kind of worker", 5, 20);
     for kind in OfficialWorkerKind::ALL {
-        runs_its_jobs(kind).await;
+        runs_its_jobs(kind, count).await;
     }
 }

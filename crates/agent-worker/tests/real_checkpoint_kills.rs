@@ -11,6 +11,8 @@
 
 mod children;
 mod counting;
+#[path = "../../agent-testkit/tests/long/mod.rs"]
+mod long;
 
 use agent_testkit::{
     DispatchRequest, RealServer, RedisKind, RedisServer, RoomRequest, real_server, redis_server_with,
@@ -21,8 +23,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
-const KILLS: usize = 20;
-const ITEMS: u64 = 10_000;
+/// How many items there are for each kill, so that the job is not done before the last one.
+const ITEMS_PER_KILL: u64 = 500;
+/// Enough for two workers that have the same job.
+const ITEMS: u64 = 4_000;
 const ROOM: &str = "hall";
 const SOON: Duration = Duration::from_secs(30);
 
@@ -108,11 +112,11 @@ impl Stage {
     }
 }
 
-async fn file_stage() -> Option<(Stage, tempfile::TempDir)> {
+async fn file_stage(items: u64) -> Option<(Stage, tempfile::TempDir)> {
     let dir = tempfile::tempdir().expect("a folder");
     let place = Place::File(dir.path().join("checkpoints.redb"));
     let stage =
-        Stage::new(real_server().await?, place, Journal::open(dir.path().join("journal")), ITEMS).await;
+        Stage::new(real_server().await?, place, Journal::open(dir.path().join("journal")), items).await;
     Some((stage, dir))
 }
 
@@ -127,24 +131,28 @@ async fn redis_stage(kind: RedisKind, items: u64) -> Option<(Stage, tempfile::Te
 
 #[tokio::test]
 async fn kills_with_a_local_file() {
-    let Some((mut stage, _dir)) = file_stage().await else { return };
-    kills(&mut stage, KILLS, 0x5EED).await;
+    let times = long::times("kills with a local file", 5, 20);
+    let Some((mut stage, _dir)) = file_stage(times * ITEMS_PER_KILL).await else { return };
+    kills(&mut stage, times, 0x5EED).await;
 }
 
 #[tokio::test]
 async fn kills_with_redis() {
-    let Some((mut stage, _dir, _redis)) = redis_stage(RedisKind::Redis, ITEMS).await else { return };
-    kills(&mut stage, KILLS, 0xCAFE).await;
+    let times = long::times("kills with Redis", 5, 20);
+    let items = times * ITEMS_PER_KILL;
+    let Some((mut stage, _dir, _redis)) = redis_stage(RedisKind::Redis, items).await else { return };
+    kills(&mut stage, times, 0xCAFE).await;
 }
 
 /// The rules of the store are held elsewhere: here it is enough that it goes on.
 #[tokio::test]
 async fn kills_with_valkey() {
-    let Some((mut stage, _dir, _valkey)) = redis_stage(RedisKind::Valkey, ITEMS / 4).await else { return };
-    kills(&mut stage, KILLS / 4, 0xBEEF).await;
+    let (times, kind) = (5, RedisKind::Valkey);
+    let Some((mut stage, _dir, _valkey)) = redis_stage(kind, times * ITEMS_PER_KILL).await else { return };
+    kills(&mut stage, times, 0xBEEF).await;
 }
 
-async fn kills(stage: &mut Stage, kills: usize, mut seed: u64) {
+async fn kills(stage: &mut Stage, kills: u64, mut seed: u64) {
     for _ in 0..kills {
         let (_, pid) = stage.dispatch().await;
         // Before its handler begins, or after a moment or two.
@@ -162,7 +170,7 @@ async fn kills(stage: &mut Stage, kills: usize, mut seed: u64) {
 
 #[tokio::test]
 async fn a_frozen_worker_is_superseded_with_a_local_file() {
-    let Some((mut stage, _dir)) = file_stage().await else { return };
+    let Some((mut stage, _dir)) = file_stage(ITEMS).await else { return };
     supersede(&mut stage).await;
 }
 

@@ -7,6 +7,9 @@
     reason = "a test may fail, and shows what it counted"
 )]
 
+#[path = "../../agent-testkit/tests/long/mod.rs"]
+mod long;
+
 use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
 use agent_worker::{CancelReason, JobContext, JobResult, Lifecycle, Worker, WorkerBuilder, WorkerHandle};
 use std::collections::BTreeMap;
@@ -179,8 +182,9 @@ async fn two_jobs_in_one_room_both_stay() {
 
 /// Facts of the server: a final status that overtakes its own bookkeeping is dropped for good. The repeat mends it.
 #[tokio::test]
-async fn no_final_status_of_1000_jobs_that_end_at_once_is_lost() {
+async fn no_final_status_of_jobs_that_end_at_once_is_lost() {
     let Some(server) = agent_testkit::real_server().await else { return };
+    let jobs = long::times("jobs that end at once", 300, 1000);
     let ran = Arc::new(AtomicUsize::new(0));
     let agent = {
         let ran = Arc::clone(&ran);
@@ -192,7 +196,7 @@ async fn no_final_status_of_1000_jobs_that_end_at_once_is_lost() {
     // Not joining the room is what makes the end come at once.
     let worker = start(&server, Worker::builder(agent).agent_name(AGENT).join_room(false)).await;
     let mut dispatched = 0;
-    while dispatched < 1000 {
+    while dispatched < jobs {
         // A handful of rooms, since each new one costs the server a second.
         let batch = (0..50).map(|n| {
             let request = DispatchRequest::new(AGENT, format!("quick-{}", n % 10));
@@ -211,7 +215,7 @@ async fn no_final_status_of_1000_jobs_that_end_at_once_is_lost() {
         ran.load(Ordering::Relaxed),
         ends.len()
     );
-    assert_eq!((ran.load(Ordering::Relaxed), succeeded(&ends)), (1000, 1000));
+    assert_eq!((ran.load(Ordering::Relaxed), succeeded(&ends)), (jobs, jobs));
     worker.stop().await;
 }
 

@@ -1,6 +1,8 @@
 //! Rooms of a real livekit-server whose connection breaks, with an official client as the other participant.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "../../agent-testkit/tests/long/mod.rs"]
+mod long;
 mod network;
 
 use agent_testkit::{ClientEvent, DataMessage, OfficialClient, RealServer, real_server};
@@ -128,7 +130,7 @@ fn all(count: u32) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn twenty_cuts_of_the_signal_lose_nothing() {
+async fn cuts_of_the_signal_lose_nothing() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
@@ -138,7 +140,7 @@ async fn twenty_cuts_of_the_signal_lose_nothing() {
     let mut events = room.events();
     let traffic = Traffic::start(&room, ada(&server, "cuts").await);
     let mut heard = Vec::new();
-    for cut in 0..20 {
+    for cut in 0..long::times("cuts of the signal", 5, 20) {
         network.cut();
         let again = reconnected(&mut events, |event| hear(&mut heard, event)).await;
         assert!(again.resumed && !again.room_changed && again.unconfirmed == 0, "cut {cut}: {again:?}");

@@ -1,4 +1,4 @@
-//! Fifty cuts of every connection and five restarts of a real livekit-server, under twenty running jobs. Alone in its program, as it
+//! Cuts of every connection (fifty in the long run) and restarts (five) of a real livekit-server, under twenty running jobs. Alone in its program, as it
 //! counts open files and tasks.
 #![allow(
     clippy::expect_used,
@@ -8,6 +8,8 @@
 )]
 #![cfg(target_os = "linux")]
 
+#[path = "../../agent-testkit/tests/long/mod.rs"]
+mod long;
 mod network;
 
 use agent_testkit::{RealServer, RoomRequest, real_server};
@@ -26,8 +28,6 @@ use tokio::{
 };
 
 const JOBS: usize = 20;
-const CUTS: usize = 50;
-const RESTARTS: usize = 5;
 const SOON: Duration = Duration::from_secs(60);
 /// What allocator and caches may keep.
 const KEPT_KIB: u64 = 12 * 1024;
@@ -207,6 +207,7 @@ async fn back_to(files: usize, alive: usize) {
 #[tokio::test]
 async fn jobs_survive_cuts_and_end_with_their_room() {
     let Some(mut stage) = Stage::new().await else { return };
+    let (cuts, restarts) = (long::times("cuts", 20, 50), long::times("restarts", 2, 5));
     // The first of everything is made once and kept.
     let first = stage.job_in("first").await;
     stage.finish(&first).await;
@@ -221,7 +222,7 @@ async fn jobs_survive_cuts_and_end_with_their_room() {
     let resident = resident_kib(&stage.server);
 
     // Every tenth cut one of the old jobs ends, and a new one comes and goes.
-    for cut in 0..CUTS {
+    for cut in 0..cuts {
         stage.network.cut();
         if cut % 10 == 0 {
             // It ends while there is no connection, or just after: the server has to hear of it all the same.
@@ -245,7 +246,7 @@ async fn jobs_survive_cuts_and_end_with_their_room() {
     stage.one_agent_in_each(&stage.rooms()).await;
 
     // A restarted server knows no room: each is made again, with a job of its own, and the old job ends.
-    for restart in 0..RESTARTS {
+    for restart in 0..restarts {
         let old: BTreeSet<JobId> = stage.seen.borrow().running.keys().cloned().collect();
         let rooms = stage.rooms();
         assert_eq!(rooms.len(), JOBS, "restart {restart}");

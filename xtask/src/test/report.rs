@@ -1,71 +1,33 @@
 //! What the rings found, and the summary that ends the run.
 
+use super::outcome::{Counts, Outcome};
+use super::runner::Ran;
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-/// Numbers of tests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) passed: u32,
-    pub(super) failed: u32,
-    pub(super) ignored: u32,
-}
-
-impl Counts {
-    /// Reads libtest's `test result: ok. 9 passed; 0 failed; 0 ignored; …`; adds nothing for any other line.
-    pub(super) fn add_line(&mut self, line: &str) {
-        let Some((_, results)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
-        else {
-            return;
-        };
-        for result in results.split("; ") {
-            let mut words = result.split(' ');
-            if let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<u32>), words.next()) {
-                match what {
-                    "passed" => self.passed += number,
-                    "failed" => self.failed += number,
-                    "ignored" => self.ignored += number,
-                    _ => {}
-                }
+/// The outcome of all programs of a ring.
+pub(super) fn of_programs<'a>(programs: impl Iterator<Item = &'a Ran>) -> Outcome {
+    let (mut all, mut failures, mut whys) = (Counts::default(), Vec::new(), Vec::new());
+    for ran in programs {
+        match &ran.outcome {
+            Outcome::Passed(counts) => all.add(*counts),
+            Outcome::Failed(why, counts) => {
+                all.add(*counts);
+                failures.push(counts.failed.max(1));
+                whys.push(format!("{}: {why}", ran.name));
             }
+            Outcome::Ok | Outcome::Skipped(_) => {}
         }
     }
-}
-
-/// How one ring ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// A check without tests of its own.
-    Ok,
-    /// All of its tests passed.
-    Passed(Counts),
-    /// Why, and the tests that ran.
-    Failed(String, Counts),
-    /// What the machine lacks.
-    Skipped(String),
-}
-
-impl Outcome {
-    pub(super) fn failed(why: impl Into<String>) -> Self {
-        Self::Failed(why.into(), Counts::default())
-    }
-
-    /// The outcome of tests that ran: `clean` when cargo was content, `failures` names the tests that were not.
-    pub(super) fn of_tests(counts: Counts, clean: bool, failures: &[String]) -> Self {
-        if !failures.is_empty() || counts.failed > 0 {
-            let names =
-                if failures.is_empty() { String::new() } else { format!(": {}", failures.join(", ")) };
-            Self::Failed(format!("{} failed{names}", counts.failed), counts)
-        } else if !clean {
-            Self::Failed("did not build or broke off".to_owned(), counts)
-        } else if counts.passed == 0 {
-            Self::Failed("no test ran".to_owned(), counts)
-        } else if counts.ignored > 0 {
-            // A test that does not run proves nothing; what a machine lacks is said by the ring.
-            Self::Failed(format!("{} ignored", counts.ignored), counts)
-        } else {
-            Self::Passed(counts)
-        }
+    if !whys.is_empty() {
+        // A program that broke off counts as one failure.
+        all.failed = failures.iter().sum();
+        Outcome::Failed(whys.join("; "), all)
+    } else if all.passed == 0 {
+        Outcome::failed("no test ran")
+    } else {
+        Outcome::Passed(all)
     }
 }
 
@@ -73,20 +35,30 @@ impl Outcome {
 pub(super) struct Report {
     strict: bool,
     rings: Vec<(&'static str, Outcome, Duration)>,
+    programs: Vec<Ran>,
 }
+
+/// How many programs are named as the slowest.
+const SLOWEST: usize = 10;
 
 impl Report {
     /// `strict`: skipping is failing.
     pub(super) fn new(strict: bool) -> Self {
-        Self { strict, rings: Vec::new() }
+        Self { strict, rings: Vec::new(), programs: Vec::new() }
     }
 
+    /// Adds what a ring found.
     pub(super) fn add(&mut self, title: &'static str, outcome: Outcome, took: Duration) {
         let outcome = match outcome {
             Outcome::Skipped(why) if self.strict => Outcome::failed(why),
             outcome => outcome,
         };
         self.rings.push((title, outcome, took));
+    }
+
+    /// Adds test programs for what is told of them alone: their tests are counted by their ring.
+    pub(super) fn add_programs(&mut self, programs: Vec<Ran>) {
+        self.programs.extend(programs);
     }
 
     /// Whether no ring failed, and at least one ran.
@@ -104,21 +76,55 @@ impl Report {
             Outcome::Skipped(_) => (passed, failed),
         })
     }
+
+    fn slowest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut programs: Vec<&Ran> = self.programs.iter().collect();
+        programs.sort_by_key(|ran| Reverse(ran.took));
+        programs.truncate(SLOWEST);
+        if !programs.is_empty() {
+            writeln!(f, "\nthe slowest test programs, each with the test that ended last:")?;
+        }
+        for ran in programs {
+            let last = ran.last.as_deref().unwrap_or("no test");
+            writeln!(f, "{:>7.1} s  {}: {last}", ran.took.as_secs_f64(), ran.name)?;
+        }
+        Ok(())
+    }
+
+    /// What did not run, with what would enable it.
+    fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rings = self.rings.iter().filter_map(|(title, outcome, _)| match outcome {
+            Outcome::Skipped(why) => Some(format!("{title}: {why}")),
+            _ => None,
+        });
+        let tests = |of: fn(&Ran) -> &Vec<String>| {
+            self.programs
+                .iter()
+                .flat_map(move |ran| of(ran).iter().map(|what| format!("{}: {what}", ran.name)))
+        };
+        list(f, "skipped, and what would enable it:", rings.chain(tests(|ran| &ran.skipped)))?;
+        list(f, "shortened; `cargo xtask test --long` does all of it:", tests(|ran| &ran.shortened))
+    }
 }
 
-/// One line for each ring, then the totals alone on a line.
+fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: impl Iterator<Item = String>) -> fmt::Result {
+    let mut lines = lines.peekable();
+    if lines.peek().is_some() {
+        writeln!(f, "\n{title}")?;
+    }
+    lines.try_for_each(|line| writeln!(f, "  {line}"))
+}
+
+/// One line for each ring, what is to be known of the programs, then the totals alone on a line.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.slowest(f)?;
+        self.left_out(f)?;
+        writeln!(f)?;
         for (title, outcome, took) in &self.rings {
-            let seconds = took.as_secs();
             match outcome {
-                Outcome::Ok => writeln!(f, "{title}: ok ({seconds} s)")?,
-                Outcome::Passed(counts) => writeln!(f, "{title}: {} passed ({seconds} s)", counts.passed)?,
-                Outcome::Failed(why, counts) if counts.passed > 0 => {
-                    writeln!(f, "{title}: FAILED, {why}; {} passed ({seconds} s)", counts.passed)?;
-                }
-                Outcome::Failed(why, _) => writeln!(f, "{title}: FAILED, {why} ({seconds} s)")?,
-                Outcome::Skipped(why) => writeln!(f, "{title}: skipped, {why}")?,
+                Outcome::Skipped(_) => writeln!(f, "{title}: {outcome}")?,
+                _ => writeln!(f, "{title}: {outcome} ({} s)", took.as_secs())?,
             }
         }
         let (passed, failed) = self.totals();
@@ -129,37 +135,6 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn counts(lines: &[&str]) -> Counts {
-        let mut counts = Counts::default();
-        lines.iter().for_each(|line| counts.add_line(line));
-        counts
-    }
-
-    #[test]
-    fn results_add_up() {
-        let lines = [
-            "running 9 tests",
-            "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.77s",
-            "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 1.73s",
-            "a test says: test result: ok. 100 passed; 0 failed",
-        ];
-        assert_eq!(counts(&lines), Counts { passed: 14, failed: 2, ignored: 1 });
-    }
-
-    #[test]
-    fn only_tests_that_ran_and_passed_pass() {
-        let some = |passed, failed, ignored| Counts { passed, failed, ignored };
-        assert_eq!(Outcome::of_tests(some(3, 0, 0), true, &[]), Outcome::Passed(some(3, 0, 0)));
-        for (counts, clean, failures, why) in [
-            (some(0, 0, 0), true, vec![], "no test ran"),
-            (some(3, 0, 1), true, vec![], "1 ignored"),
-            (some(3, 0, 0), false, vec![], "did not build or broke off"),
-            (some(3, 2, 0), false, vec!["a::b".to_owned(), "c".to_owned()], "2 failed: a::b, c"),
-        ] {
-            assert_eq!(Outcome::of_tests(counts, clean, &failures), Outcome::Failed(why.to_owned(), counts));
-        }
-    }
 
     fn report(strict: bool) -> Report {
         let mut report = Report::new(strict);
@@ -179,7 +154,8 @@ mod tests {
         assert!(report.passed());
         assert_eq!(
             report.to_string(),
-            "fmt: ok (1 s)\nunit: 41 passed (12 s)\nreal server: skipped, no Go toolchain\n\n42 passed, 0 failed"
+            "\nskipped, and what would enable it:\n  real server: no Go toolchain\n
+fmt: ok (1 s)\nunit: 41 passed (12 s)\nreal server: skipped, no Go toolchain\n\n42 passed, 0 failed"
         );
     }
 
@@ -208,6 +184,42 @@ mod tests {
                 .ends_with("docs: FAILED, 2 failed: a, b; 3 passed (0 s)\n\n45 passed, 2 failed"),
             "{report}"
         );
+    }
+
+    fn ran(name: &str, seconds: u64, outcome: Outcome) -> Ran {
+        let last = Some(format!("last_of_{name}"));
+        Ran::new(name, outcome, Duration::from_secs(seconds), last)
+    }
+
+    #[test]
+    fn the_slowest_programs_and_what_they_left_out_are_named() {
+        let mut report = report(true);
+        let passed = || Outcome::Passed(Counts { passed: 1, ..Counts::default() });
+        let mut programs: Vec<Ran> = (1..=11).map(|n| ran(&format!("p{n}"), n, passed())).collect();
+        programs[3].skipped.push("t, as there is no x (get x)".to_owned());
+        programs[4].shortened.push("2 of 50 cuts".to_owned());
+        report.add_programs(programs);
+        let text = report.to_string();
+        assert!(
+            text.contains("test that ended last:\n   11.0 s  p11: last_of_p11\n   10.0 s  p10"),
+            "{text}"
+        );
+        assert!(text.contains("p2:") && !text.contains("p1:"), "ten of them: {text}");
+        assert!(text.contains("enable it:\n  p4: t, as there is no x (get x)\n"), "{text}");
+        assert!(text.contains("does all of it:\n  p5: 2 of 50 cuts\n"), "{text}");
+    }
+
+    #[test]
+    fn a_ring_is_what_its_programs_are() {
+        let some = |passed, failed| Counts { passed, failed, ignored: 0 };
+        let good = ran("good", 1, Outcome::Passed(some(3, 0)));
+        let empty = ran("empty", 1, Outcome::Passed(some(0, 0)));
+        let bad = ran("bad", 1, Outcome::Failed("1 failed: a::b".to_owned(), some(2, 1)));
+        let broken = ran("broken", 1, Outcome::Failed("broke off".to_owned(), some(0, 0)));
+        assert_eq!(of_programs([&good, &empty].into_iter()), Outcome::Passed(some(3, 0)));
+        assert_eq!(of_programs([&empty].into_iter()), Outcome::failed("no test ran"));
+        let why = "bad: 1 failed: a::b; broken: broke off".to_owned();
+        assert_eq!(of_programs([&good, &bad, &broken].into_iter()), Outcome::Failed(why, some(5, 2)));
     }
 
     #[test]

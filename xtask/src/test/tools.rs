@@ -73,19 +73,25 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
 fn lack(server: bool, python: bool, redis: bool, valkey: bool) -> Option<String> {
     let mut missing = Vec::new();
     if !server {
-        missing.push(format!("no livekit-server on PATH and no Go {}.{} or newer to install it", GO.0, GO.1));
+        let (major, minor) = GO;
+        missing.push(format!(
+            "no livekit-server on PATH and no Go {major}.{minor} or newer to install it (Debian: apt-get install golang)"
+        ));
     }
     if !python {
         let (major, minor) = PYTHON;
         missing.push(format!(
-            "no Python {major}.{minor} or newer with venv and pip for the official client and workers"
+            "no Python {major}.{minor} or newer with venv and pip for the official client and workers (Debian: apt-get install \
+             python3-venv)"
         ));
     }
     if !redis {
-        missing.push("no redis-server".to_owned());
+        missing.push("no redis-server (Debian: apt-get install redis-server)".to_owned());
     }
     if !valkey {
-        missing.push("no valkey-server, and none can be installed here".to_owned());
+        missing.push(
+            "no valkey-server, and none can be installed here (VALKEY_SERVER_BIN names one)".to_owned(),
+        );
     }
     (!missing.is_empty()).then(|| missing.join("; "))
 }
@@ -185,16 +191,19 @@ mod tests {
         assert_eq!(lack(true, true, true, true), None);
         assert_eq!(
             lack(true, false, false, true).unwrap(),
-            "no Python 3.10 or newer with venv and pip for the official client and workers; no redis-server"
+            "no Python 3.10 or newer with venv and pip for the official client and workers (Debian: apt-get install python3-venv); \
+             no redis-server (Debian: apt-get install redis-server)"
         );
         assert_eq!(
             lack(true, true, true, false).unwrap(),
-            "no valkey-server, and none can be installed here"
+            "no valkey-server, and none can be installed here (VALKEY_SERVER_BIN names one)"
         );
-        assert_eq!(
-            lack(false, false, true, true).unwrap(),
-            "no livekit-server on PATH and no Go 1.21 or newer to install it; no Python 3.10 or newer with venv and pip for the official client and workers"
+        let both = lack(false, false, true, true).unwrap();
+        assert!(
+            both.starts_with("no livekit-server on PATH and no Go 1.21 or newer to install it (Debian: "),
+            "{both}"
         );
+        assert!(both.contains("; no Python 3.10 or newer with venv"), "{both}");
     }
 
     #[test]

@@ -10,6 +10,8 @@
 )]
 
 mod jobs;
+#[path = "../../../agent-testkit/tests/long/mod.rs"]
+mod long;
 mod server;
 mod waits;
 

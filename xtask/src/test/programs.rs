@@ -1,0 +1,165 @@
+//! The test programs: built by one call of cargo, and sorted by how they are run.
+//!
+//! cargo runs one program after another, of which most wait for clocks. Here several of them run at once.
+
+use super::cargo::Cargo;
+use super::settings::Settings;
+use super::targets;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// When a program runs. All of one part are over before the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Needs no tools.
+    Plain,
+    /// Talks to real tools, and mostly waits for them.
+    Real,
+    /// With nothing else beside it.
+    Alone,
+}
+
+/// The programs that are not disturbed, and why.
+const ALONE: &[(&str, &str)] = &[
+    ("file_elections", "who leads next is held to a second after the lease"),
+    ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),
+    ("real_elections", "who leads next is held to a second after the lease"),
+    ("real_survival", "twenty rooms at once are a load of their own"),
+];
+
+/// The programs that take longest, which begin first in their part, and what for.
+const FIRST: &[(&str, &str)] = &[
+    ("troubleshooting", "builds the quickstart"),
+    ("reconnect", "hours of outages"),
+    ("real_reconnect", "a minute until a token is refused"),
+    ("real_redis", "failovers and lost leases"),
+];
+
+/// A test program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) name: String,
+    pub(super) executable: PathBuf,
+    /// The manifest of its package, in whose folder it runs.
+    pub(super) manifest: PathBuf,
+    /// It may use real tools.
+    pub(super) real: bool,
+    pub(super) part: Part,
+}
+
+/// Builds the plain ones, the real ones or both; none: the build has failed.
+pub(super) fn build(plain: bool, real: bool, settings: Settings) -> Result<Option<Vec<Program>>> {
+    let targets = targets::all()?;
+    let mut args = vec![
+        "test",
+        "--no-run",
+        // Errors are shown as usual.
+        "--message-format=json-render-diagnostics",
+        "--workspace",
+        "--all-features",
+    ];
+    if plain {
+        args.extend(["--lib", "--bins", "--examples"]);
+        args.extend(targets::select(&targets, false));
+    }
+    if real {
+        args.extend(targets::select(&targets, true));
+    }
+    let Some(lines) = Cargo::new(&args, settings).output()? else { return Ok(None) };
+    let is_real = |name: &str| targets.iter().any(|target| target.real && target.name == name);
+    let mut programs = Vec::new();
+    for line in &lines {
+        programs.extend(program(line, is_real)?);
+    }
+    programs.sort_by_key(|program| (program.part, rank(&program.name)));
+    Ok(Some(programs))
+}
+
+/// The test program that a line of cargo's messages is about.
+fn program(line: &str, is_real: impl Fn(&str) -> bool) -> Result<Option<Program>> {
+    let message: Value =
+        serde_json::from_str(line).with_context(|| format!("no message of cargo: {line}"))?;
+    let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+    let is_test = message.pointer("/profile/test").and_then(Value::as_bool) == Some(true);
+    let (Some("compiler-artifact"), true) = (text("/reason"), is_test) else { return Ok(None) };
+    let (Some(executable), Some(manifest), Some(target), Some(kind)) =
+        (text("/executable"), text("/manifest_path"), text("/target/name"), text("/target/kind/0"))
+    else {
+        return Ok(None);
+    };
+    let name = if kind == "test" { target.to_owned() } else { format!("{kind} {target}") };
+    let real = kind == "test" && is_real(&name);
+    let part = if listed(ALONE, &name).is_some() {
+        Part::Alone
+    } else if real {
+        Part::Real
+    } else {
+        Part::Plain
+    };
+    Ok(Some(Program { name, executable: executable.into(), manifest: manifest.into(), real, part }))
+}
+
+fn listed(table: &[(&str, &str)], name: &str) -> Option<usize> {
+    table.iter().position(|(listed, _)| *listed == name)
+}
+
+fn rank(name: &str) -> usize {
+    listed(FIRST, name).unwrap_or(FIRST.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(kind: &str, name: &str, test: bool) -> String {
+        format!(
+            r#"{{"reason":"compiler-artifact","manifest_path":"/w/c/Cargo.toml","target":{{"kind":["{kind}"],
+            "name":"{name}"}},"profile":{{"test":{test}}},"executable":"/w/target/{name}-1f"}}"#
+        )
+    }
+
+    fn parsed(line: &str) -> Option<Program> {
+        program(line, |name| name.starts_with("real_")).unwrap()
+    }
+
+    #[test]
+    fn test_programs_are_found_among_the_messages() {
+        assert_eq!(
+            parsed(&artifact("test", "real_jobs", true)).unwrap(),
+            Program {
+                name: "real_jobs".to_owned(),
+                executable: "/w/target/real_jobs-1f".into(),
+                manifest: "/w/c/Cargo.toml".into(),
+                real: true,
+                part: Part::Real,
+            }
+        );
+        let lib = parsed(&artifact("lib", "agent_core", true)).unwrap();
+        assert_eq!((lib.name.as_str(), lib.part), ("lib agent_core", Part::Plain));
+        assert_eq!(parsed(&artifact("bin", "agent-bench", false)), None);
+        assert_eq!(parsed(r#"{"reason":"build-finished","success":true}"#), None);
+        assert!(program("warning: no message", |_| false).is_err());
+    }
+
+    #[test]
+    fn those_that_are_not_disturbed_come_last_and_the_long_ones_first() {
+        let names = ["real_survival", "real_jobs", "lib agent_core", "real_reconnect"];
+        let kind = |name: &str| if name.starts_with("lib ") { "lib" } else { "test" };
+        let mut programs: Vec<Program> = names
+            .iter()
+            .map(|name| parsed(&artifact(kind(name), name.trim_start_matches("lib "), true)).unwrap())
+            .collect();
+        programs.sort_by_key(|program| (program.part, rank(&program.name)));
+        let sorted: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+        assert_eq!(sorted, ["lib agent_core", "real_reconnect", "real_jobs", "real_survival"]);
+    }
+
+    #[test]
+    fn those_that_are_named_are_there() {
+        let targets = targets::all().unwrap();
+        for (name, _) in ALONE.iter().chain(FIRST) {
+            assert!(targets.iter().any(|target| target.name == *name), "there is no test {name}");
+        }
+    }
+}

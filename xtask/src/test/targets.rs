@@ -1,0 +1,99 @@
+//! The integration tests, as cargo finds them, and which of them need real tools.
+
+use crate::root;
+use anyhow::{Result, bail};
+use std::fs;
+use std::path::Path;
+
+/// An integration test.
+pub(super) struct Target {
+    pub(super) name: String,
+    /// It talks to a real server or its official clients.
+    pub(super) real: bool,
+}
+
+/// `--test NAME` for each of them.
+pub(super) fn select(targets: &[Target], real: bool) -> Vec<&str> {
+    let chosen = targets.iter().filter(|target| target.real == real);
+    chosen.flat_map(|target| ["--test", target.name.as_str()]).collect()
+}
+
+/// All integration tests: `tests/NAME.rs` and `tests/NAME/main.rs` of each crate.
+pub(super) fn all() -> Result<Vec<Target>> {
+    let mut found = Vec::new();
+    let mut crates = vec![root().join("bench"), root().join("xtask")];
+    for entry in fs::read_dir(root().join("crates"))? {
+        crates.push(entry?.path());
+    }
+    for folder in crates.iter().map(|krate| krate.join("tests")).filter(|folder| folder.is_dir()) {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if let Some(name) = target_name(&path) {
+                let real = is_real(&name, &source(&path)?);
+                found.push(Target { name, real });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    // `--test` cannot tell apart what has the same name.
+    for pair in found.windows(2) {
+        if let [a, b] = pair
+            && a.name == b.name
+        {
+            bail!("two crates have a test of the name {}: rename one", a.name);
+        }
+    }
+    Ok(found)
+}
+
+fn target_name(path: &Path) -> Option<String> {
+    let is_target = path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
+    is_target.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+}
+
+/// The text of a file, or of all files in a folder.
+fn source(path: &Path) -> Result<String> {
+    if !path.is_dir() {
+        return Ok(if path.extension().is_some_and(|e| e == "rs") {
+            fs::read_to_string(path)?
+        } else {
+            String::new()
+        });
+    }
+    fs::read_dir(path)?.map(|entry| source(&entry?.path())).collect()
+}
+
+/// A test is real by its name (`real_jobs`, `room_real`), or because it asks agent-testkit for something real.
+fn is_real(name: &str, source: &str) -> bool {
+    name.starts_with("real_")
+        || name.ends_with("_real")
+        || ["real_server(", "official_host(", "redis_server("].iter().any(|call| source.contains(call))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_found_and_sorted() {
+        let targets = all().unwrap();
+        let plain = select(&targets, false);
+        for name in ["architecture", "bench_smoke", "wire"] {
+            assert!(plain.windows(2).any(|pair| pair == ["--test", name]), "{name}: {plain:?}");
+        }
+        assert!(select(&targets, true).contains(&"real_jobs"));
+        assert!(!plain.contains(&"real_jobs"));
+    }
+
+    #[test]
+    fn real_tests_are_told_by_their_names_or_what_they_ask_for() {
+        for name in ["real_jobs", "room_real"] {
+            assert!(is_real(name, ""), "{name}");
+        }
+        for name in ["realm", "unreal", "surreal_room"] {
+            assert!(!is_real(name, "a real server"), "{name}");
+        }
+        assert!(is_real("server", "let Some(server) = real_server().await else { return };"));
+        assert!(is_real("official", "official_host().await"));
+    }
+}
