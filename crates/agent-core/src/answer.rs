@@ -17,6 +17,7 @@ pub const MAX_IDENTITY_LEN: usize = 256;
 /// assert!(answer.is_accept());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub enum Answer {
     /// Run the job, as this participant.
@@ -29,6 +30,7 @@ pub enum Answer {
 
 /// How an accepted job's agent appears in its room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Accept {
     /// Participant identity, 1 to [`MAX_IDENTITY_LEN`] bytes, unique in the room; `None`: `agent-<job id>`.
     pub identity: Option<String>,
@@ -42,6 +44,7 @@ pub struct Accept {
 
 /// Why an answer could not be sent as it was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum AnswerProblem {
     /// The identity is empty.
@@ -71,6 +74,7 @@ pub enum AnswerProblem {
 
 /// The answer that an offer got: exactly one each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum GivenAnswer {
     /// We want the job.
     Accepted,
@@ -82,6 +86,7 @@ pub enum GivenAnswer {
 
 /// Why an offer was declined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum DeclineReason {
     /// The user's request handler said so.

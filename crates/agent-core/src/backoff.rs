@@ -20,6 +20,7 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// assert!(backoff.next(&mut rng) <= Duration::from_millis(1100));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Backoff {
     /// Added to each wait.
     pub floor: Duration,

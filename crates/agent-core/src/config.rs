@@ -15,6 +15,7 @@ pub const MAX_DEPLOYMENT_LEN: usize = 64;
 
 /// How a worker registers and how patient it is. Made with [`Default`], then changed.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Config {
     /// The name by which dispatches ask for this agent; empty: every new room gets one automatically.
@@ -80,6 +81,7 @@ pub struct Config {
 
 /// What the agent of a job may do in its room; the server puts it into the job's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[allow(clippy::struct_excessive_bools, reason = "the protocol's own shape")]
 pub struct AgentPermissions {
@@ -103,6 +105,7 @@ pub struct AgentPermissions {
 /// that: 10 s before the end of either timeout, or less where it is short (half of a departure timeout, but at least 4.5 s; a tenth of an empty
 /// timeout, but at least 1.5 s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum EndWhen {
     /// This long after the last person left the room, whatever the job is about.

@@ -2,6 +2,7 @@
 
 /// The file descriptors of a process, as they were when a worker started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Descriptors {
     /// The most that may be open.
     pub limit: usize,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// What kind of failure it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum JobErrorKind {
     /// The handler stopped because it was told to.

@@ -9,6 +9,7 @@ pub const MAX_ERROR_LEN: usize = 4096;
 
 /// How an assignment ended: exactly one each.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Outcome {
     /// The handler did its work. The server records `JS_SUCCESS`.
     Success,
@@ -21,6 +22,7 @@ pub enum Outcome {
 
 /// Where a job is on its way, as seen from this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Lifecycle {
     /// Offered by the server.
     Created,
@@ -36,6 +38,7 @@ pub enum Lifecycle {
 
 /// Why a job was told to stop. A handler may return it as its error: `return Err(ctx.cancelled().await.into())`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum CancelReason {
     /// The job's time limit has passed.
@@ -60,6 +63,7 @@ pub enum CancelReason {
 
 /// What became of one call of the handler: a fact that the driver reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AttemptEnd {
     /// It returned `Ok`.
     Ok,

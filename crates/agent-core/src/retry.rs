@@ -33,6 +33,7 @@ use std::time::Duration;
 /// assert_eq!(policy.wait(5, &kind, Duration::ZERO, &mut rng), None, "that was the last one");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RetryPolicy {
     pub(crate) attempts: u32,
     base: Duration,

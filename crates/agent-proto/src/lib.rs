@@ -16,6 +16,8 @@ mod codec;
 pub mod error_text;
 mod future;
 mod queue;
+#[cfg(feature = "serde")]
+pub mod recording;
 mod redact;
 mod secret;
 pub mod text;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An API secret or a token: a string that `Debug` and `Display` never show.
+/// An API secret or a token: a string that `Debug`, `Display` and serde never show. It cannot be read with serde.
 ///
 /// ```
 /// use agent_proto::Secret;
@@ -13,6 +13,8 @@ use std::fmt;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+const REDACTED: &str = "[redacted]";
 
 impl Secret {
     /// The string itself. Whoever calls this answers for where it goes.
@@ -42,12 +44,19 @@ impl From<&str> for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
+        f.write_str(REDACTED)
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
+        f.write_str(REDACTED)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
     }
 }

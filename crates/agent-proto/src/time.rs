@@ -15,6 +15,7 @@ use std::time::Duration;
 /// assert_eq!(later - Time::ZERO, Duration::from_millis(1500));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Time(u64);
 
 impl Time {

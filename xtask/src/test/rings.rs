@@ -92,7 +92,14 @@ pub(super) const RINGS: &[Ring] = &[
         title: "without default features",
         missing: |_| None,
         run: Run::Beside(|settings| {
-            Cargo::new(&["check", "--package", "agent-worker", "--no-default-features"], settings).check()
+            for (package, features) in [("agent-worker", ""), ("agent-worker-core", "serde")] {
+                let args = ["check", "--package", package, "--no-default-features", "--features", features];
+                match Cargo::new(&args, settings).check()? {
+                    Outcome::Ok => {}
+                    failed => return Ok(failed),
+                }
+            }
+            Ok(Outcome::Ok)
         }),
     },
     Ring {

@@ -16,10 +16,12 @@ pub const MAX_ATTRIBUTES_LEN: usize = 64 * 1024;
 
 /// The id of a job, `AJ_…`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct JobId(Arc<str>);
 
 /// What a job is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum JobKind {
     /// A room wants an agent.
     #[default]
@@ -32,6 +34,7 @@ pub enum JobKind {
 
 /// One unit of work that the server offers, then assigns.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Job {
     /// Its id.
@@ -64,6 +67,7 @@ pub struct Job {
 
 /// A room, as a job describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct JobRoom {
     /// Its name.
@@ -76,6 +80,7 @@ pub struct JobRoom {
 
 /// The participant that a job is about, as it was when the job was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Target {
     /// Its identity.
@@ -96,6 +101,7 @@ pub struct Target {
 
 /// What kind of participant a job is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum TargetKind {
     /// Somebody with an ordinary client.
@@ -114,6 +120,7 @@ pub enum TargetKind {
 
 /// What the log says of a job, wherever it says something about it.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct JobLabels {
     /// Its id.

@@ -15,10 +15,12 @@ use std::time::Duration;
 
 /// One offer; an offer of the same job on another connection is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OfferId(pub(crate) u64);
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// The WebSocket that [`Output::Connect`] asked for is open.
     Connected,
@@ -30,7 +32,7 @@ pub enum Input {
         reason: String,
     },
     /// A binary frame came.
-    FrameReceived(Bytes),
+    FrameReceived(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))] Bytes),
     /// A text frame came, which no server sends to us.
     TextReceived,
     /// A ping or pong of the WebSocket itself came: a sign of life.
@@ -120,7 +122,7 @@ pub enum Input {
     /// Something could not be opened because the process, or the machine, has no file descriptor left.
     DescriptorsExhausted,
     /// The user's load function was sampled: 0 idle, 1 or more full.
-    LoadSampled(f32),
+    LoadSampled(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::float"))] f32),
     /// Take nothing new and stop when what runs has ended, or has been cancelled after this long.
     DrainRequested {
         /// How long jobs may go on.
@@ -132,6 +134,7 @@ pub enum Input {
 
 /// Why a connection could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ConnectError {
     /// The server answered with an HTTP status instead of a WebSocket.
     Refused {
@@ -151,13 +154,14 @@ pub enum ConnectError {
 
 /// What to do, in this order.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Output {
     /// Open a WebSocket to the server, then tell [`Input::Connected`] or [`Input::ConnectFailed`].
     Connect,
     /// Close the WebSocket, or give up opening it.
     Disconnect,
     /// Write a binary frame. A [`Leave`](Output::Leave) behind it waits until the frame has left.
-    Send(Bytes),
+    Send(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))] Bytes),
     /// Ask the user's request handler, then tell [`Input::Answered`] or [`Input::RequestPanicked`].
     Ask {
         /// Which question.
@@ -227,6 +231,7 @@ pub enum Output {
 
 /// How an assignment ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct EndedJob {
     /// The job.
@@ -248,6 +253,7 @@ pub struct EndedJob {
 
 /// Something that people may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Notice {
     /// The server knows us now.
     Registered {
@@ -357,6 +363,7 @@ pub enum Notice {
 
 /// Something odd that the other side, or the driver, did. Counted, never fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum Violation {
     /// A frame that is no message of the protocol, or too large.
@@ -405,6 +412,7 @@ impl Violation {
 
 /// What became of the jobs of a worker that stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DrainReport {
     /// Jobs that ended with success after the drain began.
@@ -432,6 +440,7 @@ impl DrainReport {
 
 /// Why a worker stopped by itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum StopError {
     /// The server refused the first connection in a way that no retry changes: a wrong key or secret, no LiveKit server, or a

@@ -4,6 +4,7 @@ use crate::outcome::CancelReason;
 
 /// How the room of a job ended for its agent: a fact that the driver reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RoomEnd {
     /// The handler left.
     Left,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 /// Who is in the room of a job, besides its agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Presence {
     /// People, or what stands for one: ordinary clients, callers, connectors.
     pub people: usize,
@@ -23,6 +24,7 @@ pub struct Presence {
 
 /// A room, as its server describes it to who joins it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct JoinedRoom {
     /// Its id, `RM_…`; empty while the server has not sent it.
     pub sid: String,

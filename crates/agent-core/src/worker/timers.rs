@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a worker machine wants to be woken.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Timer {
     // First, since of two timers of one moment the earlier one here fires first: a job that is found stuck in the drain's
     // last moment is still counted.
@@ -35,6 +36,7 @@ pub enum Timer {
 
 /// What a job waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum JobTimer {
     /// The user's answer, the assignment, the end of the grace, of the abort, of the cleanup or of the wait for the next attempt, as
     /// its state says.

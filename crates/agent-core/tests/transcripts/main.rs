@@ -16,6 +16,9 @@ mod election_promises;
 mod jobs;
 mod outcomes;
 mod promises;
+mod recorder;
+#[cfg(feature = "serde")]
+mod replay;
 mod retries;
 mod rig;
 mod room_promises;

@@ -1,9 +1,10 @@
 //! Any order of events, against the promises that one machine can keep (ids as in ARCHITECTURE.md).
 
+use crate::recorder::Recorder;
 use crate::rig::fatal;
 use agent_core::{
     Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JoinedRoom,
-    Lifecycle, Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time, Worker,
+    Lifecycle, Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time,
 };
 use agent_proto::Secret;
 use agent_proto::livekit as wire;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(crate) enum Op {
     Offer(u8),
     Answer(u8, u8),
     Assign(u8),
@@ -41,7 +42,7 @@ enum Op {
     Stop,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(crate) fn op() -> impl Strategy<Value = Op> {
     let job = 0u8..4;
     prop_oneof![
         6 => job.clone().prop_map(Op::Offer),
@@ -89,8 +90,8 @@ enum Holds {
 }
 
 /// What a driver and a server would know.
-struct World {
-    worker: Worker,
+pub(crate) struct World {
+    pub(crate) worker: Recorder,
     now: Time,
     connected: bool,
     /// Offers on this connection that have no answer yet, with the latest time for it.
@@ -125,13 +126,13 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut config = Config::default();
         config.max_jobs = SLOTS;
         // Some workers give up while their jobs run.
         config.max_connect_attempts = seed.is_multiple_of(4).then_some(2);
         let mut world = Self {
-            worker: Worker::new(config, seed),
+            worker: Recorder::new(config, seed),
             now: Time::ZERO,
             connected: false,
             owed: BTreeMap::new(),
@@ -171,7 +172,7 @@ impl World {
         self.input(Input::FrameReceived(frame));
     }
 
-    fn pass(&mut self, millis: u64) {
+    pub(crate) fn pass(&mut self, millis: u64) {
         let until = self.now + Duration::from_millis(millis);
         let mut steps = 0;
         while let Some((at, _)) = self.worker.poll_timeout().filter(|(at, _)| *at <= until) {
@@ -189,7 +190,7 @@ impl World {
         }
     }
 
-    fn apply(&mut self, op: Op) {
+    pub(crate) fn apply(&mut self, op: Op) {
         let id = |n: u8| JobId::new(&format!("AJ_{n}"));
         let job = |n: u8| {
             let target =

@@ -1,7 +1,8 @@
 //! One machine, a clock that jumps, and a log.
 
+use crate::recorder::Recorder;
 use agent_core::{
-    Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, Output, Time, Worker,
+    Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, Output, Time,
 };
 use agent_proto::Secret;
 use agent_proto::livekit as wire;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) struct Rig {
-    pub(crate) worker: Worker,
+    pub(crate) worker: Recorder,
     now: Time,
     log: String,
     /// The question that each offered job waits for.
@@ -46,7 +47,7 @@ impl Rig {
         config.max_jobs = 2;
         change(&mut config);
         let mut rig = Self {
-            worker: Worker::new(config, 7),
+            worker: Recorder::new(config, 7),
             now: Time::ZERO,
             log: String::new(),
             asked: BTreeMap::new(),

@@ -1,0 +1,98 @@
+//! A worker machine that is recorded, written as JSON, read again and replayed does the same again, byte for byte (I12).
+
+use crate::promises::{Op, World, op};
+use crate::recorder::{Recorder, Recording};
+use crate::rig::Rig;
+use agent_core::{Answer, AttemptEnd, ConnectError, Descriptors, Input, Output, Worker};
+use proptest::prelude::*;
+use std::time::Duration;
+
+fn json(outputs: &[Output]) -> String {
+    outputs.iter().map(|output| serde_json::to_string(output).unwrap() + "\n").collect()
+}
+
+/// What was recorded is all that the new machine has.
+fn replay(recording: &str) -> Vec<Output> {
+    let Recording { config, seed, calls } = serde_json::from_str(recording).unwrap();
+    let mut worker = Worker::new(config, seed);
+    let mut outputs = Vec::new();
+    outputs.extend(std::iter::from_fn(|| worker.poll_output()));
+    for (now, input) in calls {
+        match input {
+            Some(input) => worker.handle_input(input, now),
+            None => worker.handle_timeout(now),
+        }
+        outputs.extend(std::iter::from_fn(|| worker.poll_output()));
+    }
+    outputs
+}
+
+fn recorded(recorder: &Recorder) -> String {
+    serde_json::to_string(&recorder.recording).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_recording_gives_the_same_outputs(seed: u64, ops in proptest::collection::vec(op(), 1..80)) {
+        let mut world = World::new(seed);
+        for op in ops {
+            world.apply(op);
+        }
+        world.apply(Op::Drain(5));
+        world.pass(31_000);
+        let replayed = replay(&recorded(&world.worker));
+        prop_assert_eq!(json(&replayed), json(&world.worker.outputs));
+        // What is not written, tokens, is the same, too.
+        prop_assert_eq!(&replayed, &world.worker.outputs);
+    }
+}
+
+/// One of each input that carries something, and what a recording looks like.
+#[test]
+fn the_course_of_a_job_is_recorded() {
+    let mut rig = Rig::registered(|config| config.max_jobs = 1);
+    rig.input(Input::DescriptorsFound(Descriptors { limit: 1024, open: 12, per_job: 4 }));
+    for load in [0.1, f32::NAN, f32::INFINITY] {
+        rig.input(Input::LoadSampled(load));
+    }
+    rig.input(Input::LoadSampled(0.0));
+    rig.offer(1);
+    rig.answer(1, Answer::accept().identity("guide").attribute("language", "en"));
+    rig.assign(1);
+    rig.input(Input::HandlerStarted { job: crate::rig::id(1) });
+    rig.end(1, AttemptEnd::Ok);
+    rig.pass(600);
+    rig.input(Input::Disconnected { reason: "cut".to_owned() });
+    rig.pass(1_000);
+    rig.input(Input::ConnectFailed(ConnectError::Refused {
+        status: 503,
+        message: "busy".to_owned(),
+        retry_after: Some(Duration::from_millis(1500)),
+    }));
+    rig.input(Input::StopRequested);
+    let recording = recorded(&rig.worker);
+    assert_eq!(json(&replay(&recording)), json(&rig.worker.outputs));
+    let calls: String =
+        rig.worker.recording.calls.iter().map(|call| serde_json::to_string(call).unwrap() + "\n").collect();
+    insta::assert_snapshot!(format!("{calls}\n{}", json(&rig.worker.outputs)));
+}
+
+/// A recording holds what the wire holds; what the machine gives out does not show it.
+#[test]
+fn the_token_of_a_job_is_in_its_frame_and_in_no_output() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    let (recording, outputs) = (recorded(&rig.worker), json(&rig.worker.outputs));
+    let token: String = "secret-token".bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(recording.contains(&token));
+    assert!(outputs.contains("[redacted]") && !outputs.contains("secret-token") && !outputs.contains(&token));
+    // And so the handler of a replayed job gets it.
+    let replayed = replay(&recording);
+    assert!(
+        replayed.iter().any(|output| {
+            matches!(output, Output::Start { token, .. } if token.expose() == "secret-token")
+        })
+    );
+}
