@@ -62,9 +62,9 @@ pub use channel::{
 };
 pub use checkpoint::{
     CheckpointChange, CheckpointError, CheckpointKey, CheckpointRetention, CheckpointStore, Claim,
-    ClaimSession, Epoch, Generation, KeyBy, KeyError, MAX_CHECKPOINT_LEN, Slot, StoreError, StoreRequest,
-    Writer, checkpoint_epoch, checkpoint_retention, decode_checkpoint, encode_checkpoint, slot_life,
-    verify_checkpoint,
+    ClaimSession, Epoch, Generation, KeyBy, KeyError, MAX_CHECKPOINT_LEN, SaveFailure, SaveInput, SaveOutput,
+    SaveReport, SaveSchedule, Slot, StoreError, StoreRequest, Writer, checkpoint_epoch, checkpoint_retention,
+    decode_checkpoint, encode_checkpoint, slot_life, verify_checkpoint,
 };
 pub use classify::{classify, classify_with};
 pub use cleanup::callback_time;

@@ -11,6 +11,10 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
         &["JobState", "Phase", "JobInput", "Transition", "Effect", "Exit"],
     ),
     ("crates/agent-core/src/shutdown.rs", &["ShutdownInput", "ShutdownAction"]),
+    (
+        "crates/agent-core/src/checkpoint/schedule.rs",
+        &["SaveInput", "SaveFailure", "SaveOutput", "SaveReport"],
+    ),
     ("crates/agent-core/src/election/io.rs", &["ElectionInput", "ElectionOutput", "ElectionTimer"]),
     ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
     ("crates/agent-room/src/command.rs", &["Command"]),

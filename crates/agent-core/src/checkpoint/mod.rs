@@ -4,14 +4,16 @@
 //! - [`encode_checkpoint`], [`verify_checkpoint`], [`decode_checkpoint`]: the record, with version and checksum
 //! - [`Slot`]: who may change what a store holds under a key (promise I13); [`ClaimSession`]: the same seen from the writer
 //! - [`checkpoint_retention`]: whether a checkpoint outlives the attempt that wrote it
+//! - [`SaveSchedule`]: when a value that saves itself is saved
 //!
-//! What is never decided here: when to save, and how bytes get onto a disk.
+//! What is never decided here: how bytes get onto a disk.
 
 mod claim;
 mod error;
 mod key;
 mod record;
 mod retention;
+mod schedule;
 mod slot;
 mod store;
 
@@ -24,5 +26,6 @@ pub use record::{
     MAX_CHECKPOINT_LEN, checkpoint_epoch, decode_checkpoint, encode_checkpoint, verify_checkpoint,
 };
 pub use retention::{CheckpointRetention, checkpoint_retention};
+pub use schedule::{SaveFailure, SaveInput, SaveOutput, SaveReport, SaveSchedule};
 pub use slot::{Claim, Epoch, Slot, Writer, slot_life};
 pub use store::CheckpointStore;

@@ -23,4 +23,5 @@ mod retries;
 mod rig;
 mod room_promises;
 mod room_rules;
+mod save_schedule;
 mod watch;

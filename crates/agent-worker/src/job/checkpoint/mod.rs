@@ -1,7 +1,7 @@
 //! Checkpoints of a job, for the attempt, worker or machine that goes on with it.
 //!
-//! What is decided here: when to save. Whose checkpoint it is, what its bytes are, who may write and whether it is kept is decided in
-//! `agent-core`; where they go, by the store.
+//! Whose checkpoint it is, what its bytes are, when they are saved, who may write and whether it is kept is decided in `agent-core`;
+//! where they go, by the store.
 
 mod saved;
 mod session;

@@ -2,7 +2,10 @@
 
 use super::session::{Checkpoints, Opened, Phase};
 use crate::job::cancel::CancelSignal;
-use agent_core::{CheckpointError, Generation, encode_checkpoint, verify_checkpoint};
+use agent_core::{
+    CheckpointError, CheckpointRetention, Generation, SaveFailure, SaveInput, SaveOutput, SaveReport,
+    SaveSchedule, Time, encode_checkpoint, verify_checkpoint,
+};
 use agent_proto::error_text;
 use agent_proto::text::line;
 use serde::Serialize;
@@ -107,10 +110,10 @@ impl<T> Inner<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it was changed since it was saved; and its number of changes.
-    fn has_changed(&self) -> (bool, u64) {
+    /// How often it was changed, if it was since it was saved.
+    fn unsaved(&self) -> Option<u64> {
         let state = self.lock();
-        (state.changes != state.saved, state.changes)
+        (state.changes != state.saved).then_some(state.changes)
     }
 }
 
@@ -140,7 +143,7 @@ impl<T: Serialize + DeserializeOwned> Inner<T> {
     }
 }
 
-/// The task that saves.
+/// The task that saves, when the schedule says so.
 struct Saver<T> {
     inner: Arc<Inner<T>>,
     interval: Duration,
@@ -151,88 +154,85 @@ struct Saver<T> {
     dropped: watch::Receiver<()>,
 }
 
-/// A value that cannot be saved, whatever the store says.
-#[derive(Default)]
-struct Refused {
-    /// How often it had been changed.
-    changes: Option<u64>,
-    /// Why, as it was logged.
-    text: String,
-}
-
-/// After a save that failed, the next try comes after this, then twice this, and so on up to the interval.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-
 impl<T: Serialize + DeserializeOwned> Saver<T> {
     async fn run(mut self) {
-        let mut next = Instant::now() + self.interval;
-        let mut failures = 0_u32;
-        let mut refused = Refused::default();
-        let mut told_to_stop = false;
+        let started = Instant::now();
+        let now = || Time::ZERO + started.elapsed();
+        let mut schedule = SaveSchedule::new(self.interval, now());
+        let mut cancelled = false;
         loop {
-            let last = tokio::select! {
-                biased;
-                phase = self.phase.wait_for(|phase| *phase != Phase::Open) => {
-                    // The attempt is gone if nobody is there to tell.
-                    if phase.is_ok_and(|phase| *phase == Phase::Discard) {
-                        return;
+            let mut failure = None;
+            while let Some(output) = schedule.poll_output() {
+                match output {
+                    SaveOutput::Look => {
+                        schedule.handle_input(SaveInput::Looked { unsaved: self.inner.unsaved() }, now());
                     }
-                    true
-                }
-                // Nothing is ever sent: the last clone of the value is gone.
-                _ = self.dropped.changed() => true,
-                _ = self.cancel.wait(), if !told_to_stop => {
-                    told_to_stop = true;
-                    false
-                }
-                () = tokio::time::sleep_until(next) => false,
-            };
-            let begun = Instant::now();
-            let (changed, changes) = self.inner.has_changed();
-            let is_refused = changed && refused.changes == Some(changes);
-            let result = if changed && !is_refused { self.inner.save().await } else { Ok(()) };
-            let wait = match result {
-                Ok(()) if is_refused => self.interval,
-                Ok(()) => {
-                    failures = 0;
-                    refused = Refused::default();
-                    self.interval
-                }
-                Err(error) if error.is_about_value() => {
-                    let text = error.to_string();
-                    if refused.text != text {
-                        tracing::error!(key = %line(&self.inner.opened.key), "{}; what was saved before stays", line(&text));
+                    SaveOutput::Save => {
+                        let input = match self.inner.save().await {
+                            Ok(()) => SaveInput::Saved,
+                            Err(error) => SaveInput::Failed(SaveFailure::of(failure.insert(error))),
+                        };
+                        schedule.handle_input(input, now());
                     }
-                    refused = Refused { changes: Some(changes), text };
-                    self.interval
-                }
-                Err(error @ (CheckpointError::HalfChanged | CheckpointError::JobOver)) => {
-                    tracing::error!(key = %line(&self.inner.opened.key), "{}", line(&error));
-                    return;
-                }
-                Err(error @ CheckpointError::Superseded) => {
-                    tracing::error!(key = %line(&self.inner.opened.key), "{}", line(&error));
+                    SaveOutput::Report(report) => self.report(report, failure.as_ref()),
                     // Another value of the attempt may have said so before.
-                    let _ = self.superseded.set(());
-                    return;
+                    SaveOutput::Supersede => drop(self.superseded.set(())),
+                    SaveOutput::Finish => return,
                 }
-                Err(error) => {
-                    let retry = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(self.interval);
-                    failures = failures.saturating_add(1);
-                    let what = if last { "lost" } else { "not saved yet" };
-                    tracing::warn!(key = %line(&self.inner.opened.key), "the progress since the last checkpoint is {what}: {}", line(error_text::chain(&error)));
-                    retry
-                }
-            };
-            if last {
-                if refused.changes.is_some() {
-                    tracing::warn!(key = %line(&self.inner.opened.key), "the progress since the last checkpoint is lost: its value cannot be saved");
-                }
-                return;
             }
-            // Counted from when the value was taken, so that an interval's worth is what is lost; but a slow store has its pauses.
-            next = (begun + wait).max(Instant::now() + wait / 10);
+            let wake = schedule.poll_timeout().map(|at| started + (at - Time::ZERO));
+            tokio::select! {
+                biased;
+                input = self.next_input(cancelled) => {
+                    cancelled |= input == SaveInput::Cancelled;
+                    schedule.handle_input(input, now());
+                }
+                () = sleep_until(wake) => schedule.handle_timeout(now()),
+            }
         }
+    }
+
+    async fn next_input(&mut self, cancelled: bool) -> SaveInput {
+        tokio::select! {
+            biased;
+            phase = self.phase.wait_for(|phase| *phase != Phase::Open) => {
+                // The attempt is gone if nobody is there to tell.
+                let discard = phase.is_ok_and(|phase| *phase == Phase::Discard);
+                SaveInput::Ended(if discard { CheckpointRetention::Discard } else { CheckpointRetention::Keep })
+            }
+            // Nothing is ever sent: the last clone of the value is gone.
+            _ = self.dropped.changed() => SaveInput::Ended(CheckpointRetention::Keep),
+            _ = self.cancel.wait(), if !cancelled => SaveInput::Cancelled,
+        }
+    }
+
+    fn report(&self, report: SaveReport, failure: Option<&CheckpointError>) {
+        let key = &self.inner.opened.key;
+        // Each but the last of these comes after a save that failed.
+        let text = failure.map(ToString::to_string).unwrap_or_default();
+        let chain = failure.map(|error| error_text::chain(error)).unwrap_or_default();
+        match report {
+            SaveReport::Retrying => {
+                tracing::warn!(key = %line(key), "the progress since the last checkpoint is not saved yet: {}", line(chain));
+            }
+            SaveReport::Lost => {
+                tracing::warn!(key = %line(key), "the progress since the last checkpoint is lost: {}", line(chain));
+            }
+            SaveReport::Refused => {
+                tracing::error!(key = %line(key), "{}; what was saved before stays", line(text))
+            }
+            SaveReport::Stopped => tracing::error!(key = %line(key), "{}", line(text)),
+            SaveReport::LostRefused => {
+                tracing::warn!(key = %line(key), "the progress since the last checkpoint is lost: its value cannot be saved");
+            }
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
