@@ -31,6 +31,9 @@
 //! [`run_until_signal`](Worker::run_until_signal)) and reads no environment (but in [`from_env`](WorkerBuilder::from_env)). A worker
 //! that runs lifts its process's soft limit of open files to the hard one.
 
+#[cfg(test)]
+extern crate self as agent_worker;
+
 mod agent;
 pub mod guide;
 mod job;

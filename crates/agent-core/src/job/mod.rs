@@ -34,7 +34,7 @@ pub enum JobKind {
 
 /// One unit of work that the server offers, then assigns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Job {
     /// Its id.
@@ -67,7 +67,7 @@ pub struct Job {
 
 /// A room, as a job describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct JobRoom {
     /// Its name.
@@ -80,7 +80,7 @@ pub struct JobRoom {
 
 /// The participant that a job is about, as it was when the job was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Target {
     /// Its identity.
@@ -101,7 +101,7 @@ pub struct Target {
 
 /// What kind of participant a job is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum TargetKind {
     /// Somebody with an ordinary client.
@@ -365,6 +365,18 @@ mod tests {
             job.enable_redaction = true;
         });
         insta::assert_debug_snapshot!(job);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn what_was_written_is_read() {
+        let job = job(|job| {
+            job.r#type = wire::JobType::JtParticipant.into();
+            job.participant = Some(wire::ParticipantInfo { identity: "ada".into(), ..Default::default() });
+            job.metadata = r#"{"request_id":"r-1"}"#.into();
+        });
+        let written = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&written).unwrap(), job);
     }
 
     #[test]

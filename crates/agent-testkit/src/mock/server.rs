@@ -129,11 +129,14 @@ impl MockServer {
             .url(self.url())
             .credentials(self.api_key(), self.api_secret().clone())
             .connector(self.connector());
-        if self.in_process {
-            builder.net(NetOptions::default().dialer(InProcess(self.hub.clone())))
-        } else {
-            builder
-        }
+        builder.net(self.net_options())
+    }
+
+    /// How to connect to it, for a worker that is built by hand: a server without a socket is reached within the process.
+    #[must_use]
+    pub fn net_options(&self) -> NetOptions {
+        let options = NetOptions::default();
+        if self.in_process { options.dialer(InProcess(self.hub.clone())) } else { options }
     }
 
     /// Joins its rooms, in the place of WebRTC.

@@ -1,20 +1,16 @@
-//! What one attempt of a job holds: its context and the driver share it.
+//! What an attempt holds in the worker's own process, beside its description: its context and the driver share it.
 
 use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
 use crate::job::join::Join;
 use crate::job::scope::Scope;
 use crate::worker::parts::Parts;
-use agent_core::{Input, Job};
+use agent_core::Input;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
-#[derive(Clone)]
-pub(crate) struct AttemptResources {
+pub(crate) struct AttemptLinks {
     pub(crate) parts: Arc<Parts>,
-    pub(crate) job: Arc<Job>,
-    /// The first is 1.
-    pub(crate) number: u32,
     /// The room is one for all attempts.
     pub(crate) join: Arc<Join>,
     /// So is the signal to stop.

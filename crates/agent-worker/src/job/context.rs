@@ -1,8 +1,9 @@
 //! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
 
-use crate::job::attempt::AttemptResources;
+use crate::job::attempt::AttemptLinks;
 use crate::job::checkpoint::Checkpoint;
 use crate::job::join_options::JoinOptions;
+use crate::job::spec::AttemptSpec;
 use crate::job::task_count::TaskCount;
 use crate::worker::parts::Parts;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
@@ -38,7 +39,8 @@ pub struct JobContext {
 }
 
 struct Inner {
-    attempt: AttemptResources,
+    spec: AttemptSpec,
+    links: Arc<AttemptLinks>,
     asked_to_stop: AtomicBool,
     /// What ends the attempt from outside of its handler; gone once it was used.
     failure: StdMutex<Option<oneshot::Sender<JobError>>>,
@@ -47,10 +49,11 @@ struct Inner {
 
 impl JobContext {
     /// A context, and the error that ends its attempt from outside of the handler, once there is one.
-    pub(crate) fn new(attempt: AttemptResources) -> (Self, oneshot::Receiver<JobError>) {
+    pub(crate) fn new(spec: AttemptSpec, links: Arc<AttemptLinks>) -> (Self, oneshot::Receiver<JobError>) {
         let (failure, failed) = oneshot::channel();
         let inner = Inner {
-            attempt,
+            spec,
+            links,
             asked_to_stop: AtomicBool::new(false),
             failure: StdMutex::new(Some(failure)),
             last_progress: StdMutex::default(),
@@ -61,7 +64,7 @@ impl JobContext {
     /// The job.
     #[must_use]
     pub fn job(&self) -> &Job {
-        &self.inner.attempt.job
+        &self.inner.spec.job
     }
 
     /// The room, joined before the handler was called.
@@ -72,7 +75,7 @@ impl JobContext {
     #[must_use]
     #[allow(clippy::panic, reason = "a mistake in the program that calls it")]
     pub fn room(&self) -> &Room {
-        let Some(room) = self.inner.attempt.join.room.get() else {
+        let Some(room) = self.inner.links.join.room.get() else {
             panic!(
                 "the room is not joined: call `ctx.join().await` first, since the worker was built with `join_room(false)`"
             )
@@ -93,7 +96,7 @@ impl JobContext {
     /// # Errors
     /// As [`join`](Self::join).
     pub async fn join_with(&self, options: JoinOptions) -> Result<&Room, JoinError> {
-        self.inner.attempt.join.room(options).await
+        self.inner.links.join.room(options).await
     }
 
     /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A cleanup callback asks this
@@ -101,20 +104,20 @@ impl JobContext {
     /// [terminated](CancelReason::Terminated) is taken out of it after 3 s.
     #[must_use]
     pub fn is_in_room(&self) -> bool {
-        self.inner.attempt.join.room.get().is_some_and(Room::is_connected)
+        self.inner.links.join.room.get().is_some_and(Room::is_connected)
     }
 
     /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room job.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
-        self.inner.attempt.job.target.as_ref()
+        self.inner.spec.job.target.as_ref()
     }
 
     /// Which call of the handler this is, for this assignment; the first is 1, and each later one follows an error that the
     /// worker's [`RetryPolicy`](crate::RetryPolicy) thinks worth another attempt.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.inner.attempt.number
+        self.inner.spec.number
     }
 
     /// Reads the job's metadata as `T`; a job without metadata gives the default.
@@ -122,7 +125,7 @@ impl JobContext {
     /// # Errors
     /// [`MetadataError`], which names the field. Returned with `?` it ends the job as `invalid_input`.
     pub fn metadata<T: DeserializeOwned + Default>(&self) -> Result<T, MetadataError> {
-        MetadataFormat::or_default().parse(&self.inner.attempt.job.raw_metadata)
+        MetadataFormat::or_default().parse(&self.inner.spec.job.raw_metadata)
     }
 
     /// Reads the job's metadata as `T`, which need not have a default.
@@ -149,7 +152,7 @@ impl JobContext {
     /// # Errors
     /// [`MetadataError`], which names the field; also when the job has no metadata.
     pub fn required_metadata<T: DeserializeOwned>(&self) -> Result<T, MetadataError> {
-        MetadataFormat::required().parse(&self.inner.attempt.job.raw_metadata)
+        MetadataFormat::required().parse(&self.inner.spec.job.raw_metadata)
     }
 
     /// What this job saves of its progress, so that whoever goes on with it does not begin anew. See [`Checkpoint`] for when it is
@@ -157,13 +160,13 @@ impl JobContext {
     /// ([`WorkerBuilder::checkpoints`](crate::WorkerBuilder::checkpoints)).
     #[must_use]
     pub fn checkpoint<T>(&self) -> Checkpoint<T> {
-        Checkpoint::new(Arc::clone(&self.inner.attempt.checkpoints))
+        Checkpoint::new(Arc::clone(&self.inner.links.checkpoints))
     }
 
     /// Waits until the job is told to stop, and says why. The handler then has the worker's [grace](Self::grace) (10 s unless the builder
     /// says otherwise) to return before it is aborted.
     pub async fn cancelled(&self) -> CancelReason {
-        self.inner.attempt.cancel.wait().await
+        self.inner.links.cancel.wait().await
     }
 
     /// How long the handler has to return after it was [cancelled](Self::cancelled), before it is aborted
@@ -176,12 +179,12 @@ impl JobContext {
     /// Why the job was told to stop; `None` while it was not.
     #[must_use]
     pub fn cancel_reason(&self) -> Option<CancelReason> {
-        self.inner.attempt.cancel.reason()
+        self.inner.links.cancel.reason()
     }
 
     /// Counts the tasks of the worker's jobs.
     pub(crate) fn task_count(&self) -> &TaskCount {
-        self.inner.attempt.scope.task_count()
+        self.inner.links.scope.task_count()
     }
 
     /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being cancelled or aborted.
@@ -213,7 +216,7 @@ impl JobContext {
     /// }
     /// ```
     pub fn on_cleanup(&self, callback: impl Future<Output = ()> + Send + 'static) {
-        self.inner.attempt.scope.on_cleanup(Box::pin(callback));
+        self.inner.links.scope.on_cleanup(Box::pin(callback));
     }
 
     /// Starts a task that belongs to this attempt: its logs carry the job's span, and if it is still there when the attempt is over, it
@@ -250,15 +253,15 @@ impl JobContext {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        self.inner.attempt.scope.spawn(name.into(), task)
+        self.inner.links.scope.spawn(name.into(), task)
     }
 
     pub(crate) fn joined_room(&self) -> Option<&Room> {
-        self.inner.attempt.join.room.get()
+        self.inner.links.join.room.get()
     }
 
     pub(crate) fn parts(&self) -> &Parts {
-        &self.inner.attempt.parts
+        &self.inner.links.parts
     }
 
     /// Done when the attempt is to end with [`fail`](Self::fail).
@@ -275,7 +278,7 @@ impl JobContext {
     }
 
     pub(crate) fn tell(&self, input: Input) {
-        let _ = self.inner.attempt.tell.send(input);
+        let _ = self.inner.links.tell.send(input);
     }
 
     /// Tells this job to stop, as if from outside: [`cancelled`](Self::cancelled) returns
@@ -284,11 +287,7 @@ impl JobContext {
         // Once is enough, and it keeps a loop around this call from filling the worker's queue.
         if !self.inner.asked_to_stop.swap(true, Ordering::Relaxed) {
             let reason = CancelReason::Shutdown(reason.into());
-            let _ = self
-                .inner
-                .attempt
-                .tell
-                .send(Input::CancelRequested { job: self.inner.attempt.job.id.clone(), reason });
+            self.tell(Input::CancelRequested { job: self.job().id.clone(), reason });
         }
     }
 }
@@ -296,7 +295,7 @@ impl JobContext {
 impl std::fmt::Debug for JobContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JobContext")
-            .field("job", &self.inner.attempt.job.id)
+            .field("job", &self.inner.spec.job.id)
             .field("attempt", &self.attempt())
             .field("cancel_reason", &self.cancel_reason())
             .finish_non_exhaustive()

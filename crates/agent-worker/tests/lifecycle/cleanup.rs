@@ -1,6 +1,6 @@
 //! Cleanup callbacks: exactly once for each attempt, the last one first, whatever ends it.
 
-use crate::stage::{LONG, Stage, text};
+use super::stage::{LONG, Stage, text};
 use agent_testkit::ServerEvent;
 use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, RetryPolicy};
 use std::sync::{Arc, Mutex};

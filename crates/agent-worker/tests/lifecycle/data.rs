@@ -1,7 +1,7 @@
 //! What the agent is sent between the end of an attempt and the streams of the next one, and before its handler listens: nothing of it
 //! is lost without a report.
 
-use crate::stage::Stage;
+use super::stage::Stage;
 use agent_testkit::JobSpec;
 use agent_worker::patterns::Pipeline;
 use agent_worker::{

@@ -1,6 +1,6 @@
 //! Jobs that are over because of their room, or of who is in it.
 
-use crate::stage::{LONG, Stage, text};
+use super::stage::{LONG, Stage, text};
 use agent_testkit::{JobSpec, MockRoom, MockServer};
 use agent_worker::{
     Agent, Answer, EndWhen, EndedJob, Job, JobContext, JobError, JobKind, JobResult, Outcome, WorkerBuilder,

@@ -1,6 +1,6 @@
 //! Where failed jobs go, and how they are counted.
 
-use crate::stage::Stage;
+use super::stage::Stage;
 use agent_testkit::JobSpec;
 use agent_worker::{FailedJob, JobContext, JobError, JobErrorKind, JobResult, RetryPolicy};
 use std::time::Duration;

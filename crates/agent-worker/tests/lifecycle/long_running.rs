@@ -1,6 +1,6 @@
 //! Jobs that go on for long: empty rooms, signs of life, health checks, a task for each participant, second jobs.
 
-use crate::stage::{LONG, Stage, text};
+use super::stage::{LONG, Stage, text};
 use agent_testkit::{JobSpec, ServerEvent};
 use agent_worker::{
     CancelReason, EndWhen, JobContext, JobErrorKind, JobResult, Outcome, RetryPolicy, Wanted,

@@ -1,6 +1,6 @@
 //! The table of the design, cell by cell: why a job is told to stop, what its handler then does, and what the server is told.
 
-use crate::stage::{LONG, Stage, text};
+use super::stage::{LONG, Stage, text};
 use agent_testkit::{MockJob, RecordedStatus, ServerEvent};
 use agent_worker::{CancelReason, JobContext, JobError, JobResult};
 use std::time::Duration;

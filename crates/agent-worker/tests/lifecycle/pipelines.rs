@@ -1,6 +1,6 @@
 //! Pipelines in a job: what they have taken when it is time to stop.
 
-use crate::stage::{Stage, text};
+use super::stage::{Stage, text};
 use agent_worker::patterns::Pipeline;
 use agent_worker::{DataReceived, JobContext, JobResult, Missed};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Further attempts within one assignment.
 
-use crate::stage::{LONG, Stage, text};
+use super::stage::{LONG, Stage, text};
 use agent_testkit::{JobSpec, ServerEvent};
 use agent_worker::layers::{Layer, Timeout};
 use agent_worker::patterns::{Pipeline, Pool};

@@ -2,8 +2,8 @@
 
 use agent_testkit::{JobSpec, MockJob, MockServer};
 use agent_worker::{
-    Agent, Answer, DrainReport, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError,
-    WorkerHandle,
+    Agent, Answer, DrainReport, EndedJob, Job, JobContext, JobResult, Outcome, Worker, WorkerBuilder,
+    WorkerError, WorkerHandle,
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -32,7 +32,7 @@ impl Stage {
         change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
     ) -> Self {
         let (tell, ended) = mpsc::unbounded_channel();
-        let worker = server.worker(Told { agent, tell }).agent_name("tester").seed(7);
+        let worker = worker(&server, Told { agent, tell }).agent_name("tester").seed(7);
         let worker = change(worker).build().expect("the settings can work");
         let handle = worker.handle();
         Self { server, worker: handle, running: tokio::spawn(worker.run()), ended }
@@ -77,6 +77,16 @@ impl Stage {
         self.running.await.expect("no panic").expect("it ends well");
         report
     }
+}
+
+/// A worker of this server.
+pub(crate) fn worker<A: Agent>(server: &MockServer, agent: A) -> WorkerBuilder {
+    let worker = Worker::builder(agent)
+        .url(server.url())
+        .credentials(server.api_key(), server.api_secret().clone())
+        .net(server.net_options())
+        .connector(server.connector());
+    super::prepare(worker)
 }
 
 /// The text of a failure, or `SUCCESS`.

@@ -1,6 +1,6 @@
 //! Code that cannot be aborted, as it blocks its thread: in real time, since virtual time would wait for it.
 
-use crate::stage::text;
+use super::stage::{self, text};
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::{
     EndedJob, FailedJob, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle,
@@ -57,7 +57,7 @@ fn worker(
     agent: impl agent_worker::Agent,
     change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
 ) -> (WorkerHandle, tokio::task::JoinHandle<agent_worker::DrainReport>) {
-    let builder = server.worker(agent).agent_name("tester").grace(Duration::from_millis(50));
+    let builder = stage::worker(server, agent).agent_name("tester").grace(Duration::from_millis(50));
     let worker = change(builder).build().unwrap();
     let handle = worker.handle();
     (handle, tokio::spawn(async { worker.run().await.expect("it ends well") }))
@@ -183,7 +183,7 @@ async fn run_until_reports_what_it_leaves_behind() {
     };
     let server = MockServer::start().await.unwrap();
     let limit = Duration::from_millis(50);
-    let builder = server.worker(agent).agent_name("tester").grace(limit).drain_timeout(limit);
+    let builder = stage::worker(&server, agent).agent_name("tester").grace(limit).drain_timeout(limit);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(builder.build().unwrap().run_until(stopped));
     let job = server.dispatch(JobSpec::room("stuck").agent_name("tester")).await.unwrap();

@@ -1,6 +1,6 @@
 //! Tasks that belong to an attempt.
 
-use crate::stage::Stage;
+use super::stage::Stage;
 use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy, Wanted};
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,6 @@
 //! How long a job may run.
 
-use crate::stage::{Stage, text};
+use super::stage::{Stage, text};
 use agent_testkit::JobSpec;
 use agent_worker::{JobContext, JobError, JobResult, RetryPolicy, WorkerBuilder};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Running until a future of the program's own is done.
 
-use crate::stage::LONG;
+use super::stage::{self, LONG};
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::{JobContext, JobResult, Outcome, StopError, Worker, WorkerBuilder, WorkerError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ async fn polite(ctx: JobContext) -> JobResult {
 }
 
 fn worker(server: &MockServer, name: &str, change: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Worker {
-    change(server.worker(polite).agent_name(name)).build().unwrap()
+    change(stage::worker(server, polite).agent_name(name)).build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]

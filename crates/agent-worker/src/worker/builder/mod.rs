@@ -14,7 +14,7 @@ use crate::agent::{Agent, AnyAgent};
 use crate::worker::Worker;
 use crate::worker::config_error::ConfigError;
 use crate::worker::descriptors::PER_JOB;
-use crate::worker::driver::Setup;
+use crate::worker::driver::{Executor, Setup, Tasks};
 use crate::worker::parts::Parts;
 use crate::worker::server::ServerSettings;
 use crate::worker::settings::Settings;
@@ -32,6 +32,7 @@ pub struct WorkerBuilder {
     checks: Checks,
     server: ServerSettings,
     connector: Option<Arc<dyn RoomConnector>>,
+    executor: Arc<dyn Executor>,
     settings: Settings,
 }
 
@@ -42,6 +43,7 @@ impl WorkerBuilder {
             checks: Checks::default(),
             server: ServerSettings::default(),
             connector: None,
+            executor: Arc::new(Tasks),
             settings: Settings::default(),
         }
     }
@@ -78,12 +80,19 @@ impl WorkerBuilder {
         self
     }
 
+    /// Where attempts are made, instead of in tasks of the runtime.
+    #[cfg(test)]
+    pub(crate) fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = executor;
+        self
+    }
+
     /// Checks the settings and makes the worker. Nothing is connected before it runs.
     ///
     /// # Errors
     /// [`ConfigError`], which names what is missing or wrong.
     pub fn build(self) -> Result<Worker, ConfigError> {
-        let Self { agent, checks, server, connector, settings } = self;
+        let Self { agent, checks, server, connector, executor, settings } = self;
         settings.check()?;
         let server = server.check()?;
         // Rooms of another kind may need none.
@@ -91,6 +100,6 @@ impl WorkerBuilder {
         let connector = connector.unwrap_or_else(|| Arc::new(WebRtc::new(server.net.clone())));
         let agent = Arc::new(Guard::new(agent, checks, &settings.rules));
         let parts = Arc::new(Parts::new(settings, connector));
-        Ok(Worker::new(Setup { agent, server, parts, descriptors }))
+        Ok(Worker::new(Setup { agent, server, parts, executor, descriptors }))
     }
 }

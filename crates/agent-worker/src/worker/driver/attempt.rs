@@ -1,37 +1,38 @@
 //! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told, whatever happens to the task.
 
 use crate::agent::AnyAgent;
-use crate::job::attempt::AttemptResources;
+use crate::job::attempt::AttemptLinks;
 use crate::job::context::JobContext;
 use crate::job::join::Join;
 use crate::job::join_options::JoinOptions;
 use crate::job::panics::caught;
+use crate::job::spec::AttemptSpec;
 use crate::job::task_count::Counted;
 use crate::job::temporary::{classified, join_failure};
 use crate::worker::redact;
-use agent_core::{AttemptEnd, Input, Job, JobError, JobErrorKind, JobResult};
+use agent_core::{AttemptEnd, Input, JobError, JobErrorKind, JobId, JobResult};
 use agent_rtc::{JoinError, Room};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-/// What an attempt needs.
-pub(super) struct Attempt {
-    pub(super) agent: Arc<dyn AnyAgent>,
-    pub(super) resources: AttemptResources,
+/// What an attempt is made with in the worker's own process. Dropping it ends the attempt, and reports that.
+pub(crate) struct Attempt {
+    agent: Arc<dyn AnyAgent>,
+    links: Arc<AttemptLinks>,
     /// When the job was assigned.
-    pub(super) assigned: Instant,
-    pub(super) texts: Arc<ErrorTexts>,
-    pub(super) _counted: Counted,
+    assigned: Instant,
+    texts: Arc<ErrorTexts>,
+    end: EndTeller,
+    _counted: Counted,
 }
 
 /// The text of the last error of a job: as others see it, and as it was. The same, unless it was redacted.
 #[derive(Default)]
-pub(super) struct ErrorTexts(Mutex<Option<(String, String)>>);
+pub(crate) struct ErrorTexts(Mutex<Option<(String, String)>>);
 
 impl ErrorTexts {
     /// The text as others may see it.
@@ -57,23 +58,31 @@ impl ErrorTexts {
 }
 
 impl Attempt {
-    /// Starts the attempt's task.
-    pub(super) fn start(self) -> AbortHandle {
-        let scope = &self.resources.scope;
-        let (span, redaction) = (scope.span().clone(), scope.redaction().clone());
-        tokio::spawn(redaction.scope(self.run()).instrument(span)).abort_handle()
+    pub(super) fn new(
+        agent: Arc<dyn AnyAgent>,
+        job: JobId,
+        links: AttemptLinks,
+        assigned: Instant,
+        texts: Arc<ErrorTexts>,
+    ) -> Self {
+        let (join, tell) = (Arc::clone(&links.join), links.tell.clone());
+        let end = EndTeller { job, join, tell, end: Some(AttemptEnd::Aborted) };
+        let _counted = links.parts.tasks.counted();
+        Self { agent, links: Arc::new(links), assigned, texts, end, _counted }
     }
 
-    async fn run(self) {
-        let Self { agent, resources, assigned, texts, _counted } = self;
-        let AttemptResources { parts, job, join, cancel, checkpoints, tell, .. } = &resources;
-        let mut end = EndTeller {
-            job: Arc::clone(job),
-            join: Arc::clone(join),
-            tell: tell.clone(),
-            end: Some(AttemptEnd::Aborted),
-        };
-        let checked = catch_unwind(AssertUnwindSafe(|| agent.check(job)));
+    /// Makes the attempt.
+    pub(crate) fn run(self, spec: AttemptSpec) -> impl Future<Output = ()> + Send + 'static {
+        let scope = Arc::clone(&self.links.scope);
+        scope.redaction().scope(self.call(spec)).instrument(scope.span().clone())
+    }
+
+    async fn call(self, spec: AttemptSpec) {
+        // The end is told when all after it is gone.
+        let Self { _counted, mut end, agent, links, assigned, texts } = self;
+        let AttemptLinks { parts, join, cancel, checkpoints, tell, .. } = &*links;
+        let (job, number) = (Arc::clone(&spec.job), spec.number);
+        let checked = catch_unwind(AssertUnwindSafe(|| agent.check(&job)));
         if !matches!(checked, Ok(Ok(()))) {
             return end.tell(end_of(&*agent, checked, &texts));
         }
@@ -100,10 +109,10 @@ impl Attempt {
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
         // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
         tokio::task::yield_now().await;
-        if resources.number == 1 {
+        if number == 1 {
             parts.meter.launched(assigned.elapsed());
         }
-        let (ctx, failed) = JobContext::new(resources.clone());
+        let (ctx, failed) = JobContext::new(spec, Arc::clone(&links));
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
         let result = tokio::select! {
             biased;
@@ -148,7 +157,7 @@ fn classify_join(error: JoinError) -> JobError {
 
 /// Tells the machine how the attempt ended: once, and also when the task is dropped.
 struct EndTeller {
-    job: Arc<Job>,
+    job: JobId,
     join: Arc<Join>,
     tell: UnboundedSender<Input>,
     end: Option<AttemptEnd>,
@@ -158,7 +167,7 @@ impl EndTeller {
     fn tell(&mut self, end: AttemptEnd) {
         if self.end.take().is_some() {
             let room_gone = self.join.room.get().is_some_and(|room: &Room| !room.is_connected());
-            let job = self.job.id.clone();
+            let job = self.job.clone();
             let _ = self.tell.send(Input::AttemptEnded { job, end, room_gone });
         }
     }

@@ -4,8 +4,9 @@ use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
 use crate::job::join::Join;
 use crate::job::scope::Scope;
+use crate::job::spec::AttemptSpec;
 use crate::worker::parts::Parts;
-use agent_core::{Config, Input, Job, callback_time};
+use agent_core::{Config, Input, callback_time};
 use agent_net::AssignedUrlError;
 use agent_rtc::JoinRequest;
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{attempt::ErrorTexts, log, losses, room_watch::watch_room};
+use super::{attempt::ErrorTexts, executor::RunningAttempt, log, losses, room_watch::watch_room};
 
 pub(super) struct JobHandle {
     parts: Arc<Parts>,
-    pub(super) job: Arc<Job>,
+    /// The attempt that goes on, or was the last one.
+    pub(super) spec: AttemptSpec,
     /// The room is one for all attempts.
     pub(super) join: Arc<Join>,
     /// So is the word to stop: there is no attempt after it.
@@ -30,7 +32,7 @@ pub(super) struct JobHandle {
     /// Of the same attempt: the next one takes over what it has opened.
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) assigned: Instant,
-    pub(super) attempt: Option<AbortHandle>,
+    pub(super) attempt: Option<RunningAttempt>,
     /// The attempt did not return by itself.
     pub(super) aborted: bool,
     pub(super) texts: Arc<ErrorTexts>,
@@ -50,21 +52,22 @@ const SLACK: Duration = Duration::from_secs(1);
 
 impl JobHandle {
     pub(super) fn new(
-        job: Arc<Job>,
+        spec: AttemptSpec,
         parts: Arc<Parts>,
         request: Result<JoinRequest, AssignedUrlError>,
         tell: UnboundedSender<Input>,
     ) -> Self {
+        let job = &spec.job;
         let agent = &parts.settings.rules.agent_name;
-        let on_dropped = losses::reporter(agent, &job, Arc::clone(&parts.meter));
+        let on_dropped = losses::reporter(agent, job, Arc::clone(&parts.meter));
         let join = Arc::new(Join::new(Arc::clone(&parts), request, on_dropped, tell.clone()));
-        let watch = tokio::spawn(watch_room(Arc::clone(&job), Arc::clone(&join.room), tell));
+        let watch = tokio::spawn(watch_room(Arc::clone(job), Arc::clone(&join.room), tell));
         let cancel = CancelSignal::default();
         Self {
-            scope: scope(&job, 1, &parts),
-            checkpoints: Checkpoints::new(Arc::clone(&parts), Arc::clone(&job), cancel.clone()),
+            scope: scope(&spec, &parts),
+            checkpoints: Checkpoints::new(Arc::clone(&parts), Arc::clone(job), cancel.clone()),
             parts,
-            job,
+            spec,
             join,
             cancel,
             assigned: Instant::now(),
@@ -78,7 +81,8 @@ impl JobHandle {
 
     /// Makes it ready for another attempt.
     pub(super) fn renew(&mut self, attempt: u32) {
-        self.scope = scope(&self.job, attempt, &self.parts);
+        self.spec.number = attempt;
+        self.scope = scope(&self.spec, &self.parts);
         self.checkpoints = self.checkpoints.for_next_attempt();
     }
 
@@ -91,7 +95,7 @@ impl JobHandle {
 
     /// Lets go of everything, without a cleanup.
     pub(super) fn abandon(&self) {
-        self.attempt.iter().for_each(AbortHandle::abort);
+        self.attempt.iter().for_each(RunningAttempt::abort);
         self.scope.cancel_tasks();
         self.scope.drop_callbacks();
     }
@@ -117,9 +121,9 @@ impl Drop for JobHandle {
     }
 }
 
-fn scope(job: &Job, attempt: u32, parts: &Parts) -> Arc<Scope> {
+fn scope(spec: &AttemptSpec, parts: &Parts) -> Arc<Scope> {
     let Config { agent_name, cleanup_timeout, cleanup_callback_timeout, .. } = &parts.settings.rules;
     let late = callback_time(*cleanup_callback_timeout, *cleanup_timeout, 1);
-    let span = log::job_span(agent_name, job, Some(attempt));
+    let span = log::job_span(agent_name, &spec.job, Some(spec.number));
     Scope::new(span, late, parts.tasks.clone(), parts.settings.hooks.redaction.clone())
 }

@@ -5,17 +5,20 @@
 mod alarm;
 mod attempt;
 mod cleanup;
+mod executor;
 mod job;
 mod log;
 mod losses;
 mod room_watch;
 mod setup;
 
+pub(crate) use executor::{Executor, Tasks};
 pub(crate) use setup::Setup;
 
 use crate::agent::AnyAgent;
-use crate::job::attempt::AttemptResources;
+use crate::job::attempt::AttemptLinks;
 use crate::job::panics::{self, caught};
+use crate::job::spec::{AttemptSpec, RoomGrant};
 use crate::telemetry::Levels;
 use crate::worker::descriptors::Share;
 use crate::worker::failure::FailedJob;
@@ -37,6 +40,7 @@ use agent_rtc::JoinRequest;
 use alarm::Alarm;
 use attempt::Attempt;
 use cleanup::Cleanup;
+use executor::RunningAttempt;
 use futures_util::FutureExt;
 use job::JobHandle;
 use log::Log;
@@ -46,7 +50,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -77,6 +81,7 @@ pub(crate) struct Driver {
     agent: Arc<dyn AnyAgent>,
     server: Server,
     parts: Arc<Parts>,
+    executor: Arc<dyn Executor>,
     log: Arc<Log>,
     machine: Worker,
     started: Instant,
@@ -109,7 +114,7 @@ impl Driver {
     ) -> Self {
         let (tell, inputs) = mpsc::unbounded_channel();
         panics::remember_places();
-        let Setup { agent, server, parts, .. } = setup;
+        let Setup { agent, server, parts, executor, .. } = setup;
         let settings = &parts.settings;
         let seed = settings.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let mut machine = Worker::new(settings.rules.clone(), seed);
@@ -124,6 +129,7 @@ impl Driver {
             agent,
             server,
             parts,
+            executor,
             started: Instant::now(),
             socket: FrameSocket::idle(),
             jobs: HashMap::new(),
@@ -194,14 +200,14 @@ impl Driver {
                 Output::Ask { offer, job } => self.ask(offer, job),
                 Output::Start { job, token, url, waited } => {
                     self.parts.meter.assigned(waited);
-                    self.start(job, &token, url);
+                    self.start(job, token, url);
                 }
                 Output::StartAgain { job, attempt } => {
                     self.parts.meter.retry();
                     if let Some(handle) = self.jobs.get_mut(&job) {
                         handle.renew(attempt);
                     }
-                    self.start_attempt(&job, attempt);
+                    self.start_attempt(&job);
                 }
                 Output::Cancel { job, reason } => {
                     if let Some(handle) = self.jobs.get(&job) {
@@ -211,7 +217,7 @@ impl Driver {
                 Output::Abort { job } => {
                     if let Some(handle) = self.jobs.get_mut(&job) {
                         handle.aborted = true;
-                        handle.attempt.iter().for_each(AbortHandle::abort);
+                        handle.attempt.iter().for_each(RunningAttempt::abort);
                     }
                 }
                 Output::Clean { job, attempt, within } => self.clean(&job, attempt, within),
@@ -329,31 +335,28 @@ impl Driver {
         self.asking.spawn(self.parts.settings.hooks.redaction.scope(asking).instrument(span));
     }
 
-    fn start(&mut self, job: Arc<Job>, token: &Secret, url: Option<String>) {
-        let request = self.join_request(&job, token, url.as_deref());
+    fn start(&mut self, job: Arc<Job>, token: Secret, url: Option<String>) {
         let id = job.id.clone();
-        let handle = JobHandle::new(job, Arc::clone(&self.parts), request, self.tell.clone());
+        let spec = AttemptSpec { job, number: 1, room: RoomGrant { url, token } };
+        let request = self.join_request(&spec);
+        let handle = JobHandle::new(spec, Arc::clone(&self.parts), request, self.tell.clone());
         self.jobs.insert(id.clone(), handle);
         self.levels.active += 1;
-        self.start_attempt(&id, 1);
+        self.start_attempt(&id);
     }
 
-    /// How the job's room is joined; the token goes nowhere else.
-    fn join_request(
-        &self,
-        job: &Job,
-        token: &Secret,
-        assigned: Option<&str>,
-    ) -> Result<JoinRequest, AssignedUrlError> {
+    /// How the job's room is joined.
+    fn join_request(&self, spec: &AttemptSpec) -> Result<JoinRequest, AssignedUrlError> {
+        let AttemptSpec { job, room: RoomGrant { url, token }, .. } = spec;
         let RoomSettings { auto_subscribe, refuse_other_servers, join_timeout, reconnect_timeout, .. } =
             self.parts.settings.rooms;
-        let assigned = assigned_url(&self.server.url, assigned, refuse_other_servers)?;
+        let assigned = assigned_url(&self.server.url, url.as_deref(), refuse_other_servers)?;
         if let Some(server) = assigned.other {
             self.log
                 .job_span(job)
                 .in_scope(|| tracing::info!(server = %name(&server), "the job's room is on another server than the worker"));
         }
-        let mut request = JoinRequest::new(assigned.url.to_string(), Secret::from(token.expose()));
+        let mut request = JoinRequest::new(assigned.url.to_string(), token.clone());
         request.auto_subscribe = auto_subscribe;
         request.timeout = join_timeout;
         request.reconnect_timeout = reconnect_timeout;
@@ -361,26 +364,19 @@ impl Driver {
         Ok(request)
     }
 
-    fn start_attempt(&mut self, job: &JobId, number: u32) {
+    fn start_attempt(&mut self, job: &JobId) {
         let Some(handle) = self.jobs.get_mut(job) else { return };
-        let resources = AttemptResources {
+        let links = AttemptLinks {
             parts: Arc::clone(&self.parts),
-            job: Arc::clone(&handle.job),
-            number,
             join: Arc::clone(&handle.join),
             cancel: handle.cancel.clone(),
             scope: Arc::clone(&handle.scope),
             checkpoints: Arc::clone(&handle.checkpoints),
             tell: self.tell.clone(),
         };
-        let attempt = Attempt {
-            agent: Arc::clone(&self.agent),
-            resources,
-            assigned: handle.assigned,
-            texts: Arc::clone(&handle.texts),
-            _counted: self.parts.tasks.counted(),
-        };
-        handle.attempt = Some(attempt.start());
+        let (agent, texts) = (Arc::clone(&self.agent), Arc::clone(&handle.texts));
+        let attempt = Attempt::new(agent, job.clone(), links, handle.assigned, texts);
+        handle.attempt = Some(self.executor.start(handle.spec.clone(), attempt));
     }
 
     fn clean(&mut self, job: &JobId, attempt: u32, within: Duration) {

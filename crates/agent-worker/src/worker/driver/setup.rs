@@ -1,6 +1,7 @@
 //! What a worker is made of.
 
 use crate::agent::AnyAgent;
+use crate::worker::driver::executor::Executor;
 use crate::worker::parts::Parts;
 use crate::worker::server::Server;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ pub(crate) struct Setup {
     pub(crate) agent: Arc<dyn AnyAgent>,
     pub(crate) server: Server,
     pub(crate) parts: Arc<Parts>,
+    pub(crate) executor: Arc<dyn Executor>,
     /// File descriptors that a job takes.
     pub(crate) descriptors: usize,
 }

@@ -1,0 +1,64 @@
+//! What one attempt of a job is: all that differs between two attempts of a worker, so that another task, thread or process of the same
+//! program can make it.
+
+use agent_core::Job;
+use agent_proto::Secret;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// An attempt. What all attempts of a worker have in common (settings, the agent, the API key and its secret) is not in it: another
+/// process of the same program has these from its own builder, and the API secret goes nowhere.
+///
+/// It is written as a whole to whoever makes the attempt, with the token of its room, and to nothing else: `Debug` hides the token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptSpec {
+    pub(crate) job: Arc<Job>,
+    /// The first is 1.
+    pub(crate) number: u32,
+    pub(crate) room: RoomGrant,
+}
+
+/// What the assignment says about the room: where it is, and what lets us in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RoomGrant {
+    /// The server that the assignment names; `None`: the worker's own. Whether it may be joined is decided by who joins.
+    pub(crate) url: Option<String>,
+    #[serde(with = "exposed")]
+    pub(crate) token: Secret,
+}
+
+/// The one place at which a token is written.
+mod exposed {
+    use super::Secret;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(token: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(token.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_core::JobKind;
+
+    #[test]
+    fn it_comes_back_as_it_was_and_debug_hides_its_token() {
+        let mut job = Job::new("AJ_1", JobKind::Participant, "lobby");
+        job.raw_metadata = r#"{"request_id":"r-1"}"#.to_owned();
+        job.request_id = Some("r-1".to_owned());
+        job.attributes.insert("k".to_owned(), "v".to_owned());
+        let room = RoomGrant { url: Some("wss://other.example".to_owned()), token: Secret::from("t0ken") };
+        let spec = AttemptSpec { job: Arc::new(job), number: 2, room };
+        let written = serde_json::to_string(&spec).unwrap();
+        let read: AttemptSpec = serde_json::from_str(&written).unwrap();
+        assert_eq!((&read.job, read.number), (&spec.job, 2));
+        assert_eq!((read.room.url, read.room.token), (spec.room.url.clone(), spec.room.token.clone()));
+        let shown = format!("{spec:?}");
+        assert!(!shown.contains("t0ken") && shown.contains("[redacted]"), "{shown}");
+    }
+}
