@@ -41,7 +41,7 @@ impl WorkerBuilder {
     ///
     /// An error may hold what a customer has said, and the server shows it to everybody who may see the job. The
     /// [failure hook](Self::on_failure) still gets the original text, and the kind of the error, which says why metadata is invalid;
-    /// [`Agent::on_ended`] gets the text that the server was sent. What a program logs itself is its own.
+    /// [`Agent::on_ended`](crate::Agent::on_ended) gets the text that the server was sent. What a program logs itself is its own.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Worker};

@@ -100,7 +100,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether a job whose metadata is not as declared, or that the agent's [`check`](Agent::check) refuses, is dismissed when it is
+    /// Whether a job whose metadata is not as declared, or that the agent's [`check`](crate::Agent::check) refuses, is dismissed when it is
     /// offered: nobody runs it, and the server records a success. It is not, unless set: it is accepted and ends as failed, with its error.
     pub fn dismiss_invalid(mut self, dismiss: bool) -> Self {
         self.checks.dismiss_invalid = dismiss;

@@ -103,7 +103,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long [`run_until_signal`](Worker::run_until_signal) and [`run_until`](Worker::run_until) let jobs go on when they drain; 1 h unless
+    /// How long [`run_until_signal`](crate::Worker::run_until_signal) and [`run_until`](crate::Worker::run_until) let jobs go on when they drain; 1 h unless
     /// set.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.settings.drain_timeout = limit;
