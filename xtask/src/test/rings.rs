@@ -92,7 +92,9 @@ pub(super) const RINGS: &[Ring] = &[
         title: "without default features",
         missing: |_| None,
         run: Run::Beside(|settings| {
-            for (package, features) in [("agent-worker", ""), ("agent-worker-core", "serde")] {
+            for (package, features) in
+                [("agent-worker", ""), ("agent-worker-core", "serde"), ("agent-worker-server", "serde")]
+            {
                 let args = ["check", "--package", package, "--no-default-features", "--features", features];
                 match Cargo::new(&args, settings).check()? {
                     Outcome::Ok => {}

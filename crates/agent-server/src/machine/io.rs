@@ -11,6 +11,7 @@ pub type WorkerId = u64;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// A worker's connection is established.
     WorkerConnected {
@@ -22,6 +23,7 @@ pub enum Input {
         /// Which worker.
         worker: WorkerId,
         /// What it sent.
+        #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::message"))]
         message: Box<wire::WorkerMessage>,
     },
     /// A worker sent something that is no message.
@@ -41,6 +43,7 @@ pub enum Input {
         /// Whose.
         member: MemberId,
         /// Why.
+        #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::reason"))]
         reason: DisconnectReason,
     },
     /// It changed who speaks in a room.
@@ -48,6 +51,7 @@ pub enum Input {
         /// The name of the room.
         room: String,
         /// Who speaks now, and how loud; nobody else does.
+        #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::speakers"))]
         speakers: Vec<Speaker>,
     },
     /// Somebody asked for something: answered by exactly one [`Output::Reply`] before the outputs are drained.
@@ -61,12 +65,14 @@ pub enum Input {
 
 /// What the machine wants done, in this order.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Output {
     /// Write to a worker.
     Send {
         /// To whom.
         worker: WorkerId,
         /// What.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::message::serialize"))]
         message: Box<wire::ServerMessage>,
     },
     /// Make a token of the grant, and send both to the worker.
@@ -74,6 +80,7 @@ pub enum Output {
         /// To whom.
         worker: WorkerId,
         /// The job.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::message::serialize"))]
         job: Box<wire::Job>,
         /// What the token says.
         grant: Box<Grant>,
@@ -90,6 +97,7 @@ pub enum Output {
         /// Whom.
         member: MemberId,
         /// What.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))]
         event: RoomEvent,
     },
     /// Answer a request.

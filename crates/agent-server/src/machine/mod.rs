@@ -16,6 +16,10 @@
 //! assert_eq!(room.name, "lobby");
 //! ```
 //!
+//! With the feature `serde` a run can be recorded: the [`Rules`], and each [`Input`] with its time (or only the time, for
+//! [`Server::handle_timeout`]), can be written and read. A new machine that is told the same gives the same outputs, which can be written.
+//! No token is in any of it, as the driver makes and checks them; what workers and participants send is.
+//!
 //! - `io`, `request`, `event`, `rules`: what it takes and gives, what is asked of it, what it logs, and what it is made with.
 //! - `entries`: what it knows.
 //! - `workers`: registration, messages, which worker is asked.
@@ -31,6 +35,8 @@ mod entries;
 mod event;
 mod io;
 mod jobs;
+#[cfg(feature = "serde")]
+mod recording;
 mod request;
 mod rooms;
 mod rules;

@@ -18,6 +18,7 @@ pub type RequestId = u64;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Request {
     /// To join a room.
     Join(Join),
@@ -49,6 +50,7 @@ pub enum Request {
 
 /// Lets somebody into a room, which is made if there is none. Whoever was there with this identity is out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Join {
     /// The id of the stay.
     pub member: MemberId,
@@ -58,6 +60,7 @@ pub struct Join {
 
 /// What a token to join a room says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Grant {
     /// The name of the room.
     pub room: String,
@@ -72,20 +75,24 @@ pub struct Grant {
     /// Whether it joins as an agent.
     pub agent: bool,
     /// What it may do.
+    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::permissions"))]
     pub permissions: Permissions,
 }
 
 /// What a participant asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemberCommand {
     /// Who.
     pub member: MemberId,
     /// What.
+    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::command"))]
     pub command: Command,
 }
 
 /// Makes a room, unless there is one of this name. What is not given is as the server's rules say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpenRoom {
     /// Its name.
     pub name: String,
@@ -101,15 +108,18 @@ pub struct OpenRoom {
 
 /// Closes a room; everybody in it is out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CloseRoom {
     /// Its name.
     pub room: String,
     /// Why.
+    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::reason"))]
     pub reason: DisconnectReason,
 }
 
 /// Replaces the metadata of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SetRoomMetadata {
     /// Its name.
     pub room: String,
@@ -119,8 +129,10 @@ pub struct SetRoomMetadata {
 
 /// Sends an agent to a room, which is made if there is none.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CreateDispatch {
     /// Which agent, and to which room.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::message"))]
     pub request: wire::CreateAgentDispatchRequest,
     /// What its jobs are marked with.
     pub flags: JobFlags,
@@ -130,6 +142,7 @@ pub struct CreateDispatch {
 
 /// What LiveKit Cloud sets for the jobs of a project. No dispatch of the API can ask for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct JobFlags {
     /// Whether the job is recorded.
     pub recording: bool,
@@ -139,6 +152,7 @@ pub struct JobFlags {
 
 /// Takes a dispatch back: its jobs are terminated, and their agents removed a moment later.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DeleteDispatch {
     /// The name of its room.
     pub room: String,
@@ -148,17 +162,20 @@ pub struct DeleteDispatch {
 
 /// Ends somebody's stay in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RemoveParticipant {
     /// The name of the room.
     pub room: String,
     /// Whose.
     pub identity: String,
     /// Why.
+    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::reason"))]
     pub reason: DisconnectReason,
 }
 
 /// Changes a participant; everybody in the room is told, itself included.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ChangeParticipant {
     /// The name of the room.
     pub room: String,
@@ -170,6 +187,7 @@ pub struct ChangeParticipant {
 
 /// What is to change of a participant. `None` leaves a thing as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Change {
     /// The name that people see.
     pub name: Option<String>,
@@ -183,6 +201,7 @@ pub struct Change {
 
 /// Publishes a track without media.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PublishTrack {
     /// The name of the room.
     pub room: String,
@@ -191,13 +210,16 @@ pub struct PublishTrack {
     /// The name of the track.
     pub name: String,
     /// Audio, video or data.
+    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::track_kind"))]
     pub kind: TrackKind,
     /// Where it comes from.
+    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::track_source"))]
     pub source: TrackSource,
 }
 
 /// Takes a track back.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnpublishTrack {
     /// The name of the room.
     pub room: String,
@@ -209,6 +231,7 @@ pub struct UnpublishTrack {
 
 /// Mutes or unmutes a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MuteTrack {
     /// The name of the room.
     pub room: String,
@@ -222,32 +245,44 @@ pub struct MuteTrack {
 
 /// Sends data in the server's name: to its destinations, or to everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SendData {
     /// The name of the room.
     pub room: String,
     /// What.
+    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::publish"))]
     pub message: Publish,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Reply {
     /// It is done.
     Done(()),
     /// The participant is in the room.
-    Joined(Connected),
+    Joined(
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] Connected,
+    ),
     /// The room as it is now.
-    Room(RoomInfo),
+    Room(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] RoomInfo),
     /// The dispatch as it is now, or was.
-    Dispatch(wire::AgentDispatch),
+    Dispatch(
+        #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::message::serialize"))]
+        wire::AgentDispatch,
+    ),
     /// The participant as it is now.
-    Participant(Arc<Participant>),
+    Participant(
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))]
+        Arc<Participant>,
+    ),
     /// The track as it is now.
-    Track(Track),
+    Track(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] Track),
 }
 
 /// Why a request was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Refusal {
     /// What it is about does not exist.
     #[error("requested {what} does not exist")]
@@ -269,7 +304,10 @@ pub enum Refusal {
     },
     /// A participant may not do this, or it is too large.
     #[error(transparent)]
-    Command(CommandError),
+    Command(
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))]
+        CommandError,
+    ),
     /// The machine has not replied, or with something else: a bug in it.
     #[error("the server machine did not reply")]
     NoReply,

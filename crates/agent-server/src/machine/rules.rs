@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// The numbers in the server's rules, as livekit-server 1.13.5 has them.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rules {
     /// Decides ids and which worker is asked first.
     pub seed: u64,
@@ -14,6 +15,7 @@ pub struct Rules {
     /// The time for all workers that are asked for one job, together.
     pub job_budget: Duration,
     /// Workers with this load count as full, unless there are others beside them.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::float"))]
     pub target_load: f32,
     /// How long after an assignment the server still does not know the job: a final status in this time is lost.
     pub bookkeeping: Duration,

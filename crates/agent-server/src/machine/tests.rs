@@ -4,6 +4,9 @@ mod cold_cache;
 mod history;
 mod jobs;
 mod promises;
+mod recorder;
+#[cfg(feature = "serde")]
+mod replay;
 mod rig;
 mod rooms;
 mod workers;

@@ -49,7 +49,7 @@ pub(crate) fn to_wire_participant(participant: &Participant) -> wire::Participan
     }
 }
 
-fn to_wire_permission(may: &Permissions) -> wire::ParticipantPermission {
+pub(super) fn to_wire_permission(may: &Permissions) -> wire::ParticipantPermission {
     wire::ParticipantPermission {
         can_subscribe: may.can_subscribe,
         can_publish: may.can_publish,

@@ -9,15 +9,16 @@ use agent_proto::livekit::{server_message, worker_message};
 use agent_room::{Command, DisconnectReason, Publish, Speaker, TrackKind, TrackSource};
 use proptest::prelude::*;
 
+use super::recorder::Recorder;
 use crate::machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join,
     MemberCommand, MemberId, MuteTrack, OpenRoom, Output, PublishTrack, Refusal, Reply, RequestId, Rules,
-    SendData, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
+    SendData, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
 };
 
 /// Small numbers name things: workers, jobs, rooms and identities that are there or are not.
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     Connect,
     Register { worker: u8, agent: u8, kind: u8 },
     Answer { worker: u8, job: u8, available: bool, terminate: bool, identity: u8 },
@@ -39,7 +40,7 @@ enum Op {
     Pass(u32),
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let small = || 0u8..4;
     prop_oneof![
         3 => Just(Op::Connect),
@@ -68,7 +69,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn rules() -> impl Strategy<Value = Rules> {
+pub(super) fn rules() -> impl Strategy<Value = Rules> {
     let millis = |from: u64, to: u64| (from..to).prop_map(Duration::from_millis);
     let time = prop_oneof![Just(Duration::ZERO), millis(1, 3000)];
     let patience = prop_oneof![Just(Duration::ZERO), millis(1, 400_000), Just(Duration::MAX)];
@@ -87,8 +88,8 @@ fn rules() -> impl Strategy<Value = Rules> {
 }
 
 /// What the mock server around the machine would know.
-struct World {
-    server: Server,
+pub(super) struct World {
+    pub(super) server: Recorder,
     now: Time,
     workers: Vec<WorkerId>,
     members: Vec<MemberId>,
@@ -102,9 +103,9 @@ struct World {
 }
 
 impl World {
-    fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules) -> Self {
         Self {
-            server: Server::new(rules),
+            server: Recorder::new(rules),
             now: Time::ZERO,
             workers: Vec::new(),
             members: Vec::new(),
@@ -210,7 +211,7 @@ impl World {
         self.input(Input::WorkerMessage { worker, message });
     }
 
-    fn apply(&mut self, op: Op) {
+    pub(super) fn apply(&mut self, op: Op) {
         use worker_message::Message;
         match op {
             Op::Connect => {

@@ -8,13 +8,14 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_room::{DisconnectReason, RoomEvent};
 
+use super::recorder::Recorder;
 use crate::machine::{
     Call, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join, MemberId, OpenRoom, Output, Refusal,
-    Reply, RequestId, Rules, Server, WorkerId,
+    Reply, RequestId, Rules, WorkerId,
 };
 
 pub(super) struct Rig {
-    pub(super) server: Server,
+    pub(super) server: Recorder,
     now: Time,
     log: String,
     /// Short names of ids, in the order in which they were seen: `AJ_…` is `job 1`.
@@ -38,7 +39,7 @@ impl Rig {
         let mut rules = Rules::default();
         change(&mut rules);
         Self {
-            server: Server::new(rules),
+            server: Recorder::new(rules),
             now: Time::ZERO,
             log: String::new(),
             names: BTreeMap::new(),
