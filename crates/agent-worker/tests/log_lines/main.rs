@@ -5,5 +5,7 @@ mod agents;
 mod capture;
 mod floods;
 mod forgery;
+#[path = "../../../agent-testkit/tests/long/mod.rs"]
+mod long;
 mod redaction;
 mod server;
