@@ -111,6 +111,9 @@ pub enum CommandError {
     /// The server did not answer in time.
     #[error("the server did not answer in time")]
     TimedOut,
+    /// The attempt is over that the room's handle belongs to.
+    #[error("the attempt of this room handle is over: use the one of the current attempt (`ctx.room()`)")]
+    AttemptOver,
     /// There is no room (any more).
     #[error("not in the room: it was left, or it is over")]
     NotConnected,

@@ -42,7 +42,7 @@ impl RoomBackend {
     pub fn new(connected: Connected) -> (Room, Self) {
         let (sender, requests) = mpsc::channel(MAX_REQUESTS);
         let shared = Arc::new(Shared::new(connected));
-        (Room::new(shared.clone(), sender), Self { shared, requests })
+        (Room::new(shared.clone(), sender, 0), Self { shared, requests })
     }
 
     /// Tells all handles what happened. After [`RoomEvent::Disconnected`] nothing more is told.

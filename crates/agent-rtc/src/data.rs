@@ -16,7 +16,7 @@ use super::events::Reader;
 /// Each item is a message, or [`Missed`] where messages are missing: more than 1,024 of them, or 4 MiB,
 /// were waiting to be read, or the connection to the room was lost and another session does not get what was sent meanwhile. A loss is
 /// logged, too, once for each job, and counted by the worker. The stream ends with the room, after everything that
-/// waits in it, or when the attempt that opened it is over and another one begins.
+/// waits in it, or when the attempt that opened it is over.
 ///
 /// ```
 /// # use agent_worker::{JobContext, JobResult};

@@ -16,7 +16,7 @@ use super::shared::Shared;
 ///
 /// It begins with who is present already ([`ParticipantJoined`](RoomEvent::ParticipantJoined),
 /// [`ParticipantActive`](RoomEvent::ParticipantActive), [`TrackPublished`](RoomEvent::TrackPublished)) and ends after
-/// [`Disconnected`](RoomEvent::Disconnected), or when the attempt that opened it is over and another one begins. At most 1,024 events and
+/// [`Disconnected`](RoomEvent::Disconnected), or when the attempt that opened it is over. At most 1,024 events and
 /// 4 MiB wait for a slow reader; then the oldest are dropped, and [`Lagged`](RoomEvent::Lagged) in their place says how many. That is also
 /// logged, once for each job, and counted by the worker. For data of one topic there is [`Room::data`](super::Room::data),
 /// which no other traffic makes lag.

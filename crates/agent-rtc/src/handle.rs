@@ -3,9 +3,7 @@
 use agent_proto::text::line;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use agent_room::{
-    Command, CommandError, DataFilter, DisconnectReason, Dropped, Participant, Publish, RoomInfo,
-};
+use agent_room::{Command, CommandError, DataFilter, DisconnectReason, Participant, Publish};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
@@ -23,15 +21,23 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// A joined room: who is there, what happens, and what to say.
 ///
 /// It is cheap to clone; all clones are the same room. When the last one is dropped, the room is left.
+///
+/// In a job it belongs to one attempt: when that is over, its streams end, and what is asked of it is refused as
+/// [`AttemptOver`](CommandError::AttemptOver). The next attempt has a handle of its own.
 #[derive(Clone)]
 pub struct Room {
     shared: Arc<Shared>,
     requests: mpsc::Sender<RoomRequest>,
+    attempt: u64,
 }
 
 impl Room {
-    pub(super) fn new(shared: Arc<Shared>, requests: mpsc::Sender<RoomRequest>) -> Self {
-        Self { shared, requests }
+    pub(super) fn new(shared: Arc<Shared>, requests: mpsc::Sender<RoomRequest>, attempt: u64) -> Self {
+        Self { shared, requests, attempt }
+    }
+
+    pub(super) fn into_parts(self) -> (Arc<Shared>, mpsc::Sender<RoomRequest>) {
+        (self.shared, self.requests)
     }
 
     /// The room's name.
@@ -82,7 +88,7 @@ impl Room {
     /// between two attempts are not repeated: who is present is their result.
     #[must_use]
     pub fn events(&self) -> RoomEvents {
-        RoomEvents::new(self.shared.events())
+        RoomEvents::new(self.shared.events(self.attempt))
     }
 
     /// The data messages of one topic, and what is missing of them.
@@ -112,20 +118,21 @@ impl Room {
     /// ```
     #[must_use]
     pub fn data(&self, topic: impl Into<String>) -> RoomData {
-        RoomData::new(self.shared.data(DataFilter::Topic(topic.into())))
+        RoomData::new(self.shared.data(self.attempt, DataFilter::Topic(topic.into())))
     }
 
     /// The data messages of all topics. As [`data`](Self::data); the first stream of all topics begins with what waits for streams of any
     /// topic, and leaves that to them, too.
     #[must_use]
     pub fn all_data(&self) -> RoomData {
-        RoomData::new(self.shared.data(DataFilter::AllTopics))
+        RoomData::new(self.shared.data(self.attempt, DataFilter::AllTopics))
     }
 
-    /// As [`events`](Self::events), beginning with who is present now; the first stream is left to whoever asks for it.
-    #[doc(hidden)]
-    pub fn side_events(&self) -> RoomEvents {
-        RoomEvents::new(self.shared.side_events())
+    /// An event stream that takes nothing from the others, for code beside the handler: it begins with who is present, has what happens
+    /// from now on, and leaves what waits to the streams of [`events`](Self::events).
+    #[must_use]
+    pub fn observe(&self) -> RoomEvents {
+        RoomEvents::new(self.shared.side_events(self.attempt))
     }
 
     /// Sends a data message: reliably and to everybody, unless said otherwise before it is awaited.
@@ -182,10 +189,10 @@ impl Room {
         self.command(Command::SetAttributes(attributes)).await
     }
 
-    /// Whether we are in the room; also while a lost connection is being restored.
+    /// Whether we are in the room, also while a lost connection is being restored, and the attempt that the handle belongs to is not over.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.shared.end_reason().is_none()
+        self.check().is_ok()
     }
 
     /// Waits until we are no longer in the room, and says why. Dropping the future loses nothing.
@@ -193,48 +200,26 @@ impl Room {
         self.shared.ended().await
     }
 
-    /// The room, and when we joined it (milliseconds since 1970, by the server's clock).
-    #[doc(hidden)]
-    pub fn info(&self) -> (RoomInfo, i64) {
-        let state = self.shared.lock();
-        (state.view.room().clone(), state.view.local().joined_at_ms)
-    }
-
-    /// Changes with who is present, and as what, and with the room's own description.
-    #[doc(hidden)]
-    pub fn presence(&self) -> watch::Receiver<()> {
-        self.shared.presence()
-    }
-
-    /// Waits until the room that was joined is gone and we are in another one of its name, as after a restart of the server.
-    #[doc(hidden)]
-    pub async fn replaced(&self) {
-        self.shared.replaced().await;
-    }
-
     /// Leaves the room. What was published reliably arrives first, if it can within a second. Takes three seconds at most; leaving
-    /// twice is leaving once.
+    /// twice is leaving once, and nothing happens when the handle's attempt is over.
     pub async fn leave(&self) {
-        let left = async {
-            // Refused means that there is nothing to leave any more.
-            let _ = self.command(Command::Leave).await;
-            self.closed().await;
-        };
-        if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
-            tracing::warn!("the room {} was not left in time", line(self.name()));
+        if !self.shared.is_over(self.attempt) {
+            leave(&self.shared, &self.requests).await;
         }
     }
 
-    /// Ends the streams of the attempt before. What they have not read waits for those of the next one.
-    #[doc(hidden)]
-    pub fn begin_attempt(&self) {
-        self.shared.begin_attempt();
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.shared.presence()
     }
 
-    /// Has each loss reported there; the first call wins.
-    #[doc(hidden)]
-    pub fn on_dropped(&self, on_dropped: impl Fn(Dropped) + Send + Sync + 'static) {
-        self.shared.set_on_dropped(Box::new(on_dropped));
+    fn check(&self) -> Result<(), CommandError> {
+        if self.shared.is_over(self.attempt) {
+            Err(CommandError::AttemptOver)
+        } else if self.shared.end_reason().is_some() {
+            Err(CommandError::NotConnected)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) async fn command(&self, command: Command) -> Result<(), CommandError> {
@@ -243,12 +228,32 @@ impl Room {
 
     /// Asks for something and waits for the answer, which is what this kind of request is answered with.
     async fn request<T>(&self, request: impl FnOnce(RoomReply<T>) -> RoomRequest) -> Result<T, CommandError> {
-        if !self.is_connected() {
-            return Err(CommandError::NotConnected);
+        self.check()?;
+        ask(&self.requests, request).await
+    }
+}
+
+/// Sends a request to the backend, and waits for the answer.
+async fn ask<T>(
+    requests: &mpsc::Sender<RoomRequest>,
+    request: impl FnOnce(RoomReply<T>) -> RoomRequest,
+) -> Result<T, CommandError> {
+    let (reply, answer) = RoomReply::new();
+    requests.send(request(reply)).await.map_err(|_| CommandError::NotConnected)?;
+    answer.await.unwrap_or(Err(CommandError::NotConnected))
+}
+
+/// Leaves the room, whichever attempt goes on.
+pub(super) async fn leave(shared: &Shared, requests: &mpsc::Sender<RoomRequest>) {
+    let left = async {
+        if shared.end_reason().is_none() {
+            // Refused means that there is nothing to leave any more.
+            let _ = ask(requests, |reply| RoomRequest::Command(Command::Leave, reply)).await;
         }
-        let (reply, answer) = RoomReply::new();
-        self.requests.send(request(reply)).await.map_err(|_| CommandError::NotConnected)?;
-        answer.await.unwrap_or(Err(CommandError::NotConnected))
+        shared.ended().await;
+    };
+    if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
+        tracing::warn!("the room {} was not left in time", line(shared.lock().view.room().name.clone()));
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps its own list of
 //! who is present. What stands behind the backend is chosen by a [`RoomConnector`]: [`WebRtc`] for real, a mock room in
-//! tests. A handler cannot tell which.
+//! tests. A handler cannot tell which. A [`RoomConnection`] gives each attempt of a job a handle of its own.
 //!
 //! No rule of the protocol is in here: that is `agent_room`'s machine, which [`WebRtc`] drives. Nothing here knows of workers and jobs:
 //! a program joins a room with a token and nothing else, as the example `join` does.
 
 mod backend;
+mod connection;
 mod connector;
 mod data;
 mod events;
@@ -27,9 +28,10 @@ pub use agent_room::{
     AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
     DataReceived, DisconnectReason, Dropped, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
     Missed, MissedCause, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomEvent,
-    RoomInfo, Speaker, Track, TrackKind, TrackSource,
+    RoomInfo, Speaker, Track, TrackKind, TrackSource, View,
 };
 pub use backend::{RoomBackend, RoomReply, RoomRequest};
+pub use connection::RoomConnection;
 pub use connector::{JoinError, JoinRequest, RoomConnector};
 pub use data::RoomData;
 pub use events::RoomEvents;

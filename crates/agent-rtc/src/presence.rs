@@ -105,7 +105,7 @@ impl Room {
     /// ```
     pub async fn wait_for_participant(&self, wanted: Wanted) -> Result<Arc<Participant>, WaitError> {
         let found = async {
-            let mut changes = self.presence();
+            let mut changes = self.changes();
             loop {
                 changes.mark_unchanged();
                 if let Some(there) = self.participants().into_iter().find(|p| p.active && wanted.fits(p)) {

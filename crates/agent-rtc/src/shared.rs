@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Waker,
 };
 
@@ -18,6 +21,8 @@ pub(super) type OnDropped = Box<dyn Fn(Dropped) + Send + Sync>;
 
 pub(super) struct Shared {
     state: Mutex<State>,
+    /// The number of the attempt that goes on. Changed under the lock; another one than a handle's own says that its attempt is over.
+    attempt: AtomicU64,
     on_dropped: OnceLock<OnDropped>,
     ended: watch::Sender<Option<DisconnectReason>>,
     /// Whether the room that was joined is gone, and this is another one of its name.
@@ -34,14 +39,23 @@ pub(super) struct State {
     /// Those who wait for an event of a stream.
     pub(super) readers: BTreeMap<StreamId, Waker>,
     ended: bool,
+    /// Whether the first attempt has begun.
+    begun: bool,
 }
 
 impl Shared {
     pub(super) fn new(connected: Connected) -> Self {
         let view = View::new(connected);
-        let state = State { inbox: Inbox::new(view.present()), view, readers: BTreeMap::new(), ended: false };
+        let state = State {
+            inbox: Inbox::new(view.present()),
+            view,
+            readers: BTreeMap::new(),
+            ended: false,
+            begun: false,
+        };
         Self {
             state: Mutex::new(state),
+            attempt: AtomicU64::new(0),
             on_dropped: OnceLock::new(),
             ended: watch::Sender::new(None),
             replaced: watch::Sender::new(false),
@@ -105,34 +119,64 @@ impl Shared {
         }
     }
 
-    pub(super) fn events(self: &Arc<Self>) -> Reader {
+    /// Opens an event stream of an attempt.
+    pub(super) fn events(self: &Arc<Self>, attempt: u64) -> Reader {
+        self.open(attempt, |state| {
+            let present = state.view.present();
+            state.inbox.open_events(present)
+        })
+    }
+
+    /// Opens an event stream of an attempt that takes nothing from the others.
+    pub(super) fn side_events(self: &Arc<Self>, attempt: u64) -> Reader {
+        self.open(attempt, |state| {
+            let present = state.view.present();
+            (state.inbox.open_side(present), Dropped::default())
+        })
+    }
+
+    /// Opens a stream of data of an attempt.
+    pub(super) fn data(self: &Arc<Self>, attempt: u64, filter: DataFilter) -> Reader {
+        self.open(attempt, |state| state.inbox.open_data(filter))
+    }
+
+    fn open(self: &Arc<Self>, attempt: u64, open: impl FnOnce(&mut State) -> (StreamId, Dropped)) -> Reader {
         let mut state = self.lock();
-        let present = state.view.present();
-        let (id, dropped) = state.inbox.open_events(present);
+        let (id, dropped) = match self.is_over(attempt) {
+            true => (StreamId::ENDED, Dropped::default()),
+            false => open(&mut state),
+        };
         drop(state);
         self.report(dropped);
         Reader::new(Arc::clone(self), id)
     }
 
-    pub(super) fn side_events(self: &Arc<Self>) -> Reader {
+    /// Whether this attempt is over.
+    pub(super) fn is_over(&self, attempt: u64) -> bool {
+        self.attempt.load(Ordering::Acquire) != attempt
+    }
+
+    /// Ends the attempt before, if there was one, and begins another; returns its number.
+    pub(super) fn begin_attempt(&self) -> u64 {
         let mut state = self.lock();
-        let present = state.view.present();
-        let id = state.inbox.open_side(present);
+        if std::mem::replace(&mut state.begun, true) {
+            let present = state.view.present();
+            state.inbox.begin_attempt(present);
+            self.attempt.fetch_add(1, Ordering::AcqRel);
+        }
+        let attempt = self.attempt.load(Ordering::Acquire);
+        let woken = state.take_ready();
         drop(state);
-        Reader::new(Arc::clone(self), id)
+        woken.into_iter().for_each(Waker::wake);
+        attempt
     }
 
-    pub(super) fn data(self: &Arc<Self>, filter: DataFilter) -> Reader {
-        let (id, dropped) = self.lock().inbox.open_data(filter);
-        self.report(dropped);
-        Reader::new(Arc::clone(self), id)
-    }
-
-    /// Ends the streams of one attempt and begins another.
-    pub(super) fn begin_attempt(&self) {
+    /// Ends the attempt that goes on.
+    pub(super) fn end_attempt(&self) {
         let mut state = self.lock();
-        let present = state.view.present();
-        state.inbox.restart(present);
+        state.begun = true;
+        state.inbox.end_attempt();
+        self.attempt.fetch_add(1, Ordering::AcqRel);
         let woken = state.take_ready();
         drop(state);
         woken.into_iter().for_each(Waker::wake);

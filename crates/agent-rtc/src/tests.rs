@@ -8,7 +8,7 @@ use agent_room::{
 };
 use futures_util::StreamExt;
 
-use super::{Room, RoomBackend, RoomRequest};
+use super::{Room, RoomBackend, RoomConnection, RoomRequest};
 
 fn participant(identity: &str) -> Participant {
     let mut participant = Participant::new(format!("PA_{identity}"), identity);
@@ -96,6 +96,8 @@ async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_th
 #[tokio::test]
 async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
     let (room, mut backend) = room();
+    let connection = RoomConnection::new(room);
+    let room = connection.begin_attempt();
     let mut first = room.events();
     let mut stray = room.data("t");
     backend.emit(data("read"));
@@ -113,23 +115,59 @@ async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
         read
     });
     tokio::task::yield_now().await;
-    room.begin_attempt();
+    connection.end_attempt();
     // A task that an attempt leaves behind waits for nothing that the next one gets.
     assert_eq!(waiting.await.unwrap(), ["read", "unread", "in between"]);
+    backend.emit(data("between the attempts"));
+    let room = connection.begin_attempt();
     backend.emit(data("for the second"));
     drop(backend);
     let end = "disconnected: the signalling connection was lost: the room's task ended";
-    let expected = ["joined ada", "active ada", "data unread", "data in between", "data for the second", end];
-    assert_eq!(words(&room).await, expected);
+    let unread = ["data unread", "data in between", "data between the attempts", "data for the second"];
+    assert_eq!(words(&room).await, [&["joined ada", "active ada"], &unread[..], &[end]].concat());
     let data: Vec<_> = room.data("t").map(|message| message.unwrap().payload).collect().await;
-    assert_eq!(data, ["for the second"]);
+    assert_eq!(data, ["between the attempts", "for the second"]);
+}
+
+#[tokio::test]
+async fn a_handle_of_an_attempt_that_is_over_reports_it() {
+    let (room, mut backend) = room();
+    let kept = room.clone();
+    let connection = RoomConnection::new(room);
+    let first = connection.begin_attempt();
+    let (mut streams, mut beside) = (first.events(), kept.observe());
+    assert!(first.is_connected() && kept.is_connected(), "both are of the first attempt");
+    connection.end_attempt();
+    for over in [&first, &kept] {
+        assert!(!over.is_connected());
+        assert_eq!(over.publish_data("t", "late").await, Err(CommandError::AttemptOver));
+        assert_eq!(over.set_name("late").await, Err(CommandError::AttemptOver));
+        assert!(words(over).await.is_empty() && over.all_data().next().await.is_none());
+        assert!(over.observe().next().await.is_none());
+        // It is not for it to say.
+        over.leave().await;
+    }
+    assert_eq!((streams.next().await, beside.next().await), (None, None));
+    // The room itself goes on.
+    assert!(connection.is_connected());
+    assert_eq!(connection.view(|view| view.participants().len()), 1);
+    let second = connection.begin_attempt();
+    drop((first, kept));
+    let renamed = tokio::spawn(async move { second.set_name("n").await });
+    let RoomRequest::Command(_, reply) = backend.next_request().await.unwrap();
+    reply.send(Ok(()));
+    assert_eq!(renamed.await.unwrap(), Ok(()));
+    drop(connection);
+    assert!(backend.next_request().await.is_none(), "nobody holds the room");
 }
 
 #[tokio::test]
 async fn a_slow_reader_of_one_topic_is_told_in_order_and_the_loss_is_reported() {
     let (room, mut backend) = room();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    room.on_dropped(move |dropped| tell.send(dropped).unwrap());
+    let connection = RoomConnection::new(room);
+    connection.on_dropped(move |dropped| tell.send(dropped).unwrap());
+    let room = connection.begin_attempt();
     let (mut slow, mut other) = (room.data("t"), room.data("other"));
     for n in 0..5000_u32 {
         backend.emit(RoomEvent::DataReceived(DataReceived::new("t", n.to_string(), None)));

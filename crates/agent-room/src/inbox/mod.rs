@@ -50,6 +50,11 @@ pub struct Inbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u64);
 
+impl StreamId {
+    /// A stream that has ended.
+    pub const ENDED: Self = Self(0);
+}
+
 /// Which data messages a stream takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataFilter {
@@ -80,7 +85,7 @@ struct Stream {
 enum Kind {
     /// Event streams of the attempt.
     Events,
-    /// Event streams that are no handler's, and leave nothing behind.
+    /// Event streams that take nothing from the others, and leave nothing behind.
     Side,
     Data(DataFilter),
 }
@@ -103,16 +108,20 @@ impl Inbox {
             for_topics: Waiting::new(limits),
             ended: false,
         };
-        inbox.restart(present);
+        inbox.begin_attempt(present);
         inbox
     }
 
-    /// Begins another attempt: streams of the one before end, and what they have not read waits.
-    pub fn restart(&mut self, present: impl IntoIterator<Item = RoomEvent>) {
-        let of_attempt = |(id, stream): (&StreamId, &Stream)| (stream.kind != Kind::Side).then_some(*id);
-        let ids: Vec<StreamId> = self.streams.iter().filter_map(of_attempt).collect();
+    /// Ends an attempt: its streams end, and what they have not read waits for those of the next one.
+    pub fn end_attempt(&mut self) {
+        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
         self.unread = None;
         ids.into_iter().for_each(|id| self.close(id));
+    }
+
+    /// Begins another attempt, after the end of the one before.
+    pub fn begin_attempt(&mut self, present: impl IntoIterator<Item = RoomEvent>) {
+        self.end_attempt();
         self.unread = Some(self.open(Kind::Events, present));
     }
 
@@ -174,8 +183,8 @@ impl Inbox {
         (id, Dropped { events: self.late_drops(id), ..Dropped::default() })
     }
 
-    /// As [`open_events`](Self::open_events), beginning with who is present and what comes from now on: what waits is left to
-    /// event streams, and [`restart`](Self::restart) does not end it.
+    /// As [`open_events`](Self::open_events), beginning with who is present and what comes from now on: what waits is left to the other
+    /// event streams.
     pub fn open_side(&mut self, present: impl IntoIterator<Item = RoomEvent>) -> StreamId {
         self.open(Kind::Side, present)
     }

@@ -15,7 +15,8 @@ enum Op {
     Open(usize),
     Read(usize, usize),
     Close(usize),
-    Restart,
+    EndAttempt,
+    BeginAttempt,
 }
 
 /// Two topics with streams of their own, one without, all topics, and events.
@@ -29,7 +30,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (0..FILTERS).prop_map(Op::Open),
         3 => (0..12_usize, 0..6_usize).prop_map(|(stream, most)| Op::Read(stream, most)),
         2 => (0..12_usize).prop_map(Op::Close),
-        1 => Just(Op::Restart),
+        1 => Just(Op::EndAttempt),
+        1 => Just(Op::BeginAttempt),
     ];
     prop::collection::vec(op, 0..200)
 }
@@ -123,8 +125,12 @@ fn play(ops: Vec<Op>, one_stream_each: bool) -> Play {
                     play.inbox.close(id);
                 }
             }
-            Op::Restart => {
-                play.inbox.restart([joined("ada")]);
+            Op::EndAttempt => {
+                play.inbox.end_attempt();
+                play.open.clear();
+            }
+            Op::BeginAttempt => {
+                play.inbox.begin_attempt([joined("ada")]);
                 play.open.clear();
             }
         }
@@ -134,7 +140,7 @@ fn play(ops: Vec<Op>, one_stream_each: bool) -> Play {
         assert!(waiting <= play.open.len() * (SMALL.entries + 1), "a queue has grown");
     }
     // In the end everything is read.
-    play.inbox.restart([]);
+    play.inbox.begin_attempt([]);
     play.open.clear();
     for filter in 0..FILTERS {
         play.open(filter);

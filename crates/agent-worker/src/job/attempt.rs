@@ -1,8 +1,8 @@
 //! What an attempt holds in the worker's own process, beside its description: its context and the driver share it.
 
+use crate::job::attempt_room::AttemptRoom;
 use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
-use crate::job::join::Join;
 use crate::job::scope::Scope;
 use crate::worker::parts::Parts;
 use agent_core::Input;
@@ -11,9 +11,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub(crate) struct AttemptLinks {
     pub(crate) parts: Arc<Parts>,
-    /// The room is one for all attempts.
-    pub(crate) join: Arc<Join>,
-    /// So is the signal to stop.
+    /// The handle is the attempt's own; the connection behind it is one for all attempts.
+    pub(crate) room: Arc<AttemptRoom>,
+    /// One for all attempts, too: the signal to stop.
     pub(crate) cancel: CancelSignal,
     pub(crate) scope: Arc<Scope>,
     /// An attempt takes over what the one before it has opened.

@@ -7,14 +7,14 @@ use crate::job::spec::AttemptSpec;
 use crate::job::task_count::TaskCount;
 use crate::worker::parts::Parts;
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
-use agent_rtc::{JoinError, Room};
+use agent_rtc::{JoinError, Room, RoomConnection};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -67,7 +67,7 @@ impl JobContext {
         &self.inner.spec.job
     }
 
-    /// The room, joined before the handler was called.
+    /// The room, joined before the handler was called. The handle is this attempt's: the next one has another over the same connection.
     ///
     /// # Panics
     /// When the worker was built with [`join_room(false)`](crate::WorkerBuilder::join_room) and [`join`](Self::join) was not
@@ -75,7 +75,7 @@ impl JobContext {
     #[must_use]
     #[allow(clippy::panic, reason = "a mistake in the program that calls it")]
     pub fn room(&self) -> &Room {
-        let Some(room) = self.inner.links.join.room.get() else {
+        let Some(room) = self.inner.links.room.get() else {
             panic!(
                 "the room is not joined: call `ctx.join().await` first, since the worker was built with `join_room(false)`"
             )
@@ -96,7 +96,7 @@ impl JobContext {
     /// # Errors
     /// As [`join`](Self::join).
     pub async fn join_with(&self, options: JoinOptions) -> Result<&Room, JoinError> {
-        self.inner.links.join.room(options).await
+        self.inner.links.room.get_or_join(options).await
     }
 
     /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A cleanup callback asks this
@@ -104,7 +104,7 @@ impl JobContext {
     /// [terminated](CancelReason::Terminated) is taken out of it after 3 s.
     #[must_use]
     pub fn is_in_room(&self) -> bool {
-        self.inner.links.join.room.get().is_some_and(Room::is_connected)
+        self.inner.links.room.get().is_some_and(Room::is_connected)
     }
 
     /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room job.
@@ -257,7 +257,12 @@ impl JobContext {
     }
 
     pub(crate) fn joined_room(&self) -> Option<&Room> {
-        self.inner.links.join.room.get()
+        self.inner.links.room.get()
+    }
+
+    /// Changes with who is present, and as what; `None` when the room is not joined.
+    pub(crate) fn room_changes(&self) -> Option<watch::Receiver<()>> {
+        self.inner.links.room.connection().map(RoomConnection::changes)
     }
 
     pub(crate) fn parts(&self) -> &Parts {

@@ -1,21 +1,21 @@
-//! The room of a job, and how it is joined: once for all attempts.
+//! How the room of a job is joined: once for all attempts.
 
 use crate::job::join_options::JoinOptions;
 use crate::worker::parts::Parts;
 use agent_core::Input;
 use agent_net::AssignedUrlError;
-use agent_rtc::{Dropped, JoinError, JoinRequest, Room};
+use agent_rtc::{Dropped, JoinError, JoinRequest, RoomConnection};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce};
 use tokio::time::Instant;
 
-/// How the job's room is joined, and the room once it is: one for all attempts.
+/// How the job's room is joined, and the connection once it is: one for all attempts.
 pub(crate) struct Join {
     parts: Arc<Parts>,
     /// Or why the room must not be joined.
     request: Result<JoinRequest, AssignedUrlError>,
-    pub(crate) room: Arc<SetOnce<Room>>,
+    pub(crate) connection: Arc<SetOnce<RoomConnection>>,
     /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
     joining: Mutex<()>,
     on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
@@ -29,14 +29,14 @@ impl Join {
         on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
         tell: UnboundedSender<Input>,
     ) -> Self {
-        let (room, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
-        Self { parts, request, room, joining, on_dropped: Arc::new(on_dropped), tell }
+        let (connection, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
+        Self { parts, request, connection, joining, on_dropped: Arc::new(on_dropped), tell }
     }
 
-    pub(crate) async fn room(&self, options: JoinOptions) -> Result<&Room, JoinError> {
-        if self.room.get().is_none() {
+    pub(crate) async fn connection(&self, options: JoinOptions) -> Result<&RoomConnection, JoinError> {
+        if self.connection.get().is_none() {
             let _one_at_a_time = self.joining.lock().await;
-            if self.room.get().is_none() {
+            if self.connection.get().is_none() {
                 let begun = Instant::now();
                 let mut request = self.request.clone()?;
                 request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
@@ -45,11 +45,11 @@ impl Join {
                 if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
                     let _ = self.tell.send(Input::DescriptorsExhausted);
                 }
-                let (room, report) = (joined?, Arc::clone(&self.on_dropped));
-                room.on_dropped(move |dropped| report(dropped));
-                let _ = self.room.set(room);
+                let (connection, report) = (RoomConnection::new(joined?), Arc::clone(&self.on_dropped));
+                connection.on_dropped(move |dropped| report(dropped));
+                let _ = self.connection.set(connection);
             }
         }
-        Ok(self.room.wait().await)
+        Ok(self.connection.wait().await)
     }
 }

@@ -123,8 +123,10 @@ impl JobContext {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let (room, counts) = (self.room().clone(), self.task_count().clone());
+        let changes = self.room_changes();
         self.spawn_named("tasks for participants", async move {
-            let mut changes = room.presence();
+            // There is a room, so there is a connection.
+            let Some(mut changes) = changes else { return };
             let mut tasks = JoinSet::new();
             // By sid: somebody who has come back is somebody else.
             let mut running: BTreeMap<String, AbortHandle> = BTreeMap::new();

@@ -4,6 +4,7 @@
 //! other; `scope` is what a handler leaves for its cleanup.
 
 pub(crate) mod attempt;
+pub(crate) mod attempt_room;
 pub(crate) mod cancel;
 pub(crate) mod checkpoint;
 pub(crate) mod context;

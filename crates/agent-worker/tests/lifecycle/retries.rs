@@ -6,7 +6,7 @@ use agent_worker::layers::{Layer, Timeout};
 use agent_worker::patterns::{Pipeline, Pool};
 use agent_worker::{
     Agent, BoxFuture, EndedJob, JobContext, JobError, JobErrorKind, JobResult, JoinError, JoinFailure,
-    JoinRequest, Outcome, RetryPolicy, Room, RoomConnector, RoomEvent, WorkerBuilder,
+    JoinRequest, Outcome, RetryPolicy, Room, RoomConnector, RoomError, RoomEvent, WorkerBuilder,
 };
 use std::error::Error;
 use std::io;
@@ -328,6 +328,44 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
     let expected = ["joined bob", "joined cy", "data between", "data early", "data fail"].map(str::to_owned);
     assert_eq!(second, (2, expected.to_vec()));
     assert_eq!(stage.ended().await.outcome, Outcome::Success);
+    stage.drain(Duration::ZERO).await;
+}
+
+/// A task that an attempt leaves behind, outside of `ctx.spawn`, is told that the attempt is over, and does nothing in the next one.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_a_task_has_kept_ends_with_its_attempt() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let agent = move |ctx: JobContext| {
+        let tell = tell.clone();
+        async move {
+            if ctx.attempt() == 2 {
+                ctx.room().publish_data("chat", "second").await?;
+                return Ok(());
+            }
+            let (room, mut events, kept) = (ctx.room().clone(), ctx.room().events(), ctx.clone());
+            tokio::spawn(async move {
+                while events.next().await.is_some() {}
+                let refused = room.publish_data("chat", "late").await;
+                let silent = room.events().next().await.is_none();
+                let _ = tell.send((refused, silent, room.is_connected(), kept.is_in_room()));
+            });
+            let room = ctx.room().clone();
+            ctx.on_cleanup(async move {
+                room.publish_data("chat", "goodbye")
+                    .await
+                    .expect("the attempt is not over before its cleanup");
+            });
+            Err(JobError::retryable("again", Duration::from_secs(5)))
+        }
+    };
+    let mut stage = Stage::new(agent, attempts(2));
+    let job = stage.dispatch_with(JobSpec::room("room").participant("ada")).await;
+    let over = told.recv().await.expect("the task ends");
+    assert_eq!(over, (Err(RoomError::AttemptOver), true, false, false));
+    assert_eq!(stage.worker.status().await.unwrap().slots.backing_off, 1, "before the next attempt");
+    assert_eq!(stage.ended().await.outcome, Outcome::Success);
+    let sent: Vec<String> = job.room().sent().iter().map(|sent| sent.text()).collect();
+    assert_eq!(sent, ["goodbye", "second"]);
     stage.drain(Duration::ZERO).await;
 }
 

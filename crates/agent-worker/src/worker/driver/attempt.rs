@@ -2,8 +2,8 @@
 
 use crate::agent::AnyAgent;
 use crate::job::attempt::AttemptLinks;
+use crate::job::attempt_room::AttemptRoom;
 use crate::job::context::JobContext;
-use crate::job::join::Join;
 use crate::job::join_options::JoinOptions;
 use crate::job::panics::caught;
 use crate::job::spec::AttemptSpec;
@@ -11,7 +11,7 @@ use crate::job::task_count::Counted;
 use crate::job::temporary::{classified, join_failure};
 use crate::worker::redact;
 use agent_core::{AttemptEnd, Input, JobError, JobErrorKind, JobId, JobResult};
-use agent_rtc::{JoinError, Room};
+use agent_rtc::JoinError;
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,8 +65,8 @@ impl Attempt {
         assigned: Instant,
         texts: Arc<ErrorTexts>,
     ) -> Self {
-        let (join, tell) = (Arc::clone(&links.join), links.tell.clone());
-        let end = EndTeller { job, join, tell, end: Some(AttemptEnd::Aborted) };
+        let (room, tell) = (Arc::clone(&links.room), links.tell.clone());
+        let end = EndTeller { job, room, tell, end: Some(AttemptEnd::Aborted) };
         let _counted = links.parts.tasks.counted();
         Self { agent, links: Arc::new(links), assigned, texts, end, _counted }
     }
@@ -80,22 +80,22 @@ impl Attempt {
     async fn call(self, spec: AttemptSpec) {
         // The end is told when all after it is gone.
         let Self { _counted, mut end, agent, links, assigned, texts } = self;
-        let AttemptLinks { parts, join, cancel, checkpoints, tell, .. } = &*links;
+        let AttemptLinks { parts, room, cancel, checkpoints, tell, .. } = &*links;
         let (job, number) = (Arc::clone(&spec.job), spec.number);
         let checked = catch_unwind(AssertUnwindSafe(|| agent.check(&job)));
         if !matches!(checked, Ok(Ok(()))) {
             return end.tell(end_of(&*agent, checked, &texts));
         }
-        if let Some(room) = join.room.get() {
+        if let Some(connection) = room.connection() {
             // Joined by an earlier attempt.
-            if !room.is_connected() {
+            if !connection.is_connected() {
                 return end.tell(AttemptEnd::room_left());
             }
-            room.begin_attempt();
+            room.begin(connection);
         } else if parts.settings.rooms.join_first {
             let joined = tokio::select! {
                 biased;
-                joined = join.room(JoinOptions::new()) => joined,
+                joined = room.get_or_join(JoinOptions::new()) => joined,
                 // The handler was never called: that is no success, whatever the reason.
                 _ = cancel.wait() => return end.tell(AttemptEnd::Aborted),
             };
@@ -158,7 +158,7 @@ fn classify_join(error: JoinError) -> JobError {
 /// Tells the machine how the attempt ended: once, and also when the task is dropped.
 struct EndTeller {
     job: JobId,
-    join: Arc<Join>,
+    room: Arc<AttemptRoom>,
     tell: UnboundedSender<Input>,
     end: Option<AttemptEnd>,
 }
@@ -166,7 +166,7 @@ struct EndTeller {
 impl EndTeller {
     fn tell(&mut self, end: AttemptEnd) {
         if self.end.take().is_some() {
-            let room_gone = self.join.room.get().is_some_and(|room: &Room| !room.is_connected());
+            let room_gone = self.room.connection().is_some_and(|connection| !connection.is_connected());
             let job = self.job.clone();
             let _ = self.tell.send(Input::AttemptEnded { job, end, room_gone });
         }

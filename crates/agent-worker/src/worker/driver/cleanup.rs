@@ -1,5 +1,6 @@
 //! What comes after an attempt: its tasks are cancelled, its callbacks run. It is told to be over exactly once, whatever a callback does.
 
+use crate::job::attempt_room::AttemptRoom;
 use crate::job::scope::{CallbackEnd, Scope, run_callback};
 use crate::telemetry::Meter;
 use agent_core::{Input, JobId, callback_time};
@@ -15,6 +16,8 @@ pub(super) struct Cleanup {
     pub(super) job: JobId,
     pub(super) attempt: u32,
     pub(super) scope: Arc<Scope>,
+    /// Callbacks may still use it.
+    pub(super) room: Arc<AttemptRoom>,
     /// How long all of it may take.
     pub(super) within: Duration,
     /// How long one callback may take at most, if that was set.
@@ -93,6 +96,7 @@ impl Drop for Cleanup {
     fn drop(&mut self) {
         // A callback may hold its own context, which holds the callbacks: what is not run is dropped with this.
         self.scope.drop_callbacks();
+        self.room.end();
         let _ = self.tell.send(Input::Cleaned { job: self.job.clone(), attempt: self.attempt });
     }
 }

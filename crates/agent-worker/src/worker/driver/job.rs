@@ -1,5 +1,6 @@
 //! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
 
+use crate::job::attempt_room::AttemptRoom;
 use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
 use crate::job::join::Join;
@@ -23,9 +24,11 @@ pub(super) struct JobHandle {
     parts: Arc<Parts>,
     /// The attempt that goes on, or was the last one.
     pub(super) spec: AttemptSpec,
-    /// The room is one for all attempts.
-    pub(super) join: Arc<Join>,
-    /// So is the word to stop: there is no attempt after it.
+    /// The connection to the room is one for all attempts.
+    join: Arc<Join>,
+    /// The handle is one attempt's own.
+    pub(super) room: Arc<AttemptRoom>,
+    /// One for all attempts, too: there is no attempt after the word to stop.
     pub(super) cancel: CancelSignal,
     /// Of the attempt that goes on, or was the last one.
     pub(super) scope: Arc<Scope>,
@@ -61,13 +64,14 @@ impl JobHandle {
         let agent = &parts.settings.rules.agent_name;
         let on_dropped = losses::reporter(agent, job, Arc::clone(&parts.meter));
         let join = Arc::new(Join::new(Arc::clone(&parts), request, on_dropped, tell.clone()));
-        let watch = tokio::spawn(watch_room(Arc::clone(job), Arc::clone(&join.room), tell));
+        let watch = tokio::spawn(watch_room(Arc::clone(job), Arc::clone(&join.connection), tell));
         let cancel = CancelSignal::default();
         Self {
             scope: scope(&spec, &parts),
             checkpoints: Checkpoints::new(Arc::clone(&parts), Arc::clone(job), cancel.clone()),
             parts,
             spec,
+            room: Arc::new(AttemptRoom::new(Arc::clone(&join))),
             join,
             cancel,
             assigned: Instant::now(),
@@ -84,6 +88,7 @@ impl JobHandle {
         self.spec.number = attempt;
         self.scope = scope(&self.spec, &self.parts);
         self.checkpoints = self.checkpoints.for_next_attempt();
+        self.room = Arc::new(AttemptRoom::new(Arc::clone(&self.join)));
     }
 
     /// Notes that a cleanup begins; the sender is to be dropped when it is over.
@@ -102,14 +107,15 @@ impl JobHandle {
 
     /// What leaves the room, if it was joined, once its cleanup is over.
     pub(super) fn into_leaving(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let (cleaning, room) = (self.cleaning.take(), self.join.room.get()?.clone());
+        self.join.connection.get()?;
+        let (cleaning, connection) = (self.cleaning.take(), Arc::clone(&self.join.connection));
         let leaving = async move {
             // When a worker stops at once, a cleanup may still need the room.
             if let Some(Cleaning { done, latest }) = cleaning {
                 // Nothing is ever sent: the end of the cleanup drops the other end.
                 let _ = tokio::time::timeout_at(latest, done).await;
             }
-            room.leave().await;
+            connection.wait().await.leave().await;
         };
         Some(leaving.instrument(self.scope.span().clone()))
     }

@@ -368,7 +368,7 @@ impl Driver {
         let Some(handle) = self.jobs.get_mut(job) else { return };
         let links = AttemptLinks {
             parts: Arc::clone(&self.parts),
-            join: Arc::clone(&handle.join),
+            room: Arc::clone(&handle.room),
             cancel: handle.cancel.clone(),
             scope: Arc::clone(&handle.scope),
             checkpoints: Arc::clone(&handle.checkpoints),
@@ -387,7 +387,8 @@ impl Driver {
         let (cancelled, redaction) = (Arc::clone(&scope), scope.redaction().clone());
         let leftovers = cleanup::find_leftovers(cancelled, Arc::clone(&meter));
         let callback_timeout = self.parts.settings.rules.cleanup_callback_timeout;
-        let cleanup = Cleanup { job: job.clone(), attempt, scope, within, callback_timeout, tell, meter };
+        let (job, room) = (job.clone(), Arc::clone(&handle.room));
+        let cleanup = Cleanup { job, attempt, scope, room, within, callback_timeout, tell, meter };
         // Most attempts leave nothing behind, and the end of this is told when it is dropped.
         if !handle.scope.end_if_clean() {
             let begun = handle.begin_cleanup(within);

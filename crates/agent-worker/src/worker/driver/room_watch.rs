@@ -1,7 +1,7 @@
 //! Reports the facts about the room of a job to the machine: which room it is, who is in it, and how it ended.
 
 use agent_core::{Input, Job, JoinedRoom, Presence, RoomEnd};
-use agent_rtc::{DisconnectReason, ParticipantKind, Room, RoomInfo, Wanted};
+use agent_rtc::{DisconnectReason, ParticipantKind, RoomConnection, RoomInfo, View, Wanted};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SetOnce;
@@ -9,7 +9,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 /// Ends when the room has ended. It goes on through all attempts of the job: there is no other one without the room.
-pub(super) async fn watch_room(job: Arc<Job>, room: Arc<SetOnce<Room>>, tell: UnboundedSender<Input>) {
+pub(super) async fn watch_room(
+    job: Arc<Job>,
+    room: Arc<SetOnce<RoomConnection>>,
+    tell: UnboundedSender<Input>,
+) {
     let room = room.wait().await;
     let replaced = async {
         room.replaced().await;
@@ -32,17 +36,21 @@ pub(super) async fn watch_room(job: Arc<Job>, room: Arc<SetOnce<Room>>, tell: Un
     let _ = tell.send(Input::RoomEnded { job: job.id.clone(), end });
 }
 
-async fn report_changes(job: &Job, room: &Room, tell: &UnboundedSender<Input>) -> std::convert::Infallible {
-    let mut changes = room.presence();
+async fn report_changes(
+    job: &Job,
+    room: &RoomConnection,
+    tell: &UnboundedSender<Input>,
+) -> std::convert::Infallible {
+    let mut changes = room.changes();
     let mut described = Described::default();
     let mut reported = None;
     loop {
         changes.mark_unchanged();
+        let (joined, presence) = room.view(|view| (described.change(view), presence(job, view)));
         // The room first: who is there means something else in another one.
-        if let Some(joined) = described.change(room) {
+        if let Some(joined) = joined {
             let _ = tell.send(Input::RoomJoined { job: job.id.clone(), room: joined });
         }
-        let presence = presence(job, room);
         if reported.as_ref() != Some(&presence) {
             reported = Some(presence.clone());
             let _ = tell.send(Input::PresenceChanged { job: job.id.clone(), presence });
@@ -54,20 +62,20 @@ async fn report_changes(job: &Job, room: &Room, tell: &UnboundedSender<Input>) -
     }
 }
 
-fn presence(job: &Job, room: &Room) -> Presence {
+fn presence(job: &Job, view: &View) -> Presence {
     let human = Wanted::human();
     let target = job.target.as_ref().map(|target| target.identity.as_str());
-    let there = room.participants();
+    let there = view.participants();
     Presence {
-        people: there.iter().filter(|participant| human.fits(participant)).count(),
+        people: there.values().filter(|participant| human.fits(participant)).count(),
         keepers: there
-            .iter()
+            .values()
             .filter(|participant| {
                 !matches!(participant.kind, ParticipantKind::Agent | ParticipantKind::Egress)
             })
             .count(),
         target: there
-            .iter()
+            .values()
             .find(|participant| Some(participant.identity.as_str()) == target)
             .map(|participant| participant.sid.clone()),
     }
@@ -83,8 +91,8 @@ struct Described {
 
 impl Described {
     /// What the machine is to know, if it changed.
-    fn change(&mut self, room: &Room) -> Option<JoinedRoom> {
-        let (info, joined_at_ms) = room.info();
+    fn change(&mut self, view: &View) -> Option<JoinedRoom> {
+        let (info, joined_at_ms) = (view.room().clone(), view.local().joined_at_ms);
         let last = self.last.as_ref();
         if last.is_some_and(|last| {
             (&last.sid, last.empty_timeout, last.departure_timeout)

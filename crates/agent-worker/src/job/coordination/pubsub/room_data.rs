@@ -41,7 +41,7 @@ impl PubSub for RoomData {
             let (topic_read, senders) = (topic.to_owned(), Senders::default());
             let (started, lines) = (Instant::now(), LineLimit::new());
             let reader = Reader { topic: topic_read, inbox, senders, started, lines };
-            let reading = reader.run(room.side_events()).in_current_span();
+            let reading = reader.run(room.observe()).in_current_span();
             let reader = tokio::spawn(reading).abort_handle();
             Ok(Box::new(InRoom { room: room.clone(), topic: topic.to_owned(), reader }) as Box<dyn Carrier>)
         })

@@ -1,0 +1,60 @@
+//! The room of one attempt: a handle of its own over the connection that all attempts of the job share.
+
+use crate::job::join::Join;
+use crate::job::join_options::JoinOptions;
+use agent_rtc::{JoinError, JoinFailure, Room, RoomConnection};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The room as one attempt sees it, joined or not.
+pub(crate) struct AttemptRoom {
+    join: Arc<Join>,
+    room: OnceLock<Room>,
+    over: Mutex<bool>,
+}
+
+impl AttemptRoom {
+    pub(crate) fn new(join: Arc<Join>) -> Self {
+        Self { join, room: OnceLock::new(), over: Mutex::new(false) }
+    }
+
+    /// The attempt's handle, once it has one.
+    pub(crate) fn get(&self) -> Option<&Room> {
+        self.room.get()
+    }
+
+    /// What all attempts share, if the room was joined.
+    pub(crate) fn connection(&self) -> Option<&RoomConnection> {
+        self.join.connection.get()
+    }
+
+    /// The attempt's handle; joins the room if no attempt has.
+    pub(crate) async fn get_or_join(&self, options: JoinOptions) -> Result<&Room, JoinError> {
+        if let Some(room) = self.get() {
+            return Ok(room);
+        }
+        // A task that the attempt has left behind joins no room.
+        let over = || JoinError::Failed(JoinFailure::Cancelled);
+        if *self.over.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(over());
+        }
+        let connection = self.join.connection(options).await?;
+        self.begin(connection).ok_or_else(over)
+    }
+
+    /// Begins the attempt in a room that is joined; `None` when it is over already.
+    pub(crate) fn begin(&self, connection: &RoomConnection) -> Option<&Room> {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if *over { self.room.get() } else { Some(self.room.get_or_init(|| connection.begin_attempt())) }
+    }
+
+    /// Ends what the attempt has in the room.
+    pub(crate) fn end(&self) {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut *over, true)
+            && self.room.get().is_some()
+            && let Some(connection) = self.connection()
+        {
+            connection.end_attempt();
+        }
+    }
+}
