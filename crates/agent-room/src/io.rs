@@ -1,6 +1,6 @@
 //! What goes into the machine and what comes out of it.
 
-use crate::{Command, CommandError, CommandId, DisconnectReason, RoomEvent, Unsupported};
+use crate::{Command, CommandError, CommandId, DisconnectReason, JoinFailure, RoomEvent, Unsupported};
 use agent_proto::Secret;
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
@@ -81,6 +81,11 @@ pub enum Input {
         /// What.
         contents: Bytes,
     },
+    /// After an [`Output::JoinFailed`]: somebody wants the join to be retried, in the session that there is.
+    JoinRetried {
+        /// How long it may take until data can go both ways.
+        timeout: Duration,
+    },
     /// Somebody wants something done.
     Commanded {
         /// Comes back in [`Output::CommandDone`].
@@ -144,6 +149,12 @@ pub enum Output {
     Unsupported(Unsupported),
     /// Tell the user.
     Event(RoomEvent),
+    /// Tell the one who wants to join: the server has let us in, but there is no media connection. Then either [`Input::JoinRetried`] is given or
+    /// [`Command::Leave`]: until then we are in the room, as a server takes an agent that leaves for one that has failed.
+    JoinFailed {
+        /// Why.
+        failure: JoinFailure,
+    },
     /// Tell the one who asked. What is answered with more than whether it was done has an output of its own.
     CommandDone {
         /// From [`Input::Commanded`].

@@ -86,6 +86,7 @@ impl Room {
                     self.signal.violation();
                 }
             }
+            Input::JoinRetried { timeout } => self.signal.retry_join(timeout, now),
             Input::Commanded { id, command } => self.command(id, command, now),
         }
         // What is due at this very moment, too: after the drain the next timeout is later.
@@ -302,6 +303,12 @@ impl Room {
                 self.inbox.another_session();
                 self.outputs.push_back(Output::BindUdp);
             }
+            Effect::RestartMedia => {
+                if let Some(offer) = self.transport.as_mut().and_then(|transport| transport.restart(now)) {
+                    self.signal.offer(offer);
+                }
+            }
+            Effect::JoinFailed { failure } => self.outputs.push_back(Output::JoinFailed { failure }),
             Effect::CloseMedia => self.close_media(now),
             Effect::Event(event) => self.event(event),
             Effect::Hold(changes) => {

@@ -316,3 +316,37 @@ fn what_this_version_does_not_take_is_reported_once_and_a_request_is_refused_at_
     assert_eq!(pair.received[4].1.sequence, 5);
     assert_eq!(pair.room.violations(), 0);
 }
+
+#[test]
+fn a_join_without_media_stays_in_the_room_until_it_is_retried_or_left() {
+    let mut pair = Pair::new(|_| {});
+    (pair.leaves_failed_join, pair.lose) = (false, |_| true);
+    pair.join();
+    pair.run_until("the failure", |pair| !pair.failed_joins.is_empty());
+    assert!(matches!(&pair.failed_joins[..], [JoinFailure::MediaTimeout { .. }]), "{:?}", pair.failed_joins);
+    // As long as the user does not decide, the server hears no Leave, but our pings.
+    pair.requests.clear();
+    pair.say(Response::PongResp(proto::Pong::default()));
+    pair.run_for(Duration::from_secs(12));
+    assert!(pair.requests.iter().any(|request| matches!(request, Request::PingReq(_))));
+    let left = |pair: &Pair| pair.requests.iter().any(|request| matches!(request, Request::Leave(_)));
+    assert!(!left(&pair) && pair.closed.is_none());
+    // Now packets get through.
+    pair.lose = |_| false;
+    pair.input(agent_room::Input::JoinRetried { timeout: Duration::from_secs(10) });
+    pair.run_until("the connection", |pair| {
+        pair.events.iter().any(|event| matches!(event, RoomEvent::Connected(_)))
+    });
+    assert!(!left(&pair) && pair.failed_joins.len() == 1);
+
+    let mut pair = Pair::new(|_| {});
+    (pair.leaves_failed_join, pair.lose) = (false, |_| true);
+    pair.join();
+    pair.run_until("the failure", |pair| !pair.failed_joins.is_empty());
+    pair.input(agent_room::Input::JoinRetried { timeout: Duration::from_secs(3) });
+    pair.run_until("the second failure", |pair| pair.failed_joins.len() == 2);
+    pair.command(1, Command::Leave);
+    assert!(left(&pair) && pair.done[&1] == Ok(()));
+    assert!(matches!(pair.closed, Some(DisconnectReason::JoinFailed(JoinFailure::MediaTimeout { .. }))));
+    assert!(pair.events.is_empty(), "{:?}", pair.events);
+}

@@ -1,13 +1,13 @@
 //! The seam between those who join rooms and what carries a room.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use agent_proto::BoxFuture;
-use agent_room::{AutoSubscribe, JoinFailure};
+use agent_room::AutoSubscribe;
 use tokio::sync::watch;
 
-use super::handle::Room;
-use agent_net::{AssignedUrlError, ConnectError, Secret, exhaustion};
+use super::{handle::Room, join_error::JoinError, join_session::JoinSession};
+use agent_net::Secret;
 
 /// Joins rooms: [`WebRtc`](super::WebRtc) for real, something else in tests.
 pub trait RoomConnector: Send + Sync + 'static {
@@ -32,6 +32,8 @@ pub struct JoinRequest {
     /// While it says `false`, a lost connection is not tried to be restored, for at most 20 s. A worker says so until the server
     /// knows it again: a room that comes back before its worker would stay without an agent.
     pub reconnect_when: Option<watch::Receiver<bool>>,
+    /// Keeps a join that failed after the server had let us in. Default: none, so that it leaves at once.
+    pub session: Option<JoinSession>,
 }
 
 impl JoinRequest {
@@ -45,58 +47,7 @@ impl JoinRequest {
             timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(60),
             reconnect_when: None,
-        }
-    }
-}
-
-/// Why a room could not be joined. The text says what to do about it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JoinError {
-    /// The URL cannot be read. It is not repeated, as it may hold a password.
-    #[error(
-        "the server's URL cannot be used: give one like wss://example.livekit.cloud or ws://localhost:7880"
-    )]
-    Url,
-    /// The server that the job's assignment names is not joined.
-    #[error(transparent)]
-    AssignedUrl(#[from] AssignedUrlError),
-    /// There is no connection to the server.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// There is no UDP socket for media and data.
-    #[error("no UDP socket for the room: check the network")]
-    Socket(#[source] io::Error),
-    /// The process may open no more files and sockets.
-    #[error(
-        "too many open files: this process has no file descriptor left for a room; raise its limit (`ulimit -n`, or `LimitNOFILE=` in a systemd unit), or lower `max_jobs`"
-    )]
-    TooManyOpenFiles(#[source] io::Error),
-    /// The server, or the way there, said no.
-    #[error(transparent)]
-    Failed(#[from] JoinFailure),
-}
-
-impl JoinError {
-    /// There is no UDP socket, for this reason.
-    pub(super) fn of_socket(error: io::Error) -> Self {
-        match exhaustion(&error) {
-            Some(error) => Self::TooManyOpenFiles(error),
-            None => Self::Socket(error),
-        }
-    }
-
-    /// Whether the process may open no more files and sockets.
-    #[must_use]
-    pub fn is_out_of_descriptors(&self) -> bool {
-        matches!(self, Self::TooManyOpenFiles(_) | Self::Connect(ConnectError::TooManyOpenFiles { .. }))
-    }
-
-    /// When the server wants to be asked again, if it says so.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Connect(error) => error.retry_after(),
-            _ => None,
+            session: None,
         }
     }
 }

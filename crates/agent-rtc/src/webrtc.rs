@@ -15,7 +15,7 @@ use agent_room::{
     RoomEvent, Unsupported, UnsupportedKind,
 };
 use tokio::{
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -24,8 +24,10 @@ use url::Url;
 
 use super::{
     backend::{RoomBackend, RoomReply, RoomRequest},
-    connector::{JoinError, JoinRequest, RoomConnector},
+    connector::{JoinRequest, RoomConnector},
     handle::Room,
+    join_error::JoinError,
+    join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep},
     reconnect_gate::ReconnectGate,
     socket::Socket,
     tcp::{TcpEvent, TcpPaths},
@@ -65,21 +67,27 @@ impl RoomConnector for WebRtc {
         let net = self.net.clone().max_message_size(MAX_MESSAGE).connect_timeout(request.timeout);
         Box::pin(async move {
             let (joined, outcome) = oneshot::channel();
+            let ended = JoinError::Failed(JoinFailure::Cancelled);
+            let joined = match &request.session {
+                Some(session) => session.retry(joined, request.timeout).await,
+                None => Some(joined),
+            };
+            let Some(joined) = joined else { return outcome.await.unwrap_or(Err(ended)) };
             // On its own from the start: if this future is dropped, the task still says goodbye to the server.
             let task = async move {
-                match Driver::new(&request, net, joined).await {
+                let driver = Driver::new(&request, net, joined).await;
+                // It holds the session, which is its user's.
+                drop(request);
+                match driver {
                     Ok(driver) => driver.run().await,
                     Err((error, joined)) => drop(joined.send(Err(error))),
                 }
             };
             tokio::spawn(task.in_current_span());
-            let ended = JoinError::Failed(JoinFailure::Cancelled);
             outcome.await.unwrap_or(Err(ended))
         })
     }
 }
-
-type Joined = oneshot::Sender<Result<Room, JoinError>>;
 
 struct Driver {
     machine: Machine,
@@ -95,6 +103,10 @@ struct Driver {
     closing: JoinSet<()>,
     /// Who waits for the join. Gone once joined.
     joined: Option<Joined>,
+    /// Who may retry a join that failed.
+    session: WeakSession,
+    /// What is to become of one that did.
+    held: Option<mpsc::Receiver<HeldRequest>>,
     /// Since the join.
     backend: Option<RoomBackend>,
     /// Who waits for a command.
@@ -114,6 +126,7 @@ enum Wake {
     Tcp(TcpEvent),
     Timeout,
     GivenUp,
+    Held(Option<HeldRequest>),
 }
 
 impl Driver {
@@ -148,6 +161,8 @@ impl Driver {
             signal: FrameSocket::idle(),
             closing: JoinSet::new(),
             joined: Some(joined),
+            session: request.session.as_ref().map(JoinSession::downgrade).unwrap_or_default(),
+            held: None,
             backend: None,
             replies: BTreeMap::new(),
             last_id: 0,
@@ -173,7 +188,7 @@ impl Driver {
     async fn wait(&mut self) -> Wake {
         // Without a timeout the machine is closed, and this is not reached.
         let due = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
-        let Self { signal, socket, binding, tcp, backend, joined, leaving, .. } = self;
+        let Self { signal, socket, binding, tcp, backend, joined, held, leaving, .. } = self;
         tokio::select! {
             event = signal.next() => Wake::Signal(event),
             () = socket.readable() => Wake::Readable,
@@ -181,6 +196,7 @@ impl Driver {
             event = tcp.next() => Wake::Tcp(event),
             request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
             () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
+            request = next_held(held.as_mut()), if !*leaving => Wake::Held(request),
             () = sleep_until(due.unwrap_or_else(Instant::now)) => Wake::Timeout,
         }
     }
@@ -209,10 +225,12 @@ impl Driver {
                 self.input(Input::Commanded { id, command });
             }
             // Nobody holds the room, or nobody waits for it any more.
-            Wake::Request(None) | Wake::GivenUp => {
-                self.leaving = true;
-                let id = self.next_id();
-                self.input(Input::Commanded { id, command: Command::Leave });
+            Wake::Request(None) | Wake::GivenUp | Wake::Held(None | Some(HeldRequest::Leave)) => {
+                self.leave();
+            }
+            Wake::Held(Some(HeldRequest::Retry { joined, timeout })) => {
+                (self.joined, self.held) = (Some(joined), None);
+                self.input(Input::JoinRetried { timeout });
             }
             Wake::Readable => self.receive(),
             Wake::Bound(Ok(socket)) => {
@@ -237,6 +255,12 @@ impl Driver {
             Wake::Tcp(TcpEvent::Closed { remote }) => self.input(Input::TcpClosed { remote }),
             Wake::Timeout => self.machine.handle_timeout(self.now()),
         }
+    }
+
+    fn leave(&mut self) {
+        self.leaving = true;
+        let id = self.next_id();
+        self.input(Input::Commanded { id, command: Command::Leave });
     }
 
     fn receive(&mut self) {
@@ -338,6 +362,17 @@ impl Driver {
                         reply.send(result);
                     }
                 }
+                Output::JoinFailed { failure } => {
+                    // First: who is told may retry at once.
+                    self.held = keep(&self.session);
+                    if let Some(joined) = self.joined.take() {
+                        drop(joined.send(Err(JoinError::Failed(failure))));
+                    }
+                    if self.held.is_none() {
+                        // Nobody would retry it.
+                        self.leave();
+                    }
+                }
                 Output::Closed { reason } => self.closed(reason),
                 Output::CloseSignal => {
                     let signal = std::mem::replace(&mut self.signal, FrameSocket::idle());
@@ -388,6 +423,13 @@ async fn next_socket(binding: &mut Option<BoxFuture<'static, io::Result<Socket>>
 async fn given_up(joined: Option<&mut Joined>) {
     match joined {
         Some(joined) => joined.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_held(held: Option<&mut mpsc::Receiver<HeldRequest>>) -> Option<HeldRequest> {
+    match held {
+        Some(held) => held.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -4,7 +4,7 @@ use super::{Effect, Phase, Signal, recovery::Step};
 use crate::{CommandError, CommandId, DisconnectReason, JoinFailure};
 use agent_proto::{Time, livekit as proto};
 use proto::{leave_request::Action, signal_request::Message as Request};
-use std::mem;
+use std::{mem, time::Duration};
 
 impl Signal {
     /// The user wants to go.
@@ -18,10 +18,16 @@ impl Signal {
             Phase::Connecting | Phase::Joining => {
                 let opened = matches!(self.phase, Phase::Joining);
                 // Nobody waits for this end, and a busy server takes its time.
-                let until = Time::ZERO + self.config.join_timeout;
+                let until = self.join_until;
                 self.phase = Phase::GivenUp { until, asked: vec![id], opened, stood: false };
             }
             Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
+            Phase::JoinFailed { failure, .. } => {
+                let reason = DisconnectReason::JoinFailed(failure.clone());
+                self.say_leave();
+                self.done(id, Ok(()));
+                self.finish(reason);
+            }
             Phase::Joined { .. } => {
                 self.say_leave();
                 self.done(id, Ok(()));
@@ -85,6 +91,34 @@ impl Signal {
             self.say_leave();
         }
         self.lost(DisconnectReason::ClientInitiated);
+    }
+
+    /// The server has let us in, and there is no media connection. We stay until the user says otherwise: a server takes an agent that
+    /// leaves before the end of its job for one that has failed, and lets it not come back.
+    pub(super) fn fail_join(&mut self, failure: JoinFailure) {
+        match mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Joined { connected } => {
+                self.phase = Phase::JoinFailed { connected, failure: failure.clone(), ready: false };
+                self.effects.push_back(Effect::JoinFailed { failure });
+            }
+            other => self.phase = other,
+        }
+    }
+
+    /// The join is retried, in the session that there is.
+    pub(crate) fn retry_join(&mut self, timeout: Duration, now: Time) {
+        match mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::JoinFailed { connected, ready, .. } => {
+                self.phase = Phase::Joined { connected };
+                self.join_until = now + timeout;
+                if ready {
+                    self.media_ready(now);
+                } else {
+                    self.effects.push_back(Effect::RestartMedia);
+                }
+            }
+            other => self.phase = other,
+        }
     }
 
     pub(super) fn say_leave(&mut self) {
@@ -161,6 +195,7 @@ impl Signal {
             | Phase::Connecting
             | Phase::Joining
             | Phase::Joined { .. }
+            | Phase::JoinFailed { .. }
             | Phase::Closed => {}
         }
         self.effects.push_back(Effect::CloseMedia);

@@ -9,6 +9,7 @@
 //!     └───────────────────┴─────────────────────┴──── failure, Leave, silence, timeout ───┴──── flushed, timeout ─────┴──▶ Closed
 //! ```
 //!
+//! Without media in time `Joined` becomes `JoinFailed`, which a retry makes `Joined` again, and a Leave command `Closed`.
 //! In `Joined` the events that come are held back ([`Effect::Hold`]), so that `Connected` is the first that the user sees and nothing is
 //! lost. What happens when a connection that stood is lost is told in [`recovery`].
 //!
@@ -73,6 +74,10 @@ pub(crate) enum Effect {
     Candidate(String),
     /// The server wants to send more tracks than there are sections; offer again, also if both are 0.
     Sections { audio: u32, video: u32 },
+    /// Look for another way for media in this session, and offer it.
+    RestartMedia,
+    /// Tell the one who joins.
+    JoinFailed { failure: JoinFailure },
     /// Close the media connection.
     CloseMedia,
     /// The server knows our session, and has reliable messages of ours up to this one. Send it the others again, look for another
@@ -105,6 +110,8 @@ pub(crate) struct OwnChange {
 pub(crate) struct Signal {
     config: Config,
     phase: Phase,
+    /// When a join takes too long.
+    join_until: Time,
     roster: Roster,
     room: RoomInfo,
     /// The newest token: a later connection would use it.
@@ -137,6 +144,7 @@ impl Signal {
             roster: Roster::new(config.limits.participants),
             token: config.token.clone(),
             rng: fastrand::Rng::with_seed(config.seed),
+            join_until: Time::ZERO + config.join_timeout,
             config,
             phase: Phase::Unbound,
             room: RoomInfo::default(),
@@ -208,6 +216,7 @@ impl Signal {
             Phase::Unbound
             | Phase::Joining
             | Phase::Joined { .. }
+            | Phase::JoinFailed { .. }
             | Phase::Connected
             | Phase::Leaving { .. }
             | Phase::Closed => self.violation(),
@@ -238,6 +247,10 @@ impl Signal {
 
     /// The reliable channel is open.
     pub(crate) fn media_ready(&mut self, now: Time) {
+        if let Phase::JoinFailed { ready, .. } = &mut self.phase {
+            *ready = true;
+            return;
+        }
         if let Phase::Joined { .. } = self.phase
             && let Phase::Joined { mut connected } = mem::replace(&mut self.phase, Phase::Connected)
         {
@@ -253,7 +266,7 @@ impl Signal {
     /// The media connection is gone for good.
     pub(crate) fn media_gone(&mut self, detail: &str, now: Time) {
         match &self.phase {
-            Phase::Closed => {}
+            Phase::Closed | Phase::JoinFailed { .. } => {}
             Phase::Recovering(_) => self.lose_media(shorten(detail), now),
             _ if self.media_gone.is_some() => {}
             _ => self.media_gone = Some((now + MEDIA_GONE_GRACE, shorten(detail))),
@@ -276,9 +289,7 @@ impl Signal {
     pub(crate) fn answer_unusable(&mut self, detail: &str, now: Time) {
         self.violation();
         match &self.phase {
-            Phase::Joined { .. } => {
-                self.finish(DisconnectReason::JoinFailed(JoinFailure::Media { detail: shorten(detail) }));
-            }
+            Phase::Joined { .. } => self.fail_join(JoinFailure::Media { detail: shorten(detail) }),
             Phase::Recovering(_) => self.lose_media(shorten(detail), now),
             _ => {}
         }
@@ -309,7 +320,11 @@ impl Signal {
     /// Whether the user is told what happens in the room, at once or later.
     pub(crate) fn is_in_room(&self) -> bool {
         match self.phase {
-            Phase::Joined { .. } | Phase::Connected | Phase::Recovering(_) | Phase::Leaving { .. } => true,
+            Phase::Joined { .. }
+            | Phase::JoinFailed { .. }
+            | Phase::Connected
+            | Phase::Recovering(_)
+            | Phase::Leaving { .. } => true,
             Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::GivenUp { .. } | Phase::Closed => {
                 false
             }
@@ -380,7 +395,10 @@ impl Signal {
                     Step::Restarting | Step::Joined => self.message(message, now),
                     Step::Waiting | Step::Opening | Step::Binding | Step::Connecting => self.violation(),
                 },
-                Phase::Joined { .. } | Phase::Connected | Phase::Leaving { .. } => {
+                Phase::Joined { .. }
+                | Phase::JoinFailed { .. }
+                | Phase::Connected
+                | Phase::Leaving { .. } => {
                     self.message(message, now);
                 }
                 Phase::Closed => {}

@@ -1,7 +1,7 @@
 //! Where a room is between its first packet and its last, and what it holds there.
 
 use super::recovery::{Recovery, Step};
-use crate::{CommandId, Connected};
+use crate::{CommandId, Connected, JoinFailure};
 use agent_proto::Time;
 use std::time::Duration;
 
@@ -11,6 +11,13 @@ pub(super) enum Phase {
     Joining,
     Joined {
         connected: Box<Connected>,
+    },
+    /// Let in, but without media for too long. The user retries, or leaves.
+    JoinFailed {
+        connected: Box<Connected>,
+        failure: JoinFailure,
+        /// Whether the media connection stands by now.
+        ready: bool,
     },
     Connected,
     Recovering(Box<Recovery>),
@@ -36,7 +43,7 @@ impl Phase {
     /// Whether the server reads what we say, and says something at least as often as it promised.
     pub(super) fn signal_stands(&self) -> bool {
         match self {
-            Self::Joined { .. } | Self::Connected => true,
+            Self::Joined { .. } | Self::JoinFailed { .. } | Self::Connected => true,
             Self::Leaving { signal, .. } => *signal,
             Self::Recovering(recovery) => matches!(recovery.step, Step::Restarting | Step::Joined),
             Self::Unbound | Self::Connecting | Self::Joining | Self::GivenUp { .. } | Self::Closed => false,

@@ -130,6 +130,7 @@ impl Signal {
             | Phase::Connecting
             | Phase::Joining
             | Phase::Joined { .. }
+            | Phase::JoinFailed { .. }
             | Phase::Leaving { .. }
             | Phase::GivenUp { .. }
             | Phase::Closed => return self.lost(cause),

@@ -18,23 +18,21 @@ impl Signal {
 
     fn fire(&mut self, timer: Timer, media: &impl Fn() -> String, now: Time) {
         match timer {
-            Timer::Join => {
-                let failure = match self.phase {
-                    Phase::Joined { .. } => JoinFailure::MediaTimeout { detail: media() },
-                    Phase::Unbound
-                    | Phase::Connecting
-                    | Phase::Joining
-                    | Phase::Connected
-                    | Phase::Recovering(_)
-                    | Phase::Leaving { .. }
-                    | Phase::GivenUp { .. }
-                    | Phase::Closed => JoinFailure::SignalTimeout,
-                };
-                if let Phase::Joining | Phase::Joined { .. } = self.phase {
+            Timer::Join => match self.phase {
+                Phase::Joined { .. } => self.fail_join(JoinFailure::MediaTimeout { detail: media() }),
+                Phase::Joining => {
                     self.say_leave();
+                    self.finish(DisconnectReason::JoinFailed(JoinFailure::SignalTimeout));
                 }
-                self.finish(DisconnectReason::JoinFailed(failure));
-            }
+                Phase::Unbound
+                | Phase::Connecting
+                | Phase::JoinFailed { .. }
+                | Phase::Connected
+                | Phase::Recovering(_)
+                | Phase::Leaving { .. }
+                | Phase::GivenUp { .. }
+                | Phase::Closed => self.finish(DisconnectReason::JoinFailed(JoinFailure::SignalTimeout)),
+            },
             Timer::Ping => {
                 let timestamp = millis(now);
                 if let Some(clock) = &mut self.clock {
@@ -54,6 +52,9 @@ impl Signal {
             }
             Timer::MediaGone => {
                 if let Some((_, detail)) = self.media_gone.take() {
+                    if let Phase::Joined { .. } = self.phase {
+                        return self.fail_join(JoinFailure::Media { detail });
+                    }
                     if !matches!(self.phase, Phase::Connected) {
                         self.say_leave();
                     }
@@ -67,6 +68,7 @@ impl Signal {
                 | Phase::Connecting
                 | Phase::Joining
                 | Phase::Joined { .. }
+                | Phase::JoinFailed { .. }
                 | Phase::Connected
                 | Phase::Recovering(_)
                 | Phase::Closed => self.flushed(),
@@ -84,9 +86,10 @@ impl Signal {
         match &self.phase {
             Phase::Closed => return None,
             Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } => {
-                due.push((Time::ZERO + self.config.join_timeout, Timer::Join));
+                due.push((self.join_until, Timer::Join));
             }
-            Phase::Connected => {}
+            // The user decides.
+            Phase::JoinFailed { .. } | Phase::Connected => {}
             Phase::Recovering(recovery) => due.push((recovery.until, Timer::Recovery)),
             Phase::Leaving { until, .. } | Phase::GivenUp { until, .. } => due.push((*until, Timer::Leave)),
         }

@@ -11,8 +11,8 @@
 
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
-    Command, CommandError, CommandId, Config, DisconnectReason, Input, Output, Protocol, Room, RoomEvent,
-    Unsupported,
+    Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room,
+    RoomEvent, Unsupported,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
@@ -29,6 +29,8 @@ use str0m::{
     net::{Protocol as WireProtocol, Receive, TcpType},
 };
 
+/// The command that leaves after a failed join.
+const LEAVES: CommandId = CommandId::MAX;
 const DELAY: Duration = Duration::from_millis(2);
 
 /// A room and its server, with two milliseconds between them and a clock that jumps to the next thing to do.
@@ -46,6 +48,10 @@ pub struct Pair {
     /// What the server says by itself once the room has joined.
     pub events: Vec<RoomEvent>,
     pub done: BTreeMap<CommandId, Result<(), CommandError>>,
+    /// Joins that failed after the server had let us in.
+    pub failed_joins: Vec<JoinFailure>,
+    /// Whether the room is left after one.
+    pub leaves_failed_join: bool,
     pub closed: Option<DisconnectReason>,
     /// How this machine is connected: from which of its addresses it sends to another.
     pub routes: fn(SocketAddr) -> Option<IpAddr>,
@@ -114,6 +120,8 @@ impl Pair {
             wire: VecDeque::new(),
             events: Vec::new(),
             done: BTreeMap::new(),
+            failed_joins: Vec::new(),
+            leaves_failed_join: true,
             closed: None,
             routes: |remote| {
                 Some(if remote.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() })
@@ -347,6 +355,14 @@ impl Pair {
                 Output::MediaPath { protocol, why, .. } => self.paths.push((protocol, why)),
                 Output::Unsupported(data) => self.unsupported.push(data),
                 Output::Event(event) => self.events.push(event),
+                Output::JoinFailed { failure } => {
+                    self.failed_joins.push(failure);
+                    if self.leaves_failed_join {
+                        let leave = Input::Commanded { id: LEAVES, command: Command::Leave };
+                        self.room.handle_input(leave, self.now);
+                    }
+                }
+                Output::CommandDone { id: LEAVES, .. } => {}
                 Output::CommandDone { id, result } => {
                     assert!(self.done.insert(id, result).is_none(), "command {id} is done twice");
                 }

@@ -4,7 +4,7 @@ use crate::job::join_options::JoinOptions;
 use crate::worker::parts::Parts;
 use agent_core::Input;
 use agent_net::AssignedUrlError;
-use agent_rtc::{Dropped, JoinError, JoinRequest, RoomConnection};
+use agent_rtc::{Dropped, JoinError, JoinRequest, JoinSession, RoomConnection};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce};
@@ -16,6 +16,8 @@ pub(crate) struct Join {
     /// Or why the room must not be joined.
     request: Result<JoinRequest, AssignedUrlError>,
     pub(crate) connection: Arc<SetOnce<RoomConnection>>,
+    /// Keeps a join that failed in the room, until the job is over or it is retried.
+    pub(crate) session: JoinSession,
     /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
     joining: Mutex<()>,
     on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
@@ -30,7 +32,8 @@ impl Join {
         tell: UnboundedSender<Input>,
     ) -> Self {
         let (connection, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
-        Self { parts, request, connection, joining, on_dropped: Arc::new(on_dropped), tell }
+        let session = JoinSession::new();
+        Self { parts, request, connection, session, joining, on_dropped: Arc::new(on_dropped), tell }
     }
 
     pub(crate) async fn connection(&self, options: JoinOptions) -> Result<&RoomConnection, JoinError> {
@@ -39,6 +42,7 @@ impl Join {
             if self.connection.get().is_none() {
                 let begun = Instant::now();
                 let mut request = self.request.clone()?;
+                request.session = Some(self.session.clone());
                 request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
                 let joined = self.parts.connector.connect(request).await;
                 self.parts.meter.joined(begun.elapsed(), joined.is_ok());

@@ -12,6 +12,8 @@ struct Rig {
     signal: Signal,
     now: Time,
     script: String,
+    /// Whether the room is left after a join that failed once the server had let us in.
+    leaves_failed_join: bool,
     reason: Option<DisconnectReason>,
 }
 
@@ -19,7 +21,13 @@ impl Rig {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new("wss://host/base", "sesame");
         change(&mut config);
-        Self { signal: Signal::new(config), now: Time::ZERO, script: String::new(), reason: None }
+        Self {
+            signal: Signal::new(config),
+            now: Time::ZERO,
+            script: String::new(),
+            leaves_failed_join: true,
+            reason: None,
+        }
     }
 
     /// Joined, with Ada there already, and the media connection ready.
@@ -45,6 +53,11 @@ impl Rig {
         act(&mut self.signal, self.now);
         while let Some(effect) = self.signal.poll_effect() {
             writeln!(self.script, "    {}", show(&effect)).unwrap();
+            if let Effect::JoinFailed { .. } = effect
+                && self.leaves_failed_join
+            {
+                self.signal.leave(CommandId::MAX, self.now);
+            }
             if let Effect::Closed { reason } = effect {
                 self.reason = Some(reason);
             }

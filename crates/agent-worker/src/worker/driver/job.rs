@@ -107,15 +107,20 @@ impl JobHandle {
 
     /// What leaves the room, if it was joined, once its cleanup is over.
     pub(super) fn into_leaving(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        self.join.connection.get()?;
-        let (cleaning, connection) = (self.cleaning.take(), Arc::clone(&self.join.connection));
+        if self.join.connection.get().is_none() && !self.join.session.is_held() {
+            return None;
+        }
+        let (cleaning, join) = (self.cleaning.take(), Arc::clone(&self.join));
         let leaving = async move {
             // When a worker stops at once, a cleanup may still need the room.
             if let Some(Cleaning { done, latest }) = cleaning {
                 // Nothing is ever sent: the end of the cleanup drops the other end.
                 let _ = tokio::time::timeout_at(latest, done).await;
             }
-            connection.wait().await.leave().await;
+            match join.connection.get() {
+                Some(connection) => connection.leave().await,
+                None => join.session.leave().await,
+            }
         };
         Some(leaving.instrument(self.scope.span().clone()))
     }

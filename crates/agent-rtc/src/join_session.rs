@@ -1,0 +1,119 @@
+//! What a failed join leaves behind: we are in the room, but nothing goes either way.
+
+use std::{
+    fmt, mem,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{handle::Room, join_error::JoinError};
+
+/// Who waits for a join.
+pub(super) type Joined = oneshot::Sender<Result<Room, JoinError>>;
+
+/// How long [`JoinSession::leave`] waits at most.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Keeps a join that failed after the server had let us in, for a retry.
+///
+/// A server that sees the agent of a job leave its room ends the job, whatever its worker wants to report or to retry. So a join
+/// whose [request](super::JoinRequest::session) has a session does not leave the room when it fails: the next one with the same session goes on
+/// in it, and [`leave`](Self::leave), or dropping the last clone, leaves the room. Without a session a failed join leaves at once.
+#[derive(Clone, Default)]
+pub struct JoinSession {
+    state: Arc<Mutex<State>>,
+}
+
+/// The session without the power to keep it.
+pub(super) type WeakSession = Weak<Mutex<State>>;
+
+#[derive(Default)]
+pub(super) enum State {
+    /// There is nothing to keep.
+    #[default]
+    Idle,
+    Held(mpsc::Sender<HeldRequest>),
+    /// Nothing is kept any more.
+    Left,
+}
+
+/// What is to become of a failed join.
+pub(super) enum HeldRequest {
+    /// It is retried, within this time.
+    Retry { joined: Joined, timeout: Duration },
+    /// It is over.
+    Leave,
+}
+
+impl JoinSession {
+    /// A session without a join.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a failed join waits for what is to become of it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Held(_))
+    }
+
+    /// Leaves the room if a failed join is still in it, and keeps no other one. Takes three seconds at most.
+    pub async fn leave(&self) {
+        let Some(held) = self.replace(State::Left) else { return };
+        let left = async {
+            if held.send(HeldRequest::Leave).await.is_ok() {
+                held.closed().await;
+            }
+        };
+        if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
+            tracing::warn!("the room of a failed join was not left in time");
+        }
+    }
+
+    pub(super) fn downgrade(&self) -> WeakSession {
+        Arc::downgrade(&self.state)
+    }
+
+    /// Retries the join that is kept; gives `joined` back if there is none.
+    pub(super) async fn retry(&self, joined: Joined, timeout: Duration) -> Option<Joined> {
+        let Some(held) = self.replace(State::Idle) else { return Some(joined) };
+        match held.send(HeldRequest::Retry { joined, timeout }).await {
+            Ok(()) => None,
+            // The server has put us out since.
+            Err(mpsc::error::SendError(HeldRequest::Retry { joined, .. })) => Some(joined),
+            Err(mpsc::error::SendError(HeldRequest::Leave)) => None,
+        }
+    }
+
+    fn replace(&self, next: State) -> Option<mpsc::Sender<HeldRequest>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Left = *state {
+            return None;
+        }
+        match mem::replace(&mut *state, next) {
+            State::Held(held) => Some(held),
+            State::Idle | State::Left => None,
+        }
+    }
+}
+
+/// Keeps a failed join; `None` when nobody would retry it.
+pub(super) fn keep(session: &WeakSession) -> Option<mpsc::Receiver<HeldRequest>> {
+    let state = session.upgrade()?;
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if let State::Left = *state {
+        return None;
+    }
+    let (held, requests) = mpsc::channel(1);
+    *state = State::Held(held);
+    Some(requests)
+}
+
+impl fmt::Debug for JoinSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSession").field("held", &self.is_held()).finish()
+    }
+}
