@@ -3,14 +3,14 @@
 
 use agent_core::Job;
 use agent_proto::Secret;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// An attempt. What all attempts of a worker have in common (settings, the agent, the API key and its secret) is not in it: another
 /// process of the same program has these from its own builder, and the API secret goes nowhere.
 ///
 /// It is written as a whole to whoever makes the attempt, with the token of its room, and to nothing else: `Debug` hides the token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct AttemptSpec {
     pub(crate) job: Arc<Job>,
     /// The first is 1.
@@ -19,15 +19,17 @@ pub(crate) struct AttemptSpec {
 }
 
 /// What the assignment says about the room: where it is, and what lets us in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct RoomGrant {
     /// The server that the assignment names; `None`: the worker's own. Whether it may be joined is decided by who joins.
     pub(crate) url: Option<String>,
-    #[serde(with = "exposed")]
+    #[cfg_attr(feature = "serde", serde(with = "exposed"))]
     pub(crate) token: Secret,
 }
 
 /// The one place at which a token is written.
+#[cfg(feature = "serde")]
 mod exposed {
     use super::Secret;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -41,6 +43,7 @@ mod exposed {
     }
 }
 
+#[cfg(feature = "serde")]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Where attempts are made.
 
+#[cfg(feature = "serde")]
 #[cfg(test)]
 mod tests;
 
