@@ -102,25 +102,24 @@ impl Graph {
 /// build scripts and macros. `cargo tree` knows this better than the graph, which takes the weak `ring?/alloc` of a feature
 /// for a dependency on ring.
 pub(crate) fn linked_into(krate: &str) -> BTreeSet<String> {
+    names(&tree(krate, &["--edges", "normal,no-proc-macro", "--target", "all", "--all-features"]))
+}
+
+/// Name and version of what is built for a crate here and with its default features: macros and build scripts, too.
+pub(crate) fn built_for(krate: &str) -> BTreeSet<String> {
+    let tree = tree(krate, &["--edges", "normal,build"]);
+    tree.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn tree(krate: &str, args: &[&str]) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "tree",
-            "--edges",
-            "normal,no-proc-macro",
-            "--target",
-            "all",
-            "--prefix",
-            "none",
-            "--package",
-            krate,
-            "--all-features",
-        ])
-        .current_dir(super::root())
+        .args(["tree", "--prefix", "none", "--package", krate])
+        .args(args)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    names(&String::from_utf8(output.stdout).unwrap())
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The first word of each line.

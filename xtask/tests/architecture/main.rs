@@ -12,6 +12,7 @@
 
 mod circles;
 mod exhaustive;
+mod first_build;
 mod graph;
 mod layers;
 mod licences;

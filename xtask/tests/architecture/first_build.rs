@@ -1,0 +1,41 @@
+//! The first command of a new user builds few crates, and none of those that cost much for little.
+
+use crate::graph::built_for;
+use std::collections::BTreeSet;
+
+/// A few more than it is: a new one should be worth its time.
+const MOST: usize = 172;
+/// Costly, and not needed for the first job. The lock file keeps zerocopy and the tables of ICU out by older versions of what would
+/// bring them in: ppv-lite86 0.2.17 and idna_adapter 1.1.
+const COSTLY: [&str; 8] =
+    ["clap", "icu_provider", "prost-reflect", "proptest", "reqwest", "rustix", "schemars", "zerocopy"];
+
+fn violations(built: &BTreeSet<String>) -> Vec<String> {
+    let mut violations = Vec::new();
+    if built.len() > MOST {
+        violations.push(format!("the quickstart builds {} crates, more than {MOST}", built.len()));
+    }
+    let costly =
+        built.iter().filter(|package| COSTLY.iter().any(|name| package.starts_with(&format!("{name} "))));
+    violations.extend(costly.map(|package| format!("the quickstart builds {package}")));
+    violations
+}
+
+#[test]
+fn the_quickstart_builds_little() {
+    let built = built_for("quickstart");
+    assert!(built.iter().any(|package| package.starts_with("tokio ")), "{built:?}");
+    super::none(&violations(&built));
+}
+
+#[test]
+fn what_is_too_much_is_found() {
+    let built = |names: &[String]| names.iter().cloned().collect();
+    assert!(violations(&built(&["tokio v1.54.1".to_owned(), "zerocopy-not v1".to_owned()])).is_empty());
+    assert_eq!(
+        violations(&built(&["zerocopy v0.8.63".to_owned()])),
+        ["the quickstart builds zerocopy v0.8.63"]
+    );
+    let many: Vec<String> = (0..=MOST).map(|n| format!("p{n} v1")).collect();
+    assert_eq!(violations(&built(&many)).len(), 1);
+}
