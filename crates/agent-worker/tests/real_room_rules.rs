@@ -219,9 +219,12 @@ async fn an_end_after_the_room_was_closed_says_so() {
     let (reason, ended, recorded) = stage.end_of(&job).await;
     // The server reports it in two ways, and either may be the first; its termination of the job does not name a reason.
     assert!(ended.room_closed || reason == CancelReason::Terminated, "{reason:?} {ended:?}");
-    assert_eq!(
-        (recorded.status, recorded.error.as_str()),
-        (JobEndStatus::Failed, "agent worker left the room")
+    // It ends the job itself as the room closes, unless our status comes first: that is why the log warns of either.
+    let recorded = (recorded.status, recorded.error.as_str());
+    assert!(
+        [(JobEndStatus::Failed, "agent worker left the room"), (JobEndStatus::Success, "")]
+            .contains(&recorded),
+        "{recorded:?}"
     );
     stage.worker.drain(Duration::ZERO).await;
 }
