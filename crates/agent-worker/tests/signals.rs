@@ -332,7 +332,10 @@ async fn two_signals_within_a_second_count_as_one() {
                 .await;
         program.child.signal(first);
         program.child.signal(second);
-        program.logged("counts as the same").await;
+        // Two of a kind may reach the process as one.
+        if first != second {
+            program.logged("counts as the same").await;
+        }
         assert_eq!(program.exit_code().await, Some(0), "its drain went on to its end");
         assert_eq!(program.outcome().await, "success");
     }
