@@ -26,7 +26,7 @@
 //! With the feature `serde`, [`Config`] and [`Input`] can be written and read, and [`Output`] written. A recording is the configuration, the
 //! seed, and each input with its time (or only the time, for [`Worker::handle_timeout`]): a new machine that is told the same gives the
 //! same outputs. **A recording holds what the wire holds**: the frame of an assignment has the token of its job in it, so keep it
-//! as you keep tokens. Outputs have `[redacted]` in the place of it; they are for reading and comparing, and cannot be read back.
+//! as you keep tokens. Outputs have `[redacted]` instead of it; they are for reading and comparing, and cannot be read back.
 
 mod answer;
 mod backoff;

@@ -7,8 +7,8 @@ use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 /// [`Connected`](RoomEvent::Connected) or [`Reconnected`](RoomEvent::Reconnected) first, and loses nothing.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// Who came and left while there was no connection. All of them, however many: who keeps a list of the participants would keep
-    /// somebody who has left. The limit of participants bounds it for each try to reconnect.
+    /// Who came and left while there was no connection. All of them, however many: a list of participants that misses one
+    /// keeps a participant who has left. The limit of participants bounds it for each try to reconnect.
     changes: Vec<RoomEvent>,
     later: DropOldest<Waiting>,
     limits: QueueLimits,
@@ -30,7 +30,7 @@ impl Held {
         Self { changes: Vec::new(), later: DropOldest::default(), limits }
     }
 
-    /// Another session begins: these changes follow from it. What an earlier try has held stays, as nobody has heard of it.
+    /// Another session begins: these changes follow from it. What an earlier try has held stays, as it was not reported yet.
     pub(crate) fn rejoined(&mut self, changes: Vec<RoomEvent>) {
         let later = std::mem::take(&mut self.later);
         self.changes.extend(in_order(later));

@@ -81,7 +81,7 @@ pub enum Input {
         /// What.
         contents: Bytes,
     },
-    /// After an [`Output::JoinFailed`]: somebody wants the join to be retried, in the session that there is.
+    /// After an [`Output::JoinFailed`]: retry the join, in the session that there is.
     JoinRetried {
         /// How long it may take until data can go both ways.
         timeout: Duration,

@@ -100,7 +100,7 @@ impl JoinSession {
     }
 }
 
-/// Keeps a failed join; `None` when nobody would retry it.
+/// Keeps a failed join; `None` when its session is gone, so that it cannot be retried.
 pub(super) fn keep(session: &WeakSession) -> Option<mpsc::Receiver<HeldRequest>> {
     let state = session.upgrade()?;
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);

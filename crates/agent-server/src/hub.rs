@@ -56,7 +56,7 @@ struct Line {
     frozen: watch::Sender<bool>,
 }
 
-/// Somebody who is in a room.
+/// A participant in a room.
 pub struct Stay {
     /// Which stay it is.
     pub member: MemberId,
@@ -169,7 +169,7 @@ impl Hub {
         })
     }
 
-    /// Lets somebody into a room.
+    /// Lets a participant into a room.
     ///
     /// # Errors
     /// Why not.
@@ -187,7 +187,7 @@ impl Hub {
         })
     }
 
-    /// Lets somebody into a room who hears nothing of it.
+    /// Lets a participant into a room that receives no events.
     ///
     /// # Errors
     /// Why not.

@@ -26,7 +26,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 pub enum SaveInput {
     /// The job was told to stop.
     Cancelled,
-    /// The attempt is over, or nobody holds the value any more (which is then kept).
+    /// The attempt is over, or the last handle of the value was dropped: its checkpoint is then kept.
     Ended(CheckpointRetention),
     /// Answers [`Look`](SaveOutput::Look).
     Looked {
@@ -83,7 +83,7 @@ pub enum SaveOutput {
     Finish,
 }
 
-/// What the failure of a save means to whoever reads the log.
+/// How a failed save is reported in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveReport {
     /// It will be retried.

@@ -34,7 +34,7 @@ impl Worker {
     /// How long a cleanup that begins now may take. A drain does not wait for it longer than for its handler, but for a moment.
     pub(super) fn cleanup_time(&self, now: Time) -> Duration {
         let limit = self.config.cleanup_timeout;
-        self.drain.as_ref().map_or(limit, |drain| limit.min(self.config.abort_timeout.max(drain.end() - now)))
+        self.drain.as_ref().map_or(limit, |drain| limit.min(self.config.abort_timeout.max(drain.end - now)))
     }
 
     fn cleaned(&mut self, id: &JobId, now: Time) {

@@ -24,7 +24,7 @@ pub(super) enum Link {
 pub(super) struct Entry {
     pub(super) job: Arc<Job>,
     pub(super) state: JobState,
-    /// What users and hooks see of it: it only goes forward, also when an attempt is tried again.
+    /// What users and hooks see of it: it only goes forward, also when an attempt is retried.
     pub(super) lifecycle: Lifecycle,
     pub(super) offer: OfferId,
     /// Offers of this job that wait for the same answer.
@@ -126,14 +126,6 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) const fn end(&self) -> Time {
-        self.end
-    }
-
-    pub(super) const fn report(&self) -> DrainReport {
-        self.report
-    }
-
     pub(super) const fn count(&mut self, outcome: &Outcome) {
         if outcome.is_success() {
             self.report.succeeded += 1;

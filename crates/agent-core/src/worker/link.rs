@@ -9,7 +9,7 @@
 //! Never touches an attempt: a cut frees the slots of offers that cannot be answered any more, and stops no job.
 
 use super::Worker;
-use super::entries::{Drain, Link};
+use super::entries::Link;
 use super::io::{ConnectError, Notice, Output, StopError, Violation};
 use super::timers::Timer;
 use super::wire::{self, FromServer};
@@ -200,7 +200,7 @@ impl Worker {
         }
         self.link = Link::Stopped;
         self.timers.clear_all();
-        let report = self.drain.as_ref().map(Drain::report).unwrap_or_default();
+        let report = self.drain.as_ref().map(|drain| drain.report).unwrap_or_default();
         self.out.push_back(Output::Stopped(result.map(|()| report)));
     }
 }

@@ -15,7 +15,7 @@ impl RtcClock {
         Self { epoch }
     }
 
-    /// A time that the clock cannot show is its beginning: nobody gives one, as it is centuries away.
+    /// A time that the clock cannot show is its beginning: none is given, as it is centuries away.
     pub(super) fn instant(self, time: Time) -> Instant {
         self.epoch.checked_add(time - Time::ZERO).unwrap_or(self.epoch)
     }

@@ -54,7 +54,7 @@ pub enum Input {
         #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::speakers"))]
         speakers: Vec<Speaker>,
     },
-    /// Somebody asked for something: answered by exactly one [`Output::Reply`] before the outputs are drained.
+    /// A request: answered by exactly one [`Output::Reply`] before the outputs are drained.
     Requested {
         /// Chosen by the driver; the reply has it, too.
         id: RequestId,

@@ -90,7 +90,7 @@ pub(super) mod track_source {
     }
 }
 
-/// Why somebody left, by its name. Reasons that only a client can have are refused.
+/// Why a participant left, by the name of the reason. Reasons that only a client can have are refused.
 pub(super) mod reason {
     use agent_room::DisconnectReason;
     use agent_room::DisconnectReason as Reason;

@@ -11,7 +11,7 @@ use agent_proto::livekit as wire;
 use agent_room::{Command, CommandError, Connected, DisconnectReason, Participant, Publish, RoomInfo};
 use agent_room::{Permissions, Track, TrackKind, TrackSource};
 
-/// One stay of one participant in one room. Chosen by whoever asks to [join](Join), another one each time.
+/// One stay of one participant in one room. Chosen by the caller that asks to [join](Join), another one each time.
 pub type MemberId = u64;
 /// One request and its reply. Chosen by the driver, another one each time.
 pub type RequestId = u64;
@@ -34,7 +34,7 @@ pub enum Request {
     CreateDispatch(CreateDispatch),
     /// The end of a dispatch.
     DeleteDispatch(DeleteDispatch),
-    /// The end of somebody's stay.
+    /// The end of a participant's stay.
     RemoveParticipant(RemoveParticipant),
     /// A change of a participant.
     ChangeParticipant(ChangeParticipant),
@@ -48,7 +48,7 @@ pub enum Request {
     SendData(SendData),
 }
 
-/// Lets somebody into a room, which is made if there is none. Whoever was there with this identity is out.
+/// Lets a participant into a room, which is made if there is none. Replaces a participant with the same identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Join {
@@ -160,7 +160,7 @@ pub struct DeleteDispatch {
     pub id: String,
 }
 
-/// Ends somebody's stay in a room.
+/// Ends a participant's stay in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RemoveParticipant {

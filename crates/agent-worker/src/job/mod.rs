@@ -14,6 +14,7 @@ pub(crate) mod join_options;
 pub(crate) mod long_running;
 pub(crate) mod panics;
 pub(crate) mod scope;
+pub(crate) mod sleep;
 pub(crate) mod spec;
 pub(crate) mod task_count;
 pub(crate) mod temporary;

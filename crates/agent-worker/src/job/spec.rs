@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// An attempt. What all attempts of a worker have in common (settings, the agent, the API key and its secret) is not in it: another
 /// process of the same program has these from its own builder, and the API secret goes nowhere.
 ///
-/// It is written as a whole to whoever makes the attempt, with the token of its room, and to nothing else: `Debug` hides the token.
+/// It is written as a whole to the executor that makes the attempt, with the token of its room, and to nothing else: `Debug` hides the token.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct AttemptSpec {

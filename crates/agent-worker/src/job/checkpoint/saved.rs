@@ -2,6 +2,7 @@
 
 use super::session::{Checkpoints, Opened, Phase};
 use crate::job::cancel::CancelSignal;
+use crate::job::sleep::sleep_until;
 use agent_core::{
     CheckpointError, CheckpointRetention, Generation, SaveFailure, SaveInput, SaveOutput, SaveReport,
     SaveSchedule, Time, encode_checkpoint, verify_checkpoint,
@@ -196,7 +197,7 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
         tokio::select! {
             biased;
             phase = self.phase.wait_for(|phase| *phase != Phase::Open) => {
-                // The attempt is gone if nobody is there to tell.
+                // A closed channel means that the attempt is gone.
                 let discard = phase.is_ok_and(|phase| *phase == Phase::Discard);
                 SaveInput::Ended(if discard { CheckpointRetention::Discard } else { CheckpointRetention::Keep })
             }
@@ -226,13 +227,6 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
                 tracing::warn!(key = %line(key), "the progress since the last checkpoint is lost: its value cannot be saved");
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

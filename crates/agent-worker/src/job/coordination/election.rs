@@ -12,6 +12,7 @@ use tracing::Instrument;
 use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
 use super::{CoordinationError, Coordinator};
+use crate::job::sleep::sleep_until;
 use crate::telemetry::{Held, Meter};
 use agent_core::BoxFuture;
 
@@ -275,13 +276,6 @@ fn renew<'a>(
 async fn pending_or(call: &mut Option<Call<'_>>) -> Result<ElectionInput, CoordinationError> {
     match call {
         Some(call) => call.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }
