@@ -264,6 +264,28 @@ impl OfficialClient {
         }
     }
 
+    /// The client's state as soon as the predicate takes it: read now and again after each further event, as
+    /// the server tells a client of the others' changes late and in any order. Events stay for later calls.
+    ///
+    /// # Errors
+    /// As [`next_event`](Self::next_event); [`ClientError::Timeout`] names the last state.
+    pub async fn wait_for_state(
+        &mut self,
+        mut predicate: impl FnMut(&ClientState) -> bool,
+        within: Duration,
+    ) -> Result<ClientState, ClientError> {
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            let state = self.state().await?;
+            if predicate(&state) {
+                return Ok(state);
+            }
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let event = self.receive(&format!("a state other than {state:?}"), left).await?;
+            self.seen.push_back(event);
+        }
+    }
+
     async fn receive(&mut self, what: &str, within: Duration) -> Result<ClientEvent, ClientError> {
         match tokio::time::timeout(within, self.events.recv()).await {
             Ok(Some(event)) => Ok(event),
