@@ -1,9 +1,12 @@
 //! What goes into the machine and what comes out of it.
 
-use crate::{Command, CommandError, CommandId, DisconnectReason, JoinFailure, RoomEvent, Unsupported};
+use crate::{
+    Command, CommandError, CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomEvent, Unsupported,
+};
 use agent_proto::Secret;
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a packet travels.
@@ -149,6 +152,13 @@ pub enum Output {
     Unsupported(Unsupported),
     /// Tell the user.
     Event(RoomEvent),
+    /// A frame of an audio track that the server sends us. Its place among the events means nothing.
+    Frame {
+        /// The track's sid.
+        track: Arc<str>,
+        /// The frame.
+        frame: EncodedFrame,
+    },
     /// Tell the one who wants to join: the server has let us in, but there is no media connection. Then either [`Input::JoinRetried`] is given or
     /// [`Command::Leave`]: until then we are in the room, as a server takes an agent that leaves for one that has failed.
     JoinFailed {

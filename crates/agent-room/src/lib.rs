@@ -28,13 +28,15 @@
 //! # Inside
 //! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one module that knows
 //! str0m. `Room` carries values from one to the other; neither knows the other. What must not be told before
-//! [`RoomEvent::Connected`] or [`RoomEvent::Reconnected`] waits in `held`, whichever of the two it comes from. Beside them `inbox` decides which of
+//! [`RoomEvent::Connected`] or [`RoomEvent::Reconnected`] waits in `held`, whichever of the two it comes from. Media frames have a lane of
+//! their own: they go from `transport` to [`Output::Frame`], past signalling and everything that waits. Beside them `inbox` decides which of
 //! a room's streams gets which event, and `view` which event changes whom.
 
 mod command;
 mod config;
 mod data;
 mod event;
+mod frame;
 mod held;
 mod inbox;
 mod io;
@@ -51,6 +53,7 @@ pub use command::{
 };
 pub use config::{AutoSubscribe, Config, Limits};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
+pub use frame::{AudioLevel, EncodedFrame};
 pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};
 pub use reason::{DisconnectReason, JoinFailure};

@@ -25,6 +25,8 @@ pub struct Room {
     /// Events that wait for the one that must come before them.
     held: Option<Held>,
     reported: Reported,
+    /// Of media connections that there are no more.
+    unrouted: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -42,6 +44,7 @@ impl Room {
             inbox: Inbox::default(),
             held: None,
             reported: Reported::default(),
+            unrouted: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -158,6 +161,13 @@ impl Room {
         self.signal.violations()
     }
 
+    /// How many audio frames came of no track that the server says it sends us: late ones of a track that is gone, or early ones. Each
+    /// was dropped.
+    #[must_use]
+    pub fn unrouted_frames(&self) -> u64 {
+        self.unrouted.saturating_add(self.transport.as_ref().map_or(0, Transport::unrouted))
+    }
+
     fn bound(&mut self, port: u16, now: Time) {
         if self.transport.is_some() {
             return self.signal.violation();
@@ -236,6 +246,8 @@ impl Room {
                 self.signal.media_restarted(now);
             }
             // Of a session that is given up.
+            Happened::Frame { .. } if !self.signal.is_in_room() => {}
+            Happened::Frame { track, frame } => self.outputs.push_back(Output::Frame { track, frame }),
             Happened::Data { .. } if !self.signal.is_in_room() => {}
             Happened::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
                 Received::Message { message, missed } => {
@@ -272,9 +284,9 @@ impl Room {
             }
             Effect::Send(frame) => self.outputs.push_back(Output::SendSignal(frame)),
             Effect::CloseSignal => self.outputs.push_back(Output::CloseSignal),
-            Effect::Answer(sdp) => {
+            Effect::Answer { sdp, tracks } => {
                 let Some(transport) = &mut self.transport else { return };
-                match transport.answer(&sdp, now) {
+                match transport.answer(&sdp, &tracks, now) {
                     Ok(answered) => {
                         self.signal.violations_of(answered.refused);
                         if let Some(offer) = answered.offer {
@@ -380,6 +392,7 @@ impl Room {
     /// Sends the last packets of a media connection.
     fn drop_transport(&mut self, now: Time) {
         let Some(mut transport) = self.transport.take() else { return };
+        self.unrouted = self.unrouted.saturating_add(transport.unrouted());
         transport.close(now);
         while let Some(happened) = transport.poll() {
             if let Happened::Packet { .. } = happened {

@@ -357,6 +357,8 @@ impl Driver {
                         backend.emit(event);
                     }
                 }
+                // Nobody reads them yet.
+                Output::Frame { .. } => {}
                 Output::CommandDone { id, result } => {
                     if let Some(reply) = self.replies.remove(&id) {
                         reply.send(result);

@@ -4,7 +4,7 @@ use super::{Effect, Phase, Signal, candidate, millis, roster};
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
 use agent_proto::{Time, livekit as proto};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
-use std::mem;
+use std::{collections::BTreeMap, mem};
 
 /// Longest answer that is read, in bytes: one of a few hundred media sections is as long.
 const MAX_ANSWER_LEN: usize = 256 * 1024;
@@ -71,11 +71,12 @@ impl Signal {
                     return self.answer_unusable(&detail, now);
                 }
                 self.descriptions.answer.clone_from(&answer.sdp);
-                self.effects.push_back(Effect::Answer(answer.sdp));
                 // One for each section that we offered, at most.
                 let limit = self.config.limits.media_sections;
                 self.violations_of(answer.mid_to_track_id.len().saturating_sub(limit) as u64);
-                self.roster.subscriptions(answer.mid_to_track_id.into_values().take(limit), &mut events);
+                let tracks: BTreeMap<_, _> = answer.mid_to_track_id.into_iter().take(limit).collect();
+                self.roster.subscriptions(tracks.values().cloned(), &mut events);
+                self.effects.push_back(Effect::Answer { sdp: answer.sdp, tracks });
             }
             Response::Trickle(trickle) => match candidate(&trickle) {
                 Ok(Some(candidate)) => self.effects.push_back(Effect::Candidate(candidate)),

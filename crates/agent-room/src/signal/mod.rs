@@ -68,8 +68,8 @@ pub(crate) enum Effect {
     Send(Bytes),
     /// Close the WebSocket.
     CloseSignal,
-    /// The server's answer to our last offer.
-    Answer(String),
+    /// The server's answer to our last offer, with the track sid of each media section that carries one.
+    Answer { sdp: String, tracks: BTreeMap<String, String> },
     /// A candidate of the server, as in SDP.
     Candidate(String),
     /// The server wants to send more tracks than there are sections; offer again, also if both are 0.

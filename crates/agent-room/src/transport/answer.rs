@@ -13,6 +13,30 @@ pub(super) struct Answer<'a> {
     pub(super) candidates: Vec<&'a str>,
     /// Names the ICE generation.
     pub(super) ufrag: &'a str,
+    /// In their order.
+    pub(super) sections: Vec<Section<'a>>,
+}
+
+/// A section of an answer.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Section<'a> {
+    /// Its identifier.
+    pub(super) mid: &'a str,
+    /// The SSRCs of what the server sends in it, if it names them.
+    pub(super) sources: Vec<u32>,
+}
+
+impl<'a> Section<'a> {
+    fn read(&mut self, line: &'a str) {
+        let Some(attribute) = line.strip_prefix("a=") else { return };
+        if let Some(mid) = attribute.strip_prefix("mid:") {
+            self.mid = mid;
+        } else if let Some(source) = attribute.strip_prefix("ssrc:") {
+            let source = source.split(' ').next().and_then(|ssrc| ssrc.parse().ok());
+            // Several lines describe one of them.
+            self.sources.extend(source.filter(|source| self.sources.last() != Some(source)));
+        }
+    }
 }
 
 /// Takes an answer apart; an offer of so many media sections was made.
@@ -20,8 +44,13 @@ pub(super) struct Answer<'a> {
 /// # Errors
 /// What is wrong with it, in one line.
 pub(super) fn read(sdp: &str, offered: usize) -> Result<Answer<'_>, String> {
-    let mut answer = Answer { sdp: String::with_capacity(sdp.len()), candidates: Vec::new(), ufrag: "" };
-    let (mut sections, mut lines) = (0, 0);
+    let mut answer = Answer {
+        sdp: String::with_capacity(sdp.len()),
+        candidates: Vec::new(),
+        ufrag: "",
+        sections: Vec::new(),
+    };
+    let mut lines = 0;
     for line in sdp.lines() {
         let line = line.trim_end();
         if let Some(candidate) = line.strip_prefix("a=").filter(|rest| rest.starts_with("candidate:")) {
@@ -29,7 +58,7 @@ pub(super) fn read(sdp: &str, offered: usize) -> Result<Answer<'_>, String> {
             continue;
         }
         if line.starts_with("m=") {
-            sections += 1;
+            answer.sections.push(Section::default());
             lines = 0;
         }
         lines += 1;
@@ -38,12 +67,16 @@ pub(super) fn read(sdp: &str, offered: usize) -> Result<Answer<'_>, String> {
                 "the server's answer has more than {MAX_SECTION_LINES} lines in one section, which no server needs"
             ));
         }
+        if let Some(section) = answer.sections.last_mut() {
+            section.read(line);
+        }
         if let Some(ufrag) = line.strip_prefix("a=ice-ufrag:").filter(|_| answer.ufrag.is_empty()) {
             answer.ufrag = ufrag;
         }
         answer.sdp.push_str(line);
         answer.sdp.push_str("\r\n");
     }
+    let sections = answer.sections.len();
     if sections > offered {
         return Err(format!("the server's answer has {sections} media sections, our offer {offered}"));
     }
@@ -91,10 +124,19 @@ mod tests {
         let answer = read(sdp, 1).unwrap();
         assert_eq!(answer.candidates, ["candidate:1 1 udp 9 10.0.0.1 7 typ host"]);
         assert_eq!(answer.ufrag, "abc");
+        assert_eq!(answer.sections, [Section { mid: "0", sources: Vec::new() }]);
         assert_eq!(
             answer.sdp,
             "v=0\r\na=ice-ufrag:abc\r\nm=application 9\r\na=mid:0\r\na=ice-ufrag:later\r\na=end-of-candidates\r\n"
         );
+    }
+
+    #[test]
+    fn streams_are_those_of_their_section() {
+        let sdp = "v=0\r\na=ssrc:9 cname:none\r\nm=audio 9\r\na=mid:1\r\na=ssrc:7 cname:x\r\na=ssrc:7 msid:s TR_1\r\n\
+                   a=ssrc:8\r\na=ssrc:none\r\nm=audio 9\r\na=mid:2\r\n";
+        let expected = [Section { mid: "1", sources: vec![7, 8] }, Section { mid: "2", sources: Vec::new() }];
+        assert_eq!(read(sdp, 2).unwrap().sections, expected);
     }
 
     #[test]

@@ -13,16 +13,19 @@
 
 mod answer;
 mod clock;
+mod media;
 mod paths;
 
-use crate::{Protocol, data::Channel, data::Written};
+use crate::{AudioLevel, EncodedFrame, Protocol, data::Channel, data::Written};
 use agent_proto::Time;
 use bytes::Bytes;
 pub(crate) use clock::RtcClock;
+use media::Routes;
 use paths::{Announced, MAX_CANDIDATES, Paths};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 use str0m::{
@@ -31,6 +34,7 @@ use str0m::{
     channel::{ChannelConfig, ChannelId, Reliability},
     media::{Direction, MediaKind, Mid},
     net::{Protocol as WireProtocol, Receive, TcpType},
+    rtp::RtpPacket,
 };
 
 /// Between two connectivity checks while there is no connection; the shortest that ICE allows.
@@ -73,6 +77,8 @@ pub(crate) enum Happened {
     Silent { detail: String },
     /// A data packet came in.
     Data { channel: Channel, bytes: Bytes },
+    /// A frame of the track with this sid came in.
+    Frame { track: Arc<str>, frame: EncodedFrame },
     /// The connection is gone.
     Gone { detail: String },
 }
@@ -88,6 +94,8 @@ pub(crate) struct Transport {
     /// Sections that the server wanted while an offer was pending; `Some` also when it wanted none more, but a new offer.
     wanted: Option<(u32, u32)>,
     receiving: Vec<Mid>,
+    /// Which packet belongs to which track.
+    routes: Routes,
     /// Media sections in the last offer.
     offered: usize,
     paths: Paths,
@@ -179,6 +187,7 @@ impl Transport {
             answered: false,
             wanted: None,
             receiving: Vec::new(),
+            routes: Routes::default(),
             offered: sections_of(&offer),
             paths: Paths::new(port),
             early: Vec::new(),
@@ -350,8 +359,14 @@ impl Transport {
         known.into_iter().filter_map(stream).collect()
     }
 
-    /// Takes the server's answer to our last offer; perhaps there is another offer to make. `Err`: what is wrong with it.
-    pub(crate) fn answer(&mut self, sdp: &str, now: Time) -> Result<Answered, String> {
+    /// Takes the server's answer to our last offer, with the track sid of each section (by its identifier); perhaps there is another
+    /// offer to make. `Err`: what is wrong with it.
+    pub(crate) fn answer(
+        &mut self,
+        sdp: &str,
+        tracks: &BTreeMap<String, String>,
+        now: Time,
+    ) -> Result<Answered, String> {
         let pending = self.pending.take().ok_or("an answer without an offer")?;
         let read = answer::read(sdp, self.offered)?;
         let accepted = SdpAnswer::from_sdp_string(&read.sdp).map_err(|_| answer::diagnose(&read.sdp))?;
@@ -359,6 +374,9 @@ impl Transport {
         let accepted = quietly(|| self.rtc.sdp_api().accept_answer(pending, accepted));
         accepted.map_err(|error| words(&error).to_owned())?;
         self.answered = true;
+        for gone in self.routes.replace(&read.sections, tracks) {
+            self.rtc.direct_api().remove_stream_rx(gone.into());
+        }
         if !self.ice_connected || self.restart == Restart::Begun {
             self.looking_since = Some(now);
         }
@@ -650,6 +668,7 @@ impl Transport {
                 };
                 self.happened.push_back(Happened::Data { channel, bytes: data.data.into() });
             }
+            Event::RtpPacket(packet) => self.packet(&packet),
             Event::IceConnectionStateChange(state) => {
                 let connected = state.is_connected();
                 if self.ice_connected && state == IceConnectionState::Disconnected {
@@ -668,6 +687,38 @@ impl Transport {
             }
             _ => {}
         }
+    }
+
+    /// Takes a media packet. One of audio is a whole frame, as Opus is never split (RFC 7587); video is not taken yet.
+    fn packet(&mut self, packet: &RtpPacket) {
+        let Some(mid) = self.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|stream| stream.mid())
+        else {
+            return self.routes.drop_frame();
+        };
+        if self.rtc.media(mid).is_none_or(|media| media.kind() != MediaKind::Audio) {
+            return;
+        }
+        // Without a payload it is padding.
+        let track = self.routes.track(*packet.header.ssrc, mid).filter(|_| !packet.payload.is_empty());
+        let Some(track) = track.cloned() else { return self.routes.drop_frame() };
+        let level = packet.header.ext_vals.audio_level;
+        let voice = packet.header.ext_vals.voice_activity.unwrap_or_default();
+        let frame = EncodedFrame {
+            payload: Bytes::copy_from_slice(&packet.payload),
+            sequence: *packet.seq_no,
+            timestamp: packet.header.timestamp,
+            clock_rate: packet.time.frequency().get(),
+            source: *packet.header.ssrc,
+            marker: packet.header.marker,
+            audio_level: level.map(|dbov| AudioLevel::new(dbov, voice)),
+            received: self.clock.time(packet.timestamp),
+        };
+        self.happened.push_back(Happened::Frame { track, frame });
+    }
+
+    /// How many frames came without a track to belong to. Each was dropped.
+    pub(crate) fn unrouted(&self) -> u64 {
+        self.routes.unrouted()
     }
 
     fn fail(&mut self, error: &RtcError) {

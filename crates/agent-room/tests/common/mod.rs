@@ -11,8 +11,8 @@
 
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
-    Command, CommandError, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room,
-    RoomEvent, Unsupported,
+    Command, CommandError, CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output,
+    Protocol, Room, RoomEvent, Unsupported,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
@@ -26,7 +26,9 @@ use str0m::{
     Candidate, Event, Rtc,
     change::SdpOffer,
     channel::ChannelId,
+    media::{MediaKind, Mid},
     net::{Protocol as WireProtocol, Receive, TcpType},
+    rtp::{ExtensionValues, RtpWrite},
 };
 
 /// The command that leaves after a failed join.
@@ -81,6 +83,12 @@ pub struct Pair {
     packets: u64,
     /// Whether the server answers offers.
     pub answers: bool,
+    /// Which track each section carries: section, track sid.
+    pub tracks: BTreeMap<String, String>,
+    /// Audio sections that we have offered.
+    pub audio: Vec<Mid>,
+    /// Frames that came: track sid, frame.
+    pub frames: Vec<(String, EncodedFrame)>,
     /// What is done to an answer on its way.
     pub tamper: fn(String) -> String,
     /// Descriptions of both sides.
@@ -142,6 +150,9 @@ impl Pair {
             lose_ours: false,
             packets: 0,
             answers: true,
+            tracks: BTreeMap::new(),
+            audio: Vec::new(),
+            frames: Vec::new(),
             tamper: |sdp| sdp,
             descriptions: Vec::new(),
         }
@@ -197,7 +208,8 @@ impl Pair {
         let answer = quietly(|| self.rtc.sdp_api().accept_offer(offered).unwrap());
         let sdp = (self.tamper)(answer.to_sdp_string());
         self.descriptions.extend([offer.to_owned(), sdp.clone()]);
-        self.say(Response::Answer(proto::SessionDescription { sdp, ..Default::default() }));
+        let mid_to_track_id = self.tracks.clone();
+        self.say(Response::Answer(proto::SessionDescription { sdp, mid_to_track_id, ..Default::default() }));
         // Without being told the time it does not begin its checks.
         self.tell_rtc_the_time();
     }
@@ -252,6 +264,34 @@ impl Pair {
         let id = self.channels[label];
         assert!(self.rtc.channel(id).unwrap().write(true, &encode(packet)).unwrap());
         self.drain_rtc();
+    }
+
+    /// The server asks for this many more audio sections, and answers the offer.
+    pub fn ask_for_audio(&mut self, sections: u32) {
+        let requirement = proto::MediaSectionsRequirement { num_audios: sections, num_videos: 0 };
+        self.say(Response::MediaSectionsRequirement(requirement));
+        let answers = self.descriptions.len();
+        self.run_until("another offer", |pair| pair.descriptions.len() > answers);
+        self.run_for(2 * DELAY);
+    }
+
+    /// From now on these sections carry these tracks.
+    pub fn carry(&mut self, tracks: &[(Mid, &str)]) {
+        self.tracks = tracks.iter().map(|(mid, sid)| (mid.to_string(), (*sid).to_owned())).collect();
+        self.ask_for_audio(0);
+    }
+
+    /// Sends an audio packet as the server does: its sequence number, timestamp and payload.
+    pub fn send_audio(&mut self, mid: Mid, number: u64, timestamp: u32, payload: &[u8]) {
+        let instant = self.instant();
+        let pt = self.rtc.media(mid).unwrap().remote_pts()[0];
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None).expect("a stream");
+        let mut levels = ExtensionValues::default();
+        (levels.audio_level, levels.voice_activity) = (Some(-30), Some(true));
+        let packet = RtpWrite::new(pt, number.into(), timestamp, instant, payload);
+        stream.write_rtp(packet.marker(number == 0).ext_vals(levels));
+        self.tell_rtc_the_time();
     }
 
     pub fn run_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
@@ -355,6 +395,7 @@ impl Pair {
                 Output::MediaPath { protocol, why, .. } => self.paths.push((protocol, why)),
                 Output::Unsupported(data) => self.unsupported.push(data),
                 Output::Event(event) => self.events.push(event),
+                Output::Frame { track, frame } => self.frames.push((track.to_string(), frame)),
                 Output::JoinFailed { failure } => {
                     self.failed_joins.push(failure);
                     if self.leaves_failed_join {
@@ -402,6 +443,9 @@ impl Pair {
                 str0m::Output::Event(Event::ChannelData(data)) => {
                     let label = self.channels.iter().find(|(_, id)| **id == data.id).unwrap().0.clone();
                     self.received.push((label, decode(&data.data.into(), 1 << 20).unwrap()));
+                }
+                str0m::Output::Event(Event::MediaAdded(media)) if media.kind == MediaKind::Audio => {
+                    self.audio.push(media.mid);
                 }
                 str0m::Output::Event(_) => {}
             }

@@ -432,12 +432,12 @@ fn an_answer_to_an_older_offer_is_not_taken() {
     };
     // The join's offer was the first.
     rig.says(answer(2));
-    assert!(!rig.script.contains("Answer("), "{}", rig.script);
+    assert!(!rig.script.contains("Answer {"), "{}", rig.script);
     rig.says(answer(3));
-    assert!(rig.script.contains("Answer(\"v=0 to 3\")"), "{}", rig.script);
+    assert!(rig.script.contains("Answer { sdp: \"v=0 to 3\""), "{}", rig.script);
     // A server that does not count.
     rig.says(answer(0));
-    assert!(rig.script.contains("Answer(\"v=0 to 0\")"), "{}", rig.script);
+    assert!(rig.script.contains("Answer { sdp: \"v=0 to 0\""), "{}", rig.script);
     assert_eq!(rig.signal.violations(), 0);
 }
 

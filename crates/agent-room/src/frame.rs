@@ -1,0 +1,81 @@
+//! Encoded media, as it came in.
+
+use agent_proto::{QueueEntry, Time};
+use bytes::Bytes;
+
+/// One encoded frame of an audio track: what the publisher's encoder made of some 20 ms of sound.
+///
+/// Frames are in the order in which they arrived, each of them once: what was late or lost on the way shows in
+/// [`sequence`](Self::sequence). Nothing is put into order, waited for or repaired here; that is what a jitter buffer is for.
+///
+/// ```
+/// use agent_room::EncodedFrame;
+///
+/// // The second frame of a stream, at 48 kHz and 20 ms each.
+/// let frame = EncodedFrame::new(&b"\xf8\xff\xfe"[..], 1, 960);
+/// assert_eq!((frame.clock_rate, frame.audio_level), (48_000, None));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EncodedFrame {
+    /// An Opus packet (RFC 6716).
+    pub payload: Bytes,
+    /// Counts the frames of one [`source`](Self::source): the RTP sequence number, extended so that it does not wrap around. The first
+    /// one is any number.
+    pub sequence: u64,
+    /// When its sound begins, in units of [`clock_rate`](Self::clock_rate) (RTP): 960 after the frame before, for frames of 20 ms. It begins
+    /// anywhere and wraps around: compare with [`wrapping_sub`](u32::wrapping_sub). A step that is larger than that of `sequence` is silence that was not sent (DTX).
+    pub timestamp: u32,
+    /// Units of `timestamp` in a second. 48,000 for Opus, whatever the rate of the sound.
+    pub clock_rate: u32,
+    /// Names the stream in which `sequence` and `timestamp` count (its SSRC). Another one begins when the connection to the room was
+    /// re-established, or when the server sends the track as another stream.
+    pub source: u32,
+    /// Set on the first frame after silence that was not sent, by publishers that set it.
+    pub marker: bool,
+    /// How loud it is, if the server passes on what the publisher measured.
+    pub audio_level: Option<AudioLevel>,
+    /// When it arrived, in the time of the room's connection.
+    pub received: Time,
+}
+
+impl EncodedFrame {
+    /// An Opus frame of source 0 at time zero, without a level.
+    #[must_use]
+    pub fn new(payload: impl Into<Bytes>, sequence: u64, timestamp: u32) -> Self {
+        Self {
+            payload: payload.into(),
+            sequence,
+            timestamp,
+            clock_rate: 48_000,
+            source: 0,
+            marker: false,
+            audio_level: None,
+            received: Time::ZERO,
+        }
+    }
+}
+
+impl QueueEntry for EncodedFrame {
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+}
+
+/// How loud a frame is, as its publisher measured it (RFC 6464).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AudioLevel {
+    /// From -127 (silence) to 0 (the loudest that can be encoded), in dBov.
+    pub dbov: i8,
+    /// Whether the publisher takes it for speech.
+    pub voice: bool,
+}
+
+impl AudioLevel {
+    /// A level in dBov, brought into its range, and whether it is speech.
+    #[must_use]
+    pub fn new(dbov: i8, voice: bool) -> Self {
+        Self { dbov: dbov.clamp(-127, 0), voice }
+    }
+}
