@@ -1,6 +1,6 @@
 //! Documents of 512 KiB that no type of [`shapes`](super::shapes) takes: those that cost the most, in any order and size.
 
-use agent_worker::MAX_METADATA_LEN as LEN;
+use agent_worker::metadata::MAX_METADATA_LEN as LEN;
 
 /// The document of this number: the same one each time.
 pub(crate) fn document(number: u64) -> String {

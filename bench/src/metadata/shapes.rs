@@ -1,6 +1,6 @@
 //! The four shapes of types that serde derives, and what reads a text as one of them.
 
-use agent_worker::parse_metadata;
+use agent_worker::metadata::parse_metadata;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::hint::black_box;
@@ -18,7 +18,7 @@ pub(crate) enum Shape {
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Reader {
-    /// `agent_worker::parse_metadata`, with the error for people.
+    /// `agent_worker::metadata::parse_metadata`, with the error for people.
     Ours,
     /// `serde_json::from_str` as the same type.
     Serde,

@@ -20,7 +20,7 @@ use crate::tls;
 ///
 /// ```
 /// use std::time::Duration;
-/// use agent_worker::NetOptions;
+/// use agent_worker::net::NetOptions;
 ///
 /// let options = NetOptions::from_env().connect_timeout(Duration::from_secs(5));
 /// ```
@@ -174,7 +174,7 @@ impl NetOptions {
     /// networks.
     ///
     /// ```
-    /// use agent_worker::{MediaPath, NetOptions};
+    /// use agent_worker::net::{MediaPath, NetOptions};
     ///
     /// let no_udp = NetOptions::default().media_filter(|path| path != MediaPath::Udp);
     /// ```

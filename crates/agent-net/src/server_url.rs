@@ -10,12 +10,12 @@ use url::Url;
 /// `http` means `ws` and `https` means `wss`, as users copy either; a base path is kept, as some servers sit behind one.
 ///
 /// ```
-/// use agent_worker::ServerUrl;
+/// use agent_worker::net::ServerUrl;
 ///
 /// let url: ServerUrl = "https://media.example.com/livekit/".parse()?;
 /// assert_eq!(url.agent_url().as_str(), "wss://media.example.com/livekit/agent?protocol=1");
 /// assert_eq!(url.http_url().as_str(), "https://media.example.com/livekit");
-/// # Ok::<(), agent_worker::UrlError>(())
+/// # Ok::<(), agent_worker::net::UrlError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {

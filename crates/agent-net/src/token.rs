@@ -29,11 +29,11 @@ pub fn worker_token(key: &str, secret: &Secret, ttl: Duration) -> Result<Secret,
 /// A job needs none of this: the server hands each assignment its own token.
 ///
 /// ```
-/// use agent_worker::AccessToken;
+/// use agent_worker::net::AccessToken;
 ///
 /// let token = AccessToken::new("devkey", "secret").identity("ada").name("Ada").join_room("lobby").sign()?;
 /// assert_eq!(token.expose().split('.').count(), 3);
-/// # Ok::<(), agent_worker::TokenError>(())
+/// # Ok::<(), agent_worker::net::TokenError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a token does nothing until it is signed"]

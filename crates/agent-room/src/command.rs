@@ -22,7 +22,7 @@ pub type CommandId = u64;
 
 /// What to do in the room. Each is answered with nothing but whether it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum RoomCommand {
     /// Send a data message. Done when the data channel has taken it, not when it has arrived.
     Publish(Publish),
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
@@ -60,7 +60,7 @@ impl Publish {
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CommandError {
+pub enum RoomError {
     /// The payload is over [`MAX_PAYLOAD_LEN`].
     #[error("the payload of {len} bytes is over the limit of {MAX_PAYLOAD_LEN} bytes; split it")]
     PayloadTooLarge {

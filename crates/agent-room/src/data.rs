@@ -6,7 +6,7 @@
 //! is what may be lost.
 
 use crate::{
-    CommandError, CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, Unsupported,
+    CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomError, Unsupported,
     unsupported::{self, RpcRequest},
 };
 use agent_proto::{decode, encode, livekit as proto};
@@ -81,25 +81,20 @@ impl Outbox {
     }
 
     /// Queues one message.
-    pub(crate) fn push(
-        &mut self,
-        id: CommandId,
-        message: Publish,
-        limits: &Limits,
-    ) -> Result<(), CommandError> {
+    pub(crate) fn push(&mut self, id: CommandId, message: Publish, limits: &Limits) -> Result<(), RoomError> {
         let len = message.payload.len();
         if len > MAX_PAYLOAD_LEN {
-            return Err(CommandError::PayloadTooLarge { len });
+            return Err(RoomError::PayloadTooLarge { len });
         }
         let reliable = message.reliable;
         let queue = if reliable { &mut self.reliable } else { &mut self.lossy };
         if queue.packets.len() >= limits.queued_packets || queue.bytes + len > limits.queued_bytes {
-            return Err(CommandError::QueueFull);
+            return Err(RoomError::QueueFull);
         }
         let sequence = if reliable { self.sequence.wrapping_add(1) } else { 0 };
         let packet = encode(&packet(message, sequence));
         if packet.len() > MAX_PACKET_LEN {
-            return Err(CommandError::PacketTooLarge { len: packet.len(), limit: MAX_PACKET_LEN });
+            return Err(RoomError::PacketTooLarge { len: packet.len(), limit: MAX_PACKET_LEN });
         }
         if reliable {
             self.sequence = sequence;
@@ -135,7 +130,7 @@ impl Outbox {
     pub(crate) fn pump(
         &mut self,
         mut write: impl FnMut(Channel, &[u8]) -> Written,
-    ) -> Vec<(CommandId, Result<(), CommandError>)> {
+    ) -> Vec<(CommandId, Result<(), RoomError>)> {
         let mut done = Vec::new();
         for (channel, queue) in [(Channel::Lossy, &mut self.lossy), (Channel::Reliable, &mut self.reliable)] {
             while let Some(packet) = queue.packets.front() {
@@ -143,7 +138,7 @@ impl Outbox {
                     Written::Accepted => Ok(()),
                     Written::NotNow => break,
                     Written::Never => {
-                        Err(CommandError::Refused { detail: "the data channel does not take it".to_owned() })
+                        Err(RoomError::Refused { detail: "the data channel does not take it".to_owned() })
                     }
                 };
                 let Some(packet) = queue.packets.pop_front() else { break };
@@ -390,16 +385,13 @@ mod tests {
         let mut outbox = Outbox::new();
         outbox.push(1, Publish::new("t", "a"), &small()).unwrap();
         outbox.push(2, Publish::new("t", "b"), &small()).unwrap();
-        assert_eq!(outbox.push(3, Publish::new("t", "c"), &small()), Err(CommandError::QueueFull));
+        assert_eq!(outbox.push(3, Publish::new("t", "c"), &small()), Err(RoomError::QueueFull));
         // The other channel has a queue of its own.
         outbox.push(4, lossy(b"d"), &small()).unwrap();
 
         let mut outbox = Outbox::new();
         outbox.push(1, Publish::new("t", vec![0; 60_000]), &small()).unwrap();
-        assert_eq!(
-            outbox.push(2, Publish::new("t", vec![0; 60_000]), &small()),
-            Err(CommandError::QueueFull)
-        );
+        assert_eq!(outbox.push(2, Publish::new("t", vec![0; 60_000]), &small()), Err(RoomError::QueueFull));
         // What was refused took no number.
         outbox.push(3, Publish::new("t", "b"), &small()).unwrap();
         assert_eq!(sent(&mut outbox), [(Channel::Reliable, 1), (Channel::Reliable, 2)]);
@@ -412,12 +404,12 @@ mod tests {
         let mut outbox = Outbox::new();
         outbox.push(1, Publish::new("t", vec![0; MAX_PAYLOAD_LEN]), &small()).unwrap();
         let error = outbox.push(2, Publish::new("t", vec![0; MAX_PAYLOAD_LEN + 1]), &small()).unwrap_err();
-        assert_eq!(error, CommandError::PayloadTooLarge { len: 64_001 });
+        assert_eq!(error, RoomError::PayloadTooLarge { len: 64_001 });
         assert!(error.to_string().contains("64000"), "{error}");
         let mut wide = Publish::new("t", vec![0; 30_000]);
         wide.destinations = vec!["x".repeat(250); 200];
         let error = outbox.push(3, wide, &small()).unwrap_err();
-        assert!(matches!(error, CommandError::PacketTooLarge { len: 80_000.., limit: 65_535 }), "{error:?}");
+        assert!(matches!(error, RoomError::PacketTooLarge { len: 80_000.., limit: 65_535 }), "{error:?}");
     }
 
     fn packet(sid: &str, sequence: u32) -> Bytes {

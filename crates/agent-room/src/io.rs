@@ -1,7 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
 use crate::{
-    Command, CommandError, CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomEvent, Unsupported,
+    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, Unsupported,
 };
 use agent_proto::Secret;
 use bytes::Bytes;
@@ -94,7 +94,7 @@ pub enum Input {
         /// Comes back in [`Output::CommandDone`].
         id: CommandId,
         /// What.
-        command: Command,
+        command: RoomCommand,
     },
 }
 
@@ -160,7 +160,7 @@ pub enum Output {
         frame: EncodedFrame,
     },
     /// Tell the one who wants to join: the server has let us in, but there is no media connection. Then either [`Input::JoinRetried`] is given or
-    /// [`Command::Leave`]: until then we are in the room, as a server takes an agent that leaves for one that has failed.
+    /// [`RoomCommand::Leave`]: until then we are in the room, as a server takes an agent that leaves for one that has failed.
     JoinFailed {
         /// Why.
         failure: JoinFailure,
@@ -170,7 +170,7 @@ pub enum Output {
         /// From [`Input::Commanded`].
         id: CommandId,
         /// How it went.
-        result: Result<(), CommandError>,
+        result: Result<(), RoomError>,
     },
     /// The machine is done and takes no more inputs. The last output.
     Closed {

@@ -49,7 +49,7 @@ mod unsupported;
 mod view;
 
 pub use command::{
-    Command, CommandError, CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish,
+    CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomCommand, RoomError,
 };
 pub use config::{AutoSubscribe, Config, Limits};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};

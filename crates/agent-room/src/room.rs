@@ -1,7 +1,7 @@
 //! The machine as a driver sees it: carries values between signalling, data and transport.
 
 use crate::{
-    Command, CommandError, CommandId, Config, Input, Output, Publish, RoomEvent, Timer,
+    CommandId, Config, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer,
     data::{Inbox, Outbox, Received},
     held::Held,
     signal::{Below, Effect, OwnChange, Signal},
@@ -53,7 +53,7 @@ impl Room {
     pub fn handle_input(&mut self, input: Input, now: Time) {
         if self.signal.is_closed() {
             if let Input::Commanded { id, .. } = input {
-                self.outputs.push_back(Output::CommandDone { id, result: Err(CommandError::NotConnected) });
+                self.outputs.push_back(Output::CommandDone { id, result: Err(RoomError::NotConnected) });
             }
             return;
         }
@@ -97,25 +97,27 @@ impl Room {
         self.settle(now);
     }
 
-    fn command(&mut self, id: CommandId, command: Command, now: Time) {
+    fn command(&mut self, id: CommandId, command: RoomCommand, now: Time) {
         match command {
-            Command::Publish(message) => self.publish(id, message),
-            Command::SetMetadata(metadata) => {
+            RoomCommand::Publish(message) => self.publish(id, message),
+            RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
             }
-            Command::SetName(name) => self.signal.change(id, OwnChange { name, ..OwnChange::default() }, now),
-            Command::SetAttributes(attributes) => {
+            RoomCommand::SetName(name) => {
+                self.signal.change(id, OwnChange { name, ..OwnChange::default() }, now)
+            }
+            RoomCommand::SetAttributes(attributes) => {
                 self.signal.change(id, OwnChange { attributes, ..OwnChange::default() }, now);
             }
-            Command::Leave => self.signal.leave(id, now),
+            RoomCommand::Leave => self.signal.leave(id, now),
         }
     }
 
     fn publish(&mut self, id: CommandId, message: Publish) {
         let queued = if !self.signal.is_connected() {
-            Err(CommandError::NotConnected)
+            Err(RoomError::NotConnected)
         } else if !self.signal.may_publish_data() {
-            Err(CommandError::NotAllowed { detail: "no permission to publish data".to_owned() })
+            Err(RoomError::NotAllowed { detail: "no permission to publish data".to_owned() })
         } else {
             self.outbox.push(id, message, &self.config.limits)
         };
@@ -375,7 +377,7 @@ impl Room {
     /// Sends the last packets, drops the connection's memory, and answers what still waited to be sent.
     fn close_media(&mut self, now: Time) {
         for id in self.outbox.take_all() {
-            self.outputs.push_back(Output::CommandDone { id, result: Err(CommandError::NotConnected) });
+            self.outputs.push_back(Output::CommandDone { id, result: Err(RoomError::NotConnected) });
         }
         self.drop_transport(now);
     }

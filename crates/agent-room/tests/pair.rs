@@ -11,7 +11,9 @@
 mod common;
 
 use agent_proto::livekit as proto;
-use agent_room::{Command, CommandError, DisconnectReason, JoinFailure, Publish, RoomEvent, UnsupportedKind};
+use agent_room::{
+    DisconnectReason, JoinFailure, Publish, RoomCommand, RoomError, RoomEvent, UnsupportedKind,
+};
 use common::Pair;
 use proto::{data_packet::Value, signal_request::Message as Request, signal_response::Message as Response};
 use std::time::Duration;
@@ -22,10 +24,10 @@ fn connected() -> Pair {
     pair
 }
 
-fn publish(topic: &str, payload: impl Into<bytes::Bytes>, reliable: bool) -> Command {
+fn publish(topic: &str, payload: impl Into<bytes::Bytes>, reliable: bool) -> RoomCommand {
     let mut message = Publish::new(topic, payload);
     message.reliable = reliable;
-    Command::Publish(message)
+    RoomCommand::Publish(message)
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn data_goes_both_ways() {
     let mut pair = connected();
     let mut message = Publish::new("chat", "hello");
     message.destinations = vec!["ada".to_owned()];
-    pair.command(1, Command::Publish(message));
+    pair.command(1, RoomCommand::Publish(message));
     pair.command(2, publish("", "quick", false));
     pair.run_until("both packets", |pair| pair.received.len() == 2);
     assert_eq!(pair.done[&1], Ok(()));
@@ -102,7 +104,7 @@ fn data_without_the_permission_is_refused_as_the_server_would_drop_it() {
     pair.command(1, publish("t", "x", true));
     pair.command(2, publish("t", "x", false));
     for id in [1, 2] {
-        assert!(matches!(pair.done[&id], Err(CommandError::NotAllowed { .. })), "{:?}", pair.done);
+        assert!(matches!(pair.done[&id], Err(RoomError::NotAllowed { .. })), "{:?}", pair.done);
     }
     pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![me(true)] }));
     pair.run_for(Duration::from_millis(20));
@@ -132,7 +134,7 @@ fn a_leave_waits_for_what_was_published() {
     for id in 0..20 {
         pair.command(id, publish("bulk", vec![0; 20_000], true));
     }
-    pair.command(100, Command::Leave);
+    pair.command(100, RoomCommand::Leave);
     pair.run_until("the end", |pair| pair.closed.is_some());
     assert_eq!(pair.received.len(), 20);
     assert_eq!(pair.closed, Some(DisconnectReason::ClientInitiated));
@@ -146,14 +148,14 @@ fn a_leave_waits_for_what_was_published() {
 fn a_leave_with_nothing_to_wait_for_is_at_once() {
     let mut pair = connected();
     pair.run_for(Duration::from_secs(1));
-    pair.command(1, Command::Leave);
+    pair.command(1, RoomCommand::Leave);
     assert_eq!(pair.closed, Some(DisconnectReason::ClientInitiated));
     pair.room.handle_input(
-        agent_room::Input::Commanded { id: 2, command: Command::SetName("late".to_owned()) },
+        agent_room::Input::Commanded { id: 2, command: RoomCommand::SetName("late".to_owned()) },
         pair.now,
     );
     let late = pair.room.poll_output();
-    let refused = Err(CommandError::NotConnected);
+    let refused = Err(RoomError::NotConnected);
     assert_eq!(late, Some(agent_room::Output::CommandDone { id: 2, result: refused }));
 }
 
@@ -163,7 +165,7 @@ fn what_waits_is_answered_when_the_room_ends() {
     for id in 0..60 {
         pair.command(id, publish("bulk", vec![0; 20_000], true));
     }
-    pair.command(60, Command::SetName("n".to_owned()));
+    pair.command(60, RoomCommand::SetName("n".to_owned()));
     pair.say(Response::Leave(proto::LeaveRequest {
         reason: proto::DisconnectReason::RoomDeleted as i32,
         ..Default::default()
@@ -172,8 +174,8 @@ fn what_waits_is_answered_when_the_room_ends() {
     pair.run_until("the end", |pair| pair.closed.is_some());
     assert_eq!(pair.closed, Some(DisconnectReason::RoomDeleted));
     assert_eq!(pair.done.len(), 61, "each is answered once");
-    assert_eq!(pair.done[&59], Err(CommandError::NotConnected));
-    assert_eq!(pair.done[&60], Err(CommandError::NotConnected));
+    assert_eq!(pair.done[&59], Err(RoomError::NotConnected));
+    assert_eq!(pair.done[&60], Err(RoomError::NotConnected));
 }
 
 #[test]
@@ -345,7 +347,7 @@ fn a_join_without_media_stays_in_the_room_until_it_is_retried_or_left() {
     pair.run_until("the failure", |pair| !pair.failed_joins.is_empty());
     pair.input(agent_room::Input::JoinRetried { timeout: Duration::from_secs(3) });
     pair.run_until("the second failure", |pair| pair.failed_joins.len() == 2);
-    pair.command(1, Command::Leave);
+    pair.command(1, RoomCommand::Leave);
     assert!(left(&pair) && pair.done[&1] == Ok(()));
     assert!(matches!(pair.closed, Some(DisconnectReason::JoinFailed(JoinFailure::MediaTimeout { .. }))));
     assert!(pair.events.is_empty(), "{:?}", pair.events);

@@ -11,7 +11,7 @@
 mod common;
 
 use agent_proto::livekit as proto;
-use agent_room::{Command, DisconnectReason, Input, Publish, Reconnected, RoomEvent};
+use agent_room::{DisconnectReason, Input, Publish, Reconnected, RoomCommand, RoomEvent};
 use common::{Pair, join_request};
 use proto::{data_packet::Value, signal_request::Message as Request, signal_response::Message as Response};
 use std::time::Duration;
@@ -22,8 +22,8 @@ fn connected() -> Pair {
     pair
 }
 
-fn publish(payload: &str) -> Command {
-    Command::Publish(Publish::new("n", payload.to_owned()))
+fn publish(payload: &str) -> RoomCommand {
+    RoomCommand::Publish(Publish::new("n", payload.to_owned()))
 }
 
 fn lose_signal(pair: &mut Pair) {
@@ -311,7 +311,7 @@ fn a_leave_without_signalling_still_sends_what_was_published() {
     let mut pair = connected();
     lose_signal(&mut pair);
     pair.command(1, publish("last words"));
-    pair.command(2, Command::Leave);
+    pair.command(2, RoomCommand::Leave);
     pair.run_until("the end", |pair| pair.closed.is_some());
     assert_eq!(payloads(&pair), ["last words"]);
     assert_eq!(pair.closed, Some(DisconnectReason::ClientInitiated));
@@ -325,7 +325,7 @@ fn a_leave_on_a_dead_network_is_bounded() {
     lose_signal(&mut pair);
     pair.command(1, publish("last words"));
     let start = pair.now;
-    pair.command(2, Command::Leave);
+    pair.command(2, RoomCommand::Leave);
     pair.run_until("the end", |pair| pair.closed.is_some());
     assert!(pair.now - start <= Duration::from_secs(1), "{:?}", pair.now - start);
 }
@@ -376,11 +376,11 @@ fn no_setting_is_too_long() {
         config.leave_timeout = Duration::MAX;
     });
     pair.connect();
-    pair.command(1, Command::SetName("Agent".to_owned()));
+    pair.command(1, RoomCommand::SetName("Agent".to_owned()));
     lose_signal(&mut pair);
     resume(&mut pair, 0);
     assert!(reconnected(&mut pair).resumed);
-    pair.command(2, Command::Leave);
+    pair.command(2, RoomCommand::Leave);
     pair.run_until("the end", |pair| pair.closed.is_some());
 }
 

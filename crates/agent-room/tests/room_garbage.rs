@@ -11,7 +11,7 @@
 mod common;
 
 use agent_proto::{encode, livekit as proto};
-use agent_room::{Command, Input, Protocol, Publish};
+use agent_room::{Input, Protocol, Publish, RoomCommand};
 use common::Pair;
 use proptest::{collection::vec, prelude::*};
 use proto::signal_response::Message as Response;
@@ -35,8 +35,8 @@ fn pair(stage: Stage) -> Pair {
         Stage::Leaving => {
             pair.connect();
             pair.lose = |_| true;
-            pair.command(1, Command::Publish(Publish::new("t", "x")));
-            pair.command(2, Command::Leave);
+            pair.command(1, RoomCommand::Publish(Publish::new("t", "x")));
+            pair.command(2, RoomCommand::Leave);
         }
     }
     pair
@@ -181,7 +181,7 @@ proptest! {
         // What a network can do without the keys does not end a connection.
         if matches!(stage, Stage::Connected) {
             prop_assert!(pair.closed.is_none(), "{:?}", pair.closed);
-            pair.command(9, Command::Publish(Publish::new("t", "still here")));
+            pair.command(9, RoomCommand::Publish(Publish::new("t", "still here")));
             pair.run_until("the packet", |pair| !pair.received.is_empty());
         }
     }

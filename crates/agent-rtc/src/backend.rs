@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use agent_room::{Command, CommandError, Connected, DisconnectReason, RoomEvent};
+use agent_room::{Connected, DisconnectReason, RoomCommand, RoomError, RoomEvent};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{handle::Room, shared::Shared};
@@ -15,7 +15,7 @@ const MAX_REQUESTS: usize = 64;
 /// A room over one's own backend is what a mock room is:
 ///
 /// ```
-/// use agent_worker::{Connected, Participant, Room, RoomBackend, RoomEvent, RoomInfo, RoomRequest};
+/// use agent_worker::{Room, RoomEvent, room::{Connected, Participant, RoomBackend, RoomInfo, RoomRequest}};
 ///
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
 /// # runtime.block_on(async {
@@ -74,22 +74,22 @@ impl fmt::Debug for RoomBackend {
 #[derive(Debug)]
 pub enum RoomRequest {
     /// What is answered with nothing but whether it was done.
-    Command(Command, RoomReply<()>),
+    Command(RoomCommand, RoomReply<()>),
 }
 
-/// Where the answer to a [`RoomRequest`] goes. Dropped unanswered, it answers [`CommandError::NotConnected`].
+/// Where the answer to a [`RoomRequest`] goes. Dropped unanswered, it answers [`RoomError::NotConnected`].
 pub struct RoomReply<T> {
-    sender: oneshot::Sender<Result<T, CommandError>>,
+    sender: oneshot::Sender<Result<T, RoomError>>,
 }
 
 impl<T> RoomReply<T> {
-    pub(super) fn new() -> (Self, oneshot::Receiver<Result<T, CommandError>>) {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<T, RoomError>>) {
         let (sender, answer) = oneshot::channel();
         (Self { sender }, answer)
     }
 
     /// Answers.
-    pub fn send(self, result: Result<T, CommandError>) {
+    pub fn send(self, result: Result<T, RoomError>) {
         // The asker may be gone.
         let _ = self.sender.send(result);
     }

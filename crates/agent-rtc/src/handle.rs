@@ -3,7 +3,7 @@
 use agent_proto::text::line;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use agent_room::{Command, CommandError, DataFilter, DisconnectReason, Participant, Publish};
+use agent_room::{DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
@@ -23,7 +23,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// It is cheap to clone; all clones are the same room. When the last one is dropped, the room is left.
 ///
 /// In a job it belongs to one attempt: when that is over, its streams end, and what is asked of it is refused as
-/// [`AttemptOver`](CommandError::AttemptOver). The next attempt has a handle of its own.
+/// [`AttemptOver`](RoomError::AttemptOver). The next attempt has a handle of its own.
 #[derive(Clone)]
 pub struct Room {
     shared: Arc<Shared>,
@@ -141,10 +141,10 @@ impl Room {
     /// [`MAX_PAYLOAD_LEN`](super::MAX_PAYLOAD_LEN) bytes.
     ///
     /// # Errors
-    /// Awaited: [`CommandError`], for example because the payload is too large or the room is over.
+    /// Awaited: [`RoomError`], for example because the payload is too large or the room is over.
     ///
     /// ```
-    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::RoomError> {
+    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::room::RoomError> {
     /// room.publish_data("chat", "hello").await?;
     /// room.publish_data("cursor", vec![1, 2]).lossy().to(["ada"]).await?;
     /// # Ok(())
@@ -157,17 +157,17 @@ impl Room {
     /// Replaces our own metadata. An empty text changes nothing: the protocol cannot clear it.
     ///
     /// # Errors
-    /// [`CommandError::NotAllowed`] without the grant `canUpdateOwnMetadata`, and others.
-    pub async fn set_metadata(&self, metadata: impl Into<String>) -> Result<(), CommandError> {
-        self.command(Command::SetMetadata(metadata.into())).await
+    /// [`RoomError::NotAllowed`] without the grant `canUpdateOwnMetadata`, and others.
+    pub async fn set_metadata(&self, metadata: impl Into<String>) -> Result<(), RoomError> {
+        self.command(RoomCommand::SetMetadata(metadata.into())).await
     }
 
     /// Replaces our own name. An empty text changes nothing: the protocol cannot clear it.
     ///
     /// # Errors
     /// As [`Self::set_metadata`].
-    pub async fn set_name(&self, name: impl Into<String>) -> Result<(), CommandError> {
-        self.command(Command::SetName(name.into())).await
+    pub async fn set_name(&self, name: impl Into<String>) -> Result<(), RoomError> {
+        self.command(RoomCommand::SetName(name.into())).await
     }
 
     /// Sets these of our own attributes. An empty value deletes its key; other keys stay.
@@ -176,17 +176,17 @@ impl Room {
     /// As [`Self::set_metadata`].
     ///
     /// ```
-    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::RoomError> {
+    /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::room::RoomError> {
     /// room.set_attributes([("mood", "curious")]).await
     /// # }
     /// ```
     pub async fn set_attributes<K: Into<String>, V: Into<String>>(
         &self,
         attributes: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), RoomError> {
         let attributes: BTreeMap<String, String> =
             attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        self.command(Command::SetAttributes(attributes)).await
+        self.command(RoomCommand::SetAttributes(attributes)).await
     }
 
     /// Whether we are in the room, also while a lost connection is being restored, and the attempt that the handle belongs to is not over.
@@ -212,22 +212,22 @@ impl Room {
         self.shared.presence()
     }
 
-    fn check(&self) -> Result<(), CommandError> {
+    fn check(&self) -> Result<(), RoomError> {
         if self.shared.is_over(self.attempt) {
-            Err(CommandError::AttemptOver)
+            Err(RoomError::AttemptOver)
         } else if self.shared.end_reason().is_some() {
-            Err(CommandError::NotConnected)
+            Err(RoomError::NotConnected)
         } else {
             Ok(())
         }
     }
 
-    pub(super) async fn command(&self, command: Command) -> Result<(), CommandError> {
+    pub(super) async fn command(&self, command: RoomCommand) -> Result<(), RoomError> {
         self.request(|reply| RoomRequest::Command(command, reply)).await
     }
 
     /// Asks for something and waits for the answer, which is what this kind of request is answered with.
-    async fn request<T>(&self, request: impl FnOnce(RoomReply<T>) -> RoomRequest) -> Result<T, CommandError> {
+    async fn request<T>(&self, request: impl FnOnce(RoomReply<T>) -> RoomRequest) -> Result<T, RoomError> {
         self.check()?;
         ask(&self.requests, request).await
     }
@@ -237,10 +237,10 @@ impl Room {
 async fn ask<T>(
     requests: &mpsc::Sender<RoomRequest>,
     request: impl FnOnce(RoomReply<T>) -> RoomRequest,
-) -> Result<T, CommandError> {
+) -> Result<T, RoomError> {
     let (reply, answer) = RoomReply::new();
-    requests.send(request(reply)).await.map_err(|_| CommandError::NotConnected)?;
-    answer.await.unwrap_or(Err(CommandError::NotConnected))
+    requests.send(request(reply)).await.map_err(|_| RoomError::NotConnected)?;
+    answer.await.unwrap_or(Err(RoomError::NotConnected))
 }
 
 /// Leaves the room, whichever attempt goes on.
@@ -248,7 +248,7 @@ pub(super) async fn leave(shared: &Shared, requests: &mpsc::Sender<RoomRequest>)
     let left = async {
         if shared.end_reason().is_none() {
             // Refused means that there is nothing to leave any more.
-            let _ = ask(requests, |reply| RoomRequest::Command(Command::Leave, reply)).await;
+            let _ = ask(requests, |reply| RoomRequest::Command(RoomCommand::Leave, reply)).await;
         }
         shared.ended().await;
     };

@@ -27,10 +27,10 @@ mod webrtc;
 
 pub use agent_proto::BoxFuture;
 pub use agent_room::{
-    AutoSubscribe, Command as RoomCommand, CommandError as RoomError, Connected, ConnectionQuality,
-    DataReceived, DisconnectReason, Dropped, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
-    Missed, MissedCause, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomEvent,
-    RoomInfo, Speaker, Track, TrackKind, TrackSource, View,
+    AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason, Dropped, JoinFailure,
+    MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantKind,
+    Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, Speaker, Track,
+    TrackKind, TrackSource, View,
 };
 pub use backend::{RoomBackend, RoomReply, RoomRequest};
 pub use connection::RoomConnection;

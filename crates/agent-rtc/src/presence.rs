@@ -13,7 +13,7 @@ const HUMAN: &[ParticipantKind] =
 /// Whom to wait for with [`Room::wait_for_participant`]. Without anything said: anybody but us, for as long as it takes.
 ///
 /// ```
-/// use agent_worker::{ParticipantKind, Wanted};
+/// use agent_worker::room::{ParticipantKind, Wanted};
 /// use std::time::Duration;
 ///
 /// let ada = Wanted::identity("ada").within(Duration::from_secs(30));
@@ -95,7 +95,7 @@ impl Room {
     /// [`WaitError`], when nobody came in time or the room is over. With `?` it ends a job as failed.
     ///
     /// ```
-    /// # use agent_worker::{JobContext, JobResult, Wanted};
+    /// # use agent_worker::{JobContext, JobResult, room::Wanted};
     /// # use std::time::Duration;
     /// async fn agent(ctx: JobContext) -> JobResult {
     ///     let person = ctx.room().wait_for_participant(Wanted::human().within(Duration::from_secs(60))).await?;

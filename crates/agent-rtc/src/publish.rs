@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 
-use agent_room::{Command, CommandError, Publish};
+use agent_room::{Publish, RoomCommand, RoomError};
 
 use super::handle::Room;
 use agent_proto::BoxFuture;
@@ -34,10 +34,10 @@ impl PublishData {
 }
 
 impl IntoFuture for PublishData {
-    type Output = Result<(), CommandError>;
+    type Output = Result<(), RoomError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.room.command(Command::Publish(self.message)).await })
+        Box::pin(async move { self.room.command(RoomCommand::Publish(self.message)).await })
     }
 }

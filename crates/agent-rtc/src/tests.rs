@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_room::{
-    Command, CommandError, Connected, DataReceived, DisconnectReason, Missed, MissedCause, Participant,
+    Connected, DataReceived, DisconnectReason, Missed, MissedCause, Participant, RoomCommand, RoomError,
     RoomEvent, RoomInfo, Track, TrackKind,
 };
 use futures_util::StreamExt;
@@ -140,8 +140,8 @@ async fn a_handle_of_an_attempt_that_is_over_reports_it() {
     connection.end_attempt();
     for over in [&first, &kept] {
         assert!(!over.is_connected());
-        assert_eq!(over.publish_data("t", "late").await, Err(CommandError::AttemptOver));
-        assert_eq!(over.set_name("late").await, Err(CommandError::AttemptOver));
+        assert_eq!(over.publish_data("t", "late").await, Err(RoomError::AttemptOver));
+        assert_eq!(over.set_name("late").await, Err(RoomError::AttemptOver));
         assert!(words(over).await.is_empty() && over.all_data().next().await.is_none());
         assert!(over.observe().next().await.is_none());
         // It is not for it to say.
@@ -232,20 +232,21 @@ async fn commands_reach_the_backend_and_its_answers_the_caller() {
         let dropped = room.set_name("n").await;
         (sent, refused, dropped)
     });
-    let RoomRequest::Command(Command::Publish(message), reply) = backend.next_request().await.unwrap() else {
+    let RoomRequest::Command(RoomCommand::Publish(message), reply) = backend.next_request().await.unwrap()
+    else {
         panic!("not published")
     };
     assert_eq!((&message.payload[..], message.topic.as_str(), message.reliable), (&b"hello"[..], "t", false));
     assert_eq!(message.destinations, ["ada"]);
     reply.send(Ok(()));
     let RoomRequest::Command(command, reply) = backend.next_request().await.unwrap();
-    assert!(matches!(command, Command::SetAttributes(attributes) if attributes["k"] == "v"));
-    reply.send(Err(CommandError::QueueFull));
+    assert!(matches!(command, RoomCommand::SetAttributes(attributes) if attributes["k"] == "v"));
+    reply.send(Err(RoomError::QueueFull));
     drop(backend.next_request().await.unwrap());
     let (sent, refused, dropped) = task.await.unwrap();
     assert_eq!(sent, Ok(()));
-    assert_eq!(refused, Err(CommandError::QueueFull));
-    assert_eq!(dropped, Err(CommandError::NotConnected));
+    assert_eq!(refused, Err(RoomError::QueueFull));
+    assert_eq!(dropped, Err(RoomError::NotConnected));
     assert!(backend.next_request().await.is_none(), "the last handle is gone");
 }
 
@@ -261,8 +262,8 @@ async fn a_backend_that_goes_ends_the_room() {
     drop(backend);
     assert!(matches!(room.closed().await, DisconnectReason::SignalLost { .. }));
     assert!(!room.is_connected());
-    assert_eq!(waiting.await.unwrap(), Err(CommandError::NotConnected));
-    assert_eq!(room.publish_data("t", "x").await, Err(CommandError::NotConnected));
+    assert_eq!(waiting.await.unwrap(), Err(RoomError::NotConnected));
+    assert_eq!(room.publish_data("t", "x").await, Err(RoomError::NotConnected));
     room.leave().await;
 }
 

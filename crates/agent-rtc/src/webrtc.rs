@@ -11,7 +11,7 @@ use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, Socket
 use agent_proto::text::name;
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
-    Command, CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room as Machine,
+    CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room as Machine, RoomCommand,
     RoomEvent, Unsupported, UnsupportedKind,
 };
 use tokio::{
@@ -41,8 +41,8 @@ const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 /// Joins rooms of a LiveKit server over WebRTC.
 ///
 /// ```no_run
-/// # async fn example(token: String) -> Result<(), agent_worker::JoinError> {
-/// use agent_worker::{JoinRequest, RoomConnector, WebRtc};
+/// # async fn example(token: String) -> Result<(), agent_worker::room::JoinError> {
+/// use agent_worker::room::{JoinRequest, RoomConnector, WebRtc};
 ///
 /// let room = WebRtc::default().connect(JoinRequest::new("ws://localhost:7880", token)).await?;
 /// room.leave().await;
@@ -260,7 +260,7 @@ impl Driver {
     fn leave(&mut self) {
         self.leaving = true;
         let id = self.next_id();
-        self.input(Input::Commanded { id, command: Command::Leave });
+        self.input(Input::Commanded { id, command: RoomCommand::Leave });
     }
 
     fn receive(&mut self) {

@@ -20,4 +20,4 @@ pub use machine::{
     PublishTrack, RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, Rules, SendData,
     Sent, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
 };
-pub use token::read as read_token;
+pub use token::read_token;

@@ -16,7 +16,7 @@ use crate::machine::Grant;
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
 /// The grant of a token to join a room, if it is signed with this secret and is such a token.
-pub fn read(token: &Secret, secret: &Secret) -> Option<Grant> {
+pub fn read_token(token: &Secret, secret: &Secret) -> Option<Grant> {
     let (message, signature) = token.expose().rsplit_once('.')?;
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
     if !is_signed(message, signature, secret) {

@@ -147,11 +147,12 @@
 //! # Mocks
 //! A server or a room is not to be mocked call by call: the testkit has whole ones. What a mock is good for is a small trait, to count
 //! calls or to give one answer: a trait of your own that the handler works with, or one of
-//! [`Agent`](agent_worker::Agent), [`RoomConnector`](agent_worker::RoomConnector) and [`Dialer`](agent_worker::Dialer). With
+//! [`Agent`](agent_worker::Agent), [`RoomConnector`](agent_worker::room::RoomConnector) and [`Dialer`](agent_worker::net::Dialer). With
 //! `mockall` as a dev-dependency:
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
-//! use agent_worker::{BoxFuture, JobContext, JoinError, JoinFailure, JoinRequest, Outcome, Room, RoomConnector};
+//! use agent_worker::{BoxFuture, JobContext, Outcome, Room};
+//! use agent_worker::room::{JoinError, JoinFailure, JoinRequest, RoomConnector};
 //!
 //! mockall::mock! {
 //!     Connector {}

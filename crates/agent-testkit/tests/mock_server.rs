@@ -10,9 +10,9 @@
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_testkit::{DispatchRequest, JobSpec, Misdeed, MockServer, NoOutcome, ServerApi, ServerEvent};
-use agent_worker::{
-    AccessToken, DrainReport, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle,
-};
+use agent_worker::net::AccessToken;
+use agent_worker::stats::DrainReport;
+use agent_worker::{JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle};
 use futures_util::{SinkExt, StreamExt};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -289,7 +289,7 @@ async fn a_worker_that_never_answers_loses_the_job_after_3_s() {
 
 #[tokio::test]
 async fn an_agent_that_leaves_before_its_status_is_a_failure() {
-    use agent_worker::{JoinRequest, RoomConnector};
+    use agent_worker::room::{JoinRequest, RoomConnector};
     let server = MockServer::start().await.unwrap();
     let mut wrong = Wrong::registered(&server).await;
     let job = server.dispatch(JobSpec::room("hasty")).await.unwrap();

@@ -9,10 +9,9 @@
 )]
 
 use agent_testkit::{JobSpec, MockServer, ServerEvent, run_job};
-use agent_worker::{
-    Agent, Answer, BoxFuture, ByteStream, Dialer, EndedJob, Job, JobContext, JobResult, JoinError,
-    JoinFailure, JoinRequest, NetOptions, Outcome, Room, RoomConnector,
-};
+use agent_worker::net::{ByteStream, Dialer, NetOptions};
+use agent_worker::room::{JoinError, JoinFailure, JoinRequest, RoomConnector};
+use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobResult, Outcome, Room};
 use mockall::predicate::{always, eq};
 use mockall::{Sequence, mock};
 use std::io;

@@ -8,9 +8,9 @@
 )]
 
 use agent_testkit::{JobSpec, ServerEvent, run_job, run_job_in_real_time};
+use agent_worker::room::{ParticipantKind, TrackKind, TrackSource};
 use agent_worker::{
-    CancelReason, JobContext, JobError, JobResult, Outcome, ParticipantKind, RetryPolicy, RoomEvent,
-    TrackKind, TrackSource, WorkerBuilder,
+    CancelReason, JobContext, JobError, JobResult, Outcome, RetryPolicy, RoomEvent, WorkerBuilder,
 };
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
-use agent_worker::{EmbeddedStore, JobContext, JobResult, Worker};
+use agent_worker::{JobContext, JobResult, Worker, checkpoint::EmbeddedStore};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};

@@ -7,8 +7,10 @@
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
 use agent_testkit::{JobSpec, MockJob, MockServer};
-use agent_worker::coordination::{Channel, ChannelEvent, Coordinator, MemoryCoordinator};
-use agent_worker::{Agent, Follower, JobContext, JobError, JobResult, Leadership, Lease};
+use agent_worker::coordination::{
+    Channel, ChannelEvent, Coordinator, Follower, Leadership, Lease, MemoryCoordinator,
+};
+use agent_worker::{Agent, JobContext, JobError, JobResult};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

@@ -3,7 +3,7 @@
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `host` to a room.
 
-use agent_worker::{Agent, JobContext, JobResult, Wanted, Worker};
+use agent_worker::{Agent, JobContext, JobResult, Worker, room::Wanted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

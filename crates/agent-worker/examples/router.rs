@@ -8,9 +8,9 @@
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
-use agent_worker::{
-    JobContext, JobResult, MetadataFormat, Participant, RoomEvent, Router, TrackKind, Worker, typed,
-};
+use agent_worker::metadata::MetadataFormat;
+use agent_worker::room::{Participant, TrackKind};
+use agent_worker::{JobContext, JobResult, RoomEvent, Router, Worker, typed};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,7 +143,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 mod tests {
     use super::*;
     use agent_testkit::{JobSpec, Run, run_job};
-    use agent_worker::{Outcome, TrackSource};
+    use agent_worker::{Outcome, room::TrackSource};
 
     async fn run(metadata: &str) -> Run {
         let spec = JobSpec::room("lobby").metadata(metadata).script(|room| async move {

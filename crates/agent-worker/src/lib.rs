@@ -35,9 +35,15 @@
 extern crate self as agent_worker;
 
 mod agent;
+pub mod checkpoint;
+pub mod coordination;
 pub mod guide;
-mod job;
+pub mod job;
+pub mod metadata;
+pub mod net;
 pub mod patterns;
+pub mod room;
+pub mod stats;
 mod telemetry;
 mod worker;
 
@@ -45,44 +51,17 @@ pub use agent::Agent;
 pub use agent::layers;
 pub use agent::router::Router;
 pub use agent::typed::{Typed, typed};
-#[cfg(feature = "embedded-store")]
-pub use agent_backends::EmbeddedStore;
-pub use agent_backends::MemoryStore;
-#[cfg(feature = "redis")]
-pub use agent_backends::{Redis, RedisError, RedisStore};
-pub use agent_core::CheckpointStore;
-#[cfg(feature = "schema")]
-pub use agent_core::MetadataSchema;
 pub use agent_core::{
-    Accept, AgentPermissions, Answer, Backoff, CancelReason, CheckpointError, CheckpointKey,
-    DEFAULT_JOB_TIMEOUT, DrainReport, EndWhen, EndedJob, Job, JobError, JobErrorKind, JobId, JobKind,
-    JobMetadata, JobResult, JobRoom, KeyBy, KeyError, LeaseLoss, Lifecycle, MAX_ATTRIBUTES_LEN,
-    MAX_METADATA_LEN, MetadataError, MetadataFormat, Outcome, RetryPolicy, SlotCounts, StopError, StoreError,
-    Target, TargetKind, parse_metadata,
+    Accept, Answer, Backoff, CancelReason, EndWhen, EndedJob, Job, JobError, JobErrorKind, JobId, JobKind,
+    JobResult, Outcome, RetryPolicy,
 };
-pub use agent_net::{
-    AccessToken, AssignedUrlError, ByteStream, ConnectError, Dialer, MediaPath, NetOptions, ProxyUrlError,
-    Resolver, ServerUrl, TokenError, TokenKind, UrlError,
-};
-pub use agent_proto::Secret;
-pub use agent_rtc::{
-    AutoSubscribe, BoxFuture, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError,
-    JoinFailure, JoinRequest, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
-    Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, Room, RoomBackend,
-    RoomCommand, RoomConnector, RoomData, RoomError, RoomEvent, RoomEvents, RoomInfo, RoomReply, RoomRequest,
-    Speaker, Track, TrackKind, TrackSource, WaitError, Wanted, WebRtc,
-};
-pub use job::checkpoint::{Checkpoint, Saved};
+pub use agent_proto::{BoxFuture, Secret};
+pub use agent_rtc::{Room, RoomEvent};
 pub use job::context::JobContext;
-pub use job::coordination;
-pub use job::coordination::{CoordinationError, Follower, Leadership, Lease};
-pub use job::join_options::JoinOptions;
-pub use job::temporary::classify;
 pub use worker::builder::WorkerBuilder;
 pub use worker::config_error::ConfigError;
 pub use worker::failure::FailedJob;
-pub use worker::handle::{WorkerHandle, WorkerStatus};
-pub use worker::stats::{FailureLabel, WorkerStats};
+pub use worker::handle::WorkerHandle;
 pub use worker::{Worker, WorkerError};
 
 /// The README's code is compiled with the doc tests.

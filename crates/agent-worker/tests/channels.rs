@@ -8,10 +8,9 @@
 )]
 
 use agent_testkit::{JobSpec, MockJob, MockServer, run_job};
-use agent_worker::coordination::{Channel, ChannelEvent, MAX_MESSAGE_LEN, MemoryCoordinator};
-use agent_worker::{
-    Agent, JobContext, JobResult, Leadership, Outcome, Participant, ParticipantKind, WorkerHandle,
-};
+use agent_worker::coordination::{Channel, ChannelEvent, Leadership, MAX_MESSAGE_LEN, MemoryCoordinator};
+use agent_worker::room::{Participant, ParticipantKind};
+use agent_worker::{Agent, JobContext, JobResult, Outcome, WorkerHandle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

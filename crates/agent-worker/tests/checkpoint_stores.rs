@@ -10,9 +10,9 @@
 
 mod store_rules;
 
-use agent_core::StoreError;
 use agent_testkit::{JobSpec, run_job_in_real_time};
-use agent_worker::{CheckpointStore, EmbeddedStore, JobContext, MemoryStore, Outcome, RetryPolicy};
+use agent_worker::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore, StoreError};
+use agent_worker::{JobContext, Outcome, RetryPolicy};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;

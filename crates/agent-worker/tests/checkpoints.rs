@@ -5,12 +5,11 @@
 mod log;
 mod odd_store;
 
-use agent_core::{CheckpointKey, Claim, StoreError, Writer};
 use agent_testkit::{JobSpec, Run, run_job, run_job_in_real_time};
-use agent_worker::{
-    BoxFuture, CheckpointError, CheckpointStore, JobContext, JobError, JobResult, KeyBy, MemoryStore,
-    Outcome, Saved,
+use agent_worker::checkpoint::{
+    CheckpointError, CheckpointKey, CheckpointStore, Claim, KeyBy, MemoryStore, Saved, StoreError, Writer,
 };
+use agent_worker::{BoxFuture, JobContext, JobError, JobResult, Outcome};
 use odd_store::{OddStore, unavailable};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -9,9 +9,9 @@
 
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::coordination::{
-    CoordinationError, Coordinator, FencedValue, MemoryCoordinator, SeatAnswer,
+    CoordinationError, Coordinator, FencedValue, Leadership, MemoryCoordinator, SeatAnswer,
 };
-use agent_worker::{BoxFuture, JobContext, JobResult, Leadership};
+use agent_worker::{BoxFuture, JobContext, JobResult};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 use agent_testkit::{JobSpec, MockServer, OfferAnswer, Run, ServerEvent, run_job};
-use agent_worker::{Agent, Job, JobContext, JobError, JobMetadata, JobResult, MetadataFormat, Outcome};
+use agent_worker::metadata::{JobMetadata, MetadataFormat};
+use agent_worker::{Agent, Job, JobContext, JobError, JobResult, Outcome};
 use garde::Validate;
 use serde::Deserialize;
 use std::time::Duration;

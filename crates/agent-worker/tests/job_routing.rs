@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use agent_testkit::{JobSpec, MockServer, Run, ServerEvent, run_job};
-use agent_worker::{
-    Agent, Answer, EndedJob, Job, JobContext, JobKind, JobResult, MetadataFormat, Outcome, Router, typed,
-};
+use agent_worker::metadata::MetadataFormat;
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobKind, JobResult, Outcome, Router, typed};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::Mutex;

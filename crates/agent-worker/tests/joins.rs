@@ -4,10 +4,9 @@
 mod authority;
 
 use agent_testkit::{JobSpec, MockConnector, MockServer, ServerEvent};
-use agent_worker::{
-    AutoSubscribe, BoxFuture, JobContext, JobResult, JoinError, JoinOptions, JoinRequest, NetOptions,
-    Outcome, RetryPolicy, Room, RoomConnector, WebRtc, WorkerBuilder,
-};
+use agent_worker::net::NetOptions;
+use agent_worker::room::{AutoSubscribe, JoinError, JoinOptions, JoinRequest, RoomConnector, WebRtc};
+use agent_worker::{BoxFuture, JobContext, JobResult, Outcome, RetryPolicy, Room, WorkerBuilder};
 use authority::{Authority, authority};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -7,11 +7,9 @@ mod guide;
 mod udp_sockets;
 
 use agent_testkit::{DispatchRequest, JobEndStatus, RealServer, real_server};
-use agent_worker::{
-    AccessToken, Agent, BoxFuture, ByteStream, Dialer, EndedJob, JobContext, JobResult, JoinError,
-    JoinRequest, MediaPath, NetOptions, Outcome, Room, RoomConnector, RoomError, RoomEvent, RoomEvents,
-    WebRtc, Worker,
-};
+use agent_worker::net::{AccessToken, ByteStream, Dialer, MediaPath, NetOptions};
+use agent_worker::room::{JoinError, JoinRequest, RoomConnector, RoomError, RoomEvents, WebRtc};
+use agent_worker::{Agent, BoxFuture, EndedJob, JobContext, JobResult, Outcome, Room, RoomEvent, Worker};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::io;

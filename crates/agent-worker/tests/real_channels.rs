@@ -18,8 +18,8 @@ mod redis_kinds;
 mod stalling_proxy;
 
 use agent_testkit::{RedisServerBuilder, redis_server_with};
-use agent_worker::Redis;
 use agent_worker::coordination::RedisPubSub;
+use agent_worker::net::Redis;
 use heard::{Counted, Heard, Tally};
 use meeting::{Meeting, run_if_child};
 use std::time::Duration;

@@ -5,9 +5,10 @@
 mod redis_kinds;
 mod store_rules;
 
-use agent_core::StoreError;
 use agent_testkit::{JobSpec, RedisServerBuilder, redis_server_with, run_job_in_real_time};
-use agent_worker::{CheckpointStore, JobContext, Outcome, Redis, RedisStore, RetryPolicy};
+use agent_worker::checkpoint::{CheckpointStore, RedisStore, StoreError};
+use agent_worker::net::Redis;
+use agent_worker::{JobContext, Outcome, RetryPolicy};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;

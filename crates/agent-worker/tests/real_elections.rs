@@ -17,8 +17,9 @@ mod redis_kinds;
 mod stalling_proxy;
 
 use agent_testkit::{JobSpec, RedisServerBuilder, ServerEvent, redis_server_with, run_job_in_real_time};
-use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
-use agent_worker::{JobContext, JobResult, Leadership, Outcome, Redis, RetryPolicy};
+use agent_worker::coordination::{Leadership, RedisCoordinator, RedisPubSub};
+use agent_worker::net::Redis;
+use agent_worker::{JobContext, JobResult, Outcome, RetryPolicy};
 use candidates::{Candidate, Candidates, LEASE, NEXT, What, run_if_child};
 use stalling_proxy::Proxy;
 use std::sync::{Arc, Mutex};

@@ -11,7 +11,8 @@
 mod long;
 
 use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
-use agent_worker::{CancelReason, JobContext, JobResult, Lifecycle, Worker, WorkerBuilder, WorkerHandle};
+use agent_worker::job::Lifecycle;
+use agent_worker::{CancelReason, JobContext, JobResult, Worker, WorkerBuilder, WorkerHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +26,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// A worker that runs beside the test, and is drained at its end.
 struct Running {
     handle: WorkerHandle,
-    task: JoinHandle<Result<agent_worker::DrainReport, agent_worker::WorkerError>>,
+    task: JoinHandle<Result<agent_worker::stats::DrainReport, agent_worker::WorkerError>>,
     /// Handlers that were called.
     called: watch::Receiver<usize>,
 }

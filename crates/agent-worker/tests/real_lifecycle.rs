@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
+use agent_worker::room::{JoinRequest, RoomConnector, Wanted, WebRtc};
 use agent_worker::{
-    Agent, CancelReason, EndedJob, JobContext, JobError, JobResult, JoinRequest, Outcome, RetryPolicy, Room,
-    RoomConnector, RoomEvent, Wanted, WebRtc, Worker, WorkerBuilder, WorkerHandle,
+    Agent, CancelReason, EndedJob, JobContext, JobError, JobResult, Outcome, RetryPolicy, Room, RoomEvent,
+    Worker, WorkerBuilder, WorkerHandle,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};

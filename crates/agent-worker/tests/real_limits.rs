@@ -2,9 +2,9 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use agent_testkit::{DispatchRequest, JobEndStatus, real_server};
-use agent_worker::{
-    Accept, Agent, Answer, Job, JobContext, JobResult, MAX_ATTRIBUTES_LEN, MAX_METADATA_LEN, Worker,
-};
+use agent_worker::job::MAX_ATTRIBUTES_LEN;
+use agent_worker::metadata::MAX_METADATA_LEN;
+use agent_worker::{Accept, Agent, Answer, Job, JobContext, JobResult, Worker};
 use std::time::Duration;
 
 const AGENT: &str = "limited";

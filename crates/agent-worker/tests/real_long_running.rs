@@ -2,7 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use agent_testkit::{ClientEvent, DispatchRequest, JobEndStatus, OfficialClient, RealServer, real_server};
-use agent_worker::{JobContext, JobResult, RetryPolicy, Wanted, Worker, WorkerBuilder, WorkerHandle};
+use agent_worker::room::Wanted;
+use agent_worker::{JobContext, JobResult, RetryPolicy, Worker, WorkerBuilder, WorkerHandle};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);

@@ -13,10 +13,9 @@ mod captured_log;
 use agent_testkit::{
     ClientEvent, DispatchRequest, JobEndStatus, OfficialClient, RealServer, official_host, real_server,
 };
-use agent_worker::{
-    BoxFuture, ByteStream, Dialer, JobContext, JobResult, JoinRequest, MediaPath, NetOptions, RetryPolicy,
-    Room, RoomConnector, RoomEvent, WebRtc, Worker,
-};
+use agent_worker::net::{ByteStream, Dialer, MediaPath, NetOptions};
+use agent_worker::room::{JoinRequest, RoomConnector, WebRtc};
+use agent_worker::{BoxFuture, JobContext, JobResult, RetryPolicy, Room, RoomEvent, Worker};
 use captured_log::CapturedLog;
 use std::{
     io,

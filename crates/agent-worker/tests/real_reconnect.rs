@@ -6,10 +6,10 @@ mod long;
 mod network;
 
 use agent_testkit::{ClientEvent, DataMessage, OfficialClient, RealServer, real_server};
-use agent_worker::{
-    DisconnectReason, JoinRequest, Missed, MissedCause, Reconnected, Room, RoomConnector, RoomEvent,
-    RoomEvents, WebRtc,
+use agent_worker::room::{
+    DisconnectReason, JoinRequest, Missed, MissedCause, Reconnected, RoomConnector, RoomEvents, WebRtc,
 };
+use agent_worker::{Room, RoomEvent};
 use network::Network;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;

@@ -2,7 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use agent_testkit::{DispatchRequest, JobEndStatus, JobState, RealServer};
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Lifecycle, Worker, WorkerHandle};
+use agent_worker::job::Lifecycle;
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Worker, WorkerHandle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl Agent for Asked {
 
 struct Running {
     handle: WorkerHandle,
-    task: JoinHandle<Result<agent_worker::DrainReport, agent_worker::WorkerError>>,
+    task: JoinHandle<Result<agent_worker::stats::DrainReport, agent_worker::WorkerError>>,
     asked: Arc<AtomicUsize>,
     told: mpsc::UnboundedReceiver<Told>,
 }

@@ -7,10 +7,12 @@ use agent_testkit::{
     ClientError, ClientEvent, DataMessage, OfficialClient, ParticipantChange, RealServer, RoomRequest,
     real_server,
 };
-use agent_worker::{
-    AutoSubscribe, ConnectionQuality, DisconnectReason, JoinError, JoinFailure, JoinRequest, NetOptions,
-    ParticipantKind, Room, RoomConnector, RoomError, RoomEvent, RoomEvents, TrackKind, TrackSource, WebRtc,
+use agent_worker::net::NetOptions;
+use agent_worker::room::{
+    AutoSubscribe, ConnectionQuality, DisconnectReason, JoinError, JoinFailure, JoinRequest, ParticipantKind,
+    RoomConnector, RoomError, RoomEvents, TrackKind, TrackSource, WebRtc,
 };
+use agent_worker::{Room, RoomEvent};
 use captured_log::CapturedLog;
 use std::{
     collections::BTreeMap,

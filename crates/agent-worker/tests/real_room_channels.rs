@@ -13,7 +13,8 @@ mod network;
 
 use agent_testkit::{DispatchRequest, RealServer, real_server};
 use agent_worker::coordination::{Channel, MAX_MESSAGE_LEN, Publisher};
-use agent_worker::{Agent, EndWhen, JobContext, JobResult, Reconnected, RoomEvent, RoomEvents, Worker};
+use agent_worker::room::{Reconnected, RoomEvents};
+use agent_worker::{Agent, EndWhen, JobContext, JobResult, RoomEvent, Worker};
 use heard::{Counted, Heard, Tally};
 use network::Network;
 use std::ops::Range;

@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use agent_testkit::{RealServer, real_server};
-use agent_worker::{JoinRequest, RoomConnector, WebRtc};
+use agent_worker::room::{JoinRequest, RoomConnector, WebRtc};
 use std::time::Duration;
 use tokio::time::Instant;
 

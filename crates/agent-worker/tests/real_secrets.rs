@@ -14,8 +14,10 @@ mod everything;
 mod offer;
 
 use agent_testkit::{DispatchRequest, JobEndStatus, RedisServer, real_server, redis_server_with};
+use agent_worker::checkpoint::RedisStore;
 use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
-use agent_worker::{JobContext, JobResult, NetOptions, Redis, RedisStore, Worker};
+use agent_worker::net::{NetOptions, Redis};
+use agent_worker::{JobContext, JobResult, Worker};
 use eavesdropper::Eavesdropper;
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
     ),
     ("crates/agent-core/src/election/io.rs", &["ElectionInput", "ElectionOutput", "ElectionTimer"]),
     ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
-    ("crates/agent-room/src/command.rs", &["Command"]),
+    ("crates/agent-room/src/command.rs", &["RoomCommand"]),
     ("crates/agent-room/src/view.rs", &["ViewChange"]),
     ("crates/agent-rtc/src/backend.rs", &["RoomRequest"]),
     ("crates/agent-server/src/machine/io.rs", &["Input", "Output"]),

@@ -12,6 +12,7 @@
 
 mod circles;
 mod exhaustive;
+mod exports;
 mod first_build;
 mod graph;
 mod layers;

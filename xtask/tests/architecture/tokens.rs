@@ -12,25 +12,30 @@ pub(crate) struct Use {
     pub(crate) name: String,
     /// What it names.
     pub(crate) path: Path,
+    /// It is re-exported to everybody: `pub use`.
+    pub(crate) public: bool,
 }
 
 /// What a file imports and re-exports at its top, without `#[cfg(test)]`.
 pub(crate) fn uses(source: &str) -> Vec<Use> {
     let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
     let mut tokens = stream.into_iter().peekable();
-    let mut found = Vec::new();
+    let (mut found, mut public) = (Vec::new(), false);
     while let Some(token) = tokens.next() {
         if is_cfg_test(&token) {
             let _ = tokens.by_ref().find(|t| is_punct(t, ';') || brace(t).is_some());
         } else if matches!(&token, TokenTree::Ident(word) if word == "use") {
             let tree = tokens.by_ref().take_while(|t| !is_punct(t, ';')).collect();
+            let before = found.len();
             use_tree(&Path::new(), tree, &mut found);
+            found.iter_mut().skip(before).for_each(|import| import.public = public);
         }
+        public = matches!(&token, TokenTree::Ident(word) if word == "pub");
     }
     found
 }
 
-/// `prefix::{a::b as c, d::{self}}`.
+/// `prefix::{a::b as c, d::{self}}`; a glob is the name `*`.
 fn use_tree(prefix: &Path, tree: TokenStream, found: &mut Vec<Use>) {
     let (mut path, mut rename, mut done) = (prefix.clone(), None, false);
     let mut tokens = tree.into_iter();
@@ -42,7 +47,7 @@ fn use_tree(prefix: &Path, tree: TokenStream, found: &mut Vec<Use>) {
         if !std::mem::take(done)
             && let Some(name) = rename.take().or_else(|| full.last().cloned())
         {
-            found.push(Use { name, path: full });
+            found.push(Use { name, path: full, public: false });
         }
     };
     let mut groups = Vec::new();
@@ -55,7 +60,7 @@ fn use_tree(prefix: &Path, tree: TokenStream, found: &mut Vec<Use>) {
                 done = true;
             }
             TokenTree::Punct(punct) if punct.as_char() == ',' => finish(&mut path, &mut rename, &mut done),
-            TokenTree::Punct(punct) if punct.as_char() == '*' => done = true,
+            TokenTree::Punct(punct) if punct.as_char() == '*' => path.push("*".to_owned()),
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
     }
@@ -211,7 +216,19 @@ fn uses_are_taken_apart() {
     let found = uses(
         "use a::b; pub use crate::{c::{self, D as E}, f}; use self::g::*; #[cfg(test)] use h::i; fn f() { use j::k; } use l;",
     );
-    let found: Vec<String> =
-        found.iter().map(|import| format!("{} = {}", import.name, import.path.join("::"))).collect();
-    assert_eq!(found, ["b = a::b", "f = crate::f", "c = crate::c", "E = crate::c::D", "l = l"]);
+    let found: Vec<String> = found
+        .iter()
+        .map(|import| format!("{} = {} {}", import.name, import.path.join("::"), import.public))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "b = a::b false",
+            "f = crate::f true",
+            "c = crate::c true",
+            "E = crate::c::D true",
+            "* = self::g::* false",
+            "l = l false"
+        ]
+    );
 }

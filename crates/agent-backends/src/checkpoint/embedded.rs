@@ -39,7 +39,7 @@ const SLOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoint
 ///
 /// ```
 /// # fn example(builder: agent_worker::WorkerBuilder, dir: &std::path::Path) -> Result<(), agent_core::StoreError> {
-/// use agent_worker::EmbeddedStore;
+/// use agent_worker::checkpoint::EmbeddedStore;
 ///
 /// let builder = builder.checkpoints(EmbeddedStore::open(dir.join("checkpoints.redb"))?);
 /// # Ok(()) }

@@ -18,8 +18,8 @@ use std::time::Duration;
 /// yes`) if checkpoints are to survive its restart, and do not let it evict them (`maxmemory-policy noeviction`).
 ///
 /// ```no_run
-/// # fn example(builder: agent_worker::WorkerBuilder) -> Result<(), agent_worker::RedisError> {
-/// use agent_worker::{Redis, RedisStore};
+/// # fn example(builder: agent_worker::WorkerBuilder) -> Result<(), agent_worker::net::RedisError> {
+/// use agent_worker::{checkpoint::RedisStore, net::Redis};
 ///
 /// let redis = Redis::new("redis://redis.internal:6379")?.password("hunter2");
 /// let builder = builder.checkpoints(RedisStore::new(redis));

@@ -23,7 +23,7 @@ use crate::redis::{Redis, Script, ScriptCall};
 /// confirmed value must never be lost.
 ///
 /// ```
-/// use agent_worker::{JobContext, JobResult, Redis, Worker, coordination::RedisCoordinator};
+/// use agent_worker::{JobContext, JobResult, Worker, coordination::RedisCoordinator, net::Redis};
 ///
 /// # async fn agent(_: JobContext) -> JobResult { Ok(()) }
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {

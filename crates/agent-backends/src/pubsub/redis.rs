@@ -46,7 +46,7 @@ const READ_LIMIT: Duration = Duration::from_secs(5);
 /// as a right that the user lost. The guide's page on Redis lists the rights that it needs.
 ///
 /// ```
-/// use agent_worker::{JobContext, JobResult, Redis, Worker, coordination::RedisPubSub};
+/// use agent_worker::{JobContext, JobResult, Worker, coordination::RedisPubSub, net::Redis};
 ///
 /// # async fn agent(_: JobContext) -> JobResult { Ok(()) }
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -32,10 +32,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// what was refused is retried once at once.
 ///
 /// ```
-/// use agent_worker::Redis;
+/// use agent_worker::net::Redis;
 /// use std::time::Duration;
 ///
-/// # fn example() -> Result<(), agent_worker::RedisError> {
+/// # fn example() -> Result<(), agent_worker::net::RedisError> {
 /// let redis = Redis::new("redis://worker:hunter2@redis.internal:6379/0")?.timeout(Duration::from_secs(2));
 /// assert_eq!(format!("{redis:?}"), "Redis(redis.internal:6379)"); // no log shows the password
 /// # Ok(()) }
@@ -131,9 +131,9 @@ impl Redis {
     /// Letters, digits and `. _ - / :` of ASCII, at most 100; no part between colons is empty, `checkpoint`, `lease` or `topic`.
     ///
     /// ```
-    /// use agent_worker::Redis;
+    /// use agent_worker::net::Redis;
     ///
-    /// # fn example() -> Result<(), agent_worker::RedisError> {
+    /// # fn example() -> Result<(), agent_worker::net::RedisError> {
     /// let redis = Redis::new("redis://redis.internal")?.prefix("acme:staging")?;
     /// let the_same = Redis::new("redis://redis.internal?prefix=acme:staging")?;
     /// # Ok(()) }

@@ -1,7 +1,7 @@
 //! The ways out: the user leaves, the server puts us out, a join fails.
 
 use super::{Effect, Phase, Signal, recovery::Step};
-use crate::{CommandError, CommandId, DisconnectReason, JoinFailure};
+use crate::{CommandId, DisconnectReason, JoinFailure, RoomError};
 use agent_proto::{Time, livekit as proto};
 use proto::{leave_request::Action, signal_request::Message as Request};
 use std::{mem, time::Duration};
@@ -21,7 +21,7 @@ impl Signal {
                 let until = self.join_until;
                 self.phase = Phase::GivenUp { until, asked: vec![id], opened, stood: false };
             }
-            Phase::Closed => self.done(id, Err(CommandError::NotConnected)),
+            Phase::Closed => self.done(id, Err(RoomError::NotConnected)),
             Phase::JoinFailed { failure, .. } => {
                 let reason = DisconnectReason::JoinFailed(failure.clone());
                 self.say_leave();
@@ -174,7 +174,7 @@ impl Signal {
     pub(super) fn finish(&mut self, reason: DisconnectReason) {
         let phase = mem::replace(&mut self.phase, Phase::Closed);
         for id in self.requests.take_all() {
-            self.done(id, Err(CommandError::NotConnected));
+            self.done(id, Err(RoomError::NotConnected));
         }
         let stood = matches!(
             phase,

@@ -28,7 +28,7 @@ mod tests;
 mod timers;
 
 use crate::{
-    CommandError, CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomEvent, RoomInfo,
+    CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomError, RoomEvent, RoomInfo,
 };
 use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 use bytes::Bytes;
@@ -94,7 +94,7 @@ pub(crate) enum Effect {
     /// Tell the user of the end. What was held back is of no use any more.
     Disconnected { reason: DisconnectReason },
     /// A command is done.
-    Done { id: CommandId, result: Result<(), CommandError> },
+    Done { id: CommandId, result: Result<(), RoomError> },
     /// Everything is over.
     Closed { reason: DisconnectReason },
 }
@@ -345,7 +345,7 @@ impl Signal {
     pub(crate) fn change(&mut self, id: CommandId, change: OwnChange, now: Time) {
         let OwnChange { metadata, name, attributes } = change;
         if !self.is_connected() {
-            return self.done(id, Err(CommandError::NotConnected));
+            return self.done(id, Err(RoomError::NotConnected));
         }
         if metadata.is_empty() && name.is_empty() && attributes.is_empty() {
             return self.done(id, Ok(()));
@@ -354,10 +354,10 @@ impl Signal {
             + name.len()
             + attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         if len > MAX_CHANGE_LEN {
-            return self.done(id, Err(CommandError::ChangeTooLarge { len }));
+            return self.done(id, Err(RoomError::ChangeTooLarge { len }));
         }
         if self.requests.len() >= self.config.limits.requests {
-            return self.done(id, Err(CommandError::QueueFull));
+            return self.done(id, Err(RoomError::QueueFull));
         }
         let change = proto::UpdateParticipantMetadata { metadata, name, attributes, request_id: 0 };
         // Without a connection it is sent with the next one.
@@ -425,7 +425,7 @@ impl Signal {
         });
     }
 
-    fn done(&mut self, id: CommandId, result: Result<(), CommandError>) {
+    fn done(&mut self, id: CommandId, result: Result<(), RoomError>) {
         self.effects.push_back(Effect::Done { id, result });
     }
 

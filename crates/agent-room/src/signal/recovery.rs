@@ -13,7 +13,7 @@
 //! `Config::reconnect_timeout` without success the room is over.
 
 use super::{Effect, Phase, Signal, join};
-use crate::{CommandError, DisconnectReason, JoinFailure, Reconnected, RoomEvent};
+use crate::{DisconnectReason, JoinFailure, Reconnected, RoomError, RoomEvent};
 use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
 use std::{mem, time::Duration};
@@ -295,7 +295,7 @@ impl Signal {
 
     fn repeat_requests(&mut self, now: Time) {
         for id in self.requests.given_up() {
-            self.done(id, Err(CommandError::TimedOut));
+            self.done(id, Err(RoomError::TimedOut));
         }
         for message in self.requests.repeat(now + self.config.request_timeout) {
             self.send(Request::UpdateMetadata(message));

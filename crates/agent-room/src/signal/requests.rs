@@ -1,6 +1,6 @@
 //! Changes of our own name, metadata and attributes: those that wait for the server's answer, and what all of them came to.
 
-use crate::{CommandError, CommandId};
+use crate::{CommandId, RoomError};
 use agent_proto::{
     Time,
     livekit::{RequestResponse, UpdateParticipantMetadata, request_response::Reason},
@@ -92,7 +92,7 @@ impl Requests {
     pub(super) fn answered(
         &mut self,
         response: RequestResponse,
-    ) -> Option<(CommandId, Result<(), CommandError>)> {
+    ) -> Option<(CommandId, Result<(), RoomError>)> {
         let Waiting { id, change, .. } = self.waiting.remove(&response.request_id)?;
         let reason = response.reason();
         let detail = match response.message {
@@ -102,13 +102,13 @@ impl Requests {
         let result = match reason {
             // A number that this version does not know reads as OK; only the known zero is.
             Reason::Ok if response.reason != Reason::Ok as i32 => {
-                Err(CommandError::Refused { detail: format!("reason {}", response.reason) })
+                Err(RoomError::Refused { detail: format!("reason {}", response.reason) })
             }
             Reason::Ok | Reason::Queued => Ok(()),
-            Reason::NotAllowed => Err(CommandError::NotAllowed { detail }),
-            Reason::LimitExceeded => Err(CommandError::OverLimit { detail }),
+            Reason::NotAllowed => Err(RoomError::NotAllowed { detail }),
+            Reason::LimitExceeded => Err(RoomError::OverLimit { detail }),
             Reason::NotFound | Reason::UnsupportedType | Reason::UnclassifiedError => {
-                Err(CommandError::Refused { detail })
+                Err(RoomError::Refused { detail })
             }
         };
         if result.is_ok() {

@@ -1,7 +1,7 @@
 //! What is due, and when.
 
 use super::{Phase, Signal, millis};
-use crate::{CommandError, DisconnectReason, JoinFailure, Timer};
+use crate::{DisconnectReason, JoinFailure, RoomError, Timer};
 use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
 
@@ -47,7 +47,7 @@ impl Signal {
             }
             Timer::Request => {
                 for id in self.requests.expired(now) {
-                    self.done(id, Err(CommandError::TimedOut));
+                    self.done(id, Err(RoomError::TimedOut));
                 }
             }
             Timer::MediaGone => {

@@ -11,8 +11,8 @@
 
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
-    Command, CommandError, CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output,
-    Protocol, Room, RoomEvent, Unsupported,
+    CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol, Room,
+    RoomCommand, RoomError, RoomEvent, Unsupported,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
@@ -49,7 +49,7 @@ pub struct Pair {
     wire: VecDeque<(Time, Wire)>,
     /// What the server says by itself once the room has joined.
     pub events: Vec<RoomEvent>,
-    pub done: BTreeMap<CommandId, Result<(), CommandError>>,
+    pub done: BTreeMap<CommandId, Result<(), RoomError>>,
     /// Joins that failed after the server had let us in.
     pub failed_joins: Vec<JoinFailure>,
     /// Whether the room is left after one.
@@ -250,7 +250,7 @@ impl Pair {
         self.say(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
     }
 
-    pub fn command(&mut self, id: CommandId, command: Command) {
+    pub fn command(&mut self, id: CommandId, command: RoomCommand) {
         self.input(Input::Commanded { id, command });
     }
 
@@ -399,7 +399,7 @@ impl Pair {
                 Output::JoinFailed { failure } => {
                     self.failed_joins.push(failure);
                     if self.leaves_failed_join {
-                        let leave = Input::Commanded { id: LEAVES, command: Command::Leave };
+                        let leave = Input::Commanded { id: LEAVES, command: RoomCommand::Leave };
                         self.room.handle_input(leave, self.now);
                     }
                 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use agent_proto::text::shorten;
 use agent_room::{
-    Command, CommandError, DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN,
-    Participant, ParticipantKind, Publish, RoomEvent, RoomInfo, Track,
+    DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Participant,
+    ParticipantKind, Publish, RoomCommand, RoomError, RoomEvent, RoomInfo, Track,
 };
 
 use super::Server;
@@ -50,19 +50,19 @@ impl Change {
 }
 
 impl Server {
-    pub(super) fn command(&mut self, request: MemberCommand) -> Result<(), CommandError> {
+    pub(super) fn command(&mut self, request: MemberCommand) -> Result<(), RoomError> {
         let MemberCommand { member, command } = request;
-        let Some((name, me)) = self.member(member) else { return Err(CommandError::NotConnected) };
-        let not_allowed = |detail: &str| Err(CommandError::NotAllowed { detail: detail.to_owned() });
+        let Some((name, me)) = self.member(member) else { return Err(RoomError::NotConnected) };
+        let not_allowed = |detail: &str| Err(RoomError::NotAllowed { detail: detail.to_owned() });
         let change = match command {
-            Command::Publish(message) => {
+            RoomCommand::Publish(message) => {
                 if message.payload.len() > MAX_PAYLOAD_LEN {
-                    return Err(CommandError::PayloadTooLarge { len: message.payload.len() });
+                    return Err(RoomError::PayloadTooLarge { len: message.payload.len() });
                 }
                 let addresses = message.destinations.iter().map(String::len).sum::<usize>();
                 let len = message.payload.len() + message.topic.len() + addresses;
                 if len > MAX_PACKET_LEN {
-                    return Err(CommandError::PacketTooLarge { len, limit: MAX_PACKET_LEN });
+                    return Err(RoomError::PacketTooLarge { len, limit: MAX_PACKET_LEN });
                 }
                 if !me.permissions.can_publish_data {
                     return not_allowed("no permission to publish data");
@@ -71,22 +71,22 @@ impl Server {
                 let _ = self.send_data(&name, Some(me.identity.clone()), message);
                 return Ok(());
             }
-            Command::Leave => {
+            RoomCommand::Leave => {
                 self.leave(member, &DisconnectReason::ClientInitiated);
                 return Ok(());
             }
-            Command::SetMetadata(metadata) => Change { metadata: filled(metadata), ..Change::default() },
-            Command::SetName(new) => Change { name: filled(new), ..Change::default() },
-            Command::SetAttributes(attributes) => Change { attributes, ..Change::default() },
+            RoomCommand::SetMetadata(metadata) => Change { metadata: filled(metadata), ..Change::default() },
+            RoomCommand::SetName(new) => Change { name: filled(new), ..Change::default() },
+            RoomCommand::SetAttributes(attributes) => Change { attributes, ..Change::default() },
         };
         if change.len() > MAX_CHANGE_LEN {
-            return Err(CommandError::ChangeTooLarge { len: change.len() });
+            return Err(RoomError::ChangeTooLarge { len: change.len() });
         }
         if !me.permissions.can_update_metadata {
             return not_allowed("does not have permission to update own metadata");
         }
         if let Some(what) = change.over_limit() {
-            return Err(CommandError::OverLimit { detail: format!("exceeds {what} limit") });
+            return Err(RoomError::OverLimit { detail: format!("exceeds {what} limit") });
         }
         let change = ChangeParticipant { room: name, identity: me.identity.clone(), change };
         // It is there.

@@ -218,7 +218,7 @@ pub(super) mod publish {
 pub(super) mod command {
     use std::collections::BTreeMap;
 
-    use agent_room::Command;
+    use agent_room::RoomCommand;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::publish;
@@ -233,28 +233,28 @@ pub(super) mod command {
     }
 
     pub(in crate::machine) fn serialize<S: Serializer>(
-        command: &Command,
+        command: &RoomCommand,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match command {
-            Command::Publish(message) => Written::Publish(message.into()),
-            Command::SetMetadata(metadata) => Written::SetMetadata(metadata.clone()),
-            Command::SetName(name) => Written::SetName(name.clone()),
-            Command::SetAttributes(attributes) => Written::SetAttributes(attributes.clone()),
-            Command::Leave => Written::Leave,
+            RoomCommand::Publish(message) => Written::Publish(message.into()),
+            RoomCommand::SetMetadata(metadata) => Written::SetMetadata(metadata.clone()),
+            RoomCommand::SetName(name) => Written::SetName(name.clone()),
+            RoomCommand::SetAttributes(attributes) => Written::SetAttributes(attributes.clone()),
+            RoomCommand::Leave => Written::Leave,
         }
         .serialize(serializer)
     }
 
     pub(in crate::machine) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Command, D::Error> {
+    ) -> Result<RoomCommand, D::Error> {
         Ok(match Written::deserialize(deserializer)? {
-            Written::Publish(message) => Command::Publish(message.into()),
-            Written::SetMetadata(metadata) => Command::SetMetadata(metadata),
-            Written::SetName(name) => Command::SetName(name),
-            Written::SetAttributes(attributes) => Command::SetAttributes(attributes),
-            Written::Leave => Command::Leave,
+            Written::Publish(message) => RoomCommand::Publish(message.into()),
+            Written::SetMetadata(metadata) => RoomCommand::SetMetadata(metadata),
+            Written::SetName(name) => RoomCommand::SetName(name),
+            Written::SetAttributes(attributes) => RoomCommand::SetAttributes(attributes),
+            Written::Leave => RoomCommand::Leave,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::livekit as wire;
-use agent_room::{Command, CommandError, Connected, DisconnectReason, Participant, Publish, RoomInfo};
+use agent_room::{Connected, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RoomInfo};
 use agent_room::{Permissions, Track, TrackKind, TrackSource};
 
 /// One stay of one participant in one room. Chosen by the caller that asks to [join](Join), another one each time.
@@ -87,7 +87,7 @@ pub struct MemberCommand {
     pub member: MemberId,
     /// What.
     #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::command"))]
-    pub command: Command,
+    pub command: RoomCommand,
 }
 
 /// Makes a room, unless there is one of this name. What is not given is as the server's rules say.
@@ -305,8 +305,7 @@ pub enum Refusal {
     /// A participant may not do this, or it is too large.
     #[error(transparent)]
     Command(
-        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))]
-        CommandError,
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] RoomError,
     ),
     /// The machine has not replied, or with something else: a bug in it.
     #[error("the server machine did not reply")]

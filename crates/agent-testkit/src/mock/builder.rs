@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_worker::{BoxFuture, ByteStream, Dialer, Secret};
+use agent_worker::net::{ByteStream, Dialer};
+use agent_worker::{BoxFuture, Secret};
 use tokio::net::{TcpListener, TcpStream};
 
 use agent_server::accept_all;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::Time;
-use agent_worker::{
-    BoxFuture, ConnectError, DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant,
-    ParticipantKind, Permissions, Publish, Room, RoomBackend, RoomCommand, RoomConnector, RoomError,
-    RoomEvent, RoomRequest, Speaker, TrackKind, TrackSource,
+use agent_worker::net::ConnectError;
+use agent_worker::room::{
+    DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind, Permissions,
+    Publish, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomRequest, Speaker, TrackKind,
+    TrackSource,
 };
+use agent_worker::{BoxFuture, Room, RoomEvent};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 

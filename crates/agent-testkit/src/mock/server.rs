@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::livekit as wire;
-use agent_worker::{Agent, JobKind, NetOptions, Secret, Worker, WorkerBuilder};
+use agent_worker::net::NetOptions;
+use agent_worker::{Agent, JobKind, Secret, Worker, WorkerBuilder};
 use tokio::task::AbortHandle;
 
 use super::builder::{InProcess, MockServerBuilder};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use agent_worker::{BoxFuture, JobKind, Participant, WorkerBuilder};
+use agent_worker::room::Participant;
+use agent_worker::{BoxFuture, JobKind, WorkerBuilder};
 
 use super::room::MockRoom;
 use agent_server::JobFlags;

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use agent_worker::{AccessToken, Secret, ServerUrl, UrlError};
+use agent_worker::Secret;
+use agent_worker::net::{AccessToken, ServerUrl, UrlError};
 
 pub use self::config::RealServerBuilder;
 pub use self::log::{Assigned, JobEnd, JobEndStatus, LogTimeout, ServerLog};

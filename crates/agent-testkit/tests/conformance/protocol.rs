@@ -3,7 +3,8 @@
 use super::stage::{Stage, soon};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::worker_message::Message as Say;
-use agent_worker::{AccessToken, JobContext, JobResult, Secret};
+use agent_worker::net::AccessToken;
+use agent_worker::{JobContext, JobResult, Secret};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;

@@ -1,7 +1,8 @@
 //! The agent among the participants of its room.
 
 use super::stage::{Stage, soon};
-use agent_worker::{Agent, Answer, Job, JobContext, JobResult, RoomError, RoomEvent, RoomEvents};
+use agent_worker::room::{RoomError, RoomEvents};
+use agent_worker::{Agent, Answer, Job, JobContext, JobResult, RoomEvent};
 use tokio::sync::mpsc;
 
 async fn stay(ctx: JobContext) -> JobResult {
@@ -159,18 +160,20 @@ pub(crate) async fn talking(stage: &Stage) -> Vec<String> {
 
 pub(crate) async fn refused_tokens(stage: &Stage) -> Vec<String> {
     let not_to_join = stage.token().identity("ada").list_rooms().sign().unwrap();
-    let foreign = agent_worker::AccessToken::new(stage.key(), "another secret, as long as one has to be")
-        .identity("ada")
-        .join_room("refused")
-        .sign()
-        .unwrap();
+    let foreign =
+        agent_worker::net::AccessToken::new(stage.key(), "another secret, as long as one has to be")
+            .identity("ada")
+            .join_room("refused")
+            .sign()
+            .unwrap();
     let mut observed = Vec::new();
     for (what, token) in
         [("no grant", not_to_join), ("another secret", foreign), ("no token", "nonsense".into())]
     {
         let refused = match stage.join_with(token).await {
-            Err(agent_worker::JoinError::Failed(agent_worker::JoinFailure::Unauthorized {
-                status, ..
+            Err(agent_worker::room::JoinError::Failed(agent_worker::room::JoinFailure::Unauthorized {
+                status,
+                ..
             })) => {
                 format!("refused with {status}")
             }

@@ -4,10 +4,11 @@ use agent_testkit::{
     DispatchRequest, JobEndStatus, MockServer, OfficialClient, RealServer, RecordedStatus, ServerApi,
     ServerEvent,
 };
-use agent_worker::{
-    AccessToken, Agent, DrainReport, Job, JoinError, JoinRequest, Lifecycle, Room, RoomConnector, Secret,
-    WebRtc, Worker, WorkerBuilder, WorkerError, WorkerHandle,
-};
+use agent_worker::job::Lifecycle;
+use agent_worker::net::AccessToken;
+use agent_worker::room::{JoinError, JoinRequest, RoomConnector, WebRtc};
+use agent_worker::stats::DrainReport;
+use agent_worker::{Agent, Job, Room, Secret, Worker, WorkerBuilder, WorkerError, WorkerHandle};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;

@@ -75,10 +75,10 @@ impl Router {
 
     /// What metadata the agents take, in one schema: each action with the fields of its agent, and `timeout` and `request_id`, which the
     /// SDK reads itself. A [`typed`](crate::typed()) agent says what it takes if its format
-    /// [has the schema](crate::MetadataFormat::with_schema); other fields than the action are not described for one that does not.
+    /// [has the schema](crate::metadata::MetadataFormat::with_schema); other fields than the action are not described for one that does not.
     ///
     /// ```
-    /// use agent_worker::{JobContext, JobResult, MetadataFormat, Router, typed};
+    /// use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};
     ///
     /// #[derive(serde::Deserialize, schemars::JsonSchema)]
     /// struct Recording {

@@ -17,7 +17,7 @@ pub struct Typed<T, F> {
 /// `invalid_input` before the room is joined.
 ///
 /// ```
-/// use agent_worker::{JobContext, JobResult, MetadataFormat, Router, typed};
+/// use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};
 ///
 /// #[derive(Default, serde::Deserialize)]
 /// struct Greeting { name: String }

@@ -2,10 +2,10 @@
 //!
 //! # A leader
 //! [`ctx.elect(key)`](crate::JobContext::elect) stands for election among all jobs that do so under the same key. The name of the room is
-//! the key for one leader per room. One job gets a [`Lease`](crate::Lease), the others a [`Follower`](crate::Follower) that stands
+//! the key for one leader per room. One job gets a [`Lease`](crate::coordination::Lease), the others a [`Follower`](crate::coordination::Follower) that stands
 //! again by itself whenever the leader is gone.
 //! ```
-//! use agent_worker::{JobContext, JobResult, Leadership, Lease};
+//! use agent_worker::{JobContext, JobResult, coordination::{Leadership, Lease}};
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     tokio::select! {
@@ -61,9 +61,9 @@
 //! ## What a leader must not believe
 //! That it still leads. It is told when its lease is over, by its own clock and before anybody else can lead; but a process can stand
 //! still between a look at the clock and the next step, for longer than any lease. So whatever must not come from two leaders carries
-//! the fencing token, a number that only grows: [`lease.write`](crate::Lease::write) is refused by the store as soon as a later leader
+//! the fencing token, a number that only grows: [`lease.write`](crate::coordination::Lease::write) is refused by the store as soon as a later leader
 //! was elected, and a service of your own should refuse tokens smaller than the largest it has seen
-//! ([`lease.fencing_token`](crate::Lease::fencing_token)).
+//! ([`lease.fencing_token`](crate::coordination::Lease::fencing_token)).
 //!
 //! ## Where leases are kept
 //! | [`coordinator(…)`](crate::WorkerBuilder::coordinator) | for | survives |
@@ -80,9 +80,9 @@
 //! |---|---|
 //! | the store is away when a job calls `elect` | gets an error; with `?` it is tried again, as its retry policy says |
 //! | credentials refused, a right missing, a Redis Cluster, no folder, no coordinator on the builder, an empty key | gets an error; with `?` it fails |
-//! | the store goes away later | goes on: a leader hears `lost` in time ([`Expired`](crate::LeaseLoss::Expired)), followers wait, and once the store is back somebody leads within the lease and a second |
-//! | the store has lost its data | goes on: the leader hears `lost` ([`Refused`](crate::LeaseLoss::Refused)), and tokens grow nevertheless |
-//! | `write` of a leader that was replaced | gets [`Stale`](crate::CoordinationError::Stale), and nothing is written |
+//! | the store goes away later | goes on: a leader hears `lost` in time ([`Expired`](crate::coordination::LeaseLoss::Expired)), followers wait, and once the store is back somebody leads within the lease and a second |
+//! | the store has lost its data | goes on: the leader hears `lost` ([`Refused`](crate::coordination::LeaseLoss::Refused)), and tokens grow nevertheless |
+//! | `write` of a leader that was replaced | gets [`Stale`](crate::coordination::CoordinationError::Stale), and nothing is written |
 //! | the leader returns, is drained, panics or is aborted | its lease is given back |
 //! | the leader's process is killed, stopped or cut off | another one leads within the lease and a second |
 //!
@@ -167,10 +167,10 @@
 //!
 //! ## How large
 //! A message has at most [`MAX_MESSAGE_LEN`](crate::coordination::MAX_MESSAGE_LEN), 60,000 bytes, with every backend; what is larger is refused
-//! as [`TooLarge`](crate::CoordinationError::TooLarge) before anything is sent, and is not split. Put it where the others can
+//! as [`TooLarge`](crate::coordination::CoordinationError::TooLarge) before anything is sent, and is not split. Put it where the others can
 //! find it, and publish where that is.
 //! ```
-//! use agent_worker::{CoordinationError, JobContext, JobResult};
+//! use agent_worker::{JobContext, JobResult, coordination::CoordinationError};
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     let jobs = ctx.jobs_channel().await?;

@@ -40,8 +40,8 @@
 //!
 //! # Nothing is lost without a report
 //! The room does not wait for its readers, and does not grow for them: at most 1,024 messages and 4 MiB wait in a stream. Of more the oldest are
-//! dropped, and the stream has [`Missed`](crate::Missed) instead: an error with the [number](crate::Missed::count) and the
-//! [cause](crate::Missed::cause). `?` ends the job with it; a handler that can go on decides what a hole means. The log warns once for
+//! dropped, and the stream has [`Missed`](crate::room::Missed) instead: an error with the [number](crate::room::Missed::count) and the
+//! [cause](crate::room::Missed::cause). `?` ends the job with it; a handler that can go on decides what a hole means. The log warns once for
 //! each job, and [`lk_agents_room_events_dropped_total`](super::metrics) counts.
 //!
 //! | what happens | then |

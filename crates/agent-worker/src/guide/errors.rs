@@ -43,7 +43,7 @@
 //! A panic is a failure of its own job and touches no other; it is told as `panicked: message`.
 //!
 //! # Which kind `?` makes
-//! [`classify`](crate::classify) decides, by what the error is or by what is behind it:
+//! [`classify`](crate::job::classify) decides, by what the error is or by what is behind it:
 //!
 //! | error | kind |
 //! |---|---|

@@ -104,7 +104,7 @@
 //! apart, the same router goes by the field `action` of the job's metadata, and [`typed`](crate::typed()) gives each handler its metadata as a type.
 //! Routers nest: one for the actions of room jobs may stand in one for the kinds.
 //! ```
-//! use agent_worker::{JobContext, JobResult, MetadataFormat, Router, typed};
+//! use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};
 //!
 //! #[derive(Default, serde::Deserialize)]
 //! #[serde(default)]

@@ -7,7 +7,7 @@
 //!
 //! # Somebody to talk to
 //! ```
-//! use agent_worker::{JobContext, JobResult, Wanted};
+//! use agent_worker::{JobContext, JobResult, room::Wanted};
 //! use std::time::Duration;
 //!
 //! async fn concierge(ctx: JobContext) -> JobResult {

@@ -41,7 +41,7 @@
 //!
 //! # One of several
 //! The form to begin with for an agent that does several things: an enum with a tag says what to do and with what, and `match` is the
-//! router. The compiler knows all actions, each has the fields of its own type, and [`MetadataSchema`](crate::MetadataSchema) has all of it.
+//! router. The compiler knows all actions, each has the fields of its own type, and [`MetadataSchema`](crate::metadata::MetadataSchema) has all of it.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -84,9 +84,9 @@
 //! [`handlers`](super::handlers#by-the-action-in-the-metadata).
 //!
 //! # Without a type of one's own
-//! [`JobMetadata`](crate::JobMetadata) has an action, parameters, a priority, a request id and a time limit.
+//! [`JobMetadata`](crate::metadata::JobMetadata) has an action, parameters, a priority, a request id and a time limit.
 //! ```
-//! use agent_worker::{JobContext, JobError, JobMetadata, JobResult};
+//! use agent_worker::{JobContext, JobError, JobResult, metadata::JobMetadata};
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     let metadata: JobMetadata = ctx.metadata()?;
@@ -110,7 +110,7 @@
 //! A worker that [declares](crate::WorkerBuilder::metadata_format) its metadata checks it before the room is joined: a job with wrong metadata
 //! is never seen in its room. Rules for the values come from [garde](https://docs.rs/garde), or from a function:
 //! ```
-//! use agent_worker::{JobContext, JobResult, MetadataError, MetadataFormat};
+//! use agent_worker::{JobContext, JobResult, metadata::{MetadataError, MetadataFormat}};
 //! use garde::Validate;
 //!
 //! #[derive(serde::Deserialize, Validate)]
@@ -161,10 +161,10 @@
 //! records a success, without the error.
 //!
 //! # Documented from the type
-//! [`MetadataSchema`](crate::MetadataSchema) prints what a type takes, for those who write the metadata: as a JSON Schema, for tools and
+//! [`MetadataSchema`](crate::metadata::MetadataSchema) prints what a type takes, for those who write the metadata: as a JSON Schema, for tools and
 //! editors, and as a Markdown table.
 //! ```
-//! use agent_worker::MetadataSchema;
+//! use agent_worker::metadata::MetadataSchema;
 //! use schemars::JsonSchema;
 //!
 //! /// Transcribes what participants say.
@@ -194,7 +194,7 @@
 //! `cargo run --example router -- --schema` shows it for two whole types.
 //!
 //! # Limits
-//! Metadata has at most [512 KiB](crate::MAX_METADATA_LEN), attributes [64 KiB](crate::MAX_ATTRIBUTES_LEN) of keys and values, as on the server; JSON is read
+//! Metadata has at most [512 KiB](crate::metadata::MAX_METADATA_LEN), attributes [64 KiB](crate::job::MAX_ATTRIBUTES_LEN) of keys and values, as on the server; JSON is read
 //! 127 levels deep. What serde keeps of a part that has alternatives (`#[serde(tag = …)]`, `untagged`, `flatten`) is at most 7 MiB: 131,072 numbers,
 //! or 24,000 small objects. A job over a limit ends as `invalid_input`, an answer over it is not given: the job is declined, and the log says why.
 //!

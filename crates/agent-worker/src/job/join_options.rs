@@ -5,7 +5,7 @@ use agent_rtc::AutoSubscribe;
 /// How a handler joins its room, with [`JobContext::join_with`](crate::JobContext::join_with).
 ///
 /// ```
-/// use agent_worker::{AutoSubscribe, JobContext, JobResult, JoinOptions};
+/// use agent_worker::{JobContext, JobResult, room::{AutoSubscribe, JoinOptions}};
 ///
 /// // With a worker that was built with `join_room(false)`.
 /// async fn agent(ctx: JobContext) -> JobResult {

@@ -23,7 +23,7 @@ impl JobContext {
     /// Says that the job gets on: a sign of life from the work itself, at most told once a second.
     ///
     /// From the first call on it is expected again and again. When none has come for
-    /// [`stale_after`](crate::WorkerBuilder::stale_after) (60 s), the log warns and [`WorkerStats::stale`](crate::WorkerStats::stale) counts it;
+    /// [`stale_after`](crate::WorkerBuilder::stale_after) (60 s), the log warns and [`WorkerStats::stale`](crate::stats::WorkerStats::stale) counts it;
     /// the job goes on. Call it where the work is done, not from a timer of its own.
     ///
     /// ```
@@ -100,7 +100,7 @@ impl JobContext {
     /// attempt. Somebody who comes back gets another one. A panic is logged, and ends that task alone.
     ///
     /// ```
-    /// use agent_worker::{JobContext, JobResult, Wanted};
+    /// use agent_worker::{JobContext, JobResult, room::Wanted};
     ///
     /// async fn greet_everybody(ctx: JobContext) -> JobResult {
     ///     let room = ctx.room().clone();

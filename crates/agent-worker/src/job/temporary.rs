@@ -10,21 +10,21 @@ use tokio::time::error::Elapsed;
 ///
 /// | error | kind |
 /// |---|---|
-/// | [`MetadataError`](crate::MetadataError), `garde::Report` | [`Invalid`](JobErrorKind::Invalid), reported as `invalid_input` |
+/// | [`MetadataError`](crate::metadata::MetadataError), `garde::Report` | [`Invalid`](JobErrorKind::Invalid), reported as `invalid_input` |
 /// | [`CancelReason::Deadline`](crate::CancelReason::Deadline) | [`Fatal`](JobErrorKind::Fatal), `job_timeout` |
 /// | any other [`CancelReason`](crate::CancelReason) | [`Cancelled`](JobErrorKind::Cancelled) |
 /// | [`std::io::Error`] of the network, or of a timeout | [`Retryable`](JobErrorKind::Retryable), after the retry policy's backoff |
 /// | `Elapsed` of [`tokio::time::timeout`] | the same |
 /// | [`JoinError`], [`ConnectError`]: no answer, no file descriptor left, HTTP 429, or 500 and above | the same, or after the `Retry-After` of a join |
-/// | [`CheckpointError`](crate::CheckpointError) of an unavailable store | the same |
-/// | any other [`CheckpointError`](crate::CheckpointError) | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
+/// | [`CheckpointError`](crate::checkpoint::CheckpointError) of an unavailable store | the same |
+/// | any other [`CheckpointError`](crate::checkpoint::CheckpointError) | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
 ///
 /// It is what the worker makes of each error that a handler returned with `?`, unless the program has a
 /// [rule](crate::WorkerBuilder::classify) of its own. It has no state and asks nothing: the same error is always of the same kind.
 ///
 /// ```
-/// use agent_worker::{JobErrorKind, classify};
+/// use agent_worker::{JobErrorKind, job::classify};
 /// use std::time::Duration;
 ///
 /// # #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! What a worker tells of itself in numbers: to its handles as [`WorkerStats`](crate::WorkerStats), and to whatever recorder the program
+//! What a worker tells of itself in numbers: to its handles as [`WorkerStats`](crate::stats::WorkerStats), and to whatever recorder the program
 //! has installed for the `metrics` facade.
 //!
 //! `table` lists every metric that this crate records; the guide shows the same table. A `Meter` belongs to one worker: it takes

@@ -1,6 +1,6 @@
 //! What all that one worker runs holds: its settings, and what there is once for all its jobs.
 
-use crate::coordination::Releases;
+use crate::job::coordination::Releases;
 use crate::job::task_count::TaskCount;
 use crate::telemetry::Meter;
 use crate::worker::settings::Settings;

@@ -2,8 +2,8 @@
 
 use crate::children::{Child, Log, Post, given, say};
 use agent_testkit::{JobSpec, MockJob, MockServer};
-use agent_worker::coordination::Coordinator;
-use agent_worker::{JobContext, JobResult, Leadership};
+use agent_worker::coordination::{Coordinator, Leadership};
+use agent_worker::{JobContext, JobResult};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,11 +1,12 @@
 //! A worker in a process of its own whose job counts, and the journal in which it writes what it does.
 
 use crate::children::{Child, Log, Post, given};
-use agent_core::{CheckpointKey, Claim, StoreError, Writer, decode_checkpoint};
-use agent_worker::{
-    Agent, Answer, BoxFuture, CheckpointStore, EmbeddedStore, EndedJob, Job, JobContext, JobResult, Redis,
-    RedisStore, Saved,
+use agent_core::decode_checkpoint;
+use agent_worker::checkpoint::{
+    CheckpointKey, CheckpointStore, Claim, EmbeddedStore, RedisStore, Saved, StoreError, Writer,
 };
+use agent_worker::net::Redis;
+use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobResult};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

@@ -3,7 +3,8 @@
 use crate::memory::Memory;
 use crate::peer::{Server, head};
 use crate::within;
-use agent_worker::{JobContext, JobResult, NetOptions, Worker};
+use agent_worker::net::NetOptions;
+use agent_worker::{JobContext, JobResult, Worker};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 

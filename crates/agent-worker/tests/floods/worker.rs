@@ -3,7 +3,8 @@
 use crate::memory::Memory;
 use crate::peer::{PING, Peer, Server, TEXT, binary, breaches, whole};
 use crate::within;
-use agent_worker::{DrainReport, JobContext, JobResult, Worker, WorkerError, WorkerHandle};
+use agent_worker::stats::DrainReport;
+use agent_worker::{JobContext, JobResult, Worker, WorkerError, WorkerHandle};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 

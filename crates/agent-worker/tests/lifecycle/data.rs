@@ -4,9 +4,8 @@
 use super::stage::Stage;
 use agent_testkit::JobSpec;
 use agent_worker::patterns::Pipeline;
-use agent_worker::{
-    DataReceived, JobContext, JobError, JobResult, Missed, Outcome, RetryPolicy, RoomData, RoomEvent,
-};
+use agent_worker::room::{DataReceived, Missed, RoomData};
+use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy, RoomEvent};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -2,9 +2,8 @@
 
 use super::stage::{LONG, Stage, text};
 use agent_testkit::{JobSpec, ServerEvent};
-use agent_worker::{
-    CancelReason, EndWhen, JobContext, JobErrorKind, JobResult, Outcome, RetryPolicy, Wanted,
-};
+use agent_worker::room::Wanted;
+use agent_worker::{CancelReason, EndWhen, JobContext, JobErrorKind, JobResult, Outcome, RetryPolicy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

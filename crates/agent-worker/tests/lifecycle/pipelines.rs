@@ -2,7 +2,8 @@
 
 use super::stage::{Stage, text};
 use agent_worker::patterns::Pipeline;
-use agent_worker::{DataReceived, JobContext, JobResult, Missed};
+use agent_worker::room::{DataReceived, Missed};
+use agent_worker::{JobContext, JobResult};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -4,9 +4,10 @@ use super::stage::{LONG, Stage, text};
 use agent_testkit::{JobSpec, ServerEvent};
 use agent_worker::layers::{Layer, Timeout};
 use agent_worker::patterns::{Pipeline, Pool};
+use agent_worker::room::{JoinError, JoinFailure, JoinRequest, RoomConnector, RoomError};
 use agent_worker::{
-    Agent, BoxFuture, EndedJob, JobContext, JobError, JobErrorKind, JobResult, JoinError, JoinFailure,
-    JoinRequest, Outcome, RetryPolicy, Room, RoomConnector, RoomError, RoomEvent, WorkerBuilder,
+    Agent, BoxFuture, EndedJob, JobContext, JobError, JobErrorKind, JobResult, Outcome, RetryPolicy, Room,
+    RoomEvent, WorkerBuilder,
 };
 use std::error::Error;
 use std::io;

@@ -1,9 +1,10 @@
 //! One worker on a mock server of its own, and what it tells about its jobs.
 
 use agent_testkit::{JobSpec, MockJob, MockServer};
+use agent_worker::stats::DrainReport;
 use agent_worker::{
-    Agent, Answer, DrainReport, EndedJob, Job, JobContext, JobResult, Outcome, Worker, WorkerBuilder,
-    WorkerError, WorkerHandle,
+    Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, Worker, WorkerBuilder, WorkerError,
+    WorkerHandle,
 };
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -43,7 +43,7 @@ async fn within<F: Future>(future: F) -> F::Output {
 }
 
 /// Waits until the worker says so.
-async fn until(worker: &WorkerHandle, what: impl Fn(agent_worker::SlotCounts) -> bool) {
+async fn until(worker: &WorkerHandle, what: impl Fn(agent_worker::stats::SlotCounts) -> bool) {
     within(async {
         while !what(worker.status().await.expect("it runs").slots) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -56,7 +56,7 @@ fn worker(
     server: &MockServer,
     agent: impl agent_worker::Agent,
     change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
-) -> (WorkerHandle, tokio::task::JoinHandle<agent_worker::DrainReport>) {
+) -> (WorkerHandle, tokio::task::JoinHandle<agent_worker::stats::DrainReport>) {
     let builder = stage::worker(server, agent).agent_name("tester").grace(Duration::from_millis(50));
     let worker = change(builder).build().unwrap();
     let handle = worker.handle();

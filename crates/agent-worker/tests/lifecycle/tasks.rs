@@ -1,7 +1,8 @@
 //! Tasks that belong to an attempt.
 
 use super::stage::Stage;
-use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy, Wanted};
+use agent_worker::room::Wanted;
+use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

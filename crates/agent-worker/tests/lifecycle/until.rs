@@ -2,7 +2,8 @@
 
 use super::stage::{self, LONG};
 use agent_testkit::{JobSpec, MockServer};
-use agent_worker::{JobContext, JobResult, Outcome, StopError, Worker, WorkerBuilder, WorkerError};
+use agent_worker::net::StopError;
+use agent_worker::{JobContext, JobResult, Outcome, Worker, WorkerBuilder, WorkerError};
 use std::time::Duration;
 use tokio::time::Instant;
 

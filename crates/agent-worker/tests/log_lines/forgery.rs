@@ -4,9 +4,9 @@ use crate::capture::Capture;
 use crate::server::{Server, job};
 use agent_proto::livekit as wire;
 use agent_testkit::{JobSpec, MockServer};
+use agent_worker::room::{Participant, ParticipantKind};
 use agent_worker::{
-    Agent, Answer, CancelReason, EndedJob, Job, JobContext, JobError, JobResult, Participant,
-    ParticipantKind, RetryPolicy,
+    Agent, Answer, CancelReason, EndedJob, Job, JobContext, JobError, JobResult, RetryPolicy,
 };
 use std::time::Duration;
 use tracing::Level;

@@ -1,7 +1,8 @@
 //! A server without a socket that says what a test wants, on virtual time.
 
 use agent_proto::{decode, encode, livekit as wire};
-use agent_worker::{Agent, BoxFuture, ByteStream, Dialer, NetOptions, Worker, WorkerBuilder};
+use agent_worker::net::{ByteStream, Dialer, NetOptions};
+use agent_worker::{Agent, BoxFuture, Worker, WorkerBuilder};
 use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::sync::Arc;

@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
+use agent_worker::checkpoint::MemoryStore;
 use agent_worker::coordination::{
-    Carrier, ChannelEvent, CoordinationError, Inbox, MemoryCoordinator, MemoryPubSub, PubSub,
+    Carrier, ChannelEvent, CoordinationError, Inbox, Leadership, MemoryCoordinator, MemoryPubSub, PubSub,
 };
 use agent_worker::layers::{Layered, Measured};
 use agent_worker::patterns::{Batches, Pipeline, Pool, StateMachine};
+use agent_worker::room::{JoinError, JoinRequest, RoomConnector};
 use agent_worker::{
-    Agent, Answer, BoxFuture, Job, JobContext, JobError, JobResult, JoinError, JoinRequest, Leadership,
-    MemoryStore, RetryPolicy, Room, RoomConnector, WorkerHandle,
+    Agent, Answer, BoxFuture, Job, JobContext, JobError, JobResult, RetryPolicy, Room, WorkerHandle,
 };
 use futures_util::stream;
 use tokio::sync::{Notify, Semaphore};

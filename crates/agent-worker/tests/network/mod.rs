@@ -1,7 +1,7 @@
 //! A network that can be made bad: connections that are cut, datagrams that are lost.
 #![allow(dead_code, unreachable_pub, reason = "not every test uses everything")]
 
-use agent_worker::{ByteStream, Dialer, MediaPath, NetOptions};
+use agent_worker::net::{ByteStream, Dialer, MediaPath, NetOptions};
 use futures_util::future::BoxFuture;
 use std::{
     io,

@@ -1,7 +1,7 @@
 //! A store of checkpoints whose writes end as a test says.
 
-use agent_core::{CheckpointKey, Claim, StoreError, Writer};
-use agent_worker::{BoxFuture, CheckpointStore, MemoryStore};
+use agent_worker::BoxFuture;
+use agent_worker::checkpoint::{CheckpointKey, CheckpointStore, Claim, MemoryStore, StoreError, Writer};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,10 +4,11 @@ use crate::members::Member;
 use crate::stalling_proxy::Proxy;
 use crate::store_rules::key;
 use crate::{chain, told, until};
-use agent_core::StoreError;
 use agent_testkit::{JobSpec, RedisServer, RedisServerBuilder, redis_server_with, run_job_in_real_time};
+use agent_worker::checkpoint::{CheckpointStore, RedisStore, StoreError};
 use agent_worker::coordination::{Coordinator, RedisCoordinator, RedisPubSub};
-use agent_worker::{CheckpointStore, JobContext, Outcome, Redis, RedisStore, RetryPolicy};
+use agent_worker::net::Redis;
+use agent_worker::{JobContext, Outcome, RetryPolicy};
 use std::net::TcpListener;
 use std::time::Duration;
 

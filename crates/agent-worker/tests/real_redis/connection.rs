@@ -2,7 +2,7 @@
 
 use crate::told;
 use agent_testkit::{RedisServer, RedisServerBuilder, redis_server_with};
-use agent_worker::Redis;
+use agent_worker::net::Redis;
 use std::time::Duration;
 use tokio::time::Instant;
 

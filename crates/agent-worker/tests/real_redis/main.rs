@@ -23,7 +23,8 @@ mod members;
 mod prefix;
 mod rights;
 
-use agent_worker::{JobError, JobErrorKind, RedisError};
+use agent_worker::net::RedisError;
+use agent_worker::{JobError, JobErrorKind};
 use std::error::Error;
 use std::time::Duration;
 

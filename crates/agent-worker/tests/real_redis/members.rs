@@ -3,7 +3,8 @@
 use crate::SOON;
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::coordination::{ChannelEvent, Publisher, RedisPubSub};
-use agent_worker::{JobContext, JobResult, Redis};
+use agent_worker::net::Redis;
+use agent_worker::{JobContext, JobResult};
 use tokio::sync::mpsc;
 
 /// A job that has opened the channel of its room.

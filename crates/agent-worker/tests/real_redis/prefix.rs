@@ -3,8 +3,9 @@
 use crate::members::Member;
 use crate::store_rules::key;
 use agent_testkit::{RedisServerBuilder, redis_server_with};
+use agent_worker::checkpoint::{CheckpointStore, RedisStore};
 use agent_worker::coordination::{Coordinator, RedisCoordinator, SeatAnswer};
-use agent_worker::{CheckpointStore, Redis, RedisStore};
+use agent_worker::net::Redis;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -3,7 +3,8 @@
 use crate::server::Running;
 use crate::within;
 use agent_testkit::{JobSpec, Misdeed, MockServer, ServerEvent};
-use agent_worker::{BoxFuture, ByteStream, Dialer, JobContext, JobId, JobResult, NetOptions, WorkerBuilder};
+use agent_worker::net::{ByteStream, Dialer, NetOptions};
+use agent_worker::{BoxFuture, JobContext, JobId, JobResult, WorkerBuilder};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,10 +1,9 @@
 //! A server without a socket that treats connections as a test wants, and keeps their times.
 
 use agent_proto::{decode, encode, livekit as wire};
-use agent_worker::{
-    BoxFuture, ByteStream, Dialer, DrainReport, JobContext, JobResult, NetOptions, Worker, WorkerBuilder,
-    WorkerError, WorkerHandle,
-};
+use agent_worker::net::{ByteStream, Dialer, NetOptions};
+use agent_worker::stats::DrainReport;
+use agent_worker::{BoxFuture, JobContext, JobResult, Worker, WorkerBuilder, WorkerError, WorkerHandle};
 use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -17,7 +17,8 @@ mod everything;
 mod offer;
 mod server;
 
-use agent_worker::{JobContext, JobResult, NetOptions, Worker};
+use agent_worker::net::NetOptions;
+use agent_worker::{JobContext, JobResult, Worker};
 use server::{Server, line_after};
 use std::time::Duration;
 

@@ -4,7 +4,8 @@ use crate::guide::{self, Line, steady, up_to};
 use crate::log::Log;
 use crate::{done, servers, within, worker};
 use agent_testkit::MockServer;
-use agent_worker::{NetOptions, Worker, WorkerBuilder, WorkerError};
+use agent_worker::net::NetOptions;
+use agent_worker::{Worker, WorkerBuilder, WorkerError};
 use std::time::Duration;
 
 /// The error that ends a worker.

@@ -4,11 +4,10 @@ use crate::agents::failed;
 use crate::guide::{self, Line, steady, up_to};
 use crate::{servers, within};
 use agent_testkit::{JobSpec, MockRoom, MockServer, run_job};
+use agent_worker::net::AccessToken;
 use agent_worker::patterns::Pipeline;
-use agent_worker::{
-    AccessToken, AgentPermissions, JobContext, JobResult, JoinError, JoinRequest, Outcome, RoomConnector,
-    RoomError, WebRtc,
-};
+use agent_worker::room::{AgentPermissions, JoinError, JoinRequest, RoomConnector, RoomError, WebRtc};
+use agent_worker::{JobContext, JobResult, Outcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

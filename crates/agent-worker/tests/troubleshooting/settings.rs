@@ -2,7 +2,8 @@
 
 use crate::guide::{self, Line};
 use crate::{done, worker};
-use agent_worker::{ConfigError, NetOptions, Worker, WorkerBuilder};
+use agent_worker::net::NetOptions;
+use agent_worker::{ConfigError, Worker, WorkerBuilder};
 use std::time::Duration;
 
 fn refused(what: &'static str, builder: WorkerBuilder) -> Line {

@@ -6,8 +6,9 @@ use crate::log::Log;
 use crate::odd_store::{OddStore, unavailable};
 use crate::worker;
 use agent_testkit::{JobSpec, MockServer, run_job};
+use agent_worker::checkpoint::{KeyBy, MemoryStore};
 use agent_worker::coordination::{FileCoordinator, MAX_MESSAGE_LEN, MemoryCoordinator};
-use agent_worker::{ConfigError, JobContext, JobError, JobResult, KeyBy, MemoryStore, WorkerBuilder};
+use agent_worker::{ConfigError, JobContext, JobError, JobResult, WorkerBuilder};
 use std::error::Error;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ fn settings_of_stores() {
 #[cfg(feature = "embedded-store")]
 #[test]
 fn files_of_checkpoints() {
-    use agent_worker::EmbeddedStore;
+    use agent_worker::checkpoint::EmbeddedStore;
 
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name);
@@ -85,8 +86,10 @@ fn folders_of_leases() {
 mod redis {
     use super::*;
     use agent_testkit::run_job_in_real_time;
+    use agent_worker::Outcome;
+    use agent_worker::checkpoint::RedisStore;
     use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
-    use agent_worker::{Outcome, Redis, RedisError, RedisStore};
+    use agent_worker::net::{Redis, RedisError};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 

@@ -3,7 +3,7 @@
 mod recovery;
 
 use super::*;
-use crate::{AutoSubscribe, Command, Limits};
+use crate::{AutoSubscribe, Limits, RoomCommand};
 use proto::{leave_request::Action, participant_info::State, signal_response::Message as Response};
 use std::fmt::Write;
 
@@ -77,14 +77,14 @@ impl Rig {
         self.says(Response::Update(proto::ParticipantUpdate { participants }));
     }
 
-    fn command(&mut self, id: CommandId, command: Command) {
+    fn command(&mut self, id: CommandId, command: RoomCommand) {
         let name = format!("command {id}: {command:?}");
         let change = match command {
-            Command::Leave => return self.step(&name, |signal, now| signal.leave(id, now)),
-            Command::SetMetadata(metadata) => OwnChange { metadata, ..OwnChange::default() },
-            Command::SetName(name) => OwnChange { name, ..OwnChange::default() },
-            Command::SetAttributes(attributes) => OwnChange { attributes, ..OwnChange::default() },
-            Command::Publish(_) => panic!("goes over the data channels"),
+            RoomCommand::Leave => return self.step(&name, |signal, now| signal.leave(id, now)),
+            RoomCommand::SetMetadata(metadata) => OwnChange { metadata, ..OwnChange::default() },
+            RoomCommand::SetName(name) => OwnChange { name, ..OwnChange::default() },
+            RoomCommand::SetAttributes(attributes) => OwnChange { attributes, ..OwnChange::default() },
+            RoomCommand::Publish(_) => panic!("goes over the data channels"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }
@@ -331,11 +331,11 @@ fn only_the_wanted_kind_is_subscribed() {
 #[test]
 fn our_own_changes_are_answered() {
     let mut rig = Rig::connected(|config| config.limits.requests = 3);
-    rig.command(1, Command::SetMetadata("m".to_owned()));
-    rig.command(2, Command::SetName("n".to_owned()));
-    rig.command(3, Command::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])));
-    rig.command(4, Command::SetName("one too many".to_owned()));
-    rig.command(5, Command::SetName(String::new()));
+    rig.command(1, RoomCommand::SetMetadata("m".to_owned()));
+    rig.command(2, RoomCommand::SetName("n".to_owned()));
+    rig.command(3, RoomCommand::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])));
+    rig.command(4, RoomCommand::SetName("one too many".to_owned()));
+    rig.command(5, RoomCommand::SetName(String::new()));
     let answer = |request_id, reason, message: &str| {
         Response::RequestResponse(proto::RequestResponse { request_id, reason, message: message.to_owned() })
     };
@@ -347,9 +347,9 @@ fn our_own_changes_are_answered() {
     rig.updates(vec![me]);
     rig.wait(Duration::from_secs(5));
     rig.says(answer(3, 0, ""));
-    rig.command(6, Command::SetName("refused".to_owned()));
+    rig.command(6, RoomCommand::SetName("refused".to_owned()));
     rig.says(answer(4, 99, ""));
-    rig.command(7, Command::SetName("cut short".to_owned()));
+    rig.command(7, RoomCommand::SetName("cut short".to_owned()));
     rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
     rig.check("own_changes");
 }
@@ -357,13 +357,13 @@ fn our_own_changes_are_answered() {
 #[test]
 fn a_leave_waits_for_what_was_published() {
     let mut rig = Rig::connected(quiet);
-    rig.command(1, Command::Leave);
-    rig.command(2, Command::Leave);
+    rig.command(1, RoomCommand::Leave);
+    rig.command(2, RoomCommand::Leave);
     rig.step("flushed", |signal, _| signal.flushed());
     rig.check("leave_flushed");
 
     let mut rig = Rig::connected(quiet);
-    rig.command(1, Command::Leave);
+    rig.command(1, RoomCommand::Leave);
     rig.wait(Duration::from_secs(1));
     rig.check("leave_timeout");
 }
@@ -411,7 +411,7 @@ fn every_end_has_its_reason() {
     // Leaving: what was asked for has happened.
     assert_eq!(
         end(Rig::connected(quiet), |rig| {
-            rig.command(1, Command::Leave);
+            rig.command(1, RoomCommand::Leave);
             rig.step("closed", |s, now| s.signal_closed("reset", now));
         }),
         (Reason::ClientInitiated, true)
@@ -465,9 +465,9 @@ fn every_failed_join_has_its_reason() {
         failed(joined(), &|rig| rig.wait(Duration::from_secs(2))),
         JoinFailure::MediaTimeout { detail }
     );
-    assert_eq!(failed(joined(), &|rig| rig.command(1, Command::Leave)), JoinFailure::Cancelled);
+    assert_eq!(failed(joined(), &|rig| rig.command(1, RoomCommand::Leave)), JoinFailure::Cancelled);
     let waits = |rig: &mut Rig| {
-        rig.command(1, Command::Leave);
+        rig.command(1, RoomCommand::Leave);
         rig.wait(Duration::from_secs(10));
     };
     assert_eq!(failed(opened(), &waits), JoinFailure::Cancelled);
@@ -486,7 +486,7 @@ fn every_failed_join_has_its_reason() {
 #[test]
 fn a_leave_in_the_middle_of_a_join_tells_the_server() {
     let mut rig = Rig::joined(quiet);
-    rig.command(1, Command::Leave);
+    rig.command(1, RoomCommand::Leave);
     rig.check("leave_while_joining");
 }
 
@@ -495,7 +495,7 @@ fn a_leave_before_the_join_waits_for_it_and_tells_the_server() {
     let given_up = || {
         let mut rig = Rig::new(quiet);
         rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
-        rig.command(1, Command::Leave);
+        rig.command(1, RoomCommand::Leave);
         assert!(!rig.signal.is_closed());
         rig
     };
@@ -619,9 +619,9 @@ fn same_inputs_same_bytes() {
 fn a_change_that_is_too_long_for_any_server_is_not_sent() {
     let mut rig = Rig::connected(|_| {});
     let long = "m".repeat(MAX_CHANGE_LEN + 1);
-    rig.command(1, Command::SetMetadata(long.clone()));
-    rig.command(2, Command::SetName(long.clone()));
-    rig.command(3, Command::SetAttributes([("k".to_owned(), long)].into()));
+    rig.command(1, RoomCommand::SetMetadata(long.clone()));
+    rig.command(2, RoomCommand::SetName(long.clone()));
+    rig.command(3, RoomCommand::SetAttributes([("k".to_owned(), long)].into()));
     for id in 1..=3 {
         assert!(
             rig.script.contains(&format!("Done {{ id: {id}, result: Err(ChangeTooLarge {{ len: ")),

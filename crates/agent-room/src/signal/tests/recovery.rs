@@ -52,9 +52,9 @@ fn tries(rig: &mut Rig, within: Duration) -> Vec<u128> {
 #[test]
 fn a_lost_signal_is_resumed_at_once_and_the_session_goes_on() {
     let mut rig = Rig::connected(quiet);
-    rig.command(1, Command::SetName("unanswered".to_owned()));
+    rig.command(1, RoomCommand::SetName("unanswered".to_owned()));
     lost(&mut rig);
-    rig.command(2, Command::SetMetadata("meanwhile".to_owned()));
+    rig.command(2, RoomCommand::SetMetadata("meanwhile".to_owned()));
     opened(&mut rig);
     resumed(&mut rig, 41);
     synced(&mut rig);
@@ -69,7 +69,7 @@ fn a_lost_signal_is_resumed_at_once_and_the_session_goes_on() {
 #[test]
 fn a_change_that_no_connection_outlives_is_given_up() {
     let mut rig = Rig::connected(quiet);
-    rig.command(1, Command::SetName("poison".to_owned()));
+    rig.command(1, RoomCommand::SetName("poison".to_owned()));
     for _ in 0..5 {
         lost(&mut rig);
         rig.wait(Duration::from_secs(2));
@@ -105,7 +105,7 @@ fn the_newest_token_is_used() {
 #[test]
 fn an_unknown_session_is_joined_anew() {
     let mut rig = Rig::connected(quiet);
-    rig.command(1, Command::SetName("Agent".to_owned()));
+    rig.command(1, RoomCommand::SetName("Agent".to_owned()));
     rig.says(Response::RequestResponse(proto::RequestResponse { request_id: 1, ..Default::default() }));
     rig.updates(vec![info("PA_bob", "bob", 1), info("PA_eve", "eve", 1)]);
     rig.script.clear();
@@ -312,7 +312,7 @@ fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
 fn a_leave_does_not_wait_for_a_connection() {
     let left = |rig: &mut Rig| {
         rig.script.clear();
-        rig.command(9, Command::Leave);
+        rig.command(9, RoomCommand::Leave);
         rig.step("flushed", |signal, _| signal.flushed());
         assert_eq!(rig.reason, Some(DisconnectReason::ClientInitiated), "{}", rig.script);
         rig.script.contains("Leave(")
@@ -398,7 +398,7 @@ fn a_leave_while_joining_anew_waits_for_the_servers_join_and_says_goodbye() {
     rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
     rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
     opened(&mut rig);
-    rig.command(9, Command::Leave);
+    rig.command(9, RoomCommand::Leave);
     assert!(!rig.signal.is_closed());
     rig.script.clear();
     rig.says(rejoin("RM_1", Vec::new()));

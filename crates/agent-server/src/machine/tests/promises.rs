@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
-use agent_room::{Command, DisconnectReason, Publish, Speaker, TrackKind, TrackSource};
+use agent_room::{DisconnectReason, Publish, RoomCommand, Speaker, TrackKind, TrackSource};
 use proptest::prelude::*;
 
 use super::recorder::Recorder;
@@ -324,11 +324,11 @@ impl World {
             Op::Command { member, kind } => {
                 let Some(member) = pick(&self.members, member) else { return };
                 let command = match kind {
-                    0 => Command::Publish(Publish::new("topic", "payload")),
-                    1 => Command::SetName("name".to_owned()),
-                    2 => Command::SetMetadata("metadata".to_owned()),
-                    3 => Command::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
-                    _ => Command::Leave,
+                    0 => RoomCommand::Publish(Publish::new("topic", "payload")),
+                    1 => RoomCommand::SetName("name".to_owned()),
+                    2 => RoomCommand::SetMetadata("metadata".to_owned()),
+                    3 => RoomCommand::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
+                    _ => RoomCommand::Leave,
                 };
                 let _ = self.call(MemberCommand { member, command });
             }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::election::{Candidate, Terms};
-use super::{Channel, CoordinationError, Leadership, PubSub, RoomData};
+use super::{Channel, Leadership, RoomData};
 use crate::job::context::JobContext;
-use agent_core::check_key;
+use agent_core::{CoordinationError, PubSub, check_key};
 
 impl JobContext {
     /// Stands for election: among all jobs that do so under the same key, in the same store, one leads at a time. The name of the

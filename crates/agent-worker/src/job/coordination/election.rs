@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::{Election, ElectionInput, ElectionOutput, LeaseLoss, SeatAnswer, Time};
+use agent_core::{
+    BoxFuture, CoordinationError, Coordinator, Election, ElectionInput, ElectionOutput, LeaseLoss,
+    SeatAnswer, Time,
+};
 use agent_proto::text::{line, name};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -11,10 +14,8 @@ use tracing::Instrument;
 
 use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
-use super::{CoordinationError, Coordinator};
 use crate::job::sleep::sleep_until;
 use crate::telemetry::{Held, Meter};
-use agent_core::BoxFuture;
 
 /// How long a lease that is given back is waited for; it runs out by itself anyway.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);

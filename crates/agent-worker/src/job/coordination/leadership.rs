@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use agent_core::LeaseLoss;
+use agent_core::{CoordinationError, FencedValue, LeaseLoss, write_fenced};
 use bytes::Bytes;
 
 use super::election::{Candidate, Standing};
-use super::{CoordinationError, FencedValue};
-use agent_core::write_fenced;
 
 /// How an election went, from [`JobContext::elect`](crate::JobContext::elect).
 #[derive(Debug)]
@@ -27,7 +25,7 @@ pub enum Leadership {
 /// the [fencing token](Self::fencing_token) to a place that refuses smaller ones.
 ///
 /// ```
-/// use agent_worker::{JobContext, JobResult, Leadership};
+/// use agent_worker::{JobContext, JobResult, coordination::Leadership};
 ///
 /// async fn coordinate(ctx: JobContext) -> JobResult {
 ///     match ctx.elect(&ctx.job().room.name).await? {
@@ -116,7 +114,7 @@ impl Lease {
     }
 
     /// Writes the value of this election, as only its present leader can: the store checks the fencing token in the same step.
-    /// At most [`MAX_VALUE_LEN`](super::MAX_VALUE_LEN) bytes. One value for each key; a later write replaces it.
+    /// At most [`MAX_VALUE_LEN`](crate::coordination::MAX_VALUE_LEN) bytes. One value for each key; a later write replaces it.
     ///
     /// # Errors
     /// [`CoordinationError::Stale`] when another leader was elected after this one, or the store has lost everything; what the
@@ -159,7 +157,7 @@ impl Follower {
     /// and lost again before anybody looked is given all the same, as lost.
     ///
     /// ```
-    /// # use agent_worker::{CoordinationError, Follower};
+    /// # use agent_worker::coordination::{CoordinationError, Follower};
     /// # async fn next_task() {}
     /// # async fn example(follower: Follower) -> Result<(), CoordinationError> {
     /// let mut elected = std::pin::pin!(follower.elected());

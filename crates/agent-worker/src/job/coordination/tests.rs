@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use agent_core::{LeaseLoss, SeatAnswer};
+use agent_core::{
+    BoxFuture, CoordinationError, Coordinator, FencedValue, LeaseLoss, MAX_VALUE_LEN, SeatAnswer,
+};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::election::{Candidate, Terms};
 use super::releases::Releases;
-use super::{CoordinationError, Coordinator, FencedValue, Leadership, Lease, MemoryCoordinator};
-use agent_core::BoxFuture;
+use super::{Leadership, Lease};
+use agent_backends::MemoryCoordinator;
 
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -261,7 +263,7 @@ async fn a_lead_that_was_lost_before_anybody_looked_is_given_as_lost() {
 #[tokio::test]
 async fn a_value_over_the_limit_is_refused() {
     let lease = leader(&Flaky::default(), "a").await;
-    let error = lease.write(vec![0; super::MAX_VALUE_LEN + 1]).await.unwrap_err();
+    let error = lease.write(vec![0; MAX_VALUE_LEN + 1]).await.unwrap_err();
     assert!(
         error.to_string().contains("a value of a leader of 1048577 bytes is over the limit of 1048576"),
         "{error}"

@@ -60,7 +60,7 @@ impl WorkerBuilder {
     }
 
     /// Decides what kind of failure an error is that a handler returned with `?`. The rule is asked of the error and of each one behind it,
-    /// the outer first; `None` leaves it to the next, and at last to [`classify`](crate::classify).
+    /// the outer first; `None` leaves it to the next, and at last to [`classify`](crate::job::classify).
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult};

@@ -77,7 +77,7 @@ impl WorkerBuilder {
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult};
-    /// use agent_worker::{MetadataFormat, Worker};
+    /// use agent_worker::{Worker, metadata::MetadataFormat};
     /// use garde::Validate;
     ///
     /// #[derive(serde::Deserialize, Validate)]

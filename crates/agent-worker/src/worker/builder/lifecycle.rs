@@ -12,7 +12,7 @@ impl WorkerBuilder {
     ///
     /// ```
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
-    /// use agent_worker::{DEFAULT_JOB_TIMEOUT, Worker};
+    /// use agent_worker::{Worker, job::DEFAULT_JOB_TIMEOUT};
     /// use std::time::Duration;
     ///
     /// let builder = Worker::builder(agent)
@@ -25,7 +25,7 @@ impl WorkerBuilder {
     }
 
     /// The longest time that a job's metadata may ask for. With this alone, a job that asks for nothing may run for 5 minutes
-    /// ([`DEFAULT_JOB_TIMEOUT`](crate::DEFAULT_JOB_TIMEOUT)).
+    /// ([`DEFAULT_JOB_TIMEOUT`](crate::job::DEFAULT_JOB_TIMEOUT)).
     pub fn max_job_timeout(mut self, limit: Duration) -> Self {
         self.settings.rules.max_job_timeout = Some(limit);
         self

@@ -19,7 +19,7 @@ impl WorkerBuilder {
     ///
     /// ```
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
-    /// use agent_worker::{AutoSubscribe, Worker};
+    /// use agent_worker::{Worker, room::AutoSubscribe};
     ///
     /// let builder = Worker::builder(agent).auto_subscribe(AutoSubscribe::None);
     /// ```

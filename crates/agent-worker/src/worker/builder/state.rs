@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl WorkerBuilder {
-    /// Where jobs keep their [checkpoints](crate::Checkpoint); nowhere unless set. `EmbeddedStore` is for workers on one machine,
-    /// `RedisStore` for more, [`MemoryStore`](crate::MemoryStore) for tests.
+    /// Where jobs keep their [checkpoints](crate::checkpoint::Checkpoint); nowhere unless set. `EmbeddedStore` is for workers on one machine,
+    /// `RedisStore` for more, [`MemoryStore`](crate::checkpoint::MemoryStore) for tests.
     pub fn checkpoints(mut self, store: impl CheckpointStore) -> Self {
         self.settings.checkpoints.store = Some(Arc::new(store));
         self

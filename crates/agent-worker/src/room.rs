@@ -1,0 +1,14 @@
+//! The room of a job: who is in it, what arrives, what an agent sends, and the seam for rooms of your own.
+//!
+//! The handle is [`Room`](crate::Room), its events are [`RoomEvent`](crate::RoomEvent). A [`RoomConnector`] decides what is behind
+//! the handle: [`WebRtc`] unless set, or a [`RoomBackend`] of your own.
+
+pub use crate::job::join_options::JoinOptions;
+pub use agent_core::AgentPermissions;
+pub use agent_rtc::{
+    AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError, JoinFailure,
+    JoinRequest, JoinSession, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
+    Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand,
+    RoomConnector, RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, Track,
+    TrackKind, TrackSource, WaitError, Wanted, WebRtc,
+};
