@@ -1,19 +1,18 @@
-//! Offers, assignments, cancellations: what the server and the user say, put to the machine of each job.
+//! Offers, assignments, cancellations: feeds input of the server and of the user into each job's machine.
 
 use super::Worker;
 use super::entries::{Entry, ToldLoad};
 use super::io::{Notice, OfferId, Output, Violation};
 use super::room_rules::RoomWatch;
+use super::steps::{send_answer, set_step_timer};
 use super::timers::{JobTimer, Timer};
 use super::wire::{self, Unusable};
 use crate::answer::{Accept, Answer, DeclineReason, GivenAnswer};
-use crate::job::lifecycle::{Effect, Exit, JobInput, JobState, Phase, Transition, step};
+use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::job::time_limit::time_limit;
 use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{CancelReason, Lifecycle, Outcome, Verdict};
 use agent_proto::{Secret, Time};
-use bytes::Bytes;
-use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +23,6 @@ const DESCRIPTORS_WAIT: Duration = Duration::from_secs(10);
 const LOAD_SCALE: f32 = 0.69;
 /// Smaller changes are not worth a message.
 const LOAD_STEP: f32 = 0.01;
-
-/// What tells one state from another, whatever is known of it: its timer is set when this changes.
-fn place(state: &JobState) -> (Discriminant<JobState>, Option<Discriminant<Phase>>) {
-    (discriminant(state), state.phase().map(discriminant))
-}
 
 impl Worker {
     pub(super) fn on_offer(&mut self, job: Result<Job, Unusable>, now: Time) {
@@ -51,8 +45,7 @@ impl Worker {
                 JobState::Offered => entry.owed += 1,
                 JobState::Accepted => {
                     let again = wire::accept(&id, entry.accept.clone());
-                    self.out.push_back(Output::Send(again));
-                    self.tell_answer(labels, GivenAnswer::Accepted, None);
+                    send_answer(&mut self.out, &labels, &again, 1, (GivenAnswer::Accepted, None));
                 }
                 JobState::Assigned { .. } => self.refuse(&labels, DeclineReason::RunsHere),
             }
@@ -199,138 +192,27 @@ impl Worker {
         self.apply(id, JobInput::Cancelled(CancelReason::Deadline), now);
     }
 
-    /// Puts one input to one job and does what its table says. A job that is gone needs nothing.
-    pub(super) fn apply(&mut self, id: &JobId, input: JobInput, now: Time) {
-        let Some(entry) = self.jobs.get_mut(id) else { return };
-        match step(entry.state.clone(), input) {
-            Transition::Stay(next, effect) => {
-                let moved = place(&next) != place(&entry.state);
-                entry.state = next;
-                if moved {
-                    self.set_step_timer(id, now);
-                }
-                self.carry_out(id, effect, now);
-            }
-            Transition::Gone(exit) => {
-                let Some(entry) = self.jobs.remove(id) else { return };
-                // A repeat is of an outcome that it had before.
-                let timers = [JobTimer::Step, JobTimer::Deadline, JobTimer::Empty, JobTimer::Stale];
-                self.timers.clear_job(id, &timers);
-                self.let_go(entry, exit, now);
-            }
-        }
-    }
-
-    /// The effects of a job that goes on.
-    fn carry_out(&mut self, id: &JobId, effect: Effect, now: Time) {
-        match effect {
-            // A wait for the next attempt is told with its reason.
-            Effect::None | Effect::BackOff => {}
-            Effect::Start => {
-                self.moved(id, Lifecycle::Assigned);
-            }
-            Effect::StartAgain => {
-                let Some(entry) = self.jobs.get_mut(id) else { return };
-                entry.attempt_at = now;
-                entry.took = None;
-                let attempt = entry.state.attempt();
-                self.out.push_back(Output::StartAgain { job: id.clone(), attempt });
-            }
-            Effect::Clean => {
-                let Some(entry) = self.jobs.get(id) else { return };
-                let (attempt, within) = (entry.state.attempt(), self.cleanup_time(now));
-                self.out.push_back(Output::Clean { job: id.clone(), attempt, within });
-            }
-            Effect::Accept => {
-                let Some(entry) = self.jobs.get_mut(id) else { return };
-                entry.accepted_at = Some(now);
-                let frame = wire::accept(id, entry.accept.clone());
-                let (owed, after) = (entry.owed, Some(now - entry.assigned_at));
-                let labels = JobLabels::from(&*entry.job);
-                self.send_answer(&labels, &frame, owed, GivenAnswer::Accepted, after);
-            }
-            Effect::TellRunning => {
-                if self.moved(id, Lifecycle::Running) && self.is_registered() {
-                    self.out.push_back(Output::Send(wire::running(id)));
-                }
-            }
-            Effect::Cancel(reason) => self.out.push_back(Output::Cancel { job: id.clone(), reason }),
-            Effect::Abort => self.out.push_back(Output::Abort { job: id.clone() }),
-            Effect::FinishStuck(verdict) => {
-                self.out.push_back(Output::Notice(Notice::Stuck { job: id.clone() }));
-                if let Some(entry) = self.jobs.get_mut(id) {
-                    entry.lifecycle = Lifecycle::Failed;
-                    let assignment = entry.assignment(now);
-                    self.finish(assignment, verdict, now);
-                }
-            }
-            Effect::Odd => self.violation(Violation::OddJobInput),
-        }
-    }
-
-    /// What is left to do for a job that is gone from its slot.
-    fn let_go(&mut self, entry: Entry, exit: Exit, now: Time) {
-        let labels = JobLabels::from(&*entry.job);
-        match exit {
-            Exit::Decline(why) => {
-                self.send_no(&labels, entry.owed, GivenAnswer::Declined(why), Some(now - entry.assigned_at));
-            }
-            Exit::Dismiss => {
-                self.send_no(&labels, entry.owed, GivenAnswer::Dismissed, Some(now - entry.assigned_at));
-            }
-            Exit::Forget => {
-                if entry.state == JobState::Accepted {
-                    self.out.push_back(Output::Notice(Notice::NotAssigned { job: labels }));
-                }
-                self.out.push_back(Output::Moved { job: entry.job, to: Lifecycle::Failed });
-            }
-            Exit::Finish(verdict) => self.finish(entry.assignment(now), verdict, now),
-            Exit::Release => {}
-        }
-    }
-
-    /// Tells that a job reached a lifecycle state; `false`: it did before.
-    fn moved(&mut self, id: &JobId, to: Lifecycle) -> bool {
-        let Some(entry) = self.jobs.get_mut(id).filter(|entry| entry.lifecycle < to) else { return false };
-        entry.lifecycle = to;
-        self.out.push_back(Output::Moved { job: Arc::clone(&entry.job), to });
-        true
-    }
-
     /// Declines without asking.
     fn refuse(&mut self, job: &JobLabels, why: DeclineReason) {
         self.send_no(job, 1, GivenAnswer::Declined(why), None);
     }
 
-    fn send_no(&mut self, job: &JobLabels, owed: u32, answer: GivenAnswer, after: Option<Duration>) {
-        let frame = wire::refuse(&job.id, answer == GivenAnswer::Dismissed);
-        self.send_answer(job, &frame, owed, answer, after);
-    }
-
-    /// Answers an offer as often as it was made.
-    fn send_answer(
+    pub(super) fn send_no(
         &mut self,
         job: &JobLabels,
-        frame: &Bytes,
         owed: u32,
         answer: GivenAnswer,
         after: Option<Duration>,
     ) {
-        for _ in 0..owed {
-            self.out.push_back(Output::Send(frame.clone()));
-            self.tell_answer(job.clone(), answer, after);
-        }
-    }
-
-    fn tell_answer(&mut self, job: JobLabels, answer: GivenAnswer, after: Option<Duration>) {
-        self.out.push_back(Output::Notice(Notice::OfferAnswered { job, answer, after }));
+        let frame = wire::refuse(&job.id, answer == GivenAnswer::Dismissed);
+        send_answer(&mut self.out, job, &frame, owed, (answer, after));
     }
 
     fn insert(&mut self, job: Arc<Job>, state: JobState, offer: OfferId, now: Time) {
-        let id = job.id.clone();
+        let (id, cleanup_time) = (job.id.clone(), self.cleanup_time(now));
         let entry = self.entry(job, state, offer, now);
-        self.jobs.insert(id.clone(), entry);
-        self.set_step_timer(&id, now);
+        set_step_timer(&mut self.timers, &self.config, &entry, cleanup_time, now);
+        self.jobs.insert(id, entry);
     }
 
     fn entry(&self, job: Arc<Job>, state: JobState, offer: OfferId, now: Time) -> Entry {
@@ -352,26 +234,6 @@ impl Worker {
             room: RoomWatch::default(),
             room_closed: false,
         }
-    }
-
-    fn set_step_timer(&mut self, id: &JobId, now: Time) {
-        let timer = Timer::Job(id.clone(), JobTimer::Step);
-        let Some(entry) = self.jobs.get(id) else { return self.timers.clear(&timer) };
-        let wait = match &entry.state {
-            JobState::Offered => self.config.answer_timeout,
-            JobState::Accepted => self.config.assignment_timeout,
-            JobState::Assigned { phase, .. } => match phase {
-                Phase::Cancelled { .. } => self.config.grace,
-                Phase::Aborting { .. } => self.config.abort_timeout,
-                // The driver drops a cleanup whose time is over; this is for one that cannot be dropped.
-                Phase::Abandoned { .. } | Phase::Cleaning { .. } => {
-                    self.cleanup_time(now) + self.config.abort_timeout
-                }
-                Phase::BackingOff { .. } => entry.retry_wait,
-                Phase::Starting | Phase::Running | Phase::Stuck => return self.timers.clear(&timer),
-            },
-        };
-        self.timers.set(timer, now + wait);
     }
 
     /// Whether one more job finds the file descriptors that it needs. One that has ended keeps its own until its room is left.

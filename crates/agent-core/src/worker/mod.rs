@@ -5,7 +5,7 @@
 //!
 //! - `entries`: what it knows.
 //! - `link`: connecting, registering, noticing that the other side is gone, coming back.
-//! - `jobs`: offers, assignments, cancellations; [`step`](crate::step) is the course of one job.
+//! - `jobs`: offers, assignments, cancellations; `steps`: one step of one job; [`step`](crate::step) is the course of one job.
 //! - `attempts`: what comes after an attempt: its cleanup, and the next attempt.
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
 //! - `room_rules`: when a job is over because of who is in its room; `room_end`: because the room ended; `watch`: these rules, progress, second jobs.
@@ -20,6 +20,7 @@ mod jobs;
 mod link;
 mod room_end;
 mod room_rules;
+mod steps;
 mod timers;
 mod watch;
 mod wire;

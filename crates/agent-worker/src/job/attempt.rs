@@ -17,7 +17,8 @@ pub(crate) struct AttemptLinks {
     pub(crate) cancel: CancelSignal,
     pub(crate) scope: Arc<Scope>,
     /// An attempt takes over what the one before it has opened.
-    pub(crate) checkpoints: Arc<Checkpoints>,
+    /// `None`: the worker has no store.
+    pub(crate) checkpoints: Option<Arc<Checkpoints>>,
     /// To the machine.
     pub(crate) tell: UnboundedSender<Input>,
 }

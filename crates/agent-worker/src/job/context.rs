@@ -160,7 +160,7 @@ impl JobContext {
     /// ([`WorkerBuilder::checkpoints`](crate::WorkerBuilder::checkpoints)).
     #[must_use]
     pub fn checkpoint<T>(&self) -> Checkpoint<T> {
-        Checkpoint::new(Arc::clone(&self.inner.links.checkpoints))
+        Checkpoint::new(self.inner.links.checkpoints.clone())
     }
 
     /// Waits until the job is told to stop, and says why. The handler then has the worker's [grace](Self::grace) (10 s unless the builder

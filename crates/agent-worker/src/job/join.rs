@@ -1,17 +1,20 @@
 //! How the room of a job is joined: once for all attempts.
 
 use crate::job::join_options::JoinOptions;
+use crate::job::room_watch::watch_room;
 use crate::worker::parts::Parts;
-use agent_core::Input;
+use agent_core::{Input, Job};
 use agent_net::AssignedUrlError;
 use agent_rtc::{Dropped, JoinError, JoinRequest, JoinSession, RoomConnection};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// How the job's room is joined, and the connection once it is: one for all attempts.
 pub(crate) struct Join {
+    job: Arc<Job>,
     parts: Arc<Parts>,
     /// Or why the room must not be joined.
     request: Result<JoinRequest, AssignedUrlError>,
@@ -22,18 +25,30 @@ pub(crate) struct Join {
     joining: Mutex<()>,
     on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
     tell: UnboundedSender<Input>,
+    /// The task that watches the room, once it is joined.
+    watch: OnceLock<AbortHandle>,
 }
 
 impl Join {
     pub(crate) fn new(
+        job: Arc<Job>,
         parts: Arc<Parts>,
         request: Result<JoinRequest, AssignedUrlError>,
         on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
         tell: UnboundedSender<Input>,
     ) -> Self {
         let (connection, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
-        let session = JoinSession::new();
-        Self { parts, request, connection, session, joining, on_dropped: Arc::new(on_dropped), tell }
+        Self {
+            job,
+            parts,
+            request,
+            connection,
+            session: JoinSession::new(),
+            joining,
+            on_dropped: Arc::new(on_dropped),
+            tell,
+            watch: OnceLock::new(),
+        }
     }
 
     pub(crate) async fn connection(&self, options: JoinOptions) -> Result<&RoomConnection, JoinError> {
@@ -52,8 +67,16 @@ impl Join {
                 let (connection, report) = (RoomConnection::new(joined?), Arc::clone(&self.on_dropped));
                 connection.on_dropped(move |dropped| report(dropped));
                 let _ = self.connection.set(connection);
+                let (job, room) = (Arc::clone(&self.job), Arc::clone(&self.connection));
+                let watch = tokio::spawn(watch_room(job, room, self.tell.clone()));
+                let _ = self.watch.set(watch.abort_handle());
             }
         }
         Ok(self.connection.wait().await)
+    }
+
+    /// Reports nothing more about the room: its job is over.
+    pub(crate) fn stop_watching(&self) {
+        self.watch.get().inspect(|watch| watch.abort());
     }
 }

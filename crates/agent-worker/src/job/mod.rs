@@ -10,6 +10,7 @@ pub(crate) mod join;
 pub(crate) mod join_options;
 pub(crate) mod long_running;
 pub(crate) mod panics;
+mod room_watch;
 pub(crate) mod scope;
 pub(crate) mod sleep;
 pub(crate) mod spec;

@@ -66,14 +66,15 @@ use session::Opened;
 /// Values are JSON: fields that are added with `#[serde(default)]` read older checkpoints. Raise [`version`](Self::version) with each
 /// change that an older agent must not read: it then gets [`CheckpointError::Newer`], and leaves the checkpoint as it is.
 pub struct Checkpoint<T> {
-    session: Arc<Checkpoints>,
+    /// `None`: the worker has no store.
+    session: Option<Arc<Checkpoints>>,
     by: KeyBy,
     version: u32,
     value: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Checkpoint<T> {
-    pub(crate) fn new(session: Arc<Checkpoints>) -> Self {
+    pub(crate) fn new(session: Option<Arc<Checkpoints>>) -> Self {
         Self { session, by: KeyBy::default(), version: 1, value: PhantomData }
     }
 
@@ -96,7 +97,11 @@ impl<T> Checkpoint<T> {
     /// # Errors
     /// [`CheckpointError`].
     pub async fn delete(&self) -> Result<(), CheckpointError> {
-        self.session.open(&self.by)?.delete().await
+        self.session()?.open(&self.by)?.delete().await
+    }
+
+    fn session(&self) -> Result<&Arc<Checkpoints>, CheckpointError> {
+        self.session.as_ref().ok_or(CheckpointError::NoStore)
     }
 }
 
@@ -106,7 +111,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// # Errors
     /// [`CheckpointError`]. With `?` it ends the job: a store that is away is worth another attempt, the rest is fatal.
     pub async fn load(&self) -> Result<Option<T>, CheckpointError> {
-        let opened = self.session.open(&self.by)?;
+        let opened = self.session()?.open(&self.by)?;
         Ok(self.load_from(&opened).await?.0)
     }
 
@@ -117,7 +122,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// [`CheckpointError`]; what was saved before is then still there.
     pub async fn save(&self, value: &T) -> Result<(), CheckpointError> {
         let now = agent_backends::wall_clock();
-        self.session
+        self.session()?
             .open(&self.by)?
             .save(None, |epoch| {
                 let record = encode_checkpoint(value, self.version, epoch, now)?;
@@ -135,16 +140,17 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     where
         T: Default + Send + 'static,
     {
-        let opened = self.session.open(&self.by)?;
+        let session = self.session()?;
+        let opened = session.open(&self.by)?;
         let (value, generation) = self.load_from(&opened).await?;
         // Also when there is nothing: a save may be in the store though its answer was lost.
         opened.mark_deletable().await;
-        Ok(Saved::start(value.unwrap_or_default(), self.version, generation, opened, &self.session))
+        Ok(Saved::start(value.unwrap_or_default(), self.version, generation, opened, session))
     }
 
     async fn load_from(&self, opened: &Opened) -> Result<(Option<T>, Generation), CheckpointError> {
         let result = self.load_uncounted(opened).await;
-        self.session.parts.meter.checkpoint_loaded(result.as_ref().map(|(value, _)| value.is_some()));
+        self.session()?.parts.meter.checkpoint_loaded(result.as_ref().map(|(value, _)| value.is_some()));
         result
     }
 

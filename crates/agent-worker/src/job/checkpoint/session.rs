@@ -28,6 +28,7 @@ pub(super) enum Phase {
 
 pub(crate) struct Checkpoints {
     pub(super) parts: Arc<Parts>,
+    store: Arc<dyn CheckpointStore>,
     job: Arc<Job>,
     pub(super) cancel: CancelSignal,
     /// Another worker goes on with the job: that ends the attempt.
@@ -40,9 +41,21 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(parts: Arc<Parts>, job: Arc<Job>, cancel: CancelSignal) -> Arc<Self> {
+    /// `None`: the worker has no store.
+    pub(crate) fn new(parts: Arc<Parts>, job: Arc<Job>, cancel: CancelSignal) -> Option<Arc<Self>> {
+        let store = parts.settings.checkpoints.store.clone()?;
+        Some(Self::over(store, parts, job, cancel))
+    }
+
+    fn over(
+        store: Arc<dyn CheckpointStore>,
+        parts: Arc<Parts>,
+        job: Arc<Job>,
+        cancel: CancelSignal,
+    ) -> Arc<Self> {
         Arc::new(Self {
             parts,
+            store,
             job,
             cancel,
             superseded: Arc::default(),
@@ -53,7 +66,8 @@ impl Checkpoints {
     }
 
     pub(crate) fn for_next_attempt(&self) -> Arc<Self> {
-        Self::new(Arc::clone(&self.parts), Arc::clone(&self.job), self.cancel.clone())
+        let (store, parts) = (Arc::clone(&self.store), Arc::clone(&self.parts));
+        Self::over(store, parts, Arc::clone(&self.job), self.cancel.clone())
     }
 
     /// Waits until a value that saves itself was refused, as another worker has taken it over.
@@ -102,12 +116,11 @@ impl Checkpoints {
 
     /// The checkpoint under a key of this job; the same one each time.
     pub(super) fn open(&self, by: &KeyBy) -> Result<Arc<Opened>, CheckpointError> {
-        let store = self.parts.settings.checkpoints.store.as_ref().ok_or(CheckpointError::NoStore)?;
         let key = CheckpointKey::of(&self.job, by)?;
         let mut opened = self.lock();
         let opened =
             opened.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
-                let (store, parts) = (Arc::clone(store), Arc::clone(&self.parts));
+                let (store, parts) = (Arc::clone(&self.store), Arc::clone(&self.parts));
                 Arc::new(Opened { key, store, parts, session: tokio::sync::Mutex::default() })
             });
         Ok(Arc::clone(opened))

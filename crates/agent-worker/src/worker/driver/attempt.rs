@@ -114,15 +114,23 @@ impl Attempt {
         }
         let (ctx, failed) = JobContext::new(spec, Arc::clone(&links));
         let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
+        let superseded = async {
+            match checkpoints {
+                Some(checkpoints) => checkpoints.superseded().await,
+                None => std::future::pending().await,
+            }
+        };
         let result = tokio::select! {
             biased;
             Ok(error) = failed => Ok(Err(error)),
-            error = checkpoints.superseded() => Ok(Err(error.into())),
+            error = superseded => Ok(Err(error.into())),
             result = handler => result,
         };
         let how = end_of(&*agent, result, &texts);
         // Before the end is told: whoever goes on with the job may begin then.
-        checkpoints.handler_ended(&how).await;
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.handler_ended(&how).await;
+        }
         end.tell(how);
     }
 }

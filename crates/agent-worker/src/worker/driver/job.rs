@@ -14,11 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{attempt::ErrorTexts, executor::RunningAttempt, log, losses, room_watch::watch_room};
+use super::{attempt::ErrorTexts, executor::RunningAttempt, log, losses};
 
 pub(super) struct JobHandle {
     parts: Arc<Parts>,
@@ -33,14 +32,13 @@ pub(super) struct JobHandle {
     /// Of the attempt that goes on, or was the last one.
     pub(super) scope: Arc<Scope>,
     /// Of the same attempt: the next one takes over what it has opened.
-    pub(super) checkpoints: Arc<Checkpoints>,
+    pub(super) checkpoints: Option<Arc<Checkpoints>>,
     pub(super) assigned: Instant,
     pub(super) attempt: Option<RunningAttempt>,
     /// The attempt did not return by itself.
     pub(super) aborted: bool,
     pub(super) texts: Arc<ErrorTexts>,
     cleaning: Option<Cleaning>,
-    watch: AbortHandle,
 }
 
 /// A cleanup that goes on: dropping the other end ends it.
@@ -63,8 +61,7 @@ impl JobHandle {
         let job = &spec.job;
         let agent = &parts.settings.rules.agent_name;
         let on_dropped = losses::reporter(agent, job, Arc::clone(&parts.meter));
-        let join = Arc::new(Join::new(Arc::clone(&parts), request, on_dropped, tell.clone()));
-        let watch = tokio::spawn(watch_room(Arc::clone(job), Arc::clone(&join.connection), tell));
+        let join = Arc::new(Join::new(Arc::clone(job), Arc::clone(&parts), request, on_dropped, tell));
         let cancel = CancelSignal::default();
         Self {
             scope: scope(&spec, &parts),
@@ -79,7 +76,6 @@ impl JobHandle {
             aborted: false,
             texts: Arc::default(),
             cleaning: None,
-            watch: watch.abort_handle(),
         }
     }
 
@@ -87,7 +83,7 @@ impl JobHandle {
     pub(super) fn renew(&mut self, attempt: u32) {
         self.spec.number = attempt;
         self.scope = scope(&self.spec, &self.parts);
-        self.checkpoints = self.checkpoints.for_next_attempt();
+        self.checkpoints = self.checkpoints.as_ref().map(|checkpoints| checkpoints.for_next_attempt());
         self.room = Arc::new(AttemptRoom::new(Arc::clone(&self.join)));
     }
 
@@ -128,7 +124,7 @@ impl JobHandle {
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        self.watch.abort();
+        self.join.stop_watching();
     }
 }
 

@@ -9,7 +9,6 @@ mod executor;
 mod job;
 mod log;
 mod losses;
-mod room_watch;
 mod setup;
 
 pub(crate) use executor::{Executor, Tasks};
@@ -371,7 +370,7 @@ impl Driver {
             room: Arc::clone(&handle.room),
             cancel: handle.cancel.clone(),
             scope: Arc::clone(&handle.scope),
-            checkpoints: Arc::clone(&handle.checkpoints),
+            checkpoints: handle.checkpoints.clone(),
             tell: self.tell.clone(),
         };
         let (agent, texts) = (Arc::clone(&self.agent), Arc::clone(&handle.texts));
@@ -433,8 +432,7 @@ impl Driver {
         let restore =
             |told: &str| handle.map_or_else(|| told.to_owned(), |handle| handle.texts.restore(told));
         let failed = FailedJob::of(&ended, restore);
-        if let Some(handle) = handle {
-            let checkpoints = Arc::clone(&handle.checkpoints);
+        if let Some(checkpoints) = handle.and_then(|handle| handle.checkpoints.clone()) {
             self.in_background(async move { checkpoints.finish().await }.instrument(span.clone()));
         }
         if let (Some(hook), Some(failed)) = (&self.parts.settings.hooks.on_failure, failed) {
