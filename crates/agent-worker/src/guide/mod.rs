@@ -1,5 +1,6 @@
 //! The manual: how to write handlers, page by page. All code in it is compiled and run as tests.
 //!
+//! - [`lifecycle`]: the states of a job, its steps, and what each event does to it
 //! - [`handlers`]: functions and types as agents, state that jobs share, one worker for several tasks
 //! - [`metadata`]: what a dispatch tells its agent, read as a type, checked, limited, documented
 //! - [`errors`]: what a handler returns, and what becomes of it
@@ -12,6 +13,7 @@
 //! - [`redis`]: the server behind checkpoints and coordination: its URL, prefix, rights and failover
 //! - [`metrics`]: what a worker counts, and how its log is read
 //! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is deployed
+//! - [`from_node`]: the Node SDK's names, and what is different
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
 pub mod cancellation;
@@ -19,6 +21,7 @@ pub mod coordination;
 pub mod data;
 pub mod errors;
 pub mod handlers;
+pub mod lifecycle;
 pub mod long_running;
 pub mod metadata;
 pub mod patterns;
@@ -34,6 +37,10 @@ pub mod redis {}
 /// What a worker counts, and how its log is read.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+
+/// Coming from Node: the Node SDK's names, and what is different.
+#[doc = include_str!("from_node.md")]
+pub mod from_node {}
 
 /// What a job in production wants, and what of it is there by itself.
 #[doc = include_str!("best_practices.md")]
