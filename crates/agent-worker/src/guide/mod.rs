@@ -14,6 +14,7 @@
 //! - [`metrics`]: what a worker counts, and how its log is read
 //! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is deployed
 //! - [`from_node`]: the Node SDK's names, and what is different
+//! - [`settings`]: environment, features, requirements
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
 pub mod cancellation;
@@ -37,6 +38,10 @@ pub mod redis {}
 /// What a worker counts, and how its log is read.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+
+/// Environment, features and requirements.
+#[doc = include_str!("settings.md")]
+pub mod settings {}
 
 /// Coming from Node: the Node SDK's names, and what is different.
 #[doc = include_str!("from_node.md")]
