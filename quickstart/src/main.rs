@@ -76,22 +76,18 @@ impl Agent for Quickstart {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(Outcome::Success) => {
-            println!(
-                "\nThat was one job. Next: `cargo run --example greeter` is an agent in 15 lines, and the README shows its test."
-            );
-            ExitCode::SUCCESS
-        }
-        Ok(Outcome::Failed { error }) => {
-            eprintln!("quickstart: the job failed: {error}");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("quickstart: {error}");
-            ExitCode::from(exit_code(error.as_ref()))
-        }
+    let failed = match run().await {
+        Ok(outcome) => outcome.error().map(|error| (format!("the job failed: {error}"), ExitCode::FAILURE)),
+        Err(error) => Some((error.to_string(), ExitCode::from(exit_code(error.as_ref())))),
+    };
+    if let Some((error, code)) = failed {
+        eprintln!("quickstart: {error}");
+        return code;
     }
+    println!(
+        "\nThat was one job. Next: `cargo run --example greeter` is an agent in 15 lines, and the README shows its test."
+    );
+    ExitCode::SUCCESS
 }
 
 /// 2 for settings that cannot work, 1 for everything else.

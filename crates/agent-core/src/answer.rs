@@ -19,6 +19,7 @@ pub const MAX_IDENTITY_LEN: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
+#[non_exhaustive]
 pub enum Answer {
     /// Run the job, as this participant.
     Accept(Accept),
@@ -31,6 +32,7 @@ pub enum Answer {
 /// How an accepted job's agent appears in its room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Accept {
     /// Participant identity, 1 to [`MAX_IDENTITY_LEN`] bytes, unique in the room; `None`: `agent-<job id>`.
     pub identity: Option<String>,

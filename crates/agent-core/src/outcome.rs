@@ -10,6 +10,7 @@ pub const MAX_ERROR_LEN: usize = 4096;
 /// How an assignment ended: exactly one each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub enum Outcome {
     /// The handler did its work. The server records `JS_SUCCESS`.
     Success,
@@ -23,6 +24,7 @@ pub enum Outcome {
 /// Where a job is on its way, as seen from this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub enum Lifecycle {
     /// Offered by the server.
     Created,
@@ -112,6 +114,15 @@ impl Outcome {
     #[must_use]
     pub const fn is_success(&self) -> bool {
         matches!(self, Self::Success)
+    }
+
+    /// What went wrong, as the server records it; `None` for a success.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Success => None,
+            Self::Failed { error } => Some(error),
+        }
     }
 
     /// The lifecycle state that this outcome leads to.

@@ -69,11 +69,11 @@ struct Member {
 impl Member {
     async fn work(&mut self, ctx: &JobContext) -> JobResult {
         let lease = match ctx.elect(ctx.room().name()).await? {
-            Leadership::Leader(lease) => lease,
             Leadership::Follower(follower) => match self.follow(follower).await? {
                 Some(lease) => lease,
                 None => return Ok(()),
             },
+            leader => leader.lead().await?,
         };
         tokio::select! {
             done = self.lead(&lease) => done,

@@ -9,7 +9,7 @@ use agent_testkit::{JobSpec, Run, run_job, run_job_in_real_time};
 use agent_worker::checkpoint::{
     CheckpointError, CheckpointKey, CheckpointStore, Claim, KeyBy, MemoryStore, Saved, StoreError, Writer,
 };
-use agent_worker::{BoxFuture, JobContext, JobError, JobResult, Outcome};
+use agent_worker::{BoxFuture, JobContext, JobError, JobResult};
 use odd_store::{OddStore, unavailable};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -103,10 +103,7 @@ async fn left_in(store: &(impl CheckpointStore + Clone)) -> Option<Progress> {
 }
 
 fn error(run: &Run) -> &str {
-    match &run.outcome {
-        Outcome::Failed { error } => error,
-        Outcome::Success => "success",
-    }
+    run.outcome.error().unwrap_or("success")
 }
 
 async fn seconds(n: u64) {

@@ -225,10 +225,8 @@ async fn error_of(redis: &Redis, agent: fn(JobContext) -> BoxedResult) -> String
         let worker = worker.coordinator(RedisCoordinator::new(redis.clone())).pubsub(RedisPubSub::new(redis));
         worker.retry(RetryPolicy::never()) // one that is away is worth another attempt, which would only take time here
     });
-    match run_job_in_real_time(agent, spec).await.outcome {
-        Outcome::Failed { error } => error,
-        Outcome::Success => panic!("it must not succeed"),
-    }
+    let outcome = run_job_in_real_time(agent, spec).await.outcome;
+    outcome.error().expect("it must not succeed").to_owned()
 }
 
 type BoxedResult = std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>>;

@@ -145,10 +145,7 @@ impl Stage {
 }
 
 fn text(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Success => "SUCCESS",
-        Outcome::Failed { error } => error,
-    }
+    outcome.error().unwrap_or("SUCCESS")
 }
 
 const RETURNS: [&str; 5] = ["ok", "cancelled", "error", "panic", "never"];
@@ -257,9 +254,9 @@ async fn row(cause: Cause) {
         assert_eq!(ended.attempts, 1, "{case}");
         let end = stage.recorded(&room(returns)).await;
         let end = (end.status, end.error);
-        let by_us = match ended.outcome {
-            Outcome::Success => (JobEndStatus::Success, String::new()),
-            Outcome::Failed { error } => (JobEndStatus::Failed, error),
+        let by_us = match ended.outcome.error() {
+            None => (JobEndStatus::Success, String::new()),
+            Some(error) => (JobEndStatus::Failed, error.to_owned()),
         };
         match cause {
             Cause::Deadline | Cause::Shutdown | Cause::Drained => {

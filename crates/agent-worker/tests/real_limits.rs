@@ -14,10 +14,11 @@ const SOON: Duration = Duration::from_secs(30);
 struct Big;
 
 fn biggest() -> Accept {
-    let of = |len: usize| Accept {
-        metadata: "m".repeat(MAX_METADATA_LEN),
-        attributes: [("k".to_owned(), "v".repeat(len))].into(),
-        ..Accept::default()
+    let of = |len: usize| {
+        let mut accept = Accept::default();
+        accept.metadata = "m".repeat(MAX_METADATA_LEN);
+        accept.attributes = [("k".to_owned(), "v".repeat(len))].into();
+        accept
     };
     let fits = |len: &usize| of(*len).check(AGENT).is_ok();
     of((0..=MAX_ATTRIBUTES_LEN).rev().find(fits).expect("something fits"))

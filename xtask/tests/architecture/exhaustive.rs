@@ -16,6 +16,7 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
         &["SaveInput", "SaveFailure", "SaveOutput", "SaveReport"],
     ),
     ("crates/agent-core/src/election/io.rs", &["ElectionInput", "ElectionOutput", "ElectionTimer"]),
+    ("crates/agent-core/src/election/seat.rs", &["SeatAnswer"]),
     ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
     ("crates/agent-room/src/command.rs", &["RoomCommand"]),
     ("crates/agent-room/src/view.rs", &["ViewChange"]),
@@ -51,7 +52,7 @@ fn enums(source: &str) -> Vec<(String, bool)> {
 }
 
 /// Whether an attribute names this, in words of code: docs are attributes, too.
-fn names(attribute: TokenStream, word: &str) -> bool {
+pub(crate) fn names(attribute: TokenStream, word: &str) -> bool {
     attribute.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == word,
         TokenTree::Group(group) => names(group.stream(), word),

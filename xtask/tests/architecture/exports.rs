@@ -9,6 +9,20 @@ const MAX_ROOT_NAMES: usize = 30;
 /// The public modules of agent-worker that its root re-exports; the others are declared there.
 const ROOT_MODULES: &[&str] = &["layers"];
 
+/// The files that make up what agent-worker exports.
+pub(crate) const EXPORTS: &[&str] = &[
+    "lib.rs",
+    "agent/layers/mod.rs",
+    "checkpoint.rs",
+    "coordination.rs",
+    "job/mod.rs",
+    "metadata.rs",
+    "net.rs",
+    "patterns/mod.rs",
+    "room.rs",
+    "stats.rs",
+];
+
 /// The names that a file re-exports, without modules.
 fn names(source: &str, modules: &[&str]) -> Vec<String> {
     let public = uses(source).into_iter().filter(|import| import.public);

@@ -19,6 +19,7 @@ mod layers;
 mod licences;
 mod logs;
 mod manifests;
+mod non_exhaustive;
 mod purity;
 mod sizes;
 mod tokens;

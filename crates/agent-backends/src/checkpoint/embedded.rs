@@ -247,7 +247,7 @@ impl File {
                     (TaskKind::Write(writer, record, answer), stored) => {
                         if Slot::may_write(stored.flatten().as_ref(), writer, now, keep) {
                             let slot = Slot::written(writer, record, now, keep);
-                            (Some(slot), Done::Written(answer, Ok(Writer { seen: now, ..writer })))
+                            (Some(slot), Done::Written(answer, Ok(writer.seen_at(now))))
                         } else {
                             (None, Done::Written(answer, Err(StoreError::Superseded)))
                         }

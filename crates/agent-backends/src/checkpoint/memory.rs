@@ -92,7 +92,7 @@ impl CheckpointStore for MemoryStore {
                 return Err(StoreError::Superseded);
             }
             state.slots.insert(key, Slot::written(writer, record, now, keep));
-            Ok(Writer { seen: now, ..writer })
+            Ok(writer.seen_at(now))
         })
     }
 }

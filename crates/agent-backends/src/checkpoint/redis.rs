@@ -95,7 +95,7 @@ impl CheckpointStore for RedisStore {
             script.arg(millis(keep)).arg(millis(slot_life(keep)));
             let (epoch, seen, record): (u64, u64, Option<Vec<u8>>) =
                 self.redis.script(&script).await.map_err(store_error)?;
-            Ok(Claim { writer: Writer { epoch: Epoch(epoch), write: 0, seen }, record })
+            Ok(Claim::new(Writer::new(Epoch(epoch), 0, seen), record))
         })
     }
 
@@ -114,7 +114,7 @@ impl CheckpointStore for RedisStore {
                 script.arg(record);
             }
             let seen: Option<u64> = self.redis.script(&script).await.map_err(store_error)?;
-            seen.map(|seen| Writer { seen, ..writer }).ok_or(StoreError::Superseded)
+            seen.map(|seen| writer.seen_at(seen)).ok_or(StoreError::Superseded)
         })
     }
 }

@@ -170,7 +170,7 @@ impl Coordinator for FileCoordinator {
             let mut value = Bytes::from(bytes);
             let Some((token, _)) = value.split_first_chunk() else { return Err(damaged(&path)) };
             let token = u64::from_be_bytes(*token);
-            Ok(Some(FencedValue { token, value: value.split_off(size_of::<u64>()) }))
+            Ok(Some(FencedValue::new(token, value.split_off(size_of::<u64>()))))
         }))
     }
 }
@@ -309,7 +309,7 @@ mod tests {
         let second = token(b.acquire("room", "b", LEASE).await.unwrap());
         assert!(second > first);
         assert!(!a.write("room", first, "stale".into()).await.unwrap());
-        let kept = FencedValue { token: first, value: "mine".into() };
+        let kept = FencedValue::new(first, "mine");
         assert_eq!(a.read("room").await.unwrap(), Some(kept));
         assert_eq!(a.read("another").await.unwrap(), None);
     }

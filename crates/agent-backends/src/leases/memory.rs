@@ -100,7 +100,7 @@ impl Coordinator for MemoryCoordinator {
             let Some(entry) = seats.get_mut(key).filter(|entry| entry.seat.may_write(token)) else {
                 return Ok(false);
             };
-            entry.value = Some(FencedValue { token, value });
+            entry.value = Some(FencedValue::new(token, value));
             Ok(true)
         })
     }

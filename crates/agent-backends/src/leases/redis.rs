@@ -193,7 +193,7 @@ impl Coordinator for RedisCoordinator {
     fn read<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<FencedValue>, CoordinationError>> {
         Box::pin(async move {
             let (by, value): (Option<u64>, Option<Vec<u8>>) = self.run(READ.key(self.key(name))).await?;
-            Ok(by.zip(value).map(|(token, value)| FencedValue { token, value: value.into() }))
+            Ok(by.zip(value).map(|(token, value)| FencedValue::new(token, value)))
         })
     }
 }

@@ -16,6 +16,7 @@ pub struct Epoch(pub u64);
 
 /// The right to change what is under a key, as long as nobody claims it after us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Writer {
     /// The epoch of its claim.
     pub epoch: Epoch,
@@ -26,6 +27,18 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// A writer as a store has written it down.
+    #[must_use]
+    pub const fn new(epoch: Epoch, write: u64, seen: u64) -> Self {
+        Self { epoch, write, seen }
+    }
+
+    /// The same writer, which the store has seen at this time of its clock.
+    #[must_use]
+    pub const fn seen_at(self, now: u64) -> Self {
+        Self { seen: now, ..self }
+    }
+
     /// The writer of the next write. Each write has a number of its own, also when nobody knows what became of the one before: it may
     /// still be on its way.
     ///
@@ -48,6 +61,7 @@ impl Writer {
 
 /// A claim that was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Claim {
     /// The right to write.
     pub writer: Writer,
@@ -55,8 +69,17 @@ pub struct Claim {
     pub record: Option<Vec<u8>>,
 }
 
+impl Claim {
+    /// A claim that a store has granted.
+    #[must_use]
+    pub const fn new(writer: Writer, record: Option<Vec<u8>>) -> Self {
+        Self { writer, record }
+    }
+}
+
 /// What a store holds under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Slot {
     /// The highest epoch that was given.
     pub epoch: Epoch,

@@ -46,7 +46,7 @@ use std::time::Duration;
 ///                 return Err(StoreError::Superseded);
 ///             }
 ///             slots.insert(key, Slot::written(writer, record, now(), keep));
-///             Ok(Writer { seen: now(), ..writer })
+///             Ok(writer.seen_at(now()))
 ///         })
 ///     }
 /// }

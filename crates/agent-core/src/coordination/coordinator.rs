@@ -16,11 +16,20 @@ pub const MAX_VALUE_LEN: usize = 1024 * 1024;
 
 /// What a leader wrote, and under which token.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FencedValue {
     /// The fencing token of the leader that wrote it.
     pub token: u64,
     /// What it wrote.
     pub value: Bytes,
+}
+
+impl FencedValue {
+    /// What the leader of this token wrote.
+    #[must_use]
+    pub fn new(token: u64, value: impl Into<Bytes>) -> Self {
+        Self { token, value: value.into() }
+    }
 }
 
 /// A store that holds leases: in memory, in files, in Redis, or your own.

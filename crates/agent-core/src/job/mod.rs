@@ -22,6 +22,7 @@ pub struct JobId(Arc<str>);
 /// What a job is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum JobKind {
     /// A room wants an agent.
     #[default]

@@ -296,7 +296,7 @@ impl World {
         self.saved = sent.record.is_some().then_some((sent.job, self.moment));
         let trace = &mut self.traces[sent.job];
         (trace.changed, trace.operation) = (self.moment, sent.operation);
-        Ok(Writer { seen: self.now, ..sent.writer })
+        Ok(sent.writer.seen_at(self.now))
     }
 }
 

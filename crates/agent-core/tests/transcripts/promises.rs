@@ -3,7 +3,7 @@
 use crate::recorder::Recorder;
 use crate::rig::fatal;
 use agent_core::{
-    Accept, Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JoinedRoom,
+    Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JoinedRoom,
     Lifecycle, Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time,
 };
 use agent_proto::Secret;
@@ -215,7 +215,7 @@ impl World {
                     0..=1 => Answer::accept(),
                     2 => Answer::Decline,
                     3 => Answer::Dismiss,
-                    _ => Answer::Accept(Accept { identity: Some(String::new()), ..Accept::default() }),
+                    _ => Answer::accept().identity(""),
                 };
                 if let Some(offer) = self.asked.get(&id(n)).copied() {
                     let job = id(n);

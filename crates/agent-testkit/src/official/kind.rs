@@ -10,6 +10,7 @@ const NODE_SCRIPT: &str = include_str!("worker.mjs");
 
 /// The workers that LiveKit publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OfficialWorkerKind {
     /// The Python worker, with jobs as threads of its process.
     PythonThread,

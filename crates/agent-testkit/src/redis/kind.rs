@@ -19,6 +19,7 @@ const PROGRAM: Option<&str> = if cfg!(all(target_os = "linux", target_arch = "x8
 
 /// Which server a [`RedisServer`](super::RedisServer) is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RedisKind {
     /// Redis: the one that `REDIS_SERVER_BIN` names, or `redis-server` on the `PATH`. None is installed.
     #[default]

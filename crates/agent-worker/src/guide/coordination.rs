@@ -5,7 +5,7 @@
 //! the key for one leader per room. One job gets a [`Lease`](crate::coordination::Lease), the others a [`Follower`](crate::coordination::Follower) that stands
 //! again by itself whenever the leader is gone.
 //! ```
-//! use agent_worker::{JobContext, JobResult, coordination::{Leadership, Lease}};
+//! use agent_worker::{JobContext, JobResult, coordination::Lease};
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     tokio::select! {
@@ -15,10 +15,7 @@
 //! }
 //!
 //! async fn take_part(ctx: &JobContext) -> JobResult {
-//!     let lease = match ctx.elect(ctx.room().name()).await? {
-//!         Leadership::Leader(lease) => lease,
-//!         Leadership::Follower(follower) => follower.elected().await?, // or work for the leader meanwhile
-//!     };
+//!     let lease = ctx.elect(ctx.room().name()).await?.lead().await?; // or match on it, and work for the leader meanwhile
 //!     tokio::select! {
 //!         done = coordinate(&lease) => done,
 //!         why = lease.lost() => Err(format!("lost the lead: {why:?}").into()),

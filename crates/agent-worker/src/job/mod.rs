@@ -17,5 +17,8 @@ pub(crate) mod spec;
 pub(crate) mod task_count;
 pub(crate) mod temporary;
 
-pub use agent_core::{DEFAULT_JOB_TIMEOUT, JobRoom, Lifecycle, MAX_ATTRIBUTES_LEN, Target, TargetKind};
+pub use agent_core::{
+    AnswerProblem, DEFAULT_JOB_TIMEOUT, JobRoom, Lifecycle, MAX_ATTRIBUTES_LEN, MAX_ERROR_LEN,
+    MAX_IDENTITY_LEN, Target, TargetKind,
+};
 pub use temporary::classify;

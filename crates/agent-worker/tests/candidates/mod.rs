@@ -63,10 +63,11 @@ async fn candidate(ctx: JobContext, store: impl Coordinator) -> JobResult {
     let again = async {
         loop {
             let lease = match ctx.elect(KEY).await {
-                Ok(Leadership::Leader(lease)) => lease,
-                Ok(Leadership::Follower(follower)) => {
-                    vote(What::Follows, 0, now());
-                    follower.elected().await.unwrap()
+                Ok(leadership) => {
+                    if let Leadership::Follower(_) = leadership {
+                        vote(What::Follows, 0, now());
+                    }
+                    leadership.lead().await.unwrap()
                 }
                 Err(_) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;

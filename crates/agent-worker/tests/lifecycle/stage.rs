@@ -92,10 +92,7 @@ pub(crate) fn worker<A: Agent>(server: &MockServer, agent: A) -> WorkerBuilder {
 
 /// The text of a failure, or `SUCCESS`.
 pub(crate) fn text(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Success => "SUCCESS".to_owned(),
-        Outcome::Failed { error } => error.clone(),
-    }
+    outcome.error().unwrap_or("SUCCESS").to_owned()
 }
 
 /// An agent, and somebody who hears how its jobs end.

@@ -8,7 +8,7 @@ use agent_testkit::{JobSpec, RedisServer, RedisServerBuilder, redis_server_with,
 use agent_worker::checkpoint::{CheckpointStore, RedisStore, StoreError};
 use agent_worker::coordination::{Coordinator, RedisCoordinator, RedisPubSub};
 use agent_worker::net::Redis;
-use agent_worker::{JobContext, Outcome, RetryPolicy};
+use agent_worker::{JobContext, RetryPolicy};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -62,10 +62,8 @@ async fn jobs_are_told(redis: &Redis) -> Vec<String> {
         let worker = worker.coordinator(RedisCoordinator::new(redis.clone()));
         worker.pubsub(RedisPubSub::new(redis)).retry(RetryPolicy::never())
     });
-    match run_job_in_real_time(wants_all, spec).await.outcome {
-        Outcome::Failed { error } => error.lines().map(str::to_owned).collect(),
-        Outcome::Success => panic!("it must not succeed"),
-    }
+    let outcome = run_job_in_real_time(wants_all, spec).await.outcome;
+    outcome.error().expect("it must not succeed").lines().map(str::to_owned).collect()
 }
 
 async fn a_node_of_a_cluster_is_refused_by_all(settings: RedisServerBuilder) {

@@ -10,6 +10,7 @@ use super::election::{Candidate, Standing};
 /// How an election went, from [`JobContext::elect`](crate::JobContext::elect).
 #[derive(Debug)]
 #[must_use = "dropping it gives the lead back, or stops following"]
+#[non_exhaustive]
 pub enum Leadership {
     /// This job leads.
     Leader(Lease),
@@ -37,6 +38,7 @@ pub enum Leadership {
 ///             }
 ///         }
 ///         Leadership::Follower(follower) => println!("{} leads", follower.leader()),
+///         other => return Err(format!("{other:?}").into()),
 ///     }
 ///     Ok(())
 /// }
