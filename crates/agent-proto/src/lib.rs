@@ -1,6 +1,6 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
 //! [codec](decode) that refuses a frame over a size limit before it is parsed; and the few types that every other crate needs: [`Time`],
-//! [`Secret`], a [queue](DropOldest) with bounds, and how a [text] of others is shown.
+//! [`Secret`], a [queue](DropOldest) with bounds, how a [text] of others is shown, and what [records](recording) a machine.
 //!
 //! No rule of a job or a room lives here, and the public APIs of the other crates show message types of their own. `cargo xtask codegen` makes [`livekit`] anew.
 //!
@@ -16,7 +16,6 @@ mod codec;
 pub mod error_text;
 mod future;
 mod queue;
-#[cfg(feature = "serde")]
 pub mod recording;
 mod redact;
 mod secret;

@@ -1,12 +1,18 @@
-//! How recordings of the machines write what serde has no exact form for: for `#[serde(with = "…")]`.
+//! Recordings of machines: a [`Machine`] whose inputs are recorded with their times can be replayed, as a new one with the same settings
+//! gives the same outputs.
 //!
-//! A machine whose inputs are recorded with their times can be replayed: a new one with the same settings and seed gives the same outputs.
-//! So each value has to come back as it was, in any format. Feature `serde`.
+//! With the feature `serde` a recording can be written and read. The modules here are the exact forms of what serde has none for, for
+//! `#[serde(with = "…")]`: each value has to come back as it was, in any format.
 //!
-//! **A recording holds what the wire holds.** The bytes of a frame are written as they came, with the tokens in them. Only what a machine
-//! itself gives out as a [`Secret`](crate::Secret) is redacted.
+//! **A recording holds what the wire holds.** The bytes of a frame are written as they came, with the tokens in them, and so is the token
+//! with which a room is joined: keep a recording as a secret. Only what a machine itself gives out as a [`Secret`](crate::Secret) is redacted.
+
+mod recorder;
+
+pub use recorder::{Machine, Recorder, Recording};
 
 /// Bytes as hexadecimal text.
+#[cfg(feature = "serde")]
 pub mod bytes {
     use super::hex;
     use bytes::Bytes;
@@ -16,8 +22,8 @@ pub mod bytes {
     ///
     /// # Errors
     /// Those of the format.
-    pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::write(bytes))
+    pub fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::write(bytes.as_ref()))
     }
 
     /// Reads them.
@@ -30,6 +36,7 @@ pub mod bytes {
 }
 
 /// A message as the hexadecimal text of its protobuf form.
+#[cfg(feature = "serde")]
 pub mod message {
     use super::hex;
     use prost::Message;
@@ -57,6 +64,7 @@ pub mod message {
 }
 
 /// A number as text: in JSON, numbers that are not finite are lost, and others may come back rounded.
+#[cfg(feature = "serde")]
 pub mod float {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -78,6 +86,30 @@ pub mod float {
     }
 }
 
+/// A secret as it is. Only where it has to come back: [`Secret`](crate::Secret) itself is written as `[redacted]`.
+#[cfg(feature = "serde")]
+pub mod secret {
+    use crate::Secret;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the format.
+    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Those of the format.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::from)
+    }
+}
+
+#[cfg(feature = "serde")]
 mod hex {
     use serde::de::Error;
     use std::fmt::Write;
@@ -101,7 +133,7 @@ mod hex {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "serde"))]
 mod tests {
     use crate::{Secret, Time, livekit};
     use bytes::Bytes;
@@ -117,17 +149,19 @@ mod tests {
         message: livekit::UpdateWorkerStatus,
         #[serde(with = "super::float")]
         number: f32,
+        #[serde(with = "super::secret")]
+        secret: Secret,
     }
 
     proptest! {
         #[test]
-        fn everything_comes_back_as_it_was(at: u64, bytes: Vec<u8>, bits: u32, status: Option<i32>, job_count: u32) {
+        fn everything_comes_back_as_it_was(at: u64, bytes: Vec<u8>, bits: u32, status: Option<i32>, secret: String) {
             let number = f32::from_bits(bits);
-            let message = livekit::UpdateWorkerStatus { status, load: number, job_count };
-            let values = Values { at: Time::from_nanos(at), bytes: bytes.into(), message, number };
+            let message = livekit::UpdateWorkerStatus { status, load: number, job_count: bits };
+            let values = Values { at: Time::from_nanos(at), bytes: bytes.into(), message, number, secret: secret.into() };
             let json = serde_json::to_string(&values).unwrap();
             let back: Values = serde_json::from_str(&json).unwrap();
-            prop_assert_eq!((back.at, &back.bytes), (values.at, &values.bytes));
+            prop_assert_eq!((back.at, &back.bytes, &back.secret), (values.at, &values.bytes, &values.secret));
             prop_assert!(back.number.to_bits() == bits || (number.is_nan() && back.number.is_nan()));
             prop_assert_eq!(back.message.load.to_bits(), bits);
             prop_assert_eq!(serde_json::to_string(&back).unwrap(), json);
@@ -137,7 +171,9 @@ mod tests {
     #[test]
     fn what_is_not_a_recording_is_refused() {
         let with = |bytes: &str, message: &str, number: &str| {
-            let json = format!(r#"{{"at":0,"bytes":"{bytes}","message":"{message}","number":"{number}"}}"#);
+            let json = format!(
+                r#"{{"at":0,"bytes":"{bytes}","message":"{message}","number":"{number}","secret":""}}"#
+            );
             serde_json::from_str::<Values>(&json).map_or_else(|error| error.to_string(), |_| "ok".to_owned())
         };
         assert_eq!(with("00fF", "", "inf"), "ok");
@@ -149,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_written() {
+    fn a_secret_is_not_written_by_itself() {
         assert_eq!(serde_json::to_string(&Secret::from("hunter2")).unwrap(), "\"[redacted]\"");
     }
 }

@@ -22,6 +22,7 @@ pub type CommandId = u64;
 
 /// What to do in the room. Each is answered with nothing but whether it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RoomCommand {
     /// Send a data message. Done when the data channel has taken it, not when it has arrived.
     Publish(Publish),
@@ -37,9 +38,11 @@ pub enum RoomCommand {
 
 /// A data message.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Publish {
     /// At most [`MAX_PAYLOAD_LEN`] bytes.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
     pub payload: Bytes,
     /// What it is about; may be empty.
     pub topic: String,
@@ -59,6 +62,7 @@ impl Publish {
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum RoomError {
     /// The payload is over [`MAX_PAYLOAD_LEN`].

@@ -6,6 +6,7 @@ use agent_proto::Secret;
 
 /// Which tracks of others the server sends us without being asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum AutoSubscribe {
     /// Audio and video.
@@ -21,6 +22,7 @@ pub enum AutoSubscribe {
 
 /// Bounds of what a room holds and waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Limits {
     /// Longest signalling frame that is read, in bytes. Default 8 MiB.
@@ -55,11 +57,13 @@ impl Default for Limits {
 
 /// What a room client needs to know before it starts.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Config {
     /// The server: `ws`, `wss`, `http` or `https`, with an optional base path.
     pub url: String,
     /// The token that lets us in.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::secret"))]
     pub token: Secret,
     /// Which tracks the server sends.
     pub auto_subscribe: AutoSubscribe,

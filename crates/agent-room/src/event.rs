@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Who and what was there when we joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Connected {
     /// The room.
@@ -29,6 +30,7 @@ impl Connected {
 
 /// A connection that was lost and stands again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Reconnected {
     /// `true`: the session went on, and no reliable message was lost, in neither direction. `false`: it is another session of the
@@ -49,9 +51,11 @@ pub struct Reconnected {
 
 /// A data message that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DataReceived {
     /// What was sent.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
     pub payload: Bytes,
     /// What it is about; may be empty.
     pub topic: String,
@@ -71,6 +75,7 @@ impl DataReceived {
 
 /// What happened in the room. Participants are shown as they are after it.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum RoomEvent {
     /// We are in: data can go both ways. Always the first.

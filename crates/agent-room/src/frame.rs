@@ -16,9 +16,11 @@ use bytes::Bytes;
 /// assert_eq!((frame.clock_rate, frame.audio_level), (48_000, None));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct EncodedFrame {
     /// An Opus packet (RFC 6716).
+    #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
     pub payload: Bytes,
     /// Counts the frames of one [`source`](Self::source): the RTP sequence number, extended so that it does not wrap around. The first
     /// one is any number.
@@ -64,6 +66,7 @@ impl QueueEntry for EncodedFrame {
 
 /// How loud a frame is, as its publisher measured it (RFC 6464).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AudioLevel {
     /// From -127 (silence) to 0 (the loudest that can be encoded), in dBov.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// How a packet travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Protocol {
     /// A datagram.
     Udp,
@@ -19,7 +20,8 @@ pub enum Protocol {
 }
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// The room's socket is bound. The first input; later given for each [`Output::BindUdp`].
     UdpBound {
@@ -67,7 +69,7 @@ pub enum Input {
         error: String,
     },
     /// A binary WebSocket message came in.
-    SignalReceived(Bytes),
+    SignalReceived(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))] Bytes),
     /// The WebSocket is closed.
     SignalClosed {
         /// What the connection said.
@@ -82,6 +84,7 @@ pub enum Input {
         /// At which of our addresses; an unspecified one if the socket does not know.
         destination: SocketAddr,
         /// What.
+        #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
         contents: Bytes,
     },
     /// After an [`Output::JoinFailed`]: retry the join, in the session that there is.
@@ -99,7 +102,8 @@ pub enum Input {
 }
 
 /// What to do.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Output {
     /// Open a WebSocket to `url`, with the token as bearer, in the place of the one before.
     ConnectSignal {
@@ -111,7 +115,10 @@ pub enum Output {
         token: Secret,
     },
     /// Send a binary WebSocket message.
-    SendSignal(Bytes),
+    SendSignal(
+        #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
+        Bytes,
+    ),
     /// Send what waits, then close the WebSocket, without waiting for it. Nothing that still comes on it is an input.
     CloseSignal,
     /// Close the room's socket and bind another one: an address belongs to one session.
@@ -146,6 +153,7 @@ pub enum Output {
         /// Where to.
         destination: SocketAddr,
         /// What.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
         contents: Vec<u8>,
     },
     /// Something came in that this version does not take: for the log. Once for each kind and topic, and for a bounded number of them.

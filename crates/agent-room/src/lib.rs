@@ -25,21 +25,29 @@
 //! # }
 //! ```
 //!
+//! # Recordings
+//! With the feature `serde`, [`Config`] and [`Input`] can be written and read, and [`Output`] written. **A recording holds what the wire
+//! holds**, and the token of the configuration, so keep it as a secret. Outputs show tokens as `[redacted]`. WebRTC draws keys and passwords
+//! of its own: a replayed [`Room`] gives the same outputs up to its first offer.
+//!
 //! # Inside
 //! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one module that knows
-//! str0m. `Room` carries values from one to the other; neither knows the other. What must not be told before
+//! str0m; `connection` is what it looks like from here. `machine` carries values from one to the other; neither knows the other. [`Room`]
+//! is the machine over str0m. What must not be told before
 //! [`RoomEvent::Connected`] or [`RoomEvent::Reconnected`] waits in `held`, whichever of the two it comes from. Media frames have a lane of
 //! their own: they go from `transport` to [`Output::Frame`], past signalling and everything that waits. Beside them `inbox` decides which of
 //! a room's streams gets which event, and `view` which event changes whom.
 
 mod command;
 mod config;
+mod connection;
 mod data;
 mod event;
 mod frame;
 mod held;
 mod inbox;
 mod io;
+mod machine;
 mod reason;
 mod room;
 mod signal;

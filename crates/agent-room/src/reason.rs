@@ -5,6 +5,7 @@ use std::fmt;
 
 /// Why we are no longer in the room, or why another participant left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum DisconnectReason {
     /// The client itself left.
@@ -126,6 +127,7 @@ impl fmt::Display for DisconnectReason {
 
 /// Why the room was never joined. The text says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum JoinFailure {
     /// The server has no `/rtc/v1`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Everything that is known of the room itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RoomInfo {
     /// The server's id of this run of the room (`RM_…`). A room that is closed and opened again has another one.
@@ -58,6 +59,7 @@ impl From<proto::Room> for RoomInfo {
 
 /// One participant, ourselves included, as it was at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Participant {
     /// The server's id of this connection (`PA_…`).
@@ -92,6 +94,7 @@ impl Participant {
 
 /// What a participant is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum ParticipantKind {
     /// A person's client, or anything that joined with a plain token.
@@ -131,6 +134,7 @@ impl From<i32> for ParticipantKind {
 
 /// What a participant may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Permissions {
     /// Receive tracks.
@@ -159,6 +163,7 @@ impl From<&proto::ParticipantPermission> for Permissions {
 
 /// A published track, as it was at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Track {
     /// The server's id of the track (`TR_…`).
@@ -204,6 +209,7 @@ impl From<proto::TrackInfo> for Track {
 
 /// What a track carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum TrackKind {
     /// Sound.
@@ -230,6 +236,7 @@ impl From<i32> for TrackKind {
 
 /// Where a track comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum TrackSource {
     /// Not said, or not known to this version.
@@ -259,11 +266,13 @@ impl From<i32> for TrackSource {
 
 /// A participant that speaks.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Speaker {
     /// Who speaks.
     pub identity: String,
     /// How loud, from 0 (quiet) to 1 (loud).
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::float"))]
     pub level: f32,
 }
 
@@ -277,6 +286,7 @@ impl Speaker {
 
 /// How good a participant's connection is, as the server sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum ConnectionQuality {
     /// Gone.

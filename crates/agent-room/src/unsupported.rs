@@ -15,6 +15,7 @@ const RPC_VERSION: u32 = 1;
 
 /// Something that was sent to us and that this version does not take.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Unsupported {
     /// What it is.
@@ -27,6 +28,7 @@ pub struct Unsupported {
 
 /// Kinds of what this version does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum UnsupportedKind {
     /// A text stream.

@@ -38,6 +38,7 @@ use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::Lifecycle;
 use agent_proto::Time;
+use agent_proto::recording::Machine;
 use entries::{Closing, Drain, Entry, Link, Receipts, ToldLoad};
 use std::collections::{BTreeMap, VecDeque};
 use timers::Timers;
@@ -259,5 +260,22 @@ impl Worker {
     fn violation(&mut self, violation: Violation) {
         *self.violations.entry(violation).or_default() += 1;
         self.out.push_back(Output::Notice(Notice::Violation(violation)));
+    }
+}
+
+impl Machine for Worker {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle_input(&mut self, input: Input, now: Time) {
+        self.handle_input(input, now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.poll_output()
     }
 }

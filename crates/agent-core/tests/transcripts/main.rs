@@ -16,7 +16,6 @@ mod election_promises;
 mod jobs;
 mod outcomes;
 mod promises;
-mod recorder;
 #[cfg(feature = "serde")]
 mod replay;
 mod retries;

@@ -1,7 +1,7 @@
 //! Any order of events, against the promises that one machine can keep (ids as in ARCHITECTURE.md).
 
-use crate::recorder::Recorder;
 use crate::rig::fatal;
+use crate::rig::{RecordedWorker, worker};
 use agent_core::{
     Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JoinedRoom,
     Lifecycle, Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time,
@@ -91,7 +91,7 @@ enum Holds {
 
 /// What a driver and a server would know.
 pub(crate) struct World {
-    pub(crate) worker: Recorder,
+    pub(crate) worker: RecordedWorker,
     now: Time,
     connected: bool,
     /// Offers on this connection that have no answer yet, with the latest time for it.
@@ -132,7 +132,7 @@ impl World {
         // Some workers give up while their jobs run.
         config.max_connect_attempts = seed.is_multiple_of(4).then_some(2);
         let mut world = Self {
-            worker: Recorder::new(config, seed),
+            worker: RecordedWorker::new((config, seed), worker),
             now: Time::ZERO,
             connected: false,
             owed: BTreeMap::new(),

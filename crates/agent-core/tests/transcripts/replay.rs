@@ -1,9 +1,9 @@
 //! A worker machine that is recorded, written as JSON, read again and replayed does the same again, byte for byte (I12).
 
 use crate::promises::{Op, World, op};
-use crate::recorder::{Recorder, Recording};
-use crate::rig::Rig;
-use agent_core::{Answer, AttemptEnd, ConnectError, Descriptors, Input, Output, Worker};
+use crate::rig::{RecordedWorker, Rig, worker};
+use agent_core::{Answer, AttemptEnd, Config, ConnectError, Descriptors, Input, Output};
+use agent_proto::recording::Recording;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -13,22 +13,11 @@ fn json(outputs: &[Output]) -> String {
 
 /// What was recorded is all that the new machine has.
 fn replay(recording: &str) -> Vec<Output> {
-    let Recording { config, seed, calls } = serde_json::from_str(recording).unwrap();
-    let mut worker = Worker::new(config, seed);
-    let mut outputs = Vec::new();
-    outputs.extend(std::iter::from_fn(|| worker.poll_output()));
-    for (now, input) in calls {
-        match input {
-            Some(input) => worker.handle_input(input, now),
-            None => worker.handle_timeout(now),
-        }
-        outputs.extend(std::iter::from_fn(|| worker.poll_output()));
-    }
-    outputs
+    serde_json::from_str::<Recording<(Config, u64), Input>>(recording).unwrap().replay(worker)
 }
 
-fn recorded(recorder: &Recorder) -> String {
-    serde_json::to_string(&recorder.recording).unwrap()
+fn recorded(worker: &RecordedWorker) -> String {
+    serde_json::to_string(worker.recording()).unwrap()
 }
 
 proptest! {
@@ -43,9 +32,9 @@ proptest! {
         world.apply(Op::Drain(5));
         world.pass(31_000);
         let replayed = replay(&recorded(&world.worker));
-        prop_assert_eq!(json(&replayed), json(&world.worker.outputs));
+        prop_assert_eq!(json(&replayed), json(world.worker.outputs()));
         // What is not written, tokens, is the same, too.
-        prop_assert_eq!(&replayed, &world.worker.outputs);
+        prop_assert_eq!(replayed, world.worker.outputs());
     }
 }
 
@@ -73,10 +62,10 @@ fn the_course_of_a_job_is_recorded() {
     }));
     rig.input(Input::StopRequested);
     let recording = recorded(&rig.worker);
-    assert_eq!(json(&replay(&recording)), json(&rig.worker.outputs));
+    assert_eq!(json(&replay(&recording)), json(rig.worker.outputs()));
     let calls: String =
-        rig.worker.recording.calls.iter().map(|call| serde_json::to_string(call).unwrap() + "\n").collect();
-    insta::assert_snapshot!(format!("{calls}\n{}", json(&rig.worker.outputs)));
+        rig.worker.recording().calls.iter().map(|call| serde_json::to_string(call).unwrap() + "\n").collect();
+    insta::assert_snapshot!(format!("{calls}\n{}", json(rig.worker.outputs())));
 }
 
 /// A recording holds what the wire holds; what the machine gives out does not show it.
@@ -84,7 +73,7 @@ fn the_course_of_a_job_is_recorded() {
 fn the_token_of_a_job_is_in_its_frame_and_in_no_output() {
     let mut rig = Rig::registered(|_| {});
     rig.run_job(1);
-    let (recording, outputs) = (recorded(&rig.worker), json(&rig.worker.outputs));
+    let (recording, outputs) = (recorded(&rig.worker), json(rig.worker.outputs()));
     let token: String = "secret-token".bytes().map(|byte| format!("{byte:02x}")).collect();
     assert!(recording.contains(&token));
     assert!(outputs.contains("[redacted]") && !outputs.contains("secret-token") && !outputs.contains(&token));

@@ -1,18 +1,26 @@
 //! One machine, a clock that jumps, and a log.
 
-use crate::recorder::Recorder;
 use agent_core::{
-    Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, Output, Time,
+    Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, Output, Time, Worker,
 };
 use agent_proto::Secret;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
+use agent_proto::recording::Recorder;
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// A worker machine that is recorded.
+pub(crate) type RecordedWorker = Recorder<(Config, u64), Worker>;
+
+/// Makes a machine of its settings and its seed.
+pub(crate) fn worker((config, seed): (Config, u64)) -> Worker {
+    Worker::new(config, seed)
+}
+
 pub(crate) struct Rig {
-    pub(crate) worker: Recorder,
+    pub(crate) worker: RecordedWorker,
     now: Time,
     log: String,
     /// The question that each offered job waits for.
@@ -47,7 +55,7 @@ impl Rig {
         config.max_jobs = 2;
         change(&mut config);
         let mut rig = Self {
-            worker: Recorder::new(config, 7),
+            worker: Recorder::new((config, 7), worker),
             now: Time::ZERO,
             log: String::new(),
             asked: BTreeMap::new(),

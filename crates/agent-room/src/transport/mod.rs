@@ -16,7 +16,11 @@ mod clock;
 mod media;
 mod paths;
 
-use crate::{AudioLevel, EncodedFrame, Protocol, data::Channel, data::Written};
+use crate::{
+    AudioLevel, EncodedFrame, Protocol,
+    connection::{Answered, Happened, MediaConnection},
+    data::{Channel, Written},
+};
 use agent_proto::Time;
 use bytes::Bytes;
 pub(crate) use clock::RtcClock;
@@ -25,7 +29,6 @@ use paths::{Announced, MAX_CANDIDATES, Paths};
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 use str0m::{
@@ -57,31 +60,6 @@ const MAX_TCP: usize = 4;
 const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 /// What is waited when str0m wants to be woken at this very moment again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-
-/// What happened in the media connection.
-#[derive(Debug)]
-pub(crate) enum Happened {
-    /// A packet is to be sent.
-    Packet { protocol: Protocol, source: SocketAddr, destination: SocketAddr, contents: Vec<u8> },
-    /// The reliable channel is open.
-    Ready,
-    /// A way to the server was found again, after a [`Transport::restart`].
-    Restarted,
-    /// The system is to be asked from which address it would send to this one; the answer goes to [`Transport::routed`].
-    WantsRoute { remote: SocketAddr },
-    /// An address of ours, for the server.
-    Candidate { text: String },
-    /// Datagrams do not seem to get through: connect to this address.
-    WantsTcp { remote: SocketAddr },
-    /// Nothing comes any more. A [`Transport::restart`] may help.
-    Silent { detail: String },
-    /// A data packet came in.
-    Data { channel: Channel, bytes: Bytes },
-    /// A frame of the track with this sid came in.
-    Frame { track: Arc<str>, frame: EncodedFrame },
-    /// The connection is gone.
-    Gone { detail: String },
-}
 
 pub(crate) struct Transport {
     rtc: Rtc,
@@ -148,9 +126,10 @@ enum TcpState {
     Connected,
 }
 
-impl Transport {
-    /// A connection over a UDP socket with this port, and its first offer. `None`: str0m offers nothing, which does not happen.
-    pub(crate) fn new(port: u16, clock: RtcClock, now: Time) -> Option<(Self, String)> {
+impl MediaConnection for Transport {
+    type Clock = RtcClock;
+
+    fn new(port: u16, clock: RtcClock, now: Time) -> Option<(Self, String)> {
         let mut builder = Rtc::builder()
             .clear_codecs()
             .enable_opus(true, false)
@@ -212,12 +191,11 @@ impl Transport {
         Some((transport, offer))
     }
 
-    pub(crate) fn poll(&mut self) -> Option<Happened> {
+    fn poll(&mut self) -> Option<Happened> {
         self.happened.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] is due. `None`: never again.
-    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+    fn poll_timeout(&self) -> Option<Time> {
         if self.gone {
             return None;
         }
@@ -225,21 +203,7 @@ impl Transport {
         Some(own.map_or(self.deadline, |own| own.min(self.deadline)))
     }
 
-    /// When the server is to be reached for over TCP.
-    fn tcp_at(&self) -> Option<Time> {
-        let since = self.looking_since.filter(|_| !self.ice_connected)?;
-        self.tcp
-            .iter()
-            .any(|path| path.state == TcpState::Untried)
-            .then(|| self.tcp_from.max(since + TCP_AFTER))
-    }
-
-    /// When the way that there was counts as gone.
-    fn silent_at(&self) -> Option<Time> {
-        (self.stood && !self.silent).then(|| self.heard_at + SILENCE_LIMIT)
-    }
-
-    pub(crate) fn handle_timeout(&mut self, now: Time) {
+    fn handle_timeout(&mut self, now: Time) {
         if self.gone {
             return;
         }
@@ -262,8 +226,7 @@ impl Transport {
         self.run(now);
     }
 
-    /// Takes a packet. `false`: it is not for us, or damaged.
-    pub(crate) fn handle_packet(
+    fn handle_packet(
         &mut self,
         protocol: Protocol,
         source: SocketAddr,
@@ -293,16 +256,7 @@ impl Transport {
         taken
     }
 
-    fn fall_silent(&mut self, detail: &str) {
-        if !self.silent {
-            self.silent = true;
-            self.happened.push_back(Happened::Silent { detail: detail.to_owned() });
-        }
-    }
-
-    /// Looks for another way to the server; what is on its way meanwhile stays in order, and arrives. Gives the offer to make;
-    /// `None`: the pending one must be answered first.
-    pub(crate) fn restart(&mut self, now: Time) -> Option<String> {
+    fn restart(&mut self, now: Time) -> Option<String> {
         if self.pending.is_some() {
             self.restart = Restart::Wanted;
             return None;
@@ -315,16 +269,7 @@ impl Transport {
         Some(self.offer(&offer, pending, now))
     }
 
-    fn offer(&mut self, offer: &SdpOffer, pending: SdpPendingOffer, now: Time) -> String {
-        let offer = offer.to_sdp_string();
-        self.offered = sections_of(&offer);
-        self.pending = Some(pending);
-        self.run(now);
-        offer
-    }
-
-    /// A TCP connection to one of the server's addresses stands.
-    pub(crate) fn tcp_connected(&mut self, local: SocketAddr, remote: SocketAddr, now: Time) {
+    fn tcp_connected(&mut self, local: SocketAddr, remote: SocketAddr, now: Time) {
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
         path.state = TcpState::Connected;
         let remote = path.candidate.clone();
@@ -335,8 +280,7 @@ impl Transport {
         }
     }
 
-    /// It is gone, or was never there.
-    pub(crate) fn tcp_closed(&mut self, remote: SocketAddr, now: Time) {
+    fn tcp_closed(&mut self, remote: SocketAddr, now: Time) {
         let looking = !self.ice_connected || self.restart == Restart::Begun;
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
         let stood = path.state == TcpState::Connected;
@@ -349,8 +293,7 @@ impl Transport {
         }
     }
 
-    /// Labels and stream ids of the data channels.
-    pub(crate) fn channels(&mut self) -> Vec<(String, u16)> {
+    fn channels(&mut self) -> Vec<(String, u16)> {
         let api = self.rtc.direct_api();
         let known = [("_reliable", self.reliable), ("_lossy", self.lossy)];
         let stream = |(label, channel): (&str, Option<ChannelId>)| {
@@ -359,9 +302,7 @@ impl Transport {
         known.into_iter().filter_map(stream).collect()
     }
 
-    /// Takes the server's answer to our last offer, with the track sid of each section (by its identifier); perhaps there is another
-    /// offer to make. `Err`: what is wrong with it.
-    pub(crate) fn answer(
+    fn answer(
         &mut self,
         sdp: &str,
         tracks: &BTreeMap<String, String>,
@@ -401,8 +342,7 @@ impl Transport {
         Ok(Answered { offer, refused })
     }
 
-    /// Takes a candidate of the server. `false`: it cannot be used, or is one too many.
-    pub(crate) fn candidate(&mut self, text: &str, now: Time) -> bool {
+    fn candidate(&mut self, text: &str, now: Time) -> bool {
         if text.len() > MAX_CANDIDATE_LEN {
             return false;
         }
@@ -428,27 +368,7 @@ impl Transport {
         room
     }
 
-    /// Asks how a UDP candidate is reached, and keeps one for TCP.
-    fn add_candidate(&mut self, candidate: Candidate, now: Time) -> bool {
-        match candidate.proto() {
-            WireProtocol::Udp => {}
-            WireProtocol::Tcp => return self.tcp_candidate(candidate, now),
-            WireProtocol::SslTcp | WireProtocol::Tls => return true,
-        }
-        let remote = candidate.addr();
-        match self.paths.announce(Protocol::Udp, remote) {
-            Announced::New => {
-                self.unrouted.push(candidate);
-                self.happened.push_back(Happened::WantsRoute { remote });
-                true
-            }
-            Announced::Known => true,
-            Announced::TooMany => false,
-        }
-    }
-
-    /// The system would send from this address to that one; `None`: it has no way there.
-    pub(crate) fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, now: Time) {
+    fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, now: Time) {
         self.paths.distant_routed(remote, local);
         let Some(at) = self.unrouted.iter().position(|candidate| candidate.addr() == remote) else { return };
         let candidate = self.unrouted.swap_remove(at);
@@ -468,41 +388,11 @@ impl Transport {
         self.run(now);
     }
 
-    /// Keeps an address that can be reached over TCP, for when nothing else works.
-    fn tcp_candidate(&mut self, candidate: Candidate, now: Time) -> bool {
-        // The others would have to connect to us.
-        if candidate.tcptype() != Some(TcpType::Passive) {
-            return true;
-        }
-        if self.paths.announce(Protocol::Tcp, candidate.addr()) == Announced::TooMany {
-            return false;
-        }
-        let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == candidate.addr()) else {
-            if self.tcp.len() < MAX_TCP {
-                self.tcp.push(TcpPath { candidate, state: TcpState::Untried });
-            }
-            return true;
-        };
-        // Announced again after a restart, with other credentials.
-        path.candidate = candidate.clone();
-        match path.state {
-            TcpState::Untried => {}
-            TcpState::Asked => path.state = TcpState::Untried,
-            TcpState::Connected => {
-                self.rtc.add_remote_candidate(candidate);
-                self.run(now);
-            }
-        }
-        true
-    }
-
-    /// Why there is no connection, and what to do about it.
-    pub(crate) fn explain(&self) -> String {
+    fn explain(&self) -> String {
         if self.answered { self.paths.explain() } else { "the server did not answer our offer".to_owned() }
     }
 
-    /// How the server is reached now, from where the last packet came; over TCP also why.
-    pub(crate) fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
+    fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
         let why = match self.heard_over {
             Protocol::Udp => String::new(),
             Protocol::Tcp => self.paths.explain_tcp(),
@@ -510,8 +400,7 @@ impl Transport {
         Some((self.heard_over, self.heard_from?, why))
     }
 
-    /// Adds so many receive sections and offers anew, now (`Some`) or once the pending offer is answered.
-    pub(crate) fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String> {
+    fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String> {
         if self.pending.is_some() {
             let (a, v) = self.wanted.unwrap_or_default();
             self.wanted = Some((a.saturating_add(audio), v.saturating_add(video)));
@@ -554,8 +443,7 @@ impl Transport {
         Some(self.offer(&offer, pending, now))
     }
 
-    /// Sends one message.
-    pub(crate) fn write(&mut self, channel: Channel, bytes: &[u8]) -> Written {
+    fn write(&mut self, channel: Channel, bytes: &[u8]) -> Written {
         let id = match channel {
             Channel::Reliable => self.reliable,
             Channel::Lossy => self.lossy,
@@ -570,13 +458,11 @@ impl Transport {
         }
     }
 
-    /// Bytes on the reliable channel that the server has not acknowledged yet. `None`: there is no channel (any more), and nobody knows.
-    pub(crate) fn unacknowledged(&mut self) -> Option<usize> {
+    fn unacknowledged(&mut self) -> Option<usize> {
         Some(self.rtc.channel(self.reliable?)?.buffered_amount())
     }
 
-    /// Says goodbye; the packets for it are the last to come out.
-    pub(crate) fn close(&mut self, now: Time) {
+    fn close(&mut self, now: Time) {
         if !self.gone {
             // If it cannot say goodbye it is gone all the same.
             let _ = self.rtc.close();
@@ -586,7 +472,7 @@ impl Transport {
     }
 
     /// Drains str0m, and feeds its clock until nothing is left to do at this moment.
-    pub(crate) fn run(&mut self, now: Time) {
+    fn run(&mut self, now: Time) {
         for _ in 0..MAX_ROUNDS {
             match self.drain() {
                 Some(deadline) => self.deadline = deadline,
@@ -606,6 +492,88 @@ impl Transport {
         if paced && !self.ice_connected {
             self.deadline = self.deadline.min(now + ICE_PACE);
         }
+    }
+
+    fn unrouted(&self) -> u64 {
+        self.routes.unrouted()
+    }
+}
+
+impl Transport {
+    /// When the server is to be reached for over TCP.
+    fn tcp_at(&self) -> Option<Time> {
+        let since = self.looking_since.filter(|_| !self.ice_connected)?;
+        self.tcp
+            .iter()
+            .any(|path| path.state == TcpState::Untried)
+            .then(|| self.tcp_from.max(since + TCP_AFTER))
+    }
+
+    /// When the way that there was counts as gone.
+    fn silent_at(&self) -> Option<Time> {
+        (self.stood && !self.silent).then(|| self.heard_at + SILENCE_LIMIT)
+    }
+
+    fn fall_silent(&mut self, detail: &str) {
+        if !self.silent {
+            self.silent = true;
+            self.happened.push_back(Happened::Silent { detail: detail.to_owned() });
+        }
+    }
+
+    fn offer(&mut self, offer: &SdpOffer, pending: SdpPendingOffer, now: Time) -> String {
+        let offer = offer.to_sdp_string();
+        self.offered = sections_of(&offer);
+        self.pending = Some(pending);
+        self.run(now);
+        offer
+    }
+
+    /// Asks how a UDP candidate is reached, and keeps one for TCP.
+    fn add_candidate(&mut self, candidate: Candidate, now: Time) -> bool {
+        match candidate.proto() {
+            WireProtocol::Udp => {}
+            WireProtocol::Tcp => return self.tcp_candidate(candidate, now),
+            WireProtocol::SslTcp | WireProtocol::Tls => return true,
+        }
+        let remote = candidate.addr();
+        match self.paths.announce(Protocol::Udp, remote) {
+            Announced::New => {
+                self.unrouted.push(candidate);
+                self.happened.push_back(Happened::WantsRoute { remote });
+                true
+            }
+            Announced::Known => true,
+            Announced::TooMany => false,
+        }
+    }
+
+    /// Keeps an address that can be reached over TCP, for when nothing else works.
+    fn tcp_candidate(&mut self, candidate: Candidate, now: Time) -> bool {
+        // The others would have to connect to us.
+        if candidate.tcptype() != Some(TcpType::Passive) {
+            return true;
+        }
+        if self.paths.announce(Protocol::Tcp, candidate.addr()) == Announced::TooMany {
+            return false;
+        }
+        let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == candidate.addr()) else {
+            if self.tcp.len() < MAX_TCP {
+                self.tcp.push(TcpPath { candidate, state: TcpState::Untried });
+            }
+            return true;
+        };
+        // Announced again after a restart, with other credentials.
+        path.candidate = candidate.clone();
+        match path.state {
+            TcpState::Untried => {}
+            TcpState::Asked => path.state = TcpState::Untried,
+            TcpState::Connected => {
+                self.rtc.add_remote_candidate(candidate);
+                self.run(now);
+            }
+        }
+        true
     }
 
     /// Feeds str0m's clock.
@@ -716,25 +684,12 @@ impl Transport {
         self.happened.push_back(Happened::Frame { track, frame });
     }
 
-    /// How many frames came without a track to belong to. Each was dropped.
-    pub(crate) fn unrouted(&self) -> u64 {
-        self.routes.unrouted()
-    }
-
     fn fail(&mut self, error: &RtcError) {
         if !self.gone {
             self.gone = true;
             self.happened.push_back(Happened::Gone { detail: words(error).to_owned() });
         }
     }
-}
-
-/// What became of an answer.
-pub(crate) struct Answered {
-    /// The next offer, if there is one to make.
-    pub(crate) offer: Option<String>,
-    /// Candidates in the answer that cannot be used, or are too many.
-    pub(crate) refused: u64,
 }
 
 /// Has str0m do something without its log. Its feature `pii` redacts ICE credentials but for its events: at TRACE the ICE agent logs those

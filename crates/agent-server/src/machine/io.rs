@@ -43,7 +43,6 @@ pub enum Input {
         /// Whose.
         member: MemberId,
         /// Why.
-        #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::reason"))]
         reason: DisconnectReason,
     },
     /// It changed who speaks in a room.
@@ -51,7 +50,6 @@ pub enum Input {
         /// The name of the room.
         room: String,
         /// Who speaks now, and how loud; nobody else does.
-        #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::speakers"))]
         speakers: Vec<Speaker>,
     },
     /// A request: answered by exactly one [`Output::Reply`] before the outputs are drained.
@@ -97,7 +95,6 @@ pub enum Output {
         /// Whom.
         member: MemberId,
         /// What.
-        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))]
         event: RoomEvent,
     },
     /// Answer a request.

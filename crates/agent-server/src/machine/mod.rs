@@ -35,8 +35,6 @@ mod entries;
 mod event;
 mod io;
 mod jobs;
-#[cfg(feature = "serde")]
-mod recording;
 mod request;
 mod rooms;
 mod rules;
@@ -51,6 +49,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use agent_proto::Time;
+use agent_proto::recording::Machine;
 use agent_room::RoomEvent;
 
 pub use event::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
@@ -240,5 +239,22 @@ impl Server {
     fn wall_ns(&self) -> i64 {
         let since_start = i64::try_from(self.now.as_nanos()).unwrap_or(i64::MAX);
         self.rules.epoch_ms.saturating_mul(1_000_000).saturating_add(since_start)
+    }
+}
+
+impl Machine for Server {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle_input(&mut self, input: Input, now: Time) {
+        self.handle_input(input, now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.poll_output()
     }
 }

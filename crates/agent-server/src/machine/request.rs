@@ -75,7 +75,6 @@ pub struct Grant {
     /// Whether it joins as an agent.
     pub agent: bool,
     /// What it may do.
-    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::permissions"))]
     pub permissions: Permissions,
 }
 
@@ -86,7 +85,6 @@ pub struct MemberCommand {
     /// Who.
     pub member: MemberId,
     /// What.
-    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::command"))]
     pub command: RoomCommand,
 }
 
@@ -113,7 +111,6 @@ pub struct CloseRoom {
     /// Its name.
     pub room: String,
     /// Why.
-    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::reason"))]
     pub reason: DisconnectReason,
 }
 
@@ -169,7 +166,6 @@ pub struct RemoveParticipant {
     /// Whose.
     pub identity: String,
     /// Why.
-    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::reason"))]
     pub reason: DisconnectReason,
 }
 
@@ -210,10 +206,8 @@ pub struct PublishTrack {
     /// The name of the track.
     pub name: String,
     /// Audio, video or data.
-    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::track_kind"))]
     pub kind: TrackKind,
     /// Where it comes from.
-    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::track_source"))]
     pub source: TrackSource,
 }
 
@@ -250,7 +244,6 @@ pub struct SendData {
     /// The name of the room.
     pub room: String,
     /// What.
-    #[cfg_attr(feature = "serde", serde(with = "crate::machine::recording::publish"))]
     pub message: Publish,
 }
 
@@ -261,23 +254,18 @@ pub enum Reply {
     /// It is done.
     Done(()),
     /// The participant is in the room.
-    Joined(
-        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] Connected,
-    ),
+    Joined(Connected),
     /// The room as it is now.
-    Room(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] RoomInfo),
+    Room(RoomInfo),
     /// The dispatch as it is now, or was.
     Dispatch(
         #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::message::serialize"))]
         wire::AgentDispatch,
     ),
     /// The participant as it is now.
-    Participant(
-        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))]
-        Arc<Participant>,
-    ),
+    Participant(Arc<Participant>),
     /// The track as it is now.
-    Track(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] Track),
+    Track(Track),
 }
 
 /// Why a request was not carried out.
@@ -304,9 +292,7 @@ pub enum Refusal {
     },
     /// A participant may not do this, or it is too large.
     #[error(transparent)]
-    Command(
-        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::machine::recording::debug"))] RoomError,
-    ),
+    Command(RoomError),
     /// The machine has not replied, or with something else: a bug in it.
     #[error("the server machine did not reply")]
     NoReply,

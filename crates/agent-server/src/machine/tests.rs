@@ -4,7 +4,6 @@ mod cold_cache;
 mod history;
 mod jobs;
 mod promises;
-mod recorder;
 #[cfg(feature = "serde")]
 mod replay;
 mod rig;

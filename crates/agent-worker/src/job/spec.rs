@@ -24,23 +24,8 @@ pub(crate) struct AttemptSpec {
 pub(crate) struct RoomGrant {
     /// The server that the assignment names; `None`: the worker's own. Whether it may be joined is decided by who joins.
     pub(crate) url: Option<String>,
-    #[cfg_attr(feature = "serde", serde(with = "exposed"))]
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::secret"))]
     pub(crate) token: Secret,
-}
-
-/// The one place at which a token is written.
-#[cfg(feature = "serde")]
-mod exposed {
-    use super::Secret;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(token: &Secret, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(token.expose())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
-        String::deserialize(from).map(Secret::from)
-    }
 }
 
 #[cfg(feature = "serde")]

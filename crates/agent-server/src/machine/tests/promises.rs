@@ -6,14 +6,14 @@ use std::time::Duration;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
+use agent_proto::recording::Recorder;
 use agent_room::{DisconnectReason, Publish, RoomCommand, Speaker, TrackKind, TrackSource};
 use proptest::prelude::*;
 
-use super::recorder::Recorder;
 use crate::machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join,
     MemberCommand, MemberId, MuteTrack, OpenRoom, Output, PublishTrack, Refusal, Reply, RequestId, Rules,
-    SendData, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
+    SendData, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
 };
 
 /// Small numbers name things: workers, jobs, rooms and identities that are there or are not.
@@ -89,7 +89,7 @@ pub(super) fn rules() -> impl Strategy<Value = Rules> {
 
 /// What the mock server around the machine would know.
 pub(super) struct World {
-    pub(super) server: Recorder,
+    pub(super) server: Recorder<Rules, Server>,
     now: Time,
     workers: Vec<WorkerId>,
     members: Vec<MemberId>,
@@ -105,7 +105,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
-            server: Recorder::new(rules),
+            server: Recorder::new(rules, Server::new),
             now: Time::ZERO,
             workers: Vec::new(),
             members: Vec::new(),

@@ -1,12 +1,12 @@
 //! A server machine that is recorded, written as JSON, read again and replayed does the same again, byte for byte.
 
+use agent_proto::recording::{Recorder, Recording};
 use agent_room::{DisconnectReason, Publish, Speaker};
 use proptest::prelude::*;
 
 use super::promises::{Op, World, op, rules};
-use super::recorder::{Recorder, Recording};
 use super::rig::Rig;
-use crate::machine::{Input, Output, SendData, Server};
+use crate::machine::{Input, Output, Rules, SendData, Server};
 
 fn json(outputs: &[Output]) -> String {
     outputs.iter().map(|output| serde_json::to_string(output).unwrap() + "\n").collect()
@@ -14,21 +14,11 @@ fn json(outputs: &[Output]) -> String {
 
 /// What was recorded is all that the new machine has.
 fn replay(recording: &str) -> Vec<Output> {
-    let Recording { rules, calls } = serde_json::from_str(recording).unwrap();
-    let mut server = Server::new(rules);
-    let mut outputs = Vec::new();
-    for (now, input) in calls {
-        match input {
-            Some(input) => server.handle_input(input, now),
-            None => server.handle_timeout(now),
-        }
-        outputs.extend(std::iter::from_fn(|| server.poll_output()));
-    }
-    outputs
+    serde_json::from_str::<Recording<Rules, Input>>(recording).unwrap().replay(Server::new)
 }
 
-fn recorded(recorder: &Recorder) -> String {
-    serde_json::to_string(&recorder.recording).unwrap()
+fn recorded(server: &Recorder<Rules, Server>) -> String {
+    serde_json::to_string(server.recording()).unwrap()
 }
 
 proptest! {
@@ -42,8 +32,8 @@ proptest! {
         }
         world.apply(Op::Pass(600_000));
         let replayed = replay(&recorded(&world.server));
-        prop_assert_eq!(json(&replayed), json(&world.server.outputs));
-        prop_assert_eq!(&replayed, &world.server.outputs);
+        prop_assert_eq!(json(&replayed), json(world.server.outputs()));
+        prop_assert_eq!(replayed, world.server.outputs());
     }
 }
 
@@ -60,17 +50,7 @@ fn the_course_of_a_job_is_recorded() {
     rig.member_left("the agent leaves", agent, DisconnectReason::ClientInitiated);
     rig.pass(1_000_000);
     let recording = recorded(&rig.server);
-    assert_eq!(json(&replay(&recording)), json(&rig.server.outputs));
-    let calls = rig.server.recording.calls.iter().map(|call| serde_json::to_string(call).unwrap() + "\n");
-    insta::assert_snapshot!(format!("{}\n{}", calls.collect::<String>(), json(&rig.server.outputs)));
-}
-
-/// Reasons that no server tells its machine cannot be read as another one.
-#[test]
-fn a_reason_of_a_client_is_refused() {
-    let reason = DisconnectReason::SignalLost { detail: "x".to_owned() };
-    let error = serde_json::to_string(&Input::MemberLeft { member: 1, reason }).unwrap_err();
-    assert!(error.to_string().contains("no server knows SignalLost"), "{error}");
-    let error = serde_json::from_str::<Input>(r#"{"MemberLeft":{"member":1,"reason":"Bored"}}"#).unwrap_err();
-    assert!(error.to_string().contains("no reason to leave a room: \"Bored\""), "{error}");
+    assert_eq!(json(&replay(&recording)), json(rig.server.outputs()));
+    let calls = rig.server.recording().calls.iter().map(|call| serde_json::to_string(call).unwrap() + "\n");
+    insta::assert_snapshot!(format!("{}\n{}", calls.collect::<String>(), json(rig.server.outputs())));
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
+use agent_proto::recording::Recorder;
 use agent_room::{DisconnectReason, RoomEvent};
 
-use super::recorder::Recorder;
 use crate::machine::{
     Call, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join, MemberId, OpenRoom, Output, Refusal,
-    Reply, RequestId, Rules, WorkerId,
+    Reply, RequestId, Rules, Server, WorkerId,
 };
 
 pub(super) struct Rig {
-    pub(super) server: Recorder,
+    pub(super) server: Recorder<Rules, Server>,
     now: Time,
     log: String,
     /// Short names of ids, in the order in which they were seen: `AJ_…` is `job 1`.
@@ -39,7 +39,7 @@ impl Rig {
         let mut rules = Rules::default();
         change(&mut rules);
         Self {
-            server: Recorder::new(rules),
+            server: Recorder::new(rules, Server::new),
             now: Time::ZERO,
             log: String::new(),
             names: BTreeMap::new(),

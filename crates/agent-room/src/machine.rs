@@ -1,0 +1,427 @@
+//! Carries values between signalling, data and the media connection.
+
+#[cfg(test)]
+#[cfg(feature = "serde")]
+mod tests;
+
+use crate::{
+    CommandId, Config, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer,
+    connection::{Happened, MediaConnection},
+    data::{Inbox, Outbox, Received},
+    held::Held,
+    signal::{Below, Effect, OwnChange, Signal},
+    unsupported::{Reported, RpcRequest},
+};
+use agent_proto::{Time, recording};
+use std::collections::VecDeque;
+
+/// A [`Room`](crate::Room) over any media connection.
+pub(crate) struct Machine<M: MediaConnection> {
+    clock: M::Clock,
+    config: Config,
+    signal: Signal,
+    transport: Option<M>,
+    outbox: Outbox,
+    inbox: Inbox,
+    /// Events that wait for the one that must come before them.
+    held: Option<Held>,
+    reported: Reported,
+    /// Of media connections that there are no more.
+    unrouted: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl<M: MediaConnection> Machine<M> {
+    pub(crate) fn new(config: Config, clock: M::Clock) -> Self {
+        Self {
+            clock,
+            signal: Signal::new(config.clone()),
+            config,
+            transport: None,
+            outbox: Outbox::new(),
+            inbox: Inbox::default(),
+            held: None,
+            reported: Reported::default(),
+            unrouted: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened.
+    pub(crate) fn handle_input(&mut self, input: Input, now: Time) {
+        if self.signal.is_closed() {
+            if let Input::Commanded { id, .. } = input {
+                self.outputs.push_back(Output::CommandDone { id, result: Err(RoomError::NotConnected) });
+            }
+            return;
+        }
+        match input {
+            Input::UdpBound { port } => self.bound(port, now),
+            Input::UdpNotBound { error } => self.signal.not_bound(&error, now),
+            Input::RouteFound { remote, local } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.routed(remote, local, now);
+                }
+            }
+            Input::TcpConnected { local, remote } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.tcp_connected(local, remote, now);
+                }
+            }
+            Input::TcpClosed { remote } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.tcp_closed(remote, now);
+                }
+            }
+            Input::SignalOpened => self.signal.opened(now),
+            Input::SignalRefused { status, body, retry_after } => {
+                self.signal.refused(status, &body, retry_after, now);
+            }
+            Input::SignalFailed { error } => self.signal.failed(&error, now),
+            Input::SignalReceived(frame) => self.signal.received(&frame, now),
+            Input::SignalClosed { reason } => self.signal.signal_closed(&reason, now),
+            Input::PacketReceived { protocol, source, destination, contents } => {
+                if let Some(transport) = &mut self.transport
+                    && !transport.handle_packet(protocol, source, destination, &contents, now)
+                {
+                    self.signal.violation();
+                }
+            }
+            Input::JoinRetried { timeout } => self.signal.retry_join(timeout, now),
+            Input::Commanded { id, command } => self.command(id, command, now),
+        }
+        // What is due at this very moment, too: after the drain the next timeout is later.
+        self.do_due(now);
+        self.settle(now);
+    }
+
+    fn command(&mut self, id: CommandId, command: RoomCommand, now: Time) {
+        match command {
+            RoomCommand::Publish(message) => self.publish(id, message),
+            RoomCommand::SetMetadata(metadata) => {
+                self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
+            }
+            RoomCommand::SetName(name) => {
+                self.signal.change(id, OwnChange { name, ..OwnChange::default() }, now)
+            }
+            RoomCommand::SetAttributes(attributes) => {
+                self.signal.change(id, OwnChange { attributes, ..OwnChange::default() }, now);
+            }
+            RoomCommand::Leave => self.signal.leave(id, now),
+        }
+    }
+
+    fn publish(&mut self, id: CommandId, message: Publish) {
+        let queued = if !self.signal.is_connected() {
+            Err(RoomError::NotConnected)
+        } else if !self.signal.may_publish_data() {
+            Err(RoomError::NotAllowed { detail: "no permission to publish data".to_owned() })
+        } else {
+            self.outbox.push(id, message, &self.config.limits)
+        };
+        if let Err(error) = queued {
+            self.outputs.push_back(Output::CommandDone { id, result: Err(error) });
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if !self.signal.is_closed() {
+            self.do_due(now);
+            self.settle(now);
+        }
+    }
+
+    fn do_due(&mut self, now: Time) {
+        if let Some(transport) = &mut self.transport {
+            transport.handle_timeout(now);
+        }
+        let transport = &self.transport;
+        self.signal.handle_timeout(now, || {
+            transport.as_ref().map_or_else(|| "there is no socket".to_owned(), M::explain)
+        });
+    }
+
+    /// The next thing to do.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due, and why. `None` once closed.
+    pub(crate) fn poll_timeout(&self) -> Option<(Time, Timer)> {
+        let signal = self.signal.poll_timeout()?;
+        let transport = self.transport.as_ref().and_then(M::poll_timeout);
+        transport.map(|at| (at, Timer::Transport)).into_iter().chain([signal]).min()
+    }
+
+    /// How many things came in that a server or a network should not send. Each was skipped.
+    pub(crate) fn violations(&self) -> u64 {
+        self.signal.violations()
+    }
+
+    /// How many audio frames came of no track that the server says it sends us: late ones of a track that is gone, or early ones. Each
+    /// was dropped.
+    pub(crate) fn unrouted_frames(&self) -> u64 {
+        self.unrouted.saturating_add(self.transport.as_ref().map_or(0, M::unrouted))
+    }
+
+    fn bound(&mut self, port: u16, now: Time) {
+        if self.transport.is_some() {
+            return self.signal.violation();
+        }
+        match M::new(port, self.clock, now) {
+            Some((transport, offer)) => {
+                self.transport = Some(transport);
+                self.signal.bound(offer);
+            }
+            None => self.signal.failed("no offer could be made", now),
+        }
+    }
+
+    /// Carries everything to where it belongs until nothing is left to carry.
+    fn settle(&mut self, now: Time) {
+        loop {
+            while let Some(effect) = self.signal.poll_effect() {
+                self.effect(effect, now);
+            }
+            self.pump(now);
+            let Some(happened) = self.transport.as_mut().and_then(M::poll) else {
+                // Nothing came from below; did that last step give the signalling something to do?
+                if !self.flushed() {
+                    break;
+                }
+                continue;
+            };
+            self.happened(happened, now);
+        }
+    }
+
+    /// Hands waiting messages to the data channels.
+    fn pump(&mut self, now: Time) {
+        let Some(transport) = &mut self.transport else { return };
+        if self.outbox.awaits_acknowledgement()
+            && let Some(bytes) = transport.unacknowledged()
+        {
+            self.outbox.acknowledged_but(bytes);
+        }
+        // What a session takes that is about to be given up goes with it.
+        if self.outbox.is_empty() || self.signal.gives_session_up() {
+            return;
+        }
+        let done = self.outbox.pump(|channel, bytes| transport.write(channel, bytes));
+        if !done.is_empty() {
+            transport.run(now);
+            self.outputs.extend(done.into_iter().map(|(id, result)| Output::CommandDone { id, result }));
+        }
+    }
+
+    /// Lets a leave go on when the server has everything. `true`: it does.
+    fn flushed(&mut self) -> bool {
+        let done = self.signal.is_leaving()
+            && self.outbox.is_empty()
+            && self
+                .transport
+                .as_mut()
+                .is_none_or(|transport| transport.unacknowledged().is_none_or(|b| b == 0));
+        if done {
+            self.signal.flushed();
+        }
+        done
+    }
+
+    fn happened(&mut self, happened: Happened, now: Time) {
+        match happened {
+            Happened::Packet { protocol, source, destination, contents } => {
+                self.outputs.push_back(Output::SendPacket { protocol, source, destination, contents });
+            }
+            Happened::Ready => {
+                self.tell_path();
+                self.signal.media_ready(now);
+            }
+            Happened::Restarted => {
+                self.tell_path();
+                self.signal.media_restarted(now);
+            }
+            // Of a session that is given up.
+            Happened::Frame { .. } if !self.signal.is_in_room() => {}
+            Happened::Frame { track, frame } => self.outputs.push_back(Output::Frame { track, frame }),
+            Happened::Data { .. } if !self.signal.is_in_room() => {}
+            Happened::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
+                Received::Message { message, missed } => {
+                    if missed > 0
+                        && let Some(sender) = message.sender.clone()
+                    {
+                        self.event(RoomEvent::DataMissed { sender, up_to: missed });
+                    }
+                    self.event(RoomEvent::DataReceived(message));
+                }
+                Received::Unsupported { data, request } => {
+                    if let Some(request) = request.filter(|_| self.signal.may_publish_data()) {
+                        self.refuse(request);
+                    }
+                    if self.reported.is_new(&data) {
+                        self.outputs.push_back(Output::Unsupported(data));
+                    }
+                }
+                Received::Nothing => {}
+                Received::Garbage => self.signal.violation(),
+            },
+            Happened::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
+            Happened::Candidate { text } => self.signal.own_candidate(&text),
+            Happened::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
+            Happened::Silent { detail } => self.signal.media_silent(&detail, now),
+            Happened::Gone { detail } => self.signal.media_gone(&detail, now),
+        }
+    }
+
+    fn effect(&mut self, effect: Effect, now: Time) {
+        match effect {
+            Effect::Connect { url, token, late } => {
+                self.outputs.push_back(Output::ConnectSignal { url, token, late });
+            }
+            Effect::Send(frame) => self.outputs.push_back(Output::SendSignal(frame)),
+            Effect::CloseSignal => self.outputs.push_back(Output::CloseSignal),
+            Effect::Answer { sdp, tracks } => {
+                let Some(transport) = &mut self.transport else { return };
+                match transport.answer(&sdp, &tracks, now) {
+                    Ok(answered) => {
+                        self.signal.violations_of(answered.refused);
+                        if let Some(offer) = answered.offer {
+                            self.signal.offer(offer);
+                        }
+                    }
+                    Err(detail) => self.signal.answer_unusable(&detail, now),
+                }
+            }
+            Effect::Candidate(text) => {
+                if let Some(transport) = &mut self.transport
+                    && !transport.candidate(&text, now)
+                {
+                    self.signal.violation();
+                }
+            }
+            Effect::Sections { audio, video } => {
+                if let Some(offer) = self.transport.as_mut().and_then(|t| t.sections(audio, video, now)) {
+                    self.signal.offer(offer);
+                }
+            }
+            Effect::Resume { last_sequence } => self.resume(last_sequence, now),
+            Effect::Rebind => {
+                self.drop_transport(now);
+                self.signal.unconfirmed(self.outbox.forget_sent());
+                self.inbox.another_session();
+                self.outputs.push_back(Output::BindUdp);
+            }
+            Effect::RestartMedia => {
+                if let Some(offer) = self.transport.as_mut().and_then(|transport| transport.restart(now)) {
+                    self.signal.offer(offer);
+                }
+            }
+            Effect::JoinFailed { failure } => self.outputs.push_back(Output::JoinFailed { failure }),
+            Effect::CloseMedia => self.close_media(now),
+            Effect::Event(event) => self.event(event),
+            Effect::Hold(changes) => {
+                self.held.get_or_insert_with(|| Held::new(self.config.limits.held_events)).rejoined(changes);
+            }
+            Effect::Entered(event) => {
+                self.tell(event);
+                let held = self.held.take();
+                held.into_iter().flat_map(Held::into_events).for_each(|event| self.tell(event));
+            }
+            Effect::Disconnected { reason } => {
+                self.held = None;
+                self.tell(RoomEvent::Disconnected { reason });
+            }
+            Effect::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
+            Effect::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
+        }
+    }
+
+    /// Tells the user, now or once there is a connection.
+    fn event(&mut self, event: RoomEvent) {
+        match &mut self.held {
+            Some(held) => held.push(event),
+            None => self.tell(event),
+        }
+    }
+
+    fn tell(&mut self, event: RoomEvent) {
+        if let RoomEvent::ParticipantLeft { participant, .. } = &event {
+            self.inbox.forget(&participant.sid);
+        }
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Answers at once, so that the caller need not wait for its timeout.
+    fn refuse(&mut self, request: RpcRequest) {
+        let caller = request.caller.clone();
+        for answer in request.refusal() {
+            // A flood of requests gets no more answers than there is room for.
+            if !self.outbox.push_own(&caller, answer, &self.config.limits) {
+                self.signal.violation();
+            }
+        }
+    }
+
+    fn tell_path(&mut self) {
+        if let Some((protocol, remote, why)) = self.transport.as_ref().and_then(M::path) {
+            self.outputs.push_back(Output::MediaPath { protocol, remote, why });
+        }
+    }
+
+    /// Sends the last packets, drops the connection's memory, and answers what still waited to be sent.
+    fn close_media(&mut self, now: Time) {
+        for id in self.outbox.take_all() {
+            self.outputs.push_back(Output::CommandDone { id, result: Err(RoomError::NotConnected) });
+        }
+        self.drop_transport(now);
+    }
+
+    /// The session goes on: the server gets what it has not seen, and a new offer to find another way.
+    fn resume(&mut self, last_sequence: u32, now: Time) {
+        let Some(transport) = &mut self.transport else { return };
+        self.outbox.repeat_after(last_sequence);
+        let below = Below { channels: transport.channels(), received: self.inbox.received() };
+        let offer = transport.restart(now);
+        self.signal.sync(below, offer, now);
+    }
+
+    /// Sends the last packets of a media connection.
+    fn drop_transport(&mut self, now: Time) {
+        let Some(mut transport) = self.transport.take() else { return };
+        self.unrouted = self.unrouted.saturating_add(transport.unrouted());
+        transport.close(now);
+        while let Some(happened) = transport.poll() {
+            if let Happened::Packet { .. } = happened {
+                self.happened(happened, now);
+            }
+        }
+    }
+}
+
+impl<M: MediaConnection> recording::Machine for Machine<M> {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle_input(&mut self, input: Input, now: Time) {
+        self.handle_input(input, now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.poll_output()
+    }
+}
+
+impl<M: MediaConnection> std::fmt::Debug for Machine<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room")
+            .field("connected", &self.signal.is_connected())
+            .field("closed", &self.signal.is_closed())
+            .field("violations", &self.violations())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,376 @@
+//! Random scripts for a room: a driver and a server that mostly do what is wanted of them, and sometimes anything else.
+
+use super::scripted::{Says, Scripted};
+use crate::machine::Machine;
+use crate::{CommandId, Config, Input, Output, Protocol, Publish, RoomCommand};
+use agent_proto::recording::Recorder;
+use agent_proto::{Time, encode, livekit as proto};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proto::participant_info::State;
+use proto::signal_response::Message as Response;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// The driver or the server does what is wanted next, or fails to.
+    Follow { fails: bool },
+    /// The server says something.
+    Say(Box<Response>),
+    /// A packet for the media connection.
+    Packet(Says, Vec<u8>),
+    /// Anything else that may happen.
+    Input(Input),
+    /// So many milliseconds pass.
+    Pass(u32),
+}
+
+pub(super) fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        12 => prop::bool::weighted(0.1).prop_map(|fails| Op::Follow { fails }),
+        6 => response().prop_map(|message| Op::Say(message.into())),
+        6 => packet(),
+        2 => input().prop_map(Op::Input),
+        3 => command().prop_map(|command| Op::Input(Input::Commanded { id: 0, command })),
+        3 => prop_oneof![3 => 0u32..3_000, 1 => 0u32..70_000].prop_map(Op::Pass),
+    ]
+}
+
+fn packet() -> impl Strategy<Value = Op> {
+    let data = (any::<bool>(), data()).prop_map(|(reliable, packet)| {
+        Op::Packet(if reliable { Says::Reliable } else { Says::Lossy }, encode(&packet).to_vec())
+    });
+    let any = (prop::sample::select(&Says::ALL[..]), vec(any::<u8>(), 0..4))
+        .prop_map(|(says, rest)| Op::Packet(says, rest));
+    prop_oneof![2 => data, 1 => any]
+}
+
+fn data() -> impl Strategy<Value = proto::DataPacket> {
+    use proto::data_packet::Value;
+    let value = prop_oneof![
+        4 => "[a-z]{0,8}".prop_map(|payload| Value::User(proto::UserPacket {
+            payload: payload.into(),
+            topic: Some("topic".to_owned()),
+            ..Default::default()
+        })),
+        1 => "[a-z]{1,8}".prop_map(|id| Value::RpcRequest(proto::RpcRequest { id, ..Default::default() })),
+        1 => Just(Value::ChatMessage(proto::ChatMessage::default())),
+    ];
+    (value, sid(), 0u32..20).prop_map(|(value, participant_sid, sequence)| proto::DataPacket {
+        participant_identity: participant_sid.to_lowercase(),
+        participant_sid,
+        sequence,
+        value: Some(value),
+        ..Default::default()
+    })
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let address = || any::<u8>().prop_map(|n| std::net::SocketAddr::from(([10, 0, 0, n], 2000)));
+    prop_oneof![
+        1 => any::<u16>().prop_map(|port| Input::UdpBound { port }),
+        1 => Just(Input::SignalOpened),
+        1 => Just(Input::SignalFailed { error: "unreachable".to_owned() }),
+        2 => Just(Input::SignalClosed { reason: "closed".to_owned() }),
+        1 => address().prop_map(|remote| Input::TcpClosed { remote }),
+        1 => vec(any::<u8>(), 0..20).prop_map(|frame| Input::SignalReceived(frame.into())),
+        1 => (0u64..20).prop_map(|seconds| Input::JoinRetried { timeout: Duration::from_secs(seconds) }),
+    ]
+}
+
+fn command() -> impl Strategy<Value = RoomCommand> {
+    let publish = ("[a-z]{0,4}|unsendable", any::<bool>()).prop_map(|(payload, reliable)| {
+        let mut message = Publish::new("", payload);
+        message.reliable = reliable;
+        message.destinations = vec!["ada".to_owned()];
+        RoomCommand::Publish(message)
+    });
+    prop_oneof![
+        6 => publish,
+        1 => "[a-z]{0,4}".prop_map(RoomCommand::SetMetadata),
+        1 => "[a-z]{0,4}".prop_map(RoomCommand::SetName),
+        1 => prop::collection::btree_map("[a-c]", "[a-z]{0,4}", 0..3).prop_map(RoomCommand::SetAttributes),
+        1 => Just(RoomCommand::Leave),
+    ]
+}
+
+fn sid() -> impl Strategy<Value = String> {
+    "PA_(me|a|b|c)"
+}
+
+fn participant() -> impl Strategy<Value = proto::ParticipantInfo> {
+    let track = (0..2i32, any::<bool>()).prop_map(|(kind, muted)| proto::TrackInfo {
+        sid: format!("TR_{kind}"),
+        r#type: kind,
+        muted,
+        ..Default::default()
+    });
+    let what = (0..4i32, 0..19i32, any::<bool>(), "[xy]?", vec(track, 0..3));
+    (sid(), 0..32u32, what).prop_map(|(sid, version, (state, reason, may, text, tracks))| {
+        proto::ParticipantInfo {
+            identity: sid.to_lowercase(),
+            sid,
+            state,
+            version,
+            disconnect_reason: reason,
+            permission: Some(proto::ParticipantPermission { can_publish_data: may, ..Default::default() }),
+            attributes: BTreeMap::from([("k".to_owned(), text.clone())]),
+            name: text.clone(),
+            metadata: text,
+            tracks,
+            ..Default::default()
+        }
+    })
+}
+
+fn room(sid: u8) -> proto::Room {
+    // Not every server says at once which room it is.
+    let sid = if sid == 0 { String::new() } else { format!("RM_{sid}") };
+    proto::Room { sid, name: "lobby".to_owned(), ..Default::default() }
+}
+
+fn response() -> impl Strategy<Value = Response> {
+    let text = |choices: &'static [&'static str]| prop::sample::select(choices).prop_map(str::to_owned);
+    prop_oneof![
+        7 => vec(participant(), 0..4)
+            .prop_map(|participants| Response::Update(proto::ParticipantUpdate { participants })),
+        2 => (text(&["v=0", "v=0 more", "bad", ""]), prop::collection::btree_map("[0-3]", "TR_[0-3]", 0..3))
+            .prop_map(|(sdp, mid_to_track_id)| {
+                Response::Answer(proto::SessionDescription { sdp, mid_to_track_id, ..Default::default() })
+            }),
+        1 => text(&["candidate:1", "other", ""]).prop_map(|candidate| {
+            let candidate_init = serde_json::json!({ "candidate": candidate }).to_string();
+            Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() })
+        }),
+        1 => (0..16i32, 0..3i32).prop_map(|(reason, action)| {
+            Response::Leave(proto::LeaveRequest { reason, action, ..Default::default() })
+        }),
+        1 => (0..3u32, 0..3u32).prop_map(|(num_audios, num_videos)| {
+            Response::MediaSectionsRequirement(proto::MediaSectionsRequirement { num_audios, num_videos })
+        }),
+        2 => (0u32..8, -1..7i32).prop_map(|(request_id, reason)| {
+            Response::RequestResponse(proto::RequestResponse { request_id, reason, ..Default::default() })
+        }),
+        1 => (sid(), any::<f32>(), any::<bool>()).prop_map(|(sid, level, active)| {
+            let speakers = vec![proto::SpeakerInfo { sid, level, active }];
+            Response::SpeakersChanged(proto::SpeakersChanged { speakers })
+        }),
+        1 => (sid(), 0..5i32).prop_map(|(participant_sid, quality)| {
+            let updates = vec![proto::ConnectionQualityInfo { participant_sid, quality, ..Default::default() }];
+            Response::ConnectionQuality(proto::ConnectionQualityUpdate { updates })
+        }),
+        1 => (0u8..3, "[xy]?", 0u32..3).prop_map(|(sid, metadata, num_participants)| {
+            let room = Some(proto::Room { metadata, num_participants, ..room(sid) });
+            Response::RoomUpdate(proto::RoomUpdate { room })
+        }),
+        1 => (0u8..3, participant()).prop_map(|(sid, participant)| {
+            let (room, participant) = (Some(room(sid)), Some(participant));
+            Response::RoomMoved(proto::RoomMovedResponse { room, participant, ..Default::default() })
+        }),
+        1 => any::<bool>().prop_map(|muted| {
+            Response::Mute(proto::MuteTrackRequest { sid: "TR_1".to_owned(), muted })
+        }),
+        1 => Just(Response::RefreshToken("sesame 2".to_owned())),
+        1 => Just(Response::PongResp(proto::Pong::default())),
+    ]
+}
+
+/// What the machine waits for.
+#[derive(Clone, Debug)]
+enum Wanted {
+    Bind,
+    Open { resume: bool },
+    FirstWord { resume: bool },
+    Media(Says),
+    Route(std::net::SocketAddr),
+    Tcp(std::net::SocketAddr),
+    Retry,
+}
+
+pub(super) struct World {
+    pub(super) room: Recorder<Config, Machine<Scripted>>,
+    now: Time,
+    wanted: VecDeque<Wanted>,
+    /// Whether the next connection is that of another session.
+    joins: bool,
+    sessions: u8,
+    /// How often each command was answered.
+    answered: BTreeMap<CommandId, u32>,
+    closed: bool,
+}
+
+impl World {
+    pub(super) fn new(room: Recorder<Config, Machine<Scripted>>) -> Self {
+        Self {
+            room,
+            now: Time::ZERO,
+            wanted: VecDeque::from([Wanted::Bind]),
+            joins: true,
+            sessions: 0,
+            answered: BTreeMap::new(),
+            closed: false,
+        }
+    }
+
+    /// Until the room is joined and its media connection is ready.
+    pub(super) fn connect(&mut self) {
+        for _ in 0..4 {
+            self.apply(Op::Follow { fails: false });
+        }
+    }
+
+    pub(super) fn packet(&mut self, says: Says, rest: &[u8]) {
+        self.apply(Op::Packet(says, rest.to_vec()));
+    }
+
+    pub(super) fn apply(&mut self, op: Op) {
+        match op {
+            Op::Follow { fails } => self.follow(fails),
+            Op::Say(message) => self.say(*message),
+            Op::Packet(says, rest) => self.input(Input::PacketReceived {
+                protocol: if rest.len() == 1 { Protocol::Tcp } else { Protocol::Udp },
+                source: ([10, 0, 0, 9], 2000).into(),
+                destination: ([127, 0, 0, 1], 1000).into(),
+                contents: says.packet(&rest),
+            }),
+            Op::Input(Input::Commanded { command, .. }) => {
+                let id = self.answered.len() as CommandId;
+                self.answered.insert(id, 0);
+                self.input(Input::Commanded { id, command });
+            }
+            Op::Input(input) => self.input(input),
+            Op::Pass(millis) => self.pass(Duration::from_millis(millis.into())),
+        }
+    }
+
+    /// Whatever has happened: who leaves is out in the end, and every command was answered.
+    pub(super) fn finish(&mut self) {
+        self.apply(Op::Input(Input::Commanded { id: 0, command: RoomCommand::Leave }));
+        self.pass(Duration::from_secs(60));
+        assert!(self.closed && self.room.poll_timeout().is_none());
+        assert!(matches!(
+            self.room.outputs().last(),
+            Some(Output::Closed { .. } | Output::CommandDone { .. })
+        ));
+        for (id, times) in &self.answered {
+            assert_eq!(*times, 1, "command {id}");
+        }
+    }
+
+    fn follow(&mut self, fails: bool) {
+        let Some(wanted) = self.wanted.pop_front() else { return };
+        match wanted {
+            Wanted::Bind if fails => self.input(Input::UdpNotBound { error: "no socket".to_owned() }),
+            Wanted::Bind => {
+                self.sessions = self.sessions.wrapping_add(1);
+                self.input(Input::UdpBound { port: 1000 + u16::from(self.sessions) });
+            }
+            Wanted::Open { .. } if fails => self.input(Input::SignalRefused {
+                status: if self.sessions.is_multiple_of(2) { 503 } else { 401 },
+                body: "no".to_owned(),
+                retry_after: Some(Duration::from_secs(1)),
+            }),
+            Wanted::Open { resume } => {
+                self.wanted.push_front(Wanted::FirstWord { resume });
+                self.input(Input::SignalOpened);
+            }
+            Wanted::FirstWord { .. } if fails => {
+                let action = proto::leave_request::Action::Reconnect as i32;
+                self.say(Response::Leave(proto::LeaveRequest { action, ..Default::default() }));
+            }
+            Wanted::FirstWord { resume: true } => {
+                self.wanted.push_front(Wanted::Media(Says::Restarted));
+                self.say(Response::Reconnect(proto::ReconnectResponse::default()));
+            }
+            Wanted::FirstWord { resume: false } => {
+                self.wanted.push_front(Wanted::Media(Says::Ready));
+                self.say(Response::Join(self.join()));
+            }
+            Wanted::Media(_) if fails => self.packet(Says::Gone, b""),
+            Wanted::Media(says) => self.packet(says, b""),
+            Wanted::Route(remote) => {
+                let local = (!fails).then_some([127, 0, 0, 1].into());
+                self.input(Input::RouteFound { remote, local });
+            }
+            Wanted::Tcp(remote) if fails => self.input(Input::TcpClosed { remote }),
+            Wanted::Tcp(remote) => {
+                self.input(Input::TcpConnected { local: ([127, 0, 0, 1], 1000).into(), remote });
+            }
+            // It waits a little longer.
+            Wanted::Retry if fails => self.wanted.push_front(Wanted::Retry),
+            Wanted::Retry => self.input(Input::JoinRetried { timeout: Duration::from_secs(5) }),
+        }
+    }
+
+    fn join(&self) -> proto::JoinResponse {
+        let info = |sid: &str| proto::ParticipantInfo {
+            sid: sid.to_owned(),
+            identity: sid.to_lowercase(),
+            state: State::Active as i32,
+            ..Default::default()
+        };
+        proto::JoinResponse {
+            room: Some(room([2, 1, 0][usize::from(self.sessions % 3)])),
+            participant: Some(info("PA_me")),
+            other_participants: vec![info(if self.sessions.is_multiple_of(2) { "PA_a" } else { "PA_b" })],
+            ping_interval: 5,
+            ping_timeout: 15,
+            ..Default::default()
+        }
+    }
+
+    fn say(&mut self, message: Response) {
+        self.input(Input::SignalReceived(encode(&proto::SignalResponse { message: Some(message) })));
+    }
+
+    fn input(&mut self, input: Input) {
+        self.room.handle_input(input, self.now);
+        self.drain();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some((at, _)) = self.room.poll_timeout()
+            && at <= until
+        {
+            self.now = at;
+            self.room.handle_timeout(at);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.room.poll_output() {
+            assert!(
+                !self.closed || matches!(output, Output::CommandDone { .. }),
+                "after the last: {output:?}"
+            );
+            match output {
+                Output::ConnectSignal { .. } => {
+                    let resume = !std::mem::take(&mut self.joins);
+                    self.wanted.push_front(Wanted::Open { resume });
+                }
+                Output::CloseSignal => self.wanted.clear(),
+                Output::BindUdp => {
+                    self.joins = true;
+                    self.wanted = VecDeque::from([Wanted::Bind]);
+                }
+                Output::FindRoute { remote } => self.wanted.push_back(Wanted::Route(remote)),
+                Output::ConnectTcp { remote } => self.wanted.push_back(Wanted::Tcp(remote)),
+                Output::JoinFailed { .. } => self.wanted = VecDeque::from([Wanted::Retry]),
+                Output::CommandDone { id, .. } => *self.answered.get_mut(&id).unwrap() += 1,
+                Output::Closed { .. } => self.closed = true,
+                Output::SendSignal(_)
+                | Output::MediaPath { .. }
+                | Output::SendPacket { .. }
+                | Output::Unsupported(_)
+                | Output::Event(_)
+                | Output::Frame { .. } => {}
+            }
+        }
+        let later = self.room.poll_timeout().is_none_or(|(at, _)| at > self.now);
+        assert!(later, "{:?} is due already", self.room.poll_timeout());
+    }
+}

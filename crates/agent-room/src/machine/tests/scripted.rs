@@ -1,0 +1,262 @@
+//! A media connection without WebRTC: what happens in it is what the packets say that it gets. The same packets make the same happen, so
+//! that a machine over it does the same twice.
+
+use crate::connection::{Answered, Happened, MediaConnection};
+use crate::data::{Channel, Written};
+use crate::{EncodedFrame, Protocol};
+use agent_proto::Time;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// How often it sends something by itself.
+const KEEPALIVE: Duration = Duration::from_secs(7);
+
+/// What a packet stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Says {
+    Ready,
+    Restarted,
+    WantsRoute,
+    Candidate,
+    WantsTcp,
+    Silent,
+    Reliable,
+    Lossy,
+    /// A frame of the track in the last answer's section of this number.
+    Frame,
+    Gone,
+    /// The server has everything, and the channels take more.
+    Acknowledged,
+    /// The channels take nothing more.
+    Full,
+    /// A packet that is not for us.
+    Damaged,
+}
+
+impl Says {
+    pub(super) const ALL: [Self; 13] = [
+        Self::Ready,
+        Self::Restarted,
+        Self::WantsRoute,
+        Self::Candidate,
+        Self::WantsTcp,
+        Self::Silent,
+        Self::Reliable,
+        Self::Lossy,
+        Self::Frame,
+        Self::Gone,
+        Self::Acknowledged,
+        Self::Full,
+        Self::Damaged,
+    ];
+
+    pub(super) fn packet(self, rest: &[u8]) -> Bytes {
+        [&[self as u8], rest].concat().into()
+    }
+}
+
+pub(super) struct Scripted {
+    port: u16,
+    offers: u32,
+    tracks: BTreeMap<String, String>,
+    unrouted: u64,
+    full: bool,
+    unacknowledged: usize,
+    path: Option<(Protocol, SocketAddr)>,
+    next: Option<Time>,
+    happened: VecDeque<Happened>,
+}
+
+impl Scripted {
+    fn offer(&mut self) -> String {
+        self.offers += 1;
+        format!("v=0 port {} offer {}", self.port, self.offers)
+    }
+
+    fn send(&mut self, contents: &[u8]) {
+        let (protocol, destination) = self.path.unwrap_or((Protocol::Udp, address(0)));
+        let source = SocketAddr::from(([127, 0, 0, 1], self.port));
+        self.happened.push_back(Happened::Packet {
+            protocol,
+            source,
+            destination,
+            contents: contents.to_vec(),
+        });
+    }
+}
+
+/// Some address of the server.
+fn address(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, n], 2000))
+}
+
+impl MediaConnection for Scripted {
+    type Clock = ();
+
+    fn new(port: u16, (): (), now: Time) -> Option<(Self, String)> {
+        let mut media = Self {
+            port,
+            offers: 0,
+            tracks: BTreeMap::new(),
+            unrouted: 0,
+            full: false,
+            unacknowledged: 0,
+            path: None,
+            next: Some(now + KEEPALIVE),
+            happened: VecDeque::new(),
+        };
+        let offer = media.offer();
+        Some((media, offer))
+    }
+
+    fn poll(&mut self) -> Option<Happened> {
+        self.happened.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.next
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        if self.next.is_some_and(|next| next <= now) {
+            self.next = Some(now + KEEPALIVE);
+            self.send(b"keepalive");
+        }
+    }
+
+    fn handle_packet(
+        &mut self,
+        protocol: Protocol,
+        source: SocketAddr,
+        _: SocketAddr,
+        contents: &[u8],
+        _: Time,
+    ) -> bool {
+        let Some((first, rest)) = contents.split_first() else { return false };
+        let n = rest.first().copied().unwrap_or_default();
+        let detail = || format!("packet {n}");
+        let happened = match Says::ALL.get(usize::from(*first)) {
+            Some(Says::Ready) => Happened::Ready,
+            Some(Says::Restarted) => Happened::Restarted,
+            Some(Says::WantsRoute) => Happened::WantsRoute { remote: address(n) },
+            Some(Says::Candidate) => Happened::Candidate { text: format!("candidate:{n}") },
+            Some(Says::WantsTcp) => Happened::WantsTcp { remote: address(n) },
+            Some(Says::Silent) => Happened::Silent { detail: detail() },
+            Some(Says::Reliable) => {
+                Happened::Data { channel: Channel::Reliable, bytes: Bytes::copy_from_slice(rest) }
+            }
+            Some(Says::Lossy) => {
+                Happened::Data { channel: Channel::Lossy, bytes: Bytes::copy_from_slice(rest) }
+            }
+            Some(Says::Frame) => {
+                let Some(track) = self.tracks.get(&(n % 4).to_string()) else {
+                    self.unrouted += 1;
+                    return true;
+                };
+                let frame = EncodedFrame::new(rest.to_vec(), n.into(), u32::from(n) * 960);
+                Happened::Frame { track: track.as_str().into(), frame }
+            }
+            Some(Says::Gone) => {
+                self.next = None;
+                Happened::Gone { detail: detail() }
+            }
+            Some(Says::Acknowledged) => {
+                (self.full, self.unacknowledged) = (false, 0);
+                return true;
+            }
+            Some(Says::Full) => {
+                self.full = true;
+                return true;
+            }
+            Some(Says::Damaged) | None => return false,
+        };
+        self.path = Some((protocol, source));
+        self.happened.push_back(happened);
+        true
+    }
+
+    fn restart(&mut self, _: Time) -> Option<String> {
+        Some(self.offer())
+    }
+
+    fn tcp_connected(&mut self, _: SocketAddr, remote: SocketAddr, _: Time) {
+        self.path = Some((Protocol::Tcp, remote));
+        self.send(b"over TCP");
+    }
+
+    fn tcp_closed(&mut self, remote: SocketAddr, _: Time) {
+        self.happened.push_back(Happened::WantsTcp { remote });
+    }
+
+    fn channels(&mut self) -> Vec<(String, u16)> {
+        vec![("_reliable".to_owned(), 0), ("_lossy".to_owned(), 2)]
+    }
+
+    /// One that says `more` wants another offer, one that says `bad` cannot be used.
+    fn answer(&mut self, sdp: &str, tracks: &BTreeMap<String, String>, _: Time) -> Result<Answered, String> {
+        tracks.clone_into(&mut self.tracks);
+        if sdp.contains("bad") {
+            return Err("an answer that is bad".to_owned());
+        }
+        let offer = sdp.contains("more").then(|| self.offer());
+        Ok(Answered { offer, refused: u64::from(sdp.is_empty()) })
+    }
+
+    fn candidate(&mut self, text: &str, _: Time) -> bool {
+        let usable = text.starts_with("candidate:");
+        if usable {
+            self.happened.push_back(Happened::WantsRoute { remote: address(1) });
+        }
+        usable
+    }
+
+    fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, _: Time) {
+        if local.is_some() {
+            self.happened.push_back(Happened::Candidate { text: format!("candidate:to {remote}") });
+        }
+    }
+
+    fn explain(&self) -> String {
+        format!("no way from port {}", self.port)
+    }
+
+    fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
+        self.path.map(|(protocol, remote)| (protocol, remote, "as the script says".to_owned()))
+    }
+
+    fn sections(&mut self, audio: u32, video: u32, _: Time) -> Option<String> {
+        (audio + video > 0).then(|| self.offer())
+    }
+
+    fn write(&mut self, channel: Channel, bytes: &[u8]) -> Written {
+        if self.full {
+            return Written::NotNow;
+        }
+        if bytes.ends_with(b"unsendable") {
+            return Written::Never;
+        }
+        if channel == Channel::Reliable {
+            self.unacknowledged += bytes.len();
+        }
+        self.send(bytes);
+        Written::Accepted
+    }
+
+    fn unacknowledged(&mut self) -> Option<usize> {
+        Some(self.unacknowledged)
+    }
+
+    fn close(&mut self, _: Time) {
+        self.next = None;
+        self.send(b"bye");
+    }
+
+    fn run(&mut self, _: Time) {}
+
+    fn unrouted(&self) -> u64 {
+        self.unrouted
+    }
+}
