@@ -7,9 +7,10 @@ use std::fmt;
 /// The longest error text that is sent to the server, in bytes; a longer one is cut and ends in `…`.
 pub const MAX_ERROR_LEN: usize = 4096;
 
-/// How an assignment ended: exactly one each.
+/// How an assignment ended: exactly one each. With the feature `serde`: `"success"` or `{"failed":{"error":"…"}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Outcome {
     /// The handler did its work. The server records `JS_SUCCESS`.
@@ -23,7 +24,8 @@ pub enum Outcome {
 
 /// Where a job is on its way, as seen from this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Lifecycle {
     /// Offered by the server.
@@ -41,6 +43,7 @@ pub enum Lifecycle {
 /// Why a job was told to stop. A handler may return it as its error: `return Err(ctx.cancelled().await.into())`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum CancelReason {
     /// The job's time limit has passed.

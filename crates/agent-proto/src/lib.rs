@@ -18,6 +18,8 @@ mod future;
 mod queue;
 pub mod recording;
 mod redact;
+#[cfg(feature = "serde")]
+pub mod seconds;
 mod secret;
 pub mod text;
 mod time;

@@ -1,6 +1,6 @@
 //! The first command of a new user builds few crates, and none of those that cost much for little.
 
-use crate::graph::built_for;
+use crate::graph::{built_for, features_for};
 use std::collections::BTreeSet;
 
 /// A few more than it is: a new one should be worth its time.
@@ -26,6 +26,14 @@ fn the_quickstart_builds_little() {
     let built = built_for("quickstart");
     assert!(built.iter().any(|package| package.starts_with("tokio ")), "{built:?}");
     super::none(&violations(&built));
+}
+
+/// What is written with serde is derived for many types, and the first job writes none of them.
+#[test]
+fn the_quickstart_derives_no_serde() {
+    let features = features_for("quickstart");
+    assert!(features.contains("agent-worker-backends files"), "{features:?}");
+    super::none(&features.into_iter().filter(|feature| feature.ends_with(" serde")).collect::<Vec<_>>());
 }
 
 #[test]

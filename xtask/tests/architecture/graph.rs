@@ -111,6 +111,17 @@ pub(crate) fn built_for(krate: &str) -> BTreeSet<String> {
     tree.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
 }
 
+/// The features with which the crates of this workspace are built for a crate, as `package feature`.
+pub(crate) fn features_for(krate: &str) -> BTreeSet<String> {
+    let tree = tree(krate, &["--edges", "normal,features"]);
+    let feature = |line: &str| {
+        let (package, feature) = line.split_once(" feature \"")?;
+        let (name, _) = package.split_once(' ').unwrap_or((package, ""));
+        Some(format!("{name} {}", feature.split_once('"')?.0)).filter(|_| name.starts_with("agent-"))
+    };
+    tree.lines().filter_map(feature).collect()
+}
+
 fn tree(krate: &str, args: &[&str]) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

@@ -231,7 +231,7 @@ pub enum Output {
 
 /// How an assignment ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct EndedJob {
     /// The job.
@@ -242,9 +242,11 @@ pub struct EndedJob {
     pub kind: Option<JobErrorKind>,
     /// How many attempts began; 0 when it was failed without one.
     pub attempts: u32,
-    /// From its assignment to its outcome.
+    /// From its assignment to its outcome. With the feature `serde` in seconds.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
     pub duration: Duration,
-    /// How long the last attempt took, without its cleanup.
+    /// How long the last attempt took, without its cleanup. With the feature `serde` in seconds.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
     pub last_attempt: Duration,
     /// Whether the room was deleted or closed before the outcome could be sent. The server then has recorded the failure "agent worker
     /// left the room" by itself, whatever the outcome says (but for a job that is a few seconds old).
@@ -412,7 +414,7 @@ impl Violation {
 
 /// What became of the jobs of a worker that stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct DrainReport {
     /// Jobs that ended with success after the drain began.
@@ -466,6 +468,7 @@ pub enum StopError {
 
 /// How the slots are used (promise I10).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SlotCounts {
     /// The user is being asked.

@@ -12,6 +12,7 @@ pub(crate) type FailureHook = Arc<dyn Fn(FailedJob) -> BoxFuture<'static, ()> + 
 
 /// A job that has failed for good: all its attempts are made. See [`WorkerBuilder::on_failure`](crate::WorkerBuilder::on_failure).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct FailedJob {
     /// The job, with its metadata: enough to dispatch it again.
@@ -22,9 +23,11 @@ pub struct FailedJob {
     pub error: String,
     /// How many attempts were made; 0 when it failed before its first.
     pub attempts: u32,
-    /// From its assignment to its outcome.
+    /// From its assignment to its outcome. With the feature `serde` in seconds.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
     pub duration: Duration,
-    /// How long the last attempt took.
+    /// How long the last attempt took. With the feature `serde` in seconds.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
     pub last_attempt: Duration,
 }
 

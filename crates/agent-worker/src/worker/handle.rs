@@ -20,6 +20,7 @@ pub struct WorkerHandle {
 
 /// A look at a running worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct WorkerStatus {
     /// Whether the server knows it at the moment.

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 /// What a worker has counted since it was made; see [`WorkerHandle::stats`](crate::WorkerHandle::stats). Each of these is also a
 /// [metric](crate::guide::metrics).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct WorkerStats {
     /// Jobs that ended with success.
     pub succeeded: u64,
-    /// Jobs that ended with failure, by what kind of failure it was.
+    /// Jobs that ended with failure, by what kind of failure it was. With the feature `serde` a list of `kind`, `reason` and `count`.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "failures"))]
     pub failures: BTreeMap<FailureLabel, u64>,
     /// Attempts that followed one that failed.
     pub retries: u64,
@@ -55,6 +57,25 @@ impl WorkerStats {
     pub fn failed_for(&self, reason: &str) -> u64 {
         self.failures.iter().filter(|(label, _)| label.reason == reason).map(|(_, count)| count).sum()
     }
+}
+
+/// Formats such as JSON have text alone as the key of a map.
+#[cfg(feature = "serde")]
+fn failures<S: serde::Serializer>(
+    failures: &BTreeMap<FailureLabel, u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(serde::Serialize)]
+    struct Counted<'a> {
+        kind: &'static str,
+        reason: &'a str,
+        count: u64,
+    }
+    serializer.collect_seq(failures.iter().map(|(FailureLabel { kind, reason }, &count)| Counted {
+        kind,
+        reason,
+        count,
+    }))
 }
 
 /// The word by which a kind of failure is counted.
