@@ -17,6 +17,7 @@ pub fn exhaustion(error: &std::io::Error) -> Option<std::io::Error> {
     }
 }
 
+/// Nothing is known of such errors here.
 #[cfg(not(unix))]
 pub fn exhaustion(_: &std::io::Error) -> Option<std::io::Error> {
     None

@@ -123,6 +123,34 @@ pub(super) const RINGS: &[Ring] = &[
             Cargo::new(&args, settings).check()
         }),
     },
+    Ring {
+        name: "windows",
+        // Compiled, not run.
+        title: "compiled for Windows",
+        missing: tools::lacks_windows,
+        run: Run::Beside(|settings| {
+            let args =
+                ["check", "--package", "agent-worker", "--all-features", "--target", "x86_64-pc-windows-gnu"];
+            Cargo::new(&args, settings).env("RUSTFLAGS", "--deny warnings").check()
+        }),
+    },
+    Ring {
+        name: "macos",
+        // Compiled, not run, and only what has no C in it: a C compiler for macOS cannot be installed here.
+        title: "compiled for macOS (without C)",
+        missing: |may_install| tools::lacks_target("aarch64-apple-darwin", may_install),
+        run: Run::Beside(|settings| {
+            let args = [
+                "check",
+                "--package=agent-proto",
+                "--package=agent-worker-core",
+                "--package=agent-worker-backends",
+                "--features=agent-worker-backends/files,agent-worker-backends/embedded-store",
+                "--target=aarch64-apple-darwin",
+            ];
+            Cargo::new(&args, settings).check()
+        }),
+    },
 ];
 
 #[cfg(test)]

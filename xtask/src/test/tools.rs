@@ -46,28 +46,44 @@ fn rustup(args: &[&str]) -> bool {
 /// What is missing for tests against livekit-server, the official clients and workers, Redis and Valkey. `may_install`: Debian's packages are
 /// installed where they are missing and we may.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
-    if may_install && succeeds(Command::new("apt-get").arg("--version")) {
+    if may_install {
         let missing =
             [(has_server(), "golang"), (has_python(), "python3-venv"), (has_redis(), "redis-server")];
-        let packages: Vec<&str> =
-            missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect();
-        if !packages.is_empty() && output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0") {
-            println!("installing {}", packages.join(" "));
-            let apt = || {
-                let mut command = Command::new("apt-get");
-                command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-                // In this run level the package's own Redis is not started: each test starts one for itself.
-                command.env("RUNLEVEL", "1");
-                command
-            };
-            let _ = apt().args(["update", "--quiet"]).status();
-            let _ = apt()
-                .args(["install", "--quiet", "--yes", "--no-install-recommends"])
-                .args(packages)
-                .status();
-        }
+        install(missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect());
     }
     lack(has_server(), has_python(), has_redis(), has_valkey())
+}
+
+/// What is missing to compile for Windows: Rust's standard library, and a C compiler. Both are installed as above.
+pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
+    const COMPILER: &str = "x86_64-w64-mingw32-gcc";
+    const PACKAGE: &str = "gcc-mingw-w64-x86-64";
+    let there = || on_path(COMPILER).is_some();
+    if may_install && !there() {
+        install(vec![PACKAGE]);
+    }
+    if there() {
+        return lacks_target("x86_64-pc-windows-gnu", may_install);
+    }
+    Some(format!("no {COMPILER} (Debian: apt-get install {PACKAGE})"))
+}
+
+/// Installs packages of Debian, where there is its apt-get and we are root.
+fn install(packages: Vec<&str>) {
+    let is_root = || output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
+    if packages.is_empty() || !succeeds(Command::new("apt-get").arg("--version")) || !is_root() {
+        return;
+    }
+    println!("installing {}", packages.join(" "));
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        // In this run level the package's own Redis is not started: each test starts one for itself.
+        command.env("RUNLEVEL", "1");
+        command
+    };
+    let _ = apt().args(["update", "--quiet"]).status();
+    let _ = apt().args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages).status();
 }
 
 fn lack(server: bool, python: bool, redis: bool, valkey: bool) -> Option<String> {
