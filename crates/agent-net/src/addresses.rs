@@ -1,4 +1,4 @@
-//! The addresses of a host: how they are looked up, in which order they are tried, and which did not do.
+//! Address lookup: resolves a host, orders its addresses, and remembers those that failed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,26 +17,26 @@ use tokio::time::Instant;
 use crate::error::ConnectError;
 use crate::exhaustion::exhaustion;
 
-/// Looks up the addresses of a host instead of the system: for service discovery, and for tests.
+/// Resolves host names instead of the system's resolver: for service discovery, and for tests.
 ///
 /// See [`NetOptions::resolver`](crate::NetOptions::resolver).
 pub trait Resolver: Send + Sync + 'static {
-    /// The addresses of this host (never an IP address itself), each with the port, in the order in which they should be tried.
-    /// Those after the sixteenth are ignored.
+    /// Returns the addresses of this host (never an IP address itself), each with the port, in the order in
+    /// which they should be tried. Those after the sixteenth are ignored.
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'_, io::Result<Vec<SocketAddr>>>;
 }
 
-/// Addresses of one host that are tried, at most.
+/// Maximum number of addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 16;
-/// How long one address has for itself before the next one is tried beside it.
+/// How long one address is tried alone before the next one is tried in parallel.
 const STAGGER: Duration = Duration::from_millis(250);
-/// Addresses that are remembered because they did not do, at most.
+/// Maximum number of failed addresses that are remembered.
 const MAX_REMEMBERED: usize = 64;
-/// How long they are remembered.
+/// How long a failed address is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// Looks addresses up and remembers those that took a connection and then failed above TCP: they come last for a while, so that the
-/// next try, of whoever shares this, begins with another one.
+/// Resolves addresses and remembers those that accepted a connection and then failed above TCP: for a while
+/// they are tried last, by all clones.
 #[derive(Clone, Default)]
 pub(crate) struct Addresses {
     resolver: Option<Arc<dyn Resolver>>,
@@ -49,7 +49,7 @@ impl Addresses {
         Self { resolver: Some(Arc::new(resolver)), failed: Arc::default() }
     }
 
-    /// The addresses of a host, in the order in which they are to be tried.
+    /// Returns the addresses of a host, in the order in which they should be tried.
     pub(crate) async fn of(
         &self,
         host: &str,
@@ -57,14 +57,14 @@ impl Addresses {
         endpoint: &str,
     ) -> Result<VecDeque<SocketAddr>, ConnectError> {
         let failed = |source| ConnectError::Resolve { endpoint: endpoint.to_owned(), source };
-        // An IPv6 address stands in brackets in a URL, and without in a look-up.
+        // An IPv6 address has brackets in a URL, and none in a lookup.
         let host = host.trim_matches(['[', ']']);
         let found: io::Result<Vec<SocketAddr>> = match (&self.resolver, host.parse::<IpAddr>()) {
             (_, Ok(ip)) => Ok(vec![SocketAddr::new(ip, port)]),
             (Some(resolver), _) => resolver.resolve(host, port).await,
             (None, _) => tokio::net::lookup_host((host, port)).await.map(Iterator::collect),
         };
-        // A look-up needs files and sockets, and does not always say that it got none.
+        // A lookup needs files and sockets, and does not always report that it could not open one.
         let found = found.map_err(|error| match exhaustion(&error) {
             Some(source) => ConnectError::TooManyOpenFiles { endpoint: endpoint.to_owned(), source },
             None => failed(error),
@@ -80,13 +80,13 @@ impl Addresses {
         while failed.front().is_some_and(|(_, at)| at.elapsed() > REMEMBERED) {
             failed.pop_front();
         }
-        // Those that never failed stay in their order; of the others the one that has been left alone for longest is first.
+        // Addresses without a failure keep their order; the others follow, the oldest failure first.
         addresses.sort_by_key(|address| failed.iter().position(|(other, _)| other == address));
         addresses.dedup();
         addresses.into()
     }
 
-    /// It took a connection and nothing came of it.
+    /// Records that an address accepted a connection that then failed.
     pub(crate) fn failed(&self, address: SocketAddr) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.retain(|(other, _)| *other != address);
@@ -101,22 +101,22 @@ impl Addresses {
     }
 }
 
-/// Connects to the first of the addresses that answers. It, and those that failed before it, are taken out.
+/// Connects to the first address that answers, and removes it and those that failed before it from the list.
 pub(crate) async fn dial(
     addresses: &mut VecDeque<SocketAddr>,
     endpoint: &str,
 ) -> Result<(SocketAddr, TcpStream), ConnectError> {
     let dialled = first_to_answer(addresses).await;
     let (address, tcp) = dialled.map_err(|source| ConnectError::unreachable(endpoint, source))?;
-    // Messages are small and somebody waits for each. A socket that cannot do it works all the same.
+    // Messages are small and latency matters; a socket without TCP_NODELAY works as well.
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(error = %line(error), endpoint = %name(endpoint), "TCP_NODELAY was refused");
     }
     Ok((address, tcp))
 }
 
-/// Tries the addresses in order, the next one as soon as one fails or stays silent for a moment: a host with a dead IPv6
-/// address is reached over IPv4 at once.
+/// Tries the addresses in order, the next one as soon as one fails or has not answered for `STAGGER`: a host
+/// with a dead IPv6 address is reached over IPv4 without delay.
 async fn first_to_answer(addresses: &mut VecDeque<SocketAddr>) -> io::Result<(SocketAddr, TcpStream)> {
     let mut waiting: VecDeque<SocketAddr> = addresses.clone();
     let mut attempts = FuturesUnordered::new();
@@ -157,7 +157,7 @@ mod tests {
         addresses.ordered((1..=4).map(address).collect()).iter().map(SocketAddr::port).collect()
     }
 
-    /// Says that a host has forty addresses.
+    /// A host with forty addresses.
     struct Forty;
 
     impl Resolver for Forty {

@@ -1,18 +1,18 @@
-//! Whether a job's room is joined at the server that its assignment names. The token goes there, and so do audio, video and data.
+//! Decides at which server a job's room is joined: the token goes there, and so do audio, video and data.
 
 use crate::server_url::{ServerUrl, UrlError};
 
-/// Why the server that an assignment names is not joined. Nothing was sent there.
+/// Why the server that an assignment names is not joined. Nothing was sent to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssignedUrlError {
-    /// It is no address of a server.
+    /// The URL is not the address of a server.
     #[error("the job's assignment names a server that cannot be used: {0}")]
     Invalid(UrlError),
-    /// The worker is connected with encryption, and the room would be joined without.
+    /// The worker's connection is encrypted, and the room's would not be.
     #[error(
         "the job's assignment names ws://{assigned}, without encryption, and the worker is connected to wss://{own}: the token was not sent \
-         there; have the server assign a wss:// URL, or connect the worker with ws:// if that is meant"
+         there; have the server assign a wss:// URL, or connect the worker with ws:// if that is intended"
     )]
     Downgrade {
         /// Host and port of the assignment.
@@ -20,9 +20,9 @@ pub enum AssignedUrlError {
         /// Host and port of the worker's URL.
         own: String,
     },
-    /// Another server than the worker's, which the worker was told to refuse.
+    /// The assignment names another server than the worker's, and the worker is configured to refuse that.
     #[error(
-        "the job's assignment names the server {assigned} and the worker's is {own}: refused, as `.refuse_other_servers(true)` says"
+        "the job's assignment names the server {assigned} and the worker's is {own}: refused, because `.refuse_other_servers(true)` is set"
     )]
     OtherServer {
         /// Host and port of the assignment.
@@ -32,16 +32,16 @@ pub enum AssignedUrlError {
     },
 }
 
-/// Where a room is joined.
+/// The server at which a room is joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assigned {
     /// The server to join.
     pub url: ServerUrl,
-    /// Host and port, where they are not the worker's own.
+    /// Host and port, if they are not the worker's own.
     pub other: Option<String>,
 }
 
-/// Where to join: at the worker's own server, unless the assignment names another one that may be joined.
+/// Chooses the server: the worker's own, unless the assignment names another one that may be joined.
 pub fn assigned_url(
     own: &ServerUrl,
     assigned: Option<&str>,
@@ -64,8 +64,8 @@ pub fn assigned_url(
     Ok(Assigned { url, other: Some(theirs) })
 }
 
-/// Host and port as they are compared: the parser has made them plain, without the port that the scheme implies; a name with a dot at
-/// its end is the same name.
+/// Host and port in comparable form: normalized by the parser, without the scheme's default port, and without
+/// a trailing dot in the name.
 fn authority(url: &ServerUrl) -> String {
     let url = url.ws_url();
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');

@@ -1,4 +1,4 @@
-//! One connection to a server, from the name's look-up to the end of the last handshake, within one time limit.
+//! One connection to a server, from the DNS lookup to the end of the last handshake, within one timeout.
 
 use std::future::{Future, ready};
 use std::time::Duration;
@@ -36,17 +36,17 @@ pub(crate) async fn connect_http(url: &Url, options: &NetOptions) -> Result<Stre
     Server::of(url, "http", "https")?.open(url, options, |stream, _| ready(Ok(stream))).await
 }
 
-/// A server that speaks HTTP.
+/// A server that is reached over HTTP.
 struct Server<'a> {
     host: &'a str,
     port: u16,
-    /// Both, for messages.
+    /// Host and port, for messages.
     endpoint: String,
     secure: bool,
 }
 
 impl<'a> Server<'a> {
-    /// That of a URL, which has one of these two schemes.
+    /// Reads host and port of a URL, which must have one of these two schemes.
     fn of(url: &'a Url, plain: &str, encrypted: &str) -> Result<Self, ConnectError> {
         let secure = url.scheme() == encrypted;
         match (url.host_str(), url.port_or_known_default()) {
@@ -57,7 +57,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Opens a stream on the way that the options name, and does with it what follows once there is a connection to the server.
+    /// Opens a stream by the route of the options, and runs `handshake` on it once the server is connected.
     async fn open<T, F>(
         &self,
         url: &Url,
@@ -107,7 +107,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Connects to a server that speaks neither HTTP nor WebSocket, past any proxy, over TLS when `secure`.
+/// Connects to a server that uses neither HTTP nor WebSocket, past any proxy, with TLS if `secure`.
 pub async fn connect_stream(
     host: &str,
     port: u16,
@@ -130,16 +130,16 @@ pub async fn connect_stream(
 struct Route<'a> {
     host: &'a str,
     port: u16,
-    /// Both, for messages.
+    /// Host and port, for messages.
     endpoint: &'a str,
-    /// What it is called when it takes too long.
+    /// The name of this step in a timeout error.
     step: &'static str,
     options: &'a NetOptions,
 }
 
 impl Route<'_> {
-    /// Connects to one address after the other until `open` makes of it what is wanted. One that takes a connection and then is
-    /// silent, as a dead process behind a load balancer, gets no more than its share of the time.
+    /// Connects to one address after the other until `open` succeeds. An address that accepts a connection
+    /// and then sends nothing, like a dead process behind a load balancer, gets only its share of the time.
     async fn try_addresses<T, F>(
         &self,
         limit: Limit,
@@ -155,7 +155,7 @@ impl Route<'_> {
             let dialled = limit.on(endpoint, step, dial(&mut addresses, endpoint)).await;
             let (address, tcp) = match (dialled, before) {
                 (Ok(dialled), _) => dialled,
-                // What the server said that did answer says more.
+                // An error of a server that did answer is more useful than this one.
                 (Err(_), Some(before)) => return Err(before),
                 (Err(error), None) => return Err(error),
             };
@@ -166,7 +166,7 @@ impl Route<'_> {
                 }
                 Err(error) => {
                     options.addresses.failed(address);
-                    if addresses.is_empty() || !error.is_of_the_address() {
+                    if addresses.is_empty() || !error.is_specific_to_address() {
                         return Err(error);
                     }
                     tracing::debug!(
@@ -182,7 +182,7 @@ impl Route<'_> {
     }
 }
 
-/// Host, port and whether it is spoken to over TLS. The options let no other address through.
+/// Host, port and whether the proxy is reached over TLS. The options accept no other address.
 fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
     let (default_port, secure) = match uri.scheme_str() {
         Some("https") => (443, true),
@@ -193,7 +193,7 @@ fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
     Ok((host, uri.port_u16().unwrap_or(default_port), secure))
 }
 
-/// The time limit of one connection, shared by its steps.
+/// The timeout of one connection, shared by its steps.
 #[derive(Clone, Copy)]
 struct Limit {
     until: Instant,
@@ -202,11 +202,11 @@ struct Limit {
 
 impl Limit {
     fn new(after: Duration) -> Self {
-        // Bounded, as the clock has an end that a user's "never" may lie behind.
+        // Bounded, because adding a very long duration to an `Instant` would overflow.
         Self { until: Instant::now() + after.min(Duration::from_secs(24 * 3600)), after }
     }
 
-    /// What is left for one of so many addresses.
+    /// The share of the remaining time of one of `addresses` addresses.
     fn share(self, addresses: usize) -> Self {
         if addresses <= 1 {
             return self;

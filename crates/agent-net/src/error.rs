@@ -1,4 +1,4 @@
-//! Why a connection could not be made.
+//! Errors of connecting to a server.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,57 +13,57 @@ use agent_proto::Secret;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is shown of an HTTP body, in characters.
+/// Maximum number of characters shown of an HTTP body.
 const MAX_BODY: usize = 300;
-/// What to look at, as users set it.
+/// What users have to check, under the names of the settings.
 const URL: &str = "the server URL (`.url(…)` or LIVEKIT_URL)";
 const CREDENTIALS: &str =
     "the API key and secret (`.credentials(…)`, or LIVEKIT_API_KEY and LIVEKIT_API_SECRET)";
 
 /// Why no connection to the server could be made.
 ///
-/// Each message names the host and port, and says what to do; what the system says is the [source](std::error::Error::source).
-/// No message holds the token.
+/// Each message names the host and port and what to do; the system's error is the
+/// [source](std::error::Error::source). No message contains the token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The host's name has no address.
+    /// The host name has no address.
     #[error("the name of {endpoint} was not found: check the host in {URL}, and DNS")]
     Resolve {
         /// Host and port.
         endpoint: String,
-        /// What the resolver says.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// Nothing answers at any address of the host.
+    /// None of the host's addresses answers.
     #[error("nothing answers at {endpoint}: check that the server runs, and the host and port of {URL}")]
     Unreachable {
         /// Host and port.
         endpoint: String,
-        /// What the system says of the last address that was tried.
+        /// The system's error for the last address that was tried.
         source: io::Error,
     },
-    /// The process may open no more files and connections.
+    /// The process has reached its limit of open files.
     #[error(
         "too many open files: this process has no file descriptor left for a connection to {endpoint}; raise its limit (`ulimit -n`, or `LimitNOFILE=` in a systemd unit), or lower `max_jobs`"
     )]
     TooManyOpenFiles {
         /// Host and port.
         endpoint: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// No encrypted connection could be made.
+    /// The TLS handshake failed.
     #[error("no TLS connection to {endpoint}: {hint}")]
     Tls {
         /// Host and port.
         endpoint: String,
         /// What to do.
         hint: &'static str,
-        /// What the TLS library says.
+        /// The TLS library's error.
         source: BoxError,
     },
-    /// The file with certificates to trust cannot be used.
+    /// The file with trusted certificates cannot be used.
     #[error(
         "the certificate file {} (`ca_file(…)` or SSL_CERT_FILE) cannot be used: name a readable PEM file with at least one certificate",
         path.display()
@@ -74,34 +74,34 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: BoxError,
     },
-    /// The proxy does not let us through.
+    /// The proxy did not connect to the server.
     #[error(
-        "the proxy {proxy} makes no connection to {endpoint}: check the proxy settings (`.net(…)`, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)"
+        "the proxy {proxy} did not connect to {endpoint}: check the proxy settings (`.net(…)`, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)"
     )]
     Proxy {
         /// Host and port of the server.
         endpoint: String,
         /// Host and port of the proxy.
         proxy: String,
-        /// What the proxy said.
+        /// The proxy's error.
         source: BoxError,
     },
-    /// The connection took too long.
+    /// The connection timed out.
     #[error(
         "{endpoint} did not answer within {limit:?} ({step}): check {URL}, that a LiveKit server runs there, and the network between"
     )]
     Timeout {
         /// Host and port.
         endpoint: String,
-        /// The limit for the whole connection.
+        /// The timeout of the whole connection.
         limit: Duration,
-        /// What was being waited for.
+        /// The step that timed out.
         step: &'static str,
     },
     /// The server answered the WebSocket request with an HTTP error.
     #[error(
         "{endpoint} refused the connection with HTTP {status}{}: {}",
-        said(body),
+        in_parentheses(body),
         refusal_hint(*status, body, location.as_deref())
     )]
     Refused {
@@ -109,32 +109,34 @@ pub enum ConnectError {
         endpoint: String,
         /// The HTTP status.
         status: u16,
-        /// The start of what the server said with it, one line of at most 300 characters without any token; may be empty.
+        /// The start of the response body as one line of at most 300 characters without any token; may be
+        /// empty.
         body: String,
-        /// Where a redirect leads, without user, password and query. Redirects are not followed: the token is for this server.
+        /// The target of a redirect, without user, password and query. Redirects are not followed: the token
+        /// is for this server.
         location: Option<String>,
-        /// When the server wants to be asked again (`Retry-After`). A worker waits that long, but at most
-        /// 60 s (`agent_core::MAX_RETRY_AFTER`).
+        /// The server's `Retry-After`. A worker waits that long, but at most 60 s
+        /// (`agent_core::MAX_RETRY_AFTER`).
         retry_after: Option<Duration>,
     },
-    /// The other side speaks something else.
+    /// The peer uses another protocol.
     #[error(
         "{endpoint} does not speak WebSocket: check that it is a LiveKit server, and ws:// against wss:// in {URL}"
     )]
     Protocol {
         /// Host and port.
         endpoint: String,
-        /// What was wrong.
+        /// The cause.
         source: BoxError,
     },
-    /// No token could be made, or it has characters that no HTTP header can carry.
+    /// The token could not be created, or contains characters that are invalid in an HTTP header.
     #[error("no usable token: check {CREDENTIALS}")]
     Token {
-        /// What was wrong, if the token could not be made.
+        /// The cause, if the token could not be created.
         source: Option<TokenError>,
     },
-    /// The address is no WebSocket address with a host.
-    #[error("the address to connect to is no WebSocket address: it must start with ws:// or wss://")]
+    /// The URL is not a WebSocket address with a host.
+    #[error("the address to connect to is not a WebSocket address: it must start with ws:// or wss://")]
     Address,
 }
 
@@ -148,7 +150,7 @@ impl ConnectError {
         }
     }
 
-    /// When the server wants to be asked again, if it [refused](Self::Refused) the connection and says so.
+    /// The server's `Retry-After`, if it [refused](Self::Refused) the connection with one.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -157,7 +159,7 @@ impl ConnectError {
         }
     }
 
-    /// Nothing could be opened, for this reason.
+    /// No connection could be opened, for this reason.
     pub(super) fn unreachable(endpoint: &str, source: io::Error) -> Self {
         let endpoint = endpoint.to_owned();
         match exhaustion(&source) {
@@ -166,8 +168,8 @@ impl ConnectError {
         }
     }
 
-    /// Whether another address of the same host may do better: this one did not answer, or not as a server does.
-    pub(super) fn is_of_the_address(&self) -> bool {
+    /// Whether another address of the same host may work: this one did not answer, or not like a server.
+    pub(super) fn is_specific_to_address(&self) -> bool {
         match self {
             Self::Timeout { .. }
             | Self::Unreachable { .. }
@@ -190,7 +192,7 @@ impl From<TokenError> for ConnectError {
     }
 }
 
-fn said(body: &str) -> String {
+fn in_parentheses(body: &str) -> String {
     if body.is_empty() { String::new() } else { format!(" ({body})") }
 }
 
@@ -200,34 +202,34 @@ fn refusal_hint(status: u16, body: &str, location: Option<&str>) -> String {
             "it redirects to {target}, which is not followed: give {} as {URL}, if that is your server",
             server_of(target)
         ),
-        (300..=399, None) => format!("it redirects, and does not say where to: check {URL}"),
+        (300..=399, None) => format!("it redirects without a target: check {URL}"),
         _ => hint(status, body),
     }
 }
 
 fn hint(status: u16, body: &str) -> String {
     match status {
-        200..=299 => format!("a web server, and no LiveKit server: check host, port and path of {URL}"),
-        // Such as that an identity is too long: the server's words are better than ours.
+        200..=299 => {
+            format!("this is a web server and not a LiveKit server: check host, port and path of {URL}")
+        }
+        // For example that an identity is too long: the server's text is more precise than a hint.
         400 if !body.is_empty() && !body.starts_with('<') && !body.contains("HTTPS") => {
-            format!("mend what it names; if that says nothing to you, check {URL}, and the server's version")
+            format!("correct what the message names, or check {URL} and the server's version")
         }
         400 => format!("check ws:// against wss:// in {URL}"),
         401 | 403 => format!("check {CREDENTIALS}, which this server must know, and this machine's clock"),
-        404 => format!("there is no LiveKit server: check host, port and path of {URL}"),
+        404 => format!("no LiveKit server at this address: check host, port and path of {URL}"),
         413 | 414 | 431 => {
             "the token is too long: shorten the metadata and attributes of the agent".to_owned()
         }
         429 => "too many connections; retry later".to_owned(),
-        500..=599 => {
-            "the server or a proxy before it has trouble: see its log, or try again later".to_owned()
-        }
+        500..=599 => "the server or a proxy in front of it failed: check its log, or retry later".to_owned(),
         _ => format!("check {URL}"),
     }
 }
 
-/// The start of an HTTP body as one line that a log can show. A server may repeat our token in it, whole or in part, or tell
-/// somebody else's.
+/// The start of an HTTP body as one line for a log. A server may repeat our token in it, whole or in part, or
+/// contain somebody else's.
 pub(super) fn one_line(body: &[u8], token: Option<&Secret>) -> String {
     let mut text = String::from_utf8_lossy(body).into_owned();
     if let Some(token) = token.filter(|token| !token.is_empty()) {
@@ -237,10 +239,10 @@ pub(super) fn one_line(body: &[u8], token: Option<&Secret>) -> String {
     shorten(&text, MAX_BODY)
 }
 
-/// What stands where a token was.
+/// The replacement for a token.
 const TOKEN: &str = "[the token]";
 
-/// Takes out everything that begins as every JSON Web Token does.
+/// Masks everything that begins like a JSON Web Token.
 fn mask_tokens(text: &str) -> String {
     let mut masked = String::new();
     let mut rest = text;
@@ -274,7 +276,7 @@ mod tests {
             "h:1 refused the connection with HTTP 308: it redirects to https://media.example.com/base/agent, which is not \
              followed: give https://media.example.com/base as the server URL (`.url(…)` or LIVEKIT_URL), if that is your server"
         );
-        assert!(refused(302, "").contains("does not say where to"), "{}", refused(302, ""));
+        assert!(refused(302, "").contains("without a target"), "{}", refused(302, ""));
     }
 
     #[test]
@@ -287,7 +289,7 @@ mod tests {
         for (status, body, wanted) in [
             (200, "", "LIVEKIT_URL"),
             (301, "", "LIVEKIT_URL"),
-            (400, "participant identity length exceeds limits", "mend what it names"),
+            (400, "participant identity length exceeds limits", "correct what the message names"),
             (400, "Client sent an HTTP request to an HTTPS server.", "ws:// against wss://"),
             (
                 400,
@@ -298,7 +300,7 @@ mod tests {
             (401, "", "LIVEKIT_API_SECRET"),
             (404, "", "LIVEKIT_URL"),
             (431, "", "metadata and attributes"),
-            (503, "", "try again later"),
+            (503, "", "retry later"),
             (418, "", "LIVEKIT_URL"),
         ] {
             let text = refused(status, body);
@@ -320,7 +322,7 @@ mod tests {
             line(&format!("invalid token: {}, error: expired", ours.expose())),
             "invalid token: [the token], error: expired"
         );
-        // Cut off, or another one.
+        // A part of the token, or another token.
         assert_eq!(line(&format!("bad: {}", &ours.expose()[..30])), "bad: [the token]");
         assert_eq!(line("\"eyJx.eyJy.z\" and (eyJx)"), "\"[the token]\" and ([the token])");
         assert_eq!(one_line(b"secret s3cr\xc3\xa9t!", Some(&Secret::from("s3crét"))), "secret [the token]!");

@@ -1,8 +1,8 @@
-//! How an error says that the process may open no more files and sockets.
+//! Detects errors that mean the process cannot open more files or sockets.
 
-/// Whether this is an error of a process, or a machine, that may open nothing more; with the system's own words for it.
+/// Returns the system's error if the process, or the machine, has reached its limit of open files.
 ///
-/// The look-up of a name may fail for it without saying so: one is then tried to be opened.
+/// A DNS lookup may fail for this reason without reporting it, so the function tries to open a file.
 #[cfg(unix)]
 pub fn exhaustion(error: &std::io::Error) -> Option<std::io::Error> {
     use nix::errno::Errno;
@@ -36,7 +36,7 @@ mod tests {
             assert!(exhaustion(&io::Error::from(errno)).is_some());
         }
         assert!(exhaustion(&io::Error::from(Errno::ECONNREFUSED)).is_none());
-        // This process has some left.
+        // This process has descriptors left.
         assert!(exhaustion(&io::Error::other("failed to look up")).is_none());
     }
 }

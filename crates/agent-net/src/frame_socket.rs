@@ -1,7 +1,7 @@
-//! One WebSocket of binary frames, from the connection to the close, as one thing to wait for.
+//! One WebSocket of binary frames, from the connection to the close, as a single future to await.
 //!
-//! It needs no task of its own: whoever waits in [`FrameSocket::next`] also writes what waits to be written, so a peer that does
-//! not read stops neither timers nor other work.
+//! It needs no task of its own: [`FrameSocket::next`] also writes pending frames, so a peer that does not
+//! read stops neither timers nor other work.
 
 use std::{
     collections::VecDeque,
@@ -20,33 +20,34 @@ use crate::{
     websocket::{Outgoing, WebSocketError},
 };
 
-/// Frames that may wait to be written; a peer that lets more pile up is not reading.
+/// Maximum number of pending frames; a peer that lets more pile up is not reading.
 const MAX_WAITING: usize = 100_000;
-/// What is heard before the next write, at most, however much there is: the answers leave together.
-const TOGETHER: usize = 64;
-/// How long the goodbye may take.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Maximum number of events between two writes, so that the answers to a burst leave together.
+const MAX_READS_PER_WRITE: usize = 64;
+/// Timeout of the closing handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What happened on the WebSocket.
+/// An event of the WebSocket.
 pub enum SocketEvent {
-    /// It is open.
+    /// The connection is open.
     Opened,
-    /// It could not be opened.
+    /// The connection could not be opened.
     NotOpened(ConnectError),
     /// A binary message.
     Received(Bytes),
-    /// A text message, which no server sends unasked.
+    /// A text message; servers do not send any.
     ReceivedText,
-    /// A ping or a pong: the peer lives.
-    Heard,
-    /// It is gone, for this reason.
+    /// A ping, a pong or a part of a message: the peer is alive.
+    KeepAlive,
+    /// The connection ended, for this reason.
     Closed(String),
 }
 
-/// A WebSocket that is not there yet, open, or gone. Sending never waits: what cannot go out yet is kept until it can.
+/// A WebSocket that is idle, connecting or open. Sending never waits: frames that cannot be written yet are
+/// queued.
 pub struct FrameSocket {
     state: State,
-    /// Frames taken by `send`, and those that have left since.
+    /// Number of frames that `send` accepted. `written` counts those that were written.
     queued: u64,
     written: watch::Sender<u64>,
 }
@@ -61,21 +62,21 @@ struct Open {
     socket: WebSocket,
     waiting: VecDeque<Outgoing>,
     /// Events since the last write.
-    heard: usize,
+    reads: usize,
 }
 
 impl FrameSocket {
-    /// A socket on which nothing ever happens.
+    /// A socket without a connection, which has no events.
     pub fn idle() -> Self {
         Self { state: State::Idle, queued: 0, written: watch::Sender::new(0) }
     }
 
-    /// A socket that `opening` opens, once someone waits for it.
+    /// A socket whose connection `opening` makes once [`next`](Self::next) is awaited.
     pub fn connect(opening: impl Future<Output = Result<WebSocket, ConnectError>> + Send + 'static) -> Self {
         Self { state: State::Connecting(Box::pin(opening)), ..Self::idle() }
     }
 
-    /// Takes a frame to be written; without a connection it is dropped.
+    /// Queues a frame; without a connection it is dropped.
     pub fn send(&mut self, frame: Bytes) {
         if let State::Open(open) = &mut self.state {
             open.waiting.push_back(Outgoing::Binary(frame));
@@ -83,37 +84,38 @@ impl FrameSocket {
         }
     }
 
-    /// Waits for what happens next, and writes meanwhile. Never ready without a connection. Dropping the future loses nothing.
+    /// Waits for the next event, and writes pending frames meanwhile. Pending forever without a connection.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> SocketEvent {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Done when everything that was sent up to now has left, or never will.
+    /// Completes when every frame sent up to now was written, or never will be.
     pub fn flushed(&self) -> impl Future<Output = ()> + Send + 'static {
         let (mark, mut written) = (self.queued, self.written.subscribe());
         async move {
-            // An error says that the socket is gone.
+            // An error means that the connection is gone.
             let _ = written.wait_for(|written| *written >= mark).await;
         }
     }
 
-    /// Writes what waits, says goodbye and hears the peer's, within two seconds.
+    /// Writes pending frames and performs the closing handshake, within two seconds.
     ///
-    /// A socket that is closed with something unread in it resets the connection, and the peer may then not read what we said
-    /// last: how a job ended, or that we leave.
+    /// Closing a socket with unread data resets the connection, and the peer may then not read the last
+    /// messages: how a job ended, or that we leave.
     pub async fn close(self) {
         let State::Open(mut open) = self.state else { return };
-        let goodbye = async {
+        let closing = async {
             poll_fn(|cx| open.poll_write(cx)).await?;
             self.written.send_replace(self.queued);
             open.socket.put_close(None)?;
             poll_fn(|cx| open.poll_write(cx)).await?;
-            // Until the peer has ended the connection.
+            // The peer ends the connection.
             while poll_fn(|cx| open.socket.poll_read(cx)).await.is_ok() {}
             Ok::<(), WebSocketError>(())
         };
-        // A peer that is gone already is no trouble.
-        let _ = tokio::time::timeout(CLOSE_LIMIT, goodbye).await;
+        // A peer that is gone already is not an error.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
@@ -121,7 +123,7 @@ impl FrameSocket {
             State::Idle => return Poll::Pending,
             State::Connecting(opening) => match ready!(opening.as_mut().poll(cx)) {
                 Ok(socket) => {
-                    let open = Open { socket, waiting: VecDeque::new(), heard: 0 };
+                    let open = Open { socket, waiting: VecDeque::new(), reads: 0 };
                     self.state = State::Open(Box::new(open));
                     return Poll::Ready(SocketEvent::Opened);
                 }
@@ -130,7 +132,7 @@ impl FrameSocket {
             State::Open(open) => ready!(open.poll_event(cx, self.queued, &self.written)),
         };
         if matches!(event, SocketEvent::Closed(_) | SocketEvent::NotOpened(_)) {
-            // Whoever waits for what was sent learns with the sender's end that it never will be.
+            // Dropping the sender ends the futures of `flushed`.
             *self = Self::idle();
         }
         Poll::Ready(event)
@@ -138,23 +140,23 @@ impl FrameSocket {
 }
 
 impl Open {
-    /// Hears first and writes when there is nothing to hear, so that the answers to what came together leave together.
+    /// Reads first and writes when nothing is left to read, so that the answers to a burst leave together.
     fn poll_event(
         &mut self,
         cx: &mut Context<'_>,
         queued: u64,
         written: &watch::Sender<u64>,
     ) -> Poll<SocketEvent> {
-        let enough = self.heard >= TOGETHER;
+        let enough = self.reads >= MAX_READS_PER_WRITE;
         if !enough && let Poll::Ready(event) = self.poll_read(cx) {
-            self.heard += 1;
+            self.reads += 1;
             return Poll::Ready(event);
         }
-        self.heard = 0;
+        self.reads = 0;
         match self.poll_write(cx) {
             Poll::Ready(Err(error)) => return Poll::Ready(SocketEvent::Closed(error.to_string())),
             Poll::Pending if self.waiting.len() > MAX_WAITING => {
-                let reason = "the server does not read what we send";
+                let reason = "the server does not read the frames sent to it";
                 return Poll::Ready(SocketEvent::Closed(reason.to_owned()));
             }
             Poll::Pending => {}
@@ -164,11 +166,11 @@ impl Open {
                 }
             }
         }
-        // Each read begins by clearing its buffer: one is enough.
+        // Each read clears its buffer first: one is enough.
         if enough { self.poll_read(cx) } else { Poll::Pending }
     }
 
-    /// Ready when all that waited has left. Frames that wait together are flushed together.
+    /// Ready when all pending frames are written. They are flushed together.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         self.socket.poll_write(&mut self.waiting, cx)
     }
@@ -178,9 +180,9 @@ impl Open {
             Ok(Message::Binary(frame)) => SocketEvent::Received(frame),
             Ok(Message::Text(_)) => SocketEvent::ReceivedText,
             // The answer to a ping goes out with the next write.
-            Ok(Message::Ping(_) | Message::Pong | Message::Part) => SocketEvent::Heard,
+            Ok(Message::Ping(_) | Message::Pong | Message::Part) => SocketEvent::KeepAlive,
             Ok(Message::Close(reason)) => {
-                // Our answer leaves if it can at once: nothing is waited for any more.
+                // Written only if that is possible at once: nothing is awaited after a close.
                 let _ = self.poll_write(cx);
                 SocketEvent::Closed(reason.map_or_else(
                     || "the server closed the connection".to_owned(),
@@ -203,7 +205,7 @@ mod tests {
     use super::*;
     use crate::{NetOptions, connect_websocket};
 
-    /// A server whose kernel takes little, so that most of what is sent waits on our side.
+    /// A listener with a small receive buffer, so that most of what is sent waits on our side.
     fn narrow_listener() -> TcpListener {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -227,7 +229,7 @@ mod tests {
             let mut peer = tokio_tungstenite::accept_async(tcp).await.unwrap();
             let mut ticks = tokio::time::interval(Duration::from_millis(1));
             let mut frames = 0;
-            // Slow to read, and never silent: there is always something that the other side has not read yet.
+            // Reads slowly and never stops sending, so the client always has unread data.
             loop {
                 ticks.tick().await;
                 let _ = peer.send(Message::Ping(Bytes::new())).await;
@@ -255,16 +257,17 @@ mod tests {
         let serving = async {
             let (tcp, _) = listener.accept().await.unwrap();
             let mut peer = tokio_tungstenite::accept_async(tcp).await.unwrap();
-            for _ in 0..TOGETHER * 4 {
+            for _ in 0..MAX_READS_PER_WRITE * 4 {
                 peer.send(Message::Binary(Bytes::from_static(b"on and on"))).await.unwrap();
             }
             peer
         };
         let (mut peer, mut socket) = tokio::join!(serving, open(&listener));
-        // Less than there is to hear. The first ones may have come with the handshake, and the next ones be waited for.
-        for heard in 1..TOGETHER * 3 {
+        // Fewer than the peer sent. The first frames may have come with the handshake, and the next may still
+        // be under way.
+        for heard in 1..MAX_READS_PER_WRITE * 3 {
             assert!(matches!(socket.next().await, SocketEvent::Received(_)));
-            if heard == TOGETHER {
+            if heard == MAX_READS_PER_WRITE {
                 socket.send(Bytes::from_static(b"the answer"));
             }
         }
@@ -283,7 +286,7 @@ mod tests {
         (0..MAX_WAITING * 2).for_each(|_| socket.send(Bytes::from_static(&[1; 512])));
         let flushed = socket.flushed();
         let SocketEvent::Closed(reason) = socket.next().await else { panic!("something else happened") };
-        assert_eq!(reason, "the server does not read what we send");
+        assert_eq!(reason, "the server does not read the frames sent to it");
         flushed.await;
     }
 }

@@ -1,69 +1,69 @@
-//! WebSocket frames (RFC 6455), of both ends: bytes in, bytes out.
+//! Encoder and decoder of WebSocket frames (RFC 6455), for clients and servers.
 //!
-//! Of our own, since the libraries do not fit: one logs every payload (tokens and ICE passwords), another keeps the answers to pings
-//! without a limit, and others lose data when a read is cancelled.
+//! The available libraries do not fit: one logs every payload (tokens and ICE passwords), another keeps the
+//! answers to pings without a limit, and others lose data when a read is cancelled.
 
 use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The longest payload of a control frame, in bytes.
+/// Maximum payload of a control frame, in bytes.
 const MAX_CONTROL: usize = 125;
 
 const FINAL: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
 
-/// What came in.
+/// A received message.
 #[derive(PartialEq)]
 #[cfg_attr(test, derive(Debug))]
 pub enum Message {
-    /// Bytes.
+    /// A binary message.
     Binary(Bytes),
-    /// A text, in UTF-8.
+    /// A text message, in UTF-8.
     Text(Bytes),
-    /// A ping. Its answer goes out with what is written next.
+    /// A ping. Its answer leaves with the next write.
     Ping(Bytes),
     /// The answer to a ping.
     Pong,
-    /// A part of a message that goes on.
+    /// A part of a message that continues.
     Part,
-    /// The peer closes the connection. Its answer goes out with what is written next.
+    /// The peer closes the connection. The answer leaves with the next write.
     Close(Option<CloseReason>),
 }
 
-/// Why the peer closes the connection.
+/// The peer's reason for the close.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CloseReason {
-    /// The code of RFC 6455.
+    /// The close code of RFC 6455.
     pub code: u16,
-    /// What is said with it.
+    /// The text beside the code.
     pub text: String,
 }
 
-/// What ends a connection.
+/// A protocol error, which ends the connection.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum FrameError {
-    /// A message over the limit.
+    /// A message over the size limit.
     #[error("the {from} sent a message of more than {limit} bytes (`max_message_size(…)`)")]
     TooLong {
-        /// Who sent it.
+        /// The sender.
         from: Role,
         /// The limit.
         limit: usize,
     },
-    /// Something that RFC 6455 forbids.
+    /// A violation of RFC 6455.
     #[error("the {from} broke the WebSocket protocol: {what}")]
     Violation {
-        /// Who did it.
+        /// The sender.
         from: Role,
-        /// What.
+        /// The violated rule.
         what: &'static str,
     },
 }
 
 impl FrameError {
-    /// The code of RFC 6455 to close the connection with.
+    /// The RFC 6455 code to close the connection with.
     #[must_use]
     pub fn close_code(&self) -> u16 {
         match self {
@@ -76,12 +76,12 @@ impl FrameError {
 
 const NOT_UTF_8: &str = "a text is not UTF-8";
 
-/// An end of a WebSocket.
+/// One end of a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It asked for the connection; its frames are masked.
+    /// The end that opened the connection; its frames are masked.
     Client,
-    /// It granted it.
+    /// The end that accepted it.
     Server,
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// Kinds of frames.
+/// Opcodes of RFC 6455.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Opcode {
     Continuation = 0,
@@ -123,15 +123,15 @@ impl Opcode {
     }
 }
 
-/// Reads the frames of one end.
+/// Decodes the frames of one end.
 pub(super) struct Decoder {
     from: Role,
-    /// The longest message, in bytes.
+    /// Maximum message size, in bytes.
     limit: usize,
     partial: Option<Partial>,
 }
 
-/// A message of which parts are still to come.
+/// A message with parts still to come.
 struct Partial {
     text: bool,
     payload: BytesMut,
@@ -148,7 +148,7 @@ impl Decoder {
         Self { from, limit, partial: None }
     }
 
-    /// Takes the next frame out of the bytes that are there; `None`: it is not complete.
+    /// Removes the next frame from `input`; `None` if it is incomplete.
     pub(super) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Message>, FrameError> {
         let Some(frame) = self.frame(input)? else { return Ok(None) };
         let message = match frame.opcode {
@@ -181,7 +181,7 @@ impl Decoder {
         Ok(Some(message))
     }
 
-    /// Everything that can be wrong with a frame is noticed before its payload has come.
+    /// Checks a frame before its payload has arrived.
     fn frame(&self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let [first, second, rest @ ..] = &**input else { return Ok(None) };
         if first & RESERVED != 0 {
@@ -264,7 +264,7 @@ fn close_reason(payload: &Bytes) -> Result<Option<CloseReason>, &'static str> {
     }
 }
 
-/// Appends a frame that is a whole message, masked as a client's must be and a server's must not.
+/// Appends a frame with a whole message; a client's frame must be masked, a server's must not.
 pub(super) fn encode(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>, output: &mut BytesMut) {
     output.reserve(14 + payload.len());
     output.put_u8(FINAL | opcode as u8);
@@ -289,7 +289,7 @@ pub(super) fn encode(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>, outp
     output.unsplit(masked);
 }
 
-/// Applies the mask, eight bytes at a time: byte by byte it would cost more than the rest of a large message.
+/// Applies the mask eight bytes at a time: bytewise it would cost more than the rest of a large message.
 fn apply(mask: [u8; 4], bytes: &mut [u8]) {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

@@ -1,7 +1,8 @@
 //! Connections to a LiveKit server: addresses, tokens, TLS, proxies, WebSockets, and the server's HTTP API.
 //!
-//! Nothing in here knows of jobs, rooms or reconnecting: one call makes one connection or says why not. The environment
-//! is read in [`NetOptions::from_env`] and nowhere else. Users of the SDK find what they need of it in `agent-worker`.
+//! This crate has no jobs, rooms or reconnects: one call makes one connection or returns why not.
+//! [`NetOptions::from_env`] is the only place that reads the environment. Users of the SDK find what they
+//! need of it in `agent-worker`.
 
 mod addresses;
 mod api;

@@ -1,4 +1,4 @@
-//! How connections are made: proxy, certificates, limits. The one place that reads the environment for it.
+//! How connections are made: proxy, certificates, limits. The only place that reads the environment.
 
 use agent_proto::text::line;
 use std::fmt;
@@ -31,34 +31,34 @@ pub struct NetOptions {
     pub(super) connect_timeout: Duration,
     pub(super) max_message_size: usize,
     dialer: Option<Arc<dyn Dialer>>,
-    /// Shared by the clones: what the worker has learnt of an address, its rooms need not learn again.
+    /// Shared by clones: a room profits from what the worker learnt about an address.
     pub(super) addresses: Addresses,
     media_filter: Option<Arc<dyn Fn(MediaPath) -> bool + Send + Sync>>,
-    /// Made at the first encrypted connection and shared by the clones: loading the platform's certificates takes
-    /// milliseconds, and sessions are resumed only within one configuration.
+    /// Created at the first encrypted connection and shared by clones: loading the platform's certificates
+    /// takes milliseconds, and TLS sessions are resumed only within one configuration.
     pub(super) tls: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
-/// How packets of a room's media and data travel.
+/// The transport of a room's media and data packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MediaPath {
-    /// As datagrams.
+    /// UDP datagrams.
     Udp,
-    /// In a TCP connection, where datagrams do not get through.
+    /// A TCP connection, where UDP is blocked.
     Tcp,
 }
 
 #[derive(Clone)]
 enum Proxy {
     Direct,
-    /// As the environment says. Never for loopback addresses: no proxy can reach ours.
+    /// From the environment. Never used for loopback addresses, which no proxy can reach.
     Environment(Arc<Matcher>),
-    /// For every address.
+    /// Used for every address.
     Explicit(Arc<Matcher>),
 }
 
-/// A proxy address that cannot be used. It is not repeated, as it may hold a password.
+/// A proxy address that cannot be used. The error does not repeat it, as it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the proxy address cannot be used: give one like http://proxy.example.com:3128 or socks5://proxy.example.com:1080"
@@ -66,7 +66,8 @@ enum Proxy {
 pub struct ProxyUrlError;
 
 impl Default for NetOptions {
-    /// No proxy, the platform's certificates, 10 s to connect, messages of at most 2 MiB. Reads no environment.
+    /// No proxy, the platform's certificates, 10 s to connect, messages of at most 2 MiB. Does not read the
+    /// environment.
     fn default() -> Self {
         Self {
             proxy: Proxy::Direct,
@@ -82,17 +83,17 @@ impl Default for NetOptions {
 }
 
 impl NetOptions {
-    /// The defaults, with proxy and certificates as the environment says.
+    /// The defaults, with proxy and certificates from the environment.
     ///
-    /// Read here, once: `HTTPS_PROXY` (for `wss`), `HTTP_PROXY` (for `ws`), `ALL_PROXY` and `NO_PROXY`, each in lower case
-    /// too, and `SSL_CERT_FILE`. The proxies may be `http`, `https` or `socks5` addresses with a user and password.
-    /// Loopback addresses are always connected directly.
+    /// Reads, once: `HTTPS_PROXY` (for `wss`), `HTTP_PROXY` (for `ws`), `ALL_PROXY` and `NO_PROXY`, each also
+    /// in lower case, and `SSL_CERT_FILE`. The proxies may be `http`, `https` or `socks5` addresses with a
+    /// user and password. Loopback addresses are always connected directly.
     #[must_use]
     pub fn from_env() -> Self {
         Self::from_vars(|name| std::env::var(name).ok())
     }
 
-    /// As [`from_env`](Self::from_env), from any source of variables.
+    /// As [`from_env`](Self::from_env), with the variables of any source.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
         let either = |name: &str| set(name).or_else(|| set(&name.to_ascii_lowercase())).unwrap_or_default();
@@ -123,11 +124,11 @@ impl NetOptions {
         self
     }
 
-    /// Connects through this proxy, whatever the environment says: `http`, `https` or `socks5`, as in
+    /// Connects through this proxy, whatever the environment: `http`, `https` or `socks5`, as in
     /// `http://user:password@proxy.example.com:3128`.
     ///
     /// # Errors
-    /// [`ProxyUrlError`] if the address cannot be read or has another scheme.
+    /// [`ProxyUrlError`] if the address cannot be parsed or has another scheme.
     pub fn proxy(mut self, address: &str) -> Result<Self, ProxyUrlError> {
         let matcher = explicit(address);
         intercept(&matcher, "http", "host.invalid").ok_or(ProxyUrlError)?;
@@ -135,43 +136,45 @@ impl NetOptions {
         Ok(self)
     }
 
-    /// Connects without a proxy, whatever the environment says.
+    /// Connects without a proxy, whatever the environment.
     #[must_use]
     pub fn no_proxy(mut self) -> Self {
         self.proxy = Proxy::Direct;
         self
     }
 
-    /// How long a connection may take, from the name's look-up to the end of the WebSocket handshake (10 s unless set).
+    /// Sets the timeout of a connection, from the DNS lookup to the end of the WebSocket handshake (10 s by
+    /// default).
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// The largest message taken from the server, in bytes (2 MiB unless set); a larger one ends the connection.
+    /// Sets the maximum size of a message from the server, in bytes (2 MiB by default); a larger one ends the
+    /// connection.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// Opens connections with this instead of TCP and proxies.
+    /// Opens connections with `dialer` instead of TCP and proxies.
     #[must_use]
     pub fn dialer(mut self, dialer: impl Dialer) -> Self {
         self.dialer = Some(Arc::new(dialer));
         self
     }
 
-    /// Looks up the addresses of hosts, those of proxies among them, with this instead of the system.
+    /// Resolves host names, those of proxies as well, with `resolver` instead of the system.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.addresses = Addresses::with_resolver(resolver);
         self
     }
 
-    /// Asks this about each packet of a room's media and data, in or out: one that does not pass is lost. For tests of bad
-    /// networks.
+    /// Filters the packets of a room's media and data, in both directions: a packet is dropped if `passes`
+    /// returns false. For tests of bad networks.
     ///
     /// ```
     /// use agent_worker::net::{MediaPath, NetOptions};
@@ -184,7 +187,7 @@ impl NetOptions {
         self
     }
 
-    /// Reads the certificates to trust now, in the place of at the first encrypted connection.
+    /// Reads the trusted certificates now, instead of at the first encrypted connection.
     pub fn check_certificates(&self) -> Result<(), ConnectError> {
         tls::config("the server", self).map(drop)
     }
@@ -199,12 +202,12 @@ impl NetOptions {
         self.dialer.as_deref()
     }
 
-    /// The certificates to trust instead of the platform's.
+    /// The certificates that are trusted instead of the platform's.
     pub(super) fn trusted_file(&self) -> Option<&PathBuf> {
         self.ca_file.as_ref()
     }
 
-    /// The proxy to reach this address through, if any.
+    /// The proxy for this address, if any.
     pub(super) fn proxy_for(&self, url: &Url) -> Option<Intercept> {
         let (matcher, bypass_loopback) = match &self.proxy {
             Proxy::Direct => return None,
@@ -219,7 +222,7 @@ impl NetOptions {
         if loopback && bypass_loopback {
             return None;
         }
-        // The library knows the rules for http and https only.
+        // The library has rules for http and https only.
         let secure = matches!(url.scheme(), "wss" | "https");
         let scheme = if secure { "https" } else { "http" };
         intercept(matcher, scheme, url.host_str()?)
@@ -232,7 +235,7 @@ fn explicit(address: &str) -> Matcher {
 
 fn intercept(matcher: &Matcher, scheme: &str, host: &str) -> Option<Intercept> {
     let uri = Uri::builder().scheme(scheme).authority(host).path_and_query("/").build().ok()?;
-    // Its SOCKS 4 has no password and no IPv6; nobody needs it any more.
+    // The library's SOCKS 4 supports neither passwords nor IPv6.
     matcher.intercept(&uri).filter(|proxy| !matches!(proxy.uri().scheme_str(), Some("socks4" | "socks4a")))
 }
 
@@ -253,7 +256,7 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Direct => f.write_str("Direct"),
-            // The library's `Debug` of a proxy leaves out the password.
+            // The library's `Debug` of a proxy omits the password.
             Self::Environment(matcher) => f.debug_tuple("Environment").field(matcher).finish(),
             Self::Explicit(matcher) => f.debug_tuple("Explicit").field(matcher).finish(),
         }

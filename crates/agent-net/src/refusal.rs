@@ -1,4 +1,4 @@
-//! What the headers of a refusal say: where to go instead, and when to come back.
+//! The headers of a refusal: the target of a redirect, and when to retry.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,28 +8,28 @@ use url::Url;
 use crate::error::one_line;
 use agent_proto::Secret;
 
-/// The longest target that is shown, in characters.
+/// Maximum length of a redirect target that is shown, in characters.
 const MAX_TARGET: usize = 200;
 
-/// When the server wants to be asked again, counted from now (`Retry-After`, RFC 9110, 10.2.3): a number of seconds, or a date. A date
-/// is compared with the server's own clock, if it says what that shows. What is neither is ignored.
+/// The delay of `Retry-After` (RFC 9110, 10.2.3), counted from now: a number of seconds, or a date. A date is
+/// compared with the server's own clock, if the response shows it. Anything else is ignored.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let date = |text: &str| httpdate::parse_http_date(text).ok();
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a number has are a long time.
+        // A number too large for `u64` is a long time.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let now = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?)).unwrap_or(now);
-    // A date that is over means: at once.
+    // A date in the past means at once.
     Some(date(value)?.duration_since(now).unwrap_or_default())
 }
 
-/// The address that a redirect names, as a message may show it: without user, password, query and fragment.
+/// The target of a redirect as a message may show it: without user, password, query and fragment.
 pub(super) fn redirect_target(from: &Url, location: &[u8], token: Option<&Secret>) -> Option<String> {
     let mut target = from.join(std::str::from_utf8(location).ok()?.trim()).ok()?;
     target.host_str()?;
-    // Only an address without a host has none to remove.
+    // Only an address without a host rejects this, and it has no user name to remove.
     target.set_username("").ok()?;
     target.set_password(None).ok()?;
     target.set_query(None);
@@ -38,7 +38,7 @@ pub(super) fn redirect_target(from: &Url, location: &[u8], token: Option<&Secret
     Some(text.chars().take(MAX_TARGET).collect())
 }
 
-/// The server's URL behind a target that this crate asked for.
+/// The server's URL, given a target with a path that this crate added.
 pub(super) fn server_of(target: &str) -> &str {
     let base = ["/agent", "/rtc/v1"].iter().find_map(|path| target.strip_suffix(path));
     base.unwrap_or(target)
@@ -72,7 +72,7 @@ mod tests {
             // In the past.
             ("Sun, 06 Nov 1994 08:49:00 GMT", None, seconds(0)),
             ("Thu, 01 Jan 1970 00:00:00 GMT", None, seconds(0)),
-            // The server's clock counts, and not ours.
+            // Compared with the server's clock, not with ours.
             ("Tue, 01 Jan 2030 00:00:10 GMT", Some("Tue, 01 Jan 2030 00:00:00 GMT"), seconds(10)),
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some("yesterday"), seconds(60)),
         ];

@@ -1,4 +1,4 @@
-//! The address of a LiveKit server as users write it, and the addresses made from it.
+//! The address of a LiveKit server as users write it, and the addresses derived from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,8 @@ use url::Url;
 
 /// The address of a LiveKit server: `ws`, `wss`, `http` or `https`, with or without a base path.
 ///
-/// `http` means `ws` and `https` means `wss`, as users copy either; a base path is kept, as some servers sit behind one.
+/// `http` means `ws` and `https` means `wss`, as users copy either; a base path is kept, as some servers are
+/// behind one.
 ///
 /// ```
 /// use agent_worker::net::ServerUrl;
@@ -19,58 +20,59 @@ use url::Url;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {
-    /// Scheme `ws` or `wss`; no query, fragment or user; a path without a slash at its end (`/` when there is none).
+    /// Scheme `ws` or `wss`; no query, fragment or user; a path without a trailing slash (`/` if there is
+    /// none).
     base: Url,
 }
 
-/// Why an address is none of a LiveKit server.
+/// Why a text is not the address of a LiveKit server.
 ///
-/// The messages repeat no more of the address than its scheme or host: a query or a user part may be a secret.
+/// The messages repeat only the scheme or host of the address: a query or a user part may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// There is no address at all.
+    /// The address is empty.
     #[error("the server URL is empty: give one like ws://localhost:7880 or wss://my-project.livekit.cloud")]
     Empty,
-    /// There is a host but no `ws://` or the like before it.
+    /// There is a host but no scheme before it.
     #[error("the server URL has no scheme: write ws:// or wss:// before the host, as in ws://localhost:7880")]
     MissingScheme,
-    /// The scheme is none that a LiveKit server speaks.
+    /// LiveKit servers do not use this scheme.
     #[error(
         "the server URL has the scheme {scheme:?}: use ws, wss, http or https, as in ws://localhost:7880"
     )]
     Scheme {
-        /// The scheme that was given.
+        /// The given scheme.
         scheme: String,
     },
     /// There is no host between the scheme and the path.
     #[error("the server URL has no host: write it after the scheme, as in ws://localhost:7880")]
     MissingHost,
-    /// The address holds a user name or a password.
+    /// The address contains a user name or a password.
     #[error(
-        "the server URL holds a user name or password: remove the part before '@', the API key and secret are given apart"
+        "the server URL contains a user name or password: remove the part before '@' and set the API key and secret separately"
     )]
     UserInfo,
-    /// The address holds a query.
+    /// The address contains a query.
     #[error(
-        "the server URL holds a query: remove everything from '?' on, as in wss://my-project.livekit.cloud"
+        "the server URL contains a query: remove everything from '?' on, as in wss://my-project.livekit.cloud"
     )]
     Query,
-    /// The address holds a fragment.
+    /// The address contains a fragment.
     #[error(
-        "the server URL holds a fragment: remove everything from '#' on, as in wss://my-project.livekit.cloud"
+        "the server URL contains a fragment: remove everything from '#' on, as in wss://my-project.livekit.cloud"
     )]
     Fragment,
-    /// The address cannot be read at all.
+    /// The address cannot be parsed.
     #[error("the server URL cannot be read ({reason}): give one like ws://localhost:7880")]
     Invalid {
-        /// What the parser says.
+        /// The parser's error.
         reason: url::ParseError,
     },
 }
 
 impl ServerUrl {
-    /// Where a worker connects: `{base}/agent?protocol=1`.
+    /// The URL at which a worker connects: `{base}/agent?protocol=1`.
     #[must_use]
     pub fn agent_url(&self) -> Url {
         let mut url = self.join("agent");
@@ -78,13 +80,13 @@ impl ServerUrl {
         url
     }
 
-    /// The address for WebSockets, `ws` or `wss`, with the base path.
+    /// The base URL for WebSockets, `ws` or `wss`, with the base path.
     #[must_use]
     pub fn ws_url(&self) -> Url {
         self.base.clone()
     }
 
-    /// The address for the server's HTTP API (Twirp), `http` or `https`, with the base path.
+    /// The base URL of the server's HTTP API (Twirp), `http` or `https`, with the base path.
     #[must_use]
     pub fn http_url(&self) -> Url {
         let mut url = self.base.clone();
@@ -94,7 +96,7 @@ impl ServerUrl {
         url
     }
 
-    /// The WebSocket address of a path below the base path, such as `rtc/v1`.
+    /// The WebSocket URL of a path below the base path, such as `rtc/v1`.
     #[must_use]
     pub fn join(&self, path: &str) -> Url {
         let mut url = self.base.clone();
@@ -117,7 +119,8 @@ impl FromStr for ServerUrl {
         if text.is_empty() {
             return Err(UrlError::Empty);
         }
-        // Told apart by hand: to a URL parser `localhost:7880` is a scheme with a path, and `ws:host` is `ws://host`.
+        // Split by hand: a URL parser reads `localhost:7880` as a scheme with a path, and `ws:host` as
+        // `ws://host`.
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(UrlError::MissingScheme);
         };
@@ -127,7 +130,7 @@ impl FromStr for ServerUrl {
             "" => return Err(UrlError::MissingScheme),
             _ => return Err(UrlError::Scheme { scheme: scheme.chars().take(20).collect() }),
         };
-        // Also by hand: a URL parser takes `ws:///path` as the host `path`.
+        // Checked by hand as well: a URL parser reads `ws:///path` as the host `path`.
         if rest.starts_with(['/', '\\', '?', '#', ':']) || rest.is_empty() {
             return Err(UrlError::MissingHost);
         }

@@ -1,4 +1,4 @@
-//! Byte streams, and a tunnel through a proxy.
+//! Byte streams, and the tunnel through a proxy.
 
 use std::fmt::Debug;
 use std::future::{Ready, ready};
@@ -15,22 +15,24 @@ use tower_service::Service;
 
 use crate::error::ConnectError;
 
-/// Anything to read from and write to: TCP, TLS, or TLS within TLS through a proxy.
+/// A TCP connection, TLS, or TLS within TLS through a proxy.
 pub type Stream = Box<dyn ByteStream>;
 
-/// A connection: bytes both ways, in order.
+/// A connection: a stream of bytes in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> ByteStream for T {}
 
-/// Opens connections in the place of TCP: to a server in the same process, over a Unix socket, with faults for a test.
+/// Opens connections instead of TCP: to a server in the same process, over a Unix socket, with faults for a
+/// test.
 ///
-/// TLS, when the address asks for it, and HTTP go over whatever it returns. See [`NetOptions::dialer`](crate::NetOptions::dialer).
+/// TLS, if the address requires it, and HTTP run over the returned stream. See
+/// [`NetOptions::dialer`](crate::NetOptions::dialer).
 pub trait Dialer: Send + Sync + 'static {
     /// Opens one connection to the host (an IPv6 address in brackets) and port of the server's URL.
     fn dial(&self, host: &str, port: u16) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>>;
 }
 
-/// Asks the proxy at the other end of `stream` for a connection to the server.
+/// Requests a connection to the server from the proxy at the other end of `stream`.
 pub(super) async fn tunnel(
     stream: Stream,
     proxy: &Intercept,
@@ -65,7 +67,7 @@ pub(super) async fn tunnel(
     Ok(stream.into_inner())
 }
 
-/// A connector whose connection exists already: the tunnel code of the library asks for a connector.
+/// A connector that returns an existing connection, as the library's tunnel expects a connector.
 struct Established(Option<Stream>);
 
 impl Service<Uri> for Established {

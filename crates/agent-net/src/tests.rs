@@ -23,7 +23,7 @@ mod refusals;
 
 const TOKEN: &str = "t0ken-that-no-text-may-show";
 
-/// Connects, and checks for every error that its texts hold no token.
+/// Connects, and checks that the texts of every error contain no token.
 async fn connect(url: &str, options: &NetOptions) -> Result<WebSocket, ConnectError> {
     let result = connect_websocket(&Url::parse(url).unwrap(), Some(&Secret::from(TOKEN)), options).await;
     if let Err(error) = &result {
@@ -32,7 +32,7 @@ async fn connect(url: &str, options: &NetOptions) -> Result<WebSocket, ConnectEr
     result
 }
 
-/// Sends a frame; what comes back.
+/// Sends a frame and returns the next event.
 async fn echoed(socket: &mut FrameSocket, frame: Vec<u8>) -> SocketEvent {
     socket.send(Bytes::from(frame));
     socket.next().await
@@ -49,7 +49,7 @@ async fn assert_echo(socket: WebSocket) {
     assert!(matches!(echo, SocketEvent::Received(frame) if *frame == [1, 2, 3]));
 }
 
-/// A WebSocket server that wants our token and echoes; over TLS if there is a configuration for it.
+/// A WebSocket server that requires our token and echoes; with TLS if there is a configuration for it.
 async fn echo_server(tls: Option<Arc<ServerConfig>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -91,7 +91,7 @@ async fn echo(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin)
     }
 }
 
-/// An authority of our own: a server configuration for the name, and the authority's PEM file.
+/// A certificate authority: a server configuration for the name, and the authority's PEM file.
 struct Authority {
     server: Arc<ServerConfig>,
     file: PathBuf,
@@ -124,7 +124,7 @@ fn authority(name: &str) -> Authority {
     Authority { server: Arc::new(server), file, _dir: dir }
 }
 
-/// An HTTP proxy that sends every CONNECT to one port of ours, and tells what it was asked for (the first lines).
+/// An HTTP proxy that sends every CONNECT to one local port, and reports the first lines of each request.
 async fn connect_proxy(port: u16, answer: &'static str) -> (u16, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxy_port = listener.local_addr().unwrap().port();
@@ -153,7 +153,7 @@ async fn a_plain_connection_carries_the_token_and_messages() {
     let port = echo_server(None).await;
     let options = NetOptions::default();
     assert_echo(connect(&format!("ws://127.0.0.1:{port}/agent?protocol=1"), &options).await.unwrap()).await;
-    // Also where the name has an address at which nothing listens (localhost is ::1 first on most machines).
+    // Works also if nothing listens at the name's first address (localhost is ::1 first on most machines).
     assert_echo(connect(&format!("ws://localhost:{port}/"), &options).await.unwrap()).await;
 }
 
@@ -171,7 +171,7 @@ async fn a_refused_token_is_refused_with_status_and_text() {
     );
 }
 
-/// livekit-server repeats a token that it does not take, whole.
+/// livekit-server repeats a rejected token as a whole.
 #[tokio::test]
 async fn a_token_that_the_server_repeats_is_not_shown() {
     for body in [format!("invalid token: {TOKEN}, error: expired"), TOKEN.repeat(100)] {
@@ -183,7 +183,7 @@ async fn a_token_that_the_server_repeats_is_not_shown() {
             let head = format!("HTTP/1.1 401 Unauthorized\r\nContent-Length: {}\r\n\r\n", body.len());
             tcp.write_all((head + &body).as_bytes()).await.unwrap();
         };
-        // It looks for the token in every text of the error.
+        // `connect` looks for the token in every text of the error.
         let (error, ()) =
             tokio::join!(async { connect(&url, &NetOptions::default()).await.unwrap_err() }, refusing);
         let text = error.to_string();
@@ -209,11 +209,11 @@ async fn an_encrypted_connection_with_a_trusted_authority() {
     let port = echo_server(Some(ca.server.clone())).await;
     let url = format!("wss://localhost:{port}/");
     assert_echo(connect(&url, &NetOptions::default().ca_file(&ca.file)).await.unwrap()).await;
-    // As the environment names it, and by an address in the certificate.
+    // The file comes from the environment, and the URL has an address that the certificate names.
     let file = ca.file.to_str().unwrap().to_owned();
     let from_env = NetOptions::from_vars(|name| (name == "SSL_CERT_FILE").then(|| file.clone()));
     assert_echo(connect(&url, &from_env).await.unwrap()).await;
-    // The second connection takes the configuration that the first one made.
+    // The second connection uses the configuration of the first one.
     assert_echo(connect(&url, &from_env).await.unwrap()).await;
 }
 
@@ -268,7 +268,7 @@ async fn plain_against_encrypted_is_explained() {
 
 #[tokio::test]
 async fn nothing_listens() {
-    // A port that was free a moment ago.
+    // A port that was just released.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let error = connect(&format!("ws://127.0.0.1:{port}/"), &NetOptions::default()).await.unwrap_err();
     let ConnectError::Unreachable { source, .. } = &error else { panic!("{error:?}") };
@@ -278,7 +278,7 @@ async fn nothing_listens() {
 
 #[tokio::test]
 async fn a_name_that_does_not_exist() {
-    // `.invalid` never exists; a resolver that is not reached at all is told in the same way.
+    // `.invalid` never exists; an unreachable resolver gives the same error.
     let error = connect("ws://host.invalid:7880/", &NetOptions::default()).await.unwrap_err();
     assert!(
         matches!(error, ConnectError::Resolve { .. } | ConnectError::Timeout { step: "TCP connection", .. }),
@@ -289,7 +289,7 @@ async fn a_name_that_does_not_exist() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_takes_no_longer_than_allowed() {
-    // Taken by the system's backlog, never by a server.
+    // Accepted by the system's backlog, never by a server.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let options = NetOptions::default().connect_timeout(Duration::from_millis(100));
@@ -330,7 +330,9 @@ async fn a_message_over_the_limit_ends_the_connection() {
     let mut socket = opened(socket).await;
     let echo = echoed(&mut socket, vec![0; 1000]).await;
     assert!(matches!(echo, SocketEvent::Received(frame) if frame.len() == 1000));
-    let SocketEvent::Closed(reason) = echoed(&mut socket, vec![0; 1001]).await else { panic!("it goes on") };
+    let SocketEvent::Closed(reason) = echoed(&mut socket, vec![0; 1001]).await else {
+        panic!("the connection is still open")
+    };
     assert!(reason.contains("more than 1000 bytes (`max_message_size(…)`)"), "{reason}");
 }
 
@@ -361,14 +363,14 @@ async fn through_a_proxy_with_a_password() {
             _ => None,
         })
     };
-    // The name is known to the proxy alone.
+    // Only the proxy can resolve this name.
     assert_echo(connect("wss://media.test/agent", &vars("other.test")).await.unwrap()).await;
     let request = requests.recv().await.unwrap();
     assert!(request.starts_with("CONNECT media.test:443 HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("Proxy-Authorization: Basic YWRhOnBhc3Mgd29yZA==\r\n"), "{request}");
     assert!(!request.contains(TOKEN), "{request}");
 
-    // NO_PROXY: now the name would have to be resolved here.
+    // NO_PROXY: now the name has to be resolved here.
     let options = vars("media.test").connect_timeout(Duration::from_secs(5));
     let error = connect("wss://media.test/agent", &options).await.unwrap_err();
     assert!(
@@ -383,7 +385,7 @@ async fn through_an_encrypted_proxy() {
     let ca = authority("localhost");
     let port = echo_server(None).await;
     let (inner, mut requests) = connect_proxy(port, ESTABLISHED).await;
-    // TLS before the proxy: each connection is decrypted and passed on.
+    // TLS in front of the proxy: each connection is decrypted and passed on.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let outer = listener.local_addr().unwrap().port();
     let acceptor = TlsAcceptor::from(ca.server.clone());

@@ -1,4 +1,5 @@
-//! TLS as a client: rustls on aws-lc-rs, given explicitly, so that no process-wide provider is needed or touched.
+//! TLS as a client: rustls with aws-lc-rs, chosen explicitly, so that no process-wide provider is needed or
+//! changed.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::error::ConnectError;
 use crate::options::NetOptions;
 use crate::stream::Stream;
 
-/// Makes an encrypted stream of a plain one.
+/// Wraps a plain stream in TLS.
 pub(super) async fn encrypt(
     stream: Stream,
     host: &str,
@@ -24,7 +25,7 @@ pub(super) async fn encrypt(
     encrypt_with(config(endpoint, options)?, stream, host, endpoint).await
 }
 
-/// As [`encrypt`], for a server that speaks no HTTP.
+/// As [`encrypt`], for a server without HTTP.
 pub(super) async fn encrypt_other(
     stream: Stream,
     host: &str,
@@ -49,7 +50,7 @@ async fn encrypt_with(
     Ok(Box::new(stream))
 }
 
-/// The configuration of these options, made once.
+/// The TLS configuration of these options, created once.
 pub(super) fn config(endpoint: &str, options: &NetOptions) -> Result<Arc<ClientConfig>, ConnectError> {
     if let Some(config) = options.tls.get() {
         return Ok(config.clone());
@@ -65,9 +66,9 @@ pub(super) fn config(endpoint: &str, options: &NetOptions) -> Result<Arc<ClientC
         }
     };
     let mut config = builder.with_no_client_auth();
-    // A load balancer that also speaks HTTP/2 must not choose it: a WebSocket starts as HTTP/1.1.
+    // A load balancer with HTTP/2 must not choose it: a WebSocket starts as HTTP/1.1.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Two first connections at once may both get here; one of the two equal configurations stays.
+    // Two concurrent first connections may both get here; one of the two equal configurations stays.
     Ok(options.tls.get_or_init(|| Arc::new(config)).clone())
 }
 
@@ -77,7 +78,7 @@ fn read_roots(path: &Path) -> Result<RootCertStore, ConnectError> {
         .and_then(|found| found.collect::<Result<Vec<_>, _>>())
         .map_err(|error| unusable(Box::new(error)))?;
     let mut roots = RootCertStore::empty();
-    // A platform's bundle may hold old certificates that rustls does not take; the others count.
+    // A platform's bundle may contain old certificates that rustls rejects; they are skipped.
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
         return Err(unusable("it holds no certificate".into()));

@@ -1,4 +1,4 @@
-//! Access tokens: who may do what, signed with the API secret.
+//! Access tokens: a participant's identity and permissions, signed with the API secret.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,20 +13,20 @@ use agent_proto::Secret;
 /// The header of every LiveKit token.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-/// How long a token is good for unless told otherwise.
+/// Default lifetime of a token.
 const DEFAULT_TTL: Duration = Duration::from_secs(6 * 3600);
 
-/// Tokens are valid from this long ago, so that a clock that runs a little ahead of the server's does no harm.
+/// Tokens are valid from this long ago, to tolerate a clock that runs slightly ahead of the server's.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
 
-/// The token that a worker connects with: it may register agents and nothing else.
+/// The token with which a worker connects: it permits only registration.
 pub fn worker_token(key: &str, secret: &Secret, ttl: Duration) -> Result<Secret, TokenError> {
     AccessToken::new(key, secret.clone()).agent().ttl(ttl).sign()
 }
 
-/// Builds an access token: for a participant to join a room with, for the server's API, or for tests and tools.
+/// Builds an access token: to join a room as a participant, for the server's API, or for tests and tools.
 ///
-/// A job needs none of this: the server hands each assignment its own token.
+/// A job does not need one: the server sends a token with each assignment.
 ///
 /// ```
 /// use agent_worker::net::AccessToken;
@@ -43,7 +43,7 @@ pub struct AccessToken {
     claims: Claims,
 }
 
-/// Why a token could not be made.
+/// Why a token could not be created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
@@ -53,59 +53,59 @@ pub enum TokenError {
     /// The API secret is empty.
     #[error("the API secret is empty: set LIVEKIT_API_SECRET or give the secret")]
     MissingSecret,
-    /// A participant is to join a room, and has no identity.
+    /// A token to join a room has no identity.
     #[error("a token to join a room needs an identity: call identity(..)")]
     MissingIdentity,
-    /// The lifetime leads past what a clock can show.
+    /// The lifetime ends after the last representable date.
     #[error("the lifetime of the token is out of range")]
     Lifetime,
-    /// The crypto library refused to sign.
+    /// The crypto library could not sign.
     #[error("the token could not be signed")]
     Signing,
 }
 
-/// What kind of participant a token makes.
+/// The kind of participant that joins with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenKind {
-    /// A person or an application; what a token without a kind means.
+    /// A person or an application; the default.
     Standard,
     /// An agent.
     Agent,
 }
 
 impl AccessToken {
-    /// A token of this API key, signed with this secret, good for six hours and for nothing yet.
+    /// Creates a token of this API key, signed with this secret, valid for six hours, without grants.
     pub fn new(api_key: impl Into<String>, api_secret: impl Into<Secret>) -> Self {
         let claims = Claims { iss: api_key.into(), ..Claims::default() };
         Self { secret: api_secret.into(), ttl: DEFAULT_TTL, claims }
     }
 
-    /// Who the participant is: unique in its room.
+    /// Sets the participant's identity, which must be unique in its room.
     pub fn identity(mut self, identity: impl Into<String>) -> Self {
         self.claims.sub = Some(identity.into());
         self
     }
 
-    /// The participant's name, to be shown.
+    /// Sets the participant's display name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.claims.name = Some(name.into());
         self
     }
 
-    /// The participant's metadata.
+    /// Sets the participant's metadata.
     pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
         self.claims.metadata = Some(metadata.into());
         self
     }
 
-    /// One attribute of the participant.
+    /// Sets one attribute of the participant.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.claims.attributes.insert(key.into(), value.into());
         self
     }
 
-    /// What kind of participant this is.
+    /// Sets the kind of participant.
     pub fn kind(mut self, kind: TokenKind) -> Self {
         self.claims.kind = match kind {
             TokenKind::Standard => None,
@@ -114,63 +114,63 @@ impl AccessToken {
         self
     }
 
-    /// How long the token is good for, from the moment it is signed (six hours unless set).
+    /// Sets the lifetime of the token, counted from its signing (six hours by default).
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// May join this room.
+    /// Permits joining this room.
     pub fn join_room(mut self, room: impl Into<String>) -> Self {
         self.claims.video.room_join = true;
         self.claims.video.room = Some(room.into());
         self
     }
 
-    /// May administer this room: dispatch agents, move and remove participants, send data.
+    /// Permits administering this room: dispatching agents, moving and removing participants, sending data.
     pub fn administer_room(mut self, room: impl Into<String>) -> Self {
         self.claims.video.room_admin = true;
         self.claims.video.room = Some(room.into());
         self
     }
 
-    /// May create and delete rooms.
+    /// Permits creating and deleting rooms.
     pub fn create_rooms(mut self) -> Self {
         self.claims.video.room_create = true;
         self
     }
 
-    /// May list rooms.
+    /// Permits listing rooms.
     pub fn list_rooms(mut self) -> Self {
         self.claims.video.room_list = true;
         self
     }
 
-    /// May register as a worker, or be an agent.
+    /// Permits registering as a worker, and being an agent.
     pub fn agent(mut self) -> Self {
         self.claims.video.agent = true;
         self
     }
 
-    /// Whether the participant may publish tracks (yes unless set).
+    /// Whether the participant may publish tracks (yes by default).
     pub fn can_publish(mut self, allowed: bool) -> Self {
         self.claims.video.can_publish = Some(allowed);
         self
     }
 
-    /// Whether the participant may send data (as `can_publish` unless set).
+    /// Whether the participant may send data (as `can_publish` by default).
     pub fn can_publish_data(mut self, allowed: bool) -> Self {
         self.claims.video.can_publish_data = Some(allowed);
         self
     }
 
-    /// Whether the participant may subscribe to tracks (yes unless set).
+    /// Whether the participant may subscribe to tracks (yes by default).
     pub fn can_subscribe(mut self, allowed: bool) -> Self {
         self.claims.video.can_subscribe = Some(allowed);
         self
     }
 
-    /// Whether the participant may change its own name, metadata and attributes (no unless set).
+    /// Whether the participant may change its own name, metadata and attributes (no by default).
     pub fn can_update_own_metadata(mut self, allowed: bool) -> Self {
         self.claims.video.can_update_own_metadata = Some(allowed);
         self
@@ -182,9 +182,9 @@ impl AccessToken {
         self
     }
 
-    /// Has this agent dispatched when the participant's joining *creates* the room; call it once per agent.
+    /// Dispatches this agent if the participant's joining *creates* the room; call it once per agent.
     ///
-    /// A room that exists already keeps its own configuration, and nothing is dispatched.
+    /// An existing room keeps its own configuration, and nothing is dispatched.
     pub fn dispatch_agent(mut self, agent_name: impl Into<String>, metadata: impl Into<String>) -> Self {
         let agent = AgentDispatch { agent_name: agent_name.into(), metadata: metadata.into() };
         self.claims.room_config.get_or_insert_default().agents.push(agent);
@@ -194,7 +194,8 @@ impl AccessToken {
     /// Signs the token.
     ///
     /// # Errors
-    /// Any [`TokenError`]: no key, no secret, a token to join a room without an identity, a lifetime out of range.
+    /// Any [`TokenError`]: no key, no secret, a token to join a room without an identity, a lifetime out of
+    /// range.
     pub fn sign(mut self) -> Result<Secret, TokenError> {
         if self.claims.iss.is_empty() {
             return Err(TokenError::MissingKey);
@@ -207,7 +208,7 @@ impl AccessToken {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.claims.nbf = now.saturating_sub(CLOCK_LEEWAY).as_secs();
-        // The bound keeps the date within what servers can parse, some 30 years from now.
+        // Keeps the date within what servers can parse, some 30 years from now.
         let ttl =
             Some(self.ttl).filter(|ttl| *ttl < Duration::from_secs(1 << 30)).ok_or(TokenError::Lifetime)?;
         self.claims.exp = (now + ttl).as_secs();
@@ -215,8 +216,8 @@ impl AccessToken {
         let claims = serde_json::to_vec(&self.claims).map_err(|_| TokenError::Signing)?;
         let message =
             format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(HEADER), BASE64_URL_SAFE_NO_PAD.encode(claims));
-        // Not `jsonwebtoken::encode`: that asks for a provider of the whole process, and panics when another crate of
-        // the program has turned on the library's second one.
+        // Not `jsonwebtoken::encode`: it needs a process-wide provider, and panics if another crate of the
+        // program has enabled the library's second one.
         let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
         let key = EncodingKey::from_secret(self.secret.expose().as_bytes());
         let signer = (provider.signer_factory)(&Algorithm::HS256, &key).map_err(|_| TokenError::Signing)?;
@@ -225,7 +226,7 @@ impl AccessToken {
     }
 }
 
-/// The claims as the server reads them; names are the protocol's.
+/// The claims, under the names that the server reads.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Claims {
@@ -297,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a token with the library's own verifier, so that signature and times are checked by code that is not ours.
+    /// Reads a token with the library's own verifier, so that independent code checks signature and times.
     fn read(token: &Secret, secret: &str) -> Value {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_nbf = true;

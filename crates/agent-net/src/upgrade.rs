@@ -1,6 +1,6 @@
-//! The HTTP request that makes a WebSocket of a stream.
+//! The HTTP request that upgrades a stream to a WebSocket.
 //!
-//! It is made by an HTTP client that logs nothing: the request holds a token.
+//! Its HTTP client must not log anything: the request contains a token.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -23,36 +23,36 @@ use crate::stream::Stream;
 use crate::websocket::WebSocket;
 use agent_proto::Secret;
 
-/// The longest head of a response, in bytes.
+/// Maximum size of a response head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// The most headers of a response.
+/// Maximum number of response headers.
 const MAX_HEADERS: usize = 100;
-/// How much is read of what a server says with a refusal, in bytes, and for how long.
+/// Maximum size of a refusal's body that is read, in bytes, and the timeout for it.
 const MAX_BODY: usize = 4 * 1024;
 const BODY_LIMIT: Duration = Duration::from_secs(1);
-/// What a server adds to our key, to show that it speaks WebSocket (RFC 6455, 1.3).
+/// The suffix that a server appends to the key before hashing it (RFC 6455, 1.3).
 const KEY_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Client = dyn Future<Output = hyper::Result<()>> + Send;
 
-/// A request that can be sent once for each stream.
+/// An upgrade request that can be sent once for each stream.
 pub(super) struct Upgrade<'a> {
     pub(super) url: &'a Url,
     pub(super) bearer: Option<&'a Secret>,
     /// Host and port, for messages.
     pub(super) endpoint: &'a str,
-    /// The longest message that is taken, in bytes.
+    /// Maximum size of a received message, in bytes.
     pub(super) max_message_size: usize,
 }
 
 impl Upgrade<'_> {
-    /// Checks that there is a request, before a connection is made for it.
+    /// Checks the request before a connection is made for it.
     pub(super) fn check(&self) -> Result<(), ConnectError> {
         self.request("").map(drop)
     }
 
-    /// Asks for a WebSocket.
+    /// Sends the request and returns the WebSocket.
     pub(super) async fn ask(&self, stream: Stream) -> Result<WebSocket, ConnectError> {
         let key = new_key().map_err(|source| self.protocol(source))?;
         let request = self.request(&key)?;
@@ -74,7 +74,7 @@ impl Upgrade<'_> {
             connection.until(hyper::upgrade::on(response)).await.map_err(|error| self.protocol(error))?;
         let parts = upgraded.downcast::<TokioIo<Stream>>();
         let Parts { io, read_buf, .. } =
-            parts.map_err(|_: Upgraded| self.protocol("the connection is another one"))?;
+            parts.map_err(|_: Upgraded| self.protocol("the upgraded connection has another type"))?;
         Ok(WebSocket::client(io.into_inner(), &read_buf, self.max_message_size))
     }
 
@@ -106,13 +106,13 @@ impl Upgrade<'_> {
         Ok(request)
     }
 
-    /// What the server says instead.
+    /// Reads a response other than an upgrade.
     async fn refused(&self, mut connection: Driven, response: Response<Incoming>) -> ConnectError {
         let status = response.status();
         let location = response.headers().get(header::LOCATION);
         let location = location.and_then(|value| redirect_target(self.url, value.as_bytes(), self.bearer));
         let retry_after = retry_after(response.headers(), SystemTime::now());
-        // A redirect's page is about its target, which may hold more than its text should show.
+        // The body of a redirect may contain more of its target than may be shown.
         let body = if status.is_redirection() {
             String::new()
         } else {
@@ -128,7 +128,7 @@ impl Upgrade<'_> {
     }
 }
 
-/// A connection that is worked on while something of it is waited for, without a task of its own.
+/// A connection that is polled together with the work on it, without a task of its own.
 struct Driven {
     client: Pin<Box<Client>>,
     done: bool,
@@ -138,7 +138,7 @@ impl Driven {
     async fn until<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
-            // Its end is told to the work, too.
+            // The work sees the end of the connection, too.
             self.done = self.done || self.client.as_mut().poll(cx).is_ready();
             work.as_mut().poll(cx)
         })
@@ -146,7 +146,7 @@ impl Driven {
     }
 }
 
-/// The beginning of a body, as far as it comes in time.
+/// The start of a body, as far as it arrives in time.
 async fn beginning(mut body: Incoming) -> Vec<u8> {
     let mut begin = Vec::new();
     let reading = async {
@@ -156,12 +156,12 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
             begin.extend(frame.into_data().unwrap_or_default());
         }
     };
-    // A server that says no slowly has said no.
+    // After the timeout, what has arrived is used.
     let _ = tokio::time::timeout(BODY_LIMIT, reading).await;
     begin
 }
 
-/// What a server answers to the key of an upgrade request (`Sec-WebSocket-Accept`).
+/// The answer of a server to the key of an upgrade request (`Sec-WebSocket-Accept`).
 #[must_use]
 pub fn accept_key(key: &str) -> String {
     let text = format!("{key}{KEY_SUFFIX}");
@@ -174,7 +174,7 @@ fn new_key() -> Result<String, &'static str> {
     Ok(STANDARD.encode(key))
 }
 
-/// Checks that the server has understood what it agreed to.
+/// Checks that the response agrees to this upgrade.
 fn check(headers: &HeaderMap, key: &str) -> Result<(), &'static str> {
     let has = |name: HeaderName, wanted: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());

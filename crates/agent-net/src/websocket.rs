@@ -1,4 +1,5 @@
-//! An open WebSocket, after its handshake: messages over a stream of bytes. It logs nothing, as what it carries is secret.
+//! An open WebSocket, after its handshake: messages over a stream of bytes. It logs nothing, as its messages
+//! contain secrets.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,15 +13,15 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::frames::{CloseReason, Decoder, FrameError, Message, Opcode, Role, encode};
 use crate::stream::Stream;
 
-/// What is read at once, in bytes. Signalling messages are small and there may be thousands of connections.
+/// Size of one read, in bytes. Signalling messages are small, and there may be thousands of connections.
 const READ_BUFFER: usize = 8 * 1024;
-/// Frames are put together up to this size, in bytes, and then written; what cannot leave yet waits as it is.
+/// Frames are collected up to this size, in bytes, and then written; later ones stay queued.
 const WRITE_BUFFER: usize = 64 * 1024;
-/// Parts of a message that are read at once, at most.
+/// Maximum number of message parts that are read in one poll.
 const MAX_PARTS: usize = 1000;
-/// What a close frame has room for beside its code, in bytes.
+/// Maximum length of a close reason, in bytes: a control frame less the code.
 const MAX_REASON: usize = 123;
-/// What an idle connection keeps of its write buffer, in bytes.
+/// Capacity of the write buffer that an idle connection keeps, in bytes.
 const KEPT: usize = 4 * 1024;
 
 /// An open WebSocket.
@@ -30,38 +31,39 @@ pub struct WebSocket {
     decoder: Decoder,
     read: BytesMut,
     write: BytesMut,
-    /// The answer to the last ping. Only to the last one: a peer that sends pings and reads nothing must not fill our memory.
+    /// The answer to the last ping. Only to the last one: a peer that sends pings and reads nothing must not
+    /// fill the memory.
     pong: Option<Bytes>,
     unflushed: bool,
-    /// Our close frame is on its way or there.
+    /// A close frame was queued or sent.
     closing: bool,
 }
 
-/// What is to be sent.
+/// A message to send.
 pub enum Outgoing {
-    /// Bytes.
+    /// A binary message.
     Binary(Bytes),
-    /// A text.
+    /// A text message.
     Text(String),
     /// A ping without a payload.
     Ping,
 }
 
-/// Why a WebSocket is over.
+/// Why a WebSocket ended.
 #[derive(Debug, thiserror::Error)]
 pub enum WebSocketError {
     /// The stream ended.
     #[error("the connection ended without a closing handshake")]
     Ended,
-    /// The stream broke.
-    #[error("the connection broke: {0}")]
+    /// The stream failed.
+    #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
-    /// What came cannot be read.
+    /// A received frame is invalid.
     #[error(transparent)]
     Frame(#[from] FrameError),
 }
 
-/// Nothing of what it carries.
+/// Shows nothing of the contents.
 impl fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket").finish_non_exhaustive()
@@ -69,12 +71,12 @@ impl fmt::Debug for WebSocket {
 }
 
 impl WebSocket {
-    /// A client's, over this stream, of which a part was read already.
+    /// The client end of this stream, of which a part was read already.
     pub(super) fn client(stream: Stream, already_read: &[u8], max_message_size: usize) -> Self {
         Self::new(Role::Client, stream, already_read, max_message_size)
     }
 
-    /// A server's, over this stream, after the upgrade was granted.
+    /// The server end of this stream, after the upgrade was granted.
     #[must_use]
     pub fn server(stream: Stream, max_message_size: usize) -> Self {
         Self::new(Role::Server, stream, &[], max_message_size)
@@ -97,12 +99,12 @@ impl WebSocket {
         }
     }
 
-    /// The next message. After an error or a close nothing else comes.
+    /// Polls for the next message. After an error or a close there are no more.
     ///
     /// # Errors
     /// [`WebSocketError`]: nothing more can be read.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, WebSocketError>> {
-        // Parts are passed over here, and not without end: others are to have their turn.
+        // Parts are skipped here, but only up to a limit, so that other tasks get their turn.
         let mut parts = 0;
         loop {
             if let Some(message) = self.decoder.decode(&mut self.read)? {
@@ -121,7 +123,7 @@ impl WebSocket {
                 return Poll::Ready(Ok(message));
             }
             if self.read.is_empty() && self.read.capacity() > READ_BUFFER {
-                // A large message is over: what it needed is not kept.
+                // The buffer of a large message is not kept.
                 self.read = BytesMut::new();
             }
             self.read.reserve(READ_BUFFER);
@@ -132,7 +134,7 @@ impl WebSocket {
         }
     }
 
-    /// Writes the answer to a ping and the frames that wait. Ready when all has left.
+    /// Writes the answer to a ping and the pending frames. Ready when everything was written.
     ///
     /// # Errors
     /// [`WebSocketError`]: nothing more can be written.
@@ -174,7 +176,7 @@ impl WebSocket {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts a close frame behind what was written before; the reason is cut where a frame has no room for it.
+    /// Queues a close frame behind the frames written before; a reason that is too long is cut.
     ///
     /// # Errors
     /// [`WebSocketError::Io`]
@@ -186,13 +188,13 @@ impl WebSocket {
         self.close_with(payload.as_deref().unwrap_or_default())
     }
 
-    /// The stream below: what is read and written there is no message any more.
+    /// Returns the underlying stream; what is read and written there is no longer a message.
     #[must_use]
     pub fn into_stream(self) -> Stream {
         self.stream
     }
 
-    /// Once: the answer to a close frame is not answered.
+    /// Sends one close frame only: the answer to a close frame is not answered.
     fn close_with(&mut self, payload: &[u8]) -> Result<(), WebSocketError> {
         if self.closing {
             return Ok(());

@@ -217,7 +217,7 @@ impl Driver {
                 self.input(input);
             }
             Wake::Signal(SocketEvent::Received(frame)) => self.input(Input::SignalReceived(frame)),
-            Wake::Signal(SocketEvent::ReceivedText | SocketEvent::Heard) => {}
+            Wake::Signal(SocketEvent::ReceivedText | SocketEvent::KeepAlive) => {}
             Wake::Signal(SocketEvent::Closed(reason)) => self.input(Input::SignalClosed { reason }),
             Wake::Request(Some(RoomRequest::Command(command, reply))) => {
                 let id = self.next_id();

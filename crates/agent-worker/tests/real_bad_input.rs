@@ -110,7 +110,9 @@ async fn tokens_that_do_not_let_in() {
     ] {
         let text = refused(what, &token).await;
         assert!(
-            text.contains("HTTP 400") && text.contains(said) && text.contains("mend what it names"),
+            text.contains("HTTP 400")
+                && text.contains(said)
+                && text.contains("correct what the message names"),
             "{what}: {text}"
         );
     }

@@ -1,4 +1,4 @@
-//! Dispatching agents by name.
+//! Dispatch of agents by name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,18 +8,19 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{ApiError, ServerApi};
 
-/// After this no job comes of a dispatch: the server looks for workers for at most 5 s, and gives up an offer after 3 s, whatever
-/// the number of workers that it asks. It lists a job only when its look for workers is over, also a job that has ended already.
-const JOB_WITHIN: Duration = Duration::from_millis(8500);
+/// A dispatch without a job after this time stays without one: the server looks for workers for at most 5 s
+/// and gives up an offer after 3 s, whatever the number of workers. It lists a job only when that search is
+/// over, even if the job has ended already.
+const JOB_TIMEOUT: Duration = Duration::from_millis(8500);
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// An agent to be sent to a room.
+/// A request to dispatch an agent to a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a request does nothing until it is sent"]
 #[non_exhaustive]
 pub struct DispatchRequest {
-    /// The name under which its workers are registered.
+    /// The agent name under which the workers are registered.
     pub agent_name: String,
     /// The room's name.
     pub room: String,
@@ -27,11 +28,11 @@ pub struct DispatchRequest {
     pub metadata: String,
     /// The attributes of the job.
     pub attributes: BTreeMap<String, String>,
-    /// Only to workers of this deployment; empty: to all.
+    /// Restricts the dispatch to workers of this deployment; empty: all workers.
     pub deployment: String,
 }
 
-/// A dispatch as the server knows it.
+/// A dispatch as the server reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DispatchInfo {
@@ -55,17 +56,18 @@ pub struct DispatchInfo {
 pub struct DispatchedJob {
     /// `AJ_…`
     pub id: String,
-    /// What the server says of it. The open-source server goes on saying `Running` of an ended one; its log tells the truth.
+    /// The state that the server reports. The open-source server keeps reporting `Running` for an ended job;
+    /// its log has the actual state.
     pub state: JobState,
-    /// The error of a failed one.
+    /// The error of a failed job.
     pub error: String,
-    /// The worker that it was given to.
+    /// The worker that runs the job.
     pub worker_id: String,
-    /// The identity of its agent.
+    /// The identity of the job's agent participant.
     pub participant_identity: String,
 }
 
-/// The server's words for the state of a job.
+/// The state of a job, in the server's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobState {
@@ -73,33 +75,33 @@ pub enum JobState {
     Pending,
     /// Offered, or running.
     Running,
-    /// Ended well.
+    /// Ended successfully.
     Success,
-    /// Ended badly.
+    /// Failed.
     Failed,
-    /// A number that we do not know.
+    /// A state that this version does not know.
     Other(i32),
 }
 
 impl DispatchRequest {
-    /// Sends this agent to this room, which is created if it must be.
+    /// Dispatches this agent to this room, which is created if it does not exist.
     pub fn new(agent_name: impl Into<String>, room: impl Into<String>) -> Self {
         Self { agent_name: agent_name.into(), room: room.into(), ..Self::default() }
     }
 
-    /// The metadata of the job.
+    /// Sets the metadata of the job.
     pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
         self.metadata = metadata.into();
         self
     }
 
-    /// One attribute of the job.
+    /// Sets one attribute of the job.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(key.into(), value.into());
         self
     }
 
-    /// Only to workers of this deployment.
+    /// Restricts the dispatch to workers of this deployment.
     pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
         self.deployment = deployment.into();
         self
@@ -107,10 +109,10 @@ impl DispatchRequest {
 }
 
 impl ServerApi {
-    /// Sends an agent to a room. Each call sends another one.
+    /// Dispatches an agent to a room. Each call dispatches another one.
     ///
     /// # Errors
-    /// [`ApiError`]. That no worker is there is none: the server drops the job in silence.
+    /// [`ApiError`]. A missing worker is not an error: the server drops the job silently.
     pub async fn create_dispatch(&self, request: DispatchRequest) -> Result<DispatchInfo, ApiError> {
         let token = self.token().administer_room(&request.room);
         let request = livekit::CreateAgentDispatchRequest {
@@ -126,15 +128,16 @@ impl ServerApi {
         Ok(dispatch.into())
     }
 
-    /// Sends an agent to a room and waits until the server has recorded a job for it. A dispatch without a job is replaced.
+    /// Dispatches an agent to a room and waits until the server has recorded a job for it. A dispatch without
+    /// a job is replaced.
     ///
-    /// A dispatch that finds no free worker is dropped by the server in silence, and so is one that was made in the moment
-    /// after its worker registered. Calling [`create_dispatch`](Self::create_dispatch) again without looking may start a
-    /// second agent: the first dispatch may have been taken meanwhile.
+    /// The server silently drops a dispatch for which it finds no free worker, and also one that is made in
+    /// the moment after its worker registered. Calling [`create_dispatch`](Self::create_dispatch) again
+    /// without checking may start a second agent: the first dispatch may have been accepted meanwhile.
     ///
-    /// The server lists a job 0.2 to 5 s after it was taken. A dispatch that has no job after 8.5 s is replaced, as long as `within`
-    /// is not over. The last one has its 8.5 s, too, so that no job is ended that is not listed yet: the call may take up to that much
-    /// longer than `within`.
+    /// The server lists a job 0.2 to 5 s after a worker accepted it. A dispatch without a job after 8.5 s is
+    /// replaced until `within` is over. The last one gets its full 8.5 s, too, so that no job is ended that
+    /// is not listed yet: the call may take that much longer than `within`.
     ///
     /// ```no_run
     /// # async fn example(api: agent_testkit::ServerApi) -> Result<(), agent_testkit::ApiError> {
@@ -147,7 +150,8 @@ impl ServerApi {
     /// ```
     ///
     /// # Errors
-    /// [`ApiError`]; [`NotTaken`](ApiError::NotTaken) if no worker took it in time. Its dispatch is deleted then.
+    /// [`ApiError`]; [`NotTaken`](ApiError::NotTaken) if no worker accepted in time; its dispatch is then
+    /// deleted.
     pub async fn ensure_dispatch(
         &self,
         request: DispatchRequest,
@@ -156,8 +160,9 @@ impl ServerApi {
         let end = Instant::now() + within;
         loop {
             let dispatch = self.create_dispatch(request.clone()).await?;
-            // To its end also when `end` is before it: a deletion before that could end a job that is taken and not listed yet.
-            let round_end = Instant::now() + JOB_WITHIN;
+            // Waits past `end` if it must: deleting earlier could end a job that is accepted and not listed
+            // yet.
+            let round_end = Instant::now() + JOB_TIMEOUT;
             let round = self.wait_for_job(&request.room, &dispatch.id);
             let taken = tokio::select! {
                 taken = round => Some(taken?),
@@ -166,7 +171,8 @@ impl ServerApi {
             if let Some(dispatch) = taken {
                 return Ok(dispatch);
             }
-            // Else it would be offered to a worker that comes later, beside its replacement.
+            // Without the deletion a worker that registers later would be offered the job, beside its
+            // replacement.
             match self.delete_dispatch(&request.room, &dispatch.id).await {
                 Ok(deleted) if !deleted.jobs.is_empty() => return Ok(deleted),
                 Err(error) if !error.is_not_found() => return Err(error),
@@ -178,7 +184,7 @@ impl ServerApi {
         }
     }
 
-    /// The dispatch, once it has a job.
+    /// Waits until the dispatch has a job.
     async fn wait_for_job(&self, room: &str, dispatch_id: &str) -> Result<DispatchInfo, ApiError> {
         loop {
             let listed = self.list_dispatches(room).await?;
@@ -186,11 +192,11 @@ impl ServerApi {
             if let Some(dispatch) = found.filter(|dispatch| !dispatch.jobs.is_empty()) {
                 return Ok(dispatch);
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// All dispatches of a room; a room that agents without a name may join has one without a name.
+    /// Lists all dispatches of a room; a room that agents without a name may join has one without a name.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -202,7 +208,7 @@ impl ServerApi {
         Ok(response.agent_dispatches.into_iter().map(DispatchInfo::from).collect())
     }
 
-    /// Takes a dispatch back: its jobs are terminated, and their agents removed from the room 3 s later.
+    /// Deletes a dispatch: its jobs are terminated, and their agents removed from the room 3 s later.
     ///
     /// # Errors
     /// [`ApiError`]; [not found](ApiError::is_not_found) if there is none.
@@ -268,7 +274,8 @@ mod tests {
 
     use super::*;
 
-    /// A server that lists the job of its dispatch from the second look on, and the methods that it is called with.
+    /// A server that lists the job of its dispatch from the second request on, and the methods that were
+    /// called.
     async fn listing_late() -> (ServerApi, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap();

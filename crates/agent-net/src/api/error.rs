@@ -1,19 +1,19 @@
-//! Why a call of the API failed.
+//! Errors of API calls.
 
 use agent_proto::DecodeError;
 use serde::Deserialize;
 
 use crate::token::TokenError;
 
-/// Why a call of the server's API failed. No message holds a token.
+/// Why a call of the server's API failed. No message contains a token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
-    /// No token could be made.
-    #[error("no token for the API")]
+    /// The token could not be created.
+    #[error("the token for the API could not be created")]
     Token(#[from] TokenError),
-    /// The server was not reached, or its answer broke off or took too long.
-    #[error("{method}: the server does not answer")]
+    /// The server was not reached, or its response was incomplete or took too long.
+    #[error("{method}: the server did not answer")]
     Unreachable {
         /// Service and method.
         method: &'static str,
@@ -27,23 +27,24 @@ pub enum ApiError {
         method: &'static str,
         /// HTTP status.
         status: u16,
-        /// The Twirp code, such as `not_found` or `unauthenticated`; empty if the answer was none of Twirp.
+        /// The Twirp code, such as `not_found` or `unauthenticated`; empty if the response was not a Twirp
+        /// error.
         code: String,
-        /// What the server said.
+        /// The server's message.
         message: String,
     },
-    /// No worker took a dispatch.
+    /// No worker accepted a dispatch.
     #[error(
         "no worker took the dispatch of agent {agent_name:?} within {within:?}: check that a worker is registered under this name, that it has a free slot, and that its request handler accepts the job"
     )]
     NotTaken {
-        /// The agent that was asked for.
+        /// The requested agent.
         agent_name: String,
-        /// How long new dispatches were tried; the last one had its time beyond that.
+        /// How long new dispatches were made; the last one had its time beyond that.
         within: std::time::Duration,
     },
-    /// The answer cannot be read.
-    #[error("{method}: the answer cannot be read")]
+    /// The response could not be decoded.
+    #[error("{method}: the response could not be decoded")]
     Malformed {
         /// Service and method.
         method: &'static str,
@@ -53,7 +54,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Whether the server says that the room, participant or dispatch does not exist.
+    /// Whether the server reports that the room, participant or dispatch does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "not_found")

@@ -1,4 +1,4 @@
-//! The HTTP client of the API: connections that clones share.
+//! The HTTP client of the API, whose clones share connections.
 
 use std::error::Error;
 use std::fmt;
@@ -25,10 +25,10 @@ use crate::error::ConnectError;
 use crate::options::NetOptions;
 use crate::stream::Stream;
 
-/// What went wrong with a request that got no whole answer.
+/// Why a request got no complete response.
 pub(super) type HttpError = Box<dyn Error + Send + Sync>;
 
-/// A client. Clones share their connections.
+/// An HTTP client. Clones share their connections.
 #[derive(Clone)]
 pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
@@ -39,13 +39,13 @@ impl Http {
         Self { client: Client::builder(TokioExecutor::new()).build(Connector(options)) }
     }
 
-    /// The status of a `GET`.
+    /// Sends a `GET` and returns the status.
     pub(super) async fn get(&self, url: &str, within: Duration) -> Result<StatusCode, HttpError> {
         let request = Request::get(url).body(Full::default())?;
         Ok(tokio::time::timeout(within, self.client.request(request)).await??.status())
     }
 
-    /// Posts a protobuf body and reads the whole answer.
+    /// Posts a protobuf body and reads the whole response.
     pub(super) async fn post(
         &self,
         url: &str,
@@ -76,7 +76,7 @@ impl fmt::Debug for Http {
     }
 }
 
-/// Opens connections as the worker's are opened.
+/// Opens connections in the same way as the worker's.
 #[derive(Clone)]
 struct Connector(NetOptions);
 
@@ -98,7 +98,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection as the HTTP client takes it.
+/// A connection in the form that the HTTP client takes.
 struct Io(TokioIo<Stream>);
 
 impl Connection for Io {

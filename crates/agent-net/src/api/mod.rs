@@ -1,6 +1,7 @@
 //! A client of a LiveKit server's HTTP API (Twirp): rooms, participants, and the dispatch of agents.
 //!
-//! Each call is one `POST` with a protobuf body and a token that allows just this call. The wire types stay in here.
+//! Each call is one `POST` with a protobuf body and a token that permits only this call. The wire types stay
+//! private.
 
 mod dispatch;
 mod error;
@@ -24,12 +25,13 @@ use crate::token::AccessToken;
 use self::error::ErrorBody;
 use self::http::{Http, HttpError};
 
-/// A call takes some milliseconds, and those that wake an agent some 200; this is for a server that hangs.
+/// A call takes some milliseconds, or some 200 if it starts an agent; the limit is for a server that hangs.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
 
-/// A client of the API of one server. Clones share their connections.
+/// A client of one server's HTTP API. Clones share their connections.
 ///
-/// Connects as [`NetOptions`] say; unless given, without a proxy, and with TLS checked against the platform's certificates.
+/// Connects as [`NetOptions`] specify; by default without a proxy, and with TLS checked against the
+/// platform's certificates.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,10 +51,10 @@ pub struct ServerApi {
 }
 
 impl ServerApi {
-    /// A client of this server with these credentials. Connects with the first call.
+    /// Creates a client of this server with these credentials. It connects with the first call.
     ///
     /// # Errors
-    /// [`ApiError::Token`] if no token can be made with these credentials.
+    /// [`ApiError::Token`] if these credentials cannot make a token.
     pub fn new(
         url: &ServerUrl,
         api_key: impl Into<String>,
@@ -65,7 +67,7 @@ impl ServerApi {
         Ok(api)
     }
 
-    /// How it connects: proxy, certificates, addresses. Before the first call.
+    /// Sets how it connects: proxy, certificates, addresses. Call it before the first request.
     #[must_use]
     pub fn net(mut self, options: NetOptions) -> Self {
         self.http = Http::new(options);
@@ -105,7 +107,7 @@ impl ServerApi {
             code: String::new(),
             msg: String::from_utf8_lossy(&body).into_owned(),
         });
-        // livekit-server repeats a token that it does not take.
+        // livekit-server repeats a token that it rejects.
         let message = msg.replace(token.expose(), "[the token]").chars().take(300).collect();
         Err(ApiError::Refused { method, status: status.as_u16(), code, message })
     }

@@ -1,4 +1,4 @@
-//! Rooms and their participants.
+//! API calls for rooms and their participants.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use agent_proto::livekit;
 
 use super::{ApiError, ServerApi};
 
-/// A room to be made.
+/// A request to create a room.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct RoomRequest {
     request: livekit::CreateRoomRequest,
 }
 
-/// A room as the server knows it.
+/// A room as the server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoomSummary {
     /// The name.
     pub name: String,
-    /// `RM_…`; another room of the same name has another one.
+    /// The server's id, `RM_…`; a new room of the same name has a new one.
     pub sid: String,
     /// The room's metadata.
     pub metadata: String,
-    /// How many participants there are, hidden ones and agents not counted.
+    /// Number of participants, without hidden ones and agents.
     pub participants: u32,
 }
 
-/// A participant as the server knows it.
+/// A participant as the server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParticipantSummary {
-    /// Unique in the room.
+    /// The identity, unique in the room.
     pub identity: String,
-    /// `PA_…`
+    /// The server's id, `PA_…`.
     pub sid: String,
-    /// The name to be shown.
+    /// The display name.
     pub name: String,
-    /// What kind of participant it is.
+    /// The kind of participant.
     pub kind: ParticipantSummaryKind,
-    /// Whether its media connection stands.
+    /// Whether its media connection is established.
     pub active: bool,
     /// The participant's metadata.
     pub metadata: String,
@@ -50,7 +50,7 @@ pub struct ParticipantSummary {
     pub track_sids: Vec<String>,
 }
 
-/// Kinds of participants, as far as they are told apart here.
+/// The kinds of participants that this API distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParticipantSummaryKind {
@@ -62,22 +62,22 @@ pub enum ParticipantSummaryKind {
     Other,
 }
 
-/// Data for participants of a room.
+/// A data message to participants of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a message does nothing until it is sent"]
 #[non_exhaustive]
 pub struct DataMessage {
-    /// What is sent.
+    /// The payload.
     pub payload: Vec<u8>,
-    /// Its topic.
+    /// The topic.
     pub topic: Option<String>,
-    /// Whether it may be lost or come out of order.
+    /// Whether it may be lost or arrive out of order.
     pub lossy: bool,
-    /// Identities of those who get it; empty: everybody.
+    /// Identities of the recipients; empty: all participants.
     pub destinations: Vec<String>,
 }
 
-/// What to change of a participant; what is not given stays.
+/// Changes to a participant; what is not set stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a change does nothing until it is sent"]
 pub struct ParticipantChange {
@@ -88,30 +88,31 @@ pub struct ParticipantChange {
 }
 
 impl RoomRequest {
-    /// A room of this name.
+    /// Creates a request for a room of this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self { request: livekit::CreateRoomRequest { name: name.into(), ..Default::default() } }
     }
 
-    /// How long it stays if nobody joins (whole seconds; agents do not count).
+    /// How long the server keeps the room if nobody joins (whole seconds; agents do not count).
     pub fn empty_timeout(mut self, timeout: Duration) -> Self {
         self.request.empty_timeout = whole_seconds(timeout);
         self
     }
 
-    /// How long it stays after the last human left (whole seconds).
+    /// How long the server keeps the room after the last human left (whole seconds).
     pub fn departure_timeout(mut self, timeout: Duration) -> Self {
         self.request.departure_timeout = whole_seconds(timeout);
         self
     }
 
-    /// The room's metadata.
+    /// Sets the room's metadata.
     pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
         self.request.metadata = metadata.into();
         self
     }
 
-    /// An agent that the room starts with; agents without a name are then not offered the room.
+    /// Adds an agent that is dispatched when the room is created; agents without a name are then not offered
+    /// the room.
     pub fn agent(mut self, agent_name: impl Into<String>, metadata: impl Into<String>) -> Self {
         self.request.agents.push(livekit::RoomAgentDispatch {
             agent_name: agent_name.into(),
@@ -123,24 +124,24 @@ impl RoomRequest {
 }
 
 impl DataMessage {
-    /// This payload, reliably, to everybody.
+    /// Creates a reliable message with this payload to all participants.
     pub fn new(payload: impl Into<Vec<u8>>) -> Self {
         Self { payload: payload.into(), ..Self::default() }
     }
 
-    /// The topic.
+    /// Sets the topic.
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.topic = Some(topic.into());
         self
     }
 
-    /// May be lost, is not waited for.
+    /// Sends without retransmission: the message may be lost.
     pub fn lossy(mut self) -> Self {
         self.lossy = true;
         self
     }
 
-    /// Only to this participant, and others that are named.
+    /// Adds a recipient. Without one, all participants receive the message.
     pub fn to(mut self, identity: impl Into<String>) -> Self {
         self.destinations.push(identity.into());
         self
@@ -148,31 +149,31 @@ impl DataMessage {
 }
 
 impl ParticipantChange {
-    /// Nothing yet.
+    /// Creates an empty set of changes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Another name; an empty one changes nothing.
+    /// Changes the name; an empty one changes nothing.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Other metadata; empty ones change nothing.
+    /// Changes the metadata; an empty text changes nothing.
     pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
         self.metadata = metadata.into();
         self
     }
 
-    /// Another value of an attribute; an empty one removes it.
+    /// Changes the value of an attribute; an empty value removes it.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(key.into(), value.into());
         self
     }
 
-    /// Whether it may publish tracks from now on. The server replaces all permissions at once: the others become those of a participant
-    /// that may subscribe and send data.
+    /// Whether the participant may publish tracks from now on. The server replaces all permissions at once:
+    /// the others become those of a participant that may subscribe and send data.
     pub fn can_publish(mut self, can_publish: bool) -> Self {
         self.can_publish = Some(can_publish);
         self
@@ -180,7 +181,7 @@ impl ParticipantChange {
 }
 
 impl ServerApi {
-    /// Makes a room, or returns the one that has the name.
+    /// Creates a room, or returns the existing one of this name.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -190,7 +191,7 @@ impl ServerApi {
         Ok(room.into())
     }
 
-    /// Ends a room: everybody in it is disconnected.
+    /// Deletes a room: all its participants are disconnected.
     ///
     /// # Errors
     /// [`ApiError`]; [not found](ApiError::is_not_found) if there is none.
@@ -201,7 +202,7 @@ impl ServerApi {
         Ok(())
     }
 
-    /// The rooms of these names that exist; all rooms if none is named.
+    /// Lists the rooms of these names that exist; all rooms if no name is given.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -212,7 +213,7 @@ impl ServerApi {
         Ok(response.rooms.into_iter().map(RoomSummary::from).collect())
     }
 
-    /// Who is in a room.
+    /// Lists the participants of a room.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -224,7 +225,7 @@ impl ServerApi {
         Ok(response.participants.into_iter().map(ParticipantSummary::from).collect())
     }
 
-    /// Removes a participant from a room. Its token stays valid: it may come back.
+    /// Removes a participant from a room. Its token stays valid, so it may join again.
     ///
     /// # Errors
     /// [`ApiError`]; [not found](ApiError::is_not_found) if it is not there.
@@ -237,7 +238,7 @@ impl ServerApi {
         Ok(())
     }
 
-    /// Sends data into a room, in nobody's name.
+    /// Sends data to a room without a sender.
     ///
     /// # Errors
     /// [`ApiError`]

@@ -1,4 +1,4 @@
-//! Beside another implementation.
+//! Tests against another implementation.
 
 use std::io::Cursor;
 
@@ -10,14 +10,14 @@ use tokio_tungstenite::tungstenite::protocol::{Role as TheirRole, WebSocket as P
 
 use super::*;
 
-/// What another implementation writes as a server.
+/// A server's frame as another implementation writes it.
 fn served(opcode: OpCode, last: bool, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     TheirFrame::message(payload.to_vec(), opcode, last).format(&mut bytes).unwrap();
     bytes
 }
 
-/// All messages that are in these bytes, when they come in pieces of this size.
+/// Decodes all messages in these bytes, fed in pieces of this size.
 fn decoded(bytes: &[u8], piece: usize, limit: usize) -> (Vec<Message>, Option<FrameError>) {
     decoded_from(Role::Server, bytes, piece, limit)
 }

@@ -1,4 +1,4 @@
-//! Hosts with several addresses, of which some do not do.
+//! Hosts with several addresses, some of which do not work.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use agent_proto::BoxFuture;
 use super::*;
 use crate::Resolver;
 
-/// A host that has these addresses, whatever port is asked for.
+/// A host with these addresses, whatever the port.
 #[derive(Clone, Default)]
 struct Host(Arc<Mutex<Vec<SocketAddr>>>);
 
@@ -30,8 +30,8 @@ async fn echo_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], echo_server(None).await))
 }
 
-/// Takes connections, and treats each as the function does; how many came is counted.
-async fn odd_address<F: Future<Output = ()> + Send + 'static>(
+/// Accepts connections and runs the function on each; reports every connection.
+async fn faulty_address<F: Future<Output = ()> + Send + 'static>(
     treat: fn(TcpStream) -> F,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -66,21 +66,21 @@ async fn unavailable(mut tcp: TcpStream) {
 
 const URL: &str = "ws://media.test:7880/agent";
 
-/// Within one try, and the next tries do not begin with it.
+/// Within one attempt; later attempts do not begin with this address.
 #[tokio::test]
 async fn an_address_that_takes_connections_and_is_silent_costs_its_share_once() {
     for scheme in ["ws", "wss"] {
         let ca = authority("media.test");
         let encrypted = scheme == "wss";
         let good = echo_server(encrypted.then(|| ca.server.clone())).await;
-        let (bad, mut counted) = odd_address(silent).await;
+        let (bad, mut counted) = faulty_address(silent).await;
         let options = host(&[bad, SocketAddr::from(([127, 0, 0, 1], good))]).ca_file(&ca.file);
         let url = format!("{scheme}://media.test:7880/agent");
         let begin = Instant::now();
         assert_echo(connect(&url, &options).await.unwrap()).await;
         assert!(begin.elapsed() >= Duration::from_secs(2), "it has its share: {:?}", begin.elapsed());
         assert_eq!(came(&mut counted), 1);
-        // As rooms do, whose options are clones.
+        // Clones of the options, as rooms use them.
         for options in [options.clone(), options.clone(), options] {
             assert_echo(connect(&url, &options).await.unwrap()).await;
         }
@@ -90,7 +90,7 @@ async fn an_address_that_takes_connections_and_is_silent_costs_its_share_once() 
 
 #[tokio::test]
 async fn an_address_that_closes_connections_is_passed_over_at_once() {
-    let (bad, mut counted) = odd_address(closes).await;
+    let (bad, mut counted) = faulty_address(closes).await;
     let options = host(&[bad, echo_address().await]);
     for _ in 0..3 {
         assert_echo(connect(URL, &options).await.unwrap()).await;
@@ -98,10 +98,10 @@ async fn an_address_that_closes_connections_is_passed_over_at_once() {
     assert_eq!(came(&mut counted), 1);
 }
 
-/// It has answered: this try is over, and the next one begins elsewhere.
+/// The address did answer, so this attempt is over; the next one begins with another address.
 #[tokio::test]
 async fn an_address_that_refuses_comes_last_in_the_next_try() {
-    let (bad, mut counted) = odd_address(unavailable).await;
+    let (bad, mut counted) = faulty_address(unavailable).await;
     let options = host(&[bad, echo_address().await]);
     let error = connect(URL, &options).await.expect_err("refused");
     assert_eq!(error.status(), Some(503));
@@ -111,8 +111,8 @@ async fn an_address_that_refuses_comes_last_in_the_next_try() {
 
 #[tokio::test]
 async fn all_addresses_are_silent() {
-    let (first, mut at_first) = odd_address(silent).await;
-    let (second, mut at_second) = odd_address(silent).await;
+    let (first, mut at_first) = faulty_address(silent).await;
+    let (second, mut at_second) = faulty_address(silent).await;
     let options = host(&[first, second]).connect_timeout(Duration::from_millis(400));
     let begin = Instant::now();
     let error = connect(URL, &options).await.expect_err("no answer");
@@ -122,10 +122,10 @@ async fn all_addresses_are_silent() {
     assert_eq!((came(&mut at_first), came(&mut at_second)), (1, 1));
 }
 
-/// An address that comes back is used again once another one fails.
+/// A failed address is used again if all others fail.
 #[tokio::test]
 async fn an_address_that_failed_is_still_tried_at_last() {
-    let (bad, _) = odd_address(closes).await;
+    let (bad, _) = faulty_address(closes).await;
     let good = echo_address().await;
     let host = Host(Arc::new(Mutex::new(vec![bad, good])));
     let options = NetOptions::default().resolver(host.clone());
@@ -140,7 +140,7 @@ async fn an_address_that_failed_is_still_tried_at_last() {
 async fn the_addresses_of_a_proxy_are_tried_in_the_same_way() {
     let port = echo_server(None).await;
     let (proxy, _requests) = connect_proxy(port, ESTABLISHED).await;
-    let (bad, mut counted) = odd_address(closes).await;
+    let (bad, mut counted) = faulty_address(closes).await;
     let options =
         host(&[bad, SocketAddr::from(([127, 0, 0, 1], proxy))]).proxy("http://media.test:3128").unwrap();
     for _ in 0..2 {
@@ -152,7 +152,7 @@ async fn the_addresses_of_a_proxy_are_tried_in_the_same_way() {
 #[tokio::test]
 async fn an_address_needs_no_look_up_and_a_host_without_one_is_told() {
     let address = echo_address().await;
-    // It would panic at another name.
+    // The resolver would panic for another name.
     let options = host(&[]);
     assert_echo(connect(&format!("ws://{address}/"), &options).await.unwrap()).await;
     let error = connect(URL, &options).await.expect_err("no address");

@@ -1,8 +1,8 @@
-//! What a server says instead of an upgrade.
+//! Responses other than an upgrade.
 
 use super::*;
 
-/// A server that gives every request this answer, and holds the connection if it is not to end.
+/// A server that gives every request this response, and keeps the connection open unless `ends`.
 async fn answering(answer: String, ends: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/base/agent?protocol=1", listener.local_addr().unwrap());
@@ -67,7 +67,7 @@ async fn when_to_come_back_is_reported() {
     }
 }
 
-/// A server that never ends what it says with a refusal has refused.
+/// A server that never ends the body of its refusal has refused.
 #[tokio::test]
 async fn a_refusal_is_told_though_its_body_does_not_end() {
     for (body, said) in [("Content-Length: 100000\r\n\r\nbecause", "because"), ("\r\nof this", "of this")] {

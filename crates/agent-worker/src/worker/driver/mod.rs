@@ -528,7 +528,7 @@ fn socket_input(event: SocketEvent) -> Input {
         }
         SocketEvent::Received(frame) => Input::FrameReceived(frame),
         SocketEvent::ReceivedText => Input::TextReceived,
-        SocketEvent::Heard => Input::Heard,
+        SocketEvent::KeepAlive => Input::Heard,
         SocketEvent::Closed(reason) => Input::Disconnected { reason },
     }
 }
