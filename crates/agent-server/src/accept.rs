@@ -1,19 +1,19 @@
-//! Accepting connections, also when the system gives none.
+//! An accept loop that survives errors of the system.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long to wait after the system refused a connection, which it does at the limit of open files.
+/// How long to wait after the system refused a connection, as it does at the limit of open files.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Where connections come from.
+/// A source of connections.
 pub trait Accept {
-    /// What is accepted.
+    /// The accepted connection.
     type Connection;
 
-    /// Waits for the next one.
+    /// Waits for the next connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Connection>> + Send;
 }
 
@@ -25,7 +25,7 @@ impl Accept for TcpListener {
     }
 }
 
-/// Hands out connections until it is dropped. Of a run of refusals by the system only the first is reported.
+/// Accepts connections until it is dropped. Of consecutive errors of the system only the first is reported.
 pub async fn accept_all<A: Accept>(
     mut from: A,
     mut connected: impl FnMut(A::Connection),
@@ -38,7 +38,7 @@ pub async fn accept_all<A: Accept>(
                 reported = false;
                 connected(connection);
             }
-            // It was over before it was accepted; the next one is waiting.
+            // This connection ended before it was accepted; the next one is waiting.
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 if !std::mem::replace(&mut reported, true) {
@@ -61,7 +61,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Gives what it was made with, then nothing.
+    /// A source with these results, which is then pending forever.
     struct Script<'a> {
         next: VecDeque<Result<u32, io::ErrorKind>>,
         calls: &'a AtomicUsize,
@@ -79,7 +79,8 @@ mod tests {
         }
     }
 
-    /// What was accepted within a time, how many refusals were reported, and how often it was tried.
+    /// The connections accepted within a time, the number of reported errors, and the number of `accept`
+    /// calls.
     async fn accepted(
         within: Duration,
         next: impl IntoIterator<Item = Result<u32, io::ErrorKind>>,
@@ -98,7 +99,7 @@ mod tests {
         let (connections, reports, calls) = accepted(minute, std::iter::repeat_with(full).take(10_000)).await;
         assert_eq!((connections.len(), reports), (0, 1));
         assert!((59..=61).contains(&calls), "{calls}");
-        // Once there is one again, the next refusal is another matter.
+        // An accepted connection ends the run of errors: the next error is reported again.
         let (connections, reports, _) = accepted(minute, [full(), full(), Ok(1), full(), Ok(2), Ok(3)]).await;
         assert_eq!((connections, reports), (vec![1, 2, 3], 2));
     }

@@ -1,4 +1,4 @@
-//! The hub as what stands behind the network front: workers' sockets and API calls.
+//! The hub as the backend of the network front: workers' sockets and API calls.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Backend for Hub {
         &self,
         request: wire::ListAgentDispatchRequest,
     ) -> Result<wire::ListAgentDispatchResponse, ApiFault> {
-        let mut agent_dispatches = self.look(|server| server.list_dispatches(&request.room));
+        let mut agent_dispatches = self.inspect(|server| server.list_dispatches(&request.room));
         agent_dispatches
             .retain(|dispatch| request.dispatch_id.is_empty() || dispatch.id == request.dispatch_id);
         Ok(wire::ListAgentDispatchResponse { agent_dispatches })
@@ -83,7 +83,7 @@ impl Backend for Hub {
 
     fn list_rooms(&self, request: wire::ListRoomsRequest) -> Result<wire::ListRoomsResponse, ApiFault> {
         let wanted = |name: &String| request.names.is_empty() || request.names.contains(name);
-        let infos = self.look(|server| server.room_infos());
+        let infos = self.inspect(|server| server.room_infos());
         let rooms = infos.iter().filter(|info| wanted(&info.name)).map(to_wire_room).collect();
         Ok(wire::ListRoomsResponse { rooms })
     }
@@ -97,7 +97,7 @@ impl Backend for Hub {
         &self,
         request: wire::ListParticipantsRequest,
     ) -> Result<wire::ListParticipantsResponse, ApiFault> {
-        let there = self.look(|server| server.participants(&request.room)).unwrap_or_default();
+        let there = self.inspect(|server| server.participants(&request.room)).unwrap_or_default();
         Ok(wire::ListParticipantsResponse {
             participants: there.iter().map(|participant| to_wire_participant(participant)).collect(),
         })
@@ -107,7 +107,7 @@ impl Backend for Hub {
         &self,
         request: wire::RoomParticipantIdentity,
     ) -> Result<wire::ParticipantInfo, ApiFault> {
-        let there = self.look(|server| server.participants(&request.room)).unwrap_or_default();
+        let there = self.inspect(|server| server.participants(&request.room)).unwrap_or_default();
         let found = there.iter().find(|participant| participant.identity == request.identity);
         Ok(to_wire_participant(found.ok_or(Refusal::PARTICIPANT)?))
     }

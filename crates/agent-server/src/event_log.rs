@@ -1,4 +1,4 @@
-//! What happened on a mock server: the newest events, bounded in number and in bytes.
+//! The event log of a mock server: the newest events, limited by number and by size.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,7 +11,7 @@ pub(super) struct EventLog {
     entries: VecDeque<Entry>,
     len: usize,
     most: usize,
-    /// How many entries it no longer has.
+    /// Number of entries that were dropped.
     dropped: u64,
 }
 
@@ -22,7 +22,7 @@ struct Entry {
 }
 
 impl EventLog {
-    /// One that keeps this many events, and [`MAX_HISTORY_LEN`] bytes, at most.
+    /// A log of at most this many events and [`MAX_HISTORY_LEN`] bytes.
     pub(super) fn new(most: usize) -> Self {
         Self { entries: VecDeque::new(), len: 0, most: most.max(1), dropped: 0 }
     }
@@ -31,14 +31,14 @@ impl EventLog {
         let len = size_of::<Entry>() + written_len(&event);
         self.len += len;
         self.entries.push_back(Entry { at, event, len });
-        // The newest one is kept whatever it is, as somebody waits for it.
+        // The newest entry is always kept, as a caller may be waiting for it.
         while self.entries.len() > self.most || (self.len > MAX_HISTORY_LEN && self.entries.len() > 1) {
             self.len -= self.entries.pop_front().map_or(0, |entry| entry.len);
             self.dropped += 1;
         }
     }
 
-    /// How many events there were, dropped ones among them.
+    /// The number of events so far, including the dropped ones.
     pub(super) fn count(&self) -> u64 {
         self.dropped + self.entries.len() as u64
     }
@@ -47,7 +47,7 @@ impl EventLog {
         self.entries.iter().map(|entry| (entry.at, entry.event.clone())).collect()
     }
 
-    /// Those from this number on, as far as they are kept, with the number of the first.
+    /// The kept events from this number on, with the number of the first.
     pub(super) fn from(&self, number: u64) -> (u64, impl Iterator<Item = &ServerEvent>) {
         let first = number.max(self.dropped);
         let skip = usize::try_from(first - self.dropped).unwrap_or(usize::MAX);
@@ -55,7 +55,7 @@ impl EventLog {
     }
 }
 
-/// About as many bytes as its texts have.
+/// Approximate size of an event's texts, in bytes.
 fn written_len(event: &ServerEvent) -> usize {
     struct Count(usize);
 
@@ -71,7 +71,7 @@ fn written_len(event: &ServerEvent) -> usize {
     }
 
     let mut count = Count(0);
-    // It fails for no event, and a length of 0 is then the worst of it.
+    // Serialization does not fail for any event; if it did, the length would be 0.
     let _ = serde_json::to_writer(&mut count, event);
     count.0
 }
@@ -109,7 +109,7 @@ mod tests {
         }
         assert!((140..=146).contains(&log.entries.len()), "{}", log.entries.len());
         assert!(log.len <= MAX_HISTORY_LEN);
-        // One that is larger than all of it is still there to be found.
+        // An event larger than the limit is still kept.
         log.push(Time::ZERO, closed(&"r".repeat(MAX_HISTORY_LEN + 1)));
         assert_eq!((log.entries.len(), log.count()), (1, 201));
     }

@@ -1,4 +1,5 @@
-//! The server machine with a clock, its workers' sockets and its members' rooms: what the parts of a mock server share.
+//! The server machine with a clock, its workers' sockets and its members' rooms: the state that the parts of
+//! a mock server share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,70 +22,70 @@ use crate::machine::{
 };
 use crate::token;
 
-/// What every handle of one mock server holds.
+/// The shared state of all handles of one mock server.
 pub struct Hub {
-    /// The issuer that every token must have.
+    /// The required issuer of every token.
     pub api_key: String,
-    /// What every token must be signed with.
+    /// The secret that every token must be signed with.
     pub api_secret: Secret,
     started: Instant,
     state: Mutex<State>,
-    /// The machine wants to be woken earlier than the clock sleeps.
+    /// Notified when the machine has to be woken earlier than planned.
     earlier: Notify,
-    /// How many entries the log has had.
+    /// The number of entries logged so far.
     logged: watch::Sender<u64>,
 }
 
 struct State {
     server: Server,
-    workers: HashMap<WorkerId, Line>,
+    workers: HashMap<WorkerId, WorkerConn>,
     members: HashMap<MemberId, mpsc::UnboundedSender<RoomEvent>>,
-    /// Of the request that is being made.
+    /// The reply to the current request.
     reply: Option<(RequestId, Result<Reply, Refusal>)>,
-    /// Of the last worker, member or request.
+    /// The id of the last worker, member or request.
     last_id: u64,
     log: EventLog,
     clock_sleeps_until: Option<Time>,
     faults: Faults,
-    /// Names this server in assignments.
+    /// The URL of this server in assignments.
     assigned_url: Option<String>,
 }
 
-/// The way to one worker.
-struct Line {
+/// The sending ends of one worker's connection.
+struct WorkerConn {
     outbox: mpsc::UnboundedSender<ToWorker>,
     frozen: watch::Sender<bool>,
 }
 
 /// A participant in a room.
 pub struct Stay {
-    /// Which stay it is.
+    /// The id of this participation.
     pub member: MemberId,
-    /// Who and what was there before.
+    /// The room and its participants at the time of the join.
     pub connected: Connected,
-    /// What happens in the room from then on.
+    /// The room's events from then on.
     pub events: mpsc::UnboundedReceiver<RoomEvent>,
 }
 
-/// What the server does wrong, on purpose.
+/// Deliberate faults of the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Nothing is read or written.
+    /// Whether nothing is read or written.
     pub frozen: bool,
-    /// Each message goes out twice.
+    /// Whether each message is sent twice.
     pub doubled: bool,
-    /// New connections are ended at once.
+    /// Whether new connections are ended immediately.
     pub refusing: bool,
-    /// No message goes out.
+    /// Whether no messages are sent.
     pub mute: bool,
-    /// How joins of rooms are refused.
+    /// The response that refuses joins, if any.
     pub join_refusal: Option<JoinRefusal>,
-    /// How much later each message goes out.
+    /// The delay of each message.
     pub delay: Duration,
 }
 
 impl Hub {
-    /// One with these credentials, by these rules. [`keep_time`](Self::keep_time) has to run beside it.
+    /// Creates a hub with these credentials and rules. [`keep_time`](Self::keep_time) has to run beside it.
     pub fn new(api_key: String, api_secret: Secret, mut rules: Rules) -> Arc<Self> {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         rules.epoch_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
@@ -108,7 +109,7 @@ impl Hub {
         })
     }
 
-    /// Serves one stream of bytes (TCP, or a pipe in memory) until it ends; dropping the future cuts it.
+    /// Serves one byte stream (TCP, or an in-memory pipe) until it ends; dropping the future cuts it.
     pub async fn serve<IO>(self: Arc<Self>, io: IO)
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -116,10 +117,10 @@ impl Hub {
         front::serve(io, self).await;
     }
 
-    /// Keeps the machine's time. Runs until it is dropped.
+    /// Runs the machine's timers until it is dropped.
     pub async fn keep_time(self: Arc<Self>) {
         loop {
-            // Under one lock: what another thread adds is either seen here, or wakes this sleep.
+            // Under one lock: an earlier timer of another thread is either seen here, or wakes this sleep.
             let next = self.with_state(|state, now| {
                 state.server.handle_timeout(now);
                 self.carry_out_all(state, now);
@@ -139,12 +140,12 @@ impl Hub {
         }
     }
 
-    /// The time since it was made.
+    /// The time since this hub was created.
     pub fn now(&self) -> Time {
         Time::ZERO + self.started.elapsed()
     }
 
-    /// Tells the machine what happened, and does what it wants of it.
+    /// Passes an input to the machine and carries out its outputs.
     pub fn input(&self, input: Input) {
         self.with_state(|state, now| {
             state.server.handle_input(input, now);
@@ -152,33 +153,33 @@ impl Hub {
         });
     }
 
-    /// Asks the machine for something, and does what it wants of it.
+    /// Passes a request to the machine, carries out its outputs, and returns the reply.
     ///
     /// # Errors
-    /// Why it was not done.
+    /// The machine's reason for a refusal.
     pub fn call<C: Call>(&self, call: C) -> Result<C::Reply, Refusal> {
         self.with_state(|state, now| self.call_with(state, call, now))
     }
 
-    /// A look at the machine as it is now.
-    pub fn look<T>(&self, look: impl FnOnce(&Server) -> T) -> T {
+    /// Reads the current state of the machine.
+    pub fn inspect<T>(&self, read: impl FnOnce(&Server) -> T) -> T {
         self.with_state(|state, now| {
             state.server.handle_timeout(now);
             self.carry_out_all(state, now);
-            look(&state.server)
+            read(&state.server)
         })
     }
 
-    /// Lets a participant into a room.
+    /// Joins a participant to a room.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for a refusal.
     pub fn join(&self, grant: Grant) -> Result<Stay, Refusal> {
-        // Under one lock, and heard from the first moment on.
+        // Under one lock, so that no event is missed.
         self.with_state(|state, now| {
             let member = state.next_id();
-            let (tell, events) = mpsc::unbounded_channel();
-            state.members.insert(member, tell);
+            let (sender, events) = mpsc::unbounded_channel();
+            state.members.insert(member, sender);
             let joined = self.call_with(state, Join { member, grant }, now);
             if joined.is_err() {
                 state.members.remove(&member);
@@ -187,10 +188,10 @@ impl Hub {
         })
     }
 
-    /// Lets a participant into a room that receives no events.
+    /// Joins a participant that receives no events.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for a refusal.
     pub fn join_silently(&self, grant: Grant) -> Result<MemberId, Refusal> {
         self.with_state(|state, now| {
             let member = state.next_id();
@@ -227,12 +228,12 @@ impl Hub {
         self.logged.send_if_modified(|before| std::mem::replace(before, logged) != logged);
     }
 
-    /// What happened, with its time since the server was made: the newest entries.
+    /// The newest log entries, with their times since the server was created.
     pub fn log(&self) -> Vec<(Time, ServerEvent)> {
         self.lock().log.to_vec()
     }
 
-    /// Something happened that is no matter of the machine.
+    /// Logs an event from outside the machine.
     pub fn note(&self, event: ServerEvent) {
         self.with_state(|state, now| {
             state.log.push(now, event);
@@ -240,17 +241,17 @@ impl Hub {
         });
     }
 
-    /// Changes whenever something was logged.
+    /// A receiver that changes with every log entry.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.logged.subscribe()
     }
 
-    /// Waits until there is what `look` looks for. It looks again whenever something was logged.
+    /// Waits until `look` returns a value. It is called again after every log entry.
     pub async fn until<T>(&self, mut look: impl FnMut(&Server) -> Option<T>) -> T {
         let mut logged = self.logged.subscribe();
         loop {
             logged.borrow_and_update();
-            if let Some(found) = self.look(&mut look) {
+            if let Some(found) = self.inspect(&mut look) {
                 return found;
             }
             if logged.changed().await.is_err() {
@@ -259,12 +260,12 @@ impl Hub {
         }
     }
 
-    /// The first thing in the log that `pick` takes, now or later; looks at each entry once.
+    /// Returns the first match of `pick` among past and future log entries; checks each entry once.
     pub async fn find<T>(&self, pick: impl FnMut(&ServerEvent) -> Option<T>) -> T {
         self.find_from(&mut 0, pick).await
     }
 
-    /// As [`find`](Self::find), from an entry on; that is then the one after what was found.
+    /// As [`find`](Self::find), starting at entry `next`, which is then set to the entry after the match.
     pub async fn find_from<T>(&self, next: &mut u64, mut pick: impl FnMut(&ServerEvent) -> Option<T>) -> T {
         let mut logged = self.logged.subscribe();
         loop {
@@ -291,7 +292,7 @@ impl Hub {
             let id = state.next_id();
             let (outbox, taken) = mpsc::unbounded_channel();
             let (frozen, is_frozen) = watch::channel(state.faults.frozen);
-            state.workers.insert(id, Line { outbox, frozen });
+            state.workers.insert(id, WorkerConn { outbox, frozen });
             state.server.handle_input(Input::WorkerConnected { worker: id }, now);
             self.carry_out_all(state, now);
             WorkerLink { id, outbox: taken, frozen: is_frozen }
@@ -306,36 +307,36 @@ impl Hub {
         });
     }
 
-    /// Writes something to every worker that is connected.
+    /// Sends a command to every connected worker.
     pub fn to_workers(&self, make: impl Fn() -> ToWorker) {
-        for line in self.lock().workers.values() {
-            let _ = line.outbox.send(make());
+        for conn in self.lock().workers.values() {
+            let _ = conn.outbox.send(make());
         }
     }
 
-    /// Changes what the server does wrong.
+    /// Changes the faults.
     pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
         let mut state = self.lock();
         change(&mut state.faults);
         let frozen = state.faults.frozen;
-        for line in state.workers.values() {
-            line.frozen.send_replace(frozen);
+        for conn in state.workers.values() {
+            conn.frozen.send_replace(frozen);
         }
     }
 
-    /// Assignments name this server from now on.
+    /// Sets the URL that assignments name from now on.
     pub fn set_assigned_url(&self, url: String) {
         self.lock().assigned_url = Some(url);
     }
 
-    /// How the join of a room is refused now, which is written to the log; `None`: it is not.
+    /// The response that refuses a join now, which is logged; `None`: joins are not refused.
     pub fn refuse_join(&self) -> Option<JoinRefusal> {
         let refusal = self.faults().join_refusal?;
         self.note(ServerEvent::JoinRefused { status: refusal.status });
         Some(refusal)
     }
 
-    /// What the server does wrong now.
+    /// The current faults.
     pub fn faults(&self) -> Faults {
         self.lock().faults
     }
@@ -351,15 +352,15 @@ impl Hub {
                 state.write(worker, Box::new(wire::ServerMessage { message }));
             }
             Output::Close { worker, reason } => {
-                if let Some(line) = state.workers.get(&worker) {
-                    let _ = line.outbox.send(ToWorker::Close { code: 1000, reason: reason.to_owned() });
+                if let Some(conn) = state.workers.get(&worker) {
+                    let _ = conn.outbox.send(ToWorker::Close { code: 1000, reason: reason.to_owned() });
                 }
             }
-            Output::Tell { member, event } => {
+            Output::Notify { member, event } => {
                 let is_last = matches!(event, RoomEvent::Disconnected { .. });
-                // Participants that only a test plays hear nothing.
-                if let Some(tell) = state.members.get(&member) {
-                    let _ = tell.send(event);
+                // Participants without an event channel receive nothing.
+                if let Some(sender) = state.members.get(&member) {
+                    let _ = sender.send(event);
                 }
                 if is_last {
                     state.members.remove(&member);
@@ -382,14 +383,14 @@ impl State {
     }
 
     fn write(&self, worker: WorkerId, message: Box<wire::ServerMessage>) {
-        let Some(line) = self.workers.get(&worker) else { return };
+        let Some(conn) = self.workers.get(&worker) else { return };
         if self.faults.mute {
             return;
         }
         let due = Instant::now() + self.faults.delay;
         if self.faults.doubled {
-            let _ = line.outbox.send(ToWorker::Message { message: message.clone(), due });
+            let _ = conn.outbox.send(ToWorker::Message { message: message.clone(), due });
         }
-        let _ = line.outbox.send(ToWorker::Message { message, due });
+        let _ = conn.outbox.send(ToWorker::Message { message, due });
     }
 }

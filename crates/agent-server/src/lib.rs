@@ -1,7 +1,8 @@
-//! The rules of a LiveKit server towards agents, and what makes a server of them.
+//! The rules of a LiveKit server towards agents, and a network front for them.
 //!
-//! [`Server`] is the machine: workers, jobs, dispatches and rooms, without I/O. [`Hub`] drives it with tokio's clock and [`Hub::serve`] is its
-//! network: HTTP, tokens, Twirp calls and workers' WebSockets over any stream of bytes. The mock server of `agent-testkit` is built of them.
+//! [`Server`] is the machine: workers, jobs, dispatches and rooms, without I/O. [`Hub`] drives it with
+//! tokio's clock, and [`Hub::serve`] is its network: HTTP, tokens, Twirp calls and workers' WebSockets over
+//! any byte stream. The mock server of `agent-testkit` is built from them.
 
 mod accept;
 mod backend;
@@ -16,8 +17,8 @@ pub use front::{JoinRefusal, ToWorker};
 pub use hub::{Faults, Hub, Stay};
 pub use machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, JobFlags, Join,
-    MAX_HISTORY_LEN, MemberCommand, MemberId, Misdeed, MuteTrack, OfferAnswer, OpenRoom, Output,
-    PublishTrack, RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, Rules, SendData,
-    Sent, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
+    MAX_HISTORY_LEN, MemberCommand, MemberId, MuteTrack, OfferAnswer, OpenRoom, Output, PublishTrack,
+    RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, Rules, SendData, Sent, Server,
+    ServerEvent, SetRoomMetadata, UnpublishTrack, Violation, WorkerId,
 };
 pub use token::read_token;

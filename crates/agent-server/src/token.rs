@@ -1,4 +1,4 @@
-//! Tokens: what one to join a room says, whether it is signed, and those of agents.
+//! Tokens: the grant of a token to join a room, its signature, and the tokens of agents.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 
 use crate::machine::Grant;
 
-/// How long the token of an agent is good for, as on the real server.
+/// The lifetime of an agent's token, as on the real server.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
-/// The grant of a token to join a room, if it is signed with this secret and is such a token.
+/// The grant of a token to join a room, if it is such a token and signed with this secret.
 pub fn read_token(token: &Secret, secret: &Secret) -> Option<Grant> {
     let (message, signature) = token.expose().rsplit_once('.')?;
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -25,7 +25,7 @@ pub fn read_token(token: &Secret, secret: &Secret) -> Option<Grant> {
     grant(part(message.split_once('.')?.1)?)
 }
 
-/// The token that an agent joins its room with.
+/// The token with which an agent joins its room.
 pub(crate) fn of_agent(grant: Grant, api_key: &str, api_secret: &Secret) -> String {
     let may = grant.permissions;
     let mut token = AccessToken::new(api_key, api_secret.clone())
@@ -50,17 +50,17 @@ pub(crate) fn of_agent(grant: Grant, api_key: &str, api_secret: &Secret) -> Stri
     token.sign().map(|token| token.expose().to_owned()).unwrap_or_default()
 }
 
-/// Whether this is the HS256 signature of the message, with this secret.
+/// Whether this is the HS256 signature of the message with this secret.
 pub(crate) fn is_signed(message: &str, signature: Vec<u8>, secret: &Secret) -> bool {
-    // Not `jsonwebtoken::decode`: that asks for a provider of the whole process, and panics when another crate of the
-    // program has turned on the library's second one.
+    // Not `jsonwebtoken::decode`: it needs a process-wide provider, and panics if another crate of the
+    // program has enabled the library's second one.
     let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
     let key = DecodingKey::from_secret(secret.expose().as_bytes());
     (provider.verifier_factory)(&Algorithm::HS256, &key)
         .is_ok_and(|verifier| verifier.verify(message.as_bytes(), &signature).is_ok())
 }
 
-/// Reads the header or the claims; `None` if they are no such JSON.
+/// Decodes the header or the claims; `None` if they are not such JSON.
 pub(crate) fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
@@ -87,7 +87,7 @@ fn grant(claims: Claims) -> Option<Grant> {
     })
 }
 
-/// The claims of a token, with the protocol's names.
+/// The claims of a token, under the protocol's names.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Claims {

@@ -1,16 +1,18 @@
-//! Where tools that are installed once are kept, and how parallel test processes install them only once.
+//! The cache of tools that are installed once, and the lock that lets parallel test processes install them
+//! only once.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The folder of this project in the user's cache: `$XDG_CACHE_HOME` or `~/.cache`, then `livekit-agents-rust`.
+/// The directory of this project in the user's cache: `$XDG_CACHE_HOME` or `~/.cache`, then
+/// `livekit-agents-rust`.
 pub(crate) fn dir() -> Option<PathBuf> {
     dir_from(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
 fn dir_from(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    // The XDG rules: a relative path is to be ignored.
+    // The XDG rules: a relative path is ignored.
     let xdg = var("XDG_CACHE_HOME").filter(|path| path.is_absolute());
     let home = || var("HOME").or_else(|| var("USERPROFILE")).map(|home| home.join(".cache"));
     Some(xdg.or_else(home)?.join("livekit-agents-rust"))
@@ -21,7 +23,7 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// Takes the lock `name` in `dir`; says so once if another process has it.
+/// Takes the lock `name` in `dir`; prints a notice if another process holds it.
 pub(crate) async fn lock(dir: &Path, name: &str) -> io::Result<Lock> {
     std::fs::create_dir_all(dir)?;
     let path = dir.join(name);
@@ -40,9 +42,9 @@ pub(crate) async fn lock(dir: &Path, name: &str) -> io::Result<Lock> {
     tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)?
 }
 
-/// Writes one line to stderr, past the test harness, which would show it for failed tests only.
+/// Prints one line to stderr, past the test harness, which would show it for failed tests only.
 pub(crate) fn notice(text: &str) {
-    // Nobody is left to be told if stderr is closed.
+    // If stderr is closed, there is nowhere to report that.
     let _ = io::stderr().write_all(format!("agent-testkit: {text}\n").as_bytes());
 }
 

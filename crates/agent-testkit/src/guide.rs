@@ -1,4 +1,4 @@
-//! Testing job handlers: alone, with their worker, with mocks, and when things go wrong.
+//! How to test job handlers: alone, with their worker, with mocks, and under faults.
 //!
 //! | what is under test | with | takes |
 //! |---|---|---|
@@ -8,9 +8,10 @@
 //! | a worker in another language | `livekit-testkit serve` | |
 //!
 //! # Unit testing
-//! A job with its room is described by a [`JobSpec`](crate::JobSpec); [`run_job`](crate::run_job) has a whole worker run it. The
-//! handler holds the same [`JobContext`](agent_worker::JobContext) and [`Room`](agent_worker::Room) as in production. The time is
-//! virtual: sleeping takes none, and a handler that hangs fails at once.
+//! A job with its room is described by a [`JobSpec`](crate::JobSpec); [`run_job`](crate::run_job) runs it in
+//! a whole worker. The handler gets the same [`JobContext`](agent_worker::JobContext) and
+//! [`Room`](agent_worker::Room) as in production. The time is virtual: sleeping takes none, and a handler
+//! that hangs fails immediately.
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
 //! use agent_worker::{Agent, JobContext, JobResult};
@@ -56,8 +57,8 @@
 //! # });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//! What others do while the job runs is a script: they join, leave, send data, publish tracks without media, change attributes
-//! and speak. [`MockRoom`](crate::MockRoom) has it all.
+//! What the others do while the job runs is a script: they join, leave, send data, publish tracks without
+//! media, change attributes and speak. [`MockRoom`](crate::MockRoom) has all of it.
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
 //! use agent_worker::{JobContext, JobResult};
@@ -86,13 +87,14 @@
 //! # });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//! [`assert_success`](crate::Run::assert_success) prints the job's whole timeline when it fails. A handler that does real I/O is run
-//! with [`run_job_in_real_time`](crate::run_job_in_real_time).
+//! [`assert_success`](crate::Run::assert_success) prints the job's whole timeline when it fails. For a
+//! handler that does real I/O use [`run_job_in_real_time`](crate::run_job_in_real_time).
 //!
 //! # Integration testing
-//! [`MockServer`](crate::MockServer) is a LiveKit server on a free port, with the rules of the real one towards workers; a suite holds
-//! both to the same. Only its rooms are in the process, so that the worker joins them with the server's
-//! [`connector`](crate::MockServer::connector); [`worker`](crate::MockServer::worker) sets all this up in one call.
+//! [`MockServer`](crate::MockServer) is a LiveKit server on a free port, with the real server's rules towards
+//! workers; one suite checks both. Only its rooms are in the process, so a worker joins them with the
+//! server's [`connector`](crate::MockServer::connector); [`worker`](crate::MockServer::worker) sets all of
+//! this up in one call.
 //! ```
 //! use agent_testkit::{JobSpec, MockServer};
 //! use agent_worker::{JobContext, JobResult, Outcome, Worker};
@@ -127,28 +129,29 @@
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//! Everything that happened is in [`events`](crate::MockServer::events), one after the other; an event
-//! [`Misdeed`](crate::ServerEvent::Misdeed) is something that no worker should do, such as a second answer or an outcome that came
-//! after the agent had left. A server that is started
-//! [in process](crate::MockServerBuilder::start_in_process) has no socket, so that tests with `start_paused` have virtual time.
+//! All events are in [`events`](crate::MockServer::events), in order; a
+//! [`Violation`](crate::ServerEvent::Violation) is something that no worker should do, such as a second
+//! answer, or an outcome after the agent has left. A server that is started [in
+//! process](crate::MockServerBuilder::start_in_process) has no socket, so that tests with `start_paused` have
+//! virtual time.
 //!
-//! # When things go wrong
-//! | what | on [`MockServer`](crate::MockServer) |
+//! # Faults
+//! | fault | on [`MockServer`](crate::MockServer) |
 //! |---|---|
-//! | a connection is cut, or closed as by a server that is stopped | [`cut_workers`](crate::MockServer::cut_workers), [`close_workers`](crate::MockServer::close_workers) |
+//! | a connection is cut, or closed as by a server that shuts down | [`cut_workers`](crate::MockServer::cut_workers), [`close_workers`](crate::MockServer::close_workers) |
 //! | a network is slow, or loses track of a connection | [`delay_messages`](crate::MockServer::delay_messages), [`half_open_workers`](crate::MockServer::half_open_workers) |
-//! | a server stalls, hears but does not speak, or refuses connections | [`freeze`](crate::MockServer::freeze), [`mute`](crate::MockServer::mute), [`refuse_connections`](crate::MockServer::refuse_connections) |
-//! | a server has too much to do and lets nobody into a room, with `Retry-After` or without | [`refuse_joins`](crate::MockServer::refuse_joins), [`allow_joins`](crate::MockServer::allow_joins) |
-//! | messages come twice, or are none | [`double_messages`](crate::MockServer::double_messages), [`send_garbage`](crate::MockServer::send_garbage), [`send_bytes`](crate::MockServer::send_bytes) |
-//! | a final status is lost, as it comes too early | [`lost_status_race`](crate::MockServerBuilder::lost_status_race) |
+//! | a server stalls, receives but does not send, or refuses connections | [`freeze`](crate::MockServer::freeze), [`mute`](crate::MockServer::mute), [`refuse_connections`](crate::MockServer::refuse_connections) |
+//! | an overloaded server refuses joins of rooms, with or without `Retry-After` | [`refuse_joins`](crate::MockServer::refuse_joins), [`allow_joins`](crate::MockServer::allow_joins) |
+//! | messages are duplicated or invalid | [`double_messages`](crate::MockServer::double_messages), [`send_garbage`](crate::MockServer::send_garbage), [`send_bytes`](crate::MockServer::send_bytes) |
+//! | a final status is lost because it arrives too early | [`lost_status_race`](crate::MockServerBuilder::lost_status_race) |
 //! | a room ends, and no termination is sent | [`cold_cache`](crate::MockServerBuilder::cold_cache) |
-//! | an agent is thrown out, a room is deleted, a dispatch is taken back | [`MockRoom::remove`](crate::MockRoom::remove), [`MockRoom::delete`](crate::MockRoom::delete), [`MockJob::terminate`](crate::MockJob::terminate) |
+//! | an agent is removed, a room is deleted, a dispatch is deleted | [`MockRoom::remove`](crate::MockRoom::remove), [`MockRoom::delete`](crate::MockRoom::delete), [`MockJob::terminate`](crate::MockJob::terminate) |
 //!
 //! # Mocks
-//! A server or a room is not to be mocked call by call: the testkit has whole ones. What a mock is good for is a small trait, to count
-//! calls or to give one answer: a trait of your own that the handler works with, or one of
-//! [`Agent`](agent_worker::Agent), [`RoomConnector`](agent_worker::room::RoomConnector) and [`Dialer`](agent_worker::net::Dialer). With
-//! `mockall` as a dev-dependency:
+//! Do not mock a server or a room call by call: the testkit has whole ones. A mock is useful for a small
+//! trait, to count calls or to give one answer: a trait of your own that the handler uses, or one of
+//! [`Agent`](agent_worker::Agent), [`RoomConnector`](agent_worker::room::RoomConnector) and
+//! [`Dialer`](agent_worker::net::Dialer). With `mockall` as a dev-dependency:
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
 //! use agent_worker::{BoxFuture, JobContext, Outcome, Room};
@@ -176,6 +179,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//! An `async fn` of a trait is mocked as one: `async fn run(&self, ctx: JobContext) -> JobResult;`. What was expected and did not
-//! happen fails the test when the mock is dropped, which `run_job` waits for. The load function is a closure, which may ask a mock
-//! of yours. `tests/mocks.rs` of this crate has one of each.
+//! An `async fn` of a trait is mocked as one: `async fn run(&self, ctx: JobContext) -> JobResult;`. An
+//! expected call that did not happen fails the test when the mock is dropped, which `run_job` waits for. The
+//! load function is a closure, which may call a mock. `tests/mocks.rs` of this crate has one of each.

@@ -1,14 +1,15 @@
 //! Test tools for LiveKit agents: from one job in a mock room to a real server with official clients.
 //!
 //! - [`run_job`]: one job, in a mock room, on virtual time, without a network
-//! - [`MockServer`]: the rules of a LiveKit server towards workers, with fault hooks and a log of all that happened;
+//! - [`MockServer`]: the rules of a LiveKit server towards workers, with fault hooks and an event log;
 //!   `livekit-testkit serve` runs it for workers in any language
 //! - [`MockRoom`]: a room without media, in which the test plays everybody but the agent
-//! - [`RealServer`]: a real livekit-server on loopback, installed if it must be, with its log understood
+//! - [`RealServer`]: a real livekit-server on loopback, installed if necessary, with its log parsed
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
 //! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs
-//! - [`RedisServer`]: a Redis or Valkey on loopback, to be stopped, restarted and frozen
-//! - [`real_server`], [`redis_server`], [`official_host`], [`official_worker`]: whether tests against these run on this machine
+//! - [`RedisServer`]: a Redis or Valkey on loopback that can be stopped, restarted and frozen
+//! - [`real_server`], [`redis_server`], [`official_host`], [`official_worker`]: these tools for a test, or
+//!   `None` to skip it
 //!
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
@@ -33,10 +34,10 @@
 //! | `json` | yes | the mock server also speaks the JSON form of the protocols, as workers and API clients in some languages do |
 //! | `cli` | yes | the program `livekit-testkit` |
 //!
-//! [`run_job`], [`MockServer`], [`MockRoom`] and [`ServerApi`] are always there: `default-features = false` is enough for tests of
-//! handlers, and builds some 60 crates less.
+//! [`run_job`], [`MockServer`], [`MockRoom`] and [`ServerApi`] are always available: `default-features =
+//! false` is enough for tests of handlers, and builds some 60 fewer crates.
 //!
-//! The [`guide`] goes on from here: other participants, workers with a server, faults, mocks.
+//! The [`guide`] covers other participants, workers with a server, faults and mocks.
 
 #[cfg(feature = "tools")]
 mod cache;
@@ -59,7 +60,7 @@ pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
     ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
 };
-pub use agent_server::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
+pub use agent_server::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
     NoOutcome, Run, SentData, ServerEvents, Timeline, run_job, run_job_in_real_time,

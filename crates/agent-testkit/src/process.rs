@@ -1,10 +1,10 @@
-//! What all child processes of the tests have in common: their output is read, and they never outlive us.
+//! Child processes of the tests: their output is read, and they end when we do.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
-/// What the [`watchdog`] kills.
+/// The target of the [`watchdog`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     /// One process.
@@ -16,11 +16,12 @@ pub(crate) enum Target {
 /// Kills a child and waits for its end.
 pub(crate) fn end(child: &mut Child) {
     if let Err(error) = child.kill().and_then(|()| child.wait()) {
-        tracing::error!(%error, pid = child.id(), "a process of the test could not be ended");
+        tracing::error!(%error, pid = child.id(), "a child process of the test could not be killed");
     }
 }
 
-/// Sends a signal to a child, or to all of the group that it leads. It must not have been waited for: until then its number is its own.
+/// Sends a signal to a child, or to all of the group that it leads. The child must not have been waited for:
+/// until then its number cannot be reused.
 #[cfg(unix)]
 pub(crate) fn signal(target: Target, signal: nix::sys::signal::Signal) -> io::Result<()> {
     let pid = |pid: u32| i32::try_from(pid).map(nix::unistd::Pid::from_raw).map_err(io::Error::other);
@@ -31,10 +32,11 @@ pub(crate) fn signal(target: Target, signal: nix::sys::signal::Signal) -> io::Re
     Ok(())
 }
 
-/// A shell that waits until its stdin closes, which the system does when we end in whatever way, and then kills.
+/// A shell that waits until its stdin closes, which the system does however we end, and then kills the
+/// target.
 ///
-/// It is the one thing that needs no `unsafe` for it. Whoever ends the target by himself ends the watchdog before that, as it
-/// kills by a number that may become another process's.
+/// This is the only way that needs no `unsafe`. A caller that ends the target itself must end the watchdog
+/// first, as it kills by a number that may be reused.
 pub(crate) fn watchdog(target: Target) -> Option<Child> {
     if !cfg!(unix) {
         return None;
@@ -44,9 +46,10 @@ pub(crate) fn watchdog(target: Target) -> Option<Child> {
         Target::Group(pid) => format!("-{pid}"),
     };
     let mut shell = Command::new("sh");
-    // Not `-9`: some shells then take `--` for a number.
+    // Not `-9`: some shells then read `--` as a number.
     shell.args(["-c", "read -r _; kill -s KILL -- \"$1\"", "sh", &target]);
-    // Not with us when a terminal interrupts us: a target in a group of its own is not either.
+    // In a group of its own, so that an interrupt from the terminal does not end it; a target with its own
+    // group is not interrupted either.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut shell, 0);
     shell
@@ -54,13 +57,14 @@ pub(crate) fn watchdog(target: Target) -> Option<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .inspect_err(|error| tracing::warn!(%error, "no shell: processes would outlive a killed test"))
+        .inspect_err(|error| tracing::warn!(%error, "no shell for a watchdog: child processes would outlive a killed test"))
         .ok()
 }
 
-/// Gives each line to `take`, in a thread, until the other side closes the pipe.
+/// Calls `take` with each line, in a thread, until the other side closes the pipe.
 ///
-/// A thread, not a task: a child must never wait for a test that blocks its runtime, or whose clock stands still.
+/// A thread, not a task: a child must never wait for a test that blocks its runtime, or whose clock is
+/// paused.
 pub(crate) fn read_lines(
     out: impl Read + Send + 'static,
     mut take: impl FnMut(&str) + Send + 'static,

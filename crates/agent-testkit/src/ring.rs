@@ -1,4 +1,4 @@
-//! Whether the tests against real tools run on this machine.
+//! Decides whether the tests against real tools run on this machine.
 //!
 //! | `AGENT_TEST_REAL` | tools are there | tools are missing |
 //! |---|---|---|
@@ -15,7 +15,7 @@ use crate::redis::{RedisKind, RedisServer, RedisServerBuilder};
 
 const REAL_VAR: &str = "AGENT_TEST_REAL";
 
-/// What to do about a test that needs a tool.
+/// The decision for a test that needs a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     Run,
@@ -32,7 +32,7 @@ fn decide(var: Option<&str>, ci: bool, there: bool) -> Decision {
     }
 }
 
-/// What makes the test kit install something.
+/// How to get the tool installed.
 const INSTALLS: &str = "AGENT_TEST_REAL=1 installs it";
 
 fn runs(what: &str, there: bool, help: &str) -> bool {
@@ -52,10 +52,10 @@ fn runs(what: &str, there: bool, help: &str) -> bool {
     }
 }
 
-/// A real server for a test, or `None` if the test is to be skipped (a line on stderr says why).
+/// A real server for a test, or `None` if the test has to be skipped (a line on stderr gives the reason).
 ///
-/// `AGENT_TEST_REAL=0` skips, `AGENT_TEST_REAL=1` installs what is missing; without it a test runs if the server is there, and
-/// `CI=true` makes a missing one a failure.
+/// `AGENT_TEST_REAL=0` skips, `AGENT_TEST_REAL=1` installs what is missing; without it a test runs if the
+/// server is available, and `CI=true` makes a missing one a failure.
 ///
 /// ```no_run
 /// # async fn example() {
@@ -65,12 +65,12 @@ fn runs(what: &str, there: bool, help: &str) -> bool {
 /// ```
 ///
 /// # Panics
-/// If it should run and cannot: that is a failure of the test.
+/// If it should run and cannot, which is a failure of the test.
 pub async fn real_server() -> Option<RealServer> {
     real_server_with(RealServer::builder()).await
 }
 
-/// A real server with settings of its own, as with [`real_server`].
+/// A real server with these settings, as with [`real_server`].
 ///
 /// # Panics
 /// As [`real_server`].
@@ -81,7 +81,8 @@ pub async fn real_server_with(settings: RealServerBuilder) -> Option<RealServer>
     Some(needed(settings.start().await))
 }
 
-/// A Redis for a test, or `None` if the test is to be skipped, as with [`real_server`]; but none is installed.
+/// A Redis for a test, or `None` if the test has to be skipped, as with [`real_server`]; but it is not
+/// installed.
 ///
 /// # Panics
 /// As [`real_server`].
@@ -89,7 +90,7 @@ pub async fn redis_server() -> Option<RedisServer> {
     redis_server_with(RedisServer::builder()).await
 }
 
-/// A Redis with settings of its own, as with [`redis_server`], or a Valkey, which is installed if it must be.
+/// A Redis with these settings, as with [`redis_server`], or a Valkey, which is installed if necessary.
 ///
 /// # Panics
 /// As [`real_server`].
@@ -105,7 +106,8 @@ pub async fn redis_server_with(settings: RedisServerBuilder) -> Option<RedisServ
     Some(needed(settings.start().await))
 }
 
-/// The shared process of official clients for a test, or `None` if the test is to be skipped, as with [`real_server`].
+/// The shared process of official clients for a test, or `None` if the test has to be skipped, as with
+/// [`real_server`].
 ///
 /// # Panics
 /// As [`real_server`].
@@ -116,7 +118,8 @@ pub async fn official_host() -> Option<OfficialHost> {
     Some(needed(OfficialHost::shared().await))
 }
 
-/// A registered worker of LiveKit's own for a test, or `None` if the test is to be skipped, as with [`real_server`].
+/// A registered worker of LiveKit's own SDKs for a test, or `None` if the test has to be skipped, as with
+/// [`real_server`].
 ///
 /// # Panics
 /// As [`real_server`].

@@ -1,4 +1,5 @@
-//! Each fault of the mock server, and a worker of ours that outlives it. Where a fault takes its time, the time is virtual.
+//! Each fault of the mock server, and a worker that survives it. Where a fault takes time, the time is
+//! virtual.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,14 +13,14 @@ use agent_worker::{JobContext, JobResult, Outcome, WorkerHandle};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longer than every wait in here, on the clock of the test.
+/// Longer than every wait in this file, on the clock of the test.
 const SOON: Duration = Duration::from_secs(120);
 
 async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(SOON, future).await.expect("in time")
 }
 
-/// Says once that it runs. With the metadata `stay` it goes on until it is cancelled.
+/// Announces once that it runs. With the metadata `stay` it runs until it is cancelled.
 async fn agent(ctx: JobContext) -> JobResult {
     ctx.room().publish_data("runs", "").await?;
     if ctx.job().raw_metadata == "stay" {
@@ -28,7 +29,7 @@ async fn agent(ctx: JobContext) -> JobResult {
     Ok(())
 }
 
-/// A worker that has registered.
+/// A registered worker.
 async fn worker(server: &MockServer) -> WorkerHandle {
     let worker = server.worker(agent).agent_name("tester").build().unwrap();
     let handle = worker.handle();
@@ -37,7 +38,7 @@ async fn worker(server: &MockServer) -> WorkerHandle {
     handle
 }
 
-/// A worker with a job that goes on.
+/// A worker with a running job.
 async fn busy(server: &MockServer) -> (WorkerHandle, MockJob) {
     let handle = worker(server).await;
     let job = server.dispatch(JobSpec::room("stays").metadata("stay")).await.unwrap();
@@ -58,7 +59,7 @@ async fn a_job_succeeds(server: &MockServer, room: &str) {
     assert_eq!(job.room().sent().len(), 1, "{}", server.timeline());
 }
 
-/// The server has forgotten the job, and hears no more of it than that it does not know it.
+/// The server has forgotten the job, and logs only that it is unknown.
 async fn is_forgotten(server: &MockServer, handle: &WorkerHandle, job: &MockJob) {
     assert_eq!(handle.status().await.unwrap().slots.running, 1, "it goes on");
     let id = job.job_id().await;
@@ -101,10 +102,10 @@ async fn delayed() {
     // The offer and the assignment.
     assert_eq!(start.elapsed().as_secs(), 2, "{}", server.timeline());
 
-    // The offer arrives when the 3 s of the server are over.
+    // The offer arrives after the server's 3 s.
     server.delay_messages(Duration::from_secs(4));
     let job = server.dispatch(JobSpec::room("too-late")).await.unwrap();
-    assert!(within(job.outcome()).await.unwrap_err().to_string().contains("nobody answered in time"));
+    assert!(within(job.outcome()).await.unwrap_err().to_string().contains("no worker answered in time"));
 
     server.delay_messages(Duration::ZERO);
     a_job_succeeds(&server, "after").await;
@@ -121,7 +122,7 @@ async fn stalled() {
     server.freeze(false);
     assert_eq!(within(stalled.outcome()).await.unwrap(), Outcome::Success, "nothing was lost");
 
-    // For longer than the worker takes for dead.
+    // Longer than the time after which the worker considers the connection dead.
     server.freeze(true);
     tokio::time::sleep(Duration::from_secs(60)).await;
     server.freeze(false);
@@ -138,7 +139,7 @@ async fn refused() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_for_an_hour() {
-    // Nobody but the agent is there.
+    // Only the agent is in the room.
     let day = Duration::from_secs(24 * 3600);
     let server = MockServer::builder().room_timeouts(day, day).start_in_process();
     refusing(&server, Duration::from_secs(3600)).await;
@@ -187,7 +188,7 @@ async fn half_open() {
     let (handle, job) = busy(&server).await;
     let start = Instant::now();
     server.half_open_workers();
-    // The server still takes it for registered.
+    // The server still considers it registered.
     let lost = server.dispatch(JobSpec::room("lost")).await.unwrap();
     assert!(within(lost.outcome()).await.is_err());
     assert!(!server.events().iter().any(|event| matches!(event, ServerEvent::Disconnected { .. })));
@@ -204,7 +205,7 @@ async fn muted() {
     worker(&server).await;
     server.mute(true);
     let lost = server.dispatch(JobSpec::room("lost")).await.unwrap();
-    assert!(within(lost.outcome()).await.unwrap_err().to_string().contains("nobody answered in time"));
+    assert!(within(lost.outcome()).await.unwrap_err().to_string().contains("no worker answered in time"));
     server.mute(false);
     a_job_succeeds(&server, "after").await;
 }
@@ -219,12 +220,12 @@ async fn joins_refused() {
     server.allow_joins();
     assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success, "{}", server.timeline());
 
-    // For good.
+    // Permanently.
     server.refuse_joins(403, None);
     let job = server.dispatch(JobSpec::room("refused")).await.unwrap();
     let Outcome::Failed { error } = within(job.outcome()).await.unwrap() else { panic!("nobody gets in") };
     assert!(error.contains("HTTP 403") && error.contains("refuses joins"), "{error}");
-    // No status of a refusal.
+    // Not a status of a refusal.
     server.refuse_joins(101, None);
     let job = server.dispatch(JobSpec::room("busy")).await.unwrap();
     within(server.wait_for_count(2, |event| matches!(event, ServerEvent::JoinRefused { status: 503 }))).await;

@@ -1,4 +1,5 @@
-//! Testing a job handler, once alone and once with its worker and a server: the two tests that every agent wants.
+//! Tests of a job handler, once alone and once with its worker and a server: the two tests that every agent
+//! needs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Handles jobs, and counts the participants that it has processed. Clones count together.
+/// Handles jobs, and counts the participants that it has processed. Clones share the count.
 #[derive(Clone, Default)]
 struct MyAgentHandler {
     config: Config,
@@ -26,7 +27,7 @@ struct Config {
     greeting: String,
 }
 
-/// What a job's metadata says.
+/// The content of a job's metadata.
 #[derive(Default, serde::Deserialize)]
 struct Instructions {
     #[serde(default)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conformance::stage::Stage;
 
-/// As livekit-server has it.
+/// As on livekit-server.
 const COLD_CACHE: Duration = Duration::from_secs(5);
 
 async fn mock() -> Option<Stage> {

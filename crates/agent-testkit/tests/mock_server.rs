@@ -1,4 +1,4 @@
-//! The mock server over real sockets: a worker of ours, and workers that do wrong.
+//! The mock server over real sockets: a correct worker, and workers that violate the protocol.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +9,7 @@
 
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
-use agent_testkit::{DispatchRequest, JobSpec, Misdeed, MockServer, NoOutcome, ServerApi, ServerEvent};
+use agent_testkit::{DispatchRequest, JobSpec, MockServer, NoOutcome, ServerApi, ServerEvent, Violation};
 use agent_worker::net::AccessToken;
 use agent_worker::stats::DrainReport;
 use agent_worker::{JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle};
@@ -25,8 +25,8 @@ async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(SOON, future).await.expect("in time")
 }
 
-/// Does what its metadata says.
-async fn obedient(ctx: JobContext) -> JobResult {
+/// Behaves as its metadata specify.
+async fn scripted(ctx: JobContext) -> JobResult {
     match ctx.job().raw_metadata.as_str() {
         "fail" => Err("no such voice".into()),
         "stay" => {
@@ -55,15 +55,15 @@ impl Running {
     }
 }
 
-fn no_misdeeds(server: &MockServer) {
-    let misdeed = server.events().into_iter().find(|event| matches!(event, ServerEvent::Misdeed { .. }));
-    assert_eq!(misdeed, None, "{}", server.timeline());
+fn no_violations(server: &MockServer) {
+    let violation = server.events().into_iter().find(|event| matches!(event, ServerEvent::Violation { .. }));
+    assert_eq!(violation, None, "{}", server.timeline());
 }
 
 #[tokio::test]
 async fn a_worker_runs_jobs_and_the_server_records_the_truth() {
     let server = MockServer::start().await.unwrap();
-    let worker = start(server.worker(obedient));
+    let worker = start(server.worker(scripted));
     for (metadata, outcome) in
         [("succeed", Outcome::Success), ("fail", Outcome::Failed { error: "no such voice".into() })]
     {
@@ -77,13 +77,13 @@ async fn a_worker_runs_jobs_and_the_server_records_the_truth() {
     let left = |event: &ServerEvent| matches!(event, ServerEvent::Left { identity, .. } if *identity == agent.identity);
     within(server.wait_for(left)).await;
     worker.stop().await;
-    no_misdeeds(&server);
+    no_violations(&server);
 }
 
 #[tokio::test]
 async fn the_api_of_the_real_server_works_on_it() {
     let server = MockServer::start().await.unwrap();
-    let worker = start(server.worker(obedient));
+    let worker = start(server.worker(scripted));
     assert!(within(worker.handle.registered()).await);
     let api = ServerApi::new(&server.url().parse().unwrap(), server.api_key(), server.api_secret().clone())
         .unwrap();
@@ -106,7 +106,7 @@ async fn the_api_of_the_real_server_works_on_it() {
 #[tokio::test]
 async fn what_cannot_be_dispatched_says_why() {
     let server = MockServer::start().await.unwrap();
-    let worker = start(server.worker(obedient).max_jobs(1));
+    let worker = start(server.worker(scripted).max_jobs(1));
     let job = server.dispatch(JobSpec::room("one").metadata("stay")).await.unwrap();
     within(job.room().wait_for_agent()).await;
     let second = server.dispatch(JobSpec::room("two").metadata("stay")).await.unwrap();
@@ -121,18 +121,18 @@ async fn what_cannot_be_dispatched_says_why() {
 #[tokio::test]
 async fn an_early_final_status_is_lost_and_repeated() {
     let server = MockServer::builder().lost_status_race(Duration::from_millis(100)).start().await.unwrap();
-    let worker = start(server.worker(obedient).join_room(false));
+    let worker = start(server.worker(scripted).join_room(false));
     let job = server.dispatch(JobSpec::room("race").metadata("succeed")).await.unwrap();
     assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success);
     assert!(server.events().iter().any(|event| matches!(event, ServerEvent::UnknownJob { .. })));
     worker.stop().await;
-    no_misdeeds(&server);
+    no_violations(&server);
 }
 
 #[tokio::test]
 async fn a_server_that_forgets_goes_on_as_before() {
     let server = MockServer::builder().history(20).start().await.unwrap();
-    let worker = start(server.worker(obedient));
+    let worker = start(server.worker(scripted));
     let first = server.dispatch(JobSpec::room("stays").metadata("stay")).await.unwrap();
     within(first.room().wait_for_agent()).await;
     let mut last = None;
@@ -143,7 +143,7 @@ async fn a_server_that_forgets_goes_on_as_before() {
     }
     assert_eq!(server.events().len(), 20);
     assert!(!server.events().iter().any(|event| matches!(event, ServerEvent::Registered { .. })));
-    // What goes on is still known: the worker, and the job that has not ended.
+    // What has not ended is still known: the worker and the running job.
     let agent = within(first.room().wait_for_agent()).await;
     first.terminate();
     let left = |event: &ServerEvent| matches!(event, ServerEvent::Left { identity, .. } if *identity == agent.identity);
@@ -167,12 +167,12 @@ async fn somebody_who_left_is_waited_for_again() {
     assert_eq!(found.identity, "ada");
 }
 
-/// A worker that does what a test wants.
-struct Wrong {
+/// A worker that violates the protocol.
+struct FaultyWorker {
     socket: tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>,
 }
 
-impl Wrong {
+impl FaultyWorker {
     async fn connect(server: &MockServer) -> Self {
         let token = AccessToken::new(server.api_key(), server.api_secret().clone()).agent().sign().unwrap();
         let mut request = format!("{}/agent?protocol=1", server.url()).into_client_request().unwrap();
@@ -186,7 +186,7 @@ impl Wrong {
     async fn registered(server: &MockServer) -> Self {
         let mut worker = Self::connect(server).await;
         worker
-            .say(worker_message::Message::Register(wire::RegisterWorkerRequest {
+            .send(worker_message::Message::Register(wire::RegisterWorkerRequest {
                 agent_name: "wrong".into(),
                 ..Default::default()
             }))
@@ -194,7 +194,7 @@ impl Wrong {
         worker
     }
 
-    async fn say(&mut self, message: worker_message::Message) {
+    async fn send(&mut self, message: worker_message::Message) {
         let frame = agent_proto::encode(&wire::WorkerMessage { message: Some(message) });
         self.socket.send(Message::Binary(frame)).await.unwrap();
     }
@@ -206,17 +206,17 @@ impl Wrong {
             participant_identity: "wrong-agent".into(),
             ..Default::default()
         };
-        self.say(worker_message::Message::Availability(answer)).await;
+        self.send(worker_message::Message::Availability(answer)).await;
     }
 
     async fn status(&mut self, job_id: &str, status: wire::JobStatus) {
         let update =
             wire::UpdateJobStatus { job_id: job_id.to_owned(), status: status.into(), ..Default::default() };
-        self.say(worker_message::Message::UpdateJob(update)).await;
+        self.send(worker_message::Message::UpdateJob(update)).await;
     }
 
     /// The next message of this kind.
-    async fn hear<T>(&mut self, mut pick: impl FnMut(server_message::Message) -> Option<T>) -> T {
+    async fn receive<T>(&mut self, mut pick: impl FnMut(server_message::Message) -> Option<T>) -> T {
         loop {
             let Message::Binary(frame) = within(self.socket.next()).await.unwrap().unwrap() else { continue };
             let message: wire::ServerMessage =
@@ -228,7 +228,7 @@ impl Wrong {
     }
 
     async fn offered(&mut self) -> String {
-        self.hear(|message| match message {
+        self.receive(|message| match message {
             server_message::Message::Availability(offer) => offer.job.map(|job| job.id),
             _ => None,
         })
@@ -236,7 +236,7 @@ impl Wrong {
     }
 
     async fn assigned(&mut self) -> wire::JobAssignment {
-        self.hear(|message| match message {
+        self.receive(|message| match message {
             server_message::Message::Assignment(assignment) => Some(assignment),
             _ => None,
         })
@@ -244,9 +244,8 @@ impl Wrong {
     }
 }
 
-async fn misdeed(server: &MockServer, wanted: Misdeed) {
-    let found =
-        |event: &ServerEvent| matches!(event, ServerEvent::Misdeed { misdeed, .. } if *misdeed == wanted);
+async fn violation(server: &MockServer, wanted: Violation) {
+    let found = |event: &ServerEvent| matches!(event, ServerEvent::Violation { violation, .. } if *violation == wanted);
     if tokio::time::timeout(SOON, server.wait_for(found)).await.is_err() {
         panic!("{wanted:?} was not noticed\n{}", server.timeline());
     }
@@ -255,43 +254,43 @@ async fn misdeed(server: &MockServer, wanted: Misdeed) {
 #[tokio::test]
 async fn a_worker_that_answers_twice_or_tells_two_outcomes_is_caught() {
     let server = MockServer::start().await.unwrap();
-    let mut wrong = Wrong::registered(&server).await;
+    let mut wrong = FaultyWorker::registered(&server).await;
     let job = server.dispatch(JobSpec::room("twice")).await.unwrap();
     let id = wrong.offered().await;
     wrong.accept(&id).await;
     wrong.accept(&id).await;
-    misdeed(&server, Misdeed::AnsweredTwice).await;
+    violation(&server, Violation::AnsweredTwice).await;
     wrong.status(&id, wire::JobStatus::JsSuccess).await;
     wrong.status(&id, wire::JobStatus::JsFailed).await;
-    misdeed(&server, Misdeed::SecondOutcome).await;
+    violation(&server, Violation::SecondOutcome).await;
     assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Success, "the first one counts");
     wrong.accept("AJ_never").await;
-    misdeed(&server, Misdeed::AnsweredUnasked).await;
+    violation(&server, Violation::AnsweredUnasked).await;
     wrong.status("AJ_never", wire::JobStatus::JsSuccess).await;
-    misdeed(&server, Misdeed::ForeignJob).await;
+    violation(&server, Violation::ForeignJob).await;
 }
 
 #[tokio::test]
 async fn a_worker_that_never_answers_loses_the_job_after_3_s() {
     let server = MockServer::start().await.unwrap();
-    let mut wrong = Wrong::registered(&server).await;
+    let mut wrong = FaultyWorker::registered(&server).await;
     let job = server.dispatch(JobSpec::room("silent")).await.unwrap();
     let id = wrong.offered().await;
     let error = within(job.outcome()).await.unwrap_err();
     assert!(
-        matches!(&error, NoOutcome::Unserved { reason, .. } if reason == "nobody answered in time"),
+        matches!(&error, NoOutcome::Unserved { reason, .. } if reason == "no worker answered in time"),
         "{error}"
     );
-    misdeed(&server, Misdeed::NeverAnswered).await;
+    violation(&server, Violation::NeverAnswered).await;
     wrong.accept(&id).await;
-    misdeed(&server, Misdeed::AnsweredLate).await;
+    violation(&server, Violation::AnsweredLate).await;
 }
 
 #[tokio::test]
 async fn an_agent_that_leaves_before_its_status_is_a_failure() {
     use agent_worker::room::{JoinRequest, RoomConnector};
     let server = MockServer::start().await.unwrap();
-    let mut wrong = Wrong::registered(&server).await;
+    let mut wrong = FaultyWorker::registered(&server).await;
     let job = server.dispatch(JobSpec::room("hasty")).await.unwrap();
     let id = wrong.offered().await;
     wrong.accept(&id).await;
@@ -300,7 +299,7 @@ async fn an_agent_that_leaves_before_its_status_is_a_failure() {
     room.leave().await;
     let outcome = within(job.outcome()).await.unwrap();
     assert_eq!(outcome, Outcome::Failed { error: "agent worker left the room".into() });
-    misdeed(&server, Misdeed::LeftBeforeStatus).await;
+    violation(&server, Violation::LeftBeforeStatus).await;
 }
 
 #[tokio::test]
@@ -317,22 +316,22 @@ async fn whoever_breaks_the_protocol_is_disconnected() {
         (worker_message::Message::Register(unknown), None, "job type"),
         (worker_message::Message::Register(spaced), None, "deployment"),
     ] {
-        let mut wrong = Wrong::connect(&server).await;
-        wrong.say(first).await;
+        let mut wrong = FaultyWorker::connect(&server).await;
+        wrong.send(first).await;
         if let Some(second) = second {
-            wrong.say(second).await;
+            wrong.send(second).await;
         }
         while let Some(Ok(message)) = within(wrong.socket.next()).await {
             if message.is_close() {
                 break;
             }
         }
-        let told = |event: &ServerEvent| matches!(event, ServerEvent::Misdeed { misdeed: Misdeed::Protocol(text), .. } if text.contains(reason));
-        within(server.wait_for(told)).await;
+        let reported = |event: &ServerEvent| matches!(event, ServerEvent::Violation { violation: Violation::Protocol(text), .. } if text.contains(reason));
+        within(server.wait_for(reported)).await;
     }
 }
 
-/// One HTTP request by hand; the whole answer.
+/// Sends one HTTP request by hand; returns the whole response.
 async fn get(server: &MockServer, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(server.url().replace("ws://", "")).await.unwrap();

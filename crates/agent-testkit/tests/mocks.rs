@@ -1,5 +1,5 @@
-//! Mocks of the small traits, made with mockall: where one answer is wanted, or one call is to be counted. The server and its rooms are
-//! not mocked so: the testkit's are whole.
+//! Mocks of small traits, made with mockall: for a single answer, or to count calls. The server and its rooms
+//! need no such mocks: the testkit has complete ones.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ use std::io;
 use std::time::Duration;
 
 mock! {
-    /// An agent, to see what a worker asks of one.
+    /// An agent, to check a worker's calls.
     Agent {}
     impl Agent for Agent {
         async fn on_request(&self, job: &Job) -> Answer;
@@ -28,7 +28,7 @@ mock! {
 }
 
 mock! {
-    /// The way into rooms, for joins that fail.
+    /// A connector, for joins that fail.
     Connector {}
     impl RoomConnector for Connector {
         fn connect<'a>(&'a self, request: JoinRequest) -> BoxFuture<'a, Result<Room, JoinError>>;
@@ -36,7 +36,7 @@ mock! {
 }
 
 mock! {
-    /// The way to servers, for connections that fail.
+    /// A dialer, for connections that fail.
     Dialer {}
     impl Dialer for Dialer {
         fn dial<'a>(&'a self, host: &str, port: u16) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>>;
@@ -44,14 +44,14 @@ mock! {
 }
 
 mock! {
-    /// A trait of the user's own: what the handler works with.
+    /// A trait of the user's own, which the handler uses.
     Translator {
         fn translate(&self, text: &str) -> Result<String, io::Error>;
         fn load(&self) -> f32;
     }
 }
 
-/// The load function is a closure; what it asks is what is mocked.
+/// The load function is a closure that calls the mock.
 #[tokio::test(start_paused = true)]
 async fn the_load_of_a_machine() {
     let server = MockServer::builder().start_in_process();
@@ -61,7 +61,7 @@ async fn the_load_of_a_machine() {
     let agent = |_: JobContext| async { JobResult::Ok(()) };
     let worker = server.worker(agent).agent_name("busy").load(move || machine.load()).build().unwrap();
     tokio::spawn(worker.run());
-    // It is asked twice a second; the server hears of it.
+    // The load is read twice a second and sent to the server.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();
     let refused = job.outcome().await.unwrap_err().to_string();
@@ -106,7 +106,7 @@ async fn a_room_that_cannot_be_joined() {
     assert!(error.contains("no capacity"), "{error}");
 }
 
-/// Two connections fail; the third is tried after a pause, which takes no time here.
+/// Two connections fail; the third is tried after a delay, which takes no time here.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_cannot_be_reached() {
     let server = MockServer::builder().start_in_process();
@@ -119,7 +119,7 @@ async fn a_server_that_cannot_be_reached() {
     let (ours, theirs) = tokio::sync::oneshot::channel::<()>();
     let mut ours = Some(ours);
     dialer.expect_dial().times(1..).returning(move |_, _| {
-        // The third time is all that this test waits for.
+        // This test only waits for the third attempt.
         drop(ours.take());
         Box::pin(std::future::pending())
     });
@@ -132,7 +132,7 @@ async fn a_server_that_cannot_be_reached() {
     assert!(!server.events().iter().any(|event| matches!(event, ServerEvent::Registered { .. })));
 }
 
-/// A handler takes what it works with as a trait of the user's own.
+/// A handler with a dependency behind a trait of the user's own.
 #[tokio::test]
 async fn a_trait_of_ones_own() {
     let mut translator = MockTranslator::new();
@@ -154,7 +154,7 @@ async fn a_trait_of_ones_own() {
     assert_eq!(run.sent[0].text(), "bonjour");
 }
 
-/// What was expected and did not happen fails the test, also inside of `run_job`.
+/// An expected call that did not happen fails the test, also inside of `run_job`.
 #[tokio::test]
 async fn what_is_missing_is_found() {
     let run = tokio::spawn(async {

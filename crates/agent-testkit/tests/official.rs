@@ -1,4 +1,4 @@
-//! Official clients among themselves on a real server: what they send, they tell.
+//! Official clients among themselves on a real server: what one sends, the others report.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn they_exchange_data() -> TestResult {
     let ClientEvent::Data(data) = event else { panic!("{event:?}") };
     assert_eq!((data.identity.as_deref(), data.topic.as_deref()), (Some("ada"), Some("chat")));
     assert!(data.reliable && data.payload == [0, 255, 7], "{data:?}");
-    // Reliable data comes in order: what was not for eve would have come before.
+    // Reliable data arrive in order: a message for others would have arrived before.
     let event = eve.wait_for(|event| payload(event).is_some(), SOON).await?;
     assert_eq!(payload(&event), Some(&b"to all"[..]));
 
@@ -63,7 +63,7 @@ async fn they_exchange_data() -> TestResult {
     let event = bob.wait_for(|event| payload(event) == Some(b"from the server"), SOON).await?;
     let ClientEvent::Data(data) = event else { panic!("{event:?}") };
     assert!(data.identity.is_none() && data.topic.is_none() && !data.reliable, "{data:?}");
-    // What was passed over is still there.
+    // Skipped events are still there.
     let event = bob.next_event(SOON).await?;
     assert!(!matches!(event, ClientEvent::Data(ref data) if data.identity.is_none()), "{event:?}");
     Ok(())
@@ -77,7 +77,7 @@ async fn they_see_attributes_tracks_and_who_comes_and_goes() -> TestResult {
     }
     let mut ada = join(&server, "ada").await?;
     let bob = join(&server, "bob").await?;
-    // Before, changes would be part of the announcement.
+    // Changes before this would be part of the announcement.
     ada.wait_for(
         |event| matches!(event, ClientEvent::ParticipantConnected { participant } if participant.identity == "bob"),
         SOON,
@@ -103,7 +103,7 @@ async fn they_see_attributes_tracks_and_who_comes_and_goes() -> TestResult {
             _ => false,
         }
     };
-    // In another order than they came.
+    // In a different order than they arrived.
     ada.wait_for(is("name", "Bob"), SOON).await?;
     ada.wait_for(is("attributes", "fine"), SOON).await?;
     ada.wait_for(is("metadata", "m"), SOON).await?;
@@ -144,7 +144,7 @@ async fn they_see_attributes_tracks_and_who_comes_and_goes() -> TestResult {
     bob.leave().await?;
     ada.wait_for(|event| matches!(event, ClientEvent::ParticipantDisconnected { identity, reason } if identity == "bob" && reason == "CLIENT_INITIATED"), SOON).await?;
     let carl = join(&server, "carl").await?;
-    // The server announces a newcomer some seconds late, and one that is gone by then never.
+    // The server announces a newcomer some seconds late, and never one who has left by then.
     ada.wait_for(
         |event| matches!(event, ClientEvent::ParticipantConnected { participant } if participant.identity == "carl"),
         SOON,

@@ -1,4 +1,4 @@
-//! LiveKit's own workers on a real server: each gets the jobs that LiveKit's own client dispatches, and runs them.
+//! LiveKit's own workers on a real server: each runs the jobs that LiveKit's own client dispatches.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +19,7 @@ use agent_testkit::{
 };
 
 /// The Node.js worker starts about one job a second on an idle machine.
-const JOBS_WITHIN: Duration = Duration::from_secs(90);
+const JOBS_TIMEOUT: Duration = Duration::from_secs(90);
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -27,7 +27,7 @@ fn options(server: &RealServer, agent_name: &str) -> OfficialWorkerOptions {
     OfficialWorkerOptions::new(server.url(), server.api_key(), server.api_secret().clone(), agent_name)
 }
 
-/// One worker of this kind runs what is dispatched to it.
+/// One worker of this kind runs its dispatched jobs.
 async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     let Some(server) = real_server().await else { return };
     let Some(host) = official_host().await else { return };
@@ -41,7 +41,7 @@ async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     let api = OfficialApi::new(host, server.http_url(), server.api_key(), server.api_secret().clone());
     let started = Instant::now();
     let dispatches = api.dispatch_many(&agent_name, "room", count).await.unwrap();
-    let jobs = worker.wait_for_jobs(count, JOBS_WITHIN).await.unwrap();
+    let jobs = worker.wait_for_jobs(count, JOBS_TIMEOUT).await.unwrap();
     let ran = started.elapsed();
 
     let wanted: BTreeSet<_> =
@@ -56,12 +56,13 @@ async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     assert_eq!(worker.registrations(), 1, "{}", worker.log_tail());
     worker.kill();
     assert_eq!(worker.pid(), None);
-    // It tells its end when the last of its processes has closed its output.
+    // Its end is reported when the last of its processes has closed its output.
     let ended = worker.wait_for_jobs(count + 1, SOON).await.unwrap_err();
     assert!(matches!(ended, OfficialWorkerError::Ended { .. }), "{ended}");
 }
 
-/// What the server made of handlers that end without joining their room. That is the worker's matter: it is told, not judged.
+/// Prints what the server recorded for handlers that end without joining their room. This depends on the
+/// worker, so it is not checked.
 async fn report_outcomes(
     server: &RealServer,
     kind: OfficialWorkerKind,
@@ -69,7 +70,7 @@ async fn report_outcomes(
     registered: Duration,
     ran: Duration,
 ) {
-    // The Node.js worker sends no status at all: there is nothing to wait for.
+    // The Node.js worker sends no status at all, so there is nothing to wait for.
     if kind != OfficialWorkerKind::Node {
         server.log().wait_for_outcomes(count, SOON).await.ok();
     }
@@ -84,7 +85,7 @@ async fn report_outcomes(
     );
 }
 
-/// One after the other: side by side they would take each other's time.
+/// Sequentially: in parallel they would slow each other down.
 #[tokio::test]
 async fn each_kind_registers_and_runs_its_jobs() {
     let count = long::times("jobs of each kind of worker", 5, 20);

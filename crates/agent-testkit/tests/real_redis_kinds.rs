@@ -1,4 +1,4 @@
-//! A server of each kind is what it was asked to be.
+//! A server of each kind is the requested program.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use agent_testkit::{RedisKind, RedisServer, redis_server_with};

@@ -1,4 +1,5 @@
-//! LiveKit's own workers on the mock server, run as a program: it is faithful enough for workers that we did not write.
+//! LiveKit's own workers on the mock server, run as a program: it is faithful enough for other
+//! implementations.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 const KEY: &str = "testkey";
 const SECRET: &str = "a secret for this test, long enough for every client";
-const JOBS_WITHIN: Duration = Duration::from_secs(90);
+const JOBS_TIMEOUT: Duration = Duration::from_secs(90);
 const SOON: Duration = Duration::from_secs(30);
 
 /// `livekit-testkit serve`, and the events that it prints.
@@ -71,12 +72,12 @@ async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     let api = OfficialApi::new(host, served.url.replace("ws://", "http://"), KEY, SECRET);
     let started = Instant::now();
     let dispatches = api.dispatch_many(&agent_name, "room", count).await.unwrap();
-    let jobs = worker.wait_for_jobs(count, JOBS_WITHIN).await.unwrap();
+    let jobs = worker.wait_for_jobs(count, JOBS_TIMEOUT).await.unwrap();
     let wanted: BTreeSet<_> = dispatches.iter().map(|d| (d.room.clone(), d.metadata.clone())).collect();
     let told: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
     assert_eq!((wanted.len(), jobs.len(), &told), (count, count, &wanted));
     let mut ends = BTreeMap::<String, usize>::new();
-    // The Node.js worker tells no end.
+    // The Node.js worker reports no end.
     if kind != OfficialWorkerKind::Node {
         for _ in 0..count {
             let end = served.next("ended").await;
@@ -89,7 +90,7 @@ async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     served.child.kill().await.unwrap();
 }
 
-/// One after the other: side by side they would take each other's time.
+/// Sequentially: in parallel they would slow each other down.
 #[tokio::test]
 async fn each_kind_registers_and_runs_its_jobs() {
     let count = long::times("jobs of each kind of worker", 5, 20);

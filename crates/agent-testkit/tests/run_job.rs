@@ -104,7 +104,7 @@ async fn a_panic_is_a_failed_job_and_a_readable_test() {
     }
 }
 
-/// Tells what it sees, until it is cancelled.
+/// Reports what it observes, until it is cancelled.
 async fn witness(ctx: JobContext) -> JobResult {
     let mut events = ctx.room().events();
     loop {
@@ -187,7 +187,7 @@ async fn the_room_can_end_in_every_way() {
             CancelReason::DuplicateIdentity,
             Outcome::Failed { error: "duplicate_identity".into() },
         ),
-        // Nobody but the agent is left: the room closes after 20 s.
+        // Only the agent is left: the room closes after 20 s.
         (|room, _| room.join("ada").leave(), CancelReason::RoomClosed, Outcome::Success),
     ];
     for (play, reason, outcome) in ends {

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-/// What the program writes to its standard error until it listens.
+/// The program's standard error until it listens.
 fn warnings(options: &[&str]) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_livekit-testkit"))
         .arg("serve")

@@ -1,4 +1,4 @@
-//! A real livekit-server of our own: started, restarted, frozen, asked through its API, and cleaned up.
+//! A real livekit-server: started, restarted, frozen, queried through its API, and cleaned up.
 #![allow(clippy::expect_used, reason = "a test may fail")]
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use agent_testkit::{
     ServerError, real_server,
 };
 
-/// Whether a process of this id exists; on systems without `/proc` nobody knows.
+/// Whether a process of this id exists; unknown on systems without `/proc`.
 fn exists(pid: u32) -> Option<bool> {
     Path::new("/proc/self").exists().then(|| Path::new(&format!("/proc/{pid}")).exists())
 }
@@ -64,7 +64,7 @@ async fn it_can_be_frozen_and_ends_when_asked() {
     assert!(matches!(server.pause(), Err(ServerError::Stopped)));
 }
 
-/// Waits until the server answers, or answers no longer.
+/// Waits until the server answers, or no longer answers.
 async fn until(api: &ServerApi, answers: bool, within: Duration) {
     let limit = Instant::now() + within;
     while api.answers().await != answers {
@@ -125,8 +125,8 @@ async fn the_api_makes_changes_and_ends_rooms_and_dispatches() {
     listed("rooms", async || api.list_rooms(&["lobby"]).await, |rooms| rooms.is_empty()).await;
 }
 
-/// Waits until a list is as it should be: the server answers a list from what it has stored, which may be older than its answer
-/// to the change before.
+/// Waits until a list has the expected content: the server reads lists from its store, which may lag behind
+/// the response to a change.
 async fn listed<T: std::fmt::Debug>(
     what: &str,
     list: impl AsyncFn() -> Result<Vec<T>, ApiError>,

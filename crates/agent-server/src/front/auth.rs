@@ -1,7 +1,7 @@
-//! Tokens: who asks, and what for.
+//! Tokens of requests: signature, validity and grants.
 //!
-//! As on the real server, a request without a token is nobody's and fails where a grant is needed, while a bad token fails at
-//! once, whatever is asked for.
+//! As on the real server, a request without a token has no grants and fails where one is needed, while an
+//! invalid token fails every request.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,12 +13,12 @@ use serde::Deserialize;
 
 use crate::token::{is_signed, part};
 
-/// How far clocks may be apart, on the real server too.
+/// The tolerated clock difference, as on the real server.
 const LEEWAY: Duration = Duration::from_secs(60);
 
 const BEARER: &str = "Bearer ";
 
-/// What a token allows.
+/// The grants of a token.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Grants {
@@ -29,18 +29,18 @@ pub(super) struct Grants {
     room_list: bool,
 }
 
-/// What a call needs.
+/// The grant that a call needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Need<'a> {
-    /// To administer this room.
+    /// Administration of this room.
     Admin(&'a str),
-    /// To create and delete rooms.
+    /// Creation and deletion of rooms.
     Create,
-    /// To list rooms.
+    /// Listing of rooms.
     List,
 }
 
-/// Why a token is none.
+/// Why a token is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadToken {
     #[error("invalid authorization header: it must start with \"Bearer \"")]
@@ -58,7 +58,7 @@ pub(super) enum BadToken {
 }
 
 impl Grants {
-    /// Those of the request's token; none without a token.
+    /// The grants of the request's token; none without a token.
     pub(super) fn of(request: &Parts, api_key: &str, api_secret: &Secret) -> Result<Self, BadToken> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         match token(request)? {
@@ -91,7 +91,7 @@ struct Claims {
     video: Option<Grants>,
 }
 
-/// The header goes before the query. Tokens need no percent-encoding.
+/// The header has precedence over the query. Tokens need no percent-encoding.
 fn token(request: &Parts) -> Result<&str, BadToken> {
     if let Some(header) = request.headers.get("authorization") {
         let text = header.to_str().map_err(|_| BadToken::NoBearer)?;

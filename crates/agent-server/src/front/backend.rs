@@ -1,4 +1,4 @@
-//! What the front and the server behind it know of each other.
+//! The interface between the network front and the server behind it.
 
 use std::time::Duration;
 
@@ -8,26 +8,28 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// What stands behind the front: the server's rules.
+/// The server's rules behind the network front.
 ///
-/// No call may block: it runs on the task of a connection.
+/// No call may block: it runs in the task of a connection.
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// The issuer that every token must have.
+    /// The required issuer of every token.
     fn api_key(&self) -> &str;
-    /// What every token must be signed with.
+    /// The secret that every token must be signed with.
     fn api_secret(&self) -> &Secret;
 
-    /// A worker's socket opened, after its token was checked. One [`worker_gone`](Self::worker_gone) follows, whatever happens.
+    /// A worker's socket opened, after its token was checked. Exactly one [`worker_gone`](Self::worker_gone)
+    /// follows.
     fn worker_connected(&self) -> WorkerLink;
-    /// It sent a message, which may be an empty one: `message` is `None` if it is of a kind that we do not know.
+    /// A worker sent a message; its inner `message` is `None` if it is empty or of an unknown kind.
     fn worker_message(&self, worker: u64, message: wire::WorkerMessage);
-    /// It sent something that is no message. The backend decides whether to close; a breach of the WebSocket protocol and a
-    /// frame over the limit end the connection in any case, as nothing after them can be read.
+    /// A worker sent something other than a message. The backend decides whether to close the connection; a
+    /// violation of the WebSocket protocol and a frame over the limit end it in any case, as nothing after
+    /// them can be read.
     fn worker_garbage(&self, worker: u64, what: String);
-    /// Its connection is gone.
+    /// A worker's connection ended.
     fn worker_gone(&self, worker: u64);
 
-    /// Called for each join of a room. `Some`: it is refused with this; `None`: it is not refused.
+    /// Called for each join of a room. `Some`: the join is refused with this response.
     fn refuse_join(&self) -> Option<JoinRefusal>;
 
     fn create_dispatch(&self, r: wire::CreateAgentDispatchRequest) -> Result<wire::AgentDispatch, ApiFault>;
@@ -61,60 +63,60 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn send_data(&self, r: wire::SendDataRequest) -> Result<wire::SendDataResponse, ApiFault>;
 }
 
-/// A worker's connection, as the backend holds its other ends.
+/// A worker's connection, from the backend's side.
 pub(crate) struct WorkerLink {
     pub(crate) id: u64,
-    /// Carried out in order. When the backend drops its end, the connection is cut.
+    /// Written in order. The connection is cut when the backend drops its end.
     pub(crate) outbox: mpsc::UnboundedReceiver<ToWorker>,
     /// While true, the socket neither reads nor writes (a frozen server), and takes nothing from the outbox.
     pub(crate) frozen: watch::Receiver<bool>,
 }
 
-/// What to do to a worker's connection.
+/// A command to a worker's connection.
 pub enum ToWorker {
-    /// Not before `due`, and in the form, binary or JSON, that the worker spoke last.
+    /// Sends a message not before `due`, in the form, binary or JSON, that the worker used last.
     Message {
-        /// What to write.
+        /// The message.
         message: Box<wire::ServerMessage>,
-        /// When, at the earliest.
+        /// The earliest time to send it.
         due: Instant,
     },
-    /// Bytes as they are, in a binary frame.
+    /// Sends bytes unchanged, in a binary frame.
     Raw(Bytes),
-    /// A close frame; nothing that the worker sends after it is heard.
+    /// Sends a close frame; later messages of the worker are ignored.
     Close {
         /// The code of RFC 6455.
         code: u16,
-        /// The text beside it, cut at 123 bytes.
+        /// The text of the close frame, cut at 123 bytes.
         reason: String,
     },
-    /// Ends the TCP connection without a word.
+    /// Ends the TCP connection without a close frame.
     Cut,
-    /// Neither reads nor writes a message any more, and leaves the TCP connection to the worker to end.
+    /// Stops reading and writing messages, and leaves it to the worker to end the TCP connection.
     HalfOpen,
 }
 
-/// How the join of a room is refused.
+/// The response that refuses the join of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinRefusal {
     /// The HTTP status.
     pub status: u16,
-    /// When to come back, if it says so.
+    /// The delay in `Retry-After`, if the header is sent.
     pub retry_after: Option<Duration>,
 }
 
 impl JoinRefusal {
-    /// The body of the answer.
+    /// The body of the response.
     pub const TEXT: &'static str = "this mock server refuses joins now (MockServer::refuse_joins)\n";
 
-    /// The value of the header: whole seconds, rounded up.
+    /// The value of `Retry-After`: whole seconds, rounded up.
     #[must_use]
     pub fn retry_after_secs(&self) -> Option<u64> {
         self.retry_after.map(|time| time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
     }
 }
 
-/// Why the backend refuses a call.
+/// The backend's error for a call.
 #[derive(Debug)]
 pub(crate) struct ApiFault {
     /// The Twirp code, such as `not_found`.

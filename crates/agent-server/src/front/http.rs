@@ -1,4 +1,4 @@
-//! Routes.
+//! Routes of HTTP requests.
 
 use agent_net::accept_key;
 use http_body_util::Full;
@@ -16,20 +16,21 @@ use super::twirp;
 use super::upgrade::UpgradeSlot;
 use super::{Backend, JoinRefusal};
 
-/// Whoever comes here has a WebRTC client, and a mock server where it needs another.
+/// A client that joins over the network uses WebRTC, and needs a mock server's rooms or a real server
+/// instead.
 const NO_ROOMS: &str = "This mock server has no WebRTC rooms. Join rooms inside of the test process instead, through the \
     connector of MockServer, or use a real livekit-server.\n";
 
-/// Answers one request. An upgrade that is granted is left in the slot.
+/// Answers one request. A granted upgrade is left in the slot.
 pub(super) async fn answer(
     request: Request<Incoming>,
     backend: &dyn Backend,
     upgrade: &UpgradeSlot,
 ) -> Answer {
     let path = request.uri().path();
-    // A base URL that ends with a slash makes two of them, which the real server forgives.
+    // A base URL with a trailing slash makes two slashes, which the real server accepts.
     let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned();
-    // Before the token, as this answer matters more.
+    // Before the token check, because this answer is more important.
     if path == "/rtc" || path.starts_with("/rtc/") {
         return backend.refuse_join().map_or_else(|| text(StatusCode::NOT_FOUND, NO_ROOMS), refused_join);
     }
@@ -63,12 +64,12 @@ fn refused_join(refusal: JoinRefusal) -> Answer {
     answer
 }
 
-/// The switch to a WebSocket, or why not. The order of the checks is the real server's.
+/// The switch to a WebSocket, or the refusal. The order of the checks is the real server's.
 #[allow(clippy::result_large_err, reason = "made once for each connection")]
 fn worker(request: &Parts, grants: &Grants) -> Result<Answer, Answer> {
     let headers = &request.headers;
     if !lists(headers, CONNECTION, "upgrade") || !lists(headers, UPGRADE, "websocket") {
-        return Err(text(StatusCode::NOT_FOUND, "/agent is for WebSockets\n"));
+        return Err(text(StatusCode::NOT_FOUND, "/agent accepts WebSocket connections only\n"));
     }
     if !grants.agent {
         let reason = "permissions denied: a worker's token needs the video grant \"agent\"";
@@ -91,7 +92,7 @@ fn worker(request: &Parts, grants: &Grants) -> Result<Answer, Answer> {
     }
 }
 
-/// Whether a comma-separated header has this word, in any case.
+/// Whether a comma-separated header contains this token, in any case.
 fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))

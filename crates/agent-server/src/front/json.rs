@@ -1,7 +1,7 @@
-//! The protobuf JSON form of the wire messages, by their descriptors.
+//! The protobuf JSON form of the wire messages, based on their descriptors.
 //!
-//! Two dialects, as on the real server: workers read `camelCase` with defaults left out, the API answers in `snake_case` with
-//! defaults. Both are read in either case; fields and enum values that we do not know are skipped.
+//! Two dialects, as on the real server: workers read `camelCase` without default values, the API answers in
+//! `snake_case` with default values. Both cases are read; unknown fields and enum values are skipped.
 
 use std::sync::OnceLock;
 
@@ -11,10 +11,10 @@ use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
 };
 
-/// Why a message could not be written or read as JSON.
+/// Why a message could not be converted to or from JSON.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JsonError {
-    #[error("no message is called {0}")]
+    #[error("unknown message type {0}")]
     Name(&'static str),
     #[error("not the JSON of a {0}: {1}")]
     Json(&'static str, #[source] serde_json::Error),
@@ -22,12 +22,12 @@ pub(super) enum JsonError {
     Wire(&'static str, #[source] prost::DecodeError),
 }
 
-/// As a worker reads it. `name` is the message's, without the package.
+/// The form for workers. `name` is the message's name without the package.
 pub(super) fn to_json<M: Message>(name: &'static str, message: &M) -> Result<String, JsonError> {
     write(name, message, &SerializeOptions::new())
 }
 
-/// As the API answers.
+/// The form of API responses.
 pub(super) fn to_api_json<M: Message>(name: &'static str, message: &M) -> Result<String, JsonError> {
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
     write(name, message, &options)

@@ -1,4 +1,4 @@
-//! How long each part of an HTTP exchange may take: nobody holds a connection for nothing.
+//! Timeouts of HTTP exchanges, so that no connection stays open without progress.
 
 use std::io;
 use std::pin::Pin;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// From the beginning of a connection, or from the answer before, to the end of the next request's header.
-pub(super) const HEADER_WITHIN: Duration = Duration::from_secs(10);
+/// From the start of a connection, or from the previous response, to the end of the next request's header.
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// From the end of the header to the end of the body.
-pub(super) const BODY_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a peer may take nothing of what is written to it.
-pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a write may make no progress.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A byte stream whose writes fail when the other side takes nothing for too long.
+/// A byte stream whose writes fail if the peer reads nothing for [`WRITE_TIMEOUT`].
 pub(super) struct WriteLimit<IO> {
     io: IO,
-    /// Runs while a write waits.
+    /// Runs while a write is pending.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -29,13 +29,13 @@ impl<IO> WriteLimit<IO> {
         Self { io, waiting: None }
     }
 
-    /// The result of a write, or the end of the time for it.
+    /// Passes a write's result through, or fails after the timeout.
     fn limited<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waiting = None;
             return written;
         }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(WRITE_WITHIN)));
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         ready!(waiting.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer reads nothing")))
     }

@@ -1,6 +1,8 @@
-//! What the network sees of the mock server: HTTP, tokens, Twirp calls and workers' WebSockets, with no rule of its own.
+//! The network side of the mock server: HTTP, tokens, Twirp calls and workers' WebSockets, without rules of
+//! its own.
 //!
-//! The rules are a [`Backend`]. [`serve`] takes any byte stream, so a worker may be on loopback or on a pipe in memory.
+//! The rules are a [`Backend`]. [`serve`] takes any byte stream, so a worker may be on loopback or on an
+//! in-memory pipe.
 
 mod auth;
 mod backend;
@@ -29,12 +31,14 @@ use tracing::debug;
 pub(crate) use backend::{ApiFault, Backend, WorkerLink};
 pub use backend::{JoinRefusal, ToWorker};
 
-use limits::{HEADER_WITHIN, WriteLimit};
+use limits::{HEADER_TIMEOUT, WriteLimit};
 use upgrade::UpgradeSlot;
 
-/// Serves one byte stream (TCP, or a `tokio::io::duplex` in memory) until it ends; dropping the future cuts it.
+/// Serves one byte stream (TCP, or an in-memory `tokio::io::duplex`) until it ends; dropping the future cuts
+/// it.
 ///
-/// A worker's socket is served in here too, not in a task of its own: whoever runs this future holds the whole connection.
+/// A worker's socket is also served here and not in a task of its own, so this future owns the whole
+/// connection.
 pub(crate) async fn serve<IO>(io: IO, backend: Arc<dyn Backend>)
 where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -44,15 +48,15 @@ where
         service_fn(async |request| Ok::<_, Infallible>(http::answer(request, &*backend, &upgrade).await));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WITHIN)
+        .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(WriteLimit::new(io)), service)
         .with_upgrades();
     if let Err(error) = connection.await {
-        debug!(%error, "mock server: an HTTP connection ended badly");
+        debug!(%error, "mock server: HTTP connection failed");
     }
     let Some(upgrade) = upgrade.take() else { return };
     match upgrade.await {
         Ok(io) => worker_socket::run(Box::new(TokioIo::new(io)), backend).await,
-        Err(error) => debug!(%error, "mock server: no WebSocket came of an upgrade"),
+        Err(error) => debug!(%error, "mock server: WebSocket upgrade failed"),
     }
 }

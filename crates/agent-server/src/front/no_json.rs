@@ -1,10 +1,10 @@
-//! Stands for the JSON form of the wire messages where the feature `json` is off: every use of it is an error.
+//! Replaces the JSON form of the wire messages if the feature `json` is off: every use of it is an error.
 
 use prost::Message;
 
 /// The JSON form is not part of this build.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: this build of agent-testkit has no JSON form (its feature `json` is off)")]
+#[error("{0}: JSON is not supported by this build of agent-testkit: enable its feature `json`")]
 pub(super) struct JsonError(&'static str);
 
 pub(super) fn to_json<M: Message>(name: &'static str, _: &M) -> Result<String, JsonError> {

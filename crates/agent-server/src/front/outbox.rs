@@ -1,4 +1,4 @@
-//! What is to be done to a worker's connection, in order, each thing when it is due.
+//! Pending commands of a worker's connection, in order, each with its due time.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use super::ToWorker;
 
 pub(super) struct Outbox {
     orders: mpsc::UnboundedReceiver<ToWorker>,
-    /// Taken already, and not due yet.
+    /// Received, but not due yet.
     held: VecDeque<ToWorker>,
 }
 
@@ -18,8 +18,8 @@ impl Outbox {
         Self { orders, held: VecDeque::new() }
     }
 
-    /// The next thing to do, when it is due; an end of the connection overtakes what is not. `None`: the backend lets go of it.
-    /// Dropping the future loses nothing.
+    /// Returns the next command when it is due; a command that ends the connection overtakes those that are
+    /// not due. `None`: the backend dropped its end. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<ToWorker> {
         loop {
             let due = self.held.front().map(due);
@@ -37,7 +37,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until the connection is to be cut, and does nothing else any more.
+    /// Waits until the connection is to be cut, and ignores all other commands.
     pub(super) async fn cut(&mut self) {
         while let Some(order) = self.orders.recv().await {
             if matches!(order, ToWorker::Cut) {
@@ -50,7 +50,7 @@ impl Outbox {
 fn due(order: &ToWorker) -> Instant {
     match order {
         ToWorker::Message { due, .. } => *due,
-        // As soon as what was ordered before it is done.
+        // Due as soon as the preceding commands are done.
         ToWorker::Raw(_) | ToWorker::Close { .. } | ToWorker::Cut | ToWorker::HalfOpen => Instant::now(),
     }
 }

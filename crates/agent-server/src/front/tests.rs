@@ -1,4 +1,4 @@
-//! The front against a backend that only notes what it is told.
+//! The front against a backend that only records its calls.
 
 mod fake;
 mod limits;
@@ -23,14 +23,14 @@ use fake::Fake;
 const KEY: &str = "key";
 const SECRET: &str = "secret";
 
-/// Over a pipe in memory.
+/// Serves a connection over an in-memory pipe.
 fn in_memory(fake: &Arc<Fake>) -> DuplexStream {
     let (near, far) = duplex(64 * 1024);
     tokio::spawn(serve(far, fake.clone()));
     near
 }
 
-/// On loopback; the address.
+/// Serves connections on loopback; returns the address.
 async fn on_loopback(fake: &Arc<Fake>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -52,7 +52,7 @@ fn worker_token() -> String {
     token().agent().sign().unwrap().expose().to_owned()
 }
 
-/// A worker's handshake, with this `Authorization` if there is one.
+/// A worker's handshake, with this `Authorization` header if there is one.
 async fn handshake<IO>(io: IO, path: &str, authorization: Option<&str>) -> Result<WebSocketStream<IO>, Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin,

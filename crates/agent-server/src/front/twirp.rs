@@ -13,14 +13,14 @@ use prost::Message;
 use serde::Serialize;
 
 use super::auth::{Grants, Need};
-use super::limits::BODY_WITHIN;
+use super::limits::BODY_TIMEOUT;
 use super::response::{Answer, with_header};
 use super::{ApiFault, Backend, json};
 
-/// The largest request, in bytes.
+/// Maximum size of a request, in bytes.
 pub(super) const MAX_BODY_LEN: usize = 1024 * 1024;
 
-/// What is read of a request that is too large, so that its sender gets to read the answer.
+/// How much of an oversized request is read, so that its sender gets to read the response.
 const MAX_DRAINED_LEN: usize = 16 * MAX_BODY_LEN;
 
 const PROTOBUF: &str = "application/protobuf";
@@ -51,8 +51,8 @@ pub(super) async fn answer(
         _ => return no_route(format!("unexpected Content-Type: {content_type:?}")),
     };
     let late =
-        |_| fault("deadline_exceeded", format!("the request's body did not end within {BODY_WITHIN:?}"));
-    let result = match tokio::time::timeout(BODY_WITHIN, whole(body)).await.map_err(late).flatten() {
+        |_| fault("deadline_exceeded", format!("the request's body did not end within {BODY_TIMEOUT:?}"));
+    let result = match tokio::time::timeout(BODY_TIMEOUT, whole(body)).await.map_err(late).flatten() {
         Ok(body) => dispatch(method, &Call { json, body, grants, backend }),
         Err(fault) => Err(fault),
     };
@@ -66,7 +66,7 @@ pub(super) async fn answer(
     }
 }
 
-/// The encoded answer; none if there is no such method.
+/// The encoded response; `None` if there is no such method.
 fn dispatch(method: &str, call: &Call<'_>) -> Result<Option<Bytes>, ApiFault> {
     let Some(method) = method.strip_prefix("livekit.") else { return Ok(None) };
     match method {
@@ -139,7 +139,8 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Reads the request before it asks for the grant, as the grant may be for the room that the request names.
+    /// Decodes the request before the grant is checked, as the grant may be for the room that the request
+    /// names.
     fn run<Request, Response>(
         &self,
         (request_name, response_name): (&'static str, &'static str),
@@ -152,7 +153,7 @@ impl Call<'_> {
     {
         let request: Request = self.read(request_name)?;
         if !self.grants.allow(&need(&request)) {
-            // The real server says so whether there is no token or one without the grant.
+            // The real server sends this both without a token and without the grant.
             return Err(fault("unauthenticated", "permissions denied"));
         }
         let response = act(self.backend, request)?;
@@ -179,7 +180,7 @@ impl Call<'_> {
     }
 }
 
-/// The whole body, unless it is over the limit.
+/// Reads the whole body, unless it exceeds the limit.
 async fn whole(mut body: Incoming) -> Result<Bytes, ApiFault> {
     let (mut kept, mut seen) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -217,7 +218,7 @@ fn refuse(error: &ErrorBody<'_>) -> Answer {
     with_header(status(error.code), CONTENT_TYPE, HeaderValue::from_static(JSON), body)
 }
 
-/// As the Twirp specification maps them.
+/// The mapping of the Twirp specification.
 fn status(code: &str) -> StatusCode {
     match code {
         "invalid_argument" | "malformed" | "out_of_range" => StatusCode::BAD_REQUEST,
@@ -230,7 +231,7 @@ fn status(code: &str) -> StatusCode {
         "resource_exhausted" => StatusCode::TOO_MANY_REQUESTS,
         "unimplemented" => StatusCode::NOT_IMPLEMENTED,
         "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
-        // Among them `unknown`, `internal` and `dataloss`.
+        // Also `unknown`, `internal` and `dataloss`.
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

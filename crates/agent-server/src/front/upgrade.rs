@@ -1,10 +1,11 @@
-//! An upgrade on its way from the request to the socket.
+//! A pending upgrade, between the response and the socket.
 
 use std::sync::{Mutex, PoisonError};
 
 use hyper::upgrade::OnUpgrade;
 
-/// Where a request leaves its upgrade for [`serve`](super::serve), as it is done only when the answer is out.
+/// Where a request leaves its upgrade for [`serve`](super::serve), which completes it only after the response
+/// was written.
 #[derive(Default)]
 pub(super) struct UpgradeSlot(Mutex<Option<OnUpgrade>>);
 

@@ -16,27 +16,27 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::debug;
 
-use super::limits::WRITE_WITHIN;
+use super::limits::WRITE_TIMEOUT;
 use super::outbox::Outbox;
 use super::{Backend, ToWorker, WorkerLink, json};
 
-/// How often the real server pings.
-const PING_EVERY: Duration = Duration::from_secs(10);
+/// The ping interval of the real server.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a worker may take to answer a close frame.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves a worker until its connection ends.
 pub(super) async fn run(stream: Stream, backend: Arc<dyn Backend>) {
     let WorkerLink { id, outbox, frozen } = backend.worker_connected();
-    // Dropped last, when the connection is.
-    let _gone = Gone { backend: &*backend, worker: id };
+    // Dropped last, after the connection.
+    let _gone = DisconnectGuard { backend: &*backend, worker: id };
     let socket = WebSocket::server(stream, MAX_FRAME_LEN);
     let peer = Peer { backend: &*backend, worker: id, json: false };
-    while_thawed(frozen, peer.talk(socket, Outbox::new(outbox))).await;
+    while_thawed(frozen, peer.run(socket, Outbox::new(outbox))).await;
 }
 
-/// Does the work, and none of it while frozen: a future that is not polled reads and writes nothing.
+/// Runs `work`, but does not poll it while frozen, so that it neither reads nor writes.
 async fn while_thawed(mut frozen: watch::Receiver<bool>, work: impl Future<Output = ()>) {
     let mut work = pin!(work);
     while turned(&mut frozen, false).await {
@@ -46,22 +46,22 @@ async fn while_thawed(mut frozen: watch::Receiver<bool>, work: impl Future<Outpu
             () = &mut work => return,
         }
     }
-    // Nobody can freeze or thaw any more.
+    // The sender is gone, so the state cannot change any more.
     work.await;
 }
 
-/// Waits for this value; false if none will come, as its sender is gone.
+/// Waits for this value; false if the sender is gone.
 async fn turned(frozen: &mut watch::Receiver<bool>, wanted: bool) -> bool {
     frozen.wait_for(|frozen| *frozen == wanted).await.is_ok()
 }
 
-/// However a connection ends, panics and aborts among the ways, the backend hears of it once.
-struct Gone<'a> {
+/// Reports the end of a connection to the backend exactly once, also after a panic or an abort.
+struct DisconnectGuard<'a> {
     backend: &'a dyn Backend,
     worker: u64,
 }
 
-impl Drop for Gone<'_> {
+impl Drop for DisconnectGuard<'_> {
     fn drop(&mut self) {
         self.backend.worker_gone(self.worker);
     }
@@ -70,35 +70,35 @@ impl Drop for Gone<'_> {
 struct Peer<'a> {
     backend: &'a dyn Backend,
     worker: u64,
-    /// Whether it spoke JSON last.
+    /// Whether the worker used JSON last.
     json: bool,
 }
 
 enum End {
-    /// Nothing is left to be said: it is gone, or to be cut.
+    /// Nothing can be sent any more: the connection is gone, or has to be cut.
     Silent,
-    /// It closes, and has our answer.
+    /// The worker closed, and our answer is queued.
     Closed,
-    /// The backend closes.
+    /// The backend closes the connection.
     Close(CloseReason),
-    /// It broke the protocol, so nothing more can be read as frames.
+    /// The worker violated the protocol, so nothing more can be read as frames.
     Breach(CloseReason),
-    /// Nothing gets through any more, and the worker has to find out.
+    /// Nothing is sent or received any more, and the worker has to notice.
     HalfOpen,
 }
 
-/// What happened on the socket.
+/// An event of the socket.
 enum Event {
     Read(Message),
-    /// Everything that waited has left.
+    /// All pending frames were written.
     Written,
 }
 
 impl Peer<'_> {
-    async fn talk(mut self, mut socket: WebSocket, mut outbox: Outbox) {
+    async fn run(mut self, mut socket: WebSocket, mut outbox: Outbox) {
         let end = self.until_the_end(&mut socket, &mut outbox).await;
         if let End::HalfOpen = end {
-            // Bytes, not frames: whoever reads frames answers pings.
+            // Reads bytes and not frames: reading frames would answer pings.
             let (mut stream, mut nowhere) = (socket.into_stream(), sink());
             select! {
                 _ = copy(&mut stream, &mut nowhere) => {}
@@ -113,7 +113,7 @@ impl Peer<'_> {
                     let _ = poll_fn(|cx| socket.poll_write(&mut VecDeque::new(), cx)).await;
                 }
                 End::Close(reason) => {
-                    if say_goodbye(&mut socket, &reason).await {
+                    if send_close(&mut socket, &reason).await {
                         while let Ok(message) = poll_fn(|cx| socket.poll_read(cx)).await {
                             if let Message::Close(_) = message {
                                 break;
@@ -122,24 +122,25 @@ impl Peer<'_> {
                     }
                 }
                 End::Breach(reason) => {
-                    // Read on, or the kernel answers what comes with a reset, which takes the close frame along.
-                    if say_goodbye(&mut socket, &reason).await {
+                    // Keep reading, or the kernel answers incoming data with a reset, which discards the
+                    // close frame.
+                    if send_close(&mut socket, &reason).await {
                         let _ = copy(&mut socket.into_stream(), &mut sink()).await;
                     }
                 }
             }
         };
-        if timeout(CLOSE_WITHIN, closing).await.is_err() {
-            debug!(worker = self.worker, "mock server: a worker does not answer the close frame");
+        if timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            debug!(worker = self.worker, "mock server: worker did not answer the close frame");
         }
     }
 
-    /// Reads and writes at the same time: a worker that is slow to read is still heard.
+    /// Reads and writes concurrently: a worker that reads slowly can still send.
     async fn until_the_end(&mut self, socket: &mut WebSocket, outbox: &mut Outbox) -> End {
-        let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut waiting = VecDeque::new();
-        // Since when there is something that has not left.
+        // The deadline of a pending write.
         let mut write_by: Option<Instant> = None;
         loop {
             let overdue = async {
@@ -163,22 +164,22 @@ impl Peer<'_> {
                     match event {
                         Ok(Event::Written) => write_by = None,
                         Ok(Event::Read(Message::Close(_))) => return End::Closed,
-                        Ok(Event::Read(message)) => self.hear(&message),
+                        Ok(Event::Read(message)) => self.handle(&message),
                         Err(error) => return self.failed(&error),
                     }
                     continue;
                 }
                 () = overdue => {
-                    debug!(worker = self.worker, "mock server: a worker reads nothing");
+                    debug!(worker = self.worker, "mock server: worker does not read");
                     return End::Silent;
                 }
             };
             waiting.push_back(message);
-            write_by = Some(Instant::now() + WRITE_WITHIN);
+            write_by = Some(Instant::now() + WRITE_TIMEOUT);
         }
     }
 
-    fn hear(&mut self, message: &Message) {
+    fn handle(&mut self, message: &Message) {
         let message: Result<wire::WorkerMessage, String> = match message {
             Message::Binary(frame) => {
                 self.json = false;
@@ -201,7 +202,7 @@ impl Peer<'_> {
         match error {
             WebSocketError::Ended => End::Silent,
             WebSocketError::Io(error) => {
-                debug!(worker = self.worker, %error, "mock server: the connection of a worker broke");
+                debug!(worker = self.worker, %error, "mock server: worker connection failed");
                 End::Silent
             }
             WebSocketError::Frame(error) => {
@@ -221,7 +222,7 @@ impl Peer<'_> {
     }
 }
 
-/// Writes what waits, and reads.
+/// Writes pending frames, and reads.
 fn poll(
     socket: &mut WebSocket,
     waiting: &mut VecDeque<Outgoing>,
@@ -236,8 +237,8 @@ fn poll(
     socket.poll_read(cx).map_ok(Event::Read)
 }
 
-/// Whether the close frame has left.
-async fn say_goodbye(socket: &mut WebSocket, reason: &CloseReason) -> bool {
+/// Sends a close frame; returns whether it was written.
+async fn send_close(socket: &mut WebSocket, reason: &CloseReason) -> bool {
     socket.put_close(Some(reason)).is_ok()
         && poll_fn(|cx| socket.poll_write(&mut VecDeque::new(), cx)).await.is_ok()
 }

@@ -1,4 +1,4 @@
-//! What changes in a room and what is said in it, by its members and by the server's API, and who hears of it. Without media.
+//! Changes and messages in rooms, made by members or through the API, and who is notified. Without media.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::request::{
 use super::sent::Sent;
 use super::wire::filled;
 
-/// What a server takes of a participant unless it is configured otherwise, in bytes.
+/// Default limits of a LiveKit server for a participant, in bytes.
 const MAX_METADATA: usize = 512 * 1024;
 const MAX_ATTRIBUTES: usize = 64 * 1024;
 const MAX_NAME: usize = 256;
@@ -34,7 +34,7 @@ impl Change {
         len(&self.name) + len(&self.metadata) + self.attributes_len()
     }
 
-    /// What of it is longer than a server takes, in the real one's words.
+    /// The part that exceeds the server's limits, in the real server's terms.
     fn over_limit(&self) -> Option<&'static str> {
         let over = |text: &Option<String>, limit| text.as_ref().is_some_and(|text| text.len() > limit);
         if over(&self.name, MAX_NAME) {
@@ -67,7 +67,7 @@ impl Server {
                 if !me.permissions.can_publish_data {
                     return not_allowed("no permission to publish data");
                 }
-                // Its room is there.
+                // The room exists, as the member is in it.
                 let _ = self.send_data(&name, Some(me.identity.clone()), message);
                 return Ok(());
             }
@@ -89,7 +89,7 @@ impl Server {
             return Err(RoomError::OverLimit { detail: format!("exceeds {what} limit") });
         }
         let change = ChangeParticipant { room: name, identity: me.identity.clone(), change };
-        // It is there.
+        // The participant exists.
         let _ = self.change(change);
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Server {
                 }
                 Kind::Permissions => RoomEvent::PermissionsChanged(me.clone()),
             };
-            self.tell(&room, &event);
+            self.notify_room(&room, &event);
         }
         Ok(me)
     }
@@ -145,7 +145,7 @@ impl Server {
         let room = self.rooms.get_mut(&request.room).ok_or(Refusal::ROOM)?;
         room.info.metadata = request.metadata;
         let info = room.info.clone();
-        self.tell(&request.room, &RoomEvent::RoomMetadataChanged(info.clone()));
+        self.notify_room(&request.room, &RoomEvent::RoomMetadataChanged(info.clone()));
         Ok(info)
     }
 
@@ -173,12 +173,12 @@ impl Server {
             text: text_of(&data.payload),
         });
         for member in members {
-            self.out.push_back(Output::Tell { member, event: RoomEvent::DataReceived(data.clone()) });
+            self.out.push_back(Output::Notify { member, event: RoomEvent::DataReceived(data.clone()) });
         }
         Ok(())
     }
 
-    /// The data messages of a room that are kept, also of one that is closed.
+    /// The kept data messages of a room, also of a closed one.
     pub fn sent_in(&self, room: &str) -> Vec<Sent> {
         self.sent.in_room(room)
     }
@@ -199,7 +199,7 @@ impl Server {
             RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() },
             RoomEvent::TrackSubscribed { participant: participant.clone(), track: track.clone() },
         ] {
-            self.tell_others(&room, id, &event);
+            self.notify_others(&room, id, &event);
         }
         if first && participant.kind != ParticipantKind::Agent {
             self.dispatch_participant(&room, &participant, true);
@@ -213,8 +213,8 @@ impl Server {
         let member = member.ok_or(Refusal::TRACK)?;
         let track = Arc::make_mut(&mut member.participant).tracks.remove(&sid).ok_or(Refusal::TRACK)?;
         let (id, participant) = (Some(member.id), member.participant.clone());
-        self.tell_others(&room, id, &RoomEvent::TrackUnsubscribed { track_sid: sid });
-        self.tell_others(&room, id, &RoomEvent::TrackUnpublished { participant, track });
+        self.notify_others(&room, id, &RoomEvent::TrackUnsubscribed { track_sid: sid });
+        self.notify_others(&room, id, &RoomEvent::TrackUnpublished { participant, track });
         Ok(())
     }
 
@@ -232,7 +232,7 @@ impl Server {
                 true => RoomEvent::TrackMuted { participant, track: heard },
                 false => RoomEvent::TrackUnmuted { participant, track: heard },
             };
-            self.tell(room, &event);
+            self.notify_room(room, &event);
         }
         Ok(track)
     }
@@ -245,7 +245,7 @@ enum Kind {
     Permissions,
 }
 
-/// The start of a payload, for people to read. No more of it is looked at than can be shown.
+/// The start of a payload as readable text. Only as many bytes as can be shown are decoded.
 fn text_of(payload: &[u8]) -> String {
     const SHOWN: usize = 100;
     let start = payload.get(..SHOWN * 4).unwrap_or(payload);

@@ -1,5 +1,5 @@
-//! Which jobs there are: for each dispatch one for the room, or one for each of its participants or publishers, as the workers of
-//! that name have registered.
+//! Creation of jobs: each dispatch makes one for the room, or one for each participant or publisher,
+//! depending on how the workers of that name have registered.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Server {
         ids.filter_map(|id| self.dispatch(room, id)).collect()
     }
 
-    /// The agents that a new room starts with: those that it asks for, or else every worker without a name.
+    /// Dispatches the agents of a new room: those in its configuration, or else all workers without a name.
     pub(super) fn dispatch_initial(&mut self, room: &str, agents: Vec<(String, String)>) {
         let agents = if agents.is_empty() { vec![(String::new(), String::new())] } else { agents };
         for (agent_name, metadata) in agents {
@@ -64,7 +64,7 @@ impl Server {
         }
     }
 
-    /// Makes the participant or publisher jobs of somebody who joined, or who published for the first time.
+    /// Creates the participant or publisher jobs of a participant who joined or published for the first time.
     pub(super) fn dispatch_participant(&mut self, room: &str, participant: &Participant, publishes: bool) {
         let kind = if publishes { wire::JobType::JtPublisher } else { wire::JobType::JtParticipant };
         let ids: Vec<String> =
@@ -74,7 +74,7 @@ impl Server {
         }
     }
 
-    /// A job that a worker made up for itself.
+    /// Creates a job that a worker requested for itself.
     pub(super) fn simulate(
         &mut self,
         worker: WorkerId,
@@ -86,7 +86,7 @@ impl Server {
         self.create_job(job, Some(worker));
     }
 
-    /// A job that is no longer remembered.
+    /// Removes a forgotten job from its dispatch.
     pub(super) fn leave_out(&mut self, job: &wire::Job) {
         let room = job.room.as_ref().and_then(|room| self.rooms.get_mut(&room.name));
         if let Some(dispatch) = room.and_then(|room| room.dispatches.get_mut(&job.dispatch_id)) {
@@ -125,7 +125,7 @@ impl Server {
                 self.add_job(&room, &id, kind, Some(who));
             }
         }
-        // A room without unnamed agents is nothing to speak of.
+        // A room without unnamed agents is the normal case, so it is not logged.
         if !served && !request.agent_name.is_empty() {
             let reason = format!("no worker is registered as {:?}", request.agent_name);
             self.log(ServerEvent::Unserved { job_id: String::new(), dispatch_id: id.clone(), reason });
@@ -133,7 +133,7 @@ impl Server {
         id
     }
 
-    /// Makes a job of this kind for a dispatch. `false`: no worker has registered for such jobs.
+    /// Creates a job of this kind for a dispatch. `false`: no worker is registered for such jobs.
     fn add_job(&mut self, room: &str, id: &str, kind: wire::JobType, who: Option<&Participant>) -> bool {
         let Some(entry) = self.rooms.get(room) else { return false };
         let Some(DispatchEntry { dispatch: of, flags, .. }) = entry.dispatches.get(id) else { return false };

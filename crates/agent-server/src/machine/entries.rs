@@ -1,4 +1,4 @@
-//! What the server knows: its workers, jobs, rooms and dispatches.
+//! The server's state: its workers, jobs, rooms and dispatches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::request::{JobFlags, MemberId};
 /// One connection of a worker.
 #[derive(Default)]
 pub(super) struct WorkerEntry {
-    /// Workers that connected later have a higher one.
+    /// Increases with every connection.
     pub(super) number: u64,
-    /// Since it registered.
+    /// Set when the worker registers.
     pub(super) registration: Option<Registration>,
     pub(super) full: bool,
     pub(super) load: f32,
-    /// The jobs that the server knows it to run.
+    /// The jobs that the worker runs, as far as the server knows.
     pub(super) running: BTreeSet<String>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Registration {
     pub(super) permissions: wire::ParticipantPermission,
 }
 
-/// What has to match for a job to be offered.
+/// The properties that a worker and a job must share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) agent_name: String,
@@ -51,22 +51,24 @@ impl Key {
     }
 }
 
-/// One job. The newest of those that are over are remembered, the others for as long as they go on.
+/// One job. All unfinished jobs and the newest of the finished ones are kept.
 pub(super) struct JobEntry {
-    /// As it is shown by the API: its state says RUNNING long after it has ended.
+    /// The job as the API shows it: its state is still RUNNING long after the job has ended.
     pub(super) job: wire::Job,
     pub(super) phase: Phase,
-    /// Workers that were asked.
+    /// Workers that were offered the job.
     pub(super) asked: BTreeSet<WorkerId>,
     /// Workers that have answered.
     pub(super) answered: BTreeSet<WorkerId>,
-    /// Workers that connected after it was assigned have a higher [number](WorkerEntry::number).
+    /// The number of connections at the time of the assignment: later workers have a higher
+    /// [number](WorkerEntry::number).
     pub(super) assigned_at: Option<u64>,
-    /// The room that started it knows of it. Until then it sees no agent in who leaves, and ends no job.
+    /// Whether the room that started the job knows of it. Before that the room does not recognize its agent,
+    /// and ends no job.
     pub(super) room_knows: bool,
-    /// It is to be ended as soon as the room knows of it.
+    /// Whether the job has to end as soon as the room knows of it.
     pub(super) undispatched: bool,
-    /// Only this worker is asked: it made the job up itself.
+    /// The only worker that is asked, as it requested the job for itself.
     pub(super) only: Option<WorkerId>,
 }
 
@@ -74,12 +76,12 @@ pub(super) struct JobEntry {
 pub(super) enum Phase {
     Waiting,
     Asked(WorkerId),
-    /// `known`: the server has written it down, so that a status of it is understood.
+    /// `known`: the server has recorded the job, so that its status updates are understood.
     Assigned {
         worker: WorkerId,
         known: bool,
     },
-    /// Its worker is gone. What becomes of it is never recorded.
+    /// Its worker is gone. The outcome is never recorded.
     Forgotten,
     Ended {
         worker: WorkerId,
@@ -91,25 +93,25 @@ pub(super) enum Phase {
 }
 
 impl JobEntry {
-    /// How much it holds, in bytes.
+    /// Approximate size of the job, in bytes.
     pub(super) fn len(&self) -> usize {
         let error = if let Phase::Ended { error, .. } = &self.phase { error.len() } else { 0 };
         size_of::<Self>() + self.job.encoded_len() + error
     }
 }
 
-/// A room that is open.
+/// An open room.
 pub(super) struct RoomEntry {
     pub(super) info: RoomInfo,
-    /// By identity.
+    /// Keyed by identity.
     pub(super) members: BTreeMap<String, Member>,
     pub(super) dispatches: BTreeMap<String, DispatchEntry>,
     pub(super) departure_timeout: Duration,
-    /// Counts the times without people, so that a timer of an earlier one does nothing.
+    /// Counts the periods without people, so that a timer of an earlier period does nothing.
     pub(super) spell: u64,
 }
 
-/// One stay of one participant.
+/// One participant's time in the room.
 pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) participant: Arc<Participant>,

@@ -1,8 +1,8 @@
-//! What happened on the server, as its log has it.
+//! Events in the log of the server.
 
 use serde::Serialize;
 
-/// Something that happened on the server, in the order in which it happened.
+/// An event on the server, in the order of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -11,71 +11,71 @@ pub enum ServerEvent {
     Registered {
         /// `AW_…`
         worker_id: String,
-        /// The name that dispatches ask for; empty: it gets every room.
+        /// The agent name that dispatches request; empty: the worker is offered every room.
         agent_name: String,
         /// `JT_ROOM`, `JT_PUBLISHER` or `JT_PARTICIPANT`.
         job_type: String,
-        /// Its deployment; mostly empty.
+        /// The worker's deployment; usually empty.
         deployment: String,
     },
     /// A worker's connection ended; its jobs are forgotten.
     Disconnected {
         /// `AW_…`; empty if it never registered.
         worker_id: String,
-        /// How many jobs it ran, as far as the server knew.
+        /// Number of jobs that it ran, as far as the server knew.
         jobs: usize,
     },
-    /// A worker says that it takes no more jobs, or that it takes some again. At first it takes them.
+    /// A worker reported whether it is full. Initially it is not.
     Full {
         /// `AW_…`
         worker_id: String,
         /// Whether it is full.
         full: bool,
     },
-    /// A worker says which jobs it still runs from an earlier connection. The server takes no notice of it.
+    /// A worker reported the jobs that it still runs from an earlier connection. The server ignores this.
     Migrated {
         /// `AW_…`
         worker_id: String,
-        /// `AJ_…` each.
+        /// The jobs' ids (`AJ_…`).
         job_ids: Vec<String>,
     },
-    /// A worker was asked to take a job.
+    /// A worker was offered a job.
     Offered {
         /// `AJ_…`
         job_id: String,
         /// `AW_…`
         worker_id: String,
-        /// `AD_…`; empty if the server made the job by itself.
+        /// The dispatch's id (`AD_…`); empty if the server created the job itself.
         dispatch_id: String,
         /// The room's name.
         room: String,
     },
-    /// A worker answered.
+    /// A worker answered an offer.
     Answered {
         /// `AJ_…`
         job_id: String,
         /// `AW_…`
         worker_id: String,
-        /// What.
+        /// The answer.
         answer: OfferAnswer,
     },
-    /// A job was given to a worker.
+    /// A job was assigned to a worker.
     Assigned {
         /// `AJ_…`
         job_id: String,
         /// `AW_…`
         worker_id: String,
-        /// The identity of its agent in the room.
+        /// The identity of the job's agent in the room.
         identity: String,
     },
-    /// A worker says that the handler of a job runs.
+    /// A worker reported that the handler of a job runs.
     Running {
         /// `AJ_…`
         job_id: String,
         /// `AW_…`
         worker_id: String,
     },
-    /// A job ended. At most once for each job.
+    /// A job ended. Logged at most once for each job.
     Ended {
         /// `AJ_…`
         job_id: String,
@@ -86,93 +86,94 @@ pub enum ServerEvent {
         /// The error of a failed job.
         error: String,
     },
-    /// A worker was told to stop a job. Not every job that ends without its worker is told of so.
+    /// A worker was instructed to stop a job. Not every job that ends without its worker is terminated in
+    /// this way.
     Terminated {
         /// `AJ_…`
         job_id: String,
         /// `AW_…`
         worker_id: String,
     },
-    /// Nobody took a job: it is gone for good.
+    /// No worker accepted a job: it is dropped.
     Unserved {
-        /// `AJ_…`; empty if there was no worker to make a job for.
+        /// The job's id (`AJ_…`); empty if no job was created for want of a worker.
         job_id: String,
-        /// `AD_…`; empty if the server made the job by itself.
+        /// The dispatch's id (`AD_…`); empty if the server created the job itself.
         dispatch_id: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A final status came for a job that the server does not know (yet, or any more), and was dropped.
+    /// A final status for a job that the server does not know (yet, or any more), which was dropped.
     UnknownJob {
         /// `AJ_…`
         job_id: String,
         /// `AW_…`
         worker_id: String,
     },
-    /// A worker did what no worker should.
-    Misdeed {
+    /// A worker violated the protocol.
+    Violation {
         /// `AW_…`; empty if it never registered.
         worker_id: String,
-        /// `AJ_…`; empty if it is about no job.
+        /// The job's id (`AJ_…`); empty if the violation concerns no job.
         job_id: String,
-        /// What.
-        misdeed: Misdeed,
+        /// The violation.
+        violation: Violation,
     },
-    /// A participant is in a room.
+    /// A participant joined a room.
     Joined {
         /// The room's name.
         room: String,
-        /// Who.
+        /// The participant's identity.
         identity: String,
         /// Whether it is an agent.
         agent: bool,
     },
-    /// The join of a room was refused, as `MockServer::refuse_joins` asks for.
+    /// The join of a room was refused, as requested by `MockServer::refuse_joins`.
     JoinRefused {
         /// The HTTP status.
         status: u16,
     },
-    /// A participant is no longer in a room.
+    /// A participant left a room.
     Left {
         /// The room's name.
         room: String,
-        /// Who.
+        /// The participant's identity.
         identity: String,
-        /// Why, in the protocol's words, such as `CLIENT_INITIATED`.
+        /// The protocol's name of the reason, such as `CLIENT_INITIATED`.
         reason: String,
     },
-    /// A data message went through a room.
+    /// A data message was sent in a room.
     Data {
         /// The room's name.
         room: String,
         /// The identity of the sender; empty: the server's API.
         from: String,
-        /// What it is about; may be empty.
+        /// The topic; may be empty.
         topic: String,
         /// The length of its payload, in bytes.
         len: usize,
-        /// Its payload as text: at most 100 characters of it, what is no text as �.
+        /// The payload as text: at most its first 100 characters, with � for what is not UTF-8.
         text: String,
     },
-    /// The system gives no more connections, mostly at its limit of open files; the server tries again each second. Not repeated until it
-    /// has accepted one.
+    /// The system accepts no more connections, usually at its limit of open files; the server retries every
+    /// second. Not logged again until a connection was accepted.
     AcceptFailed {
-        /// What the system says.
+        /// The system's error.
         reason: String,
     },
-    /// A room is over.
+    /// A room was closed.
     RoomClosed {
         /// The room's name.
         room: String,
     },
 }
 
-/// What a worker said to an offer.
+/// A worker's answer to an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OfferAnswer {
-    /// It takes the job.
+    /// The worker accepts the job.
     Accept,
     /// Another worker should be asked.
     Decline,
@@ -180,36 +181,36 @@ pub enum OfferAnswer {
     Dismiss,
 }
 
-/// How the server records the end of a job.
+/// The recorded end of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum RecordedStatus {
-    /// Ended well.
+    /// The job succeeded.
     #[serde(rename = "JS_SUCCESS")]
     Success,
-    /// Ended badly.
+    /// The job failed.
     #[serde(rename = "JS_FAILED")]
     Failed,
 }
 
-/// Something that no worker should do. A correct worker never causes one.
+/// A violation of the protocol by a worker. A correct worker never causes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Misdeed {
-    /// It answered an offer that it had answered before.
+pub enum Violation {
+    /// It answered an offer twice.
     AnsweredTwice,
-    /// It answered when the job was gone already.
+    /// It answered after the job was gone.
     AnsweredLate,
-    /// It answered an offer that it never got.
+    /// It answered an offer that it never received.
     AnsweredUnasked,
     /// It did not answer while the job waited for it.
     NeverAnswered,
-    /// Its agent left the room before it said how the job ended: that is recorded as a failure.
+    /// Its agent left the room before its final status, which is recorded as a failure.
     LeftBeforeStatus,
-    /// It told another end of a job than before.
+    /// It reported a different outcome than before.
     SecondOutcome,
-    /// It told the end of a job that it never had.
+    /// It reported the outcome of a job that it never had.
     ForeignJob,
-    /// It broke the protocol, and was disconnected.
+    /// It violated the protocol and was disconnected.
     Protocol(String),
 }

@@ -1,4 +1,4 @@
-//! What the server machine takes and gives: inputs are facts and requests, outputs are commands and replies.
+//! Inputs and outputs of the server machine: inputs are facts and requests, outputs are commands and replies.
 
 use agent_proto::livekit as wire;
 use agent_room::{DisconnectReason, RoomEvent, Speaker};
@@ -6,104 +6,104 @@ use agent_room::{DisconnectReason, RoomEvent, Speaker};
 use super::event::ServerEvent;
 use super::request::{Grant, MemberId, Refusal, Reply, Request, RequestId};
 
-/// The connection of one worker. Chosen by the driver, another one each time.
+/// The id of one worker connection. The driver chooses a new one for each.
 pub type WorkerId = u64;
 
-/// What happened.
+/// An input of the machine.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// A worker's connection is established.
     WorkerConnected {
-        /// Its id from now on.
+        /// The new connection's id.
         worker: WorkerId,
     },
     /// A worker sent a message.
     WorkerMessage {
-        /// Which worker.
+        /// The worker.
         worker: WorkerId,
-        /// What it sent.
+        /// The message.
         #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::message"))]
         message: Box<wire::WorkerMessage>,
     },
-    /// A worker sent something that is no message.
+    /// A worker sent something other than a message.
     WorkerGarbage {
-        /// Which worker.
+        /// The worker.
         worker: WorkerId,
         /// What is wrong with it.
         problem: String,
     },
-    /// A worker's connection is gone: its jobs are forgotten, their agents stay in their rooms.
+    /// A worker's connection ended: its jobs are forgotten, their agents stay in their rooms.
     WorkerGone {
-        /// Which worker.
+        /// The worker.
         worker: WorkerId,
     },
-    /// A participant's connection is gone, or is to be ended. Nothing happens if it is out already.
+    /// A participant's connection ended, or has to end. Ignored if the participant has left already.
     MemberLeft {
-        /// Whose.
+        /// The member.
         member: MemberId,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// It changed who speaks in a room.
+    /// The active speakers of a room changed.
     SpeakersChanged {
         /// The name of the room.
         room: String,
-        /// Who speaks now, and how loud; nobody else does.
+        /// All active speakers, with their levels.
         speakers: Vec<Speaker>,
     },
-    /// A request: answered by exactly one [`Output::Reply`] before the outputs are drained.
+    /// A request, answered by exactly one [`Output::Reply`] before the outputs are drained.
     Requested {
-        /// Chosen by the driver; the reply has it, too.
+        /// The request's id, chosen by the driver and repeated in the reply.
         id: RequestId,
-        /// What for.
+        /// The request.
         request: Request,
     },
 }
 
-/// What the machine wants done, in this order.
+/// An output of the machine, to be carried out in order.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Output {
-    /// Write to a worker.
+    /// Send a message to a worker.
     Send {
-        /// To whom.
+        /// The worker.
         worker: WorkerId,
-        /// What.
+        /// The message.
         #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::message::serialize"))]
         message: Box<wire::ServerMessage>,
     },
-    /// Make a token of the grant, and send both to the worker.
+    /// Create a token from the grant, and send the assignment to the worker.
     Assign {
-        /// To whom.
+        /// The worker.
         worker: WorkerId,
         /// The job.
         #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::message::serialize"))]
         job: Box<wire::Job>,
-        /// What the token says.
+        /// The grant of the token.
         grant: Box<Grant>,
     },
     /// Close a worker's connection.
     Close {
-        /// Whose.
+        /// The worker.
         worker: WorkerId,
-        /// What is said with it.
+        /// The reason in the close frame.
         reason: &'static str,
     },
-    /// Tell a member what happened in its room.
-    Tell {
-        /// Whom.
+    /// Notify a member of an event in its room.
+    Notify {
+        /// The member.
         member: MemberId,
-        /// What.
+        /// The event.
         event: RoomEvent,
     },
     /// Answer a request.
     Reply {
-        /// That of [`Input::Requested`].
+        /// The id of [`Input::Requested`].
         id: RequestId,
-        /// What became of it.
+        /// The result.
         reply: Result<Reply, Refusal>,
     },
-    /// Write to the log.
+    /// Append to the log.
     Log(ServerEvent),
 }

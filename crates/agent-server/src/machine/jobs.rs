@@ -15,14 +15,14 @@ use agent_proto::livekit::server_message;
 use agent_room::Permissions;
 
 use super::entries::{JobEntry, Key, Phase};
-use super::event::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
+use super::event::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
 use super::io::{Output, WorkerId};
 use super::request::Grant;
 use super::sent::MAX_HISTORY_LEN;
 use super::{Server, Timer};
 
 impl Server {
-    /// Makes a job; it is offered after the time that a dispatch takes.
+    /// Creates a job; it is offered after the dispatch delay.
     pub(super) fn create_job(&mut self, mut job: wire::Job, only: Option<WorkerId>) -> String {
         job.id = self.next_job_id.take().unwrap_or_else(|| self.new_id("AJ_"));
         job.state = Some(wire::JobState::default());
@@ -66,13 +66,13 @@ impl Server {
     pub(super) fn on_answer(&mut self, worker: WorkerId, answer: wire::AvailabilityResponse) {
         let id = answer.job_id.clone();
         let Some(entry) = self.jobs.get_mut(&id).filter(|entry| entry.asked.contains(&worker)) else {
-            return self.misdeed(worker, &id, Misdeed::AnsweredUnasked);
+            return self.violation(worker, &id, Violation::AnsweredUnasked);
         };
         if !entry.answered.insert(worker) {
-            return self.misdeed(worker, &id, Misdeed::AnsweredTwice);
+            return self.violation(worker, &id, Violation::AnsweredTwice);
         }
         if entry.phase != Phase::Asked(worker) {
-            return self.misdeed(worker, &id, Misdeed::AnsweredLate);
+            return self.violation(worker, &id, Violation::AnsweredLate);
         }
         let said = match (answer.available, answer.terminate) {
             (_, true) => OfferAnswer::Dismiss,
@@ -85,7 +85,7 @@ impl Server {
             OfferAnswer::Accept => self.assign(&id, worker, answer),
             OfferAnswer::Decline => self.ask_next(&id),
             OfferAnswer::Dismiss => {
-                // The one end that the API shows.
+                // The only outcome that the API shows.
                 let ended_at = self.wall_ns();
                 if let Some(state) = self.jobs.get_mut(&id).and_then(|entry| entry.job.state.as_mut()) {
                     state.status = wire::JobStatus::JsSuccess.into();
@@ -112,15 +112,15 @@ impl Server {
             (Some(Phase::Assigned { worker: owner, known: true }), None) if owner == worker => {
                 self.log(ServerEvent::Running { job_id: id, worker_id });
             }
-            // The same end once more is what a careful worker does.
+            // A correct worker may repeat its final status.
             (Some(Phase::Ended { worker: owner, status: before, error, .. }), Some(status))
                 if owner == worker && before == status && error == update.error => {}
-            // An end that the server has decided itself, the worker may not have heard of.
+            // The worker may not have received an end that the server decided itself.
             (Some(Phase::Ended { worker: owner, by_server: true, .. }), Some(_)) if owner == worker => {
                 self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
             }
             (Some(Phase::Ended { worker: owner, .. }), Some(_)) if owner == worker => {
-                self.misdeed(worker, &id, Misdeed::SecondOutcome);
+                self.violation(worker, &id, Violation::SecondOutcome);
             }
             // Too early.
             (Some(Phase::Assigned { worker: owner, known: false }), Some(_)) if owner == worker => {
@@ -130,19 +130,20 @@ impl Server {
                 self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
             }
             (_, None) => {}
-            (_, Some(_)) => self.misdeed(worker, &id, Misdeed::ForeignJob),
+            (_, Some(_)) => self.violation(worker, &id, Violation::ForeignJob),
         }
     }
 
-    /// Whether a worker may have been assigned this job on an earlier connection, under another name: one that connected later than
-    /// that. The earlier connection may still be there, if nobody told the server of its end.
+    /// Whether a worker may have been assigned this job on an earlier connection, under another id: its
+    /// connection is newer than the assignment. The earlier connection may still be open, if the server did
+    /// not notice its end.
     fn may_have_had(&self, worker: WorkerId, id: &str) -> bool {
         let assigned_at = self.jobs.get(id).and_then(|entry| entry.assigned_at);
         let connected_at = self.workers.get(&worker).map(|entry| entry.number);
         assigned_at.zip(connected_at).is_some_and(|(assigned, connected)| connected > assigned)
     }
 
-    /// The agent of a job is no longer in its room.
+    /// The agent of a job left its room.
     pub(super) fn agent_left(&mut self, room: &str, identity: &str, by_itself: bool) {
         let of_agent = |id: &String| {
             self.jobs.get(id).is_some_and(|entry| {
@@ -159,16 +160,16 @@ impl Server {
             .collect();
         for (id, worker) in left {
             if by_itself {
-                self.misdeed(worker, &id, Misdeed::LeftBeforeStatus);
+                self.violation(worker, &id, Violation::LeftBeforeStatus);
             }
-            // Decided at once, and told a moment after the room itself has told its participants.
+            // Decided immediately, but sent a moment after the room has notified its participants.
             let error = "agent worker left the room".to_owned();
             self.end(&id, worker, RecordedStatus::Failed, error, true);
             self.wake(Timer::Termination(worker, id), self.rules.termination_delay);
         }
     }
 
-    /// The dispatch of a job was deleted: it ends as a success, and its agent is removed a moment later.
+    /// The dispatch of a job was deleted: the job ends as a success, and its agent is removed a moment later.
     pub(super) fn terminate(&mut self, id: &str) {
         let Some(entry) = self.jobs.get_mut(id) else { return };
         if !entry.room_knows {
@@ -204,8 +205,8 @@ impl Server {
 
     pub(super) fn on_budget_over(&mut self, id: &str) {
         if let Some(Phase::Asked(worker)) = self.jobs.get(id).map(|entry| &entry.phase) {
-            self.misdeed(*worker, id, Misdeed::NeverAnswered);
-            self.give_up(id, "nobody answered in time");
+            self.violation(*worker, id, Violation::NeverAnswered);
+            self.give_up(id, "no worker answered in time");
         }
     }
 
@@ -296,7 +297,8 @@ impl Server {
         let job = Box::new(entry.job.clone());
         self.log(ServerEvent::Assigned { job_id: id.to_owned(), worker_id, identity });
         self.out.push_back(Output::Assign { worker, job, grant: Box::new(grant) });
-        // Written down after it was sent, as the real one does: what comes back before that is not understood.
+        // Recorded after the assignment was sent, as on the real server: status updates before that are not
+        // understood.
         if self.rules.bookkeeping.is_zero() {
             self.on_bookkeeping(id);
         } else {
@@ -320,7 +322,7 @@ impl Server {
         self.log(ServerEvent::Unserved { job_id: id.to_owned(), dispatch_id, reason: reason.to_owned() });
     }
 
-    /// A job is over. The oldest one that is over makes room for it.
+    /// Finishes a job, and drops the oldest finished jobs if there are too many.
     fn finish(&mut self, id: &str, phase: Phase) {
         let Some(entry) = self.jobs.get_mut(id) else { return };
         entry.phase = phase;

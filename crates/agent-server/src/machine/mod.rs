@@ -1,9 +1,11 @@
 //! The rules of a LiveKit server towards its workers, as one machine without I/O.
 //!
-//! Written from facts about livekit-server 1.13.5, and held to it by the conformance suite. The contract is that of every machine here:
-//! tell it what happened with [`Server::handle_input`], or [`Server::handle_timeout`] when the time of [`Server::poll_timeout`] has come;
-//! then drain [`Server::poll_output`] until it returns `None`, and carry the outputs out in that order. A request is an input, too, and its
-//! [`Output::Reply`] is among the outputs that follow. The mock server drives it with sockets, tests with virtual time.
+//! Written from facts about livekit-server 1.13.5 and checked by the conformance suite. The contract is that
+//! of every machine here: pass inputs to [`Server::handle_input`], and call [`Server::handle_timeout`] when
+//! the time of [`Server::poll_timeout`] has come; then drain [`Server::poll_output`] until it returns `None`,
+//! and carry out the outputs in that order. A request is an input, too, and its [`Output::Reply`] is among
+//! the outputs that follow. The mock server drives the machine with sockets, tests drive it with virtual
+//! time.
 //!
 //! ```
 //! use agent_server::{Input, OpenRoom, Output, Reply, Rules, Server};
@@ -16,18 +18,19 @@
 //! assert_eq!(room.name, "lobby");
 //! ```
 //!
-//! With the feature `serde` a run can be recorded: the [`Rules`], and each [`Input`] with its time (or only the time, for
-//! [`Server::handle_timeout`]), can be written and read. A new machine that is told the same gives the same outputs, which can be written.
-//! No token is in any of it, as the driver makes and checks them; what workers and participants send is.
+//! With the feature `serde` a run can be recorded: the [`Rules`], and each [`Input`] with its time (or only
+//! the time, for [`Server::handle_timeout`]), can be serialized and deserialized. A new machine with the same
+//! calls produces the same outputs, which can be serialized. A recording contains no tokens, as the driver
+//! makes and checks them; it contains what workers and participants send.
 //!
-//! - `io`, `request`, `event`, `rules`: what it takes and gives, what is asked of it, what it logs, and what it is made with.
-//! - `entries`: what it knows.
-//! - `workers`: registration, messages, which worker is asked.
+//! - `io`, `request`, `event`, `rules`: inputs and outputs, requests, log events, and configuration.
+//! - `entries`: the state.
+//! - `workers`: registration, messages, the choice of the next worker.
 //! - `jobs`: from the offer to the recorded end.
 //! - `dispatches`: which jobs a room, a participant or an API call makes.
-//! - `rooms`: which rooms there are, and who is in them.
-//! - `changes`: what changes and is said in a room, and who hears of it.
-//! - `sent`: what was said, for tests to look at.
+//! - `rooms`: rooms and their participants.
+//! - `changes`: changes and messages in a room, and who is notified.
+//! - `sent`: the messages that were sent, for tests.
 
 mod changes;
 mod dispatches;
@@ -52,7 +55,7 @@ use agent_proto::Time;
 use agent_proto::recording::Machine;
 use agent_room::RoomEvent;
 
-pub use event::{Misdeed, OfferAnswer, RecordedStatus, ServerEvent};
+pub use event::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
 pub use io::{Input, Output, WorkerId};
 pub use request::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, JobFlags, Join,
@@ -68,45 +71,45 @@ use sent::SentLog;
 
 const NEVER: Time = Time::from_nanos(u64::MAX);
 
-/// What the machine waits for. A timer that has become pointless does nothing.
+/// A timer of the machine. A timer that has become obsolete does nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    /// A worker has to have registered.
+    /// Registration deadline of a worker.
     Register(WorkerId),
-    /// A dispatch has found its way through the server.
+    /// The dispatch delay has passed.
     Launch(String),
-    /// Somebody has to have taken the job.
+    /// The time to find a worker for the job has passed.
     JobBudget(String),
-    /// The server knows the job from now on.
+    /// The server has recorded the job.
     Bookkeeping(String),
-    /// The room that started the job knows of it from now on.
+    /// The room that started the job learns of it.
     RoomKnows(String),
-    /// A worker hears that its job was ended.
+    /// A worker is notified that its job was ended.
     Termination(WorkerId, String),
-    /// An agent whose dispatch was deleted has to go.
+    /// An agent whose dispatch was deleted is removed.
     Removal(String, MemberId),
-    /// A room has been without people for long enough. The number says of which time without people this is.
+    /// A room has been without people for its timeout. The number identifies the period without people.
     Empty(String, u64),
 }
 
-/// A server without I/O.
+/// A LiveKit server without I/O.
 pub struct Server {
     rules: Rules,
     rng: fastrand::Rng,
     now: Time,
     workers: BTreeMap<WorkerId, WorkerEntry>,
     jobs: BTreeMap<String, JobEntry>,
-    /// Those of the jobs that are over, the oldest first, with the length of each in bytes.
+    /// The finished jobs, oldest first, with the length of each in bytes.
     over: VecDeque<(String, usize)>,
     over_len: usize,
     rooms: BTreeMap<String, RoomEntry>,
-    /// What was sent in rooms, also in those that are closed.
+    /// The messages sent in rooms, also in closed ones.
     sent: SentLog,
     /// The room of each member.
     members: BTreeMap<MemberId, String>,
-    /// When it looked for workers last, if what it found is still right.
-    looked: Option<Time>,
-    /// What the next job is called, if a test wants a say in it.
+    /// The time of the last lookup of workers, if its result is still valid.
+    last_lookup: Option<Time>,
+    /// The id of the next job, if a test sets it.
     next_job_id: Option<String>,
     ids: u64,
     timers: BTreeSet<(Time, Timer)>,
@@ -114,9 +117,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server without workers and rooms.
+    /// Creates a server without workers and rooms.
     pub fn new(mut rules: Rules) -> Self {
-        // What is over at once still has to be told of.
+        // The newest finished job must be kept until its end was reported.
         rules.history = rules.history.max(1);
         Self {
             rng: fastrand::Rng::with_seed(rules.seed),
@@ -129,7 +132,7 @@ impl Server {
             over_len: 0,
             rooms: BTreeMap::new(),
             members: BTreeMap::new(),
-            looked: None,
+            last_lookup: None,
             next_job_id: None,
             ids: 0,
             timers: BTreeSet::new(),
@@ -137,9 +140,9 @@ impl Server {
         }
     }
 
-    /// Tells the machine what happened.
+    /// Handles an input.
     pub fn handle_input(&mut self, input: Input, now: Time) {
-        // What was due before comes before.
+        // Timers that were due earlier come first.
         self.handle_timeout(now);
         match input {
             Input::WorkerConnected { worker } => self.worker_connected(worker),
@@ -148,24 +151,24 @@ impl Server {
             Input::WorkerGone { worker } => self.worker_gone(worker),
             Input::MemberLeft { member, reason } => self.leave(member, &reason),
             Input::SpeakersChanged { room, speakers } => {
-                self.tell(&room, &RoomEvent::SpeakersChanged(speakers));
+                self.notify_room(&room, &RoomEvent::SpeakersChanged(speakers));
             }
             Input::Requested { id, request } => {
                 let reply = self.reply(request);
                 self.out.push_back(Output::Reply { id, reply });
             }
         }
-        // A wait of nothing at all is over at once: after a drain no timer is due.
+        // A delay of zero ends immediately: no timer is due after a drain.
         self.do_what_is_due();
     }
 
-    /// Does what is due. Does nothing when nothing is.
+    /// Handles the timers that are due.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = self.now.max(now);
         self.do_what_is_due();
     }
 
-    /// The next thing to do; drain it to `None` after every input and timeout.
+    /// The next output; drain it to `None` after every input and timeout.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop_front()
     }
@@ -218,7 +221,7 @@ impl Server {
 
     fn wake(&mut self, timer: Timer, after: Duration) {
         let at = self.now + after;
-        // A time that cannot be reached is never.
+        // A time past the end of the clock is never reached.
         if at < NEVER {
             self.timers.insert((at, timer));
         }
@@ -228,7 +231,7 @@ impl Server {
         self.out.push_back(Output::Log(event));
     }
 
-    /// A new id: a prefix, then twelve letters and digits of which no two are the same.
+    /// A new id: a prefix, then twelve distinct letters and digits.
     fn new_id(&mut self, prefix: &str) -> String {
         self.ids += 1;
         let noise: String = std::iter::repeat_with(|| self.rng.alphanumeric()).take(6).collect();

@@ -1,7 +1,7 @@
-//! What is asked of the server, through its API and by those who join its rooms, and how it replies.
+//! Requests to the server, through its API and from participants, and its replies.
 //!
-//! Each request has a reply of its own type, its [`Call`]: a driver that asks with [`Input::Requested`](super::Input::Requested) knows
-//! what [`Output::Reply`](super::Output::Reply) holds.
+//! Each request is a [`Call`] with a reply type of its own: a driver that sends
+//! [`Input::Requested`](super::Input::Requested) knows the type in [`Output::Reply`](super::Output::Reply).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,62 +11,63 @@ use agent_proto::livekit as wire;
 use agent_room::{Connected, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RoomInfo};
 use agent_room::{Permissions, Track, TrackKind, TrackSource};
 
-/// One stay of one participant in one room. Chosen by the caller that asks to [join](Join), another one each time.
+/// The id of one participant's time in one room. The caller of [`Join`] chooses a new one for each.
 pub type MemberId = u64;
-/// One request and its reply. Chosen by the driver, another one each time.
+/// The id of a request and its reply. The driver chooses a new one for each.
 pub type RequestId = u64;
 
-/// What is asked for.
+/// A request.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Request {
-    /// To join a room.
+    /// Join a room.
     Join(Join),
-    /// What a participant wants in its room.
+    /// Execute a participant's command.
     MemberCommand(MemberCommand),
-    /// A room.
+    /// Open a room.
     OpenRoom(OpenRoom),
-    /// The end of a room.
+    /// Close a room.
     CloseRoom(CloseRoom),
-    /// Other metadata of a room.
+    /// Replace the metadata of a room.
     SetRoomMetadata(SetRoomMetadata),
-    /// An agent in a room.
+    /// Dispatch an agent to a room.
     CreateDispatch(CreateDispatch),
-    /// The end of a dispatch.
+    /// Delete a dispatch.
     DeleteDispatch(DeleteDispatch),
-    /// The end of a participant's stay.
+    /// Remove a participant.
     RemoveParticipant(RemoveParticipant),
-    /// A change of a participant.
+    /// Change a participant.
     ChangeParticipant(ChangeParticipant),
-    /// A track.
+    /// Publish a track.
     PublishTrack(PublishTrack),
-    /// The end of a track.
+    /// Unpublish a track.
     UnpublishTrack(UnpublishTrack),
-    /// A track that is muted, or no longer.
+    /// Mute or unmute a track.
     MuteTrack(MuteTrack),
-    /// A data message from the server.
+    /// Send a data message from the server.
     SendData(SendData),
 }
 
-/// Lets a participant into a room, which is made if there is none. Replaces a participant with the same identity.
+/// Joins a participant to a room, which is created if it does not exist. Replaces a participant with the same
+/// identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Join {
-    /// The id of the stay.
+    /// The id of the new member.
     pub member: MemberId,
-    /// What the token says.
+    /// The grant of the token.
     pub grant: Grant,
 }
 
-/// What a token to join a room says.
+/// The grant of a token to join a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Grant {
     /// The name of the room.
     pub room: String,
-    /// Who joins.
+    /// The participant's identity.
     pub identity: String,
-    /// The name that people see.
+    /// The display name.
     pub name: String,
     /// Metadata of the participant.
     pub metadata: String,
@@ -74,43 +75,43 @@ pub struct Grant {
     pub attributes: BTreeMap<String, String>,
     /// Whether it joins as an agent.
     pub agent: bool,
-    /// What it may do.
+    /// The participant's permissions.
     pub permissions: Permissions,
 }
 
-/// What a participant asks for.
+/// A command from a participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemberCommand {
-    /// Who.
+    /// The participant.
     pub member: MemberId,
-    /// What.
+    /// The command.
     pub command: RoomCommand,
 }
 
-/// Makes a room, unless there is one of this name. What is not given is as the server's rules say.
+/// Opens a room, unless one of this name exists. Settings that are not given are the rules'.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpenRoom {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its metadata.
+    /// The metadata.
     pub metadata: String,
-    /// How long it stays if nobody comes; `None`: as the rules say.
+    /// How long the room stays open if nobody joins; `None`: as in the rules.
     pub empty_timeout: Option<Duration>,
-    /// How long it stays after everybody has left; `None`: as the rules say.
+    /// How long the room stays open after everybody has left; `None`: as in the rules.
     pub departure_timeout: Option<Duration>,
-    /// Names and metadata of agents that it starts with.
+    /// Names and metadata of the agents that are dispatched when the room is created.
     pub agents: Vec<(String, String)>,
 }
 
-/// Closes a room; everybody in it is out.
+/// Closes a room and disconnects its participants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CloseRoom {
-    /// Its name.
+    /// The name of the room.
     pub room: String,
-    /// Why.
+    /// The reason.
     pub reason: DisconnectReason,
 }
 
@@ -118,78 +119,78 @@ pub struct CloseRoom {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SetRoomMetadata {
-    /// Its name.
+    /// The name of the room.
     pub room: String,
     /// The new metadata.
     pub metadata: String,
 }
 
-/// Sends an agent to a room, which is made if there is none.
+/// Dispatches an agent to a room, which is created if it does not exist.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CreateDispatch {
-    /// Which agent, and to which room.
+    /// The agent and the room.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::message"))]
     pub request: wire::CreateAgentDispatchRequest,
-    /// What its jobs are marked with.
+    /// Flags of the dispatch's jobs.
     pub flags: JobFlags,
-    /// The id of its first job; `None`: a random one.
+    /// The id of the first job; `None`: a random one.
     pub job_id: Option<String>,
 }
 
-/// What LiveKit Cloud sets for the jobs of a project. No dispatch of the API can ask for it.
+/// Flags that LiveKit Cloud sets for the jobs of a project. The dispatch API cannot set them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct JobFlags {
     /// Whether the job is recorded.
     pub recording: bool,
-    /// Whether what is recorded is redacted.
+    /// Whether recorded data are redacted.
     pub redaction: bool,
 }
 
-/// Takes a dispatch back: its jobs are terminated, and their agents removed a moment later.
+/// Deletes a dispatch: its jobs are terminated, and their agents removed a moment later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DeleteDispatch {
     /// The name of its room.
     pub room: String,
-    /// `AD_…`
+    /// The dispatch's id (`AD_…`).
     pub id: String,
 }
 
-/// Ends a participant's stay in a room.
+/// Removes a participant from a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RemoveParticipant {
     /// The name of the room.
     pub room: String,
-    /// Whose.
+    /// The participant's identity.
     pub identity: String,
-    /// Why.
+    /// The reason.
     pub reason: DisconnectReason,
 }
 
-/// Changes a participant; everybody in the room is told, itself included.
+/// Changes a participant; everybody in the room is notified, including the participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ChangeParticipant {
     /// The name of the room.
     pub room: String,
-    /// Who.
+    /// The participant's identity.
     pub identity: String,
-    /// What is to change.
+    /// The changes.
     pub change: Change,
 }
 
-/// What is to change of a participant. `None` leaves a thing as it is.
+/// Changes to a participant. `None` leaves a value as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Change {
-    /// The name that people see.
+    /// The display name.
     pub name: Option<String>,
-    /// Its metadata.
+    /// The metadata.
     pub metadata: Option<String>,
-    /// An empty value removes its key.
+    /// The attributes to set. An empty value removes its key.
     pub attributes: BTreeMap<String, String>,
     /// Whether it may publish tracks.
     pub can_publish: Option<bool>,
@@ -201,25 +202,25 @@ pub struct Change {
 pub struct PublishTrack {
     /// The name of the room.
     pub room: String,
-    /// Who publishes it.
+    /// The publisher's identity.
     pub identity: String,
     /// The name of the track.
     pub name: String,
     /// Audio, video or data.
     pub kind: TrackKind,
-    /// Where it comes from.
+    /// The source of the track.
     pub source: TrackSource,
 }
 
-/// Takes a track back.
+/// Unpublishes a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnpublishTrack {
     /// The name of the room.
     pub room: String,
-    /// Who publishes it.
+    /// The publisher's identity.
     pub identity: String,
-    /// `TR_…`
+    /// The track's id (`TR_…`).
     pub sid: String,
 }
 
@@ -229,42 +230,42 @@ pub struct UnpublishTrack {
 pub struct MuteTrack {
     /// The name of the room.
     pub room: String,
-    /// Who publishes it.
+    /// The publisher's identity.
     pub identity: String,
-    /// `TR_…`
+    /// The track's id (`TR_…`).
     pub sid: String,
-    /// Whether it is to be mute.
+    /// Whether the track is muted.
     pub muted: bool,
 }
 
-/// Sends data in the server's name: to its destinations, or to everybody.
+/// Sends a data message in the server's name to its destinations, or to everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SendData {
     /// The name of the room.
     pub room: String,
-    /// What.
+    /// The message.
     pub message: Publish,
 }
 
-/// What was asked for.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Reply {
-    /// It is done.
+    /// The request was carried out; there is nothing to return.
     Done(()),
-    /// The participant is in the room.
+    /// The participant joined the room.
     Joined(Connected),
-    /// The room as it is now.
+    /// The room after the request.
     Room(RoomInfo),
-    /// The dispatch as it is now, or was.
+    /// The dispatch after the request, or before its deletion.
     Dispatch(
         #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::message::serialize"))]
         wire::AgentDispatch,
     ),
-    /// The participant as it is now.
+    /// The participant after the request.
     Participant(Arc<Participant>),
-    /// The track as it is now.
+    /// The track after the request.
     Track(Track),
 }
 
@@ -272,28 +273,28 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Refusal {
-    /// What it is about does not exist.
+    /// The object of the request does not exist.
     #[error("requested {what} does not exist")]
     NotFound {
         /// `room`, `participant`, `track` or `dispatch`.
         what: &'static str,
     },
-    /// The token lets nobody in.
+    /// The token does not permit the join.
     #[error("{problem}")]
     NotAdmitted {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// There is a job of this id.
-    #[error("there is a job {id:?} already")]
+    /// A job with this id exists.
+    #[error("a job with id {id:?} exists already")]
     JobIdTaken {
         /// The id.
         id: String,
     },
-    /// A participant may not do this, or it is too large.
+    /// The participant lacks a permission, or a value is too large.
     #[error(transparent)]
     Command(RoomError),
-    /// The machine has not replied, or with something else: a bug in it.
+    /// The machine did not reply, or with another type: a bug in the machine.
     #[error("the server machine did not reply")]
     NoReply,
 }
@@ -307,10 +308,10 @@ impl Refusal {
 
 /// A request with the type of its reply.
 pub trait Call: Into<Request> {
-    /// What it is replied with.
+    /// The type of the reply.
     type Reply;
 
-    /// The reply to such a request; `None` for that to another.
+    /// The reply to this request; `None` if `reply` belongs to another one.
     fn reply(reply: Reply) -> Option<Self::Reply>;
 }
 

@@ -1,4 +1,4 @@
-//! Rooms: which there are, and who is in them.
+//! Rooms and their participants.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::request::{CloseRoom, Join, MemberId, OpenRoom, Refusal, RemovePartici
 use super::{Server, Timer};
 
 impl Server {
-    /// The room of this name; made if there is none.
+    /// Returns the room of this name, creating it if it does not exist.
     pub(super) fn open_room(&mut self, settings: OpenRoom) -> RoomInfo {
         if let Some(room) = self.rooms.get(&settings.name) {
             return room.info.clone();
@@ -58,7 +58,7 @@ impl Server {
             return refuse("the token names no room");
         }
         if self.members.contains_key(&id) {
-            return refuse("somebody is in a room with this id of a stay");
+            return refuse("this member id is in use");
         }
         self.open_room(OpenRoom { name: grant.room.clone(), ..OpenRoom::default() });
         let before = self.rooms.get(&grant.room).and_then(|room| room.members.get(&grant.identity));
@@ -95,8 +95,8 @@ impl Server {
             agent: me.kind == ParticipantKind::Agent,
         });
         if !me.permissions.hidden {
-            self.tell_others(&grant.room, Some(id), &RoomEvent::ParticipantJoined(me.clone()));
-            self.tell_others(&grant.room, Some(id), &RoomEvent::ParticipantActive(me.clone()));
+            self.notify_others(&grant.room, Some(id), &RoomEvent::ParticipantJoined(me.clone()));
+            self.notify_others(&grant.room, Some(id), &RoomEvent::ParticipantActive(me.clone()));
         }
         if me.kind != ParticipantKind::Agent {
             self.dispatch_participant(&grant.room, &me, false);
@@ -110,7 +110,7 @@ impl Server {
         Ok(())
     }
 
-    /// Somebody is out. Nothing happens if it was out already.
+    /// Removes a member. Does nothing if the member has left already.
     pub(super) fn leave(&mut self, member: MemberId, reason: &DisconnectReason) {
         let Some(name) = self.members.remove(&member) else { return };
         let Some(room) = self.rooms.get_mut(&name) else { return };
@@ -122,12 +122,12 @@ impl Server {
         room.info.num_participants = room.info.num_participants.saturating_sub(1);
         let (people, spell, patience) = (room.people(), room.spell, room.departure_timeout);
         let is_agent = gone.participant.kind == ParticipantKind::Agent;
-        self.log(ServerEvent::Left { room: name.clone(), identity: identity.clone(), reason: word(reason) });
+        self.log(ServerEvent::Left { room: name.clone(), identity: identity.clone(), reason: label(reason) });
         self.out
-            .push_back(Output::Tell { member, event: RoomEvent::Disconnected { reason: reason.clone() } });
+            .push_back(Output::Notify { member, event: RoomEvent::Disconnected { reason: reason.clone() } });
         if !gone.participant.permissions.hidden {
             let event = RoomEvent::ParticipantLeft { participant: gone.participant, reason: reason.clone() };
-            self.tell_others(&name, Some(member), &event);
+            self.notify_others(&name, Some(member), &event);
         }
         if is_agent {
             self.agent_left(&name, &identity, *reason == DisconnectReason::ClientInitiated);
@@ -139,7 +139,7 @@ impl Server {
     pub(super) fn on_empty(&mut self, name: &str, spell: u64) {
         if self.rooms.get(name).is_some_and(|room| room.spell == spell && room.people() == 0) {
             let close = CloseRoom { room: name.to_owned(), reason: DisconnectReason::RoomClosed };
-            // It is there.
+            // The room exists.
             let _ = self.close_room(close);
         }
     }
@@ -155,7 +155,7 @@ impl Server {
         self.rooms.get(room)?.members.get(identity).map(|member| member.id)
     }
 
-    /// Who is in a room, hidden ones too; `None`: there is no such room.
+    /// The participants of a room, including hidden ones; `None`: the room does not exist.
     pub fn participants(&self, room: &str) -> Option<Vec<Arc<Participant>>> {
         let room = self.rooms.get(room)?;
         Some(room.members.values().map(|member| member.participant.clone()).collect())
@@ -172,20 +172,20 @@ impl Server {
         Some((name.clone(), entry.participant.clone()))
     }
 
-    pub(super) fn tell(&mut self, room: &str, event: &RoomEvent) {
-        self.tell_others(room, None, event);
+    pub(super) fn notify_room(&mut self, room: &str, event: &RoomEvent) {
+        self.notify_others(room, None, event);
     }
 
-    pub(super) fn tell_others(&mut self, room: &str, but: Option<MemberId>, event: &RoomEvent) {
+    pub(super) fn notify_others(&mut self, room: &str, but: Option<MemberId>, event: &RoomEvent) {
         let Some(room) = self.rooms.get(room) else { return };
         for member in room.members.values().filter(|member| Some(member.id) != but) {
-            self.out.push_back(Output::Tell { member: member.id, event: event.clone() });
+            self.out.push_back(Output::Notify { member: member.id, event: event.clone() });
         }
     }
 }
 
-/// The protocol's word for a reason.
-fn word(reason: &DisconnectReason) -> String {
+/// The protocol's name of a reason.
+fn label(reason: &DisconnectReason) -> String {
     match reason {
         DisconnectReason::ClientInitiated => "CLIENT_INITIATED",
         DisconnectReason::DuplicateIdentity => "DUPLICATE_IDENTITY",

@@ -1,37 +1,38 @@
-//! The numbers that the server machine is made with.
+//! Configuration of the server machine.
 
 use std::time::Duration;
 
-/// The numbers in the server's rules, as livekit-server 1.13.5 has them.
+/// The configuration of the server's rules. The defaults are those of livekit-server 1.13.5.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rules {
-    /// Decides ids and which worker is asked first.
+    /// The seed for ids and the choice of workers.
     pub seed: u64,
-    /// The time of day at which the machine was made, in milliseconds since 1970.
+    /// The time of day at which the machine was created, in milliseconds since 1970.
     pub epoch_ms: i64,
     /// How long the first message of a worker may take.
     pub register_timeout: Duration,
     /// The time for all workers that are asked for one job, together.
     pub job_budget: Duration,
-    /// Workers with this load count as full, unless there are others beside them.
+    /// At this load a worker counts as full, unless other workers of its kind are below it.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::float"))]
     pub target_load: f32,
-    /// How long after an assignment the server still does not know the job: a final status in this time is lost.
+    /// How long after an assignment the server does not know the job yet: a final status in this time is
+    /// lost.
     pub bookkeeping: Duration,
-    /// How long after it has looked for workers anew the server's rooms do not know of the jobs that they start.
+    /// How long after a new lookup of workers the server's rooms do not know of the jobs that they start.
     pub cold_cache: Duration,
     /// How long a dispatch takes inside the server.
     pub dispatch_delay: Duration,
-    /// How long after an agent was thrown out of its room its worker hears that the job is over.
+    /// How long after the removal of an agent from its room its worker is notified that the job is over.
     pub termination_delay: Duration,
-    /// How long after its dispatch was deleted an agent is removed from its room.
+    /// How long after the deletion of its dispatch an agent is removed from its room.
     pub removal_delay: Duration,
-    /// How long a room stays to which nobody came.
+    /// How long a room stays open that nobody joined.
     pub empty_timeout: Duration,
-    /// How long a room stays that everybody but agents has left.
+    /// How long a room stays open after the last participant other than agents has left.
     pub departure_timeout: Duration,
-    /// How many jobs that are over are remembered, and how many data messages.
+    /// How many finished jobs, and how many data messages, are kept.
     pub history: usize,
 }
 

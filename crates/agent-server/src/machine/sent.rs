@@ -1,35 +1,35 @@
-//! What was sent in rooms, open and closed, for tests to look at: the newest messages, so that a server can run for weeks.
+//! The newest messages of open and closed rooms, for tests; limited, so that a server can run for weeks.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use agent_proto::Time;
 use agent_room::Publish;
 
-/// How much is remembered of each kind of thing that is over (events, data messages, jobs), in bytes: large ones make it fewer.
+/// Size limit of each kind of history (events, data messages, finished jobs), in bytes.
 pub const MAX_HISTORY_LEN: usize = 64 * 1024 * 1024;
 
-/// A data message that went through a room.
+/// A data message that was sent in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Since the server was made.
+    /// Time since the server was created.
     pub at: Time,
-    /// `None`: through the server's API.
+    /// The sender's identity; `None`: the server's API.
     pub from: Option<String>,
-    /// What was sent.
+    /// The message.
     pub message: Publish,
 }
 
 pub(super) struct SentLog {
-    /// By the room's name. None is empty.
+    /// Keyed by room name. No queue is empty.
     rooms: BTreeMap<String, VecDeque<Sent>>,
-    /// The rooms of all messages, in the order in which these were sent.
+    /// The room of each message, in the order of sending.
     order: VecDeque<String>,
     bytes: usize,
     most: usize,
 }
 
 impl SentLog {
-    /// One that keeps this many messages, and some megabytes at most.
+    /// A log of at most this many messages and [`MAX_HISTORY_LEN`] bytes.
     pub(super) fn new(most: usize) -> Self {
         Self { rooms: BTreeMap::new(), order: VecDeque::new(), bytes: 0, most }
     }
@@ -43,7 +43,7 @@ impl SentLog {
         }
     }
 
-    /// Those of a room, the oldest first.
+    /// The messages of a room, oldest first.
     pub(super) fn in_room(&self, room: &str) -> Vec<Sent> {
         self.rooms.get(room).into_iter().flatten().cloned().collect()
     }

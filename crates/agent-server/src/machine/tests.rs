@@ -1,4 +1,4 @@
-//! Transcripts of the server machine: what happens goes in, what it wants comes out, both as text that a person reads.
+//! Transcripts of the server machine: inputs and outputs as readable text.
 
 mod cold_cache;
 mod history;

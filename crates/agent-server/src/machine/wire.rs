@@ -1,11 +1,11 @@
-//! Rooms, participants and tracks as the protocol writes them.
+//! Conversion of rooms, participants and tracks into the protocol's messages.
 
 use std::time::Duration;
 
 use agent_proto::livekit as wire;
 use agent_room::{Participant, ParticipantKind, Permissions, RoomInfo, Track, TrackKind};
 
-/// The protocol cannot clear these: an empty one changes nothing.
+/// The protocol cannot clear these values: an empty one changes nothing.
 pub(crate) fn filled(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Workers: registration, what they say, and which of them is asked.
+//! Workers: registration, messages, and the choice of the next one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 
 use super::entries::{Key, Registration, WorkerEntry};
-use super::event::{Misdeed, ServerEvent};
+use super::event::{ServerEvent, Violation};
 use super::io::{Output, WorkerId};
 use super::{Server, Timer};
 
-/// The server that the rules are taken from.
+/// The server version that the rules are taken from.
 pub(super) const SERVER_VERSION: &str = "1.13.5";
 
-/// How long the server trusts in what workers it found.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long the server relies on a lookup of its workers.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Server {
     pub(super) fn worker_connected(&mut self, worker: WorkerId) {
@@ -40,13 +40,13 @@ impl Server {
         match (message.message, entry.registration.is_some()) {
             (Some(Message::Register(request)), false) => self.register(worker, request),
             (Some(Message::Register(_)), true) => self.expel(worker, "it registered twice"),
-            // Before the registration, too.
+            // Allowed before the registration, too.
             (Some(Message::Ping(ping)), _) => {
                 let timestamp = self.wall_ns() / 1_000_000;
                 let pong = wire::WorkerPong { last_timestamp: ping.timestamp, timestamp };
                 self.send(worker, server_message::Message::Pong(pong));
             }
-            (Some(_), false) => self.expel(worker, "its first message was no registration"),
+            (Some(_), false) => self.expel(worker, "its first message was not a registration"),
             (None, _) => self.expel(worker, "it sent an empty message"),
             (Some(Message::Availability(answer)), true) => self.on_answer(worker, answer),
             (Some(Message::UpdateJob(update)), true) => self.on_status(worker, &update),
@@ -62,10 +62,10 @@ impl Server {
             }
             (Some(Message::SimulateJob(request)), true) => match request.room {
                 Some(room) => self.simulate(worker, room, request.participant),
-                // The real one crashes.
+                // The real server crashes.
                 None => self.expel(worker, "it asked to simulate a job without a room"),
             },
-            // The open-source server takes no notice of it.
+            // The open-source server ignores this message.
             (Some(Message::MigrateJob(request)), true) => {
                 let worker_id = self.worker_name(worker);
                 self.log(ServerEvent::Migrated { worker_id, job_ids: request.job_ids });
@@ -75,12 +75,12 @@ impl Server {
 
     pub(super) fn worker_garbage(&mut self, worker: WorkerId, problem: String) {
         if self.workers.contains_key(&worker) {
-            self.misdeed(worker, "", Misdeed::Protocol(problem));
+            self.violation(worker, "", Violation::Protocol(problem));
             self.send_away(worker, "unreadable message");
         }
     }
 
-    /// The names that workers are registered by now.
+    /// The agent names of all registered workers.
     #[must_use]
     pub fn agent_names(&self) -> BTreeSet<String> {
         let registered = self.workers.values().filter_map(|entry| entry.registration.as_ref());
@@ -96,27 +96,29 @@ impl Server {
         }
     }
 
-    /// Whether a job of this kind could have a worker at all.
+    /// Whether any worker is registered for jobs of this kind.
     pub(super) fn is_served(&self, key: &Key) -> bool {
         self.workers.values().any(|entry| entry.registration.as_ref().is_some_and(|r| r.key == *key))
     }
 
-    /// When a room that starts a job now gets to know of it. The real one looks for workers when the last look is a minute old, or a
-    /// new kind of worker has come. The answers are awaited for a while, during which the job has long begun.
+    /// The delay until a room that starts a job now knows of it. The real server looks up workers if the last
+    /// lookup is a minute old, or a new kind of worker has registered. It waits for the responses for a
+    /// while, and the job has long begun by then.
     pub(super) fn room_knows_in(&mut self) -> Duration {
-        if self.looked.is_none_or(|at| self.now >= at + LOOK_EVERY) {
-            self.looked = Some(self.now);
+        if self.last_lookup.is_none_or(|at| self.now >= at + LOOKUP_INTERVAL) {
+            self.last_lookup = Some(self.now);
         }
-        self.looked.unwrap_or(self.now) + self.rules.cold_cache - self.now
+        self.last_lookup.unwrap_or(self.now) + self.rules.cold_cache - self.now
     }
 
-    /// Whether this server takes part in looking for a worker: one whose workers are all near their limit stays silent.
+    /// Whether this server takes part in the search for a worker: a server whose workers are all near their
+    /// limit does not respond.
     pub(super) fn has_affinity(&self, key: &Key) -> bool {
         let room = |entry: &WorkerEntry| (self.rules.target_load - entry.load).max(0.0);
         self.available(key).map(|(_, entry)| room(entry)).sum::<f32>() > 0.0
     }
 
-    /// The worker to ask next: at random, the less loaded the likelier.
+    /// The worker to ask next: random, weighted by free capacity.
     pub(super) fn select(&mut self, key: &Key, asked: &BTreeSet<WorkerId>) -> Option<WorkerId> {
         let candidates: Vec<(WorkerId, f32)> = self
             .available(key)
@@ -140,9 +142,9 @@ impl Server {
         registration.map(|registration| registration.id.clone()).unwrap_or_default()
     }
 
-    pub(super) fn misdeed(&mut self, worker: WorkerId, job: &str, misdeed: Misdeed) {
+    pub(super) fn violation(&mut self, worker: WorkerId, job: &str, violation: Violation) {
         let worker_id = self.worker_name(worker);
-        self.log(ServerEvent::Misdeed { worker_id, job_id: job.to_owned(), misdeed });
+        self.log(ServerEvent::Violation { worker_id, job_id: job.to_owned(), violation });
     }
 
     pub(super) fn send(&mut self, worker: WorkerId, message: server_message::Message) {
@@ -164,7 +166,7 @@ impl Server {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
         if request.deployment.len() > 64 || !request.deployment.chars().all(allowed) {
             return self
-                .expel(worker, "its deployment is no name of at most 64 letters, digits, '-' and '.'");
+                .expel(worker, "its deployment is not a name of at most 64 letters, digits, '-' and '.'");
         }
         let id = self.new_id("AW_");
         let key = Key {
@@ -181,7 +183,7 @@ impl Server {
             ..Default::default()
         });
         if !self.is_served(&key) {
-            self.looked = None;
+            self.last_lookup = None;
         }
         if let Some(entry) = self.workers.get_mut(&worker) {
             entry.registration = Some(Registration { id: id.clone(), key, permissions });
@@ -204,11 +206,12 @@ impl Server {
     }
 
     fn expel(&mut self, worker: WorkerId, reason: &'static str) {
-        self.misdeed(worker, "", Misdeed::Protocol(reason.to_owned()));
+        self.violation(worker, "", Violation::Protocol(reason.to_owned()));
         self.send_away(worker, reason);
     }
 
-    /// Nothing that it says from here on is heard, and it is asked no more, however long its connection takes to close.
+    /// Closes a worker. Its messages are ignored from here on, and it is offered nothing, however long its
+    /// connection takes to close.
     fn send_away(&mut self, worker: WorkerId, reason: &'static str) {
         self.out.push_back(Output::Close { worker, reason });
         self.worker_gone(worker);

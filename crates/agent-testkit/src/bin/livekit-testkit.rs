@@ -20,21 +20,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs a mock LiveKit server for workers in any language, until it is told to stop (Ctrl-C or SIGTERM).
+    /// Runs a mock LiveKit server for workers in any language, until it is interrupted (Ctrl-C or SIGTERM).
     ///
-    /// It speaks the agent protocol and the dispatch and room APIs; rooms have no media. Each event is one line of JSON on the
-    /// standard output: listening, registered, offered, answered, assigned, ended and others.
+    /// It implements the agent protocol and the dispatch and room APIs; rooms have no media. Each event is
+    /// one line of JSON on the standard output: listening, registered, offered, answered, assigned, ended and
+    /// others.
     Serve {
-        /// The address to listen on; with port 0 a free one is chosen and told in the first line.
+        /// The address to listen on; with port 0 a free port is chosen and printed in the first line.
         #[arg(long, default_value = "127.0.0.1:7880")]
         listen: SocketAddr,
-        /// The API key that workers and clients must have.
+        /// The API key of workers and clients.
         #[arg(long, env = "LIVEKIT_API_KEY", default_value = "devkey")]
         api_key: String,
-        /// The secret that they must sign their tokens with. Give one of your own when others reach the address.
+        /// The secret that signs their tokens. Set one of your own if others can reach the address.
         #[arg(long, env = "LIVEKIT_API_SECRET", default_value = DEFAULT_SECRET, hide_env_values = true)]
         api_secret: String,
-        /// How many events, data messages and ended jobs it remembers, the newest of each, and 64 MiB of each at most: it can run for weeks.
+        /// How many events, data messages and ended jobs are kept: the newest of each, and at most 64 MiB of
+        /// each, so that it can run for weeks.
         #[arg(long, default_value = "100000")]
         history: NonZeroUsize,
     },
@@ -68,9 +70,9 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match tell(&server).await {
+    match print_events(&server).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read the events is gone: nobody needs the server any more.
+        // The reader of the events is gone, so nobody needs the server any more.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("livekit-testkit: {error}");
@@ -79,8 +81,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Prints events until it is told to stop.
-async fn tell(server: &MockServer) -> io::Result<()> {
+/// Prints events until the program is interrupted.
+async fn print_events(server: &MockServer) -> io::Result<()> {
     line(&serde_json::json!({ "event": "listening", "url": server.url() }))?;
     let mut events = server.follow();
     let mut stop = std::pin::pin!(stop()?);
@@ -96,7 +98,7 @@ fn line(event: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string(event)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
-    // Somebody may wait for just this line.
+    // A reader may be waiting for this line.
     out.flush()
 }
 

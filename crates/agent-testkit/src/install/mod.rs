@@ -1,5 +1,5 @@
-//! Packages in the user's cache: installed once, and anew when the list of them changes. Every package is named at one version, also
-//! those that another one needs: what was tested once is what is installed everywhere.
+//! Packages in the user's cache: installed once, and again when the list of packages changes. Every package
+//! has a fixed version, also the dependencies, so that every machine installs what was tested.
 
 pub(crate) mod python;
 
@@ -12,15 +12,15 @@ use tokio::process::Command;
 
 use crate::cache;
 
-/// For one step; the packages of one language have some 100 MB.
-const STEP_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// The timeout of one step; the packages of one language have some 100 MB.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Why packages are not there.
+/// Why packages are not available.
 #[derive(Debug)]
 pub(crate) enum InstallError {
     /// What is missing, and how to get it, in one line.
     Missing(String),
-    /// A file failed.
+    /// A file operation failed.
     Io(io::Error),
 }
 
@@ -30,7 +30,7 @@ impl From<io::Error> for InstallError {
     }
 }
 
-/// A folder of the cache with just these packages.
+/// A directory of the cache with exactly these packages.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -47,12 +47,12 @@ impl Folder {
         &self.path
     }
 
-    /// Whether it holds just these packages, wholly.
+    /// Whether the directory holds exactly these packages, completely.
     pub(crate) fn ready(&self) -> bool {
         std::fs::read_to_string(self.marker()).is_ok_and(|marked| marked == self.pins)
     }
 
-    /// Runs the installation, unless another process did so meanwhile; one process at a time.
+    /// Runs the installation, unless another process has done so meanwhile; one process at a time.
     pub(crate) async fn fill(
         &self,
         what: &str,
@@ -63,13 +63,13 @@ impl Folder {
             return Ok(());
         }
         cache::notice(&format!("installing {what}, once; this can take some minutes"));
-        // An older installation is none from here on, even if we are stopped halfway.
+        // From here on an older installation is invalid, even if we are stopped halfway.
         match std::fs::remove_file(self.marker()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
         install.await?;
-        // Last: a folder that is marked is a whole one.
+        // Written last: a directory with the marker is complete.
         std::fs::write(self.marker(), &self.pins)?;
         Ok(())
     }
@@ -83,9 +83,9 @@ impl Folder {
 pub(crate) async fn run(command: &mut Command, language: &str) -> Result<Output, InstallError> {
     let failed = |why: String| InstallError::Missing(format!("the installation for {language} {why}"));
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = tokio::time::timeout(STEP_WITHIN, output)
+    let output = tokio::time::timeout(STEP_TIMEOUT, output)
         .await
-        .map_err(|_| failed(format!("did not end within {STEP_WITHIN:?}")))??;
+        .map_err(|_| failed(format!("did not end within {STEP_TIMEOUT:?}")))??;
     if output.status.success() {
         return Ok(output);
     }
@@ -110,7 +110,7 @@ mod tests {
         assert!(!old.ready());
         old.fill("a test", async { Ok(()) }).await.unwrap();
         assert!(old.ready());
-        // It is there: nothing is run.
+        // The packages are installed: nothing is run.
         old.fill("a test", async { Err(InstallError::Missing(String::new())) }).await.unwrap();
 
         let new = folder(dir.path(), "a==1\nb==1");

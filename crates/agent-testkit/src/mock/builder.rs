@@ -1,4 +1,4 @@
-//! Settings of a mock server, and how it starts: on a socket, or within the process.
+//! Settings of a mock server, and its start: on a socket, or within the process.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,38 +37,41 @@ impl Default for MockServerBuilder {
 }
 
 impl MockServerBuilder {
-    /// The key and secret of its API. Those that it has unless set are known to everybody: set others for an address that others reach.
+    /// Sets the key and secret of its API. The defaults are publicly known: set others if others can reach
+    /// the address.
     pub fn credentials(mut self, key: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.api_key = key.into();
         self.api_secret = secret.into();
         self
     }
 
-    /// Where to listen; a free port of the loopback address unless set.
+    /// Sets the address to listen on; a free port of the loopback address by default.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// Decides ids and which worker is asked first; 0 unless set.
+    /// Sets the seed for ids and the choice of workers; 0 by default.
     pub fn seed(mut self, seed: u64) -> Self {
         self.rules.seed = seed;
         self
     }
 
-    /// How long after an assignment the server does not know the job yet: a final status in this time is lost, as it is on the real
-    /// server in its first microseconds. Nothing unless set.
+    /// How long after an assignment the server does not know the job yet: a final status in this time is
+    /// lost, as on the real server in its first microseconds. Zero by default.
     pub fn lost_status_race(mut self, time: Duration) -> Self {
         self.rules.bookkeeping = time;
         self
     }
 
-    /// How long after the server has looked for workers its rooms do not know of the jobs that they start: it looks when a job starts
-    /// and a new kind of worker has registered or the last look is a minute old. Nothing unless set, 5 s on the real server.
+    /// How long after a lookup of workers the server's rooms do not know of the jobs that they start. A
+    /// lookup takes place when a job starts and either a new kind of worker has registered or the last lookup
+    /// is a minute old. Zero by default, 5 s on the real server.
     ///
-    /// A room that is deleted in this time, or that the agent leaves or is removed from, ends no job: no JobTermination is sent, and
-    /// no end is recorded but the worker's own. A deleted dispatch ends its jobs at the end of this time. With [`Duration::MAX`] it
-    /// is always so: then only the room's own events tell an agent that it is over.
+    /// A room that is deleted in this time, or that the agent leaves or is removed from, ends no job: no
+    /// JobTermination is sent, and only the worker's own status is recorded. A deleted dispatch ends its jobs
+    /// at the end of this time. With [`Duration::MAX`] this is always so: then only the room's own events
+    /// notify an agent of its end.
     ///
     /// ```
     /// use agent_testkit::{JobSpec, MockServer};
@@ -97,32 +100,34 @@ impl MockServerBuilder {
         self
     }
 
-    /// How long a dispatch takes inside the server: nothing unless set, some 200 ms on the real one.
+    /// How long a dispatch takes inside the server: zero by default, some 200 ms on the real server.
     pub fn dispatch_delay(mut self, time: Duration) -> Self {
         self.rules.dispatch_delay = time;
         self
     }
 
-    /// How long a room stays to which nobody came (300 s), and one that everybody but agents has left (20 s).
+    /// How long a room stays open that nobody joined (300 s), and one that all but agents have left (20 s).
     pub fn room_timeouts(mut self, empty: Duration, departure: Duration) -> Self {
         self.rules.empty_timeout = empty;
         self.rules.departure_timeout = departure;
         self
     }
 
-    /// How much it remembers, so that it can run for weeks: the newest `entries` events, and as many data messages and jobs that are
-    /// over (each of these three on its own), and 64 MiB of each. 100,000 unless set, and at least 1.
+    /// Limits the history, so that the server can run for weeks: it keeps the newest `entries` events, data
+    /// messages and finished jobs (each of them separately), and at most 64 MiB of each. 100,000 by default,
+    /// and at least 1.
     ///
-    /// A job that was dropped is no longer listed, and a worker that still speaks of it is taken for one that never had it.
+    /// A dropped job is no longer listed, and a worker that still reports on it counts as one that never had
+    /// it.
     pub fn history(mut self, entries: usize) -> Self {
         self.rules.history = entries.max(1);
         self
     }
 
-    /// Starts it on a socket.
+    /// Starts the server on a socket.
     ///
     /// # Errors
-    /// The system's refusal to listen.
+    /// The system's error if it cannot listen.
     pub async fn start(self) -> io::Result<MockServer> {
         let listener = TcpListener::bind(self.listen).await?;
         let url = format!("ws://{}", listener.local_addr()?);
@@ -146,8 +151,8 @@ impl MockServerBuilder {
         Ok(server)
     }
 
-    /// Starts it without a socket: only workers of this process reach it, those that [`MockServer::worker`] begins. Nothing in it waits
-    /// for a network, so that it runs on virtual time.
+    /// Starts the server without a socket: only workers of this process can reach it, those from
+    /// [`MockServer::worker`]. It never waits for a network, so it runs on virtual time.
     #[must_use]
     pub fn start_in_process(self) -> MockServer {
         self.without_socket("ws://mock-server".to_owned(), true)
@@ -160,10 +165,10 @@ impl MockServerBuilder {
     }
 }
 
-/// Connections that never leave the process.
+/// A dialer whose connections stay within the process.
 pub(super) struct InProcess(pub(super) Arc<Hub>);
 
-/// What a connection holds on its way, in bytes.
+/// Buffer size of a connection, in bytes.
 const PIPE: usize = 64 * 1024;
 
 impl Dialer for InProcess {

@@ -1,4 +1,4 @@
-//! A job on its way, and how it ended.
+//! A dispatched job and its outcome.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::timeline::Timeline;
 use agent_server::Hub;
 use agent_server::{DeleteDispatch, RecordedStatus, ServerEvent};
 
-/// How long [`MockJob::outcome`] waits.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of [`MockJob::outcome`].
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A job that was dispatched with [`MockServer::dispatch`](crate::MockServer::dispatch).
 pub struct MockJob {
@@ -21,24 +21,24 @@ pub struct MockJob {
     pub(super) dispatch: String,
 }
 
-/// Why a job has no outcome. The text, and so what `unwrap` prints, holds everything that happened to it.
+/// Why a job has no outcome. The text, which `unwrap` prints, contains the whole timeline.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoOutcome {
-    /// Nobody took the job.
-    #[error("nobody took the job: {reason}\n{timeline}")]
+    /// No worker accepted the job.
+    #[error("no worker accepted the job: {reason}\n{timeline}")]
     Unserved {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// Everything that happened to it.
+        /// The events on the server.
         timeline: Timeline,
     },
-    /// It did not end in time.
+    /// The job did not end in time.
     #[error("the job has not ended within {within:?}\n{timeline}")]
     TimedOut {
-        /// How long was waited for it.
+        /// The timeout.
         within: Duration,
-        /// Everything that happened to it.
+        /// The events on the server.
         timeline: Timeline,
     },
 }
@@ -50,19 +50,19 @@ impl fmt::Debug for NoOutcome {
 }
 
 impl MockJob {
-    /// `AD_…`
+    /// The dispatch's id (`AD_…`).
     #[must_use]
     pub fn dispatch_id(&self) -> &str {
         &self.dispatch
     }
 
-    /// Its room.
+    /// The job's room.
     #[must_use]
     pub fn room(&self) -> MockRoom {
         MockRoom::new(self.hub.clone(), &self.room)
     }
 
-    /// The id of its job, `AJ_…`, once it is offered to somebody.
+    /// The job's id (`AJ_…`), once it was offered to a worker.
     pub async fn job_id(&self) -> String {
         let offered = |event: &ServerEvent| match event {
             ServerEvent::Offered { job_id, dispatch_id, .. } if *dispatch_id == self.dispatch => {
@@ -73,16 +73,16 @@ impl MockJob {
         self.hub.find(offered).await
     }
 
-    /// Waits for the end of the job, as the server records it; half a minute at most. Of the several jobs that a dispatch to
-    /// participants makes, it is the first one.
+    /// Waits up to 30 s for the end of the job, as the server records it. If a dispatch to participants makes
+    /// several jobs, this is the first one.
     ///
     /// # Errors
-    /// [`NoOutcome`] if nobody takes the job or it does not end in time; its text tells all that happened.
+    /// [`NoOutcome`] if no worker accepts the job or it does not end in time; its text contains the timeline.
     pub async fn outcome(&self) -> Result<Outcome, NoOutcome> {
-        self.outcome_within(PATIENCE).await
+        self.outcome_within(OUTCOME_TIMEOUT).await
     }
 
-    /// As [`outcome`](Self::outcome), with a limit of one's own.
+    /// As [`outcome`](Self::outcome), with this timeout.
     ///
     /// # Errors
     /// As [`outcome`](Self::outcome).
@@ -111,14 +111,14 @@ impl MockJob {
         }
     }
 
-    /// Takes the dispatch back: the server ends its jobs as a success, and removes their agents 3 s later. A job that no worker has yet
-    /// is not one of them, and runs: wait for something that it does first.
+    /// Deletes the dispatch: the server ends its jobs as a success, and removes their agents 3 s later. A job
+    /// that no worker has accepted yet is not affected and runs: wait for a sign of it first.
     pub fn terminate(&self) {
         let (room, id) = (self.room.clone(), self.dispatch.clone());
         let _ = self.hub.call(DeleteDispatch { room, id });
     }
 
-    /// Everything that happened on the server so far.
+    /// All events on the server so far.
     #[must_use]
     pub fn timeline(&self) -> Timeline {
         Timeline::of(&self.hub)

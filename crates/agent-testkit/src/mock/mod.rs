@@ -1,7 +1,7 @@
 //! A LiveKit server for tests, and rooms without a network.
 //!
-//! `front` is its network, `hub` the server machine with its clock, `faults` what it does wrong on purpose, `room` what happens in
-//! rooms, `run` one job from start to end.
+//! `builder` and `server` are the server as tests use it, `faults` its deliberate faults, `room` its rooms,
+//! and `run` runs one job from start to end.
 
 mod builder;
 mod faults;

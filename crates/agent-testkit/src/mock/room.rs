@@ -1,4 +1,4 @@
-//! Rooms without a network: who is in them is played by the test, and what the agent does in them can be looked at.
+//! Rooms without a network: the test plays the participants, and inspects what the agent does.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,16 +22,17 @@ use agent_server::{
 };
 use agent_server::{Hub, JoinRefusal, read_token};
 
-/// A room of a [`MockServer`](crate::MockServer), as a test plays it. Clones are the same room.
+/// A room of a [`MockServer`](crate::MockServer), as a test uses it. Clones are the same room.
 ///
-/// The agent in it holds the same [`Room`] as in production. It cannot tell the difference, but for media, of which there is none.
+/// The agent in it has the same [`Room`] as in production; only media are missing.
 #[derive(Clone)]
 pub struct MockRoom {
     hub: Arc<Hub>,
     name: String,
 }
 
-/// A participant that a test plays. It stays until it [leaves](Self::leave), also when this handle is dropped.
+/// A participant that a test plays. It stays until it [leaves](Self::leave), also when this handle is
+/// dropped.
 #[derive(Clone)]
 pub struct MockParticipant {
     hub: Arc<Hub>,
@@ -39,33 +40,33 @@ pub struct MockParticipant {
     identity: String,
 }
 
-/// A data message that went through a [`MockRoom`].
+/// A data message that was sent in a [`MockRoom`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SentData {
-    /// When, since the server was made.
+    /// The time of sending, since the server was created.
     pub at: Duration,
     /// The identity of the sender; `None`: the server's API.
     pub from: Option<String>,
-    /// What it is about; may be empty.
+    /// The topic; may be empty.
     pub topic: String,
-    /// What was sent.
+    /// The payload.
     pub payload: Bytes,
     /// Whether it was sent reliably.
     pub reliable: bool,
-    /// To whom, by identity; empty: to everybody.
+    /// The identities of the recipients; empty: everybody.
     pub to: Vec<String>,
 }
 
 impl SentData {
-    /// The payload as text; what is no UTF-8 is replaced.
+    /// The payload as text; invalid UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.payload).into_owned()
     }
 }
 
-/// Joins the rooms of a [`MockServer`](crate::MockServer): what a worker under test has in the place of WebRTC.
+/// Joins the rooms of a [`MockServer`](crate::MockServer), instead of WebRTC.
 #[derive(Clone)]
 pub struct MockConnector {
     hub: Arc<Hub>,
@@ -76,24 +77,25 @@ impl MockRoom {
         Self { hub, name: name.into() }
     }
 
-    /// Its name.
+    /// The room's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Makes the room, if it is not there yet: every worker without a name is then offered a job for it.
+    /// Opens the room if it does not exist: every worker without a name is then offered a job for it.
     pub fn open(&self) {
         // No name is refused.
         let _ = self.hub.call(OpenRoom { name: self.name.clone(), ..OpenRoom::default() });
     }
 
-    /// Somebody joins, with all permissions. Whoever was there with this identity is out.
+    /// Joins as a participant with all permissions. Replaces a participant with the same identity.
     pub fn join(&self, identity: impl Into<String>) -> MockParticipant {
         self.join_as(Participant::new("", identity))
     }
 
-    /// Somebody joins with this name, metadata and attributes, and as an agent if its kind says so; the id is chosen by the server.
+    /// Joins as a participant with this name, metadata and attributes, and as an agent if its kind says so;
+    /// the server chooses the id.
     pub fn join_as(&self, participant: Participant) -> MockParticipant {
         let mut permissions = Permissions::default();
         permissions.can_subscribe = true;
@@ -110,23 +112,24 @@ impl MockRoom {
             agent: participant.kind == ParticipantKind::Agent,
             permissions,
         };
-        // An identity that no server takes makes a participant that is not there: every look at it says so.
+        // An identity that the server refuses makes a participant who is not in the room, which every check
+        // of it shows.
         let _ = self.hub.join_silently(grant);
         MockParticipant { hub: self.hub.clone(), room: self.name.clone(), identity }
     }
 
-    /// Who is there now, agents and hidden ones too.
+    /// The participants, including agents and hidden ones.
     #[must_use]
     pub fn participants(&self) -> Vec<Arc<Participant>> {
-        self.hub.look(|server| server.participants(&self.name)).unwrap_or_default()
+        self.hub.inspect(|server| server.participants(&self.name)).unwrap_or_default()
     }
 
-    /// Waits until somebody with this identity is there.
+    /// Waits until a participant with this identity is in the room.
     pub async fn wait_for(&self, identity: &str) -> Arc<Participant> {
         self.wait_for_one(|participant| participant.identity == identity).await
     }
 
-    /// Waits until an agent is there.
+    /// Waits until an agent is in the room.
     pub async fn wait_for_agent(&self) -> Arc<Participant> {
         self.wait_for_one(|participant| participant.kind == ParticipantKind::Agent).await
     }
@@ -136,14 +139,15 @@ impl MockRoom {
         self.hub.until(look).await
     }
 
-    /// What was sent in the room so far, the oldest first, also after it has closed. The newest messages of all rooms are kept: 64 MiB
-    /// at most, and as many as [`history`](crate::MockServerBuilder::history) says.
+    /// The data messages sent in the room so far, oldest first, also after it was closed. The newest messages
+    /// of all rooms are kept: at most 64 MiB, and at most the number set by
+    /// [`history`](crate::MockServerBuilder::history).
     #[must_use]
     pub fn sent(&self) -> Vec<SentData> {
-        self.hub.look(|server| server.sent_in(&self.name)).into_iter().map(SentData::from).collect()
+        self.hub.inspect(|server| server.sent_in(&self.name)).into_iter().map(SentData::from).collect()
     }
 
-    /// Waits for the first data message that the predicate takes, from the first one of the room on.
+    /// Waits for the first data message that the predicate accepts, from the first message of the room on.
     pub async fn wait_for_data(&self, mut predicate: impl FnMut(&SentData) -> bool) -> SentData {
         let mut changes = self.hub.changes();
         loop {
@@ -157,7 +161,7 @@ impl MockRoom {
         }
     }
 
-    /// Sends data as the server's API does: in nobody's name, to everybody.
+    /// Sends data as the server's API does: without a sender, to everybody.
     pub fn send_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
         let message = Publish::new(topic, payload);
         let _ = self.hub.call(SendData { room: self.name.clone(), message });
@@ -168,23 +172,25 @@ impl MockRoom {
         let _ = self.hub.call(SetRoomMetadata { room: self.name.clone(), metadata: metadata.into() });
     }
 
-    /// Says who speaks now, each with a level from 0 to 1; nobody else does.
+    /// Sets the active speakers, each with a level from 0 to 1; nobody else speaks.
     pub fn speak<S: Into<String>>(&self, speakers: impl IntoIterator<Item = (S, f32)>) {
         let speakers = speakers.into_iter().map(|(who, level)| Speaker::new(who, level)).collect();
         self.hub.input(Input::SpeakersChanged { room: self.name.clone(), speakers });
     }
 
-    /// Throws somebody out, as the server's API does: an agent, for one. Nothing happens if it is not there.
+    /// Removes a participant, for example an agent, as the server's API does. Does nothing if it is not in
+    /// the room.
     pub fn remove(&self, identity: &str) {
         self.leave(identity, DisconnectReason::Removed);
     }
 
-    /// Loses somebody's connection for good, as after an outage of its network. Nothing happens if it is not there.
+    /// Loses a participant's connection for good, as after a network outage. Does nothing if it is not in the
+    /// room.
     pub fn lose(&self, identity: &str) {
         self.leave(identity, DisconnectReason::ConnectionTimeout);
     }
 
-    /// Closes the room, as the server's API does: everybody is out.
+    /// Closes the room as the server's API does: everybody is disconnected.
     pub fn delete(&self) {
         let _ = self.hub.call(CloseRoom { room: self.name.clone(), reason: DisconnectReason::RoomDeleted });
     }
@@ -196,13 +202,13 @@ impl MockRoom {
 }
 
 impl MockParticipant {
-    /// Unique in the room.
+    /// The identity, unique in the room.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Sends data reliably to everybody in the room. Nothing is sent once it has left.
+    /// Sends data reliably to everybody in the room. Does nothing after it has left.
     pub fn send_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
         self.command(RoomCommand::Publish(Publish::new(topic, payload)));
     }
@@ -227,24 +233,25 @@ impl MockParticipant {
         self.change(Change { name: Some(name.into()), ..Change::default() });
     }
 
-    /// Publishes a microphone, without sound in it; gives the track's sid, empty if it is not in the room.
+    /// Publishes a microphone track without media; returns its sid, empty if the participant is not in the
+    /// room.
     pub fn publish_microphone(&self) -> String {
         self.publish("microphone", TrackKind::Audio, TrackSource::Microphone)
     }
 
-    /// Publishes a camera, without a picture; gives the track's sid, empty if it is not in the room.
+    /// Publishes a camera track without media; returns its sid, empty if the participant is not in the room.
     pub fn publish_camera(&self) -> String {
         self.publish("camera", TrackKind::Video, TrackSource::Camera)
     }
 
-    /// Publishes a track without media; gives its sid, empty if it is not in the room.
+    /// Publishes a track without media; returns its sid, empty if the participant is not in the room.
     pub fn publish(&self, name: impl Into<String>, kind: TrackKind, source: TrackSource) -> String {
         let (room, identity) = self.names();
         let publish = PublishTrack { room, identity, name: name.into(), kind, source };
         self.hub.call(publish).map(|track| track.sid).unwrap_or_default()
     }
 
-    /// Takes a track back.
+    /// Unpublishes a track.
     pub fn unpublish(&self, track_sid: &str) {
         let (room, identity) = self.names();
         let _ = self.hub.call(UnpublishTrack { room, identity, sid: track_sid.to_owned() });
@@ -256,7 +263,7 @@ impl MockParticipant {
         let _ = self.hub.call(MuteTrack { room, identity, sid: track_sid.to_owned(), muted });
     }
 
-    /// What it has received: what others sent to it or to everybody, the oldest first.
+    /// The data messages that it received: those sent to it or to everybody, oldest first.
     #[must_use]
     pub fn received(&self) -> Vec<SentData> {
         let for_me = |sent: &SentData| {
@@ -272,8 +279,8 @@ impl MockParticipant {
     }
 
     fn command(&self, command: RoomCommand) {
-        if let Some(member) = self.hub.look(|server| server.member_of(&self.room, &self.identity)) {
-            // Only what is too large or not there is refused.
+        if let Some(member) = self.hub.inspect(|server| server.member_of(&self.room, &self.identity)) {
+            // Only values that are too large or do not exist are refused.
             let _ = self.hub.call(MemberCommand { member, command });
         }
     }
@@ -303,8 +310,9 @@ impl RoomConnector for MockConnector {
             if let Some(refusal) = self.hub.refuse_join() {
                 return Err(refused(refusal).into());
             }
-            let grant = read_token(&request.token, &self.hub.api_secret)
-                .ok_or_else(|| unauthorized("this is no token of the mock server to join a room with"))?;
+            let grant = read_token(&request.token, &self.hub.api_secret).ok_or_else(|| {
+                unauthorized("this token does not permit joining a room of the mock server")
+            })?;
             let stay = self.hub.join(grant).map_err(|refusal| unauthorized(&refusal.to_string()))?;
             let Stay { member, connected, events } = stay;
             let (room, backend) = RoomBackend::new(connected);
@@ -314,7 +322,7 @@ impl RoomConnector for MockConnector {
     }
 }
 
-/// The error of a WebSocket that is refused with this.
+/// The error of a WebSocket that was refused with this response.
 fn refused(refusal: JoinRefusal) -> ConnectError {
     ConnectError::Refused {
         endpoint: "the mock server".to_owned(),
@@ -325,7 +333,7 @@ fn refused(refusal: JoinRefusal) -> ConnectError {
     }
 }
 
-/// Carries events in and requests out, until the member is out of its room.
+/// Forwards events and requests until the member has left its room.
 async fn play(
     hub: Arc<Hub>,
     member: MemberId,
@@ -347,14 +355,14 @@ async fn play(
                 Some(RoomRequest::Command(command, reply)) => {
                     reply.send(hub.call(MemberCommand { member, command }).map_err(room_error));
                 }
-                // Nobody holds the room any more.
+                // All handles of the room were dropped.
                 None => hub.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),
             },
         }
     }
 }
 
-/// Why a command was not carried out, as the handle of a room says it.
+/// The reason why a command was not carried out, as the room handle's error.
 fn room_error(refusal: Refusal) -> RoomError {
     match refusal {
         Refusal::Command(error) => error,

@@ -1,4 +1,4 @@
-//! One job, start to end, without a network.
+//! One job, from start to end, without a network.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use super::server::MockServer;
 use super::spec::JobSpec;
 use super::timeline::Timeline;
 
-/// How long a handler may take in all, on the clock of its run.
+/// Time limit of a handler, on the clock of its run.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a room stays that everybody but agents has left, as on the real server.
+/// How long a room stays open that all but agents have left, as on the real server.
 const DEPARTURE: Duration = Duration::from_secs(20);
 
-/// What became of a job that [`run_job`] ran.
+/// The result of a job that [`run_job`] ran.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Run {
-    /// How it ended.
+    /// The outcome of the job.
     pub outcome: Outcome,
-    /// From its assignment to its outcome, on the clock of the run.
+    /// The time from its assignment to its outcome, on the clock of the run.
     pub duration: Duration,
-    /// What was sent in its room, by the agent and by others, the oldest first.
+    /// The messages sent in its room, by the agent and by others, oldest first.
     pub sent: Vec<SentData>,
-    /// Everything that happened.
+    /// The events on the server.
     pub timeline: Timeline,
     agent: String,
 }
 
 impl Run {
-    /// What the agent sent, the oldest first.
+    /// The messages that the agent sent, oldest first.
     pub fn sent_by_agent(&self) -> impl Iterator<Item = &SentData> {
         self.sent.iter().filter(|sent| sent.from.as_ref() == Some(&self.agent))
     }
@@ -40,7 +40,7 @@ impl Run {
     /// Returns if the job succeeded.
     ///
     /// # Panics
-    /// If it failed, with its error and all that happened.
+    /// If it failed, with its error and the timeline.
     #[track_caller]
     #[expect(clippy::panic, reason = "this is how a test fails")]
     pub fn assert_success(&self) {
@@ -50,10 +50,12 @@ impl Run {
     }
 }
 
-/// Runs one job on a mock server, in a mock room, on virtual time: an hour of sleeping takes no time, and nothing leaves the process.
+/// Runs one job on a mock server, in a mock room, on virtual time: sleeping for an hour takes no time, and
+/// nothing leaves the process.
 ///
-/// The whole worker is real, from its registration to the outcome. It has a thread and a runtime of its own, whose clock jumps
-/// whenever nothing is left to do; for a handler that does real I/O there is [`run_job_in_real_time`].
+/// The whole worker is real, from its registration to the outcome. It has a thread and a runtime of its own,
+/// whose clock advances when nothing is left to do; for a handler that does real I/O there is
+/// [`run_job_in_real_time`].
 ///
 /// ```
 /// use agent_testkit::{JobSpec, run_job};
@@ -77,7 +79,7 @@ impl Run {
 /// # });
 /// ```
 ///
-/// # Panics
+/// If the job cannot be run: no worker accepts it, or it has not ended after a day.
 /// If the job cannot be run at all: nobody takes it, or it is not over after a day.
 pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -89,12 +91,12 @@ pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
     });
     match (told.await, thread) {
         (Ok(run), _) => run,
-        // The panic of that thread is the failure of this test, with its text.
+        // A panic of that thread is the failure of this test, with its text.
         (Err(_), Ok(thread)) => match thread.join() {
             Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => unreachable!("a thread that ends has told its run"),
+            Ok(()) => unreachable!("a thread that ends has sent its run"),
         },
-        (Err(_), Err(error)) => failed(&format!("no thread for the job: {error}")),
+        (Err(_), Err(error)) => failed(&format!("the thread for the job could not be started: {error}")),
     }
 }
 
@@ -107,7 +109,7 @@ pub async fn run_job_in_real_time<A: Agent>(agent: A, spec: JobSpec) -> Run {
 }
 
 async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
-    // Only people who leave close the room: a test without people is not about that.
+    // Only people who leave close the room: it stays open in a test without people.
     let server = MockServer::builder().room_timeouts(LIMIT, DEPARTURE).start_in_process();
     let (tell, mut ended) = mpsc::unbounded_channel();
     let name = spec.agent_name.get_or_insert_with(|| "agent-under-test".to_owned()).clone();
@@ -115,7 +117,7 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
     let builder = server.worker(Watched { agent, tell }).agent_name(name).job_kind(spec.kind).seed(0);
     let worker = match configure(builder).deployment(spec.deployment.clone()).build() {
         Ok(worker) => worker,
-        Err(error) => failed(&format!("the worker's settings cannot work: {error}")),
+        Err(error) => failed(&format!("the worker's settings are invalid: {error}")),
     };
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
@@ -147,12 +149,12 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
             Some(end) => end,
             None => failed(&format!("the worker stopped without an outcome\n{}", server.timeline())),
         },
-        () = terminating => unreachable!("it waits for ever"),
+        () = terminating => unreachable!("it waits forever"),
         reason = nobody => failed(&reason),
     };
-    let agent = server.hub().look(|server| server.identity_of(end.job.id.as_str())).unwrap_or_default();
+    let agent = server.hub().inspect(|server| server.identity_of(end.job.id.as_str())).unwrap_or_default();
     handle.drain(Duration::ZERO).await;
-    // With the worker its agent is dropped, which is when a mock says what it missed.
+    // The agent is dropped with the worker, which is when a mock reports missing calls.
     if let Err(error) = running.await
         && error.is_panic()
     {
@@ -172,7 +174,7 @@ fn failed(reason: &str) -> ! {
     panic!("{reason}")
 }
 
-/// The agent under test, and somebody who hears how its job ended.
+/// The agent under test, and a channel for the outcome of its job.
 struct Watched<A> {
     agent: A,
     tell: mpsc::UnboundedSender<EndedJob>,

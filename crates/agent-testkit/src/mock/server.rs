@@ -1,4 +1,4 @@
-//! A LiveKit server for tests: the rules of the real one towards workers, and rooms without a network.
+//! A LiveKit server for tests: the rules of the real server towards workers, and rooms without a network.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,14 +20,14 @@ use agent_server::Hub;
 use agent_server::ToWorker;
 use agent_server::{CreateDispatch, OpenRoom, Refusal, Server, ServerEvent};
 
-/// How long a dispatch waits for a worker that could take it.
-const WORKER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a dispatch waits for a worker that could accept it.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A mock of a LiveKit server, faithful towards workers and without media.
 ///
-/// It has the real one's WebSocket for workers and the parts of its API that they and tests need; the conformance suite runs on
-/// both. Rooms live in the process: a worker under test joins them with the server's [connector](Self::connector), and the test
-/// [plays](Self::room) who else is there.
+/// It has the real server's WebSocket for workers and the parts of its API that they and tests need; the
+/// conformance suite runs on both. Rooms exist in the process: a worker under test joins them with the
+/// server's [connector](Self::connector), and the test [plays](Self::room) the other participants.
 ///
 /// ```
 /// use agent_testkit::{JobSpec, MockServer};
@@ -72,41 +72,41 @@ pub enum DispatchError {
     /// No worker with a name registered in time.
     #[error("no worker registered with an agent name within 5 s: run one, or give the job an agent name")]
     NoWorker,
-    /// Several names are registered, and the job says none.
-    #[error("workers of several agents are registered ({names}): say which one with `.agent_name(…)`")]
+    /// Workers of several names are registered, and the job names none of them.
+    #[error("workers of several agents are registered ({names}): choose one with `.agent_name(…)`")]
     SeveralAgents {
-        /// Their names.
+        /// The names.
         names: String,
     },
-    /// The server has a job of this id already.
-    #[error("there is a job {id:?} already: give each its own `.job_id(…)`, or let the server choose")]
+    /// The server has a job with this id already.
+    #[error("a job with id {id:?} exists already: use a unique `.job_id(…)`, or let the server choose")]
     JobIdTaken {
         /// The id.
         id: String,
     },
-    /// The server refused it.
+    /// The server refused the dispatch.
     #[error("the server refused the dispatch: {reason}")]
     Refused {
-        /// What it said.
+        /// The server's reason.
         reason: String,
     },
 }
 
 impl MockServer {
-    /// Starts one on a free port of the loopback address, with the key `devkey` and a secret.
+    /// Starts a server on a free port of the loopback address, with the key `devkey` and a secret.
     ///
     /// # Errors
-    /// The system's refusal to listen.
+    /// The system's error if it cannot listen.
     pub async fn start() -> io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// Settings for one.
+    /// The settings of a server.
     pub fn builder() -> MockServerBuilder {
         MockServerBuilder::default()
     }
 
-    /// Its address for workers, `ws://…`.
+    /// The URL for workers, `ws://…`.
     #[must_use]
     pub fn url(&self) -> String {
         self.url.clone()
@@ -124,7 +124,7 @@ impl MockServer {
         &self.hub.api_secret
     }
 
-    /// Begins a worker of this server: with its address, key, secret and rooms.
+    /// The builder of a worker for this server: with its URL, key, secret and rooms.
     pub fn worker<A: Agent>(&self, agent: A) -> WorkerBuilder {
         let builder = Worker::builder(agent)
             .url(self.url())
@@ -133,38 +133,40 @@ impl MockServer {
         builder.net(self.net_options())
     }
 
-    /// How to connect to it, for a worker that is built by hand: a server without a socket is reached within the process.
+    /// The network options for a worker that is built by hand: a server without a socket is reached within
+    /// the process.
     #[must_use]
     pub fn net_options(&self) -> NetOptions {
         let options = NetOptions::default();
         if self.in_process { options.dialer(InProcess(self.hub.clone())) } else { options }
     }
 
-    /// Joins its rooms, in the place of WebRTC.
+    /// The connector that joins its rooms, instead of WebRTC.
     #[must_use]
     pub fn connector(&self) -> MockConnector {
         MockConnector::new(self.hub.clone())
     }
 
-    /// A room, to play others in it and to see what the agent does. It is made when somebody joins it.
+    /// A room, to play others in it and to inspect what the agent does. It is created when somebody joins it.
     #[must_use]
     pub fn room(&self, name: impl Into<String>) -> MockRoom {
         MockRoom::new(self.hub.clone(), name)
     }
 
-    /// Dispatches a job; waits up to 5 s for a worker that could take it. The script of the spec begins at once.
+    /// Dispatches a job; waits up to 5 s for a worker that could accept it. The script of the spec begins
+    /// immediately.
     ///
     /// # Errors
-    /// [`DispatchError`] if it is not clear for which agent it is, or which job.
+    /// [`DispatchError`] if the agent or the job is ambiguous.
     pub async fn dispatch(&self, spec: JobSpec) -> Result<MockJob, DispatchError> {
         let agent_name = match &spec.agent_name {
             Some(name) => {
-                // Without such a worker, the outcome will say so.
-                let _ = tokio::time::timeout(WORKER_PATIENCE, self.registered(Some(name))).await;
+                // Without such a worker the outcome is an error.
+                let _ = tokio::time::timeout(WORKER_TIMEOUT, self.registered(Some(name))).await;
                 name.clone()
             }
             None => {
-                let names = tokio::time::timeout(WORKER_PATIENCE, self.registered(None)).await;
+                let names = tokio::time::timeout(WORKER_TIMEOUT, self.registered(None)).await;
                 let names: Vec<String> = names.map_err(|_| DispatchError::NoWorker)?.into_iter().collect();
                 match &names[..] {
                     [name] => name.clone(),
@@ -197,31 +199,31 @@ impl MockServer {
         Ok(MockJob { hub: self.hub.clone(), room: spec.room, dispatch: dispatch.id })
     }
 
-    /// Everything that happened so far; of more than [`history`](MockServerBuilder::history) events, the newest.
+    /// All events so far; if there are more than [`history`](MockServerBuilder::history), the newest.
     #[must_use]
     pub fn events(&self) -> Vec<ServerEvent> {
         self.hub.log().into_iter().map(|(_, event)| event).collect()
     }
 
-    /// Everything that happened so far, with its time.
+    /// All events so far, with their times.
     #[must_use]
     pub fn timeline(&self) -> Timeline {
         Timeline::of(&self.hub)
     }
 
-    /// Everything that happens, one after the other, from the server's first event on. Whoever takes them so slowly that they are
-    /// no longer [kept](MockServerBuilder::history) goes on with the oldest one that is.
+    /// The events from the server's first one on. A reader so slow that the next event is no longer
+    /// [kept](MockServerBuilder::history) continues with the oldest one that is.
     #[must_use]
     pub fn follow(&self) -> ServerEvents {
         ServerEvents { hub: self.hub.clone(), next: 0 }
     }
 
-    /// Waits for the first event that the predicate takes, from the first one of the server on.
+    /// Waits for the first event that the predicate accepts, from the server's first one on.
     pub async fn wait_for(&self, mut predicate: impl FnMut(&ServerEvent) -> bool) -> ServerEvent {
         self.hub.find(|event| predicate(event).then(|| event.clone())).await
     }
 
-    /// Waits for the next events, one after the other, from the first one of the server on.
+    /// Waits for the first `count` events that the predicate accepts, from the server's first one on.
     pub async fn wait_for_count(&self, count: usize, mut predicate: impl FnMut(&ServerEvent) -> bool) {
         let mut left = count;
         self.hub
@@ -236,7 +238,7 @@ impl MockServer {
         &self.hub
     }
 
-    /// The names of all workers, once there is one with this name, or with any.
+    /// The names of all workers, once one with this name, or with any name, is registered.
     async fn registered(&self, wanted: Option<&str>) -> BTreeSet<String> {
         let look = |server: &Server| {
             let names = server.agent_names();
@@ -254,7 +256,7 @@ fn dispatch_error(refusal: Refusal) -> DispatchError {
 }
 
 impl ServerEvents {
-    /// The next event; waits for it. Dropping the future loses nothing.
+    /// Waits for the next event. Cancel-safe.
     pub async fn next(&mut self) -> ServerEvent {
         self.hub.find_from(&mut self.next, |event| Some(event.clone())).await
     }

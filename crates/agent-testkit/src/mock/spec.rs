@@ -1,4 +1,4 @@
-//! What job to run, and in what room.
+//! The description of a job to run, and of its room.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct JobSpec {
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) flags: JobFlags,
     pub(super) participants: Vec<Participant>,
-    /// For a participant or publisher job.
+    /// The target participant of a participant or publisher job.
     pub(super) target: Option<String>,
     pub(super) script: Option<Script>,
     pub(super) worker: Option<Configure>,
@@ -66,80 +66,82 @@ impl JobSpec {
         }
     }
 
-    /// A job for this participant of a room, who is there when the job begins.
+    /// A job for this participant of a room, who is in the room when the job begins.
     pub fn for_participant(room: impl Into<String>, identity: impl Into<String>) -> Self {
         let identity = identity.into();
         Self { kind: JobKind::Participant, target: Some(identity.clone()), ..Self::room(room) }
             .participant(identity)
     }
 
-    /// A job for this participant of a room, who is there and publishes a microphone when the job begins.
+    /// A job for this participant of a room, who is in the room and publishes a microphone when the job
+    /// begins.
     pub fn for_publisher(room: impl Into<String>, identity: impl Into<String>) -> Self {
         let identity = identity.into();
         Self { kind: JobKind::Publisher, target: Some(identity.clone()), ..Self::room(room) }
             .participant(identity)
     }
 
-    /// The job's id; of several jobs, that of the first one. Unless set, the server makes one up (`AJ_…`).
+    /// Sets the job's id; of several jobs, that of the first one. By default the server chooses it (`AJ_…`).
     pub fn job_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The job's metadata, mostly JSON.
+    /// Sets the job's metadata, usually JSON.
     pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
         self.metadata = metadata.into();
         self
     }
 
-    /// One attribute of the job.
+    /// Sets one attribute of the job.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(key.into(), value.into());
         self
     }
 
-    /// The server asks for the session to be recorded, as LiveKit Cloud does.
+    /// Whether the server requests that the session is recorded, as LiveKit Cloud does.
     pub fn recording(mut self, enable: bool) -> Self {
         self.flags.recording = enable;
         self
     }
 
-    /// The server asks for personal data to be redacted, as LiveKit Cloud does.
+    /// Whether the server requests that personal data are redacted, as LiveKit Cloud does.
     pub fn redaction(mut self, enable: bool) -> Self {
         self.flags.redaction = enable;
         self
     }
 
-    /// Somebody who is in the room before the agent.
+    /// Adds a participant who is in the room before the agent.
     pub fn participant(self, identity: impl Into<String>) -> Self {
         self.participant_as(Participant::new("", identity))
     }
 
-    /// Somebody with a name, metadata or attributes who is in the room before the agent.
+    /// Adds a participant with a name, metadata or attributes, who is in the room before the agent.
     pub fn participant_as(mut self, participant: Participant) -> Self {
         self.participants.push(participant);
         self
     }
 
-    /// The room's own metadata.
+    /// Sets the room's own metadata.
     pub fn room_metadata(mut self, metadata: impl Into<String>) -> Self {
         self.room_metadata = metadata.into();
         self
     }
 
-    /// The agent to ask for. Unless set, that of the one worker that has registered with a name.
+    /// Sets the agent to dispatch. By default that of the one worker that has registered with a name.
     pub fn agent_name(mut self, name: impl Into<String>) -> Self {
         self.agent_name = Some(name.into());
         self
     }
 
-    /// Only for workers of this deployment.
+    /// Restricts the dispatch to workers of this deployment.
     pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
         self.deployment = deployment.into();
         self
     }
 
-    /// What happens in the room while the job runs. With [`run_job`](crate::run_job) its sleeps take no time.
+    /// Sets the script of events in the room while the job runs. With [`run_job`](crate::run_job) its sleeps
+    /// take no time.
     pub fn script<F, Fut>(mut self, script: F) -> Self
     where
         F: FnOnce(MockRoom) -> Fut + Send + 'static,
@@ -155,8 +157,9 @@ impl JobSpec {
         self
     }
 
-    /// With [`run_job`](crate::run_job): how long a handler that does not end by itself is left alone after the script has ended; then
-    /// the job is [terminated](agent_worker::CancelReason::Terminated). 60 s unless set.
+    /// With [`run_job`](crate::run_job): how long a handler that does not end by itself may run after the
+    /// script has ended; then the job is [terminated](agent_worker::CancelReason::Terminated). 60 s by
+    /// default.
     pub fn lasts(mut self, time: Duration) -> Self {
         self.lasts = time;
         self

@@ -1,4 +1,4 @@
-//! What happened and when, for people to read when a test fails.
+//! The events of a server as readable text, for failed tests.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use agent_proto::Time;
 use agent_server::Hub;
 use agent_server::ServerEvent;
 
-/// Lines that are shown of a long one, the last ones.
+/// Maximum number of lines shown; the last ones.
 const SHOWN: usize = 60;
 
-/// What happened on a mock server, with the time since it was made. Shown as one line for each event.
+/// The events on a mock server, with their times since it was created. Displayed as one line for each event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeline {
     events: Vec<(Duration, ServerEvent)>,
@@ -22,7 +22,7 @@ impl Timeline {
         Self { events: hub.log().into_iter().map(|(at, event)| (at - Time::ZERO, event)).collect() }
     }
 
-    /// The events, the oldest first.
+    /// The events, oldest first.
     #[must_use]
     pub fn events(&self) -> &[(Duration, ServerEvent)] {
         &self.events

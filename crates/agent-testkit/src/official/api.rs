@@ -40,7 +40,7 @@ struct Dispatch {
 }
 
 impl OfficialApi {
-    /// A client of the server at this address.
+    /// Creates a client of the server at this address.
     pub fn new(
         host: OfficialHost,
         url: impl Into<String>,
@@ -50,11 +50,11 @@ impl OfficialApi {
         Self { host, url: url.into(), api_key: api_key.into(), api_secret: api_secret.into() }
     }
 
-    /// Sends agents to rooms, all at once; the answers are in the order of the requests. What only our own client sends,
-    /// attributes and deployments, is left out.
+    /// Dispatches agents to rooms concurrently; the responses are in the order of the requests. Attributes
+    /// and deployments, which only our own client sends, are omitted.
     ///
     /// # Errors
-    /// [`ClientError::Failed`] with what the client says of the first that the server refused.
+    /// [`ClientError::Failed`] with the client's error for the first refused request.
     pub async fn create_dispatches(
         &self,
         requests: Vec<DispatchRequest>,
@@ -72,7 +72,7 @@ impl OfficialApi {
             "requests": requests,
         });
         let operation = "create_dispatches";
-        // The number of no client: this is an operation of the host itself.
+        // Client number 0 is the host itself.
         let answer = self.host.ask(0, operation, fields).await?;
         let created: Created = serde_json::from_value(answer).map_err(|error| ClientError::Failed {
             operation: operation.into(),
@@ -81,7 +81,8 @@ impl OfficialApi {
         Ok(created.dispatches.into_iter().map(DispatchInfo::from).collect())
     }
 
-    /// Sends an agent to as many rooms, `ROOM-0`, `ROOM-1` and so on; the metadata of each is its number.
+    /// Dispatches an agent to `count` rooms, `ROOM-0`, `ROOM-1` and so on; the metadata of each is its
+    /// number.
     ///
     /// # Errors
     /// As [`create_dispatches`](Self::create_dispatches).

@@ -1,49 +1,49 @@
-//! What the participants of the official SDK see.
+//! Events and state as the participants of the official SDK see them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-/// Something that happened in the room of an [`OfficialClient`](super::OfficialClient).
+/// An event in the room of an [`OfficialClient`](super::OfficialClient).
 ///
-/// What was there when the client joined is in [`OfficialClient::state`](super::OfficialClient::state), not here.
+/// The state when the client joined is in [`OfficialClient::state`](super::OfficialClient::state), not here.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientEvent {
-    /// Data came.
+    /// Data were received.
     Data(OfficialData),
-    /// Somebody joined.
+    /// A participant joined.
     ParticipantConnected {
-        /// Who.
+        /// The participant.
         participant: ClientParticipant,
     },
-    /// Somebody left.
+    /// A participant left.
     ParticipantDisconnected {
-        /// Who.
+        /// The participant's identity.
         identity: String,
-        /// Why, in the protocol's words, such as `CLIENT_INITIATED`; empty if it was not told.
+        /// The protocol's name of the reason, such as `CLIENT_INITIATED`; empty if none was sent.
         reason: String,
     },
-    /// Attributes changed, one's own too.
+    /// Attributes changed, possibly the client's own.
     AttributesChanged {
-        /// Whose.
+        /// The participant's identity.
         identity: String,
-        /// Those that changed; removed ones are empty.
+        /// The changed attributes; removed ones are empty.
         changed: BTreeMap<String, String>,
-        /// All of them.
+        /// All attributes.
         attributes: BTreeMap<String, String>,
     },
-    /// A participant's metadata changed, one's own too.
+    /// A participant's metadata changed, possibly the client's own.
     MetadataChanged {
-        /// Whose.
+        /// The participant's identity.
         identity: String,
         /// The new metadata.
         metadata: String,
     },
-    /// A participant's name changed, one's own too.
+    /// A participant's name changed, possibly the client's own.
     NameChanged {
-        /// Whose.
+        /// The participant's identity.
         identity: String,
         /// The new name.
         name: String,
@@ -53,60 +53,60 @@ pub enum ClientEvent {
         /// The new metadata.
         metadata: String,
     },
-    /// Somebody published a track.
+    /// A participant published a track.
     TrackPublished {
-        /// Who.
+        /// The publisher's identity.
         identity: String,
         /// The track.
         track: ClientTrack,
     },
-    /// Somebody took a track back.
+    /// A participant unpublished a track.
     TrackUnpublished {
-        /// Who.
+        /// The publisher's identity.
         identity: String,
         /// The track.
         track: ClientTrack,
     },
-    /// We receive a track.
+    /// The client subscribed to a track.
     TrackSubscribed {
-        /// Whose.
+        /// The publisher's identity.
         identity: String,
         /// The track.
         track: ClientTrack,
     },
-    /// We no longer receive a track.
+    /// The client is no longer subscribed to a track.
     TrackUnsubscribed {
-        /// Whose.
+        /// The publisher's identity.
         identity: String,
         /// The track.
         track: ClientTrack,
     },
     /// A track was muted.
     TrackMuted {
-        /// Whose.
+        /// The publisher's identity.
         identity: String,
         /// The track.
         track: ClientTrack,
     },
     /// A track was unmuted.
     TrackUnmuted {
-        /// Whose.
+        /// The publisher's identity.
         identity: String,
         /// The track.
         track: ClientTrack,
     },
-    /// Others speak than before.
+    /// The active speakers changed.
     ActiveSpeakers {
-        /// Who speaks now, the loudest first.
+        /// The active speakers, loudest first.
         identities: Vec<String>,
     },
-    /// The connection is lost and being mended.
+    /// The connection was lost and is being re-established.
     Reconnecting,
-    /// The connection stands again.
+    /// The connection is re-established.
     Reconnected,
-    /// The client is out of the room.
+    /// The client is no longer in the room.
     Disconnected {
-        /// Why, in the protocol's words, such as `ROOM_DELETED`.
+        /// The protocol's name of the reason, such as `ROOM_DELETED`.
         reason: String,
     },
 }
@@ -115,13 +115,13 @@ pub enum ClientEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct OfficialData {
-    /// Who sent it; `None` if the server's API did.
+    /// The sender's identity; `None` if the server's API sent it.
     pub identity: Option<String>,
-    /// Its topic.
+    /// The topic.
     pub topic: Option<String>,
     /// Whether it was sent reliably.
     pub reliable: bool,
-    /// The data.
+    /// The payload.
     #[serde(deserialize_with = "base64_bytes")]
     pub payload: Vec<u8>,
 }
@@ -130,15 +130,15 @@ pub struct OfficialData {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ClientParticipant {
-    /// Unique in the room.
+    /// The identity, unique in the room.
     pub identity: String,
-    /// `PA_…`
+    /// The server's id (`PA_…`).
     pub sid: String,
-    /// The name to be shown.
+    /// The display name.
     pub name: String,
-    /// Metadata.
+    /// The metadata.
     pub metadata: String,
-    /// Attributes.
+    /// The attributes.
     pub attributes: BTreeMap<String, String>,
     /// Whether it is an agent.
     pub agent: bool,
@@ -150,9 +150,9 @@ pub struct ClientParticipant {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ClientTrack {
-    /// `TR_…`
+    /// The track's id (`TR_…`).
     pub sid: String,
-    /// Its name.
+    /// The track's name.
     pub name: String,
     /// `audio` or `video`.
     pub kind: String,
@@ -170,7 +170,7 @@ pub struct ClientState {
     pub metadata: String,
     /// The client itself.
     pub me: ClientParticipant,
-    /// Everybody else.
+    /// The other participants.
     pub others: Vec<ClientParticipant>,
 }
 

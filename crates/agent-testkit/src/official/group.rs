@@ -1,4 +1,4 @@
-//! A process with all those that it starts: they end together, and not later than we do.
+//! A process group: a process with all those that it starts, which end together, at the latest when we do.
 
 use std::io;
 use std::process::{Child, Command, Stdio};
@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use crate::process::{Target, end, read_lines, watchdog};
 
-/// Killed processes close their pipes at once. One that left its group would not.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// Timeout for the end of killed processes, which close their pipes at once. One that left its group would
+/// not.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A running group; dropping it kills all of it.
+/// A running group; dropping it kills all its processes.
 #[derive(Debug)]
 pub(super) struct Group {
     leader: Child,
     watchdog: Option<Child>,
-    /// Says so when the last process of the group has closed its output.
-    silent: mpsc::Receiver<()>,
+    /// Receives a value when the last process of the group has closed its output.
+    all_closed: mpsc::Receiver<()>,
 }
 
 impl Group {
-    /// Starts a group. `take` gets each line of stdout and stderr; `None` when all processes are gone.
+    /// Starts a group. `take` is called with each line of stdout and stderr, and with `None` when all
+    /// processes have ended.
     pub(super) fn spawn(
         command: &mut Command,
         take: impl Fn(Option<&str>) + Clone + Send + 'static,
@@ -37,7 +39,7 @@ impl Group {
         let mut readers = Vec::new();
         readers.extend(leader.stdout.take().map(|out| read_lines(out, line())));
         readers.extend(leader.stderr.take().map(|out| read_lines(out, line())));
-        let (says, silent) = mpsc::channel();
+        let (closed, all_closed) = mpsc::channel();
         std::thread::spawn(move || {
             for reader in readers {
                 if reader.join().is_err() {
@@ -45,10 +47,10 @@ impl Group {
                 }
             }
             take(None);
-            // Nobody listens until the group is to end.
-            let _ = says.send(());
+            // The receiver waits only when the group is dropped.
+            let _ = closed.send(());
         });
-        Ok(Self { leader, watchdog, silent })
+        Ok(Self { leader, watchdog, all_closed })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -61,16 +63,19 @@ impl Drop for Group {
         if let Some(mut watchdog) = self.watchdog.take() {
             end(&mut watchdog);
         }
-        // Before the leader is waited for: until then the number of the group is its own.
+        // Before waiting for the leader: until then its number cannot be reused for another group.
         #[cfg(unix)]
         if let Err(error) =
             crate::process::signal(Target::Group(self.pid()), nix::sys::signal::Signal::SIGKILL)
         {
-            tracing::error!(%error, pid = self.pid(), "the processes of an official worker could not be ended");
+            tracing::error!(%error, pid = self.pid(), "official worker processes could not be killed");
         }
         end(&mut self.leader);
-        if self.silent.recv_timeout(GONE_WITHIN).is_err() {
-            tracing::error!(pid = self.pid(), "a process of an official worker outlives it");
+        if self.all_closed.recv_timeout(END_TIMEOUT).is_err() {
+            tracing::error!(
+                pid = self.pid(),
+                "a process of an official worker is still running after the kill"
+            );
         }
     }
 }

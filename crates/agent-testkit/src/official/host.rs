@@ -1,4 +1,4 @@
-//! The process that the official clients live in, and the lines to and from it.
+//! The process in which the official clients run, and the lines exchanged with it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -16,16 +16,17 @@ use super::{ClientError, venv};
 
 const SCRIPT: &str = include_str!("host.py");
 
-/// Joining a room is the longest; a client that cannot gives up after some 15 s by itself.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Timeout of an operation. Joining a room takes longest; a client that cannot join gives up after some 15 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Lines of the process's own log that are kept for errors.
+/// Number of lines of the process's own log that are kept for errors.
 const KEPT_LOG: usize = 20;
 
-/// A process with participants of LiveKit's Python SDK: starting one takes a second, a client in it milliseconds.
+/// A process with participants of LiveKit's Python SDK: starting it takes a second, starting a client in it
+/// milliseconds.
 ///
-/// Clones are the same process; it is killed when the last one, and the last of its clients, is dropped. It also ends when
-/// the test process does.
+/// Clones are the same process; it is killed when the last clone, and the last of its clients, is dropped. It
+/// also ends when the test process does.
 #[derive(Clone, Debug)]
 pub struct OfficialHost {
     inner: Arc<Inner>,
@@ -39,7 +40,7 @@ struct Inner {
     routes: Arc<Mutex<Routes>>,
 }
 
-/// Where lines go. Closed, and all waiters with it, when the process ends.
+/// The receivers of lines. Closed, with all waiters, when the process ends.
 #[derive(Debug, Default)]
 struct Routes {
     closed: bool,
@@ -60,21 +61,22 @@ struct Answer {
 impl OfficialHost {
     /// The Python that would be used, if there is one with the SDK; nothing is installed.
     ///
-    /// It is the one that `AGENT_TEST_PYTHON` names, or the one that [`start`](Self::start) made in the user's cache.
+    /// It is the one that `AGENT_TEST_PYTHON` names, or the one that [`start`](Self::start) created in the
+    /// user's cache.
     #[must_use]
     pub fn find() -> Option<std::path::PathBuf> {
         venv::find()
     }
 
-    /// Starts a process; makes a Python environment with the SDK in the user's cache, if there is none yet.
+    /// Starts a process; creates a Python environment with the SDK in the user's cache if there is none yet.
     ///
     /// # Errors
-    /// [`ClientError::NotAvailable`] if there is no Python 3.10 or newer, or the packages cannot be had, [`ClientError::HostGone`] if the
-    /// process ends at once.
+    /// [`ClientError::NotAvailable`] if there is no Python 3.10 or newer, or the packages cannot be
+    /// installed, [`ClientError::HostGone`] if the process ends at once.
     pub async fn start() -> Result<Self, ClientError> {
         let python = venv::find_or_install().await?;
         let mut child = Command::new(python)
-            // Without the user's site and the current folder: the same packages everywhere.
+            // Without the user's site and the current directory: the same packages everywhere.
             .args(["-I", "-u", "-c", SCRIPT])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -86,7 +88,7 @@ impl OfficialHost {
         let stderr = child.stderr.take().ok_or_else(broken)?;
         let routes = Arc::new(Mutex::new(Routes::default()));
         let (ready, is_ready) = oneshot::channel();
-        // Threads, not tasks: the process is shared by tests that have a runtime each.
+        // Threads, not tasks: the process is shared by tests with a runtime each.
         let logging = std::thread::spawn({
             let routes = routes.clone();
             move || {
@@ -103,7 +105,7 @@ impl OfficialHost {
             let routes = routes.clone();
             move || {
                 read(stdout, &routes, ready);
-                // Its last words come before its end is told.
+                // The log is complete before the end is reported.
                 let _ = logging.join();
                 let mut routes = lock(&routes);
                 routes.closed = true;
@@ -113,7 +115,7 @@ impl OfficialHost {
         });
         let (child, stdin) = (Mutex::new(child), Mutex::new(stdin));
         let host = Self { inner: Arc::new(Inner { child, stdin, next: AtomicU64::new(1), routes }) };
-        match tokio::time::timeout(ANSWER_WITHIN, is_ready).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, is_ready).await {
             Ok(Ok(())) => Ok(host),
             Ok(Err(_)) | Err(_) => Err(host.gone().await),
         }
@@ -134,16 +136,16 @@ impl OfficialHost {
         Ok(host)
     }
 
-    /// The id of the process.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         lock(&self.inner.child).id()
     }
 
-    /// Kills the process at once: its clients are gone without a farewell, and the server has to notice.
+    /// Kills the process immediately: its clients disappear without leaving, and the server has to notice.
     ///
     /// # Errors
-    /// The system's refusal.
+    /// The system's error.
     pub fn kill(&self) -> Result<(), ClientError> {
         let mut child = lock(&self.inner.child);
         child.kill()?;
@@ -151,7 +153,7 @@ impl OfficialHost {
         Ok(())
     }
 
-    /// A number for a new client, and its events.
+    /// Assigns a number to a new client, and returns its events.
     pub(super) fn add_client(&self) -> (u64, mpsc::UnboundedReceiver<ClientEvent>) {
         let (sender, events) = mpsc::unbounded_channel();
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
@@ -166,22 +168,22 @@ impl OfficialHost {
         lock(&self.inner.routes).clients.remove(&number);
     }
 
-    /// Asks for an operation of a client and waits for its answer.
+    /// Requests an operation of a client and waits for its answer.
     pub(super) async fn ask(&self, client: u64, op: &str, fields: Value) -> Result<Value, ClientError> {
         let answer = self.send(client, op, fields)?;
-        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(reason))) => Err(ClientError::Failed { operation: op.to_owned(), reason }),
             Ok(Err(_)) => Err(self.gone().await),
             Err(_) => Err(ClientError::Timeout {
                 what: format!("the answer to {op}"),
-                within: ANSWER_WITHIN,
+                within: ANSWER_TIMEOUT,
                 seen: Vec::new(),
             }),
         }
     }
 
-    /// Asks for an operation, and waits for nothing.
+    /// Requests an operation without waiting for an answer.
     pub(super) fn send(
         &self,
         client: u64,
@@ -197,13 +199,13 @@ impl OfficialHost {
         let (sender, answer) = oneshot::channel();
         {
             let mut routes = lock(&self.inner.routes);
-            // A sender that is dropped here tells the waiter that the process is gone.
+            // Dropping the sender reports to the waiter that the process is gone.
             if !routes.closed {
                 routes.answers.insert(id, sender);
             }
         }
         let mut stdin = lock(&self.inner.stdin);
-        // A closed pipe needs no error of its own: the answer never comes, and that is told.
+        // A closed pipe needs no error of its own: the missing answer is reported.
         let _ = stdin.write_all(format!("{fields}\n").as_bytes()).and_then(|()| stdin.flush());
         Ok(answer)
     }
@@ -218,32 +220,34 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = child.kill().and_then(|()| child.wait()) {
-            tracing::error!(%error, pid = child.id(), "the process of the official clients could not be ended");
+            tracing::error!(%error, pid = child.id(), "the official clients' process could not be killed");
         }
     }
 }
 
-/// Takes lines until the process closes its stdout.
+/// Reads lines until the process closes its stdout.
 fn read(stdout: ChildStdout, routes: &Mutex<Routes>, ready: oneshot::Sender<()>) {
     let mut ready = Some(ready);
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let Ok(message) = serde_json::from_str::<Value>(&line) else {
-            tracing::error!(line, "the process of the official clients wrote something odd");
+            tracing::error!(line, "unexpected output of the official clients' process");
             continue;
         };
         if let Some(client) = message.get("client").and_then(Value::as_u64) {
             match serde_json::from_value::<ClientEvent>(message) {
                 Ok(event) => {
-                    // A client that was dropped hears no more.
+                    // A client that was dropped gets no more events.
                     if let Some(client) = lock(routes).clients.get(&client) {
                         let _ = client.send(event);
                     }
                 }
-                Err(error) => tracing::error!(%error, line, "an event of an official client cannot be read"),
+                Err(error) => {
+                    tracing::error!(%error, line, "an event of an official client could not be decoded")
+                }
             }
         } else if let Ok(Answer { re, ok, error }) = serde_json::from_value(message) {
             if let Some(waiter) = lock(routes).answers.remove(&re) {
-                // Nobody may wait for the answer: that is fine.
+                // The receiver may have been dropped, which is fine.
                 let _ = waiter.send(error.map_or(Ok(ok.unwrap_or(Value::Null)), Err));
             }
         } else if let Some(ready) = ready.take() {

@@ -16,15 +16,15 @@ pub enum OfficialWorkerKind {
     PythonThread,
     /// The Python worker, with a process for each job.
     PythonProcess,
-    /// The Node.js worker; it has a process for each job.
+    /// The Node.js worker, with a process for each job.
     Node,
 }
 
 impl OfficialWorkerKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::PythonThread, Self::PythonProcess, Self::Node];
 
-    /// Whether its packages are there; nothing is installed.
+    /// Whether its packages are available; nothing is installed.
     #[must_use]
     pub fn is_installed(self) -> bool {
         match self {
@@ -33,23 +33,23 @@ impl OfficialWorkerKind {
         }
     }
 
-    /// The command, and the folder that holds its script.
+    /// The command, and the directory with its script.
     pub(super) async fn command(self) -> Result<(Command, tempfile::TempDir), OfficialWorkerError> {
         let folder = tempfile::Builder::new().prefix("worker-").to_owned();
         match self {
             Self::PythonThread | Self::PythonProcess => {
                 let mut command = Command::new(venv::find_or_install().await?);
                 let dir = folder.tempdir()?;
-                // A file, not `-c`: the processes for jobs have to import it.
+                // A file, not `-c`: the job processes have to import it.
                 let script = write(dir.path(), "worker.py", PYTHON_SCRIPT)?;
                 let executor = if self == Self::PythonThread { "thread" } else { "process" };
-                // Without the user's site and the current folder: the same packages everywhere.
+                // Without the user's site and the current directory: the same packages everywhere.
                 command.args(["-I", "-u"]).arg(script).arg(executor);
                 Ok((command, dir))
             }
             Self::Node => {
                 let node = node::find_or_install().await?;
-                // Where Node.js looks for packages is told by the script's place alone.
+                // Node.js looks for packages relative to the script.
                 let dir = folder.tempdir_in(node.folder)?;
                 let script = write(dir.path(), "worker.mjs", NODE_SCRIPT)?;
                 let mut command = Command::new(node.program);

@@ -1,4 +1,5 @@
-//! LiveKit's own SDKs: the participants that an agent meets in production, the client of the server's API, the workers.
+//! LiveKit's own SDKs: participants as an agent meets them in production, the client of the server's API, and
+//! workers.
 
 mod api;
 mod event;
@@ -46,23 +47,23 @@ pub struct OfficialClient {
     host: OfficialHost,
     number: u64,
     events: mpsc::UnboundedReceiver<ClientEvent>,
-    /// Events that were passed over by `wait_for`.
+    /// Events that `wait_for` skipped.
     seen: VecDeque<ClientEvent>,
     left: bool,
 }
 
-/// What went wrong with an official client.
+/// Errors of an official client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// A tool that is needed is not there.
+    /// A required tool is missing.
     #[error("LiveKit's Python SDK is not available: {missing}")]
     NotAvailable {
         /// What is missing, and how to get it, in one line.
         missing: String,
     },
     /// The process of the clients ended.
-    #[error("the process of the official clients ended; it said:\n{log}")]
+    #[error("the official clients' process ended; its log ends with:\n{log}")]
     HostGone {
         /// The end of its own log.
         log: String,
@@ -72,29 +73,29 @@ pub enum ClientError {
     Failed {
         /// The operation.
         operation: String,
-        /// What the SDK said.
+        /// The SDK's error.
         reason: String,
     },
-    /// An RPC ended in an error.
-    #[error("the call was answered with error {code}: {message}")]
+    /// An RPC returned an error.
+    #[error("the RPC failed with error {code}: {message}")]
     Rpc {
-        /// Its number: 1400 is a method that the other side does not have.
+        /// The error code: 1400 if the other side does not have the method.
         code: u64,
-        /// Its text.
+        /// The error message.
         message: String,
     },
-    /// What was waited for did not come.
-    #[error("{what} did not come within {within:?}; instead: {seen:?}")]
+    /// An expected event did not arrive.
+    #[error("{what} did not arrive within {within:?}; pending events: {seen:?}")]
     Timeout {
-        /// What was waited for.
+        /// The expected event.
         what: String,
-        /// For how long.
+        /// The timeout.
         within: Duration,
-        /// The events that are waiting to be taken.
+        /// The pending events.
         seen: Vec<ClientEvent>,
     },
     /// A pipe or a file failed.
-    #[error("no process for the official clients")]
+    #[error("the official clients' process could not be started or reached")]
     Io(#[from] std::io::Error),
 }
 
@@ -108,7 +109,7 @@ impl From<InstallError> for ClientError {
 }
 
 impl OfficialClient {
-    /// Joins a room, in the process that the tests of this program share; returns when the client is in it.
+    /// Joins a room, in the process that the tests of this program share; returns when the client has joined.
     ///
     /// # Errors
     /// [`ClientError::Failed`] if the SDK cannot join, and those of [`OfficialHost::start`].
@@ -116,7 +117,7 @@ impl OfficialClient {
         Self::join_in(&OfficialHost::shared().await?, url, token).await
     }
 
-    /// Joins a room, in a process of your own.
+    /// Joins a room, in this process.
     ///
     /// # Errors
     /// As [`join`](Self::join).
@@ -160,7 +161,7 @@ impl OfficialClient {
     /// Calls a method of another participant, and waits for its answer.
     ///
     /// # Errors
-    /// [`ClientError::Rpc`] if it is answered with an error, or not at all; others as for every operation.
+    /// [`ClientError::Rpc`] if it returns an error or does not answer; others as for every operation.
     pub async fn perform_rpc(&self, to: &str, method: &str, payload: &str) -> Result<String, ClientError> {
         let call = json!({ "destination_identity": to, "method": method, "payload": payload });
         let answer = self.ask("perform_rpc", call).await?;
@@ -171,7 +172,7 @@ impl OfficialClient {
         }
     }
 
-    /// Changes attributes of its own; empty values remove them. The token must allow it.
+    /// Changes the client's own attributes; empty values remove them. The token must permit it.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -180,7 +181,7 @@ impl OfficialClient {
         self.ask("set_attributes", json!({ "attributes": attributes })).await.map(drop)
     }
 
-    /// Changes its own metadata. The token must allow it.
+    /// Changes the client's own metadata. The token must permit it.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -188,7 +189,7 @@ impl OfficialClient {
         self.ask("set_metadata", json!({ "metadata": metadata })).await.map(drop)
     }
 
-    /// Changes its own name. The token must allow it.
+    /// Changes the client's own name. The token must permit it.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -196,7 +197,7 @@ impl OfficialClient {
         self.ask("set_name", json!({ "name": name })).await.map(drop)
     }
 
-    /// Publishes a microphone track with a tone of so many hertz, or silence for `None`; returns its sid.
+    /// Publishes a microphone track with a tone of this frequency, or silence for `None`; returns its sid.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -213,7 +214,7 @@ impl OfficialClient {
         self.ask("mute", json!({ "sid": track_sid, "muted": muted })).await.map(drop)
     }
 
-    /// Takes back a track that it published.
+    /// Unpublishes a track that it published.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -233,7 +234,8 @@ impl OfficialClient {
     /// The next event, in order.
     ///
     /// # Errors
-    /// [`ClientError::Timeout`] if none comes within the time, [`ClientError::HostGone`] if none can come any more.
+    /// [`ClientError::Timeout`] if none arrives within the time, [`ClientError::HostGone`] if the process has
+    /// ended.
     pub async fn next_event(&mut self, within: Duration) -> Result<ClientEvent, ClientError> {
         if let Some(event) = self.seen.pop_front() {
             return Ok(event);
@@ -241,7 +243,7 @@ impl OfficialClient {
         self.receive("an event", within).await
     }
 
-    /// Takes the first event that the predicate takes, and leaves those before it for later calls.
+    /// Removes the first event that the predicate accepts, and leaves those before it for later calls.
     ///
     /// # Errors
     /// As [`next_event`](Self::next_event).
@@ -251,7 +253,7 @@ impl OfficialClient {
         within: Duration,
     ) -> Result<ClientEvent, ClientError> {
         if let Some(at) = self.seen.iter().position(&mut predicate) {
-            // The index is one of the queue's: it is there.
+            // The index was found in this queue, so it exists.
             return self.seen.remove(at).ok_or(ClientError::HostGone { log: String::new() });
         }
         let until = tokio::time::Instant::now() + within;
@@ -264,11 +266,11 @@ impl OfficialClient {
         }
     }
 
-    /// The client's state as soon as the predicate takes it: read now and again after each further event, as
-    /// the server tells a client of the others' changes late and in any order. Events stay for later calls.
+    /// The client's state once the predicate accepts it: checked now and after each further event, as the
+    /// server notifies a client of changes late and in any order. Events stay for later calls.
     ///
     /// # Errors
-    /// As [`next_event`](Self::next_event); [`ClientError::Timeout`] names the last state.
+    /// As [`next_event`](Self::next_event); [`ClientError::Timeout`] contains the last state.
     pub async fn wait_for_state(
         &mut self,
         mut predicate: impl FnMut(&ClientState) -> bool,
@@ -305,7 +307,7 @@ impl OfficialClient {
 impl Drop for OfficialClient {
     fn drop(&mut self) {
         if !self.left {
-            // Not waited for: the lines stay in order, and nobody hears of it but the room.
+            // Not awaited: the lines stay in order, and only the room is affected.
             let _ = self.host.send(self.number, "leave", json!({}));
         }
         self.host.remove_client(self.number);

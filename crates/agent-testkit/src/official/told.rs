@@ -1,4 +1,4 @@
-//! What an official worker tells: its jobs, and its own log.
+//! The output of an official worker: its jobs, and its own log.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use tokio::sync::watch;
 
 use super::OfficialWorkerError;
 
-/// What all of them say when the server has taken them.
+/// Part of the log line that all of them print after the registration.
 const REGISTERED: &str = "registered worker";
 
-/// Lines of a worker's own log that are kept for errors.
+/// Number of log lines of a worker that are kept for errors.
 const KEPT_LOG: usize = 100;
 
 /// A job that an official worker ran.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct OfficialJob {
-    /// `AJ_…`
+    /// The job's id (`AJ_…`).
     pub job_id: String,
     /// The name of its room.
     pub room: String,
@@ -27,11 +27,11 @@ pub struct OfficialJob {
     pub metadata: String,
 }
 
-/// What was told so far; read by the worker's threads, waited for by tests.
+/// The output so far; written by the worker's threads, awaited by tests.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct WorkerOutput {
     state: Mutex<State>,
-    /// Counts the lines; waiters look again when it changes.
+    /// Counts the lines; waiters check again when it changes.
     changed: watch::Sender<u64>,
 }
 
@@ -43,8 +43,8 @@ pub(super) struct State {
     ended: bool,
 }
 
-impl Told {
-    /// Waits until there is something to be found, or the worker has ended.
+impl WorkerOutput {
+    /// Waits until `find` returns a value, or the worker has ended.
     pub(super) async fn wait<T>(
         &self,
         what: &str,
@@ -54,7 +54,7 @@ impl Told {
         let mut changed = self.changed.subscribe();
         let found = tokio::time::timeout(within, async {
             loop {
-                // Before the look, so that a line that comes during it wakes us.
+                // Before the check, so that a line that arrives during it wakes us.
                 changed.mark_unchanged();
                 {
                     let state = self.state();
@@ -79,7 +79,7 @@ impl Told {
         }
     }
 
-    /// Takes the next line of output, or its end.
+    /// Handles the next line of output, or its end.
     pub(super) fn take(&self, line: Option<&str>) {
         {
             let mut state = self.state();
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_are_told_from_the_log() {
+    fn jobs_are_distinguished_from_the_log() {
         let mut state = State::default();
         state.take(r#"{"event": "job", "job_id": "AJ_1", "room": "r", "metadata": "m"}"#);
         state.take(r#"{"level":30,"id":"AW_1","agentName":"a","msg":"registered worker"}"#);

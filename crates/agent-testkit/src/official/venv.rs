@@ -1,11 +1,11 @@
-//! A Python with LiveKit's packages in it: named, or made once in the user's cache.
+//! A Python with LiveKit's packages: named by the user, or installed once in the user's cache.
 
 use std::path::PathBuf;
 
 use crate::install::python::{PYTHON_VAR, make, named, pip, python_in};
 use crate::install::{Folder, InstallError, run};
 
-/// Every package of the official clients and workers, at one version each.
+/// Every package of the official clients and workers, each with a fixed version.
 const PINS: &str = include_str!("pins/python.txt");
 
 /// The Python that would be used, if there is one; nothing is installed.
@@ -22,14 +22,14 @@ pub(super) async fn find_or_install() -> Result<PathBuf, InstallError> {
     }
     let missing = InstallError::Missing;
     if let Some(path) = named() {
-        return Err(missing(format!("{PYTHON_VAR} names {}, which is no file", path.display())));
+        return Err(missing(format!("{PYTHON_VAR} names {}, which is not a file", path.display())));
     }
     let folder = folder().ok_or_else(|| missing("no cache folder, as HOME is not set".into()))?;
     let install = async {
         let python = make(&folder).await?;
         let pins = folder.path().join("python.txt");
         std::fs::write(&pins, PINS)?;
-        // The list is whole: whatever is not on it is not installed.
+        // The list is complete: a package that is not on it is not installed.
         run(pip(&python).arg("--no-deps").arg("--requirement").arg(pins), "Python").await.map(drop)
     };
     folder.fill("LiveKit's Python SDK", install).await?;
@@ -44,7 +44,7 @@ fn folder() -> Option<Folder> {
 mod tests {
     use super::*;
 
-    /// Also what another package needs, and for other systems than this one.
+    /// Including dependencies and packages for other systems.
     #[test]
     fn every_package_has_one_version() {
         let wanted = include_str!("pins/python.in").lines().filter(|line| !line.starts_with('#'));

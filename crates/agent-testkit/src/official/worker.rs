@@ -1,4 +1,4 @@
-//! LiveKit's own workers: what a server has to get along with.
+//! LiveKit's own workers, as a server meets them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use agent_worker::Secret;
 
 use super::group::Group;
 use super::kind::OfficialWorkerKind;
-use super::told::{OfficialJob, State, Told};
+use super::told::{OfficialJob, State, WorkerOutput};
 use crate::install::InstallError;
 
-/// They take 2 to 4 s on an idle machine.
-const REGISTERED_WITHIN: Duration = Duration::from_secs(60);
+/// Timeout of the registration, which takes 2 to 4 s on an idle machine.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Variables that would change what a worker does, or where it connects to.
+/// Variables that would change a worker's behaviour or its server.
 const UNWANTED: &[&str] = &[
     "LIVEKIT_AGENT_NAME_OVERRIDE",
     "LIVEKIT_AGENT_DEPLOYMENT",
@@ -31,7 +31,7 @@ const UNWANTED: &[&str] = &[
     "https_proxy",
 ];
 
-/// Where an official worker registers, and as which agent.
+/// The server and the agent name of an official worker.
 #[derive(Clone, Debug)]
 pub struct OfficialWorkerOptions {
     url: String,
@@ -40,10 +40,10 @@ pub struct OfficialWorkerOptions {
     agent_name: String,
 }
 
-/// A running worker of LiveKit's own. Its handler tells each job, joins no room and ends.
+/// A running worker of LiveKit's own SDKs. Its handler prints each job, joins no room and ends.
 ///
-/// Dropping it kills it with all processes that it started. They also end when the test process is killed (on Unix; on other
-/// systems those that it started may stay).
+/// Dropping it kills it with all processes that it started. They also end when the test process is killed (on
+/// Unix; on other systems the processes that it started may stay).
 ///
 /// ```no_run
 /// # async fn example(server: &agent_testkit::RealServer) -> Result<(), Box<dyn std::error::Error>> {
@@ -60,39 +60,39 @@ pub struct OfficialWorkerOptions {
 #[derive(Debug)]
 pub struct OfficialWorker {
     group: Mutex<Option<Group>>,
-    told: Arc<Told>,
+    output: Arc<WorkerOutput>,
     /// Holds the script; removed with the worker.
     _dir: tempfile::TempDir,
 }
 
-/// What went wrong with an official worker.
+/// Errors of an official worker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfficialWorkerError {
-    /// A tool that is needed is not there.
+    /// A required tool is missing.
     #[error("LiveKit's own worker is not available: {missing}")]
     NotAvailable {
         /// What is missing, and how to get it, in one line.
         missing: String,
     },
     /// The worker ended.
-    #[error("the official worker ended; it said:\n{log}")]
+    #[error("the official worker ended; its log ends with:\n{log}")]
     Ended {
         /// The end of its own log.
         log: String,
     },
-    /// What was waited for did not come.
-    #[error("{what} did not come within {within:?}; the official worker said:\n{log}")]
+    /// An expected event did not occur.
+    #[error("{what} did not occur within {within:?}; the official worker's log ends with:\n{log}")]
     Timeout {
-        /// What was waited for.
+        /// The expected event.
         what: String,
-        /// For how long.
+        /// The timeout.
         within: Duration,
         /// The end of the worker's own log.
         log: String,
     },
     /// A pipe or a file failed.
-    #[error("no process for an official worker")]
+    #[error("the official worker's process could not be started")]
     Io(#[from] std::io::Error),
 }
 
@@ -123,7 +123,8 @@ impl OfficialWorkerOptions {
 }
 
 impl OfficialWorker {
-    /// Starts a worker and waits until it is registered; installs its packages in the user's cache, if they are not there.
+    /// Starts a worker and waits until it is registered; installs its packages in the user's cache if
+    /// necessary.
     ///
     /// # Errors
     /// Those of [`spawn`](Self::spawn) and [`wait_until_registered`](Self::wait_until_registered).
@@ -132,14 +133,15 @@ impl OfficialWorker {
         options: &OfficialWorkerOptions,
     ) -> Result<Self, OfficialWorkerError> {
         let worker = Self::spawn(kind, options).await?;
-        worker.wait_until_registered(REGISTERED_WITHIN).await?;
+        worker.wait_until_registered(REGISTER_TIMEOUT).await?;
         Ok(worker)
     }
 
-    /// Starts a worker and does not wait for anything: the server may come later.
+    /// Starts a worker without waiting for anything: the server may be started later.
     ///
     /// # Errors
-    /// [`OfficialWorkerError::NotAvailable`] if there is no Python 3.10 or newer, or the packages cannot be had.
+    /// [`OfficialWorkerError::NotAvailable`] if there is no Python 3.10 or newer, or the packages cannot be
+    /// installed.
     pub async fn spawn(
         kind: OfficialWorkerKind,
         options: &OfficialWorkerOptions,
@@ -154,23 +156,23 @@ impl OfficialWorker {
             .env("LIVEKIT_API_KEY", &options.api_key)
             .env("LIVEKIT_API_SECRET", options.api_secret.expose())
             .env("LIVEKIT_AGENT_NAME", &options.agent_name)
-            // No telemetry.
+            // Disables telemetry.
             .env("OTEL_SDK_DISABLED", "true");
-        let told = Arc::new(Told::default());
+        let output = Arc::new(WorkerOutput::default());
         let group = Group::spawn(&mut command, {
-            let told = told.clone();
-            move |line| told.take(line)
+            let output = output.clone();
+            move |line| output.take(line)
         })?;
-        Ok(Self { group: Mutex::new(Some(group)), told, _dir: dir })
+        Ok(Self { group: Mutex::new(Some(group)), output, _dir: dir })
     }
 
-    /// Waits until the worker has registered, in its own words.
+    /// Waits until the worker logs its registration.
     ///
     /// # Errors
     /// [`OfficialWorkerError::Timeout`], [`OfficialWorkerError::Ended`].
     pub async fn wait_until_registered(&self, within: Duration) -> Result<(), OfficialWorkerError> {
         let registered = |state: &State| (state.registered > 0).then_some(());
-        self.told.wait("the registration", within, registered).await
+        self.output.wait("the registration", within, registered).await
     }
 
     /// Waits until this many jobs have run, and returns all that have, in order.
@@ -183,41 +185,42 @@ impl OfficialWorker {
         within: Duration,
     ) -> Result<Vec<OfficialJob>, OfficialWorkerError> {
         let enough = |state: &State| (state.jobs.len() >= count).then(|| state.jobs.clone());
-        self.told.wait(&format!("a number of {count} jobs"), within, enough).await
+        self.output.wait(&format!("a number of {count} jobs"), within, enough).await
     }
 
     /// The jobs that have run so far, in order.
     #[must_use]
     pub fn jobs(&self) -> Vec<OfficialJob> {
-        self.told.state().jobs.clone()
+        self.output.state().jobs.clone()
     }
 
-    /// How often it has registered so far: once, and once more for each reconnect.
+    /// Number of registrations so far: one, and one more for each reconnect.
     #[must_use]
     pub fn registrations(&self) -> usize {
-        self.told.state().registered
+        self.output.state().registered
     }
 
     /// The last lines of its own log.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        self.told.log_tail()
+        self.output.log_tail()
     }
 
-    /// The id of its main process, which is also that of its process group; `None` when it was killed.
+    /// The id of its main process, which is also that of its process group; `None` after it was killed.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.lock().as_ref().map(Group::pid)
     }
 
-    /// Kills it at once, with all processes that it started: no farewell to the server. A second call does nothing.
+    /// Kills it immediately, with all processes that it started, without notice to the server. A second call
+    /// does nothing.
     pub fn kill(&self) {
         let group = self.lock().take();
         drop(group);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Group>> {
-        // Only whole values are put in, so that what a panic left is still right.
+        // The value is replaced as a whole, so it is valid even after a panic.
         self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

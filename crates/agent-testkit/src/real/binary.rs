@@ -1,4 +1,4 @@
-//! Finding livekit-server, or building it once.
+//! Finds livekit-server, or builds it once.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::{SERVER_VERSION, ServerError};
 use crate::cache;
 
-/// Names a binary to use, before all others.
+/// The variable that names a binary, which has precedence.
 const BIN_VAR: &str = "LIVEKIT_SERVER_BIN";
 
 const MODULE: &str = "github.com/livekit/livekit-server/cmd/server";
 
 /// Enough for a slow network and a cold cache on a small machine.
-const INSTALL_WITHIN: Duration = Duration::from_secs(20 * 60);
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
 pub(super) fn find() -> Option<PathBuf> {
     match named() {
@@ -28,7 +28,7 @@ pub(super) async fn find_or_install() -> Result<PathBuf, ServerError> {
     }
     let missing = |missing: String| ServerError::NotAvailable { missing };
     if let Some(path) = named() {
-        return Err(missing(format!("{BIN_VAR} names {}, which is no file", path.display())));
+        return Err(missing(format!("{BIN_VAR} names {}, which is not a file", path.display())));
     }
     let target = installed().ok_or_else(|| missing("no cache folder, as HOME is not set".into()))?;
     let go = on_path("go").ok_or_else(|| {
@@ -38,7 +38,7 @@ pub(super) async fn find_or_install() -> Result<PathBuf, ServerError> {
     })?;
     let Some(dir) = target.parent() else { return Err(missing("no cache folder".into())) };
     let _lock = cache::lock(dir, "lock").await?;
-    // Another process may have installed it while we waited.
+    // Another process may have installed it meanwhile.
     if !target.is_file() {
         install(&go, dir, &target).await?;
     }
@@ -50,12 +50,12 @@ async fn install(go: &Path, dir: &Path, target: &Path) -> Result<(), ServerError
     cache::notice(&format!(
         "building livekit-server {SERVER_VERSION} with `go install`, once; this takes some 3 minutes"
     ));
-    // Built aside and moved: a binary that is there is a whole one.
+    // Built in a temporary directory and moved, so that an existing binary is complete.
     let build = tempfile::Builder::new().prefix("build-").tempdir_in(dir)?;
     let output = tokio::process::Command::new(go)
         .args(["install", &format!("{MODULE}@v{SERVER_VERSION}")])
         .env("GOBIN", build.path())
-        // Not of this project, if it is called from within one.
+        // Not the flags of this project, if called from within it.
         .env("GOFLAGS", "")
         .env("GOWORK", "off")
         .env_remove("GOOS")
@@ -63,9 +63,9 @@ async fn install(go: &Path, dir: &Path, target: &Path) -> Result<(), ServerError
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(INSTALL_WITHIN, output)
+    let output = tokio::time::timeout(INSTALL_TIMEOUT, output)
         .await
-        .map_err(|_| failed(format!("`go install` did not end within {INSTALL_WITHIN:?}")))??;
+        .map_err(|_| failed(format!("`go install` did not end within {INSTALL_TIMEOUT:?}")))??;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let end: Vec<&str> = said.lines().rev().take(5).collect();
@@ -86,7 +86,7 @@ fn installed() -> Option<PathBuf> {
     Some(cache::dir()?.join(format!("livekit-server-{SERVER_VERSION}")).join(name))
 }
 
-/// The first file of this name in the folders of `PATH`.
+/// The first file with this name in the directories of `PATH`.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(&name)).find(|path| path.is_file())

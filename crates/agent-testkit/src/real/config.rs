@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent_worker::Secret;
 
 pub(super) const API_KEY: &str = "devkey";
-/// Public, and good for loopback only; the server asks for 32 characters.
+/// Public, and suitable for loopback only; the server requires 32 characters.
 pub(super) const API_SECRET: &str = "a-secret-for-tests-on-loopback-only";
 
 /// The ports of one server.
@@ -20,7 +20,7 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Three that are free now; all are held until all are chosen.
+    /// Three ports that are free now; each is held until all are chosen.
     pub(super) fn free() -> io::Result<Self> {
         let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let rtc_tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -55,31 +55,33 @@ impl Default for RealServerBuilder {
 }
 
 impl RealServerBuilder {
-    /// How long a room stays that nobody joined (300 s unless set; whole seconds). Agents do not count.
+    /// How long a room stays open that nobody joined (300 s by default; whole seconds). Agents do not count.
     #[must_use]
     pub fn empty_timeout(mut self, timeout: Duration) -> Self {
         self.empty_timeout = timeout;
         self
     }
 
-    /// How long a room stays after the last human left (20 s unless set; whole seconds).
+    /// How long a room stays open after the last human left (20 s by default; whole seconds).
     #[must_use]
     pub fn departure_timeout(mut self, timeout: Duration) -> Self {
         self.departure_timeout = timeout;
         self
     }
 
-    /// More top-level YAML for the server's configuration file, such as `"agents:\n  target_load: 0.5"`.
+    /// Adds top-level YAML to the server's configuration file, such as `"agents:
+    ///   target_load: 0.5"`.
     ///
-    /// Not the keys `port`, `bind_addresses`, `rtc`, `keys`, `logging` and `room`, which are there already.
+    /// The keys `port`, `bind_addresses`, `rtc`, `keys`, `logging` and `room` exist already and must not be
+    /// added.
     #[must_use]
     pub fn extra_config(mut self, yaml: impl Into<String>) -> Self {
         self.extra = yaml.into();
         self
     }
 
-    /// Which addresses the server announces for media, as lines of its section `rtc` with two spaces before each: unless set, that is
-    /// `  node_ip: 127.0.0.1`.
+    /// Sets the addresses that the server announces for media, as lines of its section `rtc`, each indented
+    /// by two spaces: by default `  node_ip: 127.0.0.1`.
     #[must_use]
     pub fn rtc_addresses(mut self, yaml: impl Into<String>) -> Self {
         self.rtc = yaml.into();
@@ -134,7 +136,7 @@ mod tests {
             TcpListener::bind((Ipv4Addr::LOCALHOST, ports.http)).is_ok()
                 && UdpSocket::bind((Ipv4Addr::LOCALHOST, ports.rtc_udp)).is_ok()
         };
-        // Another process may take one meanwhile, and a child of ours has them until it runs its program.
+        // Another process may take a port meanwhile, and a child of ours holds them until its program starts.
         assert!((0..20).any(|_| free()));
     }
 

@@ -1,7 +1,8 @@
-//! The server's log, followed and understood: the one public trace of how a job ended.
+//! The server's log, followed and parsed: the only public record of how a job ended.
 //!
-//! Each line is a JSON object with `msg`. These are told apart (shapes of 1.13.5; the tests hold real lines):
-//! - `"job ended"`: `jobID`, `status` (`JS_SUCCESS` or `JS_FAILED`), `error`, `workerID`, `agentName`, `jobType`
+//! Each line is a JSON object with `msg`. These are parsed (format of 1.13.5; the tests contain real lines):
+//! - `"job ended"`: `jobID`, `status` (`JS_SUCCESS` or `JS_FAILED`), `error`, `workerID`, `agentName`,
+//!   `jobType`
 //! - `"assigned job to worker"`: `jobID`, `room`, `roomID`, `workerID`, `agentName`, `jobType`
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,10 +12,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-/// More lines than these are dropped, the oldest first; some 100 MB.
+/// Maximum number of kept lines, some 100 MB; the oldest are dropped.
 const KEPT_LINES: usize = 200_000;
 
-/// How the server says that a job ended.
+/// The end of a job as the server logs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobEnd {
@@ -22,7 +23,7 @@ pub struct JobEnd {
     pub job_id: String,
     /// Success or failure.
     pub status: JobEndStatus,
-    /// The text that came with a failure.
+    /// The error of a failed job.
     pub error: String,
     /// The worker that ran it.
     pub worker_id: String,
@@ -30,7 +31,7 @@ pub struct JobEnd {
     pub agent_name: String,
 }
 
-/// The two ends of a job, in the server's words.
+/// The status of an ended job, in the server's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobEndStatus {
@@ -38,11 +39,11 @@ pub enum JobEndStatus {
     Success,
     /// `JS_FAILED`
     Failed,
-    /// A word that we do not know.
+    /// A status that this version does not know.
     Other(String),
 }
 
-/// The server gave a job to a worker.
+/// An assignment of a job to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Assigned {
@@ -56,14 +57,14 @@ pub struct Assigned {
     pub agent_name: String,
 }
 
-/// What was waited for is not in the log.
+/// An expected line did not appear in the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} did not appear in the server's log within {within:?}; it ends with:\n{tail}")]
 #[non_exhaustive]
 pub struct LogTimeout {
-    /// What was waited for.
+    /// The expected line.
     pub what: String,
-    /// For how long.
+    /// The timeout.
     pub within: Duration,
     /// The last lines of the log.
     pub tail: String,
@@ -78,20 +79,20 @@ pub struct ServerLog {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Counts the lines; waiters look again when it changes.
+    /// Counts the lines; waiters check again when it changes.
     changed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     lines: VecDeque<Box<str>>,
-    /// How many lines are no longer in `lines`.
+    /// Number of dropped lines.
     dropped: usize,
     ends: Vec<JobEnd>,
     assigned: Vec<Assigned>,
 }
 
-/// The fields of a line that we look at.
+/// The fields of a line that are used.
 #[derive(Deserialize)]
 struct Line {
     msg: String,
@@ -115,11 +116,11 @@ impl ServerLog {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes the next line.
+    /// Appends the next line.
     pub(super) fn push(&self, line: &str) {
         {
             let mut state = self.state();
-            // Cheaper than reading each line as JSON: the server writes thousands that are of no interest.
+            // Cheaper than parsing each line as JSON: the server writes thousands of irrelevant ones.
             if line.contains(r#""msg":"job ended""#) {
                 state.ends.extend(parse(line).map(JobEnd::from));
             } else if line.contains(r#""msg":"assigned job to worker""#) {
@@ -134,16 +135,16 @@ impl ServerLog {
         self.shared.changed.send_modify(|count| *count += 1);
     }
 
-    /// How this job ended; waits for it.
+    /// Waits for the end of this job, and returns it.
     ///
     /// # Errors
-    /// [`LogTimeout`] if the server does not say so within the time.
+    /// [`LogTimeout`] if the server does not log it within the time.
     pub async fn outcome(&self, job_id: &str, within: Duration) -> Result<JobEnd, LogTimeout> {
         let find = |state: &State| state.ends.iter().find(|end| end.job_id == job_id).cloned();
         self.wait(&format!("the end of job {job_id}"), within, find).await
     }
 
-    /// The first end of each job that ended, by its id.
+    /// The first end of each ended job, by job id.
     #[must_use]
     pub fn outcomes(&self) -> BTreeMap<String, JobEnd> {
         let mut outcomes = BTreeMap::new();
@@ -156,7 +157,7 @@ impl ServerLog {
     /// Waits until this many different jobs have ended, and returns them.
     ///
     /// # Errors
-    /// [`LogTimeout`] if there are fewer after the time.
+    /// [`LogTimeout`] if fewer have ended after the time.
     pub async fn wait_for_outcomes(
         &self,
         count: usize,
@@ -169,7 +170,7 @@ impl ServerLog {
         Ok(self.outcomes())
     }
 
-    /// Every end that was logged, in order; a job that is here twice ended twice.
+    /// Every logged end, in order; a job that occurs twice ended twice.
     #[must_use]
     pub fn ends(&self) -> Vec<JobEnd> {
         self.state().ends.clone()
@@ -181,28 +182,29 @@ impl ServerLog {
         self.state().assigned.clone()
     }
 
-    /// The first assignment of a job in this room; waits for it.
+    /// Waits for the first assignment of a job in this room, and returns it.
     ///
     /// # Errors
-    /// [`LogTimeout`] if no worker was given a job of the room within the time.
+    /// [`LogTimeout`] if no job of the room was assigned within the time.
     pub async fn assigned_in(&self, room: &str, within: Duration) -> Result<Assigned, LogTimeout> {
         let find = |state: &State| state.assigned.iter().find(|assigned| assigned.room == room).cloned();
         self.wait(&format!("an assignment in room {room}"), within, find).await
     }
 
-    /// How many lines hold this text, such as `received job update for unknown job` or `agent worker left the room`.
+    /// Number of lines that contain this text, such as `received job update for unknown job` or `agent worker
+    /// left the room`.
     #[must_use]
     pub fn count(&self, text: &str) -> usize {
         self.state().lines.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// The lines that hold this text.
+    /// The lines that contain this text.
     #[must_use]
     pub fn lines_with(&self, text: &str) -> Vec<String> {
         self.state().lines.iter().filter(|line| line.contains(text)).map(|line| line.to_string()).collect()
     }
 
-    /// The first line, from the start of the log on, that the predicate takes; waits for it.
+    /// Waits for the first line, from the start of the log on, that the predicate accepts.
     ///
     /// # Errors
     /// [`LogTimeout`] if there is none within the time.
@@ -237,13 +239,13 @@ impl ServerLog {
         let mut changed = self.shared.changed.subscribe();
         let found = tokio::time::timeout(within, async {
             loop {
-                // Before the look, so that a line that comes during it wakes us.
+                // Before the check, so that a line that arrives during it wakes us.
                 changed.mark_unchanged();
                 if let Some(found) = find(&self.state()) {
                     return found;
                 }
                 if changed.changed().await.is_err() {
-                    // The sender is in `self`: it cannot be gone.
+                    // The sender is in `self`, so it cannot be gone.
                     std::future::pending::<()>().await;
                 }
             }
@@ -292,7 +294,7 @@ impl From<Line> for Assigned {
 mod tests {
     use super::*;
 
-    // Lines of livekit-server 1.13.5 as it wrote them.
+    // Lines that livekit-server 1.13.5 wrote.
     const ASSIGNED: &str = r#"{"level":"info","ts":1795485847.7039232,"logger":"livekit.agents","caller":"service/agentservice.go:412","msg":"assigned job to worker","jobID":"AJ_3QNRNv3rGeRn","namespace":"","agentName":"x","jobType":"JT_ROOM","room":"r1","roomID":"RM_YyY3gqqwf5ck","workerID":"AW_xbky3NHkfsSt","apiKey":"devkey"}"#;
     const FAILED: &str = r#"{"level":"info","ts":1795485848.0049107,"logger":"livekit.agents","caller":"agent/worker.go:549","msg":"job ended","workerID":"AW_xbky3NHkfsSt","agentName":"x","deployment":"","agentID":"","version":"1","jobType":"JT_ROOM","jobID":"AJ_3QNRNv3rGeRn","status":"JS_FAILED","error":"boom \"quoted\" \n line"}"#;
     const SUCCESS: &str = r#"{"level":"info","ts":1795485846.9964318,"logger":"livekit.agents","caller":"agent/worker.go:549","msg":"job ended","workerID":"AW_xbky3NHkfsSt","agentName":"x","deployment":"","agentID":"","version":"1","jobType":"JT_ROOM","jobID":"AJ_uDxvyYDVW7WQ","status":"JS_SUCCESS","error":""}"#;

@@ -1,7 +1,8 @@
-//! A real livekit-server on loopback: found or installed, started, restarted, watched through its log, and cleaned up.
+//! A real livekit-server on loopback: found or installed, started, restarted, followed through its log, and
+//! cleaned up.
 //!
-//! What it decides: ports, configuration and credentials of the server. What it never does: judge a job; the server's
-//! log says how each ended, and [`ServerLog`] only reads it.
+//! This module decides ports, configuration and credentials of the server. It never judges a job; the
+//! server's log has the outcomes, and [`ServerLog`] only reads it.
 
 mod binary;
 mod config;
@@ -28,12 +29,13 @@ use agent_net::{ApiError, ServerApi};
 pub const SERVER_VERSION: &str = "1.13.5";
 
 /// How long a server may take to answer its first request.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running livekit-server of our own: on loopback, on ports that were free, with a log that can be read.
+/// A running livekit-server on loopback, on ports that were free, with a readable log.
 ///
-/// Dropping it kills the process, waits for its end, and removes its files. The process also ends when the test process is
-/// killed, by a small shell that waits for that (on Unix; on other systems the server then stays).
+/// Dropping it kills the process, waits for its end, and removes its files. The process also ends when the
+/// test process is killed, by means of a small shell that waits for that (on Unix; on other systems the
+/// server then stays).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -60,23 +62,23 @@ pub struct RealServer {
     dir: tempfile::TempDir,
 }
 
-/// Why there is no real server.
+/// Why a real server is not available.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// A tool that is needed is not there.
+    /// A required tool is missing.
     #[error("livekit-server is not available: {missing}")]
     NotAvailable {
         /// What is missing, and how to get it, in one line.
         missing: String,
     },
-    /// It could not be installed.
+    /// The server could not be installed.
     #[error("livekit-server could not be installed: {reason}")]
     Install {
-        /// The end of what the installation said.
+        /// The end of the installation's output.
         reason: String,
     },
-    /// It could not be started, or ended before it answered.
+    /// The server could not be started, or ended before it answered.
     #[error("{} did not start: {reason}", binary.display())]
     Start {
         /// The binary.
@@ -84,40 +86,41 @@ pub enum ServerError {
         /// What happened, with the end of the server's log.
         reason: String,
     },
-    /// It is stopped.
+    /// The server is stopped.
     #[error("the server is not running")]
     Stopped,
-    /// A file or a port could not be had.
-    #[error("no file or port for livekit-server")]
+    /// A file operation or a port failed.
+    #[error("a file or a port for livekit-server is not available")]
     Io(#[from] std::io::Error),
-    /// The API client could not be made.
-    #[error("no client for the server's API")]
+    /// The API client could not be created.
+    #[error("the client of the server's API could not be created")]
     Api(#[from] ApiError),
-    /// Its address came out wrong.
-    #[error("no address for livekit-server")]
+    /// The server's URL is invalid.
+    #[error("the URL of livekit-server is invalid")]
     Url(#[from] UrlError),
 }
 
 impl RealServer {
     /// The binary that would be started, if there is one; nothing is installed.
     ///
-    /// Looked for in this order: `LIVEKIT_SERVER_BIN`, `livekit-server` on the `PATH`, the copy that [`install`](Self::install)
-    /// made in the user's cache.
+    /// Searched in this order: `LIVEKIT_SERVER_BIN`, `livekit-server` on the `PATH`, the copy that
+    /// [`install`](Self::install) built in the user's cache.
     #[must_use]
     pub fn find() -> Option<PathBuf> {
         binary::find()
     }
 
-    /// The binary to start: one that is [found](Self::find), else it is built with `go install`, which takes some three
-    /// minutes, once. Processes that ask for it at the same time install it once.
+    /// The binary to start: an existing one ([`find`](Self::find)), or one that is built once with `go
+    /// install`, which takes some three minutes. Concurrent processes install it only once.
     ///
     /// # Errors
-    /// [`ServerError::NotAvailable`] without `go`, or when `LIVEKIT_SERVER_BIN` names no file; [`ServerError::Install`].
+    /// [`ServerError::NotAvailable`] without `go`, or if `LIVEKIT_SERVER_BIN` does not name a file;
+    /// [`ServerError::Install`].
     pub async fn install() -> Result<PathBuf, ServerError> {
         binary::find_or_install().await
     }
 
-    /// Installs the server if it must, and starts it.
+    /// Installs the server if necessary, and starts it.
     ///
     /// # Errors
     /// As [`install`](Self::install), and [`ServerError::Start`].
@@ -125,7 +128,7 @@ impl RealServer {
         Self::builder().start().await
     }
 
-    /// A server with settings of its own.
+    /// The settings of a server.
     #[must_use]
     pub fn builder() -> RealServerBuilder {
         RealServerBuilder::default()
@@ -138,7 +141,7 @@ impl RealServer {
             let server = Self::new(binary.clone(), settings)?;
             match server.spawn().await {
                 Ok(()) => return Ok(server),
-                // Another process took a port between our look and the server's start.
+                // Another process took a port between our check and the server's start.
                 Err(ServerError::Start { reason, .. })
                     if attempts < 5 && reason.contains("address already in use") => {}
                 Err(error) => return Err(error),
@@ -169,15 +172,15 @@ impl RealServer {
             let ended = self.lock().as_mut().and_then(Process::ended);
             let reason = match ended {
                 Some(how) => format!("it ended with {how}"),
-                None if started.elapsed() > READY_WITHIN => {
-                    format!("it did not answer within {READY_WITHIN:?}")
+                None if started.elapsed() > READY_TIMEOUT => {
+                    format!("it did not answer within {READY_TIMEOUT:?}")
                 }
                 None => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     continue;
                 }
             };
-            // Dropped first: its readers end, so that the log is whole.
+            // Dropped first: its readers end, so that the log is complete.
             let process = self.lock().take();
             drop(process);
             return Err(failed(format!("{reason}; its log ends with:\n{}", self.log.tail(5))));
@@ -189,23 +192,23 @@ impl RealServer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Process>> {
-        // Only whole values are put in, so that what a panic left is still right.
+        // The value is replaced as a whole, so it is valid even after a panic.
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The server's address, as a worker or a client takes it: `ws://127.0.0.1:PORT`.
+    /// The server's URL for workers and clients: `ws://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.ports.http)
     }
 
-    /// The address of its HTTP API: `http://127.0.0.1:PORT`.
+    /// The URL of its HTTP API: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn http_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.http)
     }
 
-    /// The same address, parsed.
+    /// The parsed URL.
     #[must_use]
     pub fn server_url(&self) -> &ServerUrl {
         &self.url
@@ -217,30 +220,30 @@ impl RealServer {
         config::API_KEY
     }
 
-    /// The API secret. It is the same for each such server, and good for loopback only.
+    /// The API secret. It is the same for each such server, and suitable for loopback only.
     #[must_use]
     pub fn api_secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// A token of this server, to be filled in.
+    /// A token builder with the credentials of this server.
     pub fn token(&self) -> AccessToken {
         AccessToken::new(config::API_KEY, self.secret.clone())
     }
 
-    /// The server's API.
+    /// A client of the server's API.
     #[must_use]
     pub fn api(&self) -> &ServerApi {
         &self.api
     }
 
-    /// What the server logged; it goes on over restarts.
+    /// The server's log, which continues over restarts.
     #[must_use]
     pub fn log(&self) -> &ServerLog {
         &self.log
     }
 
-    /// The binary that runs.
+    /// The running binary.
     #[must_use]
     pub fn binary(&self) -> &Path {
         &self.binary
@@ -252,8 +255,8 @@ impl RealServer {
         self.lock().as_ref().map(Process::pid)
     }
 
-    /// Kills the server at once, as a crash would. Its ports stay ours for [`restart`](Self::restart), as far as nobody else
-    /// takes them.
+    /// Kills the server immediately, as a crash would. [`restart`](Self::restart) uses the same ports, unless
+    /// another process takes them.
     pub fn stop(&self) {
         let process = self.lock().take();
         drop(process);
@@ -261,20 +264,20 @@ impl RealServer {
 
     /// Kills the server if it runs, and starts it again on the same ports.
     ///
-    /// A restarted server knows no rooms, no workers and no dispatches.
+    /// A restarted server has no rooms, workers or dispatches.
     ///
     /// # Errors
-    /// [`ServerError::Start`], also when another process took one of its ports meanwhile.
+    /// [`ServerError::Start`], also if another process took one of its ports meanwhile.
     pub async fn restart(&self) -> Result<(), ServerError> {
         self.stop();
         self.spawn().await
     }
 
-    /// Asks the server to end (SIGTERM), as a rolling update would: it closes its workers, waits until the participants have
-    /// left, and ends. A second call makes it end at once.
+    /// Terminates the server (SIGTERM), as a rolling update would: it closes its workers, waits until the
+    /// participants have left, and ends. A second call makes it end at once.
     ///
     /// # Errors
-    /// [`ServerError::Stopped`], or the system's refusal.
+    /// [`ServerError::Stopped`], or the system's error.
     #[cfg(unix)]
     pub fn terminate(&self) -> Result<(), ServerError> {
         self.signal(nix::sys::signal::Signal::SIGTERM)
@@ -283,16 +286,16 @@ impl RealServer {
     /// Freezes the server (SIGSTOP): its sockets stay open and nothing answers, as in a half-open connection.
     ///
     /// # Errors
-    /// [`ServerError::Stopped`], or the system's refusal.
+    /// [`ServerError::Stopped`], or the system's error.
     #[cfg(unix)]
     pub fn pause(&self) -> Result<(), ServerError> {
         self.signal(nix::sys::signal::Signal::SIGSTOP)
     }
 
-    /// Lets a [frozen](Self::pause) server go on (SIGCONT).
+    /// Continues a [frozen](Self::pause) server (SIGCONT).
     ///
     /// # Errors
-    /// [`ServerError::Stopped`], or the system's refusal.
+    /// [`ServerError::Stopped`], or the system's error.
     #[cfg(unix)]
     pub fn resume(&self) -> Result<(), ServerError> {
         self.signal(nix::sys::signal::Signal::SIGCONT)
@@ -306,7 +309,7 @@ impl RealServer {
 }
 
 impl RealServerBuilder {
-    /// Installs the server if it must, and starts it.
+    /// Installs the server if necessary, and starts it.
     ///
     /// # Errors
     /// As [`RealServer::start`].
@@ -318,7 +321,7 @@ impl RealServerBuilder {
     /// Starts this binary.
     ///
     /// # Errors
-    /// [`ServerError::Start`] if it is none that can run.
+    /// [`ServerError::Start`] if it cannot run.
     pub async fn start_binary(&self, binary: impl Into<PathBuf>) -> Result<RealServer, ServerError> {
         RealServer::start_with(binary.into(), self).await
     }

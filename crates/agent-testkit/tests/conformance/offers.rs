@@ -1,4 +1,4 @@
-//! Who is offered a job, and what the answers do.
+//! Which workers are offered a job, and the effect of their answers.
 
 use super::stage::{AGENT, Running, Stage, soon};
 use agent_testkit::{DispatchRequest, JobState, RoomRequest};
@@ -91,7 +91,7 @@ async fn taken_by_another(stage: &Stage, manner: Manner) -> Vec<String> {
     let good = Counted::start(stage, Manner::Accepts, AGENT).await;
     let bad = Counted::start(stage, manner, AGENT).await;
     let mut jobs = 0;
-    // Which of the two is asked first is the server's choice.
+    // The server chooses which of the two is asked first.
     while bad.asked.load(Ordering::Relaxed) < 2 {
         jobs += 1;
         assert!(jobs <= 50, "the server never asks the other worker");

@@ -2,7 +2,7 @@
 
 use super::stage::{Stage, soon};
 use agent_proto::livekit as wire;
-use agent_proto::livekit::worker_message::Message as Say;
+use agent_proto::livekit::worker_message::Message as FromWorker;
 use agent_worker::net::AccessToken;
 use agent_worker::{JobContext, JobResult, Secret};
 use futures_util::{SinkExt, StreamExt};
@@ -31,13 +31,13 @@ async fn connected(stage: &Stage) -> Socket {
     connect(stage, Some(token)).await.unwrap()
 }
 
-async fn say(socket: &mut Socket, message: Say) {
+async fn send(socket: &mut Socket, message: FromWorker) {
     let frame = agent_proto::encode(&wire::WorkerMessage { message: Some(message) });
     socket.send(Message::Binary(frame)).await.unwrap();
 }
 
 /// The next data frame; `None`: the server ended the connection.
-async fn hear(socket: &mut Socket) -> Option<Message> {
+async fn receive(socket: &mut Socket) -> Option<Message> {
     loop {
         match soon(socket.next()).await {
             Some(Ok(message)) if message.is_binary() || message.is_text() => return Some(message),
@@ -48,8 +48,8 @@ async fn hear(socket: &mut Socket) -> Option<Message> {
     }
 }
 
-fn register() -> Say {
-    Say::Register(wire::RegisterWorkerRequest { agent_name: "raw".into(), ..Default::default() })
+fn register() -> FromWorker {
+    FromWorker::Register(wire::RegisterWorkerRequest { agent_name: "raw".into(), ..Default::default() })
 }
 
 fn decoded(message: Message) -> wire::server_message::Message {
@@ -89,39 +89,39 @@ pub(crate) async fn broken_protocol(stage: &Stage) -> Vec<String> {
     let long = wire::RegisterWorkerRequest { deployment: "d".repeat(65), ..Default::default() };
     let mut observed = Vec::new();
     for (what, messages) in [
-        ("a status first", vec![Say::UpdateWorker(wire::UpdateWorkerStatus::default())]),
-        // Answered, but no registration: closed after 10 s.
-        ("a ping alone", vec![Say::Ping(wire::WorkerPing::default())]),
+        ("a status first", vec![FromWorker::UpdateWorker(wire::UpdateWorkerStatus::default())]),
+        // Answered, but without a registration: closed after 10 s.
+        ("a ping alone", vec![FromWorker::Ping(wire::WorkerPing::default())]),
         ("registered twice", vec![register(), register()]),
-        ("unknown job type", vec![Say::Register(unknown_type)]),
-        ("a deployment with a space", vec![Say::Register(spaced)]),
-        ("a deployment of 65 bytes", vec![Say::Register(long)]),
+        ("unknown job type", vec![FromWorker::Register(unknown_type)]),
+        ("a deployment with a space", vec![FromWorker::Register(spaced)]),
+        ("a deployment of 65 bytes", vec![FromWorker::Register(long)]),
         ("an empty message", vec![register()]),
     ] {
         let mut socket = connected(stage).await;
         for message in messages {
-            say(&mut socket, message).await;
+            send(&mut socket, message).await;
         }
         if what == "an empty message" {
             socket.send(Message::Binary(Vec::new().into())).await.unwrap();
         }
         let mut answers = 0;
-        while hear(&mut socket).await.is_some() {
+        while receive(&mut socket).await.is_some() {
             answers += 1;
         }
         observed.push(format!("{what}: {answers} answers, then closed"));
     }
     let mut socket = connected(stage).await;
     socket.send(Message::Binary(vec![0xff; 20].into())).await.unwrap();
-    observed.push(format!("garbage: {:?}", hear(&mut socket).await));
+    observed.push(format!("garbage: {:?}", receive(&mut socket).await));
     observed
 }
 
 pub(crate) async fn pings_and_unknown_jobs(stage: &Stage) -> Vec<String> {
-    use wire::server_message::Message as Heard;
+    use wire::server_message::Message as FromServer;
     let mut socket = connected(stage).await;
-    say(&mut socket, register()).await;
-    let Heard::Register(registered) = decoded(hear(&mut socket).await.unwrap()) else {
+    send(&mut socket, register()).await;
+    let FromServer::Register(registered) = decoded(receive(&mut socket).await.unwrap()) else {
         panic!("no registration")
     };
     let mut observed = vec![format!(
@@ -130,34 +130,36 @@ pub(crate) async fn pings_and_unknown_jobs(stage: &Stage) -> Vec<String> {
         registered.server_info.unwrap_or_default().version
     )];
     // None of these is answered, and none ends the connection.
-    say(
+    send(
         &mut socket,
-        Say::UpdateJob(wire::UpdateJobStatus { job_id: "AJ_none".into(), ..Default::default() }),
+        FromWorker::UpdateJob(wire::UpdateJobStatus { job_id: "AJ_none".into(), ..Default::default() }),
     )
     .await;
     let success = wire::JobStatus::JsSuccess.into();
-    say(
+    send(
         &mut socket,
-        Say::UpdateJob(wire::UpdateJobStatus {
+        FromWorker::UpdateJob(wire::UpdateJobStatus {
             job_id: "AJ_none".into(),
             status: success,
             ..Default::default()
         }),
     )
     .await;
-    say(
+    send(
         &mut socket,
-        Say::Availability(wire::AvailabilityResponse {
+        FromWorker::Availability(wire::AvailabilityResponse {
             job_id: "AJ_none".into(),
             available: true,
             ..Default::default()
         }),
     )
     .await;
-    say(&mut socket, Say::MigrateJob(wire::MigrateJobRequest { job_ids: vec!["AJ_none".into()] })).await;
-    say(&mut socket, Say::UpdateWorker(wire::UpdateWorkerStatus { load: 0.5, ..Default::default() })).await;
-    say(&mut socket, Say::Ping(wire::WorkerPing { timestamp: 42 })).await;
-    let Heard::Pong(pong) = decoded(hear(&mut socket).await.unwrap()) else { panic!("no pong") };
+    send(&mut socket, FromWorker::MigrateJob(wire::MigrateJobRequest { job_ids: vec!["AJ_none".into()] }))
+        .await;
+    send(&mut socket, FromWorker::UpdateWorker(wire::UpdateWorkerStatus { load: 0.5, ..Default::default() }))
+        .await;
+    send(&mut socket, FromWorker::Ping(wire::WorkerPing { timestamp: 42 })).await;
+    let FromServer::Pong(pong) = decoded(receive(&mut socket).await.unwrap()) else { panic!("no pong") };
     observed.push(format!(
         "pong of {}, now in milliseconds: {}",
         pong.last_timestamp,
@@ -169,13 +171,13 @@ pub(crate) async fn pings_and_unknown_jobs(stage: &Stage) -> Vec<String> {
 pub(crate) async fn the_json_form(stage: &Stage) -> Vec<String> {
     let mut socket = connected(stage).await;
     socket.send(Message::Text(r#"{"register":{"type":"JT_ROOM","agentName":"raw"}}"#.into())).await.unwrap();
-    let answer = hear(&mut socket).await.unwrap();
+    let answer = receive(&mut socket).await.unwrap();
     let mut observed = vec![form(&answer)];
     socket.send(Message::Text(r#"{"ping":{"timestamp":"42"}}"#.into())).await.unwrap();
-    observed.push(form(&hear(&mut socket).await.unwrap()));
-    // The answer has the form of the question.
-    say(&mut socket, Say::Ping(wire::WorkerPing { timestamp: 43 })).await;
-    observed.push(form(&hear(&mut socket).await.unwrap()));
+    observed.push(form(&receive(&mut socket).await.unwrap()));
+    // The answer has the form of the request.
+    send(&mut socket, FromWorker::Ping(wire::WorkerPing { timestamp: 43 })).await;
+    observed.push(form(&receive(&mut socket).await.unwrap()));
     observed
 }
 

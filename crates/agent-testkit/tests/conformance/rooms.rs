@@ -21,7 +21,7 @@ pub(crate) async fn two_jobs_in_one_room(stage: &Stage) -> Vec<String> {
     vec![format!("{report:?}")]
 }
 
-/// Says why it was cancelled.
+/// Reports why it was cancelled.
 struct Twin {
     tell: mpsc::UnboundedSender<String>,
 }
@@ -81,7 +81,7 @@ pub(crate) async fn who_the_agent_is(stage: &Stage) -> Vec<String> {
     observed
 }
 
-/// Writes down what it hears of Ada, and answers.
+/// Records the events of Ada, and answers.
 async fn talker(ctx: JobContext) -> JobResult {
     let room = ctx.room();
     let mut events = room.events();
@@ -114,32 +114,32 @@ pub(crate) async fn talking(stage: &Stage) -> Vec<String> {
     let ada = stage.join("talking", "ada").await;
     let mut events = ada.events();
     stage.dispatch("talking", "").await;
-    // The server announces the agent to Ada some seconds later than it carries its data.
+    // The server announces the agent to Ada some seconds after it forwards its data.
     let agent = until(&mut events, |event| match event {
         RoomEvent::DataReceived(data) if data.topic == "ready" => data.sender,
         _ => None,
     })
     .await;
-    let mut observed = vec![next_heard(&mut events).await];
+    let mut observed = vec![next_observation(&mut events).await];
     ada.publish_data("chat", "hello").await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     ada.publish_data("cursor", "1,2").lossy().await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     ada.publish_data("private", "for you").to([agent.clone()]).await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     ada.set_attributes([("a", "1"), ("b", "2")]).await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     ada.set_attributes([("a", ""), ("b", "2")]).await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     ada.set_metadata("tall").await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     ada.set_name("Ada L.").await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     stage.api().update_room_metadata("talking", "blue").await.unwrap();
-    observed.push(next_heard(&mut events).await);
+    observed.push(next_observation(&mut events).await);
     let large = ada.publish_data("large", vec![0; 64_001]).await;
     assert_eq!(large, Err(RoomError::PayloadTooLarge { len: 64_001 }));
-    // Only somebody who was announced is told to have left.
+    // A leave is sent only for a participant who was announced.
     let announced = async {
         while ada.participant(&agent).is_none() {
             tokio::task::yield_now().await;
@@ -184,7 +184,7 @@ pub(crate) async fn refused_tokens(stage: &Stage) -> Vec<String> {
     observed
 }
 
-async fn next_heard(events: &mut RoomEvents) -> String {
+async fn next_observation(events: &mut RoomEvents) -> String {
     until(events, |event| match event {
         RoomEvent::DataReceived(data) if data.topic == "heard" => {
             Some(String::from_utf8_lossy(&data.payload).into_owned())

@@ -28,7 +28,7 @@ pub(crate) enum Stage {
     Real(RealServer),
 }
 
-/// Somebody who publishes a microphone.
+/// A participant who publishes a microphone.
 pub(crate) enum Publisher {
     Mock,
     Real(#[allow(dead_code, reason = "held, so that it stays")] OfficialClient),
@@ -106,7 +106,7 @@ impl Stage {
         }
     }
 
-    /// Ada, with a microphone; `None` if there is no official client here to play her.
+    /// Ada, with a microphone; `None` if there is no official client on this machine.
     pub(crate) async fn publisher(&self, room: &str) -> Option<Publisher> {
         match self {
             Self::Mock(server) => {
@@ -123,7 +123,7 @@ impl Stage {
         }
     }
 
-    /// How the one job of a room ended: status and error, as the server records them.
+    /// The end of the only job of a room: status and error, as the server records them.
     pub(crate) async fn end_in(&self, room: &str) -> String {
         match self {
             Self::Mock(server) => {
@@ -148,7 +148,7 @@ impl Stage {
         }
     }
 
-    /// Waits until this many jobs have ended; how many did so in which way.
+    /// Waits until this many jobs have ended; returns the number of each kind of end.
     pub(crate) async fn ends(&self, count: usize) -> Vec<String> {
         let lines: Vec<String> = match self {
             Self::Mock(server) => {
@@ -172,7 +172,7 @@ impl Stage {
         counted.into_iter().map(|(line, count)| format!("{count} × {line}")).collect()
     }
 
-    /// Waits until the server gives a job for this agent up.
+    /// Waits until the server gives up a job for this agent.
     pub(crate) async fn unserved(&self, agent: &str) {
         match self {
             Self::Mock(server) => {
@@ -188,7 +188,7 @@ impl Stage {
     }
 }
 
-/// No worker of ours did anything wrong; the raw one does so to see what comes of it.
+/// No worker of ours violated the protocol; the raw one does so on purpose.
 impl Drop for Stage {
     fn drop(&mut self) {
         let Self::Mock(server) = self else { return };
@@ -199,17 +199,17 @@ impl Drop for Stage {
         let ours = |id: &String| {
             events.iter().any(|event| matches!(event, ServerEvent::Registered { worker_id, agent_name, .. } if worker_id == id && agent_name != "raw"))
         };
-        let misdeed = events
+        let violation = events
             .iter()
-            .find(|event| matches!(event, ServerEvent::Misdeed { worker_id, .. } if ours(worker_id)));
-        assert_eq!(misdeed, None, "{}", server.timeline());
+            .find(|event| matches!(event, ServerEvent::Violation { worker_id, .. } if ours(worker_id)));
+        assert_eq!(violation, None, "{}", server.timeline());
     }
 }
 
 pub(crate) struct Running {
     pub(crate) handle: WorkerHandle,
     task: JoinHandle<Result<DrainReport, WorkerError>>,
-    /// Handlers that were called.
+    /// Number of handler calls.
     called: watch::Receiver<usize>,
 }
 

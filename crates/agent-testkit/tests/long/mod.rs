@@ -1,14 +1,14 @@
-//! How often a test repeats what it does: a few times, or as often as `cargo xtask test --long` has it.
+//! Repetitions of a test: a few, or as many as `cargo xtask test --long` requires.
 
 use std::io::Write;
 
-/// Set to `1`, the full figures are wanted.
+/// Set to `1` for the full number.
 const VARIABLE: &str = "AGENT_TEST_LONG";
 
-/// The full figure, or the short one, which is reported on a line of its own.
+/// The full number, or the short one, which is reported on a line of its own.
 ///
 /// # Panics
-/// If the short one is not smaller.
+/// If the short number is not smaller.
 pub(crate) fn times<T: PartialOrd + std::fmt::Display>(what: &str, short: T, full: T) -> T {
     assert!(short < full, "{short} of {full} {what}");
     if std::env::var_os(VARIABLE).is_some_and(|value| value == "1") {

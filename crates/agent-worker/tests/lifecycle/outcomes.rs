@@ -140,8 +140,8 @@ async fn check(cause: Cause, expected: Row) {
         };
         assert_eq!(end, told, "{case}");
         let server = stage.server.events();
-        let misdeed = server.iter().find(|event| matches!(event, ServerEvent::Misdeed { .. }));
-        assert_eq!(misdeed, None, "{case}");
+        let violation = server.iter().find(|event| matches!(event, ServerEvent::Violation { .. }));
+        assert_eq!(violation, None, "{case}");
         stage.drain(LONG).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::server::Running;
 use crate::within;
-use agent_testkit::{JobSpec, Misdeed, MockServer, ServerEvent};
+use agent_testkit::{JobSpec, MockServer, ServerEvent, Violation};
 use agent_worker::net::{ByteStream, Dialer, NetOptions};
 use agent_worker::{BoxFuture, JobContext, JobId, JobResult, WorkerBuilder};
 use std::io;
@@ -116,8 +116,9 @@ async fn a_server_that_is_restarted_is_found_again() {
     worker.until(true).await;
     worker.stop().await;
     // It was told how the job ended, though it has never heard of it.
-    let told =
-        |event: &ServerEvent| matches!(event, ServerEvent::Misdeed { misdeed: Misdeed::ForeignJob, .. });
+    let told = |event: &ServerEvent| {
+        matches!(event, ServerEvent::Violation { violation: Violation::ForeignJob, .. })
+    };
     within(SOON, second.wait_for(told)).await;
 }
 

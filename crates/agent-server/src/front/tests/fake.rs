@@ -1,4 +1,4 @@
-//! The backend that notes what it is told.
+//! The backend that records its calls.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ pub(super) struct Fake {
     secret: Secret,
     events: mpsc::UnboundedSender<Event>,
     workers: Mutex<BTreeMap<u64, Ends>>,
-    /// The requests of the API, as `Debug` writes them.
+    /// The requests of the API in their `Debug` form.
     calls: Mutex<Vec<String>>,
     pub(super) join_refusal: Mutex<Option<JoinRefusal>>,
 }
@@ -47,7 +47,7 @@ impl Fake {
         (Arc::new(fake), Events(receiver))
     }
 
-    pub(super) fn tell(&self, worker: u64, order: ToWorker) {
+    pub(super) fn send(&self, worker: u64, order: ToWorker) {
         assert!(self.workers.lock().unwrap()[&worker].0.send(order).is_ok(), "worker {worker} is gone");
     }
 
@@ -67,7 +67,7 @@ impl Fake {
         let _ = self.events.send(event);
     }
 
-    /// Nothing is found in a room called `none`.
+    /// Rooms named `none` do not exist.
     fn call<R>(&self, request: &impl std::fmt::Debug, response: R) -> Result<R, ApiFault> {
         let request = format!("{request:?}");
         let none = request.contains("room: \"none\"");
@@ -126,7 +126,7 @@ impl Backend for Fake {
         WorkerLink { id, outbox, frozen }
     }
     fn worker_message(&self, worker: u64, message: wire::WorkerMessage) {
-        assert_ne!(message, ping(13), "the fake cannot bear this");
+        assert_ne!(message, ping(13), "this message makes the fake panic");
         self.note(Event::Message(worker, message));
     }
     fn worker_garbage(&self, worker: u64, what: String) {

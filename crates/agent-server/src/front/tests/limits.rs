@@ -1,4 +1,4 @@
-//! Connections that never finish what they begin.
+//! Connections that never complete a request, or never read a response.
 
 use super::*;
 use crate::front::ToWorker;
@@ -7,7 +7,7 @@ use fake::Event;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Waits until the server has closed the connection; gives what it answered, and after how long.
+/// Waits until the server has closed the connection; returns the response and the elapsed time.
 async fn closed(mut io: DuplexStream) -> (String, Duration) {
     let begun = Instant::now();
     let mut answer = Vec::new();
@@ -72,7 +72,7 @@ async fn a_body_that_never_ends_is_answered_and_not_waited_for() {
     assert!(fake.calls().is_empty());
 }
 
-/// More answers than the pipe holds, and nobody who reads them.
+/// The responses exceed the pipe's capacity, and nothing reads them.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_never_read_is_not_waited_for() {
     let (fake, _events) = Fake::new();
@@ -87,7 +87,7 @@ async fn an_answer_that_is_never_read_is_not_waited_for() {
     assert!(end.is_err() && begun.elapsed() <= Duration::from_secs(11), "{:?}", begun.elapsed());
 }
 
-/// The time for a write begins anew whenever something is taken.
+/// Every successful write restarts the timeout.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_slowly_is_waited_for() {
     let (near, mut far) = duplex(1);
@@ -107,8 +107,8 @@ async fn a_worker_that_reads_nothing_is_let_go() {
     let _socket = worker(in_memory(&fake)).await;
     assert_eq!(events.next().await, Event::Connected(1));
     let begun = Instant::now();
-    // More than the pipe holds.
-    fake.tell(1, ToWorker::Raw(vec![0; 128 * 1024].into()));
+    // More than the pipe's capacity.
+    fake.send(1, ToWorker::Raw(vec![0; 128 * 1024].into()));
     let gone = timeout(Duration::from_secs(120), events.next()).await.expect("it is let go");
     assert_eq!(gone, Event::Gone(1));
     assert!(begun.elapsed() <= Duration::from_secs(11), "{:?}", begun.elapsed());

@@ -1,4 +1,4 @@
-//! What is where, and whom it is refused to.
+//! Routes, and which requests are refused.
 
 use agent_net::AccessToken;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn routes() {
     for path in ["/rtcx", "/nope", "/agent/x", "/twirp", "/base/agent"] {
         assert_eq!(get(path, &[]).await.status, 404, "{path}");
     }
-    // A bad token is refused wherever it is shown, as on the real server.
+    // An invalid token is refused on every route, as on the real server.
     assert_eq!(get("/", &[("authorization", "Bearer x")]).await.status, 401);
     events.quiet().await;
 }
@@ -89,7 +89,7 @@ async fn what_is_no_handshake() {
     let (fake, mut events) = Fake::new();
     let authorization = format!("Bearer {}", worker_token());
     let authorization = ("authorization", authorization.as_str());
-    // Two `Connection` headers are one list, so the `close` of the helper does no harm.
+    // Two `Connection` headers are one list, so the helper's `close` does no harm.
     let [upgrade, version, key] = WS;
     let connection = ("connection", "Upgrade");
     for (line, headers, status) in [

@@ -14,7 +14,7 @@ use crate::front::ToWorker;
 
 type Socket<IO> = WebSocketStream<IO>;
 
-/// The next message that is no ping.
+/// The next message other than a ping.
 async fn next<IO: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<IO>) -> Option<Result<Message, Error>> {
     loop {
         match timeout(Duration::from_secs(60), socket.next()).await.expect("a message") {
@@ -24,7 +24,7 @@ async fn next<IO: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<IO>) -> Op
     }
 }
 
-/// A close frame and then the end.
+/// Expects a close frame and then the end of the stream.
 async fn closed<IO: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<IO>) -> (u16, String) {
     let Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) = next(socket).await else {
         panic!("no close frame")
@@ -49,7 +49,7 @@ async fn connected() -> (Arc<Fake>, Events, Socket<DuplexStream>) {
     (fake, events, socket)
 }
 
-/// Messages of both forms; the answer is in the form of the last.
+/// Sends messages in both forms; the answer is in the form of the last.
 async fn speak<IO>(fake: &Arc<Fake>, events: &mut Events, mut socket: Socket<IO>)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -63,18 +63,18 @@ where
             })),
         })
     };
-    fake.tell(1, pong(1));
+    fake.send(1, pong(1));
     assert_eq!(next(&mut socket).await.unwrap().unwrap(), Message::Binary(in_binary(1)));
     socket.send(text(r#"{"ping":{"timestamp":2,"what":{}}}"#)).await.unwrap();
     assert_eq!(events.next().await, Event::Message(1, ping(2)));
-    fake.tell(1, pong(2));
+    fake.send(1, pong(2));
     let json = r#"{"pong":{"lastTimestamp":"2","timestamp":"2"}}"#;
     assert_eq!(next(&mut socket).await.unwrap().unwrap(), text(json));
-    fake.tell(1, ToWorker::Raw(b"raw"[..].into()));
+    fake.send(1, ToWorker::Raw(b"raw"[..].into()));
     assert_eq!(next(&mut socket).await.unwrap().unwrap(), Message::Binary(b"raw"[..].into()));
     socket.send(binary(&ping(3))).await.unwrap();
     assert_eq!(events.next().await, Event::Message(1, ping(3)));
-    fake.tell(1, pong(3));
+    fake.send(1, pong(3));
     assert_eq!(next(&mut socket).await.unwrap().unwrap(), Message::Binary(in_binary(3)));
     socket.send(Message::Binary(b""[..].into())).await.unwrap();
     assert_eq!(events.next().await, Event::Message(1, wire::WorkerMessage { message: None }));
@@ -108,7 +108,7 @@ async fn garbage_is_the_backends_to_judge() {
     }
     socket.send(binary(&ping(1))).await.unwrap();
     assert_eq!(events.next().await, Event::Message(1, ping(1)));
-    fake.tell(1, ToWorker::Close { code: 1008, reason: "no more".into() });
+    fake.send(1, ToWorker::Close { code: 1008, reason: "no more".into() });
     assert_eq!(closed(&mut socket).await, (1008, "no more".into()));
     assert_eq!(events.next().await, Event::Gone(1));
 }
@@ -151,7 +151,7 @@ async fn a_frozen_socket_neither_reads_nor_writes() {
     let (fake, mut events, mut socket) = connected().await;
     for n in 0..2 {
         fake.freeze(1, true);
-        fake.tell(1, pong(n));
+        fake.send(1, pong(n));
         socket.send(binary(&ping(n))).await.unwrap();
         socket.send(Message::Ping(b""[..].into())).await.unwrap();
         tokio::time::sleep(Duration::from_secs(30)).await;
@@ -164,16 +164,16 @@ async fn a_frozen_socket_neither_reads_nor_writes() {
             match message.unwrap() {
                 Message::Binary(_) => binaries += 1,
                 Message::Pong(_) => pongs += 1,
-                // One that was due, and no more to make up for the time.
+                // The ping that was due, and no others for the frozen time.
                 Message::Ping(_) => {}
                 other => panic!("{other:?}"),
             }
         }
         assert_eq!((binaries, pongs), (1, 1));
     }
-    // One that nobody can thaw goes on.
+    // A frozen socket whose backend is gone continues.
     fake.freeze(1, true);
-    fake.tell(1, pong(9));
+    fake.send(1, pong(9));
     fake.forget(1);
     assert!(matches!(next(&mut socket).await, Some(Ok(Message::Binary(_)))));
     assert_eq!(events.next().await, Event::Gone(1));
@@ -182,8 +182,8 @@ async fn a_frozen_socket_neither_reads_nor_writes() {
 #[tokio::test(start_paused = true)]
 async fn a_cut_comes_in_order_and_without_a_word() {
     let (fake, mut events, mut socket) = connected().await;
-    fake.tell(1, pong(1));
-    fake.tell(1, ToWorker::Cut);
+    fake.send(1, pong(1));
+    fake.send(1, ToWorker::Cut);
     assert!(matches!(next(&mut socket).await, Some(Ok(Message::Binary(_)))));
     assert!(matches!(next(&mut socket).await, Some(Err(Error::Protocol(_)))));
     assert_eq!(events.next().await, Event::Gone(1));
@@ -196,9 +196,9 @@ async fn messages_wait_until_they_are_due_and_stay_in_order() {
     let start = Instant::now();
     for (n, seconds) in [(1, 3), (2, 1)] {
         let ToWorker::Message { message, .. } = pong(n) else { panic!("no message") };
-        fake.tell(1, ToWorker::Message { message, due: start + Duration::from_secs(seconds) });
+        fake.send(1, ToWorker::Message { message, due: start + Duration::from_secs(seconds) });
     }
-    fake.tell(1, ToWorker::Raw(b"raw"[..].into()));
+    fake.send(1, ToWorker::Raw(b"raw"[..].into()));
     for _ in 0..2 {
         assert!(matches!(next(&mut socket).await, Some(Ok(Message::Binary(_)))));
         assert_eq!(start.elapsed().as_secs(), 3);
@@ -206,10 +206,10 @@ async fn messages_wait_until_they_are_due_and_stay_in_order() {
     let Some(Ok(Message::Binary(raw))) = next(&mut socket).await else { panic!("no raw frame") };
     assert_eq!((&raw[..], start.elapsed().as_secs()), (&b"raw"[..], 3));
 
-    // A cut does not wait for it.
+    // A cut does not wait for a message that is not due.
     let ToWorker::Message { message, .. } = pong(3) else { panic!("no message") };
-    fake.tell(1, ToWorker::Message { message, due: start + Duration::from_secs(3600) });
-    fake.tell(1, ToWorker::Cut);
+    fake.send(1, ToWorker::Message { message, due: start + Duration::from_secs(3600) });
+    fake.send(1, ToWorker::Cut);
     assert!(matches!(next(&mut socket).await, Some(Err(Error::Protocol(_)))));
     assert_eq!((events.next().await, start.elapsed().as_secs()), (Event::Gone(1), 3));
 }
@@ -217,16 +217,16 @@ async fn messages_wait_until_they_are_due_and_stay_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_half_open_connection_is_the_workers_to_give_up() {
     let (fake, mut events, mut socket) = connected().await;
-    fake.tell(1, pong(1));
-    fake.tell(1, ToWorker::HalfOpen);
+    fake.send(1, pong(1));
+    fake.send(1, ToWorker::HalfOpen);
     assert!(
         matches!(next(&mut socket).await, Some(Ok(Message::Binary(_)))),
         "what was sent before it arrives"
     );
-    fake.tell(1, pong(2));
+    fake.send(1, pong(2));
     socket.send(binary(&ping(1))).await.unwrap();
     socket.send(Message::Ping(b""[..].into())).await.unwrap();
-    // No answer, no ping, no close frame.
+    // No response, no ping, no close frame.
     assert!(timeout(Duration::from_secs(3600), socket.next()).await.is_err());
     events.quiet().await;
     drop(socket);
@@ -234,8 +234,8 @@ async fn a_half_open_connection_is_the_workers_to_give_up() {
     events.quiet().await;
 
     let (fake, mut events, mut socket) = connected().await;
-    fake.tell(1, ToWorker::HalfOpen);
-    fake.tell(1, ToWorker::Cut);
+    fake.send(1, ToWorker::HalfOpen);
+    fake.send(1, ToWorker::Cut);
     assert!(matches!(next(&mut socket).await, Some(Err(_))));
     assert_eq!(events.next().await, Event::Gone(1));
 }
@@ -244,9 +244,9 @@ async fn a_half_open_connection_is_the_workers_to_give_up() {
 async fn closing_waits_2_s_and_hears_nothing_more() {
     let (fake, mut events, mut socket) = connected().await;
     let reason = "ä".repeat(100);
-    fake.tell(1, ToWorker::Close { code: 1001, reason });
+    fake.send(1, ToWorker::Close { code: 1001, reason });
     let start = Instant::now();
-    // Whoever does not read does not answer the close frame either.
+    // A worker that does not read does not answer the close frame either.
     tokio::time::sleep(Duration::from_secs(1)).await;
     socket.send(binary(&ping(1))).await.unwrap();
     assert_eq!(events.next().await, Event::Gone(1));
@@ -262,10 +262,10 @@ async fn a_worker_that_reads_nothing_is_heard_and_blocks_nobody() {
     let mut other = worker(in_memory(&fake)).await;
     assert_eq!(events.next().await, Event::Connected(2));
     let start = Instant::now();
-    fake.tell(1, ToWorker::Raw(vec![0; 1 << 20].into()));
+    fake.send(1, ToWorker::Raw(vec![0; 1 << 20].into()));
     slow.send(binary(&ping(1))).await.unwrap();
     assert_eq!(events.next().await, Event::Message(1, ping(1)));
-    fake.tell(2, pong(1));
+    fake.send(2, pong(1));
     assert!(matches!(next(&mut other).await, Some(Ok(Message::Binary(_)))));
     assert_eq!(start.elapsed().as_secs(), 0);
     assert_eq!(events.next().await, Event::Gone(1));
@@ -274,13 +274,13 @@ async fn a_worker_that_reads_nothing_is_heard_and_blocks_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn gone_exactly_once_however_it_ends() {
-    // The worker vanishes.
+    // The worker disappears.
     let (_fake, mut events, socket) = connected().await;
     drop(socket);
     assert_eq!(events.next().await, Event::Gone(1));
     events.quiet().await;
 
-    // The backend lets go of it.
+    // The backend drops its end.
     let (fake, mut events, mut socket) = connected().await;
     fake.forget(1);
     assert_eq!(events.next().await, Event::Gone(1));

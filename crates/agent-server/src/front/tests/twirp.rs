@@ -1,4 +1,4 @@
-//! Every call, in both forms, with and without the right to make it.
+//! Every call, in both forms, with and without the required grant.
 
 use agent_net::ServerUrl;
 use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as wire};
@@ -10,7 +10,7 @@ use agent_net::{ApiError, DataMessage, DispatchRequest, ParticipantChange, RoomR
 const PROTOBUF: &str = "application/protobuf";
 const JSON: &str = "application/json; charset=utf-8";
 
-/// Every call with a request in JSON, what the backend gets of it, and a part of the answer.
+/// Every call with a request in JSON, the request as the backend receives it, and a part of the response.
 const CALLS: [(&str, &str, &str, &str); 13] = [
     (
         "AgentDispatchService/CreateDispatch",
@@ -94,7 +94,7 @@ async fn call(fake: &Arc<Fake>, method: &str, form: &str, token: Option<AccessTo
     request(in_memory(fake), &format!("POST /twirp/livekit.{method}"), &headers, body).await
 }
 
-/// The token that a call needs, and one that has all but that.
+/// The token with the grant that a call needs, and one with all other grants.
 fn tokens(method: &str) -> (AccessToken, AccessToken) {
     let elsewhere = token().agent().administer_room("elsewhere");
     match method {

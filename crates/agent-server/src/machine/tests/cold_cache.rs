@@ -1,5 +1,5 @@
-//! What a room does not know of in the first seconds after the server has looked for workers, as on livekit-server: there it was
-//! measured that these are 5, and that each of the cases below ends so.
+//! Jobs that a room does not know of in the first seconds after the server has looked up its workers. On
+//! livekit-server these were measured to be 5 s, and each of the cases below to end as here.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn cold() -> Rig {
     Rig::with(|rules| rules.cold_cache = Duration::from_secs(5))
 }
 
-/// Whether the end of a job that is dispatched now and loses its room so many milliseconds later is told.
+/// Whether the end of a job that is dispatched now and loses its room after `lasts` milliseconds is reported.
 fn is_told(rig: &mut Rig, room: &str, lasts: u64) -> bool {
     rig.dispatch("greeter", room);
     rig.accept("a");
@@ -34,7 +34,7 @@ fn a_room_that_ends_too_early_ends_no_job() {
     rig.forget();
     rig.delete_room("lobby");
     rig.pass(10_000);
-    // The worker's own word is all there is.
+    // The worker's own status is all there is.
     rig.status("a", JsSuccess, "");
     insta::assert_snapshot!(rig.log());
 }
@@ -70,7 +70,7 @@ fn it_is_cold_for_5_s_after_a_look_that_is_taken_each_minute() {
     assert!(is_told(&mut rig, "at 5.02 s", 0));
     rig.pass(54_900);
     assert!(is_told(&mut rig, "at 59.93 s", 3_000), "it was known before the next look");
-    // The next look is that of the next job.
+    // The next lookup is that of the next job.
     rig.pass(10_000);
     assert!(!is_told(&mut rig, "at 73 s", 1_000));
     assert!(is_told(&mut rig, "at 74 s", 5_000));

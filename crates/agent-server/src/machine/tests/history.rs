@@ -1,4 +1,4 @@
-//! A server that runs for weeks: what is over is forgotten in the end, what goes on is not.
+//! A server that runs for weeks: finished things are forgotten eventually, others are not.
 
 use agent_proto::livekit::JobStatus::{JsFailed, JsSuccess};
 
@@ -25,18 +25,18 @@ fn only_the_newest_of_what_is_over_is_remembered() {
                 rig.status("a", JsSuccess, "");
                 rig.leaves(agent);
             }
-            // The server ends it.
+            // The server ends the job.
             _ => {
                 rig.accept("a");
                 rig.agent_joins("a");
             }
         }
         let message = agent_room::Publish::new("topic", "payload");
-        rig.call("somebody speaks", SendData { room: room.clone(), message }).unwrap();
+        rig.call("a participant sends data", SendData { room: room.clone(), message }).unwrap();
         rig.leaves(ada);
         rig.delete_room(&room);
     }
-    // Timers that have become pointless run out.
+    // Obsolete timers expire.
     rig.person_joins("goes-on", "bob");
     rig.pass(400_000);
     let server = &rig.server;
@@ -51,7 +51,7 @@ fn only_the_newest_of_what_is_over_is_remembered() {
     assert_eq!(rig.server.jobs.len(), 10, "the forgotten one is over, too");
 }
 
-/// What an authorised worker says may be large.
+/// Messages of an authorised worker may be large.
 #[test]
 fn large_jobs_that_are_over_make_it_fewer() {
     let mut rig = Rig::with(|rules| rules.history = 100_000);
@@ -68,7 +68,7 @@ fn large_jobs_that_are_over_make_it_fewer() {
     assert_eq!((held, rig.server.jobs.len()), (rig.server.over_len, rig.server.over.len()));
 }
 
-/// One dispatch makes a job for everybody who comes.
+/// One dispatch makes a job for each participant.
 #[test]
 fn a_dispatch_lists_the_jobs_that_are_remembered() {
     let mut rig = Rig::with(|rules| rules.history = 10);

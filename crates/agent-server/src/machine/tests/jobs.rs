@@ -27,7 +27,7 @@ fn a_job_from_the_offer_to_its_end() {
     rig.pass(60_000);
     rig.status("a", JsSuccess, "");
     rig.leaves(agent);
-    // The same once more is what a careful worker says.
+    // A correct worker may repeat its final status.
     rig.status("a", JsSuccess, "");
     insta::assert_snapshot!(rig.log());
 }
@@ -64,7 +64,7 @@ fn a_declined_job_goes_on_to_the_next_worker() {
     insta::assert_snapshot!(rig.log());
 }
 
-/// The 3 s are for all workers together: what one takes, the next one does not have.
+/// The 3 s are shared by all workers: time that one uses is lost for the next.
 #[test]
 fn the_budget_is_shared() {
     let mut rig = Rig::new();
@@ -94,18 +94,18 @@ fn answers_and_ends_that_nobody_asked_for() {
     rig.dispatch("greeter", "lobby");
     rig.forget();
     let job = rig.offered("b");
-    rig.says("a", accept(job.clone()));
+    rig.sends("a", accept(job.clone()));
     rig.accept("b");
     rig.accept("b");
-    rig.says("b", accept("AJ_never".to_owned()));
-    rig.says("b", success("AJ_never".to_owned()));
-    rig.says("a", success(job.clone()));
+    rig.sends("b", accept("AJ_never".to_owned()));
+    rig.sends("b", success("AJ_never".to_owned()));
+    rig.sends("a", success(job.clone()));
     rig.status("b", JsSuccess, "");
-    rig.says("a", success(job));
+    rig.sends("a", success(job));
     insta::assert_snapshot!(rig.log());
 }
 
-/// Whose connection is cut has no jobs any more, and their ends are never recorded; the agents stay.
+/// A worker whose connection is cut has no jobs any more, and their ends are never recorded; the agents stay.
 #[test]
 fn a_cut_forgets_jobs_and_passes_offers_on() {
     let mut rig = Rig::new();
@@ -117,16 +117,16 @@ fn a_cut_forgets_jobs_and_passes_offers_on() {
     assert_ne!(rig.offered("a"), running, "the seed has it that a is asked first");
     rig.cut("a");
     assert_eq!(rig.server.participants("lobby").map(|there| there.len()), Some(1));
-    // Under its new name it tells the end of the job that it still ran.
+    // With its new id it reports the end of the job that it still ran.
     rig.worker("a");
-    rig.says("a", Message::MigrateJob(wire::MigrateJobRequest { job_ids: vec![running.clone()] }));
-    rig.says("a", success(running));
+    rig.sends("a", Message::MigrateJob(wire::MigrateJobRequest { job_ids: vec![running.clone()] }));
+    rig.sends("a", success(running));
     insta::assert_snapshot!(rig.log());
 }
 
-/// The server had decided before the cut; the worker has not heard of it.
+/// The server had decided before the cut; the worker did not receive it.
 #[test]
-fn an_end_that_is_told_after_a_cut_is_no_misdeed() {
+fn an_end_that_is_told_after_a_cut_is_no_violation() {
     let mut rig = Rig::new();
     let (_, agent) = rig.running("a", "lobby");
     let job = rig.offered("a");
@@ -134,23 +134,24 @@ fn an_end_that_is_told_after_a_cut_is_no_misdeed() {
     rig.cut("a");
     rig.worker("a");
     rig.forget();
-    rig.says("a", success(job));
+    rig.sends("a", success(job));
     insta::assert_snapshot!(rig.log());
 }
 
-/// A connection that is half open: the worker has another one already, and the server does not know that it is the same.
+/// A half-open connection: the worker has reconnected, and the server does not know that it is the same
+/// worker.
 #[test]
-fn an_end_over_a_second_connection_is_no_misdeed() {
+fn an_end_over_a_second_connection_is_no_violation() {
     let mut rig = Rig::new();
     rig.running("a", "lobby");
     let job = rig.offered("a");
     rig.worker("a again");
     rig.forget();
-    rig.says("a again", success(job));
+    rig.sends("a again", success(job));
     insta::assert_snapshot!(rig.log());
 }
 
-/// The last worker that could be asked is gone.
+/// The last candidate is gone.
 #[test]
 fn an_offer_to_a_worker_that_goes_is_lost() {
     let mut rig = Rig::new();
@@ -162,7 +163,7 @@ fn an_offer_to_a_worker_that_goes_is_lost() {
     insta::assert_snapshot!(rig.log());
 }
 
-/// On the real server the time is microseconds, here it is what a test wants.
+/// Microseconds on the real server; here the delay is configurable.
 #[test]
 fn a_status_that_comes_before_the_server_knows_the_job_is_lost() {
     let mut rig = Rig::with(|rules| rules.bookkeeping = Duration::from_millis(100));
@@ -191,7 +192,7 @@ fn a_dispatch_takes_its_time() {
     rig.forget();
     rig.dispatch("greeter", "lobby");
     rig.pass(200);
-    // The 3 s begin when it is offered.
+    // The 3 s begin with the offer.
     rig.pass(2_999);
     rig.accept("a");
     insta::assert_snapshot!(rig.log());
@@ -204,10 +205,10 @@ fn a_worker_makes_up_jobs_for_itself() {
     rig.worker("b");
     rig.forget();
     let room = || Some(wire::Room { name: "lobby".to_owned(), ..Default::default() });
-    rig.says("a", Message::SimulateJob(wire::SimulateJobRequest { room: room(), ..Default::default() }));
+    rig.sends("a", Message::SimulateJob(wire::SimulateJobRequest { room: room(), ..Default::default() }));
     rig.decline("a");
     let participant = Some(wire::ParticipantInfo { identity: "ada".to_owned(), ..Default::default() });
-    rig.says(
+    rig.sends(
         "a",
         Message::SimulateJob(wire::SimulateJobRequest { room: room(), participant, ..Default::default() }),
     );

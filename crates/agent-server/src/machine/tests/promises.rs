@@ -1,4 +1,5 @@
-//! Any order of what workers, clients and time can do: no panic, no spinning, the contract of a machine, and one end for each job.
+//! Any order of what workers, clients and time can do: no panic, no spinning, the contract of a machine, and
+//! one end for each job.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::machine::{
     SendData, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, WorkerId,
 };
 
-/// Small numbers name things: workers, jobs, rooms and identities that are there or are not.
+/// Small numbers select workers, jobs, rooms and identities, some of which do not exist.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Connect,
@@ -87,7 +88,7 @@ pub(super) fn rules() -> impl Strategy<Value = Rules> {
     )
 }
 
-/// What the mock server around the machine would know.
+/// The state that the mock server around the machine would have.
 pub(super) struct World {
     pub(super) server: Recorder<Rules, Server>,
     now: Time,
@@ -95,7 +96,7 @@ pub(super) struct World {
     members: Vec<MemberId>,
     reply: Option<(RequestId, Result<Reply, Refusal>)>,
     last_id: u64,
-    /// Jobs that were offered, in that order.
+    /// The offered jobs, in order.
     offered: Vec<String>,
     assigned: BTreeMap<String, WorkerId>,
     ended: BTreeMap<String, ServerEvent>,
@@ -126,7 +127,7 @@ impl World {
             self.server.handle_timeout(self.now);
             self.drain();
             steps += 1;
-            assert!(steps < 10_000, "it spins");
+            assert!(steps < 10_000, "the machine spins");
         }
         self.now = until;
         self.server.handle_timeout(self.now);
@@ -137,7 +138,7 @@ impl World {
         let mut outputs = 0;
         while let Some(output) = self.server.poll_output() {
             outputs += 1;
-            assert!(outputs < 100_000, "it says more and more");
+            assert!(outputs < 100_000, "the outputs do not end");
             self.note(output);
         }
         let next = self.server.poll_timeout();
@@ -171,7 +172,7 @@ impl World {
             }
             Output::Log(event @ ServerEvent::Unserved { .. }) => {
                 let ServerEvent::Unserved { job_id, .. } = &event else { return };
-                // Without a worker no job is made, so that it has no id.
+                // Without a worker no job is created, so there is no id.
                 if !job_id.is_empty() {
                     let before = self.unserved.insert(job_id.clone(), event.clone());
                     assert_eq!(before, None, "given up twice: {event:?}");
@@ -181,7 +182,7 @@ impl World {
                 let before = self.reply.replace((id, reply));
                 assert_eq!(before, None, "a second reply");
             }
-            Output::Close { .. } | Output::Tell { .. } | Output::Log(_) => {}
+            Output::Close { .. } | Output::Notify { .. } | Output::Log(_) => {}
         }
     }
 
@@ -205,7 +206,7 @@ impl World {
         self.last_id
     }
 
-    fn says(&mut self, worker: u8, message: worker_message::Message) {
+    fn sends(&mut self, worker: u8, message: worker_message::Message) {
         let Some(worker) = pick(&self.workers, worker) else { return };
         let message = Box::new(wire::WorkerMessage { message: Some(message) });
         self.input(Input::WorkerMessage { worker, message });
@@ -219,7 +220,7 @@ impl World {
                 self.workers.push(worker);
                 self.input(Input::WorkerConnected { worker });
             }
-            Op::Register { worker, agent, kind } => self.says(
+            Op::Register { worker, agent, kind } => self.sends(
                 worker,
                 Message::Register(wire::RegisterWorkerRequest {
                     agent_name: agent_name(agent),
@@ -227,7 +228,7 @@ impl World {
                     ..Default::default()
                 }),
             ),
-            Op::Answer { worker, job, available, terminate, identity } => self.says(
+            Op::Answer { worker, job, available, terminate, identity } => self.sends(
                 worker,
                 Message::Availability(wire::AvailabilityResponse {
                     job_id: self.job(job),
@@ -237,7 +238,7 @@ impl World {
                     ..Default::default()
                 }),
             ),
-            Op::Status { worker, job, status } => self.says(
+            Op::Status { worker, job, status } => self.sends(
                 worker,
                 Message::UpdateJob(wire::UpdateJobStatus {
                     job_id: self.job(job),
@@ -245,7 +246,7 @@ impl World {
                     error: if status == 3 { "text".to_owned() } else { String::new() },
                 }),
             ),
-            Op::Load { worker, load, full } => self.says(
+            Op::Load { worker, load, full } => self.sends(
                 worker,
                 Message::UpdateWorker(wire::UpdateWorkerStatus {
                     status: Some(full.into()),
@@ -253,7 +254,7 @@ impl World {
                     ..Default::default()
                 }),
             ),
-            Op::Simulate { worker, room, participant } => self.says(
+            Op::Simulate { worker, room, participant } => self.sends(
                 worker,
                 Message::SimulateJob(wire::SimulateJobRequest {
                     room: room.map(|room| wire::Room { name: name(room), ..Default::default() }),
@@ -261,9 +262,9 @@ impl World {
                     ..Default::default()
                 }),
             ),
-            Op::Other { worker, kind: 0 } => self.says(worker, Message::Ping(wire::WorkerPing::default())),
+            Op::Other { worker, kind: 0 } => self.sends(worker, Message::Ping(wire::WorkerPing::default())),
             Op::Other { worker, kind: 1 } => {
-                self.says(worker, Message::MigrateJob(wire::MigrateJobRequest::default()));
+                self.sends(worker, Message::MigrateJob(wire::MigrateJobRequest::default()));
             }
             Op::Other { worker, .. } => {
                 let Some(worker) = pick(&self.workers, worker) else { return };
@@ -370,7 +371,7 @@ impl World {
     }
 }
 
-/// One of the last ones, if there is any.
+/// One of the last items, if there is any.
 fn pick<T: Clone>(of: &[T], number: u8) -> Option<T> {
     of.iter().rev().nth(number.into()).cloned()
 }
@@ -383,7 +384,7 @@ fn agent_name(agent: u8) -> String {
     if agent == 0 { String::new() } else { format!("agent-{agent}") }
 }
 
-/// One of them is nobody.
+/// One of these identities does not exist.
 fn who(identity: u8) -> String {
     if identity == 0 { String::new() } else { format!("who-{identity}") }
 }
@@ -399,7 +400,7 @@ proptest! {
         for op in ops {
             world.apply(op);
         }
-        // Everybody goes: then every job is over, every room closes, and the machine waits for nothing.
+        // Everybody leaves: then every job is finished, every room closes, and the machine has no timers.
         for member in std::mem::take(&mut world.members) {
             world.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated });
         }
@@ -411,13 +412,13 @@ proptest! {
             prop_assert_eq!(world.server.room_infos().len(), 0);
         }
         prop_assert_eq!(world.server.poll_timeout(), None);
-        // Nothing is remembered twice, or for ever.
+        // Nothing is kept twice, or forever.
         let over = &world.server.over;
         prop_assert!(over.len() <= most && over.len() == world.server.jobs.len(), "{} are kept", over.len());
         prop_assert!(over.iter().all(|(id, _)| world.server.jobs.contains_key(id)));
         for job in &world.offered {
             let ends = [world.assigned.contains_key(job), world.unserved.contains_key(job)];
-            // A dismissed one ends without an assignment.
+            // A dismissed job ends without an assignment.
             prop_assert!(ends != [true, true], "{} was assigned and given up", job);
             prop_assert!(ends != [false, false] || world.ended.contains_key(job), "{} hangs", job);
         }

@@ -1,4 +1,5 @@
-//! A server machine that is recorded, written as JSON, read again and replayed does the same again, byte for byte.
+//! A recording of a server machine, written as JSON, read back and replayed, produces the same outputs byte
+//! for byte.
 
 use agent_proto::recording::{Recorder, Recording};
 use agent_room::{DisconnectReason, Publish, Speaker};
@@ -12,7 +13,7 @@ fn json(outputs: &[Output]) -> String {
     outputs.iter().map(|output| serde_json::to_string(output).unwrap() + "\n").collect()
 }
 
-/// What was recorded is all that the new machine has.
+/// Replays a recording with a new machine, which has nothing else.
 fn replay(recording: &str) -> Vec<Output> {
     serde_json::from_str::<Recording<Rules, Input>>(recording).unwrap().replay(Server::new)
 }
@@ -37,13 +38,13 @@ proptest! {
     }
 }
 
-/// What a recording looks like.
+/// A snapshot of a recording.
 #[test]
 fn the_course_of_a_job_is_recorded() {
     let mut rig = Rig::new();
     let (dispatch, agent) = rig.running("a", "lobby");
     let message = Publish::new("topic", "payload");
-    rig.call("the server speaks", SendData { room: "lobby".to_owned(), message }).unwrap();
+    rig.call("the server sends data", SendData { room: "lobby".to_owned(), message }).unwrap();
     let speakers = vec![Speaker::new("ada", 0.5)];
     rig.input("ada speaks", Input::SpeakersChanged { room: "lobby".to_owned(), speakers });
     rig.delete_dispatch("lobby", &dispatch);

@@ -1,4 +1,4 @@
-//! One machine, a clock that jumps, and a log in which every id has a short name.
+//! One machine with a virtual clock, and a transcript with short names for ids.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,15 +18,15 @@ pub(super) struct Rig {
     pub(super) server: Recorder<Rules, Server>,
     now: Time,
     log: String,
-    /// Short names of ids, in the order in which they were seen: `AJ_…` is `job 1`.
+    /// Short names of ids, numbered in the order of appearance: `AJ_…` is `job 1`.
     names: BTreeMap<String, String>,
     workers: BTreeMap<&'static str, WorkerId>,
-    /// The job that a worker was offered last, and what its token would say.
+    /// The last job that each worker was offered, and the grant of its token.
     offers: BTreeMap<WorkerId, String>,
     grants: BTreeMap<WorkerId, Grant>,
     members: BTreeMap<MemberId, String>,
     reply: Option<(RequestId, Result<Reply, Refusal>)>,
-    /// Of the last worker, member or request.
+    /// The id of the last worker, member or request.
     last_id: u64,
 }
 
@@ -60,19 +60,19 @@ impl Rig {
         self.log
     }
 
-    /// What happens is written down, then happens, then what comes of it is written down.
+    /// Handles an input, with a line for it and for each output in the transcript.
     pub(super) fn input(&mut self, what: &str, input: Input) {
         self.remark(what);
         self.silent_input(input);
     }
 
-    /// Something is asked for, and that is written down, too.
+    /// Makes a request, with a line for it in the transcript.
     pub(super) fn call<C: Call>(&mut self, what: &str, call: C) -> Result<C::Reply, Refusal> {
         self.remark(what);
         self.silent_call(call)
     }
 
-    /// What is asked for is not written down, what comes of it is.
+    /// Makes a request without a line for it in the transcript; outputs still have theirs.
     pub(super) fn silent_call<C: Call>(&mut self, call: C) -> Result<C::Reply, Refusal> {
         let id = self.next_id();
         self.silent_input(Input::Requested { id, request: call.into() });
@@ -101,9 +101,9 @@ impl Rig {
         self.input(&format!("{name} connects"), Input::WorkerConnected { worker });
     }
 
-    pub(super) fn says(&mut self, name: &'static str, message: worker_message::Message) {
+    pub(super) fn sends(&mut self, name: &'static str, message: worker_message::Message) {
         let worker = self.id(name);
-        let what = format!("{name} says {}", show_said(&message));
+        let what = format!("{name} sends {}", show_received(&message));
         let message = Box::new(wire::WorkerMessage { message: Some(message) });
         self.input(&what, Input::WorkerMessage { worker, message });
     }
@@ -113,10 +113,10 @@ impl Rig {
     }
 
     pub(super) fn register(&mut self, name: &'static str, request: wire::RegisterWorkerRequest) {
-        self.says(name, worker_message::Message::Register(request));
+        self.sends(name, worker_message::Message::Register(request));
     }
 
-    /// A worker of this name in the transcript, registered for rooms as `greeter`.
+    /// Connects a worker of this name, registered for rooms as `greeter`.
     pub(super) fn worker(&mut self, name: &'static str) {
         self.connect(name);
         self.register(name, greeter());
@@ -127,7 +127,7 @@ impl Rig {
         self.input(&format!("{name} is cut off"), Input::WorkerGone { worker });
     }
 
-    /// The job that a worker was offered last.
+    /// The last job that a worker was offered.
     pub(super) fn offered(&self, name: &'static str) -> String {
         self.offers[&self.workers[name]].clone()
     }
@@ -141,33 +141,33 @@ impl Rig {
             participant_identity,
             ..Default::default()
         };
-        self.says(name, worker_message::Message::Availability(answer));
+        self.sends(name, worker_message::Message::Availability(answer));
     }
 
     pub(super) fn decline(&mut self, name: &'static str) {
         let answer = wire::AvailabilityResponse { job_id: self.offered(name), ..Default::default() };
-        self.says(name, worker_message::Message::Availability(answer));
+        self.sends(name, worker_message::Message::Availability(answer));
     }
 
     pub(super) fn dismiss(&mut self, name: &'static str) {
         let job_id = self.offered(name);
         let answer = wire::AvailabilityResponse { job_id, terminate: true, ..Default::default() };
-        self.says(name, worker_message::Message::Availability(answer));
+        self.sends(name, worker_message::Message::Availability(answer));
     }
 
-    /// Says this of the job that the worker was offered last.
+    /// Sends this status for the last job that the worker was offered.
     pub(super) fn status(&mut self, name: &'static str, status: wire::JobStatus, error: &str) {
         let job_id = self.offered(name);
         let update = wire::UpdateJobStatus { job_id, status: status.into(), error: error.to_owned() };
-        self.says(name, worker_message::Message::UpdateJob(update));
+        self.sends(name, worker_message::Message::UpdateJob(update));
     }
 
     pub(super) fn load(&mut self, name: &'static str, load: f32, status: wire::WorkerStatus) {
         let update = wire::UpdateWorkerStatus { status: Some(status.into()), load, ..Default::default() };
-        self.says(name, worker_message::Message::UpdateWorker(update));
+        self.sends(name, worker_message::Message::UpdateWorker(update));
     }
 
-    /// The agent of a worker joins the room that it was assigned to.
+    /// The agent of a worker joins the room of its assignment.
     pub(super) fn agent_joins(&mut self, name: &'static str) -> MemberId {
         let grant = self.grants[&self.workers[name]].clone();
         self.joins(grant)
@@ -186,7 +186,7 @@ impl Rig {
         self.input(what, Input::MemberLeft { member, reason });
     }
 
-    /// Dispatches an agent; gives the dispatch's id.
+    /// Dispatches an agent; returns the dispatch's id.
     pub(super) fn dispatch(&mut self, agent: &str, room: &str) -> String {
         let request = wire::CreateAgentDispatchRequest {
             agent_name: agent.to_owned(),
@@ -220,7 +220,7 @@ impl Rig {
         self.call(&what, DeleteDispatch { room: room.to_owned(), id: id.to_owned() }).unwrap();
     }
 
-    /// Lets time pass, waking the machine whenever it wants to be.
+    /// Advances the time, and calls the machine at each of its timeouts.
     pub(super) fn pass(&mut self, millis: u64) {
         let until = self.now + Duration::from_millis(millis);
         while let Some(at) = self.server.poll_timeout().filter(|at| *at <= until) {
@@ -231,7 +231,7 @@ impl Rig {
         self.now = until;
     }
 
-    /// What follows is not written down.
+    /// Clears the transcript.
     pub(super) fn forget(&mut self) {
         self.log.clear();
     }
@@ -281,7 +281,7 @@ impl Rig {
                 format!("to {}: assigned {} as {:?}", name(worker), job.id, grant.identity)
             }
             Output::Close { worker, reason } => format!("{} is closed: {reason}", name(worker)),
-            Output::Tell { member, event } => {
+            Output::Notify { member, event } => {
                 let who = self.members.get(member).map_or("?", String::as_str);
                 format!("to {who}: {}", show_event(event))
             }
@@ -295,7 +295,7 @@ impl Rig {
         self.log += &format!("{} {mark} {text}\n", self.now);
     }
 
-    /// The text with a short name for each id in it.
+    /// The text with a short name instead of each id.
     fn named(&mut self, text: &str) -> String {
         let mut named = String::new();
         let mut rest = text;
@@ -318,7 +318,8 @@ impl Rig {
     }
 }
 
-/// The id with this underscore in it, with its prefix and the word for such ids. Two letters are before it, twelve are after it.
+/// The id around this underscore, with its prefix and the name for its kind. Two letters precede it, twelve
+/// follow it.
 fn id_around(text: &str, underscore: usize) -> Option<(&str, &'static str, &str)> {
     let start = underscore.checked_sub(2)?;
     let (prefix, id) = (text.get(start..underscore)?, text.get(start..underscore + 13)?);
@@ -337,7 +338,7 @@ pub(super) fn greeter() -> wire::RegisterWorkerRequest {
     wire::RegisterWorkerRequest { agent_name: "greeter".to_owned(), ..Default::default() }
 }
 
-fn show_said(message: &worker_message::Message) -> String {
+fn show_received(message: &worker_message::Message) -> String {
     use worker_message::Message;
     match message {
         Message::Register(m) => {

@@ -7,7 +7,7 @@ use agent_room::DisconnectReason;
 use super::rig::Rig;
 use crate::machine::{Grant, Join, OpenRoom, Refusal};
 
-/// Status first, then leave: in the other order the server has decided already.
+/// The status must precede the leave: in the other order the server has already decided.
 #[test]
 fn an_agent_that_leaves_before_its_status_has_failed() {
     let mut rig = Rig::new();
@@ -38,7 +38,7 @@ fn an_agent_that_is_thrown_out_has_failed() {
     rig.forget();
     rig.member_left("the agent is removed", agent, DisconnectReason::Removed);
     rig.pass(1_000);
-    // Nobody is there to be removed twice.
+    // The agent is gone, so the second removal does nothing.
     rig.member_left("and again", agent, DisconnectReason::Removed);
     insta::assert_snapshot!(rig.log());
 }
@@ -53,7 +53,7 @@ fn a_second_agent_of_the_same_identity_kicks_the_first_out() {
     insta::assert_snapshot!(rig.log());
 }
 
-/// The one end by the server that is a success; the agent has 3 s to say goodbye.
+/// The only end by the server that is a success; the agent gets 3 s to finish.
 #[test]
 fn a_deleted_dispatch_ends_its_job_and_removes_the_agent_3_s_later() {
     let mut rig = Rig::new();
@@ -75,7 +75,7 @@ fn an_agent_that_left_in_time_is_not_removed() {
     rig.forget();
     rig.delete_dispatch("lobby", &dispatch);
     rig.leaves(agent);
-    // Whoever comes later with its identity is somebody else.
+    // A later participant with the same identity is another one.
     rig.agent_joins("a");
     rig.pass(10_000);
     insta::assert_snapshot!(rig.log());

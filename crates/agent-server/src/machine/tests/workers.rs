@@ -1,4 +1,4 @@
-//! Registration, and which worker is asked.
+//! Registration, and the choice of the next worker.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::machine::{CreateDispatch, Input, Output, PublishTrack};
 fn a_worker_registers_pings_and_goes() {
     let mut rig = Rig::new();
     rig.connect("a");
-    rig.says("a", Message::Ping(wire::WorkerPing { timestamp: 7 }));
+    rig.sends("a", Message::Ping(wire::WorkerPing { timestamp: 7 }));
     rig.register("a", greeter());
     rig.pass(60_000);
-    rig.says("a", Message::MigrateJob(wire::MigrateJobRequest::default()));
+    rig.sends("a", Message::MigrateJob(wire::MigrateJobRequest::default()));
     rig.cut("a");
     insta::assert_snapshot!(rig.log());
 }
@@ -27,7 +27,7 @@ fn whoever_breaks_the_protocol_is_refused() {
     rig.pass(10_000);
 
     rig.connect("early");
-    rig.says("early", Message::UpdateWorker(wire::UpdateWorkerStatus::default()));
+    rig.sends("early", Message::UpdateWorker(wire::UpdateWorkerStatus::default()));
 
     rig.connect("twice");
     rig.register("twice", greeter());
@@ -41,7 +41,7 @@ fn whoever_breaks_the_protocol_is_refused() {
 
     // The real server crashes.
     rig.worker("roomless");
-    rig.says("roomless", Message::SimulateJob(wire::SimulateJobRequest::default()));
+    rig.sends("roomless", Message::SimulateJob(wire::SimulateJobRequest::default()));
 
     rig.connect("noisy");
     let noisy = rig.id("noisy");
@@ -50,7 +50,10 @@ fn whoever_breaks_the_protocol_is_refused() {
 
     rig.connect("empty");
     let empty = rig.id("empty");
-    rig.input("empty says nothing", Input::WorkerMessage { worker: empty, message: Box::default() });
+    rig.input(
+        "empty sends an empty message",
+        Input::WorkerMessage { worker: empty, message: Box::default() },
+    );
     insta::assert_snapshot!(rig.log());
 }
 
@@ -61,7 +64,7 @@ fn a_full_or_busy_worker_is_not_asked() {
     rig.worker("a");
     rig.load("a", 0.0, wire::WorkerStatus::WsFull);
     rig.dispatch("greeter", "full");
-    // Its load is what counts, not its word.
+    // The load counts, and not the reported status.
     rig.load("a", 0.7, wire::WorkerStatus::WsAvailable);
     rig.dispatch("greeter", "at-the-limit");
     rig.load("a", 0.69, wire::WorkerStatus::WsAvailable);
@@ -106,7 +109,7 @@ fn only_workers_of_the_same_name_kind_and_deployment_are_asked() {
     insta::assert_snapshot!(rig.log());
 }
 
-/// Whoever was sent away is heard no more, and gets nothing: its jobs are forgotten as with a cut.
+/// A worker that was closed is ignored and gets nothing: its jobs are forgotten as after a cut.
 #[test]
 fn a_worker_that_is_refused_is_gone() {
     let mut rig = Rig::new();
@@ -114,12 +117,12 @@ fn a_worker_that_is_refused_is_gone() {
     rig.forget();
     rig.register("a", greeter());
     rig.dispatch("greeter", "stairs");
-    rig.says("a", Message::Ping(wire::WorkerPing { timestamp: 7 }));
+    rig.sends("a", Message::Ping(wire::WorkerPing { timestamp: 7 }));
     rig.cut("a");
     insta::assert_snapshot!(rig.log());
 }
 
-/// A thousand jobs over workers of different load: each is asked in proportion to what it has free.
+/// A thousand jobs over workers of different load: each is asked in proportion to its free capacity.
 #[test]
 fn the_less_loaded_the_likelier() {
     let mut rig = Rig::new();
@@ -144,7 +147,7 @@ fn the_less_loaded_the_likelier() {
             }
         }
     }
-    // 1.0, 0.5 and 0.2 of 1.7, give or take 5 in a hundred.
+    // 1.0, 0.5 and 0.2 of 1.7, with a tolerance of 5 %.
     let expected = [588.0, 294.0, 118.0];
     let counts: Vec<usize> = asked.values().copied().collect();
     assert_eq!(counts.len(), expected.len(), "the full one was asked: {asked:?}");
