@@ -1,38 +1,38 @@
-//! What a driver may ask of a joined room.
+//! Commands that a driver may send to a joined room.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// The longest payload of one data message, in bytes.
+/// Maximum payload of one data message, in bytes.
 ///
 /// A packet must fit the server's message limit of 65,535 bytes together with its topic and addresses.
 pub const MAX_PAYLOAD_LEN: usize = 64_000;
 
-/// The longest packet that a server takes, in bytes: payload, topic and destinations together.
+/// Maximum packet that a server accepts, in bytes: payload, topic and destinations together.
 pub const MAX_PACKET_LEN: usize = 65_535;
 
-/// The longest change of our own metadata, name or attributes that is sent, in bytes.
+/// Maximum change of our own metadata, name or attributes that is sent, in bytes.
 ///
-/// A server takes 512 KiB of metadata and 64 KiB of attributes, unless it is configured otherwise. One that is longer than a frame of
-/// the connection may be would end the connection.
+/// By default a server accepts 512 KiB of metadata and 64 KiB of attributes. A change longer than a frame of
+/// the connection would end the connection.
 pub const MAX_CHANGE_LEN: usize = 1024 * 1024;
 
-/// Names one command, so that its result can be told. The driver makes it; the machine gives it back.
+/// Identifies a command and its result. Chosen by the driver and returned by the machine.
 pub type CommandId = u64;
 
-/// What to do in the room. Each is answered with nothing but whether it was done.
+/// A command in the room. Its result is only whether it was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RoomCommand {
-    /// Send a data message. Done when the data channel has taken it, not when it has arrived.
+    /// Send a data message. Done when the data channel has accepted it, not when it has arrived.
     Publish(Publish),
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),
     /// Replace our own name. An empty text changes nothing: the protocol cannot clear it.
     SetName(String),
-    /// Set these of our own attributes; an empty value deletes its key, other keys stay.
+    /// Set these of our own attributes; an empty value deletes its key, other keys are kept.
     SetAttributes(BTreeMap<String, String>),
-    /// Leave the room. Done when the server has been told; then the machine is closed.
+    /// Leave the room. Done when the server was notified; then the machine is closed.
     Leave,
 }
 
@@ -41,14 +41,14 @@ pub enum RoomCommand {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Publish {
-    /// At most [`MAX_PAYLOAD_LEN`] bytes.
+    /// The payload, at most [`MAX_PAYLOAD_LEN`] bytes.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
     pub payload: Bytes,
-    /// What it is about; may be empty.
+    /// The topic; may be empty.
     pub topic: String,
-    /// Who is to get it, by identity; empty: everybody.
+    /// The identities of the recipients; empty: everybody.
     pub destinations: Vec<String>,
-    /// In order and repeated until it arrives, or sent once.
+    /// Whether it is ordered and retransmitted until it arrives; otherwise it is sent once.
     pub reliable: bool,
 }
 
@@ -65,23 +65,23 @@ impl Publish {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum RoomError {
-    /// The payload is over [`MAX_PAYLOAD_LEN`].
+    /// The payload exceeds [`MAX_PAYLOAD_LEN`].
     #[error("the payload of {len} bytes is over the limit of {MAX_PAYLOAD_LEN} bytes; split it")]
     PayloadTooLarge {
-        /// Its length, in bytes.
+        /// The payload's length, in bytes.
         len: usize,
     },
-    /// Payload, topic and destinations together do not fit a packet.
+    /// Payload, topic and destinations together exceed a packet.
     #[error(
         "payload, topic and destinations make a packet of {len} bytes, over the limit of {limit} bytes; shorten them"
     )]
     PacketTooLarge {
-        /// Length of the packet, in bytes.
+        /// The packet's length, in bytes.
         len: usize,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// New metadata, a name or attributes are over [`MAX_CHANGE_LEN`].
+    /// New metadata, a name or attributes exceed [`MAX_CHANGE_LEN`].
     #[error(
         "metadata, name or attributes of {len} bytes are over the limit of {MAX_CHANGE_LEN} bytes; shorten them"
     )]
@@ -89,33 +89,33 @@ pub enum RoomError {
         /// Their length, in bytes.
         len: usize,
     },
-    /// Too much is waiting to be sent or answered.
-    #[error("too much waits to be sent; slow down, or try again later")]
+    /// Too much is queued or unanswered.
+    #[error("the send queue is full; send less, or retry later")]
     QueueFull,
-    /// The token or the permissions do not allow it.
+    /// The token or the permissions do not permit it.
     #[error(
         "not allowed: {detail}; the token needs the matching grant (`.permissions(…)` of the worker that was given the job)"
     )]
     NotAllowed {
-        /// What the server said.
+        /// The server's message.
         detail: String,
     },
-    /// It is longer than the server takes.
+    /// A value exceeds the server's limit.
     #[error("over a limit of the server: {detail}; shorten it")]
     OverLimit {
-        /// What the server said.
+        /// The server's message.
         detail: String,
     },
-    /// The server refused it.
+    /// The server refused the command.
     #[error("refused by the server: {detail}")]
     Refused {
-        /// What the server said.
+        /// The server's message.
         detail: String,
     },
     /// The server did not answer in time.
     #[error("the server did not answer in time")]
     TimedOut,
-    /// The attempt is over that the room's handle belongs to.
+    /// The attempt of this room handle is over.
     #[error("the attempt of this room handle is over: use the one of the current attempt (`ctx.room()`)")]
     AttemptOver,
     /// There is no room (any more).

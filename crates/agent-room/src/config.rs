@@ -1,10 +1,10 @@
-//! What a room client needs to know before it starts.
+//! Configuration of a room client.
 
 use std::time::Duration;
 
 use agent_proto::Secret;
 
-/// Which tracks of others the server sends us without being asked.
+/// Which tracks of others the server sends without a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -20,24 +20,24 @@ pub enum AutoSubscribe {
     VideoOnly,
 }
 
-/// Bounds of what a room holds and waits for.
+/// Limits of a room's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Limits {
-    /// Longest signalling frame that is read, in bytes. Default 8 MiB.
+    /// Maximum size of a received signalling frame, in bytes. Default 8 MiB.
     pub signal_frame: usize,
-    /// Data packets that wait for the data channel, per channel. Default 1,024.
+    /// Maximum number of queued data packets, per channel. Default 1,024.
     pub queued_packets: usize,
-    /// Bytes that wait for the data channel, per channel. Default 4 MiB.
+    /// Maximum size of queued data packets, in bytes, per channel. Default 4 MiB.
     pub queued_bytes: usize,
-    /// Own metadata, name and attribute changes that wait for the server's answer. Default 64.
+    /// Maximum number of unanswered changes of our own metadata, name and attributes. Default 64.
     pub requests: usize,
-    /// Participants that are known at a time; more are counted as violations. Default 10,000.
+    /// Maximum number of participants; more are counted as violations. Default 10,000.
     pub participants: usize,
-    /// Events between the server's answer and the standing connection. Default 4,096.
+    /// Maximum number of events between the server's answer and the established connection. Default 4,096.
     pub held_events: usize,
-    /// Receive sections for media that the server may ask for. Default 512.
+    /// Maximum number of receive sections for media that the server may request. Default 512.
     pub media_sections: usize,
 }
 
@@ -55,36 +55,37 @@ impl Default for Limits {
     }
 }
 
-/// What a room client needs to know before it starts.
+/// Configuration of a room client.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Config {
-    /// The server: `ws`, `wss`, `http` or `https`, with an optional base path.
+    /// The server's URL: `ws`, `wss`, `http` or `https`, with an optional base path.
     pub url: String,
-    /// The token that lets us in.
+    /// The token to join with.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::secret"))]
     pub token: Secret,
     /// Which tracks the server sends.
     pub auto_subscribe: AutoSubscribe,
-    /// From [`Room::new`](crate::Room::new) to a connection over which data can go both ways. Default 10 s.
+    /// Timeout from [`Room::new`](crate::Room::new) to a connection with data in both directions. Default 10
+    /// s.
     pub join_timeout: Duration,
-    /// From a metadata, name or attributes change to the server's answer. Default 5 s.
+    /// Timeout from a change of metadata, name or attributes to the server's answer. Default 5 s.
     pub request_timeout: Duration,
-    /// How long a leave waits until the server has what was published reliably. Default 1 s.
+    /// How long a leave waits until the server has received the reliable messages. Default 1 s.
     pub leave_timeout: Duration,
-    /// How long a lost connection is tried to be restored before the room is over. Default 60 s.
+    /// How long to try to re-establish a lost connection before the room ends. Default 60 s.
     pub reconnect_timeout: Duration,
-    /// Decides the jitter between tries to restore a connection: rooms of one program should not share it. Default 0.
+    /// Seed of the jitter between retries: rooms of one program should not share it. Default 0.
     pub seed: u64,
-    /// Version of the SDK, told to the server.
+    /// Version of the SDK, sent to the server.
     pub sdk_version: String,
-    /// Bounds.
+    /// Limits.
     pub limits: Limits,
 }
 
 impl Config {
-    /// Defaults for everything but the server and the token.
+    /// Defaults for everything except the server and the token.
     #[must_use]
     pub fn new(url: impl Into<String>, token: impl Into<Secret>) -> Self {
         Self {

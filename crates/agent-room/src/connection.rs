@@ -1,9 +1,11 @@
-//! The media connection as the machine sees it: the seam at which `transport`, which holds str0m, can be replaced.
+//! The media connection as the machine sees it: the interface behind which `transport`, which holds str0m,
+//! can be replaced.
 //!
-//! str0m draws its keys and passwords itself, so no room with it does the same twice. Everything on this side of the seam does: the same
-//! inputs and the same media give the same outputs, byte for byte (I12).
+//! str0m draws its keys and passwords itself, so no room with it does the same twice. Everything on this side
+//! of the interface is deterministic: the same inputs and the same media give the same outputs, byte for byte
+//! (I12).
 
-use crate::data::{Channel, Written};
+use crate::data::{Channel, WriteResult};
 use crate::{EncodedFrame, Protocol};
 use agent_proto::Time;
 use bytes::Bytes;
@@ -11,57 +13,59 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// What happened in the media connection.
+/// An event of the media connection.
 #[derive(Debug)]
-pub(crate) enum Happened {
-    /// A packet is to be sent.
+pub(crate) enum TransportEvent {
+    /// Send a packet.
     Packet { protocol: Protocol, source: SocketAddr, destination: SocketAddr, contents: Vec<u8> },
     /// The reliable channel is open.
     Ready,
-    /// A way to the server was found again, after a [`MediaConnection::restart`].
+    /// A path to the server was found again, after a [`MediaConnection::restart`].
     Restarted,
-    /// The system is to be asked from which address it would send to this one; the answer goes to [`MediaConnection::routed`].
+    /// Ask the system from which address it would send to this one; the answer goes to
+    /// [`MediaConnection::routed`].
     WantsRoute { remote: SocketAddr },
     /// An address of ours, for the server.
     Candidate { text: String },
-    /// Datagrams do not seem to get through: connect to this address.
+    /// UDP does not seem to get through: connect to this address.
     WantsTcp { remote: SocketAddr },
-    /// Nothing comes any more. A [`MediaConnection::restart`] may help.
+    /// Nothing arrives any more. A [`MediaConnection::restart`] may help.
     Silent { detail: String },
-    /// A data packet came in.
+    /// A data packet was received.
     Data { channel: Channel, bytes: Bytes },
-    /// A frame of the track with this sid came in.
+    /// A frame of the track with this sid was received.
     Frame { track: Arc<str>, frame: EncodedFrame },
     /// The connection is gone.
     Gone { detail: String },
 }
 
-/// What became of an answer.
+/// The result of an answer.
 pub(crate) struct Answered {
-    /// The next offer, if there is one to make.
+    /// The next offer, if there is one to send.
     pub(crate) offer: Option<String>,
-    /// Candidates in the answer that cannot be used, or are too many.
+    /// Number of candidates in the answer that are unusable, or too many.
     pub(crate) refused: u64,
 }
 
 /// One media connection. After each change its [events](Self::poll) are drained.
 pub(crate) trait MediaConnection: Sized {
-    /// What turns the machine's time into that of the implementation.
+    /// Converts the machine's time into that of the implementation.
     type Clock: Copy;
 
-    /// A connection over a UDP socket with this port, and its first offer. `None`: there is nothing to offer, which does not happen.
+    /// A connection over a UDP socket with this port, and its first offer. `None`: there is nothing to offer,
+    /// which does not happen.
     fn new(port: u16, clock: Self::Clock, now: Time) -> Option<(Self, String)>;
 
-    /// The next thing that happened.
-    fn poll(&mut self) -> Option<Happened>;
+    /// The next event.
+    fn poll(&mut self) -> Option<TransportEvent>;
 
     /// When [`Self::handle_timeout`] is due. `None`: never again.
     fn poll_timeout(&self) -> Option<Time>;
 
-    /// Does what is due at `now`.
+    /// Handles the timers that are due at `now`.
     fn handle_timeout(&mut self, now: Time);
 
-    /// Takes a packet. `false`: it is not for us, or damaged.
+    /// Handles a packet. `false`: it is not for us, or damaged.
     fn handle_packet(
         &mut self,
         protocol: Protocol,
@@ -71,51 +75,52 @@ pub(crate) trait MediaConnection: Sized {
         now: Time,
     ) -> bool;
 
-    /// Looks for another way to the server; what is on its way meanwhile stays in order, and arrives. Gives the offer to make;
-    /// `None`: the pending one must be answered first.
+    /// Looks for another path to the server; data under way meanwhile stay in order, and arrive. Returns the
+    /// offer to send; `None`: the pending one must be answered first.
     fn restart(&mut self, now: Time) -> Option<String>;
 
-    /// A TCP connection to one of the server's addresses stands.
+    /// A TCP connection to one of the server's addresses is established.
     fn tcp_connected(&mut self, local: SocketAddr, remote: SocketAddr, now: Time);
 
-    /// It is gone, or was never there.
+    /// A TCP connection ended, or was never established.
     fn tcp_closed(&mut self, remote: SocketAddr, now: Time);
 
     /// Labels and stream ids of the data channels.
     fn channels(&mut self) -> Vec<(String, u16)>;
 
-    /// Takes the server's answer to our last offer, with the track sid of each section (by its identifier); perhaps there is another
-    /// offer to make. `Err`: what is wrong with it.
+    /// Applies the server's answer to our last offer, with the track sid of each section (by its identifier);
+    /// there may be another offer to send. `Err`: what is wrong with the answer.
     fn answer(&mut self, sdp: &str, tracks: &BTreeMap<String, String>, now: Time)
     -> Result<Answered, String>;
 
-    /// Takes a candidate of the server. `false`: it cannot be used, or is one too many.
+    /// Applies a candidate of the server. `false`: it is unusable, or one too many.
     fn candidate(&mut self, text: &str, now: Time) -> bool;
 
-    /// The system would send from this address to that one; `None`: it has no way there.
+    /// The system would send from `local` to `remote`; `None`: it has no route.
     fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, now: Time);
 
     /// Why there is no connection, and what to do about it.
     fn explain(&self) -> String;
 
-    /// How the server is reached now, from where the last packet came; over TCP also why.
+    /// The current path to the server, from the source of the last packet; for TCP also the reason.
     fn path(&self) -> Option<(Protocol, SocketAddr, String)>;
 
-    /// Adds so many receive sections and offers anew, now (`Some`) or once the pending offer is answered.
+    /// Adds receive sections and offers again, now (`Some`) or once the pending offer is answered.
     fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String>;
 
     /// Sends one message.
-    fn write(&mut self, channel: Channel, bytes: &[u8]) -> Written;
+    fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult;
 
-    /// Bytes on the reliable channel that the server has not acknowledged yet. `None`: there is no channel (any more), and nobody knows.
+    /// Number of bytes on the reliable channel that the server has not acknowledged yet. `None`: there is no
+    /// channel (any more), so it is unknown.
     fn unacknowledged(&mut self) -> Option<usize>;
 
-    /// Says goodbye; the packets for it are the last to come out.
+    /// Closes the connection; the packets for it are the last outputs.
     fn close(&mut self, now: Time);
 
-    /// Does all that is to do at this moment, after a [write](Self::write).
+    /// Does everything that is due now, after a [write](Self::write).
     fn run(&mut self, now: Time);
 
-    /// How many frames came without a track to belong to. Each was dropped.
+    /// Number of frames without a track. Each was dropped.
     fn unrouted(&self) -> u64;
 }

@@ -1,9 +1,9 @@
-//! Data packets: what waits to be sent, and what has been received already.
+//! Data packets: the send queue, and detection of packets received before.
 //!
-//! Both are plain bookkeeping. A packet gets its sequence number when it is queued, because the reliable channel keeps the
-//! order; a reliable packet that was seen already (some are repeated after a resume) is dropped. What was sent reliably is kept until
-//! the server has acknowledged it: a resume sends again what the server has not seen, and what is left when a session ends
-//! is what may be lost.
+//! A packet gets its sequence number when it is queued, because the reliable channel keeps the order; a
+//! reliable packet that was received before (some are repeated after a resume) is dropped. Sent reliable
+//! packets are kept until the server has acknowledged them: a resume repeats those that the server has not
+//! received, and those left when a session ends may be lost.
 
 use crate::{
     CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomError, Unsupported,
@@ -14,32 +14,32 @@ use bytes::Bytes;
 use proto::data_packet::Value;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Senders whose last sequence number is remembered.
+/// Maximum number of senders whose last sequence number is kept.
 const MAX_SENDERS: usize = 10_000;
 
-/// The two data channels that user data goes over.
+/// The two data channels for user data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Channel {
-    /// In order, repeated until it arrives.
+    /// Ordered, and retransmitted until it arrives.
     Reliable,
     /// Sent once.
     Lossy,
 }
 
-/// What became of an attempt to send.
+/// The result of a write to a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// Taken.
+pub(crate) enum WriteResult {
+    /// The channel accepted the packet.
     Accepted,
-    /// The channel is not open yet, or its buffer is full: later.
+    /// The channel is not open yet, or its buffer is full: retry later.
     NotNow,
     /// This packet can never be sent.
     Never,
 }
 
 /// Packets that wait for their channel.
-pub(crate) struct Outbox {
-    /// Lossy first: what is fresh does not wait behind what is many.
+pub(crate) struct DataOutbox {
+    /// Sent first, so that lossy packets do not wait behind many reliable ones.
     lossy: Queue,
     reliable: Queue,
     sequence: u32,
@@ -53,7 +53,8 @@ struct Queue {
 }
 
 struct Packet {
-    /// Who is told that it is on its way; nobody when it is sent again, or is an answer of ours.
+    /// The command to complete when the packet was sent; `None` for a repeated packet, and for an answer of
+    /// ours.
     id: Option<CommandId>,
     /// Whether it was sent before.
     again: bool,
@@ -61,17 +62,17 @@ struct Packet {
     bytes: Bytes,
 }
 
-/// Reliable packets that the channel has taken, until the server has acknowledged them.
+/// Reliable packets that the channel has accepted, until the server has acknowledged them.
 #[derive(Default)]
 struct Sent {
     packets: VecDeque<(u32, Bytes)>,
     bytes: usize,
-    /// Messages since the server had everything: bytes that it has not acknowledged may be in front of bytes that it has, so that
-    /// `packets` does not say how many can be lost.
+    /// Messages since the server had received everything: unacknowledged bytes may precede acknowledged ones,
+    /// so `packets` does not give the number of messages that can be lost.
     unconfirmed: u64,
 }
 
-impl Outbox {
+impl DataOutbox {
     pub(crate) fn new() -> Self {
         Self { lossy: Queue::default(), reliable: Queue::default(), sequence: 0, sent: Sent::default() }
     }
@@ -104,7 +105,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a reliable packet of our own. `false`: there is no room for it.
+    /// Queues a reliable packet of our own. `false`: the queue is full.
     pub(crate) fn push_own(&mut self, destination: &str, value: Value, limits: &Limits) -> bool {
         let queue = &mut self.reliable;
         let sequence = self.sequence.wrapping_add(1);
@@ -126,25 +127,25 @@ impl Outbox {
         fits
     }
 
-    /// Gives `write` what waits until it takes no more; says which commands are done.
+    /// Passes queued packets to `write` until it accepts no more; returns the completed commands.
     pub(crate) fn pump(
         &mut self,
-        mut write: impl FnMut(Channel, &[u8]) -> Written,
+        mut write: impl FnMut(Channel, &[u8]) -> WriteResult,
     ) -> Vec<(CommandId, Result<(), RoomError>)> {
         let mut done = Vec::new();
         for (channel, queue) in [(Channel::Lossy, &mut self.lossy), (Channel::Reliable, &mut self.reliable)] {
             while let Some(packet) = queue.packets.front() {
                 let result = match write(channel, &packet.bytes) {
-                    Written::Accepted => Ok(()),
-                    Written::NotNow => break,
-                    Written::Never => {
-                        Err(RoomError::Refused { detail: "the data channel does not take it".to_owned() })
+                    WriteResult::Accepted => Ok(()),
+                    WriteResult::NotNow => break,
+                    WriteResult::Never => {
+                        Err(RoomError::Refused { detail: "the data channel does not accept it".to_owned() })
                     }
                 };
                 let Some(packet) = queue.packets.pop_front() else { break };
                 queue.bytes = queue.bytes.saturating_sub(packet.bytes.len());
                 if channel == Channel::Reliable && result.is_ok() {
-                    // One that is sent again was counted the first time.
+                    // A repeated packet was counted the first time.
                     self.sent.unconfirmed += u64::from(packet.id.is_some());
                     self.sent.packets.push_back((packet.sequence, packet.bytes.clone()));
                     self.sent.bytes += packet.bytes.len();
@@ -155,17 +156,17 @@ impl Outbox {
         done
     }
 
-    /// Whether something was sent that is not known to have arrived.
+    /// Whether a packet was sent that is not known to have arrived.
     pub(crate) fn awaits_acknowledgement(&self) -> bool {
         !self.sent.packets.is_empty()
     }
 
-    /// The server has all but the last so many bytes of the reliable channel.
+    /// The server has acknowledged all but the last `bytes` bytes of the reliable channel.
     pub(crate) fn acknowledged_but(&mut self, bytes: usize) {
         self.sent.keep_last(bytes);
     }
 
-    /// Sends again what the server has not seen, before anything else.
+    /// Repeats the packets that the server has not received, before anything else.
     pub(crate) fn repeat_after(&mut self, sequence: u32) {
         let sent = std::mem::take(&mut self.sent.packets);
         self.sent.bytes = 0;
@@ -175,7 +176,8 @@ impl Outbox {
         }
     }
 
-    /// The session is over: how many reliable packets it may have lost, at most. What is still queued can go over another one.
+    /// Ends the session: returns the maximum number of reliable packets that it may have lost. Queued packets
+    /// can still be sent in another session.
     pub(crate) fn forget_sent(&mut self) -> u64 {
         let again = self.reliable.packets.iter().filter(|packet| packet.again).count();
         let lost = std::mem::take(&mut self.sent).unconfirmed;
@@ -186,7 +188,7 @@ impl Outbox {
         lost
     }
 
-    /// All commands that still wait.
+    /// Removes all commands that are still queued.
     pub(crate) fn take_all(&mut self) -> Vec<CommandId> {
         self.lossy.bytes = 0;
         self.reliable.bytes = 0;
@@ -203,7 +205,7 @@ impl Outbox {
 }
 
 impl Sent {
-    /// Forgets the oldest, as long as the rest are so many bytes.
+    /// Drops the oldest packets while the rest still have this many bytes.
     fn keep_last(&mut self, bytes: usize) {
         if bytes == 0 {
             *self = Self::default();
@@ -230,14 +232,14 @@ fn packet(message: Publish, sequence: u32) -> proto::DataPacket {
     }
 }
 
-/// What came in.
+/// A received packet.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Received {
-    /// A message for the user; before it, at most so many of the same sender are missing.
+    /// A message for the user, after at most `missed` missing ones of the same sender.
     Message { message: DataReceived, missed: u32 },
-    /// Something that this version does not take.
+    /// A packet that this version does not support.
     Unsupported { data: Unsupported, request: Option<RpcRequest> },
-    /// Nothing for the user: a repetition, or a kind of packet that is not ours to read.
+    /// Nothing for the user: a repetition, or a kind of packet that is ignored.
     Nothing,
     /// Not a packet.
     Garbage,
@@ -245,24 +247,24 @@ pub(crate) enum Received {
 
 /// The last sequence number of each sender, by sid.
 #[derive(Default)]
-pub(crate) struct Inbox {
+pub(crate) struct DataInbox {
     last: BTreeMap<String, Last>,
 }
 
 struct Last {
     sequence: u32,
-    /// Whether our session is another one since: what was sent to the one before is missing.
+    /// Whether our session has changed since: messages to the previous session are missing.
     stale: bool,
 }
 
-/// What a sequence number says.
+/// The meaning of a sequence number.
 enum Seen {
     Already,
     New { missed: u32 },
 }
 
-impl Inbox {
-    /// Reads one packet.
+impl DataInbox {
+    /// Decodes one packet.
     pub(crate) fn receive(&mut self, channel: Channel, bytes: &Bytes) -> Received {
         let packet: proto::DataPacket = match decode(bytes, MAX_PACKET_LEN) {
             Ok(packet) => packet,
@@ -275,7 +277,7 @@ impl Inbox {
         };
         match packet.value {
             Some(Value::User(user)) => {
-                // The outer fields are the newer ones; older servers fill in the inner ones only.
+                // The outer fields are the newer ones; older servers set only the inner ones.
                 let sender = [packet.participant_identity, user.participant_identity];
                 let message = DataReceived {
                     payload: user.payload,
@@ -302,32 +304,32 @@ impl Inbox {
             if packet.sequence <= last.sequence {
                 return Seen::Already;
             }
-            // Without another session a gap is somebody else's message.
+            // Within a session a gap is a message for another recipient.
             let missed = if last.stale { packet.sequence - last.sequence - 1 } else { 0 };
             *last = Last { sequence: packet.sequence, stale: false };
             return Seen::New { missed };
         }
         if self.last.len() >= MAX_SENDERS {
-            // More senders than a room holds: only somebody long gone can be forgotten wrongly.
+            // More senders than a room has participants: only one who left long ago can be forgotten wrongly.
             self.last.pop_first();
         }
         self.last.insert(packet.participant_sid.clone(), Last { sequence: packet.sequence, stale: false });
         NOTHING
     }
 
-    /// The last number of each sender.
+    /// The last sequence number of each sender.
     pub(crate) fn received(&self) -> Vec<(String, u32)> {
         self.last.iter().map(|(sid, last)| (sid.clone(), last.sequence)).collect()
     }
 
-    /// Our session is another one from now on.
+    /// Our session is a new one from now on.
     pub(crate) fn another_session(&mut self) {
         for last in self.last.values_mut() {
             last.stale = true;
         }
     }
 
-    /// Somebody left: their numbers are not needed any more.
+    /// Drops the sequence number of a participant who has left.
     pub(crate) fn forget(&mut self, sid: &str) {
         self.last.remove(sid);
     }
@@ -345,19 +347,19 @@ mod tests {
         Publish { reliable: false, ..Publish::new("t", payload) }
     }
 
-    fn sent(outbox: &mut Outbox) -> Vec<(Channel, u32)> {
+    fn sent(outbox: &mut DataOutbox) -> Vec<(Channel, u32)> {
         let mut packets = Vec::new();
         outbox.pump(|channel, bytes| {
             let packet: proto::DataPacket = decode(&bytes.to_vec().into(), MAX_PACKET_LEN).unwrap();
             packets.push((channel, packet.sequence));
-            Written::Accepted
+            WriteResult::Accepted
         });
         packets
     }
 
     #[test]
     fn reliable_packets_are_numbered_and_keep_their_order() {
-        let mut outbox = Outbox::new();
+        let mut outbox = DataOutbox::new();
         for id in 0..2 {
             outbox.push(id, Publish::new("t", "r"), &small()).unwrap();
         }
@@ -368,13 +370,13 @@ mod tests {
 
     #[test]
     fn a_full_channel_keeps_the_rest_for_later() {
-        let mut outbox = Outbox::new();
+        let mut outbox = DataOutbox::new();
         outbox.push(7, Publish::new("t", "a"), &small()).unwrap();
         outbox.push(8, Publish::new("t", "b"), &small()).unwrap();
         let mut room_for = 1;
         let done = outbox.pump(|_, _| {
             room_for -= 1;
-            if room_for >= 0 { Written::Accepted } else { Written::NotNow }
+            if room_for >= 0 { WriteResult::Accepted } else { WriteResult::NotNow }
         });
         assert_eq!(done, [(7, Ok(()))]);
         assert_eq!(outbox.take_all(), [8]);
@@ -382,26 +384,26 @@ mod tests {
 
     #[test]
     fn the_queues_are_bounded_by_number_and_bytes() {
-        let mut outbox = Outbox::new();
+        let mut outbox = DataOutbox::new();
         outbox.push(1, Publish::new("t", "a"), &small()).unwrap();
         outbox.push(2, Publish::new("t", "b"), &small()).unwrap();
         assert_eq!(outbox.push(3, Publish::new("t", "c"), &small()), Err(RoomError::QueueFull));
         // The other channel has a queue of its own.
         outbox.push(4, lossy(b"d"), &small()).unwrap();
 
-        let mut outbox = Outbox::new();
+        let mut outbox = DataOutbox::new();
         outbox.push(1, Publish::new("t", vec![0; 60_000]), &small()).unwrap();
         assert_eq!(outbox.push(2, Publish::new("t", vec![0; 60_000]), &small()), Err(RoomError::QueueFull));
-        // What was refused took no number.
+        // A refused message gets no sequence number.
         outbox.push(3, Publish::new("t", "b"), &small()).unwrap();
         assert_eq!(sent(&mut outbox), [(Channel::Reliable, 1), (Channel::Reliable, 2)]);
-        // And what was sent takes no room.
+        // A sent message no longer counts towards the limit.
         outbox.push(4, Publish::new("t", vec![0; 60_000]), &small()).unwrap();
     }
 
     #[test]
     fn too_large_is_refused_by_name() {
-        let mut outbox = Outbox::new();
+        let mut outbox = DataOutbox::new();
         outbox.push(1, Publish::new("t", vec![0; MAX_PAYLOAD_LEN]), &small()).unwrap();
         let error = outbox.push(2, Publish::new("t", vec![0; MAX_PAYLOAD_LEN + 1]), &small()).unwrap_err();
         assert_eq!(error, RoomError::PayloadTooLarge { len: 64_001 });
@@ -424,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_repeated_reliable_packet_is_dropped() {
-        let mut inbox = Inbox::default();
+        let mut inbox = DataInbox::default();
         let mut taken = |channel, sid: &str, sequence| {
             matches!(inbox.receive(channel, &packet(sid, sequence)), Received::Message { .. })
         };
@@ -441,7 +443,7 @@ mod tests {
 
     #[test]
     fn the_sender_is_nobody_for_the_server_api() {
-        let mut inbox = Inbox::default();
+        let mut inbox = DataInbox::default();
         let mut sender = |outer: &str, inner: &str| {
             let user = proto::UserPacket { participant_identity: inner.to_owned(), ..Default::default() };
             let packet = proto::DataPacket {
@@ -461,7 +463,7 @@ mod tests {
 
     #[test]
     fn other_packets_are_not_ours_and_garbage_is_garbage() {
-        let mut inbox = Inbox::default();
+        let mut inbox = DataInbox::default();
         let rpc =
             proto::DataPacket { value: Some(Value::RpcAck(proto::RpcAck::default())), ..Default::default() };
         assert_eq!(inbox.receive(Channel::Reliable, &encode(&rpc)), Received::Nothing);

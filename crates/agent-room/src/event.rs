@@ -1,11 +1,11 @@
-//! What happens in a room.
+//! Events in a room.
 
 use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Track};
 use agent_proto::Secret;
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// Who and what was there when we joined.
+/// The room and its participants at the time of the join.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -28,40 +28,42 @@ impl Connected {
     }
 }
 
-/// A connection that was lost and stands again.
+/// A lost connection that was re-established.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Reconnected {
-    /// `true`: the session went on, and no reliable message was lost, in neither direction. `false`: it is another session of the
-    /// same participant; others saw us leave and join.
+    /// `true`: the session was resumed, and no reliable message was lost in either direction. `false`: it is
+    /// a new session of the same participant; others saw it leave and join.
     pub resumed: bool,
-    /// Whether this is another room of the same name: the old one is gone, for example because the server was restarted.
+    /// Whether this is a new room of the same name: the old one is gone, for example because the server was
+    /// restarted.
     pub room_changed: bool,
-    /// At most so many of the reliable messages that we published may not have arrived: those since the server last had everything. 0
-    /// when resumed.
+    /// Maximum number of our reliable messages that may not have arrived: those since the server had last
+    /// received everything. 0 when resumed.
     pub unconfirmed: u64,
     /// How long there was no connection.
     pub after: Duration,
-    /// The room, as it is now.
+    /// The current state of the room.
     pub room: RoomInfo,
-    /// Ourselves, as we are now.
+    /// Our own current state.
     pub local: Arc<Participant>,
 }
 
-/// A data message that came in.
+/// A received data message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DataReceived {
-    /// What was sent.
+    /// The payload.
     #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
     pub payload: Bytes,
-    /// What it is about; may be empty.
+    /// The topic; may be empty.
     pub topic: String,
-    /// Identity of the sender; `None` when it came through the server API. The participant itself may be announced later.
+    /// Identity of the sender; `None` if it was sent through the server API. The participant itself may be
+    /// announced later.
     pub sender: Option<String>,
-    /// Whether it came on the reliable channel.
+    /// Whether it arrived on the reliable channel.
     pub reliable: bool,
 }
 
@@ -73,132 +75,132 @@ impl DataReceived {
     }
 }
 
-/// What happened in the room. Participants are shown as they are after it.
+/// An event in the room. Participants are shown in their state after it.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum RoomEvent {
-    /// We are in: data can go both ways. Always the first.
+    /// We have joined: data can be sent in both directions. Always the first event.
     Connected(Box<Connected>),
-    /// A participant is there. Its tracks follow as [`TrackPublished`](Self::TrackPublished).
+    /// A participant joined. Its tracks follow as [`TrackPublished`](Self::TrackPublished).
     ParticipantJoined(Arc<Participant>),
-    /// A participant's connection stands: it can receive data.
+    /// A participant's connection is established: it can receive data.
     ParticipantActive(Arc<Participant>),
-    /// A participant is gone, and its tracks with it.
+    /// A participant left, and its tracks with it.
     ParticipantLeft {
-        /// As it was last.
+        /// Its last state.
         participant: Arc<Participant>,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// Somebody's metadata changed, perhaps ours.
+    /// A participant's metadata changed, possibly our own.
     MetadataChanged(Arc<Participant>),
-    /// Somebody's name changed, perhaps ours.
+    /// A participant's name changed, possibly our own.
     NameChanged(Arc<Participant>),
-    /// Somebody's attributes changed, perhaps ours.
+    /// A participant's attributes changed, possibly our own.
     AttributesChanged {
-        /// Whose.
+        /// The participant.
         participant: Arc<Participant>,
         /// The changed keys with their new values; a deleted key has an empty one.
         changed: BTreeMap<String, String>,
     },
-    /// Somebody's permissions changed, perhaps ours.
+    /// A participant's permissions changed, possibly our own.
     PermissionsChanged(Arc<Participant>),
     /// A track was published.
     TrackPublished {
-        /// By whom.
+        /// The publisher.
         participant: Arc<Participant>,
         /// The track.
         track: Track,
     },
     /// A track is no longer published.
     TrackUnpublished {
-        /// By whom.
+        /// The publisher.
         participant: Arc<Participant>,
-        /// As it was last.
+        /// Its last state.
         track: Track,
     },
     /// A track was muted by its publisher or by the server API.
     TrackMuted {
-        /// Whose.
+        /// The publisher.
         participant: Arc<Participant>,
         /// The track.
         track: Track,
     },
     /// A track is no longer muted.
     TrackUnmuted {
-        /// Whose.
+        /// The publisher.
         participant: Arc<Participant>,
         /// The track.
         track: Track,
     },
     /// The server sends us this track from now on.
     TrackSubscribed {
-        /// Whose.
+        /// The publisher.
         participant: Arc<Participant>,
         /// The track.
         track: Track,
     },
-    /// The server sends us this track no longer.
+    /// The server no longer sends us this track.
     TrackUnsubscribed {
-        /// Its sid; the track itself may be gone.
+        /// The track's sid; the track itself may be gone.
         track_sid: String,
     },
-    /// A data message came in.
+    /// A data message was received.
     DataReceived(DataReceived),
-    /// Who speaks, loudest first; everybody else is silent.
+    /// The active speakers, loudest first; everybody else is silent.
     SpeakersChanged(Vec<Speaker>),
     /// A participant's connection became better or worse.
     ConnectionQualityChanged {
-        /// Whose.
+        /// The participant's identity.
         identity: String,
-        /// How it is now.
+        /// The current quality.
         quality: ConnectionQuality,
     },
     /// The room's own metadata changed.
     RoomMetadataChanged(RoomInfo),
-    /// The connection is lost and is being restored. Data that is published meanwhile waits.
+    /// The connection was lost and is being re-established. Data published meanwhile are queued.
     Reconnecting {
-        /// Why it was lost.
+        /// The cause of the loss.
         reason: DisconnectReason,
     },
-    /// The connection stands again. If the session is another one, the changes among the participants follow.
+    /// The connection is re-established. After a new session, the changes among the participants follow.
     Reconnected(Box<Reconnected>),
-    /// Reliable messages of a participant are missing: another session of ours does not get what was sent to the one before. Told
-    /// with the first message that arrives after them.
+    /// Reliable messages of a participant are missing: a new session does not receive messages to the
+    /// previous one. Reported with the first message that arrives after them.
     DataMissed {
         /// Identity of the sender.
         sender: String,
-        /// At most so many; messages that were meant for others only are among them.
+        /// Maximum number of missing messages, including messages for other recipients only.
         up_to: u32,
     },
-    /// A session that was made anew turns out to be in another room of the same name, as in [`Reconnected::room_changed`]: the server told
-    /// the room's sid later.
+    /// A new session turns out to be in a new room of the same name, as in [`Reconnected::room_changed`]: the
+    /// server sent the room's sid later.
     RoomReplaced(RoomInfo),
-    /// Something else of the room changed: its recording state or its count of participants.
+    /// Another property of the room changed: its recording state or its number of participants.
     RoomUpdated(RoomInfo),
-    /// The server gave us a fresh token, as it does at the start, when our permissions change, and before the old one is too old. The
-    /// room uses it by itself.
+    /// The server sent a fresh token, as it does at the start, when our permissions change, and before the
+    /// old token expires. The room uses it automatically.
     TokenRefreshed {
-        /// The token; no log shows it.
+        /// The token, which no log shows.
         token: Secret,
     },
-    /// The server moved us to another room; who is there follows.
+    /// The server moved us to another room; its participants follow.
     RoomMoved {
-        /// The other room.
+        /// The new room.
         room: RoomInfo,
-        /// Ourselves, as we are there.
+        /// Our own state in it.
         local: Arc<Participant>,
     },
-    /// The reader was too slow, or the queue too small: so many events before the next one are lost. The room's list of
-    /// participants is right all the same.
+    /// The reader was too slow, or the queue too small: events before the next one are lost. The room's list
+    /// of participants is correct nevertheless.
     Lagged {
-        /// How many.
+        /// Number of lost events.
         missed: u64,
     },
-    /// We are no longer in the room. Always the last.
+    /// We are no longer in the room. Always the last event.
     Disconnected {
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
 }

@@ -1,12 +1,13 @@
-//! Encoded media, as it came in.
+//! Encoded media frames as they were received.
 
 use agent_proto::{QueueEntry, Time};
 use bytes::Bytes;
 
-/// One encoded frame of an audio track: what the publisher's encoder made of some 20 ms of sound.
+/// One encoded frame of an audio track: some 20 ms of sound.
 ///
-/// Frames are in the order in which they arrived, each of them once: what was late or lost on the way shows in
-/// [`sequence`](Self::sequence). Nothing is put into order, waited for or repaired here; that is what a jitter buffer is for.
+/// Frames are in the order of arrival, each of them once: late and lost frames show in
+/// [`sequence`](Self::sequence). Nothing is reordered, awaited or repaired here; that is the task of a jitter
+/// buffer.
 ///
 /// ```
 /// use agent_room::EncodedFrame;
@@ -22,22 +23,24 @@ pub struct EncodedFrame {
     /// An Opus packet (RFC 6716).
     #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
     pub payload: Bytes,
-    /// Counts the frames of one [`source`](Self::source): the RTP sequence number, extended so that it does not wrap around. The first
-    /// one is any number.
+    /// Counts the frames of one [`source`](Self::source): the RTP sequence number, extended so that it does
+    /// not wrap around. The first one is any number.
     pub sequence: u64,
-    /// When its sound begins, in units of [`clock_rate`](Self::clock_rate) (RTP): 960 after the frame before, for frames of 20 ms. It begins
-    /// anywhere and wraps around: compare with [`wrapping_sub`](u32::wrapping_sub). A step that is larger than that of `sequence` is silence that was not sent (DTX).
+    /// When its sound begins, in units of [`clock_rate`](Self::clock_rate) (RTP): 960 after the previous
+    /// frame, for frames of 20 ms. It begins anywhere and wraps around: compare with
+    /// [`wrapping_sub`](u32::wrapping_sub). A step larger than that of `sequence` is silence that was not
+    /// sent (DTX).
     pub timestamp: u32,
-    /// Units of `timestamp` in a second. 48,000 for Opus, whatever the rate of the sound.
+    /// Units of `timestamp` per second. 48,000 for Opus, whatever the sample rate.
     pub clock_rate: u32,
-    /// Names the stream in which `sequence` and `timestamp` count (its SSRC). Another one begins when the connection to the room was
-    /// re-established, or when the server sends the track as another stream.
+    /// Names the stream in which `sequence` and `timestamp` count (its SSRC). Another one begins when the
+    /// connection to the room was re-established, or when the server sends the track as another stream.
     pub source: u32,
     /// Set on the first frame after silence that was not sent, by publishers that set it.
     pub marker: bool,
-    /// How loud it is, if the server passes on what the publisher measured.
+    /// The audio level, if the server forwards the publisher's measurement.
     pub audio_level: Option<AudioLevel>,
-    /// When it arrived, in the time of the room's connection.
+    /// Arrival time on the clock of the room's connection.
     pub received: Time,
 }
 
@@ -64,19 +67,19 @@ impl QueueEntry for EncodedFrame {
     }
 }
 
-/// How loud a frame is, as its publisher measured it (RFC 6464).
+/// The audio level of a frame, as measured by its publisher (RFC 6464).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AudioLevel {
-    /// From -127 (silence) to 0 (the loudest that can be encoded), in dBov.
+    /// From -127 (silence) to 0 (the maximum), in dBov.
     pub dbov: i8,
-    /// Whether the publisher takes it for speech.
+    /// Whether the publisher detected speech.
     pub voice: bool,
 }
 
 impl AudioLevel {
-    /// A level in dBov, brought into its range, and whether it is speech.
+    /// A level in dBov, clamped to its range, and whether it is speech.
     #[must_use]
     pub fn new(dbov: i8, voice: bool) -> Self {
         Self { dbov: dbov.clamp(-127, 0), voice }

@@ -1,14 +1,14 @@
-//! Events that wait for the one that must come before them.
+//! Events that wait for the one that must precede them.
 
 use crate::{RoomEvent, inbox::losses};
 use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 
-/// What happens between the server's answer to a join and a connection over which data can go both ways: the user sees
+/// Events between the server's answer to a join and a connection with data in both directions: the user gets
 /// [`Connected`](RoomEvent::Connected) or [`Reconnected`](RoomEvent::Reconnected) first, and loses nothing.
 #[derive(Debug)]
-pub(crate) struct Held {
-    /// Who came and left while there was no connection. All of them, however many: a list of participants that misses one
-    /// keeps a participant who has left. The limit of participants bounds it for each try to reconnect.
+pub(crate) struct HeldEvents {
+    /// Participants who joined and left without a connection. All of them are kept: a list that misses one
+    /// keeps a participant who has left. The limit of participants bounds it for each reconnect.
     changes: Vec<RoomEvent>,
     later: DropOldest<Waiting>,
     limits: QueueLimits,
@@ -23,26 +23,27 @@ impl QueueEntry for Waiting {
     }
 }
 
-impl Held {
-    /// Holds at most this many events, and the changes of a rejoin.
+impl HeldEvents {
+    /// Holds at most `limit` events, and the changes of a rejoin.
     pub(crate) fn new(limit: usize) -> Self {
         let limits = QueueLimits { entries: limit, bytes: usize::MAX };
         Self { changes: Vec::new(), later: DropOldest::default(), limits }
     }
 
-    /// Another session begins: these changes follow from it. What an earlier try has held stays, as it was not reported yet.
+    /// A new session begins with these changes. Changes held since an earlier attempt are kept, as they were
+    /// not reported yet.
     pub(crate) fn rejoined(&mut self, changes: Vec<RoomEvent>) {
         let later = std::mem::take(&mut self.later);
         self.changes.extend(in_order(later));
         self.changes.extend(changes);
     }
 
-    /// Takes one; of too many the oldest goes.
+    /// Adds an event; beyond the limit the oldest is dropped.
     pub(crate) fn push(&mut self, event: RoomEvent) {
         self.later.push_within(Waiting(event), self.limits);
     }
 
-    /// In their order, and where events are lost how many.
+    /// The events in order, with the number of lost events where some are missing.
     pub(crate) fn into_events(self) -> impl Iterator<Item = RoomEvent> {
         self.changes.into_iter().chain(in_order(self.later))
     }
@@ -70,8 +71,8 @@ mod tests {
         RoomEvent::ParticipantJoined(Participant::new("PA", identity).into())
     }
 
-    fn held(limit: usize, events: &[RoomEvent]) -> Held {
-        let mut held = Held::new(limit);
+    fn held(limit: usize, events: &[RoomEvent]) -> HeldEvents {
+        let mut held = HeldEvents::new(limit);
         events.iter().cloned().for_each(|event| held.push(event));
         held
     }
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn changes_of_a_rejoin_are_held_however_many_and_over_several_tries() {
-        let mut held = Held::new(1);
+        let mut held = HeldEvents::new(1);
         held.rejoined(vec![joined("ada"), joined("bob")]);
         held.push(data("a"));
         held.push(data("b"));

@@ -1,4 +1,4 @@
-//! What goes into the machine and what comes out of it.
+//! Inputs and outputs of the room machine.
 
 use crate::{
     CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, Unsupported,
@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a packet travels.
+/// The transport of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Protocol {
@@ -19,99 +19,101 @@ pub enum Protocol {
     Tcp,
 }
 
-/// What happened.
+/// An input of the machine.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
-    /// The room's socket is bound. The first input; later given for each [`Output::BindUdp`].
+    /// The room's socket is bound. The first input; repeated after each [`Output::BindUdp`].
     UdpBound {
-        /// Its port. It takes packets at every address of this machine, of each family that the machine has.
+        /// The port. The socket receives packets at every address of this machine, in each address family
+        /// that it has.
         port: u16,
     },
     /// No socket could be bound for an [`Output::BindUdp`].
     UdpNotBound {
-        /// Why.
+        /// The error.
         error: String,
     },
-    /// What the system says to an [`Output::FindRoute`].
+    /// The system's answer to an [`Output::FindRoute`].
     RouteFound {
-        /// The address that was asked about.
+        /// The address in question.
         remote: SocketAddr,
         /// The address of this machine from which the system would send there. `None`: it has no route.
         local: Option<IpAddr>,
     },
-    /// The TCP connection that [`Output::ConnectTcp`] asked for stands.
+    /// The TCP connection of an [`Output::ConnectTcp`] is established.
     TcpConnected {
         /// Our address.
         local: SocketAddr,
         /// The server's.
         remote: SocketAddr,
     },
-    /// It could not be made, or it broke.
+    /// The TCP connection could not be made, or ended.
     TcpClosed {
         /// The server's address.
         remote: SocketAddr,
     },
-    /// The WebSocket stands.
+    /// The WebSocket is open.
     SignalOpened,
-    /// The server answered the WebSocket's HTTP request with something else than an upgrade.
+    /// The server answered the WebSocket's HTTP request with something other than an upgrade.
     SignalRefused {
         /// The HTTP status.
         status: u16,
         /// The body of the response.
         body: String,
-        /// When the server wants to be asked again, counted from now (`Retry-After`).
+        /// The server's `Retry-After`, counted from now.
         retry_after: Option<Duration>,
     },
-    /// There is no WebSocket.
+    /// The WebSocket could not be opened.
     SignalFailed {
-        /// Why.
+        /// The error.
         error: String,
     },
-    /// A binary WebSocket message came in.
+    /// A binary WebSocket message was received.
     SignalReceived(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))] Bytes),
     /// The WebSocket is closed.
     SignalClosed {
-        /// What the connection said.
+        /// The connection's reason.
         reason: String,
     },
-    /// A packet came in.
+    /// A packet was received.
     PacketReceived {
-        /// How.
+        /// The transport.
         protocol: Protocol,
-        /// From where.
+        /// The sender's address.
         source: SocketAddr,
-        /// At which of our addresses; an unspecified one if the socket does not know.
+        /// The receiving address; unspecified if the socket does not know it.
         destination: SocketAddr,
-        /// What.
+        /// The packet.
         #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
         contents: Bytes,
     },
-    /// After an [`Output::JoinFailed`]: retry the join, in the session that there is.
+    /// After an [`Output::JoinFailed`]: retry the join, in the existing session.
     JoinRetried {
-        /// How long it may take until data can go both ways.
+        /// Timeout until data can be sent in both directions.
         timeout: Duration,
     },
-    /// Somebody wants something done.
+    /// A command for the room.
     Commanded {
-        /// Comes back in [`Output::CommandDone`].
+        /// Returned in [`Output::CommandDone`].
         id: CommandId,
-        /// What.
+        /// The command.
         command: RoomCommand,
     },
 }
 
-/// What to do.
+/// An output of the machine.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Output {
-    /// Open a WebSocket to `url`, with the token as bearer, in the place of the one before.
+    /// Open a WebSocket to `url`, with the token as bearer, instead of the previous one.
     ConnectSignal {
-        /// Where to.
+        /// The URL.
         url: String,
-        /// Some time has passed since the connection was lost: the server may be another one by now, which makes the room anew.
-        late: bool,
-        /// For the `Authorization` header.
+        /// Some time has passed since the connection was lost, so a new server may have replaced the old one,
+        /// which would recreate the room.
+        may_be_new_server: bool,
+        /// The token for the `Authorization` header.
         token: Secret,
     },
     /// Send a binary WebSocket message.
@@ -119,92 +121,95 @@ pub enum Output {
         #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
         Bytes,
     ),
-    /// Send what waits, then close the WebSocket, without waiting for it. Nothing that still comes on it is an input.
+    /// Send pending messages, then close the WebSocket, without waiting for it. Later messages on it are no
+    /// inputs.
     CloseSignal,
-    /// Close the room's socket and bind another one: an address belongs to one session.
+    /// Close the room's socket and bind a new one: an address belongs to one session.
     BindUdp,
-    /// Ask the system from which address of this machine it would send to this one, and answer with [`Input::RouteFound`]. Nothing is to
-    /// be sent.
+    /// Ask the system from which address of this machine it would send to `remote`, and answer with
+    /// [`Input::RouteFound`]. Nothing is sent.
     FindRoute {
-        /// An address of the server, or one that stands for all distant ones of its family.
+        /// An address of the server, or one that represents all distant ones of its family.
         remote: SocketAddr,
     },
-    /// Media and data go this way from now on: for the log.
+    /// Media and data use this path from now on: for the log.
     MediaPath {
-        /// How.
+        /// The transport.
         protocol: Protocol,
         /// The server's address.
         remote: SocketAddr,
-        /// Over TCP: why not over UDP, and what to do about it.
+        /// For TCP: why UDP is not used, and what to do about it.
         why: String,
     },
-    /// Connect to the server over TCP, for packets that do not get through as datagrams: each is sent behind its length, two
-    /// bytes in network order (RFC 4571).
+    /// Connect to the server over TCP, for packets that do not get through over UDP: each is preceded by its
+    /// length, two bytes in network order (RFC 4571).
     ConnectTcp {
         /// The server's address.
         remote: SocketAddr,
     },
-    /// Send a packet from our socket. One that cannot be sent at once is dropped.
+    /// Send a packet from our socket. A packet that cannot be sent immediately is dropped.
     SendPacket {
-        /// How.
+        /// The transport.
         protocol: Protocol,
-        /// From which of our addresses; the system picks the same one by itself.
+        /// The source address; the system chooses the same one.
         source: SocketAddr,
-        /// Where to.
+        /// The destination address.
         destination: SocketAddr,
-        /// What.
+        /// The packet.
         #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
         contents: Vec<u8>,
     },
-    /// Something came in that this version does not take: for the log. Once for each kind and topic, and for a bounded number of them.
+    /// A received item that this version does not support: for the log. Once for each kind and topic, and a
+    /// limited number of them.
     Unsupported(Unsupported),
-    /// Tell the user.
+    /// Notify the user.
     Event(RoomEvent),
-    /// A frame of an audio track that the server sends us. Its place among the events means nothing.
+    /// A frame of an audio track that the server sends us. Its position among the events has no meaning.
     Frame {
         /// The track's sid.
         track: Arc<str>,
         /// The frame.
         frame: EncodedFrame,
     },
-    /// Tell the one who wants to join: the server has let us in, but there is no media connection. Then either [`Input::JoinRetried`] is given or
-    /// [`RoomCommand::Leave`]: until then we are in the room, as a server takes an agent that leaves for one that has failed.
+    /// Report to the caller of the join: the server has admitted us, but there is no media connection. The
+    /// next input must be [`Input::JoinRetried`] or [`RoomCommand::Leave`]: until then we stay in the room,
+    /// as a server records an agent that leaves as failed.
     JoinFailed {
-        /// Why.
+        /// The failure.
         failure: JoinFailure,
     },
-    /// Tell the one who asked. What is answered with more than whether it was done has an output of its own.
+    /// Report the result of a command.
     CommandDone {
-        /// From [`Input::Commanded`].
+        /// The id of [`Input::Commanded`].
         id: CommandId,
-        /// How it went.
+        /// The result.
         result: Result<(), RoomError>,
     },
-    /// The machine is done and takes no more inputs. The last output.
+    /// The machine is closed and accepts no more inputs. The last output.
     Closed {
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
 }
 
-/// What the machine waits for.
+/// The timers of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
-    /// The join is taking too long.
+    /// The join timed out.
     Join,
     /// A ping is due.
     Ping,
-    /// The server was silent for too long.
+    /// Nothing was received from the server for too long.
     Silence,
     /// The server did not answer a change of our own metadata.
     Request,
-    /// The media connection is gone, and the server has not said why.
+    /// The media connection is gone, and the server has not sent the reason.
     MediaGone,
-    /// What was published before the leave has not arrived yet.
+    /// Messages published before the leave have not arrived yet.
     Leave,
-    /// The wait between two tries to restore a connection, or a step of such a try.
+    /// The delay between two reconnect attempts, or a step of an attempt, has ended.
     Recovery,
-    /// The connection cannot be restored.
+    /// The connection could not be re-established in time.
     GiveUp,
     /// WebRTC's own timers.
     Transport,

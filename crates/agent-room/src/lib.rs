@@ -1,15 +1,16 @@
 //! A LiveKit room client without I/O: signalling, participants, data packets and WebRTC as one state machine.
 //!
-//! [`Room`] is told what happened ([`Input`]) and says what to do ([`Output`]). It has no socket, no task, no clock and no
-//! environment of its own: a driver (in `agent-worker`) owns those, and a test can play any of them.
+//! [`Room`] receives inputs ([`Input`]) and returns outputs ([`Output`]). It has no socket, task, clock or
+//! environment of its own: a driver (in `agent-rtc`) owns those, and a test can replace any of them.
 //!
 //! # The contract
-//! After each [`Room::handle_input`] and [`Room::handle_timeout`] the caller drains [`Room::poll_output`] to `None`, carries the
-//! outputs out **in their order**, and then waits for the next input or for [`Room::poll_timeout`], which carries its
-//! reason. [`Time`](agent_proto::Time) counts from when the room was made. Early and repeated timeouts do nothing. After a drain the timeout is later than the `now` that was given last.
-//! [`Output::Closed`] is the last output.
+//! After each [`Room::handle_input`] and [`Room::handle_timeout`] the caller drains [`Room::poll_output`] to
+//! `None`, carries out the outputs **in order**, and then waits for the next input or for
+//! [`Room::poll_timeout`], which also returns the reason. [`Time`](agent_proto::Time) counts from the
+//! creation of the room. Early and repeated timeouts do nothing. After a drain the timeout is later than the
+//! last `now`. [`Output::Closed`] is the last output.
 //!
-//! Nothing that a server or a network sends can make the machine fail: what cannot be understood is counted
+//! Nothing that a server or a network sends can make the machine fail: invalid messages are counted
 //! ([`Room::violations`]) and skipped.
 //!
 //! ```
@@ -26,17 +27,18 @@
 //! ```
 //!
 //! # Recordings
-//! With the feature `serde`, [`Config`] and [`Input`] can be written and read, and [`Output`] written. **A recording holds what the wire
-//! holds**, and the token of the configuration, so keep it as a secret. Outputs show tokens as `[redacted]`. WebRTC draws keys and passwords
-//! of its own: a replayed [`Room`] gives the same outputs up to its first offer.
+//! With the feature `serde`, [`Config`] and [`Input`] can be serialized and deserialized, and [`Output`]
+//! serialized. **A recording contains what is sent and received**, and the token of the configuration, so
+//! keep it as a secret. Outputs show tokens as `[redacted]`. WebRTC draws keys and passwords of its own: a
+//! replayed [`Room`] gives the same outputs up to its first offer.
 //!
 //! # Inside
-//! `signal` knows the protocol and is deterministic: the same inputs give the same bytes. `transport` is the one module that knows
-//! str0m; `connection` is what it looks like from here. `machine` carries values from one to the other; neither knows the other. [`Room`]
-//! is the machine over str0m. What must not be told before
-//! [`RoomEvent::Connected`] or [`RoomEvent::Reconnected`] waits in `held`, whichever of the two it comes from. Media frames have a lane of
-//! their own: they go from `transport` to [`Output::Frame`], past signalling and everything that waits. Beside them `inbox` decides which of
-//! a room's streams gets which event, and `view` which event changes whom.
+//! `signal` implements the protocol and is deterministic: the same inputs give the same bytes. `transport` is
+//! the only module that uses str0m; `connection` is its interface. `machine` connects the two, which do not
+//! know each other. [`Room`] is the machine over str0m. Events that must not precede [`RoomEvent::Connected`]
+//! or [`RoomEvent::Reconnected`] wait in `held`, whichever of the two they come from. Media frames have a
+//! separate path: from `transport` to [`Output::Frame`], past signalling and all queues. Beside them `inbox`
+//! distributes events to a room's streams, and `view` applies events to the list of participants.
 
 mod command;
 mod config;

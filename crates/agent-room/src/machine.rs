@@ -1,4 +1,4 @@
-//! Carries values between signalling, data and the media connection.
+//! The room machine: connects signalling, data and the media connection.
 
 #[cfg(test)]
 #[cfg(feature = "serde")]
@@ -6,10 +6,10 @@ mod tests;
 
 use crate::{
     CommandId, Config, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer,
-    connection::{Happened, MediaConnection},
-    data::{Inbox, Outbox, Received},
-    held::Held,
-    signal::{Below, Effect, OwnChange, Signal},
+    connection::{MediaConnection, TransportEvent},
+    data::{DataInbox, DataOutbox, Received},
+    held::HeldEvents,
+    signal::{LowerState, OwnChange, Signal, SignalOutput},
     unsupported::{Reported, RpcRequest},
 };
 use agent_proto::{Time, recording};
@@ -21,12 +21,12 @@ pub(crate) struct Machine<M: MediaConnection> {
     config: Config,
     signal: Signal,
     transport: Option<M>,
-    outbox: Outbox,
-    inbox: Inbox,
-    /// Events that wait for the one that must come before them.
-    held: Option<Held>,
+    outbox: DataOutbox,
+    inbox: DataInbox,
+    /// Events that wait for the one that must precede them.
+    held: Option<HeldEvents>,
     reported: Reported,
-    /// Of media connections that there are no more.
+    /// Count of earlier media connections.
     unrouted: u64,
     outputs: VecDeque<Output>,
 }
@@ -38,8 +38,8 @@ impl<M: MediaConnection> Machine<M> {
             signal: Signal::new(config.clone()),
             config,
             transport: None,
-            outbox: Outbox::new(),
-            inbox: Inbox::default(),
+            outbox: DataOutbox::new(),
+            inbox: DataInbox::default(),
             held: None,
             reported: Reported::default(),
             unrouted: 0,
@@ -47,7 +47,7 @@ impl<M: MediaConnection> Machine<M> {
         }
     }
 
-    /// Takes what happened.
+    /// Handles an input.
     pub(crate) fn handle_input(&mut self, input: Input, now: Time) {
         if self.signal.is_closed() {
             if let Input::Commanded { id, .. } = input {
@@ -90,7 +90,7 @@ impl<M: MediaConnection> Machine<M> {
             Input::JoinRetried { timeout } => self.signal.retry_join(timeout, now),
             Input::Commanded { id, command } => self.command(id, command, now),
         }
-        // What is due at this very moment, too: after the drain the next timeout is later.
+        // Including timers that are due now: after the drain the next timeout is later.
         self.do_due(now);
         self.settle(now);
     }
@@ -124,7 +124,7 @@ impl<M: MediaConnection> Machine<M> {
         }
     }
 
-    /// Does what is due at `now`.
+    /// Handles the timers that are due at `now`.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         if !self.signal.is_closed() {
             self.do_due(now);
@@ -142,7 +142,7 @@ impl<M: MediaConnection> Machine<M> {
         });
     }
 
-    /// The next thing to do.
+    /// The next output.
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -154,13 +154,13 @@ impl<M: MediaConnection> Machine<M> {
         transport.map(|at| (at, Timer::Transport)).into_iter().chain([signal]).min()
     }
 
-    /// How many things came in that a server or a network should not send. Each was skipped.
+    /// Number of invalid messages of the server or the network. Each was skipped.
     pub(crate) fn violations(&self) -> u64 {
         self.signal.violations()
     }
 
-    /// How many audio frames came of no track that the server says it sends us: late ones of a track that is gone, or early ones. Each
-    /// was dropped.
+    /// Number of audio frames without a track that the server has announced: late frames of a track that is
+    /// gone, or early ones. Each was dropped.
     pub(crate) fn unrouted_frames(&self) -> u64 {
         self.unrouted.saturating_add(self.transport.as_ref().map_or(0, M::unrouted))
     }
@@ -178,25 +178,25 @@ impl<M: MediaConnection> Machine<M> {
         }
     }
 
-    /// Carries everything to where it belongs until nothing is left to carry.
+    /// Passes values between the layers until there are none left.
     fn settle(&mut self, now: Time) {
         loop {
-            while let Some(effect) = self.signal.poll_effect() {
-                self.effect(effect, now);
+            while let Some(output) = self.signal.poll_output() {
+                self.on_signal_output(output, now);
             }
             self.pump(now);
-            let Some(happened) = self.transport.as_mut().and_then(M::poll) else {
-                // Nothing came from below; did that last step give the signalling something to do?
+            let Some(event) = self.transport.as_mut().and_then(M::poll) else {
+                // Nothing came from below; check whether that last step produced outputs of the signalling.
                 if !self.flushed() {
                     break;
                 }
                 continue;
             };
-            self.happened(happened, now);
+            self.on_transport_event(event, now);
         }
     }
 
-    /// Hands waiting messages to the data channels.
+    /// Passes queued messages to the data channels.
     fn pump(&mut self, now: Time) {
         let Some(transport) = &mut self.transport else { return };
         if self.outbox.awaits_acknowledgement()
@@ -204,8 +204,8 @@ impl<M: MediaConnection> Machine<M> {
         {
             self.outbox.acknowledged_but(bytes);
         }
-        // What a session takes that is about to be given up goes with it.
-        if self.outbox.is_empty() || self.signal.gives_session_up() {
+        // A session that is about to be abandoned would lose the messages.
+        if self.outbox.is_empty() || self.signal.abandons_session() {
             return;
         }
         let done = self.outbox.pump(|channel, bytes| transport.write(channel, bytes));
@@ -215,7 +215,7 @@ impl<M: MediaConnection> Machine<M> {
         }
     }
 
-    /// Lets a leave go on when the server has everything. `true`: it does.
+    /// Completes a leave when the server has received everything. `true`: it has.
     fn flushed(&mut self) -> bool {
         let done = self.signal.is_leaving()
             && self.outbox.is_empty()
@@ -229,24 +229,24 @@ impl<M: MediaConnection> Machine<M> {
         done
     }
 
-    fn happened(&mut self, happened: Happened, now: Time) {
-        match happened {
-            Happened::Packet { protocol, source, destination, contents } => {
+    fn on_transport_event(&mut self, event: TransportEvent, now: Time) {
+        match event {
+            TransportEvent::Packet { protocol, source, destination, contents } => {
                 self.outputs.push_back(Output::SendPacket { protocol, source, destination, contents });
             }
-            Happened::Ready => {
-                self.tell_path();
+            TransportEvent::Ready => {
+                self.report_path();
                 self.signal.media_ready(now);
             }
-            Happened::Restarted => {
-                self.tell_path();
+            TransportEvent::Restarted => {
+                self.report_path();
                 self.signal.media_restarted(now);
             }
-            // Of a session that is given up.
-            Happened::Frame { .. } if !self.signal.is_in_room() => {}
-            Happened::Frame { track, frame } => self.outputs.push_back(Output::Frame { track, frame }),
-            Happened::Data { .. } if !self.signal.is_in_room() => {}
-            Happened::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
+            // A frame of an abandoned session.
+            TransportEvent::Frame { .. } if !self.signal.is_in_room() => {}
+            TransportEvent::Frame { track, frame } => self.outputs.push_back(Output::Frame { track, frame }),
+            TransportEvent::Data { .. } if !self.signal.is_in_room() => {}
+            TransportEvent::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
                 Received::Message { message, missed } => {
                     if missed > 0
                         && let Some(sender) = message.sender.clone()
@@ -266,22 +266,22 @@ impl<M: MediaConnection> Machine<M> {
                 Received::Nothing => {}
                 Received::Garbage => self.signal.violation(),
             },
-            Happened::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
-            Happened::Candidate { text } => self.signal.own_candidate(&text),
-            Happened::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
-            Happened::Silent { detail } => self.signal.media_silent(&detail, now),
-            Happened::Gone { detail } => self.signal.media_gone(&detail, now),
+            TransportEvent::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
+            TransportEvent::Candidate { text } => self.signal.own_candidate(&text),
+            TransportEvent::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
+            TransportEvent::Silent { detail } => self.signal.media_silent(&detail, now),
+            TransportEvent::Gone { detail } => self.signal.media_gone(&detail, now),
         }
     }
 
-    fn effect(&mut self, effect: Effect, now: Time) {
-        match effect {
-            Effect::Connect { url, token, late } => {
-                self.outputs.push_back(Output::ConnectSignal { url, token, late });
+    fn on_signal_output(&mut self, output: SignalOutput, now: Time) {
+        match output {
+            SignalOutput::Connect { url, token, may_be_new_server } => {
+                self.outputs.push_back(Output::ConnectSignal { url, token, may_be_new_server });
             }
-            Effect::Send(frame) => self.outputs.push_back(Output::SendSignal(frame)),
-            Effect::CloseSignal => self.outputs.push_back(Output::CloseSignal),
-            Effect::Answer { sdp, tracks } => {
+            SignalOutput::Send(frame) => self.outputs.push_back(Output::SendSignal(frame)),
+            SignalOutput::CloseSignal => self.outputs.push_back(Output::CloseSignal),
+            SignalOutput::Answer { sdp, tracks } => {
                 let Some(transport) = &mut self.transport else { return };
                 match transport.answer(&sdp, &tracks, now) {
                     Ok(answered) => {
@@ -293,83 +293,85 @@ impl<M: MediaConnection> Machine<M> {
                     Err(detail) => self.signal.answer_unusable(&detail, now),
                 }
             }
-            Effect::Candidate(text) => {
+            SignalOutput::Candidate(text) => {
                 if let Some(transport) = &mut self.transport
                     && !transport.candidate(&text, now)
                 {
                     self.signal.violation();
                 }
             }
-            Effect::Sections { audio, video } => {
+            SignalOutput::Sections { audio, video } => {
                 if let Some(offer) = self.transport.as_mut().and_then(|t| t.sections(audio, video, now)) {
                     self.signal.offer(offer);
                 }
             }
-            Effect::Resume { last_sequence } => self.resume(last_sequence, now),
-            Effect::Rebind => {
+            SignalOutput::Resume { last_sequence } => self.resume(last_sequence, now),
+            SignalOutput::Rebind => {
                 self.drop_transport(now);
                 self.signal.unconfirmed(self.outbox.forget_sent());
                 self.inbox.another_session();
                 self.outputs.push_back(Output::BindUdp);
             }
-            Effect::RestartMedia => {
+            SignalOutput::RestartMedia => {
                 if let Some(offer) = self.transport.as_mut().and_then(|transport| transport.restart(now)) {
                     self.signal.offer(offer);
                 }
             }
-            Effect::JoinFailed { failure } => self.outputs.push_back(Output::JoinFailed { failure }),
-            Effect::CloseMedia => self.close_media(now),
-            Effect::Event(event) => self.event(event),
-            Effect::Hold(changes) => {
-                self.held.get_or_insert_with(|| Held::new(self.config.limits.held_events)).rejoined(changes);
+            SignalOutput::JoinFailed { failure } => self.outputs.push_back(Output::JoinFailed { failure }),
+            SignalOutput::CloseMedia => self.close_media(now),
+            SignalOutput::Event(event) => self.event(event),
+            SignalOutput::Hold(changes) => {
+                self.held
+                    .get_or_insert_with(|| HeldEvents::new(self.config.limits.held_events))
+                    .rejoined(changes);
             }
-            Effect::Entered(event) => {
-                self.tell(event);
+            SignalOutput::Entered(event) => {
+                self.notify(event);
                 let held = self.held.take();
-                held.into_iter().flat_map(Held::into_events).for_each(|event| self.tell(event));
+                held.into_iter().flat_map(HeldEvents::into_events).for_each(|event| self.notify(event));
             }
-            Effect::Disconnected { reason } => {
+            SignalOutput::Disconnected { reason } => {
                 self.held = None;
-                self.tell(RoomEvent::Disconnected { reason });
+                self.notify(RoomEvent::Disconnected { reason });
             }
-            Effect::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
-            Effect::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
+            SignalOutput::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
+            SignalOutput::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
         }
     }
 
-    /// Tells the user, now or once there is a connection.
+    /// Notifies the user, now or once there is a connection.
     fn event(&mut self, event: RoomEvent) {
         match &mut self.held {
             Some(held) => held.push(event),
-            None => self.tell(event),
+            None => self.notify(event),
         }
     }
 
-    fn tell(&mut self, event: RoomEvent) {
+    fn notify(&mut self, event: RoomEvent) {
         if let RoomEvent::ParticipantLeft { participant, .. } = &event {
             self.inbox.forget(&participant.sid);
         }
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Answers at once, so that the caller need not wait for its timeout.
+    /// Answers immediately, so that the caller need not wait for its timeout.
     fn refuse(&mut self, request: RpcRequest) {
         let caller = request.caller.clone();
         for answer in request.refusal() {
-            // A flood of requests gets no more answers than there is room for.
+            // A flood of requests gets only as many answers as fit into the queue.
             if !self.outbox.push_own(&caller, answer, &self.config.limits) {
                 self.signal.violation();
             }
         }
     }
 
-    fn tell_path(&mut self) {
+    fn report_path(&mut self) {
         if let Some((protocol, remote, why)) = self.transport.as_ref().and_then(M::path) {
             self.outputs.push_back(Output::MediaPath { protocol, remote, why });
         }
     }
 
-    /// Sends the last packets, drops the connection's memory, and answers what still waited to be sent.
+    /// Sends the last packets, drops the connection's state, and completes the queued commands.
     fn close_media(&mut self, now: Time) {
         for id in self.outbox.take_all() {
             self.outputs.push_back(Output::CommandDone { id, result: Err(RoomError::NotConnected) });
@@ -377,11 +379,12 @@ impl<M: MediaConnection> Machine<M> {
         self.drop_transport(now);
     }
 
-    /// The session goes on: the server gets what it has not seen, and a new offer to find another way.
+    /// The session continues: the server gets the packets that it has not received, and a new offer to find
+    /// another path.
     fn resume(&mut self, last_sequence: u32, now: Time) {
         let Some(transport) = &mut self.transport else { return };
         self.outbox.repeat_after(last_sequence);
-        let below = Below { channels: transport.channels(), received: self.inbox.received() };
+        let below = LowerState { channels: transport.channels(), received: self.inbox.received() };
         let offer = transport.restart(now);
         self.signal.sync(below, offer, now);
     }
@@ -391,9 +394,9 @@ impl<M: MediaConnection> Machine<M> {
         let Some(mut transport) = self.transport.take() else { return };
         self.unrouted = self.unrouted.saturating_add(transport.unrouted());
         transport.close(now);
-        while let Some(happened) = transport.poll() {
-            if let Happened::Packet { .. } = happened {
-                self.happened(happened, now);
+        while let Some(event) = transport.poll() {
+            if let TransportEvent::Packet { .. } = event {
+                self.on_transport_event(event, now);
             }
         }
     }

@@ -18,17 +18,17 @@ pub enum DisconnectReason {
     Removed,
     /// The room was deleted through the server API.
     RoomDeleted,
-    /// The room closed because nobody but agents was left, or nobody came.
+    /// The room closed because only agents were left, or nobody joined.
     RoomClosed,
-    /// The server lost track of the session, for example because it was restarted.
+    /// The server does not know the session, for example because it was restarted.
     StateMismatch,
     /// The session moved to another server.
     Migration,
-    /// The client was silent for too long.
+    /// Nothing was received from the client for too long.
     ConnectionTimeout,
-    /// The server saw the media connection fail.
+    /// The server observed that the media connection failed.
     MediaFailure,
-    /// The server saw the signalling connection close.
+    /// The server observed that the signalling connection closed.
     SignalClosed,
     /// A call's callee did not answer.
     UserUnavailable,
@@ -38,23 +38,23 @@ pub enum DisconnectReason {
     SipTrunkFailure,
     /// An agent failed.
     AgentError,
-    /// The server asked us to connect anew, and gave no better reason.
+    /// The server requested a new connection, without a better reason.
     ReconnectRequested,
-    /// Our signalling connection was lost: what the connection said, or that it was silent.
+    /// Our signalling connection was lost.
     SignalLost {
-        /// What was noticed.
+        /// The connection's error, or that nothing was received.
         detail: String,
     },
     /// Our media and data connection was lost.
     MediaLost {
-        /// What was noticed.
+        /// The observed failure.
         detail: String,
     },
-    /// The connection was lost and could not be restored.
+    /// The connection was lost and could not be re-established.
     ReconnectFailed {
-        /// Why it was lost.
+        /// The cause of the loss.
         cause: Box<DisconnectReason>,
-        /// Why the last try to restore it failed.
+        /// Why the last attempt to re-establish it failed.
         last: Box<DisconnectReason>,
     },
     /// The room was never joined.
@@ -111,11 +111,14 @@ impl fmt::Display for DisconnectReason {
             Self::UserRejected => "the callee refused",
             Self::SipTrunkFailure => "the call could not be set up",
             Self::AgentError => "the agent failed",
-            Self::ReconnectRequested => "the server asked to connect anew",
+            Self::ReconnectRequested => "the server requested a new connection",
             Self::SignalLost { detail } => return write!(f, "the signalling connection was lost: {detail}"),
             Self::MediaLost { detail } => return write!(f, "the media connection was lost: {detail}"),
             Self::ReconnectFailed { cause, last } => {
-                return write!(f, "the connection was lost ({cause}) and could not be restored: {last}");
+                return write!(
+                    f,
+                    "the connection was lost ({cause}) and could not be re-established: {last}"
+                );
             }
             Self::JoinFailed(failure) => return write!(f, "the room could not be joined: {failure}"),
             Self::Unspecified => "no reason given",
@@ -125,7 +128,7 @@ impl fmt::Display for DisconnectReason {
     }
 }
 
-/// Why the room was never joined. The text says what to do about it.
+/// Why the room was never joined. The text includes what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -142,7 +145,7 @@ pub enum JoinFailure {
     Unauthorized {
         /// The HTTP status.
         status: u16,
-        /// What the server said, shortened.
+        /// The server's message, shortened.
         detail: String,
     },
     /// Another HTTP status, or a refusal without one.
@@ -150,16 +153,16 @@ pub enum JoinFailure {
     Refused {
         /// The HTTP status, if there was one.
         status: Option<u16>,
-        /// What the server said, shortened.
+        /// The server's message, shortened.
         detail: String,
     },
     /// No connection to the server.
     #[error("no connection to the server: {detail}; check the URL and that the server runs")]
     Unreachable {
-        /// What the connection said.
+        /// The connection's error.
         detail: String,
     },
-    /// The server let us in and put us out again before the connection stood.
+    /// The server admitted us and removed us again before the connection was established.
     #[error("the server ended the join: {0}")]
     Ended(Box<DisconnectReason>),
     /// The server did not answer in time.
@@ -167,19 +170,19 @@ pub enum JoinFailure {
         "the server did not answer the join in time (`.join_timeout(…)`); check the server URL and the server's load"
     )]
     SignalTimeout,
-    /// The server answered, but no media connection came about.
-    #[error("joined, but no media connection came about in time (`.join_timeout(…)`): {detail}")]
+    /// The server answered, but no media connection was established.
+    #[error("joined, but no media connection was established in time (`.join_timeout(…)`): {detail}")]
     MediaTimeout {
-        /// What the server offers, how it was tried from here, and what to do about it.
+        /// The server's addresses, how they were tried from here, and what to do about it.
         detail: String,
     },
-    /// The media connection failed while it was made.
+    /// The media connection failed during its setup.
     #[error("the media connection failed: {detail}")]
     Media {
-        /// What was noticed.
+        /// The observed failure.
         detail: String,
     },
-    /// We were told to leave before the room was joined.
+    /// We were asked to leave before the room was joined.
     #[error("left before the room was joined")]
     Cancelled,
 }

@@ -9,29 +9,30 @@ use std::time::Instant;
 
 /// A room client: one participant in one room, from the first packet to the last.
 ///
-/// The contract is that of the [crate](crate#the-contract). The order of the outputs is their meaning: what was
-/// published comes before the leave, the leave before the close.
+/// The contract is that of the [crate](crate#the-contract). The order of the outputs matters: published
+/// messages precede the leave, and the leave precedes the close.
 pub struct Room(Machine<Transport>);
 
 impl Room {
-    /// A client that waits for its socket. `epoch` is what the driver's clock shows at [`Time::ZERO`], which is now: WebRTC wants readings of a
-    /// clock, and nothing else depends on it. Time must never go back.
+    /// Creates a client that waits for its socket. `epoch` is the reading of the driver's clock at
+    /// [`Time::ZERO`], which is now: str0m needs clock readings, and nothing else depends on it. Time must
+    /// never go back.
     #[must_use]
     pub fn new(config: Config, epoch: Instant) -> Self {
         Self(Machine::new(config, RtcClock::starting_at(epoch)))
     }
 
-    /// Takes what happened.
+    /// Handles an input.
     pub fn handle_input(&mut self, input: Input, now: Time) {
         self.0.handle_input(input, now);
     }
 
-    /// Does what is due at `now`.
+    /// Handles the timers that are due at `now`.
     pub fn handle_timeout(&mut self, now: Time) {
         self.0.handle_timeout(now);
     }
 
-    /// The next thing to do.
+    /// The next output.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.0.poll_output()
     }
@@ -42,14 +43,14 @@ impl Room {
         self.0.poll_timeout()
     }
 
-    /// How many things came in that a server or a network should not send. Each was skipped.
+    /// Number of invalid messages of the server or the network. Each was skipped.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.0.violations()
     }
 
-    /// How many audio frames came of no track that the server says it sends us: late ones of a track that is gone, or early ones. Each
-    /// was dropped.
+    /// Number of audio frames without a track that the server has announced: late frames of a track that is
+    /// gone, or early ones. Each was dropped.
     #[must_use]
     pub fn unrouted_frames(&self) -> u64 {
         self.0.unrouted_frames()

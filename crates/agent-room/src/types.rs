@@ -1,34 +1,36 @@
-//! What a room is made of: our own types, so that no wire type shows in the public API.
+//! The SDK's own types of rooms, participants and tracks, so that no wire type is in the public API.
 
 use agent_proto::livekit as proto;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Everything that is known of the room itself.
+/// Description of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RoomInfo {
-    /// The server's id of this run of the room (`RM_…`). A room that is closed and opened again has another one.
+    /// The server's id of this instance of the room (`RM_…`). A room that is closed and opened again has a
+    /// new one.
     pub sid: String,
     /// The name that tokens and dispatches use.
     pub name: String,
     /// Free text, set through the server API.
     pub metadata: String,
-    /// How many participants the server counts; it lags behind the participants that we know.
+    /// Number of participants as the server counts them; it lags behind the participants that we know.
     pub num_participants: u32,
     /// Whether the room is being recorded.
     pub recording: bool,
-    /// When the room was made, in milliseconds since 1970.
+    /// When the room was created, in milliseconds since 1970.
     pub created_at_ms: i64,
-    /// After which time, in whole seconds, the server closes a room to which nobody came; `None` when it does not say.
+    /// How long the server keeps a room that nobody joined, in whole seconds; `None` if it does not say.
     pub empty_timeout: Option<Duration>,
-    /// How long after the last person left, in whole seconds, the server closes the room; `None` when it does not say.
+    /// How long after the last person left the server closes the room, in whole seconds; `None` if it does
+    /// not say.
     pub departure_timeout: Option<Duration>,
 }
 
 impl RoomInfo {
-    /// A room of this id and name, the rest empty.
+    /// A room with this id and name; everything else is empty.
     #[must_use]
     pub fn new(sid: impl Into<String>, name: impl Into<String>) -> Self {
         Self { sid: sid.into(), name: name.into(), ..Self::default() }
@@ -41,7 +43,7 @@ impl From<proto::Room> for RoomInfo {
             0 => room.creation_time.saturating_mul(1000),
             ms => ms,
         };
-        // The wire has no "unknown". A server that describes its rooms has one of the two, mostly both.
+        // The wire has no "unknown". A server that describes its rooms sets one of the two, usually both.
         let said = room.empty_timeout != 0 || room.departure_timeout != 0;
         let seconds = |seconds: u32| said.then(|| Duration::from_secs(seconds.into()));
         Self {
@@ -57,42 +59,42 @@ impl From<proto::Room> for RoomInfo {
     }
 }
 
-/// One participant, ourselves included, as it was at one moment.
+/// The state of a participant, possibly ourselves, at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Participant {
     /// The server's id of this connection (`PA_…`).
     pub sid: String,
-    /// Unique in the room, from the token.
+    /// The identity from the token, unique in the room.
     pub identity: String,
-    /// A name for people to read; may be empty.
+    /// The display name; may be empty.
     pub name: String,
     /// Free text, set by the participant or through the server API.
     pub metadata: String,
     /// Key-value pairs, set by the participant or through the server API.
     pub attributes: BTreeMap<String, String>,
-    /// What this participant is.
+    /// The kind of participant.
     pub kind: ParticipantKind,
-    /// Whether its media and data connection stands, so that it can receive data.
+    /// Whether its media and data connection is established, so that it can receive data.
     pub active: bool,
-    /// What it may do, where the server told us.
+    /// Its permissions, if the server has sent them.
     pub permissions: Permissions,
-    /// Published tracks by track sid.
+    /// Published tracks, keyed by sid.
     pub tracks: BTreeMap<String, Track>,
     /// When it joined, in milliseconds since 1970.
     pub joined_at_ms: i64,
 }
 
 impl Participant {
-    /// A standard participant of this id and identity, the rest empty.
+    /// A standard participant with this id and identity; everything else is empty.
     #[must_use]
     pub fn new(sid: impl Into<String>, identity: impl Into<String>) -> Self {
         Self { sid: sid.into(), identity: identity.into(), ..Self::default() }
     }
 }
 
-/// What a participant is.
+/// The kind of a participant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -132,20 +134,20 @@ impl From<i32> for ParticipantKind {
     }
 }
 
-/// What a participant may do.
+/// The permissions of a participant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Permissions {
-    /// Receive tracks.
+    /// Whether it may receive tracks.
     pub can_subscribe: bool,
-    /// Publish tracks.
+    /// Whether it may publish tracks.
     pub can_publish: bool,
-    /// Publish data.
+    /// Whether it may publish data.
     pub can_publish_data: bool,
-    /// Change its own metadata, name and attributes.
+    /// Whether it may change its own metadata, name and attributes.
     pub can_update_metadata: bool,
-    /// Not announced to others.
+    /// Whether it is not announced to others.
     pub hidden: bool,
 }
 
@@ -161,31 +163,31 @@ impl From<&proto::ParticipantPermission> for Permissions {
     }
 }
 
-/// A published track, as it was at one moment.
+/// The state of a published track at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Track {
     /// The server's id of the track (`TR_…`).
     pub sid: String,
-    /// The name that the publisher gave it.
+    /// The publisher's name for it.
     pub name: String,
     /// Audio, video or data.
     pub kind: TrackKind,
-    /// Where it comes from.
+    /// The source.
     pub source: TrackSource,
     /// Whether the publisher muted it.
     pub muted: bool,
-    /// Codec, for example `audio/opus`; empty before the publisher negotiated it.
+    /// The codec, for example `audio/opus`; empty before the publisher negotiated it.
     pub mime_type: String,
-    /// Pixels; 0 for audio.
+    /// Width in pixels; 0 for audio.
     pub width: u32,
-    /// Pixels; 0 for audio.
+    /// Height in pixels; 0 for audio.
     pub height: u32,
 }
 
 impl Track {
-    /// A track of this id and kind, the rest empty.
+    /// A track with this id and kind; everything else is empty.
     #[must_use]
     pub fn new(sid: impl Into<String>, kind: TrackKind) -> Self {
         Self { sid: sid.into(), kind, ..Self::default() }
@@ -207,7 +209,7 @@ impl From<proto::TrackInfo> for Track {
     }
 }
 
-/// What a track carries.
+/// The kind of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -234,12 +236,12 @@ impl From<i32> for TrackKind {
     }
 }
 
-/// Where a track comes from.
+/// The source of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum TrackSource {
-    /// Not said, or not known to this version.
+    /// Not specified, or unknown to this version.
     #[default]
     Unknown,
     /// A camera.
@@ -264,14 +266,14 @@ impl From<i32> for TrackSource {
     }
 }
 
-/// A participant that speaks.
+/// An active speaker.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Speaker {
-    /// Who speaks.
+    /// The participant's identity.
     pub identity: String,
-    /// How loud, from 0 (quiet) to 1 (loud).
+    /// The level, from 0 (quiet) to 1 (loud).
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::float"))]
     pub level: f32,
 }
@@ -284,14 +286,14 @@ impl Speaker {
     }
 }
 
-/// How good a participant's connection is, as the server sees it.
+/// The quality of a participant's connection, as the server rates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum ConnectionQuality {
-    /// Gone.
+    /// The connection is lost.
     Lost,
-    /// Losses that people notice.
+    /// Noticeable losses.
     Poor,
     /// Some losses.
     Good,
@@ -300,7 +302,7 @@ pub enum ConnectionQuality {
 }
 
 impl ConnectionQuality {
-    /// `None` for a number that this version does not know.
+    /// `None` for a number that is unknown to this version.
     pub(crate) fn from_wire(quality: i32) -> Option<Self> {
         match proto::ConnectionQuality::try_from(quality) {
             Ok(proto::ConnectionQuality::Lost) => Some(Self::Lost),

@@ -1,32 +1,33 @@
-//! What peers send and this version does not take: it is reported once, and an RPC request is refused at once, so that nobody waits.
+//! Items from peers that this version does not support: reported once; an RPC request is refused immediately,
+//! so that its caller does not wait.
 
 use agent_proto::{livekit as proto, text::shorten};
 use proto::{data_packet::Value, data_stream::header::ContentHeader};
 use std::collections::BTreeSet;
 
-/// Kinds and topics that are reported for one room; then there has been enough of it.
+/// Maximum number of kinds and topics that are reported for one room.
 const MAX_REPORTED: usize = 32;
-/// Longest topic, method or identity that is reported, in characters.
+/// Maximum length of a topic, method or identity that is reported, in characters.
 const MAX_TEXT_LEN: usize = 128;
-/// Longest id of a request that is answered, in bytes: an answer repeats it. A UUID has 36.
+/// Maximum length of a request id that is answered, in bytes: the answer repeats it. A UUID has 36.
 const MAX_ID_LEN: usize = 256;
 /// The version of RPC requests in packets.
 const RPC_VERSION: u32 = 1;
 
-/// Something that was sent to us and that this version does not take.
+/// A received item that this version does not support.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Unsupported {
-    /// What it is.
+    /// The kind.
     pub kind: UnsupportedKind,
-    /// The topic of a stream or the method of a request, shortened; empty for the other kinds.
+    /// The topic of a stream or the method of a request, shortened; empty for other kinds.
     pub topic: String,
     /// Identity of the sender, shortened.
     pub sender: String,
 }
 
-/// Kinds of what this version does not take.
+/// Kinds of unsupported items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -37,13 +38,13 @@ pub enum UnsupportedKind {
     ByteStream,
     /// An RPC request. It was refused with error 1400, "Method not supported at destination".
     RpcRequest,
-    /// A message of the old chat.
+    /// A message of the legacy chat.
     ChatMessage,
-    /// A key of a telephone.
+    /// A telephone key.
     Dtmf,
 }
 
-/// What has been reported.
+/// The items that have been reported.
 #[derive(Default)]
 pub(crate) struct Reported(BTreeSet<(UnsupportedKind, String)>);
 
@@ -54,7 +55,7 @@ impl Reported {
     }
 }
 
-/// A request that waits for an answer.
+/// A request that awaits an answer.
 #[derive(Debug, PartialEq)]
 pub(crate) struct RpcRequest {
     pub(crate) caller: String,
@@ -63,7 +64,7 @@ pub(crate) struct RpcRequest {
 }
 
 impl RpcRequest {
-    /// It has arrived, and it is refused.
+    /// The acknowledgement and the refusal.
     pub(crate) fn refusal(self) -> [Value; 2] {
         let (code, message) = match self.version {
             RPC_VERSION => (1400, "Method not supported at destination"),
@@ -80,7 +81,7 @@ impl RpcRequest {
     }
 }
 
-/// What there is to report and to answer of a packet without user data; `None`: nothing is lost with it.
+/// The report and the request in a packet without user data; `None`: it can be ignored.
 pub(crate) fn of(value: Value, sender: String) -> Option<(Unsupported, Option<RpcRequest>)> {
     let mut request = None;
     let (kind, topic) = match value {
@@ -96,7 +97,8 @@ pub(crate) fn of(value: Value, sender: String) -> Option<(Unsupported, Option<Rp
         }
         Value::ChatMessage(_) => (UnsupportedKind::ChatMessage, String::new()),
         Value::SipDtmf(_) => (UnsupportedKind::Dtmf, String::new()),
-        // Parts of what was reported, answers to what we never asked, and what is for recorders and dashboards.
+        // Parts of reported items, answers to requests that we did not make, and items for recorders and
+        // dashboards.
         _ => return None,
     };
     let data =

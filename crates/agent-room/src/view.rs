@@ -1,33 +1,33 @@
-//! The room as its events show it: the one place that says which event changes whom.
+//! The room's state derived from its events: the only place that decides how an event changes it.
 
 use crate::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A room as of its last event: its description, ourselves, and the others.
+/// The state of a room after its last event: its description, ourselves, and the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     room: RoomInfo,
     local: Arc<Participant>,
-    /// By identity.
+    /// Keyed by identity.
     participants: BTreeMap<String, Arc<Participant>>,
 }
 
-/// What an event did to a [`View`].
+/// The effect of an event on a [`View`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ViewChange {
-    /// Nothing.
+    /// No change.
     None,
-    /// Somebody came, left or changed, or the description of the room did.
+    /// A participant joined, left or changed, or the description of the room did.
     Changed,
-    /// The same, and the room is another one of its name.
+    /// As `Changed`, and this is a new room of the same name.
     Replaced,
-    /// We are no longer in the room; the view shows it as it was last.
+    /// We are no longer in the room; the view keeps its last state.
     Ended(DisconnectReason),
 }
 
 impl View {
-    /// The room that was joined.
+    /// The view of a room that was just joined.
     #[must_use]
     pub fn new(connected: Connected) -> Self {
         let Connected { room, local, participants, .. } = connected;
@@ -40,19 +40,19 @@ impl View {
         &self.room
     }
 
-    /// Ourselves.
+    /// Our own participant.
     #[must_use]
     pub const fn local(&self) -> &Arc<Participant> {
         &self.local
     }
 
-    /// The others, by identity.
+    /// The other participants, by identity.
     #[must_use]
     pub const fn participants(&self) -> &BTreeMap<String, Arc<Participant>> {
         &self.participants
     }
 
-    /// Takes an event into the view. No event is left out by a wildcard: a new kind has to be given its place here.
+    /// Applies an event. There is no wildcard: a new kind of event must be handled here.
     #[deny(clippy::wildcard_enum_match_arm, reason = "each event is decided, none falls through")]
     pub fn apply(&mut self, event: &RoomEvent) -> ViewChange {
         match event {
@@ -90,14 +90,14 @@ impl View {
                 self.room.clone_from(room);
                 ViewChange::Replaced
             }
-            // Asked for by the server, not a loss: who is there follows.
+            // Requested by the server, not a loss: the participants follow.
             RoomEvent::RoomMoved { room, local } => {
                 self.room.clone_from(room);
                 self.local = local.clone();
                 ViewChange::Changed
             }
             RoomEvent::Disconnected { reason } => ViewChange::Ended(reason.clone()),
-            // What we get, what is said, and how well the connection works.
+            // Subscriptions, messages, and the quality of connections.
             RoomEvent::TrackSubscribed { .. }
             | RoomEvent::TrackUnsubscribed { .. }
             | RoomEvent::DataReceived(_)
@@ -110,7 +110,7 @@ impl View {
         }
     }
 
-    /// The events about who is present with which a new stream begins.
+    /// The events about the present participants with which a new stream begins.
     #[must_use]
     pub fn present(&self) -> Vec<RoomEvent> {
         let mut events = Vec::new();

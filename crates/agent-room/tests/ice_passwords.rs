@@ -1,4 +1,4 @@
-//! No secret of a connection is in any log, whatever its level: neither ours nor that of a library.
+//! No secret of a connection is in any log, at any level: neither in ours nor in a library's.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,7 +43,7 @@ fn ice_passwords_are_in_no_log() {
     let descriptions = tracing::subscriber::with_default(subscriber, || {
         let mut pair = Pair::new(|_| {});
         pair.connect();
-        // Another generation of credentials.
+        // A new generation of credentials.
         pair.resume(0);
         pair.run_for(Duration::from_secs(30));
         pair.descriptions

@@ -15,7 +15,7 @@ use common::Pair;
 use std::time::Duration;
 
 /// A connected room with two audio sections that carry these tracks.
-fn hears(first: &str, second: &str) -> Pair {
+fn with_tracks(first: &str, second: &str) -> Pair {
     let mut pair = Pair::new(|_| {});
     pair.connect();
     pair.ask_for_audio(2);
@@ -24,7 +24,7 @@ fn hears(first: &str, second: &str) -> Pair {
     pair
 }
 
-/// Of each frame: its track, number, timestamp and payload.
+/// The track, number, timestamp and payload of each frame.
 fn frames(pair: &Pair) -> Vec<(&str, u64, u32, &[u8])> {
     let frame = pair.frames.iter();
     frame.map(|(track, f)| (track.as_str(), f.sequence, f.timestamp, &f.payload[..])).collect()
@@ -32,7 +32,7 @@ fn frames(pair: &Pair) -> Vec<(&str, u64, u32, &[u8])> {
 
 #[test]
 fn frames_of_two_tracks_come_out_as_they_were_sent() {
-    let mut pair = hears("TR_a", "TR_b");
+    let mut pair = with_tracks("TR_a", "TR_b");
     let [a, b] = [pair.audio[0], pair.audio[1]];
     let start = pair.now;
     for n in 0..3_u8 {
@@ -62,7 +62,7 @@ fn frames_of_two_tracks_come_out_as_they_were_sent() {
 
 #[test]
 fn frames_come_in_the_order_of_their_arrival_each_once_and_numbers_do_not_wrap_around() {
-    let mut pair = hears("TR_a", "TR_b");
+    let mut pair = with_tracks("TR_a", "TR_b");
     let a = pair.audio[0];
     for n in [65_534, 65_536, 65_535, 65_536, 65_538] {
         pair.send_audio(a, n, u32::MAX.wrapping_add((n as u32 - 65_534) * 960), b"x");
@@ -74,7 +74,7 @@ fn frames_come_in_the_order_of_their_arrival_each_once_and_numbers_do_not_wrap_a
 
 #[test]
 fn frames_of_tracks_that_the_server_does_not_say_it_sends_are_dropped_and_counted() {
-    let mut pair = hears("TR_a", "TR_b");
+    let mut pair = with_tracks("TR_a", "TR_b");
     let [a, b] = [pair.audio[0], pair.audio[1]];
     pair.send_audio(b, 0, 0, b"last");
     pair.run_for(Duration::from_millis(20));
@@ -85,7 +85,7 @@ fn frames_of_tracks_that_the_server_does_not_say_it_sends_are_dropped_and_counte
     pair.run_for(Duration::from_millis(20));
     assert_eq!(frames(&pair), [("TR_b", 0, 0, &b"last"[..]), ("TR_a", 0, 0, b"x")]);
     assert_eq!((pair.room.unrouted_frames(), pair.room.violations()), (1, 0));
-    // And its section carries another one.
+    // And its section carries another track.
     pair.carry(&[(a, "TR_a"), (b, "TR_c")]);
     pair.send_audio(b, 2, 0, b"new");
     pair.run_for(Duration::from_millis(20));
@@ -94,7 +94,7 @@ fn frames_of_tracks_that_the_server_does_not_say_it_sends_are_dropped_and_counte
 
 #[test]
 fn what_is_late_of_a_track_whose_section_carries_another_one_is_not_of_the_other() {
-    let mut pair = hears("TR_a", "TR_b");
+    let mut pair = with_tracks("TR_a", "TR_b");
     let [a, b] = [pair.audio[0], pair.audio[1]];
     // The answer names another stream for the first section than the one that still sends.
     pair.tamper = |sdp| {
@@ -117,7 +117,7 @@ fn what_is_late_of_a_track_whose_section_carries_another_one_is_not_of_the_other
 
 #[test]
 fn another_session_goes_on_with_the_same_track() {
-    let mut pair = hears("TR_a", "TR_b");
+    let mut pair = with_tracks("TR_a", "TR_b");
     let a = pair.audio[0];
     pair.send_audio(a, 0, 0, b"before");
     pair.run_for(Duration::from_millis(20));

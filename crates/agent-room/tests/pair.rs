@@ -1,4 +1,4 @@
-//! A room against str0m as the server, over a network in memory and a clock that jumps.
+//! A room against str0m as the server, over an in-memory network with a virtual clock.
 
 #![allow(
     clippy::unwrap_used,
@@ -191,7 +191,7 @@ fn sections_for_media_are_offered_whenever_the_server_wants_them() {
         });
         offers.collect::<Vec<_>>()
     };
-    // None more, but a new offer all the same; then several before the answer to the first.
+    // No more sections, but a new offer; then several requests before the answer to the first.
     for (audio, video) in [(0, 0), (1, 0), (0, 2)] {
         pair.say(want(audio, video));
     }
@@ -200,7 +200,7 @@ fn sections_for_media_are_offered_whenever_the_server_wants_them() {
     pair.say(want(0, 0));
     pair.run_for(Duration::from_millis(200));
     assert_eq!(offers(&pair), [2, 5, 5]);
-    // And data still goes.
+    // Data still get through.
     pair.command(1, publish("t", "still here", true));
     pair.run_until("the packet", |pair| pair.received.len() == 1);
     assert_eq!(pair.room.violations(), 0);
@@ -246,7 +246,7 @@ fn an_answer_is_refused_in_our_own_words() {
         assert!(!text.contains("0x") && !text.contains("evil") && !text.contains(char::is_control), "{text}");
         text
     };
-    // The library's parser tells an address of memory, over several lines.
+    // The library's parser reports a memory address, over several lines.
     let no_direction = refused(|sdp| format!("{sdp}m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:evil\r\n"));
     assert_eq!(
         no_direction,
@@ -326,7 +326,7 @@ fn a_join_without_media_stays_in_the_room_until_it_is_retried_or_left() {
     pair.join();
     pair.run_until("the failure", |pair| !pair.failed_joins.is_empty());
     assert!(matches!(&pair.failed_joins[..], [JoinFailure::MediaTimeout { .. }]), "{:?}", pair.failed_joins);
-    // As long as the user does not decide, the server hears no Leave, but our pings.
+    // Until the user decides, the server gets no Leave, but our pings.
     pair.requests.clear();
     pair.say(Response::PongResp(proto::Pong::default()));
     pair.run_for(Duration::from_secs(12));

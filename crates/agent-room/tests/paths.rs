@@ -1,5 +1,5 @@
-//! How a room finds its way to the server's media: which of its addresses it takes, how many it looks at, and what it says when
-//! there is no way.
+//! How a room finds its path to the server's media: which local addresses it uses, how many it considers, and
+//! its error if there is no path.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use common::Pair;
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
 use std::{net::IpAddr, time::Duration};
 
-/// Why the join failed, at the end of its time.
+/// Why the join failed, after its timeout.
 fn failure(mut pair: Pair) -> String {
     pair.join();
     pair.run_until("the end", |pair| pair.closed.is_some());
@@ -137,7 +137,7 @@ fn without_candidates(sdp: String) -> String {
     sdp.lines().filter(|line| !line.starts_with("a=candidate:")).map(|line| format!("{line}\r\n")).collect()
 }
 
-/// An answer of the server with so many more candidates.
+/// An answer of the server with `count` more candidates.
 fn with_candidates(sdp: String, count: u32) -> String {
     let more = (0..count).map(|n| {
         let [_, b, c, d] = n.to_be_bytes();
@@ -235,7 +235,7 @@ fn tracks_in_an_answer_are_found_in_one_pass() {
     pair.say(Response::Answer(proto::SessionDescription { mid_to_track_id, ..Default::default() }));
     pair.run_for(Duration::from_millis(20));
     assert_eq!(pair.events.len() - before.0, 300, "each of those that are published");
-    // Those over the number of sections that we may have offered, and an answer that nobody asked for.
+    // Those beyond the number of sections that we may have offered, and an unsolicited answer.
     assert_eq!(pair.room.violations() - before.1, 2_000 - 512 + 1);
 }
 

@@ -1,4 +1,5 @@
-//! A room whose connection breaks, against str0m as the server, over a network in memory and a clock that jumps.
+//! A room whose connection is lost, against str0m as the server, over an in-memory network with a virtual
+//! clock.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +32,7 @@ fn lose_signal(pair: &mut Pair) {
     pair.input(Input::SignalClosed { reason: "reset".to_owned() });
 }
 
-/// Opens the WebSocket that was asked for, and says that the session is known.
+/// Opens the requested WebSocket, and reports that the session is known.
 fn resume(pair: &mut Pair, last_message_seq: u32) {
     pair.run_until("another WebSocket", |pair| pair.url.is_some());
     let request = join_request(pair.url.as_ref().unwrap());
@@ -61,7 +62,7 @@ fn payloads(pair: &Pair) -> Vec<String> {
     pair.received.iter().map(|(_, packet)| text(packet)).collect()
 }
 
-/// The sequence numbers that a server would take: it drops what it has seen.
+/// The sequence numbers that a server would accept: it drops those it has received.
 fn fresh(pair: &Pair) -> Vec<u32> {
     let mut fresh: Vec<u32> = Vec::new();
     for (_, packet) in &pair.received {
@@ -119,7 +120,7 @@ fn a_dead_network_is_noticed_in_time_and_found_again() {
     let mut pair = connected();
     let start = pair.now;
     pair.lose = |_| true;
-    // The signalling goes on.
+    // The signalling continues.
     while !pair.events.iter().any(|event| matches!(event, RoomEvent::Reconnecting { .. })) {
         pair.say(Response::Pong(1));
         pair.run_for(Duration::from_secs(1));
@@ -214,7 +215,7 @@ fn an_offer_that_was_not_answered_is_made_again_by_a_resume() {
     pair.answers = true;
     resume(&mut pair, 0);
     assert!(reconnected(&mut pair).resumed);
-    // The same once more, and then the one that looks for another way.
+    // The same again, and then the one that looks for another path.
     assert_eq!(offers(&pair), 3);
     assert_eq!(pair.room.violations(), 0);
 }
@@ -235,7 +236,7 @@ fn tcp_is_used_when_datagrams_do_not_get_through() {
     });
     pair.command(1, publish("over TCP"));
     pair.run_until("the packet", |pair| pair.received.len() == 1);
-    // Its end is noticed at once.
+    // Its end is noticed immediately.
     pair.input(Input::TcpClosed { remote });
     assert!(matches!(pair.events.last(), Some(RoomEvent::Reconnecting { .. })), "{:?}", pair.events.last());
 }
@@ -255,7 +256,7 @@ fn what_was_on_its_way_when_the_server_closed_may_be_lost() {
     assert_eq!((again.resumed, again.unconfirmed), (false, 2));
 }
 
-/// The bytes that are not acknowledged may be those of an early message, while later ones have arrived.
+/// The unacknowledged bytes may be those of an early message, while later ones have arrived.
 #[test]
 fn a_hole_in_what_arrived_hides_no_message() {
     let mut pair = connected();
@@ -266,7 +267,7 @@ fn a_hole_in_what_arrived_hides_no_message() {
     for id in 2..4 {
         pair.command(id, publish("behind it"));
     }
-    // Before the first is sent again.
+    // Before the first is retransmitted.
     pair.run_for(Duration::from_millis(20));
     pair.lose = |_| true;
     pair.say(Response::Leave(proto::LeaveRequest {
@@ -290,7 +291,7 @@ fn what_is_published_while_nothing_gets_through_waits_for_the_next_session() {
     }
     pair.command(1, publish("waits"));
     assert!(!pair.done.contains_key(&1), "it is not on its way");
-    // The server does not know the session any more.
+    // The server no longer knows the session.
     pair.run_until("another WebSocket", |pair| pair.url.is_some());
     pair.input(Input::SignalOpened);
     pair.say(Response::Leave(proto::LeaveRequest {
@@ -401,7 +402,7 @@ fn who_left_before_a_join_that_failed_is_told_all_the_same() {
         ..Default::default()
     }));
     pair.run_until("another socket", |pair| pair.bind_asked);
-    // The server lets us in, without Ada, and gives no media.
+    // The server admits us, without Ada, and there are no media.
     pair.answers = false;
     pair.rejoin();
     pair.run_until("a third socket", |pair| pair.bind_asked);

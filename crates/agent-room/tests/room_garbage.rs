@@ -1,4 +1,4 @@
-//! Nothing that a server or a network sends makes the machine panic or break its contract (I11).
+//! Nothing that a server or a network sends makes the machine panic or violate its contract (I11).
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use proptest::{collection::vec, prelude::*};
 use proto::signal_response::Message as Response;
 use std::time::Duration;
 
-/// How far the room is when the garbage comes.
+/// The phase of the room when the garbage arrives.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Unbound,
@@ -49,7 +49,7 @@ fn stage() -> impl Strategy<Value = Stage> {
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
-        // Nearly right.
+        // Almost valid.
         "candidate:[0-9]{1,3} [0-9]{1,3} (udp|tcp|UDP) [0-9]{1,12} [0-9a-f:.]{1,20} [0-9]{1,7} typ (host|srflx|x)",
         "(v=0\r\n|o=- 1 1 IN IP4 0.0.0.0\r\n|s=-\r\n|t=0 0\r\n|m=(audio|application) [0-9]{1,5} [A-Z/]{1,20} [0-9]{1,3}\r\n|a=(mid:[a-z0-9]{0,20}|setup:(active|passive)|ice-ufrag:[a-z]{0,9}|ice-pwd:[a-z]{0,30}|fingerprint:sha-256 [0-9A-F:]{0,99}|group:BUNDLE [a-z0-9]{0,3}|sendonly)\r\n){0,20}",
     ]
@@ -69,7 +69,7 @@ fn participant() -> impl Strategy<Value = proto::ParticipantInfo> {
     )
 }
 
-/// Messages that decode, with odd contents.
+/// Messages that decode, with unusual contents.
 fn message() -> impl Strategy<Value = Response> {
     let description = || {
         (text(), any::<String>()).prop_map(|(sdp, r#type)| proto::SessionDescription {
@@ -116,7 +116,7 @@ fn message() -> impl Strategy<Value = Response> {
 }
 
 fn packet() -> impl Strategy<Value = Vec<u8>> {
-    // The first byte says what it is: STUN, DTLS, RTP, or nothing known.
+    // The first byte selects the protocol: STUN, DTLS, RTP, or an unknown one.
     let first = prop_oneof![0..4_u8, 20..64_u8, 128..192_u8, any::<u8>()];
     let stun = vec(any::<u8>(), 0..200).prop_map(|rest| {
         let mut packet = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn odd_messages_as_signalling(stage in stage(), messages in vec(message(), 1..8)) {
+    fn unusual_messages_as_signalling(stage in stage(), messages in vec(message(), 1..8)) {
         let mut pair = pair(stage);
         pair.answers = false;
         for message in messages {
@@ -178,7 +178,7 @@ proptest! {
             }
         }
         pair.run_for(Duration::from_millis(50));
-        // What a network can do without the keys does not end a connection.
+        // A network without the keys cannot end a connection.
         if matches!(stage, Stage::Connected) {
             prop_assert!(pair.closed.is_none(), "{:?}", pair.closed);
             pair.command(9, RoomCommand::Publish(Publish::new("t", "still here")));

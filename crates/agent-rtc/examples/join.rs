@@ -1,4 +1,5 @@
-//! Joins a room with a token, without a worker: says hello, shows who comes, goes and talks, and leaves with the room's end.
+//! Joins a room with a token, without a worker: sends a greeting, prints its events, and leaves when the room
+//! ends.
 //!
 //! ```console
 //! $ LIVEKIT_URL=ws://localhost:7880 LIVEKIT_TOKEN=… cargo run -p agent-worker-rtc --example join

@@ -1,4 +1,4 @@
-//! What stands behind a room: the other end of the handle.
+//! The other end of a room handle.
 
 use std::{fmt, sync::Arc};
 
@@ -7,12 +7,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{handle::Room, shared::Shared};
 
-/// Commands on their way to the backend; further callers wait.
+/// Maximum number of commands queued for the backend; further callers wait.
 const MAX_REQUESTS: usize = 64;
 
-/// The other end of a [`Room`]: it takes what the handles ask for and tells them what happens.
+/// The other end of a [`Room`]: it receives the requests of the handles and sends them events.
 ///
-/// A room over one's own backend is what a mock room is:
+/// With it a room can be implemented without a server, as mock rooms are:
 ///
 /// ```
 /// use agent_worker::{Room, RoomEvent, room::{Connected, Participant, RoomBackend, RoomInfo, RoomRequest}};
@@ -37,7 +37,7 @@ pub struct RoomBackend {
 }
 
 impl RoomBackend {
-    /// A joined room: its first handle and its backend.
+    /// Creates a joined room: its first handle and its backend.
     #[must_use]
     pub fn new(connected: Connected) -> (Room, Self) {
         let (sender, requests) = mpsc::channel(MAX_REQUESTS);
@@ -45,19 +45,20 @@ impl RoomBackend {
         (Room::new(shared.clone(), sender, 0), Self { shared, requests })
     }
 
-    /// Tells all handles what happened. After [`RoomEvent::Disconnected`] nothing more is told.
+    /// Sends an event to all handles. Nothing is sent after [`RoomEvent::Disconnected`].
     pub fn emit(&mut self, event: RoomEvent) {
         self.shared.emit(event);
     }
 
-    /// What a handle asks for; `None` once all handles are gone: then it is time to leave. Dropping the future loses nothing.
+    /// Waits for the next request of a handle; `None` once all handles were dropped: then the backend should
+    /// leave. Cancel-safe.
     pub async fn next_request(&mut self) -> Option<RoomRequest> {
         self.requests.recv().await
     }
 }
 
 impl Drop for RoomBackend {
-    /// Nobody waits for ever: a backend that goes without a word ends the room.
+    /// Dropping the backend ends the room, so no caller waits forever.
     fn drop(&mut self) {
         let detail = "the room's task ended".to_owned();
         self.shared.emit(RoomEvent::Disconnected { reason: DisconnectReason::SignalLost { detail } });
@@ -70,14 +71,15 @@ impl fmt::Debug for RoomBackend {
     }
 }
 
-/// What a handle asks for, with a [`RoomReply`] of its own type.
+/// A request of a handle, with a [`RoomReply`] of its own type.
 #[derive(Debug)]
 pub enum RoomRequest {
-    /// What is answered with nothing but whether it was done.
+    /// A command whose only result is whether it was carried out.
     Command(RoomCommand, RoomReply<()>),
 }
 
-/// Where the answer to a [`RoomRequest`] goes. Dropped unanswered, it answers [`RoomError::NotConnected`].
+/// The sender of the reply to a [`RoomRequest`]. Dropped without a reply, it sends
+/// [`RoomError::NotConnected`].
 pub struct RoomReply<T> {
     sender: oneshot::Sender<Result<T, RoomError>>,
 }
@@ -88,9 +90,9 @@ impl<T> RoomReply<T> {
         (Self { sender }, answer)
     }
 
-    /// Answers.
+    /// Sends the reply.
     pub fn send(self, result: Result<T, RoomError>) {
-        // The asker may be gone.
+        // The caller may be gone.
         let _ = self.sender.send(result);
     }
 }

@@ -1,4 +1,4 @@
-//! A joined room beyond the attempts that use it.
+//! A joined room, independent of the attempts that use it.
 
 use std::{fmt, sync::Arc};
 
@@ -11,11 +11,12 @@ use super::{
     shared::Shared,
 };
 
-/// A joined room as a worker holds it through all attempts of a job.
+/// A joined room that a worker keeps through all attempts of a job.
 ///
-/// Each attempt has a [`Room`] of its own over the same connection. What was opened with it ends with the attempt: its streams
-/// end, and its requests are refused as [`AttemptOver`](super::RoomError::AttemptOver). What its streams have not read waits for those of the
-/// next attempt. The room is left when all handles and the connection are dropped.
+/// Each attempt has a [`Room`] of its own over the same connection. At the end of the attempt its streams
+/// end, and its requests are refused as [`AttemptOver`](super::RoomError::AttemptOver). Unread messages of
+/// its streams are queued for those of the next attempt. The room is left when all handles and the connection
+/// are dropped.
 ///
 /// ```
 /// use agent_rtc::{Connected, Participant, RoomBackend, RoomConnection, RoomError, RoomInfo};
@@ -38,48 +39,50 @@ pub struct RoomConnection {
 }
 
 impl RoomConnection {
-    /// The connection of a room that was just joined, for attempts to come. The handle is that of the first one.
+    /// Creates the connection of a room that was just joined. The handle becomes that of the first attempt.
     #[must_use]
     pub fn new(room: Room) -> Self {
         let (shared, requests) = room.into_parts();
         Self { shared, requests }
     }
 
-    /// Begins an attempt, and ends the one before. The handle's first event stream holds everything since now; of the first attempt,
-    /// since the room was joined.
+    /// Begins an attempt, and ends the previous one. The handle's first event stream has all events since
+    /// now; that of the first attempt, since the room was joined.
     #[must_use]
     pub fn begin_attempt(&self) -> Room {
         Room::new(Arc::clone(&self.shared), self.requests.clone(), self.shared.begin_attempt())
     }
 
-    /// Ends the attempt that goes on, if there is one.
+    /// Ends the current attempt, if there is one.
     pub fn end_attempt(&self) {
         self.shared.end_attempt();
     }
 
-    /// Reads the room, ourselves and the others, as they are now. The room waits meanwhile: `read` is to be short.
+    /// Reads the current state of the room and its participants. It holds the room's lock, so `read` must be
+    /// short.
     pub fn view<T>(&self, read: impl FnOnce(&View) -> T) -> T {
         read(&self.shared.lock().view)
     }
 
-    /// Changes with the [view](Self::view).
+    /// A receiver that changes with the [view](Self::view).
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.shared.presence()
     }
 
-    /// Whether we are in the room; also while a lost connection is being restored.
+    /// Whether we are in the room; also true while a lost connection is being re-established.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.shared.end_reason().is_none()
     }
 
-    /// Waits until we are no longer in the room, and returns the reason. Dropping the future loses nothing.
+    /// Waits until we are no longer in the room, and returns the reason. Cancel-safe.
     pub async fn closed(&self) -> DisconnectReason {
         self.shared.ended().await
     }
 
-    /// Waits until the room that was joined is gone and we are in another one of its name, as after a restart of the server.
+    /// Waits until the joined room was replaced by a new one of the same name, as after a restart of the
+    /// server.
     pub async fn replaced(&self) {
         self.shared.replaced().await;
     }
@@ -89,7 +92,7 @@ impl RoomConnection {
         leave(&self.shared, &self.requests).await;
     }
 
-    /// Reports there what is dropped before a stream has read it; the first call wins.
+    /// Sets the callback for events that are dropped before a stream has read them; the first call wins.
     pub fn on_dropped(&self, on_dropped: impl Fn(Dropped) + Send + Sync + 'static) {
         self.shared.set_on_dropped(Box::new(on_dropped));
     }

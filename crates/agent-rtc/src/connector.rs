@@ -1,4 +1,4 @@
-//! The seam between those who join rooms and what carries a room.
+//! The interface between the code that joins rooms and the implementations of rooms.
 
 use std::time::Duration;
 
@@ -9,35 +9,36 @@ use tokio::sync::watch;
 use super::{handle::Room, join_error::JoinError, join_session::JoinSession};
 use agent_net::Secret;
 
-/// Joins rooms: [`WebRtc`](super::WebRtc) for real, something else in tests.
+/// Joins rooms: [`WebRtc`](super::WebRtc) in production, a mock in tests.
 pub trait RoomConnector: Send + Sync + 'static {
-    /// Joins one room. Dropping the future gives it up; nothing stays behind.
+    /// Joins one room. Dropping the future cancels the join and cleans up.
     fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>>;
 }
 
-/// What it takes to join a room.
+/// The parameters of a join.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct JoinRequest {
     /// The server: `ws`, `wss`, `http` or `https`, with an optional base path.
     pub url: String,
-    /// The token that lets us in; it names the room and who we are.
+    /// The token, which contains the room and our identity.
     pub token: Secret,
     /// Which tracks of others the server sends us. Default: all.
     pub auto_subscribe: AutoSubscribe,
-    /// How long it may take until data can go both ways. Default: 10 s.
+    /// Timeout until data can be sent in both directions. Default: 10 s.
     pub timeout: Duration,
-    /// How long a lost connection is tried to be restored before the room counts as over. Default: 60 s.
+    /// How long to try to re-establish a lost connection before the room ends. Default: 60 s.
     pub reconnect_timeout: Duration,
-    /// While it says `false`, a lost connection is not tried to be restored, for at most 20 s. A worker says so until the server
-    /// knows it again: a room that comes back before its worker would stay without an agent.
+    /// While `false`, a lost connection is not re-established, for at most 20 s. A worker sets this until it
+    /// is registered again: a room that reconnects before its worker would stay without an agent.
     pub reconnect_when: Option<watch::Receiver<bool>>,
-    /// Keeps a join that failed after the server had let us in. Default: none, so that it leaves at once.
+    /// Keeps a join that failed after the server had admitted us. Default: none, so that it leaves
+    /// immediately.
     pub session: Option<JoinSession>,
 }
 
 impl JoinRequest {
-    /// Defaults for everything but the server and the token.
+    /// Defaults for everything except the server and the token.
     #[must_use]
     pub fn new(url: impl Into<String>, token: impl Into<Secret>) -> Self {
         Self {

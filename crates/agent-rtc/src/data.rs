@@ -11,12 +11,13 @@ use futures_util::Stream;
 
 use super::events::Reader;
 
-/// The data messages of a room, from [`Room::data`](super::Room::data) or [`Room::all_data`](super::Room::all_data).
+/// The data messages of a room, from [`Room::data`](super::Room::data) or
+/// [`Room::all_data`](super::Room::all_data).
 ///
-/// Each item is a message, or [`Missed`] where messages are missing: more than 1,024 of them, or 4 MiB,
-/// were waiting to be read, or the connection to the room was lost and another session does not get what was sent meanwhile. A loss is
-/// logged, too, once for each job, and counted by the worker. The stream ends with the room, after everything that
-/// waits in it, or when the attempt that opened it is over.
+/// Each item is a message, or [`Missed`] where messages are missing: more than 1,024 of them, or 4 MiB, were
+/// unread, or the connection to the room was lost, and a new session does not receive the messages sent
+/// meanwhile. A loss is also logged, once for each job, and counted by the worker. The stream ends with the
+/// room, after all queued messages, or with the attempt that opened it.
 ///
 /// ```
 /// # use agent_worker::{JobContext, JobResult};
@@ -40,7 +41,7 @@ impl RoomData {
         Self { reader }
     }
 
-    /// The next message, or what is missing before it; `None` after the room has ended. Dropping the future loses nothing.
+    /// Waits for the next message, or the gap before it; `None` after the room has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<DataReceived, Missed>> {
         std::future::poll_fn(|cx| self.reader.poll(cx, Inbox::next_message)).await
     }

@@ -1,4 +1,4 @@
-//! Event streams: what happens in a room, in its order.
+//! Event streams of a room.
 
 use std::{
     fmt,
@@ -12,14 +12,15 @@ use futures_util::Stream;
 
 use super::shared::Shared;
 
-/// What happens in a room, from [`Room::events`](super::Room::events).
+/// A stream of a room's events, from [`Room::events`](super::Room::events).
 ///
-/// It begins with who is present already ([`ParticipantJoined`](RoomEvent::ParticipantJoined),
-/// [`ParticipantActive`](RoomEvent::ParticipantActive), [`TrackPublished`](RoomEvent::TrackPublished)) and ends after
-/// [`Disconnected`](RoomEvent::Disconnected), or when the attempt that opened it is over. At most 1,024 events and
-/// 4 MiB wait for a slow reader; then the oldest are dropped, and [`Lagged`](RoomEvent::Lagged) in their place says how many. That is also
-/// logged, once for each job, and counted by the worker. For data of one topic there is [`Room::data`](super::Room::data),
-/// which no other traffic makes lag.
+/// It begins with the participants who are present ([`ParticipantJoined`](RoomEvent::ParticipantJoined),
+/// [`ParticipantActive`](RoomEvent::ParticipantActive), [`TrackPublished`](RoomEvent::TrackPublished)) and
+/// ends after [`Disconnected`](RoomEvent::Disconnected), or with the attempt that opened it. At most 1,024
+/// events and 4 MiB are queued for a slow reader; beyond that the oldest are dropped, and
+/// [`Lagged`](RoomEvent::Lagged) in their place contains their number. That is also logged, once for each
+/// job, and counted by the worker. For data of one topic use [`Room::data`](super::Room::data), which is
+/// independent of other traffic.
 ///
 /// ```
 /// # use agent_worker::{Room, RoomEvent};
@@ -43,7 +44,7 @@ impl RoomEvents {
         Self { reader }
     }
 
-    /// The next event; `None` after the room has ended. Dropping the future loses nothing.
+    /// Waits for the next event; `None` after the room has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<RoomEvent> {
         std::future::poll_fn(|cx| self.reader.poll(cx, Inbox::next_event)).await
     }
@@ -63,7 +64,7 @@ impl fmt::Debug for RoomEvents {
     }
 }
 
-/// One stream of a room. Dropping it leaves what was not read to the next stream of its kind.
+/// One stream of a room. Dropping it leaves its unread items to the next stream of its kind.
 pub(super) struct Reader {
     shared: Arc<Shared>,
     id: StreamId,

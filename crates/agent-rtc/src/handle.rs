@@ -1,4 +1,4 @@
-//! The handle.
+//! `Room`: the user's handle to a joined room.
 
 use agent_proto::text::line;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -15,15 +15,15 @@ use super::{
     shared::Shared,
 };
 
-/// How long [`Room::leave`] waits for the backend at most.
+/// Timeout of [`Room::leave`].
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
-/// A joined room: who is there, what happens, and what to say.
+/// A joined room: its participants, its events, and what we send.
 ///
 /// It is cheap to clone; all clones are the same room. When the last one is dropped, the room is left.
 ///
-/// In a job it belongs to one attempt: when that is over, its streams end, and what is asked of it is refused as
-/// [`AttemptOver`](RoomError::AttemptOver). The next attempt has a handle of its own.
+/// In a job it belongs to one attempt: at the end of the attempt its streams end, and its requests are
+/// refused as [`AttemptOver`](RoomError::AttemptOver). The next attempt has a handle of its own.
 #[derive(Clone)]
 pub struct Room {
     shared: Arc<Shared>,
@@ -46,7 +46,7 @@ impl Room {
         self.shared.lock().view.room().name.clone()
     }
 
-    /// The server's id of this run of the room (`RM_…`).
+    /// The server's id of this instance of the room (`RM_…`).
     #[must_use]
     pub fn sid(&self) -> String {
         self.shared.lock().view.room().sid.clone()
@@ -58,49 +58,53 @@ impl Room {
         self.shared.lock().view.room().metadata.clone()
     }
 
-    /// Ourselves, as we are now.
+    /// Our own current state.
     #[must_use]
     pub fn local_participant(&self) -> Arc<Participant> {
         self.shared.lock().view.local().clone()
     }
 
-    /// The others, as they are now, sorted by identity.
+    /// The current state of the other participants, sorted by identity.
     #[must_use]
     pub fn participants(&self) -> Vec<Arc<Participant>> {
         self.shared.lock().view.participants().values().cloned().collect()
     }
 
-    /// One of the others, if present.
+    /// The current state of one of the other participants, if present.
     #[must_use]
     pub fn participant(&self, identity: &str) -> Option<Arc<Participant>> {
         self.shared.lock().view.participants().get(identity).cloned()
     }
 
-    /// What happens in the room.
+    /// Opens a stream of the room's events.
     ///
-    /// The first stream of an attempt holds everything since the attempt began, so that nothing is lost that came before the handler
-    /// listened. Each later one begins with who is present now.
+    /// The first stream of an attempt has all events since the attempt began, so that none before the
+    /// handler's first poll is lost. Each later one begins with the participants who are present now.
     ///
-    /// Data outlive streams and attempts: a message that comes while no event stream is open, and one that the last event stream left
-    /// unread, waits for the next one. So the first stream of a second attempt begins with who is present, then has the data that the
-    /// first attempt did not read and what came in the wait between the two, and then goes on. At most 1,024 messages and 4 MiB
-    /// wait; of more the oldest are dropped, and [`Lagged`](super::RoomEvent::Lagged) says how many. Changes among participants
-    /// between two attempts are not repeated: who is present is their result.
+    /// Data outlive streams and attempts: a message that arrives while no event stream is open, and one that
+    /// the last event stream left unread, is queued for the next one. So the first stream of a second attempt
+    /// begins with the participants who are present, then has the data that the first attempt did not read
+    /// and those that arrived between the two, and then continues. At most 1,024 messages and 4 MiB are
+    /// queued; beyond that the oldest are dropped, and [`Lagged`](super::RoomEvent::Lagged) contains their
+    /// number. Changes among participants between two attempts are not repeated: the present participants are
+    /// their result.
     #[must_use]
     pub fn events(&self) -> RoomEvents {
         RoomEvents::new(self.shared.events(self.attempt))
     }
 
-    /// The data messages of one topic, and what is missing of them.
+    /// Opens a stream of the data messages of one topic, with the gaps in it.
     ///
-    /// The first stream of a topic begins with its first message since the join, whenever it is opened, and each later one where the last
-    /// one stopped: what comes while no stream of the topic is open, and what the last one left unread, waits for the next, also for that
-    /// of the next attempt of a job. At most 1,024 messages and 4 MiB of all topics wait for streams that are not open
-    /// yet, and as much in each stream that is; what is dropped is reported in its place as [`Missed`](super::Missed). Messages of other topics
-    /// cost a stream nothing. Several streams of one topic have each message that comes while they are open; what one of them
-    /// leaves unread and no other has had waits.
+    /// The first stream of a topic begins with its first message since the join, whenever it is opened, and
+    /// each later one where the last one stopped: messages that arrive while no stream of the topic is open,
+    /// and those that the last one left unread, are queued for the next, also for that of the job's next
+    /// attempt. At most 1,024 messages and 4 MiB of all topics are queued for streams that are not open yet,
+    /// and as much in each open stream; dropped messages are reported in their place as
+    /// [`Missed`](super::Missed). Messages of other topics do not affect a stream. Several streams of one
+    /// topic all get each message that arrives while they are open; a message that one of them leaves unread
+    /// and no other has had is queued.
     ///
-    /// [`events`](Self::events) has the same messages for itself: neither takes anything from the other.
+    /// [`events`](Self::events) has the same messages independently: neither takes any from the other.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -121,27 +125,28 @@ impl Room {
         RoomData::new(self.shared.data(self.attempt, DataFilter::Topic(topic.into())))
     }
 
-    /// The data messages of all topics. As [`data`](Self::data); the first stream of all topics begins with what waits for streams of any
-    /// topic, and leaves that to them, too.
+    /// Opens a stream of the data messages of all topics. As [`data`](Self::data); the first stream of all
+    /// topics begins with the messages queued for streams of any topic, and leaves them to those, too.
     #[must_use]
     pub fn all_data(&self) -> RoomData {
         RoomData::new(self.shared.data(self.attempt, DataFilter::AllTopics))
     }
 
-    /// An event stream that takes nothing from the others, for code beside the handler: it begins with who is present, has what happens
-    /// from now on, and leaves what waits to the streams of [`events`](Self::events).
+    /// Opens an event stream that takes nothing from the others, for code beside the handler: it begins with
+    /// the participants who are present, has all events from now on, and leaves queued ones to the streams of
+    /// [`events`](Self::events).
     #[must_use]
     pub fn observe(&self) -> RoomEvents {
         RoomEvents::new(self.shared.side_events(self.attempt))
     }
 
-    /// Sends a data message: reliably and to everybody, unless said otherwise before it is awaited.
+    /// Sends a data message: reliably and to everybody, unless changed before it is awaited.
     ///
-    /// It is done when the message is on its way; a slow connection makes it wait. At most
+    /// It completes when the message was passed to the network; a slow connection delays that. At most
     /// [`MAX_PAYLOAD_LEN`](super::MAX_PAYLOAD_LEN) bytes.
     ///
     /// # Errors
-    /// Awaited: [`RoomError`], for example because the payload is too large or the room is over.
+    /// When awaited: [`RoomError`], for example because the payload is too large or the room has ended.
     ///
     /// ```
     /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::room::RoomError> {
@@ -170,7 +175,7 @@ impl Room {
         self.command(RoomCommand::SetName(name.into())).await
     }
 
-    /// Sets these of our own attributes. An empty value deletes its key; other keys stay.
+    /// Sets these of our own attributes. An empty value deletes its key; other keys are kept.
     ///
     /// # Errors
     /// As [`Self::set_metadata`].
@@ -189,19 +194,20 @@ impl Room {
         self.command(RoomCommand::SetAttributes(attributes)).await
     }
 
-    /// Whether we are in the room, also while a lost connection is being restored, and the attempt that the handle belongs to is not over.
+    /// Whether we are in the room, also while a lost connection is being re-established, and the handle's
+    /// attempt is not over.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.check().is_ok()
     }
 
-    /// Waits until we are no longer in the room, and says why. Dropping the future loses nothing.
+    /// Waits until we are no longer in the room, and returns the reason. Cancel-safe.
     pub async fn closed(&self) -> DisconnectReason {
         self.shared.ended().await
     }
 
-    /// Leaves the room. What was published reliably arrives first, if it can within a second. Takes three seconds at most; leaving
-    /// twice is leaving once, and nothing happens when the handle's attempt is over.
+    /// Leaves the room, after reliable messages have arrived, if they do within a second. Takes at most three
+    /// seconds; a second call does nothing, nor does a call after the handle's attempt.
     pub async fn leave(&self) {
         if !self.shared.is_over(self.attempt) {
             leave(&self.shared, &self.requests).await;
@@ -226,14 +232,14 @@ impl Room {
         self.request(|reply| RoomRequest::Command(command, reply)).await
     }
 
-    /// Asks for something and waits for the answer, which is what this kind of request is answered with.
+    /// Sends a request and waits for its reply.
     async fn request<T>(&self, request: impl FnOnce(RoomReply<T>) -> RoomRequest) -> Result<T, RoomError> {
         self.check()?;
         ask(&self.requests, request).await
     }
 }
 
-/// Sends a request to the backend, and waits for the answer.
+/// Sends a request to the backend, and waits for the reply.
 async fn ask<T>(
     requests: &mpsc::Sender<RoomRequest>,
     request: impl FnOnce(RoomReply<T>) -> RoomRequest,
@@ -243,11 +249,11 @@ async fn ask<T>(
     answer.await.unwrap_or(Err(RoomError::NotConnected))
 }
 
-/// Leaves the room, whichever attempt goes on.
+/// Leaves the room, whatever the current attempt.
 pub(super) async fn leave(shared: &Shared, requests: &mpsc::Sender<RoomRequest>) {
     let left = async {
         if shared.end_reason().is_none() {
-            // Refused means that there is nothing to leave any more.
+            // An error means that the room was left already.
             let _ = ask(requests, |reply| RoomRequest::Command(RoomCommand::Leave, reply)).await;
         }
         shared.ended().await;

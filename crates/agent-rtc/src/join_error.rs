@@ -5,36 +5,36 @@ use std::{io, time::Duration};
 use agent_net::{AssignedUrlError, ConnectError, exhaustion};
 use agent_room::JoinFailure;
 
-/// Why a room could not be joined. The text says what to do about it.
+/// Why a room could not be joined. The text includes what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The URL cannot be read. It is not repeated, as it may hold a password.
+    /// The URL is invalid. The error does not repeat it, as it may contain a password.
     #[error(
         "the server's URL cannot be used: give one like wss://example.livekit.cloud or ws://localhost:7880"
     )]
     Url,
-    /// The server that the job's assignment names is not joined.
+    /// The server that the job's assignment names must not be joined.
     #[error(transparent)]
     AssignedUrl(#[from] AssignedUrlError),
-    /// There is no connection to the server.
+    /// The connection to the server failed.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// There is no UDP socket for media and data.
+    /// The UDP socket for media and data could not be opened.
     #[error("no UDP socket for the room: check the network")]
     Socket(#[source] io::Error),
-    /// The process may open no more files and sockets.
+    /// The process has reached its limit of open files and sockets.
     #[error(
         "too many open files: this process has no file descriptor left for a room; raise its limit (`ulimit -n`, or `LimitNOFILE=` in a systemd unit), or lower `max_jobs`"
     )]
     TooManyOpenFiles(#[source] io::Error),
-    /// The server, or the way there, said no.
+    /// The server, or the network path to it, refused the join.
     #[error(transparent)]
     Failed(#[from] JoinFailure),
 }
 
 impl JoinError {
-    /// There is no UDP socket, for this reason.
+    /// The UDP socket could not be opened, for this reason.
     pub(super) fn of_socket(error: io::Error) -> Self {
         match exhaustion(&error) {
             Some(error) => Self::TooManyOpenFiles(error),
@@ -42,13 +42,13 @@ impl JoinError {
         }
     }
 
-    /// Whether the process may open no more files and sockets.
+    /// Whether the process has reached its limit of open files and sockets.
     #[must_use]
     pub fn is_out_of_descriptors(&self) -> bool {
         matches!(self, Self::TooManyOpenFiles(_) | Self::Connect(ConnectError::TooManyOpenFiles { .. }))
     }
 
-    /// When the server wants to be asked again, if it says so.
+    /// The server's `Retry-After`, if there was one.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Connect(error) => error.retry_after(),

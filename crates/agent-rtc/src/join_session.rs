@@ -1,4 +1,4 @@
-//! What a failed join leaves behind: we are in the room, but nothing goes either way.
+//! The state of a failed join: the server has admitted us, but there is no media connection.
 
 use std::{
     fmt, mem,
@@ -10,40 +10,41 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{handle::Room, join_error::JoinError};
 
-/// Who waits for a join.
+/// The receiver of a join's result.
 pub(super) type Joined = oneshot::Sender<Result<Room, JoinError>>;
 
-/// How long [`JoinSession::leave`] waits at most.
+/// Timeout of [`JoinSession::leave`].
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Keeps a join that failed after the server had let us in, for a retry.
+/// Keeps a join that failed after the server had admitted us, for a retry.
 ///
-/// A server that sees the agent of a job leave its room ends the job, whatever its worker wants to report or to retry. So a join
-/// whose [request](super::JoinRequest::session) has a session does not leave the room when it fails: the next one with the same session goes on
-/// in it, and [`leave`](Self::leave), or dropping the last clone, leaves the room. Without a session a failed join leaves at once.
+/// A server that sees a job's agent leave its room ends the job, whatever its worker wants to report or to
+/// retry. So a join whose [request](super::JoinRequest::session) has a session does not leave the room when
+/// it fails: the next one with the same session continues in it, and [`leave`](Self::leave), or dropping the
+/// last clone, leaves the room. Without a session a failed join leaves immediately.
 #[derive(Clone, Default)]
 pub struct JoinSession {
     state: Arc<Mutex<State>>,
 }
 
-/// The session without the power to keep it.
+/// A reference to the session that does not keep it.
 pub(super) type WeakSession = Weak<Mutex<State>>;
 
 #[derive(Default)]
 pub(super) enum State {
-    /// There is nothing to keep.
+    /// No join is kept.
     #[default]
     Idle,
     Held(mpsc::Sender<HeldRequest>),
-    /// Nothing is kept any more.
+    /// No joins are kept any more.
     Left,
 }
 
-/// What is to become of a failed join.
+/// The request for a failed join.
 pub(super) enum HeldRequest {
-    /// It is retried, within this time.
+    /// Retry it, within this time.
     Retry { joined: Joined, timeout: Duration },
-    /// It is over.
+    /// Leave the room.
     Leave,
 }
 
@@ -54,13 +55,14 @@ impl JoinSession {
         Self::default()
     }
 
-    /// Whether a failed join waits for what is to become of it.
+    /// Whether a failed join is kept and waits for a request.
     #[must_use]
     pub fn is_held(&self) -> bool {
         matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Held(_))
     }
 
-    /// Leaves the room if a failed join is still in it, and keeps no other one. Takes three seconds at most.
+    /// Leaves the room if a failed join is still in it, and keeps no further ones. Takes at most three
+    /// seconds.
     pub async fn leave(&self) {
         let Some(held) = self.replace(State::Left) else { return };
         let left = async {
@@ -77,12 +79,12 @@ impl JoinSession {
         Arc::downgrade(&self.state)
     }
 
-    /// Retries the join that is kept; gives `joined` back if there is none.
+    /// Retries the kept join; returns `joined` if there is none.
     pub(super) async fn retry(&self, joined: Joined, timeout: Duration) -> Option<Joined> {
         let Some(held) = self.replace(State::Idle) else { return Some(joined) };
         match held.send(HeldRequest::Retry { joined, timeout }).await {
             Ok(()) => None,
-            // The server has put us out since.
+            // The server has removed us meanwhile.
             Err(mpsc::error::SendError(HeldRequest::Retry { joined, .. })) => Some(joined),
             Err(mpsc::error::SendError(HeldRequest::Leave)) => None,
         }
@@ -100,7 +102,7 @@ impl JoinSession {
     }
 }
 
-/// Keeps a failed join; `None` when its session is gone, so that it cannot be retried.
+/// Keeps a failed join; `None` if its session is gone, so that it cannot be retried.
 pub(super) fn keep(session: &WeakSession) -> Option<mpsc::Receiver<HeldRequest>> {
     let state = session.upgrade()?;
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);

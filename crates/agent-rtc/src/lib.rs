@@ -1,11 +1,12 @@
-//! Rooms of a LiveKit server, to join and to talk in.
+//! LiveKit rooms: joining, events, and data.
 //!
-//! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps its own list of
-//! who is present. What stands behind the backend is chosen by a [`RoomConnector`]: [`WebRtc`] for real, a mock room in
-//! tests. A handler cannot tell which. A [`RoomConnection`] gives each attempt of a job a handle of its own.
+//! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps
+//! its own list of participants. The implementation behind the backend is chosen by a [`RoomConnector`]:
+//! [`WebRtc`] in production, a mock room in tests. A handler cannot distinguish them. A [`RoomConnection`]
+//! gives each attempt of a job a handle of its own.
 //!
-//! No rule of the protocol is in here: that is `agent_room`'s machine, which [`WebRtc`] drives. Nothing here knows of workers and jobs:
-//! a program joins a room with a token and nothing else, as the example `join` does.
+//! The protocol is implemented by `agent_room`'s machine, which [`WebRtc`] drives. This crate is independent
+//! of workers and jobs: a program joins a room with nothing but a token, as the example `join` does.
 
 mod backend;
 mod connection;

@@ -1,4 +1,4 @@
-//! Waiting for somebody to be there.
+//! Waiting for a participant.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,11 +6,12 @@ use agent_room::{DisconnectReason, Participant, ParticipantKind};
 
 use super::handle::Room;
 
-/// Kinds of participants that a person is behind.
+/// Kinds of participants that represent a person.
 const HUMAN: &[ParticipantKind] =
     &[ParticipantKind::Standard, ParticipantKind::Sip, ParticipantKind::Connector];
 
-/// Whom to wait for with [`Room::wait_for_participant`]. Without anything said: anybody but us, for as long as it takes.
+/// Whom to wait for with [`Room::wait_for_participant`]. Without anything said: anybody but us, for as long
+/// as it takes.
 ///
 /// ```
 /// use agent_worker::room::{ParticipantKind, Wanted};
@@ -52,7 +53,8 @@ impl Wanted {
         Self::default()
     }
 
-    /// A person: an ordinary client, a caller, or somebody on another network; no agent, no recorder, no stream.
+    /// A person: an ordinary client, a caller, or somebody on another network; no agent, no recorder, no
+    /// stream.
     pub fn human() -> Self {
         Self { kinds: HUMAN.to_vec(), ..Self::default() }
     }
@@ -88,11 +90,12 @@ impl Wanted {
 }
 
 impl Room {
-    /// Waits until such a participant is present and *active*, which means that data and media reach it; at once when it is there already.
-    /// Of several the first by identity. Dropping the future loses nothing.
+    /// Waits until such a participant is present and *active*, which means that data and media reach it;
+    /// returns immediately if there is one already. Of several it returns the first by identity. Cancel-safe.
     ///
     /// # Errors
-    /// [`WaitError`], when nobody came in time or the room is over. With `?` it ends a job as failed.
+    /// [`WaitError`], if no such participant was active in time or the room ended. With `?` it ends a job as
+    /// failed.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult, room::Wanted};

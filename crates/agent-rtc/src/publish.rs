@@ -20,13 +20,13 @@ impl PublishData {
         Self { room, message }
     }
 
-    /// Sends it once, without waiting for earlier ones: for what is soon outdated.
+    /// Sends it once, without waiting for earlier messages: for data that are soon outdated.
     pub fn lossy(mut self) -> Self {
         self.message.reliable = false;
         self
     }
 
-    /// Sends it to these identities only. None at all means everybody.
+    /// Sends it to these identities only. An empty list means everybody.
     pub fn to<I: Into<String>>(mut self, identities: impl IntoIterator<Item = I>) -> Self {
         self.message.destinations = identities.into_iter().map(Into::into).collect();
         self

@@ -1,8 +1,8 @@
-//! When a room whose connection was lost may come back: a worker goes before its rooms.
+//! Delays the reconnect of a room until its worker is registered again.
 //!
-//! A restarted server knows no room, and makes it again for whoever comes first, even to resume a session that it does not know. It
-//! asks for an agent at that moment and never again: without a worker to ask, the room stays without one. So the worker goes first
-//! and has its registration confirmed, wherever the server may be another one than before.
+//! A restarted server has no rooms, and creates one for the first participant, even for the resume of an
+//! unknown session. It dispatches agents at that moment and never again: without a registered worker the room
+//! stays without an agent. So the worker registers first, wherever the server may be a new one.
 
 use std::{future::Future, time::Duration};
 
@@ -11,13 +11,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long a room waits for the worker after the loss of its connection: a worker that comes back takes some 10 s at most.
+/// How long a room waits for the worker after the loss of its connection: a worker reconnects within some 10
+/// s.
 const LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) struct ReconnectGate {
-    /// Whether it is open; `None`: always.
+    /// Whether the gate is open; `None`: always.
     open: Option<watch::Receiver<bool>>,
-    /// Since the first wait for it.
+    /// The deadline, counted from the first wait.
     until: Option<Instant>,
 }
 
@@ -26,13 +27,13 @@ impl ReconnectGate {
         Self { open, until: None }
     }
 
-    /// Done when the gate is open, or when it has been waited for long enough.
+    /// Completes when the gate is open, or after the timeout.
     pub(super) fn wait(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let until = *self.until.get_or_insert_with(|| Instant::now() + LIMIT);
         let open = self.open.clone();
         async move {
             if let Some(mut open) = open {
-                // Too late, or a worker that is gone: the room is worth more than the order.
+                // Timed out, or the worker is gone: reconnecting the room is more important than the order.
                 let _ = timeout_at(until, open.wait_for(|open| *open)).await;
             }
         }
@@ -60,7 +61,7 @@ mod tests {
         wait.await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(3));
 
-        // The limit counts from the first wait on, however often the room tries.
+        // The timeout counts from the first wait on, however often the room retries.
         tell.send_replace(false);
         first.wait().await;
         assert_eq!(start.elapsed(), LIMIT);

@@ -1,4 +1,4 @@
-//! What a room's handles and its backend share: who is present, and where events go.
+//! The state that a room's handles and its backend share: the participants and the streams.
 
 use std::{
     collections::BTreeMap,
@@ -16,27 +16,28 @@ use tokio::sync::watch;
 
 use super::events::Reader;
 
-/// Called with what was dropped before a stream was read.
+/// Called with the number of events and messages that were dropped before a stream read them.
 pub(super) type OnDropped = Box<dyn Fn(Dropped) + Send + Sync>;
 
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// The number of the attempt that goes on. Changed under the lock; another one than a handle's own says that its attempt is over.
+    /// The number of the current attempt. Changed under the lock; a handle with another number belongs to an
+    /// attempt that is over.
     attempt: AtomicU64,
     on_dropped: OnceLock<OnDropped>,
     ended: watch::Sender<Option<DisconnectReason>>,
-    /// Whether the room that was joined is gone, and this is another one of its name.
+    /// Whether the joined room was replaced by a new one of the same name.
     replaced: watch::Sender<bool>,
-    /// Changes with who is present, and as what, and with the room's own description.
+    /// Changes with the participants and with the room's description.
     presence: watch::Sender<()>,
 }
 
-/// The list of who is present and the streams change together: what a new stream begins with and what follows fit without a gap or a
-/// repetition.
+/// The view and the streams change together: the beginning of a new stream and the events that follow fit
+/// without a gap or a repetition.
 pub(super) struct State {
     pub(super) view: View,
     pub(super) inbox: Inbox,
-    /// Those who wait for an event of a stream.
+    /// The tasks that wait for an event of a stream.
     pub(super) readers: BTreeMap<StreamId, Waker>,
     ended: bool,
     /// Whether the first attempt has begun.
@@ -67,7 +68,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an event into the list of who is present, and tells every stream.
+    /// Applies an event to the view, and distributes it to every stream.
     pub(super) fn emit(&self, event: RoomEvent) {
         let mut state = self.lock();
         if state.ended {
@@ -156,7 +157,7 @@ impl Shared {
         self.attempt.load(Ordering::Acquire) != attempt
     }
 
-    /// Ends the attempt before, if there was one, and begins another; returns its number.
+    /// Ends the previous attempt, if there was one, and begins another; returns its number.
     pub(super) fn begin_attempt(&self) -> u64 {
         let mut state = self.lock();
         if std::mem::replace(&mut state.begun, true) {
@@ -171,7 +172,7 @@ impl Shared {
         attempt
     }
 
-    /// Ends the attempt that goes on.
+    /// Ends the current attempt.
     pub(super) fn end_attempt(&self) {
         let mut state = self.lock();
         state.begun = true;
@@ -182,7 +183,7 @@ impl Shared {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Has each loss reported there; the first call wins.
+    /// Sets the callback for losses; the first call wins.
     pub(super) fn set_on_dropped(&self, on_dropped: OnDropped) {
         let _ = self.on_dropped.set(on_dropped);
     }
@@ -197,7 +198,7 @@ impl Shared {
 }
 
 impl State {
-    /// Those who wait no longer in vain.
+    /// Removes the wakers of the streams that are ready.
     fn take_ready(&mut self) -> Vec<Waker> {
         let inbox = &self.inbox;
         self.readers.extract_if(.., |id, _| inbox.is_ready(*id)).map(|(_, waker)| waker).collect()

@@ -9,22 +9,22 @@ use std::{
 use socket2::{Domain, Protocol, Type};
 use tokio::net::UdpSocket;
 
-/// The largest packet that is read; WebRTC stays below 1,500.
+/// Maximum size of a received packet; WebRTC stays below 1,500.
 const MAX_PACKET: usize = 2048;
 
-/// A socket that takes packets at every address of this machine.
+/// A socket that receives packets at every address of this machine.
 pub(super) struct Socket {
     udp: UdpSocket,
     port: u16,
     families: Families,
 }
 
-/// What a socket speaks.
+/// The address families of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Families {
     /// IPv4 as a part of IPv6.
     Both,
-    /// The system has no IPv6, or does not mix the two.
+    /// The system has no IPv6, or does not support both in one socket.
     Ipv4,
 }
 
@@ -53,7 +53,8 @@ impl Socket {
         self.port
     }
 
-    /// The address from which this machine sends to another; `None` if it has no route there, or this socket cannot take it.
+    /// The local address from which this machine sends to another one; `None` if it has no route, or this
+    /// socket cannot use it.
     pub(super) fn route(&self, remote: SocketAddr) -> Option<IpAddr> {
         if remote.is_ipv6() && self.families == Families::Ipv4 {
             return None;
@@ -76,7 +77,7 @@ impl Socket {
         }
     }
 
-    /// Sends at once or not at all, as a network would.
+    /// Sends immediately or drops the packet, as a network would.
     pub(super) fn send(&self, destination: SocketAddr, contents: &[u8]) {
         let to = match (destination, self.families) {
             (SocketAddr::V4(v4), Families::Both) => {
@@ -89,17 +90,18 @@ impl Socket {
         }
     }
 
-    /// Waits until there is something to [receive](Self::receive). Dropping the future loses nothing.
+    /// Waits until there is a packet to [receive](Self::receive). Cancel-safe.
     pub(super) async fn readable(&self) {
         if self.udp.readable().await.is_err() {
-            // The runtime is shutting down: nothing comes any more.
+            // The runtime is shutting down: nothing is received any more.
             std::future::pending().await
         }
     }
 
-    /// The next packet that is there already: from where, at which address (unspecified: the socket does not know), what.
+    /// Receives the next available packet: source, destination (unspecified if the socket does not know it),
+    /// contents.
     ///
-    /// The buffer is on the stack: thousands of rooms have no buffer each.
+    /// The buffer is on the stack, so that thousands of rooms need no buffer each.
     pub(super) fn receive(&self) -> io::Result<(SocketAddr, SocketAddr, bytes::Bytes)> {
         let mut buffer = [0; MAX_PACKET];
         let (len, source) = self.udp.try_recv_from(&mut buffer)?;
@@ -113,7 +115,7 @@ impl Socket {
 mod tests {
     use super::*;
 
-    /// What comes to a peer of each family, and what comes back.
+    /// Sends to a peer of each family, and receives the answer.
     async fn echo(socket: &Socket, peer: &str) {
         let Ok(peer) = StdSocket::bind(peer) else { return };
         let address = peer.local_addr().unwrap();
@@ -149,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn addresses_that_lead_nowhere_have_no_route() {
         let socket = Socket::bind().unwrap();
-        // Link-local, without saying on which link; a group; nowhere.
+        // Link-local without an interface; a group; an unroutable address.
         for remote in ["[fe80::1]:9", "255.255.255.255:9"] {
             assert_eq!(socket.route(remote.parse().unwrap()), None, "{remote}");
         }

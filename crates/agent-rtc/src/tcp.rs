@@ -1,7 +1,7 @@
-//! TCP connections of a room: the way for its packets where datagrams do not get through (ICE-TCP).
+//! TCP connections of a room, for its packets where UDP is blocked (ICE-TCP).
 //!
-//! Each packet goes behind its length, two bytes in network order (RFC 4571). A connection is a task of its own, which ends with
-//! the [`TcpPaths`].
+//! Each packet is preceded by its length, two bytes in network order (RFC 4571). A connection is a task of
+//! its own, which ends with the [`TcpPaths`].
 
 use agent_proto::text::line;
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
@@ -15,14 +15,14 @@ use tokio::{
 };
 use tracing::Instrument;
 
-/// Until a connection stands.
+/// Timeout of a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Packets that wait to be written, and packets that wait to be read; more are lost, as datagrams would be.
+/// Maximum number of packets queued for writing, and for reading; more are dropped, as UDP would.
 const MAX_WAITING: usize = 256;
-/// The longest packet that is taken; those of WebRTC are below 1,500 bytes.
+/// Maximum size of a packet; those of WebRTC are below 1,500 bytes.
 const MAX_PACKET: usize = 8192;
 
-/// What happened on one of them.
+/// An event of a connection.
 pub(super) enum TcpEvent {
     Connected { local: SocketAddr, remote: SocketAddr },
     Received { local: SocketAddr, remote: SocketAddr, contents: Bytes },
@@ -31,9 +31,9 @@ pub(super) enum TcpEvent {
 
 pub(super) struct TcpPaths {
     tasks: JoinSet<()>,
-    /// By the server's address.
+    /// Keyed by the server's address.
     paths: BTreeMap<SocketAddr, Path>,
-    /// Counts connections: what one says that was replaced is not heard.
+    /// Counts connections: events of one that was replaced are ignored.
     last: u64,
     events: mpsc::Receiver<(u64, TcpEvent)>,
     tell: mpsc::Sender<(u64, TcpEvent)>,
@@ -51,7 +51,7 @@ impl TcpPaths {
         Self { tasks: JoinSet::new(), paths: BTreeMap::new(), last: 0, events, tell }
     }
 
-    /// Connects to the server's address, in the place of what was there before.
+    /// Connects to the server's address, instead of an existing connection.
     pub(super) fn connect(&mut self, remote: SocketAddr) {
         let (sender, packets) = mpsc::channel(MAX_WAITING);
         self.last += 1;
@@ -69,16 +69,16 @@ impl TcpPaths {
         }
     }
 
-    /// Sends at once or not at all, as a network would.
+    /// Sends immediately or drops the packet, as a network would.
     pub(super) fn send(&self, remote: SocketAddr, contents: Vec<u8>) {
         if let Some(path) = self.paths.get(&remote) {
             let _ = path.packets.try_send(contents);
         }
     }
 
-    /// What happens next; never ready without a connection. Dropping the future loses nothing.
+    /// Waits for the next event; pending forever without a connection. Cancel-safe.
     pub(super) async fn next(&mut self) -> TcpEvent {
-        // Ended tasks are not kept.
+        // Removes ended tasks.
         while self.tasks.try_join_next().is_some() {}
         loop {
             match self.events.recv().await {
@@ -104,20 +104,20 @@ impl TcpEvent {
     }
 }
 
-/// How a connection says what happened on it.
+/// The sender of a connection's events.
 struct Teller {
     number: u64,
     events: mpsc::Sender<(u64, TcpEvent)>,
 }
 
 impl Teller {
-    /// Whether anybody listens still.
+    /// Whether the receiver still exists.
     async fn event(&self, event: TcpEvent) -> bool {
         self.events.send((self.number, event)).await.is_ok()
     }
 }
 
-/// Connects, and carries packets until one side is done.
+/// Connects, and forwards packets until one side closes.
 async fn carry(remote: SocketAddr, mut packets: mpsc::Receiver<Vec<u8>>, tell: &Teller) -> io::Result<()> {
     let connecting = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(remote));
     let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -142,7 +142,7 @@ async fn carry(remote: SocketAddr, mut packets: mpsc::Receiver<Vec<u8>>, tell: &
     };
     let write = async {
         while let Some(packet) = packets.recv().await {
-            // Packets of WebRTC are far shorter.
+            // WebRTC's packets are far shorter.
             let Ok(len) = u16::try_from(packet.len()) else { continue };
             let mut framed = Vec::with_capacity(packet.len() + 2);
             framed.extend_from_slice(&len.to_be_bytes());
@@ -177,7 +177,7 @@ mod tests {
         let mut read = vec![0; 300];
         peer.read_exact(&mut read).await.unwrap();
         assert_eq!(read, [7; 300]);
-        // In pieces, and an empty one.
+        // In pieces, and an empty packet.
         for piece in [&[0][..], &[2, 1], &[2, 0, 0, 0], &[1, 9]] {
             peer.write_all(piece).await.unwrap();
             tokio::task::yield_now().await;
@@ -217,7 +217,7 @@ mod tests {
         assert!(matches!(paths.next().await, TcpEvent::Closed { .. }));
     }
 
-    /// A path to a peer of ours, and the peer's end.
+    /// A path to a peer, and the peer's end.
     async fn path() -> (TcpPaths, TcpStream, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let remote = listener.local_addr().unwrap();
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Whoever sends such lengths is not where we think in its stream, and would not get back there.
+    /// A peer that sends such lengths is out of step in its stream, and would not recover.
     #[tokio::test]
     async fn a_frame_that_is_longer_than_any_packet_ends_the_connection() {
         let (mut paths, mut peer, remote) = path().await;
@@ -260,7 +260,7 @@ mod tests {
             let mut rng = fastrand::Rng::with_seed(seed);
             let garbage: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(100_000).collect();
             let writing = tokio::spawn(async move {
-                // It may be told to stop.
+                // The connection may be closed meanwhile.
                 let _ = peer.write_all(&garbage).await;
             });
             loop {
@@ -274,7 +274,7 @@ mod tests {
         }
     }
 
-    /// What nobody takes stays in the peer's hands.
+    /// Data that nobody reads stay with the peer.
     #[tokio::test]
     async fn a_flood_is_held_back() {
         let (mut paths, mut peer, _) = path().await;

@@ -1,4 +1,4 @@
-//! The handle over a backend of our own: what a mock room relies on.
+//! The handle over a backend of the test: the behaviour that mock rooms rely on.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ fn data(text: &'static str) -> RoomEvent {
     RoomEvent::DataReceived(DataReceived::new("t", text, Some("ada".to_owned())))
 }
 
-/// Events as short words.
+/// A short form of an event.
 fn word(event: &RoomEvent) -> String {
     match event {
         RoomEvent::ParticipantJoined(p) => format!("joined {}", p.identity),
@@ -39,7 +39,7 @@ fn word(event: &RoomEvent) -> String {
     }
 }
 
-/// What waits in a stream that has ended.
+/// The queued events of a stream that has ended.
 async fn words(room: &Room) -> Vec<String> {
     let mut events = room.events();
     let mut words = Vec::new();
@@ -89,7 +89,7 @@ async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_th
         heard,
         ["joined ada", "active ada", "joined bob", "active bob", "track TR_1", "left bob", end]
     );
-    // After the end: who was there, and no waiting.
+    // After the end: the last participants, and no waiting.
     assert_eq!(words(&room).await, ["joined ada", "active ada"]);
 }
 
@@ -116,7 +116,7 @@ async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
     });
     tokio::task::yield_now().await;
     connection.end_attempt();
-    // A task that an attempt leaves behind waits for nothing that the next one gets.
+    // A task that an attempt leaves behind gets nothing that belongs to the next one.
     assert_eq!(waiting.await.unwrap(), ["read", "unread", "in between"]);
     backend.emit(data("between the attempts"));
     let room = connection.begin_attempt();
@@ -144,11 +144,11 @@ async fn a_handle_of_an_attempt_that_is_over_reports_it() {
         assert_eq!(over.set_name("late").await, Err(RoomError::AttemptOver));
         assert!(words(over).await.is_empty() && over.all_data().next().await.is_none());
         assert!(over.observe().next().await.is_none());
-        // It is not for it to say.
+        // An attempt that is over cannot leave the room.
         over.leave().await;
     }
     assert_eq!((streams.next().await, beside.next().await), (None, None));
-    // The room itself goes on.
+    // The room itself stays joined.
     assert!(connection.is_connected());
     assert_eq!(connection.view(|view| view.participants().len()), 1);
     let second = connection.begin_attempt();

@@ -33,9 +33,9 @@ use super::{
     tcp::{TcpEvent, TcpPaths},
 };
 
-/// Packets that are read in one go before others have their turn.
+/// Maximum number of packets that are read before other work gets its turn.
 const MAX_PACKETS: usize = 32;
-/// The longest signalling message: a room with thousands of participants is told in one.
+/// Maximum size of a signalling message: a room with thousands of participants is sent in one.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 
 /// Joins rooms of a LiveKit server over WebRTC.
@@ -55,7 +55,7 @@ pub struct WebRtc {
 }
 
 impl WebRtc {
-    /// Joins over connections made this way.
+    /// Creates a connector with these network options.
     #[must_use]
     pub fn new(net: NetOptions) -> Self {
         Self { net }
@@ -73,10 +73,11 @@ impl RoomConnector for WebRtc {
                 None => Some(joined),
             };
             let Some(joined) = joined else { return outcome.await.unwrap_or(Err(ended)) };
-            // On its own from the start: if this future is dropped, the task still says goodbye to the server.
+            // A task of its own from the start: if this future is dropped, the task still leaves the server
+            // properly.
             let task = async move {
                 let driver = Driver::new(&request, net, joined).await;
-                // It holds the session, which is its user's.
+                // The request holds the session, which belongs to its user.
                 drop(request);
                 match driver {
                     Ok(driver) => driver.run().await,
@@ -94,25 +95,25 @@ struct Driver {
     started: Instant,
     net: NetOptions,
     socket: Socket,
-    /// The next socket, once asked for.
+    /// The next socket, if one was requested.
     binding: Option<BoxFuture<'static, io::Result<Socket>>>,
     gate: ReconnectGate,
     tcp: TcpPaths,
     signal: FrameSocket,
-    /// WebSockets that say their last words.
+    /// WebSockets that are being closed.
     closing: JoinSet<()>,
-    /// Who waits for the join. Gone once joined.
+    /// The caller of the join. `None` once joined.
     joined: Option<Joined>,
-    /// Who may retry a join that failed.
+    /// The session that may retry a failed join.
     session: WeakSession,
-    /// What is to become of one that did.
+    /// Receives the request for a failed join.
     held: Option<mpsc::Receiver<HeldRequest>>,
-    /// Since the join.
+    /// Set by the join.
     backend: Option<RoomBackend>,
-    /// Who waits for a command.
+    /// The callers of commands.
     replies: BTreeMap<CommandId, RoomReply<()>>,
     last_id: CommandId,
-    /// What the connection said when there was none: it has a source, which the machine's words have not.
+    /// The connection's error if there was none: it has a source, which the machine's error lacks.
     refusal: Option<ConnectError>,
     leaving: bool,
     done: bool,
@@ -181,7 +182,7 @@ impl Driver {
         if violations > 0 {
             tracing::debug!(violations, "the server or the network sent things that it should not");
         }
-        // Each is limited in time.
+        // Each has a timeout.
         while self.closing.join_next().await.is_some() {}
     }
 
@@ -224,7 +225,7 @@ impl Driver {
                 self.replies.insert(id, reply);
                 self.input(Input::Commanded { id, command });
             }
-            // Nobody holds the room, or nobody waits for it any more.
+            // All handles were dropped, or the caller of the join is gone.
             Wake::Request(None) | Wake::GivenUp | Wake::Held(None | Some(HeldRequest::Leave)) => {
                 self.leave();
             }
@@ -265,7 +266,7 @@ impl Driver {
 
     fn receive(&mut self) {
         for _ in 0..MAX_PACKETS {
-            // Nothing there, or an error of the network that the next packet may not have.
+            // No packet, or a network error that may not affect the next packet.
             let Ok((source, destination, contents)) = self.socket.receive() else { return };
             if !self.net.lets_pass(MediaPath::Udp) {
                 continue;
@@ -281,7 +282,7 @@ impl Driver {
         match protocol {
             Protocol::Udp if self.net.lets_pass(MediaPath::Udp) => self.socket.send(destination, &contents),
             Protocol::Tcp if self.net.lets_pass(MediaPath::Tcp) => self.tcp.send(destination, contents),
-            // Lost, as the filter wants it.
+            // Dropped, as the filter requires.
             Protocol::Udp | Protocol::Tcp => {}
         }
     }
@@ -290,7 +291,7 @@ impl Driver {
         self.machine.handle_input(input, self.now());
     }
 
-    /// Names a request to the machine; its answer comes back under this.
+    /// A new id of a request to the machine, which the answer repeats.
     const fn next_id(&mut self) -> CommandId {
         self.last_id += 1;
         self.last_id
@@ -300,15 +301,15 @@ impl Driver {
         Time::ZERO + self.started.elapsed()
     }
 
-    /// Does what the machine says. `false`: it is done.
+    /// Carries out the machine's outputs. `false`: the machine is closed.
     fn carry_out(&mut self) -> bool {
-        // Those that are closed are not kept.
+        // Removes closed sockets.
         while self.closing.try_join_next().is_some() {}
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::ConnectSignal { url, token, late } => {
+                Output::ConnectSignal { url, token, may_be_new_server } => {
                     let (net, token) = (self.net.clone(), Secret::from(token.expose()));
-                    let worker = late.then(|| self.gate.wait());
+                    let worker = may_be_new_server.then(|| self.gate.wait());
                     self.signal = FrameSocket::connect(async move {
                         if let Some(worker) = worker {
                             worker.await;
@@ -345,7 +346,7 @@ impl Driver {
                     let (room, backend) = RoomBackend::new(*connected);
                     self.backend = Some(backend);
                     if let Some(joined) = self.joined.take() {
-                        // If nobody waits for it any more, the handle is dropped here and the room is left.
+                        // If the caller is gone, the handle is dropped here and the room is left.
                         drop(joined.send(Ok(room)));
                     }
                 }
@@ -365,7 +366,7 @@ impl Driver {
                     }
                 }
                 Output::JoinFailed { failure } => {
-                    // First: who is told may retry at once.
+                    // First, as the caller may retry immediately.
                     self.held = keep(&self.session);
                     if let Some(joined) = self.joined.take() {
                         drop(joined.send(Err(JoinError::Failed(failure))));
@@ -389,7 +390,8 @@ impl Driver {
         self.done = true;
         let Some(joined) = self.joined.take() else { return };
         let error = match (self.refusal.take(), reason) {
-            // The machine knows what these say about the server; the connection knows where and why.
+            // The machine's reason describes the server; the connection's error has the address and the
+            // cause.
             (
                 _,
                 DisconnectReason::JoinFailed(

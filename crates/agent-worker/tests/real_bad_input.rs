@@ -154,7 +154,7 @@ async fn a_job_whose_room_cannot_be_joined_is_failed_with_the_reason() {
     server.api().create_dispatch(DispatchRequest::new("tester", "no-media")).await.expect("dispatched");
     let job = server.log().assigned_in("no-media", SOON).await.expect("a job").job_id;
     let Some(Outcome::Failed { error }) = within(ends.recv()).await else { panic!("it cannot succeed") };
-    let begin = "the room could not be joined: joined, but no media connection came about in time (`.join_timeout(…)`)";
+    let begin = "the room could not be joined: joined, but no media connection was established in time (`.join_timeout(…)`)";
     assert!(error.starts_with(begin), "{error}");
     // In its own words if it sees the agent go before it hears of the reason.
     let end = server.log().outcome(&job, SOON).await.expect("its end");

@@ -1,17 +1,17 @@
-//! What a stream of data messages reports where messages are missing.
+//! Gaps in a stream of data messages.
 
 use std::fmt;
 
 use crate::RoomEvent;
 
-/// Messages that are missing from a stream of data, at the place where they would have been.
+/// Missing messages of a data stream, at the position where they would have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missed {
-    /// How many: exactly for [`QueueFull`](MissedCause::QueueFull), at most for [`Reconnected`](MissedCause::Reconnected), where 0 means that
-    /// the number is unknown.
+    /// Number of messages: exact for [`QueueFull`](MissedCause::QueueFull), an upper bound for
+    /// [`Reconnected`](MissedCause::Reconnected), where 0 means that the number is unknown.
     pub count: u64,
-    /// Why.
+    /// The cause.
     pub cause: MissedCause,
 }
 
@@ -19,24 +19,24 @@ pub struct Missed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissedCause {
-    /// They were the oldest of more than wait for a reader: 1,024 messages and 4 MiB.
+    /// They were the oldest of more messages than a stream queues: 1,024 messages and 4 MiB.
     QueueFull,
-    /// The connection to the room was lost, and another session does not get what was sent to the one before. Whether messages of this
-    /// stream are among them is not known.
+    /// The connection to the room was lost, and a new session does not receive messages to the previous one.
+    /// Whether messages of this stream are among them is unknown.
     Reconnected {
-        /// Whose messages, by identity; `None`: anybody's.
+        /// Identity of the sender; `None`: any sender.
         sender: Option<String>,
     },
 }
 
 impl Missed {
-    /// This many, for this reason.
+    /// Creates a gap of this many messages, with this cause.
     #[must_use]
     pub const fn new(count: u64, cause: MissedCause) -> Self {
         Self { count, cause }
     }
 
-    /// What an event says about missing messages.
+    /// The gap that an event reports.
     pub(super) fn of(event: RoomEvent) -> Option<Self> {
         let (count, cause) = match event {
             RoomEvent::Lagged { missed } => (missed, MissedCause::QueueFull),
@@ -60,7 +60,10 @@ impl fmt::Display for Missed {
         };
         match &self.cause {
             MissedCause::QueueFull => {
-                write!(f, "{messages} dropped: more arrived than wait for a reader (1,024 messages, 4 MiB)")
+                write!(
+                    f,
+                    "{messages} dropped: the reader is too slow, and more than 1,024 messages or 4 MiB were queued"
+                )
             }
             MissedCause::Reconnected { sender } => {
                 let sender = sender.as_ref().map(|sender| format!(" from {sender}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which stream of a room gets which event, and what waits for a stream that is not open yet.
+//! Distribution of events to the streams of a room, and the queues for streams that are not open yet.
 
 use std::{collections::BTreeMap, mem, task::Poll};
 
@@ -19,15 +19,16 @@ pub(crate) use queue::losses;
 use queue::{Entry, Queue, is_data, is_gap};
 use waiting::Waiting;
 
-/// The streams of one room, and what waits for them.
+/// The streams of one room, and the queues of unread events.
 ///
-/// A data message goes to each open stream that takes it. It also waits, at most 1,024 messages and 4 MiB of them, for the next event
-/// stream if none is open, and for the next stream of its topic if none is open. What a stream leaves unread when it is closed waits in
-/// the same way. So each message is read, waits, or is reported as missed at its place; only what several streams of one kind had may
-/// be read more than once.
+/// A data message goes to each open stream that accepts it. If no event stream is open, it is also queued for
+/// the next one, and if no stream of its topic is open, for the next one of that; each queue holds at most
+/// 1,024 messages and 4 MiB. Unread messages of a closed stream are queued in the same way. So each message
+/// is read, queued, or reported as missed at its position; only messages that several streams of one kind had
+/// may be read more than once.
 ///
-/// Other events are state: a new event stream begins with who is present. Only the first one of an attempt has everything since
-/// the beginning of the attempt.
+/// Other events are state: a new event stream begins with the participants who are present. Only the first
+/// one of an attempt has all events since the beginning of the attempt.
 #[derive(Debug)]
 pub struct Inbox {
     limits: QueueLimits,
@@ -55,16 +56,16 @@ impl StreamId {
     pub const ENDED: Self = Self(0);
 }
 
-/// Which data messages a stream takes.
+/// The data messages that a stream accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataFilter {
-    /// Those of one topic.
+    /// Messages of one topic.
     Topic(String),
-    /// All.
+    /// All messages.
     AllTopics,
 }
 
-/// What was dropped as a stream was read too slowly, or opened too late.
+/// Number of events and messages that were dropped because a stream was read too slowly, or opened too late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Events of event streams.
@@ -77,7 +78,7 @@ pub struct Dropped {
 struct Stream {
     kind: Kind,
     queue: Queue,
-    /// The first event that came after it was opened.
+    /// The number of the first event after the stream was opened.
     from: u64,
 }
 
@@ -85,13 +86,13 @@ struct Stream {
 enum Kind {
     /// Event streams of the attempt.
     Events,
-    /// Event streams that take nothing from the others, and leave nothing behind.
+    /// Event streams that do not affect the others: they take nothing and leave nothing unread.
     Side,
     Data(DataFilter),
 }
 
 impl Inbox {
-    /// The inbox of a room that was just joined, with these events about who is present.
+    /// Creates the inbox of a room that was just joined; `present` are the events about its participants.
     pub fn new(present: impl IntoIterator<Item = RoomEvent>) -> Self {
         Self::with_limits(QueueLimits::default(), present)
     }
@@ -112,20 +113,20 @@ impl Inbox {
         inbox
     }
 
-    /// Ends an attempt: its streams end, and what they have not read waits for those of the next one.
+    /// Ends an attempt: its streams end, and their unread messages are queued for those of the next one.
     pub fn end_attempt(&mut self) {
         let ids: Vec<StreamId> = self.streams.keys().copied().collect();
         self.unread = None;
         ids.into_iter().for_each(|id| self.close(id));
     }
 
-    /// Begins another attempt, after the end of the one before.
+    /// Begins another attempt, after the end of the previous one.
     pub fn begin_attempt(&mut self, present: impl IntoIterator<Item = RoomEvent>) {
         self.end_attempt();
         self.unread = Some(self.open(Kind::Events, present));
     }
 
-    /// Takes what happened: the last event is the one that ends the room.
+    /// Distributes an event; the last one is the end of the room.
     pub fn push(&mut self, event: &RoomEvent) -> Dropped {
         let mut dropped = Dropped::default();
         if self.ended {
@@ -148,7 +149,7 @@ impl Inbox {
             stream.queue.push(entry.clone());
             let lost = stream.queue.shrink(self.limits);
             if self.unread == Some(*id) {
-                // Perhaps it is never read.
+                // It may never be read.
                 stream.queue.unreported += lost;
             } else if matches!(stream.kind, Kind::Data(_)) {
                 dropped.messages += lost;
@@ -174,7 +175,8 @@ impl Inbox {
         dropped
     }
 
-    /// Opens an event stream that begins with who is present; the first one of an attempt has everything since it began.
+    /// Opens an event stream that begins with the participants who are present; the first one of an attempt
+    /// has all events since it began.
     pub fn open_events(&mut self, present: impl IntoIterator<Item = RoomEvent>) -> (StreamId, Dropped) {
         let id = match self.unread.take() {
             Some(first) => first,
@@ -183,23 +185,23 @@ impl Inbox {
         (id, Dropped { events: self.late_drops(id), ..Dropped::default() })
     }
 
-    /// As [`open_events`](Self::open_events), beginning with who is present and what comes from now on: what waits is left to the other
-    /// event streams.
+    /// As [`open_events`](Self::open_events), beginning with the participants who are present and future
+    /// events: queued events are left to the other event streams.
     pub fn open_side(&mut self, present: impl IntoIterator<Item = RoomEvent>) -> StreamId {
         self.open(Kind::Side, present)
     }
 
-    /// Opens a stream of data messages, which begins with what waits for it.
+    /// Opens a stream of data messages, which begins with those queued for it.
     pub fn open_data(&mut self, filter: DataFilter) -> (StreamId, Dropped) {
         let id = self.open(Kind::Data(filter), []);
         (id, Dropped { messages: self.late_drops(id), ..Dropped::default() })
     }
 
-    /// Ends a stream. What it has not read waits for the next one of its kind.
+    /// Ends a stream. Its unread messages are queued for the next one of its kind.
     pub fn close(&mut self, id: StreamId) {
         let Some(Stream { kind, mut queue, .. }) = self.streams.remove(&id) else { return };
         let others = self.streams.values().filter(|other| other.kind == kind);
-        // What it took over when it was opened came before any of them: no other stream has that.
+        // Messages that it took over when it was opened precede all of these: no other stream has them.
         let had_by_others = others.map(|other| other.from).min().unwrap_or(u64::MAX);
         queue.retain_data_before(had_by_others);
         match kind {
@@ -212,7 +214,7 @@ impl Inbox {
         }
     }
 
-    /// The next event of an event stream; `Ready(None)` after its end.
+    /// Polls for the next event of an event stream; `Ready(None)` after its end.
     pub fn next_event(&mut self, id: StreamId) -> Poll<Option<RoomEvent>> {
         match self.streams.get_mut(&id).map(|stream| stream.queue.pop()) {
             None => Poll::Ready(None),
@@ -221,7 +223,8 @@ impl Inbox {
         }
     }
 
-    /// The next message of a data stream, or how many are missing at this place; `Ready(None)` after its end.
+    /// Polls for the next message of a data stream, or the number of missing ones at this position;
+    /// `Ready(None)` after its end.
     pub fn next_message(&mut self, id: StreamId) -> Poll<Option<Result<crate::DataReceived, Missed>>> {
         loop {
             let event = match self.next_event(id) {
@@ -238,13 +241,13 @@ impl Inbox {
         }
     }
 
-    /// Whether the next look at a stream is not in vain.
+    /// Whether the next poll of a stream is ready.
     #[must_use]
     pub fn is_ready(&self, id: StreamId) -> bool {
         self.ended || self.streams.get(&id).is_none_or(|stream| !stream.queue.is_empty())
     }
 
-    /// How many events wait in a stream.
+    /// Number of queued events of a stream.
     #[must_use]
     pub fn len(&self, id: StreamId) -> usize {
         self.streams.get(&id).map_or(0, |stream| stream.queue.len())
@@ -292,7 +295,7 @@ impl Kind {
 }
 
 impl Dropped {
-    /// Whether anything was.
+    /// Whether anything was dropped.
     #[must_use]
     pub const fn any(&self) -> bool {
         self.events > 0 || self.messages > 0

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order: each message is read or reported as missed.
+//! Any events in any order: each message is read or reported as missed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::tests::{SMALL, data, joined, number, topic};
 use super::*;
 
-/// What may happen to an inbox.
+/// An operation on an inbox.
 #[derive(Clone, Debug)]
 enum Op {
     Push(usize),
@@ -38,7 +38,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 
 #[derive(Default)]
 struct Reader {
-    /// Numbers in the order in which they were read.
+    /// Numbers in the order of reading.
     read: Vec<u32>,
     missed: u64,
 }
@@ -48,7 +48,7 @@ struct Play {
     sent: BTreeMap<usize, BTreeSet<u32>>,
     readers: [Reader; FILTERS],
     open: Vec<(usize, StreamId)>,
-    /// How many were sent before the first stream of all topics was opened.
+    /// Number of messages sent before the first stream of all topics was opened.
     before_all: Option<u32>,
     next: u32,
 }
@@ -139,7 +139,7 @@ fn play(ops: Vec<Op>, one_stream_each: bool) -> Play {
         let waiting: usize = play.open.iter().map(|(_, id)| play.inbox.len(*id)).sum();
         assert!(waiting <= play.open.len() * (SMALL.entries + 1), "a queue has grown");
     }
-    // In the end everything is read.
+    // At the end everything is read.
     play.inbox.begin_attempt([]);
     play.open.clear();
     for filter in 0..FILTERS {
@@ -163,7 +163,8 @@ proptest! {
                 prop_assert_eq!(read.len() as u64 + *missed, sent.len() as u64, "{}", filter);
                 prop_assert!(read.iter().all(|n| sent.contains(n)));
             } else {
-                // Other events are missed, too, and what came before the first stream of all topics may have been another one's.
+                // Other events are missed, too, and messages before the first stream of all topics may have
+                // gone to another one.
                 let read: BTreeSet<u32> = read.iter().copied().filter(|n| sent.contains(n)).collect();
                 let lost = (sent.len() - read.len()) as u64;
                 prop_assert!(lost <= *missed, "{filter}: {lost} lost, {missed} reported");

@@ -1,4 +1,5 @@
-//! A queue of events: who is present, then what happened, of which the oldest is dropped when it is too much.
+//! A queue of events: the participants who are present, then the later events, of which the oldest are
+//! dropped beyond the limits.
 
 use std::collections::VecDeque;
 
@@ -6,7 +7,7 @@ use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 
 use crate::{Participant, RoomEvent};
 
-/// An event, its number and its weight.
+/// An event with its number and size.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) seq: u64,
@@ -16,10 +17,10 @@ pub(super) struct Entry {
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Who is present at the beginning. The room bounds it: what comes later must not push it out.
+    /// The participants at the beginning. The room limits their number: later events must not displace them.
     present: VecDeque<RoomEvent>,
     entries: DropOldest<Entry>,
-    /// Of the dropped ones, those that were not counted yet: there was no reader.
+    /// Number of dropped messages that were not reported yet, as there was no reader.
     pub(super) unreported: u64,
 }
 
@@ -49,12 +50,12 @@ impl Queue {
         self.entries.push(entry);
     }
 
-    /// Keeps one for a reader that is not there yet.
+    /// Queues an entry for a future reader.
     pub(super) fn keep(&mut self, entry: Entry, limits: QueueLimits) {
         self.unreported += self.entries.push_within(entry, limits);
     }
 
-    /// Drops the oldest until it is within its limits, and gives their number.
+    /// Drops the oldest entries until the queue is within its limits, and returns their number.
     pub(super) fn shrink(&mut self, limits: QueueLimits) -> u64 {
         self.entries.shrink(limits)
     }
@@ -74,7 +75,7 @@ impl Queue {
         })
     }
 
-    /// Takes over what another one has, each entry once and in their order.
+    /// Takes over the entries of another queue, each once and in order.
     pub(super) fn merge(&mut self, other: Self, limits: QueueLimits) {
         self.entries.add_missed(other.entries.missed());
         self.unreported += other.unreported;
@@ -87,7 +88,7 @@ impl Queue {
         self.unreported += self.shrink(limits);
     }
 
-    /// Keeps only data, and what is missing of it, up to this number.
+    /// Keeps only data messages, and gaps of them, up to this number.
     pub(super) fn retain_data_before(&mut self, seq: u64) {
         self.present = VecDeque::new();
         self.entries.edit(|entries| {
@@ -124,7 +125,7 @@ pub(super) const fn is_data(event: &RoomEvent) -> bool {
     matches!(event, RoomEvent::DataReceived(_))
 }
 
-/// Whether it says that data may be missing.
+/// Whether the event reports that data may be missing.
 pub(super) fn is_gap(event: &RoomEvent) -> bool {
     match event {
         RoomEvent::Lagged { .. } | RoomEvent::DataMissed { .. } => true,
@@ -133,17 +134,17 @@ pub(super) fn is_gap(event: &RoomEvent) -> bool {
     }
 }
 
-/// How many losses it is when it is dropped.
+/// Number of losses if this event is dropped.
 pub(crate) fn losses(event: &RoomEvent) -> u64 {
     match event {
-        // One that says how many were lost before is not an event by itself.
+        // An event that reports losses is not an event by itself.
         RoomEvent::Lagged { missed } => *missed,
         RoomEvent::DataMissed { up_to, .. } => u64::from(*up_to).max(1),
         _ => 1,
     }
 }
 
-/// What others decide of an event's size.
+/// The size of an event's parts that others control.
 fn weight(event: &RoomEvent) -> usize {
     match event {
         RoomEvent::DataReceived(message) => {
@@ -171,7 +172,7 @@ fn weight(event: &RoomEvent) -> usize {
     }
 }
 
-/// Each event may be the last one that holds this state of a participant.
+/// Each event may be the last reference to this state of a participant.
 fn weight_of(participant: &Participant) -> usize {
     let attributes = participant.attributes.iter().map(|(key, value)| key.len() + value.len());
     participant.metadata.len() + participant.name.len() + attributes.sum::<usize>()

@@ -19,7 +19,7 @@ fn new_session() -> RoomEvent {
     RoomEvent::Reconnected(Box::default())
 }
 
-/// What is in a stream of data, as text.
+/// The contents of a data stream, as text.
 fn messages(inbox: &mut Inbox, id: StreamId) -> Vec<String> {
     let mut all = Vec::new();
     while let Poll::Ready(Some(next)) = inbox.next_message(id) {
@@ -31,7 +31,7 @@ fn messages(inbox: &mut Inbox, id: StreamId) -> Vec<String> {
     all
 }
 
-/// What is in a stream of events, as text.
+/// The contents of an event stream, as text.
 fn events(inbox: &mut Inbox, id: StreamId) -> Vec<String> {
     let mut all = Vec::new();
     while let Poll::Ready(Some(next)) = inbox.next_event(id) {
@@ -69,7 +69,8 @@ fn what_one_topic_is_flooded_with_costs_another_nothing() {
     assert_eq!((messages(&mut inbox, b), dropped.any()), (vec!["1".to_owned(), "101".to_owned()], false));
     let (flood, dropped) = inbox.open_data(topic("flood"));
     assert_eq!(dropped, Dropped { events: 0, messages: 92 });
-    let expected = "92 data messages dropped: more arrived than wait for a reader (1,024 messages, 4 MiB)";
+    let expected =
+        "92 data messages dropped: the reader is too slow, and more than 1,024 messages or 4 MiB were queued";
     assert_eq!(messages(&mut inbox, flood), [expected, "94", "95", "96", "97", "98", "99"]);
 }
 
@@ -131,7 +132,7 @@ fn a_reconnected_session_is_told_to_streams_that_are_open_and_to_later_ones_once
     assert_eq!(messages(&mut inbox, open), ["1", gaps[0], gaps[1], "4"]);
     let (late, _) = inbox.open_data(topic("late"));
     assert_eq!(messages(&mut inbox, late), ["2", gaps[0], gaps[1], "5"]);
-    // A second stream beside one that has had them, and one after it, have nothing to be told.
+    // A second stream beside one that has had them, and one after it, have no gaps to report.
     let (second, _) = inbox.open_data(topic("late"));
     assert_eq!(messages(&mut inbox, second), [""; 0]);
     inbox.close(late);
@@ -169,7 +170,7 @@ fn what_an_attempt_leaves_unread_is_there_for_the_next_one() {
     inbox.push(&joined("bob"));
     inbox.push(&data("u", 3));
     inbox.close(first);
-    // In the wait for the next attempt, with streams of the last one still open: a task that it left behind holds them.
+    // Between two attempts, with streams of the last one still open: a task that it left behind holds them.
     inbox.push(&data("t", 4));
     inbox.push(&RoomEvent::DataMissed { sender: "ada".to_owned(), up_to: 5 });
     let beside = ["1", "2", "joined bob", "3", "4", "missed up to 5 of ada"];
@@ -250,7 +251,7 @@ fn topics_without_end_are_bounded_and_not_forgotten_silently() {
     let all = messages(&mut inbox, id);
     assert!(all.len() == 1 && all[0].contains("dropped"), "{all:?}");
 
-    // Long names are bounded, too: those of topics that have lost all their messages among them.
+    // Long names are limited, too, including those of topics that have lost all their messages.
     let mut inbox = Inbox::new([]);
     for n in 0..1000 {
         inbox.push(&data(&format!("{n}{}", "x".repeat(64 * 1024)), n));

@@ -1,4 +1,4 @@
-//! Messages that wait for a stream of their topic.
+//! Messages queued for a stream of their topic.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,29 +8,29 @@ use crate::RoomEvent;
 
 use super::queue::{Entry, Queue};
 
-/// Interruptions that are kept apart.
+/// Maximum number of gaps that are kept apart.
 const MAX_GAPS: usize = 16;
 
-/// Bounded as one queue is. Of too many the oldest of the topic that has the most goes: a topic that is flooded costs no other one its
-/// messages.
+/// Limited like one queue. Beyond the limits the oldest message of the largest topic is dropped: a flooded
+/// topic does not displace the messages of others.
 #[derive(Debug)]
 pub(super) struct Waiting {
     limits: QueueLimits,
     topics: BTreeMap<String, Topic>,
-    /// Where messages of any topic may be missing.
+    /// Gaps that may concern any topic.
     gaps: VecDeque<Entry>,
     events: usize,
     bytes: usize,
-    /// Bytes of the topics' own names.
+    /// Size of the topic names, in bytes.
     names: usize,
-    /// Missed by topics that are no longer in the table.
+    /// Number of missed messages of topics that are no longer in the table.
     forgotten: u64,
 }
 
 #[derive(Debug, Default)]
 struct Topic {
     queue: Queue,
-    /// The last event before which its streams have had all there was.
+    /// The last event up to which its streams have received everything.
     seen: u64,
 }
 
@@ -68,14 +68,15 @@ impl Waiting {
 
     pub(super) fn gap(&mut self, mut entry: Entry) {
         if self.gaps.len() >= MAX_GAPS {
-            // One of unknown size stands for both.
+            // One gap of unknown size replaces both.
             self.gaps.pop_back();
             entry = Entry::new(entry.seq, RoomEvent::Reconnected(Box::default()));
         }
         self.gaps.push_back(entry);
     }
 
-    /// What waits for a stream of this topic, which has had everything up to `seen` if it is not in the table.
+    /// Removes the messages queued for a stream of this topic, which has received everything up to `seen` if
+    /// it is not in the table.
     pub(super) fn take(&mut self, name: &str, seen: u64) -> Queue {
         let Topic { mut queue, seen } = self.remove(name).unwrap_or_else(|| {
             let mut topic = Topic { seen, ..Topic::default() };
@@ -90,7 +91,7 @@ impl Waiting {
         queue
     }
 
-    /// What waits for all of them.
+    /// The messages queued for any topic.
     pub(super) fn copy_all(&self) -> Queue {
         let mut all = self.gaps_after(0);
         all.add_missed(self.forgotten + self.topics.values().map(|topic| topic.queue.missed()).sum::<u64>());
@@ -100,7 +101,7 @@ impl Waiting {
         all
     }
 
-    /// Keeps what a stream has not read; everything up to `seen` is in there, or was read.
+    /// Queues the messages that a stream has not read; everything up to `seen` is among them, or was read.
     pub(super) fn give_back(&mut self, name: String, queue: Queue, seen: u64) {
         if !self.topics.contains_key(&name) {
             self.names += name.len();
@@ -129,7 +130,7 @@ impl Waiting {
                 return;
             }
         }
-        // One that has no message only remembers.
+        // A topic without messages only remembers.
         while self.topics.len() > self.limits.entries || self.names > self.limits.bytes {
             let empty = self.topics.iter().find(|(_, topic)| topic.queue.entries().next().is_none());
             let Some(topic) = empty.map(|(name, _)| name.clone()).and_then(|name| self.remove(&name)) else {

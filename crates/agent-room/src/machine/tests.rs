@@ -1,4 +1,4 @@
-//! The machine over a media connection that is a script, so that it does the same twice.
+//! The machine over a scripted media connection, so that it does the same twice.
 
 mod replay;
 mod script;

@@ -1,13 +1,13 @@
-//! The ways out: the user leaves, the server puts us out, a join fails.
+//! The ways out: the user leaves, the server removes us, a join fails.
 
-use super::{Effect, Phase, Signal, recovery::Step};
+use super::{Phase, Signal, SignalOutput, recovery::Step};
 use crate::{CommandId, DisconnectReason, JoinFailure, RoomError};
 use agent_proto::{Time, livekit as proto};
 use proto::{leave_request::Action, signal_request::Message as Request};
 use std::{mem, time::Duration};
 
 impl Signal {
-    /// The user wants to go.
+    /// The user leaves.
     pub(crate) fn leave(&mut self, id: CommandId, now: Time) {
         match &mut self.phase {
             Phase::Connected => {
@@ -17,19 +17,19 @@ impl Signal {
             Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => asked.push(id),
             Phase::Connecting | Phase::Joining => {
                 let opened = matches!(self.phase, Phase::Joining);
-                // Nobody waits for this end, and a busy server takes its time.
+                // No caller waits for this end, and a busy server takes its time.
                 let until = self.join_until;
-                self.phase = Phase::GivenUp { until, asked: vec![id], opened, stood: false };
+                self.phase = Phase::GivenUp { until, asked: vec![id], opened, was_connected: false };
             }
             Phase::Closed => self.done(id, Err(RoomError::NotConnected)),
             Phase::JoinFailed { failure, .. } => {
                 let reason = DisconnectReason::JoinFailed(failure.clone());
-                self.say_leave();
+                self.send_leave();
                 self.done(id, Ok(()));
                 self.finish(reason);
             }
             Phase::Joined { .. } => {
-                self.say_leave();
+                self.send_leave();
                 self.done(id, Ok(()));
                 self.finish(DisconnectReason::JoinFailed(JoinFailure::Cancelled));
             }
@@ -38,28 +38,28 @@ impl Signal {
                 Step::Connecting | Step::Joining => {
                     let opened = matches!(recovery.step, Step::Joining);
                     let until = now + self.config.join_timeout;
-                    self.phase = Phase::GivenUp { until, asked: vec![id], opened, stood: true };
+                    self.phase = Phase::GivenUp { until, asked: vec![id], opened, was_connected: true };
                 }
-                // The media connection may stand all the same, and take what was published.
+                // The media connection may be established nevertheless, and accept the published messages.
                 Step::Waiting | Step::Opening | Step::Asking | Step::Restarting
-                    if !recovery.gives_session_up() =>
+                    if !recovery.abandons_session() =>
                 {
                     let signal = matches!(recovery.step, Step::Restarting);
                     let until = now + self.config.leave_timeout;
                     self.phase = Phase::Leaving { until, asked: vec![id], signal };
                     if !signal {
-                        self.effects.push_back(Effect::CloseSignal);
+                        self.outputs.push_back(SignalOutput::CloseSignal);
                     }
                 }
-                // What waits to be sent cannot be waited for: nobody knows whether there will be a connection.
+                // Queued messages are not awaited: it is unknown whether there will be a connection.
                 Step::Waiting
                 | Step::Opening
                 | Step::Asking
                 | Step::Restarting
                 | Step::Binding
                 | Step::Joined => {
-                    if self.phase.signal_stands() {
-                        self.say_leave();
+                    if self.phase.signal_established() {
+                        self.send_leave();
                     }
                     self.done(id, Ok(()));
                     self.finish(DisconnectReason::ClientInitiated);
@@ -77,7 +77,7 @@ impl Signal {
         if let Phase::Leaving { asked, signal, .. } = &mut self.phase {
             let (asked, signal) = (mem::take(asked), *signal);
             if signal {
-                self.say_leave();
+                self.send_leave();
             }
             for id in asked {
                 self.done(id, Ok(()));
@@ -88,24 +88,24 @@ impl Signal {
 
     pub(super) fn give_up(&mut self) {
         if let Phase::GivenUp { opened: true, .. } = self.phase {
-            self.say_leave();
+            self.send_leave();
         }
         self.lost(DisconnectReason::ClientInitiated);
     }
 
-    /// The server has let us in, and there is no media connection. We stay until the user says otherwise: a server takes an agent that
-    /// leaves before the end of its job for one that has failed, and lets it not come back.
+    /// The server has admitted us, and there is no media connection. We stay until the user decides: a server
+    /// records an agent that leaves before the end of its job as failed, and does not let it rejoin.
     pub(super) fn fail_join(&mut self, failure: JoinFailure) {
         match mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Joined { connected } => {
                 self.phase = Phase::JoinFailed { connected, failure: failure.clone(), ready: false };
-                self.effects.push_back(Effect::JoinFailed { failure });
+                self.outputs.push_back(SignalOutput::JoinFailed { failure });
             }
             other => self.phase = other,
         }
     }
 
-    /// The join is retried, in the session that there is.
+    /// The join is retried, in the existing session.
     pub(crate) fn retry_join(&mut self, timeout: Duration, now: Time) {
         match mem::replace(&mut self.phase, Phase::Closed) {
             Phase::JoinFailed { connected, ready, .. } => {
@@ -114,14 +114,14 @@ impl Signal {
                 if ready {
                     self.media_ready(now);
                 } else {
-                    self.effects.push_back(Effect::RestartMedia);
+                    self.outputs.push_back(SignalOutput::RestartMedia);
                 }
             }
             other => self.phase = other,
         }
     }
 
-    pub(super) fn say_leave(&mut self) {
+    pub(super) fn send_leave(&mut self) {
         self.send(Request::Leave(proto::LeaveRequest {
             reason: proto::DisconnectReason::ClientInitiated as i32,
             action: Action::Disconnect as i32,
@@ -129,10 +129,10 @@ impl Signal {
         }));
     }
 
-    /// The server wants us to go, or to come back.
+    /// The server asks us to leave, or to reconnect.
     pub(super) fn left(&mut self, leave: &proto::LeaveRequest, now: Time) {
         let reason = DisconnectReason::from_wire(leave.reason);
-        let anew = match leave.action() {
+        let new_session = match leave.action() {
             Action::Disconnect => return self.lost(reason),
             Action::Resume => false,
             Action::Reconnect => true,
@@ -141,19 +141,21 @@ impl Signal {
             DisconnectReason::Unspecified => DisconnectReason::ReconnectRequested,
             reason => reason,
         };
-        self.lose(reason, anew, now);
+        self.lose(reason, new_session, now);
     }
 
-    /// Something ended the room. Before it stood, that is a failed join, whatever the reason.
+    /// The room ended. Before the connection was established, that is a failed join, whatever the reason.
     pub(super) fn lost(&mut self, reason: DisconnectReason) {
         if self.is_closed() {
             return;
         }
         let reason = match (&self.phase, reason) {
-            (Phase::GivenUp { stood: true, .. }, _) => DisconnectReason::ClientInitiated,
-            (Phase::GivenUp { stood: false, .. }, _) => DisconnectReason::JoinFailed(JoinFailure::Cancelled),
+            (Phase::GivenUp { was_connected: true, .. }, _) => DisconnectReason::ClientInitiated,
+            (Phase::GivenUp { was_connected: false, .. }, _) => {
+                DisconnectReason::JoinFailed(JoinFailure::Cancelled)
+            }
             (_, reason @ DisconnectReason::JoinFailed(_)) => reason,
-            // What was asked for has happened, whichever side was first.
+            // The requested leave has happened, whichever side was first.
             (
                 Phase::Leaving { .. },
                 DisconnectReason::SignalLost { .. } | DisconnectReason::MediaLost { .. },
@@ -170,18 +172,19 @@ impl Signal {
         self.finish(reason);
     }
 
-    /// The one way into `Closed`: every command is answered, everything is closed, the end is told last.
+    /// The only transition to `Closed`: every command is completed, everything is closed, the end is reported
+    /// last.
     pub(super) fn finish(&mut self, reason: DisconnectReason) {
         let phase = mem::replace(&mut self.phase, Phase::Closed);
         for id in self.requests.take_all() {
             self.done(id, Err(RoomError::NotConnected));
         }
-        let stood = matches!(
+        let was_connected = matches!(
             phase,
             Phase::Connected
                 | Phase::Recovering(_)
                 | Phase::Leaving { .. }
-                | Phase::GivenUp { stood: true, .. }
+                | Phase::GivenUp { was_connected: true, .. }
         );
         match phase {
             Phase::Leaving { asked, .. } | Phase::GivenUp { asked, .. } => {
@@ -198,11 +201,11 @@ impl Signal {
             | Phase::JoinFailed { .. }
             | Phase::Closed => {}
         }
-        self.effects.push_back(Effect::CloseMedia);
-        self.effects.push_back(Effect::CloseSignal);
-        if stood {
-            self.effects.push_back(Effect::Disconnected { reason: reason.clone() });
+        self.outputs.push_back(SignalOutput::CloseMedia);
+        self.outputs.push_back(SignalOutput::CloseSignal);
+        if was_connected {
+            self.outputs.push_back(SignalOutput::Disconnected { reason: reason.clone() });
         }
-        self.effects.push_back(Effect::Closed { reason });
+        self.outputs.push_back(SignalOutput::Closed { reason });
     }
 }

@@ -6,14 +6,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE};
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
 
-/// The protocol version that we speak.
+/// Our protocol version.
 const PROTOCOL: i32 = 17;
-/// What peers may send us: 0 until RPC and streams are understood.
+/// What peers may send us: 0 until RPC and streams are supported.
 const CLIENT_PROTOCOL: i32 = 0;
 
 /// `ws(s)://HOST/base/rtc/v1?join_request=…` with our first offer inside.
 ///
-/// It is compressed, as an offer with many codecs would not fit what proxies take as a URL.
+/// Compressed, as an offer with many codecs would exceed the URL length that proxies accept.
 pub(super) fn url(config: &Config, offer: proto::SessionDescription) -> String {
     let request = proto::JoinRequest {
         client_info: Some(client_info(config)),
@@ -24,7 +24,7 @@ pub(super) fn url(config: &Config, offer: proto::SessionDescription) -> String {
     request_url(config, &request)
 }
 
-/// The URL that asks for the session of the participant with this sid.
+/// The URL that requests the session of the participant with this sid.
 pub(super) fn resume_url(config: &Config, participant_sid: String, reason: proto::ReconnectReason) -> String {
     let request = proto::JoinRequest {
         client_info: Some(client_info(config)),
@@ -61,7 +61,7 @@ fn request_url(config: &Config, request: &proto::JoinRequest) -> String {
             compression: proto::wrapped_join_request::Compression::Gzip as i32,
             join_request: join_request.into(),
         },
-        // Writing into memory does not fail; the server takes it plain as well.
+        // Writing into memory does not fail; the server accepts the uncompressed form as well.
         Err(_) => proto::WrappedJoinRequest { compression: 0, join_request: request },
     };
     format!("{}/rtc/v1?join_request={}", base(&config.url), URL_SAFE.encode(encode(&wrapped)))
@@ -89,7 +89,7 @@ pub(super) mod tests {
     use agent_proto::{MAX_FRAME_LEN, decode};
     use std::io::Read;
 
-    /// What the server would read.
+    /// The request as the server would decode it.
     pub(crate) fn read(url: &str) -> proto::JoinRequest {
         let (_, request) = url.split_once("?join_request=").unwrap();
         let wrapped: proto::WrappedJoinRequest =

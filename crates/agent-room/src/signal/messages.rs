@@ -1,18 +1,18 @@
-//! What the server says once a WebSocket stands.
+//! Messages of the server on an open WebSocket.
 
-use super::{Effect, Phase, Signal, candidate, millis, roster};
+use super::{Phase, Signal, SignalOutput, candidate, millis, roster};
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
 use agent_proto::{Time, livekit as proto};
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
 use std::{collections::BTreeMap, mem};
 
-/// Longest answer that is read, in bytes: one of a few hundred media sections is as long.
+/// Maximum length of an answer that is read, in bytes: enough for a few hundred media sections.
 const MAX_ANSWER_LEN: usize = 256 * 1024;
-/// Longest token that is kept, in bytes: a longer one fits no header of a request.
+/// Maximum length of a token that is kept, in bytes: a longer one exceeds a request header.
 const MAX_TOKEN_LEN: usize = 64 * 1024;
 
 impl Signal {
-    /// The first thing that a server says is who we are, or that it does not want us.
+    /// The first message of a server contains our own participant, or a refusal.
     pub(super) fn before_join(&mut self, message: Response, now: Time) {
         match message {
             Response::Join(join) => self.join(join, now),
@@ -23,7 +23,7 @@ impl Signal {
 
     fn join(&mut self, mut join: proto::JoinResponse, now: Time) {
         let Some(local) = join.participant.take() else {
-            // Without ourselves nothing that follows makes sense.
+            // Without our own participant nothing that follows makes sense.
             self.violation();
             let detail = "the server's answer names no participant".to_owned();
             let failure = JoinFailure::Refused { status: None, detail };
@@ -32,10 +32,10 @@ impl Signal {
         if let Phase::Recovering(_) = self.phase {
             return self.rejoined(join, local, now);
         }
-        self.start_clock(join.ping_interval, join.ping_timeout, now);
+        self.start_pings(join.ping_interval, join.ping_timeout, now);
         self.room = join.room.map(RoomInfo::from).unwrap_or_default();
         self.roster.set_local(local);
-        // The others are in the snapshot: their events are not told.
+        // The others are in the snapshot, so there are no events for them.
         self.update_roster(join.other_participants, &mut Vec::new());
         let server_version = match join.server_info {
             Some(info) if !info.version.is_empty() => info.version,
@@ -49,7 +49,7 @@ impl Signal {
         });
         let connected_event = [RoomEvent::Connected(connected.clone())];
         self.phase = Phase::Joined { connected };
-        self.effects.push_back(Effect::Hold(Vec::new()));
+        self.outputs.push_back(SignalOutput::Hold(Vec::new()));
         self.subscribe(&connected_event);
     }
 
@@ -58,7 +58,8 @@ impl Signal {
         match message {
             Response::Join(_) | Response::Reconnect(_) | Response::Offer(_) => self.violation(),
             Response::Answer(answer) => {
-                // An offer that was on its way when the connection broke may be answered twice. Some servers do not count.
+                // An offer that was under way when the connection was lost may be answered twice. Some
+                // servers do not number answers.
                 if answer.id != 0 && answer.id != self.descriptions.offer_id {
                     return;
                 }
@@ -71,15 +72,15 @@ impl Signal {
                     return self.answer_unusable(&detail, now);
                 }
                 self.descriptions.answer.clone_from(&answer.sdp);
-                // One for each section that we offered, at most.
+                // At most one for each section that we offered.
                 let limit = self.config.limits.media_sections;
                 self.violations_of(answer.mid_to_track_id.len().saturating_sub(limit) as u64);
                 let tracks: BTreeMap<_, _> = answer.mid_to_track_id.into_iter().take(limit).collect();
                 self.roster.subscriptions(tracks.values().cloned(), &mut events);
-                self.effects.push_back(Effect::Answer { sdp: answer.sdp, tracks });
+                self.outputs.push_back(SignalOutput::Answer { sdp: answer.sdp, tracks });
             }
             Response::Trickle(trickle) => match candidate(&trickle) {
-                Ok(Some(candidate)) => self.effects.push_back(Effect::Candidate(candidate)),
+                Ok(Some(candidate)) => self.outputs.push_back(SignalOutput::Candidate(candidate)),
                 Ok(None) => {}
                 Err(()) => self.violation(),
             },
@@ -99,15 +100,15 @@ impl Signal {
                 events.push(RoomEvent::TokenRefreshed { token: self.token.clone() });
             }
             Response::RequestResponse(response) => {
-                // One that came too late was told as timed out.
+                // A late answer was already reported as a timeout.
                 if let Some((id, result)) = self.requests.answered(response) {
                     self.done(id, result);
                 }
             }
             Response::PongResp(pong) => {
                 let sent_and_back = millis(now).saturating_sub(pong.last_ping_timestamp);
-                if let Some(clock) = &mut self.clock {
-                    clock.round_trip_ms = sent_and_back.clamp(0, 60_000);
+                if let Some(schedule) = &mut self.ping_schedule {
+                    schedule.round_trip_ms = sent_and_back.clamp(0, 60_000);
                 }
             }
             Response::RoomMoved(moved) => self.moved(moved, &mut events),
@@ -117,11 +118,14 @@ impl Signal {
                     self.violation();
                 } else {
                     self.sections += more;
-                    self.effects
-                        .push_back(Effect::Sections { audio: wanted.num_audios, video: wanted.num_videos });
+                    self.outputs.push_back(SignalOutput::Sections {
+                        audio: wanted.num_audios,
+                        video: wanted.num_videos,
+                    });
                 }
             }
-            // Of media that is published or received, which nobody does yet; and the old form of the pong.
+            // For media that are published or received, which is not supported yet; and the old form of the
+            // pong.
             Response::TrackPublished(_)
             | Response::TrackUnpublished(_)
             | Response::TrackSubscribed(_)
@@ -131,7 +135,7 @@ impl Signal {
             | Response::Pong(_) => {}
         }
         self.subscribe(&events);
-        self.effects.extend(events.into_iter().map(Effect::Event));
+        self.outputs.extend(events.into_iter().map(SignalOutput::Event));
     }
 
     pub(super) fn update_roster(
@@ -149,7 +153,7 @@ impl Signal {
     fn update_room(&mut self, room: Option<proto::Room>, events: &mut Vec<RoomEvent>) {
         let Some(room) = room else { return self.violation() };
         let mut room = RoomInfo::from(room);
-        // Updates of some kinds leave these out.
+        // Some kinds of updates omit these.
         if room.sid.is_empty() {
             room.sid.clone_from(&self.room.sid);
         }
@@ -190,14 +194,14 @@ impl Signal {
         self.update_roster(moved.other_participants, events);
     }
 
-    /// Asks for the tracks of everybody who is there.
+    /// Requests the tracks of all participants.
     pub(super) fn subscribe_to_all(&mut self) {
         let participants = self.roster.remote().cloned().collect();
         let everybody = Connected { participants, ..Connected::default() };
         self.subscribe(&[RoomEvent::Connected(Box::new(everybody))]);
     }
 
-    /// Asks for the tracks that the server does not send by itself.
+    /// Requests the tracks that the server does not send by itself.
     pub(super) fn subscribe(&mut self, events: &[RoomEvent]) {
         let wanted = roster::wanted_tracks(events, self.config.auto_subscribe);
         if wanted.is_empty() {
@@ -222,7 +226,7 @@ impl Signal {
     pub(super) fn before_resume(&mut self, message: Response, now: Time) {
         match message {
             Response::Reconnect(response) => self.resumed(&response, now),
-            // What else there is may overtake the answer.
+            // Other messages may overtake the answer.
             other => self.message(other, now),
         }
     }

@@ -1,7 +1,8 @@
-//! The signalling of one room: join, who is there, our own changes, pings, leave.
+//! The signalling of one room: join, participants, our own changes, pings, leave.
 //!
-//! This machine speaks protobuf on one side and [`Effect`]s on the other. It knows no WebRTC: what an offer is made of, and
-//! whether packets flow, is told to it. It is deterministic: the same calls give the same effects, byte for byte (I12).
+//! This machine has protobuf on one side and [`SignalOutput`]s on the other. It has no WebRTC: offers, and
+//! whether packets arrive, are inputs. It is deterministic: the same calls give the same outputs, byte for
+//! byte (I12).
 //!
 //! ```text
 //!  Unbound ──bound──▶ Connecting ──opened──▶ Joining ──Join──▶ Joined ──media ready──▶ Connected ──Leave command──▶ Leaving
@@ -9,12 +10,13 @@
 //!     └───────────────────┴─────────────────────┴──── failure, Leave, silence, timeout ───┴──── flushed, timeout ─────┴──▶ Closed
 //! ```
 //!
-//! Without media in time `Joined` becomes `JoinFailed`, which a retry makes `Joined` again, and a Leave command `Closed`.
-//! In `Joined` the events that come are held back ([`Effect::Hold`]), so that `Connected` is the first that the user sees and nothing is
-//! lost. What happens when a connection that stood is lost is told in [`recovery`].
+//! Without media in time `Joined` becomes `JoinFailed`, from which a retry leads back to `Joined`, and a
+//! Leave command to `Closed`. In `Joined` the events are held back ([`SignalOutput::Hold`]), so that
+//! `Connected` is the first event for the user and none is lost. [`recovery`] handles the loss of an
+//! established connection.
 //!
-//! - `messages`: what the server says. `roster`: who is there. `requests`: changes of ourselves.
-//! - `recovery`: resume, or join anew. `ending`: the ways out. `timers`: what is due.
+//! - `messages`: messages of the server. `roster`: the participants. `requests`: our own changes.
+//! - `recovery`: resume, or join with a new session. `ending`: the ways out. `timers`: the timers.
 
 mod ending;
 mod join;
@@ -32,9 +34,9 @@ use crate::{
 };
 use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 use bytes::Bytes;
-use phase::{Clock, Phase};
+use phase::{Phase, PingSchedule};
 use proto::signal_request::Message as Request;
-use recovery::{Step, Tries};
+use recovery::{Retries, Step};
 use requests::Requests;
 use roster::Roster;
 use std::{
@@ -44,62 +46,64 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use recovery::Below;
+pub(crate) use recovery::LowerState;
 
-/// Used when the server names no interval.
+/// Used if the server sends no interval.
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(5);
-/// Used when the server names no timeout.
+/// Used if the server sends no timeout.
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(15);
-/// The largest interval or timeout that is believed, in seconds.
+/// Maximum interval or timeout that is accepted, in seconds.
 const MAX_PING_SECONDS: i32 = 600;
-/// When the media connection is gone, the server's own word on why is on its way: so long it is waited for.
+/// After media loss, wait this long for the server's Leave, which carries the reason.
 const MEDIA_GONE_GRACE: Duration = Duration::from_secs(2);
-/// The longest trickled candidate that is read, in bytes.
+/// Maximum length of a trickled candidate, in bytes.
 const MAX_CANDIDATE_LEN: usize = 4096;
-/// The longest text of a server that goes into an error.
+/// Maximum length of a server's text in an error.
 const MAX_DETAIL_LEN: usize = 300;
 
-/// What the machine wants done, in order.
+/// An output of the machine, to be carried out in order.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Effect {
-    /// Open the WebSocket; `late` as in [`Output::ConnectSignal`](crate::Output::ConnectSignal).
-    Connect { url: String, token: Secret, late: bool },
+pub(crate) enum SignalOutput {
+    /// Open the WebSocket; `may_be_new_server` as in [`Output::ConnectSignal`](crate::Output::ConnectSignal).
+    Connect { url: String, token: Secret, may_be_new_server: bool },
     /// Send a frame.
     Send(Bytes),
     /// Close the WebSocket.
     CloseSignal,
-    /// The server's answer to our last offer, with the track sid of each media section that carries one.
+    /// Apply the server's answer to our last offer, with the track sid of each media section that carries
+    /// one.
     Answer { sdp: String, tracks: BTreeMap<String, String> },
-    /// A candidate of the server, as in SDP.
+    /// Apply a candidate of the server, as in SDP.
     Candidate(String),
-    /// The server wants to send more tracks than there are sections; offer again, also if both are 0.
+    /// The server wants to send more tracks than there are sections; offer again, even if both are 0.
     Sections { audio: u32, video: u32 },
-    /// Look for another way for media in this session, and offer it.
+    /// Look for another path for media in this session, and offer it.
     RestartMedia,
-    /// Tell the one who joins.
+    /// Report to the caller of the join.
     JoinFailed { failure: JoinFailure },
     /// Close the media connection.
     CloseMedia,
-    /// The server knows our session, and has reliable messages of ours up to this one. Send it the others again, look for another
-    /// way to it, and answer with [`Signal::sync`].
+    /// The server knows our session, and has received our reliable messages up to this one. Repeat the later
+    /// ones, look for another path to it, and answer with [`Signal::sync`].
     Resume { last_sequence: u32 },
-    /// Give the media connection up, tell [`Signal::unconfirmed`], and make another one on another socket.
+    /// Abandon the media connection, report [`Signal::unconfirmed`], and create another one on another
+    /// socket.
     Rebind,
-    /// Tell the user, unless events are held back.
+    /// Notify the user, unless events are held back.
     Event(RoomEvent),
     /// Hold back events from now on, these first.
     Hold(Vec<RoomEvent>),
-    /// Tell the user of the connection, then what was held back.
+    /// Notify the user of the connection, then of the events that were held back.
     Entered(RoomEvent),
-    /// Tell the user of the end. What was held back is of no use any more.
+    /// Notify the user of the end. The events that were held back are obsolete.
     Disconnected { reason: DisconnectReason },
-    /// A command is done.
+    /// A command is completed.
     Done { id: CommandId, result: Result<(), RoomError> },
-    /// Everything is over.
+    /// The machine is closed.
     Closed { reason: DisconnectReason },
 }
 
-/// What is to change of ourselves; what is empty stays as it is.
+/// A change of our own participant; empty values are kept as they are.
 #[derive(Debug, Default)]
 pub(crate) struct OwnChange {
     pub(crate) metadata: String,
@@ -110,30 +114,30 @@ pub(crate) struct OwnChange {
 pub(crate) struct Signal {
     config: Config,
     phase: Phase,
-    /// When a join takes too long.
+    /// The deadline of the join.
     join_until: Time,
     roster: Roster,
     room: RoomInfo,
     /// The newest token: a later connection would use it.
     token: Secret,
-    clock: Option<Clock>,
+    ping_schedule: Option<PingSchedule>,
     requests: Requests,
     media_gone: Option<(Time, String)>,
     sections: u32,
-    descriptions: Descriptions,
-    /// The room that we were in, while the server has not said whether this is another one.
+    descriptions: SessionDescriptions,
+    /// The previous room, while the server has not said whether this is a new one.
     was_in: Option<String>,
-    tries: Tries,
+    tries: Retries,
     rng: fastrand::Rng,
     violations: u64,
-    effects: VecDeque<Effect>,
+    outputs: VecDeque<SignalOutput>,
 }
 
-/// The last offer and answer: a server that takes a session over asks for them.
+/// The last offer and answer: a server that takes over a session requests them.
 #[derive(Default)]
-struct Descriptions {
+struct SessionDescriptions {
     offer: String,
-    /// Counts our offers; the server repeats it in its answer.
+    /// Numbers our offers; the server repeats it in its answer.
     offer_id: u32,
     answer: String,
 }
@@ -148,20 +152,20 @@ impl Signal {
             config,
             phase: Phase::Unbound,
             room: RoomInfo::default(),
-            clock: None,
+            ping_schedule: None,
             requests: Requests::default(),
             media_gone: None,
             sections: 0,
-            descriptions: Descriptions::default(),
+            descriptions: SessionDescriptions::default(),
             was_in: None,
-            tries: Tries::default(),
+            tries: Retries::default(),
             violations: 0,
-            effects: VecDeque::new(),
+            outputs: VecDeque::new(),
         }
     }
 
-    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+    pub(crate) fn poll_output(&mut self) -> Option<SignalOutput> {
+        self.outputs.pop_front()
     }
 
     pub(crate) fn violations(&self) -> u64 {
@@ -172,14 +176,14 @@ impl Signal {
         matches!(self.phase, Phase::Closed)
     }
 
-    /// Whether user data is taken; while a connection is being restored it waits.
+    /// Whether user data are accepted; while a connection is being re-established they are queued.
     pub(crate) fn is_connected(&self) -> bool {
         matches!(self.phase, Phase::Connected | Phase::Recovering(_))
     }
 
-    /// Whether the session is about to be replaced: what is sent in it is lost.
-    pub(crate) fn gives_session_up(&self) -> bool {
-        matches!(&self.phase, Phase::Recovering(recovery) if recovery.gives_session_up())
+    /// Whether the session is about to be replaced: data sent in it are lost.
+    pub(crate) fn abandons_session(&self) -> bool {
+        matches!(&self.phase, Phase::Recovering(recovery) if recovery.abandons_session())
     }
 
     /// Whether a leave waits for [`Self::flushed`].
@@ -187,7 +191,7 @@ impl Signal {
         matches!(self.phase, Phase::Leaving { .. })
     }
 
-    /// There is a socket, and this is our first offer.
+    /// The socket is bound, and this is our first offer.
     pub(crate) fn bound(&mut self, offer: String) {
         if self.rebound(&offer) {
             return;
@@ -198,16 +202,20 @@ impl Signal {
         self.phase = Phase::Connecting;
         let offer = self.next_offer(offer);
         let url = join::url(&self.config, offer);
-        self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late: false });
+        self.outputs.push_back(SignalOutput::Connect {
+            url,
+            token: self.token.clone(),
+            may_be_new_server: false,
+        });
     }
 
-    /// There is no socket.
+    /// The socket could not be bound.
     pub(crate) fn not_bound(&mut self, error: &str, now: Time) {
         let detail = format!("no UDP socket: {}", shorten(error));
         self.lose(DisconnectReason::JoinFailed(JoinFailure::Media { detail }), true, now);
     }
 
-    /// The WebSocket stands.
+    /// The WebSocket is open.
     pub(crate) fn opened(&mut self, now: Time) {
         match &mut self.phase {
             Phase::Connecting => self.phase = Phase::Joining,
@@ -235,7 +243,7 @@ impl Signal {
         self.wait_at_least(retry_after.unwrap_or_default(), now);
     }
 
-    /// There is no WebSocket.
+    /// The WebSocket could not be opened.
     pub(crate) fn failed(&mut self, error: &str, now: Time) {
         self.not_opened(JoinFailure::Unreachable { detail: shorten(error) }, now);
     }
@@ -254,10 +262,10 @@ impl Signal {
         if let Phase::Joined { .. } = self.phase
             && let Phase::Joined { mut connected } = mem::replace(&mut self.phase, Phase::Connected)
         {
-            // The server tells others at once and us seconds later.
+            // The server notifies others immediately and us seconds later.
             self.roster.activate_local();
             Arc::make_mut(&mut connected.local).active = true;
-            self.effects.push_back(Effect::Entered(RoomEvent::Connected(connected)));
+            self.outputs.push_back(SignalOutput::Entered(RoomEvent::Connected(connected)));
         } else {
             self.reconnected(now);
         }
@@ -273,13 +281,13 @@ impl Signal {
         }
     }
 
-    /// Nothing comes over the media connection any more.
+    /// Nothing arrives over the media connection any more.
     pub(crate) fn media_silent(&mut self, detail: &str, now: Time) {
         match self.phase {
             Phase::Connected => {
                 self.lose(DisconnectReason::MediaLost { detail: shorten(detail) }, false, now);
             }
-            // There it goes its way already.
+            // The recovery is already in progress.
             Phase::Recovering(_) => {}
             _ => self.media_gone(detail, now),
         }
@@ -295,11 +303,11 @@ impl Signal {
         }
     }
 
-    /// Another offer of ours.
+    /// A new offer of ours.
     pub(crate) fn offer(&mut self, sdp: String) {
         let offer = self.next_offer(sdp);
-        // Otherwise it is sent with a resume, or another session makes it pointless.
-        if self.phase.signal_stands() {
+        // Otherwise it is sent with a resume, or a new session makes it obsolete.
+        if self.phase.signal_established() {
             self.send(Request::Offer(offer));
         }
     }
@@ -307,7 +315,7 @@ impl Signal {
     /// An address of ours at which the server may reach us.
     pub(crate) fn own_candidate(&mut self, text: &str) {
         // Otherwise it is in the next offer.
-        if self.phase.signal_stands() {
+        if self.phase.signal_established() {
             let candidate = serde_json::json!({ "candidate": text, "sdpMid": null, "sdpMLineIndex": 0 });
             self.send(Request::Trickle(proto::TrickleRequest {
                 candidate_init: candidate.to_string(),
@@ -317,7 +325,7 @@ impl Signal {
         }
     }
 
-    /// Whether the user is told what happens in the room, at once or later.
+    /// Whether the user is notified of events in the room, now or later.
     pub(crate) fn is_in_room(&self) -> bool {
         match self.phase {
             Phase::Joined { .. }
@@ -331,17 +339,17 @@ impl Signal {
         }
     }
 
-    /// Something odd, counted.
+    /// Counts an invalid message.
     pub(crate) fn violation(&mut self) {
         self.violations = self.violations.saturating_add(1);
     }
 
-    /// So many odd things, counted.
+    /// Counts `count` invalid messages.
     pub(crate) fn violations_of(&mut self, count: u64) {
         self.violations = self.violations.saturating_add(count);
     }
 
-    /// A change of ourselves.
+    /// A change of our own participant.
     pub(crate) fn change(&mut self, id: CommandId, change: OwnChange, now: Time) {
         let OwnChange { metadata, name, attributes } = change;
         if !self.is_connected() {
@@ -361,14 +369,14 @@ impl Signal {
         }
         let change = proto::UpdateParticipantMetadata { metadata, name, attributes, request_id: 0 };
         // Without a connection it is sent with the next one.
-        let sent = self.phase.signal_stands();
+        let sent = self.phase.signal_established();
         let change = self.requests.add(id, change, now + self.config.request_timeout, sent);
         if sent {
             self.send(Request::UpdateMetadata(change));
         }
     }
 
-    /// Whether the server takes data of ours; what it would not is dropped there in silence.
+    /// Whether the server accepts our data; otherwise it would drop them silently.
     pub(crate) fn may_publish_data(&self) -> bool {
         self.roster.may_publish_data()
     }
@@ -378,15 +386,15 @@ impl Signal {
         if self.is_closed() {
             return;
         }
-        if let Some(clock) = &mut self.clock {
-            clock.last_heard = now;
+        if let Some(schedule) = &mut self.ping_schedule {
+            schedule.last_received = now;
         }
         match decode::<proto::SignalResponse>(frame, self.config.limits.signal_frame) {
-            // A message of a newer protocol is not a violation; an empty frame is neither.
+            // A message of a newer protocol is not a violation; neither is an empty frame.
             Ok(proto::SignalResponse { message: None }) => {}
             Ok(proto::SignalResponse { message: Some(message) }) => match self.phase {
                 Phase::Unbound | Phase::Connecting => self.violation(),
-                // Whatever it is: the server listens now.
+                // Whatever it is: the server reads our messages now.
                 Phase::GivenUp { .. } => self.give_up(),
                 Phase::Joining => self.before_join(message, now),
                 Phase::Recovering(ref recovery) => match recovery.step {
@@ -414,27 +422,27 @@ impl Signal {
         proto::SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() }
     }
 
-    fn start_clock(&mut self, ping_interval: i32, ping_timeout: i32, now: Time) {
+    fn start_pings(&mut self, ping_interval: i32, ping_timeout: i32, now: Time) {
         let ping_interval = seconds(ping_interval, DEFAULT_PING_INTERVAL);
-        self.clock = Some(Clock {
+        self.ping_schedule = Some(PingSchedule {
             ping_interval,
             ping_timeout: seconds(ping_timeout, DEFAULT_PING_TIMEOUT).max(ping_interval),
             next_ping: now + ping_interval,
-            last_heard: now,
+            last_received: now,
             round_trip_ms: 0,
         });
     }
 
     fn done(&mut self, id: CommandId, result: Result<(), RoomError>) {
-        self.effects.push_back(Effect::Done { id, result });
+        self.outputs.push_back(SignalOutput::Done { id, result });
     }
 
     fn send(&mut self, request: Request) {
-        self.effects.push_back(Effect::Send(encode(&proto::SignalRequest { message: Some(request) })));
+        self.outputs.push_back(SignalOutput::Send(encode(&proto::SignalRequest { message: Some(request) })));
     }
 }
 
-/// Milliseconds since the machine was made.
+/// Milliseconds since the machine was created.
 fn millis(at: Time) -> i64 {
     i64::try_from((at - Time::ZERO).as_millis()).unwrap_or(i64::MAX)
 }
@@ -456,7 +464,7 @@ fn candidate(trickle: &proto::TrickleRequest) -> Result<Option<String>, ()> {
     Ok((!candidate.is_empty()).then(|| candidate.to_owned()))
 }
 
-/// A text of the other side, as errors show it.
+/// A text of the other side, in the form for errors.
 fn shorten(text: &str) -> String {
     agent_proto::text::shorten(text.trim(), MAX_DETAIL_LEN)
 }

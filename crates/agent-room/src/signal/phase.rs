@@ -1,4 +1,4 @@
-//! Where a room is between its first packet and its last, and what it holds there.
+//! The phases of a room, from its first packet to its last, with the state of each.
 
 use super::recovery::{Recovery, Step};
 use crate::{CommandId, Connected, JoinFailure};
@@ -12,11 +12,11 @@ pub(super) enum Phase {
     Joined {
         connected: Box<Connected>,
     },
-    /// Let in, but without media for too long. The user retries, or leaves.
+    /// Admitted, but without media for too long. The user retries, or leaves.
     JoinFailed {
         connected: Box<Connected>,
         failure: JoinFailure,
-        /// Whether the media connection stands by now.
+        /// Whether the media connection is established by now.
         ready: bool,
     },
     Connected,
@@ -24,24 +24,24 @@ pub(super) enum Phase {
     Leaving {
         until: Time,
         asked: Vec<CommandId>,
-        /// Whether there is a WebSocket to say goodbye on.
+        /// Whether there is a WebSocket for the Leave.
         signal: bool,
     },
-    /// Told to leave before the server's Join. It may have let us in already, and it does not hear a Leave before it has: its
-    /// Join is waited for.
+    /// The user left before the server's Join. It may have admitted us already, and it does not read a Leave
+    /// before it has, so its Join is awaited.
     GivenUp {
         until: Time,
         asked: Vec<CommandId>,
         opened: bool,
-        /// Whether the user was in the room before, and is told its end.
-        stood: bool,
+        /// Whether the user was in the room before, and is notified of its end.
+        was_connected: bool,
     },
     Closed,
 }
 
 impl Phase {
-    /// Whether the server reads what we say, and says something at least as often as it promised.
-    pub(super) fn signal_stands(&self) -> bool {
+    /// Whether the server reads our messages, and sends some at least as often as announced.
+    pub(super) fn signal_established(&self) -> bool {
         match self {
             Self::Joined { .. } | Self::JoinFailed { .. } | Self::Connected => true,
             Self::Leaving { signal, .. } => *signal,
@@ -51,19 +51,20 @@ impl Phase {
     }
 }
 
-/// The pulse of a signalling connection. It begins with the server's Join, and anew with each resume.
-pub(super) struct Clock {
+/// Ping schedule and round-trip time of a signalling connection. It starts with the server's Join and
+/// restarts with each resume.
+pub(super) struct PingSchedule {
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
     pub(super) next_ping: Time,
-    pub(super) last_heard: Time,
-    /// The server's answer to our last ping, as it wants it told with the next one.
+    pub(super) last_received: Time,
+    /// The server's answer to our last ping, to be returned with the next one.
     pub(super) round_trip_ms: i64,
 }
 
-impl Clock {
+impl PingSchedule {
     pub(super) fn restart(&mut self, now: Time) {
         self.next_ping = now + self.ping_interval;
-        self.last_heard = now;
+        self.last_received = now;
     }
 }

@@ -1,91 +1,92 @@
-//! A connection that stood and is lost: getting it back.
+//! Recovery of an established connection that was lost.
 //!
 //! ```text
 //!              ┌────────────── failed, too slow: once more after a while ──────────────┐
 //!  Connected ──┴─▶ Waiting ──┬─▶ Opening ─▶ Asking ─▶ Restarting ──────────────────────┼─▶ Connected
 //!              lost          │   (resume: the same session, the same media connection) │
 //!                            └─▶ Binding ─▶ Connecting ─▶ Joining ─▶ Joined ───────────┘
-//!                                (anew: another session of the same participant)
+//!                                (rejoin: a new session of the same participant)
 //! ```
 //!
-//! A resume is tried first, unless the server or the media connection says that there is nothing to resume. The waits between
-//! tries double, with full jitter; they begin anew once a connection has stood for [`STABLE_AFTER`]. After
-//! `Config::reconnect_timeout` without success the room is over.
+//! A resume is tried first, unless the server or the media connection reports that there is nothing to
+//! resume. The delays between attempts double, with full jitter; they restart from the first one after a
+//! connection has lasted for [`STABLE_AFTER`]. After `Config::reconnect_timeout` without success the room
+//! ends.
 
-use super::{Effect, Phase, Signal, join};
+use super::{Phase, Signal, SignalOutput, join};
 use crate::{DisconnectReason, JoinFailure, Reconnected, RoomError, RoomEvent};
 use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
 use std::{mem, time::Duration};
 
-/// The first wait between two tries; the try that follows a loss does not wait.
+/// First delay between two attempts; the attempt right after a loss has none.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// The longest wait between two tries.
+/// Maximum delay between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How long a connection must stand for the waits to begin anew.
+/// How long a connection must last to reset the delays.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
-/// How long a token may be refused before that ends the room.
+/// How long a token may be refused before the room ends.
 const REFUSED_FOR: Duration = Duration::from_secs(15);
-/// For each step of a resume: it takes a few milliseconds when it works.
+/// Timeout of each step of a resume, which takes a few milliseconds if it works.
 const RESUME_STEP_LIMIT: Duration = Duration::from_secs(5);
-/// Resumes that the server may leave without an answer before we join anew.
+/// Maximum number of unanswered resumes before a rejoin.
 const MAX_UNANSWERED: u32 = 3;
 
-/// What is being done about a lost connection.
+/// The recovery of a lost connection.
 pub(super) struct Recovery {
     since: Time,
-    /// Why the connection was lost.
+    /// The cause of the loss.
     cause: DisconnectReason,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     last: Option<DisconnectReason>,
     /// Whether there is nothing to resume.
-    anew: bool,
+    new_session: bool,
     pub(super) step: Step,
-    /// When the wait is over, or the step has taken too long.
+    /// The end of the delay, or the deadline of the step.
     pub(super) until: Time,
     unanswered: u32,
-    /// The room as it was.
+    /// The sid of the previous room.
     room_sid: String,
-    /// Reliable messages that the old session may have lost.
+    /// Number of reliable messages that the old session may have lost.
     unconfirmed: u64,
 }
 
 impl Recovery {
-    pub(super) fn gives_session_up(&self) -> bool {
+    pub(super) fn abandons_session(&self) -> bool {
         let old = matches!(self.step, Step::Waiting | Step::Opening | Step::Asking | Step::Restarting);
-        self.anew && old
+        self.new_session && old
     }
 }
 
 pub(super) enum Step {
-    /// Until the next try.
+    /// Waiting for the next attempt.
     Waiting,
     /// The WebSocket for a resume is being opened.
     Opening,
-    /// The server is to say whether it knows us.
+    /// Waiting for the server's answer whether it knows the session.
     Asking,
-    /// It does: the media connection finds its way anew.
+    /// It does: the media connection looks for a path.
     Restarting,
-    /// A socket for another session is being made.
+    /// A socket for a new session is being bound.
     Binding,
     /// Its WebSocket is being opened.
     Connecting,
-    /// The server is to let us in.
+    /// Waiting for the server's Join.
     Joining,
-    /// It did: the media connection is being made.
+    /// Joined: the media connection is being established.
     Joined,
 }
 
-/// Losses and tries, over the life of the room.
+/// Counters of losses and attempts, over the life of the room.
 #[derive(Default)]
-pub(super) struct Tries {
+pub(super) struct Retries {
     in_a_row: u32,
-    stands_since: Option<Time>,
+    established_since: Option<Time>,
 }
 
-/// What a server that took our session over from another one would need to know, from the layers below.
+/// State of the lower layers for a server that takes over our session.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Below {
+pub(crate) struct LowerState {
     /// Labels and stream ids of the data channels.
     pub(crate) channels: Vec<(String, u16)>,
     /// The last sequence number of each sender, by sid.
@@ -93,21 +94,22 @@ pub(crate) struct Below {
 }
 
 impl Signal {
-    /// A connection that stood is lost.
-    pub(super) fn lose(&mut self, cause: DisconnectReason, anew: bool, now: Time) {
-        let anew = anew || self.media_gone.take().is_some();
+    /// An established connection was lost.
+    pub(super) fn lose(&mut self, cause: DisconnectReason, new_session: bool, now: Time) {
+        let new_session = new_session || self.media_gone.take().is_some();
         match &mut self.phase {
             Phase::Connected => {
                 let stable = |since| now - since >= STABLE_AFTER;
-                if self.tries.stands_since.take().is_none_or(stable) {
+                if self.tries.established_since.take().is_none_or(stable) {
                     self.tries.in_a_row = 0;
                 }
-                self.effects.push_back(Effect::Event(RoomEvent::Reconnecting { reason: cause.clone() }));
+                self.outputs
+                    .push_back(SignalOutput::Event(RoomEvent::Reconnecting { reason: cause.clone() }));
                 self.phase = Phase::Recovering(Box::new(Recovery {
                     since: now,
                     cause,
                     last: None,
-                    anew,
+                    new_session,
                     step: Step::Waiting,
                     until: now,
                     unanswered: 0,
@@ -119,10 +121,10 @@ impl Signal {
                 if let Step::Asking = recovery.step {
                     recovery.unanswered += 1;
                 }
-                // Once there is another session, the old one is gone.
+                // Once there is a new session, the old one is gone.
                 let left =
                     matches!(recovery.step, Step::Binding | Step::Connecting | Step::Joining | Step::Joined);
-                recovery.anew |= anew || left || recovery.unanswered >= MAX_UNANSWERED;
+                recovery.new_session |= new_session || left || recovery.unanswered >= MAX_UNANSWERED;
                 recovery.last = Some(cause);
                 recovery.step = Step::Waiting;
             }
@@ -135,10 +137,10 @@ impl Signal {
             | Phase::GivenUp { .. }
             | Phase::Closed => return self.lost(cause),
         }
-        self.effects.push_back(Effect::CloseSignal);
+        self.outputs.push_back(SignalOutput::CloseSignal);
         let wait = self.next_wait();
         if wait.is_zero() {
-            self.try_again(false, now);
+            self.retry(false, now);
         } else if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.until = now + wait;
         }
@@ -149,17 +151,17 @@ impl Signal {
         self.tries.in_a_row = failures.saturating_add(1);
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         let most = FIRST_WAIT.saturating_mul(1 << doublings.min(16)).min(LONGEST_WAIT);
-        // Not zero: a wait is a wait.
+        // Not zero, so that time passes between two attempts.
         Duration::from_millis(1) + most.mul_f64(self.rng.f64())
     }
 
-    /// `late`: some time has passed since the loss.
-    fn try_again(&mut self, late: bool, now: Time) {
+    /// `may_be_new_server`: some time has passed since the loss.
+    fn retry(&mut self, may_be_new_server: bool, now: Time) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
-        if recovery.anew {
+        if recovery.new_session {
             recovery.step = Step::Binding;
             recovery.until = now + self.config.join_timeout;
-            self.effects.push_back(Effect::Rebind);
+            self.outputs.push_back(SignalOutput::Rebind);
         } else {
             recovery.step = Step::Opening;
             recovery.until = now + RESUME_STEP_LIMIT;
@@ -169,11 +171,15 @@ impl Signal {
             };
             let sid = self.roster.local().map(|local| local.sid.clone()).unwrap_or_default();
             let url = join::resume_url(&self.config, sid, reason);
-            self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late });
+            self.outputs.push_back(SignalOutput::Connect {
+                url,
+                token: self.token.clone(),
+                may_be_new_server,
+            });
         }
     }
 
-    /// The WebSocket of a try stands.
+    /// The WebSocket of an attempt is open.
     pub(super) fn reopened(&mut self, now: Time) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         recovery.step = match recovery.step {
@@ -186,14 +192,18 @@ impl Signal {
         };
     }
 
-    /// There is a socket for another session. `false`: none was asked for.
+    /// The socket for a new session is bound. `false`: none was requested.
     pub(super) fn rebound(&mut self, offer: &str) -> bool {
         let Phase::Recovering(recovery) = &mut self.phase else { return false };
         let Step::Binding = recovery.step else { return false };
         recovery.step = Step::Connecting;
         let offer = self.next_offer(offer.to_owned());
         let url = join::url(&self.config, offer);
-        self.effects.push_back(Effect::Connect { url, token: self.token.clone(), late: true });
+        self.outputs.push_back(SignalOutput::Connect {
+            url,
+            token: self.token.clone(),
+            may_be_new_server: true,
+        });
         true
     }
 
@@ -202,16 +212,16 @@ impl Signal {
         if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.step = Step::Restarting;
             recovery.until = now + RESUME_STEP_LIMIT;
-            if let Some(clock) = &mut self.clock {
-                clock.restart(now);
+            if let Some(schedule) = &mut self.ping_schedule {
+                schedule.restart(now);
             }
-            self.effects.push_back(Effect::Resume { last_sequence: response.last_message_seq });
+            self.outputs.push_back(SignalOutput::Resume { last_sequence: response.last_message_seq });
         }
     }
 
-    /// What the layers below had to say for an [`Effect::Resume`], and their offer. `None`: the last one is not answered yet, and the
-    /// server may not have heard it.
-    pub(crate) fn sync(&mut self, below: Below, offer: Option<String>, now: Time) {
+    /// The lower layers' state for a [`SignalOutput::Resume`], and their offer. `None`: the last offer is not
+    /// answered yet, and the server may not have received it.
+    pub(crate) fn sync(&mut self, below: LowerState, offer: Option<String>, now: Time) {
         let description = |kind: &str, sdp: &str| proto::SessionDescription {
             r#type: kind.to_owned(),
             sdp: sdp.to_owned(),
@@ -235,7 +245,7 @@ impl Signal {
         self.repeat_requests(now);
     }
 
-    /// The media connection has found its way again.
+    /// The media connection has found a path again.
     pub(crate) fn media_restarted(&mut self, now: Time) {
         if let Phase::Recovering(recovery) = &self.phase
             && let Step::Restarting = recovery.step
@@ -244,9 +254,9 @@ impl Signal {
         }
     }
 
-    /// The server let another session of ours in.
+    /// The server admitted a new session of ours.
     pub(super) fn rejoined(&mut self, join: proto::JoinResponse, local: proto::ParticipantInfo, now: Time) {
-        self.start_clock(join.ping_interval, join.ping_timeout, now);
+        self.start_pings(join.ping_interval, join.ping_timeout, now);
         self.room = join.room.map(Into::into).unwrap_or_default();
         self.sections = 0;
         let mut events = Vec::new();
@@ -255,11 +265,11 @@ impl Signal {
         if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.step = Step::Joined;
         }
-        self.effects.push_back(Effect::Hold(events));
+        self.outputs.push_back(SignalOutput::Hold(events));
         self.subscribe_to_all();
     }
 
-    /// The media connection of another session stands.
+    /// The media connection of a new session is established.
     pub(super) fn reconnected(&mut self, now: Time) {
         if let Phase::Recovering(recovery) = &self.phase
             && let Step::Joined = recovery.step
@@ -277,13 +287,13 @@ impl Signal {
     fn recovered(&mut self, now: Time, resumed: bool) {
         let phase = mem::replace(&mut self.phase, Phase::Connected);
         let Phase::Recovering(recovery) = phase else { return };
-        self.tries.stands_since = Some(now);
+        self.tries.established_since = Some(now);
         let known = !recovery.room_sid.is_empty() && !self.room.sid.is_empty();
         let changed = !resumed && known && recovery.room_sid != self.room.sid;
         if !resumed && !known {
             self.was_in = Some(recovery.room_sid.clone()).filter(|sid| !sid.is_empty());
         }
-        self.effects.push_back(Effect::Entered(RoomEvent::Reconnected(Box::new(Reconnected {
+        self.outputs.push_back(SignalOutput::Entered(RoomEvent::Reconnected(Box::new(Reconnected {
             resumed,
             room_changed: changed,
             unconfirmed: recovery.unconfirmed,
@@ -302,20 +312,20 @@ impl Signal {
         }
     }
 
-    /// So many reliable messages may be lost with the old session.
+    /// Number of reliable messages that may be lost with the old session.
     pub(crate) fn unconfirmed(&mut self, messages: u64) {
         if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.unconfirmed += messages;
         }
     }
 
-    /// There is no WebSocket for a join or a try.
+    /// The WebSocket for a join or an attempt could not be opened.
     pub(super) fn not_opened(&mut self, failure: JoinFailure, now: Time) {
         let unauthorized = matches!(failure, JoinFailure::Unauthorized { .. });
         let failure = DisconnectReason::JoinFailed(failure);
         match &mut self.phase {
-            // The same token will not do better the next time. But it was good before, and what stands before a server that is
-            // being replaced may refuse it for a moment.
+            // The same token will fail again. But it was valid before, and a proxy in front of a server that
+            // is being replaced may refuse it for a moment.
             Phase::Recovering(recovery) if unauthorized && now - recovery.since >= REFUSED_FOR => {
                 recovery.last = Some(failure);
                 self.give_recovery_up();
@@ -324,8 +334,8 @@ impl Signal {
         }
     }
 
-    /// The server wants to be left alone for so long. Half of the time that is left is spent on that at most, so that another try
-    /// fits into it.
+    /// The server requested a delay. At most half of the remaining time is spent on it, so that another
+    /// attempt is possible.
     pub(super) fn wait_at_least(&mut self, asked: Duration, now: Time) {
         let Some(end) = self.gives_up_at() else { return };
         if let Phase::Recovering(recovery) = &mut self.phase
@@ -336,44 +346,45 @@ impl Signal {
         }
     }
 
-    /// The media connection is beyond help while the connection is being restored.
+    /// The media connection failed for good during the recovery.
     pub(super) fn lose_media(&mut self, detail: String, now: Time) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         match recovery.step {
             Step::Opening | Step::Asking | Step::Restarting | Step::Joined => {
                 self.lose(DisconnectReason::MediaLost { detail }, true, now)
             }
-            Step::Waiting => recovery.anew = true,
-            // There is none.
+            Step::Waiting => recovery.new_session = true,
+            // There is no media connection.
             Step::Binding | Step::Connecting | Step::Joining => {}
         }
     }
 
-    /// The wait is over, or the step has taken too long.
+    /// The delay is over, or the step has timed out.
     pub(super) fn on_recovery_step(&mut self, media: &impl Fn() -> String, now: Time) {
         let Phase::Recovering(recovery) = &self.phase else { return };
         let slow = |what: &str| JoinFailure::Refused {
             status: None,
             detail: format!("no answer to {what} in time"),
         };
-        let (failure, anew) = match recovery.step {
-            Step::Waiting => return self.try_again(true, now),
+        let (failure, new_session) = match recovery.step {
+            Step::Waiting => return self.retry(true, now),
             Step::Opening | Step::Connecting | Step::Binding => (JoinFailure::SignalTimeout, false),
-            // A server that speaks, but does not answer, and media that find no way: another session may.
+            // A server that sends messages but no answer, and media that find no path: a new session may
+            // work.
             Step::Asking => (slow("the resume"), true),
             Step::Restarting => (JoinFailure::MediaTimeout { detail: media() }, true),
             Step::Joining => (JoinFailure::SignalTimeout, true),
             Step::Joined => (JoinFailure::MediaTimeout { detail: media() }, true),
         };
         if matches!(recovery.step, Step::Joined) {
-            self.say_leave();
+            self.send_leave();
         }
-        self.lose(DisconnectReason::JoinFailed(failure), anew, now);
+        self.lose(DisconnectReason::JoinFailed(failure), new_session, now);
     }
 
     pub(super) fn give_recovery_up(&mut self) {
-        if self.phase.signal_stands() {
-            self.say_leave();
+        if self.phase.signal_established() {
+            self.send_leave();
         }
         if let Phase::Recovering(recovery) = &self.phase {
             let last = recovery.last.as_ref().unwrap_or(&recovery.cause);

@@ -1,4 +1,5 @@
-//! Changes of our own name, metadata and attributes: those that wait for the server's answer, and what all of them came to.
+//! Changes of our own name, metadata and attributes: those without an answer, and the sum of the accepted
+//! ones.
 
 use crate::{CommandId, RoomError};
 use agent_proto::{
@@ -9,21 +10,22 @@ use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub(super) struct Requests {
-    /// By request id.
+    /// Keyed by request id.
     waiting: BTreeMap<u32, Waiting>,
     last: u32,
-    /// What the server has taken: another session would begin with what the token says.
+    /// The accepted changes: a new session would start with the values of the token.
     own: UpdateParticipantMetadata,
 }
 
-/// Connections on which a change is sent. One that is answered on none of them may be what ended them.
+/// Maximum number of connections on which a change is sent. If none of them answers, the change may be what
+/// ended them.
 const MAX_SENT: u32 = 3;
 
-/// One that is not answered yet.
+/// A change without an answer.
 struct Waiting {
-    /// Who asked.
+    /// The command.
     id: CommandId,
-    /// On how many connections it was sent.
+    /// Number of connections on which it was sent.
     sent: u32,
     change: UpdateParticipantMetadata,
     until: Time,
@@ -34,7 +36,8 @@ impl Requests {
         self.waiting.len()
     }
 
-    /// Keeps a change until it is answered, one that is sent now or with the next connection; gives it back with its number.
+    /// Keeps a change until it is answered, whether it is sent now or with the next connection; returns it
+    /// with its number.
     pub(super) fn add(
         &mut self,
         id: CommandId,
@@ -48,7 +51,7 @@ impl Requests {
         change
     }
 
-    /// Zero is "no answer wanted" to the server, so it is left out.
+    /// The server reads zero as "no answer requested", so it is skipped.
     fn number(&mut self) -> u32 {
         loop {
             self.last = self.last.checked_add(1).unwrap_or(1);
@@ -58,7 +61,7 @@ impl Requests {
         }
     }
 
-    /// What waits, to be sent again on another connection, in the order in which it was asked.
+    /// The unanswered changes in order, to be repeated on another connection.
     pub(super) fn repeat(&mut self, until: Time) -> Vec<UpdateParticipantMetadata> {
         let waiting = self.waiting.values_mut();
         let mut changes: Vec<(CommandId, UpdateParticipantMetadata)> = waiting
@@ -72,7 +75,7 @@ impl Requests {
         changes.into_iter().map(|(_, change)| change).collect()
     }
 
-    /// Those that have been sent often enough, before they would be sent again.
+    /// Removes those that have been sent often enough, instead of repeating them.
     pub(super) fn given_up(&mut self) -> Vec<CommandId> {
         self.waiting
             .extract_if(.., |_, waiting| waiting.sent >= MAX_SENT)
@@ -80,7 +83,7 @@ impl Requests {
             .collect()
     }
 
-    /// What we have made of ourselves, for another session; `None` if nothing.
+    /// The accepted changes for a new session; `None` if there are none.
     pub(super) fn own(&mut self) -> Option<UpdateParticipantMetadata> {
         if self.own == UpdateParticipantMetadata::default() {
             return None;
@@ -88,7 +91,7 @@ impl Requests {
         Some(UpdateParticipantMetadata { request_id: self.number(), ..self.own.clone() })
     }
 
-    /// Who is answered, and how. `None`: nobody asked (any more).
+    /// The command that is answered, and its result. `None`: there is none (any more).
     pub(super) fn answered(
         &mut self,
         response: RequestResponse,
@@ -100,7 +103,7 @@ impl Requests {
             text => super::shorten(&text),
         };
         let result = match reason {
-            // A number that this version does not know reads as OK; only the known zero is.
+            // An unknown number is read as OK; only the actual zero is.
             Reason::Ok if response.reason != Reason::Ok as i32 => {
                 Err(RoomError::Refused { detail: format!("reason {}", response.reason) })
             }
@@ -117,7 +120,7 @@ impl Requests {
         Some((id, result))
     }
 
-    /// Those whose time is over.
+    /// Removes the changes that timed out.
     pub(super) fn expired(&mut self, now: Time) -> Vec<CommandId> {
         let over: Vec<u32> = self
             .waiting
@@ -135,12 +138,13 @@ impl Requests {
         self.waiting.values().map(|waiting| waiting.until).min()
     }
 
-    /// All who still wait, in the order in which they asked.
+    /// Removes all unanswered changes, in order.
     pub(super) fn take_all(&mut self) -> Vec<CommandId> {
         std::mem::take(&mut self.waiting).into_values().map(|waiting| waiting.id).collect()
     }
 
-    /// The server bounds what it takes, so this is bounded too. A deleted attribute stays as such: the token may have it.
+    /// The server limits values, so this is limited too. A deleted attribute is kept as such: the token may
+    /// have it.
     fn keep(&mut self, change: UpdateParticipantMetadata) {
         if !change.metadata.is_empty() {
             self.own.metadata = change.metadata;

@@ -1,8 +1,8 @@
-//! Who is in the room and what they publish, kept from the server's snapshots.
+//! The participants of the room and their tracks, kept from the server's snapshots.
 //!
-//! The server sends whole participants, again and again. This module says what changed from one to the next. A snapshot that is
-//! older than what is known (its version is lower) changes nothing; a known identity with another sid is somebody who left
-//! and somebody who came.
+//! The server sends whole participants, repeatedly. This module computes the changes from one snapshot to the
+//! next. A snapshot that is older than the known state (its version is lower) changes nothing; a known
+//! identity with a new sid is a participant who left and one who joined.
 
 use crate::{
     AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, RoomEvent, Speaker, Track, TrackKind,
@@ -14,33 +14,33 @@ use std::{
     sync::Arc,
 };
 
-/// Tracks of one participant. A server lets a client publish a few dozen.
+/// Maximum number of tracks of one participant. A server permits a few dozen.
 const MAX_TRACKS: usize = 500;
 
 /// One known participant.
 struct Entry {
     participant: Arc<Participant>,
     version: u32,
-    /// Whether the server has told the permissions: without them there is nothing to compare with.
+    /// Whether the server has sent the permissions: otherwise there is nothing to compare with.
     permissions_known: bool,
 }
 
-/// What we know of everybody, sorted: the same inputs give the same events.
+/// The known participants, sorted: the same inputs give the same events.
 pub(crate) struct Roster {
     local: Option<Entry>,
-    /// By identity.
+    /// Keyed by identity.
     remote: BTreeMap<String, Entry>,
-    /// Sid → identity, ourselves included.
+    /// Sid → identity, including ourselves.
     identities: BTreeMap<String, String>,
-    /// Who speaks: sid → level.
+    /// The active speakers: sid → level.
     speakers: BTreeMap<String, f32>,
-    /// Track sids that the server sends us.
+    /// The sids of the tracks that the server sends us.
     subscribed: BTreeMap<String, ()>,
     limit: usize,
 }
 
 impl Roster {
-    /// Knows nobody, and at most `limit` others later.
+    /// An empty roster of at most `limit` other participants.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             local: None,
@@ -52,12 +52,12 @@ impl Roster {
         }
     }
 
-    /// Ourselves, once joined.
+    /// Our own participant, once joined.
     pub(crate) fn local(&self) -> Option<&Arc<Participant>> {
         self.local.as_ref().map(|entry| &entry.participant)
     }
 
-    /// Whether we have the permission; a server that does not tell permissions is not asked to.
+    /// Whether we have the permission; also true if the server has not sent permissions.
     pub(crate) fn may_publish_data(&self) -> bool {
         let local = self.local.as_ref().filter(|entry| entry.permissions_known);
         local.is_none_or(|entry| entry.participant.permissions.can_publish_data)
@@ -68,21 +68,21 @@ impl Roster {
         self.remote.values().map(|entry| &entry.participant)
     }
 
-    /// Takes our own first snapshot, without events.
+    /// Sets our own first snapshot, without events.
     pub(crate) fn set_local(&mut self, mut info: proto::ParticipantInfo) {
         info.tracks.truncate(MAX_TRACKS);
         self.identities.insert(info.sid.clone(), info.identity.clone());
         self.local = Some(Entry::new(info));
     }
 
-    /// Our own connection stands.
+    /// Our own connection is established.
     pub(crate) fn activate_local(&mut self) {
         if let Some(local) = &mut self.local {
             Arc::make_mut(&mut local.participant).active = true;
         }
     }
 
-    /// Forgets everybody, ourselves included; the others are told as left.
+    /// Removes everybody, including ourselves; the others are reported as left.
     pub(crate) fn clear(&mut self, reason: &DisconnectReason, events: &mut Vec<RoomEvent>) {
         for entry in mem::take(&mut self.remote).into_values() {
             events
@@ -94,7 +94,8 @@ impl Roster {
         self.local = None;
     }
 
-    /// Another session of ours: who is not among `others` any more, or is there anew, has left. Their snapshots follow.
+    /// A new session of ours: participants who are not among `others` any more, or with a new sid, have left.
+    /// Their snapshots follow.
     pub(crate) fn rejoin(
         &mut self,
         local: proto::ParticipantInfo,
@@ -118,7 +119,8 @@ impl Roster {
         }
     }
 
-    /// Takes a snapshot of anybody. `false`: it could not be taken, or not all of it (no identity, too many participants or tracks).
+    /// Applies a snapshot of any participant. `false`: it was rejected, at least in part (no identity, too
+    /// many participants or tracks).
     pub(crate) fn update(&mut self, mut info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) -> bool {
         let fits = info.tracks.len() <= MAX_TRACKS;
         info.tracks.truncate(MAX_TRACKS);
@@ -132,7 +134,7 @@ impl Roster {
         if let Some(local) = &mut self.local
             && local.participant.identity == info.identity
         {
-            // A duplicate of ours that is told before our own Leave is not us.
+            // A duplicate of ours that is reported before our own Leave is not us.
             if local.participant.sid == info.sid
                 && info.state != proto::participant_info::State::Disconnected as i32
             {
@@ -170,7 +172,7 @@ impl Roster {
         true
     }
 
-    /// Whether this snapshot is of a session that began before the one that we know.
+    /// Whether this snapshot is of a session that began before the known one.
     fn older_session(&self, info: &proto::ParticipantInfo) -> bool {
         let joined = joined_at_ms(info);
         self.remote
@@ -185,7 +187,7 @@ impl Roster {
         events.push(RoomEvent::ParticipantLeft { participant: entry.participant, reason });
     }
 
-    /// Takes the server's changes of who speaks.
+    /// Applies changes of the active speakers.
     pub(crate) fn speakers(&mut self, changes: Vec<proto::SpeakerInfo>, events: &mut Vec<RoomEvent>) {
         for change in changes {
             if change.active && self.identities.contains_key(&change.sid) && change.level.is_finite() {
@@ -205,7 +207,7 @@ impl Roster {
         events.push(RoomEvent::SpeakersChanged(speakers));
     }
 
-    /// Takes the server's view of one connection.
+    /// Applies the server's rating of one connection.
     pub(crate) fn quality(&self, info: &proto::ConnectionQualityInfo, events: &mut Vec<RoomEvent>) {
         if let Some(identity) = self.identities.get(&info.participant_sid)
             && let Some(quality) = ConnectionQuality::from_wire(info.quality)
@@ -214,7 +216,7 @@ impl Roster {
         }
     }
 
-    /// Takes the list of all tracks that the server sends us from now on.
+    /// Applies the list of all tracks that the server sends us from now on.
     pub(crate) fn subscriptions(
         &mut self,
         sids: impl IntoIterator<Item = String>,
@@ -229,7 +231,7 @@ impl Roster {
             .filter(|sid| !self.subscribed.contains_key(*sid))
             .map(|sid| (sid.as_str(), None))
             .collect();
-        // One pass over everybody's tracks, however many are new.
+        // One pass over all tracks, however many are new.
         if !new.is_empty() {
             for Entry { participant, .. } in self.remote.values() {
                 for (sid, track) in &participant.tracks {
@@ -258,7 +260,8 @@ impl Roster {
     }
 }
 
-/// Which of these events call for a subscription that the server does not make by itself: (participant sid, track sid).
+/// The subscriptions that these events require because the server does not make them by itself: (participant
+/// sid, track sid).
 pub(crate) fn wanted_tracks(events: &[RoomEvent], mode: AutoSubscribe) -> Vec<(String, String)> {
     let kind = match mode {
         AutoSubscribe::All | AutoSubscribe::None => return Vec::new(),
@@ -299,7 +302,7 @@ impl Entry {
         self.version = info.version;
         let permissions_told = info.permission.is_some();
         let mut new = participant(info);
-        // Once it stands it stands: an update that was under way says nothing else.
+        // Once active, always active: an update that was under way does not revert it.
         new.active |= self.participant.active;
         if !permissions_told {
             new.permissions = self.participant.permissions;
@@ -351,7 +354,7 @@ fn mute_event(participant: Arc<Participant>, track: Track) -> RoomEvent {
     }
 }
 
-/// The events of somebody who is there already.
+/// The events of a participant who is already present.
 fn announce(participant: &Arc<Participant>, events: &mut Vec<RoomEvent>) {
     events.push(RoomEvent::ParticipantJoined(participant.clone()));
     if participant.active {
@@ -362,7 +365,7 @@ fn announce(participant: &Arc<Participant>, events: &mut Vec<RoomEvent>) {
     }
 }
 
-/// Changed keys with their new values; a deleted key has an empty one.
+/// Changed keys with their new values; a deleted key has an empty value.
 fn changed_attributes(
     old: &BTreeMap<String, String>,
     new: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! What is due, and when.
+//! The timers.
 
 use super::{Phase, Signal, millis};
 use crate::{DisconnectReason, JoinFailure, RoomError, Timer};
@@ -6,8 +6,8 @@ use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
 
 impl Signal {
-    /// Does what is due; too early, it does nothing.
-    /// `media` says why there is no media connection.
+    /// Handles the timers that are due; does nothing if called too early. `media` explains why there is no
+    /// media connection.
     pub(crate) fn handle_timeout(&mut self, now: Time, media: impl Fn() -> String) {
         while let Some((due, timer)) = self.poll_timeout()
             && due <= now
@@ -21,7 +21,7 @@ impl Signal {
             Timer::Join => match self.phase {
                 Phase::Joined { .. } => self.fail_join(JoinFailure::MediaTimeout { detail: media() }),
                 Phase::Joining => {
-                    self.say_leave();
+                    self.send_leave();
                     self.finish(DisconnectReason::JoinFailed(JoinFailure::SignalTimeout));
                 }
                 Phase::Unbound
@@ -35,9 +35,9 @@ impl Signal {
             },
             Timer::Ping => {
                 let timestamp = millis(now);
-                if let Some(clock) = &mut self.clock {
-                    clock.next_ping = now + clock.ping_interval;
-                    let rtt = clock.round_trip_ms;
+                if let Some(schedule) = &mut self.ping_schedule {
+                    schedule.next_ping = now + schedule.ping_interval;
+                    let rtt = schedule.round_trip_ms;
                     self.send(Request::PingReq(proto::Ping { timestamp, rtt }));
                 }
             }
@@ -56,7 +56,7 @@ impl Signal {
                         return self.fail_join(JoinFailure::Media { detail });
                     }
                     if !matches!(self.phase, Phase::Connected) {
-                        self.say_leave();
+                        self.send_leave();
                     }
                     self.lose(DisconnectReason::MediaLost { detail }, true, now);
                 }
@@ -75,12 +75,12 @@ impl Signal {
             },
             Timer::Recovery => self.on_recovery_step(media, now),
             Timer::GiveUp => self.give_recovery_up(),
-            // Not ours.
+            // A timer of the transport.
             Timer::Transport => {}
         }
     }
 
-    /// The next thing that is due, with its reason. Of several at the same time the first of [`Timer`]'s order.
+    /// The next timer with its reason. Of several at the same time the first in the order of [`Timer`].
     pub(crate) fn poll_timeout(&self) -> Option<(Time, Timer)> {
         let mut due: Vec<(Time, Timer)> = Vec::new();
         match &self.phase {
@@ -94,13 +94,13 @@ impl Signal {
             Phase::Leaving { until, .. } | Phase::GivenUp { until, .. } => due.push((*until, Timer::Leave)),
         }
         due.extend(self.gives_up_at().map(|at| (at, Timer::GiveUp)));
-        let stands = self.phase.signal_stands();
-        if let Some(clock) = self.clock.as_ref().filter(|_| stands) {
-            due.push((clock.next_ping, Timer::Ping));
-            due.push((clock.last_heard + clock.ping_timeout, Timer::Silence));
+        let established = self.phase.signal_established();
+        if let Some(schedule) = self.ping_schedule.as_ref().filter(|_| established) {
+            due.push((schedule.next_ping, Timer::Ping));
+            due.push((schedule.last_received + schedule.ping_timeout, Timer::Silence));
         }
-        // Without a connection the server cannot answer; the time begins anew with the next one.
-        let waits = self.requests.next_timeout().filter(|_| stands);
+        // Without a connection the server cannot answer; the timeout restarts with the next one.
+        let waits = self.requests.next_timeout().filter(|_| established);
         due.extend(waits.map(|until| (until, Timer::Request)));
         due.extend(self.media_gone.as_ref().map(|(until, _)| (*until, Timer::MediaGone)));
         due.into_iter().min()

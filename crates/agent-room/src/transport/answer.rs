@@ -1,19 +1,19 @@
-//! The server's answer as a text: taken apart, and described in our own words when it cannot be used.
+//! Parsing of the server's answer, and its description in our own words if it is invalid.
 //!
-//! What a parser says of a text may hold parts of it and addresses of memory; neither goes into an error or a log.
+//! A parser's error may contain parts of the text and memory addresses; neither goes into an error or a log.
 
-/// Lines of one section, candidates not counted. A server sends a few dozen.
+/// Maximum number of lines of one section, without candidates. A server sends a few dozen.
 const MAX_SECTION_LINES: usize = 512;
 
 /// An answer without its candidates.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer<'a> {
     pub(super) sdp: String,
-    /// As in a trickled one.
+    /// In the form of trickled candidates.
     pub(super) candidates: Vec<&'a str>,
-    /// Names the ICE generation.
+    /// Identifies the ICE generation.
     pub(super) ufrag: &'a str,
-    /// In their order.
+    /// In order.
     pub(super) sections: Vec<Section<'a>>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Answer<'a> {
 pub(super) struct Section<'a> {
     /// Its identifier.
     pub(super) mid: &'a str,
-    /// The SSRCs of what the server sends in it, if it names them.
+    /// The SSRCs that the server sends in it, if named.
     pub(super) sources: Vec<u32>,
 }
 
@@ -33,13 +33,13 @@ impl<'a> Section<'a> {
             self.mid = mid;
         } else if let Some(source) = attribute.strip_prefix("ssrc:") {
             let source = source.split(' ').next().and_then(|ssrc| ssrc.parse().ok());
-            // Several lines describe one of them.
+            // Several lines describe one source.
             self.sources.extend(source.filter(|source| self.sources.last() != Some(source)));
         }
     }
 }
 
-/// Takes an answer apart; an offer of so many media sections was made.
+/// Parses an answer to an offer of `offered` media sections.
 ///
 /// # Errors
 /// What is wrong with it, in one line.
@@ -64,7 +64,7 @@ pub(super) fn read(sdp: &str, offered: usize) -> Result<Answer<'_>, String> {
         lines += 1;
         if lines > MAX_SECTION_LINES {
             return Err(format!(
-                "the server's answer has more than {MAX_SECTION_LINES} lines in one section, which no server needs"
+                "the server's answer has more than {MAX_SECTION_LINES} lines in one section"
             ));
         }
         if let Some(section) = answer.sections.last_mut() {
@@ -83,10 +83,10 @@ pub(super) fn read(sdp: &str, offered: usize) -> Result<Answer<'_>, String> {
     Ok(answer)
 }
 
-/// What is wrong with an answer that the parser refused.
+/// Describes what is wrong with an answer that the parser rejected.
 pub(super) fn diagnose(sdp: &str) -> String {
     if !sdp.starts_with("v=0") {
-        return format!("the server's answer of {} bytes is no session description", sdp.len());
+        return format!("the server's answer of {} bytes is not a session description", sdp.len());
     }
     let sections: Vec<&str> = sdp.split("\nm=").collect();
     for (number, section) in sections.iter().enumerate().skip(1) {
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_read_is_described_without_its_bytes() {
         for (sdp, expected) in [
-            ("evil\x1b[31m", "the server's answer of 9 bytes is no session description"),
+            ("evil\x1b[31m", "the server's answer of 9 bytes is not a session description"),
             ("v=0\r\nm=audio 9\r\na=mid:0\r\n", "media section 1 of the server's answer has no direction"),
             (
                 "v=0\r\nm=audio 9\r\na=sendonly\r\n",

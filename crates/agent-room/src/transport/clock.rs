@@ -1,12 +1,12 @@
-//! Time as str0m wants it.
+//! Conversion between the machine's time and str0m's.
 
 use agent_proto::Time;
 use std::time::Instant;
 
-/// str0m takes and gives readings of a clock: this turns the machine's time into them, and back.
+/// str0m uses clock readings: this converts the machine's time into them, and back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RtcClock {
-    /// What the clock showed at [`Time::ZERO`].
+    /// The clock reading at [`Time::ZERO`].
     epoch: Instant,
 }
 
@@ -15,12 +15,12 @@ impl RtcClock {
         Self { epoch }
     }
 
-    /// A time that the clock cannot show is its beginning: none is given, as it is centuries away.
+    /// A time out of the clock's range becomes its beginning, which does not occur: it is centuries away.
     pub(super) fn instant(self, time: Time) -> Instant {
         self.epoch.checked_add(time - Time::ZERO).unwrap_or(self.epoch)
     }
 
-    /// What was before the beginning is at the beginning.
+    /// A time before the beginning becomes the beginning.
     pub(super) fn time(self, instant: Instant) -> Time {
         Time::ZERO + instant.saturating_duration_since(self.epoch)
     }

@@ -1,8 +1,9 @@
-//! Which stream of packets belongs to which track.
+//! Assignment of packet streams to tracks.
 //!
-//! The server's answer says which track each media section carries, and which streams (SSRCs) it sends in it. A section is used
-//! again for another track, and packets of the track before may still be on their way then: so a stream that an answer names belongs to that
-//! track alone, and the section counts only where the answer names no stream.
+//! The server's answer contains the track of each media section, and the streams (SSRCs) that it sends in it.
+//! A section is reused for another track, while packets of the previous track may still be under way: so a
+//! stream that an answer names belongs to that track only, and the section counts only where the answer names
+//! no stream.
 
 use super::answer::Section;
 use std::{
@@ -11,21 +12,22 @@ use std::{
 };
 use str0m::media::Mid;
 
-/// What the last answer says of streams and tracks.
+/// The streams and tracks of the last answer.
 #[derive(Default)]
 pub(super) struct Routes {
-    /// By SSRC.
+    /// Keyed by SSRC.
     by_source: BTreeMap<u32, Arc<str>>,
-    /// Of sections whose streams the answer does not name.
+    /// For sections whose streams the answer does not name.
     by_section: BTreeMap<Mid, Arc<str>>,
-    /// All streams that the answer names, also those without a track.
+    /// All streams that the answer names, including those without a track.
     sources: BTreeSet<u32>,
-    /// Frames that came without a track to belong to.
+    /// Number of frames without a track.
     unrouted: u64,
 }
 
 impl Routes {
-    /// Takes another answer: its sections, and the track sid of each (`tracks`, by section). Returns the streams that are gone.
+    /// Applies another answer: its sections, and the track sid of each (`tracks`, by section). Returns the
+    /// removed streams.
     pub(super) fn replace(
         &mut self,
         sections: &[Section<'_>],
@@ -46,7 +48,7 @@ impl Routes {
         before.difference(&self.sources).copied().collect()
     }
 
-    /// The track of a packet, by its stream and the section that it came in.
+    /// The track of a packet, by its stream and its section.
     pub(super) fn track(&self, source: u32, section: Mid) -> Option<&Arc<str>> {
         let of_section = || self.by_section.get(&section).filter(|_| !self.sources.contains(&source));
         self.by_source.get(&source).or_else(of_section)
@@ -56,7 +58,7 @@ impl Routes {
         self.unrouted = self.unrouted.saturating_add(1);
     }
 
-    /// How many frames came without a track to belong to.
+    /// Number of frames without a track.
     pub(super) fn unrouted(&self) -> u64 {
         self.unrouted
     }
@@ -89,7 +91,7 @@ mod tests {
         assert_eq!(track(&routes, 2, "a").as_deref(), Some("TR_2"), "whichever section it seems to come in");
         assert_eq!(track(&routes, 3, "a"), None, "a stream that the answer does not name");
 
-        // The section is used again: what is late of the first track is not the second's.
+        // The section is reused: late packets of the first track do not belong to the second.
         let gone = routes.replace(&[section("a", &[5]), section("b", &[])], &tracks(&[("a", "TR_3")]));
         assert_eq!(gone, [1, 2]);
         assert_eq!(track(&routes, 5, "a").as_deref(), Some("TR_3"));

@@ -1,15 +1,15 @@
-//! WebRTC: the only module that knows str0m.
+//! WebRTC: the only module that uses str0m.
 //!
-//! It makes offers, takes answers and candidates, and turns packets into data and back. What any of it means is not known here.
-//! str0m's rules are kept inside: after every change its outputs are drained, and its clock is fed until it has nothing
-//! left to do at this moment.
+//! It creates offers, applies answers and candidates, and converts packets into data and back, without
+//! knowing their meaning. str0m's contract is kept inside: after every change its outputs are drained, and
+//! its clock is advanced until nothing is left to do at this time.
 //!
-//! Two things are done differently from str0m's own way, because of what was measured. Its ICE agent takes 50 ms between two steps:
-//! until ICE stands it is woken every [`ICE_PACE`], so that a first candidate that leads nowhere costs less. And a first check that
-//! was lost is repeated after [`STUN_RTO`] instead of 250 ms.
+//! Two things differ from str0m's defaults, because of measurements. Its ICE agent takes 50 ms between two
+//! steps: until ICE is connected it is called every [`ICE_PACE`], so that a first candidate that leads
+//! nowhere costs less. And a first check that was lost is repeated after [`STUN_RTO`] instead of 250 ms.
 //!
-//! The first offer has no candidates: our addresses follow from the server's (see [`paths`]), and our checks tell it where they come
-//! from. `answer` is what is done to an answer before str0m sees it.
+//! The first offer has no candidates: our addresses follow from the server's (see [`paths`]), and our checks
+//! show it where they come from. `answer` processes an answer before str0m gets it.
 
 mod answer;
 mod clock;
@@ -18,8 +18,8 @@ mod paths;
 
 use crate::{
     AudioLevel, EncodedFrame, Protocol,
-    connection::{Answered, Happened, MediaConnection},
-    data::{Channel, Written},
+    connection::{Answered, MediaConnection, TransportEvent},
+    data::{Channel, WriteResult},
 };
 use agent_proto::Time;
 use bytes::Bytes;
@@ -40,25 +40,25 @@ use str0m::{
     rtp::RtpPacket,
 };
 
-/// Between two connectivity checks while there is no connection; the shortest that ICE allows.
+/// Interval of connectivity checks while there is no connection; the shortest that ICE permits.
 const ICE_PACE: Duration = Duration::from_millis(5);
-/// Until a lost connectivity check is repeated for the first time; it doubles from there.
+/// Delay of the first retransmission of a connectivity check; it doubles from there.
 const STUN_RTO: Duration = Duration::from_millis(100);
-/// Repetitions until a path counts as dead: a connection that is lost is noticed after some 18 seconds.
+/// Retransmissions until a path counts as dead: a lost connection is noticed after some 18 seconds.
 const STUN_RETRANSMITS: usize = 7;
-/// Longest candidate that is read, in bytes.
+/// Maximum length of a candidate, in bytes.
 const MAX_CANDIDATE_LEN: usize = 1024;
-/// Rounds of str0m's clock at one moment. It needs one or two; more would be a loop without end.
+/// Maximum rounds of str0m's clock at one time. It needs one or two; more would be an endless loop.
 const MAX_ROUNDS: usize = 16;
-/// So long ICE is woken that often: later, what does not work will not work any better.
+/// How long ICE is called at that interval: a connection that does not work by then gains nothing from it.
 const ICE_PACED: Duration = Duration::from_secs(2);
-/// How long datagrams are tried alone, before the server is also reached for over TCP.
+/// How long UDP is tried alone, before TCP is tried as well.
 const TCP_AFTER: Duration = Duration::from_secs(1);
-/// Addresses of the server that are tried over TCP.
+/// Maximum number of server addresses that are tried over TCP.
 const MAX_TCP: usize = 4;
-/// Nothing has come for so long: the way is gone. The server answers our checks every few seconds.
+/// Without a packet for this long, the path is gone. The server answers our checks every few seconds.
 const SILENCE_LIMIT: Duration = Duration::from_secs(10);
-/// What is waited when str0m wants to be woken at this very moment again.
+/// The delay when str0m asks to be called again immediately.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 pub(crate) struct Transport {
@@ -66,43 +66,44 @@ pub(crate) struct Transport {
     clock: RtcClock,
     reliable: Option<ChannelId>,
     lossy: Option<ChannelId>,
-    /// Offered, and not answered yet. There is one at a time.
+    /// Offered, and not answered yet. There is at most one.
     pending: Option<SdpPendingOffer>,
     answered: bool,
-    /// Sections that the server wanted while an offer was pending; `Some` also when it wanted none more, but a new offer.
+    /// Sections that the server requested while an offer was pending; `Some` also if it requested no more of
+    /// them, but a new offer.
     wanted: Option<(u32, u32)>,
     receiving: Vec<Mid>,
-    /// Which packet belongs to which track.
+    /// The track of each packet.
     routes: Routes,
-    /// Media sections in the last offer.
+    /// Number of media sections in the last offer.
     offered: usize,
     paths: Paths,
-    /// Of the server, for the answer that is still to come.
+    /// The server's candidates, until its answer arrives.
     early: Vec<Candidate>,
-    /// Of the server, until it is known how they are reached.
+    /// The server's candidates, until their routes are known.
     unrouted: Vec<Candidate>,
-    /// The server's, of the ICE generation that stands.
+    /// The server's ufrag in the current ICE generation.
     ufrag: String,
     ice_connected: bool,
-    /// Since when a way to the server is looked for.
+    /// Since when a path to the server is searched.
     looking_since: Option<Time>,
     restart: Restart,
-    /// Where the server can be reached over TCP.
+    /// The server's addresses for TCP.
     tcp: Vec<TcpPath>,
-    /// Before this, a TCP connection that failed is not tried again.
+    /// A failed TCP connection is not retried before this time.
     tcp_from: Time,
-    heard_at: Time,
-    /// How the last packet came, and from where.
-    heard_over: Protocol,
-    heard_from: Option<SocketAddr>,
-    /// Whether there has been a way to the server.
-    stood: bool,
+    last_packet_at: Time,
+    /// Transport and source of the last packet.
+    last_protocol: Protocol,
+    last_source: Option<SocketAddr>,
+    /// Whether there has been a path to the server.
+    was_connected: bool,
     silent: bool,
     gone: bool,
-    /// Whether what str0m does next logs credentials of ours.
+    /// Whether str0m's next step logs our credentials.
     shows_credentials: bool,
     deadline: Time,
-    happened: VecDeque<Happened>,
+    events: VecDeque<TransportEvent>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -110,7 +111,7 @@ enum Restart {
     No,
     /// Wanted, once the pending offer is answered.
     Wanted,
-    /// Offered, or under way.
+    /// Offered, or in progress.
     Begun,
 }
 
@@ -153,7 +154,7 @@ impl MediaConnection for Transport {
             ..Default::default()
         };
         let lossy = changes.add_channel_with_config(unreliable("_lossy"));
-        // Nobody uses it yet, but the server expects all three.
+        // Unused yet, but the server expects all three.
         changes.add_channel_with_config(unreliable("_data_track"));
         let (offer, pending) = changes.apply()?;
         let offer = offer.to_sdp_string();
@@ -177,22 +178,22 @@ impl MediaConnection for Transport {
             restart: Restart::No,
             tcp: Vec::new(),
             tcp_from: now,
-            heard_at: now,
-            heard_over: Protocol::Udp,
-            heard_from: None,
-            stood: false,
+            last_packet_at: now,
+            last_protocol: Protocol::Udp,
+            last_source: None,
+            was_connected: false,
             silent: false,
             gone: false,
             shows_credentials: true,
             deadline: now,
-            happened: VecDeque::new(),
+            events: VecDeque::new(),
         };
         transport.run(now);
         Some((transport, offer))
     }
 
-    fn poll(&mut self) -> Option<Happened> {
-        self.happened.pop_front()
+    fn poll(&mut self) -> Option<TransportEvent> {
+        self.events.pop_front()
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -210,7 +211,7 @@ impl MediaConnection for Transport {
         if self.tcp_at().is_some_and(|at| at <= now) {
             for path in self.tcp.iter_mut().filter(|path| path.state == TcpState::Untried) {
                 path.state = TcpState::Asked;
-                self.happened.push_back(Happened::WantsTcp { remote: path.candidate.addr() });
+                self.events.push_back(TransportEvent::WantsTcp { remote: path.candidate.addr() });
             }
         }
         if self.silent_at().is_some_and(|at| at <= now) {
@@ -219,7 +220,7 @@ impl MediaConnection for Transport {
         if self.deadline > now {
             return;
         }
-        // Its own deadline may be later than ours: without being told the time it would do nothing.
+        // str0m's own deadline may be later than ours: without an advance of its clock it would do nothing.
         if let Err(error) = self.tick(now) {
             return self.fail(&error);
         }
@@ -238,7 +239,7 @@ impl MediaConnection for Transport {
             Protocol::Udp => WireProtocol::Udp,
             Protocol::Tcp => WireProtocol::Tcp,
         };
-        // Before we have an address nobody knows where to send to.
+        // Before we have an address no peer can send to us.
         let destination = match destination.ip().is_unspecified() {
             true => self.paths.local_for(source),
             false => Some(destination),
@@ -249,7 +250,7 @@ impl MediaConnection for Transport {
         if !self.rtc.accepts(&input) {
             return false;
         }
-        (self.heard_at, self.heard_over, self.heard_from) = (now, protocol, Some(source));
+        (self.last_packet_at, self.last_protocol, self.last_source) = (now, protocol, Some(source));
         self.silent = false;
         let taken = self.rtc.handle_input(input).is_ok();
         self.run(now);
@@ -263,7 +264,7 @@ impl MediaConnection for Transport {
         }
         let mut changes = self.rtc.sdp_api();
         changes.ice_restart(true);
-        // With a restart among them there are changes.
+        // A restart is a change, so there is an offer.
         let (offer, pending) = changes.apply()?;
         self.restart = Restart::Begun;
         Some(self.offer(&offer, pending, now))
@@ -283,12 +284,12 @@ impl MediaConnection for Transport {
     fn tcp_closed(&mut self, remote: SocketAddr, now: Time) {
         let looking = !self.ice_connected || self.restart == Restart::Begun;
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == remote) else { return };
-        let stood = path.state == TcpState::Connected;
+        let was_connected = path.state == TcpState::Connected;
         path.state = TcpState::Asked;
         if looking {
             path.state = TcpState::Untried;
             self.tcp_from = now + TCP_AFTER;
-        } else if stood && self.heard_over == Protocol::Tcp {
+        } else if was_connected && self.last_protocol == Protocol::Tcp {
             self.fall_silent("the TCP connection for media and data was closed");
         }
     }
@@ -313,7 +314,7 @@ impl MediaConnection for Transport {
         let accepted = SdpAnswer::from_sdp_string(&read.sdp).map_err(|_| answer::diagnose(&read.sdp))?;
         self.shows_credentials = true;
         let accepted = quietly(|| self.rtc.sdp_api().accept_answer(pending, accepted));
-        accepted.map_err(|error| words(&error).to_owned())?;
+        accepted.map_err(|error| describe(&error).to_owned())?;
         self.answered = true;
         for gone in self.routes.replace(&read.sections, tracks) {
             self.rtc.direct_api().remove_stream_rx(gone.into());
@@ -360,7 +361,7 @@ impl MediaConnection for Transport {
         if self.answered && (self.restart != Restart::Begun || self.pending.is_none()) {
             return self.add_candidate(candidate, now);
         }
-        // One that comes before the answer belongs to what the answer says.
+        // A candidate before the answer belongs to the answer's ICE generation.
         let room = self.early.len() < MAX_CANDIDATES;
         if room {
             self.early.push(candidate);
@@ -374,14 +375,14 @@ impl MediaConnection for Transport {
         let candidate = self.unrouted.swap_remove(at);
         let Some((local, new)) = self.paths.routed(remote, local) else {
             for distant in self.paths.ask_distant() {
-                self.happened.push_back(Happened::WantsRoute { remote: *distant });
+                self.events.push_back(TransportEvent::WantsRoute { remote: *distant });
             }
             return;
         };
         if new && let Ok(ours) = Candidate::builder().udp().host(local).build() {
             let text = ours.to_sdp_string();
             if self.rtc.add_local_candidate(ours).is_some() {
-                self.happened.push_back(Happened::Candidate { text });
+                self.events.push_back(TransportEvent::Candidate { text });
             }
         }
         self.rtc.add_remote_candidate(candidate);
@@ -393,11 +394,11 @@ impl MediaConnection for Transport {
     }
 
     fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
-        let why = match self.heard_over {
+        let why = match self.last_protocol {
             Protocol::Udp => String::new(),
             Protocol::Tcp => self.paths.explain_tcp(),
         };
-        Some((self.heard_over, self.heard_from?, why))
+        Some((self.last_protocol, self.last_source?, why))
     }
 
     fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String> {
@@ -406,7 +407,8 @@ impl MediaConnection for Transport {
             self.wanted = Some((a.saturating_add(audio), v.saturating_add(video)));
             return None;
         }
-        // The server answers a section without a track as inactive, and it stays so unless it is offered again.
+        // The server answers a section without a track as inactive, and it stays so unless it is offered
+        // again.
         let inactive: Vec<Mid> = self
             .receiving
             .iter()
@@ -427,7 +429,8 @@ impl MediaConnection for Transport {
             add(MediaKind::Video, &mut self.receiving);
         }
         if !changes.has_changes() {
-            // Without a change str0m makes no offer, and the server waits for one: turn one section off and on again.
+            // Without a change str0m makes no offer, and the server waits for one: turn one section off and
+            // on again.
             match self.receiving.first() {
                 Some(mid) => {
                     changes.set_direction(*mid, Direction::Inactive);
@@ -443,18 +446,18 @@ impl MediaConnection for Transport {
         Some(self.offer(&offer, pending, now))
     }
 
-    fn write(&mut self, channel: Channel, bytes: &[u8]) -> Written {
+    fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult {
         let id = match channel {
             Channel::Reliable => self.reliable,
             Channel::Lossy => self.lossy,
         };
-        // What gets nowhere is not on its way: it can still go over another session.
-        let Some(id) = id.filter(|_| !self.gone && !self.silent) else { return Written::NotNow };
-        let Some(mut channel) = self.rtc.channel(id) else { return Written::NotNow };
+        // A message that cannot get through is not under way: it can still be sent in another session.
+        let Some(id) = id.filter(|_| !self.gone && !self.silent) else { return WriteResult::NotNow };
+        let Some(mut channel) = self.rtc.channel(id) else { return WriteResult::NotNow };
         match channel.write(true, bytes) {
-            Ok(true) => Written::Accepted,
-            Ok(false) => Written::NotNow,
-            Err(_) => Written::Never,
+            Ok(true) => WriteResult::Accepted,
+            Ok(false) => WriteResult::NotNow,
+            Err(_) => WriteResult::Never,
         }
     }
 
@@ -464,14 +467,14 @@ impl MediaConnection for Transport {
 
     fn close(&mut self, now: Time) {
         if !self.gone {
-            // If it cannot say goodbye it is gone all the same.
+            // If it cannot be closed it is gone anyway.
             let _ = self.rtc.close();
             self.run(now);
             self.gone = true;
         }
     }
 
-    /// Drains str0m, and feeds its clock until nothing is left to do at this moment.
+    /// Drains str0m, and advances its clock until nothing is left to do at this time.
     fn run(&mut self, now: Time) {
         for _ in 0..MAX_ROUNDS {
             match self.drain() {
@@ -479,7 +482,7 @@ impl MediaConnection for Transport {
                 None => return,
             }
             if self.deadline > now {
-                // Its clock was fed, and all that came of it was taken.
+                // Its clock was advanced, and all resulting outputs were drained.
                 self.shows_credentials = false;
                 break;
             }
@@ -500,7 +503,7 @@ impl MediaConnection for Transport {
 }
 
 impl Transport {
-    /// When the server is to be reached for over TCP.
+    /// When TCP is tried.
     fn tcp_at(&self) -> Option<Time> {
         let since = self.looking_since.filter(|_| !self.ice_connected)?;
         self.tcp
@@ -509,15 +512,15 @@ impl Transport {
             .then(|| self.tcp_from.max(since + TCP_AFTER))
     }
 
-    /// When the way that there was counts as gone.
+    /// When an existing path counts as gone.
     fn silent_at(&self) -> Option<Time> {
-        (self.stood && !self.silent).then(|| self.heard_at + SILENCE_LIMIT)
+        (self.was_connected && !self.silent).then(|| self.last_packet_at + SILENCE_LIMIT)
     }
 
     fn fall_silent(&mut self, detail: &str) {
         if !self.silent {
             self.silent = true;
-            self.happened.push_back(Happened::Silent { detail: detail.to_owned() });
+            self.events.push_back(TransportEvent::Silent { detail: detail.to_owned() });
         }
     }
 
@@ -529,7 +532,7 @@ impl Transport {
         offer
     }
 
-    /// Asks how a UDP candidate is reached, and keeps one for TCP.
+    /// Requests the route of a UDP candidate, and keeps one for TCP.
     fn add_candidate(&mut self, candidate: Candidate, now: Time) -> bool {
         match candidate.proto() {
             WireProtocol::Udp => {}
@@ -540,7 +543,7 @@ impl Transport {
         match self.paths.announce(Protocol::Udp, remote) {
             Announced::New => {
                 self.unrouted.push(candidate);
-                self.happened.push_back(Happened::WantsRoute { remote });
+                self.events.push_back(TransportEvent::WantsRoute { remote });
                 true
             }
             Announced::Known => true,
@@ -563,7 +566,7 @@ impl Transport {
             }
             return true;
         };
-        // Announced again after a restart, with other credentials.
+        // Announced again after a restart, with new credentials.
         path.candidate = candidate.clone();
         match path.state {
             TcpState::Untried => {}
@@ -576,7 +579,7 @@ impl Transport {
         true
     }
 
-    /// Feeds str0m's clock.
+    /// Advances str0m's clock.
     fn tick(&mut self, now: Time) -> Result<(), RtcError> {
         let input = Input::Timeout(self.clock.instant(now));
         match self.shows_credentials {
@@ -585,7 +588,7 @@ impl Transport {
         }
     }
 
-    /// When str0m wants to be woken; `None`: the connection is gone.
+    /// When str0m has to be called; `None`: the connection is gone.
     fn drain(&mut self) -> Option<Time> {
         match self.shows_credentials {
             true => quietly(|| self.drain_all()),
@@ -603,11 +606,12 @@ impl Transport {
                         WireProtocol::Tcp => Protocol::Tcp,
                         WireProtocol::SslTcp | WireProtocol::Tls => continue,
                     };
-                    // str0m pairs each of our addresses with each of the server's, and the system would send from another one.
+                    // str0m pairs each of our addresses with each of the server's, but the system may send
+                    // from another one.
                     if protocol == Protocol::Udp && !self.paths.fits(packet.source, packet.destination) {
                         continue;
                     }
-                    self.happened.push_back(Happened::Packet {
+                    self.events.push_back(TransportEvent::Packet {
                         protocol,
                         source: packet.source,
                         destination: packet.destination,
@@ -626,7 +630,7 @@ impl Transport {
     fn event(&mut self, event: Event) {
         match event {
             Event::ChannelOpen(id, _) if self.reliable == Some(id) => {
-                self.happened.push_back(Happened::Ready);
+                self.events.push_back(TransportEvent::Ready);
             }
             Event::ChannelData(data) => {
                 let channel = match Some(data.id) {
@@ -634,7 +638,7 @@ impl Transport {
                     id if id == self.lossy => Channel::Lossy,
                     _ => return,
                 };
-                self.happened.push_back(Happened::Data { channel, bytes: data.data.into() });
+                self.events.push_back(TransportEvent::Data { channel, bytes: data.data.into() });
             }
             Event::RtpPacket(packet) => self.packet(&packet),
             Event::IceConnectionStateChange(state) => {
@@ -643,21 +647,22 @@ impl Transport {
                     self.fall_silent("the server does not answer any more");
                 }
                 self.ice_connected = connected;
-                self.stood |= connected;
-                // Before the answer it is still the old way that was found again.
+                self.was_connected |= connected;
+                // Before the answer it is still the old path that was found again.
                 if connected && self.restart == Restart::Begun && self.pending.is_none() {
                     self.restart = Restart::No;
-                    self.happened.push_back(Happened::Restarted);
+                    self.events.push_back(TransportEvent::Restarted);
                 }
             }
             Event::Closed => {
-                self.happened.push_back(Happened::Gone { detail: "closed by the server".to_owned() });
+                self.events.push_back(TransportEvent::Gone { detail: "closed by the server".to_owned() });
             }
             _ => {}
         }
     }
 
-    /// Takes a media packet. One of audio is a whole frame, as Opus is never split (RFC 7587); video is not taken yet.
+    /// Handles a media packet. An audio packet is a whole frame, as Opus is never split (RFC 7587); video is
+    /// not supported yet.
     fn packet(&mut self, packet: &RtpPacket) {
         let Some(mid) = self.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|stream| stream.mid())
         else {
@@ -681,44 +686,44 @@ impl Transport {
             audio_level: level.map(|dbov| AudioLevel::new(dbov, voice)),
             received: self.clock.time(packet.timestamp),
         };
-        self.happened.push_back(Happened::Frame { track, frame });
+        self.events.push_back(TransportEvent::Frame { track, frame });
     }
 
     fn fail(&mut self, error: &RtcError) {
         if !self.gone {
             self.gone = true;
-            self.happened.push_back(Happened::Gone { detail: words(error).to_owned() });
+            self.events.push_back(TransportEvent::Gone { detail: describe(error).to_owned() });
         }
     }
 }
 
-/// Has str0m do something without its log. Its feature `pii` redacts ICE credentials but for its events: at TRACE the ICE agent logs those
-/// of ours, when it begins and when it is restarted.
+/// Calls str0m without its log. Its feature `pii` redacts ICE credentials except in its events: at TRACE the
+/// ICE agent logs ours, when it begins and when it is restarted.
 fn quietly<T>(act: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), act)
 }
 
-/// An error in our own words: str0m's may hold what the server sent, more than one line, and addresses of memory.
-fn words(error: &RtcError) -> &'static str {
+/// An error in our own words: str0m's may contain data of the server, several lines, and memory addresses.
+fn describe(error: &RtcError) -> &'static str {
     match error {
         RtcError::RemoteSdp(_) | RtcError::Sdp(_) | RtcError::ChangesOutOfOrder => {
             "the server's answer does not fit our offer"
         }
         RtcError::Dtls(_) => "the encryption of the connection (DTLS) failed",
         RtcError::Sctp(_) => "the data channels (SCTP) failed",
-        RtcError::Ice(_) => "the search for a way to the server (ICE) failed",
+        RtcError::Ice(_) => "the search for a path to the server (ICE) failed",
         RtcError::Net(_) | RtcError::Io(_) => "a packet could not be read",
         RtcError::Rtp(_) | RtcError::Packet(..) => "a media packet could not be read",
         _ => "an internal error of the WebRTC library",
     }
 }
 
-/// Media sections of a description.
+/// The media sections of a description.
 fn sections_of(sdp: &str) -> usize {
     sdp.lines().filter(|line| line.starts_with("m=")).count()
 }
 
-/// Whether this is a candidate with a name (as browsers give themselves with mDNS) where its address should be.
+/// Whether this is a candidate with a name (as browsers use with mDNS) instead of an address.
 fn names_a_host(candidate: &str) -> bool {
     let host = candidate.split_whitespace().nth(4).filter(|_| candidate.starts_with("candidate:"));
     let in_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';

@@ -1,7 +1,8 @@
-//! Where the server's media can be reached, and from which of this machine's addresses.
+//! The server's addresses for media, and the local addresses from which they are reached.
 //!
-//! Nothing is guessed from the server's name: a name may lead to another address family, or to a proxy. Each address that the server
-//! announces is looked up in the routing table of the system, and what the system would use towards it becomes our address.
+//! Nothing is guessed from the server's name: a name may lead to another address family, or to a proxy. Each
+//! announced address is looked up in the system's routing table, and the source address that the system would
+//! use becomes our address.
 
 use crate::Protocol;
 use std::{
@@ -9,49 +10,50 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// Candidates of the server in one ICE generation. It has a few for each of its interfaces.
+/// Maximum number of the server's candidates in one ICE generation. It has a few for each of its interfaces.
 pub(super) const MAX_CANDIDATES: usize = 64;
-/// Addresses of this machine: each is paired with each of the server's.
+/// Maximum number of local addresses: each is paired with each of the server's.
 const MAX_LOCALS: usize = 16;
-/// Addresses that a message lists.
+/// Maximum number of addresses that a message lists.
 const MAX_LISTED: usize = 6;
-/// Reserved for documentation (RFC 5737, RFC 3849): routed as any distant address is. Nothing is ever sent there.
+/// Reserved for documentation (RFC 5737, RFC 3849): routed like any distant address. Nothing is ever sent
+/// there.
 const DISTANT: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 9),
     SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9),
 ];
 
 pub(super) struct Paths {
-    /// Of our UDP socket.
+    /// The port of our UDP socket.
     port: u16,
-    /// What the server announced in this ICE generation.
+    /// The addresses announced in this ICE generation.
     udp: BTreeMap<SocketAddr, Way>,
     tcp: BTreeSet<SocketAddr>,
-    /// Candidates that name a host instead of an address.
+    /// Number of candidates that name a host instead of an address.
     host_names: u32,
     /// Our addresses, over all generations.
     locals: Vec<SocketAddr>,
-    /// Our addresses towards [`DISTANT`] ones, asked for once an address of the server cannot be reached.
+    /// Our addresses towards [`DISTANT`] ones, requested once an address of the server cannot be reached.
     distant: Option<[Option<IpAddr>; 2]>,
 }
 
-/// How an address of the server is reached.
+/// The route to an address of the server.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     /// The system is being asked.
     Asked,
-    /// From this address of ours.
+    /// From this local address.
     From(SocketAddr),
-    /// Not at all.
+    /// There is no route.
     None,
 }
 
-/// What an announced address is.
+/// The result of an announced address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Announced {
     New,
     Known,
-    /// Over [`MAX_CANDIDATES`].
+    /// More than [`MAX_CANDIDATES`].
     TooMany,
 }
 
@@ -67,7 +69,7 @@ impl Paths {
         }
     }
 
-    /// The server begins another ICE generation: what it announced before is void.
+    /// The server begins another ICE generation: earlier addresses are void.
     pub(super) fn begin(&mut self) {
         self.udp.clear();
         self.tcp.clear();
@@ -92,12 +94,12 @@ impl Paths {
         Announced::New
     }
 
-    /// The server announced the name of a host, which only its own network may know.
+    /// The server announced a host name, which only its own network may resolve.
     pub(super) fn announce_name(&mut self) {
         self.host_names = self.host_names.saturating_add(1);
     }
 
-    /// What the system said of a way to this address. `Some`: our address for it, and whether it is a new one.
+    /// The system's route to this address. `Some`: our address for it, and whether it is a new one.
     pub(super) fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>) -> Option<(SocketAddr, bool)> {
         let way = self.udp.get_mut(&remote)?;
         *way = Way::None;
@@ -113,7 +115,8 @@ impl Paths {
         Some((local, new))
     }
 
-    /// Addresses to ask the system for, so that a message can name what this machine has. Empty if they were asked for.
+    /// Addresses whose routes to request, so that a message can list this machine's addresses. Empty if they
+    /// were requested.
     pub(super) fn ask_distant(&mut self) -> &'static [SocketAddr] {
         if self.distant.is_some() {
             return &[];
@@ -122,7 +125,7 @@ impl Paths {
         &DISTANT
     }
 
-    /// The system's answer to those.
+    /// The system's answer for those.
     pub(super) fn distant_routed(&mut self, remote: SocketAddr, local: Option<IpAddr>) {
         for (own, distant) in self.distant.iter_mut().flatten().zip(DISTANT) {
             if distant == remote {
@@ -131,19 +134,19 @@ impl Paths {
         }
     }
 
-    /// At which of our addresses a packet from there has arrived.
+    /// The local address at which a packet from `source` has arrived.
     pub(super) fn local_for(&self, source: SocketAddr) -> Option<SocketAddr> {
         if let Some(Way::From(local)) = self.udp.get(&source) {
             return Some(*local);
         }
-        // A server that answers from another address than it announced.
+        // The server may answer from an address that it did not announce.
         let like = |local: &&SocketAddr| {
             local.is_ipv4() == source.is_ipv4() && local.ip().is_loopback() == source.ip().is_loopback()
         };
         self.locals.iter().find(like).copied()
     }
 
-    /// Whether the system would send from here to there.
+    /// Whether the system would send from this source to this destination.
     pub(super) fn fits(&self, source: SocketAddr, destination: SocketAddr) -> bool {
         match self.udp.get(&destination) {
             Some(Way::From(local)) => *local == source,
@@ -184,7 +187,7 @@ impl Paths {
         )
     }
 
-    /// Why media and data go over TCP.
+    /// Why media and data use TCP.
     pub(super) fn explain_tcp(&self) -> String {
         if self.udp.is_empty() {
             return "the server offers no UDP: check its `rtc` configuration".to_owned();

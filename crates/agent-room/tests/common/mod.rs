@@ -1,4 +1,4 @@
-//! A server in memory: the signalling that a join takes, and str0m on the other side of the packets.
+//! A server in memory: the signalling of a join, and str0m on the other side of the packets.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,34 +35,34 @@ use str0m::{
 const LEAVES: CommandId = CommandId::MAX;
 const DELAY: Duration = Duration::from_millis(2);
 
-/// A room and its server, with two milliseconds between them and a clock that jumps to the next thing to do.
+/// A room and its server, with two milliseconds between them and a virtual clock.
 pub struct Pair {
     pub room: Room,
     pub rtc: Rtc,
     pub now: Time,
-    /// What the clocks of str0m show at the beginning.
+    /// The readings of str0m's clocks at the beginning.
     epoch: Instant,
     client: SocketAddr,
     server: SocketAddr,
     rtc_deadline: Time,
-    /// On the way: when it arrives, and what.
+    /// Packets under way, with their arrival times.
     wire: VecDeque<(Time, Wire)>,
-    /// What the server says by itself once the room has joined.
+    /// The events of the room.
     pub events: Vec<RoomEvent>,
     pub done: BTreeMap<CommandId, Result<(), RoomError>>,
-    /// Joins that failed after the server had let us in.
+    /// Joins that failed after the server had admitted us.
     pub failed_joins: Vec<JoinFailure>,
-    /// Whether the room is left after one.
+    /// Whether the room is left after such a failure.
     pub leaves_failed_join: bool,
     pub closed: Option<DisconnectReason>,
-    /// How this machine is connected: from which of its addresses it sends to another.
+    /// This machine's routes: from which of its addresses it sends to another.
     pub routes: fn(SocketAddr) -> Option<IpAddr>,
-    /// Addresses that a way was asked for.
+    /// Addresses whose routes were requested.
     pub routes_asked: Vec<SocketAddr>,
-    /// Ways that the connection took: protocol and what is logged with it.
+    /// The paths of the connection: transport and log text.
     pub paths: Vec<(Protocol, String)>,
     pub unsupported: Vec<Unsupported>,
-    /// From where to where we sent datagrams.
+    /// Source and destination of the sent datagrams.
     pub sent: Vec<(SocketAddr, SocketAddr)>,
     pub requests: Vec<Request>,
     pub url: Option<String>,
@@ -70,26 +70,26 @@ pub struct Pair {
     /// Data packets that reached the server: label, packet.
     pub received: Vec<(String, proto::DataPacket)>,
     pub signal_closed: bool,
-    /// Whether another socket is asked for.
+    /// Whether a new socket is requested.
     pub bind_asked: bool,
-    /// Addresses to which a TCP connection is asked for.
+    /// Addresses to which a TCP connection is requested.
     pub tcp_asked: Vec<SocketAddr>,
-    /// Whether packets over TCP get through; datagrams then do not.
+    /// Whether packets over TCP get through; those over UDP then do not.
     pub tcp: bool,
-    /// Whether packets of this number are lost.
+    /// Whether the packet with this number is lost.
     pub lose: fn(u64) -> bool,
-    /// Whether what we send is lost, and only that.
+    /// Whether only our own packets are lost.
     pub lose_ours: bool,
     packets: u64,
     /// Whether the server answers offers.
     pub answers: bool,
-    /// Which track each section carries: section, track sid.
+    /// The track of each section: section, track sid.
     pub tracks: BTreeMap<String, String>,
-    /// Audio sections that we have offered.
+    /// The audio sections that we have offered.
     pub audio: Vec<Mid>,
-    /// Frames that came: track sid, frame.
+    /// The received frames: track sid, frame.
     pub frames: Vec<(String, EncodedFrame)>,
-    /// What is done to an answer on its way.
+    /// Changes an answer on its way.
     pub tamper: fn(String) -> String,
     /// Descriptions of both sides.
     pub descriptions: Vec<String>,
@@ -166,12 +166,12 @@ impl Pair {
         });
     }
 
-    /// Binds, opens, and gives the server's first answers.
+    /// Binds, opens, and sends the server's first answers.
     pub fn join(&mut self) {
         self.join_as("PA_me");
     }
 
-    /// Another session: the server's side begins anew, and our side has another address.
+    /// A new session: the server's side restarts, and our side has a new address.
     pub fn rejoin(&mut self) {
         assert!(std::mem::take(&mut self.bind_asked), "it asks for a socket");
         self.wire.clear();
@@ -210,8 +210,8 @@ impl Pair {
         self.descriptions.extend([offer.to_owned(), sdp.clone()]);
         let mid_to_track_id = self.tracks.clone();
         self.say(Response::Answer(proto::SessionDescription { sdp, mid_to_track_id, ..Default::default() }));
-        // Without being told the time it does not begin its checks.
-        self.tell_rtc_the_time();
+        // Without an advance of its clock it does not begin its checks.
+        self.advance_rtc();
     }
 
     pub fn say(&mut self, message: Response) {
@@ -225,7 +225,7 @@ impl Pair {
         self.say(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
     }
 
-    /// The server can be reached over TCP at this address, and says so.
+    /// The server can be reached over TCP at this address, and announces it.
     pub fn listen_on_tcp(&mut self) -> SocketAddr {
         let candidate =
             Candidate::builder().tcp().host(self.server).tcptype(TcpType::Passive).build().unwrap();
@@ -235,13 +235,13 @@ impl Pair {
         self.server
     }
 
-    /// The connection that was asked for stands.
+    /// The requested connection is established.
     pub fn connect_tcp(&mut self, remote: SocketAddr) {
         self.client.set_port(self.client.port() + 500);
         self.input(Input::TcpConnected { local: self.client, remote });
     }
 
-    /// The WebSocket breaks, and the server knows the session on another one.
+    /// The WebSocket is lost, and the server knows the session on a new one.
     pub fn resume(&mut self, last_message_seq: u32) {
         self.url = None;
         self.input(Input::SignalClosed { reason: "reset".to_owned() });
@@ -266,7 +266,7 @@ impl Pair {
         self.drain_rtc();
     }
 
-    /// The server asks for this many more audio sections, and answers the offer.
+    /// The server requests this many more audio sections, and answers the offer.
     pub fn ask_for_audio(&mut self, sections: u32) {
         let requirement = proto::MediaSectionsRequirement { num_audios: sections, num_videos: 0 };
         self.say(Response::MediaSectionsRequirement(requirement));
@@ -291,7 +291,7 @@ impl Pair {
         (levels.audio_level, levels.voice_activity) = (Some(-30), Some(true));
         let packet = RtpWrite::new(pt, number.into(), timestamp, instant, payload);
         stream.write_rtp(packet.marker(number == 0).ext_vals(levels));
-        self.tell_rtc_the_time();
+        self.advance_rtc();
     }
 
     pub fn run_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
@@ -319,12 +319,12 @@ impl Pair {
         [room, wire, Some(self.rtc_deadline)].into_iter().flatten().min()
     }
 
-    /// Now, as str0m wants it.
+    /// The current time for str0m.
     fn instant(&self) -> Instant {
         self.epoch + (self.now - Time::ZERO)
     }
 
-    /// Jumps to what is next and does it.
+    /// Advances the clock to the next event and handles it.
     fn step(&mut self) {
         self.now = self.now.max(self.next().expect("something is to be done"));
         while let Some((at, _)) = self.wire.front()
@@ -337,7 +337,7 @@ impl Pair {
                     Input::PacketReceived {
                         protocol: if self.tcp { Protocol::Tcp } else { Protocol::Udp },
                         source: self.server,
-                        // A UDP socket does not know at which of its addresses a packet came.
+                        // A UDP socket does not know the receiving address of a packet.
                         destination: match self.tcp {
                             true => self.client,
                             false => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.client.port()),
@@ -357,7 +357,7 @@ impl Pair {
             self.drain();
         }
         if self.rtc_deadline <= self.now {
-            self.tell_rtc_the_time();
+            self.advance_rtc();
         }
         self.room.handle_timeout(self.now);
         self.drain();
@@ -416,7 +416,7 @@ impl Pair {
         }
     }
 
-    fn tell_rtc_the_time(&mut self) {
+    fn advance_rtc(&mut self) {
         let input = str0m::Input::Timeout(self.instant());
         quietly(|| self.rtc.handle_input(input)).unwrap();
         self.drain_rtc();
@@ -460,7 +460,7 @@ impl Pair {
         }
     }
 
-    /// Behind everything that arrives no later.
+    /// Queued behind everything that arrives no later.
     fn put(&mut self, delay: Duration, wire: Wire) {
         let at = self.now + delay;
         let place = self.wire.partition_point(|(other, _)| *other <= at);
@@ -468,7 +468,7 @@ impl Pair {
     }
 }
 
-/// What the server's side logs is not what the room does.
+/// The log of the server's side is not the room's.
 fn quietly<T>(act: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), act)
 }
@@ -479,7 +479,7 @@ fn server_rtc(address: SocketAddr, now: Instant) -> Rtc {
     rtc
 }
 
-/// What the server reads in the URL.
+/// The join request in the URL.
 pub fn join_request(url: &str) -> proto::JoinRequest {
     let (_, request) = url.split_once("?join_request=").unwrap();
     let wrapped: proto::WrappedJoinRequest =

@@ -1,5 +1,5 @@
-//! A room machine that is recorded, written as JSON, read again and replayed does the same again, byte for byte (I12). Its media connection
-//! is a script, as WebRTC draws its own keys.
+//! A recording of a room machine, written as JSON, read back and replayed, produces the same outputs byte for
+//! byte (I12). Its media connection is scripted, as WebRTC draws its own keys.
 
 use super::script::{Op, World, op};
 use super::scripted::{Says, Scripted};
@@ -24,7 +24,7 @@ fn recorded(room: &Recorder<Config, Machine<Scripted>>) -> String {
     serde_json::to_string(room.recording()).unwrap()
 }
 
-/// What was recorded is all that the new machine has.
+/// Replays a recording with a new machine, which has nothing else.
 fn replay(recording: &str) -> Vec<Output> {
     serde_json::from_str::<Recording<Config, Input>>(recording).unwrap().replay(machine)
 }
@@ -50,7 +50,7 @@ proptest! {
         let world = run(seed, ops);
         let replayed = replay(&recorded(&world.room));
         prop_assert_eq!(json(&replayed), json(world.room.outputs()));
-        // What is not written, tokens, is the same, too.
+        // What is not written, tokens, is also the same.
         prop_assert_eq!(replayed, world.room.outputs());
     }
 }
@@ -68,7 +68,7 @@ const EVERYTHING: &str = "
     RoomReplaced RoomUpdated TokenRefreshed RoomMoved Lagged Disconnected
 ";
 
-/// The random scripts come everywhere: what a recording can have in it is in one of them.
+/// The random scripts reach every phase: one of them has whatever a recording can contain.
 #[test]
 fn random_scripts_have_every_input_and_output() {
     let mut runner = TestRunner::deterministic();
@@ -91,7 +91,7 @@ fn name(shown: &str) -> String {
     shown.chars().take_while(|c| c.is_alphanumeric()).collect()
 }
 
-/// What a recording looks like, from the socket to the end.
+/// A recording from the socket to the end.
 #[test]
 fn the_course_of_a_room_is_recorded() {
     let mut config = Config::new("wss://host/base", "sesame");
@@ -118,7 +118,7 @@ fn the_course_of_a_room_is_recorded() {
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(script); });
 }
 
-/// A recording lets its replay in as the room was let in; what the machine gives out does not show the token.
+/// A recording contains the token with which the room was joined; the machine's outputs do not show it.
 #[test]
 fn the_token_is_in_the_configuration_and_in_no_output() {
     let mut world = World::new(Recorder::new(Config::new("wss://host", "sesame"), machine));

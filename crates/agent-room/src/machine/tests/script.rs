@@ -1,4 +1,5 @@
-//! Random scripts for a room: a driver and a server that mostly do what is wanted of them, and sometimes anything else.
+//! Random scripts for a room: a driver and a server that mostly do what is expected, and sometimes anything
+//! else.
 
 use super::scripted::{Says, Scripted};
 use crate::machine::Machine;
@@ -14,15 +15,15 @@ use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    /// The driver or the server does what is wanted next, or fails to.
+    /// The driver or the server does the next expected step, or fails to.
     Follow { fails: bool },
-    /// The server says something.
+    /// The server sends a message.
     Say(Box<Response>),
     /// A packet for the media connection.
     Packet(Says, Vec<u8>),
-    /// Anything else that may happen.
+    /// Any other input.
     Input(Input),
-    /// So many milliseconds pass.
+    /// Time passes, in milliseconds.
     Pass(u32),
 }
 
@@ -125,7 +126,7 @@ fn participant() -> impl Strategy<Value = proto::ParticipantInfo> {
 }
 
 fn room(sid: u8) -> proto::Room {
-    // Not every server says at once which room it is.
+    // Not every server sends the room's sid at once.
     let sid = if sid == 0 { String::new() } else { format!("RM_{sid}") };
     proto::Room { sid, name: "lobby".to_owned(), ..Default::default() }
 }
@@ -176,7 +177,7 @@ fn response() -> impl Strategy<Value = Response> {
     ]
 }
 
-/// What the machine waits for.
+/// A step that the machine waits for.
 #[derive(Clone, Debug)]
 enum Wanted {
     Bind,
@@ -192,7 +193,7 @@ pub(super) struct World {
     pub(super) room: Recorder<Config, Machine<Scripted>>,
     now: Time,
     wanted: VecDeque<Wanted>,
-    /// Whether the next connection is that of another session.
+    /// Whether the next connection is that of a new session.
     joins: bool,
     sessions: u8,
     /// How often each command was answered.
@@ -213,7 +214,7 @@ impl World {
         }
     }
 
-    /// Until the room is joined and its media connection is ready.
+    /// Runs until the room is joined and its media connection is ready.
     pub(super) fn connect(&mut self) {
         for _ in 0..4 {
             self.apply(Op::Follow { fails: false });
@@ -244,7 +245,7 @@ impl World {
         }
     }
 
-    /// Whatever has happened: who leaves is out in the end, and every command was answered.
+    /// Whatever the script: a room that is left is closed in the end, and every command was answered.
     pub(super) fn finish(&mut self) {
         self.apply(Op::Input(Input::Commanded { id: 0, command: RoomCommand::Leave }));
         self.pass(Duration::from_secs(60));

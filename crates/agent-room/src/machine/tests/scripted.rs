@@ -1,8 +1,8 @@
-//! A media connection without WebRTC: what happens in it is what the packets say that it gets. The same packets make the same happen, so
-//! that a machine over it does the same twice.
+//! A media connection without WebRTC: the packets determine its events. The same packets give the same
+//! events, so that a machine over it does the same twice.
 
-use crate::connection::{Answered, Happened, MediaConnection};
-use crate::data::{Channel, Written};
+use crate::connection::{Answered, MediaConnection, TransportEvent};
+use crate::data::{Channel, WriteResult};
 use crate::{EncodedFrame, Protocol};
 use agent_proto::Time;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How often it sends something by itself.
 const KEEPALIVE: Duration = Duration::from_secs(7);
 
-/// What a packet stands for.
+/// The meaning of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Says {
@@ -28,9 +28,9 @@ pub(super) enum Says {
     /// A frame of the track in the last answer's section of this number.
     Frame,
     Gone,
-    /// The server has everything, and the channels take more.
+    /// The server has received everything, and the channels accept more.
     Acknowledged,
-    /// The channels take nothing more.
+    /// The channels accept no more.
     Full,
     /// A packet that is not for us.
     Damaged,
@@ -67,7 +67,7 @@ pub(super) struct Scripted {
     unacknowledged: usize,
     path: Option<(Protocol, SocketAddr)>,
     next: Option<Time>,
-    happened: VecDeque<Happened>,
+    events: VecDeque<TransportEvent>,
 }
 
 impl Scripted {
@@ -79,7 +79,7 @@ impl Scripted {
     fn send(&mut self, contents: &[u8]) {
         let (protocol, destination) = self.path.unwrap_or((Protocol::Udp, address(0)));
         let source = SocketAddr::from(([127, 0, 0, 1], self.port));
-        self.happened.push_back(Happened::Packet {
+        self.events.push_back(TransportEvent::Packet {
             protocol,
             source,
             destination,
@@ -88,7 +88,7 @@ impl Scripted {
     }
 }
 
-/// Some address of the server.
+/// An address of the server.
 fn address(n: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n], 2000))
 }
@@ -106,14 +106,14 @@ impl MediaConnection for Scripted {
             unacknowledged: 0,
             path: None,
             next: Some(now + KEEPALIVE),
-            happened: VecDeque::new(),
+            events: VecDeque::new(),
         };
         let offer = media.offer();
         Some((media, offer))
     }
 
-    fn poll(&mut self) -> Option<Happened> {
-        self.happened.pop_front()
+    fn poll(&mut self) -> Option<TransportEvent> {
+        self.events.pop_front()
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -138,18 +138,18 @@ impl MediaConnection for Scripted {
         let Some((first, rest)) = contents.split_first() else { return false };
         let n = rest.first().copied().unwrap_or_default();
         let detail = || format!("packet {n}");
-        let happened = match Says::ALL.get(usize::from(*first)) {
-            Some(Says::Ready) => Happened::Ready,
-            Some(Says::Restarted) => Happened::Restarted,
-            Some(Says::WantsRoute) => Happened::WantsRoute { remote: address(n) },
-            Some(Says::Candidate) => Happened::Candidate { text: format!("candidate:{n}") },
-            Some(Says::WantsTcp) => Happened::WantsTcp { remote: address(n) },
-            Some(Says::Silent) => Happened::Silent { detail: detail() },
+        let event = match Says::ALL.get(usize::from(*first)) {
+            Some(Says::Ready) => TransportEvent::Ready,
+            Some(Says::Restarted) => TransportEvent::Restarted,
+            Some(Says::WantsRoute) => TransportEvent::WantsRoute { remote: address(n) },
+            Some(Says::Candidate) => TransportEvent::Candidate { text: format!("candidate:{n}") },
+            Some(Says::WantsTcp) => TransportEvent::WantsTcp { remote: address(n) },
+            Some(Says::Silent) => TransportEvent::Silent { detail: detail() },
             Some(Says::Reliable) => {
-                Happened::Data { channel: Channel::Reliable, bytes: Bytes::copy_from_slice(rest) }
+                TransportEvent::Data { channel: Channel::Reliable, bytes: Bytes::copy_from_slice(rest) }
             }
             Some(Says::Lossy) => {
-                Happened::Data { channel: Channel::Lossy, bytes: Bytes::copy_from_slice(rest) }
+                TransportEvent::Data { channel: Channel::Lossy, bytes: Bytes::copy_from_slice(rest) }
             }
             Some(Says::Frame) => {
                 let Some(track) = self.tracks.get(&(n % 4).to_string()) else {
@@ -157,11 +157,11 @@ impl MediaConnection for Scripted {
                     return true;
                 };
                 let frame = EncodedFrame::new(rest.to_vec(), n.into(), u32::from(n) * 960);
-                Happened::Frame { track: track.as_str().into(), frame }
+                TransportEvent::Frame { track: track.as_str().into(), frame }
             }
             Some(Says::Gone) => {
                 self.next = None;
-                Happened::Gone { detail: detail() }
+                TransportEvent::Gone { detail: detail() }
             }
             Some(Says::Acknowledged) => {
                 (self.full, self.unacknowledged) = (false, 0);
@@ -174,7 +174,7 @@ impl MediaConnection for Scripted {
             Some(Says::Damaged) | None => return false,
         };
         self.path = Some((protocol, source));
-        self.happened.push_back(happened);
+        self.events.push_back(event);
         true
     }
 
@@ -188,14 +188,14 @@ impl MediaConnection for Scripted {
     }
 
     fn tcp_closed(&mut self, remote: SocketAddr, _: Time) {
-        self.happened.push_back(Happened::WantsTcp { remote });
+        self.events.push_back(TransportEvent::WantsTcp { remote });
     }
 
     fn channels(&mut self) -> Vec<(String, u16)> {
         vec![("_reliable".to_owned(), 0), ("_lossy".to_owned(), 2)]
     }
 
-    /// One that says `more` wants another offer, one that says `bad` cannot be used.
+    /// An answer with `more` requires another offer, one with `bad` is unusable.
     fn answer(&mut self, sdp: &str, tracks: &BTreeMap<String, String>, _: Time) -> Result<Answered, String> {
         tracks.clone_into(&mut self.tracks);
         if sdp.contains("bad") {
@@ -208,14 +208,14 @@ impl MediaConnection for Scripted {
     fn candidate(&mut self, text: &str, _: Time) -> bool {
         let usable = text.starts_with("candidate:");
         if usable {
-            self.happened.push_back(Happened::WantsRoute { remote: address(1) });
+            self.events.push_back(TransportEvent::WantsRoute { remote: address(1) });
         }
         usable
     }
 
     fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, _: Time) {
         if local.is_some() {
-            self.happened.push_back(Happened::Candidate { text: format!("candidate:to {remote}") });
+            self.events.push_back(TransportEvent::Candidate { text: format!("candidate:to {remote}") });
         }
     }
 
@@ -231,18 +231,18 @@ impl MediaConnection for Scripted {
         (audio + video > 0).then(|| self.offer())
     }
 
-    fn write(&mut self, channel: Channel, bytes: &[u8]) -> Written {
+    fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult {
         if self.full {
-            return Written::NotNow;
+            return WriteResult::NotNow;
         }
         if bytes.ends_with(b"unsendable") {
-            return Written::Never;
+            return WriteResult::Never;
         }
         if channel == Channel::Reliable {
             self.unacknowledged += bytes.len();
         }
         self.send(bytes);
-        Written::Accepted
+        WriteResult::Accepted
     }
 
     fn unacknowledged(&mut self) -> Option<usize> {

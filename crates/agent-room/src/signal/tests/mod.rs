@@ -1,4 +1,4 @@
-//! Transcripts: what the server says on the left, what the machine does on the right, as text.
+//! Transcripts: the server's messages on the left, the machine's outputs on the right, as text.
 
 mod recovery;
 
@@ -7,12 +7,12 @@ use crate::{AutoSubscribe, Limits, RoomCommand};
 use proto::{leave_request::Action, participant_info::State, signal_response::Message as Response};
 use std::fmt::Write;
 
-/// The machine, its clock, and what it has done so far.
+/// The machine, its clock, and its outputs so far.
 struct Rig {
     signal: Signal,
     now: Time,
     script: String,
-    /// Whether the room is left after a join that failed once the server had let us in.
+    /// Whether the room is left after a join that failed once the server had admitted us.
     leaves_failed_join: bool,
     reason: Option<DisconnectReason>,
 }
@@ -30,7 +30,7 @@ impl Rig {
         }
     }
 
-    /// Joined, with Ada there already, and the media connection ready.
+    /// Joined, with Ada present already, and the media connection ready.
     fn connected(change: impl FnOnce(&mut Config)) -> Self {
         let mut rig = Self::joined(change);
         rig.step("media ready", Signal::media_ready);
@@ -42,7 +42,7 @@ impl Rig {
         let mut rig = Self::new(change);
         rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
         rig.step("opened", Signal::opened);
-        rig.says(Response::Join(join()));
+        rig.receives(Response::Join(join()));
         rig.script.clear();
         rig
     }
@@ -51,14 +51,14 @@ impl Rig {
         let at = (self.now - Time::ZERO).as_millis();
         writeln!(self.script, "[{at} ms] {name}").unwrap();
         act(&mut self.signal, self.now);
-        while let Some(effect) = self.signal.poll_effect() {
-            writeln!(self.script, "    {}", show(&effect)).unwrap();
-            if let Effect::JoinFailed { .. } = effect
+        while let Some(output) = self.signal.poll_output() {
+            writeln!(self.script, "    {}", show(&output)).unwrap();
+            if let SignalOutput::JoinFailed { .. } = output
                 && self.leaves_failed_join
             {
                 self.signal.leave(CommandId::MAX, self.now);
             }
-            if let Effect::Closed { reason } = effect {
+            if let SignalOutput::Closed { reason } = output {
                 self.reason = Some(reason);
             }
         }
@@ -67,14 +67,14 @@ impl Rig {
         }
     }
 
-    fn says(&mut self, message: Response) {
+    fn receives(&mut self, message: Response) {
         let name = format!("server: {}", head(&format!("{message:?}")));
         let frame = encode(&proto::SignalResponse { message: Some(message) });
         self.step(&name, |signal, now| signal.received(&frame, now));
     }
 
     fn updates(&mut self, participants: Vec<proto::ParticipantInfo>) {
-        self.says(Response::Update(proto::ParticipantUpdate { participants }));
+        self.receives(Response::Update(proto::ParticipantUpdate { participants }));
     }
 
     fn command(&mut self, id: CommandId, command: RoomCommand) {
@@ -109,7 +109,7 @@ impl Rig {
     }
 }
 
-/// The start of a message: what it is.
+/// The start of a message, which shows its kind.
 fn head(text: &str) -> String {
     let text = text.trim_start_matches("Message(").trim_end_matches(')');
     text.split_inclusive(['(', '{', ' '])
@@ -119,30 +119,30 @@ fn head(text: &str) -> String {
         .to_owned()
 }
 
-fn show(effect: &Effect) -> String {
-    match effect {
-        Effect::Connect { url, token, late } => {
+fn show(output: &SignalOutput) -> String {
+    match output {
+        SignalOutput::Connect { url, token, may_be_new_server } => {
             let (base, _) = url.split_once('?').unwrap();
             let request = join::tests::read(url);
-            let late = if *late { " late" } else { "" };
+            let new_server = if *may_be_new_server { " (may be a new server)" } else { "" };
             match request.publisher_offer {
-                Some(offer) => format!("Connect{late} {base} token {token:?} {:?}", offer.sdp),
+                Some(offer) => format!("Connect{new_server} {base} token {token:?} {:?}", offer.sdp),
                 None => {
                     let reason = request.reconnect_reason();
                     format!(
-                        "Connect{late} {base} token {token:?} resume {} {reason:?}",
+                        "Connect{new_server} {base} token {token:?} resume {} {reason:?}",
                         request.participant_sid
                     )
                 }
             }
         }
-        Effect::Send(frame) => {
+        SignalOutput::Send(frame) => {
             let request: proto::SignalRequest = decode(frame, 1 << 20).unwrap();
             format!("Send {:?}", request.message.unwrap())
         }
-        Effect::Event(event) => format!("Event {}", show_event(event)),
-        Effect::Entered(event) => format!("Entered {}", show_event(event)),
-        Effect::Hold(events) => {
+        SignalOutput::Event(event) => format!("Event {}", show_event(event)),
+        SignalOutput::Entered(event) => format!("Entered {}", show_event(event)),
+        SignalOutput::Hold(events) => {
             let events: String =
                 events.iter().map(|event| format!("\n        {}", show_event(event))).collect();
             format!("Hold{events}")
@@ -151,7 +151,7 @@ fn show(effect: &Effect) -> String {
     }
 }
 
-/// Events without what is the same in all of them.
+/// Events without the parts that are the same in all of them.
 fn show_event(event: &RoomEvent) -> String {
     let text = format!("{event:?}");
     let boring = [
@@ -208,18 +208,18 @@ fn join_from_the_socket_to_the_first_event() {
     let mut rig = Rig::new(quiet);
     rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
     rig.step("opened", Signal::opened);
-    rig.says(Response::Join(join()));
-    rig.says(Response::RefreshToken("sesame 2".to_owned()));
+    rig.receives(Response::Join(join()));
+    rig.receives(Response::RefreshToken("sesame 2".to_owned()));
     let candidate_init =
         r#"{"candidate":"candidate:1 1 udp 1 127.0.0.1 9 typ host","sdpMid":"0"}"#.to_owned();
-    rig.says(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
+    rig.receives(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
     let end = r#"{"candidate":""}"#.to_owned();
-    rig.says(Response::Trickle(proto::TrickleRequest { candidate_init: end, ..Default::default() }));
-    rig.says(Response::Answer(proto::SessionDescription {
+    rig.receives(Response::Trickle(proto::TrickleRequest { candidate_init: end, ..Default::default() }));
+    rig.receives(Response::Answer(proto::SessionDescription {
         sdp: "v=0 theirs".to_owned(),
         ..Default::default()
     }));
-    // Held back until `Connected`.
+    // HeldEvents back until `Connected`.
     rig.updates(vec![info("PA_bob", "bob", 1)]);
     rig.step("media ready", Signal::media_ready);
     rig.wait(Duration::from_secs(6));
@@ -239,7 +239,7 @@ fn a_participant_comes_changes_and_goes() {
     bob.metadata = "tall".to_owned();
     bob.name = "Bob".to_owned();
     rig.updates(vec![bob.clone()]);
-    // Told again: nothing new. Older: nothing at all.
+    // Repeated: no change. Older: ignored.
     rig.updates(vec![bob.clone(), info("PA_bob", "bob", 1)]);
     bob.version = 3;
     bob.attributes.remove("x");
@@ -261,7 +261,7 @@ fn a_participant_comes_changes_and_goes() {
 fn the_same_identity_with_another_sid_is_somebody_else() {
     let mut rig = Rig::connected(quiet);
     rig.updates(vec![info("PA_ada2", "ada", 1)]);
-    // The end of the session that we have forgotten already.
+    // The end of a session that is already forgotten.
     let mut old = info("PA_ada", "ada", 9);
     old.state = State::Disconnected as i32;
     rig.updates(vec![old]);
@@ -273,19 +273,19 @@ fn speakers_and_quality() {
     let mut rig = Rig::connected(quiet);
     let speaker = |sid: &str, level, active| proto::SpeakerInfo { sid: sid.to_owned(), level, active };
     let say = |speakers| Response::SpeakersChanged(proto::SpeakersChanged { speakers });
-    rig.says(say(vec![
+    rig.receives(say(vec![
         speaker("PA_ada", 0.25, true),
         speaker("PA_me", 0.5, true),
         speaker("PA_nobody", 1.0, true),
     ]));
-    rig.says(say(vec![speaker("PA_me", 0.0, false), speaker("PA_ada", f32::NAN, true)]));
+    rig.receives(say(vec![speaker("PA_me", 0.0, false), speaker("PA_ada", f32::NAN, true)]));
     let quality = |sid: &str, quality| proto::ConnectionQualityInfo {
         participant_sid: sid.to_owned(),
         quality,
         ..Default::default()
     };
     let updates = vec![quality("PA_ada", 0), quality("PA_me", 2), quality("PA_ada", 77), quality("PA_x", 1)];
-    rig.says(Response::ConnectionQuality(proto::ConnectionQualityUpdate { updates }));
+    rig.receives(Response::ConnectionQuality(proto::ConnectionQualityUpdate { updates }));
     rig.check("speakers_and_quality");
 }
 
@@ -293,11 +293,11 @@ fn speakers_and_quality() {
 fn room_updates_and_subscriptions() {
     let mut rig = Rig::connected(quiet);
     let room = proto::Room { metadata: "theme: blue".to_owned(), ..Default::default() };
-    rig.says(Response::RoomUpdate(proto::RoomUpdate { room: Some(room.clone()) }));
-    rig.says(Response::RoomUpdate(proto::RoomUpdate {
+    rig.receives(Response::RoomUpdate(proto::RoomUpdate { room: Some(room.clone()) }));
+    rig.receives(Response::RoomUpdate(proto::RoomUpdate {
         room: Some(proto::Room { num_participants: 3, ..room.clone() }),
     }));
-    rig.says(Response::RoomUpdate(proto::RoomUpdate {
+    rig.receives(Response::RoomUpdate(proto::RoomUpdate {
         room: Some(proto::Room { num_participants: 3, ..room }),
     }));
     let mut ada = info("PA_ada", "ada", 2);
@@ -307,14 +307,14 @@ fn room_updates_and_subscriptions() {
         let mid_to_track_id = mids.iter().map(|(m, t)| ((*m).to_owned(), (*t).to_owned())).collect();
         Response::Answer(proto::SessionDescription { mid_to_track_id, ..Default::default() })
     };
-    rig.says(Response::MediaSectionsRequirement(proto::MediaSectionsRequirement {
+    rig.receives(Response::MediaSectionsRequirement(proto::MediaSectionsRequirement {
         num_audios: 1,
         num_videos: 0,
     }));
     rig.step("offer", |signal, _| signal.offer("v=0 more".to_owned()));
-    rig.says(answer(&[("0", "TR_a")]));
-    rig.says(answer(&[("0", "TR_a")]));
-    rig.says(answer(&[]));
+    rig.receives(answer(&[("0", "TR_a")]));
+    rig.receives(answer(&[("0", "TR_a")]));
+    rig.receives(answer(&[]));
     rig.check("room_updates_and_subscriptions");
 }
 
@@ -339,18 +339,18 @@ fn our_own_changes_are_answered() {
     let answer = |request_id, reason, message: &str| {
         Response::RequestResponse(proto::RequestResponse { request_id, reason, message: message.to_owned() })
     };
-    rig.says(answer(2, proto::request_response::Reason::NotAllowed as i32, "no grant"));
-    rig.says(answer(1, 0, ""));
-    rig.says(answer(1, 0, ""));
+    rig.receives(answer(2, proto::request_response::Reason::NotAllowed as i32, "no grant"));
+    rig.receives(answer(1, 0, ""));
+    rig.receives(answer(1, 0, ""));
     let mut me = info("PA_me", "me", 2);
     me.metadata = "m".to_owned();
     rig.updates(vec![me]);
     rig.wait(Duration::from_secs(5));
-    rig.says(answer(3, 0, ""));
+    rig.receives(answer(3, 0, ""));
     rig.command(6, RoomCommand::SetName("refused".to_owned()));
-    rig.says(answer(4, 99, ""));
+    rig.receives(answer(4, 99, ""));
     rig.command(7, RoomCommand::SetName("cut short".to_owned()));
-    rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
+    rig.receives(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
     rig.check("own_changes");
 }
 
@@ -368,7 +368,7 @@ fn a_leave_waits_for_what_was_published() {
     rig.check("leave_timeout");
 }
 
-/// How the machine closes after `act`: the reason, and whether the user was told.
+/// How the machine closes after `act`: the reason, and whether the user was notified.
 fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
     let before = rig.script.len();
     act(&mut rig);
@@ -377,9 +377,9 @@ fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
     let closed = rig.script[before..].lines().filter(|line| line.contains("Closed {")).count();
     assert_eq!(closed, 1, "{}", rig.script);
     assert!(rig.signal.poll_timeout().is_none());
-    // Nothing wakes the dead.
+    // A closed machine does nothing.
     rig.script.clear();
-    rig.says(Response::Join(join()));
+    rig.receives(Response::Join(join()));
     rig.step("closed again", |signal, now| signal.signal_closed("again", now));
     rig.wait(Duration::from_secs(100));
     assert!(!rig.script.contains("    "), "{}", rig.script);
@@ -389,7 +389,7 @@ fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
 #[test]
 fn every_end_has_its_reason() {
     use DisconnectReason as Reason;
-    let says = |reason, action| move |rig: &mut Rig| rig.says(leave(reason, action));
+    let says = |reason, action| move |rig: &mut Rig| rig.receives(leave(reason, action));
     for (wire, action, reason) in [
         (proto::DisconnectReason::DuplicateIdentity, Action::Disconnect, Reason::DuplicateIdentity),
         (proto::DisconnectReason::ParticipantRemoved, Action::Disconnect, Reason::Removed),
@@ -399,16 +399,16 @@ fn every_end_has_its_reason() {
     ] {
         assert_eq!(end(Rig::connected(quiet), says(wire, action)), (reason, true));
     }
-    // The server says why before its packets stop, but the packets may be faster.
+    // The server sends the reason before its packets stop, but the packets may be faster.
     assert_eq!(
         end(Rig::connected(quiet), |rig| {
             rig.step("gone", |s, now| s.media_gone("closed", now));
             rig.wait(Duration::from_millis(1900));
-            rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
+            rig.receives(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
         }),
         (Reason::RoomDeleted, true)
     );
-    // Leaving: what was asked for has happened.
+    // Leaving: the request was carried out.
     assert_eq!(
         end(Rig::connected(quiet), |rig| {
             rig.command(1, RoomCommand::Leave);
@@ -454,10 +454,10 @@ fn every_failed_join_has_its_reason() {
     assert_eq!(failed(bound(), &|rig| rig.wait(Duration::from_secs(10))), JoinFailure::SignalTimeout);
     assert_eq!(failed(opened(), &|rig| rig.wait(Duration::from_secs(10))), JoinFailure::SignalTimeout);
     let joined = || {
-        // Heard from all the time, but no media.
+        // Messages arrive all the time, but no media.
         let mut rig = Rig::joined(quiet);
         rig.wait(Duration::from_secs(8));
-        rig.says(Response::Pong(1));
+        rig.receives(Response::Pong(1));
         rig
     };
     let detail = "no way".to_owned();
@@ -472,14 +472,15 @@ fn every_failed_join_has_its_reason() {
     };
     assert_eq!(failed(opened(), &waits), JoinFailure::Cancelled);
     assert_eq!(
-        failed(opened(), &|rig| rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect))),
+        failed(opened(), &|rig| rig
+            .receives(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect))),
         JoinFailure::Ended(Box::new(DisconnectReason::RoomDeleted))
     );
     let unusable = failed(joined(), &|rig| rig.step("answer", |s, now| s.answer_unusable("no sdp", now)));
     assert_eq!(unusable, JoinFailure::Media { detail: "no sdp".to_owned() });
     let mut nobody = join();
     nobody.participant = None;
-    let nobody = failed(opened(), &move |rig| rig.says(Response::Join(nobody.clone())));
+    let nobody = failed(opened(), &move |rig| rig.receives(Response::Join(nobody.clone())));
     assert!(matches!(nobody, JoinFailure::Refused { status: None, .. }), "{nobody:?}");
 }
 
@@ -501,7 +502,7 @@ fn a_leave_before_the_join_waits_for_it_and_tells_the_server() {
     };
     let mut rig = given_up();
     rig.step("opened", Signal::opened);
-    rig.says(Response::Join(join()));
+    rig.receives(Response::Join(join()));
     rig.check("leave_while_connecting");
 
     let cancelled = (DisconnectReason::JoinFailed(JoinFailure::Cancelled), false);
@@ -510,38 +511,40 @@ fn a_leave_before_the_join_waits_for_it_and_tells_the_server() {
 }
 
 #[test]
-fn what_is_odd_is_counted_and_skipped() {
+fn what_is_invalid_is_counted_and_skipped() {
     let mut rig = Rig::connected(|config| {
         config.limits = Limits { participants: 2, media_sections: 3, signal_frame: 200, ..Limits::default() };
     });
     let mut expected = 0;
-    let mut odd = |rig: &mut Rig, act: &dyn Fn(&mut Rig)| {
+    let mut invalid = |rig: &mut Rig, act: &dyn Fn(&mut Rig)| {
         rig.script.clear();
         act(rig);
         assert!(!rig.script.contains("    "), "{}", rig.script);
         expected += 1;
         assert_eq!(rig.signal.violations(), expected, "{}", rig.script);
     };
-    odd(&mut rig, &|rig| rig.step("garbage", |s, now| s.received(&Bytes::from_static(b"\xff\xff\xff"), now)));
-    odd(&mut rig, &|rig| rig.step("too long", |s, now| s.received(&vec![0; 201].into(), now)));
-    odd(&mut rig, &|rig| rig.says(Response::Offer(proto::SessionDescription::default())));
-    odd(&mut rig, &|rig| rig.says(Response::Reconnect(proto::ReconnectResponse::default())));
-    odd(&mut rig, &|rig| {
-        rig.says(Response::Trickle(proto::TrickleRequest {
+    invalid(&mut rig, &|rig| {
+        rig.step("garbage", |s, now| s.received(&Bytes::from_static(b"\xff\xff\xff"), now))
+    });
+    invalid(&mut rig, &|rig| rig.step("too long", |s, now| s.received(&vec![0; 201].into(), now)));
+    invalid(&mut rig, &|rig| rig.receives(Response::Offer(proto::SessionDescription::default())));
+    invalid(&mut rig, &|rig| rig.receives(Response::Reconnect(proto::ReconnectResponse::default())));
+    invalid(&mut rig, &|rig| {
+        rig.receives(Response::Trickle(proto::TrickleRequest {
             candidate_init: "{".to_owned(),
             ..Default::default()
         }));
     });
-    odd(&mut rig, &|rig| rig.says(Response::RoomUpdate(proto::RoomUpdate { room: None })));
-    odd(&mut rig, &|rig| rig.updates(vec![info("", "nobody", 1)]));
+    invalid(&mut rig, &|rig| rig.receives(Response::RoomUpdate(proto::RoomUpdate { room: None })));
+    invalid(&mut rig, &|rig| rig.updates(vec![info("", "nobody", 1)]));
     rig.updates(vec![info("PA_2", "second", 1)]);
-    odd(&mut rig, &|rig| rig.updates(vec![info("PA_3", "third", 1)]));
-    odd(&mut rig, &|rig| {
+    invalid(&mut rig, &|rig| rig.updates(vec![info("PA_3", "third", 1)]));
+    invalid(&mut rig, &|rig| {
         let wanted = proto::MediaSectionsRequirement { num_audios: u32::MAX, num_videos: 1 };
-        rig.says(Response::MediaSectionsRequirement(wanted));
+        rig.receives(Response::MediaSectionsRequirement(wanted));
     });
-    odd(&mut rig, &|rig| rig.step("opened", Signal::opened));
-    // A message of a newer server is none of that.
+    invalid(&mut rig, &|rig| rig.step("opened", Signal::opened));
+    // A message of a newer server is not a violation.
     rig.step("newer", |s, now| s.received(&Bytes::from_static(b"\xf2\x3f\x01\x00"), now));
     rig.step("empty", |s, now| s.received(&Bytes::new(), now));
     assert_eq!(rig.signal.violations(), expected);
@@ -552,12 +555,12 @@ fn texts_that_are_too_long_are_counted_and_skipped() {
     let mut rig = Rig::connected(quiet);
     let token = "x".repeat(64 * 1024 + 1);
     let candidate_init = format!(r#"{{"candidate":"{}"}}"#, "x".repeat(4096));
-    rig.says(Response::RefreshToken(token.clone()));
-    rig.says(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
+    rig.receives(Response::RefreshToken(token.clone()));
+    rig.receives(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
     assert!(!rig.script.contains("    "), "{}", rig.script);
     assert_eq!(rig.signal.violations(), 2);
-    // We are in the other room all the same, with the token that we have.
-    rig.says(Response::RoomMoved(proto::RoomMovedResponse {
+    // We are in the other room nevertheless, with the token that we have.
+    rig.receives(Response::RoomMoved(proto::RoomMovedResponse {
         room: Some(proto::Room { sid: "RM_2".to_owned(), ..Default::default() }),
         token,
         participant: Some(info("PA_me2", "me", 1)),
@@ -574,14 +577,14 @@ fn own_tracks_are_bounded() {
     let mut rig = Rig::new(quiet);
     rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
     rig.step("opened", Signal::opened);
-    rig.says(Response::Join(proto::JoinResponse { participant: Some(participant), ..join() }));
+    rig.receives(Response::Join(proto::JoinResponse { participant: Some(participant), ..join() }));
     assert_eq!(rig.signal.roster.local().map(|local| local.tracks.len()), Some(500));
 }
 
 #[test]
 fn a_moved_room_begins_anew() {
     let mut rig = Rig::connected(quiet);
-    rig.says(Response::RoomMoved(proto::RoomMovedResponse {
+    rig.receives(Response::RoomMoved(proto::RoomMovedResponse {
         room: Some(proto::Room { sid: "RM_2".to_owned(), name: "hall".to_owned(), ..Default::default() }),
         token: "sesame 3".to_owned(),
         participant: Some(info("PA_me2", "me", 1)),
@@ -603,10 +606,10 @@ fn same_inputs_same_bytes() {
         let attributes = (0..20).map(|n| (format!("k{n}"), format!("v{n}"))).collect();
         rig.signal.change(1, OwnChange { attributes, ..OwnChange::default() }, rig.now);
         rig.signal.handle_timeout(rig.now + Duration::from_secs(5), String::new);
-        while let Some(effect) = rig.signal.poll_effect() {
-            match effect {
-                Effect::Send(frame) => bytes.extend_from_slice(&frame),
-                Effect::Connect { url, .. } => bytes.extend_from_slice(url.as_bytes()),
+        while let Some(output) = rig.signal.poll_output() {
+            match output {
+                SignalOutput::Send(frame) => bytes.extend_from_slice(&frame),
+                SignalOutput::Connect { url, .. } => bytes.extend_from_slice(url.as_bytes()),
                 other => bytes.extend_from_slice(format!("{other:?}").as_bytes()),
             }
         }

@@ -1,4 +1,5 @@
-//! A connection that stood is lost: what is tried, in which order, how often, and what the user is told.
+//! Loss of an established connection: which attempts are made, in which order, how often, and the events for
+//! the user.
 
 use super::*;
 
@@ -11,13 +12,13 @@ fn opened(rig: &mut Rig) {
 }
 
 fn resumed(rig: &mut Rig, last_message_seq: u32) {
-    rig.says(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
+    rig.receives(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
 }
 
-/// What the layers below do for a resume.
+/// The lower layers' part of a resume.
 fn synced(rig: &mut Rig) {
     let below =
-        Below { channels: vec![("_reliable".to_owned(), 0)], received: vec![("PA_ada".to_owned(), 7)] };
+        LowerState { channels: vec![("_reliable".to_owned(), 0)], received: vec![("PA_ada".to_owned(), 7)] };
     rig.step("sync", |signal, now| signal.sync(below, Some("v=0 restart".to_owned()), now));
 }
 
@@ -33,7 +34,7 @@ fn rejoin(room: &str, others: Vec<proto::ParticipantInfo>) -> Response {
     Response::Join(join)
 }
 
-/// In the phase, with this number of tries so far, all of which failed at once.
+/// The times of the attempts within a duration, all of which fail immediately.
 fn tries(rig: &mut Rig, within: Duration) -> Vec<u128> {
     let begin = rig.now;
     let mut at = Vec::new();
@@ -65,7 +66,7 @@ fn a_lost_signal_is_resumed_at_once_and_the_session_goes_on() {
     rig.check("resume");
 }
 
-/// A request that makes the server end the connection would otherwise end every one that follows.
+/// A request that makes the server end the connection would otherwise end every later one.
 #[test]
 fn a_change_that_no_connection_outlives_is_given_up() {
     let mut rig = Rig::connected(quiet);
@@ -91,11 +92,11 @@ fn a_change_that_no_connection_outlives_is_given_up() {
 #[test]
 fn the_newest_token_is_used() {
     let mut rig = Rig::connected(quiet);
-    rig.says(Response::RefreshToken("sesame 2".to_owned()));
+    rig.receives(Response::RefreshToken("sesame 2".to_owned()));
     rig.signal.signal_closed("reset", rig.now);
     let mut tokens = Vec::new();
-    while let Some(effect) = rig.signal.poll_effect() {
-        if let Effect::Connect { token, .. } = effect {
+    while let Some(output) = rig.signal.poll_output() {
+        if let SignalOutput::Connect { token, .. } = output {
             tokens.push(token.expose().to_owned());
         }
     }
@@ -106,32 +107,32 @@ fn the_newest_token_is_used() {
 fn an_unknown_session_is_joined_anew() {
     let mut rig = Rig::connected(quiet);
     rig.command(1, RoomCommand::SetName("Agent".to_owned()));
-    rig.says(Response::RequestResponse(proto::RequestResponse { request_id: 1, ..Default::default() }));
+    rig.receives(Response::RequestResponse(proto::RequestResponse { request_id: 1, ..Default::default() }));
     rig.updates(vec![info("PA_bob", "bob", 1), info("PA_eve", "eve", 1)]);
     rig.script.clear();
     lost(&mut rig);
     opened(&mut rig);
-    rig.says(leave(proto::DisconnectReason::StateMismatch, Action::Reconnect));
+    rig.receives(leave(proto::DisconnectReason::StateMismatch, Action::Reconnect));
     rig.wait(Duration::from_millis(300));
     rig.step("unconfirmed", |signal, _| signal.unconfirmed(3));
-    rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+    rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
     opened(&mut rig);
-    // Ada has gone, Bob is another session, Eve is the same.
-    rig.says(rejoin("RM_1", vec![info("PA_bob2", "bob", 1), info("PA_eve", "eve", 1)]));
+    // Ada has left, Bob is a new session, Eve is the same.
+    rig.receives(rejoin("RM_1", vec![info("PA_bob2", "bob", 1), info("PA_eve", "eve", 1)]));
     rig.updates(vec![info("PA_joe", "joe", 1)]);
     rig.step("media ready", Signal::media_ready);
     assert_eq!(rig.signal.violations(), 0);
-    rig.check("anew");
+    rig.check("new_session");
 }
 
 #[test]
 fn another_room_of_the_same_name_is_told() {
     for (room, changed) in [("RM_1", false), ("RM_2", true)] {
         let mut rig = Rig::connected(quiet);
-        rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
-        rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+        rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+        rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
         opened(&mut rig);
-        rig.says(rejoin(room, Vec::new()));
+        rig.receives(rejoin(room, Vec::new()));
         rig.step("media ready", Signal::media_ready);
         assert!(rig.script.contains(&format!("room_changed: {changed}")), "{}", rig.script);
         assert!(rig.script.contains("Reconnecting { reason: ServerShutdown }"), "{}", rig.script);
@@ -142,7 +143,7 @@ fn another_room_of_the_same_name_is_told() {
 fn what_the_server_says_of_how_to_come_back_is_done() {
     let first = |action| {
         let mut rig = Rig::connected(quiet);
-        rig.says(leave(proto::DisconnectReason::UnknownReason, action));
+        rig.receives(leave(proto::DisconnectReason::UnknownReason, action));
         assert!(rig.script.contains("Reconnecting { reason: ReconnectRequested }"), "{}", rig.script);
         rig.script
     };
@@ -172,7 +173,7 @@ fn silence_and_dead_media_are_losses_too() {
         rig.script
     };
     assert!(closed.contains("Rebind") && !closed.contains("Connect"), "{closed}");
-    // Nor can it when the signal is lost with it.
+    // Nor can it if the signal is lost with it.
     let both = {
         let mut rig = Rig::connected(quiet);
         rig.step("gone", |signal, now| signal.media_gone("closed", now));
@@ -198,7 +199,7 @@ fn media_that_find_no_way_are_made_anew() {
 fn a_server_that_never_answers_a_resume_gets_a_join() {
     let mut rig = Rig::connected(quiet);
     let mut resumes = 0;
-    // It closes without a word, each time.
+    // It closes without a reason, each time.
     loop {
         rig.script.clear();
         lost(&mut rig);
@@ -231,7 +232,7 @@ fn tries_back_off_with_jitter_and_are_given_up() {
     assert!(*at.last().unwrap() < 60_000, "{at:?}");
     assert_eq!(
         reason.to_string(),
-        "the connection was lost (the signalling connection was lost: reset) and could not be restored: the room could not be \
+        "the connection was lost (the signalling connection was lost: reset) and could not be re-established: the room could not be \
          joined: no connection to the server: connection refused; check the URL and that the server runs"
     );
     assert_ne!(at, run(2).0, "rooms do not come back in step");
@@ -257,9 +258,9 @@ fn a_server_that_takes_us_and_drops_us_again_is_not_stormed() {
         resumes += 1;
     }
     assert!(resumes <= 12, "{resumes} in 10 s");
-    // One that stood for a while is resumed at once.
+    // A connection that lasted for a while is resumed immediately.
     rig.wait(Duration::from_secs(4));
-    rig.says(Response::Pong(0));
+    rig.receives(Response::Pong(0));
     rig.wait(Duration::from_secs(7));
     rig.script.clear();
     lost(&mut rig);
@@ -280,7 +281,7 @@ fn a_token_that_is_refused_for_long_ends_it() {
     assert!(matches!(**last, DisconnectReason::JoinFailed(JoinFailure::Unauthorized { status: 401, .. })));
     assert!(rig.script.contains("    Disconnected {"), "{}", rig.script);
 
-    // Anything else may be a server, or what stands before it, on its way up.
+    // Any other status may come from a server, or a proxy in front of it, that is starting.
     for status in [301, 404, 429, 502, 503] {
         let mut rig = Rig::connected(quiet);
         lost(&mut rig);
@@ -297,7 +298,7 @@ fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
         (Some(seconds(10)), seconds(10), seconds(10)),
         (Some(Duration::ZERO), Duration::ZERO, seconds(1)),
         (None, Duration::ZERO, seconds(1)),
-        // Of the minute that it has, another try must be possible.
+        // Another attempt must be possible within the minute.
         (Some(Duration::MAX), seconds(30), seconds(30)),
     ] {
         let mut rig = Rig::connected(quiet);
@@ -334,7 +335,7 @@ fn an_end_while_it_is_being_restored_is_an_end() {
     let mut rig = Rig::connected(quiet);
     lost(&mut rig);
     opened(&mut rig);
-    rig.says(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
+    rig.receives(leave(proto::DisconnectReason::RoomDeleted, Action::Disconnect));
     assert_eq!(rig.reason, Some(DisconnectReason::RoomDeleted));
 }
 
@@ -353,9 +354,9 @@ fn steps_that_take_too_long_are_tried_again() {
     // A socket that is never bound, and a join that is never answered.
     for answers in [0, 1, 2] {
         let mut rig = Rig::connected(quiet);
-        rig.says(leave(proto::DisconnectReason::StateMismatch, Action::Reconnect));
+        rig.receives(leave(proto::DisconnectReason::StateMismatch, Action::Reconnect));
         if answers > 0 {
-            rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+            rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
         }
         if answers > 1 {
             opened(&mut rig);
@@ -370,14 +371,14 @@ fn steps_that_take_too_long_are_tried_again() {
 fn a_room_whose_sid_comes_later_is_compared_later() {
     for (sid, replaced) in [("RM_1", false), ("RM_2", true)] {
         let mut rig = Rig::connected(quiet);
-        rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
-        rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+        rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+        rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
         opened(&mut rig);
-        rig.says(rejoin("", Vec::new()));
+        rig.receives(rejoin("", Vec::new()));
         rig.step("media ready", Signal::media_ready);
         assert!(rig.script.contains("room_changed: false"), "{}", rig.script);
         let room = proto::Room { sid: sid.to_owned(), name: "lobby".to_owned(), ..Default::default() };
-        rig.says(Response::RoomUpdate(proto::RoomUpdate { room: Some(room) }));
+        rig.receives(Response::RoomUpdate(proto::RoomUpdate { room: Some(room) }));
         assert_eq!(rig.script.contains("RoomReplaced"), replaced, "{}", rig.script);
     }
 }
@@ -395,13 +396,13 @@ fn media_that_close_during_a_resume_end_it() {
 #[test]
 fn a_leave_while_joining_anew_waits_for_the_servers_join_and_says_goodbye() {
     let mut rig = Rig::connected(quiet);
-    rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
-    rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+    rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+    rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
     opened(&mut rig);
     rig.command(9, RoomCommand::Leave);
     assert!(!rig.signal.is_closed());
     rig.script.clear();
-    rig.says(rejoin("RM_1", Vec::new()));
+    rig.receives(rejoin("RM_1", Vec::new()));
     assert!(rig.script.contains("Leave"), "{}", rig.script);
     assert!(rig.script.contains("Disconnected { reason: ClientInitiated }"), "{}", rig.script);
     assert!(rig.script.contains("Done { id: 9, result: Ok(()) }"), "{}", rig.script);
@@ -412,12 +413,12 @@ fn a_leave_while_joining_anew_waits_for_the_servers_join_and_says_goodbye() {
 fn everybody_who_left_meanwhile_is_told() {
     let mut rig = Rig::connected(quiet);
     rig.updates((0..20).map(|n| info(&format!("PA_{n}"), &format!("user-{n}"), 1)).collect());
-    rig.says(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
-    rig.step("bound", |signal, _| signal.bound("v=0 anew".to_owned()));
+    rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+    rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
     opened(&mut rig);
     rig.script.clear();
-    rig.says(rejoin("RM_1", Vec::new()));
-    // Ada too.
+    rig.receives(rejoin("RM_1", Vec::new()));
+    // Including Ada.
     assert_eq!(rig.script.matches("ParticipantLeft").count(), 21, "{}", rig.script);
 }
 
@@ -431,12 +432,12 @@ fn an_answer_to_an_older_offer_is_not_taken() {
         Response::Answer(proto::SessionDescription { id, sdp: format!("v=0 to {id}"), ..Default::default() })
     };
     // The join's offer was the first.
-    rig.says(answer(2));
+    rig.receives(answer(2));
     assert!(!rig.script.contains("Answer {"), "{}", rig.script);
-    rig.says(answer(3));
+    rig.receives(answer(3));
     assert!(rig.script.contains("Answer { sdp: \"v=0 to 3\""), "{}", rig.script);
-    // A server that does not count.
-    rig.says(answer(0));
+    // A server that does not number its answers.
+    rig.receives(answer(0));
     assert!(rig.script.contains("Answer { sdp: \"v=0 to 0\""), "{}", rig.script);
     assert_eq!(rig.signal.violations(), 0);
 }
