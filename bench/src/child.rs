@@ -1,4 +1,4 @@
-//! A subject, seen from the judge: a process to start, to ask for its figures and to end.
+//! A subject as a child process: start, figures, end.
 
 use crate::load::{Listener, Session};
 use crate::subject::{Kind, Mark, Task};
@@ -36,20 +36,20 @@ impl Child {
         let program = std::env::current_exe().context("this program's own path")?;
         let mut command = Command::new(program);
         command.args(arguments(kind, task)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().context("the subject does not start")?;
+        let mut process = command.spawn().context("the subject could not be started")?;
         let ask = process.stdin.take().context("the subject has no input")?;
         let answers = process.stdout.take().context("the subject has no output")?;
         Ok(Self { process, ask, answers: BufReader::new(answers).lines() })
     }
 
-    /// Its figures since the last mark.
+    /// The figures since the last mark.
     pub(crate) async fn mark(&mut self) -> Result<Mark> {
         self.ask.write_all(b"mark\n").await.context("the subject is gone")?;
         let line = self.answers.next_line().await?.context("the subject is gone")?;
-        serde_json::from_str(&line).with_context(|| format!("the subject's figures: {line:?}"))
+        serde_json::from_str(&line).with_context(|| format!("invalid figures of the subject: {line:?}"))
     }
 
-    /// Ends it.
+    /// Ends the subject.
     pub(crate) async fn end(self) -> Result<()> {
         let Self { mut process, ask, .. } = self;
         drop(ask);

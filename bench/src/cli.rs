@@ -1,4 +1,4 @@
-//! The program's options, and what it does with them.
+//! The options of the program, and its commands.
 
 use crate::judge::{self, Plan};
 use crate::metadata;
@@ -25,25 +25,26 @@ struct Options {
     /// Rounds; each runs every subject once. The table shows medians.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Jobs at a time in the closed loop.
+    /// Concurrent jobs in the closed loop.
     #[arg(long, default_value_t = 50)]
     at_once: usize,
-    /// Jobs that are held at once when memory is measured.
+    /// Concurrently held jobs when memory is measured.
     #[arg(long, default_value_t = 10_000)]
     held: usize,
-    /// Seconds that each closed loop is measured for.
+    /// Duration of each closed loop, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Reads the worst metadata there is: time and memory, beside serde_json alone.
+    /// Reads worst-case metadata: time and memory, compared with serde_json alone.
     Metadata(metadata::Options),
-    /// One document, as the benchmark of metadata reads it.
+    /// Reads one document, as started by the benchmark of metadata.
     #[command(hide = true)]
     MetadataReading(metadata::Reading),
-    /// One subject, as the benchmark starts it. It answers each line on its standard input with its figures, and ends with it.
+    /// Runs one subject, as started by the benchmark. It answers each line on its standard input with its
+    /// figures, and ends with it.
     #[command(hide = true)]
     Subject {
         kind: Kind,

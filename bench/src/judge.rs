@@ -1,4 +1,4 @@
-//! Runs the subjects, interleaved, and puts what came out side by side.
+//! Runs the subjects, interleaved, and compares their figures.
 
 use crate::child::Child;
 use crate::load::Bound;
@@ -8,11 +8,11 @@ use crate::usage::processor_ns;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
-/// How much to measure.
+/// The extent of the measurements.
 pub(crate) struct Plan {
     rounds: usize,
     at_once: usize,
-    /// Longer than the settling time, so that what is measured is the steady state.
+    /// Longer than the settling time, so that the steady state is measured.
     warm_up: Bound,
     closed_loop: Bound,
     one_at_a_time: Bound,
@@ -32,7 +32,7 @@ impl Plan {
         }
     }
 
-    /// Everything once, as small as it gets.
+    /// Everything once, as small as possible.
     pub(crate) fn quick() -> Self {
         let bound = |jobs| Bound { time: Duration::from_secs(60), jobs };
         Self {
@@ -49,11 +49,11 @@ impl Plan {
 /// A worker's own default, which is more than the closed loop needs.
 const MAX_JOBS: usize = 1000;
 
-/// Each figure of one kind of run, in the order of the table.
+/// The figures of one kind of run, in the order of the table.
 #[derive(Default)]
 struct Samples {
-    settling: Vec<LoopSample>,
-    unsettling: Vec<LoopSample>,
+    with_settling: Vec<LoopSample>,
+    without_settling: Vec<LoopSample>,
     one_at_a_time: Vec<LoopSample>,
     held: Vec<f64>,
 }
@@ -65,11 +65,11 @@ struct LoopSample {
     processor_us: f64,
     p50_us: f64,
     p99_us: f64,
-    /// How much of one core the load server needed: at 1 it is what limits the subject.
+    /// Share of one core that the load server used: near 1 it limits the subject.
     server: f64,
 }
 
-/// Runs everything; the table of medians.
+/// Runs everything; returns the table of medians.
 pub(crate) fn run(plan: &Plan) -> Result<Table> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -77,9 +77,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
         for round in 1..=plan.rounds {
             eprintln!("round {round} of {}", plan.rounds);
             let many = (plan.at_once, plan.closed_loop);
-            ours.settling.push(closed_loop(plan, Kind::Ours, many, None).await?);
-            raw.settling.push(closed_loop(plan, Kind::Raw, many, None).await?);
-            ours.unsettling.push(closed_loop(plan, Kind::Ours, many, Some(0)).await?);
+            ours.with_settling.push(closed_loop(plan, Kind::Ours, many, None).await?);
+            raw.with_settling.push(closed_loop(plan, Kind::Raw, many, None).await?);
+            ours.without_settling.push(closed_loop(plan, Kind::Ours, many, Some(0)).await?);
             let one = (1, plan.one_at_a_time);
             ours.one_at_a_time.push(closed_loop(plan, Kind::Ours, one, None).await?);
             raw.one_at_a_time.push(closed_loop(plan, Kind::Raw, one, None).await?);
@@ -87,7 +87,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
             raw.held.push(bytes_per_held_job(plan, Kind::Raw).await?);
         }
         // The raw client has no settling time: one figure serves both comparisons.
-        raw.unsettling = raw.settling.clone();
+        raw.without_settling = raw.with_settling.clone();
         Ok(table(plan, &ours, &raw))
     })
 }
@@ -127,7 +127,7 @@ async fn bytes_per_held_job(plan: &Plan, kind: Kind) -> Result<f64> {
     session.hold(plan.held).await?;
     let after = child.mark().await?;
     session.release().await?;
-    // RUNNING is told before the handler's first line, so the last ones may have come after the mark.
+    // RUNNING is sent before the handler's first line, so the last ones may have begun after the mark.
     let began = after.began + child.mark().await?.began;
     child.end().await?;
     ensure!(
@@ -145,18 +145,18 @@ fn table(plan: &Plan, ours: &Samples, raw: &Samples) -> Table {
         let values = |samples: &Samples| of(samples).iter().map(pick).collect();
         rows.push(Row { figure, ours: values(ours), raw: values(raw) });
     };
-    let settling: fn(&Samples) -> &Vec<LoopSample> = |s| &s.settling;
-    add(format!("{at_once} at a time: jobs/s"), |l| l.jobs_per_second, settling);
-    add(format!("{at_once} at a time: processor time a job, µs"), |l| l.processor_us, settling);
-    add(format!("{at_once} at a time: assignment → handler p50, µs"), |l| l.p50_us, settling);
-    add(format!("{at_once} at a time: assignment → handler p99, µs"), |l| l.p99_us, settling);
-    add(format!("{at_once} at a time: cores the load server needs"), |l| l.server, settling);
-    let unsettling: fn(&Samples) -> &Vec<LoopSample> = |s| &s.unsettling;
-    add(format!("{at_once} at a time, no settling: jobs/s"), |l| l.jobs_per_second, unsettling);
+    let with_settling: fn(&Samples) -> &Vec<LoopSample> = |s| &s.with_settling;
+    add(format!("{at_once} at a time: jobs/s"), |l| l.jobs_per_second, with_settling);
+    add(format!("{at_once} at a time: processor time a job, µs"), |l| l.processor_us, with_settling);
+    add(format!("{at_once} at a time: assignment → handler p50, µs"), |l| l.p50_us, with_settling);
+    add(format!("{at_once} at a time: assignment → handler p99, µs"), |l| l.p99_us, with_settling);
+    add(format!("{at_once} at a time: cores the load server needs"), |l| l.server, with_settling);
+    let without_settling: fn(&Samples) -> &Vec<LoopSample> = |s| &s.without_settling;
+    add(format!("{at_once} at a time, no settling: jobs/s"), |l| l.jobs_per_second, without_settling);
     add(
         format!("{at_once} at a time, no settling: processor time a job, µs"),
         |l| l.processor_us,
-        unsettling,
+        without_settling,
     );
     let one: fn(&Samples) -> &Vec<LoopSample> = |s| &s.one_at_a_time;
     add("1 at a time: assignment → handler p50, µs".to_owned(), |l| l.p50_us, one);

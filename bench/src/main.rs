@@ -1,7 +1,7 @@
-//! Compares our worker with a raw WebSocket client that does the same jobs: see this crate's README.
+//! Compares our worker with a raw WebSocket client that runs the same jobs: see this crate's README.
 //!
-//! This process is the load server and the judge. Each subject runs in a process of its own, the same program started again,
-//! so that processor time and memory are the subject's alone.
+//! This process is the load server and evaluates the figures. Each subject runs in a process of its own, the
+//! same program started again, so that processor time and memory are the subject's alone.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 
 #[cfg(target_os = "linux")]

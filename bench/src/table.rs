@@ -1,11 +1,11 @@
-//! The table that people read.
+//! The table of figures.
 
 use std::fmt;
 
 /// All figures.
 pub(crate) struct Table(pub(crate) Vec<Row>);
 
-/// One figure, with its value of each round.
+/// One figure, with its value in each round.
 pub(crate) struct Row {
     pub(crate) figure: String,
     pub(crate) ours: Vec<f64>,
@@ -31,7 +31,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// The middle one, or between the two in the middle.
+/// The middle value, or the mean of the two in the middle.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -40,14 +40,14 @@ fn median(values: &[f64]) -> f64 {
     if sorted.len().is_multiple_of(2) { (at(middle.wrapping_sub(1)) + at(middle)) / 2.0 } else { at(middle) }
 }
 
-/// From the least to the most, as a share of the median.
+/// The range as a share of the median.
 fn spread(values: &[f64]) -> f64 {
     let most = values.iter().copied().fold(f64::MIN, f64::max);
     let least = values.iter().copied().fold(f64::MAX, f64::min);
     (most - least) / median(values)
 }
 
-/// Three digits or more.
+/// At least three digits.
 fn digits(value: f64) -> String {
     match value.abs() {
         1000.0.. => format!("{value:.0}"),

@@ -1,4 +1,4 @@
-//! What a process uses, and the clock that all processes of a machine share.
+//! Resource usage of a process, and the clock that all processes of a machine share.
 
 use anyhow::{Context, Result};
 use nix::{
@@ -7,30 +7,30 @@ use nix::{
 };
 use std::time::Duration;
 
-/// Nanoseconds on the machine's monotonic clock: the same one in every process.
+/// Nanoseconds on the machine's monotonic clock, which is the same in every process.
 pub(crate) fn monotonic_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::CLOCK_MONOTONIC))
 }
 
-/// Nanoseconds of processor time, user and system, that all threads of this process have used.
+/// Processor time, user and system, of all threads of this process, in nanoseconds.
 pub(crate) fn processor_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID))
 }
 
-/// Bytes of memory of this process, a page that several share counted in part.
+/// Memory of this process in bytes, with shared pages counted in part.
 pub(crate) fn memory_bytes() -> Result<u64> {
     const FILE: &str = "/proc/self/smaps_rollup";
     let text = std::fs::read_to_string(FILE).context(FILE)?;
     proportional_set(&text).with_context(|| format!("{FILE} has no line \"Pss: N kB\""))
 }
 
-/// Makes the peak of this process's memory what it uses now.
+/// Resets the peak of this process's memory to its current use.
 pub(crate) fn reset_peak() -> Result<()> {
     const FILE: &str = "/proc/self/clear_refs";
     std::fs::write(FILE, "5").context(FILE)
 }
 
-/// The most bytes of memory that this process has had since [`reset_peak`].
+/// Peak memory of this process since [`reset_peak`], in bytes.
 pub(crate) fn peak_bytes() -> Result<u64> {
     const FILE: &str = "/proc/self/status";
     let text = std::fs::read_to_string(FILE).context(FILE)?;
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(proportional_set("Rss: 900 kB\n"), None);
     }
 
-    /// What is taken and touched is seen, and so is what is computed.
+    /// Allocated and touched memory is measured, and so is computation.
     #[test]
     fn use_is_seen() {
         let (memory, processor) = (memory_bytes().unwrap(), processor_ns());

@@ -1,10 +1,11 @@
-//! Everything that the benchmark does, as small as it gets. Its figures mean nothing here, and nothing is said about them.
+//! Everything that the benchmark does, as small as possible. Its figures mean nothing here, and are not
+//! checked.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of a test")]
 
 use std::process::Command;
 
-/// The judge itself fails when a job was not offered, accepted, run and ended with success, on both sides.
+/// The benchmark itself fails if a job was not offered, accepted, run and ended successfully, on both sides.
 #[test]
 fn every_figure_is_there() {
     let output = Command::new(env!("CARGO_BIN_EXE_agent-bench")).arg("--quick").output().unwrap();
@@ -53,7 +54,7 @@ fn metadata_is_read_by_everyone() {
     }
 }
 
-/// A wrong option is named before anything is started.
+/// A wrong option is reported before anything is started.
 #[test]
 fn a_wrong_option_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_agent-bench")).args(["--held", "0"]).output().unwrap();

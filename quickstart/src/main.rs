@@ -1,10 +1,11 @@
-//! The whole way of one job, shown step by step: a worker registers, a job is dispatched to it, its agent joins the room and
-//! talks, and the outcome is told to the server.
+//! The life of one job, shown step by step: a worker registers, a job is dispatched to it, its agent joins
+//! the room and sends data, and the outcome is reported to the server.
 //!
-//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, else a mock server in this process, with
-//! the rules of the real one and a mock room: it needs nothing but Rust.
+//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, otherwise a mock
+//! server in this process, with the rules of the real one and a mock room: it needs nothing but Rust.
 //!
-//! It exits with 0 after a job that succeeded, with 1 after a failure, and with 2 if its settings cannot work.
+//! It exits with 0 after a job that succeeded, with 1 after a failure, and with 2 if its settings are
+//! invalid.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
 
@@ -22,19 +23,19 @@ use tokio::sync::mpsc;
 const METADATA: &str = r#"{"name":"Ada"}"#;
 
 /// How long a dispatch may take to become a job.
-const DISPATCH_WITHIN: Duration = Duration::from_secs(20);
+const DISPATCH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long it may take until the job has ended.
-const JOB_WITHIN: Duration = Duration::from_secs(30);
+const JOB_TIMEOUT: Duration = Duration::from_secs(30);
 
-const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Default, serde::Deserialize)]
 struct Greeting {
     name: String,
 }
 
-/// Shows what it is asked, what it does, and how it ends.
+/// Shows its offers, its actions, and its end.
 struct Quickstart {
     ended: mpsc::Sender<EndedJob>,
 }
@@ -90,7 +91,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// 2 for settings that cannot work, 1 for everything else.
+/// 2 for invalid settings, 1 for everything else.
 fn exit_code(error: &(dyn Error + 'static)) -> u8 {
     let settings = error.downcast_ref().map(ConfigError::exit_code);
     settings.or_else(|| error.downcast_ref().map(WorkerError::exit_code)).unwrap_or(1)
@@ -98,7 +99,7 @@ fn exit_code(error: &(dyn Error + 'static)) -> u8 {
 
 async fn run() -> Result<Outcome, Box<dyn Error>> {
     let (ended, ends) = mpsc::channel(1);
-    // A name of its own, so that it takes no job of another agent on a shared server.
+    // A unique name, so that it takes no job of another agent on a shared server.
     let name = format!("quickstart-{}", std::process::id());
     let room = format!("room-of-{name}");
     let agent = Quickstart { ended };
@@ -109,8 +110,9 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
             let api = ServerApi::new(&url.parse().map_err(ConfigError::Url)?, key, secret)?;
             let dispatch = async {
                 let request = DispatchRequest::new(&name, room).metadata(METADATA);
-                // A dispatch in the moment after the registration may reach no worker: it is replaced when no job came of it.
-                Ok(api.ensure_dispatch(request, DISPATCH_WITHIN).await?.id)
+                // A dispatch in the moment after the registration may reach no worker: it is replaced if no
+                // job was created.
+                Ok(api.ensure_dispatch(request, DISPATCH_TIMEOUT).await?.id)
             };
             one_job(Worker::builder(agent).from_env().agent_name(&name), ends, dispatch).await
         }
@@ -133,7 +135,7 @@ async fn one_job(
     dispatch: impl Future<Output = Result<String, Box<dyn Error>>>,
 ) -> Result<Outcome, Box<dyn Error>> {
     let worker = worker
-        // A worker in production never gives up; somebody who tries it out wants to know.
+        // A worker in production never gives up; here a quick answer is more useful.
         .max_connect_attempts(3)
         .on_lifecycle(|_, state| step(&format!("lifecycle  {state}")))
         .build()?;
@@ -154,12 +156,12 @@ async fn one_job(
             }
         }
     };
-    let end = tokio::time::timeout(JOB_WITHIN, job).await;
-    let report = handle.drain(DRAIN_WITHIN).await;
+    let end = tokio::time::timeout(JOB_TIMEOUT, job).await;
+    let report = handle.drain(DRAIN_TIMEOUT).await;
     step(&format!("drained    {report:?}"));
     running.await??;
     let end: Result<_, Box<dyn Error>> =
-        end.map_err(|_| "the job did not end within 30 s: the lines above show how far it came")?;
+        end.map_err(|_| "the job did not end within 30 s: the lines above show its progress")?;
     Ok(end?.ok_or("the worker stopped without an outcome")?.outcome)
 }
 
@@ -167,7 +169,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The first words of an event.
+/// The variant's name of an event.
 fn headline(event: &RoomEvent) -> String {
     let shown = format!("{event:?}");
     shown.chars().take_while(|c| *c != '(' && *c != '{').collect::<String>().trim().to_owned()

@@ -1,4 +1,5 @@
-//! Makes the prost types and the descriptors of agent-proto from `proto/`, with protox in the place of `protoc`.
+//! Generates the prost types and the descriptors of agent-proto from `proto/`, with protox instead of
+//! `protoc`.
 
 use crate::root;
 use anyhow::{Context, Result, bail};
@@ -14,12 +15,12 @@ const FILES: [&str; 5] = [
     "livekit_rtc.proto",
 ];
 
-/// What is made, in this folder.
+/// The generated files, in this directory.
 const FOLDER: &str = "crates/agent-proto/src/gen";
 const TYPES: &str = "livekit.rs";
 const DESCRIPTORS: &str = "livekit.fds";
 
-/// Carry a secret, so agent-proto writes their `Debug` by hand (`redact.rs`).
+/// These messages carry a secret, so agent-proto writes their `Debug` by hand (`redact.rs`).
 const NO_DEBUG: [&str; 3] = ["livekit.JobAssignment", "livekit.ICEServer", "livekit.RoomMovedResponse"];
 
 /// Writes the generated files.
@@ -29,7 +30,7 @@ pub(crate) fn write() -> Result<()> {
     generate(&target)
 }
 
-/// Fails when a committed file is not what `write` would make.
+/// Fails if a committed file differs from the output of `write`.
 pub(crate) fn check() -> Result<()> {
     let fresh = tempfile::tempdir()?;
     generate(fresh.path())?;
@@ -50,7 +51,7 @@ fn generate(out: &Path) -> Result<()> {
         // Ordered maps: the machines must give the same bytes for the same input.
         .btree_map(["."])
         .skip_debug(NO_DEBUG)
-        // The variant `RefreshToken`; prost-build's `skip_debug` does not reach a oneof.
+        // The variant `RefreshToken`; prost-build's `skip_debug` does not apply to a oneof.
         .type_attribute("livekit.SignalResponse.message", "#[prost(skip_debug)]")
         .out_dir(out)
         .compile_fds(descriptors)
@@ -59,7 +60,7 @@ fn generate(out: &Path) -> Result<()> {
     Ok(fs::write(out.join(DESCRIPTORS), descriptors_alone(&dir)?)?)
 }
 
-/// Without comments and positions, which are half of a descriptor set and nothing to a program.
+/// Without comments and positions, which are half of a descriptor set and useless to a program.
 fn descriptors_alone(dir: &Path) -> Result<Vec<u8>> {
     let mut compiler = Compiler::new([dir])?;
     compiler.include_source_info(false).include_imports(true).open_files(FILES)?;

@@ -1,4 +1,4 @@
-//! Chores of the workspace, run as `cargo xtask CHORE`.
+//! Tasks of the workspace, run as `cargo xtask TASK`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
 mod bench;
@@ -10,14 +10,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask CHORE
-  codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail when it is out of date)
-  test [--long] [--ring NAME]...
-                         every ring of tests that this machine's tools allow, or only the named ones (--long: the full
-                         figures of tests that otherwise repeat what they do a few times)
-  bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: what the worst costs; --help, --quick
-  ci                     the same as test with CI=true: what a machine lacks is a failure, Cargo.lock must be up to date
-  rings of test:";
+const USAGE: &str = "usage: cargo xtask TASK
+  codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail if it is out of date)
+  test [--long] [--suite NAME]...
+                         every test suite that this machine's tools allow, or only the named ones (--long: the full
+                         numbers of repetitions, which are reduced otherwise)
+  bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: the cost of worst-case input; --help, --quick
+  ci                     the same as test with CI=true: a missing tool is a failure, Cargo.lock must be up to date
+  test suites:";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the chore went well.
+/// Runs a task; returns whether it succeeded.
 fn run(args: &[&str]) -> Result<bool> {
     let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     match args {
@@ -40,25 +40,25 @@ fn run(args: &[&str]) -> Result<bool> {
         ["codegen", "--check"] => codegen::check().map(|()| true),
         ["bench", options @ ..] => bench::run(options),
         ["test", options @ ..] => {
-            let (rings, long) = of_test(options)?;
-            test::run(&rings, long, ci)
+            let (suites, long) = of_test(options)?;
+            test::run(&suites, long, ci)
         }
         ["ci"] => test::run(&[], false, true),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}\n{}", test::list());
             Ok(true)
         }
-        _ => bail!("unknown chore {args:?}\n{USAGE}\n{}", test::list()),
+        _ => bail!("unknown task {args:?}\n{USAGE}\n{}", test::list()),
     }
 }
 
-/// The names in `--ring NAME --ring NAME`, and whether there is a `--long`.
+/// The names in `--suite NAME --suite NAME`, and whether there is a `--long`.
 fn of_test<'a>(mut options: &[&'a str]) -> Result<(Vec<&'a str>, bool)> {
     let (mut names, mut long) = (Vec::new(), false);
     loop {
         options = match options {
             [] => return Ok((names, long)),
-            ["--ring", name, rest @ ..] => {
+            ["--suite", name, rest @ ..] => {
                 names.push(*name);
                 rest
             }
@@ -76,8 +76,8 @@ fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// The workspace's root. `cargo run` says where this crate is; what the compiler knew may be another checkout's, when two of
-/// them share a target folder.
+/// The workspace's root. `cargo run` sets the path of this crate at run time; the path at compile time may be
+/// another checkout's, if two of them share a target directory.
 fn root() -> PathBuf {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(folder).join("..")
@@ -89,12 +89,12 @@ mod tests {
 
     #[test]
     fn options_of_test() {
-        assert_eq!(of_test(&["--ring", "fmt", "--ring", "docs"]).unwrap(), (vec!["fmt", "docs"], false));
-        assert_eq!(of_test(&["--long", "--ring", "fmt"]).unwrap(), (vec!["fmt"], true));
+        assert_eq!(of_test(&["--suite", "fmt", "--suite", "docs"]).unwrap(), (vec!["fmt", "docs"], false));
+        assert_eq!(of_test(&["--long", "--suite", "fmt"]).unwrap(), (vec!["fmt"], true));
         assert_eq!(of_test(&[]).unwrap(), (vec![], false));
-        assert!(of_test(&["--ring"]).is_err());
+        assert!(of_test(&["--suite"]).is_err());
         assert!(of_test(&["fmt"]).is_err());
-        assert!(run(&["test", "--ring", "no-such-ring"]).is_err());
-        assert!(run(&["no-such-chore"]).is_err());
+        assert!(run(&["test", "--suite", "no-such-suite"]).is_err());
+        assert!(run(&["no-such-task"]).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! What the load server knows of its jobs. Whatever a subject does that the run does not ask for is an error, so that figures are
-//! those of jobs that were all done.
+//! The states of the load server's jobs. Any message of a subject that the run does not expect is an error,
+//! so that the figures are those of jobs that were completed.
 
 use super::frames::{self, Frames};
 use crate::usage::monotonic_ns;
@@ -8,15 +8,15 @@ use agent_proto::livekit::worker_message::Message;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 
-/// All jobs of one connection, by their numbers.
-pub(super) struct Book {
+/// All jobs of one connection, by number.
+pub(super) struct Jobs {
     frames: Frames,
     jobs: Vec<Step>,
     running: usize,
     ended: usize,
 }
 
-/// Where a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Offered,
@@ -25,47 +25,47 @@ enum Step {
     Ended,
 }
 
-impl Book {
+impl Jobs {
     pub(super) fn new() -> Self {
         Self { frames: Frames::new(), jobs: Vec::new(), running: 0, ended: 0 }
     }
 
-    /// Jobs up to now.
+    /// Number of jobs so far.
     pub(super) const fn offered(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Jobs whose handler runs.
+    /// Number of jobs with a running handler.
     pub(super) const fn running(&self) -> usize {
         self.running
     }
 
-    /// Jobs that ended with success.
+    /// Number of jobs that ended successfully.
     pub(super) const fn ended(&self) -> usize {
         self.ended
     }
 
-    /// Makes a job and offers it.
+    /// Creates a job and offers it.
     pub(super) fn offer(&mut self) -> Bytes {
         let job = self.jobs.len();
         self.jobs.push(Step::Offered);
         self.frames.offer(job, monotonic_ns())
     }
 
-    /// Tells every job that runs to stop.
+    /// Terminates every running job.
     pub(super) fn terminate_all(&self) -> Vec<Bytes> {
         let running = self.jobs.iter().enumerate().filter(|(_, step)| **step == Step::Running);
         running.map(|(job, _)| self.frames.termination(job)).collect()
     }
 
-    /// What a message of the subject asks for.
-    pub(super) fn hear(&mut self, message: Message) -> Result<Option<Bytes>> {
+    /// Handles a message of the subject, and returns the answer.
+    pub(super) fn handle(&mut self, message: Message) -> Result<Option<Bytes>> {
         match message {
             Message::Availability(answer) => self.answered(&answer).map(Some),
             Message::UpdateJob(update) => self.updated(&update).map(|()| None),
             Message::Ping(ping) => Ok(Some(frames::pong(ping.timestamp))),
             Message::UpdateWorker(_) => Ok(None),
-            other => bail!("the subject says {other:?}, which no run asks for"),
+            other => bail!("unexpected message of the subject: {other:?}"),
         }
     }
 
@@ -89,17 +89,17 @@ impl Book {
                 self.running -= 1;
                 self.ended += 1;
             }
-            // A worker may say the same once more.
+            // A worker may repeat its status.
             (wire::JobStatus::JsSuccess, Step::Ended) => {}
             (status, step) => {
-                bail!("the subject says {status:?} of job {job}, which is {step:?}: {:?}", update.error)
+                bail!("the subject reports {status:?} for job {job}, which is {step:?}: {:?}", update.error)
             }
         }
         Ok(())
     }
 
     fn job(&mut self, id: &str) -> Result<(usize, &mut Step)> {
-        let unknown = || format!("the subject speaks of job {id:?}, which was never offered");
+        let unknown = || format!("the subject reports on job {id:?}, which was never offered");
         let job = frames::number(id).with_context(unknown)?;
         Ok((job, self.jobs.get_mut(job).with_context(unknown)?))
     }
@@ -121,41 +121,41 @@ mod tests {
 
     #[test]
     fn a_job_is_counted_when_it_has_run_and_once() {
-        let mut book = Book::new();
-        let _offer = book.offer();
-        assert!(book.hear(answer(0, true)).unwrap().is_some());
-        assert!(book.hear(update(0, wire::JobStatus::JsRunning)).unwrap().is_none());
-        assert_eq!((book.running(), book.ended()), (1, 0));
-        assert_eq!(book.terminate_all().len(), 1);
+        let mut jobs = Jobs::new();
+        let _offer = jobs.offer();
+        assert!(jobs.handle(answer(0, true)).unwrap().is_some());
+        assert!(jobs.handle(update(0, wire::JobStatus::JsRunning)).unwrap().is_none());
+        assert_eq!((jobs.running(), jobs.ended()), (1, 0));
+        assert_eq!(jobs.terminate_all().len(), 1);
         for _ in 0..2 {
-            assert!(book.hear(update(0, wire::JobStatus::JsSuccess)).unwrap().is_none());
-            assert_eq!((book.offered(), book.running(), book.ended()), (1, 0, 1));
+            assert!(jobs.handle(update(0, wire::JobStatus::JsSuccess)).unwrap().is_none());
+            assert_eq!((jobs.offered(), jobs.running(), jobs.ended()), (1, 0, 1));
         }
-        assert!(book.terminate_all().is_empty());
+        assert!(jobs.terminate_all().is_empty());
     }
 
     #[test]
     fn anything_else_fails_the_run() {
         let check = |messages: &[Message], expected: &str| {
-            let mut book = Book::new();
-            let _offer = book.offer();
+            let mut jobs = Jobs::new();
+            let _offer = jobs.offer();
             let (last, before) = messages.split_last().unwrap();
             for message in before {
-                book.hear(message.clone()).unwrap();
+                jobs.handle(message.clone()).unwrap();
             }
-            let error = book.hear(last.clone()).unwrap_err().to_string();
+            let error = jobs.handle(last.clone()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         let (running, success) = (wire::JobStatus::JsRunning, wire::JobStatus::JsSuccess);
         check(&[answer(0, false)], "declined job 0");
         check(&[answer(1, true)], "never offered");
         check(&[answer(0, true), answer(0, true)], "which is Assigned");
-        check(&[answer(0, true), update(0, success)], "JsSuccess of job 0, which is Assigned");
+        check(&[answer(0, true), update(0, success)], "JsSuccess for job 0, which is Assigned");
         check(&[answer(0, true), update(0, wire::JobStatus::JsFailed)], "its text");
         check(
             &[answer(0, true), update(0, running), update(0, success), update(0, running)],
             "which is Ended",
         );
-        check(&[Message::MigrateJob(wire::MigrateJobRequest::default())], "which no run asks for");
+        check(&[Message::MigrateJob(wire::MigrateJobRequest::default())], "unexpected message");
     }
 }

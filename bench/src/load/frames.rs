@@ -1,17 +1,18 @@
-//! Frames to a subject. All jobs look alike, so a frame is encoded once and then copied, with the id and the time put into it.
+//! Frames to a subject. All jobs are alike, so a frame is encoded once and then copied, with the id and the
+//! time filled in.
 
 use agent_proto::encode;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
 use bytes::Bytes;
 
-/// The name by which the subjects register.
+/// The agent name of the subjects.
 pub(crate) const AGENT_NAME: &str = "bench";
 
 /// As long as the ids of a server.
 const ID_DIGITS: usize = 12;
 const ID_PREFIX: &str = "AJ_";
-/// The time of writing, in the metadata: as many digits as any `u64` needs.
+/// The time of writing, in the metadata: enough digits for any `u64`.
 const STAMP_DIGITS: usize = 20;
 
 /// The frames of all jobs.
@@ -85,7 +86,7 @@ fn frame(message: Message) -> Bytes {
     encode(&wire::ServerMessage { message: Some(message) })
 }
 
-/// An encoded frame with places to fill in.
+/// An encoded frame with placeholders.
 struct Template {
     bytes: Vec<u8>,
     id_at: Option<usize>,

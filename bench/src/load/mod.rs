@@ -1,6 +1,7 @@
-//! The load server: it offers jobs over one WebSocket and does nothing else, so that the subject is what limits a run.
+//! The load server: it offers jobs over one WebSocket and does nothing else, so that the subject limits a
+//! run.
 //!
-//! `book` knows what each job has to do next, `session` is the connection, `frames` what is written on it.
+//! `book` has the states of the jobs, `session` is the connection, `frames` its messages.
 
 mod book;
 mod frames;

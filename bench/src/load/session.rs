@@ -1,6 +1,6 @@
-//! One subject's connection, and the loads that are put on it.
+//! One subject's connection, and the loads on it.
 
-use super::book::Book;
+use super::book::Jobs;
 use super::frames;
 use agent_proto::livekit::WorkerMessage;
 use agent_proto::livekit::worker_message::Message as FromWorker;
@@ -13,17 +13,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-/// A load that takes this much longer than it should hangs.
+/// A load that takes this much longer than planned has stalled.
 const STALLED: Duration = Duration::from_secs(60);
-/// Offers of jobs to be held that wait for their answer at a time: a worker has a second for each.
+/// Maximum number of unanswered offers of held jobs: a worker has a second for each.
 const OFFERS_AT_ONCE: usize = 256;
 
-/// What ends a closed loop, whichever comes first.
+/// The end of a closed loop, whichever comes first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     /// No job is offered after this time.
     pub(crate) time: Duration,
-    /// No more jobs than this.
+    /// Maximum number of jobs.
     pub(crate) jobs: usize,
 }
 
@@ -35,21 +35,21 @@ impl Listener {
         Ok(Self(TcpListener::bind("127.0.0.1:0").await.context("no port on loopback")?))
     }
 
-    /// For the subject.
+    /// The URL for the subject.
     pub(crate) fn url(&self) -> Result<String> {
         Ok(format!("ws://{}", self.0.local_addr()?))
     }
 
-    /// The subject, registered.
+    /// Waits for the registered subject.
     pub(crate) async fn accept(&self) -> Result<Session> {
         within(Duration::ZERO, "its registration", async {
             let (tcp, _) = self.0.accept().await?;
             tcp.set_nodelay(true)?;
             let socket = tokio_tungstenite::accept_async(tcp).await?;
-            let mut session = Session { socket, book: Book::new(), out: Vec::new() };
+            let mut session = Session { socket, jobs: Jobs::new(), out: Vec::new() };
             match session.next().await? {
                 Some(FromWorker::Register(_)) => session.out.push(frames::registered()),
-                other => bail!("the subject begins with {other:?}, not with its registration"),
+                other => bail!("the subject sent {other:?} instead of its registration"),
             }
             session.write().await?;
             Ok(session)
@@ -61,24 +61,25 @@ impl Listener {
 /// A registered subject.
 pub(crate) struct Session {
     socket: WebSocketStream<TcpStream>,
-    book: Book,
+    jobs: Jobs,
     out: Vec<Bytes>,
 }
 
 impl Session {
-    /// Keeps so many jobs going, the next one offered as one ends; the number of jobs, all of which have ended with success.
+    /// Keeps `at_once` jobs running and offers the next when one ends; returns the number of jobs, all of
+    /// which ended successfully.
     pub(crate) async fn closed_loop(&mut self, at_once: usize, bound: Bound) -> Result<usize> {
         within(bound.time, "the closed loop", async {
-            let (start, before) = (Instant::now(), self.book.offered());
+            let (start, before) = (Instant::now(), self.jobs.offered());
             loop {
-                while self.book.offered() - self.book.ended() < at_once
-                    && self.book.offered() - before < bound.jobs
+                while self.jobs.offered() - self.jobs.ended() < at_once
+                    && self.jobs.offered() - before < bound.jobs
                     && start.elapsed() < bound.time
                 {
-                    self.out.push(self.book.offer());
+                    self.out.push(self.jobs.offer());
                 }
-                if self.book.ended() == self.book.offered() {
-                    return Ok(self.book.ended() - before);
+                if self.jobs.ended() == self.jobs.offered() {
+                    return Ok(self.jobs.ended() - before);
                 }
                 self.turn().await?;
             }
@@ -86,13 +87,13 @@ impl Session {
         .await
     }
 
-    /// Starts so many jobs; done when all of them run.
+    /// Starts this many jobs; completes when all of them run.
     pub(crate) async fn hold(&mut self, jobs: usize) -> Result<()> {
         within(Duration::ZERO, "the start of the held jobs", async {
-            while self.book.running() < jobs {
-                while self.book.offered() < jobs && self.book.offered() - self.book.running() < OFFERS_AT_ONCE
+            while self.jobs.running() < jobs {
+                while self.jobs.offered() < jobs && self.jobs.offered() - self.jobs.running() < OFFERS_AT_ONCE
                 {
-                    self.out.push(self.book.offer());
+                    self.out.push(self.jobs.offer());
                 }
                 self.turn().await?;
             }
@@ -101,11 +102,11 @@ impl Session {
         .await
     }
 
-    /// Stops all jobs; done when all of them have ended with success.
+    /// Stops all jobs; completes when all of them have ended successfully.
     pub(crate) async fn release(&mut self) -> Result<()> {
         within(Duration::ZERO, "the end of the held jobs", async {
-            self.out.extend(self.book.terminate_all());
-            while self.book.running() > 0 {
+            self.out.extend(self.jobs.terminate_all());
+            while self.jobs.running() > 0 {
                 self.turn().await?;
             }
             Ok(())
@@ -113,13 +114,13 @@ impl Session {
         .await
     }
 
-    /// Writes what waits, then hears everything that is there.
+    /// Writes pending frames, then handles all available messages.
     async fn turn(&mut self) -> Result<()> {
         self.write().await?;
         let mut message = self.next().await?;
         loop {
             if let Some(message) = message {
-                self.out.extend(self.book.hear(message)?);
+                self.out.extend(self.jobs.handle(message)?);
             }
             match self.next().now_or_never() {
                 Some(next) => message = next?,
@@ -135,7 +136,7 @@ impl Session {
         Ok(self.socket.flush().await?)
     }
 
-    /// The next message; none for a frame of the WebSocket itself.
+    /// The next message; `None` for a control frame of the WebSocket.
     async fn next(&mut self) -> Result<Option<FromWorker>> {
         match self.socket.next().await.context("the subject closed the connection")?? {
             Message::Binary(frame) => {
@@ -149,10 +150,10 @@ impl Session {
     }
 }
 
-/// Fails when something hangs, rather than to hang with it.
+/// Fails if the load stalls.
 async fn within<T>(time: Duration, what: &str, load: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(time + STALLED, load)
         .await
-        .unwrap_or_else(|_| bail!("{what} hangs: the subject does not go on"))
+        .unwrap_or_else(|_| bail!("{what} stalled: the subject makes no progress"))
         .with_context(|| format!("during {what}"))
 }

@@ -1,8 +1,9 @@
-//! Documents of 512 KiB that no type of [`shapes`](super::shapes) takes: those that cost the most, in any order and size.
+//! Documents of 512 KiB that match none of the [`shapes`](super::shapes): the most expensive ones, in any
+//! order and size.
 
 use agent_worker::metadata::MAX_METADATA_LEN as LEN;
 
-/// The document of this number: the same one each time.
+/// The document of this number, which is the same each time.
 pub(crate) fn document(number: u64) -> String {
     let mut dice = Dice(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let text = match number % 8 {
@@ -35,7 +36,7 @@ impl Dice {
     }
 }
 
-/// How documents begin: as each of the types would like it, with something wrong in the end.
+/// The beginnings of documents: valid for each of the types, with an error at the end.
 const HEADS: [&str; 5] = [
     r#"{"x":"#,
     r#"{"kind":"A","x":"#,
@@ -75,7 +76,7 @@ fn list(dice: &mut Dice) -> String {
     out + "]}"
 }
 
-/// Half of it, more or less, is the name of a field.
+/// Approximately half of it is the name of a field.
 fn named(dice: &mut Dice) -> String {
     let name = dice.of(&["k", "é", "😀", r"\u00e9", r"\n"]);
     let share = LEN / 8 * (1 + dice.below(7));
@@ -84,7 +85,7 @@ fn named(dice: &mut Dice) -> String {
     out + "]}}"
 }
 
-/// One text.
+/// One string.
 fn text(dice: &mut Dice) -> String {
     let part = dice.of(&["k", "😀", r"\ud83d\ude00", r"\n", "\u{7f}", "\u{202e}"]);
     let head = dice.of(&[r#"{"x":"#, r#"{"kind":"A","x":"#, r#"{"kind":"#, "["]);
@@ -99,7 +100,7 @@ fn key(dice: &mut Dice) -> String {
     format!(r#"{}{{"{name}":{}}}}}"#, dice.of(&HEADS), dice.of(&VALUES))
 }
 
-/// As many fields as there may be, all of one name or each of its own.
+/// As many fields as fit, all with one name or each with its own.
 fn fields(dice: &mut Dice) -> String {
     let name = dice.of(&["", "x", "kind", "timeout", r"\u0078"]);
     let value = dice.of(&VALUES);
@@ -116,7 +117,7 @@ fn fields(dice: &mut Dice) -> String {
     out + r#""kind":"A"}"#
 }
 
-/// Levels below levels, and much in the innermost.
+/// Nested levels, with most of the content in the innermost.
 fn deep(dice: &mut Dice) -> String {
     let open = dice.of(&["[", r#"{"x":"#, r#"{"kind":"A","x":"#]);
     let close = if open == "[" { "]" } else { "}" };
@@ -134,7 +135,7 @@ fn nested_lists(dice: &mut Dice) -> String {
     out + "]}"
 }
 
-/// Objects as people write them, one of them wrong.
+/// Typical objects, one of them wrong.
 fn objects(dice: &mut Dice) -> String {
     let one = dice.of(&[
         r#"{"x":1}"#,

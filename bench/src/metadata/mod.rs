@@ -1,6 +1,7 @@
-//! What it costs to say what is wrong with the worst metadata: time and memory, beside serde_json alone.
+//! The cost of explaining what is wrong with worst-case metadata: time and memory, compared with serde_json
+//! alone.
 //!
-//! Each reading is made in a process of its own, so that the peak of its memory is its own.
+//! Each reading has a process of its own, so that its peak memory is its own.
 
 mod documents;
 mod shapes;
@@ -16,7 +17,7 @@ use shapes::{Reader, Shape, read};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many documents.
+    /// Number of documents.
     #[arg(long, default_value_t = 100)]
     documents: u64,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Reading {
 
 const SHAPES: [Shape; 5] = [Shape::Plain, Shape::Tagged, Shape::Untagged, Shape::Flattened, Shape::Recursive];
 const READERS: [Reader; 3] = [Reader::Ours, Reader::Serde, Reader::Tree];
-/// How often a text is read for its processor time, of which the least counts.
+/// How often a text is read to measure its processor time; the minimum counts.
 const TIMES: usize = 3;
 
 /// The worst of all documents.
@@ -45,7 +46,7 @@ struct Worst {
 
 pub(crate) struct Table(Vec<(Shape, [Worst; 3])>);
 
-/// Reads all documents as each shape, by each reader.
+/// Reads all documents as each shape, with each reader.
 pub(crate) fn compare(options: &Options) -> Result<Table> {
     ensure!(options.documents > 0, "--documents is 0: give at least 1");
     let mut rows = Vec::new();
@@ -67,7 +68,7 @@ pub(crate) fn compare(options: &Options) -> Result<Table> {
     Ok(Table(rows))
 }
 
-/// This program again, for one reading.
+/// Starts this program again for one reading.
 fn started(reading: &Reading) -> Result<(u64, u64)> {
     let Reading { reader, shape, number } = reading;
     let name = |value: &dyn fmt::Debug| format!("{value:?}").to_lowercase();
@@ -75,7 +76,7 @@ fn started(reading: &Reading) -> Result<(u64, u64)> {
     let output = Command::new(program)
         .args(["metadata-reading", &name(reader), &name(shape), &number.to_string()])
         .output()
-        .context("this program does not start again")?;
+        .context("this program could not be started again")?;
     let said = String::from_utf8_lossy(&output.stdout);
     let figures =
         said.split_once(' ').and_then(|(one, other)| Some((one.parse().ok()?, other.trim().parse().ok()?)));
@@ -97,7 +98,7 @@ pub(crate) fn measure(reading: &Reading) -> Result<String> {
         read(reading.reader, reading.shape, &text);
         least = least.min(processor_ns() - started);
         if round == 0 {
-            // Later ones find memory that was not given back.
+            // Later ones find memory that was not returned to the system.
             bytes = peak_bytes()?.saturating_sub(before);
         }
     }

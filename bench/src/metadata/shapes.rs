@@ -1,4 +1,4 @@
-//! The four shapes of types that serde derives, and what reads a text as one of them.
+//! The shapes of types that serde derives, and the readers of a text.
 
 use agent_worker::metadata::parse_metadata;
 use serde::Deserialize;
@@ -11,14 +11,14 @@ pub(crate) enum Shape {
     Tagged,
     Untagged,
     Flattened,
-    /// Untagged, and in itself: serde keeps what is read once more at each level.
+    /// Untagged and recursive: serde buffers the input again at each level.
     Recursive,
 }
 
-/// Who reads.
+/// The reader of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Reader {
-    /// `agent_worker::metadata::parse_metadata`, with the error for people.
+    /// `agent_worker::metadata::parse_metadata`, with the readable error.
     Ours,
     /// `serde_json::from_str` as the same type.
     Serde,
@@ -73,7 +73,7 @@ struct Flattened {
     inner: Plain,
 }
 
-/// Reads a text; what comes of it is not asked.
+/// Reads a text; the result is discarded.
 pub(crate) fn read(reader: Reader, shape: Shape, text: &str) {
     match shape {
         Shape::Plain => read_as::<Plain>(reader, text),

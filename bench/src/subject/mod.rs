@@ -1,6 +1,7 @@
-//! What is measured: our worker, or a raw client that does the same jobs.
+//! The measured programs: our worker, or a raw client that runs the same jobs.
 //!
-//! A subject answers each line on its standard input with one line of JSON, its [`Mark`], and ends when its input ends.
+//! A subject answers each line on its standard input with one line of JSON, its [`Mark`], and ends when its
+//! input ends.
 
 mod ours;
 mod probe;
@@ -15,28 +16,28 @@ use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Which one.
+/// The kind of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
     /// Our worker, through its public API.
     Ours,
-    /// A WebSocket client that does no more than the protocol asks for: the ceiling.
+    /// A WebSocket client that does only what the protocol requires: the upper bound.
     Raw,
 }
 
-/// What it has to do.
+/// The task of a subject.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Task {
-    /// The load server.
+    /// The URL of the load server.
     #[arg(long)]
     pub(crate) url: String,
-    /// Jobs at once, at most.
+    /// Maximum number of concurrent jobs.
     #[arg(long)]
     pub(crate) max_jobs: usize,
-    /// Jobs go on until they are told to stop; without it they end at once.
+    /// Whether jobs run until they are terminated; otherwise they end immediately.
     #[arg(long)]
     pub(crate) hold: bool,
-    /// The worker's settling time, if not its own default.
+    /// The worker's settling time, if not the default.
     #[arg(long)]
     pub(crate) settling_ms: Option<u64>,
 }
@@ -51,13 +52,13 @@ impl Task {
 pub(crate) fn run(kind: Kind, task: &Task) -> Result<()> {
     let probe = Arc::new(Probe::new()?);
     let (subject, own_task) = (Arc::clone(&probe), task.clone());
-    // The main thread is the one that reads the commands: it sleeps while the subject works.
+    // The main thread reads the commands, and sleeps while the subject works.
     std::thread::spawn(move || {
         let ended = match kind {
             Kind::Ours => ours::run(&own_task, &subject),
             Kind::Raw => raw::run(&own_task, &subject),
         };
-        // The load server notices that the connection is gone, whatever the reason.
+        // The load server notices the end of the connection, whatever the reason.
         eprintln!("agent-bench: the {kind:?} subject ended: {ended:?}");
         std::process::exit(1);
     });

@@ -1,4 +1,4 @@
-//! Our worker, as a program has it: the public API, tokio's runtime as it comes, no log.
+//! Our worker as in a program: the public API, tokio's default runtime, no log.
 
 use super::Task;
 use super::probe::Probe;

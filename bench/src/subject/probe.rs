@@ -1,4 +1,4 @@
-//! What a subject measures of itself.
+//! The figures that a subject measures of itself.
 
 use crate::usage::{memory_bytes, monotonic_ns, processor_ns};
 use anyhow::{Context, Result};
@@ -6,24 +6,24 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
 
-/// Three digits, from a nanosecond to a minute: some 200 KiB, there from the start.
+/// Three digits, from a nanosecond to a minute: some 200 KiB, allocated at the start.
 const LONGEST_NS: u64 = 60_000_000_000;
 
-/// Notes how long after its assignment was written each job's handler began.
+/// Records the time from each job's assignment to the start of its handler.
 pub(super) struct Probe(Mutex<Histogram<u64>>);
 
-/// A subject's figures at one moment.
+/// A subject's figures at one time.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Mark {
-    /// Jobs whose handler began since the last mark.
+    /// Number of jobs whose handler began since the last mark.
     pub(crate) began: u64,
-    /// From the assignment to the handler, since the last mark: half of the jobs were faster.
+    /// Median time from the assignment to the handler, since the last mark.
     pub(crate) p50_ns: u64,
-    /// 99 of 100 were faster.
+    /// The 99th percentile of the same.
     pub(crate) p99_ns: u64,
     /// Processor time since the process started.
     pub(crate) processor_ns: u64,
-    /// Memory now.
+    /// Current memory use.
     pub(crate) memory_bytes: u64,
 }
 
@@ -33,15 +33,15 @@ impl Probe {
         Ok(Self(Mutex::new(histogram)))
     }
 
-    /// A handler began; its job's metadata is the time at which the assignment was written.
+    /// Records the start of a handler; the job's metadata is the time at which the assignment was written.
     pub(super) fn began(&self, metadata: &str) -> Result<()> {
-        let written: u64 = metadata.parse().context("the metadata is no time")?;
+        let written: u64 = metadata.parse().context("the metadata is not a time")?;
         let waited = monotonic_ns().saturating_sub(written);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(waited);
         Ok(())
     }
 
-    /// The figures up to now; begins a new count.
+    /// The figures since the last mark; starts a new count.
     pub(super) fn mark(&self) -> Result<Mark> {
         let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = Mark {

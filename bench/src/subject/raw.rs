@@ -1,6 +1,7 @@
-//! The ceiling: one thread, one socket, the messages that a job cannot do without, and a set of ids for what is held.
+//! The upper bound: one thread, one socket, only the messages that a job needs, and a set of ids of the held
+//! jobs.
 //!
-//! It repeats no status, waits for no receipt, calls no handler, keeps no job and times nothing out.
+//! It repeats no status, waits for no receipt, has no handlers, job states or timeouts.
 
 use super::Task;
 use super::probe::Probe;
@@ -32,12 +33,12 @@ async fn serve(task: &Task, probe: &Probe) -> Result<()> {
             socket.feed(Message::Binary(frame)).await?;
         }
         socket.flush().await?;
-        // All that is there is answered together.
+        // All available messages are answered together.
         let mut received = socket.next().await;
         loop {
             if let Message::Binary(frame) = received.context("the load server closed the connection")?? {
                 let message: wire::ServerMessage = decode(&frame, MAX_FRAME_LEN)?;
-                client.hear(message.message.context("a message without content")?)?;
+                client.handle(message.message.context("a message without content")?)?;
             }
             match socket.next().now_or_never() {
                 Some(next) => received = next,
@@ -63,7 +64,7 @@ impl Client<'_> {
         }));
     }
 
-    fn hear(&mut self, message: server_message::Message) -> Result<()> {
+    fn handle(&mut self, message: server_message::Message) -> Result<()> {
         match message {
             server_message::Message::Availability(offer) => {
                 let job_id = offer.job.context("an offer without a job")?.id;
@@ -77,16 +78,16 @@ impl Client<'_> {
             server_message::Message::Assignment(assignment) => {
                 let job = assignment.job.context("an assignment without a job")?;
                 self.probe.began(&job.metadata)?;
-                self.tell(job.id.clone(), wire::JobStatus::JsRunning);
+                self.send_status(job.id.clone(), wire::JobStatus::JsRunning);
                 if self.hold {
                     self.held.insert(job.id);
                 } else {
-                    self.tell(job.id, wire::JobStatus::JsSuccess);
+                    self.send_status(job.id, wire::JobStatus::JsSuccess);
                 }
             }
             server_message::Message::Termination(termination) => {
                 if self.held.remove(&termination.job_id) {
-                    self.tell(termination.job_id, wire::JobStatus::JsSuccess);
+                    self.send_status(termination.job_id, wire::JobStatus::JsSuccess);
                 }
             }
             server_message::Message::Register(_) | server_message::Message::Pong(_) => {}
@@ -94,7 +95,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, job_id: String, status: wire::JobStatus) {
+    fn send_status(&mut self, job_id: String, status: wire::JobStatus) {
         let update = wire::UpdateJobStatus { job_id, status: status.into(), error: String::new() };
         self.out.push(worker_message::Message::UpdateJob(update));
     }

@@ -1,4 +1,4 @@
-//! One call of cargo, with the tests in it counted.
+//! One call of cargo, with its tests counted.
 
 use super::outcome::{Counts, Outcome, failure};
 use super::process::{self, Output};
@@ -12,12 +12,12 @@ use std::time::Duration;
 pub(super) struct Cargo {
     command: Command,
     limit: Option<Duration>,
-    /// Its output is shown only when it fails.
+    /// Whether its output is shown only if it fails.
     quiet: bool,
 }
 
 impl Cargo {
-    /// In CI Cargo.lock must be up to date, and the command must end within a limit.
+    /// In CI Cargo.lock must be up to date, and the command has a timeout.
     pub(super) fn new(args: &[&str], settings: Settings) -> Self {
         let (subcommand, rest) = args.split_at(1);
         let mut command = if settings.beside { gently() } else { Command::new(cargo()) };
@@ -45,7 +45,7 @@ impl Cargo {
         self
     }
 
-    /// Runs a check: it succeeds or fails.
+    /// Runs a check, which succeeds or fails.
     pub(super) fn check(mut self) -> Result<Outcome> {
         let status = self.run(|_| ())?;
         Ok(match status {
@@ -69,7 +69,7 @@ impl Cargo {
         })
     }
 
-    /// What it writes to stdout, which is not shown, if it succeeds.
+    /// Returns its stdout, which is not shown, if it succeeds.
     pub(super) fn output(mut self) -> Result<Option<Vec<String>>> {
         let mut lines = Vec::new();
         let status =
@@ -77,7 +77,7 @@ impl Cargo {
         Ok(status.is_some_and(|status| status.success()).then_some(lines))
     }
 
-    /// Shows each line of its output and hands it on. No status: it was stopped at its limit.
+    /// Shows each line of its output and passes it on. No status: it was stopped after the timeout.
     fn run(&mut self, mut on_line: impl FnMut(&str)) -> Result<Option<ExitStatus>> {
         if !self.quiet {
             return process::run_lines(&mut self.command, Output::Stdout, self.limit, |line| {
@@ -97,7 +97,7 @@ impl Cargo {
     }
 }
 
-/// cargo, with what it builds in the background of what is tested.
+/// cargo at a lower priority, as what it builds in the background must not disturb the tests.
 fn gently() -> Command {
     if !cfg!(unix) {
         return Command::new(cargo());
@@ -111,7 +111,7 @@ fn gently() -> Command {
 mod tests {
     use super::*;
 
-    /// `sh` in the place of cargo, for what cargo would do.
+    /// `sh` instead of cargo, with a script for cargo's output.
     #[cfg(unix)]
     fn sh(script: &str) -> Cargo {
         let mut command = Command::new("sh");

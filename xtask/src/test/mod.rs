@@ -1,7 +1,8 @@
-//! `cargo xtask test`: every ring of tests that this machine's tools allow, and one summary line for each.
+//! `cargo xtask test`: every test suite that this machine's tools permit, with a summary line for each.
 //!
-//! Quick checks come first, then the test programs are built. Those without real tools run first; beside those with them, which mostly
-//! wait, the other checks run at the lowest priority; what must not be disturbed runs at the end.
+//! Quick checks come first, then the test programs are built. Those without real tools run first; beside
+//! those with real tools, which mostly wait, the other checks run at the lowest priority; programs that must
+//! not be disturbed run at the end.
 
 mod cargo;
 mod outcome;
@@ -18,48 +19,48 @@ use anyhow::{Result, bail};
 use outcome::Outcome;
 use programs::{Part, Program};
 use report::{Report, of_programs};
-use rings::{Check, Ring, Run};
+use rings::{Check, Run, Suite};
 use runner::{Ran, Width};
 use settings::Settings;
 use std::time::{Duration, Instant};
 
-/// Runs the rings that are named, or all of them; whether every one passed.
+/// Runs the named suites, or all of them; returns whether all passed.
 pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
-    let known: Vec<&str> = rings::RINGS.iter().map(|ring| ring.name).collect();
+    let known: Vec<&str> = rings::SUITES.iter().map(|suite| suite.name).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        bail!("there is no ring {unknown:?}: {}", known.join(", "));
+        bail!("unknown suite {unknown:?}: choose from {}", known.join(", "));
     }
-    let chosen = rings::RINGS.iter().filter(|ring| names.is_empty() || names.contains(&ring.name));
+    let chosen = rings::SUITES.iter().filter(|suite| names.is_empty() || names.contains(&suite.name));
     let settings = Settings { strict, long, beside: false };
     let mut report = Report::new(strict);
     let (mut suites, mut beside) = (Vec::new(), Vec::new());
-    for ring in chosen {
-        match ring.run {
-            Run::First(check) => checked(ring, check, settings).add_to(&mut report),
-            Run::Beside(check) => beside.push((ring, check)),
-            Run::Programs { real } => match (ring.missing)(strict) {
-                Some(why) => report.add(ring.title, Outcome::Skipped(why), Duration::ZERO),
-                None => suites.push(Suite { title: ring.title, real, took: Duration::ZERO }),
+    for suite in chosen {
+        match suite.run {
+            Run::First(check) => checked(suite, check, settings).add_to(&mut report),
+            Run::Beside(check) => beside.push((suite, check)),
+            Run::Programs { real } => match (suite.missing)(strict) {
+                Some(why) => report.add(suite.title, Outcome::Skipped(why), Duration::ZERO),
+                None => suites.push(ProgramSuite { title: suite.title, real, took: Duration::ZERO }),
             },
         }
     }
     if !suites.is_empty() {
         run_suites(&mut suites, &mut beside, settings, &mut report)?;
     }
-    // There was nothing to wait for.
-    for (ring, check) in beside {
-        checked(ring, check, settings).add_to(&mut report);
+    // There were no test programs to run beside.
+    for (suite, check) in beside {
+        checked(suite, check, settings).add_to(&mut report);
     }
     println!("{report}");
     Ok(report.passed())
 }
 
-/// A line for each ring, for the usage text.
+/// A line for each suite, for the usage text.
 pub(crate) fn list() -> String {
-    rings::RINGS.iter().map(|ring| format!("    {:<10} {}\n", ring.name, ring.title)).collect()
+    rings::SUITES.iter().map(|suite| format!("    {:<10} {}\n", suite.name, suite.title)).collect()
 }
 
-/// What a ring found, and how long it took.
+/// The result of a suite, and its duration.
 struct Found(&'static str, Outcome, Duration);
 
 impl Found {
@@ -68,38 +69,39 @@ impl Found {
     }
 }
 
-fn checked(ring: &Ring, check: Check, settings: Settings) -> Found {
+fn checked(suite: &Suite, check: Check, settings: Settings) -> Found {
     if !settings.beside {
-        println!("\n== {} ==", ring.title);
+        println!("\n== {} ==", suite.title);
     }
     let start = Instant::now();
-    let outcome = match (ring.missing)(settings.strict) {
+    let outcome = match (suite.missing)(settings.strict) {
         Some(why) => Outcome::Skipped(why),
         None => check(settings).unwrap_or_else(|error| Outcome::failed(format!("{error:#}"))),
     };
-    let found = Found(ring.title, outcome, start.elapsed());
+    let found = Found(suite.title, outcome, start.elapsed());
     if settings.beside {
         println!("beside them: {}: {} ({} s)", found.0, found.1, found.2.as_secs());
     }
     found
 }
 
-fn all_checked(checks: Vec<(&Ring, Check)>, settings: Settings) -> Vec<Found> {
-    checks.into_iter().map(|(ring, check)| checked(ring, check, settings)).collect()
+fn all_checked(checks: Vec<(&Suite, Check)>, settings: Settings) -> Vec<Found> {
+    checks.into_iter().map(|(suite, check)| checked(suite, check, settings)).collect()
 }
 
-/// A ring of test programs.
-struct Suite {
+/// A suite of test programs.
+struct ProgramSuite {
     title: &'static str,
-    /// Those with real tools.
+    /// Whether they use real tools.
     real: bool,
     took: Duration,
 }
 
-/// Builds and runs the test programs, and beside those with real tools the other checks, which are taken from the list then.
+/// Builds and runs the test programs, and beside those with real tools the other checks, which are then
+/// removed from the list.
 fn run_suites(
-    suites: &mut [Suite],
-    beside: &mut Vec<(&'static Ring, Check)>,
+    suites: &mut [ProgramSuite],
+    beside: &mut Vec<(&'static Suite, Check)>,
     settings: Settings,
     report: &mut Report,
 ) -> Result<()> {
@@ -146,7 +148,8 @@ fn run_suites(
     Ok(())
 }
 
-/// Tests with real tools mostly wait and leave the processor to others; but they have limits in time, and each has a server of its own.
+/// Tests with real tools mostly wait and leave the processor to others; but they have timeouts, and each has
+/// a server of its own.
 fn width(part: Part, cores: usize) -> Width {
     match part {
         Part::Plain => Width { programs: cores, tests: cores },

@@ -1,4 +1,4 @@
-//! What tests and checks found.
+//! Outcomes of tests and checks.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl Counts {
         self.ignored += other.ignored;
     }
 
-    /// Reads libtest's `test result: ok. 9 passed; 0 failed; 0 ignored; …`; adds nothing for any other line.
+    /// Parses libtest's `test result: ok. 9 passed; 0 failed; 0 ignored; …`; other lines add nothing.
     pub(super) fn add_line(&mut self, line: &str) {
         let Some((_, results)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
         else {
@@ -37,16 +37,16 @@ impl Counts {
     }
 }
 
-/// How one ring ended.
+/// The outcome of one suite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// A check without tests of its own.
+    /// A check without tests of its own succeeded.
     Ok,
     /// All of its tests passed.
     Passed(Counts),
-    /// Why, and the tests that ran.
+    /// The reason, and the tests that ran.
     Failed(String, Counts),
-    /// What the machine lacks.
+    /// What is missing on this machine.
     Skipped(String),
 }
 
@@ -55,18 +55,18 @@ impl Outcome {
         Self::Failed(why.into(), Counts::default())
     }
 
-    /// The outcome of tests that ran: `clean` when cargo was content, `failures` names the tests that were not.
+    /// The outcome of tests that ran: `clean` if cargo succeeded, `failures` names the failed tests.
     pub(super) fn of_tests(counts: Counts, clean: bool, failures: &[String]) -> Self {
         if !failures.is_empty() || counts.failed > 0 {
             let names =
                 if failures.is_empty() { String::new() } else { format!(": {}", failures.join(", ")) };
             Self::Failed(format!("{} failed{names}", counts.failed), counts)
         } else if !clean {
-            Self::Failed("did not build or broke off".to_owned(), counts)
+            Self::Failed("did not build or was aborted".to_owned(), counts)
         } else if counts.passed == 0 {
             Self::Failed("no test ran".to_owned(), counts)
         } else if counts.ignored > 0 {
-            // A test that does not run proves nothing; what a machine lacks is said by the ring.
+            // An ignored test proves nothing; missing tools are reported by the suite.
             Self::Failed(format!("{} ignored", counts.ignored), counts)
         } else {
             Self::Passed(counts)
@@ -74,7 +74,7 @@ impl Outcome {
     }
 }
 
-/// As in the summary.
+/// The form in the summary.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -89,7 +89,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The name of the test that a line of libtest says has failed.
+/// The name of the failed test in a line of libtest.
 pub(super) fn failure(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
@@ -122,7 +122,7 @@ mod tests {
         for (counts, clean, failures, why) in [
             (some(0, 0, 0), true, vec![], "no test ran"),
             (some(3, 0, 1), true, vec![], "1 ignored"),
-            (some(3, 0, 0), false, vec![], "did not build or broke off"),
+            (some(3, 0, 0), false, vec![], "did not build or was aborted"),
             (some(3, 2, 0), false, vec!["a::b".to_owned(), "c".to_owned()], "2 failed: a::b, c"),
         ] {
             assert_eq!(Outcome::of_tests(counts, clean, &failures), Outcome::Failed(why.to_owned(), counts));

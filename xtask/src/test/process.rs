@@ -1,4 +1,5 @@
-//! A child process whose output is read line by line, and which is stopped at its limit with all that it has started.
+//! A child process whose output is read line by line, and which is stopped after a timeout with all that it
+//! has started.
 
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read};
@@ -6,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// In CI what hangs ends after this long, and its name is known. At a desk there is Ctrl-C.
+/// The timeout of a hanging process in CI, so that its name is known. At a desk there is Ctrl-C.
 pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Which output of a child is read.
@@ -14,11 +15,11 @@ pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
 pub(super) enum Output {
     /// stdout; stderr goes to the terminal.
     Stdout,
-    /// stdout and stderr, in the order in which they are written.
+    /// stdout and stderr, in the order of writing.
     All,
 }
 
-/// Hands on each line of a command's output. No status: it was stopped at its limit.
+/// Passes on each line of a command's output. No status: it was stopped after the timeout.
 pub(super) fn run_lines(
     command: &mut Command,
     output: Output,
@@ -34,7 +35,7 @@ pub(super) fn run_lines(
         command.stderr(write.try_clone().context("no pipe")?);
     }
     command.stdin(Stdio::null()).stdout(write);
-    let mut child = command.spawn().with_context(|| format!("{program} does not start"))?;
+    let mut child = command.spawn().with_context(|| format!("{program} could not be started"))?;
     // The command still holds our ends of the pipe, which would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let (lines, line) = channel();
@@ -58,7 +59,7 @@ pub(super) fn run_lines(
     }
 }
 
-/// Whatever a test prints: it need not be UTF-8.
+/// Tests may print anything: it need not be UTF-8.
 fn each_line(read: impl Read, mut next: impl FnMut(String) -> bool) {
     for bytes in BufReader::new(read).split(b'\n') {
         let Ok(bytes) = bytes else { break };
@@ -72,7 +73,7 @@ pub(super) fn hung() -> String {
     format!("did not end within {} minutes", LIMIT.as_secs() / 60)
 }
 
-/// So that `stop` reaches the tests and what they have started, too.
+/// So that `stop` also reaches the tests and their child processes.
 #[cfg(unix)]
 fn own_group(command: &mut Command) {
     use std::os::unix::process::CommandExt;
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let error = run_lines(&mut Command::new("no-such-program"), Output::All, None, drop).unwrap_err();
-        assert!(format!("{error:#}").starts_with("no-such-program does not start: "), "{error:#}");
+        assert!(format!("{error:#}").starts_with("no-such-program could not be started: "), "{error:#}");
     }
 
     /// The grandchild holds the pipe open: only its end closes it.

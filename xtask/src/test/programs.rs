@@ -1,6 +1,7 @@
 //! The test programs: built by one call of cargo, and sorted by how they are run.
 //!
-//! cargo runs one program after another, of which most wait for clocks. Here several of them run at once.
+//! cargo runs one program after another, most of which wait for clocks. Here several of them run
+//! concurrently.
 
 use super::cargo::Cargo;
 use super::settings::Settings;
@@ -9,18 +10,18 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// When a program runs. All of one part are over before the next one begins.
+/// When a program runs. A part begins when all programs of the previous one have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// Needs no tools.
     Plain,
-    /// Talks to real tools, and mostly waits for them.
+    /// Uses real tools, and mostly waits for them.
     Real,
     /// With nothing else beside it.
     Alone,
 }
 
-/// The programs that are not disturbed, and why.
+/// The programs that must not be disturbed, and why.
 const ALONE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
     ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),
@@ -28,7 +29,7 @@ const ALONE: &[(&str, &str)] = &[
     ("real_survival", "twenty rooms at once are a load of their own"),
 ];
 
-/// The programs that take longest, which begin first in their part, and what for.
+/// The longest programs, which begin first in their part, and why they take long.
 const FIRST: &[(&str, &str)] = &[
     ("troubleshooting", "builds the quickstart"),
     ("reconnect", "hours of outages"),
@@ -41,14 +42,14 @@ const FIRST: &[(&str, &str)] = &[
 pub(super) struct Program {
     pub(super) name: String,
     pub(super) executable: PathBuf,
-    /// The manifest of its package, in whose folder it runs.
+    /// The manifest of its package, in whose directory it runs.
     pub(super) manifest: PathBuf,
-    /// It may use real tools.
+    /// Whether it may use real tools.
     pub(super) real: bool,
     pub(super) part: Part,
 }
 
-/// Builds the plain ones, the real ones or both; none: the build has failed.
+/// Builds the plain programs, the real ones or both; `None`: the build has failed.
 pub(super) fn build(plain: bool, real: bool, settings: Settings) -> Result<Option<Vec<Program>>> {
     let targets = targets::all()?;
     let mut args = vec![
@@ -76,10 +77,10 @@ pub(super) fn build(plain: bool, real: bool, settings: Settings) -> Result<Optio
     Ok(Some(programs))
 }
 
-/// The test program that a line of cargo's messages is about.
+/// The test program in a line of cargo's messages.
 fn program(line: &str, is_real: impl Fn(&str) -> bool) -> Result<Option<Program>> {
     let message: Value =
-        serde_json::from_str(line).with_context(|| format!("no message of cargo: {line}"))?;
+        serde_json::from_str(line).with_context(|| format!("invalid message of cargo: {line}"))?;
     let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
     let is_test = message.pointer("/profile/test").and_then(Value::as_bool) == Some(true);
     let (Some("compiler-artifact"), true) = (text("/reason"), is_test) else { return Ok(None) };

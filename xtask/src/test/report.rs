@@ -1,4 +1,4 @@
-//! What the rings found, and the summary that ends the run.
+//! The outcomes of the suites, and the summary at the end of the run.
 
 use super::outcome::{Counts, Outcome};
 use super::runner::Ran;
@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-/// The outcome of all programs of a ring.
+/// The outcome of all programs of a suite.
 pub(super) fn of_programs<'a>(programs: impl Iterator<Item = &'a Ran>) -> Outcome {
     let (mut all, mut failures, mut whys) = (Counts::default(), Vec::new(), Vec::new());
     for ran in programs {
@@ -21,7 +21,7 @@ pub(super) fn of_programs<'a>(programs: impl Iterator<Item = &'a Ran>) -> Outcom
         }
     }
     if !whys.is_empty() {
-        // A program that broke off counts as one failure.
+        // A program that was aborted counts as one failure.
         all.failed = failures.iter().sum();
         Outcome::Failed(whys.join("; "), all)
     } else if all.passed == 0 {
@@ -34,42 +34,42 @@ pub(super) fn of_programs<'a>(programs: impl Iterator<Item = &'a Ran>) -> Outcom
 /// The outcomes of a run.
 pub(super) struct Report {
     strict: bool,
-    rings: Vec<(&'static str, Outcome, Duration)>,
+    suites: Vec<(&'static str, Outcome, Duration)>,
     programs: Vec<Ran>,
 }
 
-/// How many programs are named as the slowest.
+/// Number of slowest programs that are listed.
 const SLOWEST: usize = 10;
 
 impl Report {
-    /// `strict`: skipping is failing.
+    /// `strict`: a skipped suite is a failure.
     pub(super) fn new(strict: bool) -> Self {
-        Self { strict, rings: Vec::new(), programs: Vec::new() }
+        Self { strict, suites: Vec::new(), programs: Vec::new() }
     }
 
-    /// Adds what a ring found.
+    /// Adds the outcome of a suite.
     pub(super) fn add(&mut self, title: &'static str, outcome: Outcome, took: Duration) {
         let outcome = match outcome {
             Outcome::Skipped(why) if self.strict => Outcome::failed(why),
             outcome => outcome,
         };
-        self.rings.push((title, outcome, took));
+        self.suites.push((title, outcome, took));
     }
 
-    /// Adds test programs for what is told of them alone: their tests are counted by their ring.
+    /// Adds test programs for the lists about single programs: their tests are counted by their suite.
     pub(super) fn add_programs(&mut self, programs: Vec<Ran>) {
         self.programs.extend(programs);
     }
 
-    /// Whether no ring failed, and at least one ran.
+    /// Whether no suite failed, and at least one ran.
     pub(super) fn passed(&self) -> bool {
         let (passed, failed) = self.totals();
         passed > 0 && failed == 0
     }
 
-    /// Tests and checks, a check counting as one.
+    /// Tests and checks, where a check counts as one.
     fn totals(&self) -> (u32, u32) {
-        self.rings.iter().fold((0, 0), |(passed, failed), (_, outcome, _)| match outcome {
+        self.suites.iter().fold((0, 0), |(passed, failed), (_, outcome, _)| match outcome {
             Outcome::Ok => (passed + 1, failed),
             Outcome::Passed(counts) => (passed + counts.passed, failed),
             Outcome::Failed(_, counts) => (passed + counts.passed, failed + counts.failed.max(1)),
@@ -91,9 +91,9 @@ impl Report {
         Ok(())
     }
 
-    /// What did not run, with what would enable it.
+    /// The suites and tests that did not run, and how to enable them.
     fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rings = self.rings.iter().filter_map(|(title, outcome, _)| match outcome {
+        let suites = self.suites.iter().filter_map(|(title, outcome, _)| match outcome {
             Outcome::Skipped(why) => Some(format!("{title}: {why}")),
             _ => None,
         });
@@ -102,8 +102,8 @@ impl Report {
                 .iter()
                 .flat_map(move |ran| of(ran).iter().map(|what| format!("{}: {what}", ran.name)))
         };
-        list(f, "skipped, and what would enable it:", rings.chain(tests(|ran| &ran.skipped)))?;
-        list(f, "shortened; `cargo xtask test --long` does all of it:", tests(|ran| &ran.shortened))
+        list(f, "skipped, and what would enable it:", suites.chain(tests(|ran| &ran.skipped)))?;
+        list(f, "shortened; `cargo xtask test --long` runs all of it:", tests(|ran| &ran.shortened))
     }
 }
 
@@ -115,13 +115,13 @@ fn list(f: &mut fmt::Formatter<'_>, title: &str, lines: impl Iterator<Item = Str
     lines.try_for_each(|line| writeln!(f, "  {line}"))
 }
 
-/// One line for each ring, what is to be known of the programs, then the totals alone on a line.
+/// One line for each suite, the lists about programs, then the totals alone on a line.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.slowest(f)?;
         self.left_out(f)?;
         writeln!(f)?;
-        for (title, outcome, took) in &self.rings {
+        for (title, outcome, took) in &self.suites {
             match outcome {
                 Outcome::Skipped(_) => writeln!(f, "{title}: {outcome}")?,
                 _ => writeln!(f, "{title}: {outcome} ({} s)", took.as_secs())?,
@@ -206,19 +206,19 @@ fmt: ok (1 s)\nunit: 41 passed (12 s)\nreal server: skipped, no Go toolchain\n\n
         );
         assert!(text.contains("p2:") && !text.contains("p1:"), "ten of them: {text}");
         assert!(text.contains("enable it:\n  p4: t, as there is no x (get x)\n"), "{text}");
-        assert!(text.contains("does all of it:\n  p5: 2 of 50 cuts\n"), "{text}");
+        assert!(text.contains("runs all of it:\n  p5: 2 of 50 cuts\n"), "{text}");
     }
 
     #[test]
-    fn a_ring_is_what_its_programs_are() {
+    fn a_suite_is_what_its_programs_are() {
         let some = |passed, failed| Counts { passed, failed, ignored: 0 };
         let good = ran("good", 1, Outcome::Passed(some(3, 0)));
         let empty = ran("empty", 1, Outcome::Passed(some(0, 0)));
         let bad = ran("bad", 1, Outcome::Failed("1 failed: a::b".to_owned(), some(2, 1)));
-        let broken = ran("broken", 1, Outcome::Failed("broke off".to_owned(), some(0, 0)));
+        let broken = ran("broken", 1, Outcome::Failed("aborted".to_owned(), some(0, 0)));
         assert_eq!(of_programs([&good, &empty].into_iter()), Outcome::Passed(some(3, 0)));
         assert_eq!(of_programs([&empty].into_iter()), Outcome::failed("no test ran"));
-        let why = "bad: 1 failed: a::b; broken: broke off".to_owned();
+        let why = "bad: 1 failed: a::b; broken: aborted".to_owned();
         assert_eq!(of_programs([&good, &bad, &broken].into_iter()), Outcome::Failed(why, some(5, 2)));
     }
 

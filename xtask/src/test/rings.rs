@@ -1,4 +1,4 @@
-//! The table of rings: what each is called, what it needs and what it runs.
+//! The table of suites: names, requirements and commands.
 
 use super::cargo::Cargo;
 use super::outcome::Outcome;
@@ -8,17 +8,18 @@ use crate::codegen;
 use anyhow::Result;
 
 /// One kind of check.
-pub(super) struct Ring {
-    /// For `--ring`.
+pub(super) struct Suite {
+    /// The name for `--suite`.
     pub(super) name: &'static str,
-    /// For people.
+    /// The name in the summary.
     pub(super) title: &'static str,
-    /// What this machine lacks to run it, if anything. Takes `strict`: CI may install what is missing.
+    /// What is missing on this machine to run it, if anything. The argument is `strict`: CI may install what
+    /// is missing.
     pub(super) missing: fn(bool) -> Option<String>,
     pub(super) run: Run,
 }
 
-/// What a ring runs, and when.
+/// What a suite runs, and when.
 pub(super) enum Run {
     /// Before anything else, as it is quick.
     First(Check),
@@ -30,35 +31,35 @@ pub(super) enum Run {
 
 pub(super) type Check = fn(Settings) -> Result<Outcome>;
 
-pub(super) const RINGS: &[Ring] = &[
-    Ring {
+pub(super) const SUITES: &[Suite] = &[
+    Suite {
         name: "fmt",
         title: "fmt",
         missing: |may_install| tools::lacks_component("fmt", "rustfmt", may_install),
         run: Run::First(|settings| Cargo::new(&["fmt", "--all", "--check"], settings).check()),
     },
-    Ring {
+    Suite {
         name: "codegen",
         title: "codegen",
         missing: |_| None,
         run: Run::First(|_| codegen::check().map(|()| Outcome::Ok)),
     },
-    Ring {
+    Suite {
         name: "tests",
         // Nothing here needs a server, a client or the network.
         title: "unit and transcripts",
         missing: |_| None,
         run: Run::Programs { real: false },
     },
-    Ring {
+    Suite {
         name: "real",
         title: "real server",
         missing: tools::lacks_real_server,
         run: Run::Programs { real: true },
     },
-    Ring {
+    Suite {
         name: "examples",
-        // The first thing a user runs. Without LIVEKIT_URL it needs no server.
+        // The first command of a new user. Without LIVEKIT_URL it needs no server.
         title: "quickstart",
         missing: |_| None,
         run: Run::Beside(|settings| {
@@ -66,7 +67,7 @@ pub(super) const RINGS: &[Ring] = &[
             cargo.without_env(&["LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]).check()
         }),
     },
-    Ring {
+    Suite {
         name: "doctests",
         title: "doc tests",
         missing: |_| None,
@@ -76,7 +77,7 @@ pub(super) const RINGS: &[Ring] = &[
                 .test()
         }),
     },
-    Ring {
+    Suite {
         name: "lints",
         title: "lints",
         missing: |may_install| tools::lacks_component("clippy", "clippy", may_install),
@@ -86,9 +87,9 @@ pub(super) const RINGS: &[Ring] = &[
             Cargo::new(&args, settings).check()
         }),
     },
-    Ring {
+    Suite {
         name: "features",
-        // Everything else builds with the features that are on by default.
+        // Everything else builds with the default features.
         title: "without default features",
         missing: |_| None,
         run: Run::Beside(|settings| {
@@ -104,7 +105,7 @@ pub(super) const RINGS: &[Ring] = &[
             Ok(Outcome::Ok)
         }),
     },
-    Ring {
+    Suite {
         name: "docs",
         title: "docs",
         missing: |_| None,
@@ -113,9 +114,9 @@ pub(super) const RINGS: &[Ring] = &[
             cargo.env("RUSTDOCFLAGS", "--deny warnings").check()
         }),
     },
-    Ring {
+    Suite {
         name: "wasm",
-        // Where there is neither clock nor socket, core compiles: it uses none.
+        // Compiles core for a target without clocks and sockets, which it does not use.
         title: "wasm",
         missing: |may_install| tools::lacks_target("wasm32-unknown-unknown", may_install),
         run: Run::Beside(|settings| {
@@ -123,7 +124,7 @@ pub(super) const RINGS: &[Ring] = &[
             Cargo::new(&args, settings).check()
         }),
     },
-    Ring {
+    Suite {
         name: "windows",
         // Compiled, not run.
         title: "compiled for Windows",
@@ -134,7 +135,7 @@ pub(super) const RINGS: &[Ring] = &[
             Cargo::new(&args, settings).env("RUSTFLAGS", "--deny warnings").check()
         }),
     },
-    Ring {
+    Suite {
         name: "macos",
         // Compiled, not run, and only what has no C in it: a C compiler for macOS cannot be installed here.
         title: "compiled for macOS (without C)",
@@ -159,8 +160,8 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for (at, ring) in RINGS.iter().enumerate() {
-            assert!(RINGS.iter().skip(at + 1).all(|other| other.name != ring.name), "{}", ring.name);
+        for (at, suite) in SUITES.iter().enumerate() {
+            assert!(SUITES.iter().skip(at + 1).all(|other| other.name != suite.name), "{}", suite.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs test programs, some of them at once, and reads what they write.
+//! Runs test programs, several of them concurrently, and reads their output.
 
 use super::outcome::{Counts, Outcome, failure};
 use super::process::{self, Output};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-/// How the tests kit begins a line about a test that it skips, and a test about a number that it reduces.
+/// The prefixes of the testkit's line about a skipped test, and of a test's line about a reduced number.
 const SKIPPED: &str = "agent-testkit: skipped: ";
 const SHORTENED: &str = "shortened: ";
 
@@ -25,27 +25,27 @@ pub(super) struct Ran {
     pub(super) last: Option<String>,
     pub(super) skipped: Vec<String>,
     pub(super) shortened: Vec<String>,
-    /// All that it wrote, if it has failed.
+    /// Its whole output, if it has failed.
     output: String,
 }
 
 #[cfg(test)]
 impl Ran {
-    /// One that wrote nothing of interest.
+    /// A program without notable output.
     pub(super) fn new(name: &str, outcome: Outcome, took: Duration, last: Option<String>) -> Self {
         let (skipped, shortened, output) = Default::default();
         Self { name: name.to_owned(), real: false, outcome, took, last, skipped, shortened, output }
     }
 }
 
-/// How many programs run at once, and how many tests of one of them.
+/// Number of concurrent programs, and of concurrent tests in each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Width {
     pub(super) programs: usize,
     pub(super) tests: usize,
 }
 
-/// Runs them all; `each` is called as they end.
+/// Runs all programs; `each` is called when one ends.
 pub(super) fn run_programs(
     programs: impl IntoIterator<Item = Program>,
     width: Width,
@@ -93,7 +93,7 @@ fn run_one(program: Program, tests: usize, settings: Settings) -> Ran {
     }
 }
 
-/// The program with what cargo would tell it.
+/// The command of a program, with the environment that cargo would set.
 fn command(program: &Program, tests: usize, settings: Settings) -> Command {
     let mut command = Command::new(&program.executable);
     command.arg(format!("--test-threads={tests}"));
@@ -109,11 +109,11 @@ fn command(program: &Program, tests: usize, settings: Settings) -> Command {
     command
 }
 
-/// What was read of a program's output.
+/// The contents of a program's output.
 #[derive(Debug, Default)]
 struct Read {
     counts: Counts,
-    /// It has written its result.
+    /// Whether it has written its result.
     whole: bool,
     failures: Vec<String>,
     last: Option<String>,
@@ -130,14 +130,14 @@ impl Read {
         if let Some(name) = ended(&line) {
             self.last = Some(name.to_owned());
         }
-        // Whatever another thread has written on that line before.
+        // Another thread may have written on the same line before.
         let after = |word: &str| line.split_once(word).map(|(_, rest)| rest.to_owned());
         self.skipped.extend(after(SKIPPED));
         self.shortened.extend(after(SHORTENED));
         self.all.extend([line.as_str(), "\n"]);
     }
 
-    /// A program may be without tests, but not without a result: one of its tests might have ended it.
+    /// A program may have no tests, but must have a result: one of its tests might have ended it.
     fn outcome(&self, clean: bool) -> Outcome {
         if clean && self.whole && self.counts == Counts::default() {
             Outcome::Passed(self.counts)
@@ -147,12 +147,12 @@ impl Read {
     }
 }
 
-/// The name of the test that a line of libtest says has ended.
+/// The name of the ended test in a line of libtest.
 fn ended(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?.rsplit_once(" ... ").map(|(name, _)| name)
 }
 
-/// The output of a program that failed, then one line.
+/// The output of a failed program, then one line.
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.output.is_empty() {
@@ -169,8 +169,8 @@ mod tests {
     use crate::test::programs::Part;
     use std::path::Path;
 
-    /// A script in the place of a test program. Written by another process: what is open for writing in this one, when another
-    /// test starts a program, cannot be started.
+    /// A script instead of a test program. Written by another process: a file that is open for writing in
+    /// this one, while another test starts a program, cannot be executed.
     fn script(folder: &Path, name: &str, text: &str) -> Program {
         let executable = folder.join(name);
         let mut write = Command::new("sh");
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(only(script(folder.path(), "a", none), false).outcome, Outcome::Passed(Counts::default()));
         for end in ["kill -9 $$", "echo 'test a ... ok'; exit 0"] {
             let ran = only(script(folder.path(), "b", end), false);
-            assert_eq!(ran.outcome, Outcome::failed("did not build or broke off"), "{end}");
+            assert_eq!(ran.outcome, Outcome::failed("did not build or was aborted"), "{end}");
         }
     }
 

@@ -1,15 +1,16 @@
-//! How a run goes.
+//! Settings of a run.
 
 use super::process::LIMIT;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
-    /// For CI: a ring that cannot run is a failure, Cargo.lock must be up to date and nothing may hang.
+    /// For CI: a suite that cannot run is a failure, Cargo.lock must be up to date and every command has a
+    /// timeout.
     pub(super) strict: bool,
-    /// The full figures instead of a few repetitions.
+    /// The full number of repetitions instead of a few.
     pub(super) long: bool,
-    /// Beside something else: at the lowest priority, and without a word unless it fails.
+    /// Beside something else: at the lowest priority, and without output unless it fails.
     pub(super) beside: bool,
 }
 

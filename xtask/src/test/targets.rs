@@ -8,7 +8,7 @@ use std::path::Path;
 /// An integration test.
 pub(super) struct Target {
     pub(super) name: String,
-    /// It talks to a real server or its official clients.
+    /// Whether it uses a real server or its official clients.
     pub(super) real: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn all() -> Result<Vec<Target>> {
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    // `--test` cannot tell apart what has the same name.
+    // `--test` cannot distinguish tests with the same name.
     for pair in found.windows(2) {
         if let [a, b] = pair
             && a.name == b.name
@@ -51,7 +51,7 @@ fn target_name(path: &Path) -> Option<String> {
     is_target.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
 }
 
-/// The text of a file, or of all files in a folder.
+/// The text of a file, or of all files in a directory.
 fn source(path: &Path) -> Result<String> {
     if !path.is_dir() {
         return Ok(if path.extension().is_some_and(|e| e == "rs") {
@@ -63,7 +63,8 @@ fn source(path: &Path) -> Result<String> {
     fs::read_dir(path)?.map(|entry| source(&entry?.path())).collect()
 }
 
-/// A test is real by its name (`real_jobs`, `room_real`), or because it asks agent-testkit for something real.
+/// A test is real by its name (`real_jobs`, `room_real`), or because it requests a real tool from
+/// agent-testkit.
 fn is_real(name: &str, source: &str) -> bool {
     name.starts_with("real_")
         || name.ends_with("_real")

@@ -1,28 +1,29 @@
-//! What this machine has.
+//! The tools of this machine.
 
 use crate::{cargo, root};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Go that fetches the toolchain which a module asks for, when it is older itself.
+/// The oldest Go that fetches the toolchain a module requires.
 const GO: (u32, u32) = (1, 21);
 
-/// The oldest Python that LiveKit's own client and workers run on. It is also what their Node.js and a Valkey are installed with.
+/// The oldest Python that LiveKit's own client and workers support. It also installs their Node.js and a
+/// Valkey.
 const PYTHON: (u32, u32) = (3, 10);
 
-/// Prints the version, such as `3 11`, and fails without venv, which Debian has in a package of its own; there `ensurepip` is what
-/// is missing.
+/// Prints the version, such as `3 11`, and fails without venv, which Debian has in a package of its own;
+/// there `ensurepip` is missing.
 const PYTHON_WITH_VENV: &str = "import sys, venv, ensurepip; print(*sys.version_info[:2])";
 
-/// What is missing when a subcommand of cargo does not answer. `may_install`: rustup is asked for it first.
+/// What is missing if a subcommand of cargo does not work. `may_install`: rustup installs it first.
 pub(super) fn lacks_component(subcommand: &str, component: &str, may_install: bool) -> Option<String> {
     let there = || succeeds(Command::new(cargo()).args([subcommand, "--version"]));
     let installed = there() || (may_install && rustup(&["component", "add", component]) && there());
     (!installed).then(|| format!("{component} is not installed (rustup component add {component})"))
 }
 
-/// What is missing when rustc has no standard library for a target. `may_install`: rustup is asked for it first, as it
-/// installs the targets of `rust-toolchain.toml` only together with a toolchain that is not there yet.
+/// What is missing if rustc has no standard library for a target. `may_install`: rustup installs it first, as
+/// it installs the targets of `rust-toolchain.toml` only together with a new toolchain.
 pub(super) fn lacks_target(target: &str, may_install: bool) -> Option<String> {
     let there = || {
         let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
@@ -32,7 +33,7 @@ pub(super) fn lacks_target(target: &str, may_install: bool) -> Option<String> {
     (!installed).then(|| format!("no Rust for {target} (rustup target add {target})"))
 }
 
-/// Calls rustup for the toolchain of this workspace; whether it succeeded.
+/// Calls rustup for the toolchain of this workspace; returns whether it succeeded.
 fn rustup(args: &[&str]) -> bool {
     println!("rustup {}", args.join(" "));
     Command::new("rustup")
@@ -43,8 +44,8 @@ fn rustup(args: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// What is missing for tests against livekit-server, the official clients and workers, Redis and Valkey. `may_install`: Debian's packages are
-/// installed where they are missing and we may.
+/// What is missing for tests against livekit-server, the official clients and workers, Redis and Valkey.
+/// `may_install`: missing Debian packages are installed if permitted.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     if may_install {
         let missing =
@@ -54,7 +55,7 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     lack(has_server(), has_python(), has_redis(), has_valkey())
 }
 
-/// What is missing to compile for Windows: Rust's standard library, and a C compiler. Both are installed as above.
+/// What is missing to compile for Windows: the standard library and a C compiler. `may_install` as above.
 pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
     const COMPILER: &str = "x86_64-w64-mingw32-gcc";
     const PACKAGE: &str = "gcc-mingw-w64-x86-64";
@@ -68,7 +69,7 @@ pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
     Some(format!("no {COMPILER} (Debian: apt-get install {PACKAGE})"))
 }
 
-/// Installs packages of Debian, where there is its apt-get and we are root.
+/// Installs Debian packages, if there is apt-get and we are root.
 fn install(packages: Vec<&str>) {
     let is_root = || output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
     if packages.is_empty() || !succeeds(Command::new("apt-get").arg("--version")) || !is_root() {
@@ -78,7 +79,7 @@ fn install(packages: Vec<&str>) {
     let apt = || {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-        // In this run level the package's own Redis is not started: each test starts one for itself.
+        // In this run level the package's own Redis is not started: each test starts its own.
         command.env("RUNLEVEL", "1");
         command
     };
@@ -112,7 +113,8 @@ fn lack(server: bool, python: bool, redis: bool, valkey: bool) -> Option<String>
     (!missing.is_empty()).then(|| missing.join("; "))
 }
 
-/// A server, named, on the PATH or installed before, or the means to install one: as agent-testkit looks for it.
+/// Whether there is a server, named, on the PATH or installed before, or the means to install one: with the
+/// search of agent-testkit.
 fn has_server() -> bool {
     let go = || output(Command::new("go").args(["env", "GOVERSION"]));
     named("LIVEKIT_SERVER_BIN")
@@ -133,12 +135,13 @@ fn has_python() -> bool {
         || version().as_deref().and_then(python_version).is_some_and(|version| version >= PYTHON)
 }
 
-/// As agent-testkit looks for it.
+/// With the search of agent-testkit.
 fn has_redis() -> bool {
     named("REDIS_SERVER_BIN") || on_path("redis-server").is_some()
 }
 
-/// One that is named, on the PATH or installed before, or the means to install one: as agent-testkit looks for it.
+/// Whether there is one, named, on the PATH or installed before, or the means to install it: with the search
+/// of agent-testkit.
 fn has_valkey() -> bool {
     named("VALKEY_SERVER_BIN")
         || on_path("valkey-server").is_some()

@@ -1,16 +1,17 @@
 //! The files of a crate do not use each other in circles: each can be read after those that it uses.
 //!
-//! A file uses another one when it names an item of it: a path is followed through modules and re-exports to the file that defines
-//! the item. Methods are not seen, so a file that only adds methods to a type is used by nobody.
+//! A file uses another one if it names an item of it: a path is followed through modules and re-exports to
+//! the file that defines the item. Methods are not resolved, so a file that only adds methods to a type is
+//! used by no other.
 
 use crate::tokens::{Path, Use, paths, uses};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A file, or a folder with a slash at its end, and a file that it uses.
+/// A file, or a directory with a trailing slash, and a file that it uses.
 type Step = (&'static str, &'static str);
 
-/// Uses that close a circle, by the folder of their crate. The pair of a type and its builder may stay, and so may the files by which a
-/// long `impl` is divided, which use the file of their type; the rest is to become less.
+/// Uses that close a circle, keyed by the directory of their crate. A type and its builder may remain, and so
+/// may the files of a divided `impl`, which use the file of their type; the others should become fewer.
 const ALLOWED: &[(&str, &[Step])] = &[
     (
         "crates/agent-core",
@@ -51,7 +52,7 @@ const ALLOWED: &[(&str, &[Step])] = &[
     ("xtask", &[("bench.rs", "main.rs"), ("codegen.rs", "main.rs"), ("test/", "main.rs")]),
 ];
 
-/// The modules of a crate that have a file of their own, by their path from its root.
+/// The modules of a crate with a file of their own, by their path from its root.
 #[derive(Default)]
 struct Crate(BTreeMap<Path, Module>);
 
@@ -63,7 +64,7 @@ struct Module {
 }
 
 impl Crate {
-    /// Files by their path from the folder of the sources, and what is in them.
+    /// Files by their path from the directory of the sources, with their contents.
     fn of(files: impl IntoIterator<Item = (String, String)>) -> Self {
         let module = |(file, source): (String, String)| {
             let mut path: Path = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
@@ -84,7 +85,7 @@ impl Crate {
         Self::of(files)
     }
 
-    /// The module that defines what a path names that is written in `from`; `None` when it is not of this crate.
+    /// The module that defines what a path in `from` names; `None` if it is not of this crate.
     fn definition(&self, from: &Path, path: &[String], depth: u8) -> Option<Path> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -104,7 +105,7 @@ impl Crate {
         }
     }
 
-    /// Goes on from a module, into modules and through re-exports.
+    /// Continues from a module, into modules and through re-exports.
     fn walk(&self, at: Path, rest: &[String], depth: u8) -> Option<Path> {
         // The name of a module alone uses nothing of it: `use crate::a;`, `pub(in crate::a)`.
         let (next, after) = rest.split_first()?;
@@ -112,7 +113,8 @@ impl Crate {
             return self.walk([at, vec![next.clone()]].concat(), after, depth);
         }
         match self.import(&at, next) {
-            // Names that are imported under their own name, such as `use x::x`, must not be followed without end.
+            // Names that are imported under their own name, such as `use x::x`, must not be followed without
+            // end.
             Some(import) if depth > 0 => {
                 let path = [import.path.as_slice(), after].concat();
                 self.definition(&at, &path, depth - 1)
@@ -132,7 +134,7 @@ impl Crate {
     /// The files that each file uses.
     fn edges(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let used = |at: &Path, module: &Module| {
-            // One word is a keyword of `pub(crate)`, or a name of this file, imported or declared.
+            // A single word is a keyword of `pub(crate)`, or a name of this file, imported or declared.
             let paths = module.paths.iter().filter(|path| path.len() > 1);
             let definitions = paths.filter_map(|path| self.definition(at, path, 8));
             let files = definitions.filter(|found| found != at).filter_map(|found| self.0.get(&found));
@@ -141,7 +143,8 @@ impl Crate {
         self.0.iter().map(|(at, module)| (module.file.as_str(), used(at, module))).collect()
     }
 
-    /// Files that use each other, directly or by others, as the uses among them. Those that are allowed are not followed.
+    /// Files that use each other, directly or indirectly, as the uses among them. The allowed ones are not
+    /// followed.
     fn circles(&self, allowed: &[Step]) -> Vec<Vec<(&str, &str)>> {
         let mut edges = self.edges();
         for (file, used) in &mut edges {
@@ -170,7 +173,7 @@ fn reachable<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>, start: &str) -> B
     reached
 }
 
-/// Whether this is a use of `other` in `file`; `folder/` stands for each file in it.
+/// Whether this is a use of `other` in `file`; `folder/` represents each file in it.
 fn is_step((from, to): Step, file: &str, other: &str) -> bool {
     other == to && (file == from || (from.ends_with('/') && file.starts_with(from)))
 }
@@ -224,7 +227,7 @@ fn circles_are_found() {
         ]);
         assert_eq!(found.circles(&[]).len(), 1, "{other}");
     }
-    // A folder's own file and one in it.
+    // A directory's own file and one in it.
     let found = krate(&[
         ("lib.rs", "mod a;"),
         ("a/mod.rs", "mod b; use b::B; pub struct A;"),
@@ -245,7 +248,7 @@ fn no_circle_is_found_where_none_is() {
     let found = krate(&[
         ("lib.rs", "mod a; mod d; pub use a::{b, B, C};"),
         ("a/mod.rs", "pub mod b; mod c; pub use b::B; pub(crate) use self::c::C;"),
-        // What a folder re-exports is used where it is defined.
+        // A re-export of a directory is used where it is defined.
         ("a/b.rs", "use super::C; pub struct B; #[cfg(test)] mod tests { use crate::d::D; }"),
         ("a/c.rs", "use std::fmt; use serde::c::B; pub(in crate::a) struct C; //! crate::a::b::B"),
         ("d.rs", "use crate::{b::B, C}; pub struct D;"),

@@ -1,8 +1,10 @@
-//! What only drivers match is exhaustive: an output that is new is a compile error in each driver, not a line in its log.
+//! Enums that only drivers match are exhaustive: a new output is a compile error in each driver, not a line
+//! in its log.
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// The enums by which the machines and their drivers speak, by file. What users match is `#[non_exhaustive]`, and not in here.
+/// The enums between the machines and their drivers, by file. Those that users match are `#[non_exhaustive]`,
+/// and not in this list.
 const DRIVER_ONLY: &[(&str, &[&str])] = &[
     ("crates/agent-core/src/worker/io.rs", &["Input", "ConnectError", "Output", "Notice"]),
     ("crates/agent-core/src/worker/timers.rs", &["Timer", "JobTimer"]),
@@ -51,7 +53,7 @@ fn enums(source: &str) -> Vec<(String, bool)> {
     found
 }
 
-/// Whether an attribute names this, in words of code: docs are attributes, too.
+/// Whether an attribute contains this identifier in code: docs are attributes, too.
 pub(crate) fn names(attribute: TokenStream, word: &str) -> bool {
     attribute.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == word,
@@ -76,7 +78,7 @@ fn what_only_drivers_match_is_exhaustive() {
     super::none(&all.collect::<Vec<_>>());
 }
 
-/// What users match is seen as what it is.
+/// An enum that users match is recognized as such.
 #[test]
 fn what_users_match_is_not() {
     for (file, name) in [

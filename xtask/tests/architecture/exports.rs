@@ -1,9 +1,10 @@
-//! What a crate exports is listed name by name, under the name by which it is defined; the root of agent-worker stays small.
+//! A crate's exports are listed name by name, under the name by which they are defined; the root of
+//! agent-worker stays small.
 
 use crate::tokens::{Use, uses};
 use std::path::Path;
 
-/// Names at the root of agent-worker, at most. Everything else is in a module.
+/// Maximum number of names at the root of agent-worker. Everything else is in a module.
 const MAX_ROOT_NAMES: usize = 30;
 
 /// The public modules of agent-worker that its root re-exports; the others are declared there.

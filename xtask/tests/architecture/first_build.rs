@@ -1,12 +1,12 @@
-//! The first command of a new user builds few crates, and none of those that cost much for little.
+//! The first command of a new user builds few crates, and none of the expensive ones.
 
 use crate::graph::{built_for, features_for};
 use std::collections::BTreeSet;
 
-/// A few more than it is: a new one should be worth its time.
+/// Slightly more than the current number: a new crate should be worth its build time.
 const MOST: usize = 172;
-/// Costly, and not needed for the first job. The lock file keeps zerocopy and the tables of ICU out by older versions of what would
-/// bring them in: ppv-lite86 0.2.17 and idna_adapter 1.1.
+/// Expensive, and not needed for the first job. The lock file excludes zerocopy and the tables of ICU by
+/// older versions of the crates that would add them: ppv-lite86 0.2.17 and idna_adapter 1.1.
 const COSTLY: [&str; 8] =
     ["clap", "icu_provider", "prost-reflect", "proptest", "reqwest", "rustix", "schemars", "zerocopy"];
 

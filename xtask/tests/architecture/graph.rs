@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// One package that some crate of the workspace needs.
+/// A package that some crate of the workspace needs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Package {
     pub(crate) name: String,
@@ -13,7 +13,7 @@ pub(crate) struct Package {
     pub(crate) licence: Option<String>,
     /// Major, minor, patch.
     pub(crate) rust_version: Option<(u64, u64, u64)>,
-    /// Keys of the graph, and what for.
+    /// Keys of the graph, with the kind of each dependency.
     pub(crate) needs: Vec<(String, Need)>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Need {
     Dev,
 }
 
-/// Packages by a key that is unique, as versions of one package can be several.
+/// Packages by a unique key, as there can be several versions of one package.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph(pub(crate) BTreeMap<String, Package>);
 
@@ -60,7 +60,7 @@ pub(crate) static WORKSPACE: LazyLock<Graph> = LazyLock::new(|| {
             })
             .collect(),
     );
-    // Cargo.lock, and so the list of nodes, also names what no enabled feature asks for.
+    // Cargo.lock, and so the list of nodes, also contains packages that no enabled feature needs.
     let members = all.members().map(|(key, _)| key.clone()).collect();
     let reached = all.reachable(members, &[Need::Normal, Need::Build, Need::Dev]);
     Graph(all.0.into_iter().filter(|(key, _)| reached.contains(key)).collect())
@@ -75,7 +75,7 @@ impl Graph {
         let mut reached = BTreeSet::new();
         let mut next = start;
         while let Some(key) = next.pop() {
-            // A dependency's own tests are nobody's concern.
+            // The dev-dependencies of a dependency do not matter.
             let package = &self.0[&key];
             let wanted = |need: &Need| needs.contains(need) && (package.member || *need != Need::Dev);
             next.extend(package.needs.iter().filter(|(_, need)| wanted(need)).map(|(key, _)| key.clone()));
@@ -85,7 +85,7 @@ impl Graph {
         reached
     }
 
-    /// A graph for a test of a rule: `("a", &[("b", Need::Normal)])`; all of them are members.
+    /// A graph for the test of a rule: `("a", &[("b", Need::Normal)])`; all packages are members.
     #[cfg(test)]
     pub(crate) fn of(packages: &[(&str, &[(&str, Need)])]) -> Self {
         let package = |(name, needs): &(&str, &[(&str, Need)])| Package {
@@ -98,14 +98,15 @@ impl Graph {
     }
 }
 
-/// The names of what is linked into a crate on any platform and with any feature: without tests,
-/// build scripts and macros. `cargo tree` knows this better than the graph, which takes the weak `ring?/alloc` of a feature
-/// for a dependency on ring.
+/// The names of the crates linked into a crate on any platform and with any feature: without tests, build
+/// scripts and macros. `cargo tree` is more precise than the graph, which treats a feature's weak
+/// `ring?/alloc` as a dependency on ring.
 pub(crate) fn linked_into(krate: &str) -> BTreeSet<String> {
     names(&tree(krate, &["--edges", "normal,no-proc-macro", "--target", "all", "--all-features"]))
 }
 
-/// Name and version of what is built for a crate here and with its default features: macros and build scripts, too.
+/// Name and version of the crates built for a crate here and with its default features, including macros and
+/// build scripts.
 pub(crate) fn built_for(krate: &str) -> BTreeSet<String> {
     let tree = tree(krate, &["--edges", "normal,build"]);
     tree.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()

@@ -1,17 +1,18 @@
-//! Who may know whom in the workspace, and what must not be linked into which crate.
+//! Permitted dependencies between the crates of the workspace, and crates that must not be linked.
 
 use crate::graph::{Graph, Need, WORKSPACE, linked_into};
 use std::collections::BTreeSet;
 
-/// A crate, the crates that it is built on, and those that its tests may use on top.
+/// A crate, the crates that it is built on, and those that its tests may use in addition.
 type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The map of the workspace. core and room do not know each other; proto's types stop at them; testkit is on top.
+/// The layers of the workspace. core and room do not depend on each other; proto's types stop at them;
+/// testkit is on top.
 const LAYERS: &[Layer] = &[
     ("agent-proto", &[], &[]),
     ("agent-worker-core", &["agent-proto"], &["agent-testkit"]),
     ("agent-worker-room", &["agent-proto"], &["agent-testkit"]),
-    // The examples of its docs are written for users of the two above it.
+    // The examples in its docs are written for users of the two above it.
     ("agent-worker-net", &["agent-proto"], &["agent-worker", "agent-testkit"]),
     ("agent-worker-rtc", &["agent-proto", "agent-worker-room", "agent-worker-net"], &["agent-worker"]),
     ("agent-worker-server", &["agent-proto", "agent-worker-room", "agent-worker-net"], &[]),
@@ -29,13 +30,13 @@ const LAYERS: &[Layer] = &[
         &["agent-testkit"],
     ),
     ("agent-testkit", &["agent-proto", "agent-worker-net", "agent-worker-server", "agent-worker"], &[]),
-    // Programs like a user's; the benchmark also has a client that knows the protocol alone.
+    // Programs like a user's; the benchmark also has a client that uses only the protocol.
     ("quickstart", &["agent-worker", "agent-testkit"], &[]),
     ("agent-bench", &["agent-proto", "agent-worker"], &[]),
     ("xtask", &[], &[]),
 ];
 
-/// Runtimes and sockets: the driver's concern.
+/// Runtimes and sockets belong to the drivers.
 const RUNTIMES: &[&str] =
     &["async-io", "async-std", "async-executor", "hyper", "mio", "polling", "smol", "socket2", "tokio"];
 /// Sources of randomness and of wall-clock time: a pure crate takes seed and time as arguments.
@@ -43,11 +44,11 @@ const IMPURE: &[&str] = &["chrono", "getrandom", "jiff", "rand", "thread_local",
 /// TLS and SRTP have one crypto provider, aws-lc-rs.
 const CRYPTO: &[&str] = &["native-tls", "openssl", "openssl-sys", "ring"];
 
-/// What must not be linked into a crate.
+/// Crates that must not be linked into a crate.
 const FORBIDDEN: &[(&str, &[&[&str]])] = &[
     ("agent-proto", &[RUNTIMES, IMPURE, CRYPTO]),
     ("agent-worker-core", &[RUNTIMES, IMPURE, CRYPTO]),
-    // str0m brings randomness of its own, for its keys.
+    // str0m has its own randomness, for its keys.
     ("agent-worker-room", &[RUNTIMES, CRYPTO]),
     ("agent-worker-net", &[CRYPTO]),
     ("agent-worker-rtc", &[CRYPTO]),

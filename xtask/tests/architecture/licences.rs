@@ -1,8 +1,8 @@
-//! Every dependency may be used under permissive terms.
+//! Every dependency has permissive terms.
 
 use crate::graph::{Graph, WORKSPACE};
 
-/// Terms that ask for no more than attribution, by SPDX id.
+/// Terms that require no more than attribution, by SPDX id.
 const ACCEPTED: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -19,7 +19,7 @@ const ACCEPTED: &[&str] = &[
     "Zlib",
 ];
 
-/// Whether an SPDX expression can be fulfilled with accepted terms alone. `/` is the old spelling of OR.
+/// Whether an SPDX expression can be satisfied with accepted terms alone. `/` is the old spelling of OR.
 fn acceptable(expression: &str) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();

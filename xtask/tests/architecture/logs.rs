@@ -1,12 +1,13 @@
-//! What others have chosen reaches the log through `agent_proto::text` alone: written as it is, it forges lines.
+//! Texts from outside reach the log only through `agent_proto::text`: written unchanged, they could forge
+//! lines.
 //!
-//! The scan cannot see types. So what is displayed in a tracing macro (`%field`, `{}`) must be a call of `line` or `name`, or be
-//! named here as something of our own.
+//! The scan does not know types. So a displayed value in a tracing macro (`%field`, `{}`) must be a call of
+//! `line` or `name`, or be listed here as our own.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::path::PathBuf;
 
-/// Values that only our own code makes: numbers, words, and what `line` or `name` has gone over already.
+/// Values that only our own code creates: numbers, identifiers, and results of `line` or `name`.
 const OURS: &[&str] = &[
     "SLACK",
     "address",
@@ -29,7 +30,7 @@ const OURS: &[&str] = &[
     "what",
     "why",
 ];
-/// Names of values that were put through `line` or `name` one statement before.
+/// Names of values that were passed through `line` or `name` in the preceding statement.
 const SHOWN: &[&str] =
     &["caught", "error", "panic", "panicked", "reason", "sender", "server_version", "topic", "worker_id"];
 
@@ -46,7 +47,7 @@ const MACROS: &[&str] = &[
     "error_span",
 ];
 
-/// Each value that a file displays in its log, as the beginning of what is written there.
+/// Each value that a file displays in its log, as the beginning of its expression.
 fn displayed(source: &str) -> Vec<(String, String)> {
     let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
     let mut found = Vec::new();
@@ -68,7 +69,7 @@ fn walk(stream: TokenStream, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// The arguments of one macro: fields, then the message and what goes into it. A span has a name and fields.
+/// The arguments of one macro: fields, then the message and its arguments. A span has a name and fields.
 fn arguments(stream: TokenStream, span: bool, found: &mut Vec<(String, String)>) {
     let tokens: Vec<TokenTree> = stream.into_iter().collect();
     let mut message = false;
@@ -86,7 +87,7 @@ fn arguments(stream: TokenStream, span: bool, found: &mut Vec<(String, String)>)
     }
 }
 
-/// The names in the braces of a format string, without those that are formatted by `Debug`, which escapes.
+/// The names in the braces of a format string, without those formatted by `Debug`, which escapes.
 fn captured(text: &str) -> impl Iterator<Item = String> {
     text.split('{').skip(1).filter_map(|rest| {
         let (inner, _) = rest.split_once('}')?;
@@ -94,7 +95,8 @@ fn captured(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The last name of the path that an expression begins with: `line` of `agent_proto::text::line(x)`, `error` of `&error`.
+/// The last name of the path that begins an expression: `line` of `agent_proto::text::line(x)`, `error` of
+/// `&error`.
 fn head(tokens: &[TokenTree]) -> String {
     let mut name = String::new();
     for token in tokens {
@@ -120,7 +122,7 @@ fn violations(file: &str, source: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a file puts something of this name through the helper: `line(error)`, `name(&data.topic)`.
+/// Whether a file passes a value of this name through the helper: `line(error)`, `name(&data.topic)`.
 fn is_shown(source: &str, name: &str) -> bool {
     let of_helper = |call: &str| {
         source

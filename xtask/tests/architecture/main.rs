@@ -1,7 +1,7 @@
-//! The rules of the workspace that the compiler does not hold: who may know whom, what the pure crates must not touch, which
-//! dependencies may come in, and how manifests and files look.
+//! The rules of the workspace that the compiler does not enforce: dependencies between crates, the purity of
+//! some, the permitted external dependencies, and the form of manifests and files.
 //!
-//! Each rule is a function from facts to violations, so that its own tests can show it bad facts.
+//! Each rule is a function from facts to violations, so that its own tests can pass it bad facts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ fn none(violations: &[String]) {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
-/// All files below a folder, except what is built or hidden, as paths from the workspace's root.
+/// All files below a directory, except built or hidden ones, as paths from the workspace's root.
 fn files(below: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from(below)];

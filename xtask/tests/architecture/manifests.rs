@@ -1,4 +1,4 @@
-//! Every crate takes what is shared from the workspace.
+//! Every crate inherits the shared settings of the workspace.
 
 /// Lines that each crate's manifest has.
 const INHERITED: &[&str] = &[
@@ -26,7 +26,7 @@ fn manifest(name: &str, toml: &str) -> Vec<String> {
     violations
 }
 
-/// clippy reads the nearest clippy.toml and no other, so a crate's own one must repeat what the root's says.
+/// clippy reads only the nearest clippy.toml, so a crate's own one must repeat the root's entries.
 fn clippy(name: &str, own: &str, root: &str) -> Vec<String> {
     let keys = root.lines().filter(|line| line.contains('=') && !line.starts_with('#'));
     let missing = keys.filter(|line| !own.lines().any(|l| l == *line));

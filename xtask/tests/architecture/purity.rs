@@ -1,12 +1,13 @@
-//! The pure crates name no clock, socket, task, environment, thread randomness or hash map, whose order is random.
+//! The pure crates name no clock, socket, task, environment, thread randomness or hash map, whose order is
+//! random.
 //!
-//! clippy.toml of these crates says the same about resolved types; this scan also sees what a crate's features or a platform
-//! leave out of the build, and cannot be silenced by an `allow`.
+//! clippy.toml of these crates has the same rules for resolved types; this scan also covers code that a
+//! crate's features or a platform exclude from the build, and an `allow` does not silence it.
 
 use crate::tokens::{Path, paths, test_modules};
 use std::path::{Path as FilePath, PathBuf};
 
-/// Paths that hold one of these, as neighbours, are refused.
+/// Paths that contain these neighbouring names are refused.
 const IMPURE: &[(&[&str], &str)] = &[
     (&["std", "env"], "the environment belongs to the drivers"),
     (&["std", "fs"], "files belong to the drivers"),
@@ -30,18 +31,18 @@ const IMPURE: &[(&[&str], &str)] = &[
 const ADDRESSES: &[&str] =
     &["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr", "SocketAddrV4", "SocketAddrV6", "AddrParseError"];
 
-/// Refused in agent-core on top: its time is `Time`, and it has no use for an address.
+/// Also refused in agent-core: its time is `Time`, and it needs no addresses.
 const CORE: &[(&[&str], &str)] = &[
     (&["Instant"], "a machine's time is Time"),
     (&["std", "net"], "core has no network"),
     (&["time", "*"], "hides what it names"),
 ];
 
-/// Refused in agent-room on top, but for [`CLOCKED`].
+/// Also refused in agent-room, except in [`CLOCKED`].
 const ROOM: &[(&[&str], &str)] =
     &[(&["Instant"], "a machine's time is Time"), (&["time", "*"], "hides what it names")];
 
-/// str0m takes readings of a clock: one is handed to it when the room is made, and the rest follows from it.
+/// str0m uses clock readings: it gets one when the room is created, and the rest is derived from it.
 const CLOCKED: &[&str] = &["agent-room/src/room.rs", "agent-room/src/transport/clock.rs"];
 
 fn impure(path: &Path, rules: &[(&[&str], &str)]) -> Option<String> {
@@ -60,7 +61,7 @@ fn scan(source: &str, extra: &[(&[&str], &str)]) -> Vec<String> {
     paths(source).iter().filter_map(|path| impure(path, &rules)).collect()
 }
 
-/// The sources of a folder that are built into its crate.
+/// The sources of a directory that are built into its crate.
 fn sources(folder: &str) -> Vec<PathBuf> {
     let all = super::files(&format!("crates/{folder}"), "rs");
     let mut tests: Vec<PathBuf> = Vec::new();
@@ -99,13 +100,13 @@ fn room_is_pure() {
     super::none(&scan_folder("agent-room/src", ROOM));
 }
 
-/// The machine alone: its crate has a network, too.
+/// Only the machine: its crate has a network, too.
 #[test]
 fn the_server_machine_is_pure() {
     super::none(&scan_folder("agent-server/src/machine", CORE));
 }
 
-/// The scan sees the crate that may do all this do it.
+/// The scan finds these uses in the crate that may have them.
 #[test]
 fn the_worker_is_not_pure() {
     let found = scan_folder("agent-worker/src", CORE).join("\n");

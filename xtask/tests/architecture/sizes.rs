@@ -1,4 +1,4 @@
-//! No file is longer than can be read.
+//! No file is too long to be read.
 
 use std::path::Path;
 

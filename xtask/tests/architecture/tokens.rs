@@ -2,21 +2,21 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// One path as it is written, a `use` group taken apart: `std::{fmt, net::IpAddr}` gives two.
+/// One path as it is written, with `use` groups split: `std::{fmt, net::IpAddr}` gives two.
 pub(crate) type Path = Vec<String>;
 
-/// One name that a `use` brings into a module.
+/// One name that a `use` imports into a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
     /// The name in the module.
     pub(crate) name: String,
-    /// What it names.
+    /// The path that it names.
     pub(crate) path: Path,
-    /// It is re-exported to everybody: `pub use`.
+    /// Whether it is re-exported with `pub use`.
     pub(crate) public: bool,
 }
 
-/// What a file imports and re-exports at its top, without `#[cfg(test)]`.
+/// The imports and re-exports at the top level of a file, without `#[cfg(test)]`.
 pub(crate) fn uses(source: &str) -> Vec<Use> {
     let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
     let mut tokens = stream.into_iter().peekable();
@@ -72,7 +72,7 @@ fn use_tree(prefix: &Path, tree: TokenStream, found: &mut Vec<Use>) {
     }
 }
 
-/// All paths of a file, also those inside of macro calls. Items under `#[cfg(test)]` are left out.
+/// All paths of a file, also those inside of macro calls. Items under `#[cfg(test)]` are omitted.
 pub(crate) fn paths(source: &str) -> Vec<Path> {
     let stream: TokenStream = source.parse().unwrap_or_else(|e| panic!("not Rust: {e}"));
     let mut found = Vec::new();
@@ -124,7 +124,7 @@ fn walk(stream: TokenStream, found: &mut Vec<Path>) {
                             tokens = ahead;
                             break Some(group);
                         }
-                        // `path::<T>`: the type is read on its own.
+                        // `path::<T>`: the type is read separately.
                         _ => break None,
                     }
                     tokens = ahead;

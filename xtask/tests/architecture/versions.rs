@@ -1,4 +1,4 @@
-//! One compiler for the workspace, and no dependency that asks for a newer one.
+//! One compiler for the workspace, and no dependency that requires a newer one.
 
 use crate::graph::{Graph, WORKSPACE};
 
@@ -20,14 +20,14 @@ fn version(text: &str) -> Option<Version> {
     Some((parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?))
 }
 
-/// The toolchain that is pinned is the compiler that the manifests promise: 1.95.x for 1.95.
+/// The pinned toolchain is the compiler of the manifests: 1.95.x for 1.95.
 fn pinned(cargo: &str, toolchain: &str) -> Result<Version, String> {
     let ours = value(cargo, "rust-version").and_then(version).ok_or("no rust-version in Cargo.toml")?;
     let channel = value(toolchain, "channel").and_then(version).ok_or("no numbered channel is pinned")?;
     if (channel.0, channel.1) == (ours.0, ours.1) {
         Ok(channel)
     } else {
-        Err(format!("rust-toolchain.toml pins {channel:?}, Cargo.toml says {ours:?}"))
+        Err(format!("rust-toolchain.toml pins {channel:?}, Cargo.toml requires {ours:?}"))
     }
 }
 
