@@ -1,16 +1,17 @@
-//! One frame, one message.
+//! Encoding and decoding of one message per frame.
 
 use bytes::Bytes;
 use prost::Message;
 
-/// The largest frame that we take or send, in bytes (2 MiB, the limit that newer servers set for agent frames).
+/// The largest frame that we take or send, in bytes (2 MiB, the limit that newer servers set for agent
+/// frames).
 pub const MAX_FRAME_LEN: usize = 2 * 1024 * 1024;
 
 /// Why a frame could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The frame is longer than the limit; it was not looked at.
+    /// The frame is longer than the limit; its content was not read.
     #[error("frame of {len} bytes is over the limit of {limit} bytes")]
     TooLarge {
         /// Length of the frame, in bytes.
@@ -18,12 +19,12 @@ pub enum DecodeError {
         /// The limit that was given, in bytes.
         limit: usize,
     },
-    /// The frame is no valid protobuf encoding of the message.
+    /// The frame is not a valid protobuf encoding of the message.
     #[error("not a valid {message}: {reason}")]
     Malformed {
         /// The Rust name of the message that was expected.
         message: &'static str,
-        /// What the decoder said.
+        /// The decoder's message.
         reason: String,
     },
 }
@@ -33,7 +34,8 @@ pub enum DecodeError {
 /// Unknown fields are skipped, as protobuf asks for; `bytes` fields share the frame's memory.
 ///
 /// # Errors
-/// [`DecodeError::TooLarge`] without looking at the content, [`DecodeError::Malformed`] for anything that is no encoding of `M`.
+/// [`DecodeError::TooLarge`] without reading the content, [`DecodeError::Malformed`] for anything that is not
+/// an encoding of `M`.
 ///
 /// ```
 /// use agent_proto::{decode, livekit::WorkerPing, DecodeError};

@@ -1,8 +1,10 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
-//! [codec](decode) that refuses a frame over a size limit before it is parsed; and the few types that every other crate needs: [`Time`],
-//! [`Secret`], a [queue](DropOldest) with bounds, how a [text] of others is shown, and what [records](recording) a machine.
+//! [codec](decode) that refuses a frame over a size limit before it is parsed. Also the few types that every
+//! other crate needs: [`Time`], [`Secret`], a [bounded queue](DropOldest), the display of [text] from others,
+//! and the [recording] of machines.
 //!
-//! No rule of a job or a room lives here, and the public APIs of the other crates show message types of their own. `cargo xtask codegen` makes [`livekit`] anew.
+//! It contains no rule of a job or a room, and the public APIs of the other crates show message types of
+//! their own. `cargo xtask codegen` regenerates [`livekit`].
 //!
 //! ```
 //! use agent_proto::{decode, encode, livekit, MAX_FRAME_LEN};
@@ -30,9 +32,11 @@ pub use queue::{DropOldest, Popped, QueueEntry, QueueLimits};
 pub use secret::Secret;
 pub use time::Time;
 
-/// The descriptors of everything in [`livekit`]: an encoded `google.protobuf.FileDescriptorSet`, without comments.
+/// The descriptors of everything in [`livekit`]: an encoded `google.protobuf.FileDescriptorSet`, without
+/// comments.
 ///
-/// For what names fields instead of numbering them, such as the protobuf JSON form that LiveKit servers take and give too.
+/// For formats that name fields instead of numbering them, such as protobuf's JSON form, which LiveKit
+/// servers accept and return, too.
 ///
 /// ```
 /// let pool = prost_reflect::DescriptorPool::decode(agent_proto::DESCRIPTORS)?;

@@ -1,8 +1,8 @@
-//! A queue with bounds: of too many entries the oldest are dropped, and their number is reported in their place.
+//! A bounded queue that drops its oldest entries when it is full, and reports how many.
 
 use std::collections::VecDeque;
 
-/// What waits for a slow reader, at most.
+/// Upper bounds of what waits for a slow reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
     /// Entries.
@@ -19,7 +19,7 @@ impl Default for QueueLimits {
 }
 
 impl QueueLimits {
-    /// Whether this is more than there may be.
+    /// Whether these numbers exceed the limits.
     #[must_use]
     pub const fn exceeded(self, entries: usize, bytes: usize) -> bool {
         entries > self.entries || (bytes > self.bytes && entries > 1)
@@ -28,18 +28,18 @@ impl QueueLimits {
 
 /// What an entry counts for in a [`DropOldest`] queue.
 pub trait QueueEntry {
-    /// The memory that others can make it take, in bytes. It must not change while the entry waits.
+    /// The memory that others can make it take, in bytes. It must not change while the entry is queued.
     fn bytes(&self) -> usize {
         0
     }
 
-    /// How many losses it is when it is dropped: an entry that itself reports losses stands for those.
+    /// How many losses dropping it counts as: an entry that itself reports losses counts as those.
     fn losses(&self) -> u64 {
         1
     }
 }
 
-/// What comes next out of a [`DropOldest`] queue.
+/// The next item of a [`DropOldest`] queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Popped<T> {
     /// This many were dropped, before the next entry.
@@ -48,7 +48,8 @@ pub enum Popped<T> {
     Entry(T),
 }
 
-/// A queue that drops its oldest entries when there are too many, and reports in their place how many they were.
+/// A queue that drops its oldest entries when there are too many, and reports in their place how many were
+/// dropped.
 ///
 /// ```
 /// use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
@@ -75,7 +76,7 @@ pub struct DropOldest<T> {
     missed: u64,
 }
 
-/// An empty queue that has more room than this is given a new buffer: there may be thousands of queues.
+/// An empty queue with a larger capacity gets a new buffer, as there may be thousands of queues.
 const KEPT_CAPACITY: usize = 64;
 
 impl<T> Default for DropOldest<T> {
@@ -85,19 +86,20 @@ impl<T> Default for DropOldest<T> {
 }
 
 impl<T: QueueEntry> DropOldest<T> {
-    /// Appends an entry, whatever waits already.
+    /// Appends an entry without checking any limit.
     pub fn push(&mut self, entry: T) {
         self.bytes = self.bytes.saturating_add(entry.bytes());
         self.entries.push_back(entry);
     }
 
-    /// Appends an entry, drops the oldest ones until the rest is within `limits`, and returns how many losses that is.
+    /// Appends an entry, drops the oldest ones until the rest is within `limits`, and returns the number of
+    /// losses.
     pub fn push_within(&mut self, entry: T, limits: QueueLimits) -> u64 {
         self.push(entry);
         self.shrink(limits)
     }
 
-    /// Drops the oldest entries until the rest is within `limits`, and returns how many losses that is.
+    /// Drops the oldest entries until the rest is within `limits`, and returns the number of losses.
     pub fn shrink(&mut self, limits: QueueLimits) -> u64 {
         let mut dropped = 0_u64;
         while limits.exceeded(self.entries.len(), self.bytes) {
@@ -106,7 +108,7 @@ impl<T: QueueEntry> DropOldest<T> {
         dropped
     }
 
-    /// Drops the oldest entry, and returns how many losses that is.
+    /// Drops the oldest entry, and returns the number of losses.
     pub fn drop_oldest(&mut self) -> u64 {
         let Some(entry) = self.entries.pop_front() else { return 0 };
         self.bytes = self.bytes.saturating_sub(entry.bytes());
@@ -114,7 +116,7 @@ impl<T: QueueEntry> DropOldest<T> {
         entry.losses()
     }
 
-    /// Takes what is next: how many entries were dropped, if that was not taken yet, or the oldest entry.
+    /// Takes the next item: the number of dropped entries, if it was not taken yet, or the oldest entry.
     pub fn pop(&mut self) -> Option<Popped<T>> {
         if self.missed > 0 {
             return Some(Popped::Missed(std::mem::take(&mut self.missed)));
@@ -127,7 +129,7 @@ impl<T: QueueEntry> DropOldest<T> {
         Some(Popped::Entry(entry))
     }
 
-    /// Changes the entries in any way, and counts their bytes again.
+    /// Lets `change` edit the entries, and recounts their bytes.
     pub fn edit(&mut self, change: impl FnOnce(&mut VecDeque<T>)) {
         change(&mut self.entries);
         self.bytes = self.entries.iter().map(QueueEntry::bytes).fold(0, usize::saturating_add);
@@ -135,12 +137,12 @@ impl<T: QueueEntry> DropOldest<T> {
 }
 
 impl<T> DropOldest<T> {
-    /// Reports this many losses more, before the oldest entry.
+    /// Adds losses, to be reported before the oldest entry.
     pub const fn add_missed(&mut self, missed: u64) {
         self.missed = self.missed.saturating_add(missed);
     }
 
-    /// How many losses are to be reported before the oldest entry.
+    /// The losses that are to be reported before the oldest entry.
     #[must_use]
     pub const fn missed(&self) -> u64 {
         self.missed
@@ -152,7 +154,7 @@ impl<T> DropOldest<T> {
         self.bytes
     }
 
-    /// How many entries wait.
+    /// The number of queued entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -169,7 +171,7 @@ impl<T> DropOldest<T> {
         self.entries.iter()
     }
 
-    /// The entries, the oldest first; what was missed before them is forgotten.
+    /// The entries, the oldest first; the count of losses is discarded.
     #[must_use]
     pub fn into_entries(self) -> VecDeque<T> {
         self.entries
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Its number, its bytes, and what it stands for.
+    /// Its number, its bytes, and the losses that it counts as.
     #[derive(Clone, Debug, PartialEq)]
     struct Entry(u64, usize, u64);
 
@@ -242,7 +244,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is pushed and popped: each is read, or counted as missed; the bounds hold; the bytes are those of the entries.
+        /// After any pushes and pops each entry was read or counted as missed, the bounds hold, and `bytes`
+        /// is the sum over the entries.
         #[test]
         fn each_is_read_or_missed(ops in prop::collection::vec(prop::option::weighted(0.6, 0_usize..60), 0..200)) {
             let mut queue = DropOldest::default();

@@ -1,11 +1,12 @@
-//! Recordings of machines: a [`Machine`] whose inputs are recorded with their times can be replayed, as a new one with the same settings
-//! gives the same outputs.
+//! Recordings of machines: a [`Machine`] whose inputs are recorded with their times can be replayed, as a new
+//! one with the same settings gives the same outputs.
 //!
-//! With the feature `serde` a recording can be written and read. The modules here are the exact forms of what serde has none for, for
-//! `#[serde(with = "…")]`: each value has to come back as it was, in any format.
+//! With the feature `serde` a recording can be written and read. The modules here are exact serde forms, for
+//! `#[serde(with = "…")]`: each value has to read back unchanged, in any format.
 //!
-//! **A recording holds what the wire holds.** The bytes of a frame are written as they came, with the tokens in them, and so is the token
-//! with which a room is joined: keep a recording as a secret. Only what a machine itself gives out as a [`Secret`](crate::Secret) is redacted.
+//! **A recording holds what the wire holds.** The bytes of a frame are written as they came, including tokens,
+//! and so is the token with which a room is joined: protect a recording like a secret. Only what a machine
+//! itself outputs as a [`Secret`](crate::Secret) is redacted.
 
 mod recorder;
 
@@ -54,7 +55,7 @@ pub mod message {
     /// Reads it.
     ///
     /// # Errors
-    /// Those of the format, and one for what is no such message.
+    /// Errors of the format, and one for bytes that are not such a message.
     pub fn deserialize<'de, M: Message + Default, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<M, D::Error> {

@@ -1,4 +1,5 @@
-//! `Debug` for the messages that carry a secret: codegen leaves theirs out, so that no log line can show one.
+//! `Debug` for the messages that carry a secret: code generation omits the derived one, so that no log line
+//! can show a secret.
 
 use crate::livekit::{IceServer, JobAssignment, RoomMovedResponse, signal_response};
 use std::fmt;

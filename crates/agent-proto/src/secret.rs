@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// An API secret or a token: a string that `Debug`, `Display` and serde never show. It cannot be read with serde.
+/// An API secret or a token: a string that `Debug`, `Display` and serde never show. It cannot be read with
+/// serde.
 ///
 /// ```
 /// use agent_proto::Secret;
@@ -17,13 +18,13 @@ pub struct Secret(String);
 const REDACTED: &str = "[redacted]";
 
 impl Secret {
-    /// The string itself. Whoever calls this answers for where it goes.
+    /// The string itself. The caller is responsible for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the string is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

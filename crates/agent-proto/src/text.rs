@@ -1,6 +1,6 @@
-//! Texts of others, made fit to be shown: one line, nothing invisible, and not longer than a reader can use.
+//! Display of text from others: on one line, without invisible characters, and of bounded length.
 //!
-//! A server, a participant, a store or a job's metadata chooses these texts. Written to a log as they are, a line break in one
+//! A server, a participant, a store or a job's metadata chooses these texts. Logged as they are, a line break
 //! forges log lines, an escape sequence controls the terminal, and a megabyte fills the disk.
 //!
 //! ```
@@ -26,16 +26,17 @@ pub const fn name(text: &str) -> Name<'_> {
     Name(text)
 }
 
-/// A text that others had a part in, for the message of a log line or an error: on one line, at most [`MAX_LINE`] printable characters.
+/// Text from others, for the message of a log line or an error: on one line, at most [`MAX_LINE`] printable
+/// characters.
 ///
-/// Takes whatever can be displayed, and asks for no more of it than is shown.
+/// Accepts any `Display`, and formats no more of it than is shown.
 pub const fn line<T: Display>(text: T) -> Line<T> {
     Line(text)
 }
 
 /// At most `limit` printable characters of a text, to be kept in an error; what is cut ends in `…`.
 ///
-/// A text that was shortened before stays as it is.
+/// Text that was shortened before is unchanged.
 #[must_use]
 pub fn shorten(text: &str, limit: usize) -> String {
     let mut out = String::new();
@@ -82,12 +83,13 @@ fn write_printable(out: &mut impl Write, limit: usize, text: impl Display) -> fm
     }
 }
 
-/// Passes on printable characters until there are `limit` of them, and then fails, so that the rest is not even formatted.
+/// Passes on printable characters until there are `limit` of them, and then fails, so that the rest is not
+/// even formatted.
 struct Printable<'a, W> {
     out: &'a mut W,
     limit: usize,
     used: usize,
-    /// Fits only if nothing comes after it: otherwise the mark takes its place.
+    /// Fits only if nothing follows: otherwise the mark replaces it.
     last: Option<char>,
     full: bool,
 }
@@ -117,7 +119,8 @@ fn write_escaped(out: &mut impl Write, c: char) -> fmt::Result {
     if is_printable(c) { out.write_char(c) } else { write!(out, "{}", c.escape_default()) }
 }
 
-/// Neither a control character (C0, DEL, C1), nor a line break, nor invisible, nor one that reorders its neighbours.
+/// Neither a control character (C0, DEL, C1), nor a line break, nor invisible, nor one that reorders its
+/// neighbours.
 fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,

@@ -1,4 +1,4 @@
-//! Time as the machines see it.
+//! The time of the machines.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -47,7 +47,7 @@ impl Add<Duration> for Time {
 impl Sub for Time {
     type Output = Duration;
 
-    /// Zero when `earlier` is in truth later.
+    /// Zero when `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

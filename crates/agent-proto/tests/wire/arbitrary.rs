@@ -10,13 +10,14 @@ use prost_reflect::{
 /// Which numbers an enum field takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Enums {
-    /// Those that have a name: JSON can say nothing else.
+    /// Those that have a name: JSON has no form for others.
     Defined,
-    /// Others as well: a newer peer's, which must survive.
+    /// Others as well, as a newer peer may send them: they must survive.
     Any,
 }
 
-/// How deep messages nest in a random value: below, they are empty. Each message is the root of a test of its own.
+/// How deep messages nest in a random value: below, they are empty. Each message is the root of a test of its
+/// own.
 const DEPTH: u32 = 3;
 /// The most entries of a list or a map.
 const ENTRIES: usize = 2;
@@ -26,7 +27,7 @@ pub(crate) fn message(descriptor: &MessageDescriptor, enums: Enums) -> BoxedStra
     to_depth(descriptor, enums, DEPTH).prop_map(Sample).boxed()
 }
 
-/// A message that is shown as its fields, without the pages of its descriptor.
+/// A message whose `Debug` shows its fields, without its descriptor.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Sample(pub(crate) DynamicMessage);
 
@@ -53,7 +54,8 @@ fn to_depth(descriptor: &MessageDescriptor, enums: Enums, depth: u32) -> BoxedSt
         .prop_map(move |parts| {
             let mut message = empty.clone();
             for (field, value) in parts.into_iter().flatten() {
-                // A default without presence is the same as nothing; a dynamic message would remember that it was set.
+                // A default without presence is the same as nothing; a dynamic message would remember that it
+                // was set.
                 if field.supports_presence() || !value.is_default_for_field(&field) {
                     message.set_field(&field, value);
                 }
@@ -115,7 +117,8 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![2 => "[a-z]{1,6}", 1 => any::<String>().prop_map(|s| s.chars().take(6).collect()), 1 => Just(String::new())]
 }
 
-/// Each field alone, with a value that is not its default, and with each value of its enum: what chance may miss.
+/// Each field alone, with a value that is not its default, and with each value of its enum: random values may
+/// miss some.
 pub(crate) fn each_field(descriptor: &MessageDescriptor) -> Vec<Sample> {
     let mut all = Vec::new();
     for field in descriptor.fields() {

@@ -1,4 +1,4 @@
-//! Our decoder on bytes that nobody meant to send.
+//! Our decoder on arbitrary and damaged bytes.
 
 use crate::arbitrary::{self, Enums};
 use crate::compat::random;
@@ -13,7 +13,7 @@ use prost::Message;
 /// Every message's decoder reads the frame or refuses it; a panic fails the test.
 fn all_decoders(frame: &Bytes) -> Result<(), String> {
     for case in TABLE {
-        // What was read can be written again, so the value is sound.
+        // A value that was read is encoded again, too.
         if let Err(error @ DecodeError::TooLarge { .. }) = (case.check.decode)(frame, frame.len()) {
             return Err(format!("{}: {error}", case.name));
         }

@@ -1,7 +1,8 @@
-//! Wire compatibility with `livekit-protocol`, the crate that LiveKit's own Rust client is built on, for every message of `proto/`.
+//! Wire compatibility with `livekit-protocol`, the crate that LiveKit's Rust client uses, for every message
+//! of `proto/`.
 //!
-//! The binary format carries numbers only, so two string fields with swapped numbers would pass a round trip through it; the
-//! JSON format carries names only. Each value goes through both, in both directions.
+//! The binary format carries numbers only, so two string fields with swapped numbers would pass a round trip
+//! through it; the JSON format carries names only. Each value goes through both, in both directions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Which Rust types, ours and theirs, a message of `proto/` is.
+//! The Rust types, ours and theirs, of each message of `proto/`.
 
 use crate::compat::Check;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
