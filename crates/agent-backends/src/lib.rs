@@ -1,4 +1,4 @@
-//! Where agents keep what outlives a process, and how they reach each other: one file for each store.
+//! Storage and messaging backends of agents: one file for each.
 //!
 //! | | memory | local files | Redis or Valkey |
 //! |---|---|---|---|
@@ -6,7 +6,7 @@
 //! | leases | [`MemoryCoordinator`] | `FileCoordinator` (feature `files`) | `RedisCoordinator` (feature `redis`) |
 //! | messages | [`MemoryPubSub`] | | `RedisPubSub` (feature `redis`) |
 //!
-//! The traits and the rules are `agent-core`'s; what is here carries them out.
+//! The traits and the rules are in `agent-core`; the backends implement them.
 
 mod checkpoint;
 mod leases;

@@ -1,11 +1,11 @@
-//! What the user's request handler says to an offer.
+//! The request handler's answer to an offer.
 
 use crate::job::{MAX_ATTRIBUTES_LEN, attributes_len};
 use crate::metadata::MAX_METADATA_LEN;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The longest participant identity that a server lets in, in bytes.
+/// The longest participant identity that a server accepts, in bytes.
 pub const MAX_IDENTITY_LEN: usize = 256;
 
 /// The answer to an offer.
@@ -23,9 +23,9 @@ pub const MAX_IDENTITY_LEN: usize = 256;
 pub enum Answer {
     /// Run the job, as this participant.
     Accept(Accept),
-    /// Not here: the server asks another worker, until none is left.
+    /// Decline: the server asks another worker, until none is left.
     Decline,
-    /// Not anywhere: nobody should run it. The server records the job as a success.
+    /// Dismiss: no worker should run it. The server records the job as a success.
     Dismiss,
 }
 
@@ -40,7 +40,8 @@ pub struct Accept {
     pub name: String,
     /// Participant metadata, at most [`MAX_METADATA_LEN`] bytes; may be empty.
     pub metadata: String,
-    /// Participant attributes, at most [`MAX_ATTRIBUTES_LEN`] bytes in all, with the `lk.agent_name` that the server adds.
+    /// Participant attributes, at most [`MAX_ATTRIBUTES_LEN`] bytes in all, with the `lk.agent_name` that the
+    /// server adds.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -52,19 +53,19 @@ pub enum AnswerProblem {
     /// The identity is empty.
     #[error("the answer's `identity` is empty: leave it out to get `agent-<job id>`, or give 1 to 256 bytes")]
     EmptyIdentity,
-    /// The identity is longer than a server takes.
+    /// The identity is longer than a server accepts.
     #[error("the answer's `identity` has {len} bytes: shorten it, a server takes at most {MAX_IDENTITY_LEN}")]
     LongIdentity {
         /// Its length, in bytes.
         len: usize,
     },
-    /// The metadata is longer than a server takes.
+    /// The metadata is longer than a server accepts.
     #[error("the answer's `metadata` has {len} bytes: shorten it, a server takes at most {MAX_METADATA_LEN}")]
     LongMetadata {
         /// Its length, in bytes.
         len: usize,
     },
-    /// The attributes are longer than a server takes.
+    /// The attributes are longer than a server accepts.
     #[error(
         "the answer's `attributes` have {len} bytes, keys and values and the server's own `lk.agent_name`: shorten them, a server takes at most {MAX_ATTRIBUTES_LEN}"
     )]
@@ -78,11 +79,11 @@ pub enum AnswerProblem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum GivenAnswer {
-    /// We want the job.
+    /// Accepted: the job is ours if the server assigns it.
     Accepted,
-    /// We do not, and another worker may take it.
+    /// Declined: another worker may take the job.
     Declined(DeclineReason),
-    /// Nobody should run it.
+    /// Dismissed: no worker should run the job.
     Dismissed,
 }
 
@@ -91,19 +92,19 @@ pub enum GivenAnswer {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum DeclineReason {
-    /// The user's request handler said so.
+    /// The request handler declined.
     Handler,
-    /// It panicked.
+    /// The request handler panicked.
     Panicked,
-    /// It did not answer in time.
+    /// The request handler did not answer in time.
     Silent,
-    /// It answered with something that cannot be sent.
+    /// The request handler's answer cannot be sent.
     BadAnswer,
     /// All slots are taken.
     NoSlot,
     /// The process has no file descriptors left for another job.
     NoDescriptors,
-    /// The worker takes nothing new.
+    /// The worker drains.
     Draining,
     /// The job runs here already.
     RunsHere,
@@ -111,14 +112,14 @@ pub enum DeclineReason {
     SecondOfTarget,
     /// A kind of job that this version does not know.
     UnknownKind,
-    /// The job was told to stop before the request handler had answered.
+    /// The job was cancelled before the request handler answered.
     Cancelled,
 }
 
 impl GivenAnswer {
-    /// The answer in one word, as metrics count it.
+    /// The value of the metric label for this answer.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Declined(_) => "declined",
@@ -128,9 +129,9 @@ impl GivenAnswer {
 }
 
 impl DeclineReason {
-    /// The reason in one word, as metrics count it.
+    /// The value of the metric label for this reason.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Handler => "handler",
             Self::Panicked => "panicked",
@@ -147,11 +148,11 @@ impl DeclineReason {
     }
 }
 
-/// For people.
+/// Human-readable.
 impl fmt::Display for DeclineReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Handler => "its request handler does not want it",
+            Self::Handler => "its request handler declined it",
             Self::Panicked => "its request handler panicked",
             Self::Silent => "its request handler did not answer in time",
             Self::BadAnswer => "its request handler's answer cannot be sent",
@@ -161,12 +162,12 @@ impl fmt::Display for DeclineReason {
             Self::RunsHere => "the job runs here already",
             Self::SecondOfTarget => "a job of the same room, agent and target is here already",
             Self::UnknownKind => "a kind of job that this version does not know",
-            Self::Cancelled => "it was told to stop",
+            Self::Cancelled => "cancelled before the answer",
         })
     }
 }
 
-/// What a server adds to the attributes of an agent, and counts.
+/// The attribute that a server adds to those of an agent, and counts.
 const AGENT_NAME: &str = "lk.agent_name";
 
 impl Answer {
@@ -181,7 +182,8 @@ impl Answer {
         matches!(self, Self::Accept(_))
     }
 
-    /// Sets the participant identity, when this answer accepts. Two agents with one identity kick each other out.
+    /// Sets the participant identity, when this answer accepts. Two agents with one identity disconnect each
+    /// other.
     pub fn identity(self, identity: impl Into<String>) -> Self {
         self.change(|accept| accept.identity = Some(identity.into()))
     }
@@ -212,10 +214,11 @@ impl Answer {
 }
 
 impl Accept {
-    /// Checks what a server would refuse only when the agent joins, with an error that says nothing. The agent's name is that of the job.
+    /// Checks what a server would refuse only when the agent joins, with an error without details.
+    /// `agent_name` is the job's.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first problem.
     pub fn check(&self, agent_name: &str) -> Result<(), AnswerProblem> {
         match &self.identity {
             Some(identity) if identity.is_empty() => return Err(AnswerProblem::EmptyIdentity),

@@ -1,14 +1,15 @@
-//! How long to wait before the next try.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
 /// The longest time that a server may ask for with `Retry-After`; a longer one counts as this.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Exponential backoff with full jitter: a wait is drawn evenly from zero to a limit that doubles with each failure.
+/// Exponential backoff with full jitter: a wait is drawn evenly from zero to a limit that doubles with each
+/// failure.
 ///
-/// Full jitter keeps a thousand workers from coming back at the same moment. The lower bound of `floor` keeps a lucky
-/// worker from hammering a server that accepts and closes at once.
+/// Full jitter keeps a thousand workers from reconnecting at the same moment. The lower bound `floor`
+/// protects a server that accepts and closes at once, even when the drawn wait is zero.
 ///
 /// ```
 /// use agent_core::Backoff;
@@ -25,9 +26,9 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 pub struct Backoff {
     /// Added to each wait.
     pub floor: Duration,
-    /// The jittered part of the first wait, at most.
+    /// Upper bound of the jittered part of the first wait.
     pub base: Duration,
-    /// The jittered part of any wait, at most.
+    /// Upper bound of the jittered part of any wait.
     pub cap: Duration,
     failures: u32,
 }
@@ -52,7 +53,7 @@ impl Backoff {
         self.failures
     }
 
-    /// Counts one more failure and gives the wait before the next try.
+    /// Counts one more failure and returns the wait before the next attempt.
     pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
         let jitter = full_jitter(self.base, self.cap, self.failures, rng);
         self.failures = self.failures.saturating_add(1);
@@ -65,12 +66,12 @@ impl Backoff {
     }
 }
 
-/// Drawn evenly from zero to a limit that begins with `base`, doubles with each failure, and ends with `cap`.
+/// Draws evenly from zero to a limit that begins with `base`, doubles with each failure, and ends with `cap`.
 pub(crate) fn full_jitter(base: Duration, cap: Duration, failures: u32, rng: &mut fastrand::Rng) -> Duration {
     up_to(base.saturating_mul(1 << failures.min(20)).min(cap), rng)
 }
 
-/// Drawn evenly from zero to this limit.
+/// Draws evenly from zero to this limit.
 pub(crate) fn up_to(limit: Duration, rng: &mut fastrand::Rng) -> Duration {
     Duration::from_nanos(rng.u64(0..=u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)))
 }

@@ -1,4 +1,4 @@
-//! Errors and those behind them.
+//! Chains of errors and their sources.
 
 use std::error::Error;
 use std::fmt;
@@ -8,16 +8,16 @@ use std::sync::Arc;
 /// Any error, as [`JobError`](crate::JobError) keeps it.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
-/// Longer chains of errors are not looked at to their end.
+/// The longest part of a chain that is examined.
 const MAX_CHAIN: usize = 128;
 
-/// The error and those behind it.
+/// The error and its sources.
 pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| behind(*error)).take(MAX_CHAIN)
 }
 
 fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    // These hide from `source()` the error that they hold: they give its source as their own.
+    // `source()` of these skips the error that they hold: they return its source as their own.
     if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
         return Some(&**shared);
     }
@@ -33,22 +33,22 @@ fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stat
     }
 }
 
-/// Writes an error and those behind it after what was said, leaving out what that has told already.
+/// Writes an error and its sources after `written`, leaving out text that was just written.
 pub(crate) fn write_chain(
     f: &mut fmt::Formatter<'_>,
-    said: &str,
+    written: &str,
     error: &(dyn Error + 'static),
 ) -> fmt::Result {
-    let mut said = said.to_owned();
+    let mut written = written.to_owned();
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
-        if said.is_empty() {
+        if written.is_empty() {
             f.write_str(&text)?;
-        } else if !said.contains(&text) {
+        } else if !written.contains(&text) {
             write!(f, ": {text}")?;
         }
-        said = text;
+        written = text;
         next = error.source();
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What kind of failure an error is, when nobody said.
+//! Classification of errors into kinds of failure.
 
 use crate::chain::chain;
 use crate::checkpoint::{CheckpointError, KeyError, StoreError};
@@ -10,14 +10,14 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-/// What may pass and asks for no wait of its own: the retry policy's backoff is the whole wait.
+/// A temporary error without a wait of its own: the retry policy's backoff is the whole wait.
 const TEMPORARY: JobErrorKind = JobErrorKind::Retryable { after: Duration::ZERO };
 
-/// Classifies an error by what it is, or is behind it; the outermost that says something decides:
+/// Classifies an error by its type and those of its sources; the outermost that has a row decides:
 ///
 /// | error | kind |
 /// |---|---|
-/// | [`MetadataError`], `garde::Report` | [`Invalid`](JobErrorKind::Invalid), told as `invalid_input` |
+/// | [`MetadataError`], `garde::Report` | [`Invalid`](JobErrorKind::Invalid), reported as `invalid_input` |
 /// | [`CancelReason::Deadline`] | [`Fatal`](JobErrorKind::Fatal), `job_timeout` |
 /// | any other [`CancelReason`] | [`Cancelled`](JobErrorKind::Cancelled) |
 /// | [`io::Error`] of the network, or of a timeout | [`Retryable`](JobErrorKind::Retryable), after the retry policy's backoff |
@@ -25,8 +25,8 @@ const TEMPORARY: JobErrorKind = JobErrorKind::Retryable { after: Duration::ZERO 
 /// | any other [`CheckpointError`] | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
 ///
-/// `?` in a handler does this. It has no state and asks nothing: the same error is always of the same kind. The worker adds errors that
-/// this crate does not know, such as tokio's `Elapsed`: see [`classify_with`].
+/// `?` in a handler does this. It is a pure function: the same error always has the same kind. The worker
+/// adds errors that this crate does not know, such as tokio's `Elapsed`: see [`classify_with`].
 ///
 /// ```
 /// use agent_core::{JobErrorKind, classify};
@@ -40,8 +40,9 @@ pub fn classify(error: &(dyn Error + 'static)) -> JobErrorKind {
     classify_with(error, |_| false)
 }
 
-/// As [`classify`], where an error that is `temporary` counts as an [`io::Error`] of the network does. `temporary` is asked of each error
-/// of the chain about which the table has no row; the outermost that has a row, or is temporary, decides.
+/// Like [`classify`]; an error that is `temporary` counts as an [`io::Error`] of the network does.
+/// `temporary` is called for each error of the chain without a row in the table; the outermost that has a
+/// row, or is temporary, decides.
 ///
 /// ```
 /// use agent_core::{JobErrorKind, classify_with};
@@ -62,7 +63,7 @@ pub fn classify_with(
         .unwrap_or_else(unknown)
 }
 
-/// What this one error says, whatever is behind it.
+/// The kind of this error alone, without its sources.
 fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
     if let Some(error) = error.downcast_ref::<MetadataError>() {
         return Some(invalid(error));
@@ -84,7 +85,7 @@ fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
     is_network(kind).then_some(TEMPORARY)
 }
 
-/// What a job that such an error ends counts as.
+/// The kind of a checkpoint error.
 fn of_checkpoint(error: &CheckpointError) -> JobErrorKind {
     use CheckpointError as E;
     let reason = match error {
@@ -166,7 +167,7 @@ mod tests {
         report
     }
 
-    /// The whole table: what `?` makes of each error, alone and inside others.
+    /// The whole table: the kind of each error, alone and inside others.
     #[test]
     fn the_table() {
         use io::ErrorKind as K;
@@ -180,7 +181,7 @@ mod tests {
             ("metadata in anyhow", anyhow::Error::from(metadata()).into(), "invalid $"),
             ("rules", report().into(), "invalid $.tracks[1]"),
             ("rules inside", Outer(report().into()).into(), "invalid $.tracks[1]"),
-            // Told to stop.
+            // Cancelled.
             ("deadline", CancelReason::Deadline.into(), "fatal job_timeout"),
             ("deadline inside", Outer(CancelReason::Deadline.into()).into(), "fatal job_timeout"),
             ("drained", CancelReason::Drained.into(), "cancelled"),
@@ -211,8 +212,8 @@ mod tests {
             ("network inside I/O", io::Error::other(Outer(io_error(K::TimedOut).into())).into(), NETWORK),
             ("network in anyhow", anyhow::Error::from(io_error(K::TimedOut)).into(), NETWORK),
             (
-                "network in anyhow, told",
-                anyhow::Error::from(io_error(K::TimedOut)).context("told").into(),
+                "network in anyhow with context",
+                anyhow::Error::from(io_error(K::TimedOut)).context("context").into(),
                 NETWORK,
             ),
             ("network in a box", JobError::from(BoxError::from(io_error(K::TimedOut))), NETWORK),
@@ -244,11 +245,11 @@ mod tests {
             ("disk full", io_error(K::StorageFull).into(), UNKNOWN),
             ("other I/O", io::Error::other("x").into(), UNKNOWN),
             ("number", "x".parse::<u8>().unwrap_err().into(), UNKNOWN),
-            ("JSON of somebody else", serde_json::from_str::<u8>("x").unwrap_err().into(), UNKNOWN),
+            ("JSON of the user", serde_json::from_str::<u8>("x").unwrap_err().into(), UNKNOWN),
             ("text", "text".into(), UNKNOWN),
             ("own text", "text".to_owned().into(), UNKNOWN),
             ("anyhow text", anyhow::anyhow!("text").into(), UNKNOWN),
-            // What the handler says itself.
+            // Explicit kinds.
             ("retryable", JobError::retryable("x", Duration::from_secs(9)), "retry after 9s"),
             ("fatal", JobError::fatal("quota").with_source(io_error(K::TimedOut)), "fatal quota"),
             ("invalid", JobError::invalid("language", "xx", "unknown"), "invalid language"),
@@ -294,7 +295,8 @@ mod tests {
         }
     }
 
-    /// What the caller knows to be temporary stands where it is in the chain: what is outside of it decides before it.
+    /// An error that the caller knows to be temporary keeps its place in the chain: an outer error decides
+    /// before it.
     #[test]
     fn errors_that_only_the_caller_knows() {
         #[derive(Debug, thiserror::Error)]
@@ -319,13 +321,13 @@ mod tests {
                 TEMPORARY,
             ),
             (
-                "behind something that says more",
+                "behind an error with a row",
                 unusable(Elapsed.into()).into(),
                 JobErrorKind::Fatal { reason: "checkpoint_store".into() },
             ),
             ("not there", "text".into(), JobErrorKind::Fatal { reason: "unknown_error".into() }),
             (
-                "the handler has said more",
+                "the handler gave a kind",
                 JobError::fatal("quota").with_source(Elapsed),
                 JobErrorKind::Fatal { reason: "quota".into() },
             ),
@@ -336,7 +338,7 @@ mod tests {
             ),
         ];
         for (name, error, expected) in cases {
-            assert_eq!(*error.knowing(temporary).kind(), expected, "{name}");
+            assert_eq!(*error.reclassify_with(temporary).kind(), expected, "{name}");
         }
     }
 

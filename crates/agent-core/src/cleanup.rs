@@ -1,10 +1,11 @@
-//! How the time of a cleanup is shared by its callbacks.
+//! Sharing of the cleanup time among the callbacks.
 
 use std::time::Duration;
 
-/// How long the next callback may take when `left` is left for this many `callbacks`, itself included: an equal share, and at most `limit`.
+/// The time limit of the next callback when `left` remains for this many `callbacks`, itself included: an
+/// equal share, and at most `limit`.
 ///
-/// What one does not need is there for the others, and none can take the time of all: each gets its turn.
+/// Time that a callback does not use goes to the others, and none can use up the time of all.
 ///
 /// ```
 /// use agent_core::callback_time;
@@ -46,7 +47,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever each of them takes of its time: all get some, and together they stay within the whole.
+        /// However long each callback takes: all get some time, and together they stay within the whole.
         #[test]
         fn every_callback_gets_its_turn(
             whole in 1u64..100_000,

@@ -1,4 +1,4 @@
-//! What a worker machine is told when it is made.
+//! Configuration of the worker machine.
 
 use crate::backoff::Backoff;
 use crate::job::JobKind;
@@ -6,80 +6,85 @@ use crate::job::time_limit::time_limit;
 use crate::retry::RetryPolicy;
 use std::time::Duration;
 
-/// Jobs that a worker takes at once unless it is told otherwise. A job is a task, not a process, so this is a guard against
-/// runaway dispatching more than a measure of the machine.
+/// Default of the maximum number of concurrent jobs. A job is a task, not a process, so this guards against
+/// runaway dispatching rather than measuring the machine.
 pub const DEFAULT_MAX_JOBS: usize = 1000;
 
 /// The longest deployment name, in bytes.
 pub const MAX_DEPLOYMENT_LEN: usize = 64;
 
-/// How a worker registers and how patient it is. Made with [`Default`], then changed.
+/// Registration data, limits and timeouts of a worker. Created with [`Default`], then changed.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Config {
-    /// The name by which dispatches ask for this agent; empty: every new room gets one automatically.
+    /// The name by which dispatches request this agent; empty: every new room gets one automatically.
     pub agent_name: String,
-    /// The deployment; empty unless deployments are used. At most [`MAX_DEPLOYMENT_LEN`] bytes of `a-z A-Z 0-9 . -`.
+    /// The deployment; empty unless deployments are used. At most [`MAX_DEPLOYMENT_LEN`] bytes of
+    /// `a-z A-Z 0-9 . -`.
     pub deployment: String,
     /// The version that the server shows for this worker.
     pub version: String,
-    /// Which kind of job to ask for.
+    /// The kind of job to register for.
     pub kind: JobKind,
     /// What the agent may do in its rooms.
     pub permissions: AgentPermissions,
     /// Slots: jobs at once, at least 1.
     pub max_jobs: usize,
-    /// How long the request handler may take; at most 2 s, because the server's 3 s are shared by all workers asked.
+    /// How long the request handler may take; at most 2 s, because all workers that are asked share the
+    /// server's 3 s.
     pub answer_timeout: Duration,
-    /// How long an assignment may take after we accepted.
+    /// How long to wait for the assignment after accepting.
     pub assignment_timeout: Duration,
-    /// An outcome that is younger than this, counted from the assignment, is sent twice: the server may not know the job yet.
+    /// An outcome that is younger than this, counted from the assignment, is sent twice: the server may not
+    /// know the job yet.
     pub settling: Duration,
-    /// How long to stay in the room of an ended job for the server to say that it has read how it ended.
+    /// How long to stay in the room of an ended job until the server confirms that it has read the outcome.
     pub receipt_timeout: Duration,
     /// How long a cancelled handler may take to return before it is aborted.
     pub grace: Duration,
-    /// How long an aborted handler may take to go before it counts as stuck.
+    /// How long an aborted handler may take to end before it counts as stuck.
     pub abort_timeout: Duration,
     /// How long the cleanup of an attempt may take.
     pub cleanup_timeout: Duration,
-    /// How long one callback of it may take; `None`: its [share](crate::callback_time) of the whole.
+    /// How long one cleanup callback may take; `None`: its [share](crate::callback_time) of the whole.
     pub cleanup_callback_timeout: Option<Duration>,
-    /// How long a job may run with all its attempts, counted from its assignment, when its metadata does not say (as `timeout`, in
-    /// seconds). `None`: as long as it likes, unless there is a maximum; then [`DEFAULT_JOB_TIMEOUT`](crate::DEFAULT_JOB_TIMEOUT).
+    /// How long a job may run with all its attempts, counted from its assignment, unless its metadata has a
+    /// `timeout` (in seconds). `None`: unlimited, unless there is a maximum; then
+    /// [`DEFAULT_JOB_TIMEOUT`](crate::DEFAULT_JOB_TIMEOUT).
     pub job_timeout: Option<Duration>,
-    /// The longest time that a job's metadata may ask for. `None`: what it likes, if jobs have a time limit at all.
+    /// The longest time that a job's metadata may ask for. `None`: any, if jobs have a time limit at all.
     pub max_job_timeout: Option<Duration>,
     /// When a job is over because of who is in its room.
     pub end_when: EndWhen,
-    /// How long a handler that has said once that it gets on may be silent before that is told to people.
+    /// How long a handler that has reported progress may be silent before that is logged.
     pub stale_after: Duration,
-    /// Whether a job goes on in another room of the same name: when its own was gone before it was joined, or while its connection was
-    /// lost.
+    /// Whether a job continues in another room of the same name: when its own was gone before it was joined,
+    /// or while its connection was lost.
     pub stay_in_new_room: bool,
-    /// Whether an offer is refused while a job of the same room, agent, kind and target is here. Another run of the room, or another
-    /// session of the target, is not the same.
+    /// Whether an offer is refused while a job of the same room, agent, kind and target is here. Another
+    /// instance of the room, or another session of the target, does not count.
     pub one_per_target: bool,
-    /// How a job is tried again after a retryable error.
+    /// How a job is retried after a retryable error.
     pub retry: RetryPolicy,
-    /// How long one try to connect may take.
+    /// Time limit of one connection attempt.
     pub connect_timeout: Duration,
     /// How long the server may take to answer the registration.
     pub register_timeout: Duration,
     /// How often to ping the server.
     pub ping_interval: Duration,
-    /// A connection that brought no byte for this long is taken for dead.
+    /// A connection that received no byte for this long counts as dead.
     pub silence_limit: Duration,
-    /// The waits between tries to connect.
+    /// The waits between connection attempts.
     pub backoff: Backoff,
-    /// A connection that stood for this long resets the backoff.
+    /// How long a connection must be established to reset the backoff.
     pub stable_after: Duration,
-    /// How many failed tries in a row end the worker; `None`: it never gives up.
+    /// Maximum number of consecutive failed connection attempts, after which the worker stops; `None`:
+    /// unlimited.
     pub max_connect_attempts: Option<u32>,
 }
 
-/// What the agent of a job may do in its room; the server puts it into the job's token.
+/// What the agent of a job may do in its room; the server includes it in the job's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -97,30 +102,31 @@ pub struct AgentPermissions {
     pub hidden: bool,
 }
 
-/// When a job is over because of who is in its room. It is then cancelled as [`Shutdown`](crate::CancelReason::Shutdown): the handler has its
-/// grace, and the job ends in success.
+/// When a job is over because of who is in its room. It is then cancelled as
+/// [`Shutdown`](crate::CancelReason::Shutdown): the handler has its grace, and the job succeeds.
 ///
-/// A server closes a room some time after its last person left (`departure_timeout`, usually 20 s), and after it was made when nobody ever
-/// came (`empty_timeout`, usually 300 s), and records a failure for the jobs in it. So, but for [`Never`](Self::Never), a job also ends before
-/// that: 10 s before the end of either timeout, or less where it is short (half of a departure timeout, but at least 4.5 s; a tenth of an empty
+/// A server closes a room some time after the last participant left (`departure_timeout`, usually 20 s), or
+/// after its creation when nobody joined (`empty_timeout`, usually 300 s), and records a failure for the jobs
+/// in it. So, except with [`Never`](Self::Never), a job also ends before that: 10 s before the end of either
+/// timeout, or less where it is short (half of a departure timeout, but at least 4.5 s; a tenth of an empty
 /// timeout, but at least 1.5 s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum EndWhen {
-    /// This long after the last person left the room, whatever the job is about.
+    /// After the last person has left the room, whatever the kind of the job.
     Empty {
-        /// How long to wait for somebody to come back.
+        /// How long to wait for somebody to return.
         after: Duration,
     },
-    /// This long after the participant left that the job is about; for a room job as [`Empty`](Self::Empty).
+    /// After the target participant has left; for a room job like [`Empty`](Self::Empty).
     ///
-    /// When that participant is back in another session (it was killed and started again, or its page was reloaded), the job is cancelled
-    /// at once, as [`TargetReplaced`](crate::CancelReason::TargetReplaced): the server makes a job of its own for each session. A
-    /// connection that is resumed is the same session. A hidden participant is not shown to agents: such a job ends as with
-    /// [`Never`](Self::Never).
+    /// When the target joins in another session (it was killed and started again, or its page was reloaded),
+    /// the job is cancelled at once, as [`TargetReplaced`](crate::CancelReason::TargetReplaced): the server
+    /// creates a job for each session. A connection that is resumed is the same session. A hidden participant
+    /// is not shown to agents: such a job ends as with [`Never`](Self::Never).
     TargetLeft {
-        /// How long to wait after it left.
+        /// How long to wait for the target to return.
         after: Duration,
     },
     /// The handler or the server decides.
@@ -139,7 +145,7 @@ impl EndWhen {
 }
 
 impl Default for EndWhen {
-    /// 10 s after the participant left that the job is about, or the last person for a room job.
+    /// 10 s after the target participant left, or the last person for a room job.
     fn default() -> Self {
         Self::TargetLeft { after: Duration::from_secs(10) }
     }
@@ -159,7 +165,7 @@ impl Default for AgentPermissions {
 }
 
 impl Config {
-    /// How long a job may run whose metadata has no `timeout`; `None`: as long as it likes.
+    /// The time limit of a job whose metadata has no `timeout`; `None`: unlimited.
     #[must_use]
     pub fn usual_job_timeout(&self) -> Option<Duration> {
         time_limit(self.job_timeout, self.max_job_timeout, "")
@@ -201,22 +207,22 @@ impl Default for Config {
     }
 }
 
-/// A setting that cannot work. The message names it and says what to do.
+/// An invalid setting. The message names it and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigProblem {
     /// No slot.
     #[error("`max_jobs` is 0: such a worker never takes a job; give at least 1")]
     NoSlots,
-    /// Too patient with the request handler.
+    /// Too much time, or none, for the request handler.
     #[error(
-        "`answer_timeout` is {0:?}: give more than 0 and at most 2s, since the server loses a job after 3 s that all workers share"
+        "`answer_timeout` is {0:?}: give more than 0 and at most 2s, since the server drops a job after 3 s, which all workers share"
     )]
     AnswerTimeout(Duration),
     /// A deployment that servers refuse.
     #[error("`deployment` is {0:?}: give at most 64 bytes of letters, digits, `.` and `-`")]
     Deployment(String),
-    /// An agent name that is too long to be one.
+    /// An agent name that is too long.
     #[error("`agent_name` has {len} bytes: give at most {limit}")]
     AgentName {
         /// Its length, in bytes.
@@ -224,13 +230,13 @@ pub enum ConfigProblem {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// No time at all for something that needs some.
+    /// A duration of zero.
     #[error("`{0}` is 0: give it some time")]
     NoTime(&'static str),
-    /// Not even one attempt.
-    #[error("`retry` allows 0 attempts in all: give at least 1, which tries nothing again")]
+    /// No attempt at all.
+    #[error("`retry` allows 0 attempts in all: give at least 1, which means no retry")]
     NoAttempts,
-    /// Pings that come too late to tell a live connection from a dead one.
+    /// Pings too rare to distinguish a live connection from a dead one.
     #[error(
         "`silence_limit` ({limit:?}) must be longer than `ping_interval` ({ping:?}), which must be more than 0"
     )]
@@ -245,10 +251,10 @@ pub enum ConfigProblem {
 const MAX_AGENT_NAME_LEN: usize = 256;
 
 impl Config {
-    /// Checks what the types cannot.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// The first setting that cannot work.
+    /// The first invalid setting.
     pub fn check(&self) -> Result<(), ConfigProblem> {
         if self.max_jobs == 0 {
             return Err(ConfigProblem::NoSlots);

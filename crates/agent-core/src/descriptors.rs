@@ -1,26 +1,26 @@
-//! How many jobs the file descriptors of a process have room for.
+//! How many jobs the file descriptors of a process allow.
 
-/// The file descriptors of a process, as they were when a worker started.
+/// The file descriptors of a process at the start of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Descriptors {
-    /// The most that may be open.
+    /// The limit of open descriptors.
     pub limit: usize,
-    /// Those that were open: standard streams, the runtime, files of the program.
+    /// The descriptors that were open: standard streams, the runtime, files of the program.
     pub open: usize,
-    /// What one job takes, at most.
+    /// The maximum that one job needs.
     pub per_job: usize,
 }
 
-/// What else a program opens is counted in steps of this, since it comes and goes.
+/// Other descriptors of the program are rounded up to a multiple of this, since their number varies.
 const STEP: usize = 16;
-/// Kept for what is no job: look-ups of names, the worker's own connection while it is replaced, stores. A sixteenth of all, within
-/// these bounds.
-const LEAST_RESERVE: usize = 8;
-const MOST_RESERVE: usize = 64;
+/// Reserved for everything but jobs: name lookups, the worker's connection while it is replaced, stores. A
+/// sixteenth of the limit, within these bounds.
+const MIN_RESERVE: usize = 8;
+const MAX_RESERVE: usize = 64;
 
 impl Descriptors {
-    /// How many jobs may run at once.
+    /// The number of jobs that may run at once.
     ///
     /// ```
     /// use agent_core::Descriptors;
@@ -30,15 +30,15 @@ impl Descriptors {
     /// ```
     #[must_use]
     pub fn jobs(&self) -> usize {
-        let reserve = (self.limit / STEP).clamp(LEAST_RESERVE, MOST_RESERVE);
+        let reserve = (self.limit / STEP).clamp(MIN_RESERVE, MAX_RESERVE);
         let free = self.limit.saturating_sub(self.others()).saturating_sub(reserve);
         free.checked_div(self.per_job).unwrap_or(usize::MAX)
     }
 
-    /// A limit that has room for so many jobs.
+    /// The limit that this many jobs need.
     #[must_use]
     pub fn limit_for(&self, jobs: usize) -> usize {
-        jobs.saturating_mul(self.per_job).saturating_add(self.others()).saturating_add(MOST_RESERVE)
+        jobs.saturating_mul(self.per_job).saturating_add(self.others()).saturating_add(MAX_RESERVE)
     }
 
     fn others(&self) -> usize {

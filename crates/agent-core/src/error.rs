@@ -1,4 +1,4 @@
-//! What a handler returns when it fails, and what kind of failure that is.
+//! `JobError`: the error of a handler, with its kind.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -10,13 +10,13 @@ use crate::classify::{classify, classify_with};
 use crate::error_kind::JobErrorKind;
 use crate::text::{MAX_VALUE, shorten};
 
-/// What a handler returns.
+/// The result of a handler.
 pub type JobResult = Result<(), JobError>;
 
-/// Why a handler failed: a kind, and the error behind it.
+/// Why a handler failed: a kind, and the source error.
 ///
-/// It does not implement [`Error`], so that `?` turns *any* error into it and classifies it on the way (see [`From`] and
-/// [`classify`]).
+/// It does not implement [`Error`], so that `?` turns *any* error into it and classifies it on the way (see
+/// [`From`] and [`classify`]).
 ///
 /// ```
 /// use agent_core::{JobError, JobErrorKind, JobResult};
@@ -35,15 +35,15 @@ pub type JobResult = Result<(), JobError>;
 pub struct JobError {
     kind: JobErrorKind,
     source: Option<BoxError>,
-    /// Where it happened, for people: before everything else in the text.
+    /// Where it happened; the first part of the text.
     context: Option<Box<str>>,
-    /// The kind was derived from the source, and not given by the handler.
+    /// The kind was derived from the source instead of given by the handler.
     derived: bool,
 }
 
 impl JobError {
-    /// An error that may go away: worth a retry after `after`, to which the [retry policy](crate::RetryPolicy) adds its backoff. With
-    /// [`Duration::ZERO`] the backoff is the whole wait.
+    /// A temporary error: the job is retried after `after`, to which the [retry policy](crate::RetryPolicy)
+    /// adds its backoff. With [`Duration::ZERO`] the backoff is the whole wait.
     pub fn retryable(source: impl Into<BoxError>, after: Duration) -> Self {
         Self {
             kind: JobErrorKind::Retryable { after },
@@ -53,7 +53,7 @@ impl JobError {
         }
     }
 
-    /// An error that will not go away, with a short reason such as `quota_exceeded`.
+    /// A permanent error, with a short reason such as `quota_exceeded`.
     pub fn fatal(reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind: JobErrorKind::Fatal { reason: reason.into() },
@@ -63,14 +63,14 @@ impl JobError {
         }
     }
 
-    /// The job's input is wrong: `field` holds `value` (100 characters of it are kept), and `message` says what was expected.
+    /// Invalid input: `field` is `value` (100 characters of it are kept), and `message` is what was expected.
     pub fn invalid(field: impl Into<String>, value: impl fmt::Display, message: impl Into<String>) -> Self {
         let value = shorten(&value.to_string(), MAX_VALUE);
         let kind = JobErrorKind::Invalid { field: field.into(), value, message: message.into() };
         Self { kind, source: None, context: None, derived: false }
     }
 
-    /// The handler stopped because it was told to.
+    /// The handler stopped because the job was cancelled.
     #[must_use]
     pub const fn cancelled() -> Self {
         Self { kind: JobErrorKind::Cancelled, source: None, context: None, derived: false }
@@ -82,14 +82,14 @@ impl JobError {
         Self { kind: JobErrorKind::Panicked, source, context: None, derived: false }
     }
 
-    /// Adds the error behind this one.
+    /// Sets the source error.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Says where it happened, before its text. The kind stays.
+    /// Prepends where it happened to the text. The kind is unchanged.
     ///
     /// ```
     /// use agent_core::{JobError, JobErrorKind};
@@ -109,10 +109,10 @@ impl JobError {
         self
     }
 
-    /// Classifies an error that `?` or [`From`] made once more, with what is [temporary](classify_with) besides. A kind that was given by
-    /// the handler stays.
+    /// Classifies an error from `?` or [`From`] again, with additional [temporary](classify_with) errors. A
+    /// kind that the handler gave is unchanged.
     #[must_use]
-    pub fn knowing(mut self, temporary: impl Fn(&(dyn Error + 'static)) -> bool) -> Self {
+    pub fn reclassify_with(mut self, temporary: impl Fn(&(dyn Error + 'static)) -> bool) -> Self {
         if self.derived
             && let Some(source) = &self.source
         {
@@ -121,8 +121,9 @@ impl JobError {
         self
     }
 
-    /// Lets `rule` decide the kind of an error that `?` or [`From`] made, in the place of [`classify`]. It is asked of the error and of each
-    /// one behind it, the outer first, until it knows; what it never knows keeps its kind. A kind that was given by the handler stays.
+    /// Lets `rule` decide the kind of an error from `?` or [`From`], instead of [`classify`]. It is called
+    /// for the error and its sources, the outermost first, until it returns a kind; otherwise the kind is
+    /// unchanged, as is one that the handler gave.
     ///
     /// ```
     /// use agent_core::{JobError, JobErrorKind};
@@ -145,22 +146,23 @@ impl JobError {
         self
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     #[must_use]
     pub const fn kind(&self) -> &JobErrorKind {
         &self.kind
     }
 
-    /// The error behind it, when there is one.
+    /// The source error, if there is one.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.source.as_deref()
     }
 }
 
-/// Takes any error, and text, and [classifies](classify) it.
+/// Converts any error, or text, and [classifies](classify) it.
 ///
-/// With the feature `anyhow` (on unless turned off) it also sees what an `anyhow::Error` was made of; without, such an error hides it.
+/// With the feature `anyhow` (on by default) it also sees the error inside an `anyhow::Error`; without, that
+/// is hidden.
 impl<E: Into<BoxError> + 'static> From<E> for JobError {
     fn from(error: E) -> Self {
         let source = boxed(error);
@@ -173,7 +175,8 @@ fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
     error.into()
 }
 
-/// An `anyhow::Error` that is turned into a box as others are hides the type of its outermost error, and with it an I/O error.
+/// Unwraps an `anyhow::Error`: its plain conversion into a box hides the type of its outermost error, and
+/// with it an I/O error.
 #[cfg(feature = "anyhow")]
 fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
     let mut error = Some(error);
@@ -181,18 +184,19 @@ fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
     if let Some(error) = any.downcast_mut::<Option<anyhow::Error>>().and_then(Option::take) {
         return error.reallocate_into_boxed_dyn_error_without_backtrace();
     }
-    // It was not taken.
+    // It was not an `anyhow::Error`.
     error.map_or_else(|| "no error".into(), Into::into)
 }
 
-/// The text that the server is told: where it happened if that was said, the kind where it says something, then the chain of errors behind it.
+/// The text that is reported to the server: the context if there is one, the kind where it adds information,
+/// then the chain of sources.
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(context) = &self.context {
             write!(f, "{context}: ")?;
         }
         let source = self.source.as_deref();
-        let said = match &self.kind {
+        let kind = match &self.kind {
             JobErrorKind::Invalid { field, value, message } => {
                 write!(f, "invalid_input: {field}")?;
                 if !value.is_empty() {
@@ -211,8 +215,8 @@ impl fmt::Display for JobError {
             | JobErrorKind::TimedOut
             | JobErrorKind::Retryable { .. } => "",
         };
-        f.write_str(said)?;
-        source.map_or(Ok(()), |source| write_chain(f, said, source))
+        f.write_str(kind)?;
+        source.map_or(Ok(()), |source| write_chain(f, kind, source))
     }
 }
 

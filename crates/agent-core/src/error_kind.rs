@@ -1,36 +1,37 @@
-//! What kind of failure ended an attempt.
+//! Kinds of failure of an attempt.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// What kind of failure it is. With the feature `serde`: `"cancelled"`, `{"fatal":{"reason":"…"}}`, `{"retryable":{"after":1.5}}` and so on.
+/// The kind of a failure. With the feature `serde`: `"cancelled"`, `{"fatal":{"reason":"…"}}`,
+/// `{"retryable":{"after":1.5}}` and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum JobErrorKind {
-    /// The handler stopped because it was told to.
+    /// The handler stopped because the job was cancelled.
     Cancelled,
-    /// It cannot succeed, for this reason (a short snake_case word that metrics count by).
+    /// A permanent failure, with a reason (a short snake_case word, which is a metric label).
     Fatal {
-        /// `unknown_error` when nothing better is known.
+        /// `unknown_error` without a more specific one.
         reason: Cow<'static, str>,
     },
-    /// The job's input is wrong.
+    /// The job's input is invalid.
     Invalid {
-        /// Which field.
+        /// The field.
         field: String,
-        /// What it held.
+        /// Its value.
         value: String,
-        /// What is wrong with it.
+        /// The problem.
         message: String,
     },
     /// The handler panicked.
     Panicked,
-    /// It may succeed when it is retried.
+    /// A temporary failure: a retry may succeed.
     Retryable {
-        /// How long to wait at least: the [retry policy](crate::RetryPolicy)'s backoff is added. Zero: the backoff is the whole wait.
-        /// With the feature `serde` in seconds.
+        /// How long to wait at least: the [retry policy](crate::RetryPolicy)'s backoff is added. Zero: the
+        /// backoff is the whole wait. With the feature `serde` in seconds.
         #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
         after: Duration,
     },

@@ -1,35 +1,35 @@
-//! What a room that could not be joined, or is not there any more, means for the attempt.
+//! Whether a failed join, or a lost room, allows another attempt.
 
 use crate::backoff::MAX_RETRY_AFTER;
 use crate::error::JobError;
 use crate::outcome::AttemptEnd;
 use std::time::Duration;
 
-/// Why a connection to a room or to the server could not be made: a fact that the driver reports, as far as it decides about another
-/// attempt.
+/// Why a connection to a room or to the server could not be established: a fact that the driver reports, as
+/// detailed as retries need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinFailureKind {
     /// Nothing answered, or not in time.
     NoAnswer,
-    /// The server answered, but no media connection came about.
+    /// The server answered, but no media connection was established.
     NoMedia,
     /// The server, or a proxy before it, refused.
     Refused {
         /// The HTTP status, if there was one.
         status: Option<u16>,
-        /// When the server wants to be asked again (`Retry-After`), if it says so.
+        /// The wait that the server asks for (`Retry-After`), if any.
         retry_after: Option<Duration>,
     },
-    /// The process may open no more files and sockets.
+    /// The process has reached its limit of open files.
     OutOfDescriptors,
-    /// Anything else, such as a wrong URL, a certificate that is not trusted, or a server that is too old: somebody has to change
-    /// something first.
+    /// Anything else, such as a wrong URL, a certificate that is not trusted, or a server that is too old: a
+    /// retry would fail in the same way.
     Other,
 }
 
 impl JoinFailureKind {
-    /// Whether it may go better in a while. If nothing else is said, the retry policy's backoff is the whole wait then, as for any error
-    /// that [`classify`](crate::classify) takes for temporary.
+    /// Whether a retry may succeed. Without [`retry_after`](Self::retry_after) the retry policy's backoff is
+    /// the whole wait, as for any error that [`classify`](crate::classify) considers temporary.
     ///
     /// ```
     /// use agent_core::JoinFailureKind;
@@ -47,8 +47,8 @@ impl JoinFailureKind {
         }
     }
 
-    /// How long the server asks to wait before another attempt, at most [`MAX_RETRY_AFTER`]; `None` if it does not ask, or if there is to
-    /// be none.
+    /// The wait that the server asks for, at most [`MAX_RETRY_AFTER`]; `None` if it does not ask, or if there
+    /// is no retry.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         match self {
@@ -61,8 +61,8 @@ impl JoinFailureKind {
 }
 
 impl AttemptEnd {
-    /// The end of an attempt that found its room left before it began. The room is one for all attempts: there is no other attempt
-    /// without it.
+    /// The end of an attempt whose room was left before it began. All attempts share the room: there is no
+    /// other attempt without it.
     #[must_use]
     pub fn room_left() -> Self {
         let error = JobError::fatal("room_left");
@@ -108,7 +108,8 @@ mod tests {
     }
 
     proptest! {
-        /// A server cannot ask for a wait without another attempt, nor for one without end; its wait decides nothing else.
+        /// A server cannot ask for a wait where there is no retry, nor for an unlimited one; its wait decides
+        /// nothing else.
         #[test]
         fn a_wait_has_its_bounds(status: Option<u16>, asked: Option<Duration>) {
             let kind = refused(status, asked);

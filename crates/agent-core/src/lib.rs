@@ -1,17 +1,19 @@
 //! The rules of a LiveKit worker and its jobs, as machines without I/O.
 //!
-//! A [`Worker`] decides: which offer is accepted, when a handler starts, what the server is told when it ends, what a lost
-//! connection means. It has no clock, no socket, no task, no environment and no randomness of its own: time and a seed are
-//! arguments, so the same inputs give the same outputs, byte for byte. The crate `agent-worker` drives it with tokio.
+//! A [`Worker`] decides which offer is accepted, when a handler starts, which outcome is reported to the
+//! server, and what a lost connection means. It has no clock, socket, task, environment or randomness of its
+//! own: time and a seed are arguments, so the same inputs give the same outputs, byte for byte. The crate
+//! `agent-worker` drives it with tokio.
 //!
 //! # The contract of a machine
-//! 1. Tell it what happened: [`Worker::handle_input`], or [`Worker::handle_timeout`] when the time of
-//!    [`Worker::poll_timeout`] has come. Early and repeated calls do nothing.
-//! 2. **Then drain [`Worker::poll_output`] until it returns `None`**, and carry the commands out in that order: the order of
-//!    "status sent", "cancel" and "leave the room" is the meaning.
-//! 3. Sleep until `poll_timeout()`, which says why it wants to be woken.
+//! 1. Pass in what happened: [`Worker::handle_input`], or [`Worker::handle_timeout`] at the time of
+//!    [`Worker::poll_timeout`]. Early and repeated calls do nothing.
+//! 2. **Then drain [`Worker::poll_output`] until it returns `None`**, and carry out the commands in that
+//!    order: the order of "status sent", "cancel" and "leave the room" is the meaning.
+//! 3. Sleep until `poll_timeout()`, which also returns the reason of the timer.
 //!
-//! Nothing that the other side sends can make a machine fail: odd messages become a counted [`Violation`].
+//! Nothing that the other side sends can make a machine fail: an unexpected message is counted as a
+//! [`Violation`].
 //!
 //! ```
 //! use agent_core::{Config, Input, Output, Time, Worker};
@@ -23,10 +25,12 @@
 //! ```
 //!
 //! # Recordings
-//! With the feature `serde`, [`Config`] and [`Input`] can be written and read, and [`Output`] written. A recording is the configuration, the
-//! seed, and each input with its time (or only the time, for [`Worker::handle_timeout`]): a new machine that is told the same gives the
-//! same outputs. **A recording holds what the wire holds**: the frame of an assignment has the token of its job in it, so keep it
-//! as you keep tokens. Outputs have `[redacted]` instead of it; they are for reading and comparing, and cannot be read back.
+//! With the feature `serde`, [`Config`] and [`Input`] can be written and read, and [`Output`] written. A
+//! recording is the configuration, the seed, and each input with its time (or only the time, for
+//! [`Worker::handle_timeout`]): a new machine with the same inputs gives the same outputs. **A recording
+//! holds what the wire holds**: the frame of an assignment contains the job's token, so protect it like a
+//! token. Outputs have `[redacted]` instead of it; they are for reading and comparing, and cannot be read
+//! back.
 
 mod answer;
 mod backoff;
@@ -57,8 +61,8 @@ pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_
 pub use backoff::{Backoff, MAX_RETRY_AFTER};
 pub use chain::BoxError;
 pub use channel::{
-    Belief, Frame, FrameError, FrameKind, Heard, Held, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Outgoing,
-    Publishers, Senders,
+    Frame, FrameError, FrameKind, HeldFrames, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Received, SenderFilter,
+    SequenceTracker, Sequencer, Trust,
 };
 pub use checkpoint::{
     CheckpointChange, CheckpointError, CheckpointKey, CheckpointRetention, CheckpointStore, Claim,
@@ -70,12 +74,13 @@ pub use classify::{classify, classify_with};
 pub use cleanup::callback_time;
 pub use config::{AgentPermissions, Config, ConfigProblem, DEFAULT_MAX_JOBS, EndWhen, MAX_DEPLOYMENT_LEN};
 pub use coordination::{
-    Carrier, CoordinationError, Coordinator, FencedValue, Inbox, MAX_KEY_LEN, MAX_MESSAGE_LEN, MAX_TOPIC_LEN,
-    MAX_VALUE_LEN, PubSub, Receive, check_key, check_len, check_name, write_fenced,
+    CoordinationError, Coordinator, FencedValue, Inbox, MAX_KEY_LEN, MAX_MESSAGE_LEN, MAX_TOPIC_LEN,
+    MAX_VALUE_LEN, PubSub, Receive, Subscription, check_key, check_len, check_name, write_fenced,
 };
 pub use descriptors::Descriptors;
 pub use election::{
-    Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, MAX_LEASE, MIN_LEASE, Seat, SeatAnswer,
+    AcquireResult, Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, LeaseRecord, MAX_LEASE,
+    MIN_LEASE,
 };
 pub use error::{JobError, JobResult};
 pub use error_kind::JobErrorKind;
@@ -94,6 +99,6 @@ pub use shutdown::{
     FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownInput, ShutdownLimits, SignalFilter,
 };
 pub use worker::{
-    ConnectError, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, MIN_DEPARTURE_TIMEOUT, Notice, OfferId,
+    DrainReport, EndedJob, Input, JobTimer, JoinedRoom, LinkError, MIN_DEPARTURE_TIMEOUT, Notice, OfferId,
     Output, Presence, RoomEnd, SlotCounts, StopError, Timer, Violation, Worker,
 };

@@ -1,14 +1,16 @@
-//! How often a log line is written whose cause others decide on.
+//! Rate limit of log lines that others can cause.
 
 use agent_proto::Time;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Limits lines of the log by their kind: the first ones of a second are written, the others are counted and summed up when the second is over.
+/// Limits log lines by kind: the first ones of a second are written, the others are counted and summed up
+/// when the second is over.
 ///
-/// For everything that a server, a participant or a store can cause at will: a flood of messages must not become one of the
-/// log. Kinds are few, as an enum has them: each takes memory while its second lasts.
+/// For everything that a server, a participant or a store can cause at will, so that a flood of messages does
+/// not flood the log. Kinds must be few, like the variants of an enum: each takes memory while its second
+/// lasts.
 ///
 /// ```
 /// use agent_core::{LogLimit, Time};
@@ -29,7 +31,8 @@ pub struct LogLimit<K> {
     seconds: BTreeMap<K, Second>,
 }
 
-/// The number of lines that were left out before one that is written; displayed as the end of its message, empty for none.
+/// The number of lines that were left out before one that is written; displayed as the end of its message,
+/// empty for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut(pub u64);
 
@@ -49,8 +52,9 @@ impl<K> Default for LogLimit<K> {
 }
 
 impl<K: Clone + Ord> LogLimit<K> {
-    /// Whether a line of this kind is to be written, of which at most `most` are in a second.
-    pub fn admit(&mut self, kind: K, most: u32, now: Time) -> Option<LeftOut> {
+    /// Returns the number of lines left out before this one, if it is to be written: at most `max` of a kind
+    /// in a second.
+    pub fn admit(&mut self, kind: K, max: u32, now: Time) -> Option<LeftOut> {
         let new = Second { end: now + SECOND, written: 0, left_out: 0 };
         let second = self.seconds.entry(kind).or_insert(new);
         let mut before = LeftOut::default();
@@ -58,7 +62,7 @@ impl<K: Clone + Ord> LogLimit<K> {
             before = LeftOut(second.left_out);
             *second = new;
         }
-        if second.written < most {
+        if second.written < max {
             second.written += 1;
             Some(before)
         } else {
@@ -73,12 +77,13 @@ impl<K: Clone + Ord> LogLimit<K> {
         self.seconds.values().map(|second| second.end).min()
     }
 
-    /// A kind whose second is over, and how many lines were left out in it, to be summed up in one line. To be called until there is none.
+    /// Takes a kind whose second is over, and the number of lines left out in it, to be summed up in one
+    /// line. Call it until it returns `None`.
     pub fn take_due(&mut self, now: Time) -> Option<(K, u64)> {
         self.seconds.retain(|_, second| now < second.end || second.left_out > 0);
         let (kind, second) = self.seconds.iter_mut().find(|(_, second)| now >= second.end)?;
         let left_out = second.left_out;
-        // The sum is a line, too.
+        // The summary is a line, too.
         *second = Second { end: now + SECOND, written: 1, left_out: 0 };
         Some((kind.clone(), left_out))
     }
@@ -110,7 +115,7 @@ mod tests {
         assert_eq!(limit.admit("b", 2, at(100)), Some(LeftOut(0)));
         assert_eq!(limit.admit("b", 2, at(100)), Some(LeftOut(0)));
         assert_eq!((limit.admit("a", 1, at(999)), limit.admit("b", 2, at(999))), (None, None));
-        // Nobody has called for what is due.
+        // `take_due` was not called.
         assert_eq!(limit.admit("a", 1, at(1000)), Some(LeftOut(1)));
         assert_eq!(limit.take_due(at(1000)), None);
         assert_eq!(limit.take_due(at(1100)), Some(("b", 1)));

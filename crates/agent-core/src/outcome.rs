@@ -1,4 +1,4 @@
-//! How an attempt, and with it a job, ends.
+//! How attempts and jobs end.
 
 use crate::error_kind::JobErrorKind;
 use std::borrow::Cow;
@@ -13,16 +13,16 @@ pub const MAX_ERROR_LEN: usize = 4096;
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The handler did its work. The server records `JS_SUCCESS`.
+    /// The handler succeeded. The server records `JS_SUCCESS`.
     Success,
-    /// It did not. The server records `JS_FAILED` with this text.
+    /// The job failed. The server records `JS_FAILED` with this text.
     Failed {
-        /// What went wrong, at most [`MAX_ERROR_LEN`] bytes.
+        /// The error text, at most [`MAX_ERROR_LEN`] bytes.
         error: String,
     },
 }
 
-/// Where a job is on its way, as seen from this worker.
+/// The lifecycle state of a job, as seen from this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -34,13 +34,13 @@ pub enum Lifecycle {
     Assigned,
     /// Its handler runs.
     Running,
-    /// Over, and well.
+    /// Succeeded.
     Success,
-    /// Over, and not well. Reachable from each state above but `Success`.
+    /// Failed. Reachable from each state above but `Success`.
     Failed,
 }
 
-/// Why a job was told to stop. A handler may return it as its error: `return Err(ctx.cancelled().await.into())`.
+/// Why a job was cancelled. A handler may return it as its error: `return Err(ctx.cancelled().await.into())`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -50,23 +50,24 @@ pub enum CancelReason {
     Deadline,
     /// The worker drains and its limit has passed.
     Drained,
-    /// The handler itself, or the program, asked for it.
+    /// The handler or the program requested it.
     Shutdown(String),
     /// The room was deleted or closed after its last participant left.
     RoomClosed,
-    /// The server ended the job (its dispatch was deleted, for one). It has decided already.
+    /// The server ended the job (its dispatch was deleted, for example) and has recorded how.
     Terminated,
     /// Somebody removed the agent from the room.
     Kicked,
-    /// The participant that the job is about is in the room in another session, which has a job of its own.
+    /// The target participant joined in another session, which has a job of its own.
     TargetReplaced,
     /// Another participant joined with the agent's identity.
     DuplicateIdentity,
-    /// The connection to the room was lost, or the room is another one than the job's: that one was deleted, and one of the same name made.
+    /// The connection to the room was lost, or the room is not the job's: that one was deleted, and another
+    /// one of the same name created.
     RoomGone,
 }
 
-/// What became of one call of the handler: a fact that the driver reports.
+/// How one call of the handler ended: a fact that the driver reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AttemptEnd {
@@ -76,9 +77,9 @@ pub enum AttemptEnd {
     Cancelled,
     /// It returned another error; or the room could not be joined.
     Error {
-        /// What kind of error: only a retryable one is worth another attempt.
+        /// The kind of error: only a retryable one may lead to another attempt.
         kind: JobErrorKind,
-        /// For people and for the server.
+        /// The error text, for the log and the server.
         text: String,
     },
     /// It panicked, with this message.
@@ -88,7 +89,7 @@ pub enum AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// Whether it may go better when it is tried again.
+    /// Whether a retry may succeed.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Error { kind: JobErrorKind::Retryable { .. }, .. })
@@ -96,7 +97,7 @@ impl AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// The same with a text that is not longer than what the server is told.
+    /// Cuts the text to [`MAX_ERROR_LEN`].
     pub(crate) fn bounded(self) -> Self {
         match self {
             Self::Error { kind, text } => Self::Error { kind, text: cut(text, MAX_ERROR_LEN) },
@@ -113,7 +114,7 @@ impl Outcome {
         Self::Failed { error: cut(error.into(), MAX_ERROR_LEN) }
     }
 
-    /// Whether the job went well.
+    /// Whether the job succeeded.
     #[must_use]
     pub const fn is_success(&self) -> bool {
         matches!(self, Self::Success)
@@ -138,10 +139,10 @@ impl Outcome {
     }
 }
 
-/// An outcome, and what kind of failure it is: the server is told the one, logs and counters the other.
+/// An outcome for the server, and the kind of failure for logs and counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// What the server is told.
+    /// The outcome that is reported to the server.
     pub outcome: Outcome,
     /// `None` for a success.
     pub kind: Option<JobErrorKind>,
@@ -150,14 +151,14 @@ pub struct Verdict {
 impl Verdict {
     const SUCCESS: Self = Self { outcome: Outcome::Success, kind: None };
 
-    /// The end of an attempt that nobody told to stop.
+    /// The verdict on an attempt that was not cancelled.
     #[must_use]
     pub fn of(end: AttemptEnd) -> Self {
         match end {
             AttemptEnd::Ok => Self::SUCCESS,
             AttemptEnd::Cancelled => Self::failed(
                 JobErrorKind::Cancelled,
-                "the handler says that it was cancelled, but nobody cancelled it",
+                "the handler returned the error kind Cancelled, but the job was not cancelled",
             ),
             AttemptEnd::Error { kind, text } => Self::failed(kind, text),
             AttemptEnd::Panicked(message) => Self::panicked(&message),
@@ -165,11 +166,11 @@ impl Verdict {
         }
     }
 
-    /// The end of an attempt that was told to stop.
+    /// The verdict on an attempt that was cancelled.
     #[must_use]
     pub fn of_cancelled(reason: &CancelReason, end: AttemptEnd) -> Self {
         match (reason, end) {
-            (CancelReason::Deadline, _) => Self::fatal(reason.word(), reason.to_string()),
+            (CancelReason::Deadline, _) => Self::fatal(reason.label(), reason.to_string()),
             (_, AttemptEnd::Error { kind, text }) => Self::failed(kind, text),
             (_, AttemptEnd::Panicked(message)) => Self::panicked(&message),
             (_, AttemptEnd::Aborted) => Self::fatal("aborted", format!("aborted: {reason}")),
@@ -184,17 +185,17 @@ impl Verdict {
             (
                 CancelReason::Kicked | CancelReason::DuplicateIdentity | CancelReason::RoomGone,
                 AttemptEnd::Ok | AttemptEnd::Cancelled,
-            ) => Self::fatal(reason.word(), reason.to_string()),
+            ) => Self::fatal(reason.label(), reason.to_string()),
         }
     }
 
-    /// A failure with a reason to count it by, and a text.
+    /// A failure with a reason, which is a metric label, and a text.
     #[must_use]
     pub fn fatal(reason: &'static str, text: impl Into<String>) -> Self {
         Self::failed(JobErrorKind::Fatal { reason: Cow::Borrowed(reason) }, text)
     }
 
-    /// The same, with a word about the attempts when there were several.
+    /// Adds the number of attempts to the text when there were several.
     #[must_use]
     pub fn after_attempts(self, attempts: u32) -> Self {
         let Self { outcome: Outcome::Failed { error }, kind } = self else { return self };
@@ -249,9 +250,9 @@ impl fmt::Display for Lifecycle {
 }
 
 impl CancelReason {
-    /// The reason in one word, as metrics count it.
+    /// The value of the metric label for this reason.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn label(&self) -> &'static str {
         match self {
             Self::Deadline => "job_timeout",
             Self::Drained => "drained",
@@ -266,10 +267,10 @@ impl CancelReason {
     }
 }
 
-/// The text that the server is told and that the logs show.
+/// The text for the server and the logs.
 impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())?;
+        f.write_str(self.label())?;
         match self {
             Self::Shutdown(text) if !text.is_empty() => write!(f, ": {text}"),
             _ => Ok(()),
@@ -309,7 +310,7 @@ mod tests {
         assert_eq!(Verdict::of(AttemptEnd::Ok).after_attempts(2), Verdict::SUCCESS);
     }
 
-    /// The table of the design: what the server is told, by reason and by how the handler then ended.
+    /// The table of the design: what is reported to the server, by reason and by how the handler ended.
     #[test]
     fn the_outcome_of_a_cancelled_job() {
         use AttemptEnd::{Aborted, Cancelled, Error, Ok, Panicked};

@@ -1,24 +1,27 @@
-//! Whether a failed attempt is followed by another one, and how long after it.
+//! Retry policy of failed attempts.
 
 use crate::backoff::full_jitter;
 use crate::error_kind::JobErrorKind;
 use std::time::Duration;
 
-/// How often, and how patiently, a job is tried again after an error of the kind [`Retryable`](JobErrorKind::Retryable).
+/// How often a job is retried after an error of the kind [`Retryable`](JobErrorKind::Retryable), and after
+/// which waits.
 ///
-/// The next attempt is made by the same worker, in the same assignment: the job keeps its slot and stays in its room. Every other
-/// kind of error ends the job at once: what is invalid, fatal, cancelled, timed out or a panic would only happen again. Nothing is
-/// tried again while the worker drains, or after the job was told to stop or has lost its room.
+/// The next attempt runs on the same worker, in the same assignment: the job keeps its slot and stays in its
+/// room. Every other kind of error ends the job at once: an invalid input, a fatal error, a cancellation, a
+/// timeout or a panic would recur. There is no retry while the worker drains, or after the job was cancelled
+/// or has lost its room.
 ///
-/// What is sent to the agent meanwhile is not lost: data that the last attempt did not read, and data that come in the wait, are at the
-/// beginning of the next attempt's streams, as far as they fit; what did not is reported there. What the last attempt had read is
-/// not sent again.
+/// Data that is sent to the agent meanwhile is not lost: what the last attempt did not read, and what arrives
+/// during the wait, is at the beginning of the next attempt's streams, up to their limits; the losses are
+/// reported there. What the last attempt had read is not delivered again.
 ///
-/// The wait before attempt n + 1 is the backoff: drawn evenly from zero to a limit that is `base` at first, doubles with each attempt, and
-/// never exceeds `cap`. It is the whole wait, unless the error itself asks for one (`after` of [`JobError::retryable`](crate::JobError)):
-/// that is added. So no job is retried earlier than its error asked for, and a thousand jobs that failed together are not retried together.
+/// The wait before attempt n + 1 is the backoff: drawn evenly from zero to a limit that is `base` at first,
+/// doubles with each attempt, and never exceeds `cap`. It is the whole wait, unless the error asks for one
+/// (`after` of [`JobError::retryable`](crate::JobError)), which is added. So no job is retried earlier than
+/// its error asked for, and a thousand jobs that failed together are not retried together.
 ///
-/// Unless set: 3 attempts in all, `base` 1 s, `cap` 60 s, an error may ask for up to 1 h, and no budget.
+/// Defaults: 3 attempts in all, `base` 1 s, `cap` 60 s, an error may ask for up to 1 h, and no budget.
 ///
 /// ```
 /// use agent_core::{JobErrorKind, RetryPolicy};
@@ -49,7 +52,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// So many attempts in all, the first one included: 1 tries nothing again.
+    /// At most this many attempts, including the first: 1 means no retry.
     #[must_use]
     pub const fn attempts(attempts: u32) -> Self {
         Self {
@@ -61,13 +64,14 @@ impl RetryPolicy {
         }
     }
 
-    /// One attempt: the first error ends the job, whatever its kind.
+    /// A single attempt: any error ends the job.
     #[must_use]
     pub const fn never() -> Self {
         Self::attempts(1)
     }
 
-    /// The random part of the waits: up to `base` before the second attempt, doubling with each one, up to `cap` before any.
+    /// The random part of the waits: up to `base` before the second attempt, doubling with each one, up to
+    /// `cap` before any.
     #[must_use]
     pub const fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.base = base;
@@ -75,23 +79,23 @@ impl RetryPolicy {
         self
     }
 
-    /// The longest wait that an error may ask for. One that asks for more ends the job: to come back earlier than it was told
-    /// would only fail again.
+    /// The longest wait that an error may ask for. One that asks for more ends the job, as an earlier retry
+    /// would fail.
     #[must_use]
     pub const fn retry_after_limit(mut self, limit: Duration) -> Self {
         self.retry_after_limit = limit;
         self
     }
 
-    /// No attempt begins later than this after the job was assigned.
+    /// The time after the assignment in which an attempt may begin.
     #[must_use]
     pub const fn budget(mut self, budget: Duration) -> Self {
         self.budget = Some(budget);
         self
     }
 
-    /// How long to wait before the next attempt, when `attempts` were made, the last one failed with `kind`, and `spent` has passed
-    /// since the assignment; `None`: there is no next one.
+    /// How long to wait before the next attempt, when `attempts` were made, the last one failed with `kind`,
+    /// and `spent` has passed since the assignment; `None`: no further attempt.
     #[must_use]
     pub fn wait(
         &self,
@@ -122,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_go_away_is_tried_again() {
+    fn only_temporary_errors_are_retried() {
         let policy = RetryPolicy::attempts(9);
         let invalid = JobErrorKind::Invalid {
             field: "language".into(),
@@ -144,7 +148,7 @@ mod tests {
         assert!(RetryPolicy::never().wait(1, &retryable(Duration::ZERO), Duration::ZERO, &mut rng).is_none());
     }
 
-    /// What the whole schedule of a policy can take: nothing is added that neither the policy nor the error asked for.
+    /// The total wait: nothing is added that neither the policy nor the error asked for.
     #[test]
     fn the_backoff_is_the_whole_wait_unless_the_error_asks_for_one() {
         let policy = RetryPolicy::attempts(5).backoff(Duration::from_millis(100), Duration::from_secs(1));
@@ -177,7 +181,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any policy and any error: never sooner than asked for, never more attempts than allowed, never over the budget.
+        /// For any policy and any error: never sooner than asked for, never more attempts than allowed, never
+        /// over the budget.
         #[test]
         fn a_schedule_stays_within_its_bounds(
             seed: u64,
@@ -195,7 +200,7 @@ mod tests {
             for (after, took) in errors {
                 spent = spent.saturating_add(Duration::from_millis(took));
                 let Some(wait) = policy.wait(attempts, &retryable(after), spent, &mut rng) else {
-                    // It gives up only for a reason.
+                    // It gives up only at one of its limits.
                     let jitter = base.saturating_mul(1 << (attempts - 1).min(20)).min(cap);
                     let latest = spent.saturating_add(after).saturating_add(jitter);
                     prop_assert!(attempts >= most || after > limit || budget.is_some_and(|budget| latest > budget));

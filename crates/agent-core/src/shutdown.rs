@@ -1,4 +1,5 @@
-//! Stopping a process by signals: which of them count, what each means, and when a process that does not end by itself must be ended.
+//! Stopping a process by signals: which of them count, what each means, and when a process that does not end
+//! must be ended.
 
 use crate::config::Config;
 use agent_proto::Time;
@@ -10,14 +11,14 @@ pub const FORCED_EXIT_CODE: u8 = 130;
 /// The exit code of a process that failed.
 pub const FAILED_EXIT_CODE: u8 = 1;
 
-/// A signal that comes at most this long after one that counts is the same: a terminal signals each process of its group, and a supervisor
-/// among them passes the signal on.
-const SAME: Duration = Duration::from_secs(1);
+/// A signal within this time after one that counts is the same signal: a terminal signals each process of its
+/// group, and a supervisor among them forwards the signal.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// How much later than due a worker may be before its runtime counts as blocked.
-const LATE: Duration = Duration::from_secs(3);
+/// How late a worker may stop before its runtime counts as blocked.
+const BLOCKED_AFTER: Duration = Duration::from_secs(3);
 
-/// Says which signals of a process count.
+/// Decides which signals of a process count.
 ///
 /// ```
 /// use agent_core::{SignalFilter, Time};
@@ -36,43 +37,45 @@ pub struct SignalFilter {
 /// How long workers may take to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownLimits {
-    /// From the first signal until all have stopped: the drain timeout, the grace and the abort of what does not return.
+    /// From the first signal until all have stopped: the drain timeout, the grace and the abort of what does
+    /// not return.
     pub drain: Duration,
     /// The same from the second signal: the abort alone.
     pub abort: Duration,
-    /// From then on until everything is left in order: connections, rooms, callbacks.
+    /// Time to close connections and rooms and run callbacks, after that.
     pub close: Duration,
 }
 
-/// What happened while a process is to stop.
+/// What happened in the course of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownInput {
     /// A signal came that [counts](SignalFilter).
     Signalled,
-    /// All workers have stopped, and leave everything in order now.
+    /// All workers have stopped, and close their connections now.
     WorkersStopped,
 }
 
-/// What is to be done about a signal, or about its not having been followed.
+/// What to do about a signal, or about a shutdown that takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownAction {
-    /// Accept nothing new, and let jobs end.
+    /// Drain: accept nothing new, and let jobs end.
     Drain,
     /// Abort what still runs.
     Abort,
-    /// End the process at once, as another signal asks for it.
+    /// End the process at once, because of another signal.
     Exit {
         /// Its exit code.
         code: u8,
     },
-    /// End the process at once, as its workers are so late that nothing runs them any more: blocking code holds their threads.
+    /// End the process at once: its workers are so late that blocking code must occupy their threads.
     ExitBlocked {
         /// Its exit code.
         code: u8,
     },
 }
 
-/// The course of one shutdown: drain, abort, exit. The contract is that of every machine here, see the [crate's documentation](crate).
+/// The course of one shutdown: drain, abort, exit. The contract is that of every machine here, see the
+/// [crate's documentation](crate).
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     limits: ShutdownLimits,
@@ -85,7 +88,7 @@ pub struct Shutdown {
 impl SignalFilter {
     /// Whether a signal that came now counts.
     pub fn counts(&mut self, now: Time) -> bool {
-        if self.last.is_some_and(|last| now - last <= SAME) {
+        if self.last.is_some_and(|last| now - last <= SAME_SIGNAL) {
             return false;
         }
         self.last = Some(now);
@@ -94,14 +97,14 @@ impl SignalFilter {
 }
 
 impl ShutdownLimits {
-    /// Those of a worker with this configuration.
+    /// The limits of a worker with this configuration.
     #[must_use]
     pub fn of(config: &Config, drain_timeout: Duration, close: Duration) -> Self {
         let abort = config.abort_timeout;
         Self { drain: drain_timeout.saturating_add(config.grace).saturating_add(abort), abort, close }
     }
 
-    /// Those of two workers together.
+    /// The limits of two workers together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -113,13 +116,13 @@ impl ShutdownLimits {
 }
 
 impl Shutdown {
-    /// Of workers that run.
+    /// The shutdown of running workers.
     #[must_use]
     pub const fn new(limits: ShutdownLimits) -> Self {
         Self { limits, signals: 0, stopped: false, deadline: None, out: VecDeque::new() }
     }
 
-    /// Tells the machine what happened.
+    /// Takes what happened.
     pub fn handle_input(&mut self, input: ShutdownInput, now: Time) {
         match input {
             ShutdownInput::Signalled => self.on_signal(now),
@@ -132,7 +135,7 @@ impl Shutdown {
         }
     }
 
-    /// Does what is due. Does nothing when nothing is.
+    /// Takes the passing of time. Early calls do nothing.
     pub fn handle_timeout(&mut self, now: Time) {
         if self.deadline.take_if(|deadline| *deadline <= now).is_some() {
             let code = if self.signals > 1 { FORCED_EXIT_CODE } else { FAILED_EXIT_CODE };
@@ -169,7 +172,7 @@ impl Shutdown {
 
     fn wait_for(&mut self, limit: Duration, now: Time) {
         let limit = if self.stopped { self.limits.close } else { limit };
-        self.deadline = Some(now + limit + LATE);
+        self.deadline = Some(now + limit + BLOCKED_AFTER);
     }
 }
 
@@ -213,7 +216,7 @@ mod tests {
     const FAILED: Option<ShutdownAction> = Some(ShutdownAction::ExitBlocked { code: 1 });
     const FORCED: Option<ShutdownAction> = Some(ShutdownAction::ExitBlocked { code: 130 });
 
-    fn told(shutdown: &mut Shutdown, input: ShutdownInput, millis: u64) -> Option<ShutdownAction> {
+    fn input(shutdown: &mut Shutdown, input: ShutdownInput, millis: u64) -> Option<ShutdownAction> {
         shutdown.handle_input(input, at(millis));
         let action = shutdown.poll_output();
         assert_eq!(shutdown.poll_output(), None, "one thing at a time");
@@ -225,7 +228,7 @@ mod tests {
         shutdown.poll_output()
     }
 
-    /// When it is ended, if nothing else happens.
+    /// When and how it is ended, if nothing else happens.
     fn ends(shutdown: &Shutdown) -> Option<(Time, Option<ShutdownAction>)> {
         let mut shutdown = shutdown.clone();
         let due = shutdown.poll_timeout()?;
@@ -239,30 +242,30 @@ mod tests {
     fn the_first_drains_the_second_aborts_the_third_ends_the_process() {
         let mut shutdown = Shutdown::new(LIMITS);
         assert_eq!(ends(&shutdown), None, "a worker that runs is late for nothing");
-        assert_eq!(told(&mut shutdown, Signalled, 0), Some(ShutdownAction::Drain));
-        assert_eq!(told(&mut shutdown, Signalled, 2000), Some(ShutdownAction::Abort));
+        assert_eq!(input(&mut shutdown, Signalled, 0), Some(ShutdownAction::Drain));
+        assert_eq!(input(&mut shutdown, Signalled, 2000), Some(ShutdownAction::Abort));
         for _ in 0..3 {
-            assert_eq!(told(&mut shutdown, Signalled, 4000), Some(ShutdownAction::Exit { code: 130 }));
+            assert_eq!(input(&mut shutdown, Signalled, 4000), Some(ShutdownAction::Exit { code: 130 }));
         }
     }
 
     #[test]
     fn a_process_whose_workers_do_not_stop_in_time_is_ended() {
         let mut shutdown = Shutdown::new(LIMITS);
-        told(&mut shutdown, Signalled, 0);
+        input(&mut shutdown, Signalled, 0);
         assert_eq!(ends(&shutdown), Some((at(73_000), FAILED)));
         let mut stopped = shutdown.clone();
-        assert_eq!(told(&mut stopped, WorkersStopped, 20_000), None);
+        assert_eq!(input(&mut stopped, WorkersStopped, 20_000), None);
         assert_eq!(ends(&stopped), Some((at(33_000), FAILED)), "the rest has its own time");
-        told(&mut shutdown, Signalled, 20_000);
+        input(&mut shutdown, Signalled, 20_000);
         assert_eq!(ends(&shutdown), Some((at(24_000), FORCED)));
-        told(&mut shutdown, WorkersStopped, 21_000);
+        input(&mut shutdown, WorkersStopped, 21_000);
         assert_eq!(ends(&shutdown), Some((at(34_000), FORCED)));
-        // A signal for what remains after they have stopped by themselves.
+        // A signal after they have stopped by themselves.
         let mut shutdown = Shutdown::new(LIMITS);
-        told(&mut shutdown, WorkersStopped, 0);
+        input(&mut shutdown, WorkersStopped, 0);
         assert_eq!(ends(&shutdown), None, "nothing asks the process to end");
-        told(&mut shutdown, Signalled, 5000);
+        input(&mut shutdown, Signalled, 5000);
         assert_eq!(ends(&shutdown), Some((at(18_000), FAILED)));
     }
 
@@ -274,7 +277,7 @@ mod tests {
         let endless = ShutdownLimits::of(&config, Duration::MAX, Duration::ZERO);
         assert_eq!(limits.and(endless), ShutdownLimits { drain: Duration::MAX, ..LIMITS });
         let mut shutdown = Shutdown::new(limits.and(endless));
-        told(&mut shutdown, Signalled, 1);
+        input(&mut shutdown, Signalled, 1);
         assert_eq!(shutdown.poll_timeout(), Some(Time::from_nanos(u64::MAX)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Coordinator`] is a store of leases, in which the jobs of one room (or of anything else with a name) elect a leader:
 //! [`MemoryCoordinator`] for tests and one process, [`FileCoordinator`] for the processes of one machine, `RedisCoordinator` for
-//! many. The rules are those of `agent_core::Election` and `agent_core::Seat`; here is what carries them out.
+//! many. The rules are those of `agent_core::Election` and `agent_core::LeaseRecord`; here is what carries them out.
 //!
 //! A [`PubSub`] carries what jobs publish on a topic and announce about themselves: [`RoomData`] unless set, which needs no
 //! server but LiveKit's, [`MemoryPubSub`] for tests, `RedisPubSub` for jobs that share no room. Room data cannot fence, so it elects
@@ -18,6 +18,6 @@ pub use agent_backends::{FileCoordinator, MemoryCoordinator, MemoryPubSub};
 #[cfg(feature = "redis")]
 pub use agent_backends::{RedisCoordinator, RedisPubSub};
 pub use agent_core::{
-    Carrier, CoordinationError, Coordinator, FencedValue, Inbox, LeaseLoss, MAX_KEY_LEN, MAX_MESSAGE_LEN,
-    MAX_TOPIC_LEN, MAX_VALUE_LEN, PubSub, Receive, Seat, SeatAnswer,
+    AcquireResult, CoordinationError, Coordinator, FencedValue, Inbox, LeaseLoss, LeaseRecord, MAX_KEY_LEN,
+    MAX_MESSAGE_LEN, MAX_TOPIC_LEN, MAX_VALUE_LEN, PubSub, Receive, Subscription,
 };

@@ -9,7 +9,7 @@
 
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::coordination::{
-    CoordinationError, Coordinator, FencedValue, Leadership, MemoryCoordinator, SeatAnswer,
+    AcquireResult, CoordinationError, Coordinator, FencedValue, Leadership, MemoryCoordinator,
 };
 use agent_worker::{BoxFuture, JobContext, JobResult};
 use bytes::Bytes;
@@ -28,7 +28,7 @@ struct Slow(MemoryCoordinator);
 type Answer<'a, T> = BoxFuture<'a, Result<T, CoordinationError>>;
 
 impl Coordinator for Slow {
-    fn acquire<'a>(&'a self, key: &'a str, holder: &'a str, lease: Duration) -> Answer<'a, SeatAnswer> {
+    fn acquire<'a>(&'a self, key: &'a str, holder: &'a str, lease: Duration) -> Answer<'a, AcquireResult> {
         self.0.acquire(key, holder, lease)
     }
 
@@ -54,7 +54,7 @@ impl Coordinator for Slow {
 
 impl Slow {
     async fn is_free(&self) -> bool {
-        matches!(self.0.acquire("room", "the next", LEASE).await, Ok(SeatAnswer::Granted { .. }))
+        matches!(self.0.acquire("room", "the next", LEASE).await, Ok(AcquireResult::Granted { .. }))
     }
 }
 

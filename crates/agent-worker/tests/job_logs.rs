@@ -5,7 +5,7 @@ mod odd_store;
 
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
 use agent_worker::coordination::{
-    Carrier, CoordinationError, Inbox, MemoryCoordinator, MemoryPubSub, PubSub,
+    CoordinationError, Inbox, MemoryCoordinator, MemoryPubSub, PubSub, Subscription,
 };
 use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobError, JobResult};
 use bytes::Bytes;
@@ -34,14 +34,14 @@ impl io::Write for Log {
 struct Noisy(MemoryPubSub);
 
 impl PubSub for Noisy {
-    fn join<'a>(
+    fn subscribe<'a>(
         &'a self,
         topic: &'a str,
         inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>> {
         let heard = inbox.clone();
         std::thread::spawn(move || heard.deliver(&Bytes::from_static(b"noise"))).join().unwrap();
-        self.0.join(topic, inbox)
+        self.0.subscribe(topic, inbox)
     }
 }
 

@@ -92,9 +92,9 @@ async fn required_metadata_must_be_there() {
 #[tokio::test]
 async fn a_job_over_the_limits_is_not_looked_at() {
     let run = run_job(record, JobSpec::room("studio").metadata(" ".repeat(524_289))).await;
-    failed(&run, "invalid_input: metadata = 524289 bytes: at most 524288 are taken");
+    failed(&run, "invalid_input: metadata = 524289 bytes: the limit is 524288");
     let run = run_job(record, JobSpec::room("studio").attribute("key", "v".repeat(65_534))).await;
-    failed(&run, "invalid_input: attributes = 65537 bytes: at most 65536 are taken");
+    failed(&run, "invalid_input: attributes = 65537 bytes: the limit is 65536");
     let most = JobSpec::room("studio").metadata(" ".repeat(524_288)).attribute("key", "v".repeat(65_533));
     run_job(record, most).await.assert_success();
 }

@@ -373,5 +373,5 @@ async fn a_worker_that_gives_up_does_not_wait_for_a_blocked_thread() {
     program.server.refuse_connections(true);
     program.server.cut_workers();
     assert_eq!(program.exit_code().await, Some(1));
-    program.logged("gave up after 1 failed tries").await;
+    program.logged("gave up after 1 failed connection attempts").await;
 }

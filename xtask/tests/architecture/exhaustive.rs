@@ -6,7 +6,7 @@ use proc_macro2::{TokenStream, TokenTree};
 /// The enums between the machines and their drivers, by file. Those that users match are `#[non_exhaustive]`,
 /// and not in this list.
 const DRIVER_ONLY: &[(&str, &[&str])] = &[
-    ("crates/agent-core/src/worker/io.rs", &["Input", "ConnectError", "Output", "Notice"]),
+    ("crates/agent-core/src/worker/io.rs", &["Input", "LinkError", "Output", "Notice"]),
     ("crates/agent-core/src/worker/timers.rs", &["Timer", "JobTimer"]),
     (
         "crates/agent-core/src/job/lifecycle.rs",
@@ -18,7 +18,7 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
         &["SaveInput", "SaveFailure", "SaveOutput", "SaveReport"],
     ),
     ("crates/agent-core/src/election/io.rs", &["ElectionInput", "ElectionOutput", "ElectionTimer"]),
-    ("crates/agent-core/src/election/seat.rs", &["SeatAnswer"]),
+    ("crates/agent-core/src/election/seat.rs", &["AcquireResult"]),
     ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
     ("crates/agent-room/src/command.rs", &["RoomCommand"]),
     ("crates/agent-room/src/view.rs", &["ViewChange"]),

@@ -1,9 +1,10 @@
-//! A store in a local database file, which the processes of one machine share.
+//! A checkpoint store in a local database file, which the processes of one machine share.
 //!
-//! redb keeps the file: pure Rust, permissive, and whole after a `kill -9` or a power cut at any moment. A process that has it open
-//! excludes all others, so it is open only for short bursts: one thread takes what is to be done, opens the file, does all of it in one
-//! transaction, has it written through to the disk, closes the file, and only then answers. A process that finds it open tries again
-//! for a while. (redb can also share a file between writers, since some weeks; locking the whole of it is what it has always done.)
+//! redb manages the file: pure Rust, permissive licence, and consistent after a `kill -9` or a power cut at
+//! any moment. A process that has it open excludes all others, so it is open only for short bursts: one
+//! thread takes the queued tasks, opens the file, does all of them in one transaction, syncs it to the disk,
+//! closes the file, and only then answers. A process that finds it open retries for a while. (Recent versions
+//! of redb can share a file between writers; locking the whole file is the older, proven mode.)
 
 use super::memory::wall_clock;
 use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
@@ -22,20 +23,21 @@ use tokio::sync::oneshot;
 
 /// How long to wait for a file that another process has open, unless set.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long until the next look at a file that another process has open. A burst takes some milliseconds.
+/// Interval of the retries to open a file that another process has open. A burst takes some milliseconds.
 const LOCK_RETRY: Duration = Duration::from_millis(2);
-/// What is done in one burst at most, so that other processes have their turn.
-const MOST_IN_A_BURST: usize = 256;
+/// Maximum number of tasks in one burst, so that other processes get their turn.
+const MAX_BURST: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// The database's own default is a gigabyte, for files that stay open.
 const CACHE: usize = 4 * 1024 * 1024;
 
 const SLOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints 2");
 
-/// Keeps checkpoints in a local file, which several processes of one machine may use at once. Cheap to clone.
+/// Keeps checkpoints in a local file, which several processes of one machine may share. Cheap to clone.
 ///
-/// What was saved is on the disk when saving returns, and stays readable whatever becomes of the process. The file must be on a local
-/// disk: the locks of network file systems cannot be relied on. It grows with what is kept at once, and does not shrink.
+/// What was saved is on the disk when saving returns, and survives a crash of the process. The file must be
+/// on a local disk: the locks of network file systems are not reliable. It grows with what is stored at the
+/// same time, and does not shrink.
 ///
 /// ```
 /// # fn example(builder: agent_worker::WorkerBuilder, dir: &std::path::Path) -> Result<(), agent_core::StoreError> {
@@ -50,10 +52,10 @@ pub struct EmbeddedStore {
     tasks: mpsc::Sender<Task>,
 }
 
-/// One thing to do, and whom to tell.
+/// One operation, and where to send its result.
 struct Task {
     key: CheckpointKey,
-    keep: Duration,
+    ttl: Duration,
     kind: TaskKind,
 }
 
@@ -62,25 +64,25 @@ enum TaskKind {
     Write(Writer, Option<Vec<u8>>, oneshot::Sender<Result<Writer, StoreError>>),
 }
 
-/// What was done in a transaction; told when it is on the disk.
+/// The result of an operation, sent once the transaction is on the disk.
 enum Done {
     Claimed(oneshot::Sender<Result<Claim, StoreError>>, Result<Claim, StoreError>),
     Written(oneshot::Sender<Result<Writer, StoreError>>, Result<Writer, StoreError>),
 }
 
 impl EmbeddedStore {
-    /// Opens the file, or makes it, and checks that all of it is whole. Another process that uses it is waited for, for 5 s.
+    /// Opens or creates the file, and checks its integrity. Waits up to 5 s for another process that uses it.
     ///
-    /// It blocks while it does so: call it before the worker runs.
+    /// Blocks meanwhile: call it before the worker runs.
     ///
     /// # Errors
-    /// [`StoreError`], which names the file and says what to do: no such folder, no permission, a full disk, locked for too long, damaged,
-    /// or no such store.
+    /// [`StoreError`], which names the file and what to do: no such folder, no permission, a full disk,
+    /// locked for too long, damaged, or not a store.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         Self::open_within(path, LOCK_TIMEOUT)
     }
 
-    /// As [`open`](Self::open), with another limit for waiting until other processes have done, now and later.
+    /// Like [`open`](Self::open), with another limit for waiting on other processes, now and later.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -103,7 +105,7 @@ impl EmbeddedStore {
         let (tasks, received) = mpsc::channel();
         thread::Builder::new()
             .name("checkpoint-store".to_owned())
-            .spawn(move || Keeper { file, swept: None }.run(&received))
+            .spawn(move || StoreThread { file, swept: None }.run(&received))
             .map_err(|error| unavailable("no thread could be started for the checkpoints", error))?;
         Ok(Self { path, tasks })
     }
@@ -117,7 +119,7 @@ impl EmbeddedStore {
     async fn ask<T>(
         &self,
         key: CheckpointKey,
-        keep: Duration,
+        ttl: Duration,
         kind: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> TaskKind,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
@@ -125,14 +127,14 @@ impl EmbeddedStore {
             problem: format!("the thread of the checkpoint store {} is gone: a bug", self.path.display()),
             source: None,
         };
-        self.tasks.send(Task { key, keep, kind: kind(answer) }).map_err(|_| gone())?;
+        self.tasks.send(Task { key, ttl, kind: kind(answer) }).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
 impl CheckpointStore for EmbeddedStore {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        Box::pin(self.ask(key, keep, TaskKind::Claim))
+    fn claim(&self, key: CheckpointKey, ttl: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        Box::pin(self.ask(key, ttl, TaskKind::Claim))
     }
 
     fn write(
@@ -140,9 +142,9 @@ impl CheckpointStore for EmbeddedStore {
         key: CheckpointKey,
         writer: Writer,
         record: Option<Vec<u8>>,
-        keep: Duration,
+        ttl: Duration,
     ) -> BoxFuture<'_, Result<Writer, StoreError>> {
-        Box::pin(self.ask(key, keep, move |answer| TaskKind::Write(writer, record, answer)))
+        Box::pin(self.ask(key, ttl, move |answer| TaskKind::Write(writer, record, answer)))
     }
 }
 
@@ -152,18 +154,18 @@ impl fmt::Debug for EmbeddedStore {
     }
 }
 
-/// The thread that does everything with the file.
-struct Keeper {
+/// The thread that performs all operations on the file.
+struct StoreThread {
     file: File,
     swept: Option<Instant>,
 }
 
-impl Keeper {
+impl StoreThread {
     /// Ends with the last clone of the store.
     fn run(mut self, tasks: &mpsc::Receiver<Task>) {
         while let Ok(first) = tasks.recv() {
             let mut burst = vec![first];
-            burst.extend(tasks.try_iter().take(MOST_IN_A_BURST - 1));
+            burst.extend(tasks.try_iter().take(MAX_BURST - 1));
             self.burst(burst);
         }
     }
@@ -171,7 +173,7 @@ impl Keeper {
     fn burst(&mut self, tasks: Vec<Task>) {
         let mut done = Vec::with_capacity(tasks.len());
         let sweep = self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY);
-        // What was not reached is dropped and so answered by `ask`; what was, is told the error.
+        // Tasks that were not reached are answered below, as those that were.
         let mut tasks = tasks.into_iter();
         let result = self.file.guarded(|| self.file.transaction(&mut tasks, &mut done, sweep));
         match result {
@@ -179,7 +181,7 @@ impl Keeper {
                 if sweep {
                     self.swept = Some(Instant::now());
                 }
-                done.into_iter().for_each(Done::tell);
+                done.into_iter().for_each(Done::send);
             }
             Err(error) => {
                 let rest = tasks.map(|task| match task.kind {
@@ -195,8 +197,8 @@ impl Keeper {
 }
 
 impl Done {
-    /// Nobody is there any more when the one that asked was dropped.
-    fn tell(self) {
+    /// Fails silently if the caller was dropped.
+    fn send(self) {
         match self {
             Self::Claimed(answer, result) => drop(answer.send(result)),
             Self::Written(answer, result) => drop(answer.send(result)),
@@ -218,7 +220,8 @@ struct File {
 }
 
 impl File {
-    /// Opens the file, does the tasks, and closes it again. They are on the disk when it returns `Ok`, and none is when it does not.
+    /// Opens the file, does the tasks, and closes it again. All of them are on the disk when it returns `Ok`,
+    /// and none otherwise.
     fn transaction(
         &self,
         tasks: &mut impl Iterator<Item = Task>,
@@ -229,7 +232,7 @@ impl File {
         let transaction = self.begin(&database)?;
         {
             let mut table = transaction.open_table(SLOTS).map_err(|error| self.failed(error))?;
-            for Task { key, keep, kind } in tasks {
+            for Task { key, ttl, kind } in tasks {
                 let now = wall_clock();
                 let stored = table.get(key.as_str()).map_err(|error| self.failed(error))?;
                 let stored = stored.map(|bytes| Slot::from_bytes(bytes.value()));
@@ -241,12 +244,12 @@ impl File {
                         (None, Done::Written(answer, Err(self.damaged(&key))))
                     }
                     (TaskKind::Claim(answer), stored) => {
-                        let (slot, claim) = Slot::claim(stored.flatten(), now, keep);
+                        let (slot, claim) = Slot::claim(stored.flatten(), now, ttl);
                         (Some(slot), Done::Claimed(answer, Ok(claim)))
                     }
                     (TaskKind::Write(writer, record, answer), stored) => {
-                        if Slot::may_write(stored.flatten().as_ref(), writer, now, keep) {
-                            let slot = Slot::written(writer, record, now, keep);
+                        if Slot::may_write(stored.flatten().as_ref(), writer, now, ttl) {
+                            let slot = Slot::written(writer, record, now, ttl);
                             (Some(slot), Done::Written(answer, Ok(writer.seen_at(now))))
                         } else {
                             (None, Done::Written(answer, Err(StoreError::Superseded)))
@@ -269,13 +272,13 @@ impl File {
         }
         transaction.commit().map_err(|error| self.failed(error))?;
         if let Err(error) = database.close() {
-            // It is committed; the next one to open the file mends what closing left undone.
+            // The data is committed; the next open repairs an incomplete close.
             tracing::debug!(error = %line(error), path = %line(self.path.display()), "the checkpoint store was not closed");
         }
         Ok(())
     }
 
-    /// Waits until no other process has it open. `check`: reads all of it.
+    /// Waits until no other process has the file open. `check`: verify all of it.
     fn open(&self, check: bool) -> Result<Database, StoreError> {
         let start = Instant::now();
         loop {
@@ -286,7 +289,7 @@ impl File {
                 Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch)
                     if start.elapsed() < self.lock_timeout =>
                 {
-                    // Not all at the same moment again.
+                    // Jitter, so that processes do not retry at the same moment.
                     let retry = LOCK_RETRY + Duration::from_nanos(u64::from(thread_jitter()));
                     thread::sleep(retry);
                 }
@@ -297,12 +300,14 @@ impl File {
 
     fn begin(&self, database: &Database) -> Result<WriteTransaction, StoreError> {
         let mut transaction = database.begin_write().map_err(|error| self.failed(error))?;
-        // With the list of free pages in each commit, a file is opened at once after a kill, and closed with nothing left to write.
+        // Storing the list of free pages with each commit makes opening fast after a kill, and leaves nothing
+        // to write at close.
         transaction.set_quick_repair(true);
         Ok(transaction)
     }
 
-    /// The database may panic on a file that somebody else has changed: that is an error of the file, not of the program.
+    /// The database may panic on a file that was changed by something else: that is an error of the file, not
+    /// of the program.
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             Err(self.unusable("is damaged: move it away, and a new one is made", panic_text(panic.as_ref())))
@@ -361,10 +366,10 @@ impl File {
     }
 
     fn damaged(&self, key: &CheckpointKey) -> StoreError {
-        self.unusable("is damaged: move it away, and a new one is made", format!("odd bytes under {key}"))
+        self.unusable("is damaged: move it away, and a new one is made", format!("invalid bytes under {key}"))
     }
 
-    /// A new file is there after a power cut only when its folder is on the disk, too.
+    /// A new file survives a power cut only once its folder is synced, too.
     fn sync_folder(&self) -> Result<(), StoreError> {
         let folder =
             self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -381,7 +386,7 @@ fn unavailable(problem: &str, source: impl Into<agent_core::BoxError>) -> StoreE
     StoreError::Unavailable { problem: problem.to_owned(), source: Some(source.into()) }
 }
 
-/// The same for each of those who wait.
+/// A copy of an error, for each waiting caller.
 fn copy(error: &StoreError) -> StoreError {
     let text =
         |source: &Option<agent_core::BoxError>| source.as_ref().map(|source| source.to_string().into());
@@ -401,7 +406,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// Up to two milliseconds in nanoseconds, another one in each process and at each call.
+/// A random number of nanoseconds, up to two milliseconds.
 fn thread_jitter() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     u32::try_from(RandomState::new().hash_one(0) % 2_000_000).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! A store in memory: for tests, and for attempts of one process.
+//! A checkpoint store in memory, for tests and for the attempts of one process.
 
 use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
 use agent_proto::BoxFuture;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// Keeps checkpoints in memory: they are gone with the process. Cheap to clone; clones share what they keep.
+/// Keeps checkpoints in memory: they are lost with the process. Cheap to clone; clones share the checkpoints.
 ///
 /// Its clock is tokio's, so that a checkpoint also expires on a test's virtual time.
 #[derive(Clone, Debug, Default)]
@@ -18,11 +18,11 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     slots: BTreeMap<CheckpointKey, Slot>,
-    /// The first moment that was asked for, on both clocks.
+    /// The first time that was read, on both clocks.
     begin: Option<(Instant, u64)>,
-    /// The last one. Another runtime may have a virtual time that is earlier.
+    /// The last time that was read: the virtual time of another runtime may be earlier.
     last: u64,
-    /// When to look for what has expired.
+    /// When to remove expired slots next.
     sweep_at: u64,
 }
 
@@ -35,7 +35,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// How many checkpoints there are.
+    /// The number of checkpoints.
     #[must_use]
     pub fn len(&self) -> usize {
         let mut state = self.lock();
@@ -50,7 +50,7 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Slots are replaced as a whole, so that what a panic left is still right.
+        // Slots are replaced as a whole, so that the state is consistent after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,7 +64,7 @@ impl State {
 }
 
 impl CheckpointStore for MemoryStore {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+    fn claim(&self, key: CheckpointKey, ttl: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
         Box::pin(async move {
             let mut state = self.lock();
             let now = state.now();
@@ -72,7 +72,7 @@ impl CheckpointStore for MemoryStore {
                 state.slots.retain(|_, slot| now < slot.until);
                 state.sweep_at = now + SWEEP_EVERY_MS;
             }
-            let (slot, claim) = Slot::claim(state.slots.remove(&key), now, keep);
+            let (slot, claim) = Slot::claim(state.slots.remove(&key), now, ttl);
             state.slots.insert(key, slot);
             Ok(claim)
         })
@@ -83,15 +83,15 @@ impl CheckpointStore for MemoryStore {
         key: CheckpointKey,
         writer: Writer,
         record: Option<Vec<u8>>,
-        keep: Duration,
+        ttl: Duration,
     ) -> BoxFuture<'_, Result<Writer, StoreError>> {
         Box::pin(async move {
             let mut state = self.lock();
             let now = state.now();
-            if !Slot::may_write(state.slots.get(&key), writer, now, keep) {
+            if !Slot::may_write(state.slots.get(&key), writer, now, ttl) {
                 return Err(StoreError::Superseded);
             }
-            state.slots.insert(key, Slot::written(writer, record, now, keep));
+            state.slots.insert(key, Slot::written(writer, record, now, ttl));
             Ok(writer.seen_at(now))
         })
     }

@@ -1,4 +1,4 @@
-//! Stores of checkpoints.
+//! Checkpoint stores.
 
 #[cfg(feature = "embedded-store")]
 mod embedded;

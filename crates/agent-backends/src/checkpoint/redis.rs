@@ -1,8 +1,8 @@
-//! A store in Redis or Valkey: for workers on more than one machine.
+//! A checkpoint store in Redis or Valkey, for workers on more than one machine.
 //!
-//! The rules are those of [`agent_core::Slot`], in Lua, as look and change must be one step on the server; one suite of tests holds
-//! all stores to the same. A slot is a hash: `e` the epoch, `n` the number of its last write, `r` the record, `u` the time until which the
-//! record counts.
+//! The rules are those of [`agent_core::Slot`], in Lua, as check and change must be one atomic step on the
+//! server; one test suite covers all stores. A slot is a hash: `e` the epoch, `n` the number of its last
+//! write, `r` the record, `u` when the record expires.
 
 use crate::redis::{Redis, RedisError, Script};
 use agent_core::{CheckpointKey, CheckpointStore, Claim, Epoch, StoreError, Writer, slot_life};
@@ -12,10 +12,13 @@ use std::time::Duration;
 
 /// Keeps checkpoints in a Redis or Valkey server. Cheap to clone.
 ///
-/// Each checkpoint is one hash, `{prefix}:checkpoint:{key}` ([`Redis::prefix`]). The check of who may write and the write are one script. What the server's own replication can lose, it loses: a checkpoint that was
-/// saved just before a failover may be an older one after it (never a mixed or half one), and so may a claim; a claim after the failover
-/// is newer than every one before all the same, as its number is the server's time. Have the server write to its disk (`appendonly
-/// yes`) if checkpoints are to survive its restart, and do not let it evict them (`maxmemory-policy noeviction`).
+/// Each checkpoint is one hash, `{prefix}:checkpoint:{key}` ([`Redis::prefix`]). The check of who may write
+/// and the write are one script.
+///
+/// Redis' own replication can lose data: a checkpoint that was saved just before a failover may be an older
+/// one after it (never a mixed or partial one), and so may a claim. A claim after the failover is still newer
+/// than every claim before it, as its number is the server's time. Enable persistence (`appendonly yes`) if
+/// checkpoints are to survive a restart of the server, and disable eviction (`maxmemory-policy noeviction`).
 ///
 /// ```no_run
 /// # fn example(builder: agent_worker::WorkerBuilder) -> Result<(), agent_worker::net::RedisError> {
@@ -37,9 +40,10 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
 ";
 
-/// Keys: the slot. Arguments: how long a record and a slot are kept, in milliseconds. As `Slot::claim`.
+/// Keys: the slot. Arguments: the time to live of a record and of a slot, in milliseconds. As `Slot::claim`.
 ///
-/// What needs memory is written first: a full server refuses that only as long as a script has changed nothing.
+/// What needs memory is written first: a server out of memory refuses a write only while the script has
+/// changed nothing.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(format!(
         "{NOW}
@@ -55,8 +59,9 @@ return {{text(epoch), text(now), record}}"
     ))
 });
 
-/// Keys: the slot. Arguments: as for a claim, then the writer's epoch, the number of its write, when it was seen, and a record
-/// unless it is deleted. As `Slot::may_write` and `Slot::written`; nothing is returned when it may not.
+/// Keys: the slot. Arguments: as for a claim, then the writer's epoch, the number of its write, when it was
+/// seen, and a record unless it is deleted. As `Slot::may_write` and `Slot::written`; returns nothing when
+/// the write is refused.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(format!(
         "{NOW}
@@ -89,10 +94,10 @@ impl RedisStore {
 }
 
 impl CheckpointStore for RedisStore {
-    fn claim(&self, key: CheckpointKey, keep: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
+    fn claim(&self, key: CheckpointKey, ttl: Duration) -> BoxFuture<'_, Result<Claim, StoreError>> {
         Box::pin(async move {
             let mut script = CLAIM.key(self.key(&key));
-            script.arg(millis(keep)).arg(millis(slot_life(keep)));
+            script.arg(millis(ttl)).arg(millis(slot_life(ttl)));
             let (epoch, seen, record): (u64, u64, Option<Vec<u8>>) =
                 self.redis.script(&script).await.map_err(store_error)?;
             Ok(Claim::new(Writer::new(Epoch(epoch), 0, seen), record))
@@ -104,11 +109,11 @@ impl CheckpointStore for RedisStore {
         key: CheckpointKey,
         writer: Writer,
         record: Option<Vec<u8>>,
-        keep: Duration,
+        ttl: Duration,
     ) -> BoxFuture<'_, Result<Writer, StoreError>> {
         Box::pin(async move {
             let mut script = WRITE.key(self.key(&key));
-            script.arg(millis(keep)).arg(millis(slot_life(keep)));
+            script.arg(millis(ttl)).arg(millis(slot_life(ttl)));
             script.arg(writer.epoch.0).arg(writer.write).arg(writer.seen);
             if let Some(record) = record {
                 script.arg(record);
@@ -119,7 +124,7 @@ impl CheckpointStore for RedisStore {
     }
 }
 
-/// A time that the server can add to its own and still count exactly: at most some hundred years.
+/// Limited so that Lua's numbers stay exact when it is added to the server's time: to about a hundred years.
 fn millis(duration: Duration) -> u64 {
     const LONGEST: u64 = 1 << 42;
     u64::try_from(duration.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)

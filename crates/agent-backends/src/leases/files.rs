@@ -1,9 +1,10 @@
 //! Leases in files: for the processes of one machine.
 //!
-//! One small file for each seat, and one for what its leader wrote. A step locks, reads, decides by the rules of
-//! `agent_core::Seat`, writes a new file in full and renames it over the old one. The system gives a lock back when its process is
-//! gone, and a rename is done or not done: so a process may be killed at any moment. Plain files and not a database, as there is
-//! nothing to query, and a database that is open in one process keeps the others out.
+//! One small file for each lease record, and one for the leader's value. A step locks, reads, decides by the
+//! rules of `agent_core::LeaseRecord`, writes a complete new file and renames it over the old one. The system
+//! releases a lock when its process ends, and a rename is atomic: so a process may be killed at any moment.
+//! Plain files instead of a database, as there is nothing to query, and a database that is open in one
+//! process excludes the others.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -12,28 +13,32 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use agent_core::{CoordinationError, Coordinator, FencedValue, Seat, SeatAnswer};
+use agent_core::{AcquireResult, CoordinationError, Coordinator, FencedValue, LeaseRecord};
 use agent_proto::BoxFuture;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-/// Seats are locked in groups, so that seats that nobody uses any more can be removed: a file that is a lock cannot.
+/// Records are locked in groups, so that unused ones can be removed: a file that serves as a lock cannot.
 const LOCKS: usize = 16;
-/// How long another process may hold a lock. A step takes some milliseconds; longer means that it was stopped right then.
+/// How long another process may hold a lock. A step takes some milliseconds; a longer hold means that the
+/// process was stopped within one.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
-/// How soon a lock that is held is tried again.
-const LOCK_AGAIN: Duration = Duration::from_millis(1);
-/// A seat that nobody held for so long is removed when a coordinator is opened, with what was written under it.
+/// Interval of the attempts to take a held lock.
+const LOCK_RETRY: Duration = Duration::from_millis(1);
+/// How long a record without a holder is kept. Older ones are removed, with the leader's value, when a
+/// coordinator is opened.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// No name of a file is longer.
+/// Maximum length of a file name.
 const MAX_NAME: usize = 200;
 
-/// Leases in the files of one folder: for the processes of one machine, without a server. Clones are the same store.
+/// Leases in the files of one folder: for the processes of one machine, without a server. Clones share the
+/// store.
 ///
-/// It survives `kill -9` at any moment, and is flushed to the disk. The folder has to be on a local disk: locks over a network cannot
-/// be relied on. Its clock is the machine's: setting that forward ends leases early (of two who then believe to lead, only the
-/// later one can write), setting it back makes them last longer. A process that is stopped in the very milliseconds of a step keeps
-/// the others waiting until it goes on or is killed; each of their steps fails after 2 s.
+/// It survives `kill -9` at any moment, and is synced to the disk. The folder has to be on a local disk:
+/// locks over a network are not reliable. Its clock is the machine's: setting that forward ends leases early
+/// (of two processes that then consider themselves leader, only the later one can write), setting it back
+/// prolongs them. A process that is stopped in the milliseconds of a step blocks the others until it
+/// continues or is killed; each of their steps fails after 2 s.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Worker, coordination::FileCoordinator};
@@ -46,18 +51,20 @@ const MAX_NAME: usize = 200;
 #[derive(Clone)]
 pub struct FileCoordinator {
     folder: Arc<Path>,
-    /// Only one thread of this process waits for each lock: a lock that hangs must not take all the threads there are.
+    /// Only one thread of this process waits for each lock, so that a lock that hangs does not occupy all
+    /// threads.
     turns: [Arc<Mutex<()>>; LOCKS],
 }
 
 impl FileCoordinator {
-    /// Leases in this folder, which is made if it is missing. All processes of an election open the same one.
+    /// Leases in this folder, which is created if it is missing. All processes of an election open the same
+    /// folder.
     ///
     /// # Errors
-    /// [`CoordinationError::Folder`]: it cannot be made or is none; [`CoordinationError::File`]: it cannot be written to.
+    /// [`CoordinationError::Folder`]: it cannot be created or is not a folder; [`CoordinationError::File`]: it cannot be written to.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, CoordinationError> {
         let folder: PathBuf = folder.into();
-        // An empty path would be the folder that the process was started in.
+        // An empty path would be the working directory.
         let made = match folder.as_os_str().is_empty() {
             true => Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is empty")),
             false => fs::create_dir_all(&folder),
@@ -72,7 +79,7 @@ impl FileCoordinator {
         Ok(coordinator)
     }
 
-    /// Waits for the lock of a group of seats. Dropping it unlocks.
+    /// Waits for the lock of a group of records. Dropping it unlocks.
     fn lock(&self, group: usize) -> Result<File, CoordinationError> {
         let path = self.folder.join(format!("lock-{group}"));
         let file = File::options().create(true).write(true).truncate(false).open(&path);
@@ -82,7 +89,7 @@ impl FileCoordinator {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_LIMIT => {
-                    std::thread::sleep(LOCK_AGAIN)
+                    std::thread::sleep(LOCK_RETRY)
                 }
                 Err(TryLockError::WouldBlock) => {
                     return Err(problem(&path, "locked")(io::ErrorKind::TimedOut.into()));
@@ -92,22 +99,22 @@ impl FileCoordinator {
         }
     }
 
-    /// Does one step while nobody else can, and keeps the seat as it is after it.
+    /// Performs one step under the lock, and stores the record if it changed.
     async fn step<T: Send + 'static>(
         &self,
         key: &str,
-        step: impl FnOnce(&mut Seat, u64, &Path) -> Result<T, CoordinationError> + Send + 'static,
+        step: impl FnOnce(&mut LeaseRecord, u64, &Path) -> Result<T, CoordinationError> + Send + 'static,
     ) -> Result<T, CoordinationError> {
         let (this, path) = (self.clone(), path_of(&self.folder, key));
         let group = key.bytes().fold(0, |sum: usize, byte| (sum * 31 + usize::from(byte)) % LOCKS);
         let turn = self.turns.get(group).cloned().unwrap_or_default().lock_owned().await;
         blocking(move || {
             let (_turn, _lock) = (turn, this.lock(group)?);
-            let before = read_seat(&path)?;
-            let mut seat = before.clone();
-            let answer = step(&mut seat, now(), &path)?;
-            if seat != before {
-                let json = serde_json::to_vec(&seat).map_err(CoordinationError::Json)?;
+            let before = read_record(&path)?;
+            let mut record = before.clone();
+            let answer = step(&mut record, now(), &path)?;
+            if record != before {
+                let json = serde_json::to_vec(&record).map_err(CoordinationError::Json)?;
                 replace(&path.with_extension("seat"), &[&json])?;
             }
             Ok(answer)
@@ -122,9 +129,9 @@ impl Coordinator for FileCoordinator {
         key: &'a str,
         holder: &'a str,
         lease: Duration,
-    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<AcquireResult, CoordinationError>> {
         let holder = holder.to_owned();
-        Box::pin(self.step(key, move |seat, now, _| Ok(seat.acquire(&holder, lease, now))))
+        Box::pin(self.step(key, move |record, now, _| Ok(record.acquire(&holder, lease, now))))
     }
 
     fn renew<'a>(
@@ -135,13 +142,13 @@ impl Coordinator for FileCoordinator {
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
         let holder = holder.to_owned();
-        Box::pin(self.step(key, move |seat, now, _| Ok(seat.renew(&holder, token, lease, now))))
+        Box::pin(self.step(key, move |record, now, _| Ok(record.renew(&holder, token, lease, now))))
     }
 
     fn release<'a>(&'a self, key: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>> {
         let holder = holder.to_owned();
-        Box::pin(self.step(key, move |seat, _, _| {
-            seat.release(&holder);
+        Box::pin(self.step(key, move |record, _, _| {
+            record.release(&holder);
             Ok(())
         }))
     }
@@ -152,8 +159,8 @@ impl Coordinator for FileCoordinator {
         token: u64,
         value: Bytes,
     ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
-        Box::pin(self.step(key, move |seat, _, path| {
-            let may = seat.may_write(token);
+        Box::pin(self.step(key, move |record, _, path| {
+            let may = record.may_write(token);
             if may {
                 let path = path.with_extension("value");
                 replace(&path, &[&token.to_be_bytes(), &value])?;
@@ -187,8 +194,8 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(CoordinationError::store)?
 }
 
-/// Where the files of a key are, still without an ending. Everything that a file system may not tell apart or not take is escaped, and
-/// long keys are split into folders.
+/// The path of a key's files, without an extension. Everything that a file system may not distinguish or
+/// accept is escaped, and long keys are split into folders.
 fn path_of(folder: &Path, key: &str) -> PathBuf {
     let mut name = String::new();
     let mut path = folder.to_owned();
@@ -201,7 +208,7 @@ fn path_of(folder: &Path, key: &str) -> PathBuf {
             other => name += &format!("%{other:02x}"),
         }
     }
-    // No other name ends in this: every key has a file in the folder.
+    // No other name is `%`: every key has a file in the folder.
     path.push(if key.is_empty() { "%" } else { &name });
     path
 }
@@ -214,13 +221,14 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, CoordinationError> {
     }
 }
 
-fn read_seat(path: &Path) -> Result<Seat, CoordinationError> {
+fn read_record(path: &Path) -> Result<LeaseRecord, CoordinationError> {
     let path = path.with_extension("seat");
-    let Some(json) = read(&path)? else { return Ok(Seat::default()) };
+    let Some(json) = read(&path)? else { return Ok(LeaseRecord::default()) };
     serde_json::from_slice(&json).map_err(|_| damaged(&path))
 }
 
-/// Writes a new file beside the old one and puts it in its place. Only the owner of the lock does, so the name is free.
+/// Writes a new file and renames it over the old one. Only the owner of the lock does so, so the temporary
+/// name is free.
 fn replace(path: &Path, parts: &[&[u8]]) -> Result<(), CoordinationError> {
     let new = path.with_added_extension("new");
     let write = || {
@@ -233,7 +241,8 @@ fn replace(path: &Path, parts: &[&[u8]]) -> Result<(), CoordinationError> {
     write().map_err(problem(path, "written"))
 }
 
-/// What was written is there after a power cut only when its folder is on the disk, too. A seat need not be: whoever held it is gone then.
+/// A new file survives a power cut only once its folder is synced, too. A lease record does not need to: its
+/// holder is gone then.
 fn sync_folder(path: &Path) -> Result<(), CoordinationError> {
     match path.parent().filter(|_| cfg!(unix)) {
         Some(folder) => {
@@ -243,21 +252,21 @@ fn sync_folder(path: &Path) -> Result<(), CoordinationError> {
     }
 }
 
-/// Removes seats that nobody uses any more, and what belongs to them. Best effort: what cannot be removed stays. The folder may have
-/// files of others in it.
+/// Removes unused records and their values. Best effort: what cannot be removed stays. The folder may contain
+/// other files.
 fn remove_old(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
         if about.is_dir() {
-            // Only long keys make folders.
+            // Only long keys have folders.
             if entry.file_name().len() + 3 > MAX_NAME {
                 remove_old(&path);
             }
             continue;
         }
         let old = about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > KEPT));
-        if old && path.extension().is_some_and(|ending| ending == "seat") && read_seat(&path).is_ok() {
-            // The seat last: without it nobody looks for the others.
+        if old && path.extension().is_some_and(|ending| ending == "seat") && read_record(&path).is_ok() {
+            // The record last: the others are found by it.
             for ending in ["value.new", "seat.new", "value", "seat"] {
                 let _ = fs::remove_file(path.with_extension(ending));
             }
@@ -276,7 +285,7 @@ fn problem(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> Coordin
 }
 
 fn damaged(path: &Path) -> CoordinationError {
-    let what = "it is damaged; remove it while no worker that uses it runs";
+    let what = "it is damaged: remove it while no worker that uses it runs";
     problem(path, "understood")(io::Error::new(io::ErrorKind::InvalidData, what))
 }
 
@@ -287,10 +296,10 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(600);
 
-    fn token(answer: SeatAnswer) -> u64 {
+    fn token(answer: AcquireResult) -> u64 {
         match answer {
-            SeatAnswer::Granted { token } => token,
-            SeatAnswer::Held { by, .. } => panic!("held by {by}"),
+            AcquireResult::Granted { token } => token,
+            AcquireResult::Held { by, .. } => panic!("held by {by}"),
         }
     }
 
@@ -301,7 +310,7 @@ mod tests {
         let (a, b) = (FileCoordinator::open(&path).unwrap(), FileCoordinator::open(&path).unwrap());
         let first = token(a.acquire("room", "a", LEASE).await.unwrap());
         assert!(
-            matches!(b.acquire("room", "b", LEASE).await.unwrap(), SeatAnswer::Held { by, .. } if by == "a")
+            matches!(b.acquire("room", "b", LEASE).await.unwrap(), AcquireResult::Held { by, .. } if by == "a")
         );
         assert!(b.renew("room", "a", first, LEASE).await.unwrap());
         assert!(b.write("room", first, "mine".into()).await.unwrap());
@@ -323,7 +332,10 @@ mod tests {
             tasks.spawn(async move { coordinator.acquire("room", &format!("c{n}"), LEASE).await.unwrap() });
         }
         let answers = tasks.join_all().await;
-        assert_eq!(answers.iter().filter(|answer| matches!(answer, SeatAnswer::Granted { .. })).count(), 1);
+        assert_eq!(
+            answers.iter().filter(|answer| matches!(answer, AcquireResult::Granted { .. })).count(),
+            1
+        );
     }
 
     #[tokio::test]

@@ -5,23 +5,23 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agent_core::{CoordinationError, Coordinator, FencedValue, Seat, SeatAnswer};
+use agent_core::{AcquireResult, CoordinationError, Coordinator, FencedValue, LeaseRecord};
 use agent_proto::BoxFuture;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-/// Leases in this process's memory: for tests, and for the jobs of one process. Clones are the same store.
+/// Leases in this process's memory: for tests, and for the jobs of one process. Clones share the store.
 ///
-/// Its clock is tokio's, so it works on virtual time. It keeps every key that it ever saw.
+/// Its clock is tokio's, so it works on virtual time. Keys are never removed.
 #[derive(Clone)]
 pub struct MemoryCoordinator {
-    seats: Arc<Mutex<BTreeMap<String, Entry>>>,
+    entries: Arc<Mutex<BTreeMap<String, Entry>>>,
     started: Instant,
 }
 
 #[derive(Default)]
 struct Entry {
-    seat: Seat,
+    record: LeaseRecord,
     value: Option<FencedValue>,
 }
 
@@ -29,7 +29,7 @@ impl MemoryCoordinator {
     /// A store without leases.
     #[must_use]
     pub fn new() -> Self {
-        Self { seats: Arc::default(), started: Instant::now() }
+        Self { entries: Arc::default(), started: Instant::now() }
     }
 
     fn now(&self) -> u64 {
@@ -38,7 +38,7 @@ impl MemoryCoordinator {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,10 +60,10 @@ impl Coordinator for MemoryCoordinator {
         key: &'a str,
         holder: &'a str,
         lease: Duration,
-    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<AcquireResult, CoordinationError>> {
         Box::pin(async move {
             let now = self.now();
-            Ok(self.lock().entry(key.to_owned()).or_default().seat.acquire(holder, lease, now))
+            Ok(self.lock().entry(key.to_owned()).or_default().record.acquire(holder, lease, now))
         })
     }
 
@@ -76,14 +76,14 @@ impl Coordinator for MemoryCoordinator {
     ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
         Box::pin(async move {
             let now = self.now();
-            Ok(self.lock().get_mut(key).is_some_and(|entry| entry.seat.renew(holder, token, lease, now)))
+            Ok(self.lock().get_mut(key).is_some_and(|entry| entry.record.renew(holder, token, lease, now)))
         })
     }
 
     fn release<'a>(&'a self, key: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>> {
         Box::pin(async move {
             if let Some(entry) = self.lock().get_mut(key) {
-                entry.seat.release(holder);
+                entry.record.release(holder);
             }
             Ok(())
         })
@@ -96,8 +96,8 @@ impl Coordinator for MemoryCoordinator {
         value: Bytes,
     ) -> BoxFuture<'a, Result<bool, CoordinationError>> {
         Box::pin(async move {
-            let mut seats = self.lock();
-            let Some(entry) = seats.get_mut(key).filter(|entry| entry.seat.may_write(token)) else {
+            let mut entries = self.lock();
+            let Some(entry) = entries.get_mut(key).filter(|entry| entry.record.may_write(token)) else {
                 return Ok(false);
             };
             entry.value = Some(FencedValue::new(token, value));

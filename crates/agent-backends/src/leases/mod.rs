@@ -1,4 +1,4 @@
-//! Stores of leases.
+//! Lease stores.
 
 #[cfg(feature = "files")]
 mod files;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use ::redis::FromRedisValue;
-use agent_core::{CoordinationError, Coordinator, Election, FencedValue, SeatAnswer};
+use agent_core::{AcquireResult, CoordinationError, Coordinator, Election, FencedValue};
 use agent_proto::BoxFuture;
 use bytes::Bytes;
 
@@ -12,15 +12,15 @@ use crate::redis::{Redis, Script, ScriptCall};
 
 /// Leases in Redis (5 or later) or Valkey: for workers on any number of machines.
 ///
-/// Each election is one hash, `{prefix}:lease:{key}` ([`Redis::prefix`]); each step is one script, which looks at Redis' own clock and checks and
-/// writes at once. A token is one more than the last, and at least the time in microseconds, so it grows also when Redis has lost
-/// everything. A hash that nothing was written to for a week is forgotten.
+/// Each election is one hash, `{prefix}:lease:{key}` ([`Redis::prefix`]); each step is one script, which
+/// reads Redis' clock, checks and writes. A token is one more than the last, and at least the time in
+/// microseconds, so it grows even when Redis has lost everything. A hash expires a week after the last write.
 ///
-/// What a failover to a replica can lose: Redis confirms a write before its replicas have it. If the primary fails in that moment, a
-/// lease, a token or a value that was confirmed may be gone: a second leader can be elected while the first one still believes in
-/// its lease, for as long as that lasts. Tokens grow all the same, as long as the replica's clock is not behind, and only the later
-/// leader can write. Give `min-replicas-to-write` and `WAIT` semantics to Redis, or one Redis with `appendfsync always`, where a
-/// confirmed value must never be lost.
+/// What a failover to a replica can lose: Redis confirms a write before its replicas have it. If the primary
+/// fails then, a confirmed lease, token or value may be lost: a second leader can be elected while the first
+/// one still considers itself leader, until its lease ends. Tokens grow all the same, unless the replica's
+/// clock is behind, and only the later leader can write. Where a confirmed value must never be lost,
+/// configure `min-replicas-to-write` and `WAIT` semantics, or a single Redis with `appendfsync always`.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Worker, coordination::RedisCoordinator, net::Redis};
@@ -48,8 +48,8 @@ impl RedisCoordinator {
         self.redis.key("lease", key)
     }
 
-    /// Runs a script to its end, or to the time limit of [`Redis`], also when nobody waits for it any more: only then a connection
-    /// that hangs is found out and made anew.
+    /// Runs a script to its end, or to the time limit of [`Redis`], even when the caller is dropped:
+    /// otherwise a connection that hangs is not detected and replaced.
     async fn run<T: FromRedisValue + Send + 'static>(
         &self,
         script: ScriptCall,
@@ -57,7 +57,8 @@ impl RedisCoordinator {
         self.run_within(Duration::MAX, script).await
     }
 
-    /// As [`run`](Self::run), with what time there is for a lease: a connection that hangs has to be found out while the lease lasts.
+    /// Like [`run`](Self::run), within the time of a lease: a connection that hangs must be detected while
+    /// the lease lasts.
     async fn run_within<T: FromRedisValue + Send + 'static>(
         &self,
         limit: Duration,
@@ -69,7 +70,8 @@ impl RedisCoordinator {
     }
 }
 
-/// The rules of `agent_core::Seat`, in Redis' own language. Numbers stay below 2^53, so Lua's are exact.
+/// The rules of `agent_core::LeaseRecord`, in Redis' own language. Numbers stay below 2^53, so Lua's are
+/// exact.
 const RULES: &str = r"
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -128,7 +130,7 @@ return 1
     )
 });
 
-/// The write changes nothing: a replica, which may not know the last value, refuses it.
+/// The write changes nothing, but a replica, which may not have the last value, refuses it.
 static READ: LazyLock<Script> = LazyLock::new(|| {
     let source = r"
 redis.call('HDEL', KEYS[1], '')
@@ -143,14 +145,14 @@ impl Coordinator for RedisCoordinator {
         name: &'a str,
         holder: &'a str,
         lease: Duration,
-    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<AcquireResult, CoordinationError>> {
         Box::pin(async move {
             let mut call = ACQUIRE.key(self.key(name));
             call.arg(holder).arg(micros(lease));
             let (answer, by, number): (String, String, u64) = self.run_within(limit(lease), call).await?;
             Ok(match answer.as_str() {
-                "granted" => SeatAnswer::Granted { token: number },
-                _ => SeatAnswer::Held { by, remaining: Duration::from_micros(number) },
+                "granted" => AcquireResult::Granted { token: number },
+                _ => AcquireResult::Held { by, remaining: Duration::from_micros(number) },
             })
         })
     }
@@ -198,7 +200,7 @@ impl Coordinator for RedisCoordinator {
     }
 }
 
-/// A connection is not given up for a short hiccup, which would cost all who use it.
+/// At least 250 ms: a shorter delay should not drop the connection, which is shared.
 fn limit(lease: Duration) -> Duration {
     Election::answer_limit(lease).max(Duration::from_millis(250))
 }

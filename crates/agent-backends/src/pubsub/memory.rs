@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use agent_core::{Carrier, CoordinationError, Inbox, PubSub};
+use agent_core::{CoordinationError, Inbox, PubSub, Subscription};
 use agent_proto::BoxFuture;
 
-/// Topics in this process's memory: for tests, and for the jobs of one process. Clones are the same.
+/// Topics in this process's memory: for tests, and for the jobs of one process. Clones share the topics.
 #[derive(Clone, Default)]
 pub struct MemoryPubSub {
     topics: Topics,
@@ -18,7 +18,7 @@ pub struct MemoryPubSub {
 type Topics = Arc<Mutex<BTreeMap<String, BTreeMap<u64, Inbox>>>>;
 
 impl MemoryPubSub {
-    /// No topic, and nobody on it.
+    /// Without topics.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -32,29 +32,30 @@ impl fmt::Debug for MemoryPubSub {
 }
 
 impl PubSub for MemoryPubSub {
-    fn join<'a>(
+    fn subscribe<'a>(
         &'a self,
         topic: &'a str,
         inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>> {
         Box::pin(async move {
             let mut topics = lock(&self.topics);
             let there = topics.entry(topic.to_owned()).or_default();
             let number = there.last_key_value().map_or(0, |(last, _)| last + 1);
             there.insert(number, inbox);
-            let carrier = OnTopic { topics: Arc::clone(&self.topics), topic: topic.to_owned(), number };
-            Ok(Box::new(carrier) as Box<dyn Carrier>)
+            let subscription =
+                MemorySubscription { topics: Arc::clone(&self.topics), topic: topic.to_owned(), number };
+            Ok(Box::new(subscription) as Box<dyn Subscription>)
         })
     }
 }
 
-struct OnTopic {
+struct MemorySubscription {
     topics: Topics,
     topic: String,
     number: u64,
 }
 
-impl Carrier for OnTopic {
+impl Subscription for MemorySubscription {
     fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
         Box::pin(async move {
             for inbox in lock(&self.topics).get(&self.topic).into_iter().flat_map(BTreeMap::values) {
@@ -65,7 +66,7 @@ impl Carrier for OnTopic {
     }
 }
 
-impl Drop for OnTopic {
+impl Drop for MemorySubscription {
     fn drop(&mut self) {
         let mut topics = lock(&self.topics);
         if let Some(there) = topics.get_mut(&self.topic) {

@@ -1,4 +1,4 @@
-//! What carries messages between jobs that share no room.
+//! Pub/sub backends for jobs that share no room.
 
 mod memory;
 #[cfg(feature = "redis")]

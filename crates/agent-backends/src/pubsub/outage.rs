@@ -1,22 +1,22 @@
-//! When channels are told that what carries them cannot be read.
+//! When channels are notified that their messages cannot be read.
 
-/// A time in which nothing could be read.
+/// A period without a successful read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Outage {
     #[default]
     None,
-    /// It may pass by itself, and then nothing was lost.
+    /// It may pass without intervention, and then nothing was lost.
     Passing,
-    /// It does not, and channels were told.
+    /// It does not pass, and channels were notified.
     Lasting,
 }
 
-/// What a failed read is.
+/// How a failed read changes the outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The first one in a row, which may pass.
+    /// The first one in a row; it may pass.
     First,
-    /// The first one that does not pass by itself.
+    /// The first one that does not pass.
     Lasting,
     /// Like the one before.
     Known,
@@ -37,7 +37,8 @@ impl Outage {
         }
     }
 
-    /// A read has worked: whether channels are to be told, so that all announce themselves again.
+    /// Records a successful read. Returns whether to notify the channels, so that all announce themselves
+    /// again.
     pub(super) fn over(&mut self) -> bool {
         std::mem::take(self) == Self::Lasting
     }
@@ -48,17 +49,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_that_does_not_pass_is_told_once_and_again_when_it_is_over() {
+    fn a_lasting_outage_is_reported_once_and_again_when_it_is_over() {
         use Failure::{First, Known, Lasting};
-        for (failures, told, over) in [
+        for (failures, expected, over) in [
             (&[true, true, true][..], &[First, Known, Known][..], false),
             (&[false, false], &[Lasting, Known], true),
             (&[true, false, true, false], &[First, Lasting, Known, Known], true),
             (&[], &[], false),
         ] {
             let mut outage = Outage::default();
-            let failed: Vec<Failure> = failures.iter().map(|temporary| outage.failed(*temporary)).collect();
-            assert_eq!((failed.as_slice(), outage.over()), (told, over), "{failures:?}");
+            let reported: Vec<Failure> = failures.iter().map(|temporary| outage.failed(*temporary)).collect();
+            assert_eq!((reported.as_slice(), outage.over()), (expected, over), "{failures:?}");
             assert_eq!(outage, Outage::None);
         }
     }

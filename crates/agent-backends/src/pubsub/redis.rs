@@ -1,16 +1,16 @@
 //! Topics in Redis or Valkey: for jobs on any number of machines, whether they share a room or not.
 //!
-//! A topic is a stream, and not a Redis channel: a channel forgets what is published while a reader's connection is down, a stream
-//! is read on from where the reader was. So a connection that breaks loses nothing. What can lose messages is a server that lost
-//! its data, or a reader that was away for longer than the stream is long. The first is seen by the id of the server's run, the
-//! second by the numbers of the messages.
+//! A topic is a Redis stream, not a Redis channel: a channel forgets what is published while a reader's
+//! connection is down, a stream is read from where the reader stopped. So a broken connection loses nothing.
+//! Messages can be lost when the server loses its data, or when a reader was disconnected for longer than the
+//! stream is long. The former is detected by the server's run id, the latter by the sequence numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agent_core::{Backoff, Carrier, CoordinationError, Inbox, PubSub};
+use agent_core::{Backoff, CoordinationError, Inbox, PubSub, Subscription};
 use agent_proto::BoxFuture;
 use agent_proto::text::line;
 use bytes::Bytes;
@@ -20,30 +20,33 @@ use tokio::task::AbortHandle;
 use super::outage::{Failure, Outage};
 use crate::redis::{Redis, RedisError, info_field};
 
-/// Messages that a topic keeps for readers that were away, about.
+/// About how many messages a topic keeps for readers that were disconnected.
 const KEPT: u32 = 10_000;
-/// A topic on which nothing is said for so long is forgotten.
+/// How long a topic without messages is kept.
 const EXPIRES: Duration = Duration::from_secs(3600);
-/// How long one read waits for something new. A topic that is joined meanwhile is read from then on, from where it was joined.
+/// How long one read waits for something new. A topic that is joined meanwhile is read from the next read on,
+/// from where it was joined.
 const BLOCK: Duration = Duration::from_millis(200);
-/// Messages of one topic in one read, at most.
+/// Maximum number of messages of one topic in one read.
 const BATCH: usize = 64;
-/// Messages of all topics in one read, if there are not more topics: after an outage each of thousands may have many.
-const ALL: usize = 1024;
-/// How long to wait after a read that failed, at the least, at first and at most: a server that comes back is not stormed by all workers.
-const READ_AGAIN: Backoff =
+/// Maximum number of messages of all topics in one read, unless there are more topics: after an outage each
+/// of thousands of topics may have many.
+const MAX_READ: usize = 1024;
+/// Wait after a failed read. Workers must not overload a server that has just restarted.
+const READ_RETRY: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_millis(200), Duration::from_secs(2));
-/// When a read has to be over.
+/// Time limit of one read.
 const READ_LIMIT: Duration = Duration::from_secs(5);
 
-/// Topics in Redis (5 or later) or Valkey: for jobs on any number of machines. Cheap to clone; clones share two connections, one of
-/// which reads all topics of the process.
+/// Topics in Redis (5 or later) or Valkey: for jobs on any number of machines. Cheap to clone; clones share
+/// two connections, one of which reads all topics of the process.
 ///
-/// A topic is the stream `{prefix}:topic:{topic}` ([`Redis::prefix`]). It keeps some 10,000 messages, so nothing is lost when a connection breaks
-/// and is made again. After a restart of Redis it may have lost what it had not kept: each channel is told
-/// (`ChannelEvent::Interrupted`), and how many are missing of each publisher that goes on
-/// (`ChannelEvent::Missed`). So is it when the topics cannot be read for a reason that does not pass by itself, such
-/// as a right that the user lost. The guide's page on Redis lists the rights that it needs.
+/// A topic is the stream `{prefix}:topic:{topic}` ([`Redis::prefix`]). It keeps about 10,000 messages, so
+/// nothing is lost when a connection breaks and is re-established. A restart of Redis may lose what was not
+/// persisted: each channel is notified (`ChannelEvent::Interrupted`), and reports how many messages of each
+/// publisher are missing once it publishes again (`ChannelEvent::Missed`). Channels are also notified when
+/// the topics cannot be read for a lasting reason, such as a revoked permission. The guide's page on Redis
+/// lists the permissions that it needs.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Worker, coordination::RedisPubSub, net::Redis};
@@ -65,17 +68,17 @@ struct Inner {
     reader: Mutex<Option<AbortHandle>>,
 }
 
-/// What is read, and for whom.
+/// The topics that are read, and their inboxes.
 #[derive(Default)]
 struct Topics {
     state: Mutex<State>,
-    /// The first topic is there.
+    /// Notified when a topic is joined.
     joined: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// The id of the server's run, when it was last looked at.
+    /// The server's run id, as last read.
     run: Option<String>,
     by_key: BTreeMap<String, Topic>,
     joins: u64,
@@ -84,7 +87,7 @@ struct State {
 struct Topic {
     /// The last entry that was read.
     cursor: EntryId,
-    /// Each wants what came after it had joined.
+    /// Each inbox, with the last entry before it joined.
     inboxes: BTreeMap<u64, (EntryId, Inbox)>,
 }
 
@@ -94,7 +97,7 @@ struct EntryId(u64, u64);
 
 /// Entries of a stream, each with its fields.
 type Entries = Vec<(String, Vec<(String, Vec<u8>)>)>;
-/// What `XREAD` answers: by key; nothing when nothing is new.
+/// The answer of `XREAD`, by key; nothing when nothing is new.
 type Read = Option<Vec<(String, Entries)>>;
 
 impl RedisPubSub {
@@ -116,28 +119,28 @@ impl fmt::Debug for RedisPubSub {
 }
 
 impl PubSub for RedisPubSub {
-    fn join<'a>(
+    fn subscribe<'a>(
         &'a self,
         topic: &'a str,
         inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>> {
         Box::pin(async move {
             let key = self.inner.redis.key("topic", topic);
             let (run, last) = last_entry(&self.inner.redis, &key).await.map_err(CoordinationError::store)?;
             let number = self.inner.topics.join(&key, run, last, inbox);
             // From here on, dropping it leaves the topic.
-            let carrier = OnStream { inner: Arc::clone(&self.inner), key, number };
+            let subscription = StreamSubscription { inner: Arc::clone(&self.inner), key, number };
             self.inner.read();
-            Ok(Box::new(carrier) as Box<dyn Carrier>)
+            Ok(Box::new(subscription) as Box<dyn Subscription>)
         })
     }
 }
 
 impl Inner {
-    /// Sees to it that somebody reads.
+    /// Starts the reader unless it runs.
     fn read(&self) {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        // The runtime that ran it may be gone, in a program with several.
+        // In a program with several runtimes, the one that ran it may be gone.
         if reader.as_ref().is_none_or(AbortHandle::is_finished) {
             // A connection of its own, as a read keeps it busy.
             let link = self.redis.clone().timeout(READ_LIMIT);
@@ -154,13 +157,13 @@ impl Drop for Inner {
     }
 }
 
-struct OnStream {
+struct StreamSubscription {
     inner: Arc<Inner>,
     key: String,
     number: u64,
 }
 
-impl Carrier for OnStream {
+impl Subscription for StreamSubscription {
     fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
         Box::pin(async move {
             let mut pipe = redis::pipe();
@@ -174,7 +177,7 @@ impl Carrier for OnStream {
                 .arg(frame.as_ref());
             pipe.ignore();
             pipe.cmd("PEXPIRE").arg(&self.key).arg(millis(EXPIRES)).ignore();
-            // If it is sent twice, its number says so where it arrives.
+            // If it is sent twice, the receiver drops the copy by its sequence number.
             let pipe = &pipe;
             let send = |mut connection| async move { pipe.query_async::<()>(&mut connection).await };
             self.inner.redis.run(send).await.map_err(CoordinationError::store)
@@ -182,7 +185,7 @@ impl Carrier for OnStream {
     }
 }
 
-impl Drop for OnStream {
+impl Drop for StreamSubscription {
     fn drop(&mut self) {
         self.inner.topics.leave(&self.key, self.number);
     }
@@ -215,29 +218,29 @@ impl Topics {
         }
     }
 
-    /// What to read, each from where.
+    /// The topics to read, and from where.
     fn cursors(&self) -> Vec<(String, EntryId)> {
         self.lock().by_key.iter().map(|(key, topic)| (key.clone(), topic.cursor)).collect()
     }
 
-    /// Whether this is another run of the server than before.
+    /// Whether the server was restarted since the last read.
     fn is_another_run(&self, run: &str) -> bool {
         self.lock().run.as_ref().is_some_and(|before| before != run)
     }
 
-    /// The server was restarted: what it had not kept is lost.
+    /// Handles a restart of the server: what it had not persisted is lost.
     fn restarted(&self, key: &str, last: EntryId) {
         let mut state = self.lock();
         let Some(topic) = state.by_key.get_mut(key) else { return };
         if last < topic.cursor {
-            // It begins anew: everything in it is new, whatever its clock says.
+            // The stream was created again: everything in it is new, even if its ids are older.
             topic.cursor = EntryId::default();
             topic.inboxes.values_mut().for_each(|(from, _)| *from = EntryId::default());
         }
         topic.inboxes.values().for_each(|(_, inbox)| inbox.interrupted());
     }
 
-    /// Tells all channels that they may have missed something.
+    /// Notifies all channels that they may have missed something.
     fn interrupted(&self) {
         let state = self.lock();
         let inboxes = state.by_key.values().flat_map(|topic| topic.inboxes.values());
@@ -277,7 +280,7 @@ impl fmt::Display for EntryId {
 
 /// Reads all topics, forever.
 async fn read(link: Redis, topics: Arc<Topics>) {
-    let mut backoff = READ_AGAIN;
+    let mut backoff = READ_RETRY;
     let mut rng = fastrand::Rng::new();
     let mut outage = Outage::default();
     loop {
@@ -297,10 +300,10 @@ async fn read(link: Redis, topics: Arc<Topics>) {
             Err(error) => {
                 match outage.failed(error.is_temporary()) {
                     Failure::First => {
-                        tracing::warn!("messages between jobs cannot be read at the moment: {}", line(error));
+                        tracing::warn!("cannot read messages between jobs, retrying: {}", line(error));
                     }
                     Failure::Lasting => {
-                        tracing::error!("messages between jobs cannot be read: {}", line(error));
+                        tracing::error!("cannot read messages between jobs: {}", line(error));
                         topics.interrupted();
                     }
                     Failure::Known => {}
@@ -316,7 +319,7 @@ async fn read_once(
     topics: &Topics,
     cursors: Vec<(String, EntryId)>,
 ) -> Result<Read, RedisError> {
-    let mut pipe = state_of_server();
+    let mut pipe = server_state();
     let read = pipe
         .cmd("XREAD")
         .arg("COUNT")
@@ -348,7 +351,7 @@ async fn read_once(
 
 /// The run of the server, and the last entry of a stream; 0-0 when there is none.
 async fn last_entry(redis: &Redis, key: &str) -> Result<(String, EntryId), RedisError> {
-    let mut pipe = state_of_server();
+    let mut pipe = server_state();
     pipe.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
     let pipe = &pipe;
     let ask = |mut connection| async move {
@@ -361,16 +364,16 @@ async fn last_entry(redis: &Redis, key: &str) -> Result<(String, EntryId), Redis
     Ok((run, last))
 }
 
-/// What is asked with each read. The link connects again by itself: only this tells whether it leads to the same server as before, and
-/// whether that is still the primary, as a replica is read without an error.
-fn state_of_server() -> redis::Pipeline {
+/// The queries that precede each read. The link reconnects by itself, so only these show whether it leads to
+/// the same server as before, and whether that is still the primary: a replica is read without an error.
+fn server_state() -> redis::Pipeline {
     let mut pipe = redis::pipe();
     pipe.cmd("INFO").arg("server");
     pipe.cmd("INFO").arg("replication");
     pipe
 }
 
-/// The run of a server; what a replica says to writes, if it is one.
+/// The run id of a primary; for a replica, the error with which it refuses writes.
 fn run_of_primary(server: &str, replication: &str) -> redis::RedisResult<String> {
     if matches!(info_field(replication, "role"), "slave" | "replica") {
         let detail = "it has become a replica".to_owned();
@@ -380,7 +383,7 @@ fn run_of_primary(server: &str, replication: &str) -> redis::RedisResult<String>
 }
 
 fn batch(topics: usize) -> usize {
-    (ALL / topics.max(1)).clamp(1, BATCH)
+    (MAX_READ / topics.max(1)).clamp(1, BATCH)
 }
 
 fn millis(time: Duration) -> u64 {
@@ -402,7 +405,7 @@ mod tests {
     #[test]
     fn one_read_is_bounded_whatever_the_number_of_topics() {
         for topics in [0, 1, 15, 16, 17, 1_000, 1_024] {
-            assert!(batch(topics) >= 1 && batch(topics) * topics <= ALL, "{topics}");
+            assert!(batch(topics) >= 1 && batch(topics) * topics <= MAX_READ, "{topics}");
         }
         assert_eq!((batch(1), batch(5_000)), (BATCH, 1));
     }

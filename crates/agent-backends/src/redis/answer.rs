@@ -1,24 +1,24 @@
-//! What the error answers of a server mean, what kind of server it is, and what follows from both. Nothing in here does I/O.
+//! What a server's error answers mean, which kind of server it is, and what follows from both. Without I/O.
 
 /// What an error answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// This server is not the one to ask, or not any more: a replica since a failover, cut off from its replicas, still loading. It has
-    /// done nothing of what it was asked.
+    /// The wrong server: a replica since a failover, cut off from its replicas, or still loading. It did
+    /// nothing of what was requested.
     WrongServer,
-    /// It cannot do this at the moment.
+    /// It cannot do this now.
     Busy,
-    /// It holds a part of the keys only.
+    /// A node of a cluster, which holds only a part of the keys.
     Cluster,
-    /// It does not let us in.
+    /// It refuses the credentials.
     Credentials,
-    /// It lets us in, and does not let us do this.
+    /// It accepts the credentials, but the user may not do this.
     Denied(Missing),
     /// Anything else.
     Other,
 }
 
-/// Which right a user lacks.
+/// The permission that a user lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
     /// This command, as an ACL names it.
@@ -27,38 +27,39 @@ pub(super) enum Missing {
     Line(usize),
     /// The keys.
     Keys,
-    /// The server does not say.
+    /// Not known.
     Unknown,
 }
 
-/// What a server is, as it says itself.
+/// The role of a server, as it reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It takes writes; also what does not say what it is.
+    /// It takes writes; also a server that reports no role.
     Primary,
     Replica,
     /// A node of a cluster.
     Cluster,
-    /// It watches servers, and keeps nothing.
+    /// A monitor of servers, without data.
     Sentinel,
 }
 
 /// What to do after an operation that failed on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The connection is good; the error is the operation's.
+    /// The connection is good; the operation failed.
     Fail,
-    /// The connection is of no use; the next operation makes another one.
+    /// The connection is unusable; the next operation makes another one.
     DropAndFail,
-    /// The same, and the operation is tried once more on the new one.
+    /// The same, and the operation is retried once on the new connection.
     DropAndRetry,
 }
 
-/// What follows from a failure. `broken`: the connection failed. `reused`: it was there before, so that it may have been dead, or the
-/// server another one than it was, for long; a new one was looked up just now. `retried`: this is the second try.
+/// What follows from a failure. `broken`: the connection failed. `reused`: the connection existed before, so
+/// that it may have been dead, or the server's role may have changed, for long; for a new one the address was
+/// just looked up. `retried`: this is the second attempt.
 ///
-/// A second try is safe after an answer, as the server has done nothing. After a broken connection it may have: what is sent over this
-/// link bears to be done twice.
+/// A retry is safe after an answer, as the server has done nothing. After a broken connection it may have:
+/// operations over this link must be idempotent.
 pub(super) fn next(broken: bool, meaning: &Meaning, reused: bool, retried: bool) -> Next {
     let useless = broken || matches!(meaning, Meaning::WrongServer | Meaning::Cluster);
     match (useless, reused && !retried) {
@@ -73,7 +74,8 @@ pub(super) fn meaning(text: &str) -> Meaning {
     let text = of_script(text);
     let code = text.split(' ').next().unwrap_or_default();
     match code {
-        // `UNBLOCKED`: a read that waited when its server became a replica. `REDIRECT`: a replica of Valkey that names its primary.
+        // `UNBLOCKED`: a read that waited when its server became a replica. `REDIRECT`: a replica of Valkey
+        // that names its primary.
         "READONLY" | "MASTERDOWN" | "LOADING" | "NOREPLICAS" | "UNBLOCKED" | "REDIRECT" => {
             Meaning::WrongServer
         }
@@ -92,7 +94,7 @@ pub(super) fn meaning(text: &str) -> Meaning {
     }
 }
 
-/// What an answer to `AUTH` means, when it is an error.
+/// What an error answer to `AUTH` means.
 pub(super) fn meaning_of_login(text: &str) -> Meaning {
     match meaning(text) {
         // Each version has another text: `invalid password`, `Client sent AUTH, but no password is set`.
@@ -101,13 +103,13 @@ pub(super) fn meaning_of_login(text: &str) -> Meaning {
     }
 }
 
-/// What a server is, by what it answers to `INFO`. Valkey has another name for the mode.
+/// The role of a server, by its answer to `INFO`. Valkey has another name for the mode.
 pub(super) fn role_by_info(info: &str) -> Role {
     let mode = ["redis_mode", "server_mode"].map(|name| info_field(info, name)).concat();
     role(&mode, info_field(info, "role"))
 }
 
-/// What a server is, by its mode and its role.
+/// The role of a server, by its mode and role fields.
 pub(super) fn role(mode: &str, role: &str) -> Role {
     match (mode, role) {
         ("cluster", _) => Role::Cluster,
@@ -117,13 +119,13 @@ pub(super) fn role(mode: &str, role: &str) -> Role {
     }
 }
 
-/// The value of a line of what `INFO` answers.
+/// The value of a field in the answer to `INFO`.
 pub(crate) fn info_field<'a>(info: &'a str, name: &str) -> &'a str {
     let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
     info.lines().find_map(value).unwrap_or_default().trim()
 }
 
-/// What servers before version 7 put around the error of a command in a script:
+/// Removes what servers before version 7 put around the error of a command in a script:
 /// `ERR Error running script (call to f_1b2c): @user_script:9: @user_script: 9: -READONLY You can't …`.
 fn of_script(text: &str) -> &str {
     match text.rsplit_once(": -") {
@@ -149,7 +151,7 @@ fn missing(text: &str) -> Missing {
     }
 }
 
-/// The command that a script calls in a line, the first of which is 1.
+/// The command that a script calls in a line, counted from 1.
 pub(super) fn command_in_script(source: &str, line: usize) -> Option<String> {
     let (_, after) = source.lines().nth(line.checked_sub(1)?)?.split_once("redis.call('")?;
     Some(after.split_once('\'')?.0.to_ascii_lowercase())
@@ -159,7 +161,7 @@ pub(super) fn command_in_script(source: &str, line: usize) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As servers from Redis 5 to 7 and Valkey 9 say it.
+    /// The texts of Redis 5 to 7 and Valkey 9.
     #[test]
     fn the_meaning_of_answers() {
         use Meaning::{Busy, Cluster, Credentials, Other, WrongServer};

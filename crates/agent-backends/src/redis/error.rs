@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What of an answer is looked at, and what of it is shown, in characters.
+/// How much of an answer is examined, and how much of it is shown, in characters.
 const MAX_ANSWER: usize = 2_000;
 const MAX_MESSAGE: usize = 300;
 
@@ -17,9 +17,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a Redis or Valkey server could not be used.
 ///
-/// Each message names the server's host and port, and what to check; none holds a password. Those that may go away have an
-/// [`io::Error`] of a network kind behind them, so that `?` in a handler makes them worth another attempt. `Debug` shows the message and
-/// what is behind it, too.
+/// Each message names the server's host and port, and what to check; none contains a password. Temporary
+/// errors have an [`io::Error`] of a network kind as their source, so that `?` in a handler makes them
+/// retryable. `Debug` shows the message and its sources.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisError {
@@ -48,7 +48,7 @@ pub enum RedisError {
     Unreachable {
         /// Host and port.
         server: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// It took too long.
@@ -60,7 +60,7 @@ pub enum RedisError {
         server: String,
         /// The limit.
         limit: Duration,
-        /// Says that it timed out.
+        /// An error of the kind `TimedOut`.
         source: io::Error,
     },
     /// No encrypted connection could be made.
@@ -73,39 +73,39 @@ pub enum RedisError {
         /// What is wrong.
         source: BoxError,
     },
-    /// It does not let us in.
+    /// It refuses the credentials.
     #[error(
         "Redis at {server} refuses the credentials: {message}; check user and password in the URL of `Redis::new`, or `Redis::password`"
     )]
     Refused {
         /// Host and port.
         server: String,
-        /// What it said.
+        /// The server's answer.
         message: String,
     },
-    /// It lets us in, but its user lacks a right (`NOPERM`).
+    /// The user lacks a permission (`NOPERM`).
     #[error(
         "Redis at {server} does not let its user do this: {message}; grant it with `ACL SETUSER … {missing}`: the guide's page on Redis lists what each backend needs"
     )]
     Denied {
         /// Host and port.
         server: String,
-        /// What it said.
+        /// The server's answer.
         message: String,
-        /// What is missing, as `ACL SETUSER` takes it: `+hset`, or `~livekit-agents:*`.
+        /// The missing permission, as `ACL SETUSER` takes it: `+hset`, or `~livekit-agents:*`.
         missing: String,
     },
-    /// It is a node of a Redis Cluster, which holds a part of the keys only.
+    /// It is a node of a Redis Cluster, which holds only a part of the keys.
     #[error(
         "Redis at {server} is a node of a Redis Cluster, which is not supported ({message}): give `Redis::new` a server that is no cluster (`cluster-enabled no`), alone or with replicas"
     )]
     Cluster {
         /// Host and port.
         server: String,
-        /// What it said.
+        /// The server's answer.
         message: String,
     },
-    /// It is a Sentinel, which watches servers and keeps nothing.
+    /// It is a Sentinel, which monitors servers and has no data.
     #[error(
         "Redis at {server} is a Sentinel, which keeps no data: give `Redis::new` the server that it watches, by a name that follows it in a failover"
     )]
@@ -113,15 +113,15 @@ pub enum RedisError {
         /// Host and port.
         server: String,
     },
-    /// It answered that it cannot do it now: it loads its data, is a replica since a failover, its memory or its disk is full. A server
-    /// that is not the one to ask was looked up again before.
+    /// It cannot do this now: it loads its data, became a replica in a failover, or its memory or disk is
+    /// full. If it was the wrong server, the address was looked up again before.
     #[error("Redis at {server} cannot do this now: {message}")]
     Busy {
         /// Host and port.
         server: String,
-        /// What it said.
+        /// The server's answer.
         message: String,
-        /// The same, of a network kind.
+        /// The same, as an error of a network kind.
         source: io::Error,
     },
     /// It answered with an error.
@@ -129,17 +129,17 @@ pub enum RedisError {
     Answer {
         /// Host and port.
         server: String,
-        /// What it said.
+        /// The server's answer.
         message: String,
     },
-    /// The other side does not speak its protocol.
+    /// The other side does not speak the Redis protocol.
     #[error(
         "{server} does not answer as Redis does: check host and port in the URL of `Redis::new`, and rediss:// against redis://"
     )]
     Protocol {
         /// Host and port.
         server: String,
-        /// What was odd.
+        /// The protocol error.
         source: BoxError,
     },
 }
@@ -151,7 +151,7 @@ impl fmt::Debug for RedisError {
 }
 
 impl RedisError {
-    /// Whether it may go away by itself: the server is away, slow, or says so.
+    /// Whether it is temporary: the server is unavailable, slow, or busy.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -171,7 +171,7 @@ impl RedisError {
     pub(super) fn of_connect(server: &str, error: ConnectError) -> Self {
         let server = server.to_owned();
         match error {
-            // A name may be known again in a moment, as the address of a service that moves.
+            // A name may resolve again in a moment, as the address of a service that moves.
             ConnectError::Resolve { source, .. } => {
                 Self::Unreachable { server, source: io::Error::new(io::ErrorKind::HostUnreachable, source) }
             }
@@ -183,7 +183,8 @@ impl RedisError {
         }
     }
 
-    /// The error of a command. `prefix` is what all keys begin with; `script` is the source of what was run, if it was one.
+    /// The error of a command. `prefix` is the prefix of all keys; `script` is the source of the script that
+    /// was run, if any.
     pub(super) fn of_redis(
         server: &str,
         prefix: &str,
@@ -227,7 +228,7 @@ impl RedisError {
             Meaning::WrongServer | Meaning::Busy => Self::busy(server, message),
             Meaning::Cluster => Self::Cluster { server, message },
             Meaning::Credentials => {
-                // What follows is about a command that nobody here has sent.
+                // The rest of the answer is about a command that was not sent.
                 let message = if text.starts_with("NOAUTH") {
                     "NOAUTH Authentication required".to_owned()
                 } else {
@@ -250,7 +251,7 @@ impl RedisError {
         Self::Busy { server, message, source }
     }
 
-    /// The server did not answer, or not as it should.
+    /// An error without an answer of the server.
     fn without_answer(server: String, error: redis::RedisError) -> Self {
         if error.kind() != ErrorKind::Io {
             return Self::Protocol { server, source: one_line(&error.to_string()).into() };
@@ -270,8 +271,9 @@ impl RedisError {
     }
 }
 
-/// An error answer, as the server sent it; the first one, when several commands were sent at once: the others say the same or follow
-/// from it. What the server repeats of the command is left out: that may be a password or a checkpoint.
+/// An error answer, as the server sent it; the first one when several commands were sent at once, as the
+/// others repeat it or follow from it. The server's quote of the command is cut, as it may contain a password
+/// or a checkpoint.
 pub(super) fn answer_text(error: &redis::RedisError) -> Option<String> {
     let answers = error.clone().into_server_errors()?;
     let (_, answer) = answers.first()?;

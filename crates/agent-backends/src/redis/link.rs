@@ -1,9 +1,10 @@
-//! The connection to a Redis or Valkey server, for everything that keeps something there.
+//! The connection to a Redis or Valkey server that all its users share.
 //!
-//! What it decides: when to connect, how long anything may take, and when a connection is dropped and an operation retried, by the rules
-//! of [`answer`](super::answer). What it never does: know what is stored. The redis crate speaks the protocol; the stream is
-//! ours, so that name look-up, TLS and their errors are the same as for a LiveKit server. Its connection manager would wait for a
-//! half-open connection as long as TCP does; here a connection that missed one deadline is dropped.
+//! It decides when to connect, how long anything may take, and when a connection is dropped and an operation
+//! retried, by the rules of [`answer`](super::answer). It does not know what is stored. The redis crate
+//! speaks the protocol; the stream is ours, so that name lookup, TLS and their errors are the same as for a
+//! LiveKit server. The redis crate's connection manager would wait for a half-open connection as long as TCP
+//! does; here a connection that missed one deadline is dropped.
 
 use super::RedisError;
 use super::answer::{self, Meaning, Next, Role};
@@ -25,11 +26,12 @@ use tokio::task::AbortHandle;
 /// How long an operation may take, connecting included, unless set.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A Redis or Valkey server: a primary, alone or with replicas, and no Redis Cluster. Cheap to clone; clones share one connection, which
-/// is made when it is first needed and again when it is lost. The whole story is in the guide.
+/// A Redis or Valkey server: a primary, alone or with replicas, but not a Redis Cluster. Cheap to clone;
+/// clones share one connection, which is established when it is first needed and re-established when it is
+/// lost. The guide has a page on it.
 ///
-/// When servers swap roles (a failover), the name is looked up again as soon as an answer shows that this is no longer the primary, and
-/// what was refused is retried once at once.
+/// When servers swap roles (a failover), the name is looked up again as soon as an answer shows that this is
+/// no longer the primary, and what was refused is retried once at once.
 ///
 /// ```
 /// use agent_worker::net::Redis;
@@ -62,10 +64,10 @@ struct Settings {
 }
 
 struct Connection {
-    /// Another one for each.
+    /// Unique among the connections of one `Redis`.
     number: u64,
     commands: MultiplexedConnection,
-    /// Reads and writes; ends with this value.
+    /// Reads and writes; aborted when this value is dropped.
     driver: AbortHandle,
 }
 
@@ -75,7 +77,7 @@ impl Drop for Connection {
     }
 }
 
-/// A script in Lua, with its source: an error names the line of it.
+/// A Lua script with its source: an error refers to a line of it.
 pub(crate) struct Script {
     source: String,
     script: redis::Script,
@@ -86,7 +88,7 @@ impl Script {
         Self { script: redis::Script::new(&source), source }
     }
 
-    /// A call of it with its one key.
+    /// A call with its key.
     pub(crate) fn key(&'static self, key: String) -> ScriptCall {
         ScriptCall { source: &self.source, call: self.script.key(key) }
     }
@@ -106,12 +108,13 @@ impl ScriptCall {
 }
 
 impl Redis {
-    /// A server by its URL: `redis://[user[:password]@]host[:port][/database][?prefix=…]`, or `rediss://` for TLS; port 6379 and
-    /// database 0 unless given, and the [prefix](Self::prefix) of the keys. `valkey://` and `valkeys://` mean the same. In user and
-    /// password `%41` means `A`; `/`, `?`, `#`, `%` and control characters must be written so. Nothing is connected yet.
+    /// A server by its URL: `redis://[user[:password]@]host[:port][/database][?prefix=…]`, or `rediss://` for
+    /// TLS; port 6379 and database 0 unless given, and the [prefix](Self::prefix) of the keys. `valkey://`
+    /// and `valkeys://` mean the same. User and password may be percent-encoded (`%41` for `A`); `/`, `?`,
+    /// `#`, `%` and control characters must be. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`RedisError::Url`] or [`RedisError::Prefix`], which say what is wrong, without showing the URL.
+    /// [`RedisError::Url`] or [`RedisError::Prefix`], which describe the problem without showing the URL.
     pub fn new(url: &str) -> Result<Self, RedisError> {
         let address = Address::parse(url)?;
         Ok(Self::of(Settings { address, timeout: TIMEOUT, net: NetOptions::default() }))
@@ -124,11 +127,12 @@ impl Redis {
         Self::of(self.settings)
     }
 
-    /// What all keys of checkpoints, elections and channels begin with, for servers that are shared: `livekit-agents` unless set. Those
-    /// that have different prefixes have nothing in common. A colon comes behind it: the keys match `prefix:*`, which is the pattern
-    /// for an access list, too (`~prefix:*`).
+    /// The prefix of all keys of checkpoints, elections and channels, for servers that are shared:
+    /// `livekit-agents` unless set. Deployments with different prefixes have nothing in common. A colon
+    /// follows it: the keys match `prefix:*`, which is also the pattern for an access list (`~prefix:*`).
     ///
-    /// Letters, digits and `. _ - / :` of ASCII, at most 100; no part between colons is empty, `checkpoint`, `lease` or `topic`.
+    /// Letters, digits and `. _ - / :` of ASCII, at most 100; no part between colons is empty, `checkpoint`,
+    /// `lease` or `topic`.
     ///
     /// ```
     /// use agent_worker::net::Redis;
@@ -161,25 +165,28 @@ impl Redis {
         Self::of(Settings { net: self.settings.net.ca_file(path), ..self.settings })
     }
 
-    /// Checks the server: it is reached, takes the credentials, and is a primary that is no node of a cluster.
+    /// Checks the server: it is reached, takes the credentials, and is a primary that is no node of a
+    /// cluster.
     ///
     /// # Errors
-    /// [`RedisError`], which says what is wrong and what to check.
+    /// [`RedisError`], which describes the problem and what to check.
     pub async fn ping(&self) -> Result<(), RedisError> {
         self.run(|mut connection| async move { redis::cmd("PING").exec_async(&mut connection).await }).await
     }
 
-    /// A key of ours: one of [`KINDS`](super::url::KINDS), and a name.
+    /// A key: the prefix, one of [`KINDS`](super::url::KINDS), and a name.
     pub(crate) fn key(&self, kind: &str, name: &str) -> String {
         format!("{}:{kind}:{name}", self.settings.address.prefix)
     }
 
-    /// Runs a script. It may run twice, when the connection breaks after the first time: what it does must bear that.
+    /// Runs a script. It may run twice, when the connection breaks after the first time: it must be
+    /// idempotent.
     pub(crate) async fn script<T: FromRedisValue>(&self, script: &ScriptCall) -> Result<T, RedisError> {
         self.script_within(self.settings.timeout, script).await
     }
 
-    /// As [`script`](Self::script), for one who has less time: a connection that does not answer within `limit` is taken for dead.
+    /// Like [`script`](Self::script), with a shorter time limit: a connection that does not answer within
+    /// `limit` counts as dead.
     pub(crate) async fn script_within<T: FromRedisValue>(
         &self,
         limit: Duration,
@@ -210,7 +217,7 @@ impl Redis {
         F: Future<Output = redis::RedisResult<T>>,
     {
         let server = self.settings.address.to_string();
-        // Which connection was used last.
+        // The number of the connection that was used last.
         let mut number = 0;
         let attempts = async {
             let mut retried = false;
@@ -229,7 +236,7 @@ impl Redis {
                     self.forget(this).await;
                 }
                 if next == Next::DropAndRetry {
-                    tracing::debug!(server = %line(&server), answer = answer.map(|answer| tracing::field::display(line(answer))), "connecting to Redis again");
+                    tracing::debug!(server = %line(&server), answer = answer.map(|answer| tracing::field::display(line(answer))), "reconnecting to Redis");
                     retried = true;
                     continue;
                 }
@@ -248,7 +255,7 @@ impl Redis {
         Self { settings, connection: Arc::default() }
     }
 
-    /// The shared connection, its number, and whether it was there already.
+    /// The shared connection, its number, and whether it existed before.
     async fn connection(&self) -> Result<(MultiplexedConnection, u64, bool), RedisError> {
         let mut shared = self.connection.lock().await;
         if let Some(connection) = &shared.connection
@@ -258,7 +265,8 @@ impl Redis {
             return Ok((connection.commands.clone(), connection.number, true));
         }
         let stream = self.settings.connect().await?;
-        // The time limit is the operation's. The login is ours, as the library would not tell what the server says to it.
+        // The operation has the time limit. We log in ourselves, as the library hides the server's answer to
+        // the login.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let login = RedisConnectionInfo::default().set_skip_set_lib_name();
         let (commands, driver) = MultiplexedConnection::new_with_config(&login, stream, config)
@@ -291,7 +299,7 @@ impl Settings {
             .map_err(|error| RedisError::of_connect(&self.address.to_string(), error))
     }
 
-    /// Makes a new connection ready: user and password, a look at what the server is, the database.
+    /// Prepares a new connection: authenticates, checks the server's role, selects the database.
     async fn log_in(&self, mut connection: MultiplexedConnection) -> Result<(), RedisError> {
         let server = self.address.to_string();
         let refused = |error| RedisError::of_login(&server, error);
@@ -300,7 +308,7 @@ impl Settings {
             Role::Primary => {}
             Role::Replica => return Err(RedisError::replica(&server)),
             Role::Cluster => {
-                return Err(RedisError::Cluster { server, message: "it says so itself".to_owned() });
+                return Err(RedisError::Cluster { server, message: "it reports cluster mode".to_owned() });
             }
             Role::Sentinel => return Err(RedisError::Sentinel { server }),
         }
@@ -314,7 +322,7 @@ impl Settings {
     async fn authenticate(&self, connection: &mut MultiplexedConnection) -> redis::RedisResult<()> {
         let (user, password) = match (&self.address.user, &self.address.password) {
             (None, None) => return Ok(()),
-            // A user may need no password, and then takes any.
+            // A user without a password accepts any.
             (user, password) => (user, password.as_ref().map_or("", Secret::expose)),
         };
         let mut auth = redis::cmd("AUTH");
@@ -331,7 +339,8 @@ impl Settings {
     }
 }
 
-/// What the server is. A user may always ask with `HELLO`; servers before Redis 6, and some services, know only `INFO`, or nothing.
+/// The server's role. `HELLO` needs no permission; servers before Redis 6, and some services, know only
+/// `INFO`, or neither.
 async fn role(connection: &mut MultiplexedConnection) -> redis::RedisResult<Role> {
     match redis::cmd("HELLO").arg(2).query_async::<HashMap<String, Value>>(connection).await {
         Ok(answer) => {

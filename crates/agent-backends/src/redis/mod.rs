@@ -1,4 +1,5 @@
-//! The one way to a Redis or Valkey server: its URL, the connection, and what its answers mean (`answer`, without I/O).
+//! The only Redis client: the URL of a Redis or Valkey server, the connection, and what its answers mean
+//! (`answer`, without I/O).
 
 mod answer;
 mod error;

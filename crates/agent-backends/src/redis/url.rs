@@ -1,4 +1,4 @@
-//! What the URL of a server says.
+//! Parsing of a server's URL.
 
 use super::RedisError;
 use ::url::{Host, Url};
@@ -10,13 +10,14 @@ use std::fmt;
 pub(super) const PREFIX: &str = "livekit-agents";
 /// The longest prefix, in bytes.
 const MAX_PREFIX: usize = 100;
-/// What comes behind the prefix in a key. No part of a prefix may be one of these, so that two prefixes never make the same key.
+/// The second part of a key, after the prefix. No part of a prefix may be one of these, so that no two
+/// prefixes produce the same key.
 pub(super) const KINDS: [&str; 3] = ["checkpoint", "lease", "topic"];
 
-/// Where a server is, and as whom to log in.
+/// The address of a server, and the credentials.
 #[derive(Clone)]
 pub(super) struct Address {
-    /// As a name look-up takes it.
+    /// Without the brackets of an IPv6 address.
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: bool,
@@ -31,7 +32,7 @@ impl Address {
         let problem = |problem| RedisError::Url { problem };
         let text = text.trim();
         if text.chars().any(char::is_control) {
-            // A URL parser leaves tabs and line breaks out, and a password would be another one.
+            // A URL parser drops tabs and line breaks, which would change a password.
             return Err(problem("it has a control character in it, such as a line break"));
         }
         let url = Url::parse(text).map_err(|error| problem(not_a_url(text, error)))?;
@@ -93,7 +94,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether all keys may begin with this.
+/// Checks the prefix of all keys.
 pub(super) fn check_prefix(prefix: &str) -> Result<(), RedisError> {
     let refused = |problem: &'static str| {
         Err(RedisError::Prefix { prefix: prefix.chars().take(MAX_PREFIX).collect(), problem })
@@ -119,7 +120,7 @@ pub(super) fn check_prefix(prefix: &str) -> Result<(), RedisError> {
     Ok(())
 }
 
-/// `%41` is `A`, and everything else is itself.
+/// Decodes percent-encoding.
 fn decoded(text: &str) -> Result<String, &'static str> {
     match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
@@ -129,7 +130,8 @@ fn decoded(text: &str) -> Result<String, &'static str> {
 
 const UNESCAPED: &str = "a / ? or # in its user or password must be written as %2F, %3F or %23";
 
-/// Why something that should have a host has none, or what is behind it means nothing: a sign in the password that ends the host?
+/// The problem of a URL without a host, or with an invalid part behind it: perhaps a sign in the password
+/// ended the host.
 fn behind_the_host(text: &str, otherwise: &'static str) -> &'static str {
     let (_, rest) = text.split_once("://").unwrap_or(("", text));
     let (before, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

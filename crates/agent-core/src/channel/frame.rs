@@ -1,17 +1,17 @@
-//! One frame on the wire: a line of JSON, then the payload as it is.
+//! Wire format of a frame: a header line of JSON, then the payload.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-/// A publisher's id has at most so many bytes.
+/// The longest publisher id, in bytes.
 pub const MAX_PUBLISHER_LEN: usize = 128;
-/// What a frame takes besides its payload, at most.
+/// The longest header, in bytes.
 pub const MAX_HEADER_LEN: usize = 1024;
 
-/// The only version there is.
+/// The current version.
 const VERSION: u32 = 1;
 
-/// What goes over a topic.
+/// A frame that is sent over a topic.
 ///
 /// ```
 /// use agent_core::{Frame, FrameKind};
@@ -22,26 +22,26 @@ const VERSION: u32 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Who sends it: another id for each publisher that ever was.
+    /// The publisher's id, unique among all publishers ever.
     pub publisher: String,
-    /// What it is.
+    /// The kind of frame.
     pub kind: FrameKind,
-    /// What was published; empty in the others.
+    /// The published payload; empty for other kinds.
     pub payload: Bytes,
 }
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum FrameKind {
-    /// Somebody listens now, or again: whoever else is there says so.
+    /// A publisher that listens now, or again: all others answer with their presence.
     Hello {
         /// The number of the last message or announcement before this frame; 0 before the first.
         latest: u64,
     },
     /// The answer of a publisher that has announced nothing.
     Here {
-        /// As in a hello.
+        /// As in [`Hello`](Self::Hello).
         latest: u64,
     },
     /// A message.
@@ -49,9 +49,9 @@ pub enum FrameKind {
         /// Its number, from 1.
         number: u64,
     },
-    /// What a publisher announces, perhaps again.
+    /// An announcement, perhaps a repetition.
     Announcement {
-        /// Its number, among those of the messages.
+        /// Its number, from the same sequence as the messages.
         number: u64,
         /// The number of the last message or announcement before this frame; `number` itself at first.
         latest: u64,
@@ -66,26 +66,27 @@ struct Header {
     kind: FrameKind,
 }
 
-/// Bytes that are no frame.
+/// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// There is no line that ends in time.
+    /// No header line within the limit.
     #[error("no header line within {MAX_HEADER_LEN} bytes")]
     NoHeader,
-    /// The line is not ours.
-    #[error("its header is not one of ours")]
+    /// The header is not valid.
+    #[error("its header is not valid")]
     Header,
-    /// A later version.
-    #[error("its version is {0}, we know {VERSION}")]
+    /// A newer version.
+    #[error("its version is {0}, expected {VERSION}")]
     Version(u32),
-    /// Nobody has such an id.
+    /// The publisher's id is empty or too long.
     #[error("its publisher's id is empty or longer than {MAX_PUBLISHER_LEN} bytes")]
     Publisher,
 }
 
 impl Frame {
-    /// Its bytes: at most [`MAX_HEADER_LEN`] more than the payload, if the publisher's id is not too long.
+    /// Encodes the frame: at most [`MAX_HEADER_LEN`] bytes more than the payload, if the publisher's id is
+    /// not too long.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let header = Header { v: VERSION, from: self.publisher.clone(), kind: self.kind };

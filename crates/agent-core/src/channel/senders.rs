@@ -1,8 +1,10 @@
-//! Who may speak on the topic of a room: agents alone. Anybody in a room can send data to any topic.
+//! Which participants may publish on the topic of a room: agents only, as any participant can send data to
+//! any topic.
 //!
-//! What comes is judged by who was in the room when it came, in the order in which the room tells: an agent that has said something and
-//! left at once is heard. Data can also come some seconds before its sender is announced, or just after it has left; so unknown
-//! senders are held for a while, and those who have left are remembered.
+//! A frame is judged by the participants at its arrival, in the order of the room's events: an agent that
+//! publishes and leaves at once is accepted. Data can also arrive some seconds before its sender is
+//! announced, or just after it has left; so frames of unknown senders are held for a while, and senders that
+//! have left are remembered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,31 +13,31 @@ use bytes::Bytes;
 
 use crate::Time;
 
-/// Frames of one sender that is not known yet, and their bytes.
+/// Maximum number and bytes of held frames of one unknown sender.
 const MAX_HELD: usize = 1024;
 const MAX_HELD_BYTES: usize = 1024 * 1024;
-/// Bytes of all of them. Beyond that whoever has sent most loses it.
+/// Maximum bytes of all held frames. Beyond it the sender with the most bytes loses its frames.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Unknown senders at a time. Beyond that the one that was held for longest is forgotten.
+/// Maximum number of unknown senders. Beyond it the oldest one is forgotten.
 const MAX_UNKNOWN: usize = 256;
-/// A server announces a participant within three seconds.
+/// How long frames are held. A server announces a participant within 3 s.
 const HOLD: Duration = Duration::from_secs(10);
-/// Senders that have left and are remembered.
+/// Maximum number of remembered senders that have left.
 const MAX_GONE: usize = 256;
 
-/// Everybody in a room who may send something.
+/// Accepts, holds or refuses frames by their sender.
 ///
 /// ```
-/// use agent_core::{Senders, Time, Belief};
+/// use agent_core::{SenderFilter, Time, Trust};
 ///
-/// let mut senders = Senders::default();
-/// assert_eq!(senders.heard("agent-1", "hello".into(), Time::ZERO), Belief::Held);
+/// let mut senders = SenderFilter::default();
+/// assert_eq!(senders.receive("agent-1", "hello".into(), Time::ZERO), Trust::Held);
 /// assert_eq!(senders.joined("agent-1", true).frames, ["hello"]);
 /// senders.joined("ada", false);
-/// assert_eq!(senders.heard("ada", "forged".into(), Time::ZERO), Belief::Refused { first: true });
+/// assert_eq!(senders.receive("ada", "forged".into(), Time::ZERO), Trust::Refused { first: true });
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Senders {
+pub struct SenderFilter {
     present: BTreeMap<String, Present>,
     /// Whether it was an agent; the last to leave at the end.
     gone: VecDeque<(String, bool)>,
@@ -51,43 +53,43 @@ struct Present {
 #[derive(Clone, Debug)]
 struct Unknown {
     since: Time,
-    held: Held,
+    held: HeldFrames,
     bytes: usize,
 }
 
-/// What becomes of a frame.
+/// What to do with a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Belief {
-    /// An agent has sent it.
-    Taken(Bytes),
-    /// Its sender is not known yet.
+pub enum Trust {
+    /// Its sender is an agent.
+    Accepted(Bytes),
+    /// Its sender is not known yet; the frame is held.
     Held,
-    /// No agent has sent it.
+    /// Its sender is not an agent.
     Refused {
         /// Whether it is the first one of this sender.
         first: bool,
     },
 }
 
-/// What an agent had sent before it was known.
+/// The frames that an agent sent before it was announced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// In their order.
+pub struct HeldFrames {
+    /// The frames, in order of arrival.
     pub frames: Vec<Bytes>,
-    /// Whether there was more than could be held.
+    /// Whether frames beyond the limits were lost.
     pub lost: bool,
 }
 
-impl Senders {
-    /// Somebody is there. Gives what it had sent before that was known, if it is an agent.
-    pub fn joined(&mut self, identity: &str, agent: bool) -> Held {
+impl SenderFilter {
+    /// A participant was announced. Returns the frames held for it, if it is an agent.
+    pub fn joined(&mut self, identity: &str, agent: bool) -> HeldFrames {
         self.gone.retain(|(gone, _)| gone != identity);
         self.present.insert(identity.to_owned(), Present { agent, refused: false });
         let held = self.unknown.remove(identity).map(|unknown| unknown.held);
         held.filter(|_| agent).unwrap_or_default()
     }
 
-    /// Somebody is gone.
+    /// A participant left.
     pub fn left(&mut self, identity: &str) {
         self.unknown.remove(identity);
         let Some(Present { agent, .. }) = self.present.remove(identity) else { return };
@@ -97,24 +99,24 @@ impl Senders {
         self.gone.push_back((identity.to_owned(), agent));
     }
 
-    /// Whether this one is an agent, if it is known.
+    /// Whether the participant is an agent; `None` if it is unknown.
     #[must_use]
     pub fn is_agent(&self, identity: &str) -> Option<bool> {
         let present = self.present.get(identity).map(|present| present.agent);
         present.or_else(|| self.gone.iter().find(|(gone, _)| gone == identity).map(|(_, agent)| *agent))
     }
 
-    /// Somebody has sent a frame.
-    pub fn heard(&mut self, identity: &str, frame: Bytes, now: Time) -> Belief {
+    /// Takes a frame of a participant.
+    pub fn receive(&mut self, identity: &str, frame: Bytes, now: Time) -> Trust {
         match self.is_agent(identity) {
-            Some(true) => Belief::Taken(frame),
+            Some(true) => Trust::Accepted(frame),
             Some(false) => {
                 let present = self.present.get_mut(identity);
-                Belief::Refused { first: present.is_some_and(|p| !std::mem::replace(&mut p.refused, true)) }
+                Trust::Refused { first: present.is_some_and(|p| !std::mem::replace(&mut p.refused, true)) }
             }
             None => {
                 self.hold(identity, frame, now);
-                Belief::Held
+                Trust::Held
             }
         }
     }
@@ -125,7 +127,7 @@ impl Senders {
             let oldest = self.unknown.iter().min_by_key(|(_, unknown)| unknown.since);
             oldest.map(|(identity, _)| identity.clone()).and_then(|oldest| self.unknown.remove(&oldest));
         }
-        let new = || Unknown { since: now, held: Held::default(), bytes: 0 };
+        let new = || Unknown { since: now, held: HeldFrames::default(), bytes: 0 };
         let unknown = self.unknown.entry(identity.to_owned()).or_insert_with(new);
         if unknown.held.frames.len() < MAX_HELD && unknown.bytes + frame.len() <= MAX_HELD_BYTES {
             unknown.bytes += frame.len();
@@ -135,7 +137,7 @@ impl Senders {
         }
         while self.unknown.values().map(|unknown| unknown.bytes).sum::<usize>() > MAX_BYTES {
             let Some(most) = self.unknown.values_mut().max_by_key(|unknown| unknown.bytes) else { break };
-            (most.bytes, most.held) = (0, Held { frames: Vec::new(), lost: true });
+            (most.bytes, most.held) = (0, HeldFrames { frames: Vec::new(), lost: true });
         }
     }
 }
@@ -153,56 +155,59 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_leaves_at_once_is_heard_and_a_person_of_that_name_is_not() {
-        let mut senders = Senders::default();
+    fn an_agent_that_leaves_at_once_is_accepted_and_a_person_of_that_name_is_not() {
+        let mut senders = SenderFilter::default();
         senders.joined("a", true);
         senders.left("a");
-        assert_eq!(senders.heard("a", frame("last words"), at(0)), Belief::Taken(frame("last words")));
+        assert_eq!(senders.receive("a", frame("last frame"), at(0)), Trust::Accepted(frame("last frame")));
         senders.joined("a", false);
-        assert_eq!(senders.heard("a", frame("forged"), at(0)), Belief::Refused { first: true });
-        assert_eq!(senders.heard("a", frame("forged"), at(0)), Belief::Refused { first: false });
+        assert_eq!(senders.receive("a", frame("forged"), at(0)), Trust::Refused { first: true });
+        assert_eq!(senders.receive("a", frame("forged"), at(0)), Trust::Refused { first: false });
     }
 
     #[test]
     fn what_comes_before_its_sender_is_known_waits_for_it() {
-        let mut senders = Senders::default();
+        let mut senders = SenderFilter::default();
         for text in ["one", "two"] {
-            assert_eq!(senders.heard("a", frame(text), at(0)), Belief::Held);
+            assert_eq!(senders.receive("a", frame(text), at(0)), Trust::Held);
         }
-        assert_eq!(senders.joined("a", true), Held { frames: vec![frame("one"), frame("two")], lost: false });
-        assert_eq!(senders.joined("a", true), Held::default(), "once");
-        assert_eq!(senders.heard("p", frame("forged"), at(0)), Belief::Held);
-        assert_eq!(senders.joined("p", false), Held::default());
+        assert_eq!(
+            senders.joined("a", true),
+            HeldFrames { frames: vec![frame("one"), frame("two")], lost: false }
+        );
+        assert_eq!(senders.joined("a", true), HeldFrames::default(), "once");
+        assert_eq!(senders.receive("p", frame("forged"), at(0)), Trust::Held);
+        assert_eq!(senders.joined("p", false), HeldFrames::default());
     }
 
     #[test]
     fn a_flood_of_one_unknown_sender_costs_no_other_its_frames() {
-        let mut senders = Senders::default();
-        assert_eq!(senders.heard("a", frame("hello"), at(0)), Belief::Held);
+        let mut senders = SenderFilter::default();
+        assert_eq!(senders.receive("a", frame("hello"), at(0)), Trust::Held);
         for _ in 0..100_000 {
-            senders.heard("p", frame("flood"), at(0));
+            senders.receive("p", frame("flood"), at(0));
         }
         assert_eq!(senders.unknown.get("p").unwrap().held.frames.len(), MAX_HELD);
         for _ in 0..100 {
-            senders.heard("q", vec![0; 60_000].into(), at(0));
+            senders.receive("q", vec![0; 60_000].into(), at(0));
         }
         assert!(senders.unknown.get("q").unwrap().bytes <= MAX_HELD_BYTES);
         for n in 0..20_000 {
-            senders.heard(&format!("q{}", n % 40), vec![0; 60_000].into(), at(0));
+            senders.receive(&format!("q{}", n % 40), vec![0; 60_000].into(), at(0));
         }
         assert!(senders.unknown.values().map(|unknown| unknown.bytes).sum::<usize>() <= MAX_BYTES);
-        assert_eq!(senders.joined("a", true), Held { frames: vec![frame("hello")], lost: false });
+        assert_eq!(senders.joined("a", true), HeldFrames { frames: vec![frame("hello")], lost: false });
         assert!(senders.joined("q", true).lost);
     }
 
     #[test]
     fn senders_that_never_come_are_forgotten() {
-        let mut senders = Senders::default();
-        senders.heard("ghost", frame("boo"), at(0));
-        senders.heard("a", frame("hello"), at(11));
-        assert_eq!(senders.joined("ghost", true), Held::default());
+        let mut senders = SenderFilter::default();
+        senders.receive("ghost", frame("boo"), at(0));
+        senders.receive("a", frame("hello"), at(11));
+        assert_eq!(senders.joined("ghost", true), HeldFrames::default());
         for n in 0..1_000 {
-            senders.heard(&format!("u{n}"), frame("x"), at(12));
+            senders.receive(&format!("u{n}"), frame("x"), at(12));
             let identity = format!("p{n}");
             senders.joined(&identity, false);
             senders.left(&identity);

@@ -1,19 +1,20 @@
-//! The writer's half of a claim: what a job may ask of the store under one key, and what each answer, or the lack of one, means.
+//! The writer's side of a claim: the requests that a job makes of the store for one key, and what each
+//! answer, or a missing one, means.
 //!
-//! The store's half is [`Slot`](super::Slot). Here is what the store cannot know: that a claim whose answer was lost is a claim of
-//! our own, so that it supersedes nobody; that a value from before another worker saved must not replace what that worker saved; that
-//! what was not read is not deleted.
+//! The store's side is [`Slot`](super::Slot). This side handles what the store cannot know: that a claim
+//! whose answer was lost is our own, so that it supersedes no other worker; that a value from before another
+//! worker's save must not replace that save; that what was not read is not deleted.
 
 use super::error::{CheckpointError, StoreError};
 use super::record::checkpoint_epoch;
 use super::slot::{Claim, Writer};
 
-/// Which worker's progress a value continues: it changes when another worker has saved in between. A value of one generation is never
-/// saved over the progress of another.
+/// Identifies the progress that a value continues: it changes when another worker has saved in between. A
+/// value is never saved over the progress of another generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generation(u32);
 
-/// What a job wants to change under its key.
+/// A change that a job requests under its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointChange {
     /// Save a record.
@@ -21,27 +22,28 @@ pub enum CheckpointChange {
         /// The generation of its value; `None` for a value that continues nothing.
         since: Option<Generation>,
     },
-    /// Delete what is there, readable or not.
+    /// Delete the record, readable or not.
     Delete,
-    /// Delete what is there at the end of the job.
+    /// Delete the record at the end of the job.
     Discard,
 }
 
-/// What to ask of the store next.
+/// The next request to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreRequest {
     /// Claim the key.
     Claim,
-    /// Write with this writer, whose epoch belongs into the record.
+    /// Write with this writer, whose epoch is part of the record.
     Write(Writer),
 }
 
 /// The claim of one key by one attempt of a job.
 ///
-/// Operations come one after the other. To load: [`begin_load`](Self::begin_load), a claim, [`claimed`](Self::claimed) and
-/// [`loaded`](Self::loaded). To change something: [`begin`](Self::begin), then what [`next_request`](Self::next_request) returns until
-/// [`written`](Self::written). A request that failed, or that was given up half-way, ends the operation; only a failed write has an input
-/// of its own, [`write_failed`](Self::write_failed).
+/// Operations are sequential. To load: [`begin_load`](Self::begin_load), a claim, [`claimed`](Self::claimed)
+/// and [`loaded`](Self::loaded). To change something: [`begin`](Self::begin), then the requests of
+/// [`next_request`](Self::next_request) until [`written`](Self::written). A request that failed, or was
+/// abandoned, ends the operation; only a failed write has an input of its own,
+/// [`write_failed`](Self::write_failed).
 ///
 /// ```
 /// use agent_core::{CheckpointChange, ClaimSession, Slot, StoreRequest};
@@ -62,14 +64,14 @@ pub enum StoreRequest {
 #[derive(Clone, Debug, Default)]
 pub struct ClaimSession {
     writer: Option<Writer>,
-    /// A claim of ours has failed or was given up half-way: the store may have granted one that we do not know.
+    /// A claim of ours failed or was abandoned: the store may have granted one that we do not know.
     claim_unknown: bool,
     /// The store refused our writer, perhaps because of a claim of our own: claim again.
     refused: bool,
     generation: Generation,
-    /// What another worker has saved was not read yet: a save would lose it.
+    /// What another worker saved was not read yet: a save would overwrite it.
     unread: bool,
-    /// What is there was read, or is ours: it may be deleted at the end of the job.
+    /// The stored record was read, or is ours: it may be deleted at the end of the job.
     deletable: bool,
     closed: bool,
 }
@@ -85,7 +87,7 @@ impl ClaimSession {
         Ok(())
     }
 
-    /// What was claimed goes to the user as the value to continue.
+    /// The claimed value was handed to the user, who continues it.
     pub fn loaded(&mut self) -> Generation {
         self.unread = false;
         self.generation
@@ -99,7 +101,7 @@ impl ClaimSession {
         match change {
             CheckpointChange::Save { .. } => self.check_open(),
             CheckpointChange::Delete => {
-                // Whatever is there, it is not wanted.
+                // A delete needs no knowledge of the record.
                 self.unread = false;
                 self.check_open()
             }
@@ -115,7 +117,7 @@ impl ClaimSession {
         let is_older =
             matches!(change, CheckpointChange::Save { since: Some(since) } if since != self.generation);
         if self.unread || is_older {
-            // What is there is another worker's progress, which must outlive this job.
+            // The stored record is another worker's progress, which must outlive this job.
             self.deletable = false;
             return Err(CheckpointError::Superseded);
         }
@@ -124,7 +126,8 @@ impl ClaimSession {
             return Ok(StoreRequest::Claim);
         };
         let writer = writer.next();
-        // Before its end is known: one that fails or is given up may still reach the store, and then not after the next one.
+        // Set before the result is known: a write that fails or is abandoned may still reach the store, but
+        // not after the next one.
         self.writer = Some(writer);
         Ok(StoreRequest::Write(writer))
     }
@@ -135,7 +138,7 @@ impl ClaimSession {
         let saved_by = claim.record.as_deref().and_then(checkpoint_epoch);
         let by_another = saved_by.zip(self.writer).is_some_and(|(saved_by, last)| saved_by > last.epoch);
         self.generation.0 = self.generation.0.wrapping_add(u32::from(by_another));
-        // It is another record than the one that was read.
+        // It is not the record that was read.
         self.deletable &= !by_another;
         if std::mem::take(&mut self.refused) {
             self.unread = by_another;
@@ -143,19 +146,19 @@ impl ClaimSession {
         self.writer = Some(claim.writer);
     }
 
-    /// The change is in the store, which gave the writer to use from now on.
+    /// The change is stored; `writer` is the one to use from now on.
     pub fn written(&mut self, change: CheckpointChange, writer: Writer) {
         self.writer = Some(writer);
         self.deletable |= matches!(change, CheckpointChange::Save { .. });
     }
 
-    /// The write failed. Without an error there is another request to make.
+    /// The write failed. Unless this returns an error, continue with the next request.
     ///
     /// # Errors
-    /// What ends the change.
+    /// The error that ends the change.
     pub fn write_failed(&mut self, error: StoreError) -> Result<(), CheckpointError> {
         match error {
-            // By ourselves, perhaps.
+            // Perhaps by our own claim.
             StoreError::Superseded if self.claim_unknown => {
                 self.refused = true;
                 Ok(())
@@ -164,12 +167,13 @@ impl ClaimSession {
         }
     }
 
-    /// What is there could be read, or there is nothing but what this job will save: it may be deleted at the end of the job.
+    /// The stored record could be read, or there is none but this job's own: it may be deleted at the end of
+    /// the job.
     pub fn mark_deletable(&mut self) {
         self.deletable = true;
     }
 
-    /// The job has its outcome: nothing is saved any more. Returns whether to delete what is there.
+    /// The job has its outcome: nothing is saved any more. Returns whether to delete the stored record.
     pub fn close(&mut self, discard: bool) -> bool {
         self.closed = true;
         discard && self.deletable && self.writer.is_some()
@@ -248,13 +252,13 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_whose_answer_was_lost_supersedes_nobody() {
+    fn a_claim_whose_answer_was_lost_supersedes_no_other_worker() {
         let (mut store, mut session) = (Store::default(), ClaimSession::default());
         let since = Some(store.load(&mut session));
         session.begin_load().unwrap();
         store.claim();
         store.change(&mut session, CheckpointChange::Save { since }).unwrap();
-        // A claim that was answered is no excuse for the next refusal.
+        // An answered claim does not explain the next refusal.
         store.claim();
         assert!(is_superseded(store.change(&mut session, CheckpointChange::Save { since })));
     }
@@ -279,7 +283,7 @@ mod tests {
         let (mut store, mut session, mut other) = <(Store, ClaimSession, ClaimSession)>::default();
         let since = Some(store.load(&mut session));
         store.change(&mut session, CheckpointChange::Save { since }).unwrap();
-        assert_eq!(Some(store.load(&mut session)), since, "nobody else has saved");
+        assert_eq!(Some(store.load(&mut session)), since, "no other worker has saved");
         store.change(&mut other, SAVE).unwrap();
         let now = store.load(&mut session);
         assert_ne!(Some(now), since);
@@ -337,7 +341,7 @@ mod tests {
         session.mark_deletable();
         store.change(&mut ClaimSession::default(), SAVE).unwrap();
         store.load(&mut session);
-        assert!(!session.clone().close(true), "it could not be read: nobody said that it may be deleted");
+        assert!(!session.clone().close(true), "it could not be read: it was not marked deletable");
         session.mark_deletable();
         assert!(session.close(true), "it was read");
     }

@@ -1,32 +1,32 @@
-//! What can be wrong with a checkpoint, and what that means for its job.
+//! Errors of checkpoints and their stores.
 
 use crate::chain::{BoxError, write_chain};
 use crate::metadata::MetadataError;
 use std::fmt;
 
-/// Why a store did not do what it was asked to.
+/// Why a store failed.
 ///
-/// `Debug` shows the message and what is behind it: it is what Rust prints when `main` returns the error.
+/// `Debug` shows the message and its sources, as Rust prints it when `main` returns the error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// Another writer has claimed the key since.
     #[error("another worker has taken this checkpoint over")]
     Superseded,
-    /// It cannot be used now: unreachable, locked, full. It may be again.
+    /// Temporarily unavailable: unreachable, locked, full.
     #[error("{problem}")]
     Unavailable {
-        /// Names the store, and says what to do.
+        /// Names the store and what to do.
         problem: String,
-        /// What is behind it.
+        /// The source error.
         source: Option<BoxError>,
     },
-    /// It cannot be used before somebody mends it: not a store, damaged, refusing the credentials.
+    /// Not usable without an intervention: not a store, damaged, refusing the credentials.
     #[error("{problem}")]
     Unusable {
-        /// Names the store, and says what to do.
+        /// Names the store and what to do.
         problem: String,
-        /// What is behind it.
+        /// The source error.
         source: Option<BoxError>,
     },
 }
@@ -37,49 +37,51 @@ impl fmt::Debug for StoreError {
     }
 }
 
-/// Why a job has no such key.
+/// Why a job has no checkpoint key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The metadata lacks the field that the key is made of.
+    /// The metadata lacks the field that the key is derived from.
     #[error(
-        "the job's metadata has no field `{field}`, which its checkpoint is kept by: dispatch the job with it"
+        "the job's metadata has no field `{field}`, which its checkpoint key needs: dispatch the job with it"
     )]
     NoField {
-        /// Which field.
+        /// The field.
         field: String,
     },
-    /// The field can be no key.
+    /// The field's value is not usable as a key.
     #[error(
-        "the field `{field}` of the job's metadata, which its checkpoint is kept by, must be a text that is not empty, or a number"
+        "the field `{field}` of the job's metadata, which its checkpoint key needs, must be a non-empty string or a number"
     )]
     NoText {
-        /// Which field.
+        /// The field.
         field: String,
     },
-    /// The metadata is no JSON.
+    /// The metadata is not JSON.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
     /// The job comes from no dispatch.
-    #[error("the job has no dispatch id, which its checkpoint is kept by: the server made it by itself")]
+    #[error(
+        "the job has no dispatch id, which its checkpoint key needs: the server created the job without a dispatch"
+    )]
     NoDispatch,
-    /// What the program gave for it is empty, so that jobs would share it that have nothing in common.
+    /// The configured text is empty, so that unrelated jobs would share the key.
     #[error("the checkpoint's key is made of an empty text: give `{what}` at least a byte")]
     Empty {
         /// `KeyBy::Metadata` or `KeyBy::Text`.
         what: &'static str,
     },
-    /// It would be too long.
-    #[error("the key of the checkpoint would have {len} bytes, and 4096 are the most: shorten {what}")]
+    /// The key would be too long.
+    #[error("the key of the checkpoint would have {len} bytes, the limit is 4096: shorten {what}")]
     TooLong {
-        /// How long it would be.
+        /// Its length, in bytes.
         len: usize,
-        /// What makes it long.
+        /// The part that makes it long.
         what: &'static str,
     },
 }
 
-/// The reasons of jobs that [`CheckpointError`] ends.
+/// The failure reasons of jobs that end with a [`CheckpointError`].
 pub(crate) const REASONS: [&str; 8] = [
     "checkpoint_no_store",
     "checkpoint_newer",
@@ -93,15 +95,16 @@ pub(crate) const REASONS: [&str; 8] = [
 
 /// Why a checkpoint could not be loaded, saved or deleted.
 ///
-/// Returned with `?`, it ends the job with a reason of its own (`checkpoint_superseded`, `checkpoint_newer`, …); what may go away, as a
-/// store that cannot be reached, is worth another attempt. None of them deletes a checkpoint that could not be read.
+/// Returned with `?`, it ends the job with a reason of its own (`checkpoint_superseded`, `checkpoint_newer`,
+/// …); a temporary one, such as an unreachable store, is retried. None of them deletes a checkpoint that
+/// could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The worker has no store.
     #[error("there is no store for checkpoints: call `.checkpoints(…)` on the worker's builder")]
     NoStore,
-    /// The job has no such key.
+    /// The job has no checkpoint key.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A newer agent has saved it.
@@ -114,13 +117,13 @@ pub enum CheckpointError {
         /// The version that wants to read it.
         known: u32,
     },
-    /// Its bytes are not what was written.
-    #[error("the checkpoint cannot be read: {problem}; delete it to begin anew")]
+    /// Its bytes are damaged.
+    #[error("the checkpoint cannot be read: {problem}; delete it to start over")]
     Damaged {
-        /// What is wrong.
+        /// The problem.
         problem: &'static str,
     },
-    /// It is whole, but no value of the type.
+    /// It is intact, but not a value of the type.
     #[error(
         "the checkpoint, saved by version {saved} of this agent, is no valid {type_name}: at `{path}`: {message}; make the type read the older form, or delete the checkpoint"
     )]
@@ -131,7 +134,7 @@ pub enum CheckpointError {
         saved: u32,
         /// Where in the JSON document.
         path: String,
-        /// What is wrong there.
+        /// The problem there.
         message: String,
     },
     /// The value cannot be written as JSON, or would not load again.
@@ -141,29 +144,29 @@ pub enum CheckpointError {
         type_name: String,
         /// Where in the value, as `$.field[index]`; `$` is the value itself.
         path: String,
-        /// What is wrong there, and what to do.
+        /// The problem there, and what to do.
         message: String,
     },
     /// The value is too large.
     #[error(
-        "the checkpoint (a {type_name}) has {len} bytes as JSON, and 16777216 are the most: save less, or a reference to it"
+        "the checkpoint (a {type_name}) has {len} bytes as JSON, the limit is 16777216: save less, or a reference to it"
     )]
     TooLarge {
         /// Its Rust type.
         type_name: String,
-        /// How large it is.
+        /// Its size, in bytes.
         len: usize,
     },
-    /// A change of the value panicked, so that it may be half changed.
-    #[error("the checkpoint is not saved any more: a change of its value panicked, and may be half done")]
+    /// A change of the value panicked, so that it may be partly changed.
+    #[error("the checkpoint is not saved any more: a change of its value panicked, and may be incomplete")]
     HalfChanged,
-    /// The job has its outcome: what still runs of it saves nothing any more.
+    /// The job has its outcome: remaining tasks of it can no longer save.
     #[error("the job of this checkpoint is over: nothing more is saved")]
     JobOver,
-    /// Another worker has taken the job over: nothing of this one is saved any more.
+    /// Another worker has taken the job over: this one can no longer save.
     #[error("another worker has taken this checkpoint over: nothing more is saved here")]
     Superseded,
-    /// The store did not do it.
+    /// The store failed.
     #[error("the checkpoint store failed")]
     Store(#[source] StoreError),
 }
@@ -178,21 +181,21 @@ impl From<StoreError> for CheckpointError {
 }
 
 impl CheckpointError {
-    /// Whether it may go away by itself.
+    /// Whether it is temporary.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Store(StoreError::Unavailable { .. }))
     }
 
-    /// Whether it is about the value: the same value will be refused again, in whatever store.
+    /// Whether the value itself is refused: every store would refuse it again.
     #[must_use]
     pub const fn is_about_value(&self) -> bool {
         matches!(self, Self::Unwritable { .. } | Self::TooLarge { .. })
     }
 
-    /// What it is in one word, as metrics count it.
+    /// The value of the metric label for this error.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn label(&self) -> &'static str {
         match self {
             Self::NoStore => "no_store",
             Self::Key(_) => "key",
@@ -237,7 +240,7 @@ mod tests {
         );
         check(
             KeyError::NoField { field: "request_id".into() }.into(),
-            r#"Invalid { field: "$.request_id", value: "", message: "the job's metadata has no field `request_id`, which its checkpoint is kept by: dispatch the job with it" } | invalid_input: $.request_id: the job's metadata has no field `request_id`, which its checkpoint is kept by: dispatch the job with it"#,
+            r#"Invalid { field: "$.request_id", value: "", message: "the job's metadata has no field `request_id`, which its checkpoint key needs: dispatch the job with it" } | invalid_input: $.request_id: the job's metadata has no field `request_id`, which its checkpoint key needs: dispatch the job with it"#,
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Under which key a job's checkpoint is kept: who shares the key goes on with the work.
+//! The key of a job's checkpoint: jobs with the same key continue each other's work.
 
 use super::error::KeyError;
 use crate::job::{Job, JobKind};
@@ -8,26 +8,27 @@ use std::fmt::{self, Write};
 /// The longest key, in bytes.
 const MAX_KEY_LEN: usize = 4096;
 
-/// The key of one checkpoint, as text that any store can take: ASCII letters, digits and `._-~%/:`, at most 4096 bytes.
+/// The key of one checkpoint, as text that any store accepts: ASCII letters, digits and `._-~%/:`, at most
+/// 4096 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckpointKey(String);
 
-/// What a checkpoint belongs to.
+/// What the key of a checkpoint is derived from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyBy {
-    /// Agent name, room name, kind of job and target identity: what a job that is dispatched again has in common with the one
-    /// before, as its job id and its dispatch id are new ones.
+    /// Agent name, room name, kind of job and target identity: what jobs have in common that are dispatched
+    /// again, as job id and dispatch id are new then.
     #[default]
     Target,
     /// The job id: only attempts of one assignment share it.
     Job,
     /// The dispatch, and within it the kind of job and the target.
     Dispatch,
-    /// The agent name and the value of a top-level field of the job's metadata, for example `request_id`, in whatever room: a text that is
-    /// not empty, or a number.
+    /// The agent name and the value of a top-level field of the job's metadata, for example `request_id`, in
+    /// any room: a non-empty string or a number.
     Metadata(String),
-    /// The agent name and a text of your own that is not empty.
+    /// The agent name and a non-empty text of your own.
     Text(String),
 }
 
@@ -35,7 +36,7 @@ impl CheckpointKey {
     /// The key of a job.
     ///
     /// # Errors
-    /// [`KeyError`], when the job has nothing of that kind.
+    /// [`KeyError`], when the job lacks what the key is derived from.
     ///
     /// ```
     /// # use agent_core::{CheckpointKey, Job, KeyBy, JobId, JobKind};
@@ -82,7 +83,7 @@ impl CheckpointKey {
     }
 
     fn made(class: &str, parts: &[&str], what: &'static str) -> Result<Self, KeyError> {
-        // A part cannot hold the signs between parts, so that no two lists of parts make one key.
+        // Parts cannot contain the separators, so that no two lists of parts produce the same key.
         let mut key = format!("{class}:");
         for (at, part) in parts.iter().enumerate() {
             if at > 0 {
@@ -166,7 +167,7 @@ mod tests {
         check(
             &first,
             KeyBy::Dispatch,
-            "the job has no dispatch id, which its checkpoint is kept by: the server made it by itself",
+            "the job has no dispatch id, which its checkpoint key needs: the server created the job without a dispatch",
         );
     }
 
@@ -176,10 +177,10 @@ mod tests {
         let job = |metadata| job("lobby", JobKind::Room, None, metadata);
         check(&job(r#"{"request_id":"r-1"}"#), by(), "metadata:greeter/request_id/r-1");
         check(&job(r#"{"request_id":7}"#), by(), "metadata:greeter/request_id/7");
-        let missing = "the job's metadata has no field `request_id`, which its checkpoint is kept by: dispatch the job with it";
+        let missing = "the job's metadata has no field `request_id`, which its checkpoint key needs: dispatch the job with it";
         check(&job(""), by(), missing);
         check(&job("[]"), by(), missing);
-        let no_text = "the field `request_id` of the job's metadata, which its checkpoint is kept by, must be a text that is not empty, or a number";
+        let no_text = "the field `request_id` of the job's metadata, which its checkpoint key needs, must be a non-empty string or a number";
         check(&job(r#"{"request_id":""}"#), by(), no_text);
         check(&job(r#"{"request_id":null}"#), by(), no_text);
         assert!(matches!(CheckpointKey::of(&job("{"), &by()), Err(KeyError::Metadata(_))));
@@ -191,7 +192,7 @@ mod tests {
         check(
             &long,
             KeyBy::Target,
-            "the key of the checkpoint would have 6021 bytes, and 4096 are the most: shorten the names of agent, room and participant",
+            "the key of the checkpoint would have 6021 bytes, the limit is 4096: shorten the names of agent, room and participant",
         );
     }
 

@@ -1,12 +1,15 @@
-//! The rules of checkpoints: what a job saves of its progress, for the attempt, worker or machine that goes on with it.
+//! The rules of checkpoints: the progress that a job saves for the attempt, worker or machine that continues
+//! it.
 //!
-//! - [`CheckpointKey`]: which jobs go on with each other's checkpoint
-//! - [`encode_checkpoint`], [`verify_checkpoint`], [`decode_checkpoint`]: the record, with version and checksum
-//! - [`Slot`]: who may change what a store holds under a key (promise I13); [`ClaimSession`]: the same seen from the writer
+//! - [`CheckpointKey`]: which jobs share a checkpoint
+//! - [`encode_checkpoint`], [`verify_checkpoint`], [`decode_checkpoint`]: the record, with version and
+//!   checksum
+//! - [`Slot`]: who may change what a store holds under a key (promise I13); [`ClaimSession`]: the same for
+//!   the writer
 //! - [`checkpoint_retention`]: whether a checkpoint outlives the attempt that wrote it
-//! - [`SaveSchedule`]: when a value that saves itself is saved
+//! - [`SaveSchedule`]: when an auto-saved value is saved
 //!
-//! What is never decided here: how bytes get onto a disk.
+//! How bytes get onto a disk is up to the stores.
 
 mod claim;
 mod error;

@@ -1,9 +1,9 @@
-//! The bytes of a checkpoint: a head, the value as JSON, and a checksum over both.
+//! Record format of a checkpoint: a header, the value as JSON, and a checksum over both.
 //!
 //! ```text
 //! "LKcp" | format u8 = 1 | version u32 | epoch u64 | saved at u64 (ms since 1970) | length u32 | JSON | CRC-32 u32    (little-endian)
 //! ```
-//! What is cut short, mixed up or changed is never read as a value.
+//! A truncated, mixed or modified record is never read as a value.
 
 use super::error::CheckpointError;
 use super::slot::Epoch;
@@ -20,13 +20,13 @@ const MAX_MESSAGE: usize = 400;
 const MAGIC: &[u8; 4] = b"LKcp";
 const FORMAT: u8 = 1;
 
-/// Makes the record of a value.
+/// Encodes the record of a value.
 ///
-/// `version` is the agent's own number for the shape of its values, `saved_at` in milliseconds since 1970.
+/// `version` is the agent's version of its value format, `saved_at` is in milliseconds since 1970.
 ///
 /// # Errors
-/// [`CheckpointError::Unwritable`] when the value cannot be JSON, [`CheckpointError::TooLarge`]. Whether the record loads again as its type
-/// only [`verify_checkpoint`] knows: both come before a record goes into a store.
+/// [`CheckpointError::Unwritable`] when the value cannot be written as JSON, [`CheckpointError::TooLarge`].
+/// [`verify_checkpoint`] checks that the record loads again as its type: call both before a record is stored.
 ///
 /// ```
 /// use agent_core::{Epoch, decode_checkpoint, encode_checkpoint};
@@ -65,7 +65,8 @@ pub fn encode_checkpoint<T: Serialize>(
 /// Reads the value of a record that an agent of this `version`, or an older one, has saved.
 ///
 /// # Errors
-/// [`CheckpointError::Newer`], [`CheckpointError::Damaged`], and [`CheckpointError::Unreadable`] when it is no `T`.
+/// [`CheckpointError::Newer`], [`CheckpointError::Damaged`], and [`CheckpointError::Unreadable`] when it is
+/// no `T`.
 pub fn decode_checkpoint<T: DeserializeOwned>(record: &[u8], version: u32) -> Result<T, CheckpointError> {
     let (saved, json) = open(record)?;
     if saved > version {
@@ -79,10 +80,10 @@ pub fn decode_checkpoint<T: DeserializeOwned>(record: &[u8], version: u32) -> Re
     })
 }
 
-/// Whether a record that was just made loads again: a type may write what it does not read.
+/// Checks that a record that was just encoded loads again: a type may write what it does not read.
 ///
 /// # Errors
-/// [`CheckpointError::Unwritable`], with what reading it says.
+/// [`CheckpointError::Unwritable`], with the error of reading it.
 ///
 /// ```
 /// use agent_core::{Epoch, encode_checkpoint, verify_checkpoint};
@@ -97,7 +98,7 @@ pub fn decode_checkpoint<T: DeserializeOwned>(record: &[u8], version: u32) -> Re
 /// ```
 pub fn verify_checkpoint<T: DeserializeOwned>(record: &[u8]) -> Result<(), CheckpointError> {
     let (_, json) = open(record)?;
-    // Without the path, which costs more than the rest, as long as nothing is wrong.
+    // First without the path, which is expensive.
     if serde_json::from_slice::<T>(json).is_ok() {
         return Ok(());
     }
@@ -111,14 +112,15 @@ pub fn verify_checkpoint<T: DeserializeOwned>(record: &[u8]) -> Result<(), Check
     }
 }
 
-/// The value; or where something is wrong, and what.
+/// Reads the value, or returns the path and message of the problem.
 fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, (String, String)> {
     let mut json = serde_json::Deserializer::from_slice(json);
     serde_path_to_error::deserialize(&mut json)
         .map_err(|error| (json_path(error.path()), shorten(&error.inner().to_string(), MAX_MESSAGE)))
 }
 
-/// The epoch of the writer that saved a record; `None` for bytes that are none. Whether the rest of it is whole is not looked at.
+/// The epoch of the writer that saved a record; `None` for other bytes. The rest of the record is not
+/// checked.
 ///
 /// ```
 /// use agent_core::{Epoch, checkpoint_epoch, encode_checkpoint};
@@ -133,7 +135,7 @@ pub fn checkpoint_epoch(record: &[u8]) -> Option<Epoch> {
     Some(Epoch(u64::from_le_bytes(*rest.first_chunk()?)))
 }
 
-/// Version and JSON of a record that is whole.
+/// Version and JSON of an intact record.
 fn open(record: &[u8]) -> Result<(u32, &[u8]), CheckpointError> {
     let damaged = |problem| CheckpointError::Damaged { problem };
     let (head, rest) = record.split_first_chunk::<5>().ok_or(damaged("it is cut short"))?;
@@ -209,11 +211,11 @@ mod tests {
         let error = encode_checkpoint(&"x".repeat(MAX_CHECKPOINT_LEN), 1, Epoch(1), 0).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the checkpoint (a String) has 16777218 bytes as JSON, and 16777216 are the most: save less, or a reference to it"
+            "the checkpoint (a String) has 16777218 bytes as JSON, the limit is 16777216: save less, or a reference to it"
         );
     }
 
-    /// What a save says of a value; nothing when it is saved.
+    /// The error of saving a value; empty if there is none.
     fn refusal<T: Serialize + DeserializeOwned>(value: T) -> String {
         let saved = encode_checkpoint(&value, 1, Epoch(1), 0)
             .and_then(|record| verify_checkpoint::<T>(&record).map(|()| record));
@@ -303,7 +305,7 @@ mod tests {
         check(deep(128), "`$.next.next");
     }
 
-    /// Fields that are left out on purpose, and have a default, are the type's own business.
+    /// Fields that are skipped and have a default are allowed.
     #[test]
     fn what_loads_again_is_saved() {
         #[derive(Serialize, serde::Deserialize)]
@@ -331,7 +333,7 @@ mod tests {
     }
 
     proptest! {
-        /// Half a record, or one with any byte changed, is no record.
+        /// A truncated record, or one with a changed byte, is refused.
         #[test]
         fn only_a_whole_record_is_read(cut in 0usize..60, at in 0usize..60, flip in 1u8..=255) {
             let whole = record(1);
@@ -341,7 +343,7 @@ mod tests {
             let at = at % whole.len();
             changed[at] ^= flip;
             prop_assert!(decode_checkpoint::<Progress>(&changed, 1).is_err());
-            // The head of one and the tail of another.
+            // The start of one and the end of another.
             let other = encode_checkpoint(&Progress { done: 8, note: "eight".to_owned() }, 1, Epoch(4), 2_000).unwrap();
             let mixed = [&whole[..cut], &other[cut.min(other.len())..]].concat();
             let read = decode_checkpoint::<Progress>(&mixed, 1);

@@ -4,21 +4,22 @@ use super::error::REASONS;
 use crate::error_kind::JobErrorKind;
 use crate::outcome::{AttemptEnd, CancelReason};
 
-/// What becomes of the checkpoints of an attempt that is over.
+/// What to do with the checkpoints of an attempt that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointRetention {
-    /// What is not saved yet is saved, for the attempt, worker or job that continues the work.
+    /// Keep: unsaved changes are saved, for the attempt, worker or job that continues the work.
     Keep,
-    /// Nothing more is saved, and what is there is deleted when the job has its outcome.
+    /// Discard: nothing more is saved, and the checkpoint is deleted when the job has its outcome.
     Discard,
 }
 
-/// Decides about the checkpoints of an attempt whose handler ended so: those of a job that did its work, or can never do it, are of no
-/// use to anybody.
+/// Decides about the checkpoints of an attempt by how its handler ended: a job that succeeded, or can never
+/// succeed, needs its checkpoint no more.
 ///
-/// A job that was cancelled has not done its work, whatever its handler returned and the server was told: the checkpoint is for the job
-/// that continues it. So are those of a handler that panicked, whose error may go away, or that failed because of its checkpoint
-/// ([`CheckpointError`](crate::CheckpointError)): another version of the agent, or a mended store, can continue with what was saved before.
+/// A cancelled job is not complete, whatever its handler returned and was reported to the server: the
+/// checkpoint is kept for the job that continues it. It is also kept when the handler panicked, returned a
+/// temporary error, or failed because of its checkpoint ([`CheckpointError`](crate::CheckpointError)):
+/// another version of the agent, or a repaired store, can continue from it.
 ///
 /// ```
 /// use agent_core::{AttemptEnd, CancelReason, CheckpointRetention, checkpoint_retention};
@@ -68,7 +69,7 @@ mod tests {
         JobErrorKind::Fatal { reason: reason.into() }
     }
 
-    /// Every end of a handler, and what it means for the checkpoint of a job that nobody cancelled.
+    /// Every end of a handler, and the retention for a job that was not cancelled.
     fn ends() -> Vec<(AttemptEnd, CheckpointRetention)> {
         use CheckpointRetention::{Discard, Keep};
         let invalid = || JobErrorKind::Invalid {
@@ -118,7 +119,8 @@ mod tests {
     }
 
     proptest! {
-        /// An attempt that is followed by another one never loses its checkpoint, and the texts of errors decide nothing.
+        /// An attempt that is followed by another one never loses its checkpoint, and the texts of errors
+        /// decide nothing.
         #[test]
         fn what_may_be_retried_is_kept(at in 0..ends().len(), after: Duration, text: String) {
             let retryable = AttemptEnd::Error { kind: JobErrorKind::Retryable { after }, text: text.clone() };

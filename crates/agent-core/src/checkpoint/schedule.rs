@@ -1,4 +1,4 @@
-//! When a value that saves itself is saved.
+//! Schedule of an auto-saved value.
 //!
 //! ```text
 //!              timer, Cancelled, Ended            unsaved
@@ -16,15 +16,15 @@ use super::error::CheckpointError;
 use super::retention::CheckpointRetention;
 use crate::Time;
 
-/// No value is looked at more often.
+/// The shortest interval.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
-/// After a save that failed, the next one comes after this, then twice this, and so on up to the interval.
+/// The retry delay after a failed save; it doubles with each failure, up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// Something that happened to a value that saves itself.
+/// What happened to an auto-saved value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaveInput {
-    /// The job was told to stop.
+    /// The job was cancelled.
     Cancelled,
     /// The attempt is over, or the last handle of the value was dropped: its checkpoint is then kept.
     Ended(CheckpointRetention),
@@ -33,7 +33,7 @@ pub enum SaveInput {
         /// How often the value has been changed, if it was changed since it was saved last.
         unsaved: Option<u64>,
     },
-    /// Answers [`Save`](SaveOutput::Save): the value is in the store.
+    /// Answers [`Save`](SaveOutput::Save): the value is stored.
     Saved,
     /// Answers [`Save`](SaveOutput::Save): it is not.
     Failed(SaveFailure),
@@ -42,21 +42,21 @@ pub enum SaveInput {
 /// Why a value was not saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaveFailure {
-    /// The value is refused, and will be until it is changed.
+    /// The value is refused until it is changed.
     Value {
-        /// Why, to report each reason once.
+        /// The reason; each is reported once.
         reason: String,
     },
     /// Nothing of this attempt can be saved any more.
     Over,
-    /// Another worker has taken the checkpoint over.
+    /// Another worker has taken over the checkpoint.
     Superseded,
-    /// The store did not do it.
+    /// The store failed.
     Store,
 }
 
 impl SaveFailure {
-    /// What an error means for the saves to come.
+    /// The meaning of an error for later saves.
     #[must_use]
     pub fn of(error: &CheckpointError) -> Self {
         match error {
@@ -68,18 +68,18 @@ impl SaveFailure {
     }
 }
 
-/// What a value that saves itself wants.
+/// What the driver of an auto-saved value has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveOutput {
-    /// See whether the value was changed since it was saved last.
+    /// Check whether the value was changed since the last save.
     Look,
     /// Save it.
     Save,
     /// Report the failure of the last save.
     Report(SaveReport),
-    /// End the attempt: another worker goes on with the job.
+    /// End the attempt: another worker continues the job.
     Supersede,
-    /// Nothing is saved any more: the end.
+    /// The end: nothing is saved any more.
     Finish,
 }
 
@@ -88,9 +88,9 @@ pub enum SaveOutput {
 pub enum SaveReport {
     /// It will be retried.
     Retrying,
-    /// It was the last one: the changes since the save before it are lost.
+    /// It was the last save: the changes since the one before are lost.
     Lost,
-    /// The value cannot be saved; what was saved before stays.
+    /// The value cannot be saved; the last saved value is kept.
     Refused,
     /// The attempt is over, and its value could not be saved to the end.
     LostRefused,
@@ -98,11 +98,13 @@ pub enum SaveReport {
     Stopped,
 }
 
-/// Decides when a changed value is saved: after each interval, when the job is told to stop, and when the attempt is over.
+/// Decides when a changed value is saved: after each interval, when the job is cancelled, and when the
+/// attempt is over.
 ///
-/// The contract is that of every machine here: tell it what happened, then drain [`poll_output`](Self::poll_output), then sleep until
-/// [`poll_timeout`](Self::poll_timeout). At most one [`Look`](SaveOutput::Look) or [`Save`](SaveOutput::Save) is unanswered at a time;
-/// what happens meanwhile counts once it is answered.
+/// The contract is that of every machine here: pass in what happened, then drain
+/// [`poll_output`](Self::poll_output), then sleep until [`poll_timeout`](Self::poll_timeout). At most one
+/// [`Look`](SaveOutput::Look) or [`Save`](SaveOutput::Save) is unanswered at a time; inputs meanwhile take
+/// effect once it is answered.
 ///
 /// ```
 /// use agent_core::{CheckpointRetention, SaveInput, SaveOutput, SaveSchedule, Time};
@@ -120,12 +122,12 @@ pub enum SaveReport {
 pub struct SaveSchedule {
     interval: Duration,
     state: State,
-    /// Saves in a row that the store did not do.
+    /// Consecutive failures of the store.
     failures: u32,
     refused: Option<Refused>,
     cancelled: Cancelled,
     ended: Option<CheckpointRetention>,
-    /// The look or save that is under way began after the end: there is no other one.
+    /// The look or save in progress began after the end: it is the last one.
     last: bool,
     outputs: VecDeque<SaveOutput>,
 }
@@ -138,7 +140,7 @@ enum State {
     Looking {
         since: Time,
     },
-    /// A save of the value that had been changed so often.
+    /// A save of the value after this number of changes.
     Saving {
         since: Time,
         changes: u64,
@@ -146,10 +148,10 @@ enum State {
     Over,
 }
 
-/// A value that cannot be saved, whatever the store says.
+/// A value that is refused independently of the store.
 #[derive(Clone, Debug)]
 struct Refused {
-    /// How often it had been changed.
+    /// The number of changes at that time.
     changes: u64,
     reason: String,
 }
@@ -157,13 +159,13 @@ struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cancelled {
     No,
-    /// And what is not saved is to be saved.
+    /// Unsaved changes are to be saved.
     Pending,
     Handled,
 }
 
 impl SaveSchedule {
-    /// The schedule of a value that is as it was saved.
+    /// The schedule of a value without unsaved changes.
     #[must_use]
     pub fn new(interval: Duration, now: Time) -> Self {
         let interval = interval.max(MIN_INTERVAL);
@@ -179,7 +181,7 @@ impl SaveSchedule {
         }
     }
 
-    /// Tells what happened. What does not fit, such as an answer to nothing, changes nothing.
+    /// Takes what happened. Unexpected input, such as an answer without a request, changes nothing.
     pub fn handle_input(&mut self, input: SaveInput, now: Time) {
         match (self.state, input) {
             (State::Over, _) => {}
@@ -187,11 +189,11 @@ impl SaveSchedule {
                 if self.cancelled == Cancelled::No {
                     self.cancelled = Cancelled::Pending;
                 }
-                self.go_on(now);
+                self.proceed(now);
             }
             (_, SaveInput::Ended(retention)) => {
                 self.ended.get_or_insert(retention);
-                self.go_on(now);
+                self.proceed(now);
             }
             (State::Looking { since }, SaveInput::Looked { unsaved }) => self.looked(unsaved, since, now),
             (State::Saving { since, .. }, SaveInput::Saved) => self.saved(since, now),
@@ -205,19 +207,19 @@ impl SaveSchedule {
         }
     }
 
-    /// Tells that time has passed.
+    /// Takes the passing of time.
     pub fn handle_timeout(&mut self, now: Time) {
         if self.poll_timeout().is_some_and(|until| until <= now) {
             self.look(now);
         }
     }
 
-    /// What it wants next.
+    /// The next output.
     pub fn poll_output(&mut self) -> Option<SaveOutput> {
         self.outputs.pop_front()
     }
 
-    /// When it wants to be woken.
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub const fn poll_timeout(&self) -> Option<Time> {
         match self.state {
@@ -226,8 +228,8 @@ impl SaveSchedule {
         }
     }
 
-    /// Does what has happened meanwhile, unless something is still unanswered.
-    fn go_on(&mut self, now: Time) {
+    /// Handles what happened meanwhile, unless a request is still unanswered.
+    fn proceed(&mut self, now: Time) {
         let State::Waiting { .. } = self.state else { return };
         match self.ended {
             Some(CheckpointRetention::Discard) => self.finish(),
@@ -248,7 +250,7 @@ impl SaveSchedule {
 
     fn looked(&mut self, unsaved: Option<u64>, since: Time, now: Time) {
         match unsaved {
-            // It was refused as it is.
+            // It was refused and has not changed.
             Some(changes) if self.refused.as_ref().is_some_and(|refused| refused.changes == changes) => {
                 self.wait(self.interval, since, now);
             }
@@ -301,9 +303,10 @@ impl SaveSchedule {
             }
             return self.finish();
         }
-        // Counted from when the value was taken, so that an interval's worth is what is lost; but a slow store has its pauses.
+        // Counted from when the value was read, so that at most one interval's changes are lost; but with a
+        // pause after a slow store.
         self.state = State::Waiting { until: (since + wait).max(now + wait / 10) };
-        self.go_on(now);
+        self.proceed(now);
     }
 
     fn report(&mut self, report: SaveReport) {

@@ -1,46 +1,47 @@
-//! Who may change what a store holds under a key: the writer of the highest epoch, and nobody else (promise I13).
+//! Which writer may change a store's slot: only that of the highest epoch (promise I13).
 //!
-//! Whoever takes a job over claims its key: the epoch rises, and from then on the writer before is refused, however long it was
-//! away. A deleted checkpoint leaves its epoch behind, so that an old writer cannot bring it back. The writes of one writer are numbered:
-//! one that a network held back comes to nothing when a later one was there first. Times are those of the store's clock, in
-//! milliseconds since 1970.
+//! A worker that takes over a job claims its key: the epoch rises, and from then on the previous writer is
+//! refused, however long it was disconnected. A deleted checkpoint leaves its epoch behind, so that an old
+//! writer cannot restore it. The writes of one writer are numbered: one that was delayed is refused when a
+//! later one has arrived. Times are those of the store's clock, in milliseconds since 1970.
 
 use std::time::Duration;
 
-/// The number of a claim; each is higher than all before it under the same key.
+/// The number of a claim, higher than all earlier ones of the same key.
 ///
-/// It is the store's time at the claim, or one more than the last when that is higher. So it also rises when the store has lost what
-/// it held.
+/// The store's time at the claim, or one more than the last when that is higher. So it also rises when the
+/// store has lost its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
-/// The right to change what is under a key, as long as nobody claims it after us.
+/// The right to write under a key until the next claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Writer {
     /// The epoch of its claim.
     pub epoch: Epoch,
-    /// Which of its writes this is: one with a lower number than the last is refused, the same one may come again.
+    /// The number of this write: one with a lower number than the last is refused, the same one may be
+    /// repeated.
     pub write: u64,
-    /// The store's time when it last saw that this is the writer.
+    /// The store's time when it last confirmed this writer.
     pub seen: u64,
 }
 
 impl Writer {
-    /// A writer as a store has written it down.
+    /// A writer as recorded by a store.
     #[must_use]
     pub const fn new(epoch: Epoch, write: u64, seen: u64) -> Self {
         Self { epoch, write, seen }
     }
 
-    /// The same writer, which the store has seen at this time of its clock.
+    /// The same writer, confirmed at this time of the store's clock.
     #[must_use]
     pub const fn seen_at(self, now: u64) -> Self {
         Self { seen: now, ..self }
     }
 
-    /// The writer of the next write. Each write has a number of its own, also when nobody knows what became of the one before: it may
-    /// still be on its way.
+    /// The writer of the next write. Each write has its own number, even when the result of the previous one
+    /// is unknown: it may still be in flight.
     ///
     /// ```
     /// use agent_core::Slot;
@@ -51,7 +52,7 @@ impl Writer {
     /// let (first, second) = (claim.writer.next(), claim.writer.next().next());
     /// let slot = Slot::written(second, None, 1_000, day);
     /// assert!(!Slot::may_write(Some(&slot), first, 1_000, day), "it comes too late");
-    /// assert!(Slot::may_write(Some(&slot), second, 1_000, day), "sent again, as its answer was lost");
+    /// assert!(Slot::may_write(Some(&slot), second, 1_000, day), "repeated, as its answer was lost");
     /// ```
     #[must_use]
     pub const fn next(self) -> Self {
@@ -65,42 +66,44 @@ impl Writer {
 pub struct Claim {
     /// The right to write.
     pub writer: Writer,
-    /// What the writers before have saved, unless it was deleted or has expired.
+    /// The record of earlier writers, unless it was deleted or has expired.
     pub record: Option<Vec<u8>>,
 }
 
 impl Claim {
-    /// A claim that a store has granted.
+    /// A claim as granted by a store.
     #[must_use]
     pub const fn new(writer: Writer, record: Option<Vec<u8>>) -> Self {
         Self { writer, record }
     }
 }
 
-/// What a store holds under a key.
+/// What a store keeps under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Slot {
-    /// The highest epoch that was given.
+    /// The highest granted epoch.
     pub epoch: Epoch,
     /// The number of the last write of that epoch; 0 before the first.
     pub write: u64,
-    /// What was saved last.
+    /// The last saved record.
     pub record: Option<Vec<u8>>,
-    /// From when on the record counts as gone.
+    /// When the record expires.
     pub record_until: u64,
-    /// From when on the slot itself may be dropped.
+    /// When the slot itself may be dropped.
     pub until: u64,
 }
 
-/// How long a slot, and so the memory of its epoch, is kept after it was last used: as long as its record, and at least a day.
+/// How long a slot, and with it its epoch, is kept after its last use: as long as its record, and at least a
+/// day.
 #[must_use]
-pub fn slot_life(keep: Duration) -> Duration {
-    keep.max(Duration::from_secs(24 * 3600))
+pub fn slot_life(ttl: Duration) -> Duration {
+    ttl.max(Duration::from_secs(24 * 3600))
 }
 
 impl Slot {
-    /// The claim of a key, and the slot after it. `stored` is what is there, `keep` how long a record is kept after a claim or save.
+    /// The claim of a key, and the slot after it. `stored` is the present slot, `ttl` how long a record is
+    /// kept after a claim or save.
     ///
     /// ```
     /// use agent_core::Slot;
@@ -113,35 +116,35 @@ impl Slot {
     /// assert!(!Slot::may_write(Some(&slot), first.writer, 1_000, day), "the first is superseded");
     /// ```
     #[must_use]
-    pub fn claim(stored: Option<Self>, now: u64, keep: Duration) -> (Self, Claim) {
+    pub fn claim(stored: Option<Self>, now: u64, ttl: Duration) -> (Self, Claim) {
         let last = stored.as_ref().map_or(0, |slot| slot.epoch.0.saturating_add(1));
         let epoch = Epoch(last.max(now));
         let record = stored.filter(|slot| now < slot.record_until).and_then(|slot| slot.record);
         let writer = Writer { epoch, write: 0, seen: now };
-        (Self::written(writer, record.clone(), now, keep), Claim { writer, record })
+        (Self::written(writer, record.clone(), now, ttl), Claim { writer, record })
     }
 
-    /// Whether this writer may change what is under the key.
+    /// Whether this writer may write under the key.
     ///
-    /// With nothing there, it may if it was seen less than [`slot_life`] ago: a slot lives that long, so this one was not deleted
-    /// by a later writer and forgotten since; the store has lost it.
+    /// Without a slot, it may if it was confirmed less than [`slot_life`] ago: a slot lives that long, so the
+    /// store has lost it; no later writer can have deleted it.
     #[must_use]
-    pub fn may_write(stored: Option<&Self>, writer: Writer, now: u64, keep: Duration) -> bool {
+    pub fn may_write(stored: Option<&Self>, writer: Writer, now: u64, ttl: Duration) -> bool {
         match stored {
             Some(slot) => (slot.epoch, slot.write) <= (writer.epoch, writer.write),
-            None => now.saturating_sub(writer.seen) < millis(slot_life(keep)),
+            None => now.saturating_sub(writer.seen) < millis(slot_life(ttl)),
         }
     }
 
-    /// The slot after a write: with a record, or with nothing but the epoch of the writer who deleted it.
+    /// The slot after a write: with a record, or after a delete with only the epoch of its writer.
     #[must_use]
-    pub fn written(writer: Writer, record: Option<Vec<u8>>, now: u64, keep: Duration) -> Self {
+    pub fn written(writer: Writer, record: Option<Vec<u8>>, now: u64, ttl: Duration) -> Self {
         Self {
             epoch: writer.epoch,
             write: writer.write,
             record,
-            record_until: now.saturating_add(millis(keep)),
-            until: now.saturating_add(millis(slot_life(keep))),
+            record_until: now.saturating_add(millis(ttl)),
+            until: now.saturating_add(millis(slot_life(ttl))),
         }
     }
 
@@ -158,7 +161,7 @@ impl Slot {
         bytes
     }
 
-    /// The slot of [`to_bytes`](Self::to_bytes); `None` for anything else.
+    /// The slot of [`to_bytes`](Self::to_bytes); `None` for other bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (epoch, rest) = bytes.split_first_chunk()?;
@@ -216,9 +219,9 @@ mod tests {
         /// By the writer of one of the claims so far.
         Save(usize),
         Delete(usize),
-        /// A write of the last writer that was sent before and comes (again) now.
+        /// An earlier write of the last writer that arrives, or arrives again, now.
         Late(usize),
-        /// The store drops what is past its time.
+        /// The store drops expired slots.
         Sweep,
     }
 
@@ -234,8 +237,8 @@ mod tests {
     }
 
     proptest! {
-        /// Promise I13: whatever the order of claims, writes and expiries, only the last to claim changes anything, and nothing that
-        /// a writer before it saves is ever read by a claim after it.
+        /// Promise I13: in any order of claims, writes and expiries, only the last claimant changes anything,
+        /// and nothing that an earlier writer saves afterwards is read by a later claim.
         #[test]
         fn a_superseded_writer_changes_nothing(steps in proptest::collection::vec(step(), 1..40)) {
             let mut now = 1_000_000;

@@ -1,53 +1,53 @@
-//! The seam between elections and the stores that hold their leases.
+//! The trait of lease stores, which elections use.
 
 use std::time::Duration;
 
-use crate::election::SeatAnswer;
+use crate::election::AcquireResult;
 use agent_proto::BoxFuture;
 use bytes::Bytes;
 
 use super::CoordinationError;
 use super::error::{check_len, check_name};
 
-/// The key of an election has at most so many bytes.
+/// The longest key of an election, in bytes.
 pub const MAX_KEY_LEN: usize = 512;
-/// A leader's value has at most so many bytes.
+/// The longest value of a leader, in bytes.
 pub const MAX_VALUE_LEN: usize = 1024 * 1024;
 
-/// What a leader wrote, and under which token.
+/// A value that a leader wrote, with its token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FencedValue {
     /// The fencing token of the leader that wrote it.
     pub token: u64,
-    /// What it wrote.
+    /// The value.
     pub value: Bytes,
 }
 
 impl FencedValue {
-    /// What the leader of this token wrote.
+    /// A value written under this token.
     #[must_use]
     pub fn new(token: u64, value: impl Into<Bytes>) -> Self {
         Self { token, value: value.into() }
     }
 }
 
-/// A store that holds leases: in memory, in files, in Redis, or your own.
+/// A store of leases: in memory, in files, in Redis, or your own.
 ///
-/// It keeps one seat for each key, by the rules of [`Seat`](crate::Seat): a token that only grows, and writes under the last
-/// one alone. Each method is one atomic step for all processes that share the store, and checks and writes in the same step.
-/// A future may be dropped before it is done; what it began may still happen. Keys and values come checked:
-/// [`MAX_KEY_LEN`], [`MAX_VALUE_LEN`].
+/// It keeps one record per key, by the rules of [`LeaseRecord`](crate::LeaseRecord): tokens only grow, and
+/// only the last one may write. Each method is one atomic step for all processes that share the store. A
+/// future may be dropped before it completes; the operation may still happen. Keys and values are within
+/// [`MAX_KEY_LEN`] and [`MAX_VALUE_LEN`].
 pub trait Coordinator: Send + Sync + 'static {
-    /// Gives the seat to `holder` if it is free or already its own.
+    /// Grants the lease to `holder` if it is free or already its own.
     fn acquire<'a>(
         &'a self,
         key: &'a str,
         holder: &'a str,
         lease: Duration,
-    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>>;
+    ) -> BoxFuture<'a, Result<AcquireResult, CoordinationError>>;
 
-    /// Prolongs a lease from now on; `false` when it is not there any more.
+    /// Extends a lease from now on; `false` when it is no longer held.
     fn renew<'a>(
         &'a self,
         key: &'a str,
@@ -56,10 +56,10 @@ pub trait Coordinator: Send + Sync + 'static {
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool, CoordinationError>>;
 
-    /// Frees the seat if it is `holder`'s.
+    /// Releases the lease if it is `holder`'s.
     fn release<'a>(&'a self, key: &'a str, holder: &'a str) -> BoxFuture<'a, Result<(), CoordinationError>>;
 
-    /// Writes the value of this key if `token` is the last one that was given; `false` if it is not.
+    /// Writes the value of this key if `token` is the last granted one; `false` otherwise.
     fn write<'a>(
         &'a self,
         key: &'a str,
@@ -67,14 +67,15 @@ pub trait Coordinator: Send + Sync + 'static {
         value: Bytes,
     ) -> BoxFuture<'a, Result<bool, CoordinationError>>;
 
-    /// What was last written.
+    /// Reads the last written value.
     fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<FencedValue>, CoordinationError>>;
 }
 
-/// Writes what only the leader may write: under its fencing token.
+/// Writes a leader's value under its fencing token.
 ///
 /// # Errors
-/// [`CoordinationError::Stale`] under any token but the last one given; what the store says; a key or a value over its limit.
+/// [`CoordinationError::Stale`] under any token but the last granted one; errors of the store; a key or a
+/// value over its limit.
 pub async fn write_fenced(
     coordinator: &dyn Coordinator,
     key: &str,
@@ -88,7 +89,7 @@ pub async fn write_fenced(
     }
 }
 
-/// A key that can be used.
+/// Checks the key of an election.
 ///
 /// # Errors
 /// [`CoordinationError::Name`]

@@ -1,4 +1,4 @@
-//! What can go wrong between jobs.
+//! Errors of coordination between jobs.
 
 use std::error::Error;
 use std::fmt;
@@ -8,43 +8,43 @@ use std::time::Duration;
 
 use agent_proto::error_text;
 
-/// Why jobs could not be coordinated. Each message says what to do.
+/// Why coordination between jobs failed. Each message includes what to do.
 ///
-/// Returned with `?`, a store that cannot be reached makes the job worth another attempt; one that refuses the credentials, and a
-/// mistake in a key, a topic or a size, do not. `Debug` shows the message and what is behind it, too.
+/// Returned with `?`, an unreachable store makes the job retryable; refused credentials, or a mistake in a
+/// key, a topic or a size, do not. `Debug` shows the message and its sources.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CoordinationError {
-    /// The worker was built without one.
+    /// The worker has no coordinator.
     #[error("the worker has no coordinator to elect a leader with: call `.coordinator(…)` on its builder")]
     NoCoordinator,
-    /// The job has not joined its room, and messages go over the room.
+    /// The job has not joined its room, over which messages are sent.
     #[error(
         "the room is not joined, and messages between jobs go over it: call `ctx.join().await` first, or `.pubsub(…)` on the worker's builder"
     )]
     NoRoom,
-    /// A key or a topic that cannot be used.
+    /// An invalid key or topic.
     #[error("the {what} {problem}")]
     Name {
         /// `key of the election` or `topic of the channel`.
         what: &'static str,
-        /// What is wrong with it, and what is allowed.
+        /// The problem, and what is allowed.
         problem: String,
     },
     /// A message or a value over its limit.
     #[error("a {what} of {len} bytes is over the limit of {limit} bytes: send less, or where to find it")]
     TooLarge {
-        /// What it is.
+        /// `message` or `value of a leader`.
         what: &'static str,
         /// Its length.
         len: usize,
-        /// The most that is taken.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// Something that cannot be written as JSON.
-    #[error("what is published cannot be written as JSON")]
+    /// A message that cannot be written as JSON.
+    #[error("the published value cannot be written as JSON")]
     Json(#[source] serde_json::Error),
-    /// A write under a fencing token that is not the last one given.
+    /// A write under a fencing token that is not the last granted one.
     #[error(
         "the write to `{key}` under token {token} was refused, as it is not the token of its present leader: stop leading, and elect again"
     )]
@@ -59,34 +59,34 @@ pub enum CoordinationError {
         "the store of leases did not answer within {limit:?}: check that it runs, and the network between"
     )]
     NoAnswer {
-        /// How long was waited.
+        /// The time limit.
         limit: Duration,
-        /// Says that it timed out.
+        /// An error of the kind `TimedOut`.
         source: io::Error,
     },
     /// A store's own error.
     #[error("the store for coordination cannot be used")]
     Store(#[source] Box<dyn Error + Send + Sync>),
-    /// The folder of the embedded coordinator.
+    /// The folder of `FileCoordinator` cannot be used.
     #[error(
         "the coordinator's folder {path:?} cannot be used: give `FileCoordinator::open` a folder on a local disk that this process may make or write to"
     )]
     Folder {
-        /// Which folder.
+        /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file of the embedded coordinator.
+    /// A file of `FileCoordinator` cannot be used.
     #[error(
         "the coordinator's file {path} cannot be {verb}: check the folder, its owner and the space on it"
     )]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What was tried: `opened`, `locked`, `read`, `understood` or `written`.
+        /// The failed operation: `opened`, `locked`, `read`, `understood` or `written`.
         verb: &'static str,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The room did not take the message.
@@ -95,9 +95,9 @@ pub enum CoordinationError {
     /// The channel or the election is over.
     #[error("{what} is over: {reason}")]
     Over {
-        /// What.
+        /// `the channel` or `the election`.
         what: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -109,13 +109,13 @@ impl fmt::Debug for CoordinationError {
 }
 
 impl CoordinationError {
-    /// The error of a store that this crate does not know.
+    /// Wraps the error of a store.
     pub fn store(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Store(error.into())
     }
 }
 
-/// A key or a topic: not empty, at most `limit` bytes.
+/// Checks a key or a topic: 1 to `limit` bytes.
 ///
 /// # Errors
 /// [`CoordinationError::Name`]
@@ -128,7 +128,7 @@ pub fn check_name(what: &'static str, name: &str, limit: usize) -> Result<(), Co
     Err(CoordinationError::Name { what, problem })
 }
 
-/// A message or a value: at most `limit` bytes.
+/// Checks a message or a value: at most `limit` bytes.
 ///
 /// # Errors
 /// [`CoordinationError::TooLarge`]
@@ -146,7 +146,7 @@ mod tests {
     use crate::error_kind::JobErrorKind;
 
     #[test]
-    fn what_may_go_away_is_worth_another_attempt() {
+    fn temporary_errors_are_retryable() {
         let retried =
             |error: CoordinationError| matches!(JobError::from(error).kind(), JobErrorKind::Retryable { .. });
         let timed_out = || io::Error::from(io::ErrorKind::TimedOut);

@@ -1,7 +1,8 @@
-//! The seams between jobs that know of each other and what they are coordinated by: stores of leases and carriers of messages.
+//! The traits of lease stores and pub/sub backends, which coordinate jobs.
 //!
-//! The rules are those of [`Election`](crate::Election), [`Seat`](crate::Seat), [`Outgoing`](crate::Outgoing) and
-//! [`Publishers`](crate::Publishers); what is in here lets them be carried out by anything.
+//! The rules are those of [`Election`](crate::Election), [`LeaseRecord`](crate::LeaseRecord),
+//! [`Sequencer`](crate::Sequencer) and [`SequenceTracker`](crate::SequenceTracker); these traits connect them
+//! to any backend.
 
 mod coordinator;
 mod error;
@@ -9,4 +10,4 @@ mod pubsub;
 
 pub use coordinator::{Coordinator, FencedValue, MAX_KEY_LEN, MAX_VALUE_LEN, check_key, write_fenced};
 pub use error::{CoordinationError, check_len, check_name};
-pub use pubsub::{Carrier, Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub, Receive};
+pub use pubsub::{Inbox, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub, Receive, Subscription};

@@ -1,4 +1,4 @@
-//! The seam between channels and what carries their messages.
+//! The trait of pub/sub backends, which channels use.
 
 use super::CoordinationError;
 use agent_proto::BoxFuture;
@@ -6,65 +6,68 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
-/// A topic has at most so many bytes.
+/// The longest topic, in bytes.
 pub const MAX_TOPIC_LEN: usize = 512;
-/// A message has at most so many bytes: as much as room data takes, so that what works with one backend works with all.
+/// The longest message, in bytes: the limit of room data, so that a message that works with one backend works
+/// with all.
 pub const MAX_MESSAGE_LEN: usize = 60_000;
 
-/// Carries messages between jobs: in memory, over Redis, or your own.
+/// A pub/sub backend for messages between jobs: in memory, over Redis, or your own.
 pub trait PubSub: Send + Sync + 'static {
-    /// Joins a topic. When it is done, everything that anybody sends there from then on comes to the inbox, in the order of
-    /// each sender, until the carrier is dropped; one's own frames may come too. The topic is at most [`MAX_TOPIC_LEN`] bytes.
-    fn join<'a>(
+    /// Subscribes to a topic. Once it returns, everything that is sent there is delivered to the inbox, in
+    /// the order of each sender, until the subscription is dropped; one's own frames may be delivered, too.
+    /// The topic has at most [`MAX_TOPIC_LEN`] bytes.
+    fn subscribe<'a>(
         &'a self,
         topic: &'a str,
         inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>>;
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>>;
 }
 
-/// One job's place on a topic. Dropping it leaves.
-pub trait Carrier: Send + Sync + 'static {
-    /// Sends a frame to everybody on the topic. A frame is a message of at most [`MAX_MESSAGE_LEN`] bytes and a header of at most
-    /// 1 KiB. One is sent at a time.
+/// A job's subscription to a topic. Dropping it unsubscribes.
+pub trait Subscription: Send + Sync + 'static {
+    /// Sends a frame to all subscribers of the topic. A frame is a message of at most [`MAX_MESSAGE_LEN`]
+    /// bytes and a header of at most 1 KiB. Calls do not overlap.
     fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>>;
 }
 
-/// Where a [`PubSub`] puts what arrives for one channel. Cheap to clone.
+/// The sink of a [`PubSub`] for the frames of one channel. Cheap to clone.
 #[derive(Clone)]
 pub struct Inbox(Arc<dyn Receive>);
 
-/// What stands behind an [`Inbox`]. No call may block.
+/// The receiver behind an [`Inbox`]. No method may block.
 pub trait Receive: fmt::Debug + Send + Sync + 'static {
-    /// Takes a frame as it was sent; `sender` is empty where the carrier does not know it.
+    /// Takes a frame as it was sent; `sender` is empty if the backend does not know it.
     fn receive(&self, sender: &str, frame: &Bytes);
-    /// The way was interrupted.
+    /// Frames may have been lost, an unknown number of them.
     fn interrupted(&self);
-    /// Nothing comes any more.
+    /// No more frames will arrive.
     fn close(&self);
 }
 
 impl Inbox {
-    /// The inbox of whoever receives.
+    /// The inbox of a receiver.
     pub fn new(receiver: Arc<dyn Receive>) -> Self {
         Self(receiver)
     }
 
-    /// Takes a frame as it was sent. Anything else is dropped, with a line in the log.
+    /// Delivers a frame as it was sent. Invalid frames are dropped and logged.
     pub fn deliver(&self, frame: &Bytes) {
         self.0.receive("", frame);
     }
 
-    /// As [`deliver`](Self::deliver), where the carrier knows who has sent it: nobody else can speak under the same id then.
+    /// Like [`deliver`](Self::deliver), with a sender that the backend has authenticated: no other sender can
+    /// use its publisher id then.
     pub fn deliver_from(&self, sender: &str, frame: &Bytes) {
         self.0.receive(sender, frame);
     }
 
-    /// Says that messages may have been lost, nobody knows how many.
+    /// Reports that frames may have been lost, an unknown number of them.
     pub fn interrupted(&self) {
         self.0.interrupted();
     }
 
-    /// Says that nothing comes any more.
+    /// Reports that no more frames will arrive.
     pub fn close(&self) {
         self.0.close();
     }

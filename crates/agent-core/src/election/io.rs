@@ -1,87 +1,89 @@
-//! What an election hears and what it wants.
+//! Inputs and outputs of an election.
 
 use std::time::Duration;
 
 use crate::Time;
 
-/// Something that happened to a candidate. All but [`Resigned`](Self::Resigned) answer its last call to the store.
+/// What happened to a candidate. All but [`Resigned`](Self::Resigned) answer its last call to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ElectionInput {
-    /// The store gave us the lead.
+    /// The store granted the lease.
     Granted {
         /// The fencing token.
         token: u64,
     },
-    /// Somebody else leads.
+    /// Another candidate leads.
     Held {
-        /// Who.
+        /// The leader.
         by: String,
-        /// How long, unless the lease is renewed.
+        /// The rest of its lease, unless renewed.
         remaining: Duration,
     },
-    /// The store prolonged our lease.
+    /// The store renewed our lease.
     Renewed,
-    /// Our lease is not there any more.
+    /// Our lease is no longer held.
     Refused,
-    /// The store could not be asked.
+    /// The call to the store failed.
     Failed,
-    /// Nobody here wants to lead or to follow any more.
+    /// This process neither leads nor follows any more.
     Resigned,
 }
 
-/// Something that a candidate wants. At most one of [`Try`](Self::Try), [`Renew`](Self::Renew) is under way at a time.
+/// What the driver of a candidate has to do. At most one of [`Try`](Self::Try), [`Renew`](Self::Renew) is in
+/// progress at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ElectionOutput {
-    /// Ask the store for the lead.
+    /// Acquire the lease.
     Try,
-    /// Ask the store to prolong the lease.
+    /// Renew the lease.
     Renew {
         /// The token of the lease.
         token: u64,
     },
-    /// Forget the call that is under way: its answer would not be believed. The store may still carry it out.
+    /// Abandon the call in progress: its answer would be ignored. The store may still execute it.
     Abandon,
-    /// Give back what the store may have given us. Best effort: without it, the lease runs out.
+    /// Release the lease that the store may have granted. Best effort: without it, the lease expires.
     Release,
     /// We lead.
     Lead {
         /// The fencing token.
         token: u64,
-        /// From then on we do not, unless the lease is prolonged.
+        /// When we no longer lead, unless the lease is renewed.
         until: Time,
     },
-    /// We lead for longer.
+    /// Our lease was extended.
     Extended {
-        /// From then on we do not.
+        /// When we no longer lead.
         until: Time,
     },
-    /// Somebody else leads; said again when it is another one.
+    /// Another candidate leads; repeated when the leader changes.
     Follow {
-        /// Who.
+        /// The leader.
         leader: String,
     },
-    /// We lead no longer. The election is over.
+    /// We no longer lead. The election is over.
     Lost(LeaseLoss),
     /// The first call failed, so that there is nothing to follow either. The election is over.
     GaveUp,
 }
 
-/// Why a leader leads no longer.
+/// Why a leader lost its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaseLoss {
-    /// It could not be renewed in time, by our own clock: the store could not be reached, or this process stood still.
+    /// It could not be renewed in time, by our own clock: the store was unreachable, or this process was
+    /// paused.
     Expired,
-    /// The store does not know it any more: another one leads, or the store has lost its data.
+    /// The store no longer holds it: another candidate leads, or the store has lost its data.
     Refused,
-    /// It was given back.
+    /// It was released.
     Released,
 }
 
 impl LeaseLoss {
-    /// Why in one word, as metrics count it.
+    /// The value of the metric label for this reason.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::Refused => "refused",
@@ -90,15 +92,15 @@ impl LeaseLoss {
     }
 }
 
-/// Why an election wants to be woken.
+/// The timers of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionTimer {
-    /// The store takes too long to answer.
+    /// The call to the store has timed out.
     Answer,
-    /// Try to become the leader.
+    /// Try to acquire the lease.
     Try,
     /// Renew the lease.
     Renew,
-    /// The lease is over, as far as we can know.
+    /// The lease has expired, by our clock.
     Deadline,
 }

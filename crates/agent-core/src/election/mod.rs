@@ -1,12 +1,13 @@
-//! Who leads: the rules of a candidate in an election by lease.
+//! Leader election by lease: the rules of a candidate.
 //!
-//! One [`Election`] is one candidate for one seat in a store that all candidates share ([`Seat`]). It decides when to ask for
-//! the lead and when to renew it, and when a leader must take its lease for lost *by its own clock*. It must never believe in
-//! a lease for longer than the store does (which counts later, from when the call arrives): a lease counts from the moment at
-//! which the call was *sent*, minus a margin for clocks that run differently.
+//! One [`Election`] is one candidate for one lease in a store that all candidates share ([`LeaseRecord`]). It
+//! decides when to acquire and when to renew the lease, and when a leader must consider its lease lost *by
+//! its own clock*. It must never trust a lease for longer than the store does, which counts from when the
+//! call arrives: it counts from when the call was *sent*, minus a margin for clock drift.
 //!
-//! What it cannot rule out is a leader that was stopped (a paused process, a frozen machine) between its last look at the
-//! clock and its write. That is what the fencing token is for (I13): the store takes no write but under the last one granted.
+//! It cannot prevent that a leader is stopped (a paused process, a frozen machine) between its last look at
+//! the clock and its write. That is what the fencing token is for (I13): the store accepts only writes under
+//! the last granted token.
 //!
 //! ```text
 //!              Granted                 Resigned
@@ -26,27 +27,27 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use io::{ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss};
-pub use seat::{Seat, SeatAnswer};
+pub use seat::{AcquireResult, LeaseRecord};
 
 use crate::backoff::up_to;
 use crate::{Backoff, Time};
 
-/// The shortest lease: below that, a busy machine loses it by itself.
+/// The shortest lease: a busy machine would lose a shorter one.
 pub const MIN_LEASE: Duration = Duration::from_millis(500);
-/// The longest lease: nobody leads for so long after a leader is gone.
+/// The longest lease: after a crash of the leader there may be none for this long.
 pub const MAX_LEASE: Duration = Duration::from_secs(3600);
 
-/// A free seat is tried at most so much later, so that not all followers ask at once.
+/// Maximum jitter before a free lease is tried, so that not all followers call the store at once.
 const MAX_JITTER: Duration = Duration::from_millis(250);
-/// How soon a follower asks again, at the least.
+/// Minimum wait between two attempts of a follower.
 const MIN_WAIT: Duration = Duration::from_millis(20);
-/// A call to a store that may have to be connected first has at least this time.
+/// Minimum time limit of a call that may have to connect to the store first.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 
 /// One candidate in one election.
 ///
-/// The contract is that of every machine here: tell it what happened, then drain [`poll_output`](Self::poll_output), then sleep
-/// until [`poll_timeout`](Self::poll_timeout).
+/// The contract is that of every machine here: pass in what happened, then drain
+/// [`poll_output`](Self::poll_output), then sleep until [`poll_timeout`](Self::poll_timeout).
 ///
 /// ```
 /// use agent_core::{Election, ElectionInput, ElectionOutput, Time};
@@ -64,12 +65,12 @@ pub struct Election {
     rng: fastrand::Rng,
     backoff: Backoff,
     state: State,
-    /// Whom we follow, as last told.
+    /// The leader that we follow, as last output.
     leader: Option<String>,
     /// Whether the store has ever answered.
-    heard: bool,
-    /// Whether the store may hold something for us that we do not know of.
-    unsure: bool,
+    has_answered: bool,
+    /// Whether the store may have granted a lease that we do not know of.
+    grant_unknown: bool,
     outputs: VecDeque<ElectionOutput>,
 }
 
@@ -88,26 +89,26 @@ enum Renewal {
 }
 
 impl Election {
-    /// A candidate that asks for the lead at once, at [`Time::ZERO`]. The lease is kept within [`MIN_LEASE`] and [`MAX_LEASE`]; the
-    /// seed decides the jitter.
+    /// A candidate that tries to acquire the lease at once, at [`Time::ZERO`]. The lease is clamped to
+    /// [`MIN_LEASE`] and [`MAX_LEASE`]; the seed determines the jitter.
     #[must_use]
     pub fn new(lease: Duration, seed: u64) -> Self {
         Self {
             lease: lease.clamp(MIN_LEASE, MAX_LEASE),
             rng: fastrand::Rng::with_seed(seed),
-            // Short, as somebody may wait for a leader, and yet a store that comes back is not stormed.
+            // Short, as others may wait for a leader, but with jitter to protect a store that restarts.
             backoff: Backoff::new(MIN_WAIT, MAX_JITTER, Duration::from_millis(500)),
             state: State::Trying { sent: Time::ZERO },
             leader: None,
-            heard: false,
-            unsure: false,
+            has_answered: false,
+            grant_unknown: false,
             outputs: VecDeque::from([ElectionOutput::Try]),
         }
     }
 
-    /// Tells what happened. What does not fit, such as a second answer, changes nothing.
+    /// Takes what happened. Unexpected input, such as a second answer, changes nothing.
     pub fn handle_input(&mut self, input: ElectionInput, now: Time) {
-        // After a long stop an answer may be read before the clock: a lease that is over stays over.
+        // After a long pause an answer may be read before the clock: an expired lease stays expired.
         self.handle_timeout(now);
         match (self.state, input) {
             (State::Over, _) => {}
@@ -115,12 +116,12 @@ impl Election {
             (State::Trying { .. }, ElectionInput::Held { by, remaining }) => {
                 self.answered();
                 self.follow(by);
-                self.wait_for_seat(remaining, now);
+                self.wait_for_lease(remaining, now);
             }
             (State::Trying { .. }, ElectionInput::Failed | ElectionInput::Refused) => self.try_failed(now),
             (State::Trying { .. }, ElectionInput::Resigned) => {
                 self.outputs.push_back(ElectionOutput::Abandon);
-                self.unsure = true;
+                self.grant_unknown = true;
                 self.over();
             }
             (State::Waiting { .. }, ElectionInput::Resigned) => self.over(),
@@ -141,16 +142,17 @@ impl Election {
                 self.lost(LeaseLoss::Refused);
             }
             (State::Leading { token, deadline, renewal: Renewal::Sent(_) }, ElectionInput::Failed) => {
-                self.state = State::Leading { token, deadline, renewal: Renewal::Due(self.renew_again(now)) };
+                self.state =
+                    State::Leading { token, deadline, renewal: Renewal::Due(self.retry_renewal_at(now)) };
             }
             (State::Leading { renewal, .. }, ElectionInput::Resigned) => {
                 if matches!(renewal, Renewal::Sent(_)) {
                     self.outputs.push_back(ElectionOutput::Abandon);
                 }
-                self.unsure = true;
+                self.grant_unknown = true;
                 self.lost(LeaseLoss::Released);
             }
-            // Answers that nobody waits for.
+            // Answers without a pending call.
             (
                 State::Trying { .. }
                 | State::Waiting { .. }
@@ -164,7 +166,7 @@ impl Election {
         }
     }
 
-    /// Does what is due. Early and repeated calls do nothing.
+    /// Takes the passing of time. Early and repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some((at, timer)) = self.poll_timeout()
             && at <= now
@@ -173,12 +175,12 @@ impl Election {
         }
     }
 
-    /// The next thing that it wants; `None` when there is nothing more.
+    /// The next output; `None` when there are no more.
     pub fn poll_output(&mut self) -> Option<ElectionOutput> {
         self.outputs.pop_front()
     }
 
-    /// When it wants to be woken, and why.
+    /// When to call [`handle_timeout`](Self::handle_timeout), and why.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, ElectionTimer)> {
         match self.state {
@@ -195,7 +197,7 @@ impl Election {
         }
     }
 
-    /// Whether it has come to its end: nothing more happens.
+    /// Whether the election is over.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
@@ -205,7 +207,7 @@ impl Election {
         match (self.state, timer) {
             (State::Trying { .. }, _) => {
                 self.outputs.push_back(ElectionOutput::Abandon);
-                self.unsure = true;
+                self.grant_unknown = true;
                 self.try_failed(now);
             }
             (State::Waiting { .. }, _) => {
@@ -216,7 +218,7 @@ impl Election {
                 if matches!(renewal, Renewal::Sent(_)) {
                     self.outputs.push_back(ElectionOutput::Abandon);
                 }
-                self.unsure = true;
+                self.grant_unknown = true;
                 self.lost(LeaseLoss::Expired);
             }
             (State::Leading { token, deadline, renewal: Renewal::Due(_) }, _) => {
@@ -225,7 +227,8 @@ impl Election {
             }
             (State::Leading { token, deadline, renewal: Renewal::Sent(_) }, _) => {
                 self.outputs.push_back(ElectionOutput::Abandon);
-                self.state = State::Leading { token, deadline, renewal: Renewal::Due(self.renew_again(now)) };
+                self.state =
+                    State::Leading { token, deadline, renewal: Renewal::Due(self.retry_renewal_at(now)) };
             }
             (State::Over, _) => {}
         }
@@ -235,9 +238,9 @@ impl Election {
         self.answered();
         let deadline = self.deadline(sent);
         if deadline <= now {
-            // The answer took so long that the lease is over already.
-            self.unsure = true;
-            self.wait_for_seat(Duration::ZERO, now);
+            // The answer took so long that the lease has expired.
+            self.grant_unknown = true;
+            self.wait_for_lease(Duration::ZERO, now);
             return;
         }
         self.state = State::Leading { token, deadline, renewal: Renewal::Due(self.renewal_after(sent)) };
@@ -246,8 +249,8 @@ impl Election {
     }
 
     fn answered(&mut self) {
-        self.heard = true;
-        self.unsure = false;
+        self.has_answered = true;
+        self.grant_unknown = false;
         self.backoff.reset();
     }
 
@@ -258,15 +261,15 @@ impl Election {
         }
     }
 
-    /// A follower asks when the lease that it has heard of ends, and now and then before: the leader may step down.
-    fn wait_for_seat(&mut self, remaining: Duration, now: Time) {
+    /// A follower retries when
+    fn wait_for_lease(&mut self, remaining: Duration, now: Time) {
         let jitter = up_to((self.lease / 10).min(MAX_JITTER), &mut self.rng);
         let until = now + remaining.min(self.lease / 3).max(MIN_WAIT) + jitter;
         self.state = State::Waiting { until };
     }
 
     fn try_failed(&mut self, now: Time) {
-        if self.heard {
+        if self.has_answered {
             self.state = State::Waiting { until: now + self.backoff.next(&mut self.rng) };
         } else {
             self.outputs.push_back(ElectionOutput::GaveUp);
@@ -274,14 +277,14 @@ impl Election {
         }
     }
 
-    /// After a third of the lease at the latest. Those who were elected in one moment, as after a restart of their store, do not all
-    /// come back in one moment.
+    /// After a third of the lease at the latest. Jitter spreads the renewals of leaders that were elected at
+    /// the same moment, as after a restart of their store.
     fn renewal_after(&mut self, sent: Time) -> Time {
         sent + (self.lease / 3).saturating_sub(up_to(self.lease / 12, &mut self.rng))
     }
 
-    /// A renewal that failed has to succeed before the lease is over.
-    fn renew_again(&mut self, now: Time) -> Time {
+    /// The time of the retry after a failed renewal, which has to succeed before the lease ends.
+    fn retry_renewal_at(&mut self, now: Time) -> Time {
         let least = (self.lease / 40).max(MIN_WAIT);
         now + least + up_to(least, &mut self.rng)
     }
@@ -293,12 +296,12 @@ impl Election {
 
     fn over(&mut self) {
         self.state = State::Over;
-        if self.unsure {
+        if self.grant_unknown {
             self.outputs.push_back(ElectionOutput::Release);
         }
     }
 
-    /// When a lease that was asked for at `sent` has to be taken for lost.
+    /// When a lease whose call was sent at `sent` counts as lost.
     fn deadline(&self, sent: Time) -> Time {
         sent + (self.lease - self.lease / 8)
     }
@@ -311,8 +314,8 @@ impl Election {
         Self::answer_limit(self.lease)
     }
 
-    /// How long a candidate waits for the answer to a renewal. Later ones are not believed: a store that has not answered by then
-    /// should be asked over another connection, as the one in use may be half open.
+    /// How long a candidate waits for the answer to a renewal. Later answers are ignored: the store should
+    /// then be called over another connection, as the present one may be half open.
     #[must_use]
     pub fn answer_limit(lease: Duration) -> Duration {
         lease / 4

@@ -1,7 +1,7 @@
-//! The machine of one job: what each thing that can happen means in each state.
+//! The state machine of one job: the transition for each state and input.
 //!
-//! It decides the course of one job (promises I2, I3, I6) and nothing else: it knows no connection, no other job, no time, and not
-//! how many attempts are allowed.
+//! It decides the course of one job (promises I2, I3, I6). It knows no connection, no other job, no time, and
+//! not how many attempts are allowed.
 //!
 //! ```text
 //!  offer ─► Offered ─accept─► Accepted ─assigned─► Starting ─began─► Running
@@ -17,155 +17,156 @@
 //!     the end of an attempt ─────────► Cleaning ┴─► (gone, with its outcome)
 //!                                           cleaned
 //! ```
-//! All from Starting on are the phases of an assigned job. An attempt ends in Starting, Running, Cancelled, Aborting or Abandoned. An abandoned one has its cleanup while it still blocks; a
-//! stuck one has had its outcome already, and only gives its slot back.
+//! All from Starting on are the phases of an assigned job. An attempt ends in Starting, Running, Cancelled,
+//! Aborting or Abandoned. An abandoned one is cleaned up while it still blocks; a stuck one already has its
+//! outcome, and only releases its slot.
 
 use crate::answer::DeclineReason;
 use crate::outcome::{AttemptEnd, CancelReason, Verdict};
 
-/// Where a job is, while it holds a slot.
+/// The state of a job that holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// The user's request handler was asked.
     Offered,
-    /// The server was told yes; the assignment is awaited.
+    /// The acceptance was sent; the assignment is awaited.
     Accepted,
     /// The server granted the job to us.
     Assigned {
-        /// The attempt that goes on, or was the last one, from 1.
+        /// The current or last attempt, from 1.
         attempt: u32,
-        /// How far it is.
+        /// The phase of the job.
         phase: Phase,
     },
 }
 
-/// How far an assigned job is.
+/// The phase of an assigned job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The driver joins the room, or is about to call the handler again.
     Starting,
     /// The handler runs.
     Running,
-    /// The handler was told to stop and has its grace.
+    /// The handler was cancelled and has its grace.
     Cancelled {
-        /// Why.
+        /// The reason.
         reason: CancelReason,
     },
     /// The grace is over and the attempt is being aborted.
     Aborting {
-        /// Why.
+        /// The reason.
         reason: CancelReason,
     },
-    /// The attempt cannot be aborted, and its cleanup runs all the same.
+    /// The attempt could not be aborted, and its cleanup runs anyway.
     Abandoned {
-        /// Why it was told to stop.
+        /// The reason of the cancellation.
         reason: CancelReason,
     },
     /// The attempt is over and its cleanup runs.
     Cleaning {
         /// How the attempt ended.
         end: AttemptEnd,
-        /// Why the job was told to stop, if it was: then there is no other attempt.
+        /// The reason of the cancellation, if any: then there is no other attempt.
         reason: Option<CancelReason>,
     },
-    /// The attempt failed; the next one is waited for, in the room.
+    /// The attempt failed; the job waits for the next one, in its room.
     BackingOff {
         /// How the attempt ended.
         end: AttemptEnd,
     },
-    /// The attempt cannot be aborted. Its failure was reported; its slot is held.
+    /// The attempt could not be aborted. Its failure was reported; its slot is held.
     Stuck,
 }
 
-/// What can happen to a job.
+/// Inputs of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobInput {
-    /// The user's request handler wants the job.
+    /// The request handler accepted the job.
     Accepted,
-    /// It does not, or has no answer that can be sent, and another worker may take it.
+    /// The request handler declined it, or its answer cannot be sent; another worker may take the job.
     Declined(DeclineReason),
-    /// It does not, and nobody should.
+    /// The request handler dismissed it: no worker should run the job.
     Dismissed,
-    /// It did not answer in time.
+    /// The request handler did not answer in time.
     AnswerOverdue,
     /// The server granted the job to us.
     Assigned,
-    /// The server did not, in time.
+    /// The server did not assign the job in time.
     AssignmentOverdue,
     /// The room is joined and the handler was called.
     Began,
     /// The attempt is over.
     Ended(AttemptEnd),
-    /// Its cleanup is over, or had its time, and there will be no other attempt.
+    /// The cleanup is over, or timed out, and there will be no other attempt.
     Cleaned,
-    /// Its cleanup is over, or had its time, and there will be another attempt after a while.
+    /// The cleanup is over, or timed out, and there will be another attempt after a wait.
     CleanedToRetry,
-    /// The while is over.
+    /// The wait before the next attempt is over.
     RetryDue,
-    /// Something asks the job to stop.
+    /// The job is to be cancelled.
     Cancelled(CancelReason),
     /// The grace after a cancellation is over.
     GraceOver,
-    /// The attempt is still there after it was aborted.
+    /// The attempt has not ended in time after the abort.
     AbortOverdue,
-    /// Nothing new begins any more.
+    /// The worker drains: nothing new begins.
     Draining,
     /// The connection to the server was lost.
     Cut,
 }
 
-/// What comes of an input.
+/// The result of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// The job keeps its slot: its next state, and what to do.
+    /// The job keeps its slot: the next state, and the effect.
     Stay(JobState, Effect),
-    /// The job is gone from its slot, in this way.
+    /// The job leaves its slot.
     Gone(Exit),
 }
 
-/// What to do about a job that goes on: one thing at most.
+/// What to do about a job that keeps its slot: at most one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
     None,
-    /// It should not have happened here: count it.
-    Odd,
+    /// The input is not expected in this state: count it.
+    Unexpected,
     /// Send the acceptance.
     Accept,
-    /// Have the room joined and the handler called.
+    /// Join the room and call the handler.
     Start,
-    /// Have the handler called once more.
-    StartAgain,
-    /// Tell the server that it runs.
-    TellRunning,
-    /// Tell the handler to stop.
+    /// Call the handler again.
+    Retry,
+    /// Report to the server that the job runs.
+    ReportRunning,
+    /// Cancel the handler.
     Cancel(CancelReason),
     /// Abort the attempt.
     Abort,
-    /// Have the attempt's leftovers cancelled and its cleanup run.
+    /// Cancel the attempt's remaining tasks and run its cleanup.
     Clean,
     /// Wait for the next attempt.
     BackOff,
-    /// Report the outcome of an attempt that cannot be aborted; the slot stays held.
+    /// Report the outcome of an attempt that could not be aborted; the slot stays held.
     FinishStuck(Verdict),
 }
 
 /// What to do about a job whose slot is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Send the refusal.
+    /// Decline the offer.
     Decline(DeclineReason),
-    /// Send that nobody should run it.
+    /// Dismiss the offer.
     Dismiss,
     /// Forget the job: it was never ours.
     Forget,
     /// Report the outcome.
     Finish(Verdict),
-    /// Nothing: the outcome of its stuck attempt was reported, and that attempt ended at last.
+    /// Nothing: the outcome was reported when the attempt was stuck, and it has now ended.
     Release,
 }
 
-/// The one table of the job: each state and input, and what comes of it.
+/// The transition table of the job.
 ///
 /// ```
 /// use agent_core::{step, AttemptEnd, Effect, Exit, JobInput, JobState, Outcome, Phase, Transition};
@@ -185,7 +186,7 @@ pub fn step(state: JobState, input: JobInput) -> Transition {
     }
 }
 
-/// An offer ends with exactly one answer, or with the connection on which it came.
+/// Offered: ends with exactly one answer, or with the offer's connection.
 #[deny(clippy::wildcard_enum_match_arm, reason = "each pair is decided, none falls through")]
 fn offered(input: JobInput) -> Transition {
     use JobInput as I;
@@ -197,19 +198,20 @@ fn offered(input: JobInput) -> Transition {
         I::Draining => Transition::Gone(Exit::Decline(DeclineReason::Draining)),
         I::Dismissed => Transition::Gone(Exit::Dismiss),
         I::Cut => Transition::Gone(Exit::Forget),
-        // An assignment that overtakes our answer: the worker takes it for a yes, says so, and asks again.
-        I::Assigned => Transition::Stay(JobState::Offered, Effect::Odd),
-        // Timers of another state, and what belongs to an attempt or a cleanup, where there is none.
+        // An assignment that overtakes our answer: the worker treats it as an acceptance, sends that, and
+        // applies the assignment again.
+        I::Assigned => Transition::Stay(JobState::Offered, Effect::Unexpected),
+        // Timers of another state, and inputs of an attempt or a cleanup, of which there is none.
         I::AssignmentOverdue | I::RetryDue | I::GraceOver | I::AbortOverdue => {
-            Transition::Stay(JobState::Offered, Effect::Odd)
+            Transition::Stay(JobState::Offered, Effect::Unexpected)
         }
         I::Began | I::Ended(_) | I::Cleaned | I::CleanedToRetry => {
-            Transition::Stay(JobState::Offered, Effect::Odd)
+            Transition::Stay(JobState::Offered, Effect::Unexpected)
         }
     }
 }
 
-/// Accepted: it becomes ours, or it never was.
+/// Accepted: ends with the assignment, or without one.
 #[deny(clippy::wildcard_enum_match_arm, reason = "each pair is decided, none falls through")]
 fn accepted(input: JobInput) -> Transition {
     use JobInput as I;
@@ -218,21 +220,23 @@ fn accepted(input: JobInput) -> Transition {
             Transition::Stay(JobState::Assigned { attempt: 1, phase: Phase::Starting }, Effect::Start)
         }
         I::AssignmentOverdue | I::Cut | I::Cancelled(_) => Transition::Gone(Exit::Forget),
-        // A drain lets go on what was accepted.
+        // A drain keeps what was accepted.
         I::Draining => Transition::Stay(JobState::Accepted, Effect::None),
-        // Answers and answer timers that come late: the offer has been settled by something else.
+        // Late answers and answer timers: the offer was settled otherwise.
         I::Accepted | I::Declined(_) | I::Dismissed | I::AnswerOverdue => {
-            Transition::Stay(JobState::Accepted, Effect::Odd)
+            Transition::Stay(JobState::Accepted, Effect::Unexpected)
         }
-        // Timers of another state, and what belongs to an attempt or a cleanup, where there is none.
-        I::RetryDue | I::GraceOver | I::AbortOverdue => Transition::Stay(JobState::Accepted, Effect::Odd),
+        // Timers of another state, and inputs of an attempt or a cleanup, of which there is none.
+        I::RetryDue | I::GraceOver | I::AbortOverdue => {
+            Transition::Stay(JobState::Accepted, Effect::Unexpected)
+        }
         I::Began | I::Ended(_) | I::Cleaned | I::CleanedToRetry => {
-            Transition::Stay(JobState::Accepted, Effect::Odd)
+            Transition::Stay(JobState::Accepted, Effect::Unexpected)
         }
     }
 }
 
-/// Assigned: it ends with exactly one outcome.
+/// Assigned: ends with exactly one outcome.
 #[deny(clippy::wildcard_enum_match_arm, reason = "each pair is decided, none falls through")]
 fn assigned(attempt: u32, phase: Phase, input: JobInput) -> Transition {
     use JobInput as I;
@@ -242,30 +246,32 @@ fn assigned(attempt: u32, phase: Phase, input: JobInput) -> Transition {
     match (phase, input) {
         // A cut stops no job.
         (phase, I::Cut) => to(phase, Effect::None),
-        // A second assignment changes nothing, and its timer is another state's.
-        (phase, I::Assigned | I::AssignmentOverdue) => to(phase, Effect::Odd),
-        // Answers and answer timers that come late: the offer has been settled by something else.
-        (phase, I::Accepted | I::Declined(_) | I::Dismissed | I::AnswerOverdue) => to(phase, Effect::Odd),
+        // A second assignment changes nothing, and its timer belongs to another state.
+        (phase, I::Assigned | I::AssignmentOverdue) => to(phase, Effect::Unexpected),
+        // Late answers and answer timers: the offer was settled otherwise.
+        (phase, I::Accepted | I::Declined(_) | I::Dismissed | I::AnswerOverdue) => {
+            to(phase, Effect::Unexpected)
+        }
 
-        (P::Starting, I::Began) => to(P::Running, Effect::TellRunning),
+        (P::Starting, I::Began) => to(P::Running, Effect::ReportRunning),
 
         (P::Starting | P::Running, I::Cancelled(reason)) => {
             to(P::Cancelled { reason: reason.clone() }, Effect::Cancel(reason))
         }
         (P::Cancelled { reason }, I::GraceOver) => to(P::Aborting { reason }, Effect::Abort),
         (P::Aborting { reason }, I::AbortOverdue) => to(P::Abandoned { reason }, Effect::Clean),
-        // The first reason stays, and a handler that was called while it was being cancelled goes on being cancelled.
+        // The first reason is kept, and a handler that starts during a cancellation stays cancelled.
         (
             phase @ (P::Cancelled { .. } | P::Aborting { .. } | P::Abandoned { .. } | P::Stuck),
             I::Cancelled(_) | I::Began,
         ) => to(phase, Effect::None),
 
-        // However an attempt ends, its cleanup comes before its outcome: it may need the room.
+        // After any end of an attempt its cleanup precedes its outcome: it may need the room.
         (P::Starting | P::Running, I::Ended(end)) => to(P::Cleaning { end, reason: None }, Effect::Clean),
         (P::Cancelled { reason } | P::Aborting { reason }, I::Ended(end)) => {
             to(P::Cleaning { end, reason: Some(reason) }, Effect::Clean)
         }
-        // Its cleanup runs already.
+        // The cleanup runs already.
         (P::Abandoned { reason }, I::Ended(end)) => {
             to(P::Cleaning { end, reason: Some(reason) }, Effect::None)
         }
@@ -281,7 +287,8 @@ fn assigned(attempt: u32, phase: Phase, input: JobInput) -> Transition {
         (P::Cleaning { end, reason: None }, I::CleanedToRetry) if end.is_retryable() => {
             to(P::BackingOff { end }, Effect::BackOff)
         }
-        // The end of an attempt is the end of its job, unless it was to be tried again: then a cancellation still says how.
+        // The end of an attempt determines the outcome, unless it was to be retried: then a cancellation
+        // during the cleanup does.
         (P::Cleaning { end, reason: None }, I::Cancelled(reason)) if end.is_retryable() => {
             to(P::Cleaning { end, reason: Some(reason.clone()) }, Effect::Cancel(reason))
         }
@@ -289,11 +296,11 @@ fn assigned(attempt: u32, phase: Phase, input: JobInput) -> Transition {
 
         (P::BackingOff { .. }, I::RetryDue) => {
             let next = JobState::Assigned { attempt: attempt.saturating_add(1), phase: P::Starting };
-            Transition::Stay(next, Effect::StartAgain)
+            Transition::Stay(next, Effect::Retry)
         }
         (P::BackingOff { end }, I::Cancelled(reason)) => finish(Verdict::of_cancelled(&reason, end)),
 
-        // A drain lets go on what runs, and begins nothing new.
+        // A drain keeps what runs, and begins nothing new.
         (P::BackingOff { end }, I::Draining) => finish(Verdict::of(end)),
         (
             phase @ (P::Starting
@@ -306,33 +313,33 @@ fn assigned(attempt: u32, phase: Phase, input: JobInput) -> Transition {
             I::Draining,
         ) => to(phase, Effect::None),
 
-        // What belongs to an attempt, a cleanup or a timer of another phase.
+        // Inputs of an attempt, a cleanup or a timer of another phase.
         (P::Starting, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue) => {
-            to(P::Starting, Effect::Odd)
+            to(P::Starting, Effect::Unexpected)
         }
         (
             P::Running,
             I::Began | I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue,
-        ) => to(P::Running, Effect::Odd),
+        ) => to(P::Running, Effect::Unexpected),
         (phase @ P::Cancelled { .. }, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::AbortOverdue) => {
-            to(phase, Effect::Odd)
+            to(phase, Effect::Unexpected)
         }
         (phase @ P::Aborting { .. }, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver) => {
-            to(phase, Effect::Odd)
+            to(phase, Effect::Unexpected)
         }
         (phase @ P::Abandoned { .. }, I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue) => {
-            to(phase, Effect::Odd)
+            to(phase, Effect::Unexpected)
         }
         (
             phase @ P::Cleaning { .. },
             I::Began | I::Ended(_) | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue,
-        ) => to(phase, Effect::Odd),
+        ) => to(phase, Effect::Unexpected),
         (
             phase @ P::BackingOff { .. },
             I::Began | I::Ended(_) | I::Cleaned | I::CleanedToRetry | I::GraceOver | I::AbortOverdue,
-        ) => to(phase, Effect::Odd),
+        ) => to(phase, Effect::Unexpected),
         (P::Stuck, I::Cleaned | I::CleanedToRetry | I::RetryDue | I::GraceOver | I::AbortOverdue) => {
-            to(P::Stuck, Effect::Odd)
+            to(P::Stuck, Effect::Unexpected)
         }
     }
 }
@@ -344,7 +351,7 @@ impl JobState {
         matches!(self, Self::Assigned { .. })
     }
 
-    /// How far the job is, once it is assigned.
+    /// The phase of the job, once it is assigned.
     #[must_use]
     pub const fn phase(&self) -> Option<&Phase> {
         match self {
@@ -353,7 +360,7 @@ impl JobState {
         }
     }
 
-    /// The attempt that goes on, or was the last one; 0 before the first.
+    /// The current or last attempt; 0 before the first.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         match self {
@@ -362,7 +369,7 @@ impl JobState {
         }
     }
 
-    /// Whether the cleanup of this attempt is waited for.
+    /// Whether the job waits for the cleanup of this attempt.
     #[must_use]
     pub const fn is_cleaning(&self, of: u32) -> bool {
         matches!(
@@ -371,7 +378,7 @@ impl JobState {
         )
     }
 
-    /// Whether an attempt goes on: see [`Phase::in_attempt`].
+    /// Whether an attempt is in progress: see [`Phase::in_attempt`].
     #[must_use]
     pub const fn in_attempt(&self) -> bool {
         match self {
@@ -382,7 +389,7 @@ impl JobState {
 }
 
 impl Phase {
-    /// Whether the handler was called, or is about to be, and has not returned as far as we know.
+    /// Whether the handler was called, or is about to be, and has not returned.
     #[must_use]
     pub const fn in_attempt(&self) -> bool {
         match self {

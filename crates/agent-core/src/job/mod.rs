@@ -1,4 +1,4 @@
-//! A job: what the server wants to have done, and where.
+//! Jobs, as the server describes them.
 
 pub(crate) mod lifecycle;
 pub(crate) mod time_limit;
@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The most attributes of a job or a participant, in bytes of keys and values (64 KiB, the server's own limit).
+/// The most attributes of a job or a participant, in bytes of keys and values (64 KiB, the server's own
+/// limit).
 pub const MAX_ATTRIBUTES_LEN: usize = 64 * 1024;
 
 /// The id of a job, `AJ_…`. Cheap to clone.
@@ -19,18 +20,18 @@ pub const MAX_ATTRIBUTES_LEN: usize = 64 * 1024;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct JobId(Arc<str>);
 
-/// What a job is about.
+/// The kind of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum JobKind {
-    /// A room wants an agent.
+    /// An agent for a room.
     #[default]
     Room,
-    /// A participant that publishes media wants an agent.
+    /// An agent for a participant that publishes media.
     Publisher,
-    /// A participant wants an agent.
+    /// An agent for a participant.
     Participant,
 }
 
@@ -41,29 +42,30 @@ pub enum JobKind {
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// What it is about.
+    /// Its kind.
     pub kind: JobKind,
     /// The room.
     pub room: JobRoom,
     /// The participant of a participant or publisher job.
     pub target: Option<Target>,
-    /// The agent that was asked for; empty for a worker without a name.
+    /// The agent that was requested; empty for a worker without a name.
     pub agent_name: String,
-    /// The deployment that was asked for; empty unless deployments are used.
+    /// The deployment that was requested; empty unless deployments are used.
     pub deployment: String,
-    /// The dispatch that it comes from, `AD_…`; empty when the server made it by itself.
+    /// The dispatch that it comes from, `AD_…`; empty when the server created it without a dispatch.
     pub dispatch_id: String,
     /// The dispatch's metadata, as text; see [`Job::metadata`].
     pub raw_metadata: String,
-    /// The field `request_id` of the metadata, when that is a JSON object with such a text or number: at most 128 characters, for logs.
+    /// The field `request_id` of the metadata, when that is a JSON object with such a string or number: at
+    /// most 128 characters, for logs.
     pub request_id: Option<String>,
     /// The dispatch's attributes.
     pub attributes: BTreeMap<String, String>,
-    /// The server asks for the session to be recorded.
+    /// Whether the server requests a recording of the session.
     pub enable_recording: bool,
-    /// The server asks for personal data to be redacted.
+    /// Whether the server requests the redaction of personal data.
     pub enable_redaction: bool,
-    /// The job ran before, on another worker.
+    /// Whether the job ran before, on another worker.
     pub resuming: bool,
 }
 
@@ -74,13 +76,13 @@ pub struct Job {
 pub struct JobRoom {
     /// Its name.
     pub name: String,
-    /// Its id, `RM_…`: another one each time that a room of this name is made.
+    /// Its id, `RM_…`: unique for each instance of a room of this name.
     pub sid: String,
     /// Its metadata.
     pub metadata: String,
 }
 
-/// The participant that a job is about, as it was when the job was made.
+/// The target participant of a job, at the time of the job's creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -91,29 +93,29 @@ pub struct Target {
     pub sid: String,
     /// Its display name.
     pub name: String,
-    /// What kind of participant it is.
+    /// Its kind.
     pub kind: TargetKind,
     /// Its metadata.
     pub metadata: String,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
-    /// Whether it is not shown to the other participants, agents included.
+    /// Whether it is hidden from the other participants, including agents.
     pub hidden: bool,
 }
 
-/// What kind of participant a job is about.
+/// The kind of a target participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum TargetKind {
-    /// Somebody with an ordinary client.
+    /// An ordinary client.
     Standard,
     /// An ingress.
     Ingress,
     /// An egress.
     Egress,
-    /// A caller.
+    /// A SIP caller.
     Sip,
     /// Another agent.
     Agent,
@@ -121,7 +123,7 @@ pub enum TargetKind {
     Other,
 }
 
-/// What the log says of a job, wherever it says something about it.
+/// The log fields of a job.
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -135,7 +137,7 @@ pub struct JobLabels {
 }
 
 impl JobLabels {
-    /// Those of a job as it came, be it of use or not; `None` when it has no id.
+    /// The fields of a job from the wire, even one that cannot be run; `None` when it has no id.
     pub(crate) fn from_wire(job: &wire::Job) -> Option<Self> {
         (!job.id.is_empty()).then(|| Self {
             id: JobId::new(&job.id),
@@ -159,7 +161,7 @@ impl fmt::Debug for JobLabels {
 }
 
 impl Job {
-    /// A job of this id, kind and room, with nothing else, for tests and tools: the server makes the real ones.
+    /// A job with only this id, kind and room, for tests and tools.
     #[must_use]
     pub fn new(id: &str, kind: JobKind, room: &str) -> Self {
         Self {
@@ -182,20 +184,23 @@ impl Job {
     /// Reads the metadata as `T`; `None` when the job has none.
     ///
     /// # Errors
-    /// [`MetadataError`], which names the field, when it is no JSON or no `T`.
+    /// [`MetadataError`], which names the field, when it is not JSON or not a `T`.
     pub fn metadata<T: DeserializeOwned>(&self) -> Result<Option<T>, MetadataError> {
         parse_metadata(&self.raw_metadata)
     }
 
-    /// The field `action` of the metadata, which says what to do; `None` without it, and for a job without metadata.
+    /// The field `action` of the metadata, which names the task; `None` without it, and for a job without
+    /// metadata.
     ///
     /// # Errors
-    /// [`MetadataError`] when the metadata is no JSON object, or the action no string.
+    /// [`MetadataError`] when the metadata is not a JSON object, or the action not a string.
     pub fn action(&self) -> Result<Option<String>, MetadataError> {
         action(&self.raw_metadata)
     }
 
-    /// Checks the field `timeout` of the metadata, as a worker does that limits how long jobs take: a number of seconds above 0, at most
+    /// Checks the field `timeout` of the metadata, as a worker with a job timeout does: a number of seconds
+    /// above 0, at most 4294967295. It may be absent or null, and metadata that is not a JSON object has
+    /// none.
     /// 4294967295. It may be left out or null, and metadata that is no JSON object has none.
     ///
     /// # Errors
@@ -204,7 +209,7 @@ impl Job {
         timeout(&self.raw_metadata).map(drop)
     }
 
-    /// Checks that metadata and attributes are not larger than a server would let in, as any work with them would be unbounded.
+    /// Checks that metadata and attributes are within the limits of a server, which bounds the work on them.
     ///
     /// # Errors
     /// An [`Invalid`](crate::JobErrorKind::Invalid) error that names the field and its size.
@@ -214,16 +219,14 @@ impl Job {
             ("attributes", attributes_len(&self.attributes), MAX_ATTRIBUTES_LEN),
         ];
         match fields.into_iter().find(|(_, len, limit)| len > limit) {
-            Some((field, len, limit)) => Err(JobError::invalid(
-                field,
-                format_args!("{len} bytes"),
-                format!("at most {limit} are taken"),
-            )),
+            Some((field, len, limit)) => {
+                Err(JobError::invalid(field, format_args!("{len} bytes"), format!("the limit is {limit}")))
+            }
             None => Ok(()),
         }
     }
 
-    /// Reads a job off the wire; `None` when it has no id or a kind that this version does not know.
+    /// Converts a job from the wire; `None` when it has no id or a kind that this version does not know.
     pub(crate) fn from_wire(job: wire::Job, resuming: bool) -> Option<Self> {
         if job.id.is_empty() {
             return None;
@@ -248,7 +251,7 @@ impl Job {
     }
 }
 
-/// Keys and values, as a server counts them.
+/// The bytes of keys and values, as a server counts them.
 pub(crate) fn attributes_len(attributes: &BTreeMap<String, String>) -> usize {
     attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
@@ -318,7 +321,7 @@ impl JobId {
     }
 }
 
-/// As a log may show it: the id of a hostile server is any text.
+/// Escaped for logs, as a hostile server can send any text as an id.
 impl fmt::Debug for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", agent_proto::text::name(&self.0))
@@ -391,12 +394,12 @@ mod tests {
         check(|job| job.metadata = "m".repeat(MAX_METADATA_LEN), "ok");
         check(
             |job| job.metadata = "m".repeat(MAX_METADATA_LEN + 1),
-            "invalid_input: metadata = 524289 bytes: at most 524288 are taken",
+            "invalid_input: metadata = 524289 bytes: the limit is 524288",
         );
         check(|job| drop(job.attributes.insert("k".into(), "v".repeat(MAX_ATTRIBUTES_LEN - 1))), "ok");
         check(
             |job| drop(job.attributes.insert("k".into(), "v".repeat(MAX_ATTRIBUTES_LEN))),
-            "invalid_input: attributes = 65537 bytes: at most 65536 are taken",
+            "invalid_input: attributes = 65537 bytes: the limit is 65536",
         );
     }
 }

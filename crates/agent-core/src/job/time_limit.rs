@@ -1,22 +1,23 @@
-//! How long a job may run: the worker's limit, or the one that its metadata asks for.
+//! The time limit of a job: the worker's, or that of its metadata.
 
 use crate::metadata::timeout;
 use std::time::Duration;
 
-/// How long a job may run when its worker asks for a limit and nothing says which.
+/// The time limit of jobs when only a maximum is configured.
 pub const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// The time limit of one job, from its assignment to its end; `None`: as long as it likes.
+/// The time limit of one job, from its assignment to its end; `None`: unlimited.
 ///
-/// Off unless the worker asks for limits: a limit of its `own`, or one that is the `most`. Then the metadata's `timeout`, in seconds, wins
-/// over its own, up to the most. A job with a wrong one fails its [check](crate::Job::check_timeout); until then it has the worker's limit.
-pub(crate) fn time_limit(own: Option<Duration>, most: Option<Duration>, metadata: &str) -> Option<Duration> {
-    if own.is_none() && most.is_none() {
+/// Off unless the worker has its `own` limit or a `max`imum. Then the metadata's `timeout`, in seconds,
+/// overrides `own`, up to `max`. A job with an invalid one fails its [check](crate::Job::check_timeout);
+/// until then it has the worker's limit.
+pub(crate) fn time_limit(own: Option<Duration>, max: Option<Duration>, metadata: &str) -> Option<Duration> {
+    if own.is_none() && max.is_none() {
         return None;
     }
     let asked = timeout(metadata).ok().flatten();
     let limit = asked.or(own).unwrap_or(DEFAULT_JOB_TIMEOUT);
-    Some(most.map_or(limit, |most| limit.min(most)))
+    Some(max.map_or(limit, |max| limit.min(max)))
 }
 
 #[cfg(test)]
@@ -29,8 +30,8 @@ mod tests {
 
     #[test]
     fn the_metadata_wins_up_to_the_maximum() {
-        let check = |own, most, metadata: &str, limit| {
-            assert_eq!(time_limit(own, most, metadata), limit, "{metadata}");
+        let check = |own, max, metadata: &str, limit| {
+            assert_eq!(time_limit(own, max, metadata), limit, "{metadata}");
         };
         check(None, None, r#"{"timeout":5}"#, None);
         check(seconds(60), None, "", seconds(60));

@@ -1,6 +1,8 @@
-//! JSON that reads back: what serde_json would write as something else, or could not read again, is refused with its place.
+//! JSON that reads back unchanged: what serde_json would write as something else, or could not read again, is
+//! refused with its path.
 //!
-//! serde_json writes NaN and infinities as `null`, and reads at most 127 levels of nesting while it writes any number of them.
+//! serde_json writes NaN and infinities as `null`, and reads at most 127 levels of nesting but writes any
+//! number.
 
 mod probe;
 
@@ -17,28 +19,28 @@ const MAX_MESSAGE: usize = 400;
 /// Why a value cannot be written as JSON that reads back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Something in it cannot be written.
+    /// A part of it cannot be written.
     #[error("at `{path}`: {message}")]
     Value {
         /// Where, as `$.field[index]`; `$` is the value itself.
         path: String,
-        /// What is wrong there.
+        /// The problem there.
         message: String,
     },
     /// It is longer than allowed.
-    #[error("{len} bytes as JSON, and {limit} are the most")]
+    #[error("{len} bytes as JSON, the limit is {limit}")]
     TooLong {
-        /// How long it is.
+        /// Its length, in bytes.
         len: usize,
-        /// How long it may be.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
 
-/// Writes a value as JSON of at most `limit` bytes. Whatever the value, no more than that is held in memory.
+/// Writes a value as JSON of at most `limit` bytes, and holds no more than that in memory.
 ///
-/// What is refused beside what serde_json refuses itself: a float that is not finite, `Some(None)`, and nesting that serde_json would
-/// not read again.
+/// Refused, besides what serde_json refuses: a float that is not finite, `Some(None)`, and nesting that
+/// serde_json would not read again.
 ///
 /// # Errors
 /// [`JsonError`].
@@ -56,7 +58,7 @@ pub fn to_json<T: Serialize + ?Sized>(value: &T, limit: usize) -> Result<Vec<u8>
     let has_null = Cell::new(false);
     let strict = Strict { depth: 0, has_null: &has_null };
     let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, strict));
-    // Where it failed, and which nulls stand for something else, only another pass tells.
+    // Another pass finds where it failed, and which nulls represent something else.
     match written {
         Err(error) => {
             value.serialize(Probe::default()).map_err(refused)?;
@@ -76,7 +78,7 @@ fn refused(refusal: Refusal) -> JsonError {
     JsonError::Value { path: shown_path(refusal.into_steps()), message }
 }
 
-/// Counts all, keeps what is within the limit.
+/// Counts all bytes, and keeps those within the limit.
 struct Bounded {
     bytes: Vec<u8>,
     len: usize,
@@ -97,7 +99,7 @@ impl io::Write for Bounded {
     }
 }
 
-/// Compact JSON, not too deep; notes whether there is a null in it.
+/// Writes compact JSON of limited depth; records whether it contains a null.
 struct Strict<'a> {
     depth: usize,
     has_null: &'a Cell<bool>,
@@ -234,7 +236,7 @@ mod tests {
             "at `$.more`: `Some(None)` is written like `None`, and would load as that: use an enum of your own",
         );
         check(BTreeMap::from([("a", BTreeMap::from([((1, 2), 3)]))]), "at `$.a`: key must be a string");
-        check("x".repeat(999), "1001 bytes as JSON, and 1000 are the most");
+        check("x".repeat(999), "1001 bytes as JSON, the limit is 1000");
         assert_eq!(to_json(&"x".repeat(998), 1_000).map(|json| json.len()), Ok(1_000));
     }
 

@@ -1,4 +1,4 @@
-//! Finds what in a value cannot be JSON that reads back, and where.
+//! Finds the part of a value that cannot be written as JSON and read back.
 
 use crate::metadata::Step;
 use serde::Serialize;
@@ -14,19 +14,19 @@ pub(super) const MAX_DEPTH: usize = 127;
 pub(super) const TOO_DEEP: &str =
     "it is nested more than 127 levels deep, and would not load again: flatten it, or save it as a text";
 
-/// Writes nothing; fails where serde_json fails, and at what it writes as a `null` that would be read as something else: a float that
-/// is not finite, and `Some(None)`.
+/// A serializer without output that fails where serde_json fails, and at what serde_json writes as a `null`
+/// that would be read as something else: a float that is not finite, and `Some(None)`.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Probe {
     depth: usize,
-    /// What comes is directly within a `Some`.
+    /// The next value is directly within a `Some`.
     in_some: bool,
 }
 
-/// What is wrong, and where.
+/// The problem, and its path.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The innermost first.
+    /// The innermost step first.
     steps: Vec<Step>,
     pub(super) message: String,
 }
@@ -41,7 +41,7 @@ impl Refusal {
         self
     }
 
-    /// From the value itself down.
+    /// The steps from the value itself down.
     pub(super) fn into_steps(self) -> Vec<Step> {
         self.steps.into_iter().rev().collect()
     }
@@ -64,7 +64,7 @@ impl Error for Refusal {
 type Checked = Result<(), Refusal>;
 
 impl Probe {
-    /// What is so many levels further in.
+    /// The probe of a value `levels` deeper.
     fn inside(self, levels: usize) -> Result<Self, Refusal> {
         let depth = self.depth + levels;
         if depth > MAX_DEPTH { Err(Refusal::new(TOO_DEEP)) } else { Ok(Self { depth, in_some: false }) }
@@ -93,7 +93,7 @@ fn check_float(value: f64) -> Checked {
     )))
 }
 
-/// Nothing can be wrong with these.
+/// Values that are always valid.
 macro_rules! leaves {
     ($($method:ident($($kind:ty),*))*) => {
         $(fn $method(self $(, _: $kind)*) -> Checked { Ok(()) })*
@@ -204,7 +204,7 @@ impl Serializer for Probe {
 /// The parts of a value, one by one.
 pub(super) struct Parts {
     probe: Probe,
-    /// Their enum's variant, which is a key around them.
+    /// The enum's variant, which is a key around them.
     variant: Option<String>,
     index: usize,
     key: Option<String>,

@@ -1,17 +1,18 @@
-//! Why a value was not read: serde's complaint in parts, as its text would have to be taken apart again and may be as long as
-//! the document.
+//! Why a value was not read: serde's error in parts, as its text would have to be parsed again and may be as
+//! long as the document.
 
 use super::wording;
 use crate::text::MAX_VALUE;
 use serde::de::{self, Expected, Unexpected};
 use std::fmt::{self, Write as _};
 
-/// The longest text that is kept of what somebody else says, in bytes.
-const MAX_SAID: usize = 400;
-/// How much is kept of a text that was found, in bytes; the rest of it counts by its length.
+/// The longest message that is kept, in bytes.
+const MAX_MESSAGE: usize = 400;
+/// How much is kept of a found string, in bytes; the rest is compared by length only.
 const MAX_HEAD: usize = 4 * MAX_VALUE;
 
-/// Small, since types with alternatives make and drop one for each that does not fit.
+/// Boxed to be small, since types with alternatives create and drop one for each alternative that does not
+/// match.
 #[derive(Clone, Debug)]
 pub(super) struct Cause(Box<Parts>);
 
@@ -19,11 +20,11 @@ pub(super) struct Cause(Box<Parts>);
 pub(super) struct Parts {
     pub(super) problem: Problem,
     pub(super) found: Found,
-    /// In the words of serde, or of a type that has its own.
+    /// In the wording of serde, or of a type with its own errors.
     pub(super) expected: String,
-    /// Where the innermost value begins that could not be read.
+    /// The start of the innermost value that could not be read.
     pub(super) at: Option<usize>,
-    /// Something of that value was read as anything at all, so that the fault may be at any place below.
+    /// Whether serde buffered a part of that value, so that the error may be anywhere within it.
     pub(super) buffered: bool,
 }
 
@@ -36,15 +37,15 @@ pub(super) enum Problem {
     UnknownField,
     MissingField(&'static str),
     DuplicateField(&'static str),
-    /// The name of a field is no valid one, as the numbers of a map with such keys.
+    /// The name of a field is invalid, such as that of a map with numbers as keys.
     Key,
-    /// In the words of a type, or ours: there is nothing to look for.
-    Said(String),
-    /// About the document as text: it does not matter where.
+    /// A message of a type, or ours, without a value to search for.
+    Message(String),
+    /// An error of the document as text, without a place.
     Text(String),
 }
 
-/// What serde had before it.
+/// The value that serde found.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Found {
     Null,
@@ -52,7 +53,7 @@ pub(super) enum Found {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
-    /// Where it is in memory, which says where it is in the document, unless it was written with escapes.
+    /// Its address in memory, which gives its place in the document, unless it was written with escapes.
     Text {
         address: usize,
         len: usize,
@@ -60,7 +61,7 @@ pub(super) enum Found {
     },
     List,
     Object,
-    /// Nothing that a document can be searched for.
+    /// Not a value to search for.
     Other,
 }
 
@@ -69,15 +70,15 @@ impl Cause {
         Self(Box::new(Parts { problem, found, expected, at: None, buffered: false }))
     }
 
-    pub(super) fn said(text: impl fmt::Display) -> Self {
-        Self::new(Problem::Said(bounded(text)), Found::Other, String::new())
+    pub(super) fn message(text: impl fmt::Display) -> Self {
+        Self::new(Problem::Message(bounded(text)), Found::Other, String::new())
     }
 
     pub(super) fn text(text: impl fmt::Display) -> Self {
         Self::new(Problem::Text(bounded(text)), Found::Other, String::new())
     }
 
-    /// Sets the place, unless a value further within has done so.
+    /// Sets the place, unless an inner value has done so.
     pub(super) fn within(mut self, at: usize, buffered: bool) -> Self {
         if self.0.at.is_none() {
             self.0.at = Some(at);
@@ -90,7 +91,7 @@ impl Cause {
         &self.0
     }
 
-    /// The same complaint about the same value.
+    /// Whether it is the same error about the same value.
     pub(super) fn same(&self, other: &Self) -> bool {
         let (this, other) = (&*self.0, &*other.0);
         this.problem == other.problem
@@ -113,7 +114,7 @@ impl Found {
         (offset.checked_add(*len)? <= document.len()).then_some(offset)
     }
 
-    /// Whether a text is the one that was found, as far as can be said.
+    /// Whether a string may be the one that was found.
     pub(super) fn is_text(&self, text: &str) -> bool {
         matches!(self, Self::Text { len, head, .. } if *len == text.len() && text.starts_with(head.as_str()))
     }
@@ -137,7 +138,7 @@ impl From<Unexpected<'_>> for Found {
 
 impl de::Error for Cause {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::said(message)
+        Self::message(message)
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -177,10 +178,10 @@ impl fmt::Display for Cause {
 
 impl std::error::Error for Cause {}
 
-/// The beginning of a text, which is not made further than that.
+/// The start of a text, which is not formatted further.
 fn bounded(text: impl fmt::Display) -> String {
     let mut kept = Bounded(String::new());
-    // An error only says that there is more.
+    // An error only means that there is more.
     let _ = write!(kept, "{text}");
     kept.0
 }
@@ -189,7 +190,7 @@ struct Bounded(String);
 
 impl fmt::Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = MAX_SAID.saturating_sub(self.0.len());
+        let room = MAX_MESSAGE.saturating_sub(self.0.len());
         if text.len() <= room {
             self.0.push_str(text);
             return Ok(());

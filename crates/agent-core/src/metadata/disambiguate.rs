@@ -1,14 +1,16 @@
-//! Which of several candidates an error means, found out by reading the document otherwise than it is written.
+//! Which of several candidates an error refers to, determined by reading the document with the candidates
+//! changed.
 
 use super::cause::{Cause, Found, Problem};
 use super::document::MAX_METADATA_LEN;
 use super::reader::{Plan, Trial};
 use serde::de::DeserializeOwned;
 
-/// How many bytes are read to find out: a short document as often as it takes, the longest one four times.
+/// Limit of the bytes that are read for this: a short document as often as needed, the longest one four
+/// times.
 const MAX_WORK: usize = 4 * MAX_METADATA_LEN;
 
-/// Finds the one that the cause means.
+/// Finds the candidate that the cause refers to.
 pub(super) fn disambiguate<T: DeserializeOwned>(
     cause: &Cause,
     plan: Plan<'_>,
@@ -22,18 +24,19 @@ pub(super) fn disambiguate<T: DeserializeOwned>(
             .copied()
             .find(|object| is_filled::<T>(cause, plan, *object, name, &mut rounds));
     }
-    // A type that takes no number of this value takes none of another one, so its error names the first that it minds.
+    // A type that refuses a number of this value refuses any number, so its error names the first candidate
+    // that it rejects.
     let number = matches!(parts.found, Found::Unsigned(_) | Found::Signed(_) | Found::Float(_));
     if number && parts.problem == Problem::Type {
-        let minded = minded::<T>(plan, Trial::Numbers(candidates), candidates, &mut rounds);
-        if let Some((at, error)) = minded
+        let rejected = first_rejected::<T>(plan, Trial::Numbers(candidates), candidates, &mut rounds);
+        if let Some((at, error)) = rejected
             && error.parts().problem == Problem::Type
             && error.parts().expected == parts.expected
         {
             return Some(at);
         }
     }
-    // A type that takes no text may take a number, and the other way round.
+    // A type that refuses strings may accept numbers, and vice versa.
     eliminate::<T>(cause, plan, candidates, false, &mut rounds)
         .or_else(|| eliminate::<T>(cause, plan, candidates, true, &mut rounds))
 }
@@ -48,8 +51,9 @@ impl Rounds {
     }
 }
 
-/// Reads all candidates as something else; the error names the first that is minded. With that one left as it was, serde says the same
-/// as at first if it is the one, and names another if only what it was read as was wrong.
+/// Replaces each candidate by a unique marker; the error names the first marker that serde rejects. With that
+/// candidate restored, serde repeats the original error if it is the one, and names another candidate if only
+/// the marker was wrong.
 fn eliminate<T: DeserializeOwned>(
     cause: &Cause,
     plan: Plan<'_>,
@@ -65,32 +69,33 @@ fn eliminate<T: DeserializeOwned>(
         if error.same(cause) {
             return left;
         }
-        let at = named(&error, plan, &open)?;
+        let at = candidate_of(&error, plan, &open)?;
         open.retain(|candidate| *candidate != at);
         left = Some(at);
     }
 }
 
-/// The first candidate that is minded.
-fn minded<T: DeserializeOwned>(
+/// The first candidate that serde rejects.
+fn first_rejected<T: DeserializeOwned>(
     plan: Plan<'_>,
     trial: Trial<'_>,
     candidates: &[usize],
     rounds: &mut Rounds,
 ) -> Option<(usize, Cause)> {
     let error = rounds.read::<T>(plan, trial)?.err()?;
-    Some((named(&error, plan, candidates)?, error))
+    Some((candidate_of(&error, plan, candidates)?, error))
 }
 
-/// The candidate that an error is about.
-fn named(error: &Cause, plan: Plan<'_>, candidates: &[usize]) -> Option<usize> {
+/// The candidate that an error refers to.
+fn candidate_of(error: &Cause, plan: Plan<'_>, candidates: &[usize]) -> Option<usize> {
     match &error.parts().found {
         Found::Unsigned(number) => candidates.get(usize::try_from(*number).ok()?).copied(),
         found => found.offset_in(plan.text).filter(|at| candidates.contains(at)),
     }
 }
 
-/// Whether the object lacks the field: with it serde says something else, and a field of any other name changes nothing.
+/// Whether the object lacks the field: with it serde's error changes, and with a field of any other name it
+/// does not.
 fn is_filled<T: DeserializeOwned>(
     cause: &Cause,
     plan: Plan<'_>,

@@ -1,11 +1,11 @@
-//! What is wrong with a job's metadata, and where.
+//! Errors of a job's metadata.
 
 use super::path::{MAX_PATH, Path};
 use crate::text::shorten;
 use std::fmt;
 
-/// Why the metadata of a job is not what its agent expects. `?` in a handler makes an
-/// [`Invalid`](crate::JobErrorKind::Invalid) error of it, which ends the job as `invalid_input`.
+/// Why the metadata of a job is invalid for its agent. `?` in a handler converts it into an
+/// [`Invalid`](crate::JobErrorKind::Invalid) error, which ends the job as `invalid_input`.
 ///
 /// ```
 /// #[derive(serde::Deserialize, Debug)]
@@ -27,18 +27,19 @@ pub struct MetadataError {
     pub type_name: String,
     /// Where in the JSON document, as `$.field[index]`; `$` is the document itself.
     pub path: String,
-    /// What is there, as JSON and at most 100 characters of it; an object is only `{…}`. `None` when nothing is there.
+    /// The value there, as at most 100 characters of JSON; an object is shown as `{…}`. `None` when there is
+    /// none.
     pub value: Option<String>,
-    /// What the type wants there, when it can be said.
+    /// What the type expects there, if known.
     pub expected: Option<String>,
-    /// What is wrong, in words; says what was expected, too.
+    /// The problem in words, including what was expected.
     pub message: String,
 }
 
 const MAX_MESSAGE: usize = 400;
 impl MetadataError {
-    /// A value that is no valid one, for a check of [`MetadataFormat::check`](crate::MetadataFormat::check), which adds the type and
-    /// the value to it. The path is that of the field: `tracks[1]`, or `$` for the document itself.
+    /// An invalid value, for a check of [`MetadataFormat::check`](crate::MetadataFormat::check), which adds
+    /// the type and the value. The path is that of the field: `tracks[1]`, or `$` for the document itself.
     ///
     /// ```
     /// use agent_core::{MetadataError, MetadataFormat};
@@ -64,7 +65,7 @@ impl MetadataError {
         }
     }
 
-    /// The name of the field, or of the one whose item it is; empty for the document itself.
+    /// The name of the field, or of the field that contains the item; empty for the document itself.
     #[must_use]
     pub fn field(&self) -> String {
         Path::parse(&self.path).field()

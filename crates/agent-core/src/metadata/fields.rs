@@ -1,4 +1,4 @@
-//! What a worker reads of the metadata itself, whatever type the agent makes of it.
+//! The fields of the metadata that the SDK reads itself, independently of the agent's type.
 
 use super::document::{MAX_METADATA_LEN, check_len, content, well_formed};
 use super::error::MetadataError;
@@ -7,7 +7,7 @@ use super::scan::{Cursor, Token, Work};
 use super::show::show;
 use std::time::Duration;
 
-/// The fields of the document itself that the SDK reads; they are not unknown to any type.
+/// The top-level fields that the SDK reads; no type has to know them.
 pub(crate) const SDK_FIELDS: [&str; 3] = ["action", "request_id", "timeout"];
 
 /// The longest request id that is logged, in characters.
@@ -16,7 +16,7 @@ const MAX_REQUEST_ID: usize = 128;
 /// The longest time limit that a job can ask for, in seconds: 136 years.
 const MAX_TIMEOUT: f64 = u32::MAX as f64;
 
-/// The fields of a document that is an object.
+/// The top-level fields of a document.
 struct Fields<'de> {
     cursor: Cursor<'de>,
 }
@@ -29,7 +29,7 @@ enum Field<'de> {
 }
 
 impl<'de> Fields<'de> {
-    /// `None` when the text is no object; it need not be well-formed.
+    /// `None` when the text is not an object; it need not be well-formed.
     fn of(text: &'de str, work: &'de Work) -> Option<Self> {
         let mut cursor = Cursor::new(content(text).filter(|text| text.len() <= MAX_METADATA_LEN)?, work);
         (cursor.token() == Some(Token::Object)).then_some(Self { cursor })
@@ -58,11 +58,11 @@ impl<'de> Fields<'de> {
     }
 }
 
-/// The request id, a text or a number of at most 128 characters; a longer one is cut.
+/// The request id, a string or a number; cut to 128 characters.
 pub(crate) fn request_id(text: &str) -> Option<String> {
     let work = Work::default();
     let Field::Value(mut value) = Fields::of(text, &work)?.get("request_id") else { return None };
-    // What is not JSON at its end has no request id at its beginning.
+    // The whole text must be JSON, not only its beginning.
     well_formed::<()>(content(text)?).ok()?;
     let id = match value.token()? {
         Token::String => value.string().decode().ok()?,
@@ -72,7 +72,7 @@ pub(crate) fn request_id(text: &str) -> Option<String> {
     (!id.is_empty()).then(|| cut(&id, MAX_REQUEST_ID))
 }
 
-/// The time limit that the metadata asks for; `None` when it does not, or is no JSON object.
+/// The time limit in the metadata; `None` without one, or when it is not a JSON object.
 pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, MetadataError> {
     let work = Work::default();
     let Some(fields) = Fields::of(text, &work) else { return Ok(None) };
@@ -90,13 +90,13 @@ pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, MetadataError> {
     };
     let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= MAX_TIMEOUT);
     match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-        // A number that is less than a nanosecond is a time, too.
+        // A positive number below a nanosecond counts as one.
         Some(limit) => Ok(Some(limit.max(Duration::from_nanos(1)))),
         None => Err(wrong("timeout", shown, &format!("a number of seconds above 0, at most {}", u32::MAX))),
     }
 }
 
-/// What the metadata says to do; `None` when it does not, or there is none.
+/// The action in the metadata; `None` without one, or without metadata.
 pub(crate) fn action(text: &str) -> Result<Option<String>, MetadataError> {
     let work = Work::default();
     check_len::<serde::de::IgnoredAny>(text)?;
@@ -121,15 +121,15 @@ pub(crate) fn action(text: &str) -> Result<Option<String>, MetadataError> {
     }
 }
 
-/// What a field may be that names something.
+/// The value of a field that is a name.
 pub(crate) enum NameField {
     Absent,
-    /// It is there, and no name: null, empty, not a text or a number, or there twice.
+    /// Present but not a name: null, empty, not a string or a number, or duplicate.
     Other,
     Name(String),
 }
 
-/// A field of the document itself that is a text or a number.
+/// Reads a top-level field as a name.
 pub(crate) fn name_field(text: &str, name: &str) -> Result<NameField, MetadataError> {
     let work = Work::default();
     if let Some(document) = content(text) {
@@ -148,7 +148,7 @@ pub(crate) fn name_field(text: &str, name: &str) -> Result<NameField, MetadataEr
     Ok(if name.is_empty() { NameField::Other } else { NameField::Name(name) })
 }
 
-/// A number as a name: 1e2 is 100.0 however it is written.
+/// A number as a name, normalised: 1e2 is 100.0.
 fn number(literal: &str) -> String {
     let number: Result<serde_json::Number, _> = serde_json::from_str(literal);
     number.map_or_else(|_| literal.to_owned(), |number| number.to_string())

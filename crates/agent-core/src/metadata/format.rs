@@ -1,4 +1,4 @@
-//! What metadata an agent takes.
+//! `MetadataFormat`: the metadata that an agent accepts.
 
 use super::document::content;
 use super::error::MetadataError;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 
-/// The metadata that an agent takes: a type, what a job without metadata means, and rules for the values.
+/// The metadata that an agent accepts: a type, the meaning of missing metadata, and rules for the values.
 ///
 /// ```
 /// use agent_core::{MetadataError, MetadataFormat};
@@ -61,8 +61,8 @@ impl<T: DeserializeOwned> MetadataFormat<T> {
         }
     }
 
-    /// Keeps the schema of the type beside it, for those who dispatch jobs: [`MetadataSchema`] shows it, and a router those of all its
-    /// agents in one.
+    /// Adds the schema of the type, for those who dispatch jobs: [`MetadataSchema`] prints it, and a router
+    /// combines those of its agents.
     ///
     /// ```
     /// use agent_core::MetadataFormat;
@@ -82,23 +82,24 @@ impl<T: DeserializeOwned> MetadataFormat<T> {
         self
     }
 
-    /// What the type takes, if it was kept by [`with_schema`](Self::with_schema).
+    /// The schema, if it was added by [`with_schema`](Self::with_schema).
     #[cfg(feature = "schema")]
     #[must_use]
     pub fn schema(&self) -> Option<MetadataSchema> {
         self.schema.map(|schema| schema())
     }
 
-    /// Adds a rule. It returns [`MetadataError::at`] the wrong field. Keep it short: it runs before each job.
+    /// Adds a rule, which returns [`MetadataError::at`] the invalid field. Keep it fast: it runs before each
+    /// job.
     pub fn check(mut self, check: impl Fn(&T) -> Result<(), MetadataError> + Send + Sync + 'static) -> Self {
         self.checks.push(Arc::new(check));
         self
     }
 
-    /// Reads a job's metadata and holds it to the rules, in their order.
+    /// Reads a job's metadata and checks the rules, in their order.
     ///
     /// # Errors
-    /// As [`parse_metadata`]; that there is none; the first rule that it breaks.
+    /// Those of [`parse_metadata`]; missing metadata; the first rule that is broken.
     pub fn parse(&self, text: &str) -> Result<T, MetadataError> {
         let parsed = parse_metadata::<T>(text)?;
         let missing = || MetadataError::of_text::<T>("there is none, and it is required");
@@ -109,9 +110,10 @@ impl<T: DeserializeOwned> MetadataFormat<T> {
         Ok(value)
     }
 
-    /// The paths of fields that the type does not know, 16 at most; for a log, since they may be typing errors. The
-    /// fields of [`JobMetadata`](crate::JobMetadata) may stand beside those of any type. To refuse unknown fields, give the type
-    /// `#[serde(deny_unknown_fields)]`; within enums with `#[serde(tag = …)]` and fields with `#[serde(flatten)]` this sees none.
+    /// The paths of fields that the type does not know, at most 16; for a log, since they may be typing
+    /// errors. The fields of [`JobMetadata`](crate::JobMetadata) are allowed beside those of any type. To
+    /// refuse unknown fields, add `#[serde(deny_unknown_fields)]` to the type; within enums with
+    /// `#[serde(tag = …)]` and fields with `#[serde(flatten)]` unknown fields are not found.
     ///
     /// ```
     /// use agent_core::MetadataFormat;
@@ -130,7 +132,7 @@ impl<T: DeserializeOwned> MetadataFormat<T> {
     }
 }
 
-/// Adds what a rule cannot know: the type, the field's name in JSON, and what is there.
+/// Adds what a rule cannot know: the type, the field's name in JSON, and its value.
 fn complete<T>(error: MetadataError, text: &str) -> MetadataError {
     let work = Work::default();
     let cursor = Cursor::new(content(text).unwrap_or_default(), &work);

@@ -1,9 +1,9 @@
-//! Which value of a document it is that a type does not take.
+//! Locates the value of a document that a type refuses.
 //!
-//! The reader knows where it stopped, but not within an enum with `#[serde(tag = …)]` or a field with `#[serde(flatten)]`: serde reads
-//! these from a buffer that has forgotten where its values came from. A text is found by its address all the same. Of other values
-//! all that are alike are candidates, and [`disambiguate`] finds out which is meant; too many of them, and the place where the reader
-//! stopped is reported.
+//! The reader knows where it stopped, but not within an enum with `#[serde(tag = …)]` or a field with
+//! `#[serde(flatten)]`: serde reads these from a buffer without positions. A string is still found by its
+//! address. Of other values all equal ones are candidates, and [`disambiguate`] determines the one; with too
+//! many candidates, the place where the reader stopped is reported.
 
 use super::cause::{Cause, Found, Parts, Problem};
 use super::disambiguate::disambiguate;
@@ -17,19 +17,19 @@ use super::walk::{Event, Walk};
 use super::wording::words;
 use serde::de::DeserializeOwned;
 
-/// The most values that an error may mean and that are still told apart.
+/// Maximum number of candidates that are tried.
 pub(super) const MAX_CANDIDATES: usize = 256;
 
 /// A value or a name in a document.
 pub(super) struct Place {
     pub(super) path: Path,
-    /// Where the value is; of a name, that of its field.
+    /// The start of the value; of a name, the value of its field.
     pub(super) value: usize,
-    /// It is the name of a field.
+    /// Whether it is the name of a field.
     pub(super) name: bool,
 }
 
-/// Says in words what a cause means.
+/// Converts a cause into an error.
 pub(super) fn explain<T: DeserializeOwned>(cause: &Cause, plan: Plan<'_>) -> MetadataError {
     let parts = cause.parts();
     if let Problem::Text(text) = &parts.problem {
@@ -39,14 +39,14 @@ pub(super) fn explain<T: DeserializeOwned>(cause: &Cause, plan: Plan<'_>) -> Met
     let found = match directly(parts, plan) {
         Some(at) => Some(at),
         None if !parts.buffered => Some(reported),
-        // A list has no fields; serde looks for the first of them all the same.
+        // A list has no fields, but serde reports the first one as missing.
         None if matches!(parts.problem, Problem::MissingField(_))
             && plan.cursor().from(reported).token() == Some(Token::Array) =>
         {
             Some(reported)
         }
-        // What a type says itself is about all of the value.
-        None if matches!(&parts.problem, Problem::Said(said) if flattened_field(said).is_none()) => {
+        // The message of a type refers to the whole value.
+        None if matches!(&parts.problem, Problem::Message(text) if flattened_field(text).is_none()) => {
             Some(reported)
         }
         None => match candidates(parts, plan, reported).as_deref() {
@@ -71,7 +71,7 @@ pub(super) fn place(cursor: Cursor<'_>, offset: usize) -> Option<Place> {
             Event::Value { at, .. } => (at, false),
             Event::Close(_) => continue,
         };
-        // Of a list or an object only the beginning is the value itself.
+        // Of a list or an object only the start counts as the value itself.
         if at == offset || (at < offset && offset < walk.cursor.at()) {
             let value = if name { walk.cursor.start() } else { at };
             return Some(Place { path: walk.path(), value, name });
@@ -80,7 +80,7 @@ pub(super) fn place(cursor: Cursor<'_>, offset: usize) -> Option<Place> {
     None
 }
 
-/// What was found is a text of the document.
+/// The found string, if it is a part of the document.
 fn directly(parts: &Parts, plan: Plan<'_>) -> Option<usize> {
     match parts.problem {
         Problem::Type | Problem::Value | Problem::Variant | Problem::UnknownField => {
@@ -90,7 +90,7 @@ fn directly(parts: &Parts, plan: Plan<'_>) -> Option<usize> {
     }
 }
 
-/// All that the cause may mean of the value that begins there, in their order; `None` if there are too many, or it cannot be said.
+/// All candidates within the value at `at`, in their order; `None` if there are none or too many.
 fn candidates(parts: &Parts, plan: Plan<'_>, at: usize) -> Option<Vec<usize>> {
     let mut walk = Walk::over(plan.cursor().from(at));
     let mut all = Vec::new();
@@ -121,8 +121,8 @@ fn candidates(parts: &Parts, plan: Plan<'_>, at: usize) -> Option<Vec<usize>> {
                 frame.mark = true;
                 None
             }
-            (Event::Key { at, name }, Problem::Said(said)) => {
-                flattened_field(said).is_some_and(|field| name.is(field)).then_some(*at)
+            (Event::Key { at, name }, Problem::Message(text)) => {
+                flattened_field(text).is_some_and(|field| name.is(field)).then_some(*at)
             }
             _ => None,
         };
@@ -132,19 +132,19 @@ fn candidates(parts: &Parts, plan: Plan<'_>, at: usize) -> Option<Vec<usize>> {
         }
     }
     all.sort_unstable();
-    // A name that is refused in two places is wrong in the first of them.
-    if matches!(parts.problem, Problem::UnknownField | Problem::Said(_)) {
+    // Of a name that is refused in two places the first is reported.
+    if matches!(parts.problem, Problem::UnknownField | Problem::Message(_)) {
         all.truncate(1);
     }
     (!all.is_empty()).then_some(all)
 }
 
-/// With `flatten`, the field that nobody knows is only in serde's text.
-pub(super) fn flattened_field(said: &str) -> Option<&str> {
-    said.strip_prefix("unknown field `")?.strip_suffix('`')
+/// With `flatten`, the unknown field is only in serde's message.
+pub(super) fn flattened_field(text: &str) -> Option<&str> {
+    text.strip_prefix("unknown field `")?.strip_suffix('`')
 }
 
-/// Whether this is a value like the one that was found. Texts are made of nothing that cannot be the one by its length.
+/// Whether this value equals the found one. Strings are decoded only if their length allows it.
 fn is_found(found: &Found, token: Token, cursor: &mut Cursor<'_>) -> bool {
     match (found, token) {
         (Found::Null, Token::Null)
@@ -162,7 +162,7 @@ fn is_found(found: &Found, token: Token, cursor: &mut Cursor<'_>) -> bool {
         }
         (Found::Text { len, .. }, Token::String) => {
             let text = cursor.string();
-            // One without escapes has been found by its address.
+            // A string without escapes was found by its address.
             text.escaped
                 && text.raw.len() > *len
                 && text.decode().is_ok_and(|decoded| found.is_text(&decoded))
@@ -171,7 +171,7 @@ fn is_found(found: &Found, token: Token, cursor: &mut Cursor<'_>) -> bool {
     }
 }
 
-/// The error about a place that was found.
+/// The error about a located value.
 fn at_place<T>(parts: &Parts, plan: Plan<'_>, place: Place) -> MetadataError {
     let expected = words(&parts.expected);
     let Place { mut path, value, name } = place;
@@ -193,22 +193,22 @@ fn at_place<T>(parts: &Parts, plan: Plan<'_>, place: Place) -> MetadataError {
             error(&path, None, &message).expecting(&expected)
         }
         Problem::Variant | Problem::Type | Problem::Value if name => {
-            // The name of a variant: it is the object that is wrong.
+            // The name of a variant: the object is reported.
             let value = path.0.pop().map(|step| step.shown());
             error(&path, value, &format!("expected {expected}")).expecting(&expected)
         }
         Problem::Variant | Problem::Type | Problem::Value | Problem::Length(_) => {
             error(&path, shown(), &format!("expected {expected}")).expecting(&expected)
         }
-        Problem::Said(said) => match flattened_field(said) {
+        Problem::Message(text) => match flattened_field(text) {
             Some(_) if name => error(&path, shown(), "unknown field"),
-            _ => error(&path, shown(), &plain(said)),
+            _ => error(&path, shown(), &plain(text)),
         },
         Problem::Text(text) => MetadataError::of_text::<T>(text),
     }
 }
 
-/// The error about something below this, which nobody can tell from others like it.
+/// The error about a value within `path` that cannot be distinguished from equal ones.
 fn within<T>(parts: &Parts, path: Path) -> MetadataError {
     let expected = words(&parts.expected);
     match &parts.problem {
@@ -218,7 +218,7 @@ fn within<T>(parts: &Parts, path: Path) -> MetadataError {
         Problem::DuplicateField(field) => {
             MetadataError::of::<T>(&path.below(Step::key(field)), None, "duplicate field")
         }
-        Problem::Said(said) => MetadataError::of::<T>(&path, None, &plain(said)),
+        Problem::Message(text) => MetadataError::of::<T>(&path, None, &plain(text)),
         Problem::Text(text) => MetadataError::of_text::<T>(text),
         problem => {
             let found = match &parts.found {
@@ -238,10 +238,10 @@ fn within<T>(parts: &Parts, path: Path) -> MetadataError {
     }
 }
 
-/// serde's own words about types, in others.
-fn plain(said: &str) -> String {
-    if said.starts_with("data did not match any variant of untagged enum ") {
+/// Replaces serde's wording about Rust types.
+fn plain(text: &str) -> String {
+    if text.starts_with("data did not match any variant of untagged enum ") {
         return "fits none of the forms that are accepted here".to_owned();
     }
-    said.to_owned()
+    text.to_owned()
 }

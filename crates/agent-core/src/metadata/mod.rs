@@ -1,8 +1,8 @@
-//! A job's metadata: text that the dispatcher wrote, mostly JSON, read as a type.
+//! A job's metadata: a text of the dispatcher, usually JSON, read as a type.
 //!
-//! Nothing in here fails but with a [`MetadataError`], whatever the text is, and none of it takes more than a bounded number of
-//! passes over a text of at most [`MAX_METADATA_LEN`]. No tree is made of the text: `scan` reads it, `reader` shows it to serde, `walk`
-//! looks for places in it.
+//! The only error is [`MetadataError`], for any text, and the work is bounded: a fixed number of passes over
+//! a text of at most [`MAX_METADATA_LEN`]. No tree of values is built: `scan` reads the text, `reader` passes
+//! it to serde, `walk` searches it.
 
 mod cause;
 mod disambiguate;

@@ -1,4 +1,4 @@
-//! Numbers, as serde_json tells them apart.
+//! Numbers, with serde_json's distinction of types.
 
 use super::cause::Cause;
 use serde::de::Visitor;
@@ -23,7 +23,7 @@ impl Number {
         }
         match literal.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Self::Float(value)),
-            _ => Err(Cause::said("number out of range")),
+            _ => Err(Cause::message("number out of range")),
         }
     }
 

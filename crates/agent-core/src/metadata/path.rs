@@ -1,11 +1,11 @@
-//! Where in a JSON document something is.
+//! Paths in a JSON document.
 
 use super::scan::{Cursor, Token};
 use std::fmt;
 
 pub(super) const MAX_PATH: usize = 400;
 
-/// One step down.
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Key(String),
@@ -17,7 +17,7 @@ impl Step {
         Self::Key(name.to_owned())
     }
 
-    /// For people.
+    /// Human-readable.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Key(name) => format!("{:?}", cut(name, MAX_SHOWN_KEY)),
@@ -30,11 +30,12 @@ impl Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Path(pub(super) Vec<Step>);
 
-/// What of a key is shown.
+/// The longest key that is shown, in characters.
 const MAX_SHOWN_KEY: usize = 64;
 
 impl Path {
-    /// Reads a path as Rust, people and [`fmt::Display`] write it: `tracks[1]`, `$.tracks[1]`, `$["a key"]`.
+    /// Parses a path as written in Rust, by hand, or by [`fmt::Display`]: `tracks[1]`, `$.tracks[1]`,
+    /// `$["a key"]`.
     pub(super) fn parse(text: &str) -> Self {
         let mut steps = Vec::new();
         let mut rest = text.strip_prefix('$').unwrap_or(text);
@@ -63,12 +64,12 @@ impl Path {
         Self(steps)
     }
 
-    /// Where this is in a document, and its path there: a type's fields may be called otherwise in JSON (`maxDuration` for
-    /// `max_duration`), and a tuple variant's `[0]` is no step.
+    /// Finds the path in a document, and returns its form there: a type's fields may have other names in JSON
+    /// (`maxDuration` for `max_duration`), and a tuple variant's `[0]` is not a step.
     pub(super) fn resolve(&self, mut cursor: Cursor<'_>) -> (Self, Option<usize>) {
         let mut steps = Vec::new();
         let mut there = true;
-        // Names that are only alike are looked for twice, at each level.
+        // Similar names take two searches at each level.
         let limit = cursor.work().steps().saturating_add(8 * cursor.text().len());
         for step in &self.0 {
             there = there && cursor.work().steps() <= limit;
@@ -90,7 +91,7 @@ impl Path {
         (Self(steps), at)
     }
 
-    /// As [`fmt::Display`] writes it, at most so many characters: the beginning and the end of it.
+    /// The text of [`fmt::Display`], shortened to `limit` characters in the middle.
     pub(super) fn shown(&self, limit: usize) -> String {
         let all = self.to_string();
         let count = all.chars().count();
@@ -101,12 +102,12 @@ impl Path {
         all.chars().take(limit - end - 1).chain(['…']).chain(all.chars().skip(count - end)).collect()
     }
 
-    /// The place one step below.
+    /// The path one step below.
     pub(super) fn below(&self, step: Step) -> Self {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
 
-    /// The name of the field that this is, or is in.
+    /// The name of the last field in the path.
     pub(super) fn field(&self) -> String {
         let name = self.0.iter().rev().find_map(|step| match step {
             Step::Key(key) => Some(cut(key, MAX_SHOWN_KEY)),
@@ -116,7 +117,7 @@ impl Path {
     }
 }
 
-/// A path that serde found, where there is no document to compare it with.
+/// A path of serde, without a document to compare it with.
 pub(crate) fn json_path(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let steps = path.iter().filter_map(|segment| match segment {
@@ -127,12 +128,12 @@ pub(crate) fn json_path(path: &serde_path_to_error::Path) -> String {
     shown_path(steps.collect())
 }
 
-/// From the document itself down, as text: `$.tracks[1]`.
+/// The path as text: `$.tracks[1]`.
 pub(crate) fn shown_path(steps: Vec<Step>) -> String {
     Path(steps).shown(MAX_PATH)
 }
 
-/// Goes to the value of the object's field of this name, or of one like it. The name as it is written wins.
+/// Moves to the value of the object's field of this name, or else of a similar name.
 fn field_like(cursor: &mut Cursor<'_>, key: &str) -> Option<String> {
     let mut similar = None;
     cursor.enter();
@@ -152,7 +153,8 @@ fn field_like(cursor: &mut Cursor<'_>, key: &str) -> Option<String> {
     Some(name)
 }
 
-/// At most so many characters, as they are: what is no plain name is shown as a string in quotes, which has its own escapes.
+/// At most `limit` characters, unescaped: a name with other characters is shown as a quoted string, which has
+/// its own escapes.
 pub(super) fn cut(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),

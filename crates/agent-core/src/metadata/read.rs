@@ -9,16 +9,19 @@ use super::reader::{Plan, Trial};
 use super::scan::Work;
 use serde::de::DeserializeOwned;
 
-/// Reads JSON text as `T`; `None` when there is no metadata: the text is empty, blank or `null`. A byte-order mark in front is skipped.
+/// Reads JSON text as `T`; `None` when there is no metadata: the text is empty, blank or `null`. A leading
+/// byte-order mark is skipped.
 ///
-/// Fields that `T` does not know are left out. With `#[serde(deny_unknown_fields)]` they are errors, but for those that the SDK reads
-/// itself (`action`, `request_id`, `timeout`): these may stand beside the fields of any type.
+/// Fields that `T` does not know are ignored. With `#[serde(deny_unknown_fields)]` they are errors, except
+/// those that the SDK reads itself (`action`, `request_id`, `timeout`): these are allowed beside the fields
+/// of any type.
 ///
 /// # Errors
-/// [`MetadataError`] for text over [`MAX_METADATA_LEN`](crate::MAX_METADATA_LEN), text that is not JSON or is nested deeper than 127 levels, and JSON that is no `T`.
+/// [`MetadataError`] for text over [`MAX_METADATA_LEN`](crate::MAX_METADATA_LEN), text that is not JSON or is
+/// nested deeper than 127 levels, and JSON that is not a `T`.
 ///
-/// Where serde has to keep values before it can tell what they are (`#[serde(tag = …)]`, `untagged`, `flatten`), it keeps 7 MiB of
-/// memory at most: 131,072 numbers, or 24,000 small objects.
+/// Where serde has to buffer values before it knows their type (`#[serde(tag = …)]`, `untagged`, `flatten`),
+/// it buffers at most 7 MiB: 131,072 numbers, or 24,000 small objects.
 ///
 /// ```
 /// #[derive(serde::Deserialize, Debug)]
@@ -31,7 +34,7 @@ pub fn parse_metadata<T: DeserializeOwned>(text: &str) -> Result<Option<T>, Meta
     parse_counted(text, &Work::default())
 }
 
-/// As [`parse_metadata`], with the work counted.
+/// Like [`parse_metadata`], counting the work.
 pub(super) fn parse_counted<T: DeserializeOwned>(
     text: &str,
     work: &Work,
@@ -53,7 +56,7 @@ pub(super) fn parse_counted<T: DeserializeOwned>(
     }
 }
 
-/// The field of the document itself that the SDK reads, and that the type refuses.
+/// The top-level field of the SDK that the type refuses, if that is the cause.
 fn sdk_field(cause: &Cause, plan: Plan<'_>) -> Option<&'static str> {
     let parts = cause.parts();
     let field = |found: &dyn Fn(&str) -> bool| SDK_FIELDS.into_iter().find(|field| found(field));
@@ -61,14 +64,15 @@ fn sdk_field(cause: &Cause, plan: Plan<'_>) -> Option<&'static str> {
         Problem::UnknownField => {
             let field = field(&|field| parts.found.is_text(field))?;
             let exact = parts.found.offset_in(plan.text).or(parts.at.filter(|_| !parts.buffered));
-            // Where it is cannot always be said. If it is another one, leaving this out does not help, which is seen.
+            // Its place is not always known. If it is another field, hiding this one changes nothing, which
+            // the caller detects.
             let top =
                 exact.is_none_or(|at| place(plan.cursor(), at).is_some_and(|place| place.path.0.len() == 1));
             top.then_some(field)
         }
-        Problem::Said(said) => {
-            let said = flattened_field(said)?;
-            field(&|field| field == said)
+        Problem::Message(text) => {
+            let name = flattened_field(text)?;
+            field(&|field| field == name)
         }
         _ => None,
     }

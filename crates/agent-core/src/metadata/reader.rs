@@ -1,7 +1,9 @@
-//! serde's way through a document: a deserializer that says where and why it stopped, without a text of it or a tree of values.
+//! A deserializer that reports where and why it stopped, without copying the text or building a tree of
+//! values.
 //!
-//! Types with `#[serde(tag = …)]`, `flatten` or `untagged` have serde keep values that it reads as anything at all, 32 bytes for a
-//! number and 64 for a field, so that half a megabyte of text may become 20 of memory. How much of that there may be has a limit.
+//! For types with `#[serde(tag = …)]`, `flatten` or `untagged` serde buffers values of any type, with 32
+//! bytes for a number and 64 for a field, so that half a megabyte of text may become 20 MB of memory. The
+//! size of that buffer is limited.
 
 mod elements;
 mod keys;
@@ -17,30 +19,30 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 use value::Value;
 
-/// How deep lists and objects may be in each other.
+/// The deepest nesting of lists and objects.
 pub(super) const MAX_DEPTH: usize = 127;
-/// What serde may keep of a document, as [`Reader::keep`] counts it.
+/// The limit of serde's buffers, as [`Reader::keep`] counts them.
 pub(super) const MAX_KEPT: usize = 7 * 1024 * 1024;
 
-/// What is read otherwise than it is written, to find out which value is meant by an error.
+/// Changes to the document while reading, to determine which value an error refers to.
 #[derive(Clone, Copy, Default)]
 pub(super) enum Trial<'de> {
     #[default]
     None,
-    /// The values that begin at these places, in this order, are texts, each a part of the document that begins there.
+    /// The values at these offsets are read as strings: slices of the document at the same offset.
     Texts(&'de [usize]),
-    /// Each of them is the number of its place in the list.
+    /// The values at these offsets are read as their index in this list.
     Numbers(&'de [usize]),
-    /// The object that begins there has another field, which is null.
+    /// The object at this offset gets another field, which is null.
     Fill { object: usize, name: &'de str },
 }
 
-/// What a reading is about.
+/// What to read, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Plan<'de> {
     pub(super) text: &'de str,
     pub(super) work: &'de Work,
-    /// Fields of the document itself that are not shown to the type.
+    /// Top-level fields that are hidden from the type.
     pub(super) hidden: &'de [&'static str],
     pub(super) trial: Trial<'de>,
 }
@@ -55,7 +57,7 @@ impl<'de> Plan<'de> {
         Reader::new(self, None).document()
     }
 
-    /// The places of fields that `T` ignores, as long as the rule wants more of them.
+    /// Reads the text as `T`, and notes the fields that `T` ignores.
     pub(super) fn ignored<T: DeserializeOwned>(self, note: &mut dyn FnMut(Ignored<'de>)) -> Result<T, Cause> {
         Reader::new(self, Some(note)).document()
     }
@@ -65,7 +67,7 @@ impl<'de> Plan<'de> {
 pub(super) struct Ignored<'de> {
     pub(super) at: usize,
     pub(super) name: RawString<'de>,
-    /// It is one of the document itself.
+    /// Whether it is a top-level field.
     pub(super) top: bool,
 }
 
@@ -73,7 +75,7 @@ pub(super) struct Reader<'n, 'de> {
     cursor: Cursor<'de>,
     plan: Plan<'de>,
     depth: usize,
-    /// How many values were read as anything at all.
+    /// The number of values that were read without a type, into a buffer.
     anything: usize,
     kept: usize,
     note: Option<&'n mut dyn FnMut(Ignored<'de>)>,
@@ -88,7 +90,7 @@ impl<'n, 'de> Reader<'n, 'de> {
         self.value(PhantomData, 1, None)
     }
 
-    /// Reads the next value, the one of this number in its list or object; it belongs to this field, if to any.
+    /// Reads the next value, at `index` of its list or object; `field` is its name, if any.
     fn value<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -100,7 +102,7 @@ impl<'n, 'de> Reader<'n, 'de> {
         self.plan.work.add(1);
         let result = seed.deserialize(Value { reader: self, field, index });
         if result.is_ok() && self.cursor.at() == start {
-            // A type that wants to know nothing.
+            // The type has read nothing.
             self.cursor.skip();
         }
         result.map_err(|cause| cause.within(start, self.anything != before))
@@ -119,9 +121,9 @@ impl<'n, 'de> Reader<'n, 'de> {
         Ok(())
     }
 
-    /// Counts what serde keeps of a value that it reads as anything at all, the one of this number in its list or object: a vector that
-    /// begins with four and doubles, of 32 bytes for a value and as many for its name. An `untagged` type that is in itself keeps it once
-    /// more at each level, so what is deep counts more often.
+    /// Counts what serde buffers for a value without a type, at `index` of its list or object: a vector that
+    /// starts with capacity four and doubles, of 32 bytes for a value and as many for its name. A recursive
+    /// `untagged` type buffers it again at each level, so deep values count more.
     fn keep(&mut self, index: usize, named: bool) -> Result<(), Cause> {
         let one = if named { 64 } else { 32 } * (self.depth / 4).max(1);
         self.kept += match index {
@@ -132,12 +134,12 @@ impl<'n, 'de> Reader<'n, 'de> {
         if self.kept <= MAX_KEPT {
             return Ok(());
         }
-        Err(Cause::said(
+        Err(Cause::message(
             "too many values: a part with alternatives takes about 131072 plain ones, or 24000 small objects",
         ))
     }
 
-    /// Shows the type what is there.
+    /// Passes the next value to the type.
     fn visit<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Cause> {
         match self.cursor.token() {
             Some(Token::Null) => {
@@ -173,8 +175,8 @@ impl<'n, 'de> Reader<'n, 'de> {
         }
     }
 
-    /// The kind of the next value, as an error names it.
-    fn complain(&mut self, expected: &dyn Expected) -> Cause {
+    /// The error about the next value's type.
+    fn error_of(&mut self, expected: &dyn Expected) -> Cause {
         let found = match self.cursor.token() {
             Some(Token::True) => Unexpected::Bool(true),
             Some(Token::False) => Unexpected::Bool(false),
@@ -193,16 +195,16 @@ impl<'n, 'de> Reader<'n, 'de> {
     }
 }
 
-/// What a well-formed document never is.
+/// Never happens for a well-formed document.
 fn unfinished() -> Cause {
     Cause::text("not JSON: it ends too early")
 }
 
 fn decode(text: RawString<'_>) -> Result<Cow<'_, str>, Cause> {
-    text.decode().map_err(Cause::said)
+    text.decode().map_err(Cause::message)
 }
 
-/// As serde_json says it.
+/// In serde_json's form.
 fn line_and_column(text: &str, at: usize) -> String {
     let before = text.as_bytes().get(..at).unwrap_or_default();
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -1,4 +1,4 @@
-//! A type for agents that have none of their own.
+//! `JobMetadata`: a type for agents without one of their own.
 
 use super::error::MetadataError;
 use super::read::parse_metadata;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Metadata that names an action and its parameters. All fields may be left out, and null is the same as that; others are ignored.
+/// Metadata that names an action and its parameters. All fields may be absent or null; others are ignored.
 ///
 /// ```
 /// use agent_core::{JobMetadata, parse_metadata};
@@ -36,10 +36,10 @@ pub struct JobMetadata {
     /// How to do it.
     #[serde(deserialize_with = "or_null")]
     pub parameters: Map<String, Value>,
-    /// How urgent it is, in the dispatcher's own words.
+    /// How urgent it is, in the dispatcher's terms.
     #[serde(deserialize_with = "or_null")]
     pub priority: String,
-    /// Names the request that led to the job; on every line that the worker logs about it.
+    /// The id of the request that led to the job, included in every log line about it.
     #[serde(deserialize_with = "or_null")]
     pub request_id: String,
     /// How long the job may take, in seconds.
@@ -50,7 +50,7 @@ impl JobMetadata {
     /// The names of its fields.
     pub(super) const FIELDS: [&str; 5] = ["action", "parameters", "priority", "request_id", "timeout"];
 
-    /// How long the job may take; `None` when that is not said, or is no positive time.
+    /// How long the job may take; `None` when it is absent, or not positive.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         let seconds = self.timeout.filter(|seconds| *seconds > 0.0)?;

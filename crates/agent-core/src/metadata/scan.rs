@@ -1,11 +1,11 @@
 //! A cursor over JSON text that is known to be well-formed.
 //!
-//! It copies nothing, keeps no tree and counts what it reads. Text that is not well-formed makes it stop early, and nothing worse.
+//! It copies nothing, builds no tree and counts what it reads. On malformed text it stops early.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 
-/// How many bytes and values were looked at: the measure of the work on a document.
+/// The number of bytes and values that were read: the measure of the work on a document.
 #[derive(Debug, Default)]
 pub(super) struct Work(Cell<usize>);
 
@@ -19,7 +19,7 @@ impl Work {
     }
 }
 
-/// What a value is, by its first byte.
+/// The type of a value, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Null,
@@ -31,7 +31,7 @@ pub(super) enum Token {
     Object,
 }
 
-/// A string as it is written, without its quotes.
+/// A string as written, without its quotes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawString<'de> {
     pub(super) raw: &'de str,
@@ -39,7 +39,7 @@ pub(super) struct RawString<'de> {
 }
 
 impl<'de> RawString<'de> {
-    /// What it means; the error says which escape means nothing.
+    /// The decoded string; the error names the invalid escape.
     pub(super) fn decode(&self) -> Result<Cow<'de, str>, String> {
         if !self.escaped {
             return Ok(Cow::Borrowed(self.raw));
@@ -51,7 +51,7 @@ impl<'de> RawString<'de> {
         })
     }
 
-    /// Compares lengths first: an escape is never shorter than what it means.
+    /// Compares lengths first: an escape is never shorter than its value.
     pub(super) fn is(&self, text: &str) -> bool {
         if self.escaped {
             self.raw.len() > text.len() && self.decode().is_ok_and(|decoded| decoded == text)
@@ -73,7 +73,7 @@ impl<'de> Cursor<'de> {
         Self { text, at: 0, work }
     }
 
-    /// The same text, from there on.
+    /// The same text from `at` on.
     pub(super) fn from(&self, at: usize) -> Self {
         Self { at, ..self.clone() }
     }
@@ -95,7 +95,7 @@ impl<'de> Cursor<'de> {
         self.work.add(bytes);
     }
 
-    /// Where the next thing begins that is no white space.
+    /// Skips white space and returns the offset.
     pub(super) fn start(&mut self) -> usize {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
             self.advance(1);
@@ -103,7 +103,7 @@ impl<'de> Cursor<'de> {
         self.at
     }
 
-    /// The kind of the next value; `None` at the end of a list or of an object.
+    /// The type of the next value; `None` at the end of a list or of an object.
     pub(super) fn token(&mut self) -> Option<Token> {
         self.start();
         Some(match self.byte()? {
@@ -118,7 +118,7 @@ impl<'de> Cursor<'de> {
         })
     }
 
-    /// Goes over a sign of punctuation, if it is the next thing.
+    /// Skips a punctuation character, if it comes next.
     pub(super) fn eat(&mut self, sign: u8) -> bool {
         self.start();
         let there = self.byte() == Some(sign);
@@ -155,7 +155,7 @@ impl<'de> Cursor<'de> {
         RawString { raw: self.text.get(start..end).unwrap_or_default(), escaped }
     }
 
-    /// Goes over a whole value, however deep it is.
+    /// Skips a whole value of any depth, without recursion.
     pub(super) fn skip(&mut self) {
         let mut depth = 0_usize;
         loop {
@@ -169,7 +169,7 @@ impl<'de> Cursor<'de> {
                 Some(_) => drop(self.literal()),
                 None => {}
             }
-            // Whatever comes between two values.
+            // Everything between two values.
             loop {
                 if depth == 0 {
                     return;
@@ -185,7 +185,7 @@ impl<'de> Cursor<'de> {
         }
     }
 
-    /// The next value of a list, if there is one; `first` says that none was read so far.
+    /// Moves to the next item of a list, if there is one; `first`: none was read so far.
     pub(super) fn next_item(&mut self, first: bool) -> bool {
         if self.eat(b']') {
             return false;
@@ -193,7 +193,7 @@ impl<'de> Cursor<'de> {
         (first || self.eat(b',')) && self.token().is_some()
     }
 
-    /// Goes to that item of the list that is next, if it has so many.
+    /// Moves to the item at `index` of the next list, if it exists.
     pub(super) fn go_to_item(&mut self, index: usize) -> bool {
         self.enter();
         for before in 0..=index {
@@ -207,7 +207,7 @@ impl<'de> Cursor<'de> {
         true
     }
 
-    /// The next name of an object, if there is one, and where it is; its value comes next.
+    /// The next name of an object and its offset, if there is one; its value comes next.
     pub(super) fn next_key(&mut self, first: bool) -> Option<(usize, RawString<'de>)> {
         if self.eat(b'}') || !(first || self.eat(b',')) {
             return None;
@@ -217,13 +217,13 @@ impl<'de> Cursor<'de> {
         self.eat(b':').then_some((at, key))
     }
 
-    /// Goes into the list or object that is next.
+    /// Enters the next list or object.
     pub(super) fn enter(&mut self) {
         self.start();
         self.advance(1);
     }
 
-    /// The next value as it is written; goes over it.
+    /// The next value as written; skips it.
     pub(super) fn slice(&mut self) -> &'de str {
         let start = self.start();
         self.skip();

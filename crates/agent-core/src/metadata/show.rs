@@ -1,9 +1,10 @@
-//! A value of a document for people: what is one value is shown, what is many is named.
+//! Human-readable form of a value: scalars and flat lists are shown, nested ones abbreviated.
 
 use super::scan::{Cursor, Token};
 use crate::text::{MAX_VALUE, shorten};
 
-/// The next value as JSON, at most 100 characters of it. Of an object is only said that it is one, and of a list with others in it.
+/// The next value as at most 100 characters of JSON. Objects and nested lists are abbreviated to `{…}` and
+/// `[…]`.
 pub(super) fn show(mut cursor: Cursor<'_>) -> Option<String> {
     match cursor.token()? {
         Token::Object => {
@@ -42,7 +43,7 @@ fn list(mut cursor: Cursor<'_>) -> String {
     shorten(&shown, MAX_VALUE)
 }
 
-/// More than is shown of it, without the rest.
+/// Cuts a long text, keeping more than is shown.
 fn head(text: &str) -> &str {
     text.get(..text.floor_char_boundary(4 * MAX_VALUE)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Fields that a type does not know.
+//! Unknown fields of a document.
 
 use super::document::{MAX_METADATA_LEN, content};
 use super::locate::place;
@@ -7,11 +7,12 @@ use super::ready::JobMetadata;
 use super::scan::Work;
 use serde::de::DeserializeOwned;
 
-/// How many of them are reported.
+/// Maximum number of reported fields.
 const MAX_FIELDS: usize = 16;
 
-/// The paths of what reading the text as `T` leaves out, 16 at most. Not seen are fields within enums with `#[serde(tag = …)]` and
-/// fields with `#[serde(flatten)]`. The fields of [`JobMetadata`] may stand beside those of any type.
+/// The paths of the fields that `T` ignores, at most 16. Fields within enums with `#[serde(tag = …)]` and
+/// fields with `#[serde(flatten)]` are not found. The fields of [`JobMetadata`] are allowed beside those of
+/// any type.
 pub(super) fn unknown_fields<T: DeserializeOwned>(text: &str) -> Vec<String> {
     let Some(text) = content(text).filter(|text| text.len() <= MAX_METADATA_LEN) else { return Vec::new() };
     let work = Work::default();

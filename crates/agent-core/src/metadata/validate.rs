@@ -1,4 +1,4 @@
-//! Rules that a type states itself, with garde.
+//! Validation rules of a type, with garde.
 
 use super::error::MetadataError;
 use super::format::MetadataFormat;
@@ -9,7 +9,7 @@ where
     T: DeserializeOwned + garde::Validate,
     T::Context: Default,
 {
-    /// Holds the metadata to the rules that its type derives with [`garde::Validate`]; the first one that it breaks is told.
+    /// Checks the rules that the type derives with [`garde::Validate`]; the first broken one is reported.
     ///
     /// ```
     /// use agent_core::MetadataFormat;
@@ -34,7 +34,7 @@ where
     }
 }
 
-/// The first of the rules that are broken.
+/// The first broken rule.
 pub(crate) fn first_problem(report: &garde::Report) -> MetadataError {
     match report.iter().next() {
         Some((path, error)) => MetadataError::at(path, error),

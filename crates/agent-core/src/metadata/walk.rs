@@ -1,17 +1,17 @@
-//! All values of a document in their order, with one path that changes on the way.
+//! An iterator over all values of a document, with the current path.
 
 use super::path::{Path, Step};
 use super::reader::MAX_DEPTH;
 use super::scan::{Cursor, RawString, Token};
 
-/// A list or an object that the walk is in.
+/// A list or an object around the current value.
 #[derive(Clone)]
 pub(super) struct Frame<'de> {
     pub(super) start: usize,
     object: bool,
     pub(super) items: usize,
     key: Option<RawString<'de>>,
-    /// For whoever walks.
+    /// For use by the caller.
     pub(super) mark: bool,
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Event<'de> {
 pub(super) struct Walk<'de> {
     pub(super) cursor: Cursor<'de>,
     stack: Vec<Frame<'de>>,
-    /// A list or an object to go into next.
+    /// A list or an object to enter next.
     open: Option<(usize, bool)>,
     begun: bool,
     /// A name was read, and its value comes next.
@@ -41,17 +41,17 @@ pub(super) struct Walk<'de> {
 }
 
 impl<'de> Walk<'de> {
-    /// From the value that is next, over all of it.
+    /// Walks over the whole next value.
     pub(super) fn over(cursor: Cursor<'de>) -> Self {
         Self { cursor, stack: Vec::new(), open: None, begun: false, named: false }
     }
 
-    /// The list or object that the walk is in.
+    /// The list or object around the current value.
     pub(super) fn frame(&mut self) -> Option<&mut Frame<'de>> {
         self.stack.last_mut()
     }
 
-    /// The way to what the last event was about.
+    /// The path of the last event.
     pub(super) fn path(&self) -> Path {
         let step = |frame: &Frame<'de>| match frame.key {
             Some(key) => Step::Key(key.decode().unwrap_or_default().into_owned()),
@@ -65,7 +65,7 @@ impl<'de> Walk<'de> {
         let at = self.cursor.start();
         let token = self.cursor.token()?;
         match token {
-            // Nothing is read below this, so nothing can be wrong there.
+            // Nothing is read below this, so no error refers to it.
             Token::Array | Token::Object if self.stack.len() > MAX_DEPTH => self.cursor.skip(),
             Token::Array | Token::Object => self.open = Some((at, token == Token::Object)),
             Token::String => drop(self.cursor.string()),

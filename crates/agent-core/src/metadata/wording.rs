@@ -1,9 +1,10 @@
-//! What a type expects, in words for people who do not know Rust.
+//! Descriptions of what a type expects, in terms of JSON instead of Rust.
 
-/// How many names are listed.
+/// Maximum number of listed names.
 const MAX_NAMES: usize = 20;
 
-/// serde's words for what was expected, in those of JSON. What a type says itself is left as it is.
+/// Translates serde's description of what was expected into terms of JSON. A type's own description is
+/// unchanged.
 pub(super) fn words(expected: &str) -> String {
     if let Some(number) = expected.strip_prefix("a nonzero ") {
         return match limits(number) {
@@ -70,7 +71,7 @@ pub(super) fn one_of(names: &[&str]) -> String {
     }
 }
 
-/// What fits into a whole number of Rust.
+/// The limits of one of Rust's integer types.
 fn limits(name: &str) -> Option<(String, String)> {
     macro_rules! of {
         ($($number:ident)*) => {

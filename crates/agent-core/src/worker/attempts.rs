@@ -19,19 +19,20 @@ impl Worker {
 
     pub(super) fn on_cleaned(&mut self, id: &JobId, attempt: u32, now: Time) {
         let waited_for = self.jobs.get(id).is_some_and(|entry| entry.state.is_cleaning(attempt));
-        // Otherwise it had its time already, and the job has gone on without it.
+        // Otherwise it timed out, and the job has continued without it.
         if waited_for {
             self.cleaned(id, now);
         }
     }
 
-    /// The cleanup is still there, though it was to be dropped when its time was over: it blocks a thread.
+    /// The cleanup has not ended, though it was to be dropped at its time limit: it blocks a thread.
     pub(super) fn on_cleanup_overdue(&mut self, id: &JobId, now: Time) {
         self.out.push_back(Output::Notice(Notice::CleanupStuck { job: id.clone() }));
         self.cleaned(id, now);
     }
 
-    /// How long a cleanup that begins now may take. A drain does not wait for it longer than for its handler, but for a moment.
+    /// The time limit of a cleanup that begins now. A drain waits for it no longer than for its handler, but
+    /// at least the abort timeout.
     pub(super) fn cleanup_time(&self, now: Time) -> Duration {
         let limit = self.config.cleanup_timeout;
         self.drain.as_ref().map_or(limit, |drain| limit.min(self.config.abort_timeout.max(drain.end - now)))
@@ -50,7 +51,7 @@ impl Worker {
         self.apply(id, input, now);
     }
 
-    /// How long to wait for the next attempt, if there is to be one.
+    /// The wait before the next attempt, if there is one.
     fn wait_for_next_attempt(&mut self, id: &JobId, now: Time) -> Option<Duration> {
         let entry = self.jobs.get(id)?;
         let JobState::Assigned {
@@ -64,7 +65,7 @@ impl Worker {
             return None;
         }
         let wait = self.config.retry.wait(*attempt, kind, now - entry.assigned_at, &mut self.rng)?;
-        // To wait for the end of the job's time would only hide what went wrong.
+        // Waiting until the job's timeout would hide the error.
         if entry.deadline.is_some_and(|deadline| now + wait >= deadline) {
             return None;
         }

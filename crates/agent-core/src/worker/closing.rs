@@ -1,10 +1,11 @@
-//! Between an outcome and the moment at which the room may be left.
+//! What happens between an outcome and the moment at which the room may be left.
 //!
-//! A server learns of an assignment a moment *after* it wrote it to us, and drops a final status that comes earlier, for
-//! good. So an outcome that follows its assignment closely is sent at once and once more after the settling time. And it
-//! records an agent that leaves its room before its status was read as failed, whatever the status says: so the room is left
-//! when the server has answered a ping that was sent after the status, which it reads in order. Without a connection the same
-//! list is the outbox: what is in it goes out after the next registration. Promises I3, I5, I8.
+//! A server records an assignment a moment *after* it sent it to us, and drops a final status that arrives
+//! earlier, for good. So an outcome that follows its assignment closely is sent at once and again after the
+//! settling time. And a server records an agent that leaves its room before its status was read as failed,
+//! whatever the status says: so the room is left when the server has answered a ping that was sent after the
+//! status, as it reads in order. Without a connection the same list is the outbox: its entries are sent after
+//! the next registration. Promises I3, I5, I8.
 
 use super::Worker;
 use super::entries::{Assignment, Closing, Receipts, Step};
@@ -15,7 +16,8 @@ use crate::job::JobId;
 use crate::outcome::Verdict;
 use agent_proto::Time;
 
-/// More ended jobs than this do not wait for their repeat or their receipt, and are counted.
+/// Maximum number of ended jobs that wait for their repeat or their receipt; more are closed at once and
+/// counted.
 const MAX_CLOSING: usize = 16_384;
 
 impl Worker {
@@ -62,20 +64,21 @@ impl Worker {
         self.timers.set(Timer::Ping, now + self.config.ping_interval);
     }
 
-    /// Asks whether the registration holds: a server says that a worker is registered a moment before it would ask it for anything,
-    /// and reads the worker's messages after that.
+    /// Confirms the registration with a ping: a server reports a worker as registered a moment before it
+    /// offers it anything, and reads the worker's messages after that.
     pub(super) fn confirm_registration(&mut self, now: Time) {
         self.ping(now);
         self.receipts.registration = Some(self.receipts.stamp);
     }
 
-    /// The server dispatches to this worker.
+    /// Records that the server dispatches to this worker.
     pub(super) fn registration_confirmed(&mut self) {
         self.receipts.registration = None;
     }
 
-    /// Whether the server dispatches to this worker, as it answered what was sent after the registration, or offered a job since.
-    /// Between the registration and this moment it makes a room without asking this worker for an agent.
+    /// Whether the server dispatches to this worker, as it has answered the ping after the registration, or
+    /// has offered a job since. Between the registration and this moment it creates rooms without offering
+    /// this worker their jobs.
     #[must_use]
     pub const fn is_confirmed(&self) -> bool {
         self.is_registered() && self.receipts.registration.is_none()
@@ -90,11 +93,12 @@ impl Worker {
         }
     }
 
-    /// The server has read what was sent before the last receipt was asked for, or does not say so in time.
+    /// The server has read what was sent before the last receipt was requested, or has not confirmed it in
+    /// time.
     pub(super) fn on_receipt(&mut self, now: Time) {
         let round = self.receipts.round;
         for id in std::mem::take(&mut self.receipts.waiting) {
-            // The job may be gone since, and even be back.
+            // The job may be closed, or even offered again, since.
             if self.closing.get(&id).is_some_and(|closing| closing.step == (Step::Unread { round })) {
                 self.close(&id);
             }
@@ -108,7 +112,7 @@ impl Worker {
         }
     }
 
-    /// Sends what ended without a connection, or just before it was lost.
+    /// Sends the outcomes of jobs that ended without a connection, or just before it was lost.
     pub(super) fn send_outbox(&mut self, now: Time) {
         let unsent: Vec<JobId> = self.closing.keys().cloned().collect();
         for (id, closing) in &self.closing {
@@ -119,11 +123,11 @@ impl Worker {
         }
     }
 
-    /// The connection is gone: what was sent on it may not have arrived.
+    /// The connection was lost: what was sent on it may not have arrived.
     pub(super) fn cut_closing(&mut self) {
         for (id, closing) in &mut self.closing {
             self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
-            // The server has forgotten the job with the connection: nothing is gained by staying.
+            // The server has dropped the job with the connection, so staying in the room is of no use.
             if closing.step != Step::Unsent && std::mem::take(&mut closing.in_room) {
                 self.out.push_back(Output::Leave { job: id.clone() });
             }
@@ -134,7 +138,7 @@ impl Worker {
         self.receipts = Receipts { stamp, round: round + 2, ..Receipts::default() };
     }
 
-    /// Lets go of all at once; gives the number of statuses that could not be sent.
+    /// Closes all jobs at once; returns the number of statuses that could not be sent.
     pub(super) fn flush_closing(&mut self) -> usize {
         let mut unsent = 0;
         while let Some(step) = self.close_first() {
@@ -170,7 +174,7 @@ impl Worker {
         }
     }
 
-    /// Closes the first job of the list without waiting for anything; a repeat that is due later is sent now.
+    /// Closes the first job of the list without waiting; a pending repeat is sent now.
     fn close_first(&mut self) -> Option<Step> {
         let (id, closing) = self.closing.first_key_value()?;
         let (id, step) = (id.clone(), closing.step);
@@ -181,7 +185,7 @@ impl Worker {
         Some(step)
     }
 
-    /// Leaves the room of an ended job, and forgets it.
+    /// Leaves the room of an ended job, and removes it.
     pub(super) fn close(&mut self, id: &JobId) {
         let Some(closing) = self.closing.remove(id) else { return };
         self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));

@@ -1,4 +1,4 @@
-//! Stopping: take nothing new, let what runs end, cancel what does not, report what became of it. Promise I7.
+//! Draining: accept nothing new, let running jobs end, cancel what does not, report the result. Promise I7.
 
 use super::Worker;
 use super::entries::Drain;
@@ -18,8 +18,8 @@ impl Worker {
         self.out.push_back(Output::Notice(Notice::Draining { jobs: self.used_slots(), within }));
         self.timers.set(Timer::DrainLimit, now + within);
         self.end_drain_at(now + within + self.config.grace + self.config.abort_timeout);
-        // An offer in the user's hands is refused, and nothing is tried again; a job that was accepted is ours already, if it is
-        // assigned.
+        // A pending offer is declined, and there is no retry; a job that was accepted is ours already, if it
+        // is assigned.
         for job in self.jobs_where(|_| true) {
             self.apply(&job, JobInput::Draining, now);
         }
@@ -31,7 +31,7 @@ impl Worker {
         }
     }
 
-    /// Stop without waiting for anybody.
+    /// Stops without waiting for jobs.
     pub(super) fn on_stop(&mut self, now: Time) {
         self.on_drain(Duration::ZERO, now);
         self.timers.clear(&Timer::DrainLimit);
@@ -56,7 +56,8 @@ impl Worker {
         }
     }
 
-    /// Ends what is left, so that each assignment has its outcome (I3) and each status its chance.
+    /// Ends the remaining jobs, so that each assignment has its outcome (I3) and each status is sent if
+    /// possible.
     pub(super) fn end_all(&mut self, now: Time) {
         while let Some((id, entry)) = self.jobs.pop_first() {
             let JobState::Assigned { attempt, phase } = &entry.state else { continue };
@@ -67,7 +68,7 @@ impl Worker {
             }
             let stuck = match phase {
                 Phase::Abandoned { .. } | Phase::Stuck => true,
-                // Its second may not be quite over, when the machine was woken late.
+                // The abort timeout may not quite be over when the timer fired late.
                 Phase::Aborting { .. } => self.drain.as_ref().is_some_and(|drain| now >= drain.end),
                 Phase::Starting
                 | Phase::Running

@@ -1,4 +1,4 @@
-//! What a worker machine knows: its connection, its slots, the jobs that ended, and whether it stops.
+//! State of a worker machine: its connection, its slots, the ended jobs, and its drain.
 
 use super::io::{DrainReport, OfferId};
 use super::room_rules::RoomWatch;
@@ -24,12 +24,12 @@ pub(super) enum Link {
 pub(super) struct Entry {
     pub(super) job: Arc<Job>,
     pub(super) state: JobState,
-    /// What users and hooks see of it: it only goes forward, also when an attempt is retried.
+    /// The lifecycle state for users and hooks: it only advances, also when an attempt is retried.
     pub(super) lifecycle: Lifecycle,
     pub(super) offer: OfferId,
-    /// Offers of this job that wait for the same answer.
+    /// The number of offers of this job that wait for the same answer.
     pub(super) owed: u32,
-    /// Our acceptance, to be given again when the server asks again.
+    /// Our acceptance, to be repeated when the offer is repeated.
     pub(super) accept: Accept,
     /// When it was offered, until it is assigned.
     pub(super) assigned_at: Time,
@@ -37,14 +37,14 @@ pub(super) struct Entry {
     pub(super) accepted_at: Option<Time>,
     /// The registration on which it was assigned.
     pub(super) epoch: u64,
-    /// The end of the job's time, if it has one.
+    /// The deadline of the job, if it has a time limit.
     pub(super) deadline: Option<Time>,
     /// When the last attempt began, and how long it took, once it has ended.
     pub(super) attempt_at: Time,
     pub(super) took: Option<Duration>,
     /// Whether the last attempt ended without its room.
     pub(super) room_gone: bool,
-    /// The wait for the next attempt, while that is waited for.
+    /// The wait before the next attempt, while backing off.
     pub(super) retry_wait: Duration,
     pub(super) room: RoomWatch,
     /// The server closed the room, and with it the job.
@@ -77,9 +77,9 @@ impl Entry {
     }
 }
 
-/// What the server was last told about our load.
+/// The load that was last reported to the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ToldLoad {
+pub(super) struct ReportedLoad {
     pub(super) full: bool,
     pub(super) load: f32,
     pub(super) jobs: usize,
@@ -99,16 +99,16 @@ pub(super) enum Step {
     Unsent,
     /// Sent, and to be sent once more when the timer `Repeat` fires.
     Settling,
-    /// Sent. Read by the server once the ping of this round is answered.
+    /// Sent. The server has read it once the ping of this round is answered.
     Unread { round: u64 },
 }
 
-/// Pings that prove that what was sent before them was read; one at a time, for all jobs that ended before it.
+/// Pings that prove that earlier messages were read; one at a time, for all jobs that ended before it.
 #[derive(Default)]
 pub(super) struct Receipts {
     /// The timestamp of the last ping: each is larger than the one before.
     pub(super) stamp: i64,
-    /// The timestamp of the ping that is waited for.
+    /// The timestamp of the pending ping.
     pub(super) asked: Option<i64>,
     /// The timestamp of the ping that was sent after the registration, until it is answered.
     pub(super) registration: Option<i64>,
@@ -121,7 +121,7 @@ pub(super) struct Receipts {
 /// A worker that stops.
 pub(super) struct Drain {
     pub(super) report: DrainReport,
-    /// When it stops without those that are still there.
+    /// When it stops without the remaining jobs.
     pub(super) end: Time,
 }
 

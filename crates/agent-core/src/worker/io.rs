@@ -1,4 +1,4 @@
-//! What a worker machine takes and gives: inputs are facts in the past tense, outputs are commands.
+//! Inputs and outputs of a worker machine: inputs are facts in the past tense, outputs are commands.
 
 use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence};
@@ -25,25 +25,25 @@ pub enum Input {
     /// The WebSocket that [`Output::Connect`] asked for is open.
     Connected,
     /// It could not be opened.
-    ConnectFailed(ConnectError),
-    /// It was closed or broke; not told after [`Output::Disconnect`].
+    ConnectFailed(LinkError),
+    /// It was closed or broke; not reported after [`Output::Disconnect`].
     Disconnected {
         /// For people.
         reason: String,
     },
     /// A binary frame came.
     FrameReceived(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))] Bytes),
-    /// A text frame came, which no server sends to us.
+    /// A text frame came, which servers do not send.
     TextReceived,
-    /// A ping or pong of the WebSocket itself came: a sign of life.
-    Heard,
+    /// A ping or pong of the WebSocket came: the connection is alive.
+    Activity,
     /// The user's request handler answered an [`Output::Ask`].
     Answered {
         /// Which question.
         offer: OfferId,
         /// Its job.
         job: JobId,
-        /// What it said.
+        /// The answer.
         answer: Answer,
     },
     /// The user's request handler panicked on an [`Output::Ask`].
@@ -58,23 +58,23 @@ pub enum Input {
         /// Which job.
         job: JobId,
     },
-    /// The attempt is over; also told when the room could not be joined.
+    /// The attempt is over; also reported when the room could not be joined.
     AttemptEnded {
         /// Which job.
         job: JobId,
-        /// How.
+        /// How it ended.
         end: AttemptEnd,
-        /// Whether the room was joined and is no longer: there is no other attempt without it.
+        /// Whether the room was joined and lost: there is no other attempt without it.
         room_gone: bool,
     },
-    /// What [`Output::Clean`] asked for is done, or was dropped when its time was over.
+    /// The cleanup of [`Output::Clean`] is done, or was dropped at its time limit.
     Cleaned {
         /// Which job.
         job: JobId,
         /// Which attempt of it.
         attempt: u32,
     },
-    /// Something asks a job to stop: its handler, the program.
+    /// The handler of a job, or the program, requests its cancellation.
     CancelRequested {
         /// Which job.
         job: JobId,
@@ -93,56 +93,56 @@ pub enum Input {
         /// Which job.
         job: JobId,
     },
-    /// The room of a job ended: for good, or for its agent.
+    /// The room of a job ended, entirely or for its agent.
     RoomEnded {
         /// Which job.
         job: JobId,
-        /// How.
+        /// How it ended.
         end: RoomEnd,
     },
-    /// Who is in the room of a job changed, or was looked at for the first time.
+    /// The participants in the room of a job changed, or were determined for the first time.
     PresenceChanged {
         /// Which job.
         job: JobId,
         /// Who is there now.
         presence: Presence,
     },
-    /// The handler of a job says that it gets on.
+    /// The handler of a job reports progress.
     Progressed {
         /// Which job.
         job: JobId,
     },
     /// The file descriptors of the process, when the worker starts.
     DescriptorsFound(Descriptors),
-    /// Jobs of other workers that take descriptors of this process.
+    /// Jobs of other workers that use descriptors of this process.
     OtherJobs {
-        /// How many.
+        /// The number.
         count: usize,
     },
-    /// Something could not be opened because the process, or the machine, has no file descriptor left.
+    /// A file or socket could not be opened because the process, or the machine, has no file descriptor left.
     DescriptorsExhausted,
     /// The user's load function was sampled: 0 idle, 1 or more full.
     LoadSampled(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::float"))] f32),
-    /// Take nothing new and stop when what runs has ended, or has been cancelled after this long.
+    /// Accept nothing new, and stop when the running jobs have ended, or were cancelled after this long.
     DrainRequested {
-        /// How long jobs may go on.
+        /// How long jobs may continue.
         within: Duration,
     },
-    /// Stop now: abort what runs, report it, and go.
+    /// Stop now: abort the running jobs and report their outcomes.
     StopRequested,
 }
 
 /// Why a connection could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum ConnectError {
+pub enum LinkError {
     /// The server answered with an HTTP status instead of a WebSocket.
     Refused {
         /// The HTTP status.
         status: u16,
         /// Human-readable.
         message: String,
-        /// When the server wants to be asked again, counted from now (`Retry-After`).
+        /// The wait that the server asks for (`Retry-After`).
         retry_after: Option<Duration>,
     },
     /// Anything else: unreachable, TLS, timeout.
@@ -152,24 +152,25 @@ pub enum ConnectError {
     },
 }
 
-/// What to do, in this order.
+/// Commands, to be carried out in this order.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Output {
-    /// Open a WebSocket to the server, then tell [`Input::Connected`] or [`Input::ConnectFailed`].
+    /// Open a WebSocket to the server, then report [`Input::Connected`] or [`Input::ConnectFailed`].
     Connect,
-    /// Close the WebSocket, or give up opening it.
+    /// Close the WebSocket, or cancel opening it.
     Disconnect,
-    /// Write a binary frame. A [`Leave`](Output::Leave) behind it waits until the frame has left.
+    /// Write a binary frame. A later [`Leave`](Output::Leave) waits until the frame was sent.
     Send(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))] Bytes),
-    /// Ask the user's request handler, then tell [`Input::Answered`] or [`Input::RequestPanicked`].
+    /// Call the user's request handler, then report [`Input::Answered`] or [`Input::RequestPanicked`].
     Ask {
         /// Which question.
         offer: OfferId,
         /// The job.
         job: Arc<Job>,
     },
-    /// Join the room, call the handler (tell [`Input::HandlerStarted`]), and tell [`Input::AttemptEnded`] when it is over.
+    /// Join the room, call the handler (report [`Input::HandlerStarted`]), and report [`Input::AttemptEnded`]
+    /// when it is over.
     Start {
         /// The job.
         job: Arc<Job>,
@@ -177,17 +178,17 @@ pub enum Output {
         token: Secret,
         /// The server of the room, when it is not the worker's own.
         url: Option<String>,
-        /// How long ago it was accepted; `None` for one that was not asked for.
+        /// How long ago it was accepted; `None` for one that was not accepted.
         waited: Option<Duration>,
     },
-    /// The same once more, with the room that is joined already, if it is, and with fresh streams of its events.
-    StartAgain {
+    /// Start another attempt, in the room if it is joined already, and with fresh streams of its events.
+    Retry {
         /// Which job.
         job: JobId,
         /// Which attempt it is; [`Start`](Output::Start) is 1.
         attempt: u32,
     },
-    /// Tell the handler to stop.
+    /// Cancel the handler.
     Cancel {
         /// Which job.
         job: JobId,
@@ -199,8 +200,9 @@ pub enum Output {
         /// Which job.
         job: JobId,
     },
-    /// The attempt is over, or cannot be aborted: cancel the tasks that it left behind, run its cleanup callbacks, the last one
-    /// first, drop what is not done in time, and tell [`Input::Cleaned`]. Told exactly once for each attempt.
+    /// The attempt is over, or cannot be aborted: cancel its remaining tasks, run its cleanup callbacks, last
+    /// registered first, drop what is not done in time, and report [`Input::Cleaned`]. Output exactly once
+    /// for each attempt.
     Clean {
         /// Which job.
         job: JobId,
@@ -209,21 +211,21 @@ pub enum Output {
         /// How long all of it may take.
         within: Duration,
     },
-    /// The job is over, its status is sent: leave its room and forget it.
+    /// The job is over and its status was sent: leave its room and drop its state.
     Leave {
         /// Which job.
         job: JobId,
     },
-    /// Tell the user how an assignment ended; told exactly once for each.
+    /// Notify the user how an assignment ended; output exactly once for each.
     Ended(EndedJob),
-    /// Tell the user's hook that a job reached a lifecycle state.
+    /// Notify the user's hook that a job reached a lifecycle state.
     Moved {
         /// The job.
         job: Arc<Job>,
         /// Where it is now.
         to: Lifecycle,
     },
-    /// Tell the logs and counters.
+    /// Log and count this.
     Notice(Notice),
     /// The machine has stopped; nothing comes after this.
     Stopped(Result<DrainReport, StopError>),
@@ -242,46 +244,47 @@ pub struct EndedJob {
     pub kind: Option<JobErrorKind>,
     /// How many attempts began; 0 when it was failed without one.
     pub attempts: u32,
-    /// From its assignment to its outcome. With the feature `serde` in seconds.
+    /// The time from its assignment to its outcome. With the feature `serde` in seconds.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
     pub duration: Duration,
     /// How long the last attempt took, without its cleanup. With the feature `serde` in seconds.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
     pub last_attempt: Duration,
-    /// Whether the room was deleted or closed before the outcome could be sent. The server then has recorded the failure "agent worker
-    /// left the room" by itself, whatever the outcome says (but for a job that is a few seconds old).
+    /// Whether the room was deleted or closed before the outcome could be sent. The server has then recorded
+    /// the failure "agent worker left the room", whatever the outcome is (except for a job that is a few
+    /// seconds old).
     pub room_closed: bool,
 }
 
-/// Something that people may want to know.
+/// An event for logs and counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Notice {
-    /// The server knows us now.
+    /// The worker is registered.
     Registered {
         /// The worker's id on this connection, `AW_…`.
         worker_id: String,
-        /// The server's version; empty when it does not say.
+        /// The server's version; empty if it does not send one.
         server_version: String,
         /// Whether this is not the first registration.
         again: bool,
     },
-    /// The connection is gone; the next try comes after `wait`.
+    /// The connection was lost; the next attempt comes after `wait`.
     ConnectionLost {
         /// What happened.
         reason: String,
-        /// How long until the next try.
+        /// The wait before the next attempt.
         wait: Duration,
-        /// Failed tries in a row.
+        /// Consecutive failed attempts.
         failures: u32,
     },
-    /// An offer got its answer. An offer that is repeated is told once for each answer.
+    /// An offer was answered. Repeated offers are reported once for each answer.
     OfferAnswered {
         /// Which job.
         job: JobLabels,
         /// What it is.
         answer: GivenAnswer,
-        /// How long after the offer; `None` when the user was not asked for this answer.
+        /// How long after the offer; `None` when the user's request handler was not called.
         after: Option<Duration>,
     },
     /// A job of a kind that this version does not know was assigned, and failed at once.
@@ -293,7 +296,7 @@ pub enum Notice {
     BadAnswer {
         /// Which job.
         job: JobLabels,
-        /// What is wrong.
+        /// The problem.
         problem: AnswerProblem,
     },
     /// The server did not assign a job that we accepted.
@@ -307,40 +310,41 @@ pub enum Notice {
         job: JobId,
         /// Which attempt failed.
         attempt: u32,
-        /// With what error.
+        /// The error.
         error: String,
-        /// How long until the next one.
+        /// The wait before the next attempt.
         wait: Duration,
     },
-    /// A cleanup callback cannot be dropped; the job goes on without it.
+    /// A cleanup callback could not be dropped; the job continues without it.
     CleanupStuck {
         /// Which job.
         job: JobId,
     },
-    /// An attempt cannot be aborted; its slot stays held.
+    /// An attempt could not be aborted; its slot stays held.
     Stuck {
         /// Which job.
         job: JobId,
     },
-    /// A handler that has said that it gets on has not said so for too long.
+    /// A handler that has reported progress before has not done so for too long.
     Stale {
         /// Which job.
         job: JobId,
-        /// For how long.
+        /// For how long it was silent.
         silent_for: Duration,
     },
-    /// The room of a job closes too soon after its last person leaves for the wait that is configured, or for any.
+    /// The room of a job closes too soon after its last participant leaves for the configured wait, or for
+    /// any.
     ShortRoom {
         /// Which job.
         job: JobId,
-        /// How long after the last person left the server closes the room.
+        /// How long after the last participant leaves the server closes the room.
         departure_timeout: Duration,
         /// The wait of [`EndWhen`](crate::EndWhen).
         configured: Duration,
         /// How long the job waits instead.
         wait: Duration,
     },
-    /// The room of a job was closed before the server confirmed the outcome that was sent: it may have recorded a failure.
+    /// The room of a job was closed before the server confirmed the outcome: it may have recorded a failure.
     ClosedUnconfirmed {
         /// Which job.
         job: JobId,
@@ -350,25 +354,26 @@ pub enum Notice {
         /// How long.
         wait: Duration,
     },
-    /// All slots are taken, or the user's load function says so (`true`), or no longer. Not while draining.
+    /// The worker is full, by its slots or the user's load function (`true`), or no longer. Not while
+    /// draining.
     Full(bool),
-    /// Nothing new is taken any more.
+    /// The worker drains: nothing new is accepted.
     Draining {
         /// Jobs that hold a slot.
         jobs: usize,
-        /// How long they may go on.
+        /// How long they may continue.
         within: Duration,
     },
-    /// The other side did something odd.
+    /// The other side violated the protocol, or the driver the contract.
     Violation(Violation),
 }
 
-/// Something odd that the other side, or the driver, did. Counted, never fatal.
+/// A violation of the protocol by the other side, or of the contract by the driver. Counted, never fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum Violation {
-    /// A frame that is no message of the protocol, or too large.
+    /// A frame that is not a valid message, or too large.
     BadFrame,
     /// A message without content, or of a kind that this version does not know.
     UnknownMessage,
@@ -382,20 +387,20 @@ pub enum Violation {
     Early,
     /// An assignment of a job that we already have.
     DuplicateAssignment,
-    /// An assignment that we did not ask for, or no longer expect.
+    /// An assignment that we did not accept, or no longer expect.
     UnexpectedAssignment,
     /// A termination of a job that we do not have.
     UnknownTermination,
-    /// Something that cannot happen to a job in its state.
-    OddJobInput,
-    /// More ended jobs wait for the server to read how they ended than the list holds.
+    /// An input that is not expected in the job's state.
+    UnexpectedJobInput,
+    /// More ended jobs wait for the server to read their outcomes than the list holds.
     ClosingOverflow,
 }
 
 impl Violation {
-    /// What it was in one word, as metrics count it.
+    /// The value of the metric label for this violation.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::BadFrame => "bad_frame",
             Self::UnknownMessage => "unknown_message",
@@ -406,13 +411,13 @@ impl Violation {
             Self::DuplicateAssignment => "duplicate_assignment",
             Self::UnexpectedAssignment => "unexpected_assignment",
             Self::UnknownTermination => "unknown_termination",
-            Self::OddJobInput => "odd_job_input",
+            Self::UnexpectedJobInput => "unexpected_job_input",
             Self::ClosingOverflow => "closing_overflow",
         }
     }
 }
 
-/// What became of the jobs of a worker that stopped.
+/// The results of the jobs of a drained worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -423,12 +428,12 @@ pub struct DrainReport {
     pub failed: usize,
     /// Attempts that could not be aborted and were left behind.
     pub stuck: usize,
-    /// Final statuses that no server could be told.
+    /// Final statuses that could not be sent.
     pub unsent: usize,
 }
 
 impl DrainReport {
-    /// The report of two workers together.
+    /// The sum of two reports.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
@@ -440,28 +445,26 @@ impl DrainReport {
     }
 }
 
-/// Why a worker stopped by itself.
+/// Why a worker stopped on its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum StopError {
-    /// The server refused the first connection in a way that no retry changes: a wrong key or secret, no LiveKit server, or a
+    /// The server refused the first connection permanently: a wrong key or secret, not a LiveKit server, or a
     /// server that has moved.
     #[error("the server refused the worker: {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// For people: what was said, and what to do.
+        /// Human-readable: the server's answer, and what to do.
         message: String,
     },
-    /// As many tries to connect failed as the configuration allows.
-    #[error(
-        "gave up after {attempts} failed tries to connect, as `max_connect_attempts` says; the last: {last}"
-    )]
+    /// The configured number of connection attempts has failed.
+    #[error("gave up after {attempts} failed connection attempts (`max_connect_attempts`): {last}")]
     GaveUp {
-        /// How many.
+        /// The number.
         attempts: u32,
-        /// What happened at the last one.
+        /// The error of the last attempt.
         last: String,
     },
 }
@@ -471,7 +474,7 @@ pub enum StopError {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SlotCounts {
-    /// The user is being asked.
+    /// The request handler was called.
     pub offered: usize,
     /// Accepted, not yet assigned.
     pub accepted: usize,
@@ -481,19 +484,19 @@ pub struct SlotCounts {
     pub backing_off: usize,
     /// Running their cleanup callbacks.
     pub cleaning: usize,
-    /// Not to be aborted.
+    /// Attempts that could not be aborted.
     pub stuck: usize,
 }
 
 impl SlotCounts {
-    /// Slots that are taken.
+    /// The number of used slots.
     #[must_use]
     pub const fn used(&self) -> usize {
         self.offered + self.accepted + self.running + self.backing_off + self.cleaning + self.stuck
     }
 }
 
-impl fmt::Display for ConnectError {
+impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { message, .. } | Self::Failed { message } => f.write_str(message),

@@ -1,7 +1,7 @@
-//! Offers, assignments, cancellations: feeds input of the server and of the user into each job's machine.
+//! Offers, assignments, cancellations: feeds server and user input into each job's state machine.
 
 use super::Worker;
-use super::entries::{Entry, ToldLoad};
+use super::entries::{Entry, ReportedLoad};
 use super::io::{Notice, OfferId, Output, Violation};
 use super::room_rules::RoomWatch;
 use super::steps::{send_answer, set_step_timer};
@@ -16,12 +16,12 @@ use agent_proto::{Secret, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long nothing is taken after something could not be opened for want of a file descriptor.
+/// How long no job is accepted after the process ran out of file descriptors.
 const DESCRIPTORS_WAIT: Duration = Duration::from_secs(10);
 
-/// From the server's target load of 0.7 on, a lone worker gets nothing.
+/// Keeps the reported load below the server's target of 0.7, from which on a single worker gets no jobs.
 const LOAD_SCALE: f32 = 0.69;
-/// Smaller changes are not worth a message.
+/// The smallest change of the load that is reported.
 const LOAD_STEP: f32 = 0.01;
 
 impl Worker {
@@ -60,7 +60,7 @@ impl Worker {
         if self.is_second(&job) {
             return self.refuse(&labels, DeclineReason::SecondOfTarget);
         }
-        // The old status must not end the new job.
+        // A repeat of the old status must not end the new job.
         self.close(&id);
         let offer = OfferId(self.offers);
         self.offers += 1;
@@ -96,16 +96,16 @@ impl Worker {
         }
     }
 
-    /// The job that the user was asked about. Too late, or for an offer on a connection that is gone: it was answered, or freed,
-    /// without the user.
+    /// The pending offer of this answer. `None` if the answer is late, or for an offer of an earlier
+    /// connection: that was settled without the user.
     fn offered(&mut self, offer: OfferId, id: &JobId) -> Option<&mut Entry> {
         self.jobs.get_mut(id).filter(|entry| entry.offer == offer && entry.state == JobState::Offered)
     }
 
-    /// An assignment of something that we cannot run: the server has granted it, so it is failed.
-    pub(super) fn on_odd_assignment(&mut self, unusable: Unusable) {
+    /// Fails an assigned job that this version cannot run, as the server has granted it.
+    pub(super) fn on_unusable_assignment(&mut self, unusable: Unusable) {
         self.violation(Violation::NoJob);
-        // One that we know is not ended by somebody's odd copy of it.
+        // A job that we have is not ended by an invalid copy of its assignment.
         let unknown =
             |job: &JobLabels| !self.jobs.contains_key(&job.id) && !self.closing.contains_key(&job.id);
         if let Some(job) = unusable.filter(unknown) {
@@ -123,13 +123,13 @@ impl Worker {
             }
             job.resuming = entry.job.resuming;
             if entry.state == JobState::Offered {
-                // The server does not wait for our answer, but the offer still gets its one (I1).
+                // The server did not wait for our answer, but the offer still gets exactly one (I1).
                 self.apply(&id, JobInput::Accepted, now);
             }
         } else if self.closing.contains_key(&id) {
             return self.violation(Violation::DuplicateAssignment);
         } else {
-            // Late or unasked: the server has granted it, so it is run or failed, never dropped in silence.
+            // Late or unexpected: the server has granted it, so it is run or failed, never dropped silently.
             self.violation(Violation::UnexpectedAssignment);
             let free = self.jobs.len() < self.config.max_jobs && self.has_descriptors();
             let refusal = match (&self.drain, free) {
@@ -192,7 +192,7 @@ impl Worker {
         self.apply(id, JobInput::Cancelled(CancelReason::Deadline), now);
     }
 
-    /// Declines without asking.
+    /// Declines without calling the request handler.
     fn refuse(&mut self, job: &JobLabels, why: DeclineReason) {
         self.send_no(job, 1, GivenAnswer::Declined(why), None);
     }
@@ -236,13 +236,14 @@ impl Worker {
         }
     }
 
-    /// Whether one more job finds the file descriptors that it needs. One that has ended keeps its own until its room is left.
+    /// Whether there are file descriptors for one more job. An ended job keeps its own until its room is
+    /// left.
     fn has_descriptors(&self) -> bool {
         let taken = self.jobs.len() + self.closing.len() + self.other_jobs;
         taken < self.descriptors && !self.timers.is_set(&Timer::Descriptors)
     }
 
-    /// The estimate was too high: the program has opened more since, or the machine has no more.
+    /// The estimate was too high: the program has opened more files since, or the machine's limit is reached.
     pub(super) fn on_descriptors_exhausted(&mut self, now: Time) {
         if !self.timers.is_set(&Timer::Descriptors) {
             self.out.push_back(Output::Notice(Notice::DescriptorsExhausted { wait: DESCRIPTORS_WAIT }));
@@ -255,26 +256,27 @@ impl Worker {
         self.user_load.unwrap_or(self.used_slots() as f32 / self.capacity().max(1) as f32)
     }
 
-    /// Tells the server how busy we are, when that has changed enough; whether we are full is told at once.
-    pub(super) fn tell_load(&mut self) {
+    /// Reports the load to the server when it has changed enough; whether the worker is full is reported at
+    /// once.
+    pub(super) fn report_load(&mut self) {
         if !self.is_registered() {
             return;
         }
         let (used, own) = (self.used_slots(), self.own_load());
         let room = used < self.config.max_jobs && self.has_descriptors();
         let full = !room || self.drain.is_some() || own >= 1.0;
-        let now = ToldLoad { full, load: LOAD_SCALE * own.clamp(0.0, 1.0), jobs: used };
-        if let Some(told) = self.told_load {
-            let idle_again = used == 0 && told.jobs != 0;
-            if told.full == full && (told.load - now.load).abs() < LOAD_STEP && !idle_again {
+        let now = ReportedLoad { full, load: LOAD_SCALE * own.clamp(0.0, 1.0), jobs: used };
+        if let Some(reported) = self.reported_load {
+            let idle_again = used == 0 && reported.jobs != 0;
+            if reported.full == full && (reported.load - now.load).abs() < LOAD_STEP && !idle_again {
                 return;
             }
         }
-        // A worker that drains reports itself full, too, and says that it drains.
-        if self.drain.is_none() && self.told_load.map_or(full, |told| told.full != full) {
+        // A draining worker is reported as full, too, but has its own notice.
+        if self.drain.is_none() && self.reported_load.map_or(full, |reported| reported.full != full) {
             self.out.push_back(Output::Notice(Notice::Full(full)));
         }
-        self.told_load = Some(now);
+        self.reported_load = Some(now);
         self.out.push_back(Output::Send(wire::load(full, now.load, used)));
     }
 }

@@ -1,4 +1,4 @@
-//! The connection: open, register, stay, lose, come back.
+//! The connection to the server: opening, registering, keeping alive, losing, reconnecting.
 //!
 //! ```text
 //!  Connecting ─open─► Registering ─answered─► Registered
@@ -6,11 +6,12 @@
 //!      │  └────────────┬────┴──────────────────────┘
 //!      └── backoff ── Waiting          (refused before the first registration, or configured to give up: Stopped)
 //! ```
-//! Never touches an attempt: a cut frees the slots of offers that cannot be answered any more, and stops no job.
+//! It never affects an attempt: a lost connection frees the slots of offers that can no longer be answered,
+//! and stops no job.
 
 use super::Worker;
 use super::entries::Link;
-use super::io::{ConnectError, Notice, Output, StopError, Violation};
+use super::io::{LinkError, Notice, Output, StopError, Violation};
 use super::timers::Timer;
 use super::wire::{self, FromServer};
 use crate::backoff::MAX_RETRY_AFTER;
@@ -22,13 +23,13 @@ use agent_proto::Time;
 use bytes::Bytes;
 use std::time::Duration;
 
-/// However lucky the jitter: not more connects than this within the backoff's longest wait, which is 10 s unless set.
-const MOST_CONNECTS: usize = 10;
-/// What is kept of the reason of a lost connection, in characters.
+/// Upper bound on connects within the backoff's longest wait (10 s unless set), whatever the jitter.
+const MAX_CONNECTS: usize = 10;
+/// The longest reason of a lost connection that is kept, in characters.
 const MAX_REASON: usize = 1000;
 
-/// Whether a retry with the same settings would get the same answer: credentials or a path that the server does not know, or an
-/// address that has moved for good.
+/// Whether a retry with the same settings would get the same answer: wrong credentials, an unknown path, or
+/// an address that has moved permanently.
 const fn is_final(status: u16) -> bool {
     matches!(status, 301 | 308 | 401 | 403 | 404)
 }
@@ -36,7 +37,7 @@ const fn is_final(status: u16) -> bool {
 impl Worker {
     pub(super) fn connect(&mut self, now: Time) {
         self.link = Link::Connecting;
-        if self.connects.len() == MOST_CONNECTS {
+        if self.connects.len() == MAX_CONNECTS {
             self.connects.pop_front();
         }
         self.connects.push_back(now);
@@ -51,30 +52,30 @@ impl Worker {
         self.link = Link::Registering;
         self.timers.clear(&Timer::Connect);
         self.timers.set(Timer::Register, now + self.config.register_timeout);
-        self.heard(now);
+        self.on_activity(now);
         self.out.push_back(Output::Send(wire::register(&self.config)));
     }
 
-    pub(super) fn on_connect_failed(&mut self, error: ConnectError, now: Time) {
+    pub(super) fn on_connect_failed(&mut self, error: LinkError, now: Time) {
         if self.link != Link::Connecting {
             return;
         }
         match error {
-            ConnectError::Refused { status, message, .. } if is_final(status) && self.epoch == 0 => {
+            LinkError::Refused { status, message, .. } if is_final(status) && self.epoch == 0 => {
                 let message = shorten(&message, MAX_REASON);
                 self.stop(Err(StopError::Refused { status, message }), now);
             }
-            // With the same settings a registration has succeeded: an ingress without endpoints, or a server that is being
-            // replaced, says 404 or 401 for a while, and a fleet of idle workers must outlive that.
-            ConnectError::Refused { status, message, retry_after } if is_final(status) => {
+            // The same settings have worked before: an ingress without endpoints, or a server that is being
+            // replaced, answers 404 or 401 for a while, and a fleet of idle workers must survive that.
+            LinkError::Refused { status, message, retry_after } if is_final(status) => {
                 let reason =
                     format!("{message}; the worker was registered before, so this counts as temporary");
                 self.wait_at_least(retry_after, reason, now);
             }
-            ConnectError::Refused { message, retry_after, .. } => {
+            LinkError::Refused { message, retry_after, .. } => {
                 self.wait_at_least(retry_after, message, now);
             }
-            ConnectError::Failed { message } => self.wait(message, now),
+            LinkError::Failed { message } => self.wait(message, now),
         }
     }
 
@@ -85,7 +86,7 @@ impl Worker {
         }
     }
 
-    /// Gives the connection up from our side, since something took too long.
+    /// Closes the connection from our side after a timeout.
     pub(super) fn lose(&mut self, what: &Timer, now: Time) {
         let Config { connect_timeout, register_timeout, silence_limit, .. } = &self.config;
         let reason = match what {
@@ -94,7 +95,9 @@ impl Worker {
                  the server URL (`.url(…)` or LIVEKIT_URL), and its log"
             ),
             Timer::Silence => {
-                format!("nothing came from the server for {silence_limit:?}: the connection counts as dead")
+                format!(
+                    "nothing received from the server for {silence_limit:?}: the connection counts as dead"
+                )
             }
             _ => format!("the connection was not opened within {connect_timeout:?}"),
         };
@@ -104,7 +107,7 @@ impl Worker {
 
     pub(super) fn on_frame(&mut self, frame: &Bytes, now: Time) {
         match self.link {
-            Link::Registering | Link::Registered => self.heard(now),
+            Link::Registering | Link::Registered => self.on_activity(now),
             Link::Connecting | Link::Waiting | Link::Stopped => return,
         }
         match wire::read(frame) {
@@ -122,13 +125,13 @@ impl Worker {
             Some(FromServer::Assignment { job: Ok(job), token, url }) => {
                 self.on_assignment(job, token, url, now);
             }
-            Some(FromServer::Assignment { job: Err(unusable), .. }) => self.on_odd_assignment(unusable),
+            Some(FromServer::Assignment { job: Err(unusable), .. }) => self.on_unusable_assignment(unusable),
             Some(FromServer::Termination { job }) => self.on_termination(&job, now),
         }
     }
 
-    /// Any sign of life.
-    pub(super) fn heard(&mut self, now: Time) {
+    /// Restarts the silence timer: something was received.
+    pub(super) fn on_activity(&mut self, now: Time) {
         if matches!(self.link, Link::Registering | Link::Registered) {
             self.timers.set(Timer::Silence, now + self.config.silence_limit);
         }
@@ -155,22 +158,22 @@ impl Worker {
         }
         self.send_outbox(now);
         self.confirm_registration(now);
-        self.told_load = None;
+        self.reported_load = None;
     }
 
-    /// The connection is gone: retry after the backoff.
+    /// The connection was lost: retry after the backoff.
     fn wait(&mut self, reason: String, now: Time) {
         self.wait_at_least(None, reason, now);
     }
 
-    /// As [`wait`](Self::wait), but not before the time that the server asked for. The backoff is added to it, so that workers
-    /// that were sent away together do not come back together.
+    /// Like [`wait`](Self::wait), but not before the time that the server asked for. The backoff is added to
+    /// it, so that workers that were refused together do not return together.
     fn wait_at_least(&mut self, asked: Option<Duration>, reason: String, now: Time) {
-        // The server closes with words of its own, and users print the error that this may become.
+        // The server chooses the text, and users print the error that it may become.
         let reason = shorten(&reason, MAX_REASON);
         self.cut(now);
         self.link = Link::Waiting;
-        let too_many = self.connects.front().filter(|_| self.connects.len() == MOST_CONNECTS);
+        let too_many = self.connects.front().filter(|_| self.connects.len() == MAX_CONNECTS);
         let earliest = too_many.map_or(now, |first| *first + self.backoff.cap);
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         let wait = (asked + self.backoff.next(&mut self.rng)).max(earliest - now);

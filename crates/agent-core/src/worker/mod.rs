@@ -1,14 +1,16 @@
-//! The worker machine: one registration with a server, and the jobs that come of it.
+//! The worker machine: one registration with a server, and its jobs.
 //!
-//! It decides everything about offers, slots, outcomes and the connection, and never does any of it: see the crate's
+//! It decides everything about offers, slots, outcomes and the connection, without I/O: see the crate's
 //! contract. Promises held here: I1–I8, I10, I12.
 //!
-//! - `entries`: what it knows.
-//! - `link`: connecting, registering, noticing that the other side is gone, coming back.
-//! - `jobs`: offers, assignments, cancellations; `steps`: one step of one job; [`step`](crate::step) is the course of one job.
+//! - `entries`: its state.
+//! - `link`: connecting, registering, detecting a dead connection, reconnecting.
+//! - `jobs`: offers, assignments, cancellations; `steps`: the transitions of one job, by the table of
+//!   [`step`](crate::step).
 //! - `attempts`: what comes after an attempt: its cleanup, and the next attempt.
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
-//! - `room_rules`: when a job is over because of who is in its room; `room_end`: because the room ended; `watch`: these rules, progress, second jobs.
+//! - `room_rules`: when a job is over because of who is in its room; `room_end`: because the room ended;
+//!   `watch`: these rules, progress, second jobs.
 //! - `drain`: stopping.
 
 mod attempts;
@@ -26,7 +28,7 @@ mod watch;
 mod wire;
 
 pub use io::{
-    ConnectError, DrainReport, EndedJob, Input, Notice, OfferId, Output, SlotCounts, StopError, Violation,
+    DrainReport, EndedJob, Input, LinkError, Notice, OfferId, Output, SlotCounts, StopError, Violation,
 };
 pub use room_end::RoomEnd;
 pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
@@ -39,7 +41,7 @@ use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::Lifecycle;
 use agent_proto::Time;
 use agent_proto::recording::Machine;
-use entries::{Closing, Drain, Entry, Link, Receipts, ToldLoad};
+use entries::{Closing, Drain, Entry, Link, Receipts, ReportedLoad};
 use std::collections::{BTreeMap, VecDeque};
 use timers::Timers;
 
@@ -49,21 +51,21 @@ pub struct Worker {
     rng: fastrand::Rng,
     link: Link,
     backoff: Backoff,
-    /// When it last began to connect, the latest last.
+    /// The times of the last connection attempts, the latest last.
     connects: VecDeque<Time>,
-    /// Counts registrations: what belongs to an older one is gone for the server.
+    /// Counts registrations: the server has dropped what belongs to an older one.
     epoch: u64,
-    /// Every slot that is taken.
+    /// Every used slot.
     jobs: BTreeMap<JobId, Entry>,
     /// Jobs with an outcome, until the server has read it. They hold no slot.
     closing: BTreeMap<JobId, Closing>,
     receipts: Receipts,
     offers: u64,
     user_load: Option<f32>,
-    /// How many jobs the file descriptors have room for, those of other workers among them, and how many those are.
+    /// How many jobs the file descriptors allow, including those of other workers, and how many those are.
     descriptors: usize,
     other_jobs: usize,
-    told_load: Option<ToldLoad>,
+    reported_load: Option<ReportedLoad>,
     drain: Option<Drain>,
     violations: BTreeMap<Violation, u64>,
     timers: Timers,
@@ -71,8 +73,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that wants to connect at once. The seed decides its jitter, so that workers of one program do not come back
-    /// at the same moment.
+    /// A worker that connects at once. The seed determines its jitter, so that the workers of one program do
+    /// not reconnect at the same moment.
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
         let backoff = config.backoff.clone();
@@ -90,7 +92,7 @@ impl Worker {
             user_load: None,
             descriptors: usize::MAX,
             other_jobs: 0,
-            told_load: None,
+            reported_load: None,
             drain: None,
             violations: BTreeMap::new(),
             timers: Timers::default(),
@@ -100,7 +102,7 @@ impl Worker {
         worker
     }
 
-    /// Tells the machine what happened.
+    /// Takes what happened.
     pub fn handle_input(&mut self, input: Input, now: Time) {
         if self.is_stopped() {
             return;
@@ -111,10 +113,10 @@ impl Worker {
             Input::Disconnected { reason } => self.on_disconnected(reason, now),
             Input::FrameReceived(frame) => self.on_frame(&frame, now),
             Input::TextReceived => {
-                self.heard(now);
+                self.on_activity(now);
                 self.violation(Violation::TextFrame);
             }
-            Input::Heard => self.heard(now),
+            Input::Activity => self.on_activity(now),
             Input::Answered { offer, job, answer } => self.on_answer(offer, &job, answer, now),
             Input::RequestPanicked { offer, job } => self.on_request_panicked(offer, &job, now),
             Input::HandlerStarted { job } => self.apply(&job, JobInput::Began, now),
@@ -135,11 +137,11 @@ impl Worker {
             Input::DrainRequested { within } => self.on_drain(within, now),
             Input::StopRequested => self.on_stop(now),
         }
-        // A wait of nothing at all is over at once: after a drain no timer is due.
+        // A timer of zero is due at once: after this no timer is due.
         self.handle_timeout(now);
     }
 
-    /// Does what is due. Does nothing when nothing is.
+    /// Takes the passing of time. Early calls do nothing.
     pub fn handle_timeout(&mut self, now: Time) {
         while !self.is_stopped()
             && let Some(timer) = self.timers.take_due(now)
@@ -150,7 +152,7 @@ impl Worker {
                 Timer::Ping => self.ping(now),
                 Timer::Receipt => self.on_receipt(now),
                 Timer::Stable => self.backoff.reset(),
-                // What waits for it looks at the timer.
+                // Only whether it is set matters.
                 Timer::Descriptors => {}
                 Timer::DrainLimit => self.on_drain_limit(now),
                 Timer::DrainEnd => self.on_drain_end(now),
@@ -169,13 +171,14 @@ impl Worker {
         self.out.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), and why; later than the last `now` after a drain.
+    /// When to call [`handle_timeout`](Self::handle_timeout), and why; later than the last `now` after a
+    /// drain.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, Timer)> {
         self.timers.next()
     }
 
-    /// Where a job is; `None` when it is unknown or forgotten.
+    /// The lifecycle state of a job; `None` when it is unknown or closed.
     #[must_use]
     pub fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
         self.jobs
@@ -205,43 +208,43 @@ impl Worker {
         counts
     }
 
-    /// How many slots are taken; the sum of [`slots`](Self::slots), without looking at each job.
+    /// The number of used slots; the sum of [`slots`](Self::slots), without visiting each job.
     #[must_use]
     pub fn used_slots(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Slots in all: `max_jobs`, or fewer where the process may not open enough files.
+    /// The number of slots: `max_jobs`, or fewer if the process may not open enough files.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.config.max_jobs.min(self.descriptors)
     }
 
-    /// How busy the worker is, from 0 to 1: as the user's load function says, or else the share of slots that are taken.
+    /// The load of the worker, from 0 to 1: by the user's load function, or else the share of used slots.
     #[must_use]
     pub fn load(&self) -> f32 {
         self.own_load().clamp(0.0, 1.0)
     }
 
-    /// Jobs with an outcome that the server has not read yet, as far as we know.
+    /// The number of jobs with an outcome that the server has not confirmed yet.
     #[must_use]
     pub fn closing(&self) -> usize {
         self.closing.len()
     }
 
-    /// Whether the server knows us at the moment.
+    /// Whether the worker is registered.
     #[must_use]
     pub const fn is_registered(&self) -> bool {
         matches!(self.link, Link::Registered)
     }
 
-    /// Whether nothing new is taken.
+    /// Whether the worker drains.
     #[must_use]
     pub const fn is_draining(&self) -> bool {
         self.drain.is_some()
     }
 
-    /// How often each odd thing happened.
+    /// The number of violations by kind.
     #[must_use]
     pub const fn violations(&self) -> &BTreeMap<Violation, u64> {
         &self.violations
@@ -251,9 +254,9 @@ impl Worker {
         matches!(self.link, Link::Stopped)
     }
 
-    /// What follows from any change: tell the load, and stop when the drain is done.
+    /// What follows from any change: report the load, and stop when the drain is done.
     fn settle(&mut self, now: Time) {
-        self.tell_load();
+        self.report_load();
         self.stop_if_drained(now);
     }
 

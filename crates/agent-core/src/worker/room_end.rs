@@ -6,7 +6,7 @@ use crate::outcome::CancelReason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RoomEnd {
-    /// The handler left.
+    /// The handler left the room.
     Left,
     /// Another participant joined with the agent's identity.
     DuplicateIdentity,
@@ -14,7 +14,7 @@ pub enum RoomEnd {
     Removed,
     /// The room was deleted through the server API.
     Deleted,
-    /// The server closed the room: nobody was left in it, or nobody came.
+    /// The server closed the room: it was empty.
     Closed,
     /// The connection was lost or ended by the server, and could not be restored.
     Lost,
@@ -24,7 +24,7 @@ impl RoomEnd {
     /// Why the job is cancelled, if it is.
     pub(super) const fn cancel_reason(self) -> Option<CancelReason> {
         match self {
-            // The handler knows: it may have work left that needs no room.
+            // The handler may have work left that needs no room.
             Self::Left => None,
             Self::DuplicateIdentity => Some(CancelReason::DuplicateIdentity),
             Self::Removed => Some(CancelReason::Kicked),

@@ -1,8 +1,9 @@
-//! When a job is over because of its room and of who is in it. Pure rules of one job; `watch` carries them out.
+//! When a job is over because of its room and its participants. Pure rules of one job; `watch` carries them
+//! out.
 //!
-//! A server closes a room by itself: some time after its last person left (`departure_timeout`), or after it was made, when nobody ever
-//! came (`empty_timeout`). It then records a failure for every job in it, whatever the worker reports afterwards. So a job that has nothing
-//! to wait for ends before that moment.
+//! A server closes a room some time after its last participant left (`departure_timeout`), or after its
+//! creation when nobody joined (`empty_timeout`). It then records a failure for every job in it, whatever the
+//! worker reports afterwards. So a job that has nothing to wait for ends before that moment.
 
 use crate::config::EndWhen;
 use crate::job::{Job, Target};
@@ -10,67 +11,68 @@ use crate::outcome::CancelReason;
 use agent_proto::Time;
 use std::time::Duration;
 
-/// Who is in the room of a job, besides its agent.
+/// The participants in the room of a job, besides its agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Presence {
-    /// People, or what stands for one: ordinary clients, callers, connectors.
+    /// People, and participants that represent one: ordinary clients, callers, connectors.
     pub people: usize,
     /// Participants for which a server keeps the room open: all but agents and recorders.
     pub keepers: usize,
-    /// The session (`PA_…`) of the participant that the job is about; `None` when it is not there, and for a room job.
+    /// The session (`PA_…`) of the target participant; `None` when it is absent, and for a room job.
     pub target: Option<String>,
 }
 
-/// A room, as its server describes it to who joins it.
+/// A room, as its server describes it on joining.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct JoinedRoom {
     /// Its id, `RM_…`; empty while the server has not sent it.
     pub sid: String,
-    /// How long ago it was made.
+    /// How long ago it was created.
     pub age: Duration,
-    /// After which time the server closes a room to which nobody came; `None` when it does not say.
+    /// How long after its creation the server closes a room that nobody joined; `None` when not known.
     pub empty_timeout: Option<Duration>,
-    /// How long after the last person left the server closes it; `None` when it does not say.
+    /// How long after the last participant leaves the server closes it; `None` when not known.
     pub departure_timeout: Option<Duration>,
 }
 
-/// A server sends the leave of a participant that publishes nothing up to this much later.
+/// How late a server may report that a participant without tracks has left.
 const LEAVE_LAG: Duration = Duration::from_secs(3);
-/// A server counts whole seconds: a room may close this much earlier than it says.
+/// A server counts whole seconds: a room may close this much before its timeout.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
-/// A little time for the handler to return and for its status to arrive.
-const LEAST_HANDOVER: Duration = Duration::from_millis(500);
-/// As much of it as is taken where there is time.
+/// Minimum time for the handler to return and for its status to arrive.
+const MIN_HANDOVER: Duration = Duration::from_millis(500);
+/// The time for that where the timeout allows it.
 const HANDOVER: Duration = Duration::from_secs(10);
-/// How long to wait at least for a target that was not there when its room was joined.
+/// Minimum wait for a target that was absent when its room was joined.
 const ABSENT_TARGET: Duration = Duration::from_secs(10);
 
 /// The shortest departure timeout that leaves time to end a job before its room is closed.
 pub const MIN_DEPARTURE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is known of the room of one job.
+/// The state of the room of one job.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoomWatch {
     /// The room that was joined, once its id is known.
     sid: Option<String>,
     departure_timeout: Option<Duration>,
-    /// When to end at the latest while nobody ever came.
-    nobody_by: Option<Time>,
-    /// The server took the agent to another room: sessions there say nothing about those of the job's room.
+    /// When to end at the latest while nobody has joined.
+    empty_deadline: Option<Time>,
+    /// The server moved the agent to another room: sessions there are unrelated to those of the job's room.
     moved: bool,
-    /// Somebody was there who counts, or who keeps the room open.
+    /// Whether the subject, or a participant that keeps the room open, was ever present.
     seen: bool,
     kept: bool,
-    /// Since when who counts is not there, and since when nothing keeps the room open; `None` while it is so, and before the first look.
+    /// Since when the subject is absent, and since when nothing keeps the room open; `None` while present,
+    /// and before the first look.
     absent_since: Option<Time>,
     unkept_since: Option<Time>,
 }
 
 /// Whose presence decides.
 enum Subject<'a> {
-    /// Nobody's: the handler or the server ends the job.
+    /// None: the handler or the server ends the job.
     Nobody,
     People,
     Target(&'a Target),
@@ -85,11 +87,11 @@ pub(super) struct Rules<'a> {
     pub(super) job: &'a Job,
 }
 
-/// What a room's settings do to the wait that was configured.
+/// The effect of a room's settings on the configured wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ShortRoom {
     pub(super) departure_timeout: Duration,
-    /// The configured wait, and the one that is left of it.
+    /// The configured wait, and the wait that remains of it.
     pub(super) configured: Duration,
     pub(super) wait: Duration,
 }
@@ -99,7 +101,7 @@ impl<'a> Rules<'a> {
         match (self.end_when, &self.job.target) {
             (EndWhen::Never, _) => Subject::Nobody,
             (EndWhen::Empty { .. }, _) | (EndWhen::TargetLeft { .. }, None) => Subject::People,
-            // It is not shown to anybody, so that it seems to be away all the time.
+            // Hidden participants always seem absent.
             (EndWhen::TargetLeft { .. }, Some(target)) if target.hidden => Subject::Nobody,
             (EndWhen::TargetLeft { .. }, Some(target)) => Subject::Target(target),
         }
@@ -107,10 +109,11 @@ impl<'a> Rules<'a> {
 }
 
 impl RoomWatch {
-    /// The room was joined, or its description changed; a reason to stop if it is not the one that the job is for.
+    /// The room was joined, or its description changed. Returns a reason to cancel if it is not the job's
+    /// room.
     pub(super) fn on_room(&mut self, room: JoinedRoom, rules: Rules<'_>, now: Time) -> Option<CancelReason> {
         self.departure_timeout = room.departure_timeout;
-        self.nobody_by =
+        self.empty_deadline =
             room.empty_timeout.map(|timeout| now + before_empty(timeout).saturating_sub(room.age));
         if room.sid.is_empty() {
             return None;
@@ -128,7 +131,7 @@ impl RoomWatch {
         (other && !rules.stay).then_some(CancelReason::RoomGone)
     }
 
-    /// Who is there changed; a reason to stop at once, if there is one.
+    /// The participants changed. Returns a reason to cancel at once, if there is one.
     pub(super) fn on_presence(
         &mut self,
         presence: &Presence,
@@ -141,10 +144,10 @@ impl RoomWatch {
             Subject::Target(target) => {
                 let replaced = |session: &String| !target.sid.is_empty() && *session != target.sid;
                 if !self.moved && presence.target.as_ref().is_some_and(replaced) {
-                    // The server makes a job for each session: the new one has its own.
+                    // The server creates a job for each session: the new one has its own.
                     return Some(CancelReason::TargetReplaced);
                 }
-                // One of a known session was there, or there would be no job.
+                // A target with a known session was present when the job was created.
                 self.kept |= !target.sid.is_empty();
                 presence.target.is_some()
             }
@@ -163,19 +166,19 @@ impl RoomWatch {
         let by_policy = match rules.subject() {
             Subject::Nobody => return None,
             _ if self.seen => Some(absent + after),
-            // It was there when the job was made. Servers that are slow to say so get some time.
+            // It was present when the job was created. The server may report that with a delay.
             Subject::Target(target) if !target.sid.is_empty() => Some(absent + after.max(ABSENT_TARGET)),
             Subject::People | Subject::Target(_) => None,
         };
         let by_server = match (self.unkept_since, self.kept) {
             (None, _) => None,
             (Some(unkept), true) => self.departure_timeout.map(|timeout| unkept + before_departure(timeout)),
-            (Some(_), false) => self.nobody_by,
+            (Some(_), false) => self.empty_deadline,
         };
         by_policy.into_iter().chain(by_server).min()
     }
 
-    /// Why the job is over when that moment has come.
+    /// The reason of the cancellation at that moment.
     pub(super) fn reason(&self, rules: Rules<'_>) -> CancelReason {
         let text = match rules.subject() {
             Subject::Target(target) if self.seen || !target.sid.is_empty() => "the participant has left",
@@ -185,7 +188,7 @@ impl RoomWatch {
         CancelReason::Shutdown(text.to_owned())
     }
 
-    /// Whether the room leaves less time than was configured on purpose, or too little for any job.
+    /// Whether the room leaves less time than was explicitly configured, or too little for any job.
     pub(super) fn short_room(&self, rules: Rules<'_>) -> Option<ShortRoom> {
         if matches!(rules.subject(), Subject::Nobody) {
             return None;
@@ -198,15 +201,15 @@ impl RoomWatch {
     }
 }
 
-/// How long to wait at most after the last person left.
+/// The longest wait after the last participant left.
 fn before_departure(timeout: Duration) -> Duration {
-    let least = LEAVE_LAG + CLOCK_STEP + LEAST_HANDOVER;
+    let least = LEAVE_LAG + CLOCK_STEP + MIN_HANDOVER;
     timeout.saturating_sub((timeout / 2).clamp(least, HANDOVER))
 }
 
-/// How long to wait at most for the first person.
+/// The longest wait for the first participant.
 fn before_empty(timeout: Duration) -> Duration {
-    timeout.saturating_sub((timeout / 10).clamp(CLOCK_STEP + LEAST_HANDOVER, HANDOVER))
+    timeout.saturating_sub((timeout / 10).clamp(CLOCK_STEP + MIN_HANDOVER, HANDOVER))
 }
 
 fn since(moment: &mut Option<Time>, there: bool, now: Time) {

@@ -1,4 +1,4 @@
-//! One step of one job: an input for its machine, and the effects of it. The job is looked up once.
+//! One transition of one job: an input for its state machine, and the effects. The job is looked up once.
 
 use super::Worker;
 use super::entries::Entry;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Worker {
-    /// Gives one input to the machine of one job and carries out the result. Does nothing for a job that is gone.
+    /// Applies an input to a job and carries out the transition. Input for a closed job is ignored.
     pub(super) fn apply(&mut self, id: &JobId, input: JobInput, now: Time) {
         let (cleanup_time, registered) = (self.cleanup_time(now), self.is_registered());
         let Some(entry) = self.jobs.get_mut(id) else { return };
@@ -31,21 +31,21 @@ impl Worker {
                 }
                 let out = &mut self.out;
                 match effect {
-                    // The wait for the next attempt was reported with its reason.
+                    // The wait before the next attempt was reported with its reason.
                     Effect::None | Effect::BackOff => {}
                     Effect::Start => {
                         advance(entry, Lifecycle::Assigned, out);
                     }
-                    Effect::StartAgain => {
+                    Effect::Retry => {
                         (entry.attempt_at, entry.took) = (now, None);
-                        out.push_back(Output::StartAgain { job: id.clone(), attempt: entry.state.attempt() });
+                        out.push_back(Output::Retry { job: id.clone(), attempt: entry.state.attempt() });
                     }
                     Effect::Clean => {
                         let (attempt, within) = (entry.state.attempt(), cleanup_time);
                         out.push_back(Output::Clean { job: id.clone(), attempt, within });
                     }
                     Effect::Accept => accept(entry, out, now),
-                    Effect::TellRunning => {
+                    Effect::ReportRunning => {
                         if advance(entry, Lifecycle::Running, out) && registered {
                             out.push_back(Output::Send(wire::running(id)));
                         }
@@ -58,7 +58,7 @@ impl Worker {
                         let assignment = entry.assignment(now);
                         self.finish(assignment, verdict, now);
                     }
-                    Effect::Odd => self.violation(Violation::OddJobInput),
+                    Effect::Unexpected => self.violation(Violation::UnexpectedJobInput),
                 }
             }
             Transition::Gone(exit) => {
@@ -145,7 +145,7 @@ pub(super) fn set_step_timer(
         JobState::Assigned { phase, .. } => match phase {
             Phase::Cancelled { .. } => config.grace,
             Phase::Aborting { .. } => config.abort_timeout,
-            // The driver drops a cleanup at the end of its time; this is for one that cannot be dropped.
+            // The driver drops a cleanup at its time limit; this covers one that cannot be dropped.
             Phase::Abandoned { .. } | Phase::Cleaning { .. } => cleanup_time + config.abort_timeout,
             Phase::BackingOff { .. } => entry.retry_wait,
             Phase::Starting | Phase::Running | Phase::Stuck => return timers.clear(&timer),

@@ -1,18 +1,18 @@
-//! One table of everything that a worker machine waits for.
+//! The timers of a worker machine, in one table.
 
 use crate::job::JobId;
 use agent_proto::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Why a worker machine wants to be woken.
+/// The timers of a worker machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Timer {
-    // First, since of two timers of one moment the earlier one here fires first: a job that is found stuck in the drain's
-    // last moment is still counted.
-    /// A job waits for something.
+    // First, as of two timers at the same time the one listed first fires first: a job that is found stuck at
+    // the end of the drain is still counted.
+    /// A timer of a job.
     Job(JobId, JobTimer),
-    /// Try to connect again.
+    /// Reconnect.
     Reconnect,
     /// Opening the connection takes too long.
     Connect,
@@ -20,39 +20,39 @@ pub enum Timer {
     Register,
     /// Ping the server.
     Ping,
-    /// The server takes too long to say that it has read what was sent.
+    /// The confirmation that the server has read what was sent takes too long.
     Receipt,
-    /// Nothing came for too long.
+    /// Nothing was received for too long.
     Silence,
-    /// The connection has stood long enough to forget the failures before it.
+    /// The connection has been established long enough to reset the backoff.
     Stable,
     /// Enough time has passed since there was no file descriptor left.
     Descriptors,
-    /// The drain's time is over: cancel what still runs.
+    /// The drain's time limit is over: cancel running jobs.
     DrainLimit,
-    /// Cancelled jobs had their time, too: stop without them.
+    /// The cancelled jobs had their time, too: stop without them.
     DrainEnd,
 }
 
-/// What a job waits for.
+/// The timers of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum JobTimer {
-    /// The user's answer, the assignment, the end of the grace, of the abort, of the cleanup or of the wait for the next attempt, as
-    /// its state says.
+    /// The timeout of the job's state: of the answer, the assignment, the grace, the abort, the cleanup, or
+    /// the wait before the next attempt.
     Step,
-    /// The end of its time.
+    /// The end of its time limit.
     Deadline,
     /// The repeat of its final status.
     Repeat,
-    /// Somebody to come into the room, or to come back.
+    /// The end of the wait for somebody to join, or to return.
     Empty,
-    /// A word of the handler that it gets on.
+    /// The handler has reported no progress for too long.
     Stale,
 }
 
-/// Jobs come and go by the thousand, and each moves its timers several times: they are found by one look at their job. The
-/// worker's own timers are a handful, moved with each message.
+/// There are thousands of jobs, and each moves its timers several times: they are indexed by job. The
+/// worker's own timers are few, and move with each message.
 #[derive(Default)]
 pub(super) struct Timers {
     /// Timers of jobs, in the order in which they fire.

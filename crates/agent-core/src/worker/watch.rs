@@ -1,7 +1,7 @@
-//! What running jobs are watched for: their room and who is in it, their progress, and second jobs.
+//! Watches running jobs: their room and its participants, their progress, and second jobs.
 //!
-//! Nothing of it changes the course of a job by itself: a room that is over asks the job to stop, as anything else can, and a job that
-//! reports no progress is logged.
+//! It does not change the course of a job directly: a room that is over cancels the job, as anything else
+//! can, and a job that reports no progress is logged.
 
 use super::Worker;
 use super::io::{Notice, Output};
@@ -39,7 +39,7 @@ impl Worker {
         self.after_room_change(id, reason, now);
     }
 
-    /// Sets the moment at which the job is over, unless it is over already.
+    /// Sets the time at which the job is over, unless it is over already.
     fn after_room_change(&mut self, id: &JobId, reason: Option<CancelReason>, now: Time) {
         let Some(entry) = self.jobs.get(id) else { return };
         let timer = Timer::Job(id.clone(), JobTimer::Empty);
@@ -52,7 +52,7 @@ impl Worker {
         }
     }
 
-    /// Nobody came, or came back.
+    /// Nobody joined, or returned, in time.
     pub(super) fn on_empty(&mut self, id: &JobId, now: Time) {
         let Some(entry) = self.jobs.get(id) else { return };
         let reason = entry.room.reason(rules(&self.config, &entry.job));
@@ -61,7 +61,7 @@ impl Worker {
 
     /// The connection to the room was restored into another room of its name.
     pub(super) fn on_room_replaced(&mut self, id: &JobId, now: Time) {
-        // A job belongs to its room: for another one of the same name the server makes another job.
+        // A job belongs to its room: for another one of the same name the server creates another job.
         if !self.config.stay_in_new_room {
             self.apply(id, JobInput::Cancelled(CancelReason::RoomGone), now);
         }
@@ -107,8 +107,8 @@ impl Worker {
     }
 }
 
-/// A room or a target of the same name is the same one as long as nothing says that it is another run of the room, or another session of
-/// the participant: the older job is about to end then, and the new one is needed.
+/// A room or a target of the same name counts as the same unless another instance of the room, or another
+/// session of the participant, is known: the older job is about to end then, and the new one is needed.
 fn is_same(one: &Job, other: &Job) -> bool {
     let equal = |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
     let target = match (&one.target, &other.target) {

@@ -1,4 +1,4 @@
-//! From decisions to frames and back.
+//! Conversion between the machine's types and frames.
 
 use crate::answer::Accept;
 use crate::config::Config;
@@ -10,7 +10,7 @@ use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
 use bytes::Bytes;
 
-/// What the server said.
+/// A message of the server.
 pub(super) enum FromServer {
     Registered { worker_id: String, server_version: String },
     Offer { job: Result<Job, Unusable> },
@@ -20,10 +20,10 @@ pub(super) enum FromServer {
     Unknown,
 }
 
-/// A job that this version cannot run, and what it is called if it has an id.
+/// A job that this version cannot run, with its labels if it has an id.
 pub(super) type Unusable = Option<JobLabels>;
 
-/// Reads one frame; `None` when it is not the protocol.
+/// Decodes one frame; `None` when it is not a valid message.
 pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
     use server_message::Message;
     let message: wire::ServerMessage = decode(frame, MAX_FRAME_LEN).ok()?;
@@ -85,11 +85,11 @@ pub(super) fn accept(job: &JobId, accept: Accept) -> Bytes {
     }))
 }
 
-/// `nobody`: nobody should run it.
-pub(super) fn refuse(job: &JobId, nobody: bool) -> Bytes {
+/// `dismiss`: no worker should run the job.
+pub(super) fn refuse(job: &JobId, dismiss: bool) -> Bytes {
     frame(worker_message::Message::Availability(wire::AvailabilityResponse {
         job_id: job.as_str().to_owned(),
-        terminate: nobody,
+        terminate: dismiss,
         ..Default::default()
     }))
 }
@@ -118,7 +118,7 @@ pub(super) fn migrate(jobs: Vec<String>) -> Bytes {
     frame(worker_message::Message::MigrateJob(wire::MigrateJobRequest { job_ids: jobs }))
 }
 
-/// The timestamp is only ever given back to us, so it need not be the time of day.
+/// The timestamp is only returned to us, so it need not be the time of day.
 pub(super) fn ping(timestamp: i64) -> Bytes {
     frame(worker_message::Message::Ping(wire::WorkerPing { timestamp }))
 }

@@ -1,7 +1,8 @@
-//! Jobs that share a checkpoint, their store and a network that loses and delays, in any order, against the promises of a checkpoint
-//! writer (I13).
+//! Model test of jobs that share a checkpoint, their store and an unreliable network, in any order of events,
+//! against the promises of a checkpoint writer (I13).
 //!
-//! A claim arrives at once or never: one that arrives after a later claim of the same job was answered supersedes it.
+//! A claim arrives at once or never: one that arrives after a later claim of the same job was answered
+//! supersedes it.
 
 use agent_core::{
     CheckpointChange, CheckpointError, ClaimSession, Generation, Slot, StoreError, StoreRequest, Writer,
@@ -14,14 +15,14 @@ use std::time::Duration;
 const JOBS: usize = 3;
 const KEEP: Duration = Duration::from_secs(3600);
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Answered,
-    /// It arrives, and its answer does not.
+    /// It arrives, but its answer does not.
     Unanswered,
     Lost,
-    /// It arrives some time after it was given up; only a write does.
+    /// It arrives some time after it was abandoned; writes only.
     Late,
 }
 
@@ -29,17 +30,17 @@ enum Fate {
 enum Op {
     /// Time passes, in minutes.
     Pass(u64),
-    /// It loads, and may save this value later.
+    /// The job loads a value, which it may save later.
     Load(usize),
     /// Saves the last value that was loaded, one before it, or one made by hand.
     SaveLast(usize),
     SaveOlder(usize),
     SaveByHand(usize),
     Delete(usize),
-    /// The job ends, is killed, and comes again as another one.
+    /// The job ends or is killed, and is replaced by another one.
     End(usize),
     Kill(usize),
-    /// A write that is late arrives.
+    /// A late write arrives.
     Arrive(usize),
 }
 
@@ -69,9 +70,9 @@ fn step(jobs: usize) -> impl Strategy<Value = (Op, Vec<Fate>)> {
 struct Job {
     id: usize,
     session: ClaimSession,
-    /// The values that it has loaded, each with the moment of its claim.
+    /// The values that it has loaded, each with the time of its claim.
     values: Vec<(Generation, u64)>,
-    /// What it does by hand may replace what others had saved at this moment.
+    /// A save by hand may replace what others had saved at this time.
     known: u64,
     claimed: bool,
 }
@@ -82,18 +83,18 @@ impl Job {
     }
 }
 
-/// A write on its way.
+/// A write in flight.
 #[derive(Clone, Debug)]
 struct Sent {
     job: usize,
     operation: u64,
     writer: Writer,
     record: Option<Vec<u8>>,
-    /// What it may replace of others: what they had saved at this moment.
+    /// It may replace what others had saved at this time.
     since: u64,
 }
 
-/// What an attempt has in the store.
+/// What an attempt did in the store.
 #[derive(Default)]
 struct Trace {
     /// When it claimed each epoch.
@@ -115,7 +116,7 @@ struct World {
     /// Counts what arrives at the store.
     moment: u64,
     stored: Option<Slot>,
-    /// Who saved what is there, and when.
+    /// Who saved the record, and when.
     saved: Option<(usize, u64)>,
     jobs: Vec<Job>,
     traces: Vec<Trace>,
@@ -228,7 +229,7 @@ impl World {
         Ok(())
     }
 
-    /// What the driver does to save or delete.
+    /// Saves or deletes like the driver.
     fn change(
         &mut self,
         who: usize,
@@ -247,7 +248,7 @@ impl World {
                 }
                 StoreRequest::Write(writer) => writer,
             };
-            // The first claim by hand takes over what is there.
+            // The first claim by hand takes over the record.
             let since = if is_first { job.known } else { known };
             let record = matches!(change, CheckpointChange::Save { .. })
                 .then(|| encode_checkpoint(&self.operation, 1, writer.epoch, self.now).unwrap());
@@ -301,17 +302,18 @@ impl World {
 }
 
 proptest! {
-    /// A stale writer changes nothing, a write never replaces a later one of the same job, a deleted record does not come back with
-    /// a write from before, and nobody saves over, or deletes at its end, progress of others that it has not read.
+    /// A stale writer changes nothing, a write never replaces a later one of the same job, an earlier write
+    /// does not restore a deleted record, and no job saves over, or deletes at its end, progress of others
+    /// that it has not read.
     #[test]
-    fn nobody_saves_over_what_it_has_not_read(steps in proptest::collection::vec(step(JOBS), 1..60)) {
+    fn no_job_saves_over_what_it_has_not_read(steps in proptest::collection::vec(step(JOBS), 1..60)) {
         let mut world = World::new(JOBS);
         for (op, fates) in &steps {
             world.run(op, fates);
         }
     }
 
-    /// A job is superseded by others only, whatever becomes of its requests.
+    /// Only other jobs supersede a job, whatever the fate of its requests.
     #[test]
     fn a_job_alone_is_never_superseded(steps in proptest::collection::vec(step(1), 1..40)) {
         let mut world = World::new(1);

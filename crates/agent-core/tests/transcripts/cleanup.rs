@@ -1,10 +1,10 @@
-//! What comes between an attempt and its outcome: tasks and callbacks that it left behind.
+//! Cleanup between an attempt and its outcome.
 
 use crate::rig::{Rig, fatal, id};
 use agent_core::{AttemptEnd, CancelReason, Config, Input};
 use std::time::Duration;
 
-/// A settled job that runs, and whose cleanup takes its time.
+/// A running job after the settling time, whose cleanup ends only when the test says so.
 fn running(change: impl FnOnce(&mut Config)) -> Rig {
     let mut rig = Rig::registered(change);
     rig.cleans = false;
@@ -49,7 +49,7 @@ fn a_panic_and_an_abort_are_cleaned_up_after() {
 }
 
 #[test]
-fn an_attempt_that_cannot_be_aborted_is_cleaned_up_after_before_its_failure_is_told() {
+fn an_attempt_that_cannot_be_aborted_is_cleaned_up_after_before_its_failure_is_reported() {
     let mut rig = running(|_| {});
     rig.terminate(1);
     rig.pass(11_000);

@@ -1,8 +1,8 @@
-//! Connecting, registering, losing and coming back.
+//! Connecting, registering, losing the connection and reconnecting.
 
 use crate::rig::{Rig, fatal, id};
 use agent_core::{
-    Answer, AttemptEnd, Config, ConnectError, Input, MAX_RETRY_AFTER, Output, Time, Violation, Worker,
+    Answer, AttemptEnd, Config, Input, LinkError, MAX_RETRY_AFTER, Output, Time, Violation, Worker,
 };
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
@@ -15,7 +15,7 @@ fn cut(rig: &mut Rig) {
 }
 
 /// Waits out the backoff and registers again.
-fn come_back(rig: &mut Rig) {
+fn reconnect(rig: &mut Rig) {
     rig.pass_to_next();
     rig.input(Input::Connected);
     rig.register();
@@ -26,7 +26,7 @@ fn refused(status: u16) -> Input {
 }
 
 fn refused_until(status: u16, retry_after: Option<Duration>) -> Input {
-    Input::ConnectFailed(ConnectError::Refused { status, message: "no".into(), retry_after })
+    Input::ConnectFailed(LinkError::Refused { status, message: "no".into(), retry_after })
 }
 
 #[test]
@@ -57,7 +57,8 @@ fn a_first_connection_refused_for_now_is_retried() {
     }
 }
 
-/// An ingress without endpoints, or a server that is being replaced, refuses for a while: nobody's worker ends then.
+/// An ingress without endpoints, or a server that is being replaced, refuses for a while: no worker stops
+/// then.
 #[test]
 fn a_refused_reconnect_is_retried_with_and_without_jobs() {
     for jobs in [0, 1] {
@@ -69,14 +70,14 @@ fn a_refused_reconnect_is_retried_with_and_without_jobs() {
                 rig.pass_to_next();
                 rig.input(refused(status));
             }
-            come_back(&mut rig);
+            reconnect(&mut rig);
             assert!(rig.worker.is_registered(), "{status}, {jobs} jobs");
         }
     }
 }
 
 #[test]
-fn a_refused_reconnect_says_that_it_is_retried() {
+fn a_refused_reconnect_reports_that_it_is_retried() {
     let mut rig = Rig::registered(|_| {});
     cut(&mut rig);
     rig.pass_to_next();
@@ -85,7 +86,7 @@ fn a_refused_reconnect_says_that_it_is_retried() {
     insta::assert_snapshot!(rig.log());
 }
 
-/// How long a worker waits that was refused like this once.
+/// How long a worker waits after such a refusal.
 fn wait_after(status: u16, retry_after: Option<Duration>, seed: u64) -> Duration {
     let mut worker = Worker::new(Config::default(), seed);
     while worker.poll_output().is_some() {}
@@ -94,13 +95,13 @@ fn wait_after(status: u16, retry_after: Option<Duration>, seed: u64) -> Duration
 }
 
 #[test]
-fn a_server_that_says_when_to_come_back_is_believed_within_limits() {
+fn retry_after_is_honoured_within_limits() {
     let seconds = Duration::from_secs;
     for status in [429, 503, 307] {
         let mut waits: Vec<_> = (0..20).map(|seed| wait_after(status, Some(seconds(30)), seed)).collect();
         assert!(waits.iter().all(|wait| (seconds(30)..seconds(31)).contains(wait)), "{waits:?}");
         waits.dedup();
-        assert_eq!(waits.len(), 20, "workers that were refused together do not come back together");
+        assert_eq!(waits.len(), 20, "workers that were refused together do not return together");
     }
     for seed in 0..20 {
         let backoff = wait_after(503, None, seed);
@@ -112,19 +113,19 @@ fn a_server_that_says_when_to_come_back_is_believed_within_limits() {
 }
 
 #[test]
-fn gives_up_only_when_told_to() {
+fn gives_up_only_at_the_configured_limit() {
     let mut rig = Rig::new(|c| c.max_connect_attempts = Some(3));
     for _ in 0..3 {
-        rig.input(Input::ConnectFailed(ConnectError::Failed { message: "nobody there".into() }));
+        rig.input(Input::ConnectFailed(LinkError::Failed { message: "nobody there".into() }));
         rig.pass_to_next();
     }
     insta::assert_snapshot!(rig.log());
 }
 
-/// At most 10 connects in any 10 s, however lucky a seed is.
+/// At most 10 connects in any 10 s, for any seed.
 #[test]
 fn a_server_that_accepts_and_closes_is_not_stormed() {
-    // The last one is lucky enough to be too fast by the backoff alone.
+    // The last seed would be too fast by the backoff alone.
     for seed in (0..1_000).chain([11_771]) {
         let mut worker = Worker::new(Config::default(), seed);
         let mut now = Time::ZERO;
@@ -137,7 +138,7 @@ fn a_server_that_accepts_and_closes_is_not_stormed() {
             }
             worker.handle_input(Input::Connected, now);
             worker.handle_input(Input::Disconnected { reason: "closed".into() }, now);
-            now = worker.poll_timeout().expect("it tries again").0;
+            now = worker.poll_timeout().expect("it retries").0;
             worker.handle_timeout(now);
         }
         let within = |first: &Time, last: &Time| *last - *first < Duration::from_secs(10);
@@ -154,7 +155,8 @@ fn no_answer_to_the_registration() {
     insta::assert_snapshot!(rig.log());
 }
 
-/// A server says that a worker is registered a moment before it would ask it for anything, and reads what the worker says after that.
+/// A server reports a worker as registered a moment before it offers it jobs, and reads the worker's messages
+/// after that.
 #[test]
 fn a_registration_is_confirmed_by_what_the_server_does_after_it() {
     let mut rig = Rig::new(|_| {});
@@ -165,13 +167,13 @@ fn a_registration_is_confirmed_by_what_the_server_does_after_it() {
     rig.pong();
     assert!(rig.worker.is_confirmed());
 
-    // A cut takes it away, and the answer to a ping of the old connection does not bring it back.
+    // A lost connection resets it, and the answer to a ping of the old connection does not restore it.
     cut(&mut rig);
     assert!(!rig.worker.is_confirmed());
-    come_back(&mut rig);
+    reconnect(&mut rig);
     rig.server(Message::Pong(wire::WorkerPong { last_timestamp: 0, timestamp: 0 }));
     assert!(!rig.worker.is_confirmed());
-    // An offer says the same as a pong.
+    // An offer confirms it, too.
     rig.offer(1);
     assert!(rig.worker.is_confirmed());
 }
@@ -181,7 +183,7 @@ fn a_silent_connection_is_dead_after_25_s() {
     let mut rig = Rig::registered(|_| {});
     rig.answers_pings = false;
     rig.pass(24_000);
-    rig.input(Input::Heard);
+    rig.input(Input::Activity);
     rig.pass(24_000);
     assert!(rig.worker.is_registered(), "any sign of life counts");
     rig.pass(1_000);
@@ -199,7 +201,7 @@ fn a_cut_frees_offers_and_stops_no_job() {
     cut(&mut rig);
     assert_eq!((rig.worker.slots().used(), rig.worker.slots().running), (1, 1));
     rig.answer(2, Answer::accept()); // comes for a connection that is gone
-    come_back(&mut rig);
+    reconnect(&mut rig);
     rig.end(1, AttemptEnd::Ok);
     insta::assert_snapshot!(rig.log());
 }
@@ -211,12 +213,13 @@ fn a_job_that_ends_without_a_connection_is_reported_after_it() {
     cut(&mut rig);
     rig.end(1, fatal("text"));
     assert_eq!(rig.worker.slots().used(), 0, "the slot is free at once");
-    come_back(&mut rig);
+    reconnect(&mut rig);
     assert_eq!(rig.worker.closing(), 0);
     insta::assert_snapshot!(rig.log());
 }
 
-/// A status that was written just before the cut may be lost with it: it is sent again until one is read.
+/// A status that was sent just before the connection was lost may be lost, too: it is repeated until one is
+/// read.
 #[test]
 fn a_status_in_settling_is_sent_again_after_a_cut() {
     let mut rig = Rig::registered(|_| {});
@@ -224,16 +227,16 @@ fn a_status_in_settling_is_sent_again_after_a_cut() {
     rig.run_job(1);
     rig.end(1, AttemptEnd::Ok);
     cut(&mut rig);
-    come_back(&mut rig);
+    reconnect(&mut rig);
     cut(&mut rig);
-    come_back(&mut rig);
+    reconnect(&mut rig);
     rig.pong();
     assert_eq!(rig.worker.closing(), 0);
     insta::assert_snapshot!(rig.log());
 }
 
 #[test]
-fn odd_messages_are_counted() {
+fn unexpected_messages_are_counted() {
     let mut rig = Rig::registered(|_| {});
     rig.input(Input::FrameReceived(Bytes::from_static(b"\xff\xff\xff")));
     rig.input(Input::FrameReceived(Bytes::new()));
@@ -259,7 +262,7 @@ fn odd_messages_are_counted() {
     );
 }
 
-/// A frame whose texts are no UTF-8 is no frame of the protocol: it is counted, and nothing else happens.
+/// A frame with invalid UTF-8 is not a valid frame: it is counted, and nothing else happens.
 #[test]
 fn metadata_that_is_no_utf8_is_counted() {
     let mut rig = Rig::registered(|_| {});

@@ -1,4 +1,4 @@
-//! Stopping.
+//! Draining and stopping.
 
 use crate::rig::{Rig, id};
 use agent_core::{Answer, AttemptEnd, Input};
@@ -60,7 +60,8 @@ fn the_limit_cancels_the_grace_aborts_and_a_stuck_one_is_left_behind() {
     insta::assert_snapshot!(log);
 }
 
-/// A busy program wakes a little late, and so is late to abort: what is still there at the end is stuck all the same.
+/// A busy program fires timers a little late, and so aborts late: what remains at the end counts as stuck all
+/// the same.
 #[test]
 fn a_stuck_one_is_counted_also_when_the_program_wakes_late() {
     let mut rig = Rig::registered(|_| {});
@@ -85,7 +86,7 @@ fn a_second_signal_aborts() {
 }
 
 #[test]
-fn a_drain_without_a_connection_says_what_was_not_sent() {
+fn a_drain_without_a_connection_counts_what_was_not_sent() {
     let mut rig = Rig::registered(|_| {});
     rig.run_job(1);
     rig.input(Input::Disconnected { reason: "cut".into() });

@@ -1,4 +1,4 @@
-//! One candidate: what it asks of the store, and what it believes.
+//! One candidate of an election: its calls to the store and its state.
 
 use agent_core::{Election, ElectionInput, ElectionOutput, Time};
 use std::fmt::Write;
@@ -20,7 +20,7 @@ impl Rig {
         rig
     }
 
-    /// One that leads, since it has asked for it.
+    /// A rig whose candidate leads.
     fn leading() -> Self {
         let mut rig = Self::new();
         rig.input(granted(5));
@@ -45,10 +45,10 @@ impl Rig {
         self.now = until;
     }
 
-    /// Time passes, and the process does not run.
-    fn stand_still(&mut self, millis: u64) {
+    /// Time passes while the process is paused.
+    fn pause(&mut self, millis: u64) {
         self.now = self.now + Duration::from_millis(millis);
-        let _ = writeln!(self.log, "{} - stood still for {millis} ms", self.now);
+        let _ = writeln!(self.log, "{} - paused for {millis} ms", self.now);
     }
 
     fn drain(&mut self) {
@@ -163,7 +163,7 @@ fn a_lease_that_the_store_does_not_know_is_lost_at_once() {
 fn an_answer_that_was_read_late_does_not_bring_a_lease_back() {
     let mut rig = Rig::leading();
     rig.pass(2_700);
-    rig.stand_still(9_000); // paused; the answer to the renewal was in the socket all the time
+    rig.pause(9_000); // paused; the answer to the renewal was in the socket all the time
     rig.input(ElectionInput::Renewed);
     insta::assert_snapshot!(rig.log);
 }
@@ -173,9 +173,9 @@ fn a_grant_that_was_read_late_is_no_lead() {
     let mut rig = Rig::new();
     rig.input(held("a", 100));
     rig.pass(400);
-    rig.stand_still(1_999);
+    rig.pause(1_999);
     rig.input(granted(9));
-    rig.stand_still(9_000);
+    rig.pause(9_000);
     rig.input(ElectionInput::Renewed);
     insta::assert_snapshot!(rig.log);
 }
@@ -196,19 +196,20 @@ fn one_who_resigns_gives_back_what_it_may_have() {
 }
 
 #[test]
-fn what_nobody_waits_for_changes_nothing() {
+fn an_unexpected_answer_changes_nothing() {
     let mut rig = Rig::leading();
     let before = rig.election.poll_timeout();
-    for odd in
+    for unexpected in
         [granted(9), held("b", 1), ElectionInput::Renewed, ElectionInput::Refused, ElectionInput::Failed]
     {
-        rig.input(odd);
+        rig.input(unexpected);
     }
     assert_eq!(rig.election.poll_timeout(), before);
     assert!(!rig.election.is_over());
 }
 
-/// Leaders that were elected in one moment, as after a restart of their store, do not renew in one moment.
+/// Leaders that were elected at the same time, as after a restart of their store, do not renew at the same
+/// time.
 #[test]
 fn leaders_that_began_together_renew_one_by_one() {
     let leaders = 1_000;

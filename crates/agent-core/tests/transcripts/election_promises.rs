@@ -1,39 +1,40 @@
-//! Candidates, a store and the network between them, in any order of faults, against the promises of an election (I13).
+//! Model test of candidates, a store and the network between them, in any order of faults, against the
+//! promises of an election (I13).
 
-use agent_core::{Election, ElectionInput, ElectionOutput, Seat, SeatAnswer, Time};
+use agent_core::{AcquireResult, Election, ElectionInput, ElectionOutput, LeaseRecord, Time};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 const CANDIDATES: usize = 3;
 const LEASE: Duration = Duration::from_secs(2);
-/// The world moves by this.
+/// The time step of the model.
 const TICK_MICROS: u64 = 5_000;
-/// The store's clock when the world begins.
+/// The store's clock at the start.
 const EPOCH: u64 = 1_700_000_000_000_000;
 
 #[derive(Clone, Debug)]
 enum Op {
     /// Time passes, in ticks.
     Pass(u16),
-    /// The process stands still, and goes on.
+    /// The process is paused, and continues.
     Stop(usize),
     Continue(usize),
-    /// What is sent stays in the network, and goes on (late).
+    /// Requests stay in the network, and continue (late).
     Stall(usize),
-    /// What the store answers stays in the network.
+    /// Answers stay in the network.
     Mute(usize),
     Flow(usize),
-    /// What is under way is lost, with an error.
+    /// What is in flight is lost, with an error.
     Break(usize),
-    /// It gives up the lead or following, and stands again.
+    /// It resigns, and a new candidate starts.
     Resign(usize),
-    /// It is killed, and another one takes its place.
+    /// It is killed, and replaced by another one.
     Kill(usize),
-    /// The store cannot be reached, and can be again.
+    /// The store becomes unreachable, and reachable again.
     StoreDown,
     StoreUp,
-    /// The store loses everything.
+    /// The store loses its data.
     Wipe,
 }
 
@@ -67,27 +68,27 @@ enum Call {
 struct Candidate {
     id: String,
     election: Election,
-    /// When it was made, in ticks of the world.
+    /// When it was created, in ticks.
     born: u64,
-    /// How its clock runs, in percent of the world's.
+    /// The speed of its clock, in percent.
     rate: u64,
     stopped: bool,
     stalled: bool,
     muted: bool,
-    /// On the way to the store: from whom (perhaps the one before), the number of the call, and what.
+    /// In flight to the store: the sender (perhaps its predecessor), the number of the call, and the call.
     under_way: Vec<(String, u64, Call)>,
     calls: u64,
     /// The call whose answer it waits for.
     waits_for: Option<u64>,
-    /// What came back and was not read yet.
+    /// The answers that were not read yet.
     answers: Vec<(u64, ElectionInput)>,
-    /// The token and until when it believes to lead, on its own clock.
+    /// The token, and until when it considers itself leader, by its own clock.
     leads: Option<(u64, Time)>,
 }
 
 struct World {
     tick: u64,
-    seat: Seat,
+    record: LeaseRecord,
     down: bool,
     candidates: Vec<Candidate>,
     made: u64,
@@ -102,7 +103,7 @@ impl World {
     fn new(seed: u64, rates: &[u64]) -> Self {
         let mut world = Self {
             tick: 0,
-            seat: Seat::default(),
+            record: LeaseRecord::default(),
             down: false,
             candidates: Vec::new(),
             made: seed,
@@ -136,7 +137,8 @@ impl World {
         }
     }
 
-    /// Another candidate on the same machine. What the one before has sent may still arrive; nobody is there for the answer.
+    /// Another candidate on the same machine. What its predecessor sent may still arrive; its answers are
+    /// dropped.
     fn replace(&mut self, n: usize) {
         let next = self.candidate(self.candidates[n].rate);
         let before = std::mem::replace(&mut self.candidates[n], next);
@@ -171,7 +173,7 @@ impl World {
             Op::StoreDown => self.down = true,
             Op::StoreUp => self.down = false,
             Op::Wipe => {
-                self.seat = Seat::default();
+                self.record = LeaseRecord::default();
                 self.wiped = true;
             }
         }
@@ -182,7 +184,7 @@ impl World {
             self.tick += 1;
             for n in 0..CANDIDATES {
                 if self.candidates[n].election.is_over() && !self.candidates[n].stopped {
-                    // Whoever lost or gave up stands again, as a handler would.
+                    // A candidate that lost or gave up starts again, as a handler would.
                     self.replace(n);
                 }
                 self.deliver(n);
@@ -192,7 +194,7 @@ impl World {
         }
     }
 
-    /// What has been sent reaches the store, unless the network stalls.
+    /// Delivers requests to the store, unless the network stalls.
     fn deliver(&mut self, n: usize) {
         if self.candidates[n].stalled {
             return;
@@ -210,7 +212,7 @@ impl World {
         if candidate.stopped {
             return;
         }
-        // The handler writes before anything else has looked at a clock: the worst order.
+        // The handler writes before anything else reads the clock: the worst order.
         if let Some((token, _)) = candidate.leads {
             candidate.send(Call::Write(token));
         }
@@ -229,24 +231,24 @@ impl World {
     fn store(&mut self, id: &str, call: &Call) -> Option<ElectionInput> {
         let now = EPOCH + self.tick * TICK_MICROS;
         match call {
-            Call::Try => Some(match self.seat.acquire(id, LEASE, now) {
-                SeatAnswer::Granted { token } => {
+            Call::Try => Some(match self.record.acquire(id, LEASE, now) {
+                AcquireResult::Granted { token } => {
                     assert!(token >= self.last_granted, "tokens grow: {token} after {}", self.last_granted);
                     self.last_granted = token;
                     ElectionInput::Granted { token }
                 }
-                SeatAnswer::Held { by, remaining } => ElectionInput::Held { by, remaining },
+                AcquireResult::Held { by, remaining } => ElectionInput::Held { by, remaining },
             }),
-            Call::Renew(token) => Some(match self.seat.renew(id, *token, LEASE, now) {
+            Call::Renew(token) => Some(match self.record.renew(id, *token, LEASE, now) {
                 true => ElectionInput::Renewed,
                 false => ElectionInput::Refused,
             }),
             Call::Release => {
-                self.seat.release(id);
+                self.record.release(id);
                 None
             }
             Call::Write(token) => {
-                if self.seat.may_write(*token) {
+                if self.record.may_write(*token) {
                     assert!(
                         *token >= self.last_written,
                         "I13: {token} was written after {}",
@@ -261,7 +263,7 @@ impl World {
         }
     }
 
-    /// Nobody believes to lead while somebody else does, by their own clocks, even one that stands still.
+    /// At most one candidate considers itself leader, by its own clock, even while paused.
     fn check(&self) {
         let leaders: Vec<&str> = self
             .candidates
@@ -341,14 +343,15 @@ fn any_order(seed: u64, rates: &[u64], ops: Vec<Op>) {
     for op in ops {
         world.apply(op);
     }
-    // Then all faults end, and somebody leads within a lease (on the slowest clock that asks for it) and a second.
+    // Then all faults end, and there is a leader within a lease (on the slowest clock of a candidate) and a
+    // second.
     world.heal();
     let limit = (LEASE + Duration::from_secs(1)).as_micros() * 104 / 100;
     world.pass(u64::try_from(limit).unwrap() / TICK_MICROS);
-    assert!(world.leader().is_some(), "nobody leads after lease + 1 s");
+    assert!(world.leader().is_some(), "no leader after lease + 1 s");
 }
 
-/// Clocks that run up to 4 % apart: quartz is a thousand times better.
+/// Clocks with up to 4 % of drift; quartz is a thousand times better.
 fn rates() -> impl Strategy<Value = Vec<u64>> {
     proptest::collection::vec(96u64..=104, CANDIDATES)
 }
@@ -361,7 +364,8 @@ proptest! {
         any_order(seed, &rates, ops);
     }
 
-    /// A store that forgets lets two believe for a while; still only the later one can write.
+    /// When a store loses its data, two candidates may consider themselves leader for a while; still only the
+    /// later one can write.
     #[test]
     fn a_store_that_forgets_fences_all_the_same(
         seed: u64,

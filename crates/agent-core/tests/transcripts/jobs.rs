@@ -34,7 +34,7 @@ fn an_early_outcome_is_sent_twice_before_the_room_is_left() {
 }
 
 #[test]
-fn the_user_says_no_or_nothing() {
+fn the_request_handler_declines_or_does_not_answer() {
     let mut rig = Rig::registered(|c| c.max_jobs = 10);
     rig.offer(1);
     rig.answer(1, Answer::Decline);
@@ -116,14 +116,14 @@ fn a_job_that_is_offered_again_is_not_ended_by_its_old_status() {
     insta::assert_snapshot!(rig.log());
 }
 
-/// A newer server may know kinds that we do not.
+/// A newer server may have kinds of jobs that we do not know.
 #[test]
 fn a_job_of_an_unknown_kind_is_declined_and_failed_but_never_dropped_in_silence() {
     let mut rig = Rig::registered(|_| {});
     let strange = |n: u32| Some(wire::Job { id: id(n).to_string(), r#type: 77, ..Default::default() });
     rig.server(Message::Availability(wire::AvailabilityRequest { job: strange(1), resuming: false }));
     rig.server(Message::Assignment(wire::JobAssignment { job: strange(1), ..Default::default() }));
-    // Of one that runs, an odd copy changes nothing.
+    // An invalid copy of a running job's assignment changes nothing.
     rig.run_job(2);
     rig.server(Message::Assignment(wire::JobAssignment { job: strange(2), ..Default::default() }));
     assert_eq!(rig.worker.slots().running, 1);
@@ -162,7 +162,7 @@ fn descriptors(limit: usize) -> Input {
 fn jobs_beyond_what_descriptors_allow_are_declined() {
     let mut rig = Rig::registered(|c| c.max_jobs = 1000);
     assert_eq!(rig.worker.capacity(), 1000);
-    // 64 in all, of which 16 and 8 are not for jobs.
+    // 64 in all, of which 16 are open and 8 reserved.
     rig.input(descriptors(64));
     assert_eq!(rig.worker.capacity(), 10);
     for n in 1..=30 {
@@ -174,7 +174,7 @@ fn jobs_beyond_what_descriptors_allow_are_declined() {
     assert!(log.contains("Full(true)"), "{log}");
 }
 
-/// A job that has ended keeps its room, and what that takes, until the server has read how it ended.
+/// An ended job keeps its room and its descriptors until the server has read its outcome.
 #[test]
 fn descriptors_are_free_again_when_the_room_is_left() {
     let mut rig = Rig::registered(|c| c.max_jobs = 1000);
@@ -215,7 +215,7 @@ fn an_unasked_assignment_without_descriptors_is_failed() {
     assert!(log.contains(r#"Fatal { reason: "no_slot" }"#), "{log}");
 }
 
-/// The estimate was wrong: the program itself has opened too much.
+/// The estimate was wrong: the program itself has opened too many files.
 #[test]
 fn nothing_is_taken_for_a_while_after_there_was_no_descriptor_left() {
     let mut rig = Rig::registered(|_| {});

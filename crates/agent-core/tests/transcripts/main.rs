@@ -1,4 +1,4 @@
-//! Transcripts of the worker machine: what happens goes in, what it wants comes out, both as text that a person reads.
+//! Transcripts of the worker machine: inputs and outputs as human-readable text.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,10 +1,10 @@
-//! Cancellation, termination, deadlines, and attempts that do not go away.
+//! Cancellation, termination, deadlines, and attempts that do not end.
 
 use crate::rig::{Rig, fatal, id};
 use agent_core::{Answer, AttemptEnd, CancelReason};
 use std::time::Duration;
 
-/// A settled job that runs.
+/// A running job after the settling time.
 fn running(change: impl FnOnce(&mut agent_core::Config)) -> Rig {
     let mut rig = Rig::registered(change);
     rig.run_job(1);
@@ -81,7 +81,7 @@ fn terminated_before_its_room_is_joined() {
     rig.answer(2, Answer::accept());
     rig.assign(2);
     rig.terminate(2);
-    rig.end(2, AttemptEnd::Aborted); // the driver gives the join up; the handler was never called
+    rig.end(2, AttemptEnd::Aborted); // the driver abandons the join; the handler was never called
     insta::assert_snapshot!(rig.log());
 }
 
@@ -93,7 +93,7 @@ fn a_room_is_left_when_the_server_has_read_how_the_job_ended() {
     rig.pass(1_000);
     rig.answers_pings = false;
     rig.end(1, AttemptEnd::Ok);
-    // These have to wait for a ping of their own: the first one was sent before they ended.
+    // These wait for another ping: the first one was sent before they ended.
     rig.end(2, AttemptEnd::Ok);
     rig.end(3, AttemptEnd::Ok);
     rig.pass(100);
@@ -104,7 +104,7 @@ fn a_room_is_left_when_the_server_has_read_how_the_job_ended() {
 }
 
 #[test]
-fn a_server_that_never_says_what_it_has_read() {
+fn a_server_that_never_confirms_what_it_has_read() {
     let mut rig = running(|_| {});
     rig.answers_pings = false;
     rig.end(1, AttemptEnd::Ok);

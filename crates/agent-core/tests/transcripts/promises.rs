@@ -1,10 +1,11 @@
-//! Any order of events, against the promises that one machine can keep (ids as in ARCHITECTURE.md).
+//! Model test of the worker machine: any order of events, against the promises of one machine (ids as in
+//! ARCHITECTURE.md).
 
 use crate::rig::fatal;
 use crate::rig::{RecordedWorker, worker};
 use agent_core::{
-    Answer, AttemptEnd, CancelReason, Config, ConnectError, Input, JobErrorKind, JobId, JoinedRoom,
-    Lifecycle, Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time,
+    Answer, AttemptEnd, CancelReason, Config, Input, JobErrorKind, JobId, JoinedRoom, Lifecycle, LinkError,
+    Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time,
 };
 use agent_proto::Secret;
 use agent_proto::livekit as wire;
@@ -25,12 +26,12 @@ pub(crate) enum Op {
     Cleaned(u8),
     Cancel(u8),
     Terminate(u8),
-    /// The room is described: its id, its departure and its empty timeout in seconds.
+    /// The room's id, departure timeout and empty timeout, in seconds.
     Room(u8, u8, u8, u8),
     Replaced(u8),
-    /// Its room ends, in one of the ways that there are.
+    /// The room ends in some way.
     RoomEnds(u8, usize),
-    /// So many people are there, and this session of the target.
+    /// The number of people in the room, and the session of the target.
     There(u8, u8, u8),
     Pong,
     Cut,
@@ -78,7 +79,7 @@ const ROOM_ENDS: [RoomEnd; 6] = [
     RoomEnd::Lost,
 ];
 
-/// What holds a slot, as the commands of the machine say.
+/// What holds a slot, by the outputs of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holds {
     Offer,
@@ -89,31 +90,32 @@ enum Holds {
     Stuck,
 }
 
-/// What a driver and a server would know.
+/// The state of a driver and a server.
 pub(crate) struct World {
     pub(crate) worker: RecordedWorker,
     now: Time,
     connected: bool,
     /// Offers on this connection that have no answer yet, with the latest time for it.
     owed: BTreeMap<JobId, Vec<Time>>,
-    /// Answers that were sent and not yet told to the counters.
+    /// Answers that were sent and not yet reported to the counters.
     uncounted: Vec<(JobId, &'static str)>,
     asked: BTreeMap<JobId, OfferId>,
     slots: BTreeMap<JobId, Holds>,
     /// Attempts that the driver runs.
     running: BTreeMap<JobId, u32>,
-    /// The last attempt of each assignment, those whose cleanup was not asked for yet, and cleanups that the driver runs.
+    /// The last attempt of each assignment, those whose cleanup was not requested yet, and cleanups that the
+    /// driver runs.
     attempts: BTreeMap<JobId, u32>,
     dirty: BTreeSet<JobId>,
     cleaning: Vec<(JobId, u32)>,
-    /// Jobs that must not be tried again: told to stop, or without a room.
+    /// Jobs that must not be retried: cancelled, or without a room.
     over: BTreeSet<JobId>,
     draining: bool,
     starts: u32,
     failed_unstarted: u32,
     ended: u32,
-    /// The final status of the present assignment of a job, once it was sent.
-    told: BTreeMap<JobId, (wire::JobStatus, String)>,
+    /// The final status of a job's present assignment, once it was sent.
+    final_status: BTreeMap<JobId, (wire::JobStatus, String)>,
     in_room: BTreeMap<JobId, bool>,
     stopped: bool,
     /// Frames sent on this connection, and how many of them the server is known to have read.
@@ -122,14 +124,14 @@ pub(crate) struct World {
     /// Pings without an answer: their number among the frames, and their timestamp.
     pings: Vec<(usize, i64)>,
     /// When the final status of a job was last sent, and its number among the frames.
-    told_at: BTreeMap<JobId, (Time, usize)>,
+    status_sent_at: BTreeMap<JobId, (Time, usize)>,
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut config = Config::default();
         config.max_jobs = SLOTS;
-        // Some workers give up while their jobs run.
+        // Some workers give up while jobs run.
         config.max_connect_attempts = seed.is_multiple_of(4).then_some(2);
         let mut world = Self {
             worker: RecordedWorker::new((config, seed), worker),
@@ -148,13 +150,13 @@ impl World {
             starts: 0,
             failed_unstarted: 0,
             ended: 0,
-            told: BTreeMap::new(),
+            final_status: BTreeMap::new(),
             in_room: BTreeMap::new(),
             stopped: false,
             sent: 0,
             read: 0,
             pings: Vec::new(),
-            told_at: BTreeMap::new(),
+            status_sent_at: BTreeMap::new(),
         };
         world.drain();
         world.input(Input::Connected);
@@ -227,7 +229,7 @@ impl World {
             }
             Op::Assign(n) => {
                 if self.worker.lifecycle(&id(n)).is_none() {
-                    self.told.remove(&id(n)); // a new assignment, whatever becomes of it
+                    self.final_status.remove(&id(n)); // a new assignment
                 }
                 let message = wire::JobAssignment { job: Some(job(n)), ..Default::default() };
                 let (starts, ended) = (self.starts, self.ended);
@@ -251,7 +253,7 @@ impl World {
                         AttemptEnd::Error { kind: JobErrorKind::Retryable { after }, text: "text".into() }
                     }
                 };
-                // A driver tells one end for each start.
+                // A driver reports one end for each start.
                 if self.running.remove(&id(n)).is_some() {
                     let room_gone = kind == 8;
                     if room_gone {
@@ -312,7 +314,7 @@ impl World {
                 }
             }
             Op::Refuse => {
-                self.input(Input::ConnectFailed(ConnectError::Failed { message: "no".into() }));
+                self.input(Input::ConnectFailed(LinkError::Failed { message: "no".into() }));
             }
             Op::Garbage(bytes) => self.input(Input::FrameReceived(Bytes::from(bytes))),
             Op::Pass(millis) => self.pass(millis.into()),
@@ -341,8 +343,8 @@ impl World {
                 Output::Notice(Notice::OfferAnswered { job, answer, .. }) => {
                     assert_eq!(
                         self.uncounted.pop(),
-                        Some((job.id, answer.word())),
-                        "each answer is told once"
+                        Some((job.id, answer.label())),
+                        "each answer is reported once"
                     );
                 }
                 Output::Ask { offer, job } => {
@@ -353,15 +355,15 @@ impl World {
                     assert_eq!(Secret::expose(&token), "");
                     self.over.remove(&job.id);
                     self.attempt(&job.id, 1);
-                    self.told.remove(&job.id);
+                    self.final_status.remove(&job.id);
                     self.in_room.insert(job.id.clone(), true);
                     self.starts += 1;
                 }
-                Output::StartAgain { job, attempt } => {
+                Output::Retry { job, attempt } => {
                     assert_eq!(self.attempts[&job] + 1, attempt, "I2: an attempt of {job} is left out");
                     assert!(attempt <= 3, "more attempts of {job} than allowed");
-                    assert!(!self.draining, "{job} is tried again while draining");
-                    assert!(!self.over.contains(&job), "{job} is tried again though it was to stop");
+                    assert!(!self.draining, "{job} is retried while draining");
+                    assert!(!self.over.contains(&job), "{job} is retried though it was to stop");
                     self.attempt(&job, attempt);
                 }
                 Output::Clean { job, attempt, within } => {
@@ -395,12 +397,12 @@ impl World {
                     self.in_room.entry(ended.job.id.clone()).or_insert(true);
                 }
                 Output::Leave { job } => {
-                    let told = self.told.contains_key(&job);
+                    let sent = self.final_status.contains_key(&job);
                     assert!(
-                        told || !self.worker.is_registered(),
+                        sent || !self.worker.is_registered(),
                         "I5: {job} leaves before its status was sent"
                     );
-                    let (at, number) = self.told_at.get(&job).copied().unwrap_or((self.now, 0));
+                    let (at, number) = self.status_sent_at.get(&job).copied().unwrap_or((self.now, 0));
                     assert!(
                         self.read > number
                             || self.now >= at + Duration::from_secs(5)
@@ -414,7 +416,7 @@ impl World {
                         Some(true),
                         "{job} leaves a room that it is not in"
                     );
-                    // The attempt of a stopped worker may still be there; its task was aborted.
+                    // The attempt of a stopped worker may still exist; its task was aborted.
                 }
                 Output::Disconnect => self.lost(),
                 Output::Stopped(_) => {
@@ -438,7 +440,7 @@ impl World {
             }
         }
         assert_eq!((self.worker.slots(), self.worker.used_slots()), (slots, slots.used()), "I10");
-        assert!(self.uncounted.is_empty(), "I1: not told: {:?}", self.uncounted);
+        assert!(self.uncounted.is_empty(), "I1: not reported: {:?}", self.uncounted);
         assert!(slots.used() <= SLOTS, "I10: {slots:?}");
         if let Some((at, timer)) = self.worker.poll_timeout() {
             assert!(at > self.now, "{timer:?} at {at} is not later than {}", self.now);
@@ -469,14 +471,14 @@ impl World {
         match message.message.unwrap() {
             worker_message::Message::Availability(answer) => {
                 let owed = self.owed.get_mut(&JobId::new(&answer.job_id)).and_then(Vec::pop);
-                assert!(owed.is_some(), "I1: an answer for {} that nobody asked for", answer.job_id);
+                assert!(owed.is_some(), "I1: an answer for {} without an offer", answer.job_id);
                 let job = JobId::new(&answer.job_id);
-                let word = match (answer.available, answer.terminate) {
+                let label = match (answer.available, answer.terminate) {
                     (true, _) => "accepted",
                     (false, true) => "dismissed",
                     (false, false) => "declined",
                 };
-                self.uncounted.push((job.clone(), word));
+                self.uncounted.push((job.clone(), label));
                 match self.slots.get(&job) {
                     Some(Holds::Offer) if answer.available => {
                         self.slots.insert(job, Holds::Acceptance);
@@ -488,9 +490,9 @@ impl World {
                 }
             }
             worker_message::Message::UpdateJob(update) if update.status() != wire::JobStatus::JsRunning => {
-                self.told_at.insert(JobId::new(&update.job_id), (self.now, self.sent));
+                self.status_sent_at.insert(JobId::new(&update.job_id), (self.now, self.sent));
                 let now = (update.status(), update.error.clone());
-                let before = self.told.insert(JobId::new(&update.job_id), now.clone());
+                let before = self.final_status.insert(JobId::new(&update.job_id), now.clone());
                 assert!(
                     before.is_none_or(|before| before == now),
                     "I5: two final statuses of {}",
@@ -511,7 +513,7 @@ proptest! {
         for op in ops {
             world.apply(op);
         }
-        // Then the worker is stopped, and everything must come to its end.
+        // Then the worker is stopped, and everything must end.
         world.apply(Op::Drain(5));
         world.pass(20_000 + 11_000); // the longest drain above, if it came first
         prop_assert!(world.stopped, "I7: not stopped after limit, grace and 1 s");

@@ -1,8 +1,9 @@
-//! A worker machine that is recorded, written as JSON, read again and replayed does the same again, byte for byte (I12).
+//! A recording of a worker machine, written as JSON and read again, replays to the same outputs, byte for
+//! byte (I12).
 
 use crate::promises::{Op, World, op};
 use crate::rig::{RecordedWorker, Rig, worker};
-use agent_core::{Answer, AttemptEnd, Config, ConnectError, Descriptors, Input, Output};
+use agent_core::{Answer, AttemptEnd, Config, Descriptors, Input, LinkError, Output};
 use agent_proto::recording::Recording;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -11,7 +12,7 @@ fn json(outputs: &[Output]) -> String {
     outputs.iter().map(|output| serde_json::to_string(output).unwrap() + "\n").collect()
 }
 
-/// What was recorded is all that the new machine has.
+/// The new machine has nothing but the recording.
 fn replay(recording: &str) -> Vec<Output> {
     serde_json::from_str::<Recording<(Config, u64), Input>>(recording).unwrap().replay(worker)
 }
@@ -33,12 +34,12 @@ proptest! {
         world.pass(31_000);
         let replayed = replay(&recorded(&world.worker));
         prop_assert_eq!(json(&replayed), json(world.worker.outputs()));
-        // What is not written, tokens, is the same, too.
+        // Tokens, which are not written, are equal, too.
         prop_assert_eq!(replayed, world.worker.outputs());
     }
 }
 
-/// One of each input that carries something, and what a recording looks like.
+/// One of each input with content, and the format of a recording.
 #[test]
 fn the_course_of_a_job_is_recorded() {
     let mut rig = Rig::registered(|config| config.max_jobs = 1);
@@ -55,7 +56,7 @@ fn the_course_of_a_job_is_recorded() {
     rig.pass(600);
     rig.input(Input::Disconnected { reason: "cut".to_owned() });
     rig.pass(1_000);
-    rig.input(Input::ConnectFailed(ConnectError::Refused {
+    rig.input(Input::ConnectFailed(LinkError::Refused {
         status: 503,
         message: "busy".to_owned(),
         retry_after: Some(Duration::from_millis(1500)),
@@ -68,7 +69,7 @@ fn the_course_of_a_job_is_recorded() {
     insta::assert_snapshot!(format!("{calls}\n{}", json(rig.worker.outputs())));
 }
 
-/// A recording holds what the wire holds; what the machine gives out does not show it.
+/// A recording holds what the wire holds; outputs do not show the token.
 #[test]
 fn the_token_of_a_job_is_in_its_frame_and_in_no_output() {
     let mut rig = Rig::registered(|_| {});
@@ -77,7 +78,7 @@ fn the_token_of_a_job_is_in_its_frame_and_in_no_output() {
     let token: String = "secret-token".bytes().map(|byte| format!("{byte:02x}")).collect();
     assert!(recording.contains(&token));
     assert!(outputs.contains("[redacted]") && !outputs.contains("secret-token") && !outputs.contains(&token));
-    // And so the handler of a replayed job gets it.
+    // The handler of a replayed job gets the token.
     let replayed = replay(&recording);
     assert!(
         replayed.iter().any(|output| {

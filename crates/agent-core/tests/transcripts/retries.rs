@@ -1,10 +1,10 @@
-//! Further attempts within one assignment, and what forbids them.
+//! Retries within one assignment, and what prevents them.
 
 use crate::rig::{Rig, fatal, id};
 use agent_core::{AttemptEnd, CancelReason, Config, Input, JobErrorKind, Lifecycle, Outcome, RetryPolicy};
 use std::time::Duration;
 
-/// A settled job that runs and may be tried again so often, after waits without jitter.
+/// A running job after the settling time, with three attempts in all and waits without jitter.
 fn running(change: impl FnOnce(&mut Config)) -> Rig {
     let mut rig = Rig::registered(|c| {
         c.retry = RetryPolicy::attempts(3).backoff(Duration::ZERO, Duration::ZERO);
@@ -15,11 +15,11 @@ fn running(change: impl FnOnce(&mut Config)) -> Rig {
     rig
 }
 
-/// How the job ended, when it made no other attempt.
+/// The error of a job that was not retried.
 fn error_after(rig: Rig) -> String {
     assert_eq!(rig.ended.get(&id(1)), Some(&1), "it has ended");
     let log = rig.log();
-    assert!(!log.contains("again, attempt"), "{log}");
+    assert!(!log.contains("< retry "), "{log}");
     let ended = log.lines().find_map(|line| line.split_once("< ended AJ_1 failed: "));
     ended.unwrap_or_else(|| panic!("no failure in\n{log}")).1.to_owned()
 }
@@ -32,7 +32,7 @@ fn a_flaky_handler_succeeds_at_last() {
     assert_eq!(
         rig.worker.lifecycle(&id(1)),
         Some(Lifecycle::Running),
-        "and goes on running for everybody else"
+        "and its lifecycle state is still Running"
     );
     rig.pass(5_000);
     rig.input(Input::HandlerStarted { job: id(1) });
@@ -42,7 +42,7 @@ fn a_flaky_handler_succeeds_at_last() {
 }
 
 #[test]
-fn the_last_error_says_how_many_attempts_there_were() {
+fn the_last_error_includes_the_number_of_attempts() {
     let mut rig = running(|_| {});
     for _ in 0..3 {
         rig.end_retryable(1, 1);
@@ -62,7 +62,7 @@ fn a_wait_of_nothing_is_no_wait() {
 }
 
 #[test]
-fn a_room_that_could_not_be_joined_is_tried_again() {
+fn a_room_that_could_not_be_joined_is_retried() {
     let mut rig =
         Rig::registered(|c| c.retry = RetryPolicy::attempts(2).backoff(Duration::ZERO, Duration::ZERO));
     rig.offer(1);
@@ -99,7 +99,7 @@ fn the_jitter_grows_and_is_added_to_what_the_error_asks_for() {
 }
 
 #[test]
-fn invalid_fatal_cancelled_timed_out_and_panics_are_not_tried_again() {
+fn invalid_fatal_cancelled_timed_out_and_panics_are_not_retried() {
     let kinds = [
         JobErrorKind::Fatal { reason: "quota_exceeded".into() },
         JobErrorKind::Invalid { field: "language".into(), value: "xx".into(), message: "unknown".into() },
@@ -119,13 +119,13 @@ fn invalid_fatal_cancelled_timed_out_and_panics_are_not_tried_again() {
 }
 
 #[test]
-fn nothing_is_tried_again_while_draining() {
+fn there_is_no_retry_while_draining() {
     let drain = || Input::DrainRequested { within: Duration::from_secs(60) };
     let mut rig = running(|_| {});
     rig.input(drain());
     rig.end_retryable(1, 1);
     assert!(error_after(rig).starts_with("no route to the model "));
-    // A job that waits for its next attempt is not waited for.
+    // A drain does not wait for a job that is backing off.
     let mut rig = running(|_| {});
     rig.end_retryable(1, 30);
     rig.input(drain());
@@ -133,7 +133,7 @@ fn nothing_is_tried_again_while_draining() {
 }
 
 #[test]
-fn nothing_is_tried_again_without_a_room() {
+fn there_is_no_retry_without_a_room() {
     let mut rig = running(|_| {});
     let kind = JobErrorKind::Retryable { after: Duration::ZERO };
     let end = AttemptEnd::Error { kind, text: "the room is over".into() };
@@ -142,7 +142,7 @@ fn nothing_is_tried_again_without_a_room() {
 }
 
 #[test]
-fn nothing_is_tried_again_once_the_job_was_told_to_stop() {
+fn there_is_no_retry_of_a_cancelled_job() {
     for reason in [CancelReason::Terminated, CancelReason::Kicked, CancelReason::Shutdown("enough".into())] {
         // Before the error, during the cleanup, and in the wait for the next attempt.
         for when in 0..3 {
@@ -209,7 +209,7 @@ fn a_cut_stops_no_retry() {
 }
 
 #[test]
-fn the_user_is_told_what_it_took() {
+fn the_user_gets_the_number_of_attempts_and_their_time() {
     let mut rig = running(|_| {});
     rig.end_retryable(1, 2);
     rig.pass(2_500);

@@ -23,17 +23,17 @@ pub(crate) struct Rig {
     pub(crate) worker: RecordedWorker,
     now: Time,
     log: String,
-    /// The question that each offered job waits for.
+    /// The pending offer of each offered job.
     asked: BTreeMap<JobId, agent_core::OfferId>,
-    /// How often each thing was wanted, by job: for the promises that count.
+    /// The number of outcomes of each job.
     pub(crate) ended: BTreeMap<JobId, u32>,
     pub(crate) last_ended: Option<EndedJob>,
-    /// Why each job was last told to stop.
+    /// The reason of each job's last cancellation.
     pub(crate) cancelled: BTreeMap<JobId, CancelReason>,
-    /// Whether the server answers pings, as a healthy one does at once.
+    /// Whether the server answers pings at once.
     pub(crate) answers_pings: bool,
     unanswered: Vec<i64>,
-    /// Whether cleanups are done at once, as they are without callbacks.
+    /// Whether cleanups end at once, as without callbacks.
     pub(crate) cleans: bool,
     uncleaned: Vec<(JobId, u32)>,
 }
@@ -42,13 +42,13 @@ pub(crate) fn id(n: u32) -> JobId {
     JobId::new(&format!("AJ_{n}"))
 }
 
-/// An error that is not worth another attempt.
+/// An error without retry.
 pub(crate) fn fatal(text: &str) -> AttemptEnd {
     AttemptEnd::Error { kind: JobErrorKind::Fatal { reason: "unknown_error".into() }, text: text.into() }
 }
 
 impl Rig {
-    /// A machine that was just made.
+    /// A new machine.
     pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.agent_name = "tester".into();
@@ -80,7 +80,7 @@ impl Rig {
         rig
     }
 
-    /// The same without pings, for tests that are not about the connection.
+    /// Like [`registered`](Self::registered) without pings, for tests that are not about the connection.
     pub(crate) fn quiet(change: impl FnOnce(&mut Config)) -> Self {
         Self::registered(|config| {
             config.ping_interval = Duration::from_secs(3600);
@@ -112,14 +112,14 @@ impl Rig {
         self.react();
     }
 
-    /// The cleanups that were asked for so far are done.
+    /// Ends the cleanups that were requested so far.
     pub(crate) fn cleaned(&mut self) {
         for (job, attempt) in std::mem::take(&mut self.uncleaned) {
             self.input(Input::Cleaned { job, attempt });
         }
     }
 
-    /// What a driver and a server do at once.
+    /// Reacts as a driver and a server do.
     fn react(&mut self) {
         self.drain();
         if self.answers_pings {
@@ -130,7 +130,7 @@ impl Rig {
         }
     }
 
-    /// The server answers the pings that came so far.
+    /// The server answers the pings so far.
     pub(crate) fn pong(&mut self) {
         for timestamp in std::mem::take(&mut self.unanswered) {
             self.line(">", "server: pong");
@@ -160,7 +160,7 @@ impl Rig {
         self.offer_in(n, &format!("room-{n}"));
     }
 
-    /// An offer in a room that may have another job already.
+    /// Offers a job in a room that may have another job already.
     pub(crate) fn offer_in(&mut self, n: u32, room: &str) {
         self.offer_of(n, |job| {
             let sid = format!("RM_{room}");
@@ -168,7 +168,7 @@ impl Rig {
         });
     }
 
-    /// An offer of a job that is not as the others.
+    /// Offers a modified job.
     pub(crate) fn offer_of(&mut self, n: u32, change: impl FnOnce(&mut wire::Job)) {
         self.line(">", &format!("server: offer AJ_{n}"));
         let mut job = job(n);
@@ -184,7 +184,7 @@ impl Rig {
         self.assign_of(n, |_| {});
     }
 
-    /// An assignment of a job that is not as the others.
+    /// Assigns a modified job.
     pub(crate) fn assign_of(&mut self, n: u32, change: impl FnOnce(&mut wire::Job)) {
         self.line(">", &format!("server: assign AJ_{n}"));
         let mut job = job(n);
@@ -214,7 +214,7 @@ impl Rig {
         self.input(Input::RequestPanicked { offer, job: id(n) });
     }
 
-    /// Offered, accepted, assigned and begun.
+    /// Offers, accepts, assigns and starts a job.
     pub(crate) fn run_job(&mut self, n: u32) {
         self.offer(n);
         self.answer(n, Answer::accept());
@@ -222,7 +222,7 @@ impl Rig {
         self.input(Input::HandlerStarted { job: id(n) });
     }
 
-    /// The same with a job that is not as the others.
+    /// The same with a modified job.
     pub(crate) fn run_job_of(&mut self, n: u32, change: impl Fn(&mut wire::Job)) {
         self.offer_of(n, &change);
         self.answer(n, Answer::accept());
@@ -234,7 +234,7 @@ impl Rig {
         self.input(Input::AttemptEnded { job: id(n), end, room_gone: false });
     }
 
-    /// The attempt failed, and may be tried again after so many seconds.
+    /// The attempt failed, and may be retried after `after` seconds.
     pub(crate) fn end_retryable(&mut self, n: u32, after: u64) {
         let kind = JobErrorKind::Retryable { after: Duration::from_secs(after) };
         self.end(n, AttemptEnd::Error { kind, text: "no route to the model".into() });
@@ -244,12 +244,12 @@ impl Rig {
         self.input(Input::CancelRequested { job: id(n), reason });
     }
 
-    /// Lets time pass, waking the machine whenever it wants to be.
+    /// Lets time pass, firing each timer at its time.
     pub(crate) fn pass(&mut self, millis: u64) {
         self.pass_until(millis, |_| false);
     }
 
-    /// The same until something has happened; the time is then that of what happened.
+    /// The same until something has happened, at which time it stops.
     pub(crate) fn pass_until(&mut self, millis: u64, happened: impl Fn(&Self) -> bool) {
         let until = self.now + Duration::from_millis(millis);
         while !happened(self)
@@ -265,14 +265,14 @@ impl Rig {
         }
     }
 
-    /// Lets time pass, and wakes the machine only then, as a busy program does.
+    /// Lets time pass, and fires timers only then, as a busy program does.
     pub(crate) fn oversleep(&mut self, millis: u64) {
         self.now = self.now + Duration::from_millis(millis);
         self.worker.handle_timeout(self.now);
         self.react();
     }
 
-    /// Until the machine is woken for the next thing, whatever it is.
+    /// Lets time pass until the next timer.
     pub(crate) fn pass_to_next(&mut self) {
         if let Some((at, _)) = self.worker.poll_timeout() {
             self.pass(u64::try_from((at - self.now).as_nanos().div_ceil(1_000_000)).unwrap_or(0));
@@ -301,11 +301,7 @@ impl Rig {
             self.line("<", &shown);
         }
         if let Some((at, timer)) = self.worker.poll_timeout() {
-            assert!(
-                at > self.now,
-                "after a drain the machine still wants {timer:?} at {at}, now {}",
-                self.now
-            );
+            assert!(at > self.now, "after a drain {timer:?} is due at {at}, now {}", self.now);
         }
     }
 
@@ -365,7 +361,7 @@ fn show(output: &Output) -> String {
             assert_eq!(Secret::expose(token), "secret-token");
             format!("start {} url {url:?} waited {waited:?}", job.id)
         }
-        Output::StartAgain { job, attempt } => format!("start {job} again, attempt {attempt}"),
+        Output::Retry { job, attempt } => format!("retry {job}, attempt {attempt}"),
         Output::Clean { job, attempt, within } => {
             format!("clean {job} attempt {attempt} within {within:?}")
         }

@@ -1,4 +1,4 @@
-//! Any order of changes in a room, against what a job may rely on: it ends when it must, and only then.
+//! Model test of room rules: any order of changes in a room; a job ends when it must, and only then.
 
 use crate::rig::{Rig, id};
 use agent_core::{EndWhen, Input, JoinedRoom, Presence, Time};
@@ -6,17 +6,18 @@ use agent_proto::livekit as wire;
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// The room of the job, which closes so many seconds after its last person left.
+/// Joins the job's room, with a departure timeout in seconds.
 fn joined(rig: &mut Rig, departure: u64) {
     let departure_timeout = Some(Duration::from_secs(departure));
     let room = JoinedRoom { sid: "RM_1".to_owned(), departure_timeout, ..JoinedRoom::default() };
     rig.input(Input::RoomJoined { job: id(1), room });
 }
 
-/// What happens to a room, and how long after what happened before (in tenths of a second).
+/// A change of a room.
 #[derive(Clone, Debug)]
 enum Change {
-    /// Its people without the target, whether the target is there, and how many streams feed it.
+    /// The number of people besides the target, whether the target is present, and the number of ingress
+    /// streams.
     There {
         people: usize,
         target: bool,
@@ -38,7 +39,8 @@ fn changes() -> impl Strategy<Value = Vec<(u64, Change)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
-    /// A job ends while who counts is away, and only then; and in time, by the configured wait and by what the room allows.
+    /// A job ends only while the subject is absent, and in time, by the configured wait and by the room's
+    /// timeout.
     #[test]
     fn a_job_ends_when_it_must_and_only_then(changes in changes(), kind in 0u8..4, after in 0u64..30) {
         let (after, about_target) = (Duration::from_secs(after), kind == 1);
@@ -54,7 +56,7 @@ proptest! {
         });
         let mut departure = 20;
         joined(&mut rig, departure);
-        // Who counts was there, and is there; the same of who keeps the room open. Since when not.
+        // Whether the subject was ever present, and whether the room was ever kept open; since when not.
         let (mut seen, mut kept) = (false, about_target);
         let (mut away, mut empty): (Option<Time>, Option<Time>) = (None, None);
         for (wait, change) in changes {
@@ -65,7 +67,7 @@ proptest! {
             }
             if policy != EndWhen::Never {
                 let late = away.is_some_and(|away| seen && until >= away + after);
-                prop_assert!(!late, "it goes on {after:?} after who counts has left");
+                prop_assert!(!late, "it continues {after:?} after the subject has left");
                 let allowed = Duration::from_secs(departure).checked_sub(Duration::from_millis(4_500));
                 if let (Some(_), Some(empty), Some(allowed), true) = (away, empty, allowed, kept) {
                     prop_assert!(until < empty + allowed, "the room is about to be closed");
@@ -90,7 +92,7 @@ proptest! {
             }
         }
         if rig.cancelled.contains_key(&id(1)) {
-            prop_assert!(away.is_some() && policy != EndWhen::Never, "who counts is there");
+            prop_assert!(away.is_some() && policy != EndWhen::Never, "the subject is present");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! When a job is over because of its room and of who is in it.
+//! When a job is over because of its room and its participants.
 
 use crate::rig::{Rig, id};
 use agent_core::{AttemptEnd, CancelReason, EndWhen, Input, JoinedRoom, Presence, RoomEnd};
@@ -14,7 +14,7 @@ fn running(end_when: EndWhen) -> Rig {
     rig
 }
 
-/// A worker with a job for `ada`, in the session PA_1.
+/// A worker with a job for `ada` in the session PA_1.
 fn with_target(change: impl Fn(&mut wire::ParticipantInfo)) -> Rig {
     let mut rig = Rig::quiet(|config| config.kind = agent_core::JobKind::Participant);
     rig.run_job_of(1, |job| {
@@ -68,7 +68,7 @@ fn end(after: f64, reason: &str) -> Option<(f64, String)> {
 #[test]
 fn a_job_ends_a_while_after_the_last_person_has_left() {
     let mut rig = running(EndWhen::Empty { after: 10 * SECOND });
-    people(&mut rig, 0); // nobody has come yet: that is no end
+    people(&mut rig, 0); // nobody has joined yet: that ends nothing
     rig.pass(60_000);
     people(&mut rig, 2);
     people(&mut rig, 1);
@@ -144,7 +144,7 @@ fn a_target_that_is_back_in_another_session_has_another_job() {
     rig.pass(3_000);
     there(&mut rig, 1, Some("PA_2"));
     assert_eq!(ends(&mut rig), end(0.0, "target_replaced"));
-    // The same before the agent came.
+    // The same before the agent joined.
     let mut rig = with_target(|_| {});
     there(&mut rig, 1, Some("PA_2"));
     assert_eq!(ends(&mut rig), end(0.0, "target_replaced"));
@@ -186,7 +186,7 @@ fn the_wait_ends_before_the_server_closes_the_room() {
         (Some(3600), 60, 60.0),
         (Some(20), 2, 2.0),
         (Some(u64::MAX), 10, 10.0),
-        // What is not known shortens nothing.
+        // An unknown timeout shortens nothing.
         (None, 60, 60.0),
     ] {
         let mut rig = running(EndWhen::TargetLeft { after: configured * SECOND });
@@ -201,7 +201,7 @@ fn the_wait_ends_before_the_server_closes_the_room() {
 fn a_room_that_closes_too_soon_is_noticed_once() {
     for (departure, end_when, notices) in [
         (20, EndWhen::default(), 0),
-        // The usual wait gives way without a word.
+        // The default wait is shortened without a notice.
         (5, EndWhen::default(), 0),
         (4, EndWhen::default(), 1),
         (0, EndWhen::default(), 1),
@@ -236,11 +236,11 @@ fn a_stream_keeps_the_room_open_and_a_recorder_does_not() {
         presence: Presence { people, keepers, target: None },
     };
     rig.input(presence(1, 2));
-    rig.input(presence(0, 1)); // nobody looks on, but the room stays
+    rig.input(presence(0, 1)); // no person is left, but the room stays
     rig.pass(5_000);
     rig.input(presence(0, 0));
     assert_eq!(ends(&mut rig), end(0.5, "shutdown: the room is empty"));
-    // A stream alone is no person, and no end.
+    // A stream alone is not a person, and its end ends nothing.
     let mut rig = running(EndWhen::default());
     joined(&mut rig, room("RM_1", Some(300), Some(20)));
     rig.input(presence(0, 1));
@@ -256,7 +256,7 @@ fn a_room_to_which_nobody_comes_ends_its_job_before_the_server_closes_it() {
         people(&mut rig, 0);
         assert_eq!(ends(&mut rig), end(after, "shutdown: nobody has come into the room"), "{empty}");
     }
-    // Once somebody came, the other timeout counts.
+    // Once somebody has joined, the departure timeout counts.
     let mut rig = running(EndWhen::default());
     joined(&mut rig, room("RM_1", Some(300), Some(20)));
     people(&mut rig, 0);
@@ -276,7 +276,7 @@ fn a_job_ends_when_the_room_that_was_joined_is_not_its_own() {
 }
 
 #[test]
-fn the_id_of_the_room_may_come_late_and_says_nothing_while_it_is_unknown() {
+fn the_id_of_the_room_may_come_late_and_means_nothing_while_it_is_unknown() {
     let mut rig = running(EndWhen::Never);
     joined(&mut rig, room("", None, None));
     rig.pass(1_000);
@@ -287,7 +287,7 @@ fn the_id_of_the_room_may_come_late_and_says_nothing_while_it_is_unknown() {
     joined(&mut rig, room("", None, None));
     joined(&mut rig, room("RM_other", None, None));
     assert_eq!(ends(&mut rig), end(0.0, "room_gone"));
-    // A job that names none takes what it gets.
+    // A job without a room id accepts any room.
     let mut rig = Rig::quiet(|config| config.end_when = EndWhen::Never);
     rig.run_job_of(1, |job| job.room.get_or_insert_default().sid.clear());
     joined(&mut rig, room("RM_other", None, None));
@@ -307,7 +307,7 @@ fn a_job_that_is_to_stay_stays_in_another_room() {
     there(&mut rig, 1, Some("PA_1"));
     rig.input(Input::RoomReplaced { job: id(1) });
     joined(&mut rig, room("RM_2", Some(300), Some(20)));
-    // Sessions of another room are others.
+    // Sessions of another room are unrelated.
     there(&mut rig, 1, Some("PA_2"));
     rig.pass(60_000);
     assert_eq!(rig.worker.slots().running, 1);
@@ -322,7 +322,7 @@ fn a_job_that_is_to_stay_stays_in_another_room() {
 }
 
 #[test]
-fn an_end_in_a_room_that_was_closed_first_says_so() {
+fn an_outcome_in_a_room_that_was_closed_first_has_a_mark() {
     for (reason, closed) in [
         (CancelReason::RoomClosed, true),
         (CancelReason::Shutdown("enough".into()), false),
@@ -333,13 +333,13 @@ fn an_end_in_a_room_that_was_closed_first_says_so() {
         rig.end(1, AttemptEnd::Ok);
         assert_eq!(rig.last_ended.as_ref().map(|ended| ended.room_closed), Some(closed), "{reason}");
     }
-    // Whichever came first of the two ways in which a server says it.
+    // Both ways in which a server reports it, in any order.
     let mut rig = running(EndWhen::default());
     rig.terminate(1);
     rig.cancel(1, CancelReason::RoomClosed);
     rig.end(1, AttemptEnd::Ok);
     assert!(rig.last_ended.is_some_and(|ended| ended.room_closed));
-    // An end that was sent before, and read or not.
+    // An outcome that was sent before, read or not.
     for read in [true, false] {
         let mut rig = running(EndWhen::default());
         rig.answers_pings = read;
@@ -350,7 +350,7 @@ fn an_end_in_a_room_that_was_closed_first_says_so() {
     }
 }
 
-/// How a room ends decides whether its job does, and what the server is told of a handler that then returns `Ok`.
+/// How a room ends decides whether its job is cancelled, and the outcome of a handler that then returns `Ok`.
 #[test]
 fn the_end_of_a_room_is_a_reason_to_stop_unless_the_handler_left() {
     let table = [
@@ -370,7 +370,7 @@ fn the_end_of_a_room_is_a_reason_to_stop_unless_the_handler_left() {
         assert_eq!(ended.outcome.is_success(), success, "{end:?}");
         assert_eq!(ended.room_closed, reason == Some(CancelReason::RoomClosed), "{end:?}");
     }
-    // What came first stays the reason; a room that closes is noted even so.
+    // The first reason is kept; the closing of the room is recorded all the same.
     let mut rig = running(EndWhen::default());
     rig.cancel(1, CancelReason::Shutdown("enough".into()));
     rig.input(Input::RoomEnded { job: id(1), end: RoomEnd::Closed });

@@ -1,4 +1,4 @@
-//! A value that saves itself: when it is saved, and what of it is lost.
+//! The schedule of an auto-saved value.
 
 use agent_core::{CheckpointRetention, SaveFailure, SaveInput, SaveOutput, SaveSchedule, Time};
 use proptest::prelude::*;
@@ -9,16 +9,16 @@ const INTERVAL: Duration = Duration::from_secs(30);
 const KEEP: SaveInput = SaveInput::Ended(CheckpointRetention::Keep);
 const DISCARD: SaveInput = SaveInput::Ended(CheckpointRetention::Discard);
 
-/// One machine, its value, and a store that answers as it is told to.
+/// One machine, its value, and a store with a configured answer.
 struct Rig {
     schedule: SaveSchedule,
     now: Time,
-    /// How often the value was changed, and what that was when it was saved last.
+    /// The number of changes of the value, and that of the last save.
     changes: u64,
     saved: u64,
-    /// What the store answers; nothing while it is `None`.
+    /// The store's answer; `None`: it does not answer.
     answer: Option<SaveInput>,
-    /// The changes of the save that is under way.
+    /// The number of changes in the save in progress.
     saving: Option<u64>,
     finished: bool,
     log: String,
@@ -111,13 +111,13 @@ fn what_has_changed_is_saved_at_each_interval_and_at_the_end() {
 }
 
 #[test]
-fn a_job_that_is_told_to_stop_saves_at_once_and_goes_on() {
+fn a_cancelled_job_saves_at_once_and_continues() {
     let mut rig = Rig::new();
     rig.change();
     rig.pass(seconds(10));
     rig.input(SaveInput::Cancelled);
     rig.change();
-    rig.input(SaveInput::Cancelled); // it is said once
+    rig.input(SaveInput::Cancelled); // only the first one counts
     rig.pass(seconds(31));
     rig.input(KEEP);
     insta::assert_snapshot!(rig.log);
@@ -135,7 +135,7 @@ fn what_is_to_be_deleted_is_not_saved_before() {
 }
 
 #[test]
-fn a_store_that_fails_is_asked_again_sooner_and_less_and_less_often() {
+fn a_store_that_fails_is_retried_with_backoff() {
     let mut rig = Rig::new();
     rig.change();
     rig.answer = Some(SaveInput::Failed(SaveFailure::Store));
@@ -144,7 +144,7 @@ fn a_store_that_fails_is_asked_again_sooner_and_less_and_less_often() {
     rig.pass(seconds(30));
     rig.change();
     rig.answer = Some(SaveInput::Failed(SaveFailure::Store));
-    rig.pass(seconds(30)); // the next failure is the first one again
+    rig.pass(seconds(30)); // the count of failures starts over
     rig.input(KEEP);
     insta::assert_snapshot!(rig.log);
 }
@@ -170,7 +170,7 @@ fn what_happens_during_a_save_counts_after_it() {
     stopped.change();
     stopped.answer = None;
     stopped.input(SaveInput::Cancelled);
-    stopped.change(); // not in the save that is under way
+    stopped.change(); // not in the save in progress
     stopped.input(KEEP);
     stopped.input(SaveInput::Saved);
     stopped.input(SaveInput::Saved);
@@ -187,11 +187,11 @@ fn what_happens_during_a_save_counts_after_it() {
 }
 
 #[test]
-fn a_value_that_is_refused_is_tried_again_when_it_has_changed() {
+fn a_refused_value_is_retried_when_it_has_changed() {
     let mut rig = Rig::new();
     rig.change();
     rig.answer = Some(refused("NaN"));
-    rig.pass(seconds(60)); // as it was: not asked again
+    rig.pass(seconds(60)); // unchanged: not saved again
     rig.change();
     rig.pass(seconds(30)); // the same reason: not reported again
     rig.change();
@@ -199,20 +199,20 @@ fn a_value_that_is_refused_is_tried_again_when_it_has_changed() {
     rig.pass(seconds(30));
     rig.input(KEEP);
     rig.log += "---\n";
-    let mut mended = Rig::new();
-    mended.change();
-    mended.answer = Some(refused("NaN"));
-    mended.pass(seconds(30));
-    mended.change();
-    mended.answer = Some(SaveInput::Saved);
-    mended.pass(seconds(30));
-    mended.change();
-    mended.answer = Some(refused("NaN")); // after one that was saved it is reported again
-    mended.pass(seconds(30));
-    mended.change();
-    mended.answer = Some(SaveInput::Saved);
-    mended.input(KEEP);
-    insta::assert_snapshot!(rig.log + &mended.log);
+    let mut fixed = Rig::new();
+    fixed.change();
+    fixed.answer = Some(refused("NaN"));
+    fixed.pass(seconds(30));
+    fixed.change();
+    fixed.answer = Some(SaveInput::Saved);
+    fixed.pass(seconds(30));
+    fixed.change();
+    fixed.answer = Some(refused("NaN")); // after one that was saved it is reported again
+    fixed.pass(seconds(30));
+    fixed.change();
+    fixed.answer = Some(SaveInput::Saved);
+    fixed.input(KEEP);
+    insta::assert_snapshot!(rig.log + &fixed.log);
 }
 
 #[test]
@@ -233,8 +233,8 @@ fn what_can_never_be_saved_ends_it() {
 fn an_answer_to_nothing_changes_nothing() {
     let mut rig = Rig::new();
     let before = rig.schedule.poll_timeout();
-    for odd in [SaveInput::Saved, SaveInput::Looked { unsaved: Some(1) }, refused("NaN")] {
-        rig.input(odd);
+    for unexpected in [SaveInput::Saved, SaveInput::Looked { unsaved: Some(1) }, refused("NaN")] {
+        rig.input(unexpected);
     }
     assert_eq!(rig.schedule.poll_timeout(), before);
 }
@@ -264,8 +264,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// Whatever happened before: with a store that works, a change is lost by a kill for one interval at most, and by the end of the
-    /// attempt never; there is one end, and nothing after it.
+    /// After any events: with a store that works, a kill loses the changes of at most one interval, and the
+    /// end of the attempt loses none; there is one end, and nothing after it.
     #[test]
     fn with_a_store_that_works_nothing_is_lost(ops in prop::collection::vec(op(), 0..40)) {
         let mut rig = Rig::new();
@@ -279,7 +279,7 @@ proptest! {
             }
         }
         rig.answer = Some(SaveInput::Saved);
-        // What is still under way comes to its end.
+        // The save in progress ends.
         rig.input(SaveInput::Saved);
         rig.change();
         let changed = rig.now;

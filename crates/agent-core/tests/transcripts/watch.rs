@@ -5,7 +5,7 @@ use agent_core::{AttemptEnd, Input};
 use agent_proto::livekit as wire;
 
 #[test]
-fn a_handler_that_got_on_and_is_silent_is_told_once() {
+fn a_handler_that_stops_reporting_progress_is_noticed_once() {
     let mut rig = Rig::quiet(|_| {});
     rig.run_job(1);
     rig.pass(1_000);
@@ -22,7 +22,7 @@ fn a_handler_that_got_on_and_is_silent_is_told_once() {
 }
 
 #[test]
-fn a_second_job_of_the_same_room_is_refused_by_those_who_want_it() {
+fn a_second_job_of_the_same_room_is_refused_with_one_per_target() {
     for (guard, taken) in [(false, 2), (true, 1)] {
         let mut rig = Rig::registered(|config| config.one_per_target = guard);
         rig.offer_in(1, "lobby");
@@ -33,7 +33,8 @@ fn a_second_job_of_the_same_room_is_refused_by_those_who_want_it() {
     }
 }
 
-/// The older job is about to end: without the new one nothing would serve the participant that is back, or the room that is there again.
+/// The older job is about to end: without the new one nothing would serve the participant that returned, or
+/// the new room.
 #[test]
 fn another_session_and_another_run_of_the_room_are_no_second_job() {
     let same = |room: &'static str, session: &'static str| {
@@ -49,7 +50,7 @@ fn another_session_and_another_run_of_the_room_are_no_second_job() {
         ("RM_1", "PA_1", 1),
         ("RM_1", "PA_2", 2),
         ("RM_2", "PA_1", 2),
-        // Who does not say which session it is means the one that is there.
+        // Without a session id it counts as the present one.
         ("RM_1", "", 1),
         ("", "PA_1", 1),
     ] {

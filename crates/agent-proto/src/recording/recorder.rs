@@ -1,9 +1,9 @@
-//! What records a machine, and what replays it.
+//! Recording and replay of a machine.
 
 use crate::Time;
 use std::ops::Deref;
 
-/// A machine without I/O, as far as it is recorded: the calls that change it, and what comes of them.
+/// A machine without I/O, as far as it is recorded: the calls that change it, and their outputs.
 pub trait Machine {
     /// What happened.
     type Input: Clone;
@@ -13,25 +13,25 @@ pub trait Machine {
     /// Takes what happened.
     fn handle_input(&mut self, input: Self::Input, now: Time);
 
-    /// Does what is due at `now`.
+    /// Takes the passing of time.
     fn handle_timeout(&mut self, now: Time);
 
-    /// The next thing to do.
+    /// The next output.
     fn poll_output(&mut self) -> Option<Self::Output>;
 }
 
-/// All that makes a machine do the same again: the settings with which it was made, and what it was told.
+/// What a replay needs: the settings of the machine and its inputs.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Recording<S, I> {
-    /// What the machine was made of, its seed included.
+    /// The settings of the machine, including its seed.
     pub settings: S,
-    /// When, and which input. Without one it was a timeout.
+    /// The time and input of each call; without an input it was a timeout.
     pub calls: Vec<(Time, Option<I>)>,
 }
 
 impl<S, I> Recording<S, I> {
-    /// Makes a machine, tells it the same, and returns its outputs.
+    /// Creates a machine, repeats the inputs, and returns its outputs.
     pub fn replay<M: Machine<Input = I>>(self, make: impl FnOnce(S) -> M) -> Vec<M::Output> {
         let mut machine = make(self.settings);
         let mut outputs: Vec<M::Output> = std::iter::from_fn(|| machine.poll_output()).collect();
@@ -46,9 +46,10 @@ impl<S, I> Recording<S, I> {
     }
 }
 
-/// A machine with all that it was told and all that it wanted. It keeps everything, so it is for tests and for the search for a bug.
+/// A machine with a recording of its inputs and outputs. It keeps everything, so it is for tests and for
+/// debugging.
 ///
-/// Looks at the machine change nothing, so the machine itself is its [`Deref`] target.
+/// Read access goes to the machine, its [`Deref`] target.
 ///
 /// ```
 /// use agent_proto::Time;
@@ -93,37 +94,37 @@ pub struct Recorder<S, M: Machine> {
 }
 
 impl<S: Clone, M: Machine> Recorder<S, M> {
-    /// Makes a machine and records it from the beginning.
+    /// Creates a machine and records it from the beginning.
     pub fn new(settings: S, make: impl FnOnce(S) -> M) -> Self {
         let machine = make(settings.clone());
         Self { machine, recording: Recording { settings, calls: Vec::new() }, outputs: Vec::new() }
     }
 
-    /// What the machine was told.
+    /// The recorded inputs.
     #[must_use]
     pub const fn recording(&self) -> &Recording<S, M::Input> {
         &self.recording
     }
 
-    /// All outputs that were taken.
+    /// The outputs so far.
     #[must_use]
     pub fn outputs(&self) -> &[M::Output] {
         &self.outputs
     }
 
-    /// Records an input and gives it to the machine.
+    /// Records an input and passes it to the machine.
     pub fn handle_input(&mut self, input: M::Input, now: Time) {
         self.recording.calls.push((now, Some(input.clone())));
         self.machine.handle_input(input, now);
     }
 
-    /// Records a timeout and gives it to the machine.
+    /// Records a timeout and passes it to the machine.
     pub fn handle_timeout(&mut self, now: Time) {
         self.recording.calls.push((now, None));
         self.machine.handle_timeout(now);
     }
 
-    /// The next thing to do, recorded.
+    /// Returns and records the next output.
     pub fn poll_output(&mut self) -> Option<M::Output> {
         let output = self.machine.poll_output();
         self.outputs.extend(output.clone());

@@ -40,7 +40,7 @@ pub fn classify(error: &(dyn Error + 'static)) -> JobErrorKind {
 
 /// The same for an error that a handler has returned.
 pub(crate) fn classified(error: JobError) -> JobError {
-    error.knowing(is_temporary)
+    error.reclassify_with(is_temporary)
 }
 
 fn is_temporary(error: &(dyn Error + 'static)) -> bool {

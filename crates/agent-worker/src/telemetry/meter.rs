@@ -59,12 +59,12 @@ impl Meter {
     pub(crate) fn offer_answered(&self, answer: GivenAnswer, after: Option<Duration>) {
         let Some(handles) = self.handles.get() else { return };
         let refused = |reason: &'static str| {
-            let labels = [handles.agent_name(), answer.word().into(), reason.into()];
+            let labels = [handles.agent_name(), answer.label().into(), reason.into()];
             table::OFFERS.count(labels).increment(1);
         };
         match answer {
             GivenAnswer::Accepted => handles.accepted.increment(1),
-            GivenAnswer::Declined(reason) => refused(reason.word()),
+            GivenAnswer::Declined(reason) => refused(reason.label()),
             GivenAnswer::Dismissed => refused(""),
         }
         if let Some(after) = after {
@@ -158,7 +158,7 @@ impl Meter {
 
     pub(crate) fn violation(&self, violation: Violation) {
         self.with(|handles| {
-            table::VIOLATIONS.count([handles.agent_name(), violation.word().into()]).increment(1);
+            table::VIOLATIONS.count([handles.agent_name(), violation.label().into()]).increment(1);
         });
     }
 
@@ -169,7 +169,7 @@ impl Meter {
                 handles.save_took.record(took);
             }
             Err(error) => {
-                table::CHECKPOINT_SAVES.count([handles.agent_name(), error.word().into()]).increment(1);
+                table::CHECKPOINT_SAVES.count([handles.agent_name(), error.label().into()]).increment(1);
             }
         });
     }
@@ -179,7 +179,7 @@ impl Meter {
         let word = match result {
             Ok(true) => "found",
             Ok(false) => "nothing",
-            Err(error) => error.word(),
+            Err(error) => error.label(),
         };
         self.with(|handles| {
             table::CHECKPOINT_LOADS.count([handles.agent_name(), word.into()]).increment(1);
@@ -194,7 +194,7 @@ impl Meter {
 
     pub(crate) fn lead_lost(&self, why: LeaseLoss) {
         self.with(|handles| {
-            table::LEADS_LOST.count([handles.agent_name(), SharedString::from(why.word())]).increment(1);
+            table::LEADS_LOST.count([handles.agent_name(), SharedString::from(why.label())]).increment(1);
         });
     }
 

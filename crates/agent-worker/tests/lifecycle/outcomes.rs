@@ -209,7 +209,7 @@ async fn by_itself() {
     };
     for (what, expected) in [
         (Returns::Ok, "SUCCESS"),
-        (Returns::Cancelled, "the handler says that it was cancelled, but nobody cancelled it"),
+        (Returns::Cancelled, "the handler returned the error kind Cancelled, but the job was not cancelled"),
         (Returns::Error, "its text"),
         (Returns::Panic, "panicked: its text"),
     ] {

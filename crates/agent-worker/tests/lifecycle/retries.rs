@@ -257,7 +257,7 @@ async fn other_errors_are_not() {
         (|| JobError::fatal("quota_exceeded"), "quota_exceeded"),
         (|| JobError::invalid("language", "xx", "unknown"), "invalid_input: language = xx: unknown"),
         (|| "anything".into(), "anything"),
-        (JobError::cancelled, "the handler says that it was cancelled, but nobody cancelled it"),
+        (JobError::cancelled, "the handler returned the error kind Cancelled, but the job was not cancelled"),
     ];
     for (fails, expected) in errors {
         let calls = Arc::new(AtomicU32::new(0));

@@ -72,8 +72,8 @@ async fn declined_offers_are_summed_up_once_a_second() {
     worker.await.unwrap();
     let (lines, offers) = spoken_of(
         &log,
-        "declined job: its request handler does not want it",
-        "declined more jobs: its request handler does not want it",
+        "declined job: its request handler declined it",
+        "declined more jobs: its request handler declined it",
     );
     let all = seconds as u64 * 10_000;
     assert_eq!(offers, all, "{}", log.text());

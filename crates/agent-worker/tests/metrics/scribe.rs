@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
 use agent_worker::checkpoint::MemoryStore;
 use agent_worker::coordination::{
-    Carrier, ChannelEvent, CoordinationError, Inbox, Leadership, MemoryCoordinator, MemoryPubSub, PubSub,
+    ChannelEvent, CoordinationError, Inbox, Leadership, MemoryCoordinator, MemoryPubSub, PubSub, Subscription,
 };
 use agent_worker::layers::{Layered, Measured};
 use agent_worker::patterns::{Batches, Pipeline, Pool, StateMachine};
@@ -182,32 +182,32 @@ impl Bumpy {
 }
 
 impl PubSub for Bumpy {
-    fn join<'a>(
+    fn subscribe<'a>(
         &'a self,
         topic: &'a str,
         inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>> {
         self.inboxes.lock().unwrap().push(inbox.clone());
         Box::pin(async move {
-            let carrier = self.memory.join(topic, inbox).await?;
-            Ok(Box::new(Lossy { carrier, to_lose: self.to_lose.clone() }) as Box<dyn Carrier>)
+            let subscription = self.memory.subscribe(topic, inbox).await?;
+            Ok(Box::new(Lossy { subscription, to_lose: self.to_lose.clone() }) as Box<dyn Subscription>)
         })
     }
 }
 
 struct Lossy {
-    carrier: Box<dyn Carrier>,
+    subscription: Box<dyn Subscription>,
     to_lose: Arc<Mutex<u32>>,
 }
 
-impl Carrier for Lossy {
+impl Subscription for Lossy {
     fn send(&self, frame: bytes::Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
         let mut to_lose = self.to_lose.lock().unwrap();
         if *to_lose > 0 {
             *to_lose -= 1;
             return Box::pin(std::future::ready(Ok(())));
         }
-        self.carrier.send(frame)
+        self.subscription.send(frame)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::store_rules::key;
 use crate::{SOON, chain, told, until};
 use agent_testkit::{JobSpec, RedisServer, RedisServerBuilder, redis_server_with, run_job_in_real_time};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore};
-use agent_worker::coordination::{Coordinator, Leadership, RedisCoordinator, SeatAnswer};
+use agent_worker::coordination::{AcquireResult, Coordinator, Leadership, RedisCoordinator};
 use agent_worker::net::Redis;
 use agent_worker::{JobContext, Outcome};
 use std::sync::Arc;
@@ -101,7 +101,7 @@ async fn a_lease_outlives_a_failover(settings: RedisServerBuilder) {
     let Some(mut pair) = Pair::start(settings).await else { return };
     let store = RedisCoordinator::new(pair.redis());
     let long = Duration::from_secs(60);
-    let SeatAnswer::Granted { token } = store.acquire("lobby", "me", long).await.unwrap() else {
+    let AcquireResult::Granted { token } = store.acquire("lobby", "me", long).await.unwrap() else {
         panic!("held")
     };
     assert!(store.write("lobby", token, "one".into()).await.unwrap());
@@ -120,11 +120,11 @@ async fn a_lease_outlives_a_failover(settings: RedisServerBuilder) {
     pair.point_to_primary();
     let read = store.read("lobby").await.unwrap().expect("a value");
     assert_eq!((read.token, &*read.value), (token, &b"three"[..]));
-    assert!(matches!(store.acquire("lobby", "other", long).await.unwrap(), SeatAnswer::Held { .. }));
+    assert!(matches!(store.acquire("lobby", "other", long).await.unwrap(), AcquireResult::Held { .. }));
     pair.swap().await;
     pair.point_to_primary();
     store.release("lobby", "me").await.unwrap();
-    assert!(matches!(store.acquire("lobby", "other", long).await.unwrap(), SeatAnswer::Granted { .. }));
+    assert!(matches!(store.acquire("lobby", "other", long).await.unwrap(), AcquireResult::Granted { .. }));
 }
 
 async fn a_leader_stays_the_leader_over_a_failover(settings: RedisServerBuilder) {

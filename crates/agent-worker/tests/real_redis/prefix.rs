@@ -4,7 +4,7 @@ use crate::members::Member;
 use crate::store_rules::key;
 use agent_testkit::{RedisServerBuilder, redis_server_with};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore};
-use agent_worker::coordination::{Coordinator, RedisCoordinator, SeatAnswer};
+use agent_worker::coordination::{AcquireResult, Coordinator, RedisCoordinator};
 use agent_worker::net::Redis;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn deployments_with_different_prefixes_never_meet(settings: RedisServerBui
 
     for redis in [&staging, &production] {
         let answer = RedisCoordinator::new(redis.clone()).acquire("lobby", "me", HOUR).await.unwrap();
-        assert!(matches!(answer, SeatAnswer::Granted { .. }), "{answer:?}");
+        assert!(matches!(answer, AcquireResult::Granted { .. }), "{answer:?}");
     }
 
     let (first, mut second) = (Member::join(staging.clone()).await, Member::join(staging).await);

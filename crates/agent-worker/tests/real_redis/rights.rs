@@ -5,7 +5,7 @@ use crate::store_rules::{holds_the_rules, key};
 use crate::{chain, told};
 use agent_testkit::{RedisServer, RedisServerBuilder, redis_server_with};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore};
-use agent_worker::coordination::{Coordinator, RedisCoordinator, SeatAnswer};
+use agent_worker::coordination::{AcquireResult, Coordinator, RedisCoordinator};
 use agent_worker::net::Redis;
 use std::error::Error;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ async fn checkpoints(redis: &Redis) -> Result<(), Box<dyn Error>> {
 
 async fn elections(redis: &Redis) -> Result<(), Box<dyn Error>> {
     let store = RedisCoordinator::new(redis.clone());
-    let SeatAnswer::Granted { token } = store.acquire("lobby", "me", HOUR).await? else { panic!("held") };
+    let AcquireResult::Granted { token } = store.acquire("lobby", "me", HOUR).await? else { panic!("held") };
     assert!(store.renew("lobby", "me", token, HOUR).await?);
     assert!(store.write("lobby", token, "x".into()).await?);
     assert!(store.read("lobby").await?.is_some());

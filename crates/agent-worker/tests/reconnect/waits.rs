@@ -148,7 +148,7 @@ async fn a_worker_gives_up_when_it_is_told_to() {
     let server = Server::new(Manner::Closed);
     let Running { task, .. } = Running::start(server.worker().max_connect_attempts(4));
     let error = task.await.expect("no panic").expect_err("it gives up").to_string();
-    assert!(error.starts_with("gave up after 4 failed tries"), "{error}");
+    assert!(error.starts_with("gave up after 4 failed connection attempts"), "{error}");
     assert_eq!(server.dials().len(), 4);
 }
 

@@ -1,4 +1,4 @@
-//! Every pair of the table, and what its promises say of it.
+//! Every pair of the transition table, and the promises about it.
 
 use super::*;
 use crate::error_kind::JobErrorKind;
@@ -70,7 +70,8 @@ fn every_state_and_input() {
     insta::assert_snapshot!(table.replace("attempt: ", "").replace("phase: ", ""));
 }
 
-/// I3, as far as one job can hold it: a job whose slot is freed after its assignment has had exactly one outcome.
+/// I3, as far as it concerns one job: a job that leaves its slot after its assignment has exactly one
+/// outcome.
 #[test]
 fn an_assigned_job_is_gone_only_with_an_outcome() {
     for state in states().into_iter().filter(JobState::is_assigned) {
@@ -84,8 +85,8 @@ fn an_assigned_job_is_gone_only_with_an_outcome() {
     }
 }
 
-/// I6, as far as one job can hold it: whatever ends an attempt has it cleaned, nothing else does, and only a job that was
-/// cleaned has an outcome or another attempt.
+/// I6, as far as it concerns one job: every end of an attempt starts its cleanup, nothing else does, and only
+/// a job that was cleaned up has an outcome or another attempt.
 #[test]
 fn an_attempt_is_cleaned_when_it_ends_and_only_then() {
     for state in states() {
@@ -95,7 +96,7 @@ fn an_attempt_is_cleaned_when_it_ends_and_only_then() {
                 Transition::Stay(next, effect) => (
                     next.in_attempt(),
                     *effect == Effect::Clean,
-                    matches!(effect, Effect::FinishStuck(_) | Effect::StartAgain),
+                    matches!(effect, Effect::FinishStuck(_) | Effect::Retry),
                 ),
                 Transition::Gone(exit) => (false, false, matches!(exit, Exit::Finish(_))),
             };

@@ -1,4 +1,4 @@
-//! What is in a list and in an object.
+//! Access to the items of a list and the fields of an object.
 
 use super::super::cause::{Cause, Found, Problem};
 use super::super::scan::RawString;
@@ -22,7 +22,7 @@ impl<'r, 'n, 'de> Elements<'r, 'n, 'de> {
         !self.done
     }
 
-    /// The type has what it wants; there must be no more.
+    /// Checks that no items remain.
     pub(super) fn end(mut self) -> Result<(), Cause> {
         if !self.next() {
             return Ok(());
@@ -52,7 +52,7 @@ pub(super) struct Entries<'r, 'n, 'de> {
     reader: &'r mut Reader<'n, 'de>,
     read: usize,
     key: Option<(usize, RawString<'de>)>,
-    /// The name of a field that the object shall have, too, and that is still to come.
+    /// The name of an additional field, until it was passed.
     fill: Option<&'de str>,
     filling: bool,
     done: bool,

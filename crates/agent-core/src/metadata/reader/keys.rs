@@ -1,4 +1,4 @@
-//! The names of an object's fields, which may stand for numbers, and texts that name a variant.
+//! Deserializers of field names, which may be numbers, and of variant names.
 
 use super::super::cause::{Cause, Found, Problem};
 use super::super::number::Number;

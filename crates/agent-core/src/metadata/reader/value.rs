@@ -1,4 +1,4 @@
-//! One value, as serde asks for it.
+//! The deserializer of one value.
 
 use super::super::cause::{Cause, Found, Problem};
 use super::super::scan::{RawString, Token};
@@ -33,15 +33,15 @@ impl<'de> Deserializer<'de> for Value<'_, '_, 'de> {
         deserialize_string deserialize_unit deserialize_seq deserialize_map
     }
 
-    /// The name of a variant: a text. Serde would take a number, too, as the variant's place.
+    /// The name of a variant: a string. Serde would also accept the variant's index.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Cause> {
         match self.reader.cursor.token() {
             Some(Token::String) => self.reader.visit(visitor),
-            _ => Err(self.reader.complain(&visitor)),
+            _ => Err(self.reader.error_of(&visitor)),
         }
     }
 
-    /// Where serde keeps what it reads, all of it comes by here.
+    /// All values that serde buffers pass here.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Cause> {
         let reader = self.reader;
         reader.anything += 1;
@@ -121,7 +121,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_, 'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Cause> {
-        // How serde_json hands out a value as it is written (its `RawValue`).
+        // How serde_json passes a value as written (its `RawValue`).
         if name == "$serde_json::private::RawValue" {
             let raw = std::iter::once((name, self.reader.cursor.slice()));
             return visitor.visit_map(serde::de::value::MapDeserializer::new(raw));
@@ -142,7 +142,8 @@ impl<'de> Deserializer<'de> for Value<'_, '_, 'de> {
         self.reader.visit(visitor)
     }
 
-    /// A list is taken as the fields in their order, as serde does; a wrong one is no object.
+    /// Like serde, accepts a list as the fields in their order; the error for an invalid list is that it is
+    /// not an object.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -153,7 +154,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_, 'de> {
         let at = reader.cursor.start();
         let list = reader.cursor.token() == Some(Token::Array);
         reader.visit(visitor).map_err(|cause| match &cause.parts().problem {
-            Problem::Said(_) | Problem::Text(_) => cause,
+            Problem::Message(_) | Problem::Text(_) => cause,
             _ if !list => cause,
             _ => Cause::new(Problem::Type, Found::List, "a map".to_owned()).within(at, false),
         })
@@ -180,7 +181,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_, 'de> {
                     whole.next_key(false).is_none()
                 });
                 if !one {
-                    return Err(reader.complain(&"an object with one field"));
+                    return Err(reader.error_of(&"an object with one field"));
                 }
                 reader.enter()?;
                 let value = visitor.visit_enum(Tagged { reader: &mut *reader })?;
@@ -188,7 +189,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_, 'de> {
                 reader.depth -= 1;
                 Ok(value)
             }
-            _ => Err(reader.complain(&one_of(variants).as_str())),
+            _ => Err(reader.error_of(&one_of(variants).as_str())),
         }
     }
 

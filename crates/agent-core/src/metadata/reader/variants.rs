@@ -1,14 +1,14 @@
-//! Variants of an enum: a text that names one, or an object with its one field.
+//! Variants of an enum: a string that names one, or an object with one field.
 
 use super::super::cause::{Cause, Found, Problem};
 use super::keys::Key;
 use super::{Reader, unfinished};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
 
-/// A variant without anything in it.
+/// A variant given by its name alone.
 pub(super) struct Unit<'de>(pub(super) Key<'de>);
 
-/// The name of a variant that wants something in it.
+/// The name of a variant that may need content.
 pub(super) struct Bare<'de>(Key<'de>);
 
 impl<'de> EnumAccess<'de> for Unit<'de> {
@@ -49,7 +49,7 @@ impl<'de> VariantAccess<'de> for Bare<'de> {
     }
 }
 
-/// The one field of an object.
+/// A variant given by an object with one field.
 pub(super) struct Tagged<'r, 'n, 'de> {
     pub(super) reader: &'r mut Reader<'n, 'de>,
 }

@@ -1,9 +1,9 @@
-//! One schema for several agents, of which the metadata's `action` names one.
+//! One schema for several agents that are selected by the metadata's `action`.
 
 use super::MetadataSchema;
 use serde_json::{Map, Value, json};
 
-/// The fields that the SDK reads, where the type has none of their names.
+/// The fields that the SDK reads, for types without fields of these names.
 fn sdk_fields() -> [(&'static str, Value); 2] {
     [
         (
@@ -26,10 +26,11 @@ fn sdk_fields() -> [(&'static str, Value); 2] {
 }
 
 impl MetadataSchema {
-    /// One schema of several agents: each `action` with what its agent takes beside it, and what agents take that are chosen otherwise. The
-    /// fields that the SDK reads itself, `request_id` and `timeout`, are in all of them.
+    /// One schema of several agents: each `action` with its agent's fields, and those of agents that are
+    /// selected otherwise. The fields that the SDK reads itself, `request_id` and `timeout`, are in all of
+    /// them.
     ///
-    /// An agent without a schema takes any fields. `Router::schema` of agent-worker is made of this.
+    /// An agent without a schema accepts any fields. `Router::schema` of agent-worker uses this.
     #[must_use]
     pub fn of_actions<'a>(
         actions: impl IntoIterator<Item = (&'a str, Option<Self>)>,
@@ -50,7 +51,7 @@ impl MetadataSchema {
         for alternative in &mut alternatives {
             each_object(alternative, &mut add_sdk_fields);
         }
-        // Two agents that are chosen by something else may take the same metadata.
+        // Agents that are not selected by action may accept the same metadata.
         let how = if alternatives.len() == named { "oneOf" } else { "anyOf" };
         let mut root = Map::new();
         root.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
@@ -63,7 +64,8 @@ impl MetadataSchema {
     }
 }
 
-/// The alternatives that a schema consists of, those that are objects: only they have an action. What is said of them all is said of each.
+/// The alternatives of a schema that are objects: only they have an action. The common description is copied
+/// to each.
 fn flat(schema: Value) -> Vec<Value> {
     let Value::Object(mut object) = schema else { return vec![schema] };
     if object.contains_key("properties") {
@@ -84,7 +86,7 @@ fn flat(schema: Value) -> Vec<Value> {
     objects.collect()
 }
 
-/// Takes the definitions out of a schema; those that are called like another one get a name of their own.
+/// Moves the definitions out of a schema; those with the name of a different one are renamed.
 fn adopt(mut schema: Value, definitions: &mut Map<String, Value>) -> Value {
     let Some(object) = schema.as_object_mut() else { return schema };
     object.remove("$schema");
@@ -133,7 +135,7 @@ fn rename(schema: &mut Value, renamed: &[(String, String)]) {
     }
 }
 
-/// Changes a schema, or the alternatives that it consists of, where it is one of an object.
+/// Changes a schema, or each of its alternatives, if it describes an object.
 fn each_object(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
     let Some(object) = schema.as_object_mut() else { return };
     let mut alternatives = false;

@@ -1,4 +1,4 @@
-//! The fields that a JSON Schema describes, as far as schemars writes it: flat, the nested ones by their path.
+//! The fields of a JSON Schema of schemars as a flat list, nested ones by their path.
 
 use serde_json::{Map, Value};
 
@@ -13,12 +13,12 @@ pub(super) struct Field {
     pub(super) description: String,
 }
 
-/// A schema, and those that it names.
+/// The definitions that a schema refers to.
 pub(super) struct Schemas<'a> {
     definitions: Option<&'a Map<String, Value>>,
 }
 
-/// A schema with all that it refers to put into it, and the names of these.
+/// A schema with its references resolved, and the names of these.
 #[derive(Clone, Default)]
 pub(super) struct Node {
     pub(super) schema: Map<String, Value>,
@@ -30,7 +30,7 @@ impl<'a> Schemas<'a> {
         Self { definitions: root.get("$defs").and_then(Value::as_object) }
     }
 
-    /// Follows references, and puts together what must hold together.
+    /// Resolves references, and merges `allOf`.
     pub(super) fn node(&self, schema: &Value) -> Node {
         let mut node = Node::default();
         self.gather(schema, &mut node);
@@ -39,7 +39,7 @@ impl<'a> Schemas<'a> {
 
     fn gather(&self, schema: &Value, node: &mut Node) {
         let Some(own) = schema.as_object() else { return };
-        // What is said beside a reference wins over what it refers to.
+        // Keywords beside a reference override the referenced ones.
         if let Some(name) = own.get("$ref").and_then(Value::as_str).map(last_part)
             && !node.names.contains(&name)
         {
@@ -65,7 +65,7 @@ impl<'a> Schemas<'a> {
         }
     }
 
-    /// The fields of an object, and all below them.
+    /// The fields of an object, recursively.
     pub(super) fn fields(&self, node: &Node, prefix: &str) -> Vec<Field> {
         let mut found = Vec::new();
         let required = list(&node.schema, "required");
@@ -77,7 +77,7 @@ impl<'a> Schemas<'a> {
         found
     }
 
-    /// One value, and all below it. `above` are the names of what it is in.
+    /// One value and its fields, recursively. `above` are the names of the enclosing schemas.
     pub(super) fn field(
         &self,
         path: String,
@@ -104,7 +104,7 @@ impl<'a> Schemas<'a> {
     }
 
     fn below(&self, path: &str, node: Node, above: &[String], found: &mut Vec<Field>) {
-        // A type within itself is described once.
+        // A recursive type is described once.
         if node.names.iter().any(|name| above.contains(name)) {
             return;
         }
@@ -129,13 +129,13 @@ impl<'a> Schemas<'a> {
         }
     }
 
-    /// What the value may be instead of one thing; null is not among them.
+    /// The alternatives of the value, without null.
     pub(super) fn alternatives(&self, node: &Node) -> Vec<Node> {
         let all = list(&node.schema, "oneOf").iter().chain(list(&node.schema, "anyOf"));
         all.map(|schema| self.node(schema)).filter(|node| !node.is_null()).collect()
     }
 
-    /// What tells an alternative from the others.
+    /// A label that distinguishes an alternative from the others.
     pub(super) fn label(&self, node: &Node) -> String {
         let properties = node.schema.get("properties").and_then(Value::as_object);
         let constants = properties
@@ -205,7 +205,7 @@ impl<'a> Schemas<'a> {
             (None, Some(high)) => Some(format!("at most {}", count(&high, unit))),
             (None, None) => None,
         };
-        // The names of Rust's numbers say nothing that the limits do not.
+        // The names of Rust's number types add nothing to the limits.
         let format = schema.get("format").and_then(Value::as_str);
         let format =
             format.filter(|format| !["int", "uint", "float", "double"].iter().any(|n| format.starts_with(n)));

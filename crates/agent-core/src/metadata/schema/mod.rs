@@ -1,4 +1,4 @@
-//! The accepted metadata, documented from its type.
+//! `MetadataSchema`: documentation of the accepted metadata, generated from its type.
 
 mod actions;
 mod fields;
@@ -9,9 +9,10 @@ mod tests;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-/// What metadata a type takes, for those who dispatch jobs: as a JSON Schema, and as a table for people.
+/// The metadata that a type accepts, for those who dispatch jobs: as a JSON Schema, and as a Markdown table.
 ///
-/// It says what serde reads, with the doc comments as descriptions, and the rules of `#[garde(…)]` or `#[schemars(…)]` as limits.
+/// It describes what serde reads, with doc comments as descriptions, and the rules of `#[garde(…)]` or
+/// `#[schemars(…)]` as limits.
 ///
 /// ```
 /// use agent_core::MetadataSchema;
@@ -48,7 +49,7 @@ pub struct MetadataSchema {
 }
 
 impl MetadataSchema {
-    /// The schema of what is read as `T`.
+    /// The schema of `T`.
     #[must_use]
     pub fn of<T: JsonSchema>() -> Self {
         Self { schema: schemars::schema_for!(T).to_value() }
@@ -60,8 +61,8 @@ impl MetadataSchema {
         format!("{:#}", self.schema)
     }
 
-    /// A Markdown section: a heading, and a table with a row for each field. The values of a map are shown as `field.*`, the items of a
-    /// list as `field[]`. An enum has a table for each of its variants.
+    /// A Markdown section: a heading, and a table with a row for each field. The values of a map are shown as
+    /// `field.*`, the items of a list as `field[]`. An enum has a table for each of its variants.
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::section(&self.schema)

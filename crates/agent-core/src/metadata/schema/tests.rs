@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 enum Task {
     /// Records the room.
     Record(Recording),
-    /// Says something.
+    /// Speaks a text.
     Say {
         /// The words | all of them.
         text: String,
@@ -112,7 +112,7 @@ mod other {
     }
 }
 
-/// As an object is validated by the schema: just enough for what is tested here.
+/// A minimal validator, sufficient for these tests.
 fn fits(schema: &serde_json::Value, root: &serde_json::Value, value: &serde_json::Value) -> bool {
     let list = |key: &str| schema.get(key).and_then(|list| list.as_array()).cloned().unwrap_or_default();
     let of = |part: &serde_json::Value| fits(part, root, value);
@@ -157,7 +157,7 @@ fn several_agents_have_one_schema() {
         assert_eq!(fits(&root, &root, &serde_json::from_str(text).unwrap()), expected, "{text}\n{root:#}");
     }
     insta::assert_snapshot!(schema.markdown());
-    // Nothing to choose between by name.
+    // No selection by action.
     let kinds = MetadataSchema::of_actions([], [MetadataSchema::of::<Flat>(), schema]);
     assert!(
         kinds.json().contains("anyOf") && !kinds.json().contains("oneOf\": [\n        {\n          \"$ref"),

@@ -1,5 +1,5 @@
-//! No document takes more than so much work, whatever its type. Steps are counted, as machines differ in time: the benchmark
-//! `metadata` measures that, and the memory.
+//! The work on a document is bounded, for any type. Steps are counted, as machines differ in speed: the
+//! benchmark `metadata` measures time and memory.
 
 use super::super::read::parse_counted;
 use super::super::scan::Work;
@@ -9,9 +9,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// How often every byte may be looked at: read, looked for, found, shown; twice as often where fields of the SDK are left out.
+/// How often every byte may be read: parsed, searched, located, shown; twice as often where fields of the SDK
+/// are hidden.
 const MAX_STEPS: usize = 12;
-/// How much more is read to tell candidates apart: all of the longest document four times, or a shorter one more often.
+/// Additional reading to distinguish candidates: the longest document four times, or a shorter one more
+/// often.
 const MAX_TRIALS: usize = 4 * MAX_METADATA_LEN;
 
 #[derive(Deserialize, Debug)]
@@ -82,7 +84,7 @@ fn all(text: &str) {
     let _ = (request_id(text), timeout(text), action(text));
 }
 
-/// Fills a text up to a length, between a beginning and an end.
+/// Fills a text up to a length, between a start and an end.
 fn filled(len: usize, begin: &str, part: &str, end: &str) -> String {
     let many = (len - begin.len() - end.len() - 2) / (part.len() + 1);
     format!("{begin}{}{end}", vec![part; many].join(","))
@@ -105,7 +107,7 @@ fn fields(len: usize, name: &dyn Fn(usize) -> String, value: &str) -> String {
     text + r#""kind":"A"}"#
 }
 
-/// The kinds of the worst documents, each as long as there are any.
+/// The worst kinds of documents, each of maximum length.
 #[test]
 fn the_longest_documents_are_refused_within_the_bound() {
     let len = MAX_METADATA_LEN;
@@ -192,7 +194,7 @@ fn documents_of_every_kind_are_refused_within_the_bound() {
     all(&format!(r#"{{"x":0.{digits}}}"#));
 }
 
-/// Documents of any shape: the same few values and names again and again, so that much is alike.
+/// Documents of any shape, of few different values and names, so that many are equal.
 fn document() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("1".to_owned()),
@@ -243,7 +245,7 @@ proptest! {
         all(&text);
     }
 
-    /// What is read, and whether, is what serde_json does with the same text.
+    /// The result is the same as serde_json's for the same text.
     #[test]
     fn a_document_is_read_as_serde_json_reads_it(text in document()) {
         fn same<T: serde::de::DeserializeOwned + std::fmt::Debug>(text: &str) {
@@ -264,7 +266,7 @@ proptest! {
     }
 }
 
-/// A list is the fields of a variant behind its name, which is never a number.
+/// A list is the name of a variant and its fields; the name is never a number.
 #[test]
 fn a_variant_is_not_named_by_a_number() {
     for text in ["[1,1]", r#"["B",1]"#, r#"{"kind":1,"x":1}"#] {
@@ -274,7 +276,8 @@ fn a_variant_is_not_named_by_a_number() {
     }
 }
 
-/// What serde has to keep has an end, long before it is 20 MB; plain types take all that fits into a text.
+/// serde's buffers are limited, far below 20 MB; types without buffers accept everything within the text
+/// limit.
 #[test]
 fn values_that_are_kept_are_bounded() {
     let numbers = filled(MAX_METADATA_LEN, r#"{"kind":"A","x":["#, "1", "]}");
@@ -294,7 +297,7 @@ fn values_that_are_kept_are_bounded() {
     assert!(parse_metadata::<Tagged>(&objects).is_ok());
 }
 
-/// The work is bounded, however many values are like the wrong one. It is not timed, as machines differ: a search without an end fails.
+/// The work is bounded, however many values equal the invalid one. It is not timed, as machines differ.
 #[test]
 fn the_longest_document_full_of_decoys_is_given_up_in_time() {
     #[derive(Deserialize, Debug)]
@@ -306,7 +309,7 @@ fn the_longest_document_full_of_decoys_is_given_up_in_time() {
     let text = json!({"kind": "A", "labels": labels, "last": null}).to_string();
     assert!((400_000..MAX_METADATA_LEN).contains(&text.len()), "{}", text.len());
     let error = parse_metadata::<Wide>(&text).unwrap_err();
-    // Given up: the place is the one that serde knows.
+    // Too many candidates: the place where serde stopped is reported.
     assert_eq!((error.path.as_str(), error.value.as_deref()), ("$", None));
     assert_eq!(error.message, "expected a list instead of `null` for a value in it");
 }

@@ -28,7 +28,7 @@ fn what_is_read() {
         shown::<Recording>(r#"{"format":"mp4","extra":1}"#),
         r#"Some(Recording { format: "mp4", tracks: [] })"#
     );
-    // What only serde_json's own reader can do stays possible.
+    // What serde_json itself supports stays possible.
     assert_eq!(shown::<u128>("340282366920938463463374607431768211455"), format!("Some({})", u128::MAX));
 }
 
@@ -68,7 +68,7 @@ fn errors_name_the_type_the_path_and_the_value() {
 fn text_that_is_no_json_says_where() {
     check::<Recording>("nonsense", "$: not JSON: expected ident at line 1 column 2");
     check::<Recording>(r#"{"format":"mp4"} more"#, "$: not JSON: trailing characters at line 1 column 18");
-    // The type is wrong before the text is.
+    // The type does not match before the malformed place.
     check::<Recording>(r#"{"format":1, "#, "$: not JSON: EOF while parsing an object at line 1 column 13");
     check::<Recording>("{} \u{feff}", "$: not JSON: trailing characters at line 1 column 4");
 }
@@ -102,7 +102,7 @@ struct Flat {
     labels: BTreeMap<String, String>,
 }
 
-/// serde alone says `$` for all that is within such an enum or field.
+/// serde itself reports `$` for everything within such an enum or field.
 #[test]
 fn values_within_tagged_enums_and_flattened_fields_are_found() {
     check::<Task>("{}", "$.action: missing field");
@@ -112,7 +112,7 @@ fn values_within_tagged_enums_and_flattened_fields_are_found() {
         r#"{"action":"record","format":"mp4","tracks":[1,2,"x"]}"#,
         r#"$.tracks[2] = "x": expected a whole number from 0 to 4294967295"#,
     );
-    // An equal value that is taken elsewhere is not the one.
+    // An equal value that is valid elsewhere is not the one.
     check::<Task>(
         r#"{"action":"record","format":"record","tracks":["record"]}"#,
         r#"$.tracks[0] = "record": expected a whole number from 0 to 4294967295"#,
@@ -154,11 +154,11 @@ struct Nothing {}
 #[test]
 fn limits_hold() {
     let long = format!(r#"{{"format":"{}"}}"#, "x".repeat(MAX_METADATA_LEN));
-    check::<Recording>(&long, "$: 524301 bytes, at most 524288 are taken");
+    check::<Recording>(&long, "$: 524301 bytes, the limit is 524288");
     let fits = format!(r#"{{"format":"{}"}}"#, "x".repeat(MAX_METADATA_LEN - 13));
     assert_eq!(fits.len(), MAX_METADATA_LEN);
     assert!(parse_metadata::<Recording>(&fits).is_ok());
-    // Whatever is in the text, an error stays short.
+    // Errors are short for any text.
     let error = parse_metadata::<BTreeMap<String, u8>>(&fits).unwrap_err();
     assert_eq!(error.value.as_ref().map(|value| value.chars().count()), Some(100));
     assert!(error.to_string().len() < 300, "{error}");
@@ -180,7 +180,7 @@ fn nesting_has_an_end() {
         &deep.replace("x", "tracks").replace("mp4\"", "\""),
         "$.tracks[0] = […]: expected a whole number from 0 to 4294967295",
     );
-    // Under a name that nobody knows, of a type that serde keeps as a whole.
+    // Under an unknown name, of a type that serde buffers as a whole.
     check::<Task>(
         &deep.replace(r#""format":"mp4""#, r#""action":"record""#),
         "$: nested deeper than 127 levels at line 1 column 150",
@@ -235,8 +235,8 @@ fn paths_are_written_and_read_alike() {
     assert_eq!(path.to_string(), r#"$["a key"][3].plain["dotted.[0]"][""]"#);
     assert_eq!(Path::parse(&path.to_string()), path);
     assert_eq!(Path::parse("tracks[1]").to_string(), "$.tracks[1]");
-    for odd in ["", "$", "[", "[\"", "$[x", "..", "]", "$[\"a\"", "ä[ö"] {
-        let _ = Path::parse(odd);
+    for malformed in ["", "$", "[", "[\"", "$[x", "..", "]", "$[\"a\"", "ä[ö"] {
+        let _ = Path::parse(malformed);
     }
 }
 
@@ -270,7 +270,7 @@ fn the_request_id_is_found_whatever_the_type_is() {
     assert_eq!(request_id(&long).unwrap().chars().count(), 128);
 }
 
-/// A type with everything that metadata is made of, as deep as one likes.
+/// A recursive type with all kinds of values.
 #[derive(Deserialize, Debug)]
 struct Tree {
     number: u8,
@@ -297,7 +297,7 @@ struct Flattened {
     tree: Tree,
 }
 
-/// A valid one.
+/// A valid document of it.
 fn tree() -> impl Strategy<Value = Value> {
     // Few values, so that many are equal.
     let plain = (0u8..3, "[a-c]?", any::<bool>(), prop_oneof!["en", "de"]).prop_map(|(number, text, flag, word)| {
@@ -337,7 +337,7 @@ fn get_mut<'a>(path: &path::Path, document: &'a mut Value) -> Option<&'a mut Val
     })
 }
 
-/// Every place in a tree, with the name of the field that it is or `[]` for an item.
+/// Every place in a tree, with the name of its field, or `[]` for an item.
 fn places(node: &Value, at: &path::Path, found: &mut Vec<(path::Path, String)>) {
     use path::Step;
     let fields = node.as_object().unwrap();
@@ -382,12 +382,12 @@ fn wrong_for(field: &str) -> Vec<Value> {
         "number" => value.as_u64().is_some_and(|n| n < 256),
         "text" => value.is_string(),
         "flag" => value.is_boolean(),
-        // An empty list or object lacks something, which is another error at another place.
+        // An empty list or object lacks fields, which is another error at another place.
         "list" => value.is_array(),
         "map" => value.is_object(),
         "maybe" | "flat" | "tagged" => value.is_null() || value.is_object() || value.is_array(),
         "[]" | "tree" => value.is_object() || value.is_array(),
-        // serde takes the number of a variant for its tag.
+        // serde accepts the index of a variant as its tag.
         "kind" => value.is_object() || *value == 1,
         "word" => value.is_object(),
         other => panic!("no field {other}"),

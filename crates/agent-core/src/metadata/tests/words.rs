@@ -1,4 +1,4 @@
-//! What errors say, and what is read though it looks odd.
+//! The texts of errors, and unusual input that is accepted.
 
 use super::super::*;
 use super::{Flat, Flattish, Recording, Strict, Task, check, shown};
@@ -7,7 +7,8 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A field that the SDK reads is unknown to no type, unless it is somewhere else; a type that has one of its own gets it.
+/// A top-level field that the SDK reads is allowed for any type; a type with a field of that name receives
+/// it.
 #[test]
 fn the_sdk_s_own_fields_may_stand_beside_those_of_a_strict_type() {
     #[derive(Deserialize, Debug)]
@@ -56,9 +57,9 @@ fn the_sdk_s_own_fields_may_stand_beside_those_of_a_strict_type() {
     );
 }
 
-/// What people read who know JSON.
+/// Expectations are described in terms of JSON.
 #[test]
-fn what_is_expected_is_said_in_words_of_json() {
+fn what_is_expected_is_described_in_terms_of_json() {
     #[derive(Deserialize, Debug)]
     struct Unit;
     #[derive(Deserialize, Debug)]
@@ -83,57 +84,63 @@ fn what_is_expected_is_said_in_words_of_json() {
         B,
     }
     #[track_caller]
-    fn says<T: DeserializeOwned + fmt::Debug>(text: &str, expected: &str) {
+    fn check_text<T: DeserializeOwned + fmt::Debug>(text: &str, expected: &str) {
         let error = parse_metadata::<T>(text).unwrap_err();
         let value = error.value.map(|value| format!(" = {value}")).unwrap_or_default();
         assert_eq!(format!("{}{value}: {}", error.path, error.message), expected);
     }
-    says::<u8>("-1", "$ = -1: expected a whole number from 0 to 255");
-    says::<i8>("128", "$ = 128: expected a whole number from -128 to 127");
-    says::<std::num::NonZeroU16>("0", "$ = 0: expected a whole number from 1 to 65535");
-    says::<std::num::NonZeroI8>("0", "$ = 0: expected a whole number from -128 to 127, and not 0");
-    says::<f32>("true", "$ = true: expected a number");
-    says::<bool>("1", "$ = 1: expected true or false");
-    says::<char>(r#""ab""#, r#"$ = "ab": expected a single character"#);
-    says::<Vec<u8>>("{}", "$ = {}: expected a list");
-    says::<Unit>("1", "$ = 1: expected null");
-    says::<Pair>("[1]", "$ = [1]: expected a list of 2 items");
-    says::<Pair>("[1,true,3]", "$ = [1,true,3]: expected a list of 2 items");
-    says::<(u8, u8, u8)>("7", "$ = 7: expected a list of 3 items");
-    says::<[u8; 2]>("[1,2,3]", "$ = [1,2,3]: expected a list of 2 items");
-    says::<BTreeMap<u8, u8>>(
+    check_text::<u8>("-1", "$ = -1: expected a whole number from 0 to 255");
+    check_text::<i8>("128", "$ = 128: expected a whole number from -128 to 127");
+    check_text::<std::num::NonZeroU16>("0", "$ = 0: expected a whole number from 1 to 65535");
+    check_text::<std::num::NonZeroI8>("0", "$ = 0: expected a whole number from -128 to 127, and not 0");
+    check_text::<f32>("true", "$ = true: expected a number");
+    check_text::<bool>("1", "$ = 1: expected true or false");
+    check_text::<char>(r#""ab""#, r#"$ = "ab": expected a single character"#);
+    check_text::<Vec<u8>>("{}", "$ = {}: expected a list");
+    check_text::<Unit>("1", "$ = 1: expected null");
+    check_text::<Pair>("[1]", "$ = [1]: expected a list of 2 items");
+    check_text::<Pair>("[1,true,3]", "$ = [1,true,3]: expected a list of 2 items");
+    check_text::<(u8, u8, u8)>("7", "$ = 7: expected a list of 3 items");
+    check_text::<[u8; 2]>("[1,2,3]", "$ = [1,2,3]: expected a list of 2 items");
+    check_text::<BTreeMap<u8, u8>>(
         r#"{"1":2,"x":3}"#,
         "$.x: the name of the field: expected a whole number from 0 to 255",
     );
-    says::<BTreeMap<u8, u8>>(
+    check_text::<BTreeMap<u8, u8>>(
         r#"{"1":2,"256":3}"#,
         "$.256: the name of the field: expected a whole number from 0 to 255",
     );
-    says::<Outside>("7", "$ = 7: expected one of `Off`, `On`, `Set`, `Two`");
-    says::<Outside>(r#""Half""#, r#"$ = "Half": expected one of `Off`, `On`, `Set`, `Two`"#);
-    says::<Outside>(r#"{"Half":1}"#, r#"$ = "Half": expected one of `Off`, `On`, `Set`, `Two`"#);
-    says::<Outside>(r#""On""#, r#"$ = "On": expected an object with the field `On`"#);
-    says::<Outside>(r#"{"On":256}"#, "$.On = 256: expected a whole number from 0 to 255");
-    says::<Outside>(r#"{"Off":1}"#, "$.Off = 1: expected null");
-    says::<Outside>(r#"{"Set":[]}"#, "$.Set = []: expected an object");
-    says::<Outside>(r#"{"Two":[1]}"#, "$.Two = [1]: expected a list of 2 items");
-    says::<Outside>(r#"{"On":1,"Off":null}"#, "$ = {…}: expected an object with one field");
-    says::<Outside>("{}", "$ = {}: expected an object with one field");
-    says::<Vec<Either>>(r#"["a",7,true]"#, "$[2] = true: fits none of the forms that are accepted here");
-    says::<Beside>(r#"{"kind":"C"}"#, r#"$.kind = "C": expected `A` or `B`"#);
-    says::<Beside>(r#"{"with":300,"kind":"A"}"#, "$.with = 300: expected a whole number from 0 to 255");
-    says::<Beside>(r#"{"kind":"A","with":300}"#, "$.with = 300: expected a whole number from 0 to 255");
-    says::<Beside>("[]", "$ = []: expected an object");
-    says::<Task>("[]", "$ = []: expected an object");
-    says::<Task>("7", "$ = 7: expected an object");
-    says::<Task>(r#"{"action":true}"#, "$.action = true: expected a string");
-    says::<Task>(r#"{"action":"record","action":"record"}"#, "$.action: duplicate field");
-    says::<Task>(r#"{"action":"record","format":"a","format":"b"}"#, "$.format: duplicate field");
-    says::<Flat>(r#"{"labels":{},"format":"a","format":"b"}"#, "$.format: duplicate field");
-    says::<BTreeMap<String, Recording>>(r#"{"a":{"format":"","format":""}}"#, "$.a.format: duplicate field");
+    check_text::<Outside>("7", "$ = 7: expected one of `Off`, `On`, `Set`, `Two`");
+    check_text::<Outside>(r#""Half""#, r#"$ = "Half": expected one of `Off`, `On`, `Set`, `Two`"#);
+    check_text::<Outside>(r#"{"Half":1}"#, r#"$ = "Half": expected one of `Off`, `On`, `Set`, `Two`"#);
+    check_text::<Outside>(r#""On""#, r#"$ = "On": expected an object with the field `On`"#);
+    check_text::<Outside>(r#"{"On":256}"#, "$.On = 256: expected a whole number from 0 to 255");
+    check_text::<Outside>(r#"{"Off":1}"#, "$.Off = 1: expected null");
+    check_text::<Outside>(r#"{"Set":[]}"#, "$.Set = []: expected an object");
+    check_text::<Outside>(r#"{"Two":[1]}"#, "$.Two = [1]: expected a list of 2 items");
+    check_text::<Outside>(r#"{"On":1,"Off":null}"#, "$ = {…}: expected an object with one field");
+    check_text::<Outside>("{}", "$ = {}: expected an object with one field");
+    check_text::<Vec<Either>>(
+        r#"["a",7,true]"#,
+        "$[2] = true: fits none of the forms that are accepted here",
+    );
+    check_text::<Beside>(r#"{"kind":"C"}"#, r#"$.kind = "C": expected `A` or `B`"#);
+    check_text::<Beside>(r#"{"with":300,"kind":"A"}"#, "$.with = 300: expected a whole number from 0 to 255");
+    check_text::<Beside>(r#"{"kind":"A","with":300}"#, "$.with = 300: expected a whole number from 0 to 255");
+    check_text::<Beside>("[]", "$ = []: expected an object");
+    check_text::<Task>("[]", "$ = []: expected an object");
+    check_text::<Task>("7", "$ = 7: expected an object");
+    check_text::<Task>(r#"{"action":true}"#, "$.action = true: expected a string");
+    check_text::<Task>(r#"{"action":"record","action":"record"}"#, "$.action: duplicate field");
+    check_text::<Task>(r#"{"action":"record","format":"a","format":"b"}"#, "$.format: duplicate field");
+    check_text::<Flat>(r#"{"labels":{},"format":"a","format":"b"}"#, "$.format: duplicate field");
+    check_text::<BTreeMap<String, Recording>>(
+        r#"{"a":{"format":"","format":""}}"#,
+        "$.a.format: duplicate field",
+    );
 }
 
-/// The BOM that editors of text write, and the `null` of senders who have nothing to say.
+/// The BOM that text editors write, and the `null` of senders without metadata.
 #[test]
 fn a_byte_order_mark_is_skipped_and_null_is_no_metadata() {
     assert_eq!(
@@ -149,7 +156,7 @@ fn a_byte_order_mark_is_skipped_and_null_is_no_metadata() {
         assert_eq!((request_id(none), action(none), timeout(none)), (None, Ok(None), Ok(None)), "{none:?}");
     }
     assert_eq!(request_id("\u{feff}{\"request_id\":1}").as_deref(), Some("1"));
-    // Once, and in front.
+    // Only one, at the start.
     check::<Recording>("\u{feff}\u{feff}{}", "$: not JSON: expected value at line 1 column 1");
     check::<Recording>(r#"{"format":null}"#, "$.format = null: expected a string");
 }
@@ -171,7 +178,7 @@ fn what_serde_json_alone_can_do_stays_possible() {
     assert_eq!(shown::<f64>("-0"), "Some(-0.0)");
 }
 
-/// As serde_json's `RawValue` asks for the text of a value, which is behind a feature of it.
+/// Reads the text of a value like serde_json's `RawValue`, which needs a feature of it.
 #[derive(Debug)]
 struct Raw(String);
 

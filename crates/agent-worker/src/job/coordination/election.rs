@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::{
-    BoxFuture, CoordinationError, Coordinator, Election, ElectionInput, ElectionOutput, LeaseLoss,
-    SeatAnswer, Time,
+    AcquireResult, BoxFuture, CoordinationError, Coordinator, Election, ElectionInput, ElectionOutput,
+    LeaseLoss, Time,
 };
 use agent_proto::text::{line, name};
 use tokio::sync::{oneshot, watch};
@@ -253,8 +253,8 @@ impl Task {
 fn acquire<'a>(coordinator: &'a dyn Coordinator, key: &'a str, holder: &'a str, lease: Duration) -> Call<'a> {
     Box::pin(async move {
         Ok(match coordinator.acquire(key, holder, lease).await? {
-            SeatAnswer::Granted { token } => ElectionInput::Granted { token },
-            SeatAnswer::Held { by, remaining } => ElectionInput::Held { by, remaining },
+            AcquireResult::Granted { token } => ElectionInput::Granted { token },
+            AcquireResult::Held { by, remaining } => ElectionInput::Held { by, remaining },
         })
     })
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use agent_core::{
-    BoxFuture, CoordinationError, Coordinator, FencedValue, LeaseLoss, MAX_VALUE_LEN, SeatAnswer,
+    AcquireResult, BoxFuture, CoordinationError, Coordinator, FencedValue, LeaseLoss, MAX_VALUE_LEN,
 };
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ impl Coordinator for Flaky {
         key: &'a str,
         holder: &'a str,
         lease: Duration,
-    ) -> BoxFuture<'a, Result<SeatAnswer, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<AcquireResult, CoordinationError>> {
         Box::pin(async move {
             self.pass().await?;
             self.inner.acquire(key, holder, lease).await

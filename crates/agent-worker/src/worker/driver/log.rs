@@ -42,7 +42,7 @@ pub(super) const fn job(output: &Output) -> Option<&JobId> {
         | Output::Send(_)
         | Output::Ask { .. }
         | Output::Start { .. }
-        | Output::StartAgain { .. }
+        | Output::Retry { .. }
         | Output::Clean { .. }
         | Output::Leave { .. }
         | Output::Ended(_)
@@ -130,7 +130,7 @@ impl Log {
             Output::Connect
             | Output::Disconnect
             | Output::Send(_)
-            | Output::StartAgain { .. }
+            | Output::Retry { .. }
             | Output::Clean { .. }
             | Output::Leave { .. }
             | Output::Ended(_)

@@ -25,7 +25,7 @@ use crate::worker::parts::Parts;
 use crate::worker::server::Server;
 use crate::worker::settings::RoomSettings;
 use agent_core::{
-    Config, ConnectError, Descriptors, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, Notice, Output,
+    Config, Descriptors, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, LinkError, Notice, Output,
     SlotCounts, StopError, Time, Worker,
 };
 use agent_net::{
@@ -201,7 +201,7 @@ impl Driver {
                     self.parts.meter.assigned(waited);
                     self.start(job, token, url);
                 }
-                Output::StartAgain { job, attempt } => {
+                Output::Retry { job, attempt } => {
                     self.parts.meter.retry();
                     if let Some(handle) = self.jobs.get_mut(&job) {
                         handle.renew(attempt);
@@ -522,13 +522,13 @@ fn socket_input(event: SocketEvent) -> Input {
         SocketEvent::NotOpened(error) => {
             let message = chain(&error);
             Input::ConnectFailed(match error.status() {
-                Some(status) => ConnectError::Refused { status, message, retry_after: error.retry_after() },
-                None => ConnectError::Failed { message },
+                Some(status) => LinkError::Refused { status, message, retry_after: error.retry_after() },
+                None => LinkError::Failed { message },
             })
         }
         SocketEvent::Received(frame) => Input::FrameReceived(frame),
         SocketEvent::ReceivedText => Input::TextReceived,
-        SocketEvent::KeepAlive => Input::Heard,
+        SocketEvent::KeepAlive => Input::Activity,
         SocketEvent::Closed(reason) => Input::Disconnected { reason },
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::{
-    Carrier, CoordinationError, Frame, JobId, JsonError, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, Outgoing, PubSub,
-    check_len, check_name, to_json,
+    CoordinationError, Frame, JobId, JsonError, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub, Sequencer,
+    Subscription, check_len, check_name, to_json,
 };
 use agent_proto::text::line;
 use bytes::Bytes;
@@ -67,7 +67,7 @@ pub struct Publisher {
 
 /// Numbers and sends in one order.
 struct Sender {
-    state: Mutex<(Outgoing, Box<dyn Carrier>)>,
+    state: Mutex<(Sequencer, Box<dyn Subscription>)>,
 }
 
 impl Channel {
@@ -83,10 +83,10 @@ impl Channel {
         let publisher = format!("{job}/{random:016x}");
         check_name("job's id", &publisher, agent_core::MAX_PUBLISHER_LEN)?;
         let inbox = Mailbox::new(&publisher, Arc::clone(&meter));
-        let carrier = pubsub.join(&topic, inbox.inbox()).await?;
-        let outgoing = Outgoing::new(publisher);
+        let subscription = pubsub.subscribe(&topic, inbox.inbox()).await?;
+        let outgoing = Sequencer::new(publisher);
         let hello = outgoing.hello();
-        let sender = Arc::new(Sender { state: Mutex::new((outgoing, carrier)) });
+        let sender = Arc::new(Sender { state: Mutex::new((outgoing, subscription)) });
         sender.send(|_| hello).await?;
         let repeating = repeat(Arc::clone(&sender), inbox.clone()).in_current_span();
         let repeater = tokio::spawn(repeating).abort_handle();
@@ -184,10 +184,10 @@ impl Publisher {
 }
 
 impl Sender {
-    async fn send(&self, frame: impl FnOnce(&mut Outgoing) -> Frame) -> Result<(), CoordinationError> {
+    async fn send(&self, frame: impl FnOnce(&mut Sequencer) -> Frame) -> Result<(), CoordinationError> {
         let mut state = self.state.lock().await;
-        let (outgoing, carrier) = &mut *state;
-        carrier.send(frame(outgoing).encode()).await
+        let (outgoing, subscription) = &mut *state;
+        subscription.send(frame(outgoing).encode()).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agent_core::{Frame, FrameKind, Inbox, JobId, MAX_MESSAGE_LEN, Publishers, Receive};
+use agent_core::{Frame, FrameKind, Inbox, JobId, MAX_MESSAGE_LEN, Receive, SequenceTracker};
 use agent_proto::text::{line, name};
 use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 use bytes::Bytes;
@@ -105,7 +105,7 @@ enum Line {
 
 #[derive(Default)]
 struct State {
-    publishers: Publishers,
+    publishers: SequenceTracker,
     events: DropOldest<Waiting>,
     closed: bool,
 }
@@ -153,8 +153,8 @@ impl Mailbox {
         if state.closed {
             return;
         }
-        let heard = state.publishers.hear(&frame, sender);
-        if heard.forged {
+        let received = state.publishers.receive(&frame, sender);
+        if received.forged {
             if let Some(more) = self.shared.lines.admit(Line::Forged) {
                 let (sender, of) = (name(sender), name(&frame.publisher));
                 tracing::warn!(%sender, %of, "dropped a message under the id of another sender{more}");
@@ -162,15 +162,17 @@ impl Mailbox {
             return;
         }
         let Frame { publisher: from, kind, payload } = frame;
-        let lost = heard.missed;
+        let lost = received.missed;
         let missed = (lost > 0).then(|| ChannelEvent::Missed { from: from.clone(), count: lost });
         let event = match kind {
             FrameKind::Hello { .. } => {
                 self.shared.asked.notify_one();
                 None
             }
-            FrameKind::Message { .. } if heard.new => Some(ChannelEvent::Message(Message { from, payload })),
-            FrameKind::Announcement { .. } if heard.new => match serde_json::from_slice(&payload) {
+            FrameKind::Message { .. } if received.new => {
+                Some(ChannelEvent::Message(Message { from, payload }))
+            }
+            FrameKind::Announcement { .. } if received.new => match serde_json::from_slice(&payload) {
                 Ok(announcement) => Some(ChannelEvent::Announced(announcement)),
                 Err(error) => {
                     if let Some(more) = self.shared.lines.admit(Line::NoAnnouncement) {

@@ -1,6 +1,6 @@
 //! Messages between the agents of a room, as data messages of the room itself: nothing else is needed.
 
-use agent_core::{Belief, Carrier, CoordinationError, Inbox, PubSub, Senders, Time};
+use agent_core::{CoordinationError, Inbox, PubSub, SenderFilter, Subscription, Time, Trust};
 use agent_proto::text::name;
 use agent_room::{MAX_PACKET_LEN, ParticipantKind, RoomEvent};
 use bytes::Bytes;
@@ -31,30 +31,31 @@ impl RoomData {
 }
 
 impl PubSub for RoomData {
-    fn join<'a>(
+    fn subscribe<'a>(
         &'a self,
         topic: &'a str,
         inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>> {
         Box::pin(async move {
             let room = &self.room;
-            let (topic_read, senders) = (topic.to_owned(), Senders::default());
+            let (topic_read, senders) = (topic.to_owned(), SenderFilter::default());
             let (started, lines) = (Instant::now(), LineLimit::new());
             let reader = Reader { topic: topic_read, inbox, senders, started, lines };
             let reading = reader.run(room.observe()).in_current_span();
             let reader = tokio::spawn(reading).abort_handle();
-            Ok(Box::new(InRoom { room: room.clone(), topic: topic.to_owned(), reader }) as Box<dyn Carrier>)
+            Ok(Box::new(RoomSubscription { room: room.clone(), topic: topic.to_owned(), reader })
+                as Box<dyn Subscription>)
         })
     }
 }
 
-struct InRoom {
+struct RoomSubscription {
     room: Room,
     topic: String,
     reader: AbortHandle,
 }
 
-impl Carrier for InRoom {
+impl Subscription for RoomSubscription {
     fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
         Box::pin(async move {
             let others = self.room.participants();
@@ -96,7 +97,7 @@ fn packets(destinations: impl Iterator<Item = String>, room: usize) -> Vec<Vec<S
     packets
 }
 
-impl Drop for InRoom {
+impl Drop for RoomSubscription {
     fn drop(&mut self) {
         self.reader.abort();
     }
@@ -105,7 +106,7 @@ impl Drop for InRoom {
 struct Reader {
     topic: String,
     inbox: Inbox,
-    senders: Senders,
+    senders: SenderFilter,
     started: Instant,
     /// Identities are others' to choose, as many as they like.
     lines: LineLimit<()>,
@@ -144,10 +145,10 @@ impl Reader {
     }
 
     fn take(&mut self, sender: &str, frame: Bytes) {
-        match self.senders.heard(sender, frame, Time::ZERO + self.started.elapsed()) {
-            Belief::Taken(frame) => self.inbox.deliver_from(sender, &frame),
-            Belief::Held | Belief::Refused { first: false } => {}
-            Belief::Refused { first: true } => {
+        match self.senders.receive(sender, frame, Time::ZERO + self.started.elapsed()) {
+            Trust::Accepted(frame) => self.inbox.deliver_from(sender, &frame),
+            Trust::Held | Trust::Refused { first: false } => {}
+            Trust::Refused { first: true } => {
                 if let Some(more) = self.lines.admit(()) {
                     let (sender, topic) = (name(sender), name(&self.topic));
                     tracing::warn!(%sender, %topic, "drops messages for jobs that no agent has sent{more}");

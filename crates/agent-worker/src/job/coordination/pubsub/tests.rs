@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_core::{JobId, Outgoing};
+use agent_core::{JobId, Sequencer};
 use bytes::Bytes;
 
 use super::mailbox::Mailbox;
 use super::{Announcement, Channel, ChannelEvent, Message};
 use agent_backends::MemoryPubSub;
-use agent_core::{BoxFuture, Carrier, CoordinationError, Inbox, MAX_MESSAGE_LEN, PubSub, Receive};
+use agent_core::{BoxFuture, CoordinationError, Inbox, MAX_MESSAGE_LEN, PubSub, Receive, Subscription};
 
 async fn open(pubsub: &dyn PubSub, job: &str) -> Channel {
     Channel::open(pubsub, "room:r:jobs".into(), &JobId::new(job), "AW_1".into(), 7, Arc::default())
@@ -122,23 +122,23 @@ struct Watched {
     inboxes: Arc<Mutex<Vec<Inbox>>>,
 }
 
-struct WatchedCarrier(Box<dyn Carrier>, Watched);
+struct WatchedSubscription(Box<dyn Subscription>, Watched);
 
 impl PubSub for Watched {
-    fn join<'a>(
+    fn subscribe<'a>(
         &'a self,
         topic: &'a str,
         inbox: Inbox,
-    ) -> BoxFuture<'a, Result<Box<dyn Carrier>, CoordinationError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>> {
         Box::pin(async move {
             self.inboxes.lock().unwrap().push(inbox.clone());
-            let carrier = self.inner.join(topic, inbox).await?;
-            Ok(Box::new(WatchedCarrier(carrier, self.clone())) as Box<dyn Carrier>)
+            let subscription = self.inner.subscribe(topic, inbox).await?;
+            Ok(Box::new(WatchedSubscription(subscription, self.clone())) as Box<dyn Subscription>)
         })
     }
 }
 
-impl Carrier for WatchedCarrier {
+impl Subscription for WatchedSubscription {
     fn send(&self, frame: Bytes) -> BoxFuture<'_, Result<(), CoordinationError>> {
         self.1.sent.fetch_add(1, Ordering::Relaxed);
         if self.1.loses.load(Ordering::Relaxed) {
@@ -194,7 +194,7 @@ async fn a_channel_that_is_dropped_keeps_nothing_for_its_publishers() {
 async fn what_was_missed_is_counted_also_when_the_reader_is_too_slow() {
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
-    let mut a = Outgoing::new("a/1");
+    let mut a = Sequencer::new("a/1");
     inbox.deliver(&a.hello().encode());
     (0..100).for_each(|_| drop(a.message("lost")));
     for _ in 0..1_030 {
@@ -211,7 +211,7 @@ async fn all_of_an_announcement_counts() {
     let long =
         format!(r#"{{"job_id":"{0}","worker_id":"{0}","capability":"x","timestamp":1}}"#, "j".repeat(25_000));
     for n in 0..1_000 {
-        inbox.deliver(&Outgoing::new(format!("a/{n}")).announce(long.clone()).encode());
+        inbox.deliver(&Sequencer::new(format!("a/{n}")).announce(long.clone()).encode());
     }
     assert!(
         matches!(mailbox.next().await, Some(ChannelEvent::Lagged { missed: 900.. })),
@@ -223,7 +223,7 @@ async fn all_of_an_announcement_counts() {
 async fn nobody_speaks_for_another_agent() {
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
-    let mut a = Outgoing::new("a/1");
+    let mut a = Sequencer::new("a/1");
     inbox.deliver_from("agent-a", &a.message("one").encode());
     inbox.deliver_from("agent-x", &a.clone().message("forged").encode());
     inbox.deliver_from("agent-a", &a.message("two").encode());
@@ -262,13 +262,13 @@ async fn after_an_interruption_the_others_are_asked_again() {
     let a = open(&pubsub, "a").await;
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
-    let b = pubsub.join("room:r:jobs", inbox.clone()).await.unwrap();
+    let b = pubsub.subscribe("room:r:jobs", inbox.clone()).await.unwrap();
     pubsub.loses.store(true, Ordering::Relaxed);
     a.announce("transcribe").await.unwrap();
     pubsub.loses.store(false, Ordering::Relaxed);
     inbox.interrupted();
     assert!(mailbox.asked().await, "the others are to be greeted");
-    b.send(Outgoing::new("b/1").hello().encode()).await.unwrap();
+    b.send(Sequencer::new("b/1").hello().encode()).await.unwrap();
     assert_eq!(mailbox.next().await, Some(ChannelEvent::Interrupted));
     assert_eq!(announced(mailbox.next().await).capability, "transcribe");
 }
@@ -322,8 +322,8 @@ async fn what_is_no_frame_is_dropped() {
     for odd in ["", "{}\n", "nonsense\nnonsense"] {
         inbox.deliver(&Bytes::from(odd));
     }
-    inbox.deliver(&Outgoing::new("a").announce("no announcement").encode());
-    inbox.deliver(&Outgoing::new("c").message(vec![0; MAX_MESSAGE_LEN + 1]).encode());
+    inbox.deliver(&Sequencer::new("a").announce("no announcement").encode());
+    inbox.deliver(&Sequencer::new("c").message(vec![0; MAX_MESSAGE_LEN + 1]).encode());
     inbox.close();
     assert_eq!(mailbox.next().await, None);
 }
