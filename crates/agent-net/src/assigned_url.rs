@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_server_in_other_words_is_the_same() {
+    fn the_same_server_written_differently_is_the_same() {
         for (own, url) in [
             ("wss://a.example", "wss://a.example"),
             ("wss://a.example", "WSS://A.Example:443/"),

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_says_where_it_leads() {
+    fn a_redirect_names_its_target() {
         assert_eq!(
             refused_to(308, "", Some("https://media.example.com/base/agent")),
             "h:1 refused the connection with HTTP 308: it redirects to https://media.example.com/base/agent, which is not \
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_to_do() {
+    fn a_refusal_contains_what_to_do() {
         let text = refused(401, "invalid token");
         assert!(
             text.starts_with("h:1 refused the connection with HTTP 401 (invalid token): check the API key"),

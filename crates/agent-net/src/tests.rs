@@ -237,7 +237,7 @@ async fn certificates_that_prove_nothing_are_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_file_that_is_none_is_named() {
+async fn an_invalid_certificate_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
@@ -308,7 +308,7 @@ async fn a_limit_beyond_the_clock_is_no_panic() {
 }
 
 #[tokio::test]
-async fn another_protocol_is_told() {
+async fn another_protocol_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_is_nobody_for_the_server_api() {
+    fn there_is_no_sender_for_the_server_api() {
         let mut inbox = DataInbox::default();
         let mut sender = |outer: &str, inner: &str| {
             let user = proto::UserPacket { participant_identity: inner.to_owned(), ..Default::default() };

@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_that_says_neither_timeout_leaves_both_unknown() {
+    fn a_room_without_timeouts_leaves_both_unknown() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         for (empty_timeout, departure_timeout, expected) in [
             (0, 0, (None, None)),

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_ours_is_ours_and_makes_us_nobody_else() {
+    fn a_change_of_ours_is_applied_to_the_local_participant() {
         let mut view = view();
         let renamed = Participant { name: "Agent".into(), ..someone("me") };
         assert_eq!(view.apply(&RoomEvent::NameChanged(renamed.into())), ViewChange::Changed);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn another_room_of_the_name_is_told_from_the_same() {
+    fn another_room_of_the_name_is_distinguished_from_the_same() {
         let mut view = view();
         view.apply(&joined("ada"));
         let again = |room_changed| {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nobody_leaves_the_view_as_it_was() {
+    fn other_events_leave_the_view_unchanged() {
         let (mut view, before) = (view(), view());
         for event in [
             RoomEvent::DataReceived(DataReceived::new("chat", "hello", None)),

@@ -116,7 +116,7 @@ fn what_is_late_of_a_track_whose_section_carries_another_one_is_not_of_the_other
 }
 
 #[test]
-fn another_session_goes_on_with_the_same_track() {
+fn another_session_continues_with_the_same_track() {
     let mut pair = with_tracks("TR_a", "TR_b");
     let a = pair.audio[0];
     pair.send_audio(a, 0, 0, b"before");

@@ -207,7 +207,7 @@ fn sections_for_media_are_offered_whenever_the_server_wants_them() {
 }
 
 #[test]
-fn no_way_through_is_a_failed_join_that_says_so() {
+fn a_join_without_a_path_fails_with_the_reason() {
     let mut pair = Pair::new(|_| {});
     pair.lose = |_| true;
     pair.join();
@@ -217,11 +217,11 @@ fn no_way_through_is_a_failed_join_that_says_so() {
     };
     let text = failure.to_string();
     assert!(text.contains("no packet came back from 127.0.0.1:2000 (UDP): check that"), "{text}");
-    assert!(pair.events.is_empty(), "nobody was told of a room: {:?}", pair.events);
+    assert!(pair.events.is_empty(), "there was an event: {:?}", pair.events);
 }
 
 #[test]
-fn an_answer_that_is_none_fails_the_join() {
+fn an_invalid_answer_fails_the_join() {
     let mut pair = Pair::new(|_| {});
     pair.answers = false;
     pair.join();

@@ -26,11 +26,11 @@ fn failure(mut pair: Pair) -> String {
 }
 
 #[test]
-fn addresses_follow_from_those_of_the_server_and_are_told_to_it() {
+fn addresses_follow_from_those_of_the_server_and_are_sent_to_it() {
     for mut pair in [Pair::new(|_| {}), Pair::over_ipv6()] {
         pair.connect();
         assert!(!pair.descriptions[0].contains("a=candidate:"), "nothing is guessed for the offer");
-        let told: Vec<&str> = pair
+        let candidates: Vec<&str> = pair
             .requests
             .iter()
             .filter_map(|request| match request {
@@ -38,10 +38,10 @@ fn addresses_follow_from_those_of_the_server_and_are_told_to_it() {
                 _ => None,
             })
             .collect();
-        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(candidates.len(), 1, "{candidates:?}");
         let own =
             if pair.routes_asked[0].is_ipv4() { " 127.0.0.1 1000 typ host" } else { " ::1 1000 typ host" };
-        assert!(told[0].contains(own), "{told:?}");
+        assert!(candidates[0].contains(own), "{candidates:?}");
         assert_eq!(pair.paths, [(Protocol::Udp, String::new())]);
         assert_eq!(pair.room.violations(), 0);
     }
@@ -62,7 +62,7 @@ fn families_that_do_not_meet_are_named() {
 }
 
 #[test]
-fn a_machine_without_any_route_says_so() {
+fn a_machine_without_any_route_reports_it() {
     let mut pair = Pair::new(|_| {});
     pair.routes = |_| None;
     let text = failure(pair);
@@ -70,7 +70,7 @@ fn a_machine_without_any_route_says_so() {
 }
 
 #[test]
-fn a_server_that_announces_nothing_is_told_apart() {
+fn a_server_that_announces_nothing_is_distinguished() {
     let mut pair = Pair::new(|_| {});
     pair.tamper = without_candidates;
     let text = failure(pair);

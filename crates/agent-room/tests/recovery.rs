@@ -74,7 +74,7 @@ fn fresh(pair: &Pair) -> Vec<u32> {
 }
 
 #[test]
-fn data_goes_on_while_the_signal_is_resumed() {
+fn data_continue_while_the_signal_is_resumed() {
     let mut pair = connected();
     lose_signal(&mut pair);
     pair.command(1, publish("meanwhile"));
@@ -89,7 +89,7 @@ fn data_goes_on_while_the_signal_is_resumed() {
         Request::SyncState(sync) => Some(sync),
         _ => None,
     });
-    let sync = sync.expect("the server is told what we have");
+    let sync = sync.expect("a sync is sent");
     let labels: Vec<&str> = sync.data_channels.iter().map(|channel| channel.label.as_str()).collect();
     assert_eq!(labels, ["_reliable", "_lossy"]);
     assert!(sync.answer.as_ref().unwrap().sdp.starts_with("v=0") && sync.offer.is_some());
@@ -146,7 +146,7 @@ fn a_network_that_stays_dead_ends_the_room() {
 }
 
 #[test]
-fn a_media_connection_that_the_server_closed_is_made_anew() {
+fn a_media_connection_that_the_server_closed_is_reestablished() {
     let mut pair = connected();
     pair.command(1, publish("arrives"));
     pair.run_until("the packet", |pair| pair.received.len() == 1);
@@ -163,7 +163,7 @@ fn a_media_connection_that_the_server_closed_is_made_anew() {
 }
 
 #[test]
-fn what_another_session_loses_is_told() {
+fn what_another_session_loses_is_reported() {
     let mut pair = connected();
     let packet = |sequence| proto::DataPacket {
         participant_identity: "ada".to_owned(),
@@ -348,7 +348,7 @@ fn an_idle_tcp_connection_that_ends_is_no_loss() {
 }
 
 #[test]
-fn a_tcp_connection_that_fails_is_tried_again_while_there_is_no_way() {
+fn a_failed_tcp_connection_is_retried_while_there_is_no_path() {
     let mut pair = Pair::new(|config| config.join_timeout = Duration::from_secs(30));
     pair.tcp = true;
     pair.join();
@@ -386,7 +386,7 @@ fn no_setting_is_too_long() {
 }
 
 #[test]
-fn who_left_before_a_join_that_failed_is_told_all_the_same() {
+fn who_left_before_a_failed_join_is_still_reported() {
     let mut pair = connected();
     let ada = |state| proto::ParticipantInfo {
         sid: "PA_ada".to_owned(),

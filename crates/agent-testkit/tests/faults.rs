@@ -61,7 +61,7 @@ async fn a_job_succeeds(server: &MockServer, room: &str) {
 
 /// The server has forgotten the job, and logs only that it is unknown.
 async fn is_forgotten(server: &MockServer, handle: &WorkerHandle, job: &MockJob) {
-    assert_eq!(handle.status().await.unwrap().slots.running, 1, "it goes on");
+    assert_eq!(handle.status().await.unwrap().slots.running, 1, "it still runs");
     let id = job.job_id().await;
     let migrated = |event: &ServerEvent| matches!(event, ServerEvent::Migrated { job_ids, .. } if job_ids[..] == [id.clone()]);
     within(server.wait_for(migrated)).await;
@@ -223,7 +223,9 @@ async fn joins_refused() {
     // Permanently.
     server.refuse_joins(403, None);
     let job = server.dispatch(JobSpec::room("refused")).await.unwrap();
-    let Outcome::Failed { error } = within(job.outcome()).await.unwrap() else { panic!("nobody gets in") };
+    let Outcome::Failed { error } = within(job.outcome()).await.unwrap() else {
+        panic!("the join was not refused")
+    };
     assert!(error.contains("HTTP 403") && error.contains("refuses joins"), "{error}");
     // Not a status of a refusal.
     server.refuse_joins(101, None);

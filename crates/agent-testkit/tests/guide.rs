@@ -102,7 +102,7 @@ async fn a_handler_that_hangs_is_stopped_by_the_timeout() {
 }
 
 #[tokio::test]
-async fn metadata_that_is_wrong_fails_the_job_and_says_where() {
+async fn invalid_metadata_fails_the_job_with_the_position() {
     let handler = MyAgentHandler::default();
     let job = JobSpec::room("test-room").participant("user1").metadata(r#"{"action":"dance"}"#);
     let Outcome::Failed { error } = run_job(handler.clone(), job).await.outcome else {

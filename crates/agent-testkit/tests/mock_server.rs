@@ -104,7 +104,7 @@ async fn the_api_of_the_real_server_works_on_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_dispatched_says_why() {
+async fn what_cannot_be_dispatched_reports_why() {
     let server = MockServer::start().await.unwrap();
     let worker = start(server.worker(scripted).max_jobs(1));
     let job = server.dispatch(JobSpec::room("one").metadata("stay")).await.unwrap();
@@ -130,7 +130,7 @@ async fn an_early_final_status_is_lost_and_repeated() {
 }
 
 #[tokio::test]
-async fn a_server_that_forgets_goes_on_as_before() {
+async fn a_server_that_forgets_continues_as_before() {
     let server = MockServer::builder().history(20).start().await.unwrap();
     let worker = start(server.worker(scripted));
     let first = server.dispatch(JobSpec::room("stays").metadata("stay")).await.unwrap();
@@ -252,7 +252,7 @@ async fn violation(server: &MockServer, wanted: Violation) {
 }
 
 #[tokio::test]
-async fn a_worker_that_answers_twice_or_tells_two_outcomes_is_caught() {
+async fn a_worker_that_answers_twice_or_reports_two_outcomes_is_caught() {
     let server = MockServer::start().await.unwrap();
     let mut wrong = FaultyWorker::registered(&server).await;
     let job = server.dispatch(JobSpec::room("twice")).await.unwrap();
@@ -303,7 +303,7 @@ async fn an_agent_that_leaves_before_its_status_is_a_failure() {
 }
 
 #[tokio::test]
-async fn whoever_breaks_the_protocol_is_disconnected() {
+async fn a_worker_that_violates_the_protocol_is_disconnected() {
     let server = MockServer::start().await.unwrap();
     let simulate = worker_message::Message::SimulateJob(wire::SimulateJobRequest::default());
     let register = worker_message::Message::Register(wire::RegisterWorkerRequest::default());
@@ -343,7 +343,7 @@ async fn get(server: &MockServer, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_wants_a_room_is_told_why_there_is_none() {
+async fn a_client_that_joins_over_the_network_gets_the_reason_of_the_refusal() {
     let server = MockServer::start().await.unwrap();
     for path in ["/rtc", "/rtc/v1?join_request=x", "/rtc/v1/validate"] {
         let answer = get(&server, path).await;

@@ -166,7 +166,7 @@ async fn they_see_attributes_tracks_and_who_comes_and_goes() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_fails_is_told() -> TestResult {
+async fn failures_are_reported() -> TestResult {
     let Some(server) = real_server().await else { return Ok(()) };
     if official_host().await.is_none() {
         return Ok(());
@@ -185,7 +185,7 @@ async fn what_fails_is_told() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_killed_process_is_told_to_its_clients() -> TestResult {
+async fn a_killed_process_is_reported_to_its_clients() -> TestResult {
     let Some(server) = real_server().await else { return Ok(()) };
     if official_host().await.is_none() {
         return Ok(());

@@ -4,7 +4,7 @@
 use agent_testkit::{RedisKind, RedisServer, redis_server_with};
 
 #[tokio::test]
-async fn a_valkey_is_a_valkey_and_a_redis_is_none() {
+async fn a_valkey_is_a_valkey_and_a_redis_is_not() {
     for kind in RedisKind::ALL {
         let Some(server) = redis_server_with(RedisServer::builder().kind(kind)).await else { continue };
         let info = server.command(&["INFO", "server"]).await.unwrap();

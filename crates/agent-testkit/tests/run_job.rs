@@ -34,7 +34,7 @@ async fn a_first_test_is_this_short() {
 }
 
 #[tokio::test]
-async fn an_hour_takes_no_time_and_errors_are_told() {
+async fn an_hour_takes_no_time_and_errors_are_reported() {
     let started = Instant::now();
     let run = run_job(
         |_: JobContext| async {
@@ -57,7 +57,7 @@ async fn metadata_that_does_not_fit_names_its_field() {
 }
 
 #[tokio::test]
-async fn a_flaky_handler_is_tried_again_without_anybody_waiting() {
+async fn a_flaky_handler_is_retried_without_waiting() {
     let flaky = |ctx: JobContext| async move {
         ctx.room().publish_data("attempt", ctx.attempt().to_string()).await?;
         match ctx.attempt() {

@@ -144,7 +144,7 @@ async fn listed<T: std::fmt::Debug>(
 }
 
 #[tokio::test]
-async fn the_api_tells_why_it_failed() {
+async fn api_errors_contain_the_reason() {
     let Some(server) = real_server().await else { return };
     let stranger =
         ServerApi::new(server.server_url(), server.api_key(), "another secret of enough characters")
@@ -160,7 +160,7 @@ async fn the_api_tells_why_it_failed() {
 }
 
 #[tokio::test]
-async fn a_binary_that_is_none_is_told_with_its_last_words() {
+async fn a_binary_that_cannot_run_is_reported_with_its_output() {
     let error = RealServer::builder().start_binary("/no/such/file").await.expect_err("no file");
     assert!(
         matches!(&error, ServerError::Start { .. }) && error.to_string().contains("/no/such/file"),

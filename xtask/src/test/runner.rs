@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_told_what_cargo_would_tell_it() {
+    fn a_program_gets_the_environment_that_cargo_would_set() {
         let folder = tempfile::tempdir().unwrap();
         let text =
             "echo \"test $1 $AGENT_TEST_REAL${AGENT_TEST_LONG:-0} in $(pwd -P)|$CARGO_MANIFEST_DIR ... ok\"

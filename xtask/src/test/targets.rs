@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn real_tests_are_told_by_their_names_or_what_they_ask_for() {
+    fn real_tests_are_recognized_by_their_names_or_requests() {
         for name in ["real_jobs", "room_real"] {
             assert!(is_real(name, ""), "{name}");
         }

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_in_one_line() {
+    fn what_is_missing_is_reported_in_one_line() {
         assert_eq!(lack(true, true, true, true), None);
         assert_eq!(
             lack(true, false, false, true).unwrap(),

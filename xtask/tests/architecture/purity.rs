@@ -13,7 +13,7 @@ const IMPURE: &[(&[&str], &str)] = &[
     (&["std", "fs"], "files belong to the drivers"),
     (&["std", "process"], "processes belong to the drivers"),
     (&["std", "thread"], "threads belong to the drivers"),
-    (&["thread", "sleep"], "a machine says when it wants to be woken"),
+    (&["thread", "sleep"], "a machine returns its timeout"),
     (&["thread_local"], "the state of a machine is in the machine"),
     (&["SystemTime"], "time is an argument"),
     (&["Instant", "now"], "time is an argument"),

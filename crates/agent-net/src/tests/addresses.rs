@@ -150,7 +150,7 @@ async fn the_addresses_of_a_proxy_are_tried_in_the_same_way() {
 }
 
 #[tokio::test]
-async fn an_address_needs_no_look_up_and_a_host_without_one_is_told() {
+async fn an_address_needs_no_lookup_and_a_host_without_one_is_reported() {
     let address = echo_address().await;
     // The resolver would panic for another name.
     let options = host(&[]);

@@ -69,13 +69,13 @@ async fn when_to_come_back_is_reported() {
 
 /// A server that never ends the body of its refusal has refused.
 #[tokio::test]
-async fn a_refusal_is_told_though_its_body_does_not_end() {
-    for (body, said) in [("Content-Length: 100000\r\n\r\nbecause", "because"), ("\r\nof this", "of this")] {
+async fn a_refusal_is_reported_though_its_body_does_not_end() {
+    for (body, shown) in [("Content-Length: 100000\r\n\r\nbecause", "because"), ("\r\nof this", "of this")] {
         let url = answering(format!("HTTP/1.1 503 Unavailable\r\n{body}"), false).await;
         let options = NetOptions::default().connect_timeout(Duration::from_secs(60));
         let error = connect(&url, &options).await.expect_err("refused");
         let text = error.to_string();
-        assert!(text.contains(&format!("HTTP 503 ({said})")), "{text}");
+        assert!(text.contains(&format!("HTTP 503 ({shown})")), "{text}");
     }
 }
 

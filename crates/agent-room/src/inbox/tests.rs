@@ -75,7 +75,7 @@ fn what_one_topic_is_flooded_with_costs_another_nothing() {
 }
 
 #[test]
-fn a_slow_reader_is_told_at_the_place_what_it_missed() {
+fn a_slow_reader_gets_the_gap_at_its_position() {
     let mut inbox = Inbox::new([]);
     let (slow, _) = inbox.open_data(topic("t"));
     let dropped: u64 = (0..5000).map(|n| inbox.push(&data("t", n)).messages).sum();
@@ -116,7 +116,7 @@ fn who_is_present_is_never_pushed_out() {
 }
 
 #[test]
-fn a_reconnected_session_is_told_to_streams_that_are_open_and_to_later_ones_once() {
+fn a_new_session_is_reported_once_to_open_and_later_streams() {
     let mut inbox = Inbox::new([]);
     let (open, _) = inbox.open_data(topic("t"));
     inbox.push(&data("t", 1));
@@ -145,7 +145,7 @@ fn a_reconnected_session_is_told_to_streams_that_are_open_and_to_later_ones_once
 }
 
 #[test]
-fn many_interruptions_are_told_as_few() {
+fn many_interruptions_are_reported_as_few() {
     let mut inbox = Inbox::new([]);
     for _ in 0..1000 {
         inbox.push(&RoomEvent::DataMissed { sender: "ada".to_owned(), up_to: 1 });

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_said() {
+    fn invalid_messages_are_reported() {
         for text in ["", "{", "[]", "7", r#"{"timestamp":{}}"#, r#"{"timestamp":1} x"#, &"[".repeat(1000)] {
             let error = from_json::<WorkerPing>("WorkerPing", text).unwrap_err();
             assert!(error.to_string().starts_with("not the JSON of a WorkerPing: "), "{error}");

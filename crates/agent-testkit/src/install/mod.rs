@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_changed_list_is_installed_anew_and_a_broken_installation_is_none() {
+    async fn a_changed_list_is_reinstalled_and_a_broken_installation_is_invalid() {
         let dir = tempfile::tempdir().unwrap();
         let old = folder(dir.path(), "a==1");
         assert!(!old.ready());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_step_that_fails_says_why_in_one_line() {
+    async fn a_failed_step_reports_the_reason_in_one_line() {
         let error =
             run(Command::new("sh").args(["-c", "echo a; echo b >&2; exit 1"]), "a test").await.unwrap_err();
         let InstallError::Missing(missing) = error else { panic!("{error:?}") };

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_never_comes_is_told_with_the_end_of_the_log() {
+    async fn a_missing_line_is_reported_with_the_end_of_the_log() {
         let log = log(&["one", "two", SUCCESS, SUCCESS]);
         let error = log.outcome("AJ_x", Duration::from_millis(10)).await.unwrap_err();
         assert!(error.to_string().contains("the end of job AJ_x did not appear"), "{error}");

@@ -87,7 +87,7 @@ async fn talker(ctx: JobContext) -> JobResult {
     let mut events = room.events();
     room.publish_data("ready", "").await?;
     while let Some(event) = events.next().await {
-        let heard = match event {
+        let observed = match event {
             RoomEvent::ParticipantJoined(p) if p.identity == "ada" => "joined".to_owned(),
             RoomEvent::DataReceived(data) => {
                 let text = String::from_utf8_lossy(&data.payload).into_owned();
@@ -104,7 +104,7 @@ async fn talker(ctx: JobContext) -> JobResult {
             RoomEvent::RoomMetadataChanged(info) => format!("room metadata {:?}", info.metadata),
             _ => continue,
         };
-        room.publish_data("heard", heard).to(["ada"]).await?;
+        room.publish_data("observed", observed).to(["ada"]).await?;
     }
     Err("the room ended too early".into())
 }
@@ -186,7 +186,7 @@ pub(crate) async fn refused_tokens(stage: &Stage) -> Vec<String> {
 
 async fn next_observation(events: &mut RoomEvents) -> String {
     until(events, |event| match event {
-        RoomEvent::DataReceived(data) if data.topic == "heard" => {
+        RoomEvent::DataReceived(data) if data.topic == "observed" => {
             Some(String::from_utf8_lossy(&data.payload).into_owned())
         }
         _ => None,
@@ -197,7 +197,7 @@ async fn next_observation(events: &mut RoomEvents) -> String {
 async fn until<T>(events: &mut RoomEvents, mut pick: impl FnMut(RoomEvent) -> Option<T>) -> T {
     let picked = async {
         loop {
-            if let Some(picked) = pick(events.next().await.expect("the room goes on")) {
+            if let Some(picked) = pick(events.next().await.expect("the room is still open")) {
                 return picked;
             }
         }

@@ -485,14 +485,14 @@ fn every_failed_join_has_its_reason() {
 }
 
 #[test]
-fn a_leave_in_the_middle_of_a_join_tells_the_server() {
+fn a_leave_in_the_middle_of_a_join_notifies_the_server() {
     let mut rig = Rig::joined(quiet);
     rig.command(1, RoomCommand::Leave);
     rig.check("leave_while_joining");
 }
 
 #[test]
-fn a_leave_before_the_join_waits_for_it_and_tells_the_server() {
+fn a_leave_before_the_join_waits_for_it_and_notifies_the_server() {
     let given_up = || {
         let mut rig = Rig::new(quiet);
         rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
@@ -582,7 +582,7 @@ fn own_tracks_are_bounded() {
 }
 
 #[test]
-fn a_moved_room_begins_anew() {
+fn a_moved_room_replaces_the_participants() {
     let mut rig = Rig::connected(quiet);
     rig.receives(Response::RoomMoved(proto::RoomMovedResponse {
         room: Some(proto::Room { sid: "RM_2".to_owned(), name: "hall".to_owned(), ..Default::default() }),

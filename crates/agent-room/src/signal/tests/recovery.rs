@@ -51,7 +51,7 @@ fn tries(rig: &mut Rig, within: Duration) -> Vec<u128> {
 }
 
 #[test]
-fn a_lost_signal_is_resumed_at_once_and_the_session_goes_on() {
+fn a_lost_signal_is_resumed_at_once_in_the_same_session() {
     let mut rig = Rig::connected(quiet);
     rig.command(1, RoomCommand::SetName("unanswered".to_owned()));
     lost(&mut rig);
@@ -104,7 +104,7 @@ fn the_newest_token_is_used() {
 }
 
 #[test]
-fn an_unknown_session_is_joined_anew() {
+fn an_unknown_session_is_rejoined() {
     let mut rig = Rig::connected(quiet);
     rig.command(1, RoomCommand::SetName("Agent".to_owned()));
     rig.receives(Response::RequestResponse(proto::RequestResponse { request_id: 1, ..Default::default() }));
@@ -126,7 +126,7 @@ fn an_unknown_session_is_joined_anew() {
 }
 
 #[test]
-fn another_room_of_the_same_name_is_told() {
+fn another_room_of_the_same_name_is_reported() {
     for (room, changed) in [("RM_1", false), ("RM_2", true)] {
         let mut rig = Rig::connected(quiet);
         rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
@@ -140,7 +140,7 @@ fn another_room_of_the_same_name_is_told() {
 }
 
 #[test]
-fn what_the_server_says_of_how_to_come_back_is_done() {
+fn the_servers_reconnect_action_is_followed() {
     let first = |action| {
         let mut rig = Rig::connected(quiet);
         rig.receives(leave(proto::DisconnectReason::UnknownReason, action));
@@ -184,7 +184,7 @@ fn silence_and_dead_media_are_losses_too() {
 }
 
 #[test]
-fn media_that_find_no_way_are_made_anew() {
+fn media_without_a_path_get_a_new_session() {
     let mut rig = Rig::connected(quiet);
     lost(&mut rig);
     opened(&mut rig);
@@ -292,7 +292,7 @@ fn a_token_that_is_refused_for_long_ends_it() {
 }
 
 #[test]
-fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
+fn retry_after_is_respected() {
     let seconds = Duration::from_secs;
     for (asked, least, most) in [
         (Some(seconds(10)), seconds(10), seconds(10)),
@@ -320,7 +320,7 @@ fn a_leave_does_not_wait_for_a_connection() {
     };
     let mut rig = Rig::connected(quiet);
     lost(&mut rig);
-    assert!(!left(&mut rig), "there is nobody to tell");
+    assert!(!left(&mut rig), "no connection for the leave");
 
     let mut rig = Rig::connected(quiet);
     lost(&mut rig);
@@ -340,7 +340,7 @@ fn an_end_while_it_is_being_restored_is_an_end() {
 }
 
 #[test]
-fn steps_that_take_too_long_are_tried_again() {
+fn steps_that_time_out_are_retried() {
     // A WebSocket that is never opened.
     let mut rig = Rig::connected(quiet);
     lost(&mut rig);
@@ -394,7 +394,7 @@ fn media_that_close_during_a_resume_end_it() {
 }
 
 #[test]
-fn a_leave_while_joining_anew_waits_for_the_servers_join_and_says_goodbye() {
+fn a_leave_while_rejoining_waits_for_the_servers_join_and_sends_leave() {
     let mut rig = Rig::connected(quiet);
     rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
     rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
@@ -410,7 +410,7 @@ fn a_leave_while_joining_anew_waits_for_the_servers_join_and_says_goodbye() {
 }
 
 #[test]
-fn everybody_who_left_meanwhile_is_told() {
+fn everybody_who_left_meanwhile_is_reported() {
     let mut rig = Rig::connected(quiet);
     rig.updates((0..20).map(|n| info(&format!("PA_{n}"), &format!("user-{n}"), 1)).collect());
     rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));

@@ -33,7 +33,7 @@ async fn routes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn joins_are_refused_as_the_backend_says() {
+async fn joins_are_refused_as_the_backend_requires() {
     let (fake, _) = Fake::new();
     for (status, retry_after, header) in [
         (503, Some(Duration::from_millis(1200)), Some("2")),

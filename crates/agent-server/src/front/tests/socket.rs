@@ -180,7 +180,7 @@ async fn a_frozen_socket_neither_reads_nor_writes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_comes_in_order_and_without_a_word() {
+async fn a_cut_comes_in_order_and_without_a_close_frame() {
     let (fake, mut events, mut socket) = connected().await;
     fake.send(1, pong(1));
     fake.send(1, ToWorker::Cut);
@@ -241,7 +241,7 @@ async fn a_half_open_connection_is_the_workers_to_give_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_waits_2_s_and_hears_nothing_more() {
+async fn closing_waits_2_s_and_ignores_messages() {
     let (fake, mut events, mut socket) = connected().await;
     let reason = "ä".repeat(100);
     fake.send(1, ToWorker::Close { code: 1001, reason });
@@ -257,7 +257,7 @@ async fn closing_waits_2_s_and_hears_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_reads_nothing_is_heard_and_blocks_nobody() {
+async fn a_worker_that_reads_nothing_can_still_send_and_blocks_nobody() {
     let (fake, mut events, mut slow) = connected().await;
     let mut other = worker(in_memory(&fake)).await;
     assert_eq!(events.next().await, Event::Connected(2));

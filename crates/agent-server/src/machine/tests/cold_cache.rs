@@ -13,7 +13,7 @@ fn cold() -> Rig {
 }
 
 /// Whether the end of a job that is dispatched now and loses its room after `lasts` milliseconds is reported.
-fn is_told(rig: &mut Rig, room: &str, lasts: u64) -> bool {
+fn is_reported(rig: &mut Rig, room: &str, lasts: u64) -> bool {
     rig.dispatch("greeter", room);
     rig.accept("a");
     rig.agent_joins("a");
@@ -21,9 +21,9 @@ fn is_told(rig: &mut Rig, room: &str, lasts: u64) -> bool {
     rig.forget();
     rig.delete_room(room);
     rig.pass(10);
-    let told = rig.text().contains("is terminated");
-    assert_eq!(told, rig.text().contains("agent worker left the room"), "{}", rig.text());
-    told
+    let reported = rig.text().contains("is terminated");
+    assert_eq!(reported, rig.text().contains("agent worker left the room"), "{}", rig.text());
+    reported
 }
 
 #[test]
@@ -65,26 +65,26 @@ fn a_deleted_dispatch_ends_its_job_when_the_room_knows_of_it() {
 fn it_is_cold_for_5_s_after_a_look_that_is_taken_each_minute() {
     let mut rig = cold();
     rig.worker("a");
-    assert!(!is_told(&mut rig, "at 0 s", 4_980));
-    assert!(is_told(&mut rig, "at 4.99 s", 20), "known from 5 s on");
-    assert!(is_told(&mut rig, "at 5.02 s", 0));
+    assert!(!is_reported(&mut rig, "at 0 s", 4_980));
+    assert!(is_reported(&mut rig, "at 4.99 s", 20), "known from 5 s on");
+    assert!(is_reported(&mut rig, "at 5.02 s", 0));
     rig.pass(54_900);
-    assert!(is_told(&mut rig, "at 59.93 s", 3_000), "it was known before the next look");
+    assert!(is_reported(&mut rig, "at 59.93 s", 3_000), "it was known before the next look");
     // The next lookup is that of the next job.
     rig.pass(10_000);
-    assert!(!is_told(&mut rig, "at 73 s", 1_000));
-    assert!(is_told(&mut rig, "at 74 s", 5_000));
+    assert!(!is_reported(&mut rig, "at 73 s", 1_000));
+    assert!(is_reported(&mut rig, "at 74 s", 5_000));
 }
 
 #[test]
-fn a_new_kind_of_worker_makes_it_look_anew() {
+fn a_new_kind_of_worker_triggers_a_lookup() {
     let mut rig = cold();
     rig.worker("a");
-    assert!(is_told(&mut rig, "first", 6_000));
+    assert!(is_reported(&mut rig, "first", 6_000));
     rig.worker("another");
     rig.cut("another");
-    assert!(is_told(&mut rig, "with another worker of the kind", 0));
+    assert!(is_reported(&mut rig, "with another worker of the kind", 0));
     rig.connect("b");
     rig.register("b", wire::RegisterWorkerRequest { agent_name: "other".to_owned(), ..greeter() });
-    assert!(!is_told(&mut rig, "with a new kind", 0));
+    assert!(!is_reported(&mut rig, "with a new kind", 0));
 }

@@ -40,7 +40,7 @@ fn only_the_newest_of_what_is_over_is_remembered() {
     rig.person_joins("goes-on", "bob");
     rig.pass(400_000);
     let server = &rig.server;
-    assert_eq!((server.over.len(), server.jobs.len()), (10, 11), "ten that are over, and one that goes on");
+    assert_eq!((server.over.len(), server.jobs.len()), (10, 11), "ten finished jobs, and one that runs");
     assert!(server.jobs.contains_key(&goes_on));
     assert_eq!((server.rooms.len(), server.members.len()), (1, 1), "only bob is left");
     assert_eq!((server.timers.len(), server.workers.len()), (0, 1));

@@ -87,7 +87,7 @@ fn the_budget_is_shared() {
 }
 
 #[test]
-fn answers_and_ends_that_nobody_asked_for() {
+fn unsolicited_answers_and_ends() {
     let mut rig = Rig::new();
     rig.worker("a");
     rig.worker("b");
@@ -126,7 +126,7 @@ fn a_cut_forgets_jobs_and_passes_offers_on() {
 
 /// The server had decided before the cut; the worker did not receive it.
 #[test]
-fn an_end_that_is_told_after_a_cut_is_no_violation() {
+fn an_end_after_a_cut_is_no_violation() {
     let mut rig = Rig::new();
     let (_, agent) = rig.running("a", "lobby");
     let job = rig.offered("a");

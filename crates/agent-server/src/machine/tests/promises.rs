@@ -150,7 +150,7 @@ impl World {
             Output::Send { worker, message } => {
                 let Some(server_message::Message::Availability(offer)) = message.message else { return };
                 let job = offer.job.map(|job| job.id).unwrap_or_default();
-                assert!(self.workers.contains(&worker), "{job} is offered to nobody");
+                assert!(self.workers.contains(&worker), "{job} is offered to an unknown worker");
                 if !self.offered.contains(&job) {
                     self.offered.push(job);
                 }

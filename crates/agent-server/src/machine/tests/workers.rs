@@ -21,7 +21,7 @@ fn a_worker_registers_pings_and_goes() {
 }
 
 #[test]
-fn whoever_breaks_the_protocol_is_refused() {
+fn a_worker_that_violates_the_protocol_is_refused() {
     let mut rig = Rig::new();
     rig.connect("silent");
     rig.pass(10_000);
