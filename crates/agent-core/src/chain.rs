@@ -1,7 +1,6 @@
 //! Chains of errors and their sources.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -31,25 +30,4 @@ fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stat
         Some(inner) => Some(inner),
         None => error.source(),
     }
-}
-
-/// Writes an error and its sources after `written`, leaving out text that was just written.
-pub(crate) fn write_chain(
-    f: &mut fmt::Formatter<'_>,
-    written: &str,
-    error: &(dyn Error + 'static),
-) -> fmt::Result {
-    let mut written = written.to_owned();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if written.is_empty() {
-            f.write_str(&text)?;
-        } else if !written.contains(&text) {
-            write!(f, ": {text}")?;
-        }
-        written = text;
-        next = error.source();
-    }
-    Ok(())
 }

@@ -5,10 +5,11 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::chain::{BoxError, chain, write_chain};
+use crate::chain::{BoxError, chain};
 use crate::classify::{classify, classify_with};
 use crate::error_kind::JobErrorKind;
 use crate::text::{MAX_VALUE, shorten};
+use agent_proto::error_text;
 
 /// The result of a handler.
 pub type JobResult = Result<(), JobError>;
@@ -215,8 +216,10 @@ impl fmt::Display for JobError {
             | JobErrorKind::TimedOut
             | JobErrorKind::Retryable { .. } => "",
         };
-        f.write_str(kind)?;
-        source.map_or(Ok(()), |source| write_chain(f, kind, source))
+        match source {
+            Some(source) => f.write_str(&error_text::chain_after(kind, source)),
+            None => f.write_str(kind),
+        }
     }
 }
 

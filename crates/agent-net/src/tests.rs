@@ -1,13 +1,10 @@
 //! Connections over real sockets on loopback: servers, certificates and proxies made for each test.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -19,7 +16,10 @@ use crate::{ConnectError, FrameSocket, NetOptions, SocketEvent, WebSocket, conne
 use agent_proto::Secret;
 
 mod addresses;
+mod authority;
 mod refusals;
+
+use authority::authority;
 
 const TOKEN: &str = "t0ken-that-no-text-may-show";
 
@@ -49,8 +49,8 @@ async fn assert_echo(socket: WebSocket) {
     assert!(matches!(echo, SocketEvent::Received(frame) if *frame == [1, 2, 3]));
 }
 
-/// A WebSocket server that requires our token and echoes; with TLS if there is a configuration for it.
-async fn echo_server(tls: Option<Arc<ServerConfig>>) -> u16 {
+/// A WebSocket server that requires our token and echoes; with TLS if there is an acceptor for it.
+async fn echo_server(tls: Option<TlsAcceptor>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -58,8 +58,8 @@ async fn echo_server(tls: Option<Arc<ServerConfig>>) -> u16 {
             let tls = tls.clone();
             tokio::spawn(async move {
                 match tls {
-                    Some(config) => {
-                        if let Ok(stream) = TlsAcceptor::from(config).accept(tcp).await {
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(tcp).await {
                             echo(stream).await;
                         }
                     }
@@ -89,39 +89,6 @@ async fn echo(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin)
             return;
         }
     }
-}
-
-/// A certificate authority: a server configuration for the name, and the authority's PEM file.
-struct Authority {
-    server: Arc<ServerConfig>,
-    file: PathBuf,
-    _dir: tempfile::TempDir,
-}
-
-fn authority(name: &str) -> Authority {
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca = params.self_signed(&ca_key).unwrap();
-    let issuer = rcgen::Issuer::new(params, ca_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate =
-        rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("ca.pem");
-    std::fs::write(&file, ca.pem()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    Authority { server: Arc::new(server), file, _dir: dir }
 }
 
 /// An HTTP proxy that sends every CONNECT to one local port, and reports the first lines of each request.
@@ -206,7 +173,7 @@ async fn a_token_that_no_header_can_carry_is_an_error() {
 #[tokio::test]
 async fn an_encrypted_connection_with_a_trusted_authority() {
     let ca = authority("localhost");
-    let port = echo_server(Some(ca.server.clone())).await;
+    let port = echo_server(Some(ca.acceptor.clone())).await;
     let url = format!("wss://localhost:{port}/");
     assert_echo(connect(&url, &NetOptions::default().ca_file(&ca.file)).await.unwrap()).await;
     // The file comes from the environment, and the URL has an address that the certificate names.
@@ -220,7 +187,7 @@ async fn an_encrypted_connection_with_a_trusted_authority() {
 #[tokio::test]
 async fn certificates_that_prove_nothing_are_refused() {
     let ca = authority("localhost");
-    let port = echo_server(Some(ca.server.clone())).await;
+    let port = echo_server(Some(ca.acceptor.clone())).await;
     let other = authority("localhost");
     let by_name = format!("wss://localhost:{port}/");
     let by_address = format!("wss://127.0.0.1:{port}/");
@@ -260,7 +227,7 @@ async fn plain_against_encrypted_is_explained() {
         "{error}"
     );
 
-    let encrypted = echo_server(Some(authority("localhost").server)).await;
+    let encrypted = echo_server(Some(authority("localhost").acceptor)).await;
     let error = connect(&format!("ws://localhost:{encrypted}/"), &NetOptions::default()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Protocol { .. }), "{error:?}");
     assert!(error.to_string().contains("ws:// against wss://"), "{error}");
@@ -351,7 +318,7 @@ async fn large_messages_come_whole() {
 #[tokio::test]
 async fn through_a_proxy_with_a_password() {
     let ca = authority("media.test");
-    let port = echo_server(Some(ca.server.clone())).await;
+    let port = echo_server(Some(ca.acceptor.clone())).await;
     let (proxy, mut requests) = connect_proxy(port, ESTABLISHED).await;
     let file = ca.file.to_str().unwrap().to_owned();
     let vars = |no_proxy: &'static str| {
@@ -388,7 +355,7 @@ async fn through_an_encrypted_proxy() {
     // TLS in front of the proxy: each connection is decrypted and passed on.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let outer = listener.local_addr().unwrap().port();
-    let acceptor = TlsAcceptor::from(ca.server.clone());
+    let acceptor = ca.acceptor.clone();
     tokio::spawn(async move {
         let mut client = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
         let mut proxy = TcpStream::connect(("127.0.0.1", inner)).await.unwrap();

@@ -1,6 +1,7 @@
 //! How a job's room is joined: at which server, and with which tracks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "../../agent-net/src/tests/authority.rs"]
 mod authority;
 
 use agent_testkit::{JobSpec, MockConnector, MockServer, ServerEvent};

@@ -8,6 +8,7 @@
     reason = "a test may fail"
 )]
 
+#[path = "../../agent-net/src/tests/authority.rs"]
 mod authority;
 mod eavesdropper;
 mod everything;

@@ -1,7 +1,8 @@
 //! Errors of checkpoints and their stores.
 
-use crate::chain::{BoxError, write_chain};
+use crate::chain::BoxError;
 use crate::metadata::MetadataError;
+use agent_proto::error_text;
 use std::fmt;
 
 /// Why a store failed.
@@ -33,7 +34,7 @@ pub enum StoreError {
 
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_chain(f, "", self)
+        f.write_str(&error_text::chain(self))
     }
 }
 

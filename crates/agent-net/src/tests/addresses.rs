@@ -72,7 +72,7 @@ async fn an_address_that_takes_connections_and_is_silent_costs_its_share_once() 
     for scheme in ["ws", "wss"] {
         let ca = authority("media.test");
         let encrypted = scheme == "wss";
-        let good = echo_server(encrypted.then(|| ca.server.clone())).await;
+        let good = echo_server(encrypted.then(|| ca.acceptor.clone())).await;
         let (bad, mut counted) = faulty_address(silent).await;
         let options = host(&[bad, SocketAddr::from(([127, 0, 0, 1], good))]).ca_file(&ca.file);
         let url = format!("{scheme}://media.test:7880/agent");

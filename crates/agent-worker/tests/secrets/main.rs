@@ -9,7 +9,7 @@
     reason = "a test may fail"
 )]
 
-#[path = "../authority/mod.rs"]
+#[path = "../../../agent-net/src/tests/authority.rs"]
 mod authority;
 #[path = "../everything/mod.rs"]
 mod everything;

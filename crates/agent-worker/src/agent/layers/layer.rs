@@ -1,13 +1,17 @@
 //! What a layer is, and how an agent gets one.
 
+use agent_core::{Answer, EndedJob, Job, JobResult};
+use std::fmt;
+
 use crate::agent::Agent;
+use crate::job::context::JobContext;
 
 /// Makes one agent of another.
 pub trait Layer<A: Agent> {
-    /// The agent in its new coat.
+    /// The wrapped agent.
     type Agent: Agent;
 
-    /// Puts the coat on.
+    /// Wraps `inner`.
     fn layer(self, inner: A) -> Self::Agent;
 }
 
@@ -21,3 +25,76 @@ pub trait Layered: Agent + Sized {
 }
 
 impl<A: Agent> Layered for A {}
+
+/// A layer around the handler alone: requests, checks and ends of jobs go to the agent inside.
+///
+/// ```
+/// use agent_worker::layers::{AroundHandler, Layered};
+/// use agent_worker::{Agent, JobContext, JobResult};
+///
+/// /// Says hello before the handler does anything.
+/// struct Polite;
+///
+/// impl AroundHandler for Polite {
+///     async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+///         ctx.room().publish_data("chat", "hello").await?;
+///         inner.run(ctx).await
+///     }
+/// }
+///
+/// async fn wait(ctx: JobContext) -> JobResult {
+///     ctx.cancelled().await;
+///     Ok(())
+/// }
+///
+/// let agent = wait.layer(Polite);
+/// # let _ = agent;
+/// ```
+pub trait AroundHandler: Send + Sync + 'static {
+    /// Runs the handler of the agent inside, or does not.
+    fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
+}
+
+/// An agent with a layer around its handler.
+#[derive(Clone, Copy)]
+pub struct Around<A, L> {
+    inner: A,
+    layer: L,
+}
+
+impl<A: Agent, L: AroundHandler> Layer<A> for L {
+    type Agent = Around<A, L>;
+
+    fn layer(self, inner: A) -> Around<A, L> {
+        Around { inner, layer: self }
+    }
+}
+
+impl<A: Agent, L: AroundHandler> Agent for Around<A, L> {
+    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
+        self.inner.on_request(job)
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        self.inner.check(job)
+    }
+
+    #[cfg(feature = "schema")]
+    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        self.inner.metadata_schema()
+    }
+
+    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
+        self.layer.run(&self.inner, ctx)
+    }
+
+    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
+        self.inner.on_ended(ended)
+    }
+}
+
+impl<A, L: fmt::Debug> fmt::Debug for Around<A, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Around").field("layer", &self.layer).finish_non_exhaustive()
+    }
+}

@@ -6,10 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
+use agent_core::{Job, JobError, JobResult};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::layer::Layer;
+use super::layer::{Around, AroundHandler};
 use crate::{agent::Agent, job::context::JobContext};
 
 type Key = Box<dyn Fn(&Job) -> String + Send + Sync>;
@@ -20,20 +20,17 @@ type Key = Box<dyn Fn(&Job) -> String + Send + Sync>;
 pub struct LimitBy {
     most: usize,
     key: Key,
-}
-
-/// An agent with a [`LimitBy`].
-pub struct Limited<A> {
-    inner: A,
-    limit: LimitBy,
     /// By key, as long as somebody runs or waits.
     keys: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 
+/// An agent with a [`LimitBy`].
+pub type Limited<A> = Around<A, LimitBy>;
+
 impl LimitBy {
     /// At most `most` (at least 1) for each key.
     pub fn key(most: usize, key: impl Fn(&Job) -> String + Send + Sync + 'static) -> Self {
-        Self { most: most.max(1), key: Box::new(key) }
+        Self { most: most.max(1), key: Box::new(key), keys: Mutex::default() }
     }
 
     /// At most so many in each room.
@@ -49,19 +46,10 @@ impl LimitBy {
     }
 }
 
-impl<A: Agent> Layer<A> for LimitBy {
-    type Agent = Limited<A>;
-
-    fn layer(self, inner: A) -> Limited<A> {
-        Limited { inner, limit: self, keys: Mutex::default() }
-    }
-}
-
-impl<A> Limited<A> {
+impl LimitBy {
     fn semaphore(&self, key: &str) -> Arc<Semaphore> {
         let mut keys = self.lock();
-        let semaphore =
-            keys.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.limit.most)));
+        let semaphore = keys.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.most)));
         Arc::clone(semaphore)
     }
 
@@ -71,22 +59,22 @@ impl<A> Limited<A> {
 }
 
 /// Forgets its key when it is the last that wants it; however the handler ends.
-struct Turn<'a, A> {
-    agent: &'a Limited<A>,
+struct Turn<'a> {
+    limit: &'a LimitBy,
     key: String,
     semaphore: Arc<Semaphore>,
 }
 
-impl<A> Turn<'_, A> {
+impl Turn<'_> {
     async fn comes(&self) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
         Arc::clone(&self.semaphore).acquire_owned().await.ok()
     }
 }
 
-impl<A> Drop for Turn<'_, A> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut keys = self.agent.lock();
+        let mut keys = self.limit.lock();
         // One is ours and one is the map's; others take theirs under the same lock.
         if Arc::strong_count(&self.semaphore) == 2 {
             keys.remove(&self.key);
@@ -94,23 +82,10 @@ impl<A> Drop for Turn<'_, A> {
     }
 }
 
-impl<A: Agent> Agent for Limited<A> {
-    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
-        self.inner.on_request(job)
-    }
-
-    fn check(&self, job: &Job) -> JobResult {
-        self.inner.check(job)
-    }
-
-    #[cfg(feature = "schema")]
-    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
-        self.inner.metadata_schema()
-    }
-
-    async fn run(&self, ctx: JobContext) -> JobResult {
-        let key = (self.limit.key)(ctx.job());
-        let turn = Turn { agent: self, semaphore: self.semaphore(&key), key };
+impl AroundHandler for LimitBy {
+    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+        let key = (self.key)(ctx.job());
+        let turn = Turn { limit: self, semaphore: self.semaphore(&key), key };
         // Declared after the turn, so that it is given back before the key is forgotten.
         let _permit = tokio::select! {
             biased;
@@ -120,24 +95,14 @@ impl<A: Agent> Agent for Limited<A> {
             }
             permit = turn.comes() => permit,
         };
-        self.inner.run(ctx).await
-    }
-
-    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
-        self.inner.on_ended(ended)
+        inner.run(ctx).await
     }
 }
 
 impl fmt::Debug for LimitBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitBy").field("most", &self.most).finish_non_exhaustive()
-    }
-}
-
-impl<A> fmt::Debug for Limited<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limited")
-            .field("most", &self.limit.most)
+        f.debug_struct("LimitBy")
+            .field("most", &self.most)
             .field("keys", &self.lock().len())
             .finish_non_exhaustive()
     }

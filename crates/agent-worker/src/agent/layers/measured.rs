@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use agent_core::{Answer, EndedJob, Job, JobResult};
+use agent_core::JobResult;
 use tokio::time::Instant;
 
-use super::layer::Layer;
+use super::layer::{Around, AroundHandler};
 use crate::{
     agent::Agent,
     job::{context::JobContext, temporary::classified},
@@ -24,25 +24,13 @@ pub struct Measured {
 }
 
 /// An agent with a [`Measured`].
-#[derive(Clone, Debug)]
-pub struct Metered<A> {
-    inner: A,
-    name: Cow<'static, str>,
-}
+pub type Metered<A> = Around<A, Measured>;
 
 impl Measured {
     /// With this name in the label `handler`. A program has few such names: after 64 different ones they are `other`.
     #[must_use]
     pub fn as_(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: process_word(name) }
-    }
-}
-
-impl<A: Agent> Layer<A> for Measured {
-    type Agent = Metered<A>;
-
-    fn layer(self, inner: A) -> Metered<A> {
-        Metered { inner, name: self.name }
     }
 }
 
@@ -67,31 +55,14 @@ impl Drop for Call {
     }
 }
 
-impl<A: Agent> Agent for Metered<A> {
-    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
-        self.inner.on_request(job)
-    }
-
-    fn check(&self, job: &Job) -> JobResult {
-        self.inner.check(job)
-    }
-
-    #[cfg(feature = "schema")]
-    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
-        self.inner.metadata_schema()
-    }
-
-    async fn run(&self, ctx: JobContext) -> JobResult {
+impl AroundHandler for Measured {
+    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
         let mut call = Call::begin(self.name.clone());
-        let result = self.inner.run(ctx).await.map_err(classified);
+        let result = inner.run(ctx).await.map_err(classified);
         call.result = match &result {
             Ok(()) => "ok",
             Err(error) => kind_label(error.kind()),
         };
         result
-    }
-
-    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
-        self.inner.on_ended(ended)
     }
 }

@@ -20,7 +20,8 @@
 //! # let _ = agent;
 //! ```
 //!
-//! A layer of your own is a type with [`Layer`] that gives a type with [`Agent`](crate::Agent); those here are short examples.
+//! A layer of your own around the handler is a type with [`AroundHandler`], as those here are. One that changes more is a type with [`Layer`]
+//! that gives a type with [`Agent`](crate::Agent).
 
 mod layer;
 mod limit;
@@ -28,7 +29,7 @@ mod measured;
 mod timeout;
 mod traced;
 
-pub use layer::{Layer, Layered};
+pub use layer::{Around, AroundHandler, Layer, Layered};
 pub use limit::{LimitBy, Limited};
 pub use measured::{Measured, Metered};
 pub use timeout::{Timed, Timeout};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
+use agent_core::{JobError, JobResult};
 
-use super::layer::Layer;
+use super::layer::{Around, AroundHandler};
 use crate::{agent::Agent, job::context::JobContext};
 
 /// Drops a handler that takes longer, and fails its job as `job_timeout`.
@@ -17,11 +17,7 @@ pub struct Timeout {
 }
 
 /// An agent with a [`Timeout`].
-#[derive(Clone, Copy, Debug)]
-pub struct Timed<A> {
-    inner: A,
-    after: Duration,
-}
+pub type Timed<A> = Around<A, Timeout>;
 
 impl Timeout {
     /// After so long.
@@ -31,37 +27,12 @@ impl Timeout {
     }
 }
 
-impl<A: Agent> Layer<A> for Timeout {
-    type Agent = Timed<A>;
-
-    fn layer(self, inner: A) -> Timed<A> {
-        Timed { inner, after: self.after }
-    }
-}
-
-impl<A: Agent> Agent for Timed<A> {
-    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
-        self.inner.on_request(job)
-    }
-
-    fn check(&self, job: &Job) -> JobResult {
-        self.inner.check(job)
-    }
-
-    #[cfg(feature = "schema")]
-    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
-        self.inner.metadata_schema()
-    }
-
-    async fn run(&self, ctx: JobContext) -> JobResult {
-        match tokio::time::timeout(self.after, self.inner.run(ctx)).await {
+impl AroundHandler for Timeout {
+    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+        match tokio::time::timeout(self.after, inner.run(ctx)).await {
             Ok(result) => result,
             Err(_) => Err(JobError::fatal("job_timeout")
                 .with_source(format!("the handler took longer than {:?}", self.after))),
         }
-    }
-
-    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
-        self.inner.on_ended(ended)
     }
 }

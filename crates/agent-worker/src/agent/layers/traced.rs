@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use agent_core::{Answer, EndedJob, Job, JobErrorKind, JobResult};
+use agent_core::{JobErrorKind, JobResult};
 use agent_proto::text::{line, name};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::layer::Layer;
+use super::layer::{Around, AroundHandler};
 use crate::{agent::Agent, job::context::JobContext, worker::redact};
 
 /// Puts a handler into a span of its own, within the job's, and says when it begins and how it ended after how long.
@@ -17,11 +17,7 @@ pub struct Traced {
 }
 
 /// An agent with a [`Traced`].
-#[derive(Clone, Debug)]
-pub struct Observed<A> {
-    inner: A,
-    name: Cow<'static, str>,
-}
+pub type Observed<A> = Around<A, Traced>;
 
 impl Traced {
     /// With this name in the span's field `handler`.
@@ -31,33 +27,12 @@ impl Traced {
     }
 }
 
-impl<A: Agent> Layer<A> for Traced {
-    type Agent = Observed<A>;
-
-    fn layer(self, inner: A) -> Observed<A> {
-        Observed { inner, name: self.name }
-    }
-}
-
-impl<A: Agent> Agent for Observed<A> {
-    fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
-        self.inner.on_request(job)
-    }
-
-    fn check(&self, job: &Job) -> JobResult {
-        self.inner.check(job)
-    }
-
-    #[cfg(feature = "schema")]
-    fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
-        self.inner.metadata_schema()
-    }
-
-    async fn run(&self, ctx: JobContext) -> JobResult {
+impl AroundHandler for Traced {
+    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
         let handler = async {
             tracing::debug!("handler called");
             let start = Instant::now();
-            let result = self.inner.run(ctx).await;
+            let result = inner.run(ctx).await;
             let duration = start.elapsed();
             match &result {
                 Ok(()) => tracing::info!(?duration, "handler returned"),
@@ -72,9 +47,5 @@ impl<A: Agent> Agent for Observed<A> {
             result
         };
         handler.instrument(tracing::info_span!("handler", handler = %name(&self.name))).await
-    }
-
-    fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
-        self.inner.on_ended(ended)
     }
 }

@@ -1,4 +1,4 @@
-//! A certificate authority of a test's own, and a TLS server with a certificate of it.
+//! A certificate authority of a test's own, and a TLS server with a certificate of it. Tests of agent-worker use this file, too.
 
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
