@@ -64,13 +64,6 @@ impl Worker {
         self.timers.set(Timer::Ping, now + self.config.ping_interval);
     }
 
-    /// Confirms the registration with a ping: a server reports a worker as registered a moment before it
-    /// offers it anything, and reads the worker's messages after that.
-    pub(super) fn confirm_registration(&mut self, now: Time) {
-        self.ping(now);
-        self.receipts.registration = Some(self.receipts.stamp);
-    }
-
     /// Records that the server dispatches to this worker.
     pub(super) fn registration_confirmed(&mut self) {
         self.receipts.registration = None;
@@ -112,15 +105,22 @@ impl Worker {
         }
     }
 
-    /// Sends the outcomes of jobs that ended without a connection, or just before it was lost.
+    /// Sends the outcomes of jobs that ended without a connection, or just before it was lost, and one ping after
+    /// them. The answer is the receipt of all these outcomes and confirms the registration: a server reports a
+    /// worker as registered a moment before it offers it anything, and reads the worker's messages after that.
     pub(super) fn send_outbox(&mut self, now: Time) {
-        let unsent: Vec<JobId> = self.closing.keys().cloned().collect();
-        for (id, closing) in &self.closing {
+        let round = self.receipts.round;
+        for (id, closing) in &mut self.closing {
             self.out.push_back(Output::Send(wire::ended(id, &closing.outcome)));
+            closing.step = Step::Unread { round };
+            self.receipts.waiting.push(id.clone());
         }
-        for id in unsent {
-            self.await_receipt(&id, now);
+        if self.closing.is_empty() {
+            self.ping(now);
+        } else {
+            self.ask_receipt(now);
         }
+        self.receipts.registration = Some(self.receipts.stamp);
     }
 
     /// The connection was lost: what was sent on it may not have arrived.

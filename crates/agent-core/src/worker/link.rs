@@ -157,7 +157,6 @@ impl Worker {
             self.out.push_back(Output::Send(wire::migrate(running)));
         }
         self.send_outbox(now);
-        self.confirm_registration(now);
         self.reported_load = None;
     }
 
