@@ -32,8 +32,8 @@ pub struct JoinRequest {
     /// While `false`, a lost connection is not re-established, for at most 20 s. A worker sets this until it
     /// is registered again: a room that reconnects before its worker would stay without an agent.
     pub reconnect_when: Option<watch::Receiver<bool>>,
-    /// Keeps a join that failed after the server had admitted us. Default: none, so that it leaves
-    /// immediately.
+    /// Keeps a join that failed after the server had admitted us, or whose future was dropped. Default: none, so
+    /// that it leaves immediately.
     pub session: Option<JoinSession>,
 }
 

@@ -1,4 +1,4 @@
-//! The state of a failed join: the server has admitted us, but there is no media connection.
+//! The state of a join that failed or was given up: we may be in the room, but nobody has a handle to it.
 
 use std::{
     fmt, mem,
@@ -16,12 +16,13 @@ pub(super) type Joined = oneshot::Sender<Result<Room, JoinError>>;
 /// Timeout of [`JoinSession::leave`].
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Keeps a join that failed after the server had admitted us, for a retry.
+/// Keeps a join that failed after the server had admitted us, or that was given up, for a retry.
 ///
 /// A server that sees a job's agent leave its room ends the job, whatever its worker wants to report or to
 /// retry. So a join whose [request](super::JoinRequest::session) has a session does not leave the room when
-/// it fails: the next one with the same session continues in it, and [`leave`](Self::leave), or dropping the
-/// last clone, leaves the room. Without a session a failed join leaves immediately.
+/// it fails or its future is dropped: the next one with the same session continues in it, and
+/// [`leave`](Self::leave), or dropping the last clone, leaves the room. Without a session such a join leaves
+/// immediately.
 #[derive(Clone, Default)]
 pub struct JoinSession {
     state: Arc<Mutex<State>>,
@@ -40,7 +41,7 @@ pub(super) enum State {
     Left,
 }
 
-/// The request for a failed join.
+/// The request for a join that is kept.
 pub(super) enum HeldRequest {
     /// Retry it, within this time.
     Retry { joined: Joined, timeout: Duration },
@@ -55,14 +56,14 @@ impl JoinSession {
         Self::default()
     }
 
-    /// Whether a failed join is kept and waits for a request.
+    /// Whether a join that failed or was given up is kept and waits for a request.
     #[must_use]
     pub fn is_held(&self) -> bool {
         matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Held(_))
     }
 
-    /// Leaves the room if a failed join is still in it, and keeps no further ones. Takes at most three
-    /// seconds.
+    /// Leaves the room if a join that is kept is still in it or on its way into it, and keeps no further ones.
+    /// Takes at most three seconds; a leave that takes longer continues in the background.
     pub async fn leave(&self) {
         let Some(held) = self.replace(State::Left) else { return };
         let left = async {
@@ -71,7 +72,7 @@ impl JoinSession {
             }
         };
         if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
-            tracing::warn!("the room of a failed join was not left in time");
+            tracing::debug!("the room of a join that failed or was given up is not left yet");
         }
     }
 
@@ -102,7 +103,7 @@ impl JoinSession {
     }
 }
 
-/// Keeps a failed join; `None` if its session is gone, so that it cannot be retried.
+/// Keeps a join; `None` if its session is gone, so that it cannot be retried.
 pub(super) fn keep(session: &WeakSession) -> Option<mpsc::Receiver<HeldRequest>> {
     let state = session.upgrade()?;
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);

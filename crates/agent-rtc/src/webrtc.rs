@@ -73,8 +73,8 @@ impl RoomConnector for WebRtc {
                 None => Some(joined),
             };
             let Some(joined) = joined else { return outcome.await.unwrap_or(Err(ended)) };
-            // A task of its own from the start: if this future is dropped, the task still leaves the server
-            // properly.
+            // A task of its own from the start: if this future is dropped, the task keeps the join for its
+            // session, or leaves the server properly.
             let task = async move {
                 let driver = Driver::new(&request, net, joined).await;
                 // The request holds the session, which belongs to its user.
@@ -104,10 +104,12 @@ struct Driver {
     closing: JoinSet<()>,
     /// The caller of the join. `None` once joined.
     joined: Option<Joined>,
-    /// The session that may retry a failed join.
+    /// The session that may retry a join that failed or was given up.
     session: WeakSession,
-    /// Receives the request for a failed join.
+    /// Receives the request for such a join.
     held: Option<mpsc::Receiver<HeldRequest>>,
+    /// The room, if it was joined after the join had been given up.
+    kept: Option<Room>,
     /// Set by the join.
     backend: Option<RoomBackend>,
     /// The callers of commands.
@@ -164,6 +166,7 @@ impl Driver {
             joined: Some(joined),
             session: request.session.as_ref().map(JoinSession::downgrade).unwrap_or_default(),
             held: None,
+            kept: None,
             backend: None,
             replies: BTreeMap::new(),
             last_id: 0,
@@ -225,13 +228,21 @@ impl Driver {
                 self.replies.insert(id, reply);
                 self.input(Input::Commanded { id, command });
             }
-            // All handles were dropped, or the caller of the join is gone.
-            Wake::Request(None) | Wake::GivenUp | Wake::Held(None | Some(HeldRequest::Leave)) => {
-                self.leave();
+            // All handles were dropped, or the session of a join that is kept is gone.
+            Wake::Request(None) | Wake::Held(None | Some(HeldRequest::Leave)) => self.leave(),
+            Wake::GivenUp => {
+                self.joined = None;
+                self.hold();
             }
             Wake::Held(Some(HeldRequest::Retry { joined, timeout })) => {
-                (self.joined, self.held) = (Some(joined), None);
-                self.input(Input::JoinRetried { timeout });
+                self.held = None;
+                match self.kept.take() {
+                    Some(room) => self.hand_over(Some(joined), room),
+                    None => {
+                        self.joined = Some(joined);
+                        self.input(Input::JoinRetried { timeout });
+                    }
+                }
             }
             Wake::Readable => self.receive(),
             Wake::Bound(Ok(socket)) => {
@@ -255,6 +266,26 @@ impl Driver {
             }
             Wake::Tcp(TcpEvent::Closed { remote }) => self.input(Input::TcpClosed { remote }),
             Wake::Timeout => self.machine.handle_timeout(self.now()),
+        }
+    }
+
+    /// Keeps the join until its session requests a retry or the leave. Without a session it leaves.
+    fn hold(&mut self) {
+        self.held = self.held.take().or_else(|| keep(&self.session));
+        if self.held.is_none() {
+            self.leave();
+        }
+    }
+
+    /// Gives the room to the caller of the join, or keeps it if the caller is gone.
+    fn hand_over(&mut self, joined: Option<Joined>, room: Room) {
+        let back = match joined {
+            Some(joined) => joined.send(Ok(room)).err().and_then(Result::ok),
+            None => Some(room),
+        };
+        if back.is_some() {
+            self.kept = back;
+            self.hold();
         }
     }
 
@@ -345,10 +376,8 @@ impl Driver {
                 Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
                     let (room, backend) = RoomBackend::new(*connected);
                     self.backend = Some(backend);
-                    if let Some(joined) = self.joined.take() {
-                        // If the caller is gone, the handle is dropped here and the room is left.
-                        drop(joined.send(Ok(room)));
-                    }
+                    let joined = self.joined.take();
+                    self.hand_over(joined, room);
                 }
                 Output::Event(event) => {
                     if let RoomEvent::Reconnected(_) = event {
@@ -367,13 +396,10 @@ impl Driver {
                 }
                 Output::JoinFailed { failure } => {
                     // First, as the caller may retry immediately.
-                    self.held = keep(&self.session);
-                    if let Some(joined) = self.joined.take() {
+                    let joined = self.joined.take();
+                    self.hold();
+                    if let Some(joined) = joined {
                         drop(joined.send(Err(JoinError::Failed(failure))));
-                    }
-                    if self.held.is_none() {
-                        // Nobody would retry it.
-                        self.leave();
                     }
                 }
                 Output::Closed { reason } => self.closed(reason),

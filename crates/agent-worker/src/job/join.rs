@@ -19,7 +19,7 @@ pub(crate) struct Join {
     /// Or why the room must not be joined.
     request: Result<JoinRequest, AssignedUrlError>,
     pub(crate) connection: Arc<SetOnce<RoomConnection>>,
-    /// Keeps a join that failed in the room, until the job is over or it is retried.
+    /// Keeps a join that failed or was given up in the room, until the job is over or it is retried.
     pub(crate) session: JoinSession,
     /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
     joining: Mutex<()>,
