@@ -38,7 +38,7 @@ pub struct EncodedFrame {
     pub source: u32,
     /// Set on the first frame after silence that was not sent, by publishers that set it.
     pub marker: bool,
-    /// The audio level, if the server forwards the publisher's measurement.
+    /// The audio level, if the server forwards the publisher's measurement; livekit-server 1.13 does not.
     pub audio_level: Option<AudioLevel>,
     /// Arrival time on the clock of the room's connection.
     pub received: Time,

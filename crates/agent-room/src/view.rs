@@ -1,6 +1,6 @@
 //! The room's state derived from its events: the only place that decides how an event changes it.
 
-use crate::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo};
+use crate::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo, Track};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,6 +50,18 @@ impl View {
     #[must_use]
     pub const fn participants(&self) -> &BTreeMap<String, Arc<Participant>> {
         &self.participants
+    }
+
+    /// A track of another participant, and who publishes it.
+    #[must_use]
+    pub fn track(&self, sid: &str) -> Option<(&Arc<Participant>, &Track)> {
+        self.participants.values().find_map(|participant| Some((participant, participant.tracks.get(sid)?)))
+    }
+
+    /// Whether the participant of this identity, one of the others, publishes this track.
+    #[must_use]
+    pub fn publishes(&self, identity: &str, track_sid: &str) -> bool {
+        self.participants.get(identity).is_some_and(|participant| participant.tracks.contains_key(track_sid))
     }
 
     /// Applies an event. There is no wildcard: a new kind of event must be handled here.
@@ -143,7 +155,7 @@ fn by_identity(participants: Vec<Arc<Participant>>) -> BTreeMap<String, Arc<Part
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DataReceived, Reconnected, Track};
+    use crate::{DataReceived, Reconnected};
 
     fn someone(identity: &str) -> Participant {
         Participant::new(format!("PA_{identity}"), identity)
@@ -244,6 +256,28 @@ mod tests {
         assert_eq!(
             (first.identity.as_str(), track.sid.as_str(), last.identity.as_str()),
             ("ada", "TR_1", "bob")
+        );
+    }
+
+    #[test]
+    fn tracks_are_found_while_they_are_published() {
+        let mut view = view();
+        let with = |tracks: &[&str]| {
+            let mut ada = someone("ada");
+            ada.tracks = tracks
+                .iter()
+                .map(|sid| ((*sid).into(), Track { sid: (*sid).into(), ..Track::default() }))
+                .collect();
+            Arc::new(ada)
+        };
+        let track = Track { sid: "TR_1".into(), ..Track::default() };
+        assert!(view.track("TR_1").is_none() && !view.publishes("ada", "TR_1"));
+        view.apply(&RoomEvent::ParticipantJoined(with(&["TR_1", "TR_2"])));
+        assert_eq!(view.track("TR_1"), Some((&with(&["TR_1", "TR_2"]), &track)));
+        assert!(view.publishes("ada", "TR_1") && !view.publishes("bob", "TR_1"));
+        view.apply(&RoomEvent::TrackUnpublished { participant: with(&["TR_2"]), track });
+        assert!(
+            view.track("TR_1").is_none() && !view.publishes("ada", "TR_1") && view.publishes("ada", "TR_2")
         );
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use agent_room::{Connected, DisconnectReason, RoomCommand, RoomError, RoomEvent};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{handle::Room, shared::Shared};
+use super::{frame_sender::FrameSender, handle::Room, shared::Shared};
 
 /// Maximum number of commands queued for the backend; further callers wait.
 const MAX_REQUESTS: usize = 64;
@@ -48,6 +48,12 @@ impl RoomBackend {
     /// Sends an event to all handles. Nothing is sent after [`RoomEvent::Disconnected`].
     pub fn emit(&mut self, event: RoomEvent) {
         self.shared.emit(event);
+    }
+
+    /// Where the frames of the room's tracks go. One sender is enough; a second one has the same readers.
+    #[must_use]
+    pub fn frames(&self) -> FrameSender {
+        FrameSender::new(Arc::clone(&self.shared))
     }
 
     /// Waits for the next request of a handle; `None` once all handles were dropped: then the backend should

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    audio::EncodedAudioStream,
     backend::{RoomReply, RoomRequest},
     data::RoomData,
     events::RoomEvents,
     publish::PublishData,
     shared::Shared,
+    track_error::TrackError,
 };
 
 /// Timeout of [`Room::leave`].
@@ -138,6 +140,41 @@ impl Room {
     #[must_use]
     pub fn observe(&self) -> RoomEvents {
         RoomEvents::new(self.shared.side_events(self.attempt))
+    }
+
+    /// The encoded frames of an audio track that the server sends us, by the track's sid, from now on: Opus packets, for an agent that passes
+    /// them on, records them or decodes them itself.
+    ///
+    /// A stream may be opened as soon as the track is published; frames come once it is [subscribed](super::RoomEvent::TrackSubscribed),
+    /// by itself unless [`auto_subscribe`](super::JoinRequest::auto_subscribe) says otherwise. A track has one stream at a time. Without a stream
+    /// its frames are dropped as they come.
+    ///
+    /// ```
+    /// use agent_worker::room::TrackKind;
+    /// use agent_worker::{JobContext, JobResult, RoomEvent};
+    ///
+    /// async fn listen(ctx: JobContext) -> JobResult {
+    ///     let mut events = ctx.room().events();
+    ///     while let Some(event) = events.next().await {
+    ///         if let RoomEvent::TrackSubscribed { track, .. } = event
+    ///             && track.kind == TrackKind::Audio
+    ///         {
+    ///             let mut frames = ctx.room().encoded_audio(&track.sid)?;
+    ///             ctx.spawn(async move {
+    ///                 while let Some(frame) = frames.next().await {
+    ///                     println!("{}: {} bytes of Opus", frame.sequence, frame.payload.len());
+    ///                 }
+    ///             });
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TrackError`]: nobody publishes such a track, it is no audio, it is being read, or the room or the attempt is over.
+    pub fn encoded_audio(&self, track_sid: &str) -> Result<EncodedAudioStream, TrackError> {
+        EncodedAudioStream::open(&self.shared, self.attempt, track_sid)
     }
 
     /// Sends a data message: reliably and to everybody, unless changed before it is awaited.

@@ -1,21 +1,24 @@
 //! LiveKit rooms: joining, events, and data.
 //!
 //! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps
-//! its own list of participants. The implementation behind the backend is chosen by a [`RoomConnector`]:
+//! its own list of participants. Media frames have a lane of their own, with a queue for each track that is read. The implementation behind the backend is chosen by a [`RoomConnector`]:
 //! [`WebRtc`] in production, a mock room in tests. A handler cannot distinguish them. A [`RoomConnection`]
 //! gives each attempt of a job a handle of its own.
 //!
 //! The protocol is implemented by `agent_room`'s machine, which [`WebRtc`] drives. This crate is independent
 //! of workers and jobs: a program joins a room with nothing but a token, as the example `join` does.
 
+mod audio;
 mod backend;
 mod connection;
 mod connector;
 mod data;
 mod events;
+mod frame_sender;
 mod handle;
 mod join_error;
 mod join_session;
+mod lane;
 mod presence;
 mod publish;
 mod reconnect_gate;
@@ -24,23 +27,27 @@ mod socket;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod track_error;
 mod webrtc;
 
-pub use agent_proto::BoxFuture;
+pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
-    AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason, Dropped, JoinFailure,
-    MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantKind,
-    Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, Speaker, Track,
-    TrackKind, TrackSource, View,
+    AudioLevel, AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason, Dropped,
+    EncodedFrame, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
+    Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent,
+    RoomInfo, Speaker, Track, TrackKind, TrackSource, View,
 };
+pub use audio::EncodedAudioStream;
 pub use backend::{RoomBackend, RoomReply, RoomRequest};
 pub use connection::RoomConnection;
 pub use connector::{JoinRequest, RoomConnector};
 pub use data::RoomData;
 pub use events::RoomEvents;
+pub use frame_sender::FrameSender;
 pub use handle::Room;
 pub use join_error::JoinError;
 pub use join_session::JoinSession;
 pub use presence::{WaitError, Wanted};
 pub use publish::PublishData;
+pub use track_error::TrackError;
 pub use webrtc::WebRtc;

@@ -10,17 +10,24 @@ use std::{
 };
 
 use agent_room::{
-    Connected, DataFilter, DisconnectReason, Dropped, Inbox, RoomEvent, StreamId, View, ViewChange,
+    Connected, DataFilter, DisconnectReason, Dropped, Inbox, RoomError, RoomEvent, StreamId, TrackKind, View,
+    ViewChange,
 };
 use tokio::sync::watch;
 
-use super::events::Reader;
+use super::{
+    events::Reader,
+    lane::{Lane, Lanes},
+    track_error::TrackError,
+};
 
 /// Called with the number of events and messages that were dropped before a stream read them.
 pub(super) type OnDropped = Box<dyn Fn(Dropped) + Send + Sync>;
 
 pub(super) struct Shared {
     state: Mutex<State>,
+    /// Media frames take no lock of the state's.
+    pub(super) lanes: Lanes,
     /// The number of the current attempt. Changed under the lock; a handle with another number belongs to an
     /// attempt that is over.
     attempt: AtomicU64,
@@ -56,6 +63,7 @@ impl Shared {
         };
         Self {
             state: Mutex::new(state),
+            lanes: Lanes::default(),
             attempt: AtomicU64::new(0),
             on_dropped: OnceLock::new(),
             ended: watch::Sender::new(None),
@@ -78,8 +86,14 @@ impl Shared {
         state.ended = matches!(change, ViewChange::Ended(_));
         let dropped = state.inbox.push(&event);
         let woken = state.take_ready();
+        let ended = match change {
+            ViewChange::None => Vec::new(),
+            ViewChange::Changed | ViewChange::Replaced => self.lanes.take_unpublished(&state.view),
+            ViewChange::Ended(_) => self.lanes.take_all(),
+        };
         drop(state);
         woken.into_iter().for_each(Waker::wake);
+        ended.iter().for_each(|lane| lane.end());
         self.report(dropped);
         match change {
             ViewChange::None => {}
@@ -141,6 +155,32 @@ impl Shared {
         self.open(attempt, |state| state.inbox.open_data(filter))
     }
 
+    /// Opens the queue of an audio track's frames for an attempt.
+    pub(super) fn open_lane(
+        &self,
+        attempt: u64,
+        track_sid: &str,
+        capacity: usize,
+    ) -> Result<Arc<Lane>, TrackError> {
+        let sid = || track_sid.to_owned();
+        // Whatever ends a queue is seen either here or later.
+        let state = self.lock();
+        if self.is_over(attempt) {
+            return Err(RoomError::AttemptOver.into());
+        }
+        if state.ended {
+            return Err(RoomError::NotConnected.into());
+        }
+        let Some((publisher, track)) = state.view.track(track_sid) else {
+            return Err(TrackError::NotPublished { sid: sid() });
+        };
+        if track.kind != TrackKind::Audio {
+            return Err(TrackError::NotAudio { sid: sid(), kind: track.kind });
+        }
+        let lane = self.lanes.open(track_sid, &publisher.identity, capacity);
+        lane.ok_or_else(|| TrackError::AlreadyRead { sid: sid() })
+    }
+
     fn open(self: &Arc<Self>, attempt: u64, open: impl FnOnce(&mut State) -> (StreamId, Dropped)) -> Reader {
         let mut state = self.lock();
         let (id, dropped) = match self.is_over(attempt) {
@@ -160,15 +200,18 @@ impl Shared {
     /// Ends the previous attempt, if there was one, and begins another; returns its number.
     pub(super) fn begin_attempt(&self) -> u64 {
         let mut state = self.lock();
+        let mut ended = Vec::new();
         if std::mem::replace(&mut state.begun, true) {
             let present = state.view.present();
             state.inbox.begin_attempt(present);
             self.attempt.fetch_add(1, Ordering::AcqRel);
+            ended = self.lanes.take_all();
         }
         let attempt = self.attempt.load(Ordering::Acquire);
         let woken = state.take_ready();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
+        ended.iter().for_each(|lane| lane.end());
         attempt
     }
 
@@ -178,9 +221,11 @@ impl Shared {
         state.begun = true;
         state.inbox.end_attempt();
         self.attempt.fetch_add(1, Ordering::AcqRel);
+        let ended = self.lanes.take_all();
         let woken = state.take_ready();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
+        ended.iter().for_each(|lane| lane.end());
     }
 
     /// Sets the callback for losses; the first call wins.
@@ -188,7 +233,7 @@ impl Shared {
         let _ = self.on_dropped.set(on_dropped);
     }
 
-    fn report(&self, dropped: Dropped) {
+    pub(super) fn report(&self, dropped: Dropped) {
         if dropped.any()
             && let Some(on_dropped) = self.on_dropped.get()
         {

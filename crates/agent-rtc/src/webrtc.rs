@@ -25,6 +25,7 @@ use url::Url;
 use super::{
     backend::{RoomBackend, RoomReply, RoomRequest},
     connector::{JoinRequest, RoomConnector},
+    frame_sender::FrameSender,
     handle::Room,
     join_error::JoinError,
     join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep},
@@ -112,6 +113,8 @@ struct Driver {
     kept: Option<Room>,
     /// Set by the join.
     backend: Option<RoomBackend>,
+    /// Set together with the backend.
+    frames: Option<FrameSender>,
     /// The callers of commands.
     replies: BTreeMap<CommandId, RoomReply<()>>,
     last_id: CommandId,
@@ -168,6 +171,7 @@ impl Driver {
             held: None,
             kept: None,
             backend: None,
+            frames: None,
             replies: BTreeMap::new(),
             last_id: 0,
             refusal: None,
@@ -182,8 +186,13 @@ impl Driver {
             self.handle(wake);
         }
         let violations = self.machine.violations();
-        if violations > 0 {
-            tracing::debug!(violations, "the server or the network sent things that it should not");
+        let unrouted_frames = self.machine.unrouted_frames();
+        if violations > 0 || unrouted_frames > 0 {
+            tracing::debug!(
+                violations,
+                unrouted_frames,
+                "the server or the network sent things that it should not"
+            );
         }
         // Each has a timeout.
         while self.closing.join_next().await.is_some() {}
@@ -375,6 +384,7 @@ impl Driver {
                 }
                 Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
                     let (room, backend) = RoomBackend::new(*connected);
+                    self.frames = Some(backend.frames());
                     self.backend = Some(backend);
                     let joined = self.joined.take();
                     self.hand_over(joined, room);
@@ -387,8 +397,11 @@ impl Driver {
                         backend.emit(event);
                     }
                 }
-                // Nobody reads them yet.
-                Output::Frame { .. } => {}
+                Output::Frame { track, frame } => {
+                    if let Some(frames) = &mut self.frames {
+                        frames.send(&track, frame);
+                    }
+                }
                 Output::CommandDone { id, result } => {
                     if let Some(reply) = self.replies.remove(&id) {
                         reply.send(result);

@@ -9,7 +9,7 @@ use agent_net::Secret;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
-use agent_room::{Connected, RoomEvent};
+use agent_room::{AutoSubscribe, Connected, EncodedFrame, RoomEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -40,6 +40,8 @@ struct State {
     server: Server,
     workers: HashMap<WorkerId, WorkerConn>,
     members: HashMap<MemberId, mpsc::UnboundedSender<RoomEvent>>,
+    /// The receivers of the frames that members are sent.
+    receivers: HashMap<MemberId, Arc<FrameReceiver>>,
     /// The reply to the current request.
     reply: Option<(RequestId, Result<Reply, Refusal>)>,
     /// The id of the last worker, member or request.
@@ -66,6 +68,9 @@ pub struct Stay {
     /// The room's events from then on.
     pub events: mpsc::UnboundedReceiver<RoomEvent>,
 }
+
+/// Takes a frame of the track with this sid.
+type FrameReceiver = dyn Fn(&str, EncodedFrame) + Send + Sync;
 
 /// Deliberate faults of the server.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,6 +103,7 @@ impl Hub {
                 server: Server::new(rules),
                 workers: HashMap::new(),
                 members: HashMap::new(),
+                receivers: HashMap::new(),
                 reply: None,
                 last_id: 0,
                 clock_sleeps_until: None,
@@ -170,17 +176,22 @@ impl Hub {
         })
     }
 
-    /// Joins a participant to a room.
+    /// Joins a participant to a room; `auto_subscribe` decides which tracks of others it is sent.
     ///
     /// # Errors
     /// The reason for a refusal.
-    pub fn join(&self, grant: Grant) -> Result<Stay, Refusal> {
+    pub fn join(&self, grant: Grant, auto_subscribe: AutoSubscribe) -> Result<Stay, Refusal> {
         // Under one lock, so that no event is missed.
         self.with_state(|state, now| {
             let member = state.next_id();
             let (sender, events) = mpsc::unbounded_channel();
             state.members.insert(member, sender);
-            let joined = self.call_with(state, Join { member, grant }, now);
+            let join = Join {
+                audio: matches!(auto_subscribe, AutoSubscribe::All | AutoSubscribe::AudioOnly),
+                video: matches!(auto_subscribe, AutoSubscribe::All | AutoSubscribe::VideoOnly),
+                ..Join::new(member, grant)
+            };
+            let joined = self.call_with(state, join, now);
             if joined.is_err() {
                 state.members.remove(&member);
             }
@@ -195,8 +206,32 @@ impl Hub {
     pub fn join_silently(&self, grant: Grant) -> Result<MemberId, Refusal> {
         self.with_state(|state, now| {
             let member = state.next_id();
-            self.call_with(state, Join { member, grant }, now).map(|_| member)
+            self.call_with(state, Join::new(member, grant), now).map(|_| member)
         })
+    }
+
+    /// Has the frames that a member is sent taken by `receiver`, until the member is out of its room.
+    pub fn receive_frames(
+        &self,
+        member: MemberId,
+        receiver: impl Fn(&str, EncodedFrame) + Send + Sync + 'static,
+    ) {
+        let mut state = self.lock();
+        if state.members.contains_key(&member) {
+            state.receivers.insert(member, Arc::new(receiver));
+        }
+    }
+
+    /// Sends a frame of a participant's track to all who are sent that track. It has arrived when this returns.
+    pub fn send_frame(&self, room: &str, publisher: &str, track_sid: &str, mut frame: EncodedFrame) {
+        let receivers: Vec<Arc<FrameReceiver>> = self.with_state(|state, now| {
+            frame.received = now;
+            let members = state.server.receivers(room, publisher, track_sid);
+            members.iter().filter_map(|member| state.receivers.get(member).cloned()).collect()
+        });
+        for receiver in receivers {
+            receiver(track_sid, frame.clone());
+        }
     }
 
     fn call_with<C: Call>(&self, state: &mut State, call: C, now: Time) -> Result<C::Reply, Refusal> {
@@ -364,6 +399,7 @@ impl Hub {
                 }
                 if is_last {
                     state.members.remove(&member);
+                    state.receivers.remove(&member);
                 }
             }
             Output::Reply { id, reply } => state.reply = Some((id, reply)),

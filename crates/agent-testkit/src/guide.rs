@@ -57,8 +57,8 @@
 //! # });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//! What the others do while the job runs is a script: they join, leave, send data, publish tracks without
-//! media, change attributes and speak. [`MockRoom`](crate::MockRoom) has all of it.
+//! What the others do while the job runs is a script: they join, leave, send data, publish tracks,
+//! send encoded frames, change attributes and speak. [`MockRoom`](crate::MockRoom) has all of it.
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
 //! use agent_worker::{JobContext, JobResult};

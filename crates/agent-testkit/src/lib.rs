@@ -3,7 +3,7 @@
 //! - [`run_job`]: one job, in a mock room, on virtual time, without a network
 //! - [`MockServer`]: the rules of a LiveKit server towards workers, with fault hooks and an event log;
 //!   `livekit-testkit serve` runs it for workers in any language
-//! - [`MockRoom`]: a room without media, in which the test plays everybody but the agent
+//! - [`MockRoom`]: a room without a network, in which the test plays everybody but the agent
 //! - [`RealServer`]: a real livekit-server on loopback, installed if necessary, with its log parsed
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
 //! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs

@@ -6,9 +6,10 @@
 pub use crate::job::join_options::JoinOptions;
 pub use agent_core::AgentPermissions;
 pub use agent_rtc::{
-    AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason, JoinError, JoinFailure,
-    JoinRequest, JoinSession, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
-    Participant, ParticipantKind, Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand,
-    RoomConnector, RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, Track,
-    TrackKind, TrackSource, WaitError, Wanted, WebRtc,
+    AudioLevel, AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason,
+    EncodedAudioStream, EncodedFrame, FrameSender, JoinError, JoinFailure, JoinRequest, JoinSession,
+    MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantKind,
+    Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand, RoomConnector, RoomData,
+    RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, Time, Track, TrackError, TrackKind,
+    TrackSource, WaitError, Wanted, WebRtc,
 };

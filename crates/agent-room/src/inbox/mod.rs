@@ -72,6 +72,8 @@ pub struct Dropped {
     pub events: u64,
     /// Messages of data streams.
     pub messages: u64,
+    /// Frames of streams of a track, which are none of an [`Inbox`].
+    pub frames: u64,
 }
 
 #[derive(Debug)]
@@ -298,6 +300,6 @@ impl Dropped {
     /// Whether anything was dropped.
     #[must_use]
     pub const fn any(&self) -> bool {
-        self.events > 0 || self.messages > 0
+        self.events > 0 || self.messages > 0 || self.frames > 0
     }
 }

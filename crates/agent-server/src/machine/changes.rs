@@ -195,12 +195,12 @@ impl Server {
         let first = me.tracks.is_empty();
         me.tracks.insert(sid, track.clone());
         let (id, participant) = (Some(member.id), member.participant.clone());
-        for event in [
-            RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() },
-            RoomEvent::TrackSubscribed { participant: participant.clone(), track: track.clone() },
-        ] {
-            self.notify_others(&room, id, &event);
-        }
+        let published = RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() };
+        self.notify_others(&room, id, &published);
+        self.notify_receivers(&room, id, kind, || RoomEvent::TrackSubscribed {
+            participant: participant.clone(),
+            track: track.clone(),
+        });
         if first && participant.kind != ParticipantKind::Agent {
             self.dispatch_participant(&room, &participant, true);
         }
@@ -213,7 +213,9 @@ impl Server {
         let member = member.ok_or(Refusal::TRACK)?;
         let track = Arc::make_mut(&mut member.participant).tracks.remove(&sid).ok_or(Refusal::TRACK)?;
         let (id, participant) = (Some(member.id), member.participant.clone());
-        self.notify_others(&room, id, &RoomEvent::TrackUnsubscribed { track_sid: sid });
+        self.notify_receivers(&room, id, track.kind, || RoomEvent::TrackUnsubscribed {
+            track_sid: sid.clone(),
+        });
         self.notify_others(&room, id, &RoomEvent::TrackUnpublished { participant, track });
         Ok(())
     }

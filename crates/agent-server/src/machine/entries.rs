@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::livekit as wire;
-use agent_room::{Participant, ParticipantKind, RoomInfo};
+use agent_room::{Participant, ParticipantKind, RoomInfo, TrackKind};
 use prost::Message;
 
 use super::event::RecordedStatus;
@@ -115,6 +115,22 @@ pub(super) struct RoomEntry {
 pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) participant: Arc<Participant>,
+    /// Whether it wants the audio of others.
+    pub(super) audio: bool,
+    /// Whether it wants their video.
+    pub(super) video: bool,
+}
+
+impl Member {
+    /// Whether it is sent tracks of this kind.
+    pub(super) fn receives(&self, kind: TrackKind) -> bool {
+        let wanted = match kind {
+            TrackKind::Audio => self.audio,
+            TrackKind::Video => self.video,
+            _ => false,
+        };
+        wanted && self.participant.permissions.can_subscribe
+    }
 }
 
 impl RoomEntry {

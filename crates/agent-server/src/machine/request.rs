@@ -57,6 +57,17 @@ pub struct Join {
     pub member: MemberId,
     /// The grant of the token.
     pub grant: Grant,
+    /// Whether it is sent the audio of others without asking for it.
+    pub audio: bool,
+    /// Whether it is sent their video.
+    pub video: bool,
+}
+
+impl Join {
+    /// A stay that is sent whatever others publish.
+    pub const fn new(member: MemberId, grant: Grant) -> Self {
+        Self { member, grant, audio: true, video: true }
+    }
 }
 
 /// The grant of a token to join a room.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agent_room::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo};
+use agent_room::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo, TrackKind};
 
 use super::entries::{Member, RoomEntry};
 use super::event::ServerEvent;
@@ -49,7 +49,8 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn join(&mut self, Join { member: id, grant }: Join) -> Result<Connected, Refusal> {
+    pub(super) fn join(&mut self, join: Join) -> Result<Connected, Refusal> {
+        let Join { member: id, grant, audio, video } = join;
         let refuse = |problem| Err(Refusal::NotAdmitted { problem });
         if grant.identity.is_empty() || grant.identity.len() > 256 {
             return refuse("the identity is empty or longer than 256 bytes");
@@ -83,7 +84,15 @@ impl Server {
             .map(|m| m.participant.clone())
             .collect();
         connected.server_version = super::workers::SERVER_VERSION.to_owned();
-        room.members.insert(grant.identity.clone(), Member { id, participant: me.clone() });
+        let member = Member { id, participant: me.clone(), audio, video };
+        for publisher in room.members.values().filter(|other| !other.participant.permissions.hidden) {
+            for track in publisher.participant.tracks.values().filter(|track| member.receives(track.kind)) {
+                let (participant, track) = (publisher.participant.clone(), track.clone());
+                let event = RoomEvent::TrackSubscribed { participant, track };
+                self.out.push_back(Output::Notify { member: id, event });
+            }
+        }
+        room.members.insert(grant.identity.clone(), member);
         room.info.num_participants += 1;
         if me.kind != ParticipantKind::Agent {
             room.spell += 1;
@@ -155,6 +164,15 @@ impl Server {
         self.rooms.get(room)?.members.get(identity).map(|member| member.id)
     }
 
+    /// The stays to which the frames of a track go; none while it is muted, or if this participant does not publish it.
+    pub fn receivers(&self, room: &str, publisher: &str, track_sid: &str) -> Vec<MemberId> {
+        let Some(room) = self.rooms.get(room) else { return Vec::new() };
+        let track = room.members.get(publisher).and_then(|member| member.participant.tracks.get(track_sid));
+        let Some(track) = track.filter(|track| !track.muted) else { return Vec::new() };
+        let others = room.members.iter().filter(|(identity, _)| *identity != publisher);
+        others.filter(|(_, member)| member.receives(track.kind)).map(|(_, member)| member.id).collect()
+    }
+
     /// The participants of a room, including hidden ones; `None`: the room does not exist.
     pub fn participants(&self, room: &str) -> Option<Vec<Arc<Participant>>> {
         let room = self.rooms.get(room)?;
@@ -174,6 +192,21 @@ impl Server {
 
     pub(super) fn notify_room(&mut self, room: &str, event: &RoomEvent) {
         self.notify_others(room, None, event);
+    }
+
+    /// Notifies the members that are sent tracks of this kind, except the publisher.
+    pub(super) fn notify_receivers(
+        &mut self,
+        room: &str,
+        publisher: Option<MemberId>,
+        kind: TrackKind,
+        event: impl Fn() -> RoomEvent,
+    ) {
+        let Some(room) = self.rooms.get(room) else { return };
+        let others = room.members.values().filter(|member| Some(member.id) != publisher);
+        for member in others.filter(|member| member.receives(kind)) {
+            self.out.push_back(Output::Notify { member: member.id, event: event() });
+        }
     }
 
     pub(super) fn notify_others(&mut self, room: &str, but: Option<MemberId>, event: &RoomEvent) {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::Time;
 use agent_worker::net::ConnectError;
 use agent_worker::room::{
-    DisconnectReason, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind, Permissions,
-    Publish, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomRequest, Speaker, TrackKind,
-    TrackSource,
+    DisconnectReason, EncodedFrame, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind,
+    Permissions, Publish, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomRequest, Speaker,
+    TrackKind, TrackSource,
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
 use bytes::Bytes;
@@ -24,7 +24,8 @@ use agent_server::{Hub, JoinRefusal, read_token};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test uses it. Clones are the same room.
 ///
-/// The agent in it has the same [`Room`] as in production; only media are missing.
+/// The agent in it has the same [`Room`] as in production. Of media it receives the encoded frames that the test
+/// sends ([`MockParticipant::send_frame`]).
 #[derive(Clone)]
 pub struct MockRoom {
     hub: Arc<Hub>,
@@ -233,8 +234,8 @@ impl MockParticipant {
         self.change(Change { name: Some(name.into()), ..Change::default() });
     }
 
-    /// Publishes a microphone track without media; returns its sid, empty if the participant is not in the
-    /// room.
+    /// Publishes a microphone track, for [frames](Self::send_frame) of the test; returns its sid, empty if the
+    /// participant is not in the room.
     pub fn publish_microphone(&self) -> String {
         self.publish("microphone", TrackKind::Audio, TrackSource::Microphone)
     }
@@ -244,11 +245,55 @@ impl MockParticipant {
         self.publish("camera", TrackKind::Video, TrackSource::Camera)
     }
 
-    /// Publishes a track without media; returns its sid, empty if the participant is not in the room.
+    /// Publishes a track; returns its sid, empty if the participant is not in the room.
     pub fn publish(&self, name: impl Into<String>, kind: TrackKind, source: TrackSource) -> String {
         let (room, identity) = self.names();
         let publish = PublishTrack { room, identity, name: name.into(), kind, source };
         self.hub.call(publish).map(|track| track.sid).unwrap_or_default()
+    }
+
+    /// Sends an encoded frame of an audio track that it publishes, which is in the streams of its readers when this returns. Nobody gets it
+    /// while the track is muted.
+    ///
+    /// ```
+    /// use agent_testkit::{JobSpec, run_job};
+    /// use agent_worker::room::EncodedFrame;
+    /// use agent_worker::{JobContext, JobResult, RoomEvent};
+    ///
+    /// /// Counts the bytes of the first three frames.
+    /// async fn listen(ctx: JobContext) -> JobResult {
+    ///     let mut events = ctx.room().events();
+    ///     while let Some(event) = events.next().await {
+    ///         let RoomEvent::TrackSubscribed { track, .. } = event else { continue };
+    ///         let mut frames = ctx.room().encoded_audio(&track.sid)?;
+    ///         ctx.room().publish_data("status", "listening").await?;
+    ///         let mut bytes = 0;
+    ///         for _ in 0..3 {
+    ///             bytes += frames.next().await.ok_or("the track ended")?.payload.len();
+    ///         }
+    ///         ctx.room().publish_data("status", bytes.to_string()).await?;
+    ///         break;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let job = JobSpec::room("lobby").script(|room| async move {
+    ///     let ada = room.join("ada");
+    ///     let microphone = ada.publish_microphone();
+    ///     room.wait_for_data(|sent| sent.text() == "listening").await;
+    ///     for (number, payload) in ["one", "two", "three"].into_iter().enumerate() {
+    ///         ada.send_frame(&microphone, EncodedFrame::new(payload, number as u64, number as u32 * 960));
+    ///     }
+    /// });
+    /// let run = run_job(listen, job).await;
+    /// run.assert_success();
+    /// assert_eq!(run.sent_by_agent().last().unwrap().text(), "11");
+    /// # });
+    /// ```
+    pub fn send_frame(&self, track_sid: &str, frame: EncodedFrame) {
+        self.hub.send_frame(&self.room, &self.identity, track_sid, frame);
     }
 
     /// Unpublishes a track.
@@ -313,9 +358,14 @@ impl RoomConnector for MockConnector {
             let grant = read_token(&request.token, &self.hub.api_secret).ok_or_else(|| {
                 unauthorized("this token does not permit joining a room of the mock server")
             })?;
-            let stay = self.hub.join(grant).map_err(|refusal| unauthorized(&refusal.to_string()))?;
-            let Stay { member, connected, events } = stay;
+            let stay = self.hub.join(grant, request.auto_subscribe);
+            let Stay { member, connected, events } =
+                stay.map_err(|refusal| unauthorized(&refusal.to_string()))?;
             let (room, backend) = RoomBackend::new(connected);
+            let frames = Mutex::new(backend.frames());
+            self.hub.receive_frames(member, move |track_sid, frame| {
+                frames.lock().unwrap_or_else(PoisonError::into_inner).send(track_sid, frame);
+            });
             tokio::spawn(play(self.hub.clone(), member, backend, events));
             Ok(room)
         })

@@ -6,6 +6,7 @@
 //! - [`errors`]: what a handler returns, and what becomes of it
 //! - [`cancellation`]: how a job is told to stop, time limits, cleanup
 //! - [`data`]: messages by topic, what is missing of them, and what becomes of them between two attempts
+//! - [`audio`]: what others say, as encoded frames
 //! - [`long_running`]: who is there, signs of life, health, when a job is over
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): wrappers around an agent
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
@@ -17,6 +18,7 @@
 //! - [`settings`]: environment, features, requirements
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
+pub mod audio;
 pub mod cancellation;
 pub mod coordination;
 pub mod data;

@@ -46,6 +46,7 @@ pub(super) struct Handles {
     pub(super) interruptions: Counter,
     pub(super) dropped_events: Counter,
     pub(super) dropped_messages: Counter,
+    pub(super) dropped_frames: Counter,
 }
 
 impl Handles {
@@ -91,6 +92,7 @@ impl Handles {
             interruptions: table::CHANNEL_INTERRUPTIONS.count(own()),
             dropped_events: table::ROOM_EVENTS_DROPPED.count(and("events")),
             dropped_messages: table::ROOM_EVENTS_DROPPED.count(and("data")),
+            dropped_frames: table::ROOM_EVENTS_DROPPED.count(and("frames")),
             agent_name: name,
         }
     }

@@ -218,9 +218,10 @@ impl Meter {
     }
 
     pub(crate) fn room_events_dropped(&self, dropped: Dropped) {
-        let Dropped { events, messages } = dropped;
+        let Dropped { events, messages, frames } = dropped;
         self.tally(events, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_events);
         self.tally(messages, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_messages);
+        self.tally(frames, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_frames);
     }
 
     /// Adds to what is a statistic and a metric.

@@ -175,7 +175,7 @@ pub(crate) const CHANNEL_INTERRUPTIONS: Metric = Metric::counter(
 pub(crate) const ROOM_EVENTS_DROPPED: Metric = Metric::counter(
     "lk_agents_room_events_dropped_total",
     &["agent_name", "stream"],
-    "events of rooms that were dropped as a stream of events (`events`) or of data (`data`) was read too slowly",
+    "events of rooms that were dropped as a stream of events (`events`), of data (`data`) or of a track (`frames`) was read too slowly",
 );
 pub(crate) const HANDLER: Metric = Metric::seconds(
     "lk_agents_handler_seconds",

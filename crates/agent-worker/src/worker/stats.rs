@@ -28,7 +28,7 @@ pub struct WorkerStats {
     pub cleanup_overruns: u64,
     /// Cleanups that took too long and could not be dropped.
     pub stuck_cleanups: u64,
-    /// Events and data messages of rooms that were dropped before a handler read them, as it was too slow.
+    /// Events, data messages and frames of tracks that were dropped before a handler read them, as it was too slow.
     pub dropped_room_events: u64,
     /// Cleanup callbacks that panicked.
     pub cleanup_panics: u64,

@@ -10,7 +10,7 @@ use agent_worker::coordination::{
 };
 use agent_worker::layers::{Layered, Measured};
 use agent_worker::patterns::{Batches, Pipeline, Pool, StateMachine};
-use agent_worker::room::{JoinError, JoinRequest, RoomConnector};
+use agent_worker::room::{EncodedFrame, JoinError, JoinRequest, RoomConnector};
 use agent_worker::{
     Agent, Answer, BoxFuture, Job, JobContext, JobError, JobResult, RetryPolicy, Room, WorkerHandle,
 };
@@ -94,7 +94,9 @@ impl Agent for Scribe {
 impl Scribe {
     async fn hold(&self, ctx: JobContext) -> JobResult {
         // Never read.
-        let _streams = (ctx.room().events(), ctx.room().data("flood"));
+        let ada = ctx.room().participant("ada").unwrap();
+        let microphone = ada.tracks.keys().next().unwrap();
+        let _streams = (ctx.room().events(), ctx.room().data("flood"), ctx.room().encoded_audio(microphone)?);
         let Leadership::Leader(lease) = ctx.elect("the one").await? else { panic!("nobody else stands") };
         let pooled = self.pool.acquire().await?;
         self.holds.add_permits(1);
@@ -302,10 +304,14 @@ async fn jobs_of_all_kinds(heard: &mut Heard) {
     stage.server.wait_for_count(2, |event| matches!(event, ServerEvent::Registered { .. })).await;
 
     // In the middle of it.
+    let ada = stage.server.room("held").join("ada");
+    let microphone = ada.publish_microphone();
     let held = stage.dispatch("held", r#"{"do":"hold"}"#).await;
     scribe.holds.acquire().await.unwrap().forget();
     (0..1030).for_each(|_| held.room().send_data("flood", ""));
-    while stage.worker.stats().dropped_room_events < 2 * 6 {
+    (0..56).for_each(|n| ada.send_frame(&microphone, EncodedFrame::new("", n, 0)));
+    // One event more: the subscription of the track.
+    while stage.worker.stats().dropped_room_events < 7 + 6 + 6 {
         tokio::task::yield_now().await;
     }
     heard.look();
@@ -398,7 +404,8 @@ const COUNTED: &[&str] = &[
     "protocol_violations_total bad_frame: 1",
     "reconnects_total: 1",
     "room_events_dropped_total data: 6",
-    "room_events_dropped_total events: 6",
+    "room_events_dropped_total events: 7",
+    "room_events_dropped_total frames: 6",
     "stale_jobs_total: 1",
 ];
 

@@ -310,7 +310,7 @@ impl World {
                     Grant { room: name(room), identity: who(identity), agent, ..Grant::default() };
                 grant.permissions.hidden = hidden;
                 let member = self.next_id();
-                let joined = self.call(Join { member, grant });
+                let joined = self.call(Join::new(member, grant));
                 self.members.extend(joined.map(|_| member));
             }
             Op::Leave { member, reason } => {

@@ -241,7 +241,7 @@ impl Rig {
         let what = format!("{who} joins {}", grant.room);
         let member = self.next_id();
         self.members.insert(member, who);
-        self.call(&what, Join { member, grant }).unwrap();
+        self.call(&what, Join::new(member, grant)).unwrap();
         member
     }
 

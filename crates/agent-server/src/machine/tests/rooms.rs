@@ -126,7 +126,7 @@ fn who_cannot_join() {
     let mut join = |room: &str, identity: &str| {
         let grant = Grant { room: room.to_owned(), identity: identity.to_owned(), ..Grant::default() };
         let member = rig.next_id();
-        rig.call("somebody joins", Join { member, grant }).map(|_| member)
+        rig.call("somebody joins", Join::new(member, grant)).map(|_| member)
     };
     for (room, identity) in [("lobby", ""), ("lobby", &"x".repeat(257)), ("", "ada")] {
         let refused = join(room, identity).unwrap_err().to_string();
@@ -134,7 +134,7 @@ fn who_cannot_join() {
     }
     let member = join("lobby", &"x".repeat(256)).unwrap();
     let grant = Grant { room: "lobby".to_owned(), identity: "ada".to_owned(), ..Grant::default() };
-    let twice = rig.call("the same stay begins twice", Join { member, grant });
+    let twice = rig.call("the same stay begins twice", Join::new(member, grant));
     assert!(matches!(twice, Err(Refusal::NotAdmitted { .. })), "{twice:?}");
     insta::assert_snapshot!(rig.log().replace(&"x".repeat(256), "xxx"));
 }

@@ -19,13 +19,14 @@ pub(super) fn reporter(
         meter.room_events_dropped(dropped);
         // A room that is too fast for its handler must not flood the log, too.
         if !warned.swap(true, Ordering::Relaxed) {
-            let Dropped { events, messages } = dropped;
+            let Dropped { events, messages, frames } = dropped;
             span.in_scope(|| {
                 tracing::warn!(
                     events,
                     messages,
+                    frames,
                     "room events were dropped before the handler read them: its streams are read too slowly (1,024 events and 4 MiB wait \
-                     in each): read them in a task of their own, and data by topic (`Room::data`). Further losses of this job are only \
+                     in each, a second of frames in one of a track): read them in a task of their own, and data by topic (`Room::data`). Further losses of this job are only \
                      counted, as `lk_agents_room_events_dropped_total`"
                 );
             });

@@ -1,5 +1,7 @@
 //! The handle over a backend of the test: the behaviour that mock rooms rely on.
 
+mod tracks;
+
 use std::{sync::Arc, time::Duration};
 
 use agent_room::{

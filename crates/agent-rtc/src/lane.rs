@@ -1,0 +1,214 @@
+//! The lane of media frames: one bounded queue for each track that is read, beside events and data.
+//!
+//! Who pushes frames keeps a list of the open queues of its own ([`OpenLanes`]), which is read again only when a stream was opened or
+//! closed. So a frame takes the lock of its own track, which its one reader shares, and no other.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use agent_proto::{DropOldest, Popped, QueueLimits};
+use agent_room::{EncodedFrame, View};
+
+/// What a frame is counted for at most, on average: it came in one packet.
+const FRAME_BYTES: usize = 1500;
+
+/// The open queues of a room.
+#[derive(Default)]
+pub(super) struct Lanes {
+    /// By track sid.
+    open: Mutex<BTreeMap<Arc<str>, Arc<Lane>>>,
+    /// Counts the changes of `open`.
+    version: AtomicU64,
+}
+
+/// The open queues, as who pushes frames saw them last.
+#[derive(Default)]
+pub(super) struct OpenLanes {
+    by_track: BTreeMap<Arc<str>, Arc<Lane>>,
+    version: u64,
+}
+
+/// The frames of one track, on their way to its reader.
+pub(super) struct Lane {
+    /// The identity of the track's publisher.
+    publisher: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    frames: DropOldest<EncodedFrame>,
+    limits: QueueLimits,
+    dropped: u64,
+    ended: bool,
+    reader: Option<Waker>,
+}
+
+impl Lanes {
+    /// Opens the queue of a track; `None`: it is open already.
+    pub(super) fn open(&self, track_sid: &str, publisher: &str, capacity: usize) -> Option<Arc<Lane>> {
+        let mut open = self.lock();
+        if open.contains_key(track_sid) {
+            return None;
+        }
+        let state = State {
+            frames: DropOldest::default(),
+            limits: limits(capacity),
+            dropped: 0,
+            ended: false,
+            reader: None,
+        };
+        let lane = Arc::new(Lane { publisher: publisher.to_owned(), state: Mutex::new(state) });
+        open.insert(track_sid.into(), lane.clone());
+        self.changed();
+        Some(lane)
+    }
+
+    /// Closes the queue of a track, if it is this one.
+    pub(super) fn close(&self, track_sid: &str, lane: &Arc<Lane>) {
+        let mut open = self.lock();
+        if open.get(track_sid).is_some_and(|other| Arc::ptr_eq(other, lane)) {
+            open.remove(track_sid);
+            self.changed();
+        }
+        drop(open);
+        lane.forget();
+    }
+
+    /// Takes the queues of tracks that are not published any more; each is to be [ended](Lane::end).
+    pub(super) fn take_unpublished(&self, view: &View) -> Vec<Arc<Lane>> {
+        self.take_unless(|track_sid, lane| view.publishes(&lane.publisher, track_sid))
+    }
+
+    /// Takes all queues; each is to be [ended](Lane::end).
+    pub(super) fn take_all(&self) -> Vec<Arc<Lane>> {
+        self.take_unless(|_, _| false)
+    }
+
+    fn take_unless(&self, goes_on: impl Fn(&str, &Lane) -> bool) -> Vec<Arc<Lane>> {
+        let mut open = self.lock();
+        let taken: Vec<_> =
+            open.extract_if(.., |sid, lane| !goes_on(sid, lane)).map(|(_, lane)| lane).collect();
+        if !taken.is_empty() {
+            self.changed();
+        }
+        taken
+    }
+
+    /// After a change, and under the same lock.
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Lane>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenLanes {
+    /// Gives a frame to who reads its track, and returns how many were dropped for it.
+    pub(super) fn push(&mut self, lanes: &Lanes, track_sid: &str, frame: EncodedFrame) -> u64 {
+        if lanes.version.load(Ordering::Acquire) != self.version {
+            let open = lanes.lock();
+            self.by_track.clone_from(&open);
+            self.version = lanes.version.load(Ordering::Acquire);
+        }
+        self.by_track.get(track_sid).map_or(0, |lane| lane.push(frame))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_track.len()
+    }
+}
+
+impl Lane {
+    /// Appends a frame, and returns how many were dropped for it.
+    fn push(&self, frame: EncodedFrame) -> u64 {
+        let mut state = self.lock();
+        if state.ended {
+            return 0;
+        }
+        let limits = state.limits;
+        let dropped = state.frames.push_within(frame, limits);
+        state.dropped = state.dropped.saturating_add(dropped);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        dropped
+    }
+
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<EncodedFrame>> {
+        let mut state = self.lock();
+        while let Some(popped) = state.frames.pop() {
+            match popped {
+                // Counted as `dropped`; its place shows in the frames' numbers.
+                Popped::Missed(_) => {}
+                Popped::Entry(frame) => return Poll::Ready(Some(frame)),
+            }
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        let before = state.reader.replace(cx.waker().clone());
+        drop(state);
+        // Dropping it may run code of the executor.
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Changes how many frames wait at most, and returns how many were dropped for it.
+    pub(super) fn set_capacity(&self, capacity: usize) -> u64 {
+        let mut state = self.lock();
+        state.limits = limits(capacity);
+        let limits = state.limits;
+        let dropped = state.frames.shrink(limits);
+        state.dropped = state.dropped.saturating_add(dropped);
+        dropped
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().frames.len()
+    }
+
+    /// No frame comes any more; those that wait can still be read.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Nobody reads any more.
+    fn forget(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let (frames, reader) = (mem::take(&mut state.frames), state.reader.take());
+        drop(state);
+        // Dropping a waker may run code of the executor.
+        drop((frames, reader));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn limits(capacity: usize) -> QueueLimits {
+    let entries = capacity.max(1);
+    QueueLimits { entries, bytes: entries.saturating_mul(FRAME_BYTES) }
+}

@@ -1,0 +1,36 @@
+//! Why the frames of a track cannot be read.
+
+use agent_proto::text::name;
+use agent_room::{RoomError, TrackKind};
+
+/// Why the frames of a track cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrackError {
+    /// Nobody else in the room publishes a track with this sid.
+    #[error(
+        "no participant publishes the track {}: take its sid from an event (`TrackPublished`, `TrackSubscribed`) or from `Participant::tracks`",
+        name(sid)
+    )]
+    NotPublished {
+        /// The sid.
+        sid: String,
+    },
+    /// The track is no audio.
+    #[error("the track {} is {kind:?}, and only audio can be read", name(sid))]
+    NotAudio {
+        /// Its sid.
+        sid: String,
+        /// What it is.
+        kind: TrackKind,
+    },
+    /// There is a stream of this track.
+    #[error("the track {} is being read: drop its stream first, or share the frames of the one", name(sid))]
+    AlreadyRead {
+        /// Its sid.
+        sid: String,
+    },
+    /// The room or the attempt is over.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+}
