@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_that_of_the_whole_chain_and_says_nothing_twice() {
+    fn the_text_is_that_of_the_whole_chain_without_repetition() {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         check("plain text", r#"Fatal { reason: "unknown_error" } | plain text"#);
         check(refused(), "Retryable { after: 0ns } | connection refused");
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_context_is_said_first_the_outer_before_the_inner() {
+    fn the_context_comes_first_the_outer_before_the_inner() {
         check(
             JobError::invalid("sum", "one", "no number").context("stage read failed"),
             r#"Invalid { field: "sum", value: "one", message: "no number" } | stage read failed: invalid_input: sum = one: no number"#,

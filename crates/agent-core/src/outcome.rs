@@ -294,8 +294,8 @@ mod tests {
     }
 
     #[test]
-    fn several_attempts_are_told_and_a_long_text_leaves_room_for_it() {
-        let told = |text: &str, attempts| {
+    fn the_number_of_attempts_is_added_and_a_long_text_leaves_room_for_it() {
+        let reported = |text: &str, attempts| {
             let verdict =
                 Verdict::of(AttemptEnd::Error { kind: JobErrorKind::TimedOut, text: text.to_owned() });
             match verdict.after_attempts(attempts).outcome {
@@ -303,9 +303,9 @@ mod tests {
                 Outcome::Failed { error } => error,
             }
         };
-        assert_eq!(told("no route", 1), "no route");
-        assert_eq!(told("no route", 3), "no route (after 3 attempts)");
-        let long = told(&"x".repeat(MAX_ERROR_LEN), 2);
+        assert_eq!(reported("no route", 1), "no route");
+        assert_eq!(reported("no route", 3), "no route (after 3 attempts)");
+        let long = reported(&"x".repeat(MAX_ERROR_LEN), 2);
         assert!(long.len() <= MAX_ERROR_LEN && long.ends_with("x… (after 2 attempts)"), "{long}");
         assert_eq!(Verdict::of(AttemptEnd::Ok).after_attempts(2), Verdict::SUCCESS);
     }
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn the_outcome_of_a_cancelled_job() {
         use AttemptEnd::{Aborted, Cancelled, Error, Ok, Panicked};
-        let told = |reason: &CancelReason, end: &AttemptEnd| {
+        let reported = |reason: &CancelReason, end: &AttemptEnd| {
             let Verdict { outcome, kind } = Verdict::of_cancelled(reason, end.clone());
             assert_eq!(outcome.is_success(), kind.is_none(), "{reason}");
             match outcome {
@@ -338,13 +338,13 @@ mod tests {
             (CancelReason::RoomGone, ["room_gone", "its text", "aborted: room_gone"]),
         ];
         for (reason, [returned, failed, aborted]) in cases {
-            assert_eq!(told(&reason, &Ok), returned, "{reason}");
-            assert_eq!(told(&reason, &Cancelled), returned, "{reason}");
-            assert_eq!(told(&reason, &error), failed, "{reason}");
-            assert_eq!(told(&reason, &Aborted), aborted, "{reason}");
+            assert_eq!(reported(&reason, &Ok), returned, "{reason}");
+            assert_eq!(reported(&reason, &Cancelled), returned, "{reason}");
+            assert_eq!(reported(&reason, &error), failed, "{reason}");
+            assert_eq!(reported(&reason, &Aborted), aborted, "{reason}");
             let panicked =
                 if reason == CancelReason::Deadline { "job_timeout" } else { "panicked: its text" };
-            assert_eq!(told(&reason, &Panicked("its text".into())), panicked, "{reason}");
+            assert_eq!(reported(&reason, &Panicked("its text".into())), panicked, "{reason}");
         }
     }
 }

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_cannot_be_used_and_a_damaged_file_say_which() {
+    async fn a_folder_that_cannot_be_used_and_a_damaged_file_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lock_that_is_not_given_back_is_an_error_after_a_while() {
+    async fn a_lock_that_is_not_released_is_an_error_after_a_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
         let locks: Vec<File> = (0..LOCKS).map(|group| coordinator.lock(group).unwrap()).collect();

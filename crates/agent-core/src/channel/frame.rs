@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_says_why() {
+    fn invalid_bytes_are_refused_with_a_reason() {
         let check = |text: &str, error: FrameError| {
             assert_eq!(Frame::decode(&Bytes::from(text.to_owned())), Err(error), "{text}");
         };

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_writes_before_the_first_grant_or_after_everything_was_lost() {
+    fn there_is_no_write_before_the_first_grant_or_after_everything_was_lost() {
         assert!(!LeaseRecord::default().may_write(0));
         assert!(!LeaseRecord::default().may_write(7));
     }

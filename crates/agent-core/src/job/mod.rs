@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn too_large_a_job_is_invalid_and_says_why() {
+    fn a_job_that_is_too_large_is_invalid_with_a_reason() {
         let check = |change: fn(&mut wire::Job), expected: &str| {
             let shown = job(change).check_limits().map_or_else(|e| e.to_string(), |()| "ok".to_owned());
             assert_eq!(shown, expected);

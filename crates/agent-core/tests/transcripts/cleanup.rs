@@ -4,7 +4,7 @@ use crate::rig::{Rig, fatal, id};
 use agent_core::{AttemptEnd, CancelReason, Config, Input};
 use std::time::Duration;
 
-/// A running job after the settling time, whose cleanup ends only when the test says so.
+/// A running job after the settling time, whose cleanup the test ends.
 fn running(change: impl FnOnce(&mut Config)) -> Rig {
     let mut rig = Rig::registered(change);
     rig.cleans = false;

@@ -116,7 +116,7 @@ fn retry_after_is_honoured_within_limits() {
 fn gives_up_only_at_the_configured_limit() {
     let mut rig = Rig::new(|c| c.max_connect_attempts = Some(3));
     for _ in 0..3 {
-        rig.input(Input::ConnectFailed(LinkError::Failed { message: "nobody there".into() }));
+        rig.input(Input::ConnectFailed(LinkError::Failed { message: "connection refused".into() }));
         rig.pass_to_next();
     }
     insta::assert_snapshot!(rig.log());

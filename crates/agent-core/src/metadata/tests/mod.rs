@@ -65,7 +65,7 @@ fn errors_name_the_type_the_path_and_the_value() {
 }
 
 #[test]
-fn text_that_is_no_json_says_where() {
+fn text_that_is_not_json_is_refused_with_its_place() {
     check::<Recording>("nonsense", "$: not JSON: expected ident at line 1 column 2");
     check::<Recording>(r#"{"format":"mp4"} more"#, "$: not JSON: trailing characters at line 1 column 18");
     // The type does not match before the malformed place.
@@ -129,7 +129,7 @@ fn values_within_tagged_enums_and_flattened_fields_are_found() {
 }
 
 #[test]
-fn unknown_fields_are_let_in_unless_the_type_says_otherwise() {
+fn unknown_fields_are_allowed_unless_the_type_denies_them() {
     check::<Strict>(r#"{"a":1,"b":[2]}"#, "$.b = [2]: unknown field, expected `a` or `inner`");
     check::<Strict>(
         r#"{"a":1,"inner":{"a":1,"c":null}}"#,
