@@ -1,6 +1,7 @@
 //! Tasks of the workspace, run as `cargo xtask TASK`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
+mod api;
 mod bench;
 mod codegen;
 mod test;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
+  api                    compare the lists of the public API with the sources; UPDATE_API=1 rewrites them
   codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail if it is out of date)
   test [--long] [--suite NAME]...
                          every test suite that this machine's tools allow, or only the named ones (--long: the full
@@ -20,6 +22,9 @@ const USAGE: &str = "usage: cargo xtask TASK
   test suites:";
 
 fn main() -> ExitCode {
+    if let Some(code) = api::as_rustdoc() {
+        return code;
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match run(&args) {
@@ -36,6 +41,7 @@ fn main() -> ExitCode {
 fn run(args: &[&str]) -> Result<bool> {
     let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     match args {
+        ["api"] => api::check().map(|()| true),
         ["codegen"] => codegen::write().map(|()| true),
         ["codegen", "--check"] => codegen::check().map(|()| true),
         ["bench", options @ ..] => bench::run(options),

@@ -4,7 +4,7 @@ use super::cargo::Cargo;
 use super::outcome::Outcome;
 use super::settings::Settings;
 use super::tools;
-use crate::codegen;
+use crate::{api, codegen};
 use anyhow::Result;
 
 /// One kind of check.
@@ -113,6 +113,12 @@ pub(super) const SUITES: &[Suite] = &[
             let cargo = Cargo::new(&["doc", "--workspace", "--all-features", "--no-deps"], settings);
             cargo.env("RUSTDOCFLAGS", "--deny warnings").check()
         }),
+    },
+    Suite {
+        name: "api",
+        title: "public API",
+        missing: |_| None,
+        run: Run::Beside(|_| api::check().map(|()| Outcome::Ok)),
     },
     Suite {
         name: "wasm",
