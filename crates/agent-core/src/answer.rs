@@ -24,6 +24,7 @@ pub enum Answer {
     /// Run the job, as this participant.
     Accept(Accept),
     /// Decline: the server asks another worker, until none is left.
+    #[doc(alias = "reject")]
     Decline,
     /// Dismiss: no worker should run it. The server records the job as a success.
     Dismiss,

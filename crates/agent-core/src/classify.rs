@@ -1,5 +1,6 @@
 //! Classification of errors into kinds of failure.
 
+use crate::as_error::AsError;
 use crate::chain::chain;
 use crate::checkpoint::{CheckpointError, KeyError, StoreError};
 use crate::error_kind::JobErrorKind;
@@ -17,6 +18,7 @@ const TEMPORARY: JobErrorKind = JobErrorKind::Retryable { after: Duration::ZERO 
 ///
 /// | error | kind |
 /// |---|---|
+/// | [`JobError::into_error`](crate::JobError::into_error) | its own |
 /// | [`MetadataError`], `garde::Report` | [`Invalid`](JobErrorKind::Invalid), reported as `invalid_input` |
 /// | [`CancelReason::Deadline`] | [`Fatal`](JobErrorKind::Fatal), `job_timeout` |
 /// | any other [`CancelReason`] | [`Cancelled`](JobErrorKind::Cancelled) |
@@ -65,6 +67,9 @@ pub fn classify_with(
 
 /// The kind of this error alone, without its sources.
 fn kind_of(error: &(dyn Error + 'static)) -> Option<JobErrorKind> {
+    if let Some(error) = error.downcast_ref::<AsError>() {
+        return Some(error.kind.clone());
+    }
     if let Some(error) = error.downcast_ref::<MetadataError>() {
         return Some(invalid(error));
     }

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::as_error::AsError;
 use crate::chain::{BoxError, chain};
 use crate::classify::{classify, classify_with};
 use crate::error_kind::JobErrorKind;
@@ -153,6 +154,28 @@ impl JobError {
         &self.kind
     }
 
+    /// This as an [`Error`], for a function that returns another kind of error; [`From`] makes the same `JobError` of it again.
+    ///
+    /// ```
+    /// use agent_core::{JobError, JobErrorKind, JobResult};
+    ///
+    /// fn helper() -> JobResult {
+    ///     Err(JobError::fatal("quota_exceeded"))
+    /// }
+    ///
+    /// fn caller() -> anyhow::Result<()> {
+    ///     helper().map_err(JobError::into_error)?;
+    ///     Ok(())
+    /// }
+    /// let error = JobError::from(caller().unwrap_err());
+    /// assert!(matches!(error.kind(), JobErrorKind::Fatal { reason } if reason == "quota_exceeded"));
+    /// ```
+    pub fn into_error(self) -> impl Error + Send + Sync + 'static {
+        let text = self.to_string();
+        let Self { kind, source, context, derived } = self;
+        AsError { kind, source, context, derived, text }
+    }
+
     /// The source error, if there is one.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
@@ -166,7 +189,13 @@ impl JobError {
 /// is hidden.
 impl<E: Into<BoxError> + 'static> From<E> for JobError {
     fn from(error: E) -> Self {
-        let source = boxed(error);
+        let source = match boxed(error).downcast::<AsError>() {
+            Ok(ours) => {
+                let AsError { kind, source, context, derived, .. } = *ours;
+                return Self { kind, source, context, derived };
+            }
+            Err(other) => other,
+        };
         Self { kind: classify(source.as_ref()), source: Some(source), context: None, derived: true }
     }
 }
@@ -286,6 +315,17 @@ mod tests {
             r#"Fatal { reason: "gone" } | gone: entity not found"#,
         );
         check(JobError::cancelled().classified_by(rule), "Cancelled | cancelled");
+    }
+
+    #[test]
+    fn an_error_that_was_one_of_another_kind_in_between_is_what_it_was() {
+        let busy = || JobError::retryable("busy", Duration::from_secs(5)).context("decoder");
+        check(JobError::from(busy().into_error()), "Retryable { after: 5s } | decoder: busy");
+        check(anyhow::Error::from(busy().into_error()), "Retryable { after: 5s } | decoder: busy");
+        check(
+            anyhow::Error::from(busy().into_error()).context("stage 2"),
+            "Retryable { after: 5s } | stage 2: decoder: busy",
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@
 //! back.
 
 mod answer;
+mod as_error;
 mod backoff;
 mod chain;
 mod channel;

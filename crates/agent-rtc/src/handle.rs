@@ -44,8 +44,8 @@ impl Room {
 
     /// The room's name.
     #[must_use]
-    pub fn name(&self) -> String {
-        self.shared.lock().view.room().name.clone()
+    pub fn name(&self) -> &str {
+        &self.shared.name
     }
 
     /// The server's id of this instance of the room (`RM_…`).
@@ -62,12 +62,14 @@ impl Room {
 
     /// Our own current state.
     #[must_use]
+    #[doc(alias = "agent")]
     pub fn local_participant(&self) -> Arc<Participant> {
         self.shared.lock().view.local().clone()
     }
 
     /// The current state of the other participants, sorted by identity.
     #[must_use]
+    #[doc(alias = "remote_participants")]
     pub fn participants(&self) -> Vec<Arc<Participant>> {
         self.shared.lock().view.participants().values().cloned().collect()
     }
@@ -91,6 +93,7 @@ impl Room {
     /// number. Changes among participants between two attempts are not repeated: the present participants are
     /// their result.
     #[must_use]
+    #[doc(alias = "on")]
     pub fn events(&self) -> RoomEvents {
         RoomEvents::new(self.shared.events(self.attempt))
     }
@@ -123,6 +126,7 @@ impl Room {
     /// }
     /// ```
     #[must_use]
+    #[doc(alias = "data_received")]
     pub fn data(&self, topic: impl Into<String>) -> RoomData {
         RoomData::new(self.shared.data(self.attempt, DataFilter::Topic(topic.into())))
     }

@@ -25,6 +25,8 @@ use super::{
 pub(super) type OnDropped = Box<dyn Fn(Dropped) + Send + Sync>;
 
 pub(super) struct Shared {
+    /// The room's name, which stays.
+    pub(super) name: Box<str>,
     state: Mutex<State>,
     /// Media frames take no lock of the state's.
     pub(super) lanes: Lanes,
@@ -54,6 +56,7 @@ pub(super) struct State {
 impl Shared {
     pub(super) fn new(connected: Connected) -> Self {
         let view = View::new(connected);
+        let name = view.room().name.as_str().into();
         let state = State {
             inbox: Inbox::new(view.present()),
             view,
@@ -62,6 +65,7 @@ impl Shared {
             begun: false,
         };
         Self {
+            name,
             state: Mutex::new(state),
             lanes: Lanes::default(),
             attempt: AtomicU64::new(0),

@@ -69,12 +69,10 @@ struct Member {
 impl Member {
     async fn work(&mut self, ctx: &JobContext) -> JobResult {
         let lease = match ctx.elect(ctx.room().name()).await? {
-            Leadership::Follower(follower) => match self.follow(follower).await? {
-                Some(lease) => lease,
-                None => return Ok(()),
-            },
-            leader => leader.lead().await?,
+            Leadership::Follower(follower) => self.follow(follower).await?,
+            leader => Some(leader.lead().await?),
         };
+        let Some(lease) = lease else { return Ok(()) };
         tokio::select! {
             done = self.lead(&lease) => done,
             why = lease.lost() => Err(format!("lost the lead: {why:?}").into()),
@@ -82,11 +80,10 @@ impl Member {
     }
 
     /// Does tasks until all are done (`None`) or the lead comes to this job.
-    async fn follow(&mut self, follower: Follower) -> Result<Option<Lease>, JobError> {
-        let mut elected = std::pin::pin!(follower.elected());
+    async fn follow(&mut self, mut follower: Follower) -> Result<Option<Lease>, JobError> {
         loop {
             let heard = tokio::select! {
-                lease = &mut elected => return Ok(Some(lease?)),
+                lease = follower.elected() => return Ok(Some(lease?)),
                 heard = self.hear() => heard?,
             };
             match heard {

@@ -48,6 +48,7 @@ mod telemetry;
 mod worker;
 
 pub use agent::Agent;
+pub use agent::agent_fn::agent_fn;
 pub use agent::layers;
 pub use agent::router::Router;
 pub use agent::typed::{Typed, typed};

@@ -76,7 +76,7 @@ async fn leading(ctx: JobContext, end: End, leads: mpsc::UnboundedSender<()>) ->
     let leadership = ctx.elect("room").await?;
     leads.send(())?;
     match (end, leadership) {
-        (End::Follows, Leadership::Follower(follower)) => {
+        (End::Follows, Leadership::Follower(mut follower)) => {
             follower.elected().await?;
         }
         (End::Returns, Leadership::Leader(_lease)) => {

@@ -186,7 +186,7 @@ async fn a_connection_that_hangs_costs_no_lead_and_delays_no_follower(settings: 
     let following = move |ctx: JobContext| {
         let second = Arc::clone(&second);
         async move {
-            let Leadership::Follower(follower) = ctx.elect("half open").await? else {
+            let Leadership::Follower(mut follower) = ctx.elect("half open").await? else {
                 panic!("it is the second")
             };
             // Its next look at the seat finds the connection dead, when it matters.

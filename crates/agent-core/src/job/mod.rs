@@ -25,6 +25,8 @@ pub struct JobId(Arc<str>);
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
+#[doc(alias = "JobType")]
+#[doc(alias = "WorkerType")]
 pub enum JobKind {
     /// An agent for a room.
     #[default]
@@ -304,6 +306,15 @@ impl fmt::Display for JobKind {
             Self::Publisher => "publisher",
             Self::Participant => "participant",
         })
+    }
+}
+
+/// A job's id is a text: it has the methods of `str`.
+impl std::ops::Deref for JobId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
     }
 }
 

@@ -205,7 +205,7 @@ async fn a_waiting_reader_is_woken_and_a_dropped_read_loses_nothing() {
 #[tokio::test]
 async fn the_list_of_participants_follows_the_events() {
     let (room, mut backend) = room();
-    assert_eq!((room.name(), room.sid()), ("lobby".to_owned(), "RM_1".to_owned()));
+    assert_eq!((room.name(), room.sid().as_str()), ("lobby", "RM_1"));
     assert_eq!(room.participants().len(), 1);
     let mut ada = participant("ada");
     ada.metadata = "tall".to_owned();

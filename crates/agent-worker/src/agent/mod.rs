@@ -1,5 +1,6 @@
 //! What a user writes: an agent; and agents around agents.
 
+pub(crate) mod agent_fn;
 pub(crate) mod guard;
 pub mod layers;
 pub(crate) mod router;
@@ -44,9 +45,19 @@ use std::sync::Arc;
 ///     }
 /// }
 /// ```
+#[doc(alias = "entrypoint")]
+#[doc(alias = "entrypoint_fnc")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no agent",
+    label = "neither an `async fn(JobContext) -> JobResult` nor a type with `impl Agent`",
+    note = "a function: `async fn greet(ctx: JobContext) -> JobResult {{ … Ok(()) }}`",
+    note = "a closure with state: `move |ctx: JobContext| {{ let state = state.clone(); async move {{ … Ok(()) }} }}`",
+    note = "a function that returns another `Result<(), E>`: `agent_fn(greet)`"
+)]
 pub trait Agent: Send + Sync + 'static {
     /// Whether to take a job, and as whom to appear in its room. Without an answer after the answer timeout (1 s unless the
     /// builder says otherwise), and after a panic, the job is declined: the server gives it to another worker.
+    #[doc(alias = "request_fnc")]
     fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
         let _ = job;
         async { Answer::accept() }

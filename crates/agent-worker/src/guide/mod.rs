@@ -14,7 +14,7 @@
 //! - [`redis`]: the server behind checkpoints and coordination: its URL, prefix, rights and failover
 //! - [`metrics`]: what a worker counts, and how its log is read
 //! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is deployed
-//! - [`from_node`]: the Node SDK's names, and what is different
+//! - [`from_node`], [`from_python`]: the names of other SDKs, and what is different
 //! - [`settings`]: environment, features, requirements
 //! - [`troubleshooting`]: what goes wrong, and what is said about it
 
@@ -48,6 +48,10 @@ pub mod settings {}
 /// Coming from Node: the Node SDK's names, and what is different.
 #[doc = include_str!("from_node.md")]
 pub mod from_node {}
+
+/// The Python SDK's names, and what is different.
+#[doc = include_str!("from_python.md")]
+pub mod from_python {}
 
 /// What a job in production wants, and what of it is there by itself.
 #[doc = include_str!("best_practices.md")]

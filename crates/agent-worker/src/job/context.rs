@@ -87,6 +87,7 @@ impl JobContext {
     ///
     /// # Errors
     /// [`JoinError`], which says why and what to do.
+    #[doc(alias = "connect")]
     pub async fn join(&self) -> Result<&Room, JoinError> {
         self.join_with(JoinOptions::new()).await
     }
@@ -124,6 +125,7 @@ impl JobContext {
     ///
     /// # Errors
     /// [`MetadataError`], which names the field. Returned with `?` it ends the job as `invalid_input`.
+    #[doc(alias = "job_metadata")]
     pub fn metadata<T: DeserializeOwned + Default>(&self) -> Result<T, MetadataError> {
         MetadataFormat::or_default().parse(&self.inner.spec.job.raw_metadata)
     }
@@ -215,6 +217,7 @@ impl JobContext {
     ///     Ok(())
     /// }
     /// ```
+    #[doc(alias = "add_shutdown_callback")]
     pub fn on_cleanup(&self, callback: impl Future<Output = ()> + Send + 'static) {
         self.inner.links.scope.on_cleanup(Box::pin(callback));
     }
@@ -240,6 +243,7 @@ impl JobContext {
     /// }
     /// ```
     #[track_caller]
+    #[doc(alias = "create_task")]
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,

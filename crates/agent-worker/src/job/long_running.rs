@@ -117,6 +117,7 @@ impl JobContext {
     ///
     /// # Panics
     /// As [`room`](Self::room), when the room is not joined.
+    #[doc(alias = "add_participant_entrypoint")]
     pub fn for_each_participant<F, Fut>(&self, wanted: Wanted, task: F) -> JoinHandle<()>
     where
         F: Fn(Arc<Participant>) -> Fut + Send + 'static,

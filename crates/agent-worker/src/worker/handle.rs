@@ -4,6 +4,7 @@ use crate::telemetry::Meter;
 use crate::worker::driver::{Command, Status};
 use crate::worker::stats::WorkerStats;
 use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,6 +30,15 @@ pub struct WorkerStatus {
     pub draining: bool,
     /// How its slots are used.
     pub slots: SlotCounts,
+}
+
+impl fmt::Debug for WorkerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerHandle")
+            .field("registered", &*self.registered.borrow())
+            .field("done", &*self.done.borrow())
+            .finish_non_exhaustive()
+    }
 }
 
 impl WorkerHandle {

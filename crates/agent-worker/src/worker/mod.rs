@@ -41,6 +41,8 @@ use tracing::Instrument;
 /// ```
 ///
 /// Several workers, each with an agent of its own, run in one process with [`Worker::run_all_until_signal`].
+#[doc(alias = "AgentServer")]
+#[doc(alias = "WorkerOptions")]
 pub struct Worker {
     setup: Setup,
     handle: WorkerHandle,
@@ -48,6 +50,12 @@ pub struct Worker {
     done: watch::Sender<Option<DrainReport>>,
     registered: watch::Sender<bool>,
     closing: watch::Sender<bool>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("handle", &self.handle).finish_non_exhaustive()
+    }
 }
 
 /// Why a worker ended otherwise than by being drained. The message says what to do.

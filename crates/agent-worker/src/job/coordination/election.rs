@@ -53,7 +53,8 @@ pub(super) struct Candidate {
     pub(super) coordinator: Arc<dyn Coordinator>,
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) clock: Clock,
-    resign: Resign,
+    /// Gone once another handle has it.
+    resign: Option<Resign>,
 }
 
 /// What an election is held with, beside its store.
@@ -102,7 +103,19 @@ impl Candidate {
                 reason: "the coordinator panicked".to_owned(),
             }));
         }
-        Ok(Self { key, coordinator, standing, clock, resign })
+        Ok(Self { key, coordinator, standing, clock, resign: Some(resign) })
+    }
+
+    /// The handle that resigns when it is dropped, from now on instead of this one; `None` when another one is it already.
+    pub(super) fn take(&mut self) -> Option<Self> {
+        let resign = self.resign.take()?;
+        Some(Self {
+            key: Arc::clone(&self.key),
+            coordinator: Arc::clone(&self.coordinator),
+            standing: self.standing.clone(),
+            clock: self.clock,
+            resign: Some(resign),
+        })
     }
 
     /// Gives back what it has, and waits until that is done.

@@ -75,7 +75,7 @@ impl Leadership {
     pub async fn lead(self) -> Result<Lease, CoordinationError> {
         match self {
             Self::Leader(lease) => Ok(lease),
-            Self::Follower(follower) => follower.elected().await,
+            Self::Follower(mut follower) => follower.elected().await,
         }
     }
 }
@@ -155,17 +155,17 @@ impl Follower {
         }
     }
 
-    /// Waits until this job leads. The store may go and come back meanwhile. Dropping the future stops following. A lead that was won
-    /// and lost again before anybody looked is given all the same, as lost.
+    /// Waits until this job leads. The store may go and come back meanwhile. Dropping the future loses nothing: only dropping the follower
+    /// stops following. A lead that was won and lost again before anybody looked is given all the same, as lost. It is given once.
     ///
     /// ```
     /// # use agent_worker::coordination::{CoordinationError, Follower};
     /// # async fn next_task() {}
-    /// # async fn example(follower: Follower) -> Result<(), CoordinationError> {
-    /// let mut elected = std::pin::pin!(follower.elected());
+    /// # async fn example(mut follower: Follower) -> Result<(), CoordinationError> {
     /// let lease = loop {
+    ///     println!("{} leads", follower.leader());
     ///     tokio::select! {
-    ///         lease = &mut elected => break lease?,
+    ///         lease = follower.elected() => break lease?,
     ///         () = next_task() => {} // work as a follower meanwhile
     ///     }
     /// };
@@ -174,12 +174,14 @@ impl Follower {
     /// ```
     ///
     /// # Errors
-    /// [`CoordinationError::Over`] when a coordinator of the user's own panicked.
-    pub async fn elected(mut self) -> Result<Lease, CoordinationError> {
+    /// [`CoordinationError::Over`] when a coordinator of the user's own panicked, or the lead was given before.
+    pub async fn elected(&mut self) -> Result<Lease, CoordinationError> {
         loop {
             let token = self.candidate.standing.borrow_and_update().token();
             if let Some(token) = token {
-                return Ok(Lease { candidate: self.candidate, token });
+                let reason = "its lead was given before".to_owned();
+                let over = CoordinationError::Over { what: "the election", reason };
+                return self.candidate.take().map(|candidate| Lease { candidate, token }).ok_or(over);
             }
             if self.candidate.standing.changed().await.is_err() {
                 let reason = "the coordinator panicked".to_owned();

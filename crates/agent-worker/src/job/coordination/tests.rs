@@ -119,22 +119,25 @@ async fn one_leads_and_the_next_follows_until_it_is_released() {
     let store = Flaky::default();
     let first = leader(&store, "a").await;
     let second = elect(&store, "b").await.unwrap();
-    let Leadership::Follower(follower) = second else { panic!("{second:?}") };
+    let Leadership::Follower(mut follower) = second else { panic!("{second:?}") };
     assert_eq!(follower.leader(), "a");
     first.write("mine").await.unwrap();
     assert_eq!(follower.read().await.unwrap().unwrap().value, "mine");
 
     // A long time: it is renewed.
-    let mut elected = Box::pin(follower.elected());
-    assert!(tokio::time::timeout(LEASE * 10, &mut elected).await.is_err());
+    assert!(tokio::time::timeout(LEASE * 10, follower.elected()).await.is_err());
     assert!(!first.is_lost());
 
     let (start, token) = (Instant::now(), first.fencing_token());
     first.release().await;
-    let second = elected.await.unwrap();
+    let second = follower.elected().await.unwrap();
     assert!(start.elapsed() < LEASE, "it looks now and then: {:?}", start.elapsed());
     assert!(second.fencing_token() > token);
     assert_eq!(second.read().await.unwrap().unwrap().token, token, "what the one before wrote is there");
+    assert!(matches!(follower.elected().await, Err(CoordinationError::Over { .. })), "it is given once");
+    drop(follower);
+    second.write("still mine").await.unwrap();
+    assert!(!second.is_lost(), "it is the lease that gives it back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use agent_proto::Secret;
 
 impl WorkerBuilder {
     /// The LiveKit server: `ws://`, `wss://`, `http://` or `https://`, with a base path if need be.
+    #[doc(alias = "ws_url")]
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server.url = Some(url.into());
         self
@@ -35,6 +36,7 @@ impl WorkerBuilder {
     }
 
     /// How failed connections are tried again: never giving up, unless a number of tries in a row is set here.
+    #[doc(alias = "max_retry")]
     pub fn max_connect_attempts(mut self, attempts: u32) -> Self {
         self.settings.rules.max_connect_attempts = Some(attempts);
         self

@@ -26,6 +26,8 @@ impl WorkerBuilder {
     }
 
     /// Which kind of job to ask for; room jobs unless set.
+    #[doc(alias = "worker_type")]
+    #[doc(alias = "server_type")]
     pub fn job_kind(mut self, kind: JobKind) -> Self {
         self.settings.rules.kind = kind;
         self
@@ -41,12 +43,14 @@ impl WorkerBuilder {
     ///
     /// A joined room takes some four file descriptors. On Unix a worker takes no more jobs than its process may have descriptors for, and
     /// a warning says so when it starts.
+    #[doc(alias = "load_threshold")]
     pub fn max_jobs(mut self, jobs: usize) -> Self {
         self.settings.rules.max_jobs = jobs;
         self
     }
 
     /// The load of the machine, asked twice a second: 0 idle, 1 full. Unless set, the share of slots in use.
+    #[doc(alias = "load_fnc")]
     pub fn load(mut self, load: impl Fn() -> f32 + Send + Sync + 'static) -> Self {
         self.settings.hooks.load = Some(Arc::new(load));
         self

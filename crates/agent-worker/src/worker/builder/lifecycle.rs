@@ -74,6 +74,7 @@ impl WorkerBuilder {
     }
 
     /// How long a cancelled handler may take to return before it is aborted; 10 s unless set.
+    #[doc(alias = "shutdown_process_timeout")]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.rules.grace = grace;
         self

@@ -1,0 +1,46 @@
+//! Handlers with an error type of their own.
+
+use crate::agent::Agent;
+use crate::job::context::JobContext;
+use agent_core::{JobError, JobResult};
+use std::future::Future;
+
+/// Makes an agent of a handler that returns any `Result<(), E>` whose error becomes a [`JobError`]: `anyhow::Result<()>`,
+/// `std::io::Result<()>`, or one with an error of your own. Its error is classified as one behind `?` is.
+///
+/// A handler that returns [`JobResult`] is an agent without it. They are not one, as the compiler could not know what `Ok(())` in a closure is
+/// then.
+///
+/// ```
+/// use agent_worker::{JobContext, Outcome, agent_fn};
+/// # use agent_testkit::{JobSpec, run_job};
+///
+/// async fn reads(_: JobContext) -> std::io::Result<()> {
+///     std::fs::read("/no/such/file")?;
+///     Ok(())
+/// }
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
+/// let run = run_job(agent_fn(reads), JobSpec::room("lobby")).await;
+/// assert!(run.outcome.error().is_some_and(|error| error.starts_with("No such file")));
+/// # });
+/// ```
+///
+/// What is no agent at all is told how one looks:
+///
+/// ```compile_fail,E0277
+/// let worker = agent_worker::Worker::builder("greet");
+/// ```
+pub fn agent_fn<F, Fut, E>(handler: F) -> impl Agent
+where
+    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), E>> + Send,
+    E: Into<JobError>,
+{
+    let handler = std::sync::Arc::new(handler);
+    move |ctx: JobContext| {
+        let handler = std::sync::Arc::clone(&handler);
+        async move { handler(ctx).await.map_err(Into::into) as JobResult }
+    }
+}
