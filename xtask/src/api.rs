@@ -3,7 +3,7 @@
 //! rustdoc writes what a crate exports as JSON, which the pinned compiler does only when it is told to have unstable features. What a
 //! crate re-exports of another one of this workspace is listed after its own, as it is defined there.
 
-use crate::{cargo, root};
+use crate::workspace::{cargo, root};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use public_api::{Builder, PublicApi};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds the benchmark in release mode, and runs it.
 
-use crate::{cargo, root};
+use crate::workspace::{cargo, root};
 use anyhow::{Context, Result};
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 //! Generates the prost types and the descriptors of agent-proto from `proto/`, with protox instead of
 //! `protoc`.
 
-use crate::root;
+use crate::workspace::root;
 use anyhow::{Context, Result, bail};
 use protox::Compiler;
 use std::fs;

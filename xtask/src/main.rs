@@ -5,10 +5,9 @@ mod api;
 mod bench;
 mod codegen;
 mod test;
+mod workspace;
 
 use anyhow::{Result, bail};
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
@@ -75,18 +74,6 @@ fn of_test<'a>(mut options: &[&'a str]) -> Result<(Vec<&'a str>, bool)> {
             _ => bail!("unknown options {options:?}\n{USAGE}\n{}", test::list()),
         };
     }
-}
-
-/// The cargo that runs this tool.
-fn cargo() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-/// The workspace's root. `cargo run` sets the path of this crate at run time; the path at compile time may be
-/// another checkout's, if two of them share a target directory.
-fn root() -> PathBuf {
-    let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    PathBuf::from(folder).join("..")
 }
 
 #[cfg(test)]

@@ -6,15 +6,16 @@
 mod ours;
 mod probe;
 mod raw;
+mod task;
 
 pub(crate) use probe::Mark;
+pub(crate) use task::Task;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use probe::Probe;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The kind of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,29 +24,6 @@ pub(crate) enum Kind {
     Ours,
     /// A WebSocket client that does only what the protocol requires: the upper bound.
     Raw,
-}
-
-/// The task of a subject.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Task {
-    /// The URL of the load server.
-    #[arg(long)]
-    pub(crate) url: String,
-    /// Maximum number of concurrent jobs.
-    #[arg(long)]
-    pub(crate) max_jobs: usize,
-    /// Whether jobs run until they are terminated; otherwise they end immediately.
-    #[arg(long)]
-    pub(crate) hold: bool,
-    /// The worker's settling time, if not the default.
-    #[arg(long)]
-    pub(crate) settling_ms: Option<u64>,
-}
-
-impl Task {
-    fn settling(&self) -> Option<Duration> {
-        self.settling_ms.map(Duration::from_millis)
-    }
 }
 
 /// Runs the subject until its standard input ends.

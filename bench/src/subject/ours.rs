@@ -1,7 +1,7 @@
 //! Our worker as in a program: the public API, tokio's default runtime, no log.
 
-use super::Task;
 use super::probe::Probe;
+use super::task::Task;
 use crate::load::AGENT_NAME;
 use agent_worker::{JobContext, JobResult, Worker};
 use anyhow::Result;

@@ -3,8 +3,8 @@
 //!
 //! It repeats no status, waits for no receipt, has no handlers, job states or timeouts.
 
-use super::Task;
 use super::probe::Probe;
+use super::task::Task;
 use crate::load::AGENT_NAME;
 use agent_proto::livekit::{self as wire, server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};

@@ -72,7 +72,9 @@ impl<'a> Server<'a> {
         let then = &then;
         let open = |stream: Stream, limit: Limit| async move {
             let stream = if secure {
-                limit.on(endpoint, "TLS", tls::encrypt(stream, host, endpoint, options)).await?
+                let encrypted =
+                    async { tls::encrypt(stream, host, endpoint, options.tls_config(endpoint)?).await };
+                limit.on(endpoint, "TLS", encrypted).await?
             } else {
                 stream
             };
@@ -97,7 +99,10 @@ impl<'a> Server<'a> {
         let route = Route { host: proxy_host, port: proxy_port, endpoint: proxy_endpoint, step, options };
         let through_proxy = |mut stream: Stream, limit: Limit| async move {
             if proxy_secure {
-                let encrypted = tls::encrypt(stream, proxy_host, proxy_endpoint, options);
+                let encrypted = async {
+                    let config = options.tls_config(proxy_endpoint)?;
+                    tls::encrypt(stream, proxy_host, proxy_endpoint, config).await
+                };
                 stream = limit.on(proxy_endpoint, "TLS with the proxy", encrypted).await?;
             }
             let tunnelled = tunnel(stream, proxy, endpoint, proxy_endpoint);
@@ -118,7 +123,11 @@ pub async fn connect_stream(
     let route = Route { host, port, endpoint, step: "TCP connection", options };
     let open = |stream: Stream, limit: Limit| async move {
         if secure {
-            limit.on(endpoint, "TLS", tls::encrypt_other(stream, host, endpoint, options)).await
+            let encrypted = async {
+                let config = tls::without_http(&*options.tls_config(endpoint)?);
+                tls::encrypt(stream, host, endpoint, config).await
+            };
+            limit.on(endpoint, "TLS", encrypted).await
         } else {
             Ok(stream)
         }

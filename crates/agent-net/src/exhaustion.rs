@@ -23,7 +23,8 @@ pub fn exhaustion(_: &std::io::Error) -> Option<std::io::Error> {
     None
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

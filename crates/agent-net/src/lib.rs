@@ -12,6 +12,7 @@ mod error;
 mod exhaustion;
 mod frame_socket;
 mod frames;
+mod one_line;
 mod options;
 mod refusal;
 mod server_url;

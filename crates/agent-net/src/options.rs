@@ -36,7 +36,7 @@ pub struct NetOptions {
     media_filter: Option<Arc<dyn Fn(MediaPath) -> bool + Send + Sync>>,
     /// Created at the first encrypted connection and shared by clones: loading the platform's certificates
     /// takes milliseconds, and TLS sessions are resumed only within one configuration.
-    pub(super) tls: Arc<OnceLock<Arc<ClientConfig>>>,
+    tls: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
 /// The transport of a room's media and data packets.
@@ -189,7 +189,17 @@ impl NetOptions {
 
     /// Reads the trusted certificates now, instead of at the first encrypted connection.
     pub fn check_certificates(&self) -> Result<(), ConnectError> {
-        tls::config("the server", self).map(drop)
+        self.tls_config("the server").map(drop)
+    }
+
+    /// The TLS configuration, created once; `endpoint` is for its error.
+    pub(super) fn tls_config(&self, endpoint: &str) -> Result<Arc<ClientConfig>, ConnectError> {
+        if let Some(config) = self.tls.get() {
+            return Ok(config.clone());
+        }
+        let config = tls::config(endpoint, self.trusted_file().map(PathBuf::as_path))?;
+        // Two concurrent first connections may both get here; one of the two equal configurations stays.
+        Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
     }
 
     /// Whether a path may be used for media.

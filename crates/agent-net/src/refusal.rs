@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use hyper::header::{self, HeaderMap};
 use url::Url;
 
-use crate::error::one_line;
+use crate::one_line::one_line;
 use agent_proto::Secret;
 
 /// Maximum length of a redirect target that is shown, in characters.

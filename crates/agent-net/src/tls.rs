@@ -12,7 +12,6 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_rustls::TlsConnector;
 
 use crate::error::ConnectError;
-use crate::options::NetOptions;
 use crate::stream::Stream;
 
 /// Wraps a plain stream in TLS.
@@ -20,28 +19,7 @@ pub(super) async fn encrypt(
     stream: Stream,
     host: &str,
     endpoint: &str,
-    options: &NetOptions,
-) -> Result<Stream, ConnectError> {
-    encrypt_with(config(endpoint, options)?, stream, host, endpoint).await
-}
-
-/// As [`encrypt`], for a server without HTTP.
-pub(super) async fn encrypt_other(
-    stream: Stream,
-    host: &str,
-    endpoint: &str,
-    options: &NetOptions,
-) -> Result<Stream, ConnectError> {
-    let mut config = ClientConfig::clone(&*config(endpoint, options)?);
-    config.alpn_protocols.clear();
-    encrypt_with(Arc::new(config), stream, host, endpoint).await
-}
-
-async fn encrypt_with(
     config: Arc<ClientConfig>,
-    stream: Stream,
-    host: &str,
-    endpoint: &str,
 ) -> Result<Stream, ConnectError> {
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
         .map_err(|error| tls_error(endpoint, io::Error::other(error)))?;
@@ -50,16 +28,20 @@ async fn encrypt_with(
     Ok(Box::new(stream))
 }
 
-/// The TLS configuration of these options, created once.
-pub(super) fn config(endpoint: &str, options: &NetOptions) -> Result<Arc<ClientConfig>, ConnectError> {
-    if let Some(config) = options.tls.get() {
-        return Ok(config.clone());
-    }
+/// The same configuration for a server without HTTP.
+pub(super) fn without_http(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols.clear();
+    Arc::new(config)
+}
+
+/// A TLS configuration that trusts the certificates of this file, or else those of the platform.
+pub(super) fn config(endpoint: &str, trusted: Option<&Path>) -> Result<ClientConfig, ConnectError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| tls_error(endpoint, io::Error::other(error)))?;
-    let builder = match options.trusted_file() {
+    let builder = match trusted {
         Some(path) => builder.with_root_certificates(read_roots(path)?),
         None => {
             builder.with_platform_verifier().map_err(|error| tls_error(endpoint, io::Error::other(error)))?
@@ -68,8 +50,7 @@ pub(super) fn config(endpoint: &str, options: &NetOptions) -> Result<Arc<ClientC
     let mut config = builder.with_no_client_auth();
     // A load balancer with HTTP/2 must not choose it: a WebSocket starts as HTTP/1.1.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Two concurrent first connections may both get here; one of the two equal configurations stays.
-    Ok(options.tls.get_or_init(|| Arc::new(config)).clone())
+    Ok(config)
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, ConnectError> {

@@ -17,7 +17,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use url::Url;
 
-use crate::error::{ConnectError, one_line};
+use crate::error::ConnectError;
+use crate::one_line::one_line;
 use crate::refusal::{redirect_target, retry_after};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;

@@ -84,7 +84,8 @@ pub(crate) fn read_lines(
     })
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::process::CommandExt;
 

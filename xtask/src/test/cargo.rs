@@ -3,7 +3,7 @@
 use super::outcome::{Counts, Outcome, failure};
 use super::process::{self, Output};
 use super::settings::Settings;
-use crate::{cargo, root};
+use crate::workspace::{cargo, root};
 use anyhow::Result;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;

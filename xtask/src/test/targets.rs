@@ -1,6 +1,6 @@
 //! The integration tests, as cargo finds them, and which of them need real tools.
 
-use crate::root;
+use crate::workspace::root;
 use anyhow::{Result, bail};
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The tools of this machine.
 
-use crate::{cargo, root};
+use crate::workspace::{cargo, root};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

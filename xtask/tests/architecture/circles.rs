@@ -20,39 +20,14 @@ const ALLOWED: &[(&str, &[Step])] = &[
             ("metadata/reader/variants.rs", "metadata/reader/keys.rs"),
         ],
     ),
-    (
-        "crates/agent-net",
-        &[
-            ("api/", "api/mod.rs"),
-            ("exhaustion.rs", "lib.rs"),
-            ("refusal.rs", "error.rs"),
-            ("tls.rs", "options.rs"),
-        ],
-    ),
     ("crates/agent-room", &[("signal/", "signal/mod.rs"), ("signal/recovery.rs", "signal/phase.rs")]),
     (
         "crates/agent-rtc",
         &[("backend.rs", "handle.rs"), ("events.rs", "shared.rs"), ("publish.rs", "handle.rs")],
     ),
     ("crates/agent-server", &[("front/tests/", "front/tests.rs")]),
-    (
-        "crates/agent-testkit",
-        &[
-            ("mock/builder.rs", "mock/server.rs"),
-            ("official/", "official/mod.rs"),
-            ("official/told.rs", "official/worker.rs"),
-            ("official/worker.rs", "official/kind.rs"),
-            ("process.rs", "lib.rs"),
-            ("real/binary.rs", "real/mod.rs"),
-            ("redis/kind.rs", "redis/mod.rs"),
-        ],
-    ),
+    ("crates/agent-testkit", &[("mock/builder.rs", "mock/server.rs")]),
     ("crates/agent-worker", &[("worker/builder/mod.rs", "worker/mod.rs")]),
-    ("bench", &[("subject/", "subject/mod.rs")]),
-    (
-        "xtask",
-        &[("api.rs", "main.rs"), ("bench.rs", "main.rs"), ("codegen.rs", "main.rs"), ("test/", "main.rs")],
-    ),
 ];
 
 /// The modules of a crate with a file of their own, by their path from its root.

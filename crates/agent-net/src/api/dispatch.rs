@@ -6,7 +6,8 @@ use std::time::Duration;
 use agent_proto::livekit;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{ApiError, ServerApi};
+use super::client::ServerApi;
+use super::error::ApiError;
 
 /// A dispatch without a job after this time stays without one: the server looks for workers for at most 5 s
 /// and gives up an offer after 3 s, whatever the number of workers. It lists a job only when that search is

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use agent_proto::livekit;
 
-use super::{ApiError, ServerApi};
+use super::client::ServerApi;
+use super::error::ApiError;
 
 /// A request to create a room.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,7 +4,8 @@ use agent_worker::Secret;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ClientError, OfficialHost};
+use super::error::ClientError;
+use super::host::OfficialHost;
 use agent_net::{DispatchInfo, DispatchRequest};
 
 /// LiveKit's Python client of a server's API, in the process of an [`OfficialHost`].

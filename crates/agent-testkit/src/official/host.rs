@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::ClientError;
 use super::event::ClientEvent;
-use super::{ClientError, venv};
+use super::venv;
 
 const SCRIPT: &str = include_str!("host.py");
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{OfficialWorkerError, node, venv};
+use super::error::OfficialWorkerError;
+use super::{node, venv};
 
 const PYTHON_SCRIPT: &str = include_str!("worker.py");
 const NODE_SCRIPT: &str = include_str!("worker.mjs");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::OfficialWorkerError;
+use super::error::OfficialWorkerError;
 
 /// Part of the log line that all of them print after the registration.
 const REGISTERED: &str = "registered worker";

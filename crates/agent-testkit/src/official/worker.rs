@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use agent_worker::Secret;
 
+use super::error::OfficialWorkerError;
 use super::group::Group;
 use super::kind::OfficialWorkerKind;
 use super::told::{OfficialJob, State, WorkerOutput};
-use crate::install::InstallError;
 
 /// Timeout of the registration, which takes 2 to 4 s on an idle machine.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,46 +63,6 @@ pub struct OfficialWorker {
     output: Arc<WorkerOutput>,
     /// Holds the script; removed with the worker.
     _dir: tempfile::TempDir,
-}
-
-/// Errors of an official worker.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OfficialWorkerError {
-    /// A required tool is missing.
-    #[error("LiveKit's own worker is not available: {missing}")]
-    NotAvailable {
-        /// What is missing, and how to get it, in one line.
-        missing: String,
-    },
-    /// The worker ended.
-    #[error("the official worker ended; its log ends with:\n{log}")]
-    Ended {
-        /// The end of its own log.
-        log: String,
-    },
-    /// An expected event did not occur.
-    #[error("{what} did not occur within {within:?}; the official worker's log ends with:\n{log}")]
-    Timeout {
-        /// The expected event.
-        what: String,
-        /// The timeout.
-        within: Duration,
-        /// The end of the worker's own log.
-        log: String,
-    },
-    /// A pipe or a file failed.
-    #[error("the official worker's process could not be started")]
-    Io(#[from] std::io::Error),
-}
-
-impl From<InstallError> for OfficialWorkerError {
-    fn from(error: InstallError) -> Self {
-        match error {
-            InstallError::Missing(missing) => Self::NotAvailable { missing },
-            InstallError::Io(error) => Self::Io(error),
-        }
-    }
 }
 
 impl OfficialWorkerOptions {

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::{SERVER_VERSION, ServerError};
+use super::error::ServerError;
 use crate::cache;
+
+/// The version of livekit-server that the tests are written against.
+pub const SERVER_VERSION: &str = "1.13.5";
 
 /// The variable that names a binary, which has precedence.
 const BIN_VAR: &str = "LIVEKIT_SERVER_BIN";

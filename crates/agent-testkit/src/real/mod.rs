@@ -6,6 +6,7 @@
 
 mod binary;
 mod config;
+mod error;
 mod log;
 mod process;
 
@@ -14,19 +15,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use agent_worker::Secret;
-use agent_worker::net::{AccessToken, ServerUrl, UrlError};
+use agent_worker::net::{AccessToken, ServerUrl};
 
+pub use self::binary::SERVER_VERSION;
 pub use self::config::RealServerBuilder;
+pub use self::error::ServerError;
 pub use self::log::{Assigned, JobEnd, JobEndStatus, LogTimeout, ServerLog};
 
 pub(crate) use self::binary::on_path;
 
 use self::config::Ports;
 use self::process::Process;
-use agent_net::{ApiError, ServerApi};
-
-/// The version of livekit-server that the tests are written against.
-pub const SERVER_VERSION: &str = "1.13.5";
+use agent_net::ServerApi;
 
 /// How long a server may take to answer its first request.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -60,44 +60,6 @@ pub struct RealServer {
     process: Mutex<Option<Process>>,
     /// Holds the configuration file; removed with the server.
     dir: tempfile::TempDir,
-}
-
-/// Why a real server is not available.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerError {
-    /// A required tool is missing.
-    #[error("livekit-server is not available: {missing}")]
-    NotAvailable {
-        /// What is missing, and how to get it, in one line.
-        missing: String,
-    },
-    /// The server could not be installed.
-    #[error("livekit-server could not be installed: {reason}")]
-    Install {
-        /// The end of the installation's output.
-        reason: String,
-    },
-    /// The server could not be started, or ended before it answered.
-    #[error("{} did not start: {reason}", binary.display())]
-    Start {
-        /// The binary.
-        binary: PathBuf,
-        /// What happened, with the end of the server's log.
-        reason: String,
-    },
-    /// The server is stopped.
-    #[error("the server is not running")]
-    Stopped,
-    /// A file operation or a port failed.
-    #[error("a file or a port for livekit-server is not available")]
-    Io(#[from] std::io::Error),
-    /// The API client could not be created.
-    #[error("the client of the server's API could not be created")]
-    Api(#[from] ApiError),
-    /// The server's URL is invalid.
-    #[error("the URL of livekit-server is invalid")]
-    Url(#[from] UrlError),
 }
 
 impl RealServer {

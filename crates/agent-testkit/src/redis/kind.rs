@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::RedisServerError;
+use super::error::RedisServerError;
 use crate::install::{Folder, InstallError, python};
 use crate::real::on_path;
 

@@ -3,6 +3,7 @@
 //!
 //! It never touches a server that is already running.
 
+mod error;
 mod kind;
 mod talk;
 
@@ -14,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use self::error::RedisServerError;
 pub use self::kind::RedisKind;
 
 use crate::process::{Target, end, watchdog};
@@ -54,34 +56,6 @@ pub struct RedisServerBuilder {
     durable: bool,
     sentinel: bool,
     extra: Vec<String>,
-}
-
-/// Why a Redis server is not available.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RedisServerError {
-    /// There is no binary to start.
-    #[error("{program} is not available: {missing}")]
-    NotAvailable {
-        /// The program's name.
-        program: &'static str,
-        /// What is missing, and how to get it, in one line.
-        missing: String,
-    },
-    /// The server could not be started, or ended before it answered.
-    #[error("{} did not start: {reason}", binary.display())]
-    Start {
-        /// The binary.
-        binary: PathBuf,
-        /// What happened, with the end of the server's log.
-        reason: String,
-    },
-    /// The server is stopped.
-    #[error("the Redis server is not running")]
-    Stopped,
-    /// A file, a port or a connection failed, or the server returned an error.
-    #[error("a file, a port or a connection of the Redis server failed, or it returned an error")]
-    Io(#[from] io::Error),
 }
 
 impl RedisServer {

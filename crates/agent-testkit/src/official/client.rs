@@ -1,0 +1,243 @@
+//! A participant of LiveKit's Python SDK.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use agent_worker::Secret;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::error::ClientError;
+use super::event::{ClientEvent, ClientState};
+use super::host::OfficialHost;
+use agent_net::DataMessage;
+
+/// A participant of LiveKit's Python SDK in a room; it leaves when it is dropped.
+///
+/// ```no_run
+/// # async fn example(url: &str, token: &agent_worker::Secret) -> Result<(), agent_testkit::ClientError> {
+/// use std::time::Duration;
+/// use agent_testkit::{ClientEvent, DataMessage, OfficialClient};
+///
+/// let mut ada = OfficialClient::join(url, token).await?;
+/// ada.send(DataMessage::new("hello").topic("chat")).await?;
+/// ada.wait_for(|event| matches!(event, ClientEvent::Data(data) if data.payload == b"hi"), Duration::from_secs(5)).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct OfficialClient {
+    host: OfficialHost,
+    number: u64,
+    events: mpsc::UnboundedReceiver<ClientEvent>,
+    /// Events that `wait_for` skipped.
+    seen: VecDeque<ClientEvent>,
+    left: bool,
+}
+
+impl OfficialClient {
+    /// Joins a room, in the process that the tests of this program share; returns when the client has joined.
+    ///
+    /// # Errors
+    /// [`ClientError::Failed`] if the SDK cannot join, and those of [`OfficialHost::start`].
+    pub async fn join(url: &str, token: &Secret) -> Result<Self, ClientError> {
+        Self::join_in(&OfficialHost::shared().await?, url, token).await
+    }
+
+    /// Joins a room, in this process.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub async fn join_in(host: &OfficialHost, url: &str, token: &Secret) -> Result<Self, ClientError> {
+        let (number, events) = host.add_client();
+        let client = Self { host: host.clone(), number, events, seen: VecDeque::new(), left: false };
+        client.ask("join", json!({ "url": url, "token": token.expose() })).await?;
+        Ok(client)
+    }
+
+    /// The room as the client sees it now.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn state(&self) -> Result<ClientState, ClientError> {
+        let state = self.ask("state", json!({})).await?;
+        serde_json::from_value(state)
+            .map_err(|error| ClientError::Failed { operation: "state".into(), reason: error.to_string() })
+    }
+
+    /// Sends data.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn send(&self, message: DataMessage) -> Result<(), ClientError> {
+        let DataMessage { payload, topic, lossy, destinations, .. } = message;
+        let payload = BASE64_STANDARD.encode(payload);
+        let fields =
+            json!({ "payload": payload, "topic": topic, "reliable": !lossy, "destinations": destinations });
+        self.ask("send", fields).await.map(drop)
+    }
+
+    /// Sends a text stream to everybody, as chats do.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn send_text(&self, topic: &str, text: &str) -> Result<(), ClientError> {
+        self.ask("send_text", json!({ "topic": topic, "text": text })).await.map(drop)
+    }
+
+    /// Calls a method of another participant, and waits for its answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Rpc`] if it returns an error or does not answer; others as for every operation.
+    pub async fn perform_rpc(&self, to: &str, method: &str, payload: &str) -> Result<String, ClientError> {
+        let call = json!({ "destination_identity": to, "method": method, "payload": payload });
+        let answer = self.ask("perform_rpc", call).await?;
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        match answer.get("code").and_then(Value::as_u64) {
+            Some(code) => Err(ClientError::Rpc { code, message: text("message") }),
+            None => Ok(text("payload")),
+        }
+    }
+
+    /// Changes the client's own attributes; empty values remove them. The token must permit it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_attributes(&self, attributes: &[(&str, &str)]) -> Result<(), ClientError> {
+        let attributes: BTreeMap<_, _> = attributes.iter().copied().collect();
+        self.ask("set_attributes", json!({ "attributes": attributes })).await.map(drop)
+    }
+
+    /// Changes the client's own metadata. The token must permit it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_metadata(&self, metadata: &str) -> Result<(), ClientError> {
+        self.ask("set_metadata", json!({ "metadata": metadata })).await.map(drop)
+    }
+
+    /// Changes the client's own name. The token must permit it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_name(&self, name: &str) -> Result<(), ClientError> {
+        self.ask("set_name", json!({ "name": name })).await.map(drop)
+    }
+
+    /// Publishes a microphone track with a tone of this frequency, or silence for `None`; returns its sid.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn publish_audio(&self, name: &str, hertz: Option<u32>) -> Result<String, ClientError> {
+        let answer = self.ask("publish_audio", json!({ "name": name, "hertz": hertz.unwrap_or(0) })).await?;
+        Ok(answer.get("sid").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Mutes or unmutes a track that it published.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn mute(&self, track_sid: &str, muted: bool) -> Result<(), ClientError> {
+        self.ask("mute", json!({ "sid": track_sid, "muted": muted })).await.map(drop)
+    }
+
+    /// Unpublishes a track that it published.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn unpublish(&self, track_sid: &str) -> Result<(), ClientError> {
+        self.ask("unpublish", json!({ "sid": track_sid })).await.map(drop)
+    }
+
+    /// Leaves the room; returns when it has left.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn leave(mut self) -> Result<(), ClientError> {
+        self.left = true;
+        self.ask("leave", json!({})).await.map(drop)
+    }
+
+    /// The next event, in order.
+    ///
+    /// # Errors
+    /// [`ClientError::Timeout`] if none arrives within the time, [`ClientError::HostGone`] if the process has
+    /// ended.
+    pub async fn next_event(&mut self, within: Duration) -> Result<ClientEvent, ClientError> {
+        if let Some(event) = self.seen.pop_front() {
+            return Ok(event);
+        }
+        self.receive("an event", within).await
+    }
+
+    /// Removes the first event that the predicate accepts, and leaves those before it for later calls.
+    ///
+    /// # Errors
+    /// As [`next_event`](Self::next_event).
+    pub async fn wait_for(
+        &mut self,
+        mut predicate: impl FnMut(&ClientEvent) -> bool,
+        within: Duration,
+    ) -> Result<ClientEvent, ClientError> {
+        if let Some(at) = self.seen.iter().position(&mut predicate) {
+            // The index was found in this queue, so it exists.
+            return self.seen.remove(at).ok_or(ClientError::HostGone { log: String::new() });
+        }
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            match self.receive("the event", left).await? {
+                event if predicate(&event) => return Ok(event),
+                event => self.seen.push_back(event),
+            }
+        }
+    }
+
+    /// The client's state once the predicate accepts it: checked now and after each further event, as the
+    /// server notifies a client of changes late and in any order. Events stay for later calls.
+    ///
+    /// # Errors
+    /// As [`next_event`](Self::next_event); [`ClientError::Timeout`] contains the last state.
+    pub async fn wait_for_state(
+        &mut self,
+        mut predicate: impl FnMut(&ClientState) -> bool,
+        within: Duration,
+    ) -> Result<ClientState, ClientError> {
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            let state = self.state().await?;
+            if predicate(&state) {
+                return Ok(state);
+            }
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let event = self.receive(&format!("a state other than {state:?}"), left).await?;
+            self.seen.push_back(event);
+        }
+    }
+
+    async fn receive(&mut self, what: &str, within: Duration) -> Result<ClientEvent, ClientError> {
+        match tokio::time::timeout(within, self.events.recv()).await {
+            Ok(Some(event)) => Ok(event),
+            Ok(None) => Err(self.host.gone().await),
+            Err(_) => {
+                let seen = self.seen.iter().cloned().collect();
+                Err(ClientError::Timeout { what: what.to_owned(), within, seen })
+            }
+        }
+    }
+
+    async fn ask(&self, op: &str, fields: Value) -> Result<Value, ClientError> {
+        self.host.ask(self.number, op, fields).await
+    }
+}
+
+impl Drop for OfficialClient {
+    fn drop(&mut self) {
+        if !self.left {
+            // Not awaited: the lines stay in order, and only the room is affected.
+            let _ = self.host.send(self.number, "leave", json!({}));
+        }
+        self.host.remove_client(self.number);
+    }
+}
