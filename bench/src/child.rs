@@ -1,11 +1,13 @@
 //! A subject as a child process: start, figures, end.
 
-use crate::load::{Listener, Session};
-use crate::subject::{Kind, Mark, Task};
-use anyhow::{Context, Result, ensure};
 use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
+
+use crate::load::{Listener, Session};
+use crate::subject::{Kind, Mark, Task};
 
 /// A running subject.
 pub(crate) struct Child {

@@ -1,11 +1,13 @@
 //! The options of the program, and its commands.
 
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Args, Parser, Subcommand};
+
 use crate::judge::{self, Plan};
 use crate::metadata;
 use crate::subject::{self, Kind, Task};
-use anyhow::{Result, ensure};
-use clap::{Args, Parser, Subcommand};
-use std::time::Duration;
 
 /// Compares the worker with a raw WebSocket client: jobs a second, latency, memory.
 #[derive(Parser)]

@@ -1,12 +1,14 @@
 //! Runs the subjects, interleaved, and compares their figures.
 
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
 use crate::child::Child;
 use crate::load::Bound;
 use crate::subject::Kind;
 use crate::table::{Row, Table};
 use crate::usage::processor_ns;
-use anyhow::{Result, ensure};
-use std::time::{Duration, Instant};
 
 /// The extent of the measurements.
 pub(crate) struct Plan {

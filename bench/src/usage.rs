@@ -1,11 +1,10 @@
 //! Resource usage of a process, and the clock that all processes of a machine share.
 
-use anyhow::{Context, Result};
-use nix::{
-    sys::time::TimeSpec,
-    time::{ClockId, clock_gettime},
-};
 use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds on the machine's monotonic clock, which is the same in every process.
 pub(crate) fn monotonic_ns() -> u64 {

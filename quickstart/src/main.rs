@@ -9,16 +9,18 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
 
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
 use agent_testkit::{DispatchRequest, JobSpec, MockServer, ServerApi};
 use agent_worker::{
     Agent, Answer, ConfigError, EndedJob, Job, JobContext, JobResult, Outcome, RoomEvent, Worker,
     WorkerBuilder, WorkerError, WorkerHandle,
 };
-use std::error::Error;
-use std::process::ExitCode;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 const METADATA: &str = r#"{"name":"Ada"}"#;
 

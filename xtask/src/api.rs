@@ -1,15 +1,19 @@
-//! The public API of the crates that users depend on, as a list in the repository: a change of it is seen in review.
+//! The public API of the crates that users depend on, as a list in the repository: a change of it is seen in
+//! review.
 //!
-//! rustdoc writes what a crate exports as JSON, which the pinned compiler does only when it is told to have unstable features. What a
-//! crate re-exports of another one of this workspace is listed after its own, as it is defined there.
+//! rustdoc writes what a crate exports as JSON, which the pinned compiler does only when it is told to have
+//! unstable features. What a crate re-exports of another one of this workspace is listed after its own, as it
+//! is defined there.
 
-use crate::workspace::{cargo, root};
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use public_api::{Builder, PublicApi};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use public_api::{Builder, PublicApi};
+use serde_json::Value;
+
+use crate::workspace::{cargo, root};
 
 /// The libraries whose API is listed, in `crates/…/api.txt`.
 const LISTED: [&str; 2] = ["agent_worker", "agent_testkit"];
@@ -43,8 +47,8 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Runs rustdoc in the place of this program, when cargo calls it as such. Cargo itself must not have the variable: build scripts look at
-/// it, and everything would be built once more.
+/// Runs rustdoc in the place of this program, when cargo calls it as such. Cargo itself must not have the
+/// variable: build scripts look at it, and everything would be built once more.
 pub(crate) fn as_rustdoc() -> Option<ExitCode> {
     std::env::var_os(AS_RUSTDOC)?;
     let mut rustdoc = Command::new("rustdoc");
@@ -153,8 +157,9 @@ fn differences(before: &str, now: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_line_has_a_subject() {

@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: builds the benchmark in release mode, and runs it.
 
-use crate::workspace::{cargo, root};
-use anyhow::{Context, Result};
 use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{cargo, root};
 
 /// Runs the benchmark with these options; returns whether it succeeded.
 pub(crate) fn run(options: &[&str]) -> Result<bool> {

@@ -1,11 +1,13 @@
 //! Generates the prost types and the descriptors of agent-proto from `proto/`, with protox instead of
 //! `protoc`.
 
-use crate::workspace::root;
-use anyhow::{Context, Result, bail};
-use protox::Compiler;
 use std::fs;
 use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use protox::Compiler;
+
+use crate::workspace::root;
 
 const FILES: [&str; 5] = [
     "livekit_agent.proto",

@@ -7,8 +7,9 @@ mod codegen;
 mod test;
 mod workspace;
 
-use anyhow::{Result, bail};
 use std::process::ExitCode;
+
+use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: cargo xtask TASK
   api                    compare the lists of the public API with the sources; UPDATE_API=1 rewrites them

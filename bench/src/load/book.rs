@@ -1,12 +1,14 @@
 //! The states of the load server's jobs. Any message of a subject that the run does not expect is an error,
 //! so that the figures are those of jobs that were completed.
 
-use super::frames::{self, Frames};
-use crate::usage::monotonic_ns;
-use agent_proto::livekit as wire;
-use agent_proto::livekit::worker_message::Message;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+
+use agent_proto::livekit as wire;
+use agent_proto::livekit::worker_message::Message;
+
+use super::frames::{self, Frames};
+use crate::usage::monotonic_ns;
 
 /// All jobs of one connection, by number.
 pub(super) struct Jobs {

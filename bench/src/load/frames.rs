@@ -1,10 +1,11 @@
 //! Frames to a subject. All jobs are alike, so a frame is encoded once and then copied, with the id and the
 //! time filled in.
 
+use bytes::Bytes;
+
 use agent_proto::encode;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
-use bytes::Bytes;
 
 /// The agent name of the subjects.
 pub(crate) const AGENT_NAME: &str = "bench";

@@ -1,17 +1,20 @@
 //! One subject's connection, and the loads on it.
 
-use super::book::Jobs;
-use super::frames;
-use agent_proto::livekit::WorkerMessage;
-use agent_proto::livekit::worker_message::Message as FromWorker;
-use agent_proto::{MAX_FRAME_LEN, decode};
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+
+use agent_proto::livekit::WorkerMessage;
+use agent_proto::livekit::worker_message::Message as FromWorker;
+use agent_proto::{MAX_FRAME_LEN, decode};
+
+use super::book::Jobs;
+use super::frames;
 
 /// A load that takes this much longer than planned has stalled.
 const STALLED: Duration = Duration::from_secs(60);

@@ -6,12 +6,13 @@
 mod documents;
 mod shapes;
 
-use crate::usage::{peak_bytes, processor_ns, reset_peak};
-use anyhow::{Context, Result, ensure};
-use clap::Args;
 use std::fmt;
 use std::process::Command;
 
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::usage::{peak_bytes, processor_ns, reset_peak};
 use documents::document;
 use shapes::{Reader, Shape, read};
 

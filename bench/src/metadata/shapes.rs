@@ -1,9 +1,11 @@
 //! The shapes of types that serde derives, and the readers of a text.
 
-use agent_worker::metadata::parse_metadata;
+use std::hint::black_box;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::hint::black_box;
+
+use agent_worker::metadata::parse_metadata;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Shape {

@@ -11,11 +11,13 @@ mod task;
 pub(crate) use probe::Mark;
 pub(crate) use task::Task;
 
-use anyhow::{Context, Result};
-use clap::ValueEnum;
-use probe::Probe;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use probe::Probe;
 
 /// The kind of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,11 +1,14 @@
 //! Our worker as in a program: the public API, tokio's default runtime, no log.
 
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use agent_worker::{JobContext, JobResult, Worker};
+
 use super::probe::Probe;
 use super::task::Task;
 use crate::load::AGENT_NAME;
-use agent_worker::{JobContext, JobResult, Worker};
-use anyhow::Result;
-use std::sync::Arc;
 
 pub(super) fn run(task: &Task, probe: &Arc<Probe>) -> Result<()> {
     let (probe, hold) = (Arc::clone(probe), task.hold);

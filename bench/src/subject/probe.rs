@@ -1,10 +1,12 @@
 //! The figures that a subject measures of itself.
 
-use crate::usage::{memory_bytes, monotonic_ns, processor_ns};
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
+
+use crate::usage::{memory_bytes, monotonic_ns, processor_ns};
 
 /// Three digits, from a nanosecond to a minute: some 200 KiB, allocated at the start.
 const LONGEST_NS: u64 = 60_000_000_000;

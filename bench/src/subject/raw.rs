@@ -3,16 +3,19 @@
 //!
 //! It repeats no status, waits for no receipt, has no handlers, job states or timeouts.
 
+use std::collections::HashSet;
+
+use anyhow::{Context, Result};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use agent_proto::livekit::{self as wire, server_message, worker_message};
+use agent_proto::{MAX_FRAME_LEN, decode, encode};
+
 use super::probe::Probe;
 use super::task::Task;
 use crate::load::AGENT_NAME;
-use agent_proto::livekit::{self as wire, server_message, worker_message};
-use agent_proto::{MAX_FRAME_LEN, decode, encode};
-use anyhow::{Context, Result};
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use std::collections::HashSet;
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 
 pub(super) fn run(task: &Task, probe: &Probe) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,7 +1,8 @@
 //! The task of a subject.
 
-use clap::Args;
 use std::time::Duration;
+
+use clap::Args;
 
 /// The task of a subject.
 #[derive(Args, Clone, Debug)]

@@ -1,9 +1,10 @@
 //! The request handler's answer to an offer.
 
-use crate::job::{MAX_ATTRIBUTES_LEN, attributes_len};
-use crate::metadata::MAX_METADATA_LEN;
 use std::collections::BTreeMap;
 use std::fmt;
+
+use crate::job::{MAX_ATTRIBUTES_LEN, attributes_len};
+use crate::metadata::MAX_METADATA_LEN;
 
 /// The longest participant identity that a server accepts, in bytes.
 pub const MAX_IDENTITY_LEN: usize = 256;

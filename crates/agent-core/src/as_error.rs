@@ -1,9 +1,10 @@
 //! A `JobError` where an `Error` is asked for: all its parts, so that it comes back whole.
 
-use crate::chain::BoxError;
-use crate::error_kind::JobErrorKind;
 use std::error::Error;
 use std::fmt;
+
+use crate::chain::BoxError;
+use crate::error_kind::JobErrorKind;
 
 /// Its text has the whole chain of errors, so it has no source.
 pub(crate) struct AsError {

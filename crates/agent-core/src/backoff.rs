@@ -78,8 +78,9 @@ pub(crate) fn up_to(limit: Duration, rng: &mut fastrand::Rng) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

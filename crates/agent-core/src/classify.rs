@@ -1,15 +1,16 @@
 //! Classification of errors into kinds of failure.
 
+use std::borrow::Cow;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
 use crate::as_error::AsError;
 use crate::chain::chain;
 use crate::checkpoint::{CheckpointError, KeyError, StoreError};
 use crate::error_kind::JobErrorKind;
 use crate::metadata::MetadataError;
 use crate::outcome::CancelReason;
-use std::borrow::Cow;
-use std::error::Error;
-use std::io;
-use std::time::Duration;
 
 /// A temporary error without a wait of its own: the retry policy's backoff is the whole wait.
 const TEMPORARY: JobErrorKind = JobErrorKind::Retryable { after: Duration::ZERO };
@@ -147,12 +148,13 @@ const fn is_network(kind: io::ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::chain::BoxError;
     use crate::checkpoint::REASONS;
     use crate::error::JobError;
     use crate::{AttemptEnd, CheckpointRetention, checkpoint_retention};
-    use std::sync::Arc;
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]

@@ -25,8 +25,9 @@ pub fn callback_time(limit: Option<Duration>, left: Duration, callbacks: usize) 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn the_table() {

@@ -1,10 +1,11 @@
 //! Configuration of the worker machine.
 
+use std::time::Duration;
+
 use crate::backoff::Backoff;
 use crate::job::JobKind;
 use crate::job::time_limit::time_limit;
 use crate::retry::RetryPolicy;
-use std::time::Duration;
 
 /// Default of the maximum number of concurrent jobs. A job is a task, not a process, so this guards against
 /// runaway dispatching rather than measuring the machine.

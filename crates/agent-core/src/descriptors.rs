@@ -48,8 +48,9 @@ impl Descriptors {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn few_descriptors_are_few_jobs() {

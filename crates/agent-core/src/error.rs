@@ -5,12 +5,13 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use agent_proto::error_text;
+
 use crate::as_error::AsError;
 use crate::chain::{BoxError, chain};
 use crate::classify::{classify, classify_with};
 use crate::error_kind::JobErrorKind;
 use crate::text::{MAX_VALUE, shorten};
-use agent_proto::error_text;
 
 /// The result of a handler.
 pub type JobResult = Result<(), JobError>;
@@ -154,7 +155,8 @@ impl JobError {
         &self.kind
     }
 
-    /// This as an [`Error`], for a function that returns another kind of error; [`From`] makes the same `JobError` of it again.
+    /// This as an [`Error`], for a function that returns another kind of error; [`From`] makes the same
+    /// `JobError` of it again.
     ///
     /// ```
     /// use agent_core::{JobError, JobErrorKind, JobResult};
@@ -264,8 +266,9 @@ impl fmt::Debug for JobError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io;
+
+    use super::*;
 
     #[derive(Debug, thiserror::Error)]
     #[error("the model did not load")]

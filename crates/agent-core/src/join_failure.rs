@@ -1,9 +1,10 @@
 //! Whether a failed join, or a lost room, allows another attempt.
 
+use std::time::Duration;
+
 use crate::backoff::MAX_RETRY_AFTER;
 use crate::error::JobError;
 use crate::outcome::AttemptEnd;
-use std::time::Duration;
 
 /// Why a connection to a room or to the server could not be established: a fact that the driver reports, as
 /// detailed as retries need it.
@@ -75,8 +76,9 @@ impl AttemptEnd {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,9 +1,10 @@
 //! Rate limit of log lines that others can cause.
 
-use agent_proto::Time;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+use agent_proto::Time;
 
 /// Limits log lines by kind: the first ones of a second are written, the others are counted and summed up
 /// when the second is over.
@@ -101,8 +102,9 @@ impl fmt::Display for LeftOut {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn at(millis: u64) -> Time {
         Time::ZERO + Duration::from_millis(millis)

@@ -1,13 +1,15 @@
 //! How attempts and jobs end.
 
-use crate::error_kind::JobErrorKind;
 use std::borrow::Cow;
 use std::fmt;
+
+use crate::error_kind::JobErrorKind;
 
 /// The longest error text that is sent to the server, in bytes; a longer one is cut and ends in `…`.
 pub const MAX_ERROR_LEN: usize = 4096;
 
-/// How an assignment ended: exactly one each. With the feature `serde`: `"success"` or `{"failed":{"error":"…"}}`.
+/// How an assignment ended: exactly one each. With the feature `serde`: `"success"` or
+/// `{"failed":{"error":"…"}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

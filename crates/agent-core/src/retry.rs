@@ -1,8 +1,9 @@
 //! Retry policy of failed attempts.
 
+use std::time::Duration;
+
 use crate::backoff::full_jitter;
 use crate::error_kind::JobErrorKind;
-use std::time::Duration;
 
 /// How often a job is retried after an error of the kind [`Retryable`](JobErrorKind::Retryable), and after
 /// which waits.
@@ -117,9 +118,11 @@ impl RetryPolicy {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
     use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn retryable(after: Duration) -> JobErrorKind {
         JobErrorKind::Retryable { after }

@@ -1,10 +1,12 @@
 //! Stopping a process by signals: which of them count, what each means, and when a process that does not end
 //! must be ended.
 
-use crate::config::Config;
-use agent_proto::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
+
+use agent_proto::Time;
+
+use crate::config::Config;
 
 /// The exit code of a process that was forced to stop: as after Ctrl-C in a shell.
 pub const FORCED_EXIT_CODE: u8 = 130;

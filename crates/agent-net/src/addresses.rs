@@ -7,12 +7,13 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use agent_proto::BoxFuture;
-use agent_proto::text::{line, name};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use agent_proto::BoxFuture;
+use agent_proto::text::{line, name};
 
 use crate::error::ConnectError;
 use crate::exhaustion::exhaustion;

@@ -3,10 +3,12 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
-use agent_proto::text::{line, name};
 use hyper::Uri;
 use tokio::time::Instant;
 use url::Url;
+
+use agent_proto::Secret;
+use agent_proto::text::{line, name};
 
 use crate::addresses::dial;
 use crate::error::ConnectError;
@@ -15,7 +17,6 @@ use crate::stream::{Stream, tunnel};
 use crate::tls;
 use crate::upgrade::Upgrade;
 use crate::websocket::WebSocket;
-use agent_proto::Secret;
 
 /// Connects to a `ws` or `wss` address, with a token in the header if there is one.
 pub async fn connect_websocket(

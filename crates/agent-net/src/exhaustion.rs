@@ -5,8 +5,9 @@
 /// A DNS lookup may fail for this reason without reporting it, so the function tries to open a file.
 #[cfg(unix)]
 pub fn exhaustion(error: &std::io::Error) -> Option<std::io::Error> {
-    use nix::errno::Errno;
     use std::os::fd::AsFd;
+
+    use nix::errno::Errno;
 
     let is = |error: &std::io::Error| {
         matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE))
@@ -30,8 +31,9 @@ mod tests {
 
     #[test]
     fn an_error_for_want_of_a_descriptor_is_known() {
-        use nix::errno::Errno;
         use std::io;
+
+        use nix::errno::Errno;
 
         for errno in [Errno::EMFILE, Errno::ENFILE] {
             assert!(exhaustion(&io::Error::from(errno)).is_some());

@@ -3,22 +3,19 @@
 //! It needs no task of its own: [`FrameSocket::next`] also writes pending frames, so a peer that does not
 //! read stops neither timers nor other work.
 
-use std::{
-    collections::VecDeque,
-    future::poll_fn,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use agent_proto::BoxFuture;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::{
-    ConnectError, WebSocket,
-    frames::Message,
-    websocket::{Outgoing, WebSocketError},
-};
+use agent_proto::BoxFuture;
+
+use crate::frames::Message;
+use crate::websocket::{Outgoing, WebSocketError};
+use crate::{ConnectError, WebSocket};
 
 /// Maximum number of pending frames; a peer that lets more pile up is not reading.
 const MAX_WAITING: usize = 100_000;

@@ -1,6 +1,5 @@
 //! How connections are made: proxy, certificates, limits. The only place that reads the environment.
 
-use agent_proto::text::line;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -10,6 +9,8 @@ use hyper::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::ClientConfig;
 use url::{Host, Url};
+
+use agent_proto::text::line;
 
 use crate::addresses::{Addresses, Resolver};
 use crate::error::ConnectError;

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use hyper::header::{self, HeaderMap};
 use url::Url;
 
-use crate::one_line::one_line;
 use agent_proto::Secret;
+
+use crate::one_line::one_line;
 
 /// Maximum length of a redirect target that is shown, in characters.
 const MAX_TARGET: usize = 200;

@@ -5,13 +5,14 @@ use std::future::{Ready, ready};
 use std::io;
 use std::task::{Context, Poll};
 
-use agent_proto::BoxFuture;
 use hyper::Uri;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
+
+use agent_proto::BoxFuture;
 
 use crate::error::ConnectError;
 

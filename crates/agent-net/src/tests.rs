@@ -12,8 +12,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use url::Url;
 
-use crate::{ConnectError, FrameSocket, NetOptions, SocketEvent, WebSocket, connect_websocket};
 use agent_proto::Secret;
+
+use crate::{ConnectError, FrameSocket, NetOptions, SocketEvent, WebSocket, connect_websocket};
 
 mod addresses;
 mod authority;

@@ -17,12 +17,13 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use url::Url;
 
+use agent_proto::Secret;
+
 use crate::error::ConnectError;
 use crate::one_line::one_line;
 use crate::refusal::{redirect_target, retry_after};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
-use agent_proto::Secret;
 
 /// Maximum size of a response head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;

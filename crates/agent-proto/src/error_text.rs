@@ -1,8 +1,9 @@
 //! Human-readable text of errors.
 
-use crate::text::line;
 use std::error::Error;
 use std::fmt;
+
+use crate::text::line;
 
 /// Longer chains of errors are not read to their end: an error may be its own source.
 const MAX_CHAIN: usize = 128;

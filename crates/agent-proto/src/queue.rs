@@ -180,8 +180,9 @@ impl<T> DropOldest<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     /// Its number, its bytes, and the losses that it counts as.
     #[derive(Clone, Debug, PartialEq)]

@@ -4,9 +4,9 @@
 //! With the feature `serde` a recording can be written and read. The modules here are exact serde forms, for
 //! `#[serde(with = "…")]`: each value has to read back unchanged, in any format.
 //!
-//! **A recording holds what the wire holds.** The bytes of a frame are written as they came, including tokens,
-//! and so is the token with which a room is joined: protect a recording like a secret. Only what a machine
-//! itself outputs as a [`Secret`](crate::Secret) is redacted.
+//! **A recording holds what the wire holds.** The bytes of a frame are written as they came, including
+//! tokens, and so is the token with which a room is joined: protect a recording like a secret. Only what a
+//! machine itself outputs as a [`Secret`](crate::Secret) is redacted.
 
 mod recorder;
 
@@ -15,9 +15,10 @@ pub use recorder::{Machine, Recorder, Recording};
 /// Bytes as hexadecimal text.
 #[cfg(feature = "serde")]
 pub mod bytes {
-    use super::hex;
     use bytes::Bytes;
     use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::hex;
 
     /// Writes them.
     ///
@@ -39,10 +40,11 @@ pub mod bytes {
 /// A message as the hexadecimal text of its protobuf form.
 #[cfg(feature = "serde")]
 pub mod message {
-    use super::hex;
     use prost::Message;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::hex;
 
     /// Writes it.
     ///
@@ -87,11 +89,13 @@ pub mod float {
     }
 }
 
-/// A secret as it is. Only where it has to come back: [`Secret`](crate::Secret) itself is written as `[redacted]`.
+/// A secret as it is. Only where it has to come back: [`Secret`](crate::Secret) itself is written as
+/// `[redacted]`.
 #[cfg(feature = "serde")]
 pub mod secret {
-    use crate::Secret;
     use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::Secret;
 
     /// Writes it.
     ///
@@ -112,8 +116,9 @@ pub mod secret {
 
 #[cfg(feature = "serde")]
 mod hex {
-    use serde::de::Error;
     use std::fmt::Write;
+
+    use serde::de::Error;
 
     pub(super) fn write(bytes: &[u8]) -> String {
         bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -136,10 +141,11 @@ mod hex {
 
 #[cfg(all(test, feature = "serde"))]
 mod tests {
-    use crate::{Secret, Time, livekit};
     use bytes::Bytes;
     use proptest::prelude::*;
     use serde::{Deserialize, Serialize};
+
+    use crate::{Secret, Time, livekit};
 
     #[derive(Debug, Serialize, Deserialize)]
     struct Values {

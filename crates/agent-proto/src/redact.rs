@@ -1,8 +1,9 @@
 //! `Debug` for the messages that carry a secret: code generation omits the derived one, so that no log line
 //! can show a secret.
 
-use crate::livekit::{IceServer, JobAssignment, RoomMovedResponse, signal_response};
 use std::fmt;
+
+use crate::livekit::{IceServer, JobAssignment, RoomMovedResponse, signal_response};
 
 const REDACTED: &str = "[redacted]";
 

@@ -1,10 +1,12 @@
-//! Durations as seconds, a number with fractions: for `#[serde(with = "agent_proto::seconds")]` where people read what is written.
+//! Durations as seconds, a number with fractions: for `#[serde(with = "agent_proto::seconds")]` where people
+//! read what is written.
 //!
 //! What is shorter than a month comes back as it was. Feature `serde`.
 
+use std::time::Duration;
+
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serializer};
-use std::time::Duration;
 
 /// Writes a duration.
 ///
@@ -28,8 +30,9 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::{Value, json};
+
+    use super::*;
 
     fn written(duration: Duration) -> Value {
         serialize(&duration, serde_json::value::Serializer).unwrap()

@@ -140,8 +140,9 @@ fn is_printable(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn what_controls_a_terminal_breaks_a_line_or_hides_is_escaped() {

@@ -1,7 +1,8 @@
 //! Commands that a driver may send to a joined room.
 
-use bytes::Bytes;
 use std::collections::BTreeMap;
+
+use bytes::Bytes;
 
 /// Maximum payload of one data message, in bytes.
 ///

@@ -5,13 +5,16 @@
 //! of the interface is deterministic: the same inputs and the same media give the same outputs, byte for byte
 //! (I12).
 
-use crate::data::{Channel, WriteResult};
-use crate::{EncodedFrame, Protocol};
-use agent_proto::Time;
-use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+use bytes::Bytes;
+
+use agent_proto::Time;
+
+use crate::data::{Channel, WriteResult};
+use crate::{EncodedFrame, Protocol};
 
 /// An event of the media connection.
 #[derive(Debug)]

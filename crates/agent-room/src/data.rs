@@ -5,14 +5,17 @@
 //! packets are kept until the server has acknowledged them: a resume repeats those that the server has not
 //! received, and those left when a session ends may be lost.
 
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use agent_proto::{decode, encode, livekit as proto};
+
+use crate::unsupported::{self, RpcRequest};
 use crate::{
     CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomError, Unsupported,
-    unsupported::{self, RpcRequest},
 };
-use agent_proto::{decode, encode, livekit as proto};
-use bytes::Bytes;
 use proto::data_packet::Value;
-use std::collections::{BTreeMap, VecDeque};
 
 /// Maximum number of senders whose last sequence number is kept.
 const MAX_SENDERS: usize = 10_000;

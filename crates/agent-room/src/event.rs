@@ -1,9 +1,14 @@
 //! Events in a room.
 
-use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Track};
-use agent_proto::Secret;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use agent_proto::Secret;
+
+use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Track};
 
 /// The room and its participants at the time of the join.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Encoded media frames as they were received.
 
-use agent_proto::{QueueEntry, Time};
 use bytes::Bytes;
+
+use agent_proto::{QueueEntry, Time};
 
 /// One encoded frame of an audio track: some 20 ms of sound.
 ///

@@ -1,7 +1,9 @@
 //! Events that wait for the one that must precede them.
 
-use crate::{RoomEvent, inbox::losses};
 use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
+
+use crate::RoomEvent;
+use crate::inbox::losses;
 
 /// Events between the server's answer to a join and a connection with data in both directions: the user gets
 /// [`Connected`](RoomEvent::Connected) or [`Reconnected`](RoomEvent::Reconnected) first, and loses nothing.

@@ -1,13 +1,16 @@
 //! Inputs and outputs of the room machine.
 
-use crate::{
-    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, Unsupported,
-};
-use agent_proto::Secret;
-use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
+
+use agent_proto::Secret;
+
+use crate::{
+    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, Unsupported,
+};
 
 /// The transport of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

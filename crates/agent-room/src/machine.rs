@@ -4,16 +4,16 @@
 #[cfg(feature = "serde")]
 mod tests;
 
-use crate::{
-    CommandId, Config, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer,
-    connection::{MediaConnection, TransportEvent},
-    data::{DataInbox, DataOutbox, Received},
-    held::HeldEvents,
-    signal::{LowerState, OwnChange, Signal, SignalOutput},
-    unsupported::{Reported, RpcRequest},
-};
-use agent_proto::{Time, recording};
 use std::collections::VecDeque;
+
+use agent_proto::{Time, recording};
+
+use crate::connection::{MediaConnection, TransportEvent};
+use crate::data::{DataInbox, DataOutbox, Received};
+use crate::held::HeldEvents;
+use crate::signal::{LowerState, OwnChange, Signal, SignalOutput};
+use crate::unsupported::{Reported, RpcRequest};
+use crate::{CommandId, Config, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer};
 
 /// A [`Room`](crate::Room) over any media connection.
 pub(crate) struct Machine<M: MediaConnection> {

@@ -1,7 +1,8 @@
 //! Why a room ended, or why a participant left it.
 
-use agent_proto::livekit as proto;
 use std::fmt;
+
+use agent_proto::livekit as proto;
 
 /// Why we are no longer in the room, or why another participant left it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,13 @@
 //! The machine as a driver sees it.
 
+use std::fmt;
+use std::time::Instant;
+
+use agent_proto::{Time, recording};
+
 use crate::machine::Machine;
 use crate::transport::{RtcClock, Transport};
 use crate::{Config, Input, Output, Timer};
-use agent_proto::{Time, recording};
-use std::fmt;
-use std::time::Instant;
 
 /// A room client: one participant in one room, from the first packet to the last.
 ///

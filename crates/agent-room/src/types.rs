@@ -1,8 +1,9 @@
 //! The SDK's own types of rooms, participants and tracks, so that no wire type is in the public API.
 
-use agent_proto::livekit as proto;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use agent_proto::livekit as proto;
 
 /// Description of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,13 @@
 //! Items from peers that this version does not support: reported once; an RPC request is refused immediately,
 //! so that its caller does not wait.
 
-use agent_proto::{livekit as proto, text::shorten};
-use proto::{data_packet::Value, data_stream::header::ContentHeader};
 use std::collections::BTreeSet;
+
+use agent_proto::livekit as proto;
+use agent_proto::text::shorten;
+
+use proto::data_packet::Value;
+use proto::data_stream::header::ContentHeader;
 
 /// Maximum number of kinds and topics that are reported for one room.
 const MAX_REPORTED: usize = 32;

@@ -1,8 +1,9 @@
 //! The room's state derived from its events: the only place that decides how an event changes it.
 
-use crate::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo, Track};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use crate::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo, Track};
 
 /// The state of a room after its last event: its description, ourselves, and the others.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,13 +10,13 @@
 
 mod common;
 
-use common::Pair;
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use tracing_subscriber::filter::LevelFilter;
+
+use common::Pair;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

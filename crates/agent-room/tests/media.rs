@@ -10,9 +10,11 @@
 
 mod common;
 
-use agent_room::AudioLevel;
-use common::Pair;
 use std::time::Duration;
+
+use agent_room::AudioLevel;
+
+use common::Pair;
 
 /// A connected room with two audio sections that carry these tracks.
 fn with_tracks(first: &str, second: &str) -> Pair {

@@ -10,13 +10,17 @@
 
 mod common;
 
+use std::time::Duration;
+
 use agent_proto::livekit as proto;
 use agent_room::{
     DisconnectReason, JoinFailure, Publish, RoomCommand, RoomError, RoomEvent, UnsupportedKind,
 };
+
 use common::Pair;
-use proto::{data_packet::Value, signal_request::Message as Request, signal_response::Message as Response};
-use std::time::Duration;
+use proto::data_packet::Value;
+use proto::signal_request::Message as Request;
+use proto::signal_response::Message as Response;
 
 fn connected() -> Pair {
     let mut pair = Pair::new(|_| {});

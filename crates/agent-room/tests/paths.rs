@@ -11,11 +11,15 @@
 
 mod common;
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use agent_proto::livekit as proto;
 use agent_room::{DisconnectReason, JoinFailure, Protocol};
+
 use common::Pair;
-use proto::{signal_request::Message as Request, signal_response::Message as Response};
-use std::{net::IpAddr, time::Duration};
+use proto::signal_request::Message as Request;
+use proto::signal_response::Message as Response;
 
 /// Why the join failed, after its timeout.
 fn failure(mut pair: Pair) -> String {

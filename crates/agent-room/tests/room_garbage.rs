@@ -10,12 +10,16 @@
 
 mod common;
 
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use agent_proto::{encode, livekit as proto};
 use agent_room::{Input, Protocol, Publish, RoomCommand};
+
 use common::Pair;
-use proptest::{collection::vec, prelude::*};
 use proto::signal_response::Message as Response;
-use std::time::Duration;
 
 /// The phase of the room when the garbage arrives.
 #[derive(Clone, Copy, Debug)]

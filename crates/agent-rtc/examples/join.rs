@@ -7,8 +7,9 @@
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
-use agent_rtc::{JoinRequest, RoomConnector, RoomEvent, WebRtc};
 use std::error::Error;
+
+use agent_rtc::{JoinRequest, RoomConnector, RoomEvent, WebRtc};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -1,31 +1,33 @@
 //! Streams of encoded audio, one for a track.
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use agent_room::{Dropped, EncodedFrame};
 use futures_util::Stream;
 
-use super::{lane::Lane, shared::Shared, track_error::TrackError};
+use agent_room::{Dropped, EncodedFrame};
+
+use super::lane::Lane;
+use super::shared::Shared;
+use super::track_error::TrackError;
 
 /// Frames that wait for a slow reader, unless it says otherwise: one second of 20 ms each.
 const DEFAULT_CAPACITY: usize = 50;
 
 /// The encoded frames of one audio track, from [`Room::encoded_audio`](super::Room::encoded_audio).
 ///
-/// Frames are Opus packets in the order of their arrival: nothing is decoded, put into order or repaired. At most 50 frames (a second of 20 ms
-/// each) wait for a slow reader, or as many as [`capacity`](Self::capacity) says; of more the oldest are dropped, and counted in
-/// [`dropped`](Self::dropped). What is missing, whether it was dropped here or lost on the way, shows in the frames'
-/// [`sequence`](EncodedFrame::sequence).
+/// Frames are Opus packets in the order of their arrival: nothing is decoded, put into order or repaired. At
+/// most 50 frames (a second of 20 ms each) wait for a slow reader, or as many as [`capacity`](Self::capacity)
+/// says; of more the oldest are dropped, and counted in [`dropped`](Self::dropped). What is missing, whether
+/// it was dropped here or lost on the way, shows in the frames' [`sequence`](EncodedFrame::sequence).
 ///
-/// It ends when the track is unpublished, its publisher leaves, the room ends, or the attempt is over that opened it, after the frames that
-/// wait in it. While a track is muted or not subscribed, no frames come, and the stream goes on; after a mute the server sends up to a second of
-/// silence. The stream also goes on when the connection to the room was re-established: the frames'
-/// [`source`](EncodedFrame::source) is another one then.
+/// It ends when the track is unpublished, its publisher leaves, the room ends, or the attempt is over that
+/// opened it, after the frames that wait in it. While a track is muted or not subscribed, no frames come, and
+/// the stream goes on; after a mute the server sends up to a second of silence. The stream also goes on when
+/// the connection to the room was re-established: the frames' [`source`](EncodedFrame::source) is another one
+/// then.
 pub struct EncodedAudioStream {
     shared: Arc<Shared>,
     lane: Arc<Lane>,
@@ -38,7 +40,8 @@ impl EncodedAudioStream {
         Ok(Self { shared: shared.clone(), lane, track_sid: track_sid.to_owned() })
     }
 
-    /// How many frames wait for a slow reader at most; at least one does. If more are waiting, the oldest are dropped.
+    /// How many frames wait for a slow reader at most; at least one does. If more are waiting, the oldest are
+    /// dropped.
     #[must_use]
     pub fn capacity(self, frames: usize) -> Self {
         let frames = self.lane.set_capacity(frames);

@@ -1,11 +1,15 @@
 //! The other end of a room handle.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
-use agent_room::{Connected, DisconnectReason, RoomCommand, RoomError, RoomEvent};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{frame_sender::FrameSender, handle::Room, shared::Shared};
+use agent_room::{Connected, DisconnectReason, RoomCommand, RoomError, RoomEvent};
+
+use super::frame_sender::FrameSender;
+use super::handle::Room;
+use super::shared::Shared;
 
 /// Maximum number of commands queued for the backend; further callers wait.
 const MAX_REQUESTS: usize = 64;

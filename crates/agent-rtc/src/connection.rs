@@ -1,15 +1,15 @@
 //! A joined room, independent of the attempts that use it.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
-use agent_room::{DisconnectReason, Dropped, View};
 use tokio::sync::{mpsc, watch};
 
-use super::{
-    backend::RoomRequest,
-    handle::{Room, leave},
-    shared::Shared,
-};
+use agent_room::{DisconnectReason, Dropped, View};
+
+use super::backend::RoomRequest;
+use super::handle::{Room, leave};
+use super::shared::Shared;
 
 /// A joined room that a worker keeps through all attempts of a job.
 ///

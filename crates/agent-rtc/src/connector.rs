@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use agent_proto::BoxFuture;
-use agent_room::AutoSubscribe;
 use tokio::sync::watch;
 
-use super::{handle::Room, join_error::JoinError, join_session::JoinSession};
 use agent_net::Secret;
+use agent_proto::BoxFuture;
+use agent_room::AutoSubscribe;
+
+use super::handle::Room;
+use super::join_error::JoinError;
+use super::join_session::JoinSession;
 
 /// Joins rooms: [`WebRtc`](super::WebRtc) in production, a mock in tests.
 pub trait RoomConnector: Send + Sync + 'static {
@@ -32,8 +35,8 @@ pub struct JoinRequest {
     /// While `false`, a lost connection is not re-established, for at most 20 s. A worker sets this until it
     /// is registered again: a room that reconnects before its worker would stay without an agent.
     pub reconnect_when: Option<watch::Receiver<bool>>,
-    /// Keeps a join that failed after the server had admitted us, or whose future was dropped. Default: none, so
-    /// that it leaves immediately.
+    /// Keeps a join that failed after the server had admitted us, or whose future was dropped. Default: none,
+    /// so that it leaves immediately.
     pub session: Option<JoinSession>,
 }
 

@@ -1,13 +1,12 @@
 //! Streams of data messages, of one topic or of all.
 
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
 
 use agent_room::{DataReceived, Inbox, Missed};
-use futures_util::Stream;
 
 use super::events::Reader;
 

@@ -1,14 +1,13 @@
 //! Event streams of a room.
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
 
 use agent_room::{Inbox, RoomEvent, StreamId};
-use futures_util::Stream;
 
 use super::shared::Shared;
 

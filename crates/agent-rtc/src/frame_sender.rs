@@ -1,13 +1,15 @@
 //! Where frames come in.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
 use agent_room::{Dropped, EncodedFrame};
 
-use super::{lane::OpenLanes, shared::Shared};
+use super::lane::OpenLanes;
+use super::shared::Shared;
 
-/// Where a room's backend puts the frames of its tracks, from [`RoomBackend::frames`](super::RoomBackend::frames). It may be moved to where the
-/// frames come from.
+/// Where a room's backend puts the frames of its tracks, from
+/// [`RoomBackend::frames`](super::RoomBackend::frames). It may be moved to where the frames come from.
 pub struct FrameSender {
     shared: Arc<Shared>,
     open: OpenLanes,
@@ -18,8 +20,8 @@ impl FrameSender {
         Self { shared, open: OpenLanes::default() }
     }
 
-    /// Gives a frame to who reads the track with this sid. Nothing happens if nobody does. It never waits: of too many frames the
-    /// oldest is dropped.
+    /// Gives a frame to who reads the track with this sid. Nothing happens if nobody does. It never waits: of
+    /// too many frames the oldest is dropped.
     pub fn send(&mut self, track_sid: &str, frame: EncodedFrame) {
         let frames = self.open.push(&self.shared.lanes, track_sid, frame);
         self.shared.report(Dropped { frames, ..Dropped::default() });

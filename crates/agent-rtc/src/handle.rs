@@ -1,21 +1,23 @@
 //! `Room`: the user's handle to a joined room.
 
-use agent_proto::text::line;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agent_room::{DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::{
-    audio::EncodedAudioStream,
-    backend::{RoomReply, RoomRequest},
-    data::RoomData,
-    events::RoomEvents,
-    publish::PublishData,
-    shared::Shared,
-    track_error::TrackError,
-};
+use agent_proto::text::line;
+use agent_room::{DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError};
+
+use super::audio::EncodedAudioStream;
+use super::backend::{RoomReply, RoomRequest};
+use super::data::RoomData;
+use super::events::RoomEvents;
+use super::publish::PublishData;
+use super::shared::Shared;
+use super::track_error::TrackError;
 
 /// Timeout of [`Room::leave`].
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
@@ -146,12 +148,13 @@ impl Room {
         RoomEvents::new(self.shared.side_events(self.attempt))
     }
 
-    /// The encoded frames of an audio track that the server sends us, by the track's sid, from now on: Opus packets, for an agent that passes
-    /// them on, records them or decodes them itself.
+    /// The encoded frames of an audio track that the server sends us, by the track's sid, from now on: Opus
+    /// packets, for an agent that passes them on, records them or decodes them itself.
     ///
-    /// A stream may be opened as soon as the track is published; frames come once it is [subscribed](super::RoomEvent::TrackSubscribed),
-    /// by itself unless [`auto_subscribe`](super::JoinRequest::auto_subscribe) says otherwise. A track has one stream at a time. Without a stream
-    /// its frames are dropped as they come.
+    /// A stream may be opened as soon as the track is published; frames come once it is
+    /// [subscribed](super::RoomEvent::TrackSubscribed), by itself unless
+    /// [`auto_subscribe`](super::JoinRequest::auto_subscribe) says otherwise. A track has one stream at a
+    /// time. Without a stream its frames are dropped as they come.
     ///
     /// ```
     /// use agent_worker::room::TrackKind;

@@ -1,6 +1,7 @@
 //! Why a room could not be joined.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use agent_net::{AssignedUrlError, ConnectError, exhaustion};
 use agent_room::JoinFailure;

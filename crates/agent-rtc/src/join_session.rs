@@ -1,14 +1,13 @@
 //! The state of a join that failed or was given up: we may be in the room, but nobody has a handle to it.
 
-use std::{
-    fmt, mem,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use std::{fmt, mem};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{handle::Room, join_error::JoinError};
+use super::handle::Room;
+use super::join_error::JoinError;
 
 /// The receiver of a join's result.
 pub(super) type Joined = oneshot::Sender<Result<Room, JoinError>>;
@@ -62,8 +61,8 @@ impl JoinSession {
         matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Held(_))
     }
 
-    /// Leaves the room if a join that is kept is still in it or on its way into it, and keeps no further ones.
-    /// Takes at most three seconds; a leave that takes longer continues in the background.
+    /// Leaves the room if a join that is kept is still in it or on its way into it, and keeps no further
+    /// ones. Takes at most three seconds; a leave that takes longer continues in the background.
     pub async fn leave(&self) {
         let Some(held) = self.replace(State::Left) else { return };
         let left = async {

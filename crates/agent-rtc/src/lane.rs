@@ -1,17 +1,14 @@
 //! The lane of media frames: one bounded queue for each track that is read, beside events and data.
 //!
-//! Who pushes frames keeps a list of the open queues of its own ([`OpenLanes`]), which is read again only when a stream was opened or
-//! closed. So a frame takes the lock of its own track, which its one reader shares, and no other.
+//! Who pushes frames keeps a list of the open queues of its own ([`OpenLanes`]), which is read again only
+//! when a stream was opened or closed. So a frame takes the lock of its own track, which its one reader
+//! shares, and no other.
 
-use std::{
-    collections::BTreeMap,
-    mem,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll, Waker},
-};
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use agent_proto::{DropOldest, Popped, QueueLimits};
 use agent_room::{EncodedFrame, View};

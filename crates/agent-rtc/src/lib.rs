@@ -1,9 +1,10 @@
 //! LiveKit rooms: joining, events, and data.
 //!
 //! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps
-//! its own list of participants. Media frames have a lane of their own, with a queue for each track that is read. The implementation behind the backend is chosen by a [`RoomConnector`]:
-//! [`WebRtc`] in production, a mock room in tests. A handler cannot distinguish them. A [`RoomConnection`]
-//! gives each attempt of a job a handle of its own.
+//! its own list of participants. Media frames have a lane of their own, with a queue for each track that is
+//! read. The implementation behind the backend is chosen by a [`RoomConnector`]: [`WebRtc`] in production, a
+//! mock room in tests. A handler cannot distinguish them. A [`RoomConnection`] gives each attempt of a job a
+//! handle of its own.
 //!
 //! The protocol is implemented by `agent_room`'s machine, which [`WebRtc`] drives. This crate is independent
 //! of workers and jobs: a program joins a room with nothing but a token, as the example `join` does.

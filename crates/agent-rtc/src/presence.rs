@@ -1,6 +1,7 @@
 //! Waiting for a participant.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agent_room::{DisconnectReason, Participant, ParticipantKind};
 

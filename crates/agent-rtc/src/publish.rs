@@ -2,10 +2,10 @@
 
 use std::future::IntoFuture;
 
+use agent_proto::BoxFuture;
 use agent_room::{Publish, RoomCommand, RoomError};
 
 use super::handle::Room;
-use agent_proto::BoxFuture;
 
 /// A data message that is sent when it is awaited, from [`Room::publish_data`].
 #[derive(Debug)]

@@ -4,12 +4,11 @@
 //! unknown session. It dispatches agents at that moment and never again: without a registered worker the room
 //! stays without an agent. So the worker registers first, wherever the server may be a new one.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
+use std::time::Duration;
 
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 /// How long a room waits for the worker after the loss of its connection: a worker reconnects within some 10
 /// s.

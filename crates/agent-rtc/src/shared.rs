@@ -1,25 +1,20 @@
 //! The state that a room's handles and its backend share: the participants and the streams.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::Waker,
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+use tokio::sync::watch;
 
 use agent_room::{
     Connected, DataFilter, DisconnectReason, Dropped, Inbox, RoomError, RoomEvent, StreamId, TrackKind, View,
     ViewChange,
 };
-use tokio::sync::watch;
 
-use super::{
-    events::Reader,
-    lane::{Lane, Lanes},
-    track_error::TrackError,
-};
+use super::events::Reader;
+use super::lane::{Lane, Lanes};
+use super::track_error::TrackError;
 
 /// Called with the number of events and messages that were dropped before a stream read them.
 pub(super) type OnDropped = Box<dyn Fn(Dropped) + Send + Sync>;

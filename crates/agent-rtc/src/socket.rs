@@ -1,13 +1,12 @@
 //! The room's UDP socket: one descriptor, for both address families.
 
-use agent_proto::text::line;
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket},
-};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 
 use socket2::{Domain, Protocol, Type};
 use tokio::net::UdpSocket;
+
+use agent_proto::text::line;
 
 /// Maximum size of a received packet; WebRTC stays below 1,500.
 const MAX_PACKET: usize = 2048;

@@ -3,17 +3,19 @@
 //! Each packet is preceded by its length, two bytes in network order (RFC 4571). A connection is a task of
 //! its own, which ends with the [`TcpPaths`].
 
-use agent_proto::text::line;
-use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
-    sync::mpsc,
-    task::{AbortHandle, JoinSet},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::Instrument;
+
+use agent_proto::text::line;
 
 /// Timeout of a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

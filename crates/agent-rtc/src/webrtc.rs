@@ -1,11 +1,15 @@
 //! The driver of `agent_room`'s machine: one task, one UDP socket and one WebSocket per room, and no policy.
 
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasher, Hasher, RandomState},
-    io,
-    net::SocketAddr,
-};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
+use url::Url;
 
 use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, SocketEvent, connect_websocket};
 use agent_proto::text::name;
@@ -14,25 +18,16 @@ use agent_room::{
     CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room as Machine, RoomCommand,
     RoomEvent, Unsupported, UnsupportedKind,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
-use tracing::Instrument;
-use url::Url;
 
-use super::{
-    backend::{RoomBackend, RoomReply, RoomRequest},
-    connector::{JoinRequest, RoomConnector},
-    frame_sender::FrameSender,
-    handle::Room,
-    join_error::JoinError,
-    join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep},
-    reconnect_gate::ReconnectGate,
-    socket::Socket,
-    tcp::{TcpEvent, TcpPaths},
-};
+use super::backend::{RoomBackend, RoomReply, RoomRequest};
+use super::connector::{JoinRequest, RoomConnector};
+use super::frame_sender::FrameSender;
+use super::handle::Room;
+use super::join_error::JoinError;
+use super::join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep};
+use super::reconnect_gate::ReconnectGate;
+use super::socket::Socket;
+use super::tcp::{TcpEvent, TcpPaths};
 
 /// Maximum number of packets that are read before other work gets its turn.
 const MAX_PACKETS: usize = 32;

@@ -1,16 +1,19 @@
 //! Joins that nobody waits for any more, at a server that lets everybody in and has no media.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
-use agent_net::NetOptions;
-use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as proto};
-use agent_rtc::{JoinRequest, JoinSession, RoomConnector, WebRtc};
-use futures_util::{SinkExt, StreamExt};
-use proto::signal_request::Message as Request;
-use proto::signal_response::Message as Response;
 use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+
+use agent_net::NetOptions;
+use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as proto};
+use agent_rtc::{JoinRequest, JoinSession, RoomConnector, WebRtc};
+
+use proto::signal_request::Message as Request;
+use proto::signal_response::Message as Response;
 
 const SOON: Duration = Duration::from_secs(30);
 

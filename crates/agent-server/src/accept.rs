@@ -57,9 +57,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::VecDeque;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
 
     /// A source with these results, which is then pending forever.
     struct Script<'a> {

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
 use agent_net::Secret;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
 use agent_room::{AutoSubscribe, Connected, EncodedFrame, RoomEvent};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::Instant;
 
 use crate::event_log::EventLog;
 use crate::front::{self, JoinRefusal, ToWorker, WorkerLink};
@@ -222,7 +223,8 @@ impl Hub {
         }
     }
 
-    /// Sends a frame of a participant's track to all who are sent that track. It has arrived when this returns.
+    /// Sends a frame of a participant's track to all who are sent that track. It has arrived when this
+    /// returns.
     pub fn send_frame(&self, room: &str, publisher: &str, track_sid: &str, mut frame: EncodedFrame) {
         let receivers: Vec<Arc<FrameReceiver>> = self.with_state(|state, now| {
             frame.received = now;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agent_net::{AccessToken, Secret, TokenKind};
-use agent_room::Permissions;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::de::DeserializeOwned;
+
+use agent_net::{AccessToken, Secret, TokenKind};
+use agent_room::Permissions;
 
 use crate::machine::Grant;
 

@@ -8,10 +8,12 @@
     reason = "a test may fail"
 )]
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use agent_testkit::{JobSpec, MockJob, MockServer, ServerEvent};
 use agent_worker::{JobContext, JobResult, Outcome, WorkerHandle};
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// Longer than every wait in this file, on the clock of the test.
 const SOON: Duration = Duration::from_secs(120);

@@ -8,12 +8,13 @@
     reason = "a test may fail"
 )]
 
-use agent_testkit::{JobSpec, MockServer, run_job};
-use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, Worker};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use agent_testkit::{JobSpec, MockServer, run_job};
+use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, Worker};
 
 /// Handles jobs, and counts the participants that it has processed. Clones share the count.
 #[derive(Clone, Default)]

@@ -7,10 +7,11 @@
     reason = "a test may fail"
 )]
 
+use std::time::Duration;
+
 use agent_testkit::{JobSpec, run_job};
 use agent_worker::room::{AutoSubscribe, EncodedFrame, RoomEvents, TrackError, TrackKind};
 use agent_worker::{JobContext, JobError, JobResult, RetryPolicy, RoomEvent};
-use std::time::Duration;
 
 /// One of 20 ms.
 fn frame(payload: &'static str, number: u32) -> EncodedFrame {

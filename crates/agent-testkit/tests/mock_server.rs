@@ -7,17 +7,19 @@
     reason = "a test may fail"
 )]
 
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_testkit::{DispatchRequest, JobSpec, MockServer, NoOutcome, ServerApi, ServerEvent, Violation};
 use agent_worker::net::AccessToken;
 use agent_worker::stats::DrainReport;
 use agent_worker::{JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle};
-use futures_util::{SinkExt, StreamExt};
-use std::time::Duration;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const SOON: Duration = Duration::from_secs(20);
 

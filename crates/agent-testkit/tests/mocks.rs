@@ -8,14 +8,16 @@
     reason = "a test may fail"
 )]
 
+use std::io;
+use std::time::Duration;
+
+use mockall::predicate::{always, eq};
+use mockall::{Sequence, mock};
+
 use agent_testkit::{JobSpec, MockServer, ServerEvent, run_job};
 use agent_worker::net::{ByteStream, Dialer, NetOptions};
 use agent_worker::room::{JoinError, JoinFailure, JoinRequest, RoomConnector};
 use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobResult, Outcome, Room};
-use mockall::predicate::{always, eq};
-use mockall::{Sequence, mock};
-use std::io;
-use std::time::Duration;
 
 mock! {
     /// An agent, to check a worker's calls.

@@ -15,10 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use agent_testkit::{OfficialApi, OfficialWorkerKind, OfficialWorkerOptions, official_host, official_worker};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+
+use agent_testkit::{OfficialApi, OfficialWorkerKind, OfficialWorkerOptions, official_host, official_worker};
 
 const KEY: &str = "testkey";
 const SECRET: &str = "a secret for this test, long enough for every client";

@@ -7,12 +7,13 @@
     reason = "a test may fail"
 )]
 
+use std::time::{Duration, Instant};
+
 use agent_testkit::{JobSpec, ServerEvent, run_job, run_job_in_real_time};
 use agent_worker::room::{ParticipantKind, TrackKind, TrackSource};
 use agent_worker::{
     CancelReason, JobContext, JobError, JobResult, Outcome, RetryPolicy, RoomEvent, WorkerBuilder,
 };
-use std::time::{Duration, Instant};
 
 #[derive(Default, serde::Deserialize)]
 struct Greeting {

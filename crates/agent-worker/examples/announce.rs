@@ -1,18 +1,21 @@
-//! Three agents meet in a room: each announces what it can do, hears of the others, also of those who were there before it, and
-//! asks for what it cannot do itself.
+//! Three agents meet in a room: each announces what it can do, hears of the others, also of those who were
+//! there before it, and asks for what it cannot do itself.
 //!
-//! Runs on a mock server in this process: it needs nothing but Rust. The messages go over the room's own data; with
-//! `.pubsub(RedisPubSub::new(redis))` on the builder they go over Redis, and the agents need no room in common.
+//! Runs on a mock server in this process: it needs nothing but Rust. The messages go over the room's own
+//! data; with `.pubsub(RedisPubSub::new(redis))` on the builder they go over Redis, and the agents need no
+//! room in common.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
 
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::coordination::ChannelEvent;
 use agent_worker::{Agent, JobContext, JobResult, Outcome};
-use std::collections::BTreeSet;
-use std::error::Error;
-use std::time::Duration;
-use tokio::sync::mpsc;
 
 const CAPABILITIES: [&str; 3] = ["transcribe", "translate", "summarize"];
 /// Nothing here takes as long.

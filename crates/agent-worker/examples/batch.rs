@@ -1,13 +1,17 @@
-//! Collects what people in a room say and stores it in batches: 20 lines at once, or what there is after five seconds. Nothing is lost
-//! when the job is told to stop.
+//! Collects what people in a room say and stores it in batches: 20 lines at once, or what there is after five
+//! seconds. Nothing is lost when the job is told to stop.
 //!
-//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `collector` to a room
-//! and send it data of the topic `chat`. Its test below does that without a server: `cargo test --example batch`.
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
+//! `collector` to a room and send it data of the topic `chat`. Its test below does that without a server:
+//! `cargo test --example batch`.
 
-use agent_worker::{Agent, JobContext, JobResult, Worker, patterns::Batches};
-use futures_util::StreamExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use agent_worker::patterns::Batches;
+use agent_worker::{Agent, JobContext, JobResult, Worker};
 
 /// Where lines are stored: a database in a real agent.
 #[derive(Clone, Default)]
@@ -46,8 +50,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use agent_testkit::{JobSpec, run_job};
+
+    use super::*;
 
     #[tokio::test]
     async fn lines_are_stored_by_number_by_time_and_at_the_end() {

@@ -1,21 +1,26 @@
-//! A long job that another worker goes on with after a `kill -9`: nothing is skipped, and at most one interval's work is done again.
+//! A long job that another worker goes on with after a `kill -9`: nothing is skipped, and at most one
+//! interval's work is done again.
 //!
-//! On its own it shows that: with a mock server in this process it starts a worker as another process, kills it in the middle of its
-//! job, starts a second one and dispatches the job again. Both use the same file.
+//! On its own it shows that: with a mock server in this process it starts a worker as another process, kills
+//! it in the middle of its job, starts a second one and dispatches the job again. Both use the same file.
 //!
-//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it is such a worker of that server, with the file `checkpoints.redb`:
-//! start it, `lk dispatch create --agent-name counter --room hall --metadata '{"items":10000}'`, `kill -9` it, and do both again.
+//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it is such a worker of that server,
+//! with the file `checkpoints.redb`: start it,
+//! `lk dispatch create --agent-name counter --room hall --metadata '{"items":10000}'`, `kill -9` it, and do
+//! both again.
 //!
 //! It wants `--features embedded-store`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
-use agent_testkit::{JobSpec, MockServer, ServerEvent};
-use agent_worker::{JobContext, JobResult, Worker, checkpoint::EmbeddedStore};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
+
+use agent_testkit::{JobSpec, MockServer, ServerEvent};
+use agent_worker::checkpoint::EmbeddedStore;
+use agent_worker::{JobContext, JobResult, Worker};
 
 const ITEMS: u64 = 300;
 /// How often the value is saved when it has changed; 30 s unless set, which is long to watch.
@@ -34,7 +39,8 @@ struct Progress {
 
 async fn count(ctx: JobContext) -> JobResult {
     let Work { items } = ctx.metadata()?;
-    // What was saved last, by whatever worker. From now on it saves itself, also when the job is told to stop.
+    // What was saved last, by whatever worker. From now on it saves itself, also when the job is told to
+    // stop.
     let progress = ctx.checkpoint::<Progress>().resume().await?;
     println!("begins at {}", progress.get().done);
     while progress.get().done < items {
@@ -114,7 +120,8 @@ impl WorkerProcess {
         Ok(Self { child, output })
     }
 
-    /// Reads up to a line with this in it, or to the end. It blocks, which the mock server, on other threads, does not mind.
+    /// Reads up to a line with this in it, or to the end. It blocks, which the mock server, on other threads,
+    /// does not mind.
     fn read_to(&mut self, mark: &str) -> Result<Counted, Box<dyn Error>> {
         let mut counted = Counted::default();
         for line in self.output.by_ref() {

@@ -1,7 +1,7 @@
 //! The smallest agent that does something: it greets whoever it was dispatched to.
 //!
-//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `greeter` to a room:
-//! `lk dispatch create --agent-name greeter --room lobby --metadata '{"name":"Ada"}'`.
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
+//! `greeter` to a room: `lk dispatch create --agent-name greeter --room lobby --metadata '{"name":"Ada"}'`.
 
 use agent_worker::{JobContext, JobResult, Worker};
 
@@ -26,9 +26,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use super::greet;
     use agent_testkit::{JobSpec, run_job};
     use agent_worker::Outcome;
+
+    use super::greet;
 
     #[tokio::test]
     async fn greets_by_name() {

@@ -1,21 +1,25 @@
-//! Three workers have a job each in one room, and one of them leads: it hands out tasks, the others do them and report. When the leader
-//! goes, another one takes over from what was written last, and nothing that was reported is done again.
+//! Three workers have a job each in one room, and one of them leads: it hands out tasks, the others do them
+//! and report. When the leader goes, another one takes over from what was written last, and nothing that was
+//! reported is done again.
 //!
-//! Runs on a mock server in this process: it needs nothing but Rust. For workers of several processes, give the builder
-//! `.coordinator(FileCoordinator::open(folder)?)`, on several machines `.coordinator(RedisCoordinator::new(redis))`.
+//! Runs on a mock server in this process: it needs nothing but Rust. For workers of several processes, give
+//! the builder `.coordinator(FileCoordinator::open(folder)?)`, on several machines
+//! `.coordinator(RedisCoordinator::new(redis))`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use agent_testkit::{JobSpec, MockJob, MockServer};
 use agent_worker::coordination::{
     Channel, ChannelEvent, Coordinator, Follower, Leadership, Lease, MemoryCoordinator,
 };
 use agent_worker::{Agent, JobContext, JobError, JobResult};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 const TASKS: u64 = 12;
@@ -31,7 +35,8 @@ enum Word {
     Finished,
 }
 
-/// What the leader knows. Written under its fencing token, so one that was replaced cannot undo what came after it.
+/// What the leader knows. Written under its fencing token, so one that was replaced cannot undo what came
+/// after it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Ledger {
     results: BTreeMap<u64, u64>,
@@ -141,7 +146,8 @@ impl Member {
         Ok(())
     }
 
-    /// The next word, if it is one, and who said it. What is lost on the way is made up for by the leader's patience.
+    /// The next word, if it is one, and who said it. What is lost on the way is made up for by the leader's
+    /// patience.
     async fn hear(&mut self) -> Result<Option<(String, Word)>, JobError> {
         match self.jobs.next().await {
             Some(ChannelEvent::Announced(other)) => {
@@ -195,8 +201,8 @@ impl Stage {
         Ok(Self { _server: server, store, jobs, steps })
     }
 
-    /// Shows what happens until all tasks are reported, and ends the leader's job after so many of them. Gives who has led, and how
-    /// many results each of them found.
+    /// Shows what happens until all tasks are reported, and ends the leader's job after so many of them.
+    /// Gives who has led, and how many results each of them found.
     async fn watch(&mut self, end_after: usize) -> Result<Vec<(String, usize)>, Box<dyn Error>> {
         let mut leaders = Vec::new();
         while let Some(step) = self.steps.recv().await {
@@ -248,8 +254,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
-    use super::*;
     use agent_worker::Outcome;
+
+    use super::*;
 
     const SOON: Duration = Duration::from_secs(20);
 

@@ -1,12 +1,15 @@
-//! Stays with a room for as long as people are in it: greets each of them, counts what they say, looks after the archive that it writes
-//! to, and says goodbye.
+//! Stays with a room for as long as people are in it: greets each of them, counts what they say, looks after
+//! the archive that it writes to, and says goodbye.
 //!
-//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `host` to a room.
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `host`
+//! to a room.
 
-use agent_worker::{Agent, JobContext, JobResult, Worker, room::Wanted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use agent_worker::room::Wanted;
+use agent_worker::{Agent, JobContext, JobResult, Worker};
 
 /// What the host depends on: a database in a real agent.
 #[derive(Clone, Default)]
@@ -74,8 +77,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use agent_testkit::{JobSpec, Run, run_job};
+
+    use super::*;
 
     fn said(run: &Run) -> Vec<String> {
         run.sent_by_agent().map(|sent| sent.text()).collect()

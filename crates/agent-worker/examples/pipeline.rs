@@ -1,11 +1,15 @@
-//! Answers questions in stages: read, think, say. Each stage works on its own item at the same time, a slow one holds the others
-//! back, and an error says in which stage it was. When the job is told to stop, what was taken is answered, for half of its grace.
+//! Answers questions in stages: read, think, say. Each stage works on its own item at the same time, a slow
+//! one holds the others back, and an error says in which stage it was. When the job is told to stop, what was
+//! taken is answered, for half of its grace.
 //!
-//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `calculator` to a room and send it
-//! sums such as `1 + 2` as data of the topic `sum`. Its tests below do that without a server: `cargo test --example pipeline`.
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
+//! `calculator` to a room and send it sums such as `1 + 2` as data of the topic `sum`. Its tests below do
+//! that without a server: `cargo test --example pipeline`.
 
-use agent_worker::{JobContext, JobError, JobResult, Worker, patterns::Pipeline};
 use futures_util::StreamExt;
+
+use agent_worker::patterns::Pipeline;
+use agent_worker::{JobContext, JobError, JobResult, Worker};
 
 struct Sum {
     from: String,
@@ -51,9 +55,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use agent_testkit::{JobSpec, run_job};
     use agent_worker::Outcome;
+
+    use super::*;
 
     fn asking(sums: &'static [&'static str]) -> JobSpec {
         JobSpec::room("lobby").script(move |room| async move {

@@ -1,20 +1,24 @@
-//! One worker for several tasks: the `action` in a job's metadata says which, and each has metadata of its own type.
+//! One worker for several tasks: the `action` in a job's metadata says which, and each has metadata of its
+//! own type.
 //!
-//! `cargo run --example router -- --schema` prints what the metadata may be, as documentation for those who dispatch. Run it
-//! with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then:
+//! `cargo run --example router -- --schema` prints what the metadata may be, as documentation for those who
+//! dispatch. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then:
 //! `lk dispatch create --agent-name studio --room lobby --metadata '{"action":"record","format":"webm","max_duration_seconds":60}'`.
 //!
-//! The two agents take no media: they say in their room what they would record, and whom they would transcribe.
+//! The two agents take no media: they say in their room what they would record, and whom they would
+//! transcribe.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+
+use std::time::Duration;
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use agent_worker::metadata::MetadataFormat;
 use agent_worker::room::{Participant, TrackKind};
 use agent_worker::{JobContext, JobResult, RoomEvent, Router, Worker, typed};
-use garde::Validate;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// Records tracks of the room.
 #[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
@@ -141,9 +145,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use agent_testkit::{JobSpec, Run, run_job};
-    use agent_worker::{Outcome, room::TrackSource};
+    use agent_worker::Outcome;
+    use agent_worker::room::TrackSource;
+
+    use super::*;
 
     async fn run(metadata: &str) -> Run {
         let spec = JobSpec::room("lobby").metadata(metadata).script(|room| async move {

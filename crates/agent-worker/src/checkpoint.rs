@@ -1,6 +1,8 @@
-//! Progress that the next attempt, or another worker, continues from: see the [guide](crate::guide::checkpoints).
+//! Progress that the next attempt, or another worker, continues from: see the
+//! [guide](crate::guide::checkpoints).
 //!
-//! A [`CheckpointStore`] of your own needs [`Claim`], [`Epoch`], [`Writer`] and [`StoreError`]; [`Slot`] has the rules that it applies.
+//! A [`CheckpointStore`] of your own needs [`Claim`], [`Epoch`], [`Writer`] and [`StoreError`]; [`Slot`] has
+//! the rules that it applies.
 
 pub use crate::job::checkpoint::{Checkpoint, Saved};
 #[cfg(feature = "embedded-store")]

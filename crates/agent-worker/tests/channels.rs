@@ -7,13 +7,14 @@
     reason = "a test may fail"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use agent_testkit::{JobSpec, MockJob, MockServer, run_job};
 use agent_worker::coordination::{Channel, ChannelEvent, Leadership, MAX_MESSAGE_LEN, MemoryCoordinator};
 use agent_worker::room::{Participant, ParticipantKind};
 use agent_worker::{Agent, JobContext, JobResult, Outcome, WorkerHandle};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
 const WORKERS: usize = 3;
@@ -121,7 +122,8 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_and_nobody_listen
     }
 }
 
-/// The destinations are part of a packet, which has a limit: a message of full size reaches a crowd all the same.
+/// The destinations are part of a packet, which has a limit: a message of full size reaches a crowd all the
+/// same.
 #[tokio::test]
 async fn the_longest_message_reaches_hundreds_of_agents() {
     const CROWD: usize = 300;

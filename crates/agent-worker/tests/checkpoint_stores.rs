@@ -1,5 +1,5 @@
-//! Checkpoints in memory and in a local file: the rules, several processes at one file, kills at any moment, and files that cannot be
-//! used.
+//! Checkpoints in memory and in a local file: the rules, several processes at one file, kills at any moment,
+//! and files that cannot be used.
 #![cfg(unix)]
 #![allow(
     clippy::expect_used,
@@ -10,15 +10,17 @@
 
 mod store_rules;
 
-use agent_testkit::{JobSpec, run_job_in_real_time};
-use agent_worker::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore, StoreError};
-use agent_worker::{JobContext, Outcome, RetryPolicy};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+
+use agent_testkit::{JobSpec, run_job_in_real_time};
+use agent_worker::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore, StoreError};
+use agent_worker::{JobContext, Outcome, RetryPolicy};
+
 use store_rules::{holds_the_rules, key};
 
 const KEEP: Duration = Duration::from_secs(3600);
@@ -281,7 +283,8 @@ async fn a_job_whose_file_is_locked_fails_in_words() {
     run_job_in_real_time(handler, spec()).await.assert_success();
 }
 
-/// Whatever is done to the file, opening and using it gives a value or a clear error: no panic, and nothing that was never saved.
+/// Whatever is done to the file, opening and using it gives a value or a clear error: no panic, and nothing
+/// that was never saved.
 #[tokio::test]
 async fn a_damaged_file() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -1,19 +1,22 @@
-//! Checkpoints of jobs, on virtual time and in memory: when they are saved, who goes on with them, and when they are gone.
+//! Checkpoints of jobs, on virtual time and in memory: when they are saved, who goes on with them, and when
+//! they are gone.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 #[path = "troubleshooting/log.rs"]
 mod log;
 mod odd_store;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use agent_testkit::{JobSpec, Run, run_job, run_job_in_real_time};
 use agent_worker::checkpoint::{
     CheckpointError, CheckpointKey, CheckpointStore, Claim, KeyBy, MemoryStore, Saved, StoreError, Writer,
 };
 use agent_worker::{BoxFuture, JobContext, JobError, JobResult};
+
 use odd_store::{OddStore, unavailable};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Progress {
@@ -492,7 +495,8 @@ async fn other_keys() {
 
 #[tokio::test]
 async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
-    // The network loses the first save's way: nobody hears how it ended, and it comes to the store much later than all others.
+    // The network loses the first save's way: nobody hears how it ended, and it comes to the store much later
+    // than all others.
     let late = Arc::new(Mutex::new(None));
     let first = Arc::clone(&late);
     let store = OddStore::new(move |memory, request| {

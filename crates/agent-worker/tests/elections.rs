@@ -7,14 +7,16 @@
     reason = "a test may fail"
 )]
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::coordination::{
     AcquireResult, CoordinationError, Coordinator, FencedValue, Leadership, MemoryCoordinator,
 };
 use agent_worker::{BoxFuture, JobContext, JobResult};
-use bytes::Bytes;
-use std::time::Duration;
-use tokio::sync::mpsc;
 
 const LEASE: Duration = Duration::from_secs(600);
 /// How long the store takes to take a lease back.

@@ -12,10 +12,12 @@
 mod candidates;
 mod children;
 
+use std::time::{Duration, Instant};
+
 use agent_worker::Outcome;
 use agent_worker::coordination::FileCoordinator;
+
 use candidates::{Candidates, NEXT, What, run_if_child};
-use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
 

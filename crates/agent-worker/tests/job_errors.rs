@@ -1,10 +1,11 @@
 //! What a handler returns, and what the server is told of it.
 #![allow(clippy::panic, reason = "a test may fail")]
 
-use agent_testkit::{JobSpec, run_job};
-use agent_worker::{JobContext, JobError, JobErrorKind, JobResult, Outcome};
 use std::io;
 use std::time::Duration;
+
+use agent_testkit::{JobSpec, run_job};
+use agent_worker::{JobContext, JobError, JobErrorKind, JobResult, Outcome};
 
 async fn outcome<F>(handler: fn(JobContext) -> F, spec: JobSpec) -> Outcome
 where

@@ -3,18 +3,21 @@
 
 mod odd_store;
 
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
 use agent_worker::coordination::{
     CoordinationError, Inbox, MemoryCoordinator, MemoryPubSub, PubSub, Subscription,
 };
 use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobError, JobResult};
-use bytes::Bytes;
+
 use odd_store::{OddStore, unavailable};
-use serde::Deserialize;
-use std::io;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::sync::oneshot;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

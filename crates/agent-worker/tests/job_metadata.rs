@@ -1,12 +1,14 @@
 //! Metadata, limits and the other fields of a job, from the dispatch to the handler.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
+use std::time::Duration;
+
+use garde::Validate;
+use serde::Deserialize;
+
 use agent_testkit::{JobSpec, MockServer, OfferAnswer, Run, ServerEvent, run_job};
 use agent_worker::metadata::{JobMetadata, MetadataFormat};
 use agent_worker::{Agent, Job, JobContext, JobError, JobResult, Outcome};
-use garde::Validate;
-use serde::Deserialize;
-use std::time::Duration;
 
 #[derive(Debug, Default, Deserialize, Validate)]
 #[serde(default)]

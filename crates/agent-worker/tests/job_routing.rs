@@ -1,14 +1,16 @@
 //! Handlers of every shape, and which of them gets a job.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
-use agent_testkit::{JobSpec, MockServer, Run, ServerEvent, run_job};
-use agent_worker::metadata::MetadataFormat;
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobKind, JobResult, Outcome, Router, typed};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use serde::Deserialize;
+
+use agent_testkit::{JobSpec, MockServer, Run, ServerEvent, run_job};
+use agent_worker::metadata::MetadataFormat;
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobKind, JobResult, Outcome, Router, typed};
 
 /// Says its name, and counts for all who share it.
 #[derive(Clone)]

@@ -4,18 +4,21 @@
 #[path = "../../agent-net/src/tests/authority.rs"]
 mod authority;
 
-use agent_testkit::{JobSpec, MockConnector, MockServer, ServerEvent};
-use agent_worker::net::NetOptions;
-use agent_worker::room::{AutoSubscribe, JoinError, JoinOptions, JoinRequest, RoomConnector, WebRtc};
-use agent_worker::{BoxFuture, JobContext, JobResult, Outcome, RetryPolicy, Room, WorkerBuilder};
-use authority::{Authority, authority};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+
+use agent_testkit::{JobSpec, MockConnector, MockServer, ServerEvent};
+use agent_worker::net::NetOptions;
+use agent_worker::room::{AutoSubscribe, JoinError, JoinOptions, JoinRequest, RoomConnector, WebRtc};
+use agent_worker::{BoxFuture, JobContext, JobResult, Outcome, RetryPolicy, Room, WorkerBuilder};
+
+use authority::{Authority, authority};
 
 /// Longer than every wait in real time.
 const SOON: Duration = Duration::from_secs(30);
@@ -138,7 +141,8 @@ async fn a_server_that_says_when_to_join_is_left_alone_until_then() {
     }
 }
 
-/// Joins over HTTP as long as that is refused, then in the way of the mock server, which has no rooms for WebRTC.
+/// Joins over HTTP as long as that is refused, then in the way of the mock server, which has no rooms for
+/// WebRTC.
 struct OverHttpAtFirst {
     over_http: WebRtc,
     mock: MockConnector,
@@ -200,7 +204,8 @@ async fn tls_before(server: &MockServer, tls: TlsAcceptor) -> u16 {
     port
 }
 
-/// Joins at the worker's own server in the way of the mock server, and at others over the network. Keeps at which.
+/// Joins at the worker's own server in the way of the mock server, and at others over the network. Keeps at
+/// which.
 struct OwnOrOther {
     own: String,
     mock: MockConnector,

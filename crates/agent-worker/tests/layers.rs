@@ -1,17 +1,14 @@
 //! Agents in layers, on a mock server in the process.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use agent_testkit::{JobSpec, MockServer, ServerEvent, run_job};
 use agent_worker::layers::{Layered, LimitBy, Measured, Timeout, Traced};
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, Router};
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

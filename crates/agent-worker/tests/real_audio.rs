@@ -1,12 +1,13 @@
 //! Encoded audio of official clients, as it comes from a real livekit-server.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
+use std::time::Duration;
+
 use agent_testkit::{ClientEvent, DataMessage, DispatchRequest, OfficialClient, RealServer, real_server};
 use agent_worker::room::{
     AutoSubscribe, EncodedAudioStream, EncodedFrame, JoinRequest, RoomConnector, RoomEvents, WebRtc,
 };
 use agent_worker::{JobContext, JobResult, Room, RoomEvent, Worker};
-use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Of 20 ms each.

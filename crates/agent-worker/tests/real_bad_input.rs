@@ -1,4 +1,5 @@
-//! Bad input at a real livekit-server: each text is a line of the guide, and what was joined outlives all of it.
+//! Bad input at a real livekit-server: each text is a line of the guide, and what was joined outlives all of
+//! it.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 #[allow(dead_code, reason = "of the guide's own test")]
@@ -6,17 +7,19 @@
 mod guide;
 mod udp_sockets;
 
+use std::io;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::{broadcast, mpsc};
+
 use agent_testkit::{DispatchRequest, JobEndStatus, RealServer, real_server};
 use agent_worker::net::{AccessToken, ByteStream, Dialer, MediaPath, NetOptions};
 use agent_worker::room::{JoinError, JoinRequest, RoomConnector, RoomError, RoomEvents, WebRtc};
 use agent_worker::{Agent, BoxFuture, EndedJob, JobContext, JobResult, Outcome, Room, RoomEvent, Worker};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use std::io;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::{broadcast, mpsc};
 
 const SOON: Duration = Duration::from_secs(20);
 const GUIDE: &str = include_str!("../src/guide/troubleshooting.md");

@@ -1,5 +1,5 @@
-//! Channels over a real Redis and Valkey, between three worker processes: nothing is lost while the server stands, whatever becomes of the
-//! connections; what its restarts lose is told.
+//! Channels over a real Redis and Valkey, between three worker processes: nothing is lost while the server
+//! stands, whatever becomes of the connections; what its restarts lose is told.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -17,12 +17,14 @@ mod meeting;
 mod redis_kinds;
 mod stalling_proxy;
 
+use std::time::Duration;
+
 use agent_testkit::{RedisServerBuilder, redis_server_with};
 use agent_worker::coordination::RedisPubSub;
 use agent_worker::net::Redis;
+
 use heard::{Counted, Heard, Tally};
 use meeting::{Meeting, run_if_child};
-use std::time::Duration;
 
 const MESSAGES: usize = 1_000;
 const HALF: usize = MESSAGES / 2;

@@ -1,5 +1,5 @@
-//! Workers that are killed in the middle of a long job: another one goes on with it, given by a real server, from a file,
-//! from Redis and from Valkey.
+//! Workers that are killed in the middle of a long job: another one goes on with it, given by a real server,
+//! from a file, from Redis and from Valkey.
 #![cfg(unix)]
 #![allow(
     clippy::expect_used,
@@ -14,14 +14,17 @@ mod counting;
 #[path = "../../agent-testkit/tests/long/mod.rs"]
 mod long;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use agent_testkit::{
     DispatchRequest, RealServer, RedisKind, RedisServer, RoomRequest, real_server, redis_server_with,
 };
+
 use children::Child;
 use counting::{AGENT, Entry, INTERVAL, Journal, Line, Place, run_worker, start_worker};
-use std::collections::BTreeSet;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// How many items there are for each kill, so that the job is not done before the last one.
 const ITEMS_PER_KILL: u64 = 500;
@@ -310,7 +313,8 @@ fn check(lines: &[Line], all: u64) {
         repeated.iter().map(|(n, _)| n).collect::<Vec<_>>()
     );
     assert!(between >= INTERVAL && between < INTERVAL * 2, "{between:?} between saves");
-    // What is done until the next save is acknowledged, which begins an interval after the one before; and some patience of the system.
+    // What is done until the next save is acknowledged, which begins an interval after the one before; and
+    // some patience of the system.
     let bound = INTERVAL + longest + Duration::from_millis(50);
     assert!(most <= bound, "{most:?} repeated, more than {bound:?}");
     assert!(repeated.iter().any(|(n, _)| *n > 0), "kills between two saves repeat something");

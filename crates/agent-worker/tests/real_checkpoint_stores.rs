@@ -1,17 +1,20 @@
-//! Checkpoints in Redis and Valkey: the rules, restarts with and without what it held, and servers that cannot be used.
+//! Checkpoints in Redis and Valkey: the rules, restarts with and without what it held, and servers that
+//! cannot be used.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 #[macro_use]
 mod redis_kinds;
 mod store_rules;
 
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
 use agent_testkit::{JobSpec, RedisServerBuilder, redis_server_with, run_job_in_real_time};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore, StoreError};
 use agent_worker::net::Redis;
 use agent_worker::{JobContext, Outcome, RetryPolicy};
-use std::error::Error;
-use std::sync::Arc;
-use std::time::Duration;
+
 use store_rules::{holds_the_rules, key};
 
 const KEEP: Duration = Duration::from_secs(3600);

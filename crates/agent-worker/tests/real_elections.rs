@@ -1,5 +1,5 @@
-//! Elections over a real Redis and Valkey: three worker processes, of which the leader is killed, stopped and cut off, and a server that
-//! restarts.
+//! Elections over a real Redis and Valkey: three worker processes, of which the leader is killed, stopped and
+//! cut off, and a server that restarts.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -16,14 +16,16 @@ mod children;
 mod redis_kinds;
 mod stalling_proxy;
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use agent_testkit::{JobSpec, RedisServerBuilder, ServerEvent, redis_server_with, run_job_in_real_time};
 use agent_worker::coordination::{Leadership, RedisCoordinator, RedisPubSub};
 use agent_worker::net::Redis;
 use agent_worker::{JobContext, JobResult, Outcome, RetryPolicy};
+
 use candidates::{Candidate, Candidates, LEASE, NEXT, What, run_if_child};
 use stalling_proxy::Proxy;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -152,7 +154,8 @@ async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisSer
     }
 }
 
-/// A connection that is half open, as behind a firewall that forgot it, is nobody's fault: another one is made in time.
+/// A connection that is half open, as behind a firewall that forgot it, is nobody's fault: another one is
+/// made in time.
 async fn a_connection_that_hangs_costs_no_lead_and_delays_no_follower(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings).await else { return };
     let mut links = Vec::new();

@@ -1,10 +1,12 @@
 //! Jobs that the server ends: what the handler is told, and what the server then records.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
 use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
 use agent_worker::{CancelReason, JobContext, JobResult, Worker, WorkerHandle};
-use std::time::Duration;
-use tokio::sync::mpsc;
 
 const AGENT: &str = "ender";
 const SOON: Duration = Duration::from_secs(30);

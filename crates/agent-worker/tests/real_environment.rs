@@ -1,11 +1,13 @@
-//! Settings from the environment. Alone in its file, and in a process of its own, since an environment is for the whole process.
+//! Settings from the environment. Alone in its file, and in a process of its own, since an environment is for
+//! the whole process.
 #![cfg(unix)]
 #![allow(clippy::expect_used, reason = "a test may fail")]
 
-use agent_testkit::{DispatchRequest, JobEndStatus};
-use agent_worker::{JobContext, JobResult, Worker};
 use std::process::Stdio;
 use std::time::Duration;
+
+use agent_testkit::{DispatchRequest, JobEndStatus};
+use agent_worker::{JobContext, JobResult, Worker};
 
 const CHILD: &str = "AGENT_TEST_CHILD";
 const SOON: Duration = Duration::from_secs(30);

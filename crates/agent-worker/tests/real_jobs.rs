@@ -10,15 +10,17 @@
 #[path = "../../agent-testkit/tests/long/mod.rs"]
 mod long;
 
-use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
-use agent_worker::job::Lifecycle;
-use agent_worker::{CancelReason, JobContext, JobResult, Worker, WorkerBuilder, WorkerHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
+use agent_worker::job::Lifecycle;
+use agent_worker::{CancelReason, JobContext, JobResult, Worker, WorkerBuilder, WorkerHandle};
 
 const AGENT: &str = "tester";
 const SOON: Duration = Duration::from_secs(30);
@@ -181,7 +183,8 @@ async fn two_jobs_in_one_room_both_stay() {
     assert_eq!((report.succeeded, report.failed), (2, 0));
 }
 
-/// Facts of the server: a final status that overtakes its own bookkeeping is dropped for good. The repeat mends it.
+/// Facts of the server: a final status that overtakes its own bookkeeping is dropped for good. The repeat
+/// mends it.
 #[tokio::test]
 async fn no_final_status_of_jobs_that_end_at_once_is_lost() {
     let Some(server) = agent_testkit::real_server().await else { return };

@@ -1,16 +1,18 @@
 //! How jobs end, are tried again and are cleaned up after, on a real livekit-server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
 use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
 use agent_worker::room::{JoinRequest, RoomConnector, Wanted, WebRtc};
 use agent_worker::{
     Agent, CancelReason, EndedJob, JobContext, JobError, JobResult, Outcome, RetryPolicy, Room, RoomEvent,
     Worker, WorkerBuilder, WorkerHandle,
 };
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
-use tokio::sync::mpsc;
 
 const AGENT: &str = "lifecycle";
 const SOON: Duration = Duration::from_secs(30);
@@ -109,7 +111,8 @@ impl Stage {
         }
     }
 
-    /// The rest of a job: the reason to stop, if there was one, whether its one cleanup was in the room, and its end.
+    /// The rest of a job: the reason to stop, if there was one, whether its one cleanup was in the room, and
+    /// its end.
     async fn rest(&mut self, room: &str) -> (Option<CancelReason>, bool, EndedJob) {
         let (mut reason, mut cleanups) = (None, Vec::new());
         loop {
@@ -195,7 +198,8 @@ enum Cause {
 }
 
 impl Cause {
-    /// The server tells of some ends in two ways, the room's and the job's, and either may be the first to arrive.
+    /// The server tells of some ends in two ways, the room's and the job's, and either may be the first to
+    /// arrive.
     fn may_be(self, reason: &CancelReason) -> bool {
         match self {
             Self::Deadline => *reason == CancelReason::Deadline,

@@ -1,11 +1,12 @@
 //! The limits of metadata and attributes are those of a real livekit-server.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
+use std::time::Duration;
+
 use agent_testkit::{DispatchRequest, JobEndStatus, real_server};
 use agent_worker::job::MAX_ATTRIBUTES_LEN;
 use agent_worker::metadata::MAX_METADATA_LEN;
 use agent_worker::{Accept, Agent, Answer, Job, JobContext, JobResult, Worker};
-use std::time::Duration;
 
 const AGENT: &str = "limited";
 const SOON: Duration = Duration::from_secs(30);

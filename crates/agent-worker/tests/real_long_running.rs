@@ -1,10 +1,11 @@
 //! Long-running jobs on a real livekit-server, with official clients who come and go.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+use std::time::{Duration, Instant};
+
 use agent_testkit::{ClientEvent, DispatchRequest, JobEndStatus, OfficialClient, RealServer, real_server};
 use agent_worker::room::Wanted;
 use agent_worker::{JobContext, JobResult, RetryPolicy, Worker, WorkerBuilder, WorkerHandle};
-use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -1,5 +1,5 @@
-//! How rooms find the way to the media of a real livekit-server: whatever the server's name leads to, over each address family, and what
-//! is said when the way is a bad one. An official client is beside it.
+//! How rooms find the way to the media of a real livekit-server: whatever the server's name leads to, over
+//! each address family, and what is said when the way is a bad one. An official client is beside it.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -10,24 +10,23 @@
 
 mod captured_log;
 
+use std::io;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::unbounded_channel;
+
 use agent_testkit::{
     ClientEvent, DispatchRequest, JobEndStatus, OfficialClient, RealServer, official_host, real_server,
 };
 use agent_worker::net::{ByteStream, Dialer, MediaPath, NetOptions};
 use agent_worker::room::{JoinRequest, RoomConnector, WebRtc};
 use agent_worker::{BoxFuture, JobContext, JobResult, RetryPolicy, Room, RoomEvent, Worker};
+
 use captured_log::CapturedLog;
-use std::{
-    io,
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc::unbounded_channel;
 
 const SOON: Duration = Duration::from_secs(30);
 /// Set in a process that has a hosts file or a network of its own.
@@ -59,7 +58,8 @@ async fn join(server: &RealServer, url: String, net: NetOptions) -> Room {
     joined.expect("in time").expect("the room is joined")
 }
 
-/// Joins at `url` beside an official client that joins at the same one, and sends data both ways, over UDP alone.
+/// Joins at `url` beside an official client that joins at the same one, and sends data both ways, over UDP
+/// alone.
 async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions) -> NetOptions) {
     let counted = Counted::default();
     let room = join(server, url.clone(), options(counted.options())).await;
@@ -94,8 +94,8 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
     ada.leave().await.expect("left");
 }
 
-/// Runs a test of this program in namespaces of its own (`unshare` with these flags), after a shell command in there. `false`: that is
-/// not possible here, and was said.
+/// Runs a test of this program in namespaces of its own (`unshare` with these flags), after a shell command
+/// in there. `false`: that is not possible here, and was said.
 fn unshared(flags: &[&str], prepare: &str, test: &str) -> bool {
     let inside = |script: String| {
         let mut unshare = Command::new("unshare");
@@ -144,7 +144,8 @@ async fn inside_of_its_own_hosts_file() {
     meet(&server, url, |net| net).await;
 }
 
-/// A machine that is connected to nothing: to a server on it there is a way, and none to one that announces another address.
+/// A machine that is connected to nothing: to a server on it there is a way, and none to one that announces
+/// another address.
 #[tokio::test]
 async fn a_machine_without_a_route() {
     if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() {
@@ -180,8 +181,8 @@ async fn never_called(_: JobContext) -> JobResult {
     Err("the handler was called without a room".into())
 }
 
-/// A job of this server, whose media cannot be reached, ends as failed within the time of its attempts, and the worker reports this text.
-/// Gives what the server has recorded as its error.
+/// A job of this server, whose media cannot be reached, ends as failed within the time of its attempts, and
+/// the worker reports this text. Gives what the server has recorded as its error.
 async fn a_job_fails(server: &RealServer, attempts: u32, join_within: Duration, expected: &[&str]) -> String {
     let (failed, mut reports) = unbounded_channel();
     let worker = Worker::builder(never_called)
@@ -245,7 +246,8 @@ async fn inside_of_a_network_with_ipv6_alone() {
     let server = RealServer::builder().rtc_addresses(elsewhere).start().await.expect("a server");
     let own = "this machine has no route there: it has no IPv4 address for it and IPv6 address fd00::7";
     let expected = ["the server offers media at 203.0.113.9:", own];
-    // In its first 5 s the server's room does not know of the job: the server records what the worker reports.
+    // In its first 5 s the server's room does not know of the job: the server records what the worker
+    // reports.
     let recorded = a_job_fails(&server, 1, Duration::from_secs(3), &expected).await;
     for part in expected {
         assert!(recorded.contains(part), "{recorded}");

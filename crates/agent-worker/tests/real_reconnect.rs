@@ -5,14 +5,17 @@
 mod long;
 mod network;
 
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
 use agent_testkit::{ClientEvent, DataMessage, OfficialClient, RealServer, real_server};
 use agent_worker::room::{
     DisconnectReason, JoinRequest, Missed, MissedCause, Reconnected, RoomConnector, RoomEvents, WebRtc,
 };
 use agent_worker::{Room, RoomEvent};
+
 use network::Network;
-use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Between two packets of each side.
@@ -190,7 +193,8 @@ async fn datagrams_that_are_blocked_for_a_while_are_late_and_not_lost() {
     room.leave().await;
 }
 
-/// After 30 s without any packet the server has given the session up: what another one loses is counted, and nothing comes twice.
+/// After 30 s without any packet the server has given the session up: what another one loses is counted, and
+/// nothing comes twice.
 #[tokio::test]
 async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
     let Some(server) = real_server().await else { return };
@@ -234,7 +238,8 @@ async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
             "in order, nothing twice: {heard:?}"
         );
     }
-    // What Ada did not get is told as a number that it cannot exceed; what we did not get is told exactly, as all was for us.
+    // What Ada did not get is told as a number that it cannot exceed; what we did not get is told exactly, as
+    // all was for us.
     let lost = u64::from(agent_sent) - ada_heard.len() as u64;
     assert!(lost > 0 && lost <= again.unconfirmed, "{lost} lost, {} told", again.unconfirmed);
     assert_eq!(u64::from(missed), u64::from(ada_sent) - heard.len() as u64);

@@ -1,14 +1,16 @@
 //! What an agent says to an offer, well or badly, and what it is told at the end, on a real livekit-server.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-use agent_testkit::{DispatchRequest, JobEndStatus, JobState, RealServer};
-use agent_worker::job::Lifecycle;
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Worker, WorkerHandle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use agent_testkit::{DispatchRequest, JobEndStatus, JobState, RealServer};
+use agent_worker::job::Lifecycle;
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Worker, WorkerHandle};
 
 const AGENT: &str = "asker";
 const SOON: Duration = Duration::from_secs(30);
@@ -152,7 +154,8 @@ async fn a_dismissed_job_never_runs_and_is_recorded_as_success() {
     worker.stop().await;
 }
 
-/// A question that panics or hangs is a "no": the server asks another worker within its 3 s, and the job runs there.
+/// A question that panics or hangs is a "no": the server asks another worker within its 3 s, and the job runs
+/// there.
 #[tokio::test]
 async fn an_agent_that_cannot_answer_leaves_the_job_to_another() {
     let Some(server) = agent_testkit::real_server().await else { return };

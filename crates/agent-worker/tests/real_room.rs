@@ -3,6 +3,11 @@
 
 mod captured_log;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use agent_testkit::{
     ClientError, ClientEvent, DataMessage, OfficialClient, ParticipantChange, RealServer, RoomRequest,
     real_server,
@@ -13,15 +18,8 @@ use agent_worker::room::{
     RoomConnector, RoomError, RoomEvents, TrackKind, TrackSource, WebRtc,
 };
 use agent_worker::{Room, RoomEvent};
+
 use captured_log::CapturedLog;
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -1,5 +1,6 @@
-//! Channels over the data of a room, on a real livekit-server: three workers whose jobs share a room. Nothing is lost while they are
-//! connected, nor when a connection is resumed; what is lost with a connection that is made anew is told.
+//! Channels over the data of a room, on a real livekit-server: three workers whose jobs share a room. Nothing
+//! is lost while they are connected, nor when a connection is resumed; what is lost with a connection that is
+//! made anew is told.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,22 +12,26 @@
 mod heard;
 mod network;
 
+use std::ops::Range;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
 use agent_testkit::{DispatchRequest, RealServer, real_server};
 use agent_worker::coordination::{Channel, MAX_MESSAGE_LEN, Publisher};
 use agent_worker::room::{Reconnected, RoomEvents};
 use agent_worker::{Agent, EndWhen, JobContext, JobResult, RoomEvent, Worker};
+
 use heard::{Counted, Heard, Tally};
 use network::Network;
-use std::ops::Range;
-use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(30);
 const WORKERS: usize = 3;
 const MESSAGES: usize = 1_000;
 const HALF: usize = MESSAGES / 2;
-/// So many messages may be on their way to a reader: whoever reads too slowly is told that it lags, which is not what is tried here.
+/// So many messages may be on their way to a reader: whoever reads too slowly is told that it lags, which is
+/// not what is tried here.
 const WINDOW: usize = 400;
 const ROOM: &str = "shared";
 
@@ -71,7 +76,8 @@ impl Member {
         let dispatched = async {
             loop {
                 server.api().create_dispatch(DispatchRequest::new(&name, ROOM)).await.unwrap();
-                // The room may not have heard of this kind of worker yet, and then its job is lost. A worker that has it takes no other.
+                // The room may not have heard of this kind of worker yet, and then its job is lost. A worker
+                // that has it takes no other.
                 if let Ok(given) = tokio::time::timeout(Duration::from_secs(4), given.recv()).await {
                     return given.unwrap();
                 }
@@ -176,7 +182,8 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_though_a_connecti
     assert!(again.await.unwrap().resumed);
 }
 
-/// The server tells the others of a job up to 3 s after it has joined: what it says until then waits for that.
+/// The server tells the others of a job up to 3 s after it has joined: what it says until then waits for
+/// that.
 #[tokio::test]
 async fn a_job_that_talks_before_the_others_know_of_it_is_heard() {
     let Some(server) = real_server().await else { return };
@@ -223,7 +230,8 @@ async fn the_longest_message_arrives_and_a_longer_one_is_refused() {
 async fn what_a_room_that_is_joined_anew_has_lost_is_told_to_both_sides() {
     let Some(server) = real_server().await else { return };
     let mut members = Member::three(&server).await;
-    // A job that outlives its worker's connection is one that the server does not end when its agent changes sessions.
+    // A job that outlives its worker's connection is one that the server does not end when its agent changes
+    // sessions.
     let again = tokio::spawn(reconnected(members[0].ctx.room().events()));
     members[0].network.cut();
     assert!(again.await.unwrap().resumed);

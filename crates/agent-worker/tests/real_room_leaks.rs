@@ -1,12 +1,14 @@
-//! Two hundred rooms joined, left, dropped and given up: no socket, no task and no participant stays. Alone in its program, as it
-//! counts the first two.
+//! Two hundred rooms joined, left, dropped and given up: no socket, no task and no participant stays. Alone
+//! in its program, as it counts the first two.
 #![allow(clippy::expect_used, reason = "a test may fail")]
 #![cfg(target_os = "linux")]
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use agent_testkit::{RealServer, real_server};
 use agent_worker::room::{JoinRequest, RoomConnector, WebRtc};
-use std::time::Duration;
-use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(15);
 

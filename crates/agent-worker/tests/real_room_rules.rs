@@ -1,6 +1,10 @@
-//! Jobs that are over because of their room, or of who is in it: on a real livekit-server, with official clients, and what the server then
-//! records.
+//! Jobs that are over because of their room, or of who is in it: on a real livekit-server, with official
+//! clients, and what the server then records.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
 
 use agent_testkit::{
     ClientEvent, ClientState, DispatchRequest, JobEnd, JobEndStatus, OfficialClient, OfficialHost,
@@ -10,8 +14,6 @@ use agent_worker::{
     Agent, Answer, CancelReason, EndWhen, EndedJob, Job, JobContext, JobKind, JobResult, Worker,
     WorkerBuilder, WorkerHandle,
 };
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 const AGENT: &str = "host";
 const SOON: Duration = Duration::from_secs(30);
@@ -70,7 +72,8 @@ impl Stage {
         Self::deleting(None, change).await
     }
 
-    /// A worker that deletes the room of each job before it takes it, and makes another one of its name if it is told to.
+    /// A worker that deletes the room of each job before it takes it, and makes another one of its name if it
+    /// is told to.
     async fn deleting(
         again: Option<bool>,
         change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
@@ -90,7 +93,8 @@ impl Stage {
         Some(Self { server, worker: handle, said, warm: None })
     }
 
-    /// Waits until the server's rooms know of their jobs: in the first seconds after it has looked for workers a room that closes ends none.
+    /// Waits until the server's rooms know of their jobs: in the first seconds after it has looked for
+    /// workers a room that closes ends none.
     async fn warm(mut self) -> Self {
         let guest = self.guest("warm", "warm").await;
         self.dispatch("warm").await;
@@ -207,7 +211,8 @@ async fn a_job_ends_in_success_before_the_server_closes_a_room_to_which_nobody_c
     stage.worker.drain(Duration::ZERO).await;
 }
 
-/// Where the handler decides, the server may close the room first, and then the worker does not claim a success.
+/// Where the handler decides, the server may close the room first, and then the worker does not claim a
+/// success.
 #[tokio::test]
 async fn an_end_after_the_room_was_closed_says_so() {
     let Some(stage) = Stage::new(|builder| builder.end_when(EndWhen::Never)).await else { return };
@@ -218,9 +223,11 @@ async fn an_end_after_the_room_was_closed_says_so() {
     let job = stage.began().await;
     ada.leave().await.expect("left");
     let (reason, ended, recorded) = stage.end_of(&job).await;
-    // The server reports it in two ways, and either may be the first; its termination of the job does not name a reason.
+    // The server reports it in two ways, and either may be the first; its termination of the job does not
+    // name a reason.
     assert!(ended.room_closed || reason == CancelReason::Terminated, "{reason:?} {ended:?}");
-    // It ends the job itself as the room closes, unless our status comes first: that is why the log warns of either.
+    // It ends the job itself as the room closes, unless our status comes first: that is why the log warns of
+    // either.
     let recorded = (recorded.status, recorded.error.as_str());
     assert!(
         [(JobEndStatus::Failed, "agent worker left the room"), (JobEndStatus::Success, "")]

@@ -1,5 +1,5 @@
-//! One job on a real livekit-server behind a proxy with a password and TLS, with everything that it keeps in a Redis with a password, and
-//! all of it logged at every level: no secret of any of them is in the text.
+//! One job on a real livekit-server behind a proxy with a password and TLS, with everything that it keeps in
+//! a Redis with a password, and all of it logged at every level: no secret of any of them is in the text.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,13 +14,15 @@ mod eavesdropper;
 mod everything;
 mod offer;
 
+use std::time::Duration;
+
 use agent_testkit::{DispatchRequest, JobEndStatus, RedisServer, real_server, redis_server_with};
 use agent_worker::checkpoint::RedisStore;
 use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
 use agent_worker::net::{NetOptions, Redis};
 use agent_worker::{JobContext, JobResult, Worker};
+
 use eavesdropper::Eavesdropper;
-use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
 const REDIS_PASSWORD: &str = "the-redis-password-6e31";

@@ -2,10 +2,11 @@
 #![cfg(unix)]
 #![allow(clippy::expect_used, reason = "a test may fail")]
 
-use agent_testkit::{DispatchRequest, JobEndStatus};
-use agent_worker::{JobContext, JobResult, Worker, WorkerError};
 use std::process::Command;
 use std::time::Duration;
+
+use agent_testkit::{DispatchRequest, JobEndStatus};
+use agent_worker::{JobContext, JobResult, Worker, WorkerError};
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -1,5 +1,5 @@
-//! Cuts of every connection (fifty in the long run) and restarts (five) of a real livekit-server, under twenty running jobs. Alone in its program, as it
-//! counts open files and tasks.
+//! Cuts of every connection (fifty in the long run) and restarts (five) of a real livekit-server, under
+//! twenty running jobs. Alone in its program, as it counts open files and tasks.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -12,20 +12,19 @@
 mod long;
 mod network;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
 use agent_testkit::{RealServer, RoomRequest, real_server};
 use agent_worker::{
     Agent, Backoff, CancelReason, EndedJob, JobContext, JobId, JobResult, Outcome, Worker, WorkerHandle,
 };
+
 use network::Network;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
 
 const JOBS: usize = 20;
 const SOON: Duration = Duration::from_secs(60);

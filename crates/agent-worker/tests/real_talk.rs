@@ -1,9 +1,11 @@
-//! All three kinds of job on a real livekit-server, with an official client in each room: both hear each other.
+//! All three kinds of job on a real livekit-server, with an official client in each room: both hear each
+//! other.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+use std::time::Duration;
 
 use agent_testkit::{ClientEvent, DataMessage, DispatchRequest, JobEndStatus, OfficialClient};
 use agent_worker::{Agent, JobContext, JobKind, JobResult, RoomEvent, Worker};
-use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -33,8 +35,8 @@ impl Agent for Talker {
     }
 }
 
-/// Runs jobs of a kind, each in a room of its own with a client that hears the agent and is heard. Without a name, the agent
-/// comes by itself.
+/// Runs jobs of a kind, each in a room of its own with a client that hears the agent and is heard. Without a
+/// name, the agent comes by itself.
 async fn jobs(kind: JobKind, count: usize, agent_name: &str) {
     let Some(server) = agent_testkit::real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {

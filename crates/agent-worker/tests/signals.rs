@@ -1,5 +1,5 @@
-//! Signals to stop, as a whole process meets them: its exit code, also when code of a job blocks a thread for good, on every kind of
-//! runtime. Each process runs the `main` of the guide, or that of the README.
+//! Signals to stop, as a whole process meets them: its exit code, also when code of a job blocks a thread for
+//! good, on every kind of runtime. Each process runs the `main` of the guide, or that of the README.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -12,14 +12,17 @@
 
 mod children;
 
-use agent_testkit::{JobSpec, MockJob, MockServer, ServerEvent};
-use agent_worker::{Agent, EndedJob, JobContext, JobResult, WorkerBuilder};
-use children::{Child, Log, Post};
-use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use agent_testkit::{JobSpec, MockJob, MockServer, ServerEvent};
+use agent_worker::{Agent, EndedJob, JobContext, JobResult, WorkerBuilder};
+
+use children::{Child, Log, Post};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Signals that are closer together than a second count as one.
@@ -227,7 +230,8 @@ impl Program {
         program
     }
 
-    /// Sends this signal, and waits until the process has noticed it, and until another one does not count as the same.
+    /// Sends this signal, and waits until the process has noticed it, and until another one does not count as
+    /// the same.
     async fn signal(&self, name: &str, noticed: &str) {
         self.child.signal(name);
         self.logged(noticed).await;
@@ -310,7 +314,8 @@ async fn a_third_signal_ends_the_process_at_once() {
     }
 }
 
-/// The worker knows nothing of a thread that its handler has given blocking code to: `main` waits for it. The next signal ends that.
+/// The worker knows nothing of a thread that its handler has given blocking code to: `main` waits for it. The
+/// next signal ends that.
 #[tokio::test]
 async fn a_signal_ends_a_process_whose_main_does_not_return() {
     let mut program =

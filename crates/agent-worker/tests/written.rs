@@ -1,6 +1,14 @@
 //! What people log and store is written in a shape that stays: feature `serde`.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
 use agent_testkit::{JobSpec, MockServer, run_job};
 use agent_worker::job::Lifecycle;
 use agent_worker::stats::{DrainReport, SlotCounts, WorkerStats, WorkerStatus};
@@ -8,12 +16,6 @@ use agent_worker::{
     Agent, CancelReason, EndedJob, FailedJob, JobContext, JobError, JobErrorKind, JobId, JobKind, JobResult,
     Outcome, RetryPolicy,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 /// Fails after a second and a half.
 #[derive(Clone, Default)]

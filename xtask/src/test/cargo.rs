@@ -1,12 +1,14 @@
 //! One call of cargo, with its tests counted.
 
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::Result;
+
 use super::outcome::{Counts, Outcome, failure};
 use super::process::{self, Output};
 use super::settings::Settings;
 use crate::workspace::{cargo, root};
-use anyhow::Result;
-use std::process::{Command, ExitStatus};
-use std::time::Duration;
 
 /// A cargo command.
 pub(super) struct Cargo {

@@ -15,14 +15,16 @@ mod settings;
 mod targets;
 mod tools;
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, bail};
+
 use outcome::Outcome;
 use programs::{Part, Program};
 use report::{Report, of_programs};
 use rings::{Check, Run, Suite};
 use runner::{Ran, Width};
 use settings::Settings;
-use std::time::{Duration, Instant};
 
 /// Runs the named suites, or all of them; returns whether all passed.
 pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {

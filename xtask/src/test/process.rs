@@ -1,11 +1,12 @@
 //! A child process whose output is read line by line, and which is stopped after a timeout with all that it
 //! has started.
 
-use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
 
 /// The timeout of a hanging process in CI, so that its name is known. At a desk there is Ctrl-C.
 pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);

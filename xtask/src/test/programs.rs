@@ -3,12 +3,14 @@
 //! cargo runs one program after another, most of which wait for clocks. Here several of them run
 //! concurrently.
 
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
 use super::cargo::Cargo;
 use super::settings::Settings;
 use super::targets;
-use anyhow::{Context, Result};
-use serde_json::Value;
-use std::path::PathBuf;
 
 /// When a program runs. A part begins when all programs of the previous one have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,10 +1,11 @@
 //! The outcomes of the suites, and the summary at the end of the run.
 
-use super::outcome::{Counts, Outcome};
-use super::runner::Ran;
 use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
+
+use super::outcome::{Counts, Outcome};
+use super::runner::Ran;
 
 /// The outcome of all programs of a suite.
 pub(super) fn of_programs<'a>(programs: impl Iterator<Item = &'a Ran>) -> Outcome {

@@ -1,11 +1,12 @@
 //! The table of suites: names, requirements and commands.
 
+use anyhow::Result;
+
 use super::cargo::Cargo;
 use super::outcome::Outcome;
 use super::settings::Settings;
 use super::tools;
 use crate::{api, codegen};
-use anyhow::Result;
 
 /// One kind of check.
 pub(super) struct Suite {

@@ -1,14 +1,15 @@
 //! Runs test programs, several of them concurrently, and reads their output.
 
-use super::outcome::{Counts, Outcome, failure};
-use super::process::{self, Output};
-use super::programs::Program;
-use super::settings::Settings;
 use std::collections::VecDeque;
 use std::fmt;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
+
+use super::outcome::{Counts, Outcome, failure};
+use super::process::{self, Output};
+use super::programs::Program;
+use super::settings::Settings;
 
 /// The prefixes of the testkit's line about a skipped test, and of a test's line about a reduced number.
 const SKIPPED: &str = "agent-testkit: skipped: ";
@@ -165,9 +166,10 @@ impl fmt::Display for Ran {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::test::programs::Part;
-    use std::path::Path;
 
     /// A script instead of a test program. Written by another process: a file that is open for writing in
     /// this one, while another test starts a program, cannot be executed.

@@ -1,7 +1,8 @@
 //! Settings of a run.
 
-use super::process::LIMIT;
 use std::time::Duration;
+
+use super::process::LIMIT;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {

@@ -1,9 +1,11 @@
 //! The integration tests, as cargo finds them, and which of them need real tools.
 
-use crate::workspace::root;
-use anyhow::{Result, bail};
 use std::fs;
 use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::root;
 
 /// An integration test.
 pub(super) struct Target {

@@ -1,8 +1,9 @@
 //! The tools of this machine.
 
-use crate::workspace::{cargo, root};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use crate::workspace::{cargo, root};
 
 /// The oldest Go that fetches the toolchain a module requires.
 const GO: (u32, u32) = (1, 21);

@@ -4,8 +4,9 @@
 //! the file that defines the item. Methods are not resolved, so a file that only adds methods to a type is
 //! used by no other.
 
-use crate::tokens::{Path, Use, paths, uses};
 use std::collections::{BTreeMap, BTreeSet};
+
+use crate::tokens::{Path, Use, paths, uses};
 
 /// A file, or a directory with a trailing slash, and a file that it uses.
 type Step = (&'static str, &'static str);

@@ -1,8 +1,9 @@
 //! A crate's exports are listed name by name, under the name by which they are defined; the root of
 //! agent-worker stays small.
 
-use crate::tokens::{Use, uses};
 use std::path::Path;
+
+use crate::tokens::{Use, uses};
 
 /// Maximum number of names at the root of agent-worker. Everything else is in a module.
 const MAX_ROOT_NAMES: usize = 30;

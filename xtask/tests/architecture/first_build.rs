@@ -1,7 +1,8 @@
 //! The first command of a new user builds few crates, and none of the expensive ones.
 
-use crate::graph::{built_for, features_for};
 use std::collections::BTreeSet;
+
+use crate::graph::{built_for, features_for};
 
 /// Slightly more than the current number: a new crate should be worth its build time.
 const MOST: usize = 172;

@@ -1,9 +1,10 @@
 //! The dependency graph as cargo resolves it, for all platforms.
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::LazyLock;
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// A package that some crate of the workspace needs.
 #[derive(Clone, Debug, Default)]

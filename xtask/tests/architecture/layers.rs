@@ -1,7 +1,8 @@
 //! Permitted dependencies between the crates of the workspace, and crates that must not be linked.
 
-use crate::graph::{Graph, Need, WORKSPACE, linked_into};
 use std::collections::BTreeSet;
+
+use crate::graph::{Graph, Need, WORKSPACE, linked_into};
 
 /// A crate, the crates that it is built on, and those that its tests may use in addition.
 type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);

@@ -4,8 +4,9 @@
 //! The scan does not know types. So a displayed value in a tracing macro (`%field`, `{}`) must be a call of
 //! `line` or `name`, or be listed here as our own.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::path::PathBuf;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Values that only our own code creates: numbers, identifiers, and results of `line` or `name`.
 const OURS: &[&str] = &[

@@ -15,6 +15,7 @@ mod exhaustive;
 mod exports;
 mod first_build;
 mod graph;
+mod imports;
 mod layers;
 mod licences;
 mod logs;

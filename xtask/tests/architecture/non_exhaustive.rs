@@ -1,10 +1,13 @@
-//! What users of agent-worker match or read can grow: its enums and its structs with public fields are `#[non_exhaustive]`.
+//! What users of agent-worker match or read can grow: its enums and its structs with public fields are
+//! `#[non_exhaustive]`.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::exhaustive::names;
 use crate::exports::EXPORTS;
 use crate::tokens::{Use, uses};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use std::collections::BTreeMap;
 
 /// Exported types that stay as they are: drivers alone match the first three, the last one is a number.
 const CLOSED: &[&str] = &["RoomCommand", "RoomRequest", "AcquireResult", "Epoch"];

@@ -4,8 +4,9 @@
 //! clippy.toml of these crates has the same rules for resolved types; this scan also covers code that a
 //! crate's features or a platform exclude from the build, and an `allow` does not silence it.
 
-use crate::tokens::{Path, paths, test_modules};
 use std::path::{Path as FilePath, PathBuf};
+
+use crate::tokens::{Path, paths, test_modules};
 
 /// Paths that contain these neighbouring names are refused.
 const IMPURE: &[(&[&str], &str)] = &[
@@ -147,7 +148,9 @@ fn impurities_are_found() {
 fn what_is_pure_is_left_alone() {
     let good = "
         //! Never HashMap, never Instant::now.
-        use std::{net::{IpAddr, SocketAddr}, time::{Duration, Instant}, collections::BTreeMap};
+        use std::net::{IpAddr, SocketAddr};
+        use std::time::{Duration, Instant};
+        use std::collections::BTreeMap;
         fn f(now: Instant, environment: &str) { fastrand::Rng::with_seed(7); log(\"tokio::spawn\") }
         #[cfg(test)] mod tests { use std::collections::HashMap; }
     ";

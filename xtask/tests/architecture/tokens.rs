@@ -172,7 +172,9 @@ fn paths_are_found_where_they_are() {
     let found = paths(
         r#"
         //! std::comment
-        use std::{fmt::{self, Debug}, net::IpAddr, collections::*};
+        use std::fmt::{self, Debug};
+        use std::net::IpAddr;
+        use std::collections::*;
         #[doc = "std::string"]
         fn f(at: std::time::Instant) -> Vec<u8> {
             let s = "std::literal";

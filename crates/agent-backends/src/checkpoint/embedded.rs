@@ -6,11 +6,6 @@
 //! closes the file, and only then answers. A process that finds it open retries for a while. (Recent versions
 //! of redb can share a file between writers; locking the whole file is the older, proven mode.)
 
-use super::memory::wall_clock;
-use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
-use agent_proto::BoxFuture;
-use agent_proto::text::line;
-use redb::{Database, DatabaseError, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use std::any::Any;
 use std::fmt;
 use std::io;
@@ -19,7 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use redb::{Database, DatabaseError, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use tokio::sync::oneshot;
+
+use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
+use agent_proto::BoxFuture;
+use agent_proto::text::line;
+
+use super::memory::wall_clock;
 
 /// How long to wait for a file that another process has open, unless set.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);

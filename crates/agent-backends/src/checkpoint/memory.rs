@@ -1,11 +1,13 @@
 //! A checkpoint store in memory, for tests and for the attempts of one process.
 
-use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
-use agent_proto::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use tokio::time::Instant;
+
+use agent_core::{CheckpointKey, CheckpointStore, Claim, Slot, StoreError, Writer};
+use agent_proto::BoxFuture;
 
 /// Keeps checkpoints in memory: they are lost with the process. Cheap to clone; clones share the checkpoints.
 ///

@@ -4,11 +4,13 @@
 //! server; one test suite covers all stores. A slot is a hash: `e` the epoch, `n` the number of its last
 //! write, `r` the record, `u` when the record expires.
 
-use crate::redis::{Redis, RedisError, Script};
-use agent_core::{CheckpointKey, CheckpointStore, Claim, Epoch, StoreError, Writer, slot_life};
-use agent_proto::BoxFuture;
 use std::sync::LazyLock;
 use std::time::Duration;
+
+use agent_core::{CheckpointKey, CheckpointStore, Claim, Epoch, StoreError, Writer, slot_life};
+use agent_proto::BoxFuture;
+
+use crate::redis::{Redis, RedisError, Script};
 
 /// Keeps checkpoints in a Redis or Valkey server. Cheap to clone.
 ///

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use agent_core::{AcquireResult, CoordinationError, Coordinator, FencedValue, LeaseRecord};
-use agent_proto::BoxFuture;
 use bytes::Bytes;
 use tokio::sync::Mutex;
+
+use agent_core::{AcquireResult, CoordinationError, Coordinator, FencedValue, LeaseRecord};
+use agent_proto::BoxFuture;
 
 /// Records are locked in groups, so that unused ones can be removed: a file that serves as a lock cannot.
 const LOCKS: usize = 16;
@@ -291,8 +292,9 @@ fn damaged(path: &Path) -> CoordinationError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use agent_core::MAX_KEY_LEN;
+
+    use super::*;
 
     const LEASE: Duration = Duration::from_secs(600);
 

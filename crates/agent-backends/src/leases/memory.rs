@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agent_core::{AcquireResult, CoordinationError, Coordinator, FencedValue, LeaseRecord};
-use agent_proto::BoxFuture;
 use bytes::Bytes;
 use tokio::time::Instant;
+
+use agent_core::{AcquireResult, CoordinationError, Coordinator, FencedValue, LeaseRecord};
+use agent_proto::BoxFuture;
 
 /// Leases in this process's memory: for tests, and for the jobs of one process. Clones share the store.
 ///

@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use ::redis::FromRedisValue;
+use bytes::Bytes;
+
 use agent_core::{AcquireResult, CoordinationError, Coordinator, Election, FencedValue};
 use agent_proto::BoxFuture;
-use bytes::Bytes;
 
 use crate::redis::{Redis, Script, ScriptCall};
 

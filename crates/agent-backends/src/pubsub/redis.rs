@@ -10,12 +10,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agent_core::{Backoff, CoordinationError, Inbox, PubSub, Subscription};
-use agent_proto::BoxFuture;
-use agent_proto::text::line;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use agent_core::{Backoff, CoordinationError, Inbox, PubSub, Subscription};
+use agent_proto::BoxFuture;
+use agent_proto::text::line;
 
 use super::outage::{Failure, Outage};
 use crate::redis::{Redis, RedisError, info_field};

@@ -1,13 +1,16 @@
 //! Why a Redis or Valkey server could not be used.
 
-use super::answer::{self, Meaning, Missing};
-use ::redis::ErrorKind;
-use agent_net::ConnectError;
-use agent_proto::error_text;
-use agent_proto::text::shorten;
 use std::fmt;
 use std::io;
 use std::time::Duration;
+
+use ::redis::ErrorKind;
+
+use agent_net::ConnectError;
+use agent_proto::error_text;
+use agent_proto::text::shorten;
+
+use super::answer::{self, Meaning, Missing};
 
 /// How much of an answer is examined, and how much of it is shown, in characters.
 const MAX_ANSWER: usize = 2_000;

@@ -6,22 +6,25 @@
 //! LiveKit server. The redis crate's connection manager would wait for a half-open connection as long as TCP
 //! does; here a connection that missed one deadline is dropped.
 
-use super::RedisError;
-use super::answer::{self, Meaning, Next, Role};
-use super::error::answer_text;
-use super::url::{Address, check_prefix};
-use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
-use agent_net::{ByteStream, NetOptions, connect_stream};
-use agent_proto::Secret;
-use agent_proto::text::line;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
+
+use agent_net::{ByteStream, NetOptions, connect_stream};
+use agent_proto::Secret;
+use agent_proto::text::line;
+
+use super::RedisError;
+use super::answer::{self, Meaning, Next, Role};
+use super::error::answer_text;
+use super::url::{Address, check_prefix};
 
 /// How long an operation may take, connecting included, unless set.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,10 +1,13 @@
 //! Parsing of a server's URL.
 
-use super::RedisError;
-use ::url::{Host, Url};
-use agent_proto::Secret;
-use percent_encoding::percent_decode_str;
 use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use agent_proto::Secret;
+
+use super::RedisError;
 
 /// The prefix of all keys, unless set.
 pub(super) const PREFIX: &str = "livekit-agents";

@@ -119,8 +119,9 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn kind() -> impl Strategy<Value = FrameKind> {
         prop_oneof![

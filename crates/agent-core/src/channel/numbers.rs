@@ -157,8 +157,9 @@ impl SequenceTracker {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     const NEW: Received = Received { missed: 0, new: true, forged: false };
     const OLD: Received = Received { missed: 0, new: false, forged: false };

@@ -186,9 +186,10 @@ impl ClaimSession {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::checkpoint::{Slot, encode_checkpoint};
-    use std::time::Duration;
 
     const KEEP: Duration = Duration::from_secs(3600);
     const SAVE: CheckpointChange = CheckpointChange::Save { since: None };

@@ -1,9 +1,11 @@
 //! Errors of checkpoints and their stores.
 
+use std::fmt;
+
+use agent_proto::error_text;
+
 use crate::chain::BoxError;
 use crate::metadata::MetadataError;
-use agent_proto::error_text;
-use std::fmt;
 
 /// Why a store failed.
 ///

@@ -1,9 +1,10 @@
 //! The key of a job's checkpoint: jobs with the same key continue each other's work.
 
+use std::fmt::{self, Write};
+
 use super::error::KeyError;
 use crate::job::{Job, JobKind};
 use crate::metadata::{NameField, name_field};
-use std::fmt::{self, Write};
 
 /// The longest key, in bytes.
 const MAX_KEY_LEN: usize = 4096;
@@ -124,10 +125,12 @@ impl fmt::Display for CheckpointKey {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::job::{Target, TargetKind};
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     fn job(room: &str, kind: JobKind, target: Option<&str>, metadata: &str) -> Job {
         let mut job = Job::new("AJ_1", kind, room);

@@ -5,13 +5,14 @@
 //! ```
 //! A truncated, mixed or modified record is never read as a value.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::error::CheckpointError;
 use super::slot::Epoch;
 use crate::json::{JsonError, to_json};
 use crate::metadata::{json_path, short_type_name};
 use crate::text::shorten;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// The longest value, as JSON, in bytes.
 pub const MAX_CHECKPOINT_LEN: usize = 16 * 1024 * 1024;
@@ -162,9 +163,11 @@ fn open(record: &[u8]) -> Result<(u32, &[u8]), CheckpointError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
     use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
     struct Progress {

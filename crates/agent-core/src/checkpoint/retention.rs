@@ -61,9 +61,11 @@ pub fn checkpoint_retention(cancelled: Option<&CancelReason>, end: &AttemptEnd) 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
     use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn fatal(reason: &'static str) -> JobErrorKind {
         JobErrorKind::Fatal { reason: reason.into() }

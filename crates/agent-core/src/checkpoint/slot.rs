@@ -189,8 +189,9 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     const KEEP: Duration = Duration::from_secs(60);
     const DAY: u64 = 24 * 3600 * 1000;

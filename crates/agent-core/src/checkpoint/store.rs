@@ -1,9 +1,11 @@
 //! The trait of checkpoint stores.
 
-use super::{CheckpointKey, Claim, StoreError, Writer};
-use agent_proto::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
+
+use agent_proto::BoxFuture;
+
+use super::{CheckpointKey, Claim, StoreError, Writer};
 
 /// A store of checkpoints: `MemoryStore`, `EmbeddedStore` (a local file, feature `embedded-store`),
 /// `RedisStore` (feature `redis`), or your own.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::election::AcquireResult;
-use agent_proto::BoxFuture;
 use bytes::Bytes;
+
+use agent_proto::BoxFuture;
 
 use super::CoordinationError;
 use super::error::{check_len, check_name};
+use crate::election::AcquireResult;
 
 /// The longest key of an election, in bytes.
 pub const MAX_KEY_LEN: usize = 512;

@@ -1,10 +1,13 @@
 //! The trait of pub/sub backends, which channels use.
 
-use super::CoordinationError;
-use agent_proto::BoxFuture;
-use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
+
+use bytes::Bytes;
+
+use agent_proto::BoxFuture;
+
+use super::CoordinationError;
 
 /// The longest topic, in bytes.
 pub const MAX_TOPIC_LEN: usize = 512;

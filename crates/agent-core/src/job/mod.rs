@@ -3,13 +3,16 @@
 pub(crate) mod lifecycle;
 pub(crate) mod time_limit;
 
-use crate::error::JobError;
-use crate::metadata::{MAX_METADATA_LEN, MetadataError, action, parse_metadata, request_id, timeout};
-use agent_proto::livekit as wire;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use agent_proto::livekit as wire;
+
+use crate::error::JobError;
+use crate::metadata::{MAX_METADATA_LEN, MetadataError, action, parse_metadata, request_id, timeout};
 
 /// The most attributes of a job or a participant, in bytes of keys and values (64 KiB, the server's own
 /// limit).

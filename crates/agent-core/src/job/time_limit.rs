@@ -1,7 +1,8 @@
 //! The time limit of a job: the worker's, or that of its metadata.
 
-use crate::metadata::timeout;
 use std::time::Duration;
+
+use crate::metadata::timeout;
 
 /// The time limit of jobs when only a maximum is configured.
 pub const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);

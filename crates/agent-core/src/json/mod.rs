@@ -6,13 +6,15 @@
 
 mod probe;
 
+use std::cell::Cell;
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::Formatter;
+
 use crate::metadata::shown_path;
 use crate::text::shorten;
 use probe::{MAX_DEPTH, Probe, Refusal, TOO_DEEP};
-use serde::Serialize;
-use serde_json::ser::Formatter;
-use std::cell::Cell;
-use std::io;
 
 const MAX_MESSAGE: usize = 400;
 
@@ -145,8 +147,9 @@ impl Formatter for Strict<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeMap;
+
+    use super::*;
 
     fn check<T: Serialize>(value: T, expected: &str) {
         let shown = match to_json(&value, 1_000) {

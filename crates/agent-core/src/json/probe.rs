@@ -1,13 +1,15 @@
 //! Finds the part of a value that cannot be written as JSON and read back.
 
-use crate::metadata::Step;
+use std::fmt;
+
 use serde::Serialize;
 use serde::ser::{
     Error, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 use serde_json::Value;
-use std::fmt;
+
+use crate::metadata::Step;
 
 /// The deepest nesting that serde_json reads.
 pub(super) const MAX_DEPTH: usize = 127;

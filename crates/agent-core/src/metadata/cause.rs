@@ -1,10 +1,12 @@
 //! Why a value was not read: serde's error in parts, as its text would have to be parsed again and may be as
 //! long as the document.
 
+use std::fmt::{self, Write as _};
+
+use serde::de::{self, Expected, Unexpected};
+
 use super::wording;
 use crate::text::MAX_VALUE;
-use serde::de::{self, Expected, Unexpected};
-use std::fmt::{self, Write as _};
 
 /// The longest message that is kept, in bytes.
 const MAX_MESSAGE: usize = 400;

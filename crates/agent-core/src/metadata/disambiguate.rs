@@ -1,10 +1,11 @@
 //! Which of several candidates an error refers to, determined by reading the document with the candidates
 //! changed.
 
+use serde::de::DeserializeOwned;
+
 use super::cause::{Cause, Found, Problem};
 use super::document::MAX_METADATA_LEN;
 use super::reader::{Plan, Trial};
-use serde::de::DeserializeOwned;
 
 /// Limit of the bytes that are read for this: a short document as often as needed, the longest one four
 /// times.

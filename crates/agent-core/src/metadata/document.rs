@@ -1,7 +1,8 @@
 //! The JSON document in a metadata text, and its limit.
 
-use super::error::MetadataError;
 use serde::de::IgnoredAny;
+
+use super::error::MetadataError;
 
 /// The longest metadata that is read, in bytes (512 KiB, the server's own limit).
 pub const MAX_METADATA_LEN: usize = 512 * 1024;

@@ -1,8 +1,9 @@
 //! Errors of a job's metadata.
 
+use std::fmt;
+
 use super::path::{MAX_PATH, Path};
 use crate::text::shorten;
-use std::fmt;
 
 /// Why the metadata of a job is invalid for its agent. `?` in a handler converts it into an
 /// [`Invalid`](crate::JobErrorKind::Invalid) error, which ends the job as `invalid_input`.

@@ -1,11 +1,12 @@
 //! The fields of the metadata that the SDK reads itself, independently of the agent's type.
 
+use std::time::Duration;
+
 use super::document::{MAX_METADATA_LEN, check_len, content, well_formed};
 use super::error::MetadataError;
 use super::path::{Path, Step, cut};
 use super::scan::{Cursor, Token, Work};
 use super::show::show;
-use std::time::Duration;
 
 /// The top-level fields that the SDK reads; no type has to know them.
 pub(crate) const SDK_FIELDS: [&str; 3] = ["action", "request_id", "timeout"];

@@ -1,5 +1,10 @@
 //! `MetadataFormat`: the metadata that an agent accepts.
 
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
 use super::document::content;
 use super::error::MetadataError;
 use super::path::Path;
@@ -9,9 +14,6 @@ use super::scan::{Cursor, Work};
 use super::schema::MetadataSchema;
 use super::show::show;
 use super::unknown::unknown_fields;
-use serde::de::DeserializeOwned;
-use std::fmt;
-use std::sync::Arc;
 
 /// The metadata that an agent accepts: a type, the meaning of missing metadata, and rules for the values.
 ///

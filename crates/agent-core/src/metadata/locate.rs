@@ -5,6 +5,8 @@
 //! address. Of other values all equal ones are candidates, and [`disambiguate`] determines the one; with too
 //! many candidates, the place where the reader stopped is reported.
 
+use serde::de::DeserializeOwned;
+
 use super::cause::{Cause, Found, Parts, Problem};
 use super::disambiguate::disambiguate;
 use super::error::MetadataError;
@@ -15,7 +17,6 @@ use super::scan::{Cursor, Token};
 use super::show::show;
 use super::walk::{Event, Walk};
 use super::wording::words;
-use serde::de::DeserializeOwned;
 
 /// Maximum number of candidates that are tried.
 pub(super) const MAX_CANDIDATES: usize = 256;

@@ -1,7 +1,8 @@
 //! Numbers, with serde_json's distinction of types.
 
-use super::cause::Cause;
 use serde::de::Visitor;
+
+use super::cause::Cause;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {

@@ -1,7 +1,8 @@
 //! Paths in a JSON document.
 
-use super::scan::{Cursor, Token};
 use std::fmt;
+
+use super::scan::{Cursor, Token};
 
 pub(super) const MAX_PATH: usize = 400;
 

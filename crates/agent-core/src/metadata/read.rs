@@ -1,5 +1,7 @@
 //! Reading metadata as a type.
 
+use serde::de::DeserializeOwned;
+
 use super::cause::{Cause, Problem};
 use super::document::{check_len, content, well_formed};
 use super::error::MetadataError;
@@ -7,7 +9,6 @@ use super::fields::SDK_FIELDS;
 use super::locate::{explain, flattened_field, place};
 use super::reader::{Plan, Trial};
 use super::scan::Work;
-use serde::de::DeserializeOwned;
 
 /// Reads JSON text as `T`; `None` when there is no metadata: the text is empty, blank or `null`. A leading
 /// byte-order mark is skipped.

@@ -10,13 +10,15 @@ mod keys;
 mod value;
 mod variants;
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Expected, Unexpected, Visitor};
+
 use super::cause::Cause;
 use super::number::Number;
 use super::scan::{Cursor, RawString, Token, Work};
 use elements::{Elements, Entries};
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, Expected, Unexpected, Visitor};
-use std::borrow::Cow;
-use std::marker::PhantomData;
 use value::Value;
 
 /// The deepest nesting of lists and objects.

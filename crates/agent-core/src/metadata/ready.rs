@@ -1,11 +1,13 @@
 //! `JobMetadata`: a type for agents without one of their own.
 
-use super::error::MetadataError;
-use super::read::parse_metadata;
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use std::time::Duration;
+
+use super::error::MetadataError;
+use super::read::parse_metadata;
 
 /// Metadata that names an action and its parameters. All fields may be absent or null; others are ignored.
 ///

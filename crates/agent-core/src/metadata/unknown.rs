@@ -1,11 +1,12 @@
 //! Unknown fields of a document.
 
+use serde::de::DeserializeOwned;
+
 use super::document::{MAX_METADATA_LEN, content};
 use super::locate::place;
 use super::reader::{Plan, Trial};
 use super::ready::JobMetadata;
 use super::scan::Work;
-use serde::de::DeserializeOwned;
 
 /// Maximum number of reported fields.
 const MAX_FIELDS: usize = 16;

@@ -1,8 +1,9 @@
 //! Validation rules of a type, with garde.
 
+use serde::de::DeserializeOwned;
+
 use super::error::MetadataError;
 use super::format::MetadataFormat;
-use serde::de::DeserializeOwned;
 
 impl<T> MetadataFormat<T>
 where

@@ -1,12 +1,14 @@
 //! What comes after an attempt: its cleanup, then the outcome or another attempt. Promises I2, I6.
 
+use std::time::Duration;
+
+use agent_proto::Time;
+
 use super::Worker;
 use super::io::{Notice, Output};
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::AttemptEnd;
-use agent_proto::Time;
-use std::time::Duration;
 
 impl Worker {
     pub(super) fn on_attempt_ended(&mut self, id: &JobId, end: AttemptEnd, room_gone: bool, now: Time) {

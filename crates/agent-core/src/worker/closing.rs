@@ -7,6 +7,8 @@
 //! status, as it reads in order. Without a connection the same list is the outbox: its entries are sent after
 //! the next registration. Promises I3, I5, I8.
 
+use agent_proto::Time;
+
 use super::Worker;
 use super::entries::{Assignment, Closing, Receipts, Step};
 use super::io::{EndedJob, Output, Violation};
@@ -14,7 +16,6 @@ use super::timers::{JobTimer, Timer};
 use super::wire;
 use crate::job::JobId;
 use crate::outcome::Verdict;
-use agent_proto::Time;
 
 /// Maximum number of ended jobs that wait for their repeat or their receipt; more are closed at once and
 /// counted.
@@ -105,9 +106,10 @@ impl Worker {
         }
     }
 
-    /// Sends the outcomes of jobs that ended without a connection, or just before it was lost, and one ping after
-    /// them. The answer is the receipt of all these outcomes and confirms the registration: a server reports a
-    /// worker as registered a moment before it offers it anything, and reads the worker's messages after that.
+    /// Sends the outcomes of jobs that ended without a connection, or just before it was lost, and one ping
+    /// after them. The answer is the receipt of all these outcomes and confirms the registration: a server
+    /// reports a worker as registered a moment before it offers it anything, and reads the worker's messages
+    /// after that.
     pub(super) fn send_outbox(&mut self, now: Time) {
         let round = self.receipts.round;
         for (id, closing) in &mut self.closing {

@@ -1,5 +1,9 @@
 //! Draining: accept nothing new, let running jobs end, cancel what does not, report the result. Promise I7.
 
+use std::time::Duration;
+
+use agent_proto::Time;
+
 use super::Worker;
 use super::entries::Drain;
 use super::io::{DrainReport, Notice, Output};
@@ -7,8 +11,6 @@ use super::timers::Timer;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::{AttemptEnd, CancelReason, Verdict};
-use agent_proto::Time;
-use std::time::Duration;
 
 impl Worker {
     pub(super) fn on_drain(&mut self, within: Duration, now: Time) {

@@ -1,14 +1,16 @@
 //! State of a worker machine: its connection, its slots, the ended jobs, and its drain.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_proto::Time;
+
 use super::io::{DrainReport, OfferId};
 use super::room_rules::RoomWatch;
 use crate::answer::Accept;
 use crate::job::lifecycle::JobState;
 use crate::job::{Job, JobId};
 use crate::outcome::{Lifecycle, Outcome};
-use agent_proto::Time;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// The connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

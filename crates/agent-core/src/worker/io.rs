@@ -1,5 +1,13 @@
 //! Inputs and outputs of a worker machine: inputs are facts in the past tense, outputs are commands.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use agent_proto::Secret;
+
 use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
@@ -7,11 +15,6 @@ use crate::descriptors::Descriptors;
 use crate::error_kind::JobErrorKind;
 use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
-use agent_proto::Secret;
-use bytes::Bytes;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// One offer; an offer of the same job on another connection is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

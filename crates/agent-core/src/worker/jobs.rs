@@ -1,5 +1,10 @@
 //! Offers, assignments, cancellations: feeds server and user input into each job's state machine.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_proto::{Secret, Time};
+
 use super::Worker;
 use super::entries::{Entry, ReportedLoad};
 use super::io::{Notice, OfferId, Output, Violation};
@@ -12,9 +17,6 @@ use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::job::time_limit::time_limit;
 use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{CancelReason, Lifecycle, Outcome, Verdict};
-use agent_proto::{Secret, Time};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// How long no job is accepted after the process ran out of file descriptors.
 const DESCRIPTORS_WAIT: Duration = Duration::from_secs(10);

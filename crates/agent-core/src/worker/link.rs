@@ -9,6 +9,12 @@
 //! It never affects an attempt: a lost connection frees the slots of offers that can no longer be answered,
 //! and stops no job.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use agent_proto::Time;
+
 use super::Worker;
 use super::entries::Link;
 use super::io::{LinkError, Notice, Output, StopError, Violation};
@@ -19,9 +25,6 @@ use crate::config::Config;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, Phase};
 use crate::text::shorten;
-use agent_proto::Time;
-use bytes::Bytes;
-use std::time::Duration;
 
 /// Upper bound on connects within the backoff's longest wait (10 s unless set), whatever the jitter.
 const MAX_CONNECTS: usize = 10;

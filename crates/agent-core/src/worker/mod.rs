@@ -34,15 +34,17 @@ pub use room_end::RoomEnd;
 pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
 pub use timers::{JobTimer, Timer};
 
+use std::collections::{BTreeMap, VecDeque};
+
+use agent_proto::Time;
+use agent_proto::recording::Machine;
+
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::Lifecycle;
-use agent_proto::Time;
-use agent_proto::recording::Machine;
 use entries::{Closing, Drain, Entry, Link, Receipts, ReportedLoad};
-use std::collections::{BTreeMap, VecDeque};
 use timers::Timers;
 
 /// A worker without I/O. See the [crate's documentation](crate) for the contract.

@@ -5,11 +5,13 @@
 //! creation when nobody joined (`empty_timeout`). It then records a failure for every job in it, whatever the
 //! worker reports afterwards. So a job that has nothing to wait for ends before that moment.
 
+use std::time::Duration;
+
+use agent_proto::Time;
+
 use crate::config::EndWhen;
 use crate::job::{Job, Target};
 use crate::outcome::CancelReason;
-use agent_proto::Time;
-use std::time::Duration;
 
 /// The participants in the room of a job, besides its agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,14 @@
 //! One transition of one job: an input for its state machine, and the effects. The job is looked up once.
 
+use std::collections::VecDeque;
+use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use agent_proto::Time;
+
 use super::Worker;
 use super::entries::Entry;
 use super::io::{Notice, Output, Violation};
@@ -10,12 +19,6 @@ use crate::config::Config;
 use crate::job::lifecycle::{Effect, Exit, JobInput, JobState, Phase, Transition, step};
 use crate::job::{JobId, JobLabels};
 use crate::outcome::Lifecycle;
-use agent_proto::Time;
-use bytes::Bytes;
-use std::collections::VecDeque;
-use std::mem::{Discriminant, discriminant};
-use std::sync::Arc;
-use std::time::Duration;
 
 impl Worker {
     /// Applies an input to a job and carries out the transition. Input for a closed job is ignored.

@@ -1,8 +1,10 @@
 //! The timers of a worker machine, in one table.
 
-use crate::job::JobId;
-use agent_proto::Time;
 use std::collections::{BTreeMap, BTreeSet};
+
+use agent_proto::Time;
+
+use crate::job::JobId;
 
 /// The timers of a worker machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,6 +3,8 @@
 //! It does not change the course of a job directly: a room that is over cancels the job, as anything else
 //! can, and a job that reports no progress is logged.
 
+use agent_proto::Time;
+
 use super::Worker;
 use super::io::{Notice, Output};
 use super::room_end::RoomEnd;
@@ -12,7 +14,6 @@ use crate::config::Config;
 use crate::job::lifecycle::{JobInput, Phase};
 use crate::job::{Job, JobId};
 use crate::outcome::CancelReason;
-use agent_proto::Time;
 
 impl Worker {
     pub(super) fn on_room_joined(&mut self, id: &JobId, room: JoinedRoom, now: Time) {

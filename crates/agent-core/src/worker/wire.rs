@@ -1,14 +1,16 @@
 //! Conversion between the machine's types and frames.
 
-use crate::answer::Accept;
-use crate::config::Config;
-use crate::job::{Job, JobId, JobLabels};
-use crate::outcome::Outcome;
+use bytes::Bytes;
+
 use agent_proto::Secret;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
-use bytes::Bytes;
+
+use crate::answer::Accept;
+use crate::config::Config;
+use crate::job::{Job, JobId, JobLabels};
+use crate::outcome::Outcome;
 
 /// A message of the server.
 pub(super) enum FromServer {

@@ -4,13 +4,15 @@
 //! A claim arrives at once or never: one that arrives after a later claim of the same job was answered
 //! supersedes it.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
 use agent_core::{
     CheckpointChange, CheckpointError, ClaimSession, Generation, Slot, StoreError, StoreRequest, Writer,
     encode_checkpoint,
 };
-use proptest::prelude::*;
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 const JOBS: usize = 3;
 const KEEP: Duration = Duration::from_secs(3600);

@@ -1,8 +1,10 @@
 //! Cleanup between an attempt and its outcome.
 
-use crate::rig::{Rig, fatal, id};
-use agent_core::{AttemptEnd, CancelReason, Config, Input};
 use std::time::Duration;
+
+use agent_core::{AttemptEnd, CancelReason, Config, Input};
+
+use crate::rig::{Rig, fatal, id};
 
 /// A running job after the settling time, whose cleanup the test ends.
 fn running(change: impl FnOnce(&mut Config)) -> Rig {

@@ -1,14 +1,17 @@
 //! Connecting, registering, losing the connection and reconnecting.
 
-use crate::rig::{Rig, fatal, id};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
 use agent_core::{
     Answer, AttemptEnd, Config, Input, LinkError, MAX_RETRY_AFTER, Output, Time, Violation, Worker,
 };
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
-use bytes::Bytes;
-use std::collections::VecDeque;
-use std::time::Duration;
+
+use crate::rig::{Rig, fatal, id};
 
 fn cut(rig: &mut Rig) {
     rig.input(Input::Disconnected { reason: "reset by peer".into() });

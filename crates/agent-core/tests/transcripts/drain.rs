@@ -1,8 +1,10 @@
 //! Draining and stopping.
 
-use crate::rig::{Rig, id};
-use agent_core::{Answer, AttemptEnd, Input};
 use std::time::Duration;
+
+use agent_core::{Answer, AttemptEnd, Input};
+
+use crate::rig::{Rig, id};
 
 fn drain(seconds: u64) -> Input {
     Input::DrainRequested { within: Duration::from_secs(seconds) }

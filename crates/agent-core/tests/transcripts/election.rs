@@ -1,8 +1,9 @@
 //! One candidate of an election: its calls to the store and its state.
 
-use agent_core::{Election, ElectionInput, ElectionOutput, Time};
 use std::fmt::Write;
 use std::time::Duration;
+
+use agent_core::{Election, ElectionInput, ElectionOutput, Time};
 
 const LEASE: Duration = Duration::from_secs(8);
 

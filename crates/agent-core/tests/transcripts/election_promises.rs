@@ -1,10 +1,12 @@
 //! Model test of candidates, a store and the network between them, in any order of faults, against the
 //! promises of an election (I13).
 
-use agent_core::{AcquireResult, Election, ElectionInput, ElectionOutput, LeaseRecord, Time};
-use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use proptest::prelude::*;
+
+use agent_core::{AcquireResult, Election, ElectionInput, ElectionOutput, LeaseRecord, Time};
 
 const CANDIDATES: usize = 3;
 const LEASE: Duration = Duration::from_secs(2);

@@ -1,9 +1,10 @@
 //! Offers, answers, slots, load and assignments.
 
-use crate::rig::{Rig, fatal, id};
 use agent_core::{Answer, AttemptEnd, Descriptors, Input, Lifecycle};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
+
+use crate::rig::{Rig, fatal, id};
 
 #[test]
 fn a_job_from_offer_to_success() {

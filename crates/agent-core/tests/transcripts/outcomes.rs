@@ -1,8 +1,10 @@
 //! Cancellation, termination, deadlines, and attempts that do not end.
 
-use crate::rig::{Rig, fatal, id};
-use agent_core::{Answer, AttemptEnd, CancelReason};
 use std::time::Duration;
+
+use agent_core::{Answer, AttemptEnd, CancelReason};
+
+use crate::rig::{Rig, fatal, id};
 
 /// A running job after the settling time.
 fn running(change: impl FnOnce(&mut agent_core::Config)) -> Rig {

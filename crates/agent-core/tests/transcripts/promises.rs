@@ -1,8 +1,12 @@
 //! Model test of the worker machine: any order of events, against the promises of one machine (ids as in
 //! ARCHITECTURE.md).
 
-use crate::rig::fatal;
-use crate::rig::{RecordedWorker, worker};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
 use agent_core::{
     Answer, AttemptEnd, CancelReason, Config, Input, JobErrorKind, JobId, JoinedRoom, Lifecycle, LinkError,
     Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, Time,
@@ -11,10 +15,9 @@ use agent_proto::Secret;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
-use bytes::Bytes;
-use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+
+use crate::rig::fatal;
+use crate::rig::{RecordedWorker, worker};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Op {

@@ -1,12 +1,15 @@
 //! A recording of a worker machine, written as JSON and read again, replays to the same outputs, byte for
 //! byte (I12).
 
-use crate::promises::{Op, World, op};
-use crate::rig::{RecordedWorker, Rig, worker};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
 use agent_core::{Answer, AttemptEnd, Config, Descriptors, Input, LinkError, Output};
 use agent_proto::recording::Recording;
-use proptest::prelude::*;
-use std::time::Duration;
+
+use crate::promises::{Op, World, op};
+use crate::rig::{RecordedWorker, Rig, worker};
 
 fn json(outputs: &[Output]) -> String {
     outputs.iter().map(|output| serde_json::to_string(output).unwrap() + "\n").collect()

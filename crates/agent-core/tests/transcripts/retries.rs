@@ -1,8 +1,10 @@
 //! Retries within one assignment, and what prevents them.
 
-use crate::rig::{Rig, fatal, id};
-use agent_core::{AttemptEnd, CancelReason, Config, Input, JobErrorKind, Lifecycle, Outcome, RetryPolicy};
 use std::time::Duration;
+
+use agent_core::{AttemptEnd, CancelReason, Config, Input, JobErrorKind, Lifecycle, Outcome, RetryPolicy};
+
+use crate::rig::{Rig, fatal, id};
 
 /// A running job after the settling time, with three attempts in all and waits without jitter.
 fn running(change: impl FnOnce(&mut Config)) -> Rig {

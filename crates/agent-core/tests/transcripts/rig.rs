@@ -1,5 +1,8 @@
 //! One machine, a clock that jumps, and a log.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use agent_core::{
     Answer, AttemptEnd, CancelReason, Config, EndedJob, Input, JobErrorKind, JobId, Output, Time, Worker,
 };
@@ -8,8 +11,6 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::recording::Recorder;
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// A worker machine that is recorded.
 pub(crate) type RecordedWorker = Recorder<(Config, u64), Worker>;

@@ -1,10 +1,13 @@
 //! Model test of room rules: any order of changes in a room; a job ends when it must, and only then.
 
-use crate::rig::{Rig, id};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
 use agent_core::{EndWhen, Input, JoinedRoom, Presence, Time};
 use agent_proto::livekit as wire;
-use proptest::prelude::*;
-use std::time::Duration;
+
+use crate::rig::{Rig, id};
 
 /// Joins the job's room, with a departure timeout in seconds.
 fn joined(rig: &mut Rig, departure: u64) {

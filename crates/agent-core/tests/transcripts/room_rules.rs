@@ -1,9 +1,11 @@
 //! When a job is over because of its room and its participants.
 
-use crate::rig::{Rig, id};
+use std::time::Duration;
+
 use agent_core::{AttemptEnd, CancelReason, EndWhen, Input, JoinedRoom, Presence, RoomEnd};
 use agent_proto::livekit as wire;
-use std::time::Duration;
+
+use crate::rig::{Rig, id};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,9 +1,11 @@
 //! The schedule of an auto-saved value.
 
-use agent_core::{CheckpointRetention, SaveFailure, SaveInput, SaveOutput, SaveSchedule, Time};
-use proptest::prelude::*;
 use std::fmt::Write;
 use std::time::Duration;
+
+use proptest::prelude::*;
+
+use agent_core::{CheckpointRetention, SaveFailure, SaveInput, SaveOutput, SaveSchedule, Time};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 const KEEP: SaveInput = SaveInput::Ended(CheckpointRetention::Keep);

@@ -1,8 +1,9 @@
 //! Jobs that report no progress, second jobs.
 
-use crate::rig::{Rig, id};
 use agent_core::{AttemptEnd, Input};
 use agent_proto::livekit as wire;
+
+use crate::rig::{Rig, id};
 
 #[test]
 fn a_handler_that_stops_reporting_progress_is_noticed_once() {

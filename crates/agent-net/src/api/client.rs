@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use agent_proto::{MAX_FRAME_LEN, Secret, decode, encode};
 
+use super::error::{ApiError, ErrorBody};
+use super::http::{Http, HttpError};
 use crate::options::NetOptions;
 use crate::server_url::ServerUrl;
 use crate::token::AccessToken;
-
-use super::error::{ApiError, ErrorBody};
-use super::http::{Http, HttpError};
 
 /// A call takes some milliseconds, or some 200 if it starts an agent; the limit is for a server that hangs.
 const CALL_WITHIN: Duration = Duration::from_secs(10);

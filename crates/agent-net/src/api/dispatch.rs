@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agent_proto::livekit;
 use tokio::time::{Instant, sleep, sleep_until};
+
+use agent_proto::livekit;
 
 use super::client::ServerApi;
 use super::error::ApiError;
@@ -263,7 +264,6 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::{Arc, Mutex};
 
-    use agent_proto::encode;
     use bytes::Bytes;
     use http_body_util::Full;
     use hyper::body::Incoming;
@@ -272,6 +272,8 @@ mod tests {
     use hyper::{Request, Response};
     use hyper_util::rt::TokioIo;
     use tokio::net::TcpListener;
+
+    use agent_proto::encode;
 
     use super::*;
 

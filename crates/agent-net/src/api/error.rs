@@ -1,7 +1,8 @@
 //! Errors of API calls.
 
-use agent_proto::DecodeError;
 use serde::Deserialize;
+
+use agent_proto::DecodeError;
 
 use crate::token::TokenError;
 

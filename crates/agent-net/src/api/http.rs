@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use agent_proto::MAX_FRAME_LEN;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -19,6 +18,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tower_service::Service;
 use url::Url;
+
+use agent_proto::MAX_FRAME_LEN;
 
 use crate::connect::connect_http;
 use crate::error::ConnectError;

@@ -1,9 +1,11 @@
-//! A certificate authority of a test's own, and a TLS server with a certificate of it. Tests of agent-worker use this file, too.
+//! A certificate authority of a test's own, and a TLS server with a certificate of it. Tests of agent-worker
+//! use this file, too.
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use std::path::PathBuf;
-use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) struct Authority {

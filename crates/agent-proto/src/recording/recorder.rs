@@ -1,7 +1,8 @@
 //! Recording and replay of a machine.
 
-use crate::Time;
 use std::ops::Deref;
+
+use crate::Time;
 
 /// A machine without I/O, as far as it is recorded: the calls that change it, and their outputs.
 pub trait Machine {

@@ -1,15 +1,18 @@
 //! The checks: a value of ours through their type and back, a value of theirs through our type and back.
 
-use crate::arbitrary::{self, Enums, Sample};
-use crate::table::{POOL, TABLE};
-use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
-use std::fmt::Debug;
+
+use agent_proto::{MAX_FRAME_LEN, decode, encode};
+
+use crate::arbitrary::{self, Enums, Sample};
+use crate::table::{POOL, TABLE};
 
 /// The checks of one message, for its two Rust types.
 pub(crate) struct Check {

@@ -1,14 +1,16 @@
 //! Our decoder on arbitrary and damaged bytes.
 
-use crate::arbitrary::{self, Enums};
-use crate::compat::random;
-use crate::table::TABLE;
-use agent_proto::{DecodeError, MAX_FRAME_LEN};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
+
+use agent_proto::{DecodeError, MAX_FRAME_LEN};
+
+use crate::arbitrary::{self, Enums};
+use crate::compat::random;
+use crate::table::TABLE;
 
 /// Every message's decoder reads the frame or refuses it; a panic fails the test.
 fn all_decoders(frame: &Bytes) -> Result<(), String> {

@@ -1,10 +1,12 @@
 //! The Rust types, ours and theirs, of each message of `proto/`.
 
-use crate::compat::Check;
-use prost_reflect::{DescriptorPool, MessageDescriptor};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
+
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+
+use crate::compat::Check;
 
 /// One message: its full protobuf name and the checks of its two Rust types.
 pub(crate) struct Case {

@@ -1,6 +1,8 @@
 //! Distribution of events to the streams of a room, and the queues for streams that are not open yet.
 
-use std::{collections::BTreeMap, mem, task::Poll};
+use std::collections::BTreeMap;
+use std::mem;
+use std::task::Poll;
 
 use agent_proto::QueueLimits;
 

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use agent_proto::QueueLimits;
 
-use crate::RoomEvent;
-
 use super::queue::{Entry, Queue};
+use crate::RoomEvent;
 
 /// Maximum number of gaps that are kept apart.
 const MAX_GAPS: usize = 16;

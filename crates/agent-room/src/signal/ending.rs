@@ -1,10 +1,15 @@
 //! The ways out: the user leaves, the server removes us, a join fails.
 
-use super::{Phase, Signal, SignalOutput, recovery::Step};
-use crate::{CommandId, DisconnectReason, JoinFailure, RoomError};
+use std::mem;
+use std::time::Duration;
+
 use agent_proto::{Time, livekit as proto};
-use proto::{leave_request::Action, signal_request::Message as Request};
-use std::{mem, time::Duration};
+
+use super::recovery::Step;
+use super::{Phase, Signal, SignalOutput};
+use crate::{CommandId, DisconnectReason, JoinFailure, RoomError};
+use proto::leave_request::Action;
+use proto::signal_request::Message as Request;
 
 impl Signal {
     /// The user leaves.

@@ -1,10 +1,15 @@
 //! The first request: everything that the server must know, in the URL of the WebSocket.
 
-use crate::{AutoSubscribe, Config};
-use agent_proto::{encode, livekit as proto};
-use base64::{Engine, engine::general_purpose::URL_SAFE};
-use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use agent_proto::{encode, livekit as proto};
+
+use crate::{AutoSubscribe, Config};
 
 /// Our protocol version.
 const PROTOCOL: i32 = 17;
@@ -85,9 +90,11 @@ fn base(url: &str) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
-    use agent_proto::{MAX_FRAME_LEN, decode};
     use std::io::Read;
+
+    use agent_proto::{MAX_FRAME_LEN, decode};
+
+    use super::*;
 
     /// The request as the server would decode it.
     pub(crate) fn read(url: &str) -> proto::JoinRequest {

@@ -1,10 +1,14 @@
 //! Messages of the server on an open WebSocket.
 
+use std::collections::BTreeMap;
+use std::mem;
+
+use agent_proto::{Time, livekit as proto};
+
 use super::{Phase, Signal, SignalOutput, candidate, millis, roster};
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
-use agent_proto::{Time, livekit as proto};
-use proto::{signal_request::Message as Request, signal_response::Message as Response};
-use std::{collections::BTreeMap, mem};
+use proto::signal_request::Message as Request;
+use proto::signal_response::Message as Response;
 
 /// Maximum length of an answer that is read, in bytes: enough for a few hundred media sections.
 const MAX_ANSWER_LEN: usize = 256 * 1024;

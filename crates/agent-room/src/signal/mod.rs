@@ -29,22 +29,23 @@ mod roster;
 mod tests;
 mod timers;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use agent_proto::{Secret, Time, decode, encode, livekit as proto};
+
 use crate::{
     CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomError, RoomEvent, RoomInfo,
 };
-use agent_proto::{Secret, Time, decode, encode, livekit as proto};
-use bytes::Bytes;
 use phase::{Phase, PingSchedule};
 use proto::signal_request::Message as Request;
 use recovery::{Retries, Step};
 use requests::Requests;
 use roster::Roster;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    mem,
-    sync::Arc,
-    time::Duration,
-};
 
 pub(crate) use recovery::LowerState;
 

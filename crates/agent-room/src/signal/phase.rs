@@ -1,9 +1,11 @@
 //! The phases of a room, from its first packet to its last, with the state of each.
 
+use std::time::Duration;
+
+use agent_proto::Time;
+
 use super::recovery::{Recovery, Step};
 use crate::{CommandId, Connected, JoinFailure};
-use agent_proto::Time;
-use std::time::Duration;
 
 pub(super) enum Phase {
     Unbound,

@@ -13,11 +13,14 @@
 //! connection has lasted for [`STABLE_AFTER`]. After `Config::reconnect_timeout` without success the room
 //! ends.
 
+use std::mem;
+use std::time::Duration;
+
+use agent_proto::{Time, livekit as proto};
+
 use super::{Phase, Signal, SignalOutput, join};
 use crate::{DisconnectReason, JoinFailure, Reconnected, RoomError, RoomEvent};
-use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
-use std::{mem, time::Duration};
 
 /// First delay between two attempts; the attempt right after a loss has none.
 const FIRST_WAIT: Duration = Duration::from_millis(250);

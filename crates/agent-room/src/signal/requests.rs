@@ -1,12 +1,13 @@
 //! Changes of our own name, metadata and attributes: those without an answer, and the sum of the accepted
 //! ones.
 
-use crate::{CommandId, RoomError};
-use agent_proto::{
-    Time,
-    livekit::{RequestResponse, UpdateParticipantMetadata, request_response::Reason},
-};
 use std::collections::BTreeMap;
+
+use agent_proto::Time;
+use agent_proto::livekit::request_response::Reason;
+use agent_proto::livekit::{RequestResponse, UpdateParticipantMetadata};
+
+use crate::{CommandId, RoomError};
 
 #[derive(Default)]
 pub(super) struct Requests {

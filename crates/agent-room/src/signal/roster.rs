@@ -4,14 +4,14 @@
 //! next. A snapshot that is older than the known state (its version is lower) changes nothing; a known
 //! identity with a new sid is a participant who left and one who joined.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::sync::Arc;
+
+use agent_proto::livekit as proto;
+
 use crate::{
     AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, RoomEvent, Speaker, Track, TrackKind,
-};
-use agent_proto::livekit as proto;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-    sync::Arc,
 };
 
 /// Maximum number of tracks of one participant. A server permits a few dozen.

@@ -1,8 +1,9 @@
 //! The timers.
 
+use agent_proto::{Time, livekit as proto};
+
 use super::{Phase, Signal, millis};
 use crate::{DisconnectReason, JoinFailure, RoomError, Timer};
-use agent_proto::{Time, livekit as proto};
 use proto::signal_request::Message as Request;
 
 impl Signal {

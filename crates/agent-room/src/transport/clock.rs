@@ -1,7 +1,8 @@
 //! Conversion between the machine's time and str0m's.
 
-use agent_proto::Time;
 use std::time::Instant;
+
+use agent_proto::Time;
 
 /// str0m uses clock readings: this converts the machine's time into them, and back.
 #[derive(Clone, Copy, Debug)]

@@ -5,12 +5,12 @@
 //! stream that an answer names belongs to that track only, and the section counts only where the answer names
 //! no stream.
 
-use super::answer::Section;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use str0m::media::Mid;
+
+use super::answer::Section;
 
 /// The streams and tracks of the last answer.
 #[derive(Default)]

@@ -16,29 +16,27 @@ mod clock;
 mod media;
 mod paths;
 
-use crate::{
-    AudioLevel, EncodedFrame, Protocol,
-    connection::{Answered, MediaConnection, TransportEvent},
-    data::{Channel, WriteResult},
-};
-use agent_proto::Time;
 use bytes::Bytes;
+
+use agent_proto::Time;
+
+use crate::connection::{Answered, MediaConnection, TransportEvent};
+use crate::data::{Channel, WriteResult};
+use crate::{AudioLevel, EncodedFrame, Protocol};
 pub(crate) use clock::RtcClock;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::media::{Direction, MediaKind, Mid};
+use str0m::net::{Protocol as WireProtocol, Receive, TcpType};
+use str0m::rtp::RtpPacket;
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
+
 use media::Routes;
 use paths::{Announced, MAX_CANDIDATES, Paths};
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
-use str0m::{
-    Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError,
-    change::{SdpAnswer, SdpOffer, SdpPendingOffer},
-    channel::{ChannelConfig, ChannelId, Reliability},
-    media::{Direction, MediaKind, Mid},
-    net::{Protocol as WireProtocol, Receive, TcpType},
-    rtp::RtpPacket,
-};
 
 /// Interval of connectivity checks while there is no connection; the shortest that ICE permits.
 const ICE_PACE: Duration = Duration::from_millis(5);

@@ -4,11 +4,10 @@
 //! announced address is looked up in the system's routing table, and the source address that the system would
 //! use becomes our address.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use crate::Protocol;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
 
 /// Maximum number of the server's candidates in one ICE generation. It has a few for each of its interfaces.
 pub(super) const MAX_CANDIDATES: usize = 64;

@@ -9,27 +9,28 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "not every test uses everything")]
 
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use str0m::change::SdpOffer;
+use str0m::channel::ChannelId;
+use str0m::media::{MediaKind, Mid};
+use str0m::net::{Protocol as WireProtocol, Receive, TcpType};
+use str0m::rtp::{ExtensionValues, RtpWrite};
+use str0m::{Candidate, Event, Rtc};
+
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
     CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol, Room,
     RoomCommand, RoomError, RoomEvent, Unsupported,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE};
-use proto::{signal_request::Message as Request, signal_response::Message as Response};
-use std::{
-    collections::{BTreeMap, VecDeque},
-    io::Read,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::{Duration, Instant},
-};
-use str0m::{
-    Candidate, Event, Rtc,
-    change::SdpOffer,
-    channel::ChannelId,
-    media::{MediaKind, Mid},
-    net::{Protocol as WireProtocol, Receive, TcpType},
-    rtp::{ExtensionValues, RtpWrite},
-};
+
+use proto::signal_request::Message as Request;
+use proto::signal_response::Message as Response;
 
 /// The command that leaves after a failed join.
 const LEAVES: CommandId = CommandId::MAX;

@@ -2,13 +2,15 @@
 
 mod tracks;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
 
 use agent_room::{
     Connected, DataReceived, DisconnectReason, Missed, MissedCause, Participant, RoomCommand, RoomError,
     RoomEvent, RoomInfo, Track, TrackKind,
 };
-use futures_util::StreamExt;
 
 use super::{Room, RoomBackend, RoomConnection, RoomRequest};
 

@@ -1,11 +1,13 @@
 //! Frames from a backend to the readers of tracks.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
 
 use agent_room::{
     Connected, DisconnectReason, EncodedFrame, Participant, RoomError, RoomEvent, RoomInfo, Track, TrackKind,
 };
-use futures_util::StreamExt;
 
 use crate::{EncodedAudioStream, FrameSender, Room, RoomBackend, RoomConnection, TrackError};
 
@@ -193,7 +195,8 @@ async fn a_waiting_reader_is_woken_and_a_dropped_read_loses_nothing() {
     assert_eq!(reading.await.unwrap().unwrap().sequence, 7);
 }
 
-/// Streams are opened and closed while another thread sends: none gets a frame of another track, and each is in order.
+/// Streams are opened and closed while another thread sends: none gets a frame of another track, and each is
+/// in order.
 #[test]
 fn streams_are_opened_and_closed_while_frames_come() {
     let (room, backend, mut frames) = room();

@@ -5,11 +5,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agent_net::Secret;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::http::request::Parts;
 use serde::Deserialize;
+
+use agent_net::Secret;
 
 use crate::token::{is_signed, part};
 
@@ -129,9 +130,10 @@ fn read(token: &str, api_key: &str, api_secret: &Secret, now: Duration) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use agent_net::AccessToken;
     use hyper::Request;
     use jsonwebtoken::Algorithm;
+
+    use agent_net::AccessToken;
 
     use super::*;
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use agent_net::Secret;
-use agent_proto::livekit as wire;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+
+use agent_net::Secret;
+use agent_proto::livekit as wire;
 
 /// The server's rules behind the network front.
 ///

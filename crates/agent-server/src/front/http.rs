@@ -1,6 +1,5 @@
 //! Routes of HTTP requests.
 
-use agent_net::accept_key;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -9,6 +8,8 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+
+use agent_net::accept_key;
 
 use super::auth::Grants;
 use super::response::{Answer, text};

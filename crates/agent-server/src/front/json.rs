@@ -5,11 +5,12 @@
 
 use std::sync::OnceLock;
 
-use agent_proto::DESCRIPTORS;
 use prost::Message;
 use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
 };
+
+use agent_proto::DESCRIPTORS;
 
 /// Why a message could not be converted to or from JSON.
 #[derive(Debug, thiserror::Error)]

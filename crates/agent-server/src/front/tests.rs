@@ -9,13 +9,14 @@ mod twirp;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_net::AccessToken;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{WebSocketStream, client_async};
+
+use agent_net::AccessToken;
 
 use super::{JoinRefusal, serve};
 use fake::Fake;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use agent_proto::{decode, encode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -11,6 +10,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use prost::Message;
 use serde::Serialize;
+
+use agent_proto::{decode, encode};
 
 use super::auth::{Grants, Need};
 use super::limits::BODY_TIMEOUT;

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use agent_net::{CloseReason, Message, Outgoing, Stream, WebSocket, WebSocketError};
-use agent_proto::livekit as wire;
-use agent_proto::{MAX_FRAME_LEN, decode, encode};
 use tokio::io::{copy, sink};
 use tokio::select;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::debug;
+
+use agent_net::{CloseReason, Message, Outgoing, Stream, WebSocket, WebSocketError};
+use agent_proto::livekit as wire;
+use agent_proto::{MAX_FRAME_LEN, decode, encode};
 
 use super::limits::WRITE_TIMEOUT;
 use super::outbox::Outbox;

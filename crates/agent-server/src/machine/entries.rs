@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message;
+
 use agent_proto::livekit as wire;
 use agent_room::{Participant, ParticipantKind, RoomInfo, TrackKind};
-use prost::Message;
 
 use super::event::RecordedStatus;
 use super::io::WorkerId;

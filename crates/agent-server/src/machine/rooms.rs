@@ -164,7 +164,8 @@ impl Server {
         self.rooms.get(room)?.members.get(identity).map(|member| member.id)
     }
 
-    /// The stays to which the frames of a track go; none while it is muted, or if this participant does not publish it.
+    /// The stays to which the frames of a track go; none while it is muted, or if this participant does not
+    /// publish it.
     pub fn receivers(&self, room: &str, publisher: &str, track_sid: &str) -> Vec<MemberId> {
         let Some(room) = self.rooms.get(room) else { return Vec::new() };
         let track = room.members.get(publisher).and_then(|member| member.participant.tracks.get(track_sid));

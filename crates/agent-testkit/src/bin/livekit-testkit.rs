@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use agent_testkit::MockServer;
 use clap::{Parser, Subcommand};
+
+use agent_testkit::MockServer;
 
 /// Test tools for LiveKit agents.
 #[derive(Parser)]

@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_worker::net::{ByteStream, Dialer};
-use agent_worker::{BoxFuture, Secret};
 use tokio::net::{TcpListener, TcpStream};
 
+use agent_server::Hub;
 use agent_server::accept_all;
+use agent_server::{Rules, ServerEvent};
+use agent_worker::net::{ByteStream, Dialer};
+use agent_worker::{BoxFuture, Secret};
 
 use super::server::MockServer;
-use agent_server::Hub;
-use agent_server::{Rules, ServerEvent};
 
 /// Settings of a [`MockServer`].
 #[derive(Clone, Debug)]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::server::MockServer;
 use agent_server::{JoinRefusal, ToWorker};
+
+use super::server::MockServer;
 
 /// Bytes that are not a message.
 const GARBAGE: Bytes = Bytes::from_static(b"\xff\xff\xff\xff no message");

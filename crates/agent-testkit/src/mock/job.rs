@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_server::Hub;
+use agent_server::{DeleteDispatch, RecordedStatus, ServerEvent};
 use agent_worker::Outcome;
 
 use super::room::MockRoom;
 use super::timeline::Timeline;
-use agent_server::Hub;
-use agent_server::{DeleteDispatch, RecordedStatus, ServerEvent};
 
 /// The timeout of [`MockJob::outcome`].
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,7 +5,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use agent_proto::Time;
+use agent_server::{
+    Change, ChangeParticipant, CloseRoom, Grant, Input, MemberCommand, MemberId, MuteTrack, OpenRoom,
+    PublishTrack, Refusal, RemoveParticipant, SendData, Server, SetRoomMetadata, Stay, UnpublishTrack,
+};
+use agent_server::{Hub, JoinRefusal, read_token};
 use agent_worker::net::ConnectError;
 use agent_worker::room::{
     DisconnectReason, EncodedFrame, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind,
@@ -13,19 +21,11 @@ use agent_worker::room::{
     TrackKind, TrackSource,
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
-use bytes::Bytes;
-use tokio::sync::mpsc;
-
-use agent_server::{
-    Change, ChangeParticipant, CloseRoom, Grant, Input, MemberCommand, MemberId, MuteTrack, OpenRoom,
-    PublishTrack, Refusal, RemoveParticipant, SendData, Server, SetRoomMetadata, Stay, UnpublishTrack,
-};
-use agent_server::{Hub, JoinRefusal, read_token};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test uses it. Clones are the same room.
 ///
-/// The agent in it has the same [`Room`] as in production. Of media it receives the encoded frames that the test
-/// sends ([`MockParticipant::send_frame`]).
+/// The agent in it has the same [`Room`] as in production. Of media it receives the encoded frames that the
+/// test sends ([`MockParticipant::send_frame`]).
 #[derive(Clone)]
 pub struct MockRoom {
     hub: Arc<Hub>,
@@ -234,8 +234,8 @@ impl MockParticipant {
         self.change(Change { name: Some(name.into()), ..Change::default() });
     }
 
-    /// Publishes a microphone track, for [frames](Self::send_frame) of the test; returns its sid, empty if the
-    /// participant is not in the room.
+    /// Publishes a microphone track, for [frames](Self::send_frame) of the test; returns its sid, empty if
+    /// the participant is not in the room.
     pub fn publish_microphone(&self) -> String {
         self.publish("microphone", TrackKind::Audio, TrackSource::Microphone)
     }
@@ -252,8 +252,8 @@ impl MockParticipant {
         self.hub.call(publish).map(|track| track.sid).unwrap_or_default()
     }
 
-    /// Sends an encoded frame of an audio track that it publishes, which is in the streams of its readers when this returns. Nobody gets it
-    /// while the track is muted.
+    /// Sends an encoded frame of an audio track that it publishes, which is in the streams of its readers
+    /// when this returns. Nobody gets it while the track is muted.
     ///
     /// ```
     /// use agent_testkit::{JobSpec, run_job};

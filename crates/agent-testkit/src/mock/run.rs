@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 use tokio::sync::mpsc;
+
+use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
 use super::room::SentData;
 use super::server::MockServer;

@@ -6,19 +6,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
+
 use agent_proto::livekit as wire;
+use agent_server::Hub;
+use agent_server::ToWorker;
+use agent_server::{CreateDispatch, OpenRoom, Refusal, Server, ServerEvent};
 use agent_worker::net::NetOptions;
 use agent_worker::{Agent, JobKind, Secret, Worker, WorkerBuilder};
-use tokio::task::AbortHandle;
 
 use super::builder::{InProcess, MockServerBuilder};
 use super::job::MockJob;
 use super::room::{MockConnector, MockRoom};
 use super::spec::JobSpec;
 use super::timeline::Timeline;
-use agent_server::Hub;
-use agent_server::ToWorker;
-use agent_server::{CreateDispatch, OpenRoom, Refusal, Server, ServerEvent};
 
 /// How long a dispatch waits for a worker that could accept it.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(5);

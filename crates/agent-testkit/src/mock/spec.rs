@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use agent_server::JobFlags;
 use agent_worker::room::Participant;
 use agent_worker::{BoxFuture, JobKind, WorkerBuilder};
 
 use super::room::MockRoom;
-use agent_server::JobFlags;
 
 /// A job for a test, and the room around it.
 ///

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use agent_proto::Time;
-
 use agent_server::Hub;
 use agent_server::ServerEvent;
 

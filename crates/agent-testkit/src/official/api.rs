@@ -1,12 +1,13 @@
 //! LiveKit's own client of a server's API.
 
-use agent_worker::Secret;
 use serde::Deserialize;
 use serde_json::json;
 
+use agent_net::{DispatchInfo, DispatchRequest};
+use agent_worker::Secret;
+
 use super::error::ClientError;
 use super::host::OfficialHost;
-use agent_net::{DispatchInfo, DispatchRequest};
 
 /// LiveKit's Python client of a server's API, in the process of an [`OfficialHost`].
 ///

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use agent_worker::Secret;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use agent_net::DataMessage;
+use agent_worker::Secret;
+
 use super::error::ClientError;
 use super::event::{ClientEvent, ClientState};
 use super::host::OfficialHost;
-use agent_net::DataMessage;
 
 /// A participant of LiveKit's Python SDK in a room; it leaves when it is dropped.
 ///

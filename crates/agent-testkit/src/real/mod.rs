@@ -24,9 +24,10 @@ pub use self::log::{Assigned, JobEnd, JobEndStatus, LogTimeout, ServerLog};
 
 pub(crate) use self::binary::on_path;
 
+use agent_net::ServerApi;
+
 use self::config::Ports;
 use self::process::Process;
-use agent_net::ServerApi;
 
 /// How long a server may take to answer its first request.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,10 +1,13 @@
 //! Jobs from start to end.
 
-use super::stage::{AGENT, Stage, soon};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
 use agent_testkit::{DispatchRequest, RoomRequest};
 use agent_worker::{CancelReason, JobContext, JobKind, JobResult};
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+
+use super::stage::{AGENT, Stage, soon};
 
 #[derive(Default, serde::Deserialize)]
 struct Numbered {

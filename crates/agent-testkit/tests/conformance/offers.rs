@@ -1,10 +1,12 @@
 //! Which workers are offered a job, and the effect of their answers.
 
-use super::stage::{AGENT, Running, Stage, soon};
-use agent_testkit::{DispatchRequest, JobState, RoomRequest};
-use agent_worker::{Agent, Answer, Job, JobContext, JobResult};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use agent_testkit::{DispatchRequest, JobState, RoomRequest};
+use agent_worker::{Agent, Answer, Job, JobContext, JobResult};
+
+use super::stage::{AGENT, Running, Stage, soon};
 
 #[derive(Clone, Copy)]
 enum Manner {

@@ -1,15 +1,17 @@
 //! The agent protocol itself, frame by frame.
 
-use super::stage::{Stage, soon};
-use agent_proto::livekit as wire;
-use agent_proto::livekit::worker_message::Message as FromWorker;
-use agent_worker::net::AccessToken;
-use agent_worker::{JobContext, JobResult, Secret};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+use agent_proto::livekit as wire;
+use agent_proto::livekit::worker_message::Message as FromWorker;
+use agent_worker::net::AccessToken;
+use agent_worker::{JobContext, JobResult, Secret};
+
+use super::stage::{Stage, soon};
 
 type Socket = WebSocketStream<TcpStream>;
 

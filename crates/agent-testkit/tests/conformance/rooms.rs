@@ -1,9 +1,11 @@
 //! The agent among the participants of its room.
 
-use super::stage::{Stage, soon};
+use tokio::sync::mpsc;
+
 use agent_worker::room::{RoomError, RoomEvents};
 use agent_worker::{Agent, Answer, Job, JobContext, JobResult, RoomEvent};
-use tokio::sync::mpsc;
+
+use super::stage::{Stage, soon};
 
 async fn stay(ctx: JobContext) -> JobResult {
     ctx.cancelled().await;

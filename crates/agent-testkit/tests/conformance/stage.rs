@@ -1,5 +1,11 @@
 //! A server, mock or real, as the cases use it.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
 use agent_testkit::{
     DispatchRequest, JobEndStatus, MockServer, OfficialClient, RealServer, RecordedStatus, ServerApi,
     ServerEvent,
@@ -9,10 +15,6 @@ use agent_worker::net::AccessToken;
 use agent_worker::room::{JoinError, JoinRequest, RoomConnector, WebRtc};
 use agent_worker::stats::DrainReport;
 use agent_worker::{Agent, Job, Room, Secret, Worker, WorkerBuilder, WorkerError, WorkerHandle};
-use std::collections::BTreeMap;
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The agent that cases dispatch.

@@ -1,15 +1,18 @@
 //! Handlers with an error type of their own.
 
-use crate::agent::Agent;
-use crate::job::context::JobContext;
-use agent_core::{JobError, JobResult};
 use std::future::Future;
 
-/// Makes an agent of a handler that returns any `Result<(), E>` whose error becomes a [`JobError`]: `anyhow::Result<()>`,
-/// `std::io::Result<()>`, or one with an error of your own. Its error is classified as one behind `?` is.
+use agent_core::{JobError, JobResult};
+
+use crate::agent::Agent;
+use crate::job::context::JobContext;
+
+/// Makes an agent of a handler that returns any `Result<(), E>` whose error becomes a [`JobError`]:
+/// `anyhow::Result<()>`, `std::io::Result<()>`, or one with an error of your own. Its error is classified as
+/// one behind `?` is.
 ///
-/// A handler that returns [`JobResult`] is an agent without it. They are not one, as the compiler could not know what `Ok(())` in a closure is
-/// then.
+/// A handler that returns [`JobResult`] is an agent without it. They are not one, as the compiler could not
+/// know what `Ok(())` in a closure is then.
 ///
 /// ```
 /// use agent_worker::{JobContext, Outcome, agent_fn};

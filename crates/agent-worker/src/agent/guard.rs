@@ -1,16 +1,20 @@
-//! What the builder puts around an agent: limits, the declared metadata, and the user's own classification of errors.
+//! What the builder puts around an agent: limits, the declared metadata, and the user's own classification of
+//! errors.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use agent_core::{Answer, Config, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
+use agent_proto::text::line;
+use agent_rtc::BoxFuture;
 
 use crate::agent::AnyAgent;
 use crate::job::context::JobContext;
 use crate::job::temporary::classified;
 use crate::telemetry::line_limit::LineLimit;
 use crate::worker::redact;
-use agent_core::{Answer, Config, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
-use agent_proto::text::line;
-use agent_rtc::BoxFuture;
-use serde::de::DeserializeOwned;
-use std::error::Error;
-use std::sync::Arc;
 
 /// Classifies an error; `None`: as without it.
 pub(crate) type ClassifyFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<JobErrorKind> + Send + Sync>;

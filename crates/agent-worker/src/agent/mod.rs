@@ -6,18 +6,21 @@ pub mod layers;
 pub(crate) mod router;
 pub(crate) mod typed;
 
-use crate::job::context::JobContext;
+use std::future::Future;
+use std::sync::Arc;
+
 #[cfg(feature = "schema")]
 use agent_core::MetadataSchema;
 use agent_core::{Answer, EndedJob, Job, JobError, JobResult};
 use agent_rtc::BoxFuture;
-use std::future::Future;
-use std::sync::Arc;
 
-/// Something that handles jobs. One agent serves all jobs of a worker at once, so shared state goes into `self`.
+use crate::job::context::JobContext;
+
+/// Something that handles jobs. One agent serves all jobs of a worker at once, so shared state goes into
+/// `self`.
 ///
-/// Any `async fn(JobContext) -> JobResult`, and any closure of that shape, is an agent already. A type implements the trait
-/// when it wants state, a say in which jobs to take, or to be told how they ended:
+/// Any `async fn(JobContext) -> JobResult`, and any closure of that shape, is an agent already. A type
+/// implements the trait when it wants state, a say in which jobs to take, or to be told how they ended:
 ///
 /// ```
 /// use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult};
@@ -55,17 +58,18 @@ use std::sync::Arc;
     note = "a function that returns another `Result<(), E>`: `agent_fn(greet)`"
 )]
 pub trait Agent: Send + Sync + 'static {
-    /// Whether to take a job, and as whom to appear in its room. Without an answer after the answer timeout (1 s unless the
-    /// builder says otherwise), and after a panic, the job is declined: the server gives it to another worker.
+    /// Whether to take a job, and as whom to appear in its room. Without an answer after the answer timeout
+    /// (1 s unless the builder says otherwise), and after a panic, the job is declined: the server gives it
+    /// to another worker.
     #[doc(alias = "request_fnc")]
     fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
         let _ = job;
         async { Answer::accept() }
     }
 
-    /// Looks at a job that was assigned, before its room is joined. An error ends the job as failed, and [`run`](Self::run) is not called:
-    /// the place for what must be right about the job itself. Keep it short; it must not wait for anything. An agent around another one
-    /// passes this on, too.
+    /// Looks at a job that was assigned, before its room is joined. An error ends the job as failed, and
+    /// [`run`](Self::run) is not called: the place for what must be right about the job itself. Keep it
+    /// short; it must not wait for anything. An agent around another one passes this on, too.
     ///
     /// # Errors
     /// What is wrong, best as [`JobError::invalid`](crate::JobError::invalid).
@@ -74,12 +78,13 @@ pub trait Agent: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure with its text. After a
-    /// retryable error it may be called again for the same job, see [`RetryPolicy`](crate::RetryPolicy); never twice at once.
+    /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure
+    /// with its text. After a retryable error it may be called again for the same job, see
+    /// [`RetryPolicy`](crate::RetryPolicy); never twice at once.
     fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
 
-    /// What metadata the agent takes, for [`Router::schema`](crate::Router::schema); `None` when it does not say. An agent around another
-    /// one passes this on, too.
+    /// What metadata the agent takes, for [`Router::schema`](crate::Router::schema); `None` when it does not
+    /// say. An agent around another one passes this on, too.
     #[cfg(feature = "schema")]
     fn metadata_schema(&self) -> Option<MetadataSchema> {
         None

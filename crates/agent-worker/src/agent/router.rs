@@ -1,22 +1,25 @@
 //! Which of several agents does a job.
 
-use crate::agent::{Agent, AnyAgent};
-use crate::job::context::JobContext;
-#[cfg(feature = "schema")]
-use agent_core::MetadataSchema;
-use agent_core::{Answer, EndedJob, Job, JobError, JobKind, JobResult};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "schema")]
+use agent_core::MetadataSchema;
+use agent_core::{Answer, EndedJob, Job, JobError, JobKind, JobResult};
+
+use crate::agent::{Agent, AnyAgent};
+use crate::job::context::JobContext;
+
 /// An agent that hands each job to another one: by its kind, and by the `action` of its metadata.
 ///
-/// For several actions in one program, an enum with a tag and a `match` is simpler, and the compiler knows all of them: see
-/// [the guide](crate::guide::metadata#one-of-several). A router is for agents that are written apart, and for kinds of jobs.
+/// For several actions in one program, an enum with a tag and a `match` is simpler, and the compiler knows
+/// all of them: see [the guide](crate::guide::metadata#one-of-several). A router is for agents that are
+/// written apart, and for kinds of jobs.
 ///
-/// The kind is looked at first; a job whose kind has no agent goes by its action, and then to [`otherwise`](Self::otherwise). A
-/// router is an agent, so one may stand in another. A job for which there is none ends as `invalid_input`, before its room is joined,
-/// and the error says what there is.
+/// The kind is looked at first; a job whose kind has no agent goes by its action, and then to
+/// [`otherwise`](Self::otherwise). A router is an agent, so one may stand in another. A job for which there
+/// is none ends as `invalid_input`, before its room is joined, and the error says what there is.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Router, Worker};
@@ -73,9 +76,10 @@ impl Router {
         self
     }
 
-    /// What metadata the agents take, in one schema: each action with the fields of its agent, and `timeout` and `request_id`, which the
-    /// SDK reads itself. A [`typed`](crate::typed()) agent says what it takes if its format
-    /// [has the schema](crate::metadata::MetadataFormat::with_schema); other fields than the action are not described for one that does not.
+    /// What metadata the agents take, in one schema: each action with the fields of its agent, and `timeout`
+    /// and `request_id`, which the SDK reads itself. A [`typed`](crate::typed()) agent says what it takes if
+    /// its format [has the schema](crate::metadata::MetadataFormat::with_schema); other fields than the
+    /// action are not described for one that does not.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};
@@ -149,7 +153,8 @@ fn list<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {
 }
 
 impl Agent for Router {
-    /// The answer of the agent that is to do the job. A job for which there is none is accepted, to be ended with an error that says so.
+    /// The answer of the agent that is to do the job. A job for which there is none is accepted, to be ended
+    /// with an error that says so.
     async fn on_request(&self, job: &Job) -> Answer {
         match self.route(job) {
             Ok(agent) => agent.on_request(job).await,

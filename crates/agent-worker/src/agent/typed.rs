@@ -1,11 +1,14 @@
 //! Handlers that get their job's metadata as a type.
 
-use crate::agent::Agent;
-use crate::job::context::JobContext;
-use agent_core::{Job, JobResult, MetadataFormat};
-use serde::de::DeserializeOwned;
 use std::fmt;
 use std::future::Future;
+
+use serde::de::DeserializeOwned;
+
+use agent_core::{Job, JobResult, MetadataFormat};
+
+use crate::agent::Agent;
+use crate::job::context::JobContext;
 
 /// A handler with metadata of a type, as [`typed`] makes it.
 pub struct Typed<T, F> {
@@ -13,8 +16,8 @@ pub struct Typed<T, F> {
     handler: F,
 }
 
-/// Makes an agent of a handler that takes its job's metadata as a type. Metadata that is no such thing ends the job as
-/// `invalid_input` before the room is joined.
+/// Makes an agent of a handler that takes its job's metadata as a type. Metadata that is no such thing ends
+/// the job as `invalid_input` before the room is joined.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};

@@ -1,8 +1,9 @@
 //! Cancellation, time limits and cleanup: how a job is told to stop, and what is left in order behind it.
 //!
 //! # The word to stop
-//! [`ctx.cancelled()`](crate::JobContext::cancelled) waits until the job is to stop, and says why. The handler then has the worker's grace (10 s,
-//! [`grace`](crate::WorkerBuilder::grace)) to return; after that it is aborted where it waits.
+//! [`ctx.cancelled()`](crate::JobContext::cancelled) waits until the job is to stop, and says why. The
+//! handler then has the worker's grace (10 s, [`grace`](crate::WorkerBuilder::grace)) to return; after that
+//! it is aborted where it waits.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -34,15 +35,17 @@
 //! | `Drained`, `Shutdown`, `TargetReplaced`, `RoomClosed`, `Terminated` | success | failed, its text | failed, `aborted: reason` |
 //! | `Kicked`, `DuplicateIdentity`, `RoomGone` | failed, the reason | failed, its text | failed, `aborted: reason` |
 //!
-//! A server that closes or deletes a room (`RoomClosed`) has recorded the failure "agent worker left the room" before any worker can report
-//! something: [`EndedJob::room_closed`](crate::EndedJob) and the log say so. Unless the room is deleted, a job ends in time by itself: see
+//! A server that closes or deletes a room (`RoomClosed`) has recorded the failure "agent worker left the
+//! room" before any worker can report something: [`EndedJob::room_closed`](crate::EndedJob) and the log say
+//! so. Unless the room is deleted, a job ends in time by itself: see
 //! [when it is over](crate::guide::long_running#when-it-is-over).
 //!
 //! # Time limits
-//! A job may take as long as it likes, unless the worker says otherwise. With [`job_timeout`](crate::WorkerBuilder::job_timeout) it has so long,
-//! counted from its assignment over all its attempts; a `timeout` (in seconds) in its metadata takes the place of that, up to
-//! [`max_job_timeout`](crate::WorkerBuilder::max_job_timeout). A part of a handler is bounded by `tokio::time::timeout`, or by the
-//! [layer](crate::layers) for it.
+//! A job may take as long as it likes, unless the worker says otherwise. With
+//! [`job_timeout`](crate::WorkerBuilder::job_timeout) it has so long, counted from its assignment over all
+//! its attempts; a `timeout` (in seconds) in its metadata takes the place of that, up to
+//! [`max_job_timeout`](crate::WorkerBuilder::max_job_timeout). A part of a handler is bounded by
+//! `tokio::time::timeout`, or by the [layer](crate::layers) for it.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //! use std::time::Duration;
@@ -69,12 +72,13 @@
 //! ```
 //!
 //! # Cleanup
-//! What must be done however an attempt ends goes into [`ctx.on_cleanup`](crate::JobContext::on_cleanup): it runs once, the last callback first,
-//! also after an error, a panic, an abort and a drain, within 10 s, while the agent is still in its room. Tasks of
-//! [`ctx.spawn`](crate::JobContext::spawn) are cancelled before that. Each callback may take an equal share of the time that is left
+//! What must be done however an attempt ends goes into [`ctx.on_cleanup`](crate::JobContext::on_cleanup): it
+//! runs once, the last callback first, also after an error, a panic, an abort and a drain, within 10 s, while
+//! the agent is still in its room. Tasks of [`ctx.spawn`](crate::JobContext::spawn) are cancelled before
+//! that. Each callback may take an equal share of the time that is left
 //! ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and at most
-//! [`cleanup_callback_timeout`](crate::WorkerBuilder::cleanup_callback_timeout) if that is set: one that hangs is dropped, and the others
-//! still run.
+//! [`cleanup_callback_timeout`](crate::WorkerBuilder::cleanup_callback_timeout) if that is set: one that
+//! hangs is dropped, and the others still run.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -96,9 +100,10 @@
 //! ```
 //!
 //! # Stopping the program
-//! [`run_until_signal`](crate::Worker::run_until_signal) drains on the first SIGTERM or SIGINT, aborts on the second and ends the process on the
-//! third. Signals within a second count as one, as a process group and a supervisor may both send them. The signals are received on a thread of
-//! their own, so that blocking code in a handler cannot keep them from the worker.
+//! [`run_until_signal`](crate::Worker::run_until_signal) drains on the first SIGTERM or SIGINT, aborts on the
+//! second and ends the process on the third. Signals within a second count as one, as a process group and a
+//! supervisor may both send them. The signals are received on a thread of their own, so that blocking code in
+//! a handler cannot keep them from the worker.
 //!
 //! | what happened | the process |
 //! |---|---|
@@ -110,11 +115,13 @@
 //! | a third signal, or one after `run_until_signal` has returned | is ended at once with 130 |
 //! | the worker gives up, or is refused | it returns the error: 1 |
 //!
-//! A process is ended only where returning would be of no use: the runtime waits for blocked threads without end when it is dropped, so `main`
-//! would never return. The reason is logged before; without a subscriber it goes to the standard error. What a handler has given to
-//! `tokio::task::spawn_blocking` is unknown to the worker, and `main` waits for it: the next signal ends that.
+//! A process is ended only where returning would be of no use: the runtime waits for blocked threads without
+//! end when it is dropped, so `main` would never return. The reason is logged before; without a subscriber it
+//! goes to the standard error. What a handler has given to `tokio::task::spawn_blocking` is unknown to the
+//! worker, and `main` waits for it: the next signal ends that.
 //!
-//! A program that decides itself when to stop gives [`run_until`](crate::Worker::run_until) a future. That listens to no signal and ends no process:
+//! A program that decides itself when to stop gives [`run_until`](crate::Worker::run_until) a future. That
+//! listens to no signal and ends no process:
 //! ```no_run
 //! use agent_worker::{JobContext, JobResult, Worker};
 //!

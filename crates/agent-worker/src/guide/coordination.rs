@@ -1,9 +1,10 @@
 //! Jobs that know of each other: one leads, all can talk.
 //!
 //! # A leader
-//! [`ctx.elect(key)`](crate::JobContext::elect) stands for election among all jobs that do so under the same key. The name of the room is
-//! the key for one leader per room. One job gets a [`Lease`](crate::coordination::Lease), the others a [`Follower`](crate::coordination::Follower) that stands
-//! again by itself whenever the leader is gone.
+//! [`ctx.elect(key)`](crate::JobContext::elect) stands for election among all jobs that do so under the same
+//! key. The name of the room is the key for one leader per room. One job gets a
+//! [`Lease`](crate::coordination::Lease), the others a [`Follower`](crate::coordination::Follower) that
+//! stands again by itself whenever the leader is gone.
 //! ```
 //! use agent_worker::{JobContext, JobResult, coordination::Lease};
 //!
@@ -51,15 +52,16 @@
 //! assert!(store.read("lobby").await.unwrap().unwrap().token >= first); // tokens only grow
 //! # });
 //! ```
-//! The lease (10 s, [`WorkerBuilder::lease`](crate::WorkerBuilder::lease)) is renewed in the background. A leader that stops, is killed,
-//! hangs or is cut off is followed within the lease and a second; one that returns gives its lease back, and is followed within a third
-//! of it.
+//! The lease (10 s, [`WorkerBuilder::lease`](crate::WorkerBuilder::lease)) is renewed in the background. A
+//! leader that stops, is killed, hangs or is cut off is followed within the lease and a second; one that
+//! returns gives its lease back, and is followed within a third of it.
 //!
 //! ## What a leader must not believe
-//! That it still leads. It is told when its lease is over, by its own clock and before anybody else can lead; but a process can stand
-//! still between a look at the clock and the next step, for longer than any lease. So whatever must not come from two leaders carries
-//! the fencing token, a number that only grows: [`lease.write`](crate::coordination::Lease::write) is refused by the store as soon as a later leader
-//! was elected, and a service of your own should refuse tokens smaller than the largest it has seen
+//! That it still leads. It is told when its lease is over, by its own clock and before anybody else can lead;
+//! but a process can stand still between a look at the clock and the next step, for longer than any lease. So
+//! whatever must not come from two leaders carries the fencing token, a number that only grows:
+//! [`lease.write`](crate::coordination::Lease::write) is refused by the store as soon as a later leader was
+//! elected, and a service of your own should refuse tokens smaller than the largest it has seen
 //! ([`lease.fencing_token`](crate::coordination::Lease::fencing_token)).
 //!
 //! ## Where leases are kept
@@ -70,8 +72,8 @@
 //! | `RedisCoordinator` (feature `redis`) | any number of machines | what Redis is told to keep; tokens grow in any case |
 //! | a [`Coordinator`](crate::coordination::Coordinator) of your own | | |
 //!
-//! Redis is connected at its first use: `redis.ping().await?` before the worker runs tells at once what is wrong. Its URL, prefix, rights and
-//! failover have a [page of their own](super::redis).
+//! Redis is connected at its first use: `redis.ping().await?` before the worker runs tells at once what is
+//! wrong. Its URL, prefix, rights and failover have a [page of their own](super::redis).
 //!
 //! | what | the job |
 //! |---|---|
@@ -84,21 +86,25 @@
 //! | the leader's process is killed, stopped or cut off | another one leads within the lease and a second |
 //!
 //! ## What Redis can lose
-//! Redis confirms a write before its replicas have it. A failover in that moment may take back a lease, a token or a value that was
-//! confirmed: then a second leader is elected while the first one still believes in its lease, for as long as that lasts. Tokens
-//! grow all the same, as each is at least the server's time in microseconds, so only the later leader can write, and a service that
-//! refuses smaller tokens hears only that one. What cannot bear even that wants one Redis with `appendonly yes` and `appendfsync always`.
-//! For checkpoints the same is told [there](super::checkpoints#two-workers-one-job).
+//! Redis confirms a write before its replicas have it. A failover in that moment may take back a lease, a
+//! token or a value that was confirmed: then a second leader is elected while the first one still believes in
+//! its lease, for as long as that lasts. Tokens grow all the same, as each is at least the server's time in
+//! microseconds, so only the later leader can write, and a service that refuses smaller tokens hears only
+//! that one. What cannot bear even that wants one Redis with `appendonly yes` and `appendfsync always`. For
+//! checkpoints the same is told [there](super::checkpoints#two-workers-one-job).
 //!
 //! ## Leader and followers
-//! What a leader hands out and followers report goes over a channel, which may lose messages, and jobs come and go. So:
+//! What a leader hands out and followers report goes over a channel, which may lose messages, and jobs come
+//! and go. So:
 //! - followers announce what they can do; the leader gives work only to jobs that it has heard of;
-//! - an assignment has an addressee, a number and a patience: what was not reported in time goes to somebody else;
-//! - reports are taken once each, by their number, and kept with `lease.write` before they count: the next leader begins with
-//!   `lease.read`;
+//! - an assignment has an addressee, a number and a patience: what was not reported in time goes to somebody
+//!   else;
+//! - reports are taken once each, by their number, and kept with `lease.write` before they count: the next
+//!   leader begins with `lease.read`;
 //! - the leader says when all is done, and a follower that did not hear it finds out when it is elected.
 //!
-//! The example `leader` is that: three workers, twelve tasks, and a leader that is told to stop in the middle.
+//! The example `leader` is that: three workers, twelve tasks, and a leader that is told to stop in the
+//! middle.
 //! ```console
 //! $ cargo run --example leader
 //! worker-1 leads, and finds 0 results
@@ -111,8 +117,9 @@
 //! ```
 //!
 //! # Talking
-//! [`ctx.jobs_channel()`](crate::JobContext::jobs_channel) is the topic of the room's jobs, `room:{name}:jobs`;
-//! [`ctx.channel(topic)`](crate::JobContext::channel) any other. A job announces itself and publishes messages:
+//! [`ctx.jobs_channel()`](crate::JobContext::jobs_channel) is the topic of the room's jobs,
+//! `room:{name}:jobs`; [`ctx.channel(topic)`](crate::JobContext::channel) any other. A job announces itself
+//! and publishes messages:
 //! ```
 //! use agent_worker::coordination::ChannelEvent;
 //! use agent_worker::{JobContext, JobResult};
@@ -157,15 +164,16 @@
 //! # });
 //! ```
 //! ## Announcements
-//! An [`Announcement`](crate::coordination::Announcement) says which job of which worker it is, what it can do (a word that the jobs agree
-//! on, which a later one of the same job replaces), and since when. It reaches those who come later, too: a job that opens the topic asks
-//! the others for theirs. Nobody says goodbye, as a killed job could not: who does not answer is gone, and so is the participant of a
-//! job that has left the room.
+//! An [`Announcement`](crate::coordination::Announcement) says which job of which worker it is, what it can
+//! do (a word that the jobs agree on, which a later one of the same job replaces), and since when. It reaches
+//! those who come later, too: a job that opens the topic asks the others for theirs. Nobody says goodbye, as
+//! a killed job could not: who does not answer is gone, and so is the participant of a job that has left the
+//! room.
 //!
 //! ## How large
-//! A message has at most [`MAX_MESSAGE_LEN`](crate::coordination::MAX_MESSAGE_LEN), 60,000 bytes, with every backend; what is larger is refused
-//! as [`TooLarge`](crate::coordination::CoordinationError::TooLarge) before anything is sent, and is not split. Put it where the others can
-//! find it, and publish where that is.
+//! A message has at most [`MAX_MESSAGE_LEN`](crate::coordination::MAX_MESSAGE_LEN), 60,000 bytes, with every
+//! backend; what is larger is refused as [`TooLarge`](crate::coordination::CoordinationError::TooLarge)
+//! before anything is sent, and is not split. Put it where the others can find it, and publish where that is.
 //! ```
 //! use agent_worker::{JobContext, JobResult, coordination::CoordinationError};
 //!
@@ -193,8 +201,8 @@
 //! | [`Interrupted`](crate::coordination::ChannelEvent::Interrupted) | some may have been lost, of anybody, or what carries the topic cannot be read for a reason that does not pass by itself (the log says which); the others are asked what they have said, and announce themselves again | ask all again for what matters |
 //! | [`Lagged`](crate::coordination::ChannelEvent::Lagged) | this job was too slow (1,024 events, 4 MiB wait for it), and its oldest events were dropped | the same; read in a task of its own, which only sorts what comes |
 //!
-//! A `publish` that returns an error may or may not have been heard, and is not tried again. Whether a message was *understood* only an
-//! answer tells.
+//! A `publish` that returns an error may or may not have been heard, and is not tried again. Whether a
+//! message was *understood* only an answer tells.
 //!
 //! ## What carries it
 //! | [`pubsub(…)`](crate::WorkerBuilder::pubsub) | take it when | loses |
@@ -204,7 +212,7 @@
 //! | [`MemoryPubSub`](crate::coordination::MemoryPubSub) | all jobs are in one process; tests | nothing |
 //! | a [`PubSub`](crate::coordination::PubSub) of your own | there is a broker already | |
 //!
-//! Room data needs a joined room: with `join_room(false)`, `ctx.join()` comes first. None of them can fence: a topic elects no leader, and
-//! "I am the leader" over a channel is only a rumour.
+//! Room data needs a joined room: with `join_room(false)`, `ctx.join()` comes first. None of them can fence:
+//! a topic elects no leader, and "I am the leader" over a channel is only a rumour.
 //!
 //! The example `announce` has three agents meet over room data: `cargo run --example announce`.

@@ -34,15 +34,17 @@
 //! assert_eq!(run.sent_by_agent().next().unwrap().text(), "2 yes, 0 lost");
 //! # });
 //! ```
-//! [`data`](crate::Room::data) has the messages of one topic, [`all_data`](crate::Room::all_data) those of all, and
-//! [`events`](crate::Room::events) has them among everything else that happens. None of them takes anything from another. Each is a
-//! `futures::Stream`, and so the source of a [pipeline](super::patterns::pipelines) or of [batches](super::patterns::batches).
+//! [`data`](crate::Room::data) has the messages of one topic, [`all_data`](crate::Room::all_data) those of
+//! all, and [`events`](crate::Room::events) has them among everything else that happens. None of them takes
+//! anything from another. Each is a `futures::Stream`, and so the source of a
+//! [pipeline](super::patterns::pipelines) or of [batches](super::patterns::batches).
 //!
 //! # Nothing is lost without a report
-//! The room does not wait for its readers, and does not grow for them: at most 1,024 messages and 4 MiB wait in a stream. Of more the oldest are
-//! dropped, and the stream has [`Missed`](crate::room::Missed) instead: an error with the [number](crate::room::Missed::count) and the
-//! [cause](crate::room::Missed::cause). `?` ends the job with it; a handler that can go on decides what a hole means. The log warns once for
-//! each job, and [`lk_agents_room_events_dropped_total`](super::metrics) counts.
+//! The room does not wait for its readers, and does not grow for them: at most 1,024 messages and 4 MiB wait
+//! in a stream. Of more the oldest are dropped, and the stream has [`Missed`](crate::room::Missed) instead:
+//! an error with the [number](crate::room::Missed::count) and the [cause](crate::room::Missed::cause). `?`
+//! ends the job with it; a handler that can go on decides what a hole means. The log warns once for each job,
+//! and [`lk_agents_room_events_dropped_total`](super::metrics) counts.
 //!
 //! | what happens | then |
 //! |---|---|
@@ -53,12 +55,13 @@
 //! | the connection to the room is lost and resumed | nothing reliable is lost |
 //! | it cannot be resumed, and another session is made | `Missed`, `Reconnected`: what was sent in between may be missing, for each sender with a number as soon as it is known |
 //!
-//! What waits for streams that are not open is 1,024 messages and 4 MiB for all topics together; of too many the topic with the most
-//! loses its oldest ones.
+//! What waits for streams that are not open is 1,024 messages and 4 MiB for all topics together; of too many
+//! the topic with the most loses its oldest ones.
 //!
 //! # Between two attempts
-//! An attempt that fails and is [tried again](super::errors) loses its streams, and the room goes on. What those streams had not been asked for
-//! yet, and what comes until the next attempt opens its own, waits for it, within the same bounds:
+//! An attempt that fails and is [tried again](super::errors) loses its streams, and the room goes on. What
+//! those streams had not been asked for yet, and what comes until the next attempt opens its own, waits for
+//! it, within the same bounds:
 //! ```
 //! use agent_worker::{JobContext, JobError, JobResult};
 //! use std::time::Duration;
@@ -96,7 +99,7 @@
 //! assert_eq!(done, ["1", "2", "3"]);
 //! # });
 //! ```
-//! A message that was read is the handler's: `hard` above is not sent again, and a retry that needs it keeps it in a
-//! [checkpoint](super::checkpoints). Who is present is replayed to each event stream as it is now; what changed in between is not.
-//! With several streams of one topic a message may be read again by the next attempt, if one of them has read it and another one
-//! has not.
+//! A message that was read is the handler's: `hard` above is not sent again, and a retry that needs it keeps
+//! it in a [checkpoint](super::checkpoints). Who is present is replayed to each event stream as it is now;
+//! what changed in between is not. With several streams of one topic a message may be read again by the next
+//! attempt, if one of them has read it and another one has not.

@@ -1,8 +1,8 @@
 //! Errors: what a handler returns, and what becomes of it.
 //!
-//! A handler returns a [`JobError`](crate::JobError). It does not implement `Error`, so `?` makes one of anything: an I/O error, an
-//! `anyhow::Error`, a text. What may go better another time is tried again; else the server records the job as failed, with the texts
-//! of the whole chain of errors.
+//! A handler returns a [`JobError`](crate::JobError). It does not implement `Error`, so `?` makes one of
+//! anything: an I/O error, an `anyhow::Error`, a text. What may go better another time is tried again; else
+//! the server records the job as failed, with the texts of the whole chain of errors.
 //! ```
 //! use agent_worker::{JobContext, JobError, JobResult};
 //! use std::time::Duration;
@@ -57,12 +57,13 @@
 //! | any other `CheckpointError` | `Fatal`, `checkpoint_…` |
 //! | everything else | `Fatal`, `unknown_error` |
 //!
-//! It looks at the error, and at each one behind it: `source()`, what an `io::Error` or an `anyhow::Error` was made of, what an `Arc` holds. The
-//! outermost that is in the table decides. Libraries that keep what they were told to themselves (a number, a text) are not seen through:
-//! such an error is `Fatal` unless a rule of the program says otherwise.
+//! It looks at the error, and at each one behind it: `source()`, what an `io::Error` or an `anyhow::Error`
+//! was made of, what an `Arc` holds. The outermost that is in the table decides. Libraries that keep what
+//! they were told to themselves (a number, a text) are not seen through: such an error is `Fatal` unless a
+//! rule of the program says otherwise.
 //!
-//! The wait before a retry is the backoff of the [`RetryPolicy`](crate::RetryPolicy), and nothing else; only an error that asks for a wait
-//! itself (`JobError::retryable(error, after)`) gets that, too.
+//! The wait before a retry is the backoff of the [`RetryPolicy`](crate::RetryPolicy), and nothing else; only
+//! an error that asks for a wait itself (`JobError::retryable(error, after)`) gets that, too.
 //! ```
 //! use agent_worker::{JobContext, JobResult, RetryPolicy};
 //! use std::time::Duration;
@@ -83,8 +84,8 @@
 //! # });
 //! ```
 //!
-//! A program may [decide itself](crate::WorkerBuilder::classify). Its rule is asked of each error of the chain, and what it does not know is
-//! classified as above. Kinds that the handler gives are never changed.
+//! A program may [decide itself](crate::WorkerBuilder::classify). Its rule is asked of each error of the
+//! chain, and what it does not know is classified as above. Kinds that the handler gives are never changed.
 //! ```
 //! use agent_worker::{JobContext, JobErrorKind, JobResult, Worker};
 //! use std::error::Error;
@@ -113,8 +114,8 @@
 //! ```
 //!
 //! # Told to stop
-//! [`cancelled`](crate::JobContext::cancelled) gives the reason, and the reason may be returned: the deadline of the job is a failure, and
-//! the others are no failure of the handler's.
+//! [`cancelled`](crate::JobContext::cancelled) gives the reason, and the reason may be returned: the deadline
+//! of the job is a failure, and the others are no failure of the handler's.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!

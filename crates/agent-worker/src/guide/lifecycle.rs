@@ -14,8 +14,9 @@
 //! | `Success` | the outcome is final: the server is told `JS_SUCCESS` | none |
 //! | `Failed` | the outcome is final: the server is told `JS_FAILED` with the text | none |
 //!
-//! A state is reached once and in this order, also when the handler is retried: attempts happen within `Running`. The server's own
-//! record knows `JS_PENDING`, `JS_RUNNING`, `JS_SUCCESS` and `JS_FAILED` only, and shows `JS_RUNNING` from the offer on.
+//! A state is reached once and in this order, also when the handler is retried: attempts happen within
+//! `Running`. The server's own record knows `JS_PENDING`, `JS_RUNNING`, `JS_SUCCESS` and `JS_FAILED` only,
+//! and shows `JS_RUNNING` from the offer on.
 //!
 //! [`on_lifecycle`](crate::WorkerBuilder::on_lifecycle) reports each state as it is reached:
 //! ```
@@ -37,27 +38,30 @@
 //! assert_eq!(*states.lock().unwrap(), ["created", "assigned", "running", "success"]);
 //! # });
 //! ```
-//! [`WorkerHandle::lifecycle`](crate::WorkerHandle::lifecycle) reads the state of one job; the [metrics](crate::guide::metrics) count
-//! them.
+//! [`WorkerHandle::lifecycle`](crate::WorkerHandle::lifecycle) reads the state of one job; the
+//! [metrics](crate::guide::metrics) count them.
 //!
 //! # The steps of a job
-//! 1. **Offer.** The server asks one worker after another. A worker without a free slot, or one that drains, declines at once. Otherwise
-//!    [`Agent::on_request`](crate::Agent::on_request) decides: accept (with name, metadata and attributes of the participant), decline
-//!    (another worker may take the job) or dismiss (no worker should run it; the server records success). No answer within 1 s
+//! 1. **Offer.** The server asks one worker after another. A worker without a free slot, or one that drains,
+//!    declines at once. Otherwise [`Agent::on_request`](crate::Agent::on_request) decides: accept (with name,
+//!    metadata and attributes of the participant), decline (another worker may take the job) or dismiss (no
+//!    worker should run it; the server records success). No answer within 1 s
 //!    ([`answer_timeout`](crate::WorkerBuilder::answer_timeout)), or a panic, declines.
-//! 2. **Assignment.** The server grants the job and sends the token for its room. Without an assignment within 7.5 s the slot is free
-//!    again.
-//! 3. **Check.** Metadata of a declared type is parsed and validated: invalid metadata fails the job as `invalid_input` before the room
-//!    is joined ([metadata](crate::guide::metadata)).
-//! 4. **Join.** The worker joins the room, unless [`join_room(false)`](crate::WorkerBuilder::join_room) leaves that to the handler.
-//! 5. **Run.** [`Agent::run`](crate::Agent::run) is called: one *attempt*. A retryable error leads to another attempt after a backoff, in
-//!    the same room ([errors](crate::guide::errors)).
-//! 6. **Stop.** The handler returns, or is cancelled with a reason: then it has 10 s of grace, and is aborted after that
-//!    ([cancellation](crate::guide::cancellation)).
-//! 7. **Cleanup.** The attempt's tasks are cancelled and its cleanup callbacks run, the last one registered first, within 10 s.
-//! 8. **Outcome.** The final status is sent, and the room is left once the server has read it, as a server records an agent that leaves
-//!    earlier as failed. [`Agent::on_ended`](crate::Agent::on_ended) is called with the outcome, and
-//!    [`on_failure`](crate::WorkerBuilder::on_failure) if the job has failed.
+//! 2. **Assignment.** The server grants the job and sends the token for its room. Without an assignment
+//!    within 7.5 s the slot is free again.
+//! 3. **Check.** Metadata of a declared type is parsed and validated: invalid metadata fails the job as
+//!    `invalid_input` before the room is joined ([metadata](crate::guide::metadata)).
+//! 4. **Join.** The worker joins the room, unless [`join_room(false)`](crate::WorkerBuilder::join_room)
+//!    leaves that to the handler.
+//! 5. **Run.** [`Agent::run`](crate::Agent::run) is called: one *attempt*. A retryable error leads to another
+//!    attempt after a backoff, in the same room ([errors](crate::guide::errors)).
+//! 6. **Stop.** The handler returns, or is cancelled with a reason: then it has 10 s of grace, and is aborted
+//!    after that ([cancellation](crate::guide::cancellation)).
+//! 7. **Cleanup.** The attempt's tasks are cancelled and its cleanup callbacks run, the last one registered
+//!    first, within 10 s.
+//! 8. **Outcome.** The final status is sent, and the room is left once the server has read it, as a server
+//!    records an agent that leaves earlier as failed. [`Agent::on_ended`](crate::Agent::on_ended) is called
+//!    with the outcome, and [`on_failure`](crate::WorkerBuilder::on_failure) if the job has failed.
 //!
 //! # What happens when …
 //! | event | effect on the job |
@@ -71,4 +75,5 @@
 //! | the worker's process is killed | the open-source server records a failure and dispatches nothing again by itself: dispatch the job again, and the new job resumes from the [checkpoint](crate::guide::checkpoints) ([best practices](crate::guide::best_practices)) |
 //!
 //! # A job in the log
-//! Each line carries the job's span with its id, room and agent name: see [metrics](crate::guide::metrics#the-log).
+//! Each line carries the job's span with its id, room and agent name: see
+//! [metrics](crate::guide::metrics#the-log).

@@ -1,10 +1,12 @@
 //! Metadata: what a dispatch tells its agent, read as a type, checked, limited, documented.
 //!
-//! The metadata of a job is a text that whoever dispatches it writes, mostly JSON. It is the agent's configuration for that one job.
+//! The metadata of a job is a text that whoever dispatches it writes, mostly JSON. It is the agent's
+//! configuration for that one job.
 //!
 //! # With a type
-//! Any type that serde reads will do. A job without metadata has the default of the type; [`required_metadata`] is for types
-//! without one. An error names the type, the path of the field, what is there and what was expected, and ends the job as `invalid_input`:
+//! Any type that serde reads will do. A job without metadata has the default of the type;
+//! [`required_metadata`] is for types without one. An error names the type, the path of the field, what is
+//! there and what was expected, and ends the job as `invalid_input`:
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -33,15 +35,18 @@
 //! ```
 //! Text without metadata is empty, blank or `null`; a byte-order mark in front is skipped.
 //!
-//! Fields that the type does not know are ignored. To refuse them, give the type `#[serde(deny_unknown_fields)]`; when the type is
-//! declared (below), their names are in the log, as they may be typing errors. The fields that the SDK reads itself, `action`, `request_id` and
-//! `timeout`, may stand beside those of any type, also a strict one: it does not see them, unless it has a field of that name.
+//! Fields that the type does not know are ignored. To refuse them, give the type
+//! `#[serde(deny_unknown_fields)]`; when the type is declared (below), their names are in the log, as they
+//! may be typing errors. The fields that the SDK reads itself, `action`, `request_id` and `timeout`, may
+//! stand beside those of any type, also a strict one: it does not see them, unless it has a field of that
+//! name.
 //!
 //! [`required_metadata`]: crate::JobContext::required_metadata
 //!
 //! # One of several
-//! The form to begin with for an agent that does several things: an enum with a tag says what to do and with what, and `match` is the
-//! router. The compiler knows all actions, each has the fields of its own type, and [`MetadataSchema`](crate::metadata::MetadataSchema) has all of it.
+//! The form to begin with for an agent that does several things: an enum with a tag says what to do and with
+//! what, and `match` is the router. The compiler knows all actions, each has the fields of its own type, and
+//! [`MetadataSchema`](crate::metadata::MetadataSchema) has all of it.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -80,11 +85,12 @@
 //! # });
 //! ```
 //!
-//! Agents that are written apart from each other are put together with a [`Router`](crate::Router), which goes by the same field: see
-//! [`handlers`](super::handlers#by-the-action-in-the-metadata).
+//! Agents that are written apart from each other are put together with a [`Router`](crate::Router), which
+//! goes by the same field: see [`handlers`](super::handlers#by-the-action-in-the-metadata).
 //!
 //! # Without a type of one's own
-//! [`JobMetadata`](crate::metadata::JobMetadata) has an action, parameters, a priority, a request id and a time limit.
+//! [`JobMetadata`](crate::metadata::JobMetadata) has an action, parameters, a priority, a request id and a
+//! time limit.
 //! ```
 //! use agent_worker::{JobContext, JobError, JobResult, metadata::JobMetadata};
 //!
@@ -107,8 +113,9 @@
 //! ```
 //!
 //! # Declared, with rules
-//! A worker that [declares](crate::WorkerBuilder::metadata_format) its metadata checks it before the room is joined: a job with wrong metadata
-//! is never seen in its room. Rules for the values come from [garde](https://docs.rs/garde), or from a function:
+//! A worker that [declares](crate::WorkerBuilder::metadata_format) its metadata checks it before the room is
+//! joined: a job with wrong metadata is never seen in its room. Rules for the values come from
+//! [garde](https://docs.rs/garde), or from a function:
 //! ```
 //! use agent_worker::{JobContext, JobResult, metadata::{MetadataError, MetadataFormat}};
 //! use garde::Validate;
@@ -157,12 +164,12 @@
 //! assert_eq!(error("").await, "failed: invalid_input: $: there is none, and it is required");
 //! # });
 //! ```
-//! With [`dismiss_invalid`](crate::WorkerBuilder::dismiss_invalid) such a job is dismissed when it is offered: nobody runs it, and the server
-//! records a success, without the error.
+//! With [`dismiss_invalid`](crate::WorkerBuilder::dismiss_invalid) such a job is dismissed when it is
+//! offered: nobody runs it, and the server records a success, without the error.
 //!
 //! # Documented from the type
-//! [`MetadataSchema`](crate::metadata::MetadataSchema) prints what a type takes, for those who write the metadata: as a JSON Schema, for tools and
-//! editors, and as a Markdown table.
+//! [`MetadataSchema`](crate::metadata::MetadataSchema) prints what a type takes, for those who write the
+//! metadata: as a JSON Schema, for tools and editors, and as a Markdown table.
 //! ```
 //! use agent_worker::metadata::MetadataSchema;
 //! use schemars::JsonSchema;
@@ -190,22 +197,27 @@
 //! Other fields are ignored.
 //! "));
 //! ```
-//! [`Router::schema`](crate::Router::schema) is the same for a router: one schema for all its actions, with the fields that the SDK reads.
-//! `cargo run --example router -- --schema` shows it for two whole types.
+//! [`Router::schema`](crate::Router::schema) is the same for a router: one schema for all its actions, with
+//! the fields that the SDK reads. `cargo run --example router -- --schema` shows it for two whole types.
 //!
 //! # Limits
-//! Metadata has at most [512 KiB](crate::metadata::MAX_METADATA_LEN), attributes [64 KiB](crate::job::MAX_ATTRIBUTES_LEN) of keys and values, as on the server; JSON is read
-//! 127 levels deep. What serde keeps of a part that has alternatives (`#[serde(tag = …)]`, `untagged`, `flatten`) is at most 7 MiB: 131,072 numbers,
-//! or 24,000 small objects. A job over a limit ends as `invalid_input`, an answer over it is not given: the job is declined, and the log says why.
+//! Metadata has at most [512 KiB](crate::metadata::MAX_METADATA_LEN), attributes
+//! [64 KiB](crate::job::MAX_ATTRIBUTES_LEN) of keys and values, as on the server; JSON is read 127 levels
+//! deep. What serde keeps of a part that has alternatives (`#[serde(tag = …)]`, `untagged`, `flatten`) is at
+//! most 7 MiB: 131,072 numbers, or 24,000 small objects. A job over a limit ends as `invalid_input`, an
+//! answer over it is not given: the job is declined, and the log says why.
 //!
 //! # The request id
-//! When the metadata is an object with a `request_id`, that is a field of everything that is logged about the job, beside `job_id` and
-//! `room`: by the worker, and by the handler with `tracing`. The type of the metadata need not have it.
+//! When the metadata is an object with a `request_id`, that is a field of everything that is logged about the
+//! job, beside `job_id` and `room`: by the worker, and by the handler with `tracing`. The type of the
+//! metadata need not have it.
 //!
 //! # The time limit
-//! A number of seconds as `timeout` wins over the worker's own [`job_timeout`](crate::WorkerBuilder::job_timeout), if the worker has limits at
-//! all, up to its [maximum](crate::WorkerBuilder::max_job_timeout). It may be left out or null. Anything else than a number of seconds above 0, at most
-//! 4294967295, ends the job as `invalid_input`, before its room is joined. In a worker without limits the field is the agent's own.
+//! A number of seconds as `timeout` wins over the worker's own
+//! [`job_timeout`](crate::WorkerBuilder::job_timeout), if the worker has limits at all, up to its
+//! [maximum](crate::WorkerBuilder::max_job_timeout). It may be left out or null. Anything else than a number
+//! of seconds above 0, at most 4294967295, ends the job as `invalid_input`, before its room is joined. In a
+//! worker without limits the field is the agent's own.
 //!
 //! # All that a job says
 //! | | |

@@ -8,12 +8,14 @@
 //! - [`data`]: messages by topic, what is missing of them, and what becomes of them between two attempts
 //! - [`audio`]: what others say, as encoded frames
 //! - [`long_running`]: who is there, signs of life, health, when a job is over
-//! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): wrappers around an agent
+//! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): wrappers around an
+//!   agent
 //! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
 //! - [`coordination`]: jobs that know of each other: one leads, all can talk
 //! - [`redis`]: the server behind checkpoints and coordination: its URL, prefix, rights and failover
 //! - [`metrics`]: what a worker counts, and how its log is read
-//! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is deployed
+//! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is
+//!   deployed
 //! - [`from_node`], [`from_python`]: the names of other SDKs, and what is different
 //! - [`settings`]: environment, features, requirements
 //! - [`troubleshooting`]: what goes wrong, and what is said about it

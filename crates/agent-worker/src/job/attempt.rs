@@ -1,13 +1,17 @@
-//! What an attempt holds in the worker's own process, beside its description: its context and the driver share it.
+//! What an attempt holds in the worker's own process, beside its description: its context and the driver
+//! share it.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use agent_core::Input;
 
 use crate::job::attempt_room::AttemptRoom;
 use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
 use crate::job::scope::Scope;
 use crate::worker::parts::Parts;
-use agent_core::Input;
-use std::sync::Arc;
-use tokio::sync::mpsc::UnboundedSender;
 
 pub(crate) struct AttemptLinks {
     pub(crate) parts: Arc<Parts>,

@@ -1,9 +1,11 @@
 //! The room of one attempt: a handle of its own over the connection that all attempts of the job share.
 
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use agent_rtc::{JoinError, JoinFailure, Room, RoomConnection};
+
 use crate::job::join::Join;
 use crate::job::join_options::JoinOptions;
-use agent_rtc::{JoinError, JoinFailure, Room, RoomConnection};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The room as one attempt sees it, joined or not.
 pub(crate) struct AttemptRoom {

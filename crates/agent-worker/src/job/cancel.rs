@@ -1,8 +1,10 @@
 //! The signal that tells a job to stop, with its reason.
 
-use agent_core::CancelReason;
 use std::sync::Arc;
+
 use tokio::sync::SetOnce;
+
+use agent_core::CancelReason;
 
 /// Set at most once, for all attempts of a job: a cancelled job is never retried.
 #[derive(Clone, Default)]

@@ -1,22 +1,25 @@
 //! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
 
+use std::borrow::Cow;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
+use agent_rtc::{JoinError, Room, RoomConnection};
+
 use crate::job::attempt::AttemptLinks;
 use crate::job::checkpoint::Checkpoint;
 use crate::job::join_options::JoinOptions;
 use crate::job::spec::AttemptSpec;
 use crate::job::task_count::TaskCount;
 use crate::worker::parts::Parts;
-use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
-use agent_rtc::{JoinError, Room, RoomConnection};
-use serde::de::DeserializeOwned;
-use std::borrow::Cow;
-use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 /// The context of one attempt of one job. Cheap to clone; clones may go into tasks of the handler.
 ///
@@ -67,11 +70,13 @@ impl JobContext {
         &self.inner.spec.job
     }
 
-    /// The room, joined before the handler was called. The handle is this attempt's: the next one has another over the same connection.
+    /// The room, joined before the handler was called. The handle is this attempt's: the next one has another
+    /// over the same connection.
     ///
     /// # Panics
-    /// When the worker was built with [`join_room(false)`](crate::WorkerBuilder::join_room) and [`join`](Self::join) was not
-    /// called before: a mistake in the program, not something that input can cause.
+    /// When the worker was built with [`join_room(false)`](crate::WorkerBuilder::join_room) and
+    /// [`join`](Self::join) was not called before: a mistake in the program, not something that input can
+    /// cause.
     #[must_use]
     #[allow(clippy::panic, reason = "a mistake in the program that calls it")]
     pub fn room(&self) -> &Room {
@@ -100,22 +105,23 @@ impl JobContext {
         self.inner.links.room.get_or_join(options).await
     }
 
-    /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A cleanup callback asks this
-    /// before it says goodbye: the room may be what ended the job, and a job that the server
-    /// [terminated](CancelReason::Terminated) is taken out of it after 3 s.
+    /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A
+    /// cleanup callback asks this before it says goodbye: the room may be what ended the job, and a job that
+    /// the server [terminated](CancelReason::Terminated) is taken out of it after 3 s.
     #[must_use]
     pub fn is_in_room(&self) -> bool {
         self.inner.links.room.get().is_some_and(Room::is_connected)
     }
 
-    /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room job.
+    /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room
+    /// job.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
         self.inner.spec.job.target.as_ref()
     }
 
-    /// Which call of the handler this is, for this assignment; the first is 1, and each later one follows an error that the
-    /// worker's [`RetryPolicy`](crate::RetryPolicy) thinks worth another attempt.
+    /// Which call of the handler this is, for this assignment; the first is 1, and each later one follows an
+    /// error that the worker's [`RetryPolicy`](crate::RetryPolicy) thinks worth another attempt.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.inner.spec.number
@@ -157,22 +163,23 @@ impl JobContext {
         MetadataFormat::required().parse(&self.inner.spec.job.raw_metadata)
     }
 
-    /// What this job saves of its progress, so that whoever goes on with it does not begin anew. See [`Checkpoint`] for when it is
-    /// saved, whose it is and how long it lives; the worker needs a store
+    /// What this job saves of its progress, so that whoever goes on with it does not begin anew. See
+    /// [`Checkpoint`] for when it is saved, whose it is and how long it lives; the worker needs a store
     /// ([`WorkerBuilder::checkpoints`](crate::WorkerBuilder::checkpoints)).
     #[must_use]
     pub fn checkpoint<T>(&self) -> Checkpoint<T> {
         Checkpoint::new(self.inner.links.checkpoints.clone())
     }
 
-    /// Waits until the job is told to stop, and says why. The handler then has the worker's [grace](Self::grace) (10 s unless the builder
-    /// says otherwise) to return before it is aborted.
+    /// Waits until the job is told to stop, and says why. The handler then has the worker's
+    /// [grace](Self::grace) (10 s unless the builder says otherwise) to return before it is aborted.
     pub async fn cancelled(&self) -> CancelReason {
         self.inner.links.cancel.wait().await
     }
 
     /// How long the handler has to return after it was [cancelled](Self::cancelled), before it is aborted
-    /// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). What is finished after the stop is to be bounded by a part of it.
+    /// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). What is finished after the stop is to be
+    /// bounded by a part of it.
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.parts().settings.rules.grace
@@ -189,14 +196,16 @@ impl JobContext {
         self.inner.links.scope.task_count()
     }
 
-    /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being cancelled or aborted.
+    /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being
+    /// cancelled or aborted.
     ///
-    /// Callbacks run once each, the last one registered first, after the tasks of [`spawn`](Self::spawn) were cancelled. The agent is
-    /// still in its room, if the room is still there ([`is_in_room`](Self::is_in_room)), and the server is told the outcome
-    /// afterwards. All callbacks of an attempt together may take 10 s
-    /// ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and each an equal share of what is left of that, so that one that hangs
-    /// keeps no other from running. One that takes longer is dropped, logged and counted, and changes nothing about the outcome. Neither
-    /// does a panic, and it stops no other callback.
+    /// Callbacks run once each, the last one registered first, after the tasks of [`spawn`](Self::spawn) were
+    /// cancelled. The agent is still in its room, if the room is still there
+    /// ([`is_in_room`](Self::is_in_room)), and the server is told the outcome afterwards. All callbacks of an
+    /// attempt together may take 10 s ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and each
+    /// an equal share of what is left of that, so that one that hangs keeps no other from running. One that
+    /// takes longer is dropped, logged and counted, and changes nothing about the outcome. Neither does a
+    /// panic, and it stops no other callback.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -222,9 +231,9 @@ impl JobContext {
         self.inner.links.scope.on_cleanup(Box::pin(callback));
     }
 
-    /// Starts a task that belongs to this attempt: its logs carry the job's span, and if it is still there when the attempt is over, it
-    /// is cancelled, and counted and logged by the place of this call. A panic in it is logged and ends only the task: await the
-    /// handle to hear of it.
+    /// Starts a task that belongs to this attempt: its logs carry the job's span, and if it is still there
+    /// when the attempt is over, it is cancelled, and counted and logged by the place of this call. A panic
+    /// in it is logged and ends only the task: await the handle to hear of it.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};

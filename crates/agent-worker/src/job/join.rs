@@ -1,16 +1,19 @@
 //! How the room of a job is joined: once for all attempts.
 
-use crate::job::join_options::JoinOptions;
-use crate::job::room_watch::watch_room;
-use crate::worker::parts::Parts;
-use agent_core::{Input, Job};
-use agent_net::AssignedUrlError;
-use agent_rtc::{Dropped, JoinError, JoinRequest, JoinSession, RoomConnection};
 use std::sync::{Arc, OnceLock};
+
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+
+use agent_core::{Input, Job};
+use agent_net::AssignedUrlError;
+use agent_rtc::{Dropped, JoinError, JoinRequest, JoinSession, RoomConnection};
+
+use crate::job::join_options::JoinOptions;
+use crate::job::room_watch::watch_room;
+use crate::worker::parts::Parts;
 
 /// How the job's room is joined, and the connection once it is: one for all attempts.
 pub(crate) struct Join {
@@ -21,7 +24,8 @@ pub(crate) struct Join {
     pub(crate) connection: Arc<SetOnce<RoomConnection>>,
     /// Keeps a join that failed or was given up in the room, until the job is over or it is retried.
     pub(crate) session: JoinSession,
-    /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the first.
+    /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the
+    /// first.
     joining: Mutex<()>,
     on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
     tell: UnboundedSender<Input>,

@@ -1,20 +1,21 @@
 //! For jobs that go on for long: signs of life, checks of what they depend on, and work for each participant.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use agent_core::{Input, JobError, JobErrorKind};
 use agent_rtc::{Participant, Wanted};
-use futures_util::FutureExt;
-use tokio::{
-    task::{AbortHandle, JoinHandle, JoinSet},
-    time::Instant,
-};
-use tracing::Instrument;
 
-use crate::{
-    job::{context::JobContext, panics::caught},
-    worker::redact::Redaction,
-};
+use crate::job::context::JobContext;
+use crate::job::panics::caught;
+use crate::worker::redact::Redaction;
 
 /// More signs of life than one in this time say nothing more.
 const PROGRESS_PACE: Duration = Duration::from_secs(1);
@@ -23,8 +24,9 @@ impl JobContext {
     /// Says that the job gets on: a sign of life from the work itself, at most told once a second.
     ///
     /// From the first call on it is expected again and again. When none has come for
-    /// [`stale_after`](crate::WorkerBuilder::stale_after) (60 s), the log warns and [`WorkerStats::stale`](crate::stats::WorkerStats::stale) counts it;
-    /// the job goes on. Call it where the work is done, not from a timer of its own.
+    /// [`stale_after`](crate::WorkerBuilder::stale_after) (60 s), the log warns and
+    /// [`WorkerStats::stale`](crate::stats::WorkerStats::stale) counts it; the job goes on. Call it where the
+    /// work is done, not from a timer of its own.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult};
@@ -47,15 +49,16 @@ impl JobContext {
         }
     }
 
-    /// Ends this attempt with an error, from wherever the context has gone: the handler is dropped where it waits, its cleanup runs, and the
-    /// error counts as if the handler had returned it. The first one counts.
+    /// Ends this attempt with an error, from wherever the context has gone: the handler is dropped where it
+    /// waits, its cleanup runs, and the error counts as if the handler had returned it. The first one counts.
     pub fn fail(&self, error: impl Into<JobError>) {
         self.set_failure(error.into());
     }
 
-    /// Runs a check again and again while the attempt lasts, the first time after one interval. When it fails, the attempt ends as
-    /// retryable, as with [`fail`](Self::fail); a check that takes longer than the interval has failed, too. The retry comes after the
-    /// backoff of the [retry policy](crate::RetryPolicy), and after the wait that the check's own error asks for, if it asks for one.
+    /// Runs a check again and again while the attempt lasts, the first time after one interval. When it
+    /// fails, the attempt ends as retryable, as with [`fail`](Self::fail); a check that takes longer than the
+    /// interval has failed, too. The retry comes after the backoff of the [retry policy](crate::RetryPolicy),
+    /// and after the wait that the check's own error asks for, if it asks for one.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -96,8 +99,9 @@ impl JobContext {
         })
     }
 
-    /// Runs a task for each such participant that is active, now and later; it is cancelled when the participant leaves, and with the
-    /// attempt. Somebody who comes back gets another one. A panic is logged, and ends that task alone.
+    /// Runs a task for each such participant that is active, now and later; it is cancelled when the
+    /// participant leaves, and with the attempt. Somebody who comes back gets another one. A panic is logged,
+    /// and ends that task alone.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, room::Wanted};

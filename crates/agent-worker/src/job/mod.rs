@@ -1,4 +1,5 @@
-//! Parts of a [`Job`](crate::Job), the states that it goes through, and how errors of a handler are classified.
+//! Parts of a [`Job`](crate::Job), the states that it goes through, and how errors of a handler are
+//! classified.
 
 pub(crate) mod attempt;
 pub(crate) mod attempt_room;

@@ -1,12 +1,14 @@
 //! Panics of the user's code: what they say, and where they happened.
 
-use crate::worker::redact;
-use agent_proto::text::line;
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{set_hook, take_hook};
 use std::sync::Once;
+
+use agent_proto::text::line;
+
+use crate::worker::redact;
 
 /// A panic that was caught; displayed with its place, on one line.
 pub(crate) struct Caught {
@@ -23,8 +25,8 @@ thread_local! {
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Has the place of each panic remembered, which only a panic hook is told. It comes before the hook that is there, and calls it;
-/// a program that sets one of its own later has no places in its log.
+/// Has the place of each panic remembered, which only a panic hook is told. It comes before the hook that is
+/// there, and calls it; a program that sets one of its own later has no places in its log.
 pub(crate) fn remember_places() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {
@@ -45,7 +47,8 @@ pub(crate) fn remember_places() {
 /// Reads a panic, on the thread on which it was caught.
 pub(crate) fn caught(panic: &(dyn Any + Send)) -> Caught {
     let original = text_of(panic);
-    // One that was only resumed here, such as that of a task that was awaited, has no place: an older one of this thread is not its.
+    // One that was only resumed here, such as that of a task that was awaited, has no place: an older one of
+    // this thread is not its.
     let last = LAST.try_with(|cell| cell.try_borrow_mut().ok().and_then(|mut cell| cell.take()));
     let place = last.ok().flatten().filter(|(text, _)| *text == original).map(|(_, place)| place);
     Caught { message: redact::shown(original.clone()), original, place }
@@ -71,8 +74,9 @@ impl fmt::Display for Caught {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::panic::{catch_unwind, resume_unwind};
+
+    use super::*;
 
     fn of(panics: impl FnOnce()) -> Caught {
         let panic = catch_unwind(std::panic::AssertUnwindSafe(panics)).expect_err("it panics");

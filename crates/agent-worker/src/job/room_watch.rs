@@ -1,14 +1,18 @@
-//! Reports the facts about the room of a job to the machine: which room it is, who is in it, and how it ended.
+//! Reports the facts about the room of a job to the machine: which room it is, who is in it, and how it
+//! ended.
 
-use agent_core::{Input, Job, JoinedRoom, Presence, RoomEnd};
-use agent_rtc::{DisconnectReason, ParticipantKind, RoomConnection, RoomInfo, View, Wanted};
 use std::sync::Arc;
 use std::time::Duration;
+
 use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-/// Ends when the room has ended. It goes on through all attempts of the job: there is no other one without the room.
+use agent_core::{Input, Job, JoinedRoom, Presence, RoomEnd};
+use agent_rtc::{DisconnectReason, ParticipantKind, RoomConnection, RoomInfo, View, Wanted};
+
+/// Ends when the room has ended. It goes on through all attempts of the job: there is no other one without
+/// the room.
 pub(super) async fn watch_room(
     job: Arc<Job>,
     room: Arc<SetOnce<RoomConnection>>,

@@ -1,21 +1,24 @@
 //! What one attempt of a job may leave behind: callbacks to run when it is over, and tasks to cancel then.
 
-use crate::job::panics::caught;
-use crate::job::task_count::TaskCount;
-use crate::worker::redact::Redaction;
-use agent_proto::text::line;
-use agent_rtc::BoxFuture;
-use futures_util::FutureExt;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tracing::{Instrument, Span};
+
+use agent_proto::text::line;
+use agent_rtc::BoxFuture;
+
+use crate::job::panics::caught;
+use crate::job::task_count::TaskCount;
+use crate::worker::redact::Redaction;
 
 /// One attempt's callbacks and tasks. Its context and its driver share it.
 pub(crate) struct Scope {
@@ -69,7 +72,8 @@ impl Scope {
         &self.redaction
     }
 
-    /// Keeps a callback for the cleanup; when that is over already, as for an attempt that could not be aborted, it runs at once.
+    /// Keeps a callback for the cleanup; when that is over already, as for an attempt that could not be
+    /// aborted, it runs at once.
     pub(crate) fn on_cleanup(&self, callback: BoxFuture<'static, ()>) {
         let mut state = self.lock();
         if !state.cleaned {
@@ -133,7 +137,8 @@ impl Scope {
         names
     }
 
-    /// Waits until all tasks have ended, at most this long, and returns the names of those that have not: they cannot be cancelled.
+    /// Waits until all tasks have ended, at most this long, and returns the names of those that have not:
+    /// they cannot be cancelled.
     pub(crate) async fn tasks_ended(&self, within: Duration) -> Vec<Cow<'static, str>> {
         let all = async {
             let mut ended = std::pin::pin!(self.ended.notified());
@@ -223,8 +228,9 @@ impl Drop for Done {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
 
     fn scope() -> Arc<Scope> {
         Scope::new(Span::none(), Duration::from_secs(10), TaskCount::default(), Redaction::default())

@@ -1,14 +1,17 @@
-//! What one attempt of a job is: all that differs between two attempts of a worker, so that another task, thread or process of the same
-//! program can make it.
+//! What one attempt of a job is: all that differs between two attempts of a worker, so that another task,
+//! thread or process of the same program can make it.
+
+use std::sync::Arc;
 
 use agent_core::Job;
 use agent_proto::Secret;
-use std::sync::Arc;
 
-/// An attempt. What all attempts of a worker have in common (settings, the agent, the API key and its secret) is not in it: another
-/// process of the same program has these from its own builder, and the API secret goes nowhere.
+/// An attempt. What all attempts of a worker have in common (settings, the agent, the API key and its secret)
+/// is not in it: another process of the same program has these from its own builder, and the API secret goes
+/// nowhere.
 ///
-/// It is written as a whole to the executor that makes the attempt, with the token of its room, and to nothing else: `Debug` hides the token.
+/// It is written as a whole to the executor that makes the attempt, with the token of its room, and to
+/// nothing else: `Debug` hides the token.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct AttemptSpec {
@@ -22,7 +25,8 @@ pub(crate) struct AttemptSpec {
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct RoomGrant {
-    /// The server that the assignment names; `None`: the worker's own. Whether it may be joined is decided by who joins.
+    /// The server that the assignment names; `None`: the worker's own. Whether it may be joined is decided by
+    /// who joins.
     pub(crate) url: Option<String>,
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::secret"))]
     pub(crate) token: Secret,
@@ -31,8 +35,9 @@ pub(crate) struct RoomGrant {
 #[cfg(feature = "serde")]
 #[cfg(test)]
 mod tests {
-    use super::*;
     use agent_core::JobKind;
+
+    use super::*;
 
     #[test]
     fn it_comes_back_as_it_was_and_debug_hides_its_token() {

@@ -1,8 +1,10 @@
-//! How many tasks of a worker's jobs there are: what is left of them when the worker has stopped blocks its thread.
+//! How many tasks of a worker's jobs there are: what is left of them when the worker has stopped blocks its
+//! thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
 use tokio::sync::Notify;
 
 /// Counts tasks. Clones count together.

@@ -1,10 +1,12 @@
 //! Errors that may pass, of the libraries that agent-core does not know.
 
+use std::error::Error;
+
+use tokio::time::error::Elapsed;
+
 use agent_core::{JobError, JobErrorKind, JoinFailureKind, classify_with};
 use agent_net::ConnectError;
 use agent_rtc::{JoinError, JoinFailure};
-use std::error::Error;
-use tokio::time::error::Elapsed;
 
 /// Classifies an error by what it is, or is behind it; the outermost that says something decides:
 ///
@@ -21,7 +23,8 @@ use tokio::time::error::Elapsed;
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
 ///
 /// It is what the worker makes of each error that a handler returned with `?`, unless the program has a
-/// [rule](crate::WorkerBuilder::classify) of its own. It has no state and asks nothing: the same error is always of the same kind.
+/// [rule](crate::WorkerBuilder::classify) of its own. It has no state and asks nothing: the same error is
+/// always of the same kind.
 ///
 /// ```
 /// use agent_worker::{JobErrorKind, job::classify};

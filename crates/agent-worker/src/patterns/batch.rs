@@ -1,27 +1,26 @@
 //! Items in batches: by number, by time, and what is left when it is time to stop.
 
-use std::{
-    fmt,
-    future::Future,
-    mem,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use std::{fmt, mem};
+
+use futures_util::stream::Fuse;
+use futures_util::{Stream, StreamExt, stream};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use agent_core::JobError;
-use futures_util::{Stream, StreamExt, stream, stream::Fuse};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::size::in_range;
 use crate::telemetry::table;
 
 /// Takes items off a stream in batches, in their order.
 ///
-/// A batch is full when it has `size` items, or is handed out when its first item has waited for `wait`. When the stream ends, or the
-/// stop comes, what is there is one last batch. No item is lost or handed out twice; one that is dropped with a batch that has begun logs
-/// how many items that costs.
+/// A batch is full when it has `size` items, or is handed out when its first item has waited for `wait`. When
+/// the stream ends, or the stop comes, what is there is one last batch. No item is lost or handed out twice;
+/// one that is dropped with a batch that has begun logs how many items that costs.
 ///
 /// It is a stream of batches itself. As the source of a [`Pipeline`](super::Pipeline) it needs its own stop
 /// ([`until`](Self::until)), as after its stop a pipeline takes nothing more off its source: better is
@@ -67,7 +66,8 @@ enum Looked {
     Due,
 }
 
-/// A batch could not be processed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its kind.
+/// A batch could not be processed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a
+/// handler keeps its kind.
 #[non_exhaustive]
 pub struct BatchError<T> {
     /// Why. With `?`, this is what ends the job.
@@ -77,7 +77,8 @@ pub struct BatchError<T> {
 }
 
 impl<S: Stream> Batches<S> {
-    /// Batches of up to `size` items, which wait for at most `wait`. The size is at least 1: 0 counts as 1, and the log warns.
+    /// Batches of up to `size` items, which wait for at most `wait`. The size is at least 1: 0 counts as 1,
+    /// and the log warns.
     #[must_use]
     pub fn new(source: S, size: usize, wait: Duration) -> Self {
         let size = in_range("the size of a batch", size, 1..=usize::MAX);
@@ -96,8 +97,8 @@ impl<S: Stream> Batches<S> {
         self.next_or(std::future::pending::<()>()).await
     }
 
-    /// The next batch, or what is there once `stop` is done; then `None`. What is still in the stream stays there: see
-    /// [`into_source`](Self::into_source). Dropping the future loses nothing.
+    /// The next batch, or what is there once `stop` is done; then `None`. What is still in the stream stays
+    /// there: see [`into_source`](Self::into_source). Dropping the future loses nothing.
     pub async fn next_or(&mut self, stop: impl Future) -> Option<Vec<S::Item>> {
         let mut stop = pin!(stop);
         std::future::poll_fn(|cx| {
@@ -116,7 +117,8 @@ impl<S: Stream> Batches<S> {
         .await
     }
 
-    /// A stream of batches that ends when `stop` is done, after what is there then as the last one: for whatever takes streams.
+    /// A stream of batches that ends when `stop` is done, after what is there then as the last one: for
+    /// whatever takes streams.
     ///
     /// ```
     /// use agent_worker::patterns::{Batches, Pipeline};
@@ -151,11 +153,12 @@ impl<S: Stream> Batches<S> {
         })
     }
 
-    /// Has batch after batch processed until the stream ends or `stop` is done, the last one included; tells how many items that were.
-    /// Dropping the future drops the batch in work with it: end it by `stop`.
+    /// Has batch after batch processed until the stream ends or `stop` is done, the last one included; tells
+    /// how many items that were. Dropping the future drops the batch in work with it: end it by `stop`.
     ///
     /// # Errors
-    /// The first [`BatchError`], with the batch that failed. The rest is still in `self`: go on with it, or give it back.
+    /// The first [`BatchError`], with the batch that failed. The rest is still in `self`: go on with it, or
+    /// give it back.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult, patterns::Batches};

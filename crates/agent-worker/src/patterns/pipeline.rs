@@ -1,20 +1,19 @@
 //! Items through named stages, one after the other, all at work at once.
 
-use std::{
-    fmt,
-    future::Future,
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use tokio::sync::{SetOnce, mpsc};
 
 use agent_core::JobError;
 use agent_proto::text::line;
-use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered};
-use tokio::sync::{SetOnce, mpsc};
 
 use super::batch::Batches;
 use super::size::in_range;
@@ -34,13 +33,15 @@ const FLUSH: &str = "flush";
 
 /// Stages that items go through in their order.
 ///
-/// Each stage works on one item while the others work on theirs; between two of them a bounded number of items wait, and a stage that is
-/// slower holds back those before it. All of it is one future: dropping it ends every stage, and logs how many items that costs. A stage that computes for long should do
-/// so in `tokio::task::spawn_blocking`.
+/// Each stage works on one item while the others work on theirs; between two of them a bounded number of
+/// items wait, and a stage that is slower holds back those before it. All of it is one future: dropping it
+/// ends every stage, and logs how many items that costs. A stage that computes for long should do so in
+/// `tokio::task::spawn_blocking`.
 ///
-/// After its stop it takes nothing new and finishes what it has taken, for as long as [`flush_within`](Self::flush_within)
-/// allows. When a stage fails, what is ahead of the failed item still goes through, and nothing behind it does: the items done are then
-/// exactly the first [`done`](Processed::done).
+/// After its stop it takes nothing new and finishes what it has taken, for as long as
+/// [`flush_within`](Self::flush_within) allows. When a stage fails, what is ahead of the failed item still
+/// goes through, and nothing behind it does: the items done are then exactly the first
+/// [`done`](Processed::done).
 ///
 /// ```
 /// use agent_worker::patterns::Pipeline;
@@ -100,11 +101,12 @@ impl Processed {
     }
 }
 
-/// A stage failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its kind.
+/// A stage failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps
+/// its kind.
 #[non_exhaustive]
 pub struct PipelineError {
-    /// The name of the stage that failed first; `source` or `stop` if one of them panicked, and `flush` if the time of
-    /// [`flush_within`](Pipeline::flush_within) was over.
+    /// The name of the stage that failed first; `source` or `stop` if one of them panicked, and `flush` if
+    /// the time of [`flush_within`](Pipeline::flush_within) was over.
     pub stage: String,
     /// Why. With `?`, this is what ends the job.
     pub error: JobError,
@@ -124,8 +126,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         Self::with_capacity(CAPACITY, source, stop)
     }
 
-    /// As [`new`](Self::new), with at most this many items between two stages, 100 otherwise: 1 to 1,000,000; what is outside counts as
-    /// the nearest, and the log warns.
+    /// As [`new`](Self::new), with at most this many items between two stages, 100 otherwise: 1 to 1,000,000;
+    /// what is outside counts as the nearest, and the log warns.
     #[must_use]
     pub fn with_capacity(
         capacity: usize,
@@ -169,9 +171,10 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         Self { output, stages, stop: named(STOP, stop), settings, taken }
     }
 
-    /// How long it may go on after the stop with what it has taken: then the rest is dropped, and [`run`](Self::run) returns an error of
-    /// the stage `flush` that says how many items that were. Without a limit a job whose handler takes longer than the
-    /// worker's [grace](crate::JobContext::grace) for it is aborted, and how much was done is not known.
+    /// How long it may go on after the stop with what it has taken: then the rest is dropped, and
+    /// [`run`](Self::run) returns an error of the stage `flush` that says how many items that were. Without a
+    /// limit a job whose handler takes longer than the worker's [grace](crate::JobContext::grace) for it is
+    /// aborted, and how much was done is not known.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult, patterns::Pipeline};
@@ -209,8 +212,9 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         })
     }
 
-    /// Items go on in batches of up to `size` (at least 1; 0 counts as 1, and the log warns), in their order. A batch goes on when it is
-    /// full, when its first item has waited for `wait`, and when the source ends or it is time to stop: no item stays behind.
+    /// Items go on in batches of up to `size` (at least 1; 0 counts as 1, and the log warns), in their order.
+    /// A batch goes on when it is full, when its first item has waited for `wait`, and when the source ends
+    /// or it is time to stop: no item stays behind.
     ///
     /// ```
     /// use agent_worker::patterns::Pipeline;
@@ -251,7 +255,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         })
     }
 
-    /// Runs all stages until everything that was taken is through, or one has failed. What the last stage gives is dropped.
+    /// Runs all stages until everything that was taken is through, or one has failed. What the last stage
+    /// gives is dropped.
     ///
     /// # Errors
     /// [`PipelineError`], which names the stage that failed first.
@@ -351,7 +356,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
             tokio::select! {
                 biased;
                 ended = work(input, sender) => ended,
-                // A stage behind this one failed. Whatever this one waits for, its end must not have to wait for that.
+                // A stage behind this one failed. Whatever this one waits for, its end must not have to wait
+                // for that.
                 () = failed_behind.closed() => Ok(()),
             }
         };
@@ -360,7 +366,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     }
 }
 
-/// How far a pipeline has come. One that is dropped in the middle, as in a `select!` or by an abort, does not go silently.
+/// How far a pipeline has come. One that is dropped in the middle, as in a `select!` or by an abort, does not
+/// go silently.
 struct Progress {
     done: AtomicU64,
     taken: Arc<AtomicU64>,

@@ -1,19 +1,17 @@
 //! A few shared things that are costly to make: models, connections, licences.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    future::Future,
-    ops,
-    pin::Pin,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::{fmt, ops};
 
-use agent_core::JobError;
 use deadpool::managed;
 use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
+
+use agent_core::JobError;
 
 use super::size::in_range;
 use crate::telemetry::{Held, process_word, table};
@@ -25,8 +23,8 @@ type Make<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, JobError>> 
 
 /// At most so many of something, made when first needed and handed from job to job.
 ///
-/// What is acquired goes back when its guard is dropped, also by a panic or an abort. Keep the pool in the agent's own type, so that
-/// all jobs share it; clones are the same pool.
+/// What is acquired goes back when its guard is dropped, also by a panic or an abort. Keep the pool in the
+/// agent's own type, so that all jobs share it; clones are the same pool.
 ///
 /// ```
 /// use agent_worker::{Agent, JobContext, JobResult, patterns::Pool};
@@ -71,8 +69,9 @@ pub struct Pooled<T: Send + 'static> {
     _in_use: Held,
 }
 
-/// Nothing could be acquired. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its meaning: a job
-/// that found nothing free is retried, after the backoff of its retry policy.
+/// Nothing could be acquired. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a
+/// handler keeps its meaning: a job that found nothing free is retried, after the backoff of its retry
+/// policy.
 #[non_exhaustive]
 pub enum PoolError {
     /// All were taken, for as long as was waited.
@@ -87,7 +86,8 @@ pub enum PoolError {
 }
 
 impl<T: Send + 'static> Pool<T> {
-    /// At most `size` of what `make` makes: 1 to 65,536; what is outside counts as the nearest (0 as 1), and the log warns.
+    /// At most `size` of what `make` makes: 1 to 65,536; what is outside counts as the nearest (0 as 1), and
+    /// the log warns.
     pub fn bounded<Fut>(size: usize, make: impl Fn() -> Fut + Send + Sync + 'static) -> Self
     where
         Fut: Future<Output = Result<T, JobError>> + Send + 'static,
@@ -102,8 +102,9 @@ impl<T: Send + 'static> Pool<T> {
         }
     }
 
-    /// With this name in the label `pool` of its [metrics](crate::guide::metrics); `pool` otherwise. A program has few such names:
-    /// after 64 different ones they are `other`. To be called before the pool is cloned: each clone keeps its name.
+    /// With this name in the label `pool` of its [metrics](crate::guide::metrics); `pool` otherwise. A
+    /// program has few such names: after 64 different ones they are `other`. To be called before the pool is
+    /// cloned: each clone keeps its name.
     #[must_use]
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
         Self { numbers: Arc::new(Numbers::of(process_word(name))), ..self }
@@ -257,10 +258,8 @@ impl<T: Send + 'static> managed::Manager for Maker<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use agent_core::JobErrorKind;
 

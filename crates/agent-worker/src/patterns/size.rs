@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-/// The nearest size within the range: a program that computes its sizes does not end over one, but is not left in the dark either.
+/// The nearest size within the range: a program that computes its sizes does not end over one, but is not
+/// left in the dark either.
 pub(super) fn in_range(what: &'static str, size: usize, range: RangeInclusive<usize>) -> usize {
     let nearest = size.clamp(*range.start(), *range.end());
     if nearest != size {

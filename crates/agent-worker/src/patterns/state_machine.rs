@@ -1,14 +1,13 @@
 //! A handler as a table: in this state, on that event, do this and be in that state.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::{self, Debug, Write},
-    future::Future,
-    pin::Pin,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Debug, Write};
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
 
 use agent_core::JobError;
-use futures_util::{Stream, StreamExt};
 
 use crate::telemetry::table;
 
@@ -16,8 +15,9 @@ type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> 
 
 /// A table of transitions, each with an action if it needs one.
 ///
-/// `S` is the state and `E` the event; both are small enums, most often. An event without a transition from the current state is
-/// counted and skipped. The walk ends in a [terminal](Self::terminal) state, with the events, or when it is told to stop.
+/// `S` is the state and `E` the event; both are small enums, most often. An event without a transition from
+/// the current state is counted and skipped. The walk ends in a [terminal](Self::terminal) state, with the
+/// events, or when it is told to stop.
 ///
 /// ```
 /// use agent_worker::patterns::StateMachine;
@@ -60,7 +60,8 @@ pub struct Walk<S> {
     pub finished: bool,
 }
 
-/// The action of a transition failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps its kind.
+/// The action of a transition failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in
+/// a handler keeps its kind.
 #[non_exhaustive]
 pub struct StateMachineError<S, E> {
     /// The state, which was not left.
@@ -82,7 +83,8 @@ where
         Self { start, transitions: BTreeMap::new(), terminal: BTreeSet::new() }
     }
 
-    /// In `from`, `event` leads to `to`. A second one for the same state and event takes the place of the first.
+    /// In `from`, `event` leads to `to`. A second one for the same state and event takes the place of the
+    /// first.
     #[must_use]
     pub fn on(mut self, from: S, event: E, to: S) -> Self {
         self.transitions.insert((from, event), (to, None));
@@ -113,8 +115,8 @@ where
         self
     }
 
-    /// Walks from the start, event by event, until a terminal state, the end of the events, or `stop`. An action that has begun is not
-    /// interrupted by the stop: drop the future for that.
+    /// Walks from the start, event by event, until a terminal state, the end of the events, or `stop`. An
+    /// action that has begun is not interrupted by the stop: drop the future for that.
     ///
     /// # Errors
     /// The first action that fails; the state is then still the one before.
@@ -153,7 +155,8 @@ where
         Ok(walk)
     }
 
-    /// The table as a Mermaid diagram: paste it into any Markdown page that draws them. States and events are named as `Debug` shows them.
+    /// The table as a Mermaid diagram: paste it into any Markdown page that draws them. States and events are
+    /// named as `Debug` shows them.
     #[must_use]
     pub fn diagram(&self) -> String {
         let ends = self.transitions.iter().flat_map(|((from, _), (to, _))| [from, to]);

@@ -6,7 +6,8 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 
 use super::table;
 
-/// Handles of the recorder that was there when the worker started to run; without one, and before, they do nothing.
+/// Handles of the recorder that was there when the worker started to run; without one, and before, they do
+/// nothing.
 pub(super) struct Handles {
     /// For what is rare, and has labels of its own.
     agent_name: Arc<str>,

@@ -2,7 +2,8 @@
 
 use metrics::Gauge;
 
-/// A part of a gauge that several may add to, as workers of one name do in one process. Dropping it takes its part away.
+/// A part of a gauge that several may add to, as workers of one name do in one process. Dropping it takes its
+/// part away.
 pub(crate) struct Level {
     gauge: Gauge,
     shown: f64,

@@ -1,8 +1,10 @@
 //! Log lines that others can cause at will, limited on the clock of the runtime.
 
-use agent_core::{LeftOut, LogLimit, Time};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use tokio::time::Instant;
+
+use agent_core::{LeftOut, LogLimit, Time};
 
 /// A [`LogLimit`] with a clock, to be shared.
 pub(crate) struct LineLimit<K> {
@@ -15,7 +17,8 @@ impl<K: Clone + Ord> LineLimit<K> {
         Self { limit: Mutex::default(), started: Instant::now() }
     }
 
-    /// Whether to write a line of this kind, of which at most one a second is written. The answer is the end of its message.
+    /// Whether to write a line of this kind, of which at most one a second is written. The answer is the end
+    /// of its message.
     pub(crate) fn admit(&self, kind: K) -> Option<LeftOut> {
         self.admit_up_to(1, kind)
     }

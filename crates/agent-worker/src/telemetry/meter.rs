@@ -3,15 +3,16 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use agent_core::{CheckpointError, EndedJob, GivenAnswer, LeaseLoss, Violation, Worker};
 use metrics::{Counter, Gauge, SharedString};
+
+use agent_core::{CheckpointError, EndedJob, GivenAnswer, LeaseLoss, Violation, Worker};
+use agent_rtc::Dropped;
 
 use super::handles::Handles;
 use super::level::{Held, Level};
 use super::table;
 use super::words::Words;
 use crate::worker::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
-use agent_rtc::Dropped;
 
 /// The counters of one worker. The driver and its tasks share them with the worker's handles.
 #[derive(Default)]

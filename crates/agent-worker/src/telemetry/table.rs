@@ -1,4 +1,5 @@
-//! Every metric that this crate records: its name, its labels, and what it means. Nothing is recorded that is not in here.
+//! Every metric that this crate records: its name, its labels, and what it means. Nothing is recorded that is
+//! not in here.
 
 use std::borrow::Cow;
 
@@ -316,8 +317,9 @@ impl Metric {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::*;
 
     #[test]
     fn the_names_are_those_that_prometheus_wants() {

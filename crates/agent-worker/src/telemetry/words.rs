@@ -35,7 +35,8 @@ impl Words {
     }
 }
 
-/// The names that a program gives to what is not of one worker: pools, stages, handlers. One bounded set for all of them.
+/// The names that a program gives to what is not of one worker: pools, stages, handlers. One bounded set for
+/// all of them.
 pub(crate) fn process_word(word: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
     static WORDS: Mutex<Words> = Mutex::new(Words::new());
     WORDS.lock().unwrap_or_else(PoisonError::into_inner).bounded(word.into())

@@ -1,10 +1,11 @@
 //! What can be wrong with the settings of a worker.
 
+use std::fmt;
+use std::time::Duration;
+
 use agent_core::{ConfigProblem, MAX_LEASE, MIN_LEASE};
 use agent_net::{ConnectError, UrlError};
 use agent_proto::error_text;
-use std::fmt;
-use std::time::Duration;
 
 /// A setting that is missing or wrong. The message names it and says what to do.
 ///

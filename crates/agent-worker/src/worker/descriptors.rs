@@ -1,13 +1,14 @@
 //! File descriptors: as many as the system allows, and how many that is.
 //!
-//! The usual soft limit (1,024, or 256) is for programs that use `select`, and some hundred jobs reach it; the hard limit is what
-//! the system really allows.
+//! The usual soft limit (1,024, or 256) is for programs that use `select`, and some hundred jobs reach it;
+//! the hard limit is what the system really allows.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agent_core::Descriptors;
 
-/// A joined room has a WebSocket and a UDP socket, perhaps a TCP connection, and one of them twice while it is replaced.
+/// A joined room has a WebSocket and a UDP socket, perhaps a TCP connection, and one of them twice while it
+/// is replaced.
 pub(crate) const PER_JOB: usize = 4;
 
 /// Jobs of all workers of this process that take descriptors.
@@ -37,7 +38,8 @@ impl Drop for Share {
     }
 }
 
-/// Raises the limit of this process as far as it goes, and warns when that is not enough for so many jobs. `None`: there is no limit.
+/// Raises the limit of this process as far as it goes, and warns when that is not enough for so many jobs.
+/// `None`: there is no limit.
 pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<Descriptors> {
     let limit = usize::try_from(raise()?).unwrap_or(usize::MAX);
     let found = Descriptors { limit, open: open(), per_job };
@@ -50,7 +52,8 @@ pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<Descriptors> {
 /// The limit after it was raised; `None`: there is none.
 #[cfg(unix)]
 fn raise() -> Option<nix::libc::rlim_t> {
-    use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+    use nix::sys::resource::Resource::RLIMIT_NOFILE;
+    use nix::sys::resource::{getrlimit, setrlimit};
 
     // Only a limit that does not exist cannot be read.
     let (current, maximum) = getrlimit(RLIMIT_NOFILE).ok()?;

@@ -1,16 +1,19 @@
 //! The dead-letter sink: where jobs go that have failed for good.
 
-use crate::worker::stats::{kind_label, reason_label};
-use agent_core::{EndedJob, Job, JobErrorKind, Outcome};
-use agent_rtc::BoxFuture;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_core::{EndedJob, Job, JobErrorKind, Outcome};
+use agent_rtc::BoxFuture;
+
+use crate::worker::stats::{kind_label, reason_label};
+
 /// Called with each job that has failed for good.
 pub(crate) type FailureHook = Arc<dyn Fn(FailedJob) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// A job that has failed for good: all its attempts are made. See [`WorkerBuilder::on_failure`](crate::WorkerBuilder::on_failure).
+/// A job that has failed for good: all its attempts are made. See
+/// [`WorkerBuilder::on_failure`](crate::WorkerBuilder::on_failure).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -19,7 +22,8 @@ pub struct FailedJob {
     pub job: Arc<Job>,
     /// What kind of failure it was, the last time.
     pub kind: JobErrorKind,
-    /// The text that the server was told; with [`redact_errors`](crate::WorkerBuilder::redact_errors) as it was before.
+    /// The text that the server was told; with [`redact_errors`](crate::WorkerBuilder::redact_errors) as it
+    /// was before.
     pub error: String,
     /// How many attempts were made; 0 when it failed before its first.
     pub attempts: u32,
@@ -47,7 +51,8 @@ impl FailedJob {
         }
     }
 
-    /// The kind of failure in one word: `fatal`, `invalid`, `retryable`, `panicked`, `timed_out` or `cancelled`.
+    /// The kind of failure in one word: `fatal`, `invalid`, `retryable`, `panicked`, `timed_out` or
+    /// `cancelled`.
     #[must_use]
     pub fn kind_label(&self) -> &'static str {
         kind_label(&self.kind)

@@ -1,13 +1,16 @@
 //! The handle by which a program talks to a worker while it runs.
 
-use crate::telemetry::Meter;
-use crate::worker::driver::{Command, Status};
-use crate::worker::stats::WorkerStats;
-use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
 use tokio::sync::{mpsc, oneshot, watch};
+
+use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts};
+
+use crate::telemetry::Meter;
+use crate::worker::driver::{Command, Status};
+use crate::worker::stats::WorkerStats;
 
 /// Talks to a running worker. Cheap to clone.
 #[derive(Clone)]
@@ -42,7 +45,8 @@ impl fmt::Debug for WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Takes nothing new, lets jobs go on for up to `within`, cancels the rest, and waits until the worker has stopped.
+    /// Takes nothing new, lets jobs go on for up to `within`, cancels the rest, and waits until the worker
+    /// has stopped.
     pub async fn drain(&self, within: Duration) -> DrainReport {
         self.start_drain(within);
         self.stopped().await
@@ -73,8 +77,9 @@ impl WorkerHandle {
         let _ = self.closing.clone().wait_for(|closing| *closing).await;
     }
 
-    /// Waits until the server dispatches to the worker: it has answered what was sent after the registration, or offered a job. A room
-    /// that is made from then on gets its agent. `false` when the worker stopped before that.
+    /// Waits until the server dispatches to the worker: it has answered what was sent after the registration,
+    /// or offered a job. A room that is made from then on gets its agent. `false` when the worker stopped
+    /// before that.
     pub async fn registered(&self) -> bool {
         self.registered.clone().wait_for(|registered| *registered).await.is_ok()
     }
@@ -96,7 +101,8 @@ impl WorkerHandle {
 
     /// What the worker has counted so far; also after it has stopped.
     ///
-    /// The same and more goes to the `metrics` facade, for a program that installs a recorder: [`guide::metrics`](crate::guide::metrics).
+    /// The same and more goes to the `metrics` facade, for a program that installs a recorder:
+    /// [`guide::metrics`](crate::guide::metrics).
     #[must_use]
     pub fn stats(&self) -> WorkerStats {
         self.meter.stats()

@@ -14,20 +14,23 @@ pub(crate) mod shutdown;
 pub(crate) mod signals;
 pub(crate) mod stats;
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use agent_core::{DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, StopError};
+use agent_proto::error_text;
+use agent_proto::text::{line, name};
+
 use crate::agent::Agent;
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::driver::{Command, Driver, Setup};
 use crate::worker::handle::WorkerHandle;
 use crate::worker::settings::Settings;
-use agent_core::{DrainReport, FAILED_EXIT_CODE, FORCED_EXIT_CODE, StopError};
-use agent_proto::error_text;
-use agent_proto::text::{line, name};
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tracing::Instrument;
 
 /// A registration with a LiveKit server and the jobs that come of it.
 ///
@@ -70,8 +73,9 @@ pub enum WorkerError {
     /// A second signal came while it drained, and jobs were aborted.
     #[error("forced to stop by a second signal: {0:?}")]
     Forced(DrainReport),
-    /// It has stopped and left behind what could not be aborted, as it blocks its thread. The runtime would wait for that when it is
-    /// dropped: end the process, as [`run_until_signal`](Worker::run_until_signal) does.
+    /// It has stopped and left behind what could not be aborted, as it blocks its thread. The runtime would
+    /// wait for that when it is dropped: end the process, as [`run_until_signal`](Worker::run_until_signal)
+    /// does.
     #[error(
         "the worker has stopped, but left behind code of its jobs that blocks a thread and cannot be aborted (give such code to `tokio::task::spawn_blocking`): {0:?}"
     )]
@@ -82,7 +86,8 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// What a program that ends with it should exit with: 130 if it was forced to, else 1. After a drain that is 0, on any signal.
+    /// What a program that ends with it should exit with: 130 if it was forced to, else 1. After a drain that
+    /// is 0, on any signal.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -128,18 +133,21 @@ impl Worker {
 
     /// Runs until it is drained or stopped by its [handle](Self::handle). Lost connections are tried again.
     ///
-    /// Dropping the future drops its jobs with it: handlers and their tasks are aborted, no cleanup runs and no outcome is told.
+    /// Dropping the future drops its jobs with it: handlers and their tasks are aborted, no cleanup runs and
+    /// no outcome is told.
     ///
     /// # Errors
-    /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was told to.
+    /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was
+    /// told to.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
         self.log_start();
         let parts = &self.setup.parts;
         let rules = &parts.settings.rules;
         parts.meter.start(&rules.agent_name);
         let descriptors = descriptors::prepare(rules.max_jobs, self.setup.descriptors);
-        // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on, where the future that
-        // `main` waits for has a thread to itself. The set ends it when this future is dropped.
+        // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on,
+        // where the future that `main` waits for has a thread to itself. The set ends it when this future is
+        // dropped.
         let mut driver = JoinSet::new();
         let worker = Driver::new(self.setup, self.registered, self.closing, descriptors);
         driver.spawn(worker.run(self.commands).in_current_span());
@@ -153,7 +161,8 @@ impl Worker {
         Ok(result?)
     }
 
-    /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and what has none.
+    /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and
+    /// what has none.
     fn log_start(&self) {
         let Settings { rules, rooms, checkpoints, coordination, drain_timeout, .. } =
             &self.setup.parts.settings;
@@ -189,9 +198,10 @@ fn or_none(limit: Option<Duration>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io;
     use std::sync::Mutex;
+
+    use super::*;
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);

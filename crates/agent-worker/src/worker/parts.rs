@@ -1,11 +1,13 @@
 //! What all that one worker runs holds: its settings, and what there is once for all its jobs.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agent_rtc::RoomConnector;
+
 use crate::job::coordination::Releases;
 use crate::job::task_count::TaskCount;
 use crate::telemetry::Meter;
 use crate::worker::settings::Settings;
-use agent_rtc::RoomConnector;
-use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) struct Parts {
     pub(crate) settings: Settings,

@@ -1,8 +1,9 @@
 //! The server of a worker, and how the worker connects to it.
 
-use crate::worker::config_error::ConfigError;
 use agent_net::{NetOptions, ServerUrl};
 use agent_proto::Secret;
+
+use crate::worker::config_error::ConfigError;
 
 /// What the builder and the environment say; each part may be missing.
 #[derive(Default)]

@@ -1,13 +1,15 @@
-//! Settings of a worker, in groups. All that a worker runs holds them behind one `Arc`: a new option is a field here, a method of the
-//! builder and the place that reads it.
+//! Settings of a worker, in groups. All that a worker runs holds them behind one `Arc`: a new option is a
+//! field here, a method of the builder and the place that reads it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_core::{CheckpointStore, Config, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE, PubSub};
+use agent_rtc::AutoSubscribe;
 
 use crate::worker::config_error::ConfigError;
 use crate::worker::failure::FailureHook;
 use crate::worker::redact::Redaction;
-use agent_core::{CheckpointStore, Config, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE, PubSub};
-use agent_rtc::AutoSubscribe;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Called with each step of each job.
 pub(crate) type LifecycleHook = Arc<dyn Fn(&Job, Lifecycle) + Send + Sync>;
@@ -107,8 +109,8 @@ impl Settings {
         self.coordination.check()
     }
 
-    /// How long the end of an attempt waits for what is not saved yet: a handler that returned in time must not be aborted because
-    /// of a slow store.
+    /// How long the end of an attempt waits for what is not saved yet: a handler that returned in time must
+    /// not be aborted because of a slow store.
     pub(crate) fn checkpoint_flush_timeout(&self) -> Duration {
         self.rules.grace.min(Duration::from_secs(10)) / 2
     }

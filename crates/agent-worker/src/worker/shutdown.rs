@@ -1,19 +1,23 @@
 //! Running until something asks for the end, and what is then left of the jobs.
 
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use agent_core::{DrainReport, ShutdownLimits};
+
 use crate::worker::driver::close_timeout;
 use crate::worker::signals::{self, Signals};
 use crate::worker::{Worker, WorkerError};
-use agent_core::{DrainReport, ShutdownLimits};
-use std::time::Duration;
-use tokio::task::JoinSet;
-use tracing::Instrument;
 
 /// How long what was aborted may take to go before it counts as blocked.
 const ABORT: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Runs until `shutdown` is done, then drains for up to its [`drain_timeout`](crate::WorkerBuilder::drain_timeout). For programs that
-    /// decide themselves when to stop: no signal is listened to, and the process is never ended.
+    /// Runs until `shutdown` is done, then drains for up to its
+    /// [`drain_timeout`](crate::WorkerBuilder::drain_timeout). For programs that decide themselves when to
+    /// stop: no signal is listened to, and the process is never ended.
     ///
     /// ```no_run
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
@@ -32,8 +36,8 @@ impl Worker {
         Self::run_all_until([self], shutdown).await
     }
 
-    /// Runs several workers at once as [`run_until`](Self::run_until). When one of them ends with an error, the others are drained
-    /// and the error is returned.
+    /// Runs several workers at once as [`run_until`](Self::run_until). When one of them ends with an error,
+    /// the others are drained and the error is returned.
     ///
     /// # Errors
     /// The first error of any worker.
@@ -44,27 +48,29 @@ impl Worker {
         run_all(workers.into_iter().collect(), shutdown).await.result(false)
     }
 
-    /// Runs until SIGTERM or SIGINT (on Windows Ctrl-C), then drains. A second signal aborts what still runs, and a third one ends the
-    /// process at once, with 130. Signals within a second of one that counts are the same one: a process group and a supervisor may
-    /// both send it.
+    /// Runs until SIGTERM or SIGINT (on Windows Ctrl-C), then drains. A second signal aborts what still runs,
+    /// and a third one ends the process at once, with 130. Signals within a second of one that counts are the
+    /// same one: a process group and a supervisor may both send it.
     ///
-    /// Code of a job that *blocks* its thread can be neither aborted nor waited for, and the runtime would wait for it without end when
-    /// `main` returns. If any is left, this ends the process instead of returning, after logging: with the
-    /// [exit code](WorkerError::exit_code) of its error. So it does when the runtime has no thread left that runs the worker. In all
-    /// other cases it returns, and `main` goes on.
+    /// Code of a job that *blocks* its thread can be neither aborted nor waited for, and the runtime would
+    /// wait for it without end when `main` returns. If any is left, this ends the process instead of
+    /// returning, after logging: with the [exit code](WorkerError::exit_code) of its error. So it does when
+    /// the runtime has no thread left that runs the worker. In all other cases it returns, and `main` goes
+    /// on.
     ///
-    /// From its first call on, these signals are its own. After it has returned, the next one ends the process: nothing is left to
-    /// drain, and something keeps `main` from ending. A program that handles signals itself uses [`run_until`](Self::run_until).
+    /// From its first call on, these signals are its own. After it has returned, the next one ends the
+    /// process: nothing is left to drain, and something keeps `main` from ending. A program that handles
+    /// signals itself uses [`run_until`](Self::run_until).
     ///
     /// # Errors
-    /// As [`run`](Self::run); [`WorkerError::Forced`] after a second signal; [`WorkerError::Stuck`] when an attempt had to be left behind,
-    /// though it has ended since.
+    /// As [`run`](Self::run); [`WorkerError::Forced`] after a second signal; [`WorkerError::Stuck`] when an
+    /// attempt had to be left behind, though it has ended since.
     pub async fn run_until_signal(self) -> Result<DrainReport, WorkerError> {
         Self::run_all_until_signal([self]).await
     }
 
-    /// Runs several workers at once, until SIGTERM or SIGINT as [`run_until_signal`](Self::run_until_signal). When one of
-    /// them ends with an error, the others are drained and the error is returned.
+    /// Runs several workers at once, until SIGTERM or SIGINT as [`run_until_signal`](Self::run_until_signal).
+    /// When one of them ends with an error, the others are drained and the error is returned.
     ///
     /// # Errors
     /// The first error of any worker.
@@ -163,8 +169,9 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use agent_core::StopError;
+
+    use super::*;
 
     /// Whatever is left behind is no success, and the code says whether somebody forced it.
     #[test]

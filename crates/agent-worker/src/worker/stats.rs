@@ -1,19 +1,22 @@
 //! What a worker counts: jobs by how they ended, attempts, and what they left behind.
 
-use crate::telemetry::OTHER;
-use agent_core::JobErrorKind;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What a worker has counted since it was made; see [`WorkerHandle::stats`](crate::WorkerHandle::stats). Each of these is also a
-/// [metric](crate::guide::metrics).
+use agent_core::JobErrorKind;
+
+use crate::telemetry::OTHER;
+
+/// What a worker has counted since it was made; see [`WorkerHandle::stats`](crate::WorkerHandle::stats). Each
+/// of these is also a [metric](crate::guide::metrics).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct WorkerStats {
     /// Jobs that ended with success.
     pub succeeded: u64,
-    /// Jobs that ended with failure, by what kind of failure it was. With the feature `serde` a list of `kind`, `reason` and `count`.
+    /// Jobs that ended with failure, by what kind of failure it was. With the feature `serde` a list of
+    /// `kind`, `reason` and `count`.
     #[cfg_attr(feature = "serde", serde(serialize_with = "failures"))]
     pub failures: BTreeMap<FailureLabel, u64>,
     /// Attempts that followed one that failed.
@@ -28,7 +31,8 @@ pub struct WorkerStats {
     pub cleanup_overruns: u64,
     /// Cleanups that took too long and could not be dropped.
     pub stuck_cleanups: u64,
-    /// Events, data messages and frames of tracks that were dropped before a handler read them, as it was too slow.
+    /// Events, data messages and frames of tracks that were dropped before a handler read them, as it was too
+    /// slow.
     pub dropped_room_events: u64,
     /// Cleanup callbacks that panicked.
     pub cleanup_panics: u64,
@@ -40,8 +44,8 @@ pub struct WorkerStats {
 pub struct FailureLabel {
     /// `cancelled`, `fatal`, `invalid`, `panicked`, `retryable` or `timed_out`.
     pub kind: &'static str,
-    /// The reason of a fatal failure, `invalid_input` for an invalid one, and else the kind once more. At most 64 different reasons of
-    /// at most 64 bytes are kept for a worker; further ones are `other`.
+    /// The reason of a fatal failure, `invalid_input` for an invalid one, and else the kind once more. At
+    /// most 64 different reasons of at most 64 bytes are kept for a worker; further ones are `other`.
     pub reason: Cow<'static, str>,
 }
 

@@ -1,11 +1,14 @@
 //! Worker processes that stand for election, and what they say about it.
 
-use crate::children::{Child, Log, Post, given, say};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
 use agent_testkit::{JobSpec, MockJob, MockServer};
 use agent_worker::coordination::{Coordinator, Leadership};
 use agent_worker::{JobContext, JobResult};
-use serde::{Deserialize, Serialize};
-use std::time::{Duration, Instant, SystemTime};
+
+use crate::children::{Child, Log, Post, given, say};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// Within this somebody else leads.
@@ -57,8 +60,8 @@ pub(crate) async fn run_if_child<C: Coordinator + Clone>(make: impl FnOnce(&str)
     std::process::exit(0);
 }
 
-/// Stands for election again and again. As a leader it writes all the time, and does not look whether it still leads: what keeps
-/// its writes from counting is the store alone.
+/// Stands for election again and again. As a leader it writes all the time, and does not look whether it
+/// still leads: what keeps its writes from counting is the store alone.
 async fn candidate(ctx: JobContext, store: impl Coordinator) -> JobResult {
     let again = async {
         loop {
@@ -176,8 +179,8 @@ impl Candidates {
         self.wait_for(0, SOON, |said| said.what == What::Leads && said.token == token).await
     }
 
-    /// Promise I13, over everything that was said: an accepted write never comes after one of a later leader, each token has one
-    /// leader, and tokens grow. Gives the number of leaders.
+    /// Promise I13, over everything that was said: an accepted write never comes after one of a later leader,
+    /// each token has one leader, and tokens grow. Gives the number of leaders.
     pub(crate) fn check(&self) -> usize {
         let said = self.log.all();
         let wrote: Vec<&Said> = said.iter().filter(|said| said.what == What::Wrote).collect();

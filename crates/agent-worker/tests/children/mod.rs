@@ -1,22 +1,25 @@
-//! Processes of a test: each is the test's own program once more. It says things on its output, is told things on its input, and ends
-//! with the test, also when that is killed.
+//! Processes of a test: each is the test's own program once more. It says things on its output, is told
+//! things on its input, and ends with the test, also when that is killed.
 #![allow(dead_code, reason = "not every test uses everything")]
 
-use agent_worker::{Agent, Secret, Worker, WorkerBuilder};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
+
+use agent_worker::{Agent, Secret, Worker, WorkerBuilder};
 
 const GIVEN: &str = "AGENT_TEST_CHILD";
 /// The test harness may have written something before it, in the same line.
 const MARK: &str = "@said ";
 
-/// In a process that [`Child::start`] made: what it was given, and what it is told from now on. Elsewhere nothing.
+/// In a process that [`Child::start`] made: what it was given, and what it is told from now on. Elsewhere
+/// nothing.
 pub(crate) fn given<G: DeserializeOwned>() -> Option<(G, mpsc::UnboundedReceiver<String>)> {
     let given = serde_json::from_str(&std::env::var(GIVEN).ok()?).expect("what was given");
     let (tell, told) = mpsc::unbounded_channel();
@@ -59,7 +62,8 @@ impl Post {
 pub(crate) struct Child(std::process::Child);
 
 impl Child {
-    /// Starts one that begins at the test of this name, which has to ask what it was [`given`]. What it says goes to the log.
+    /// Starts one that begins at the test of this name, which has to ask what it was [`given`]. What it says
+    /// goes to the log.
     pub(crate) fn start<T: Spoken>(entry: &str, given: &impl Serialize, log: &Log<T>) -> Self {
         let mut process = Command::new(std::env::current_exe().expect("this test is a program"))
             .args(["--exact", entry, "--nocapture", "--test-threads=1"])
@@ -122,7 +126,8 @@ pub(crate) trait Spoken: Clone + Debug + DeserializeOwned + Send + 'static {}
 
 impl<T: Clone + Debug + DeserializeOwned + Send + 'static> Spoken for T {}
 
-/// Everything that the processes of a test have said, in the order in which it was heard. Cheap to clone; clones are the same.
+/// Everything that the processes of a test have said, in the order in which it was heard. Cheap to clone;
+/// clones are the same.
 #[derive(Clone)]
 pub(crate) struct Log<T> {
     said: Arc<Mutex<Vec<T>>>,
@@ -139,7 +144,8 @@ impl<T: Spoken> Log<T> {
         self.heard.send_replace(());
     }
 
-    /// The first thing after `from` things were said for which this holds, and how many things were said with it.
+    /// The first thing after `from` things were said for which this holds, and how many things were said with
+    /// it.
     pub(crate) async fn wait_for(
         &self,
         from: usize,

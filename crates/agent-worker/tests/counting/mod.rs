@@ -1,18 +1,21 @@
 //! A worker in a process of its own whose job counts, and the journal in which it writes what it does.
 
-use crate::children::{Child, Log, Post, given};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
 use agent_core::decode_checkpoint;
 use agent_worker::checkpoint::{
     CheckpointKey, CheckpointStore, Claim, EmbeddedStore, RedisStore, Saved, StoreError, Writer,
 };
 use agent_worker::net::Redis;
 use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobResult};
-use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::children::{Child, Log, Post, given};
 
 pub(crate) const INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) const AGENT: &str = "counter";
@@ -184,7 +187,8 @@ pub(crate) enum Place {
     Redis(String),
 }
 
-/// Starts a worker whose job counts to `items`: the test of this name, in a process of its own, has to call [`run_worker`].
+/// Starts a worker whose job counts to `items`: the test of this name, in a process of its own, has to call
+/// [`run_worker`].
 pub(crate) fn start_worker(
     test: &str,
     place: &Place,

@@ -1,12 +1,15 @@
-//! A proxy that ends TLS before a server and keeps what goes through, so that a test knows the secrets that only the wire has.
+//! A proxy that ends TLS before a server and keeps what goes through, so that a test knows the secrets that
+//! only the wire has.
 
-use crate::offer;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use crate::offer;
 
 pub(crate) struct Eavesdropper {
     /// Of an HTTP proxy that leads to nothing but the server.

@@ -1,11 +1,12 @@
 //! Everything that is logged in this process, at every level and by every library, as one text.
 #![allow(dead_code, unreachable_pub, reason = "not every test uses everything")]
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::fmt::Write as _;
 use std::io;
 use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// Only one can be installed in a process.
 static TEXT: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
@@ -51,7 +52,8 @@ pub fn assert_none_of(secrets: &[(&str, String)]) {
     }
 }
 
-/// The ways in which a library may write bytes: as a text, as hexadecimal digits, as decimal numbers, as Base64.
+/// The ways in which a library may write bytes: as a text, as hexadecimal digits, as decimal numbers, as
+/// Base64.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
     let hex = bytes.iter().fold(String::new(), |mut all, byte| {

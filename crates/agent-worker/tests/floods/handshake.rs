@@ -1,12 +1,15 @@
 //! What comes in the place of the answer to a handshake.
 
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use agent_worker::net::NetOptions;
+use agent_worker::{JobContext, JobResult, Worker};
+
 use crate::memory::Memory;
 use crate::peer::{Server, head};
 use crate::within;
-use agent_worker::net::NetOptions;
-use agent_worker::{JobContext, JobResult, Worker};
-use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 
 async fn done(_: JobContext) -> JobResult {
     Ok(())

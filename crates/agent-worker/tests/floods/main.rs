@@ -1,5 +1,5 @@
-//! Garbage, floods and frames without end on every socket that a worker has, over loopback: it lives on or begins anew, and what it
-//! holds stays bounded.
+//! Garbage, floods and frames without end on every socket that a worker has, over loopback: it lives on or
+//! begins anew, and what it holds stays bounded.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

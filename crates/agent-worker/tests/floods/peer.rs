@@ -1,6 +1,5 @@
 //! A server that does the handshake, and after it whatever a test wants.
 
-use agent_proto::{encode, livekit as wire};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +8,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
+
+use agent_proto::{encode, livekit as wire};
 
 pub(crate) struct Server {
     listener: TcpListener,

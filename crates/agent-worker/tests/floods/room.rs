@@ -1,14 +1,17 @@
 //! The sockets of a room: its WebSocket, and the UDP socket that is bound before it is joined.
 
-use crate::memory::Memory;
-use crate::peer::{PING, Server, TEXT, binary, breaches, whole};
-use crate::{udp_sockets, within};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+
 use agent_proto::{encode, livekit as wire};
 use agent_worker::Room;
 use agent_worker::room::{JoinError, JoinFailure, JoinRequest, RoomConnector, WebRtc};
-use std::time::Duration;
-use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
+
+use crate::memory::Memory;
+use crate::peer::{PING, Server, TEXT, binary, breaches, whole};
+use crate::{udp_sockets, within};
 
 type Joining = JoinHandle<Result<Room, JoinError>>;
 

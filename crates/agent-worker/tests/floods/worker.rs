@@ -1,12 +1,15 @@
 //! The worker's WebSocket.
 
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use agent_worker::stats::DrainReport;
+use agent_worker::{JobContext, JobResult, Worker, WorkerError, WorkerHandle};
+
 use crate::memory::Memory;
 use crate::peer::{PING, Peer, Server, TEXT, binary, breaches, whole};
 use crate::within;
-use agent_worker::stats::DrainReport;
-use agent_worker::{JobContext, JobResult, Worker, WorkerError, WorkerHandle};
-use std::time::Duration;
-use tokio::task::JoinHandle;
 
 async fn done(_: JobContext) -> JobResult {
     Ok(())

@@ -1,9 +1,11 @@
 //! What a job hears on its channel, as something that can be sent, and what it adds up to.
 #![allow(dead_code, reason = "not every test uses everything")]
 
-use agent_worker::coordination::ChannelEvent;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use agent_worker::coordination::ChannelEvent;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

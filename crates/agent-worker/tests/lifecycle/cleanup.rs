@@ -1,10 +1,12 @@
 //! Cleanup callbacks: exactly once for each attempt, the last one first, whatever ends it.
 
-use super::stage::{LONG, Stage, text};
-use agent_testkit::ServerEvent;
-use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, RetryPolicy};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use agent_testkit::ServerEvent;
+use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, RetryPolicy};
+
+use super::stage::{LONG, Stage, text};
 
 /// What happened, in its order.
 #[derive(Clone, Default)]
@@ -355,7 +357,8 @@ async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
     assert_eq!(diary.read(), ["in room: true"]);
 }
 
-/// A worker that gives up its server lets go of its jobs at once, and their cleanups still have their time and their room.
+/// A worker that gives up its server lets go of its jobs at once, and their cleanups still have their time
+/// and their room.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_gives_up_cleans_up_all_the_same() {
     let diary = Diary::default();
@@ -373,7 +376,8 @@ async fn a_worker_that_gives_up_cleans_up_all_the_same() {
     assert_eq!(diary.read(), ["in room: true"]);
 }
 
-/// Nothing is left behind by a worker that is dropped: not even a callback that holds its own context, and with it the room.
+/// Nothing is left behind by a worker that is dropped: not even a callback that holds its own context, and
+/// with it the room.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_dropped_lets_go_of_everything() {
     let diary = Diary::default();

@@ -1,15 +1,18 @@
-//! What the agent is sent between the end of an attempt and the streams of the next one, and before its handler listens: nothing of it
-//! is lost without a report.
+//! What the agent is sent between the end of an attempt and the streams of the next one, and before its
+//! handler listens: nothing of it is lost without a report.
 
-use super::stage::Stage;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
 use agent_testkit::JobSpec;
 use agent_worker::patterns::Pipeline;
 use agent_worker::room::{DataReceived, Missed, RoomData};
 use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy, RoomEvent};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::stage::Stage;
 
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -63,7 +66,8 @@ async fn events_wait_for_the_next_attempt() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// Reads data until it is sent `fail` or `end`, after a while and from two streams that open at different times.
+/// Reads data until it is sent `fail` or `end`, after a while and from two streams that open at different
+/// times.
 async fn read_data(ctx: JobContext, read: UnboundedSender<String>) -> JobResult {
     let attempt = ctx.attempt();
     tokio::time::sleep(WAIT / 5).await;
@@ -121,7 +125,8 @@ async fn data_wait_for_streams_that_open_late_and_for_the_next_attempt() {
         "2 command: d",
         "2 command: e",
         "2 command: end",
-        // The stream of all topics was never read in the first attempt. What had come for `command` before was with its own stream.
+        // The stream of all topics was never read in the first attempt. What had come for `command` before
+        // was with its own stream.
         "2 all: b",
         "2 all: c",
         "2 all: fail",
@@ -177,8 +182,8 @@ impl std::io::Write for Log {
 
 #[tokio::test(start_paused = true)]
 async fn a_stage_that_is_too_slow_for_its_room_knows_what_it_missed_and_the_log_warns_once() {
-    // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a test without one must not
-    // answer for all.
+    // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a
+    // test without one must not answer for all.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let log = Log::default();
     let writer = log.clone();

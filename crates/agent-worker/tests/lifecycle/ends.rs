@@ -1,13 +1,16 @@
 //! Jobs that are over because of their room, or of who is in it.
 
-use super::stage::{LONG, Stage, text};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use agent_testkit::{JobSpec, MockRoom, MockServer};
 use agent_worker::{
     Agent, Answer, EndWhen, EndedJob, Job, JobContext, JobError, JobKind, JobResult, Outcome, WorkerBuilder,
 };
-use std::sync::OnceLock;
-use std::time::Duration;
-use tokio::time::Instant;
+
+use super::stage::{LONG, Stage, text};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,10 +1,13 @@
 //! Where failed jobs go, and how they are counted.
 
-use super::stage::Stage;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
 use agent_testkit::JobSpec;
 use agent_worker::{FailedJob, JobContext, JobError, JobErrorKind, JobResult, RetryPolicy};
-use std::time::Duration;
-use tokio::sync::mpsc;
+
+use super::stage::Stage;
 
 /// Fails as its metadata says.
 async fn agent(ctx: JobContext) -> JobResult {

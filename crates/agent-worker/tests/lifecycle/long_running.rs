@@ -1,13 +1,17 @@
-//! Jobs that go on for long: empty rooms, signs of life, health checks, a task for each participant, second jobs.
+//! Jobs that go on for long: empty rooms, signs of life, health checks, a task for each participant, second
+//! jobs.
 
-use super::stage::{LONG, Stage, text};
-use agent_testkit::{JobSpec, ServerEvent};
-use agent_worker::room::Wanted;
-use agent_worker::{CancelReason, EndWhen, JobContext, JobErrorKind, JobResult, Outcome, RetryPolicy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+
 use tokio::time::Instant;
+
+use agent_testkit::{JobSpec, ServerEvent};
+use agent_worker::room::Wanted;
+use agent_worker::{CancelReason, EndWhen, JobContext, JobErrorKind, JobResult, Outcome, RetryPolicy};
+
+use super::stage::{LONG, Stage, text};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,5 @@
-//! How jobs end, are tried again and are cleaned up after: a whole worker on the mock server, mostly on virtual time.
+//! How jobs end, are tried again and are cleaned up after: a whole worker on the mock server, mostly on
+//! virtual time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

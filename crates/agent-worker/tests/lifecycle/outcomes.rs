@@ -1,9 +1,12 @@
-//! The table of the design, cell by cell: why a job is told to stop, what its handler then does, and what the server is told.
+//! The table of the design, cell by cell: why a job is told to stop, what its handler then does, and what the
+//! server is told.
 
-use super::stage::{LONG, Stage, text};
+use std::time::Duration;
+
 use agent_testkit::{MockJob, RecordedStatus, ServerEvent};
 use agent_worker::{CancelReason, JobContext, JobError, JobResult};
-use std::time::Duration;
+
+use super::stage::{LONG, Stage, text};
 
 /// What a handler does when it is told to stop.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,12 +1,14 @@
 //! Pipelines in a job: what they have taken when it is time to stop.
 
-use super::stage::{Stage, text};
-use agent_worker::patterns::Pipeline;
-use agent_worker::room::{DataReceived, Missed};
-use agent_worker::{JobContext, JobResult};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use agent_worker::patterns::Pipeline;
+use agent_worker::room::{DataReceived, Missed};
+use agent_worker::{JobContext, JobResult};
+
+use super::stage::{Stage, text};
 
 /// Two stages with a full queue each, when the last participant has left.
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,13 @@
 //! Further attempts within one assignment.
 
-use super::stage::{LONG, Stage, text};
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+
 use agent_testkit::{JobSpec, ServerEvent};
 use agent_worker::layers::{Layer, Timeout};
 use agent_worker::patterns::{Pipeline, Pool};
@@ -9,12 +16,8 @@ use agent_worker::{
     Agent, BoxFuture, EndedJob, JobContext, JobError, JobErrorKind, JobResult, Outcome, RetryPolicy, Room,
     RoomEvent, WorkerBuilder,
 };
-use std::error::Error;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-use tokio::time::error::Elapsed;
+
+use super::stage::{LONG, Stage, text};
 
 /// Fails so many times, each time worth another attempt.
 fn flaky(times: u32, after: Duration) -> impl Fn(JobContext) -> std::future::Ready<JobResult> + Clone {
@@ -110,7 +113,8 @@ async fn fails(ctx: JobContext) -> JobResult {
     JobResult::Ok(())
 }
 
-/// What a job of this room does with five attempts, each 100, 200, 400 and 800 ms at most after the one before.
+/// What a job of this room does with five attempts, each 100, 200, 400 and 800 ms at most after the one
+/// before.
 async fn five_attempts(
     agent: impl Agent,
     room: &str,
@@ -129,7 +133,8 @@ const LONGEST: Duration = Duration::from_millis(1500);
 /// What the mock server takes to start a job, on virtual time.
 const START: Duration = Duration::from_millis(10);
 
-/// `?` makes errors of the network and of timeouts retryable wherever they are in the chain, and nothing is added to the backoff.
+/// `?` makes errors of the network and of timeouts retryable wherever they are in the chain, and nothing is
+/// added to the backoff.
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_retried_and_waits_for_the_backoff_alone() {
     for room in [
@@ -332,7 +337,8 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// A task that an attempt leaves behind, outside of `ctx.spawn`, is told that the attempt is over, and does nothing in the next one.
+/// A task that an attempt leaves behind, outside of `ctx.spawn`, is told that the attempt is over, and does
+/// nothing in the next one.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_a_task_has_kept_ends_with_its_attempt() {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

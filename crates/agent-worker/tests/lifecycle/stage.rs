@@ -1,14 +1,16 @@
 //! One worker on a mock server of its own, and what it tells about its jobs.
 
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
 use agent_testkit::{JobSpec, MockJob, MockServer};
 use agent_worker::stats::DrainReport;
 use agent_worker::{
     Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, Worker, WorkerBuilder, WorkerError,
     WorkerHandle,
 };
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// On virtual time this is long enough for everything, and takes no time.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);

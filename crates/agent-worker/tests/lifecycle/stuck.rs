@@ -1,13 +1,16 @@
 //! Code that cannot be aborted, as it blocks its thread: in real time, since virtual time would wait for it.
 
-use super::stage::{self, text};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::{
     EndedJob, FailedJob, JobContext, JobResult, Outcome, WorkerBuilder, WorkerError, WorkerHandle,
 };
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+
+use super::stage::{self, text};
 
 const SOON: Duration = Duration::from_secs(20);
 

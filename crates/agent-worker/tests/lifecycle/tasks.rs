@@ -1,12 +1,14 @@
 //! Tasks that belong to an attempt.
 
-use super::stage::Stage;
-use agent_worker::room::Wanted;
-use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use agent_worker::room::Wanted;
+use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
+
+use super::stage::Stage;
 
 struct Count(Arc<AtomicU32>);
 

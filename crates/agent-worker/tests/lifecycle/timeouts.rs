@@ -1,9 +1,11 @@
 //! How long a job may run.
 
-use super::stage::{Stage, text};
+use std::time::Duration;
+
 use agent_testkit::JobSpec;
 use agent_worker::{JobContext, JobError, JobResult, RetryPolicy, WorkerBuilder};
-use std::time::Duration;
+
+use super::stage::{Stage, text};
 
 async fn stay(ctx: JobContext) -> JobResult {
     ctx.cancelled().await;

@@ -1,11 +1,14 @@
 //! Running until a future of the program's own is done.
 
-use super::stage::{self, LONG};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::net::StopError;
 use agent_worker::{JobContext, JobResult, Outcome, Worker, WorkerBuilder, WorkerError};
-use std::time::Duration;
-use tokio::time::Instant;
+
+use super::stage::{self, LONG};
 
 async fn polite(ctx: JobContext) -> JobResult {
     ctx.cancelled().await;

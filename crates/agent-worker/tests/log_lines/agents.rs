@@ -1,10 +1,13 @@
 //! Two agents in one process: whose line is which.
 
-use crate::capture::Capture;
+use std::time::Duration;
+
+use tracing::Level;
+
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::{Agent, Answer, Job, JobContext, JobResult};
-use std::time::Duration;
-use tracing::Level;
+
+use crate::capture::Capture;
 
 async fn greeter(ctx: JobContext) -> JobResult {
     ctx.spawn_named("heartbeat", std::future::pending::<()>());
@@ -20,7 +23,8 @@ async fn deaf(_: JobContext) -> JobResult {
     std::future::pending().await
 }
 
-/// Without what differs from run to run: times, ids of workers, the number of the line of a panic, the settings of a worker.
+/// Without what differs from run to run: times, ids of workers, the number of the line of a panic, the
+/// settings of a worker.
 fn stable(line: &str) -> Option<String> {
     let (_, line) = line.split_once("Z ")?;
     let line = line.trim_start();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
@@ -47,7 +48,8 @@ impl Capture {
         self.text().lines().filter(|line| line.contains(what)).map(ToOwned::to_owned).collect()
     }
 
-    /// Every line begins with a time, and none has a byte or a character that controls a terminal or its reader's eye.
+    /// Every line begins with a time, and none has a byte or a character that controls a terminal or its
+    /// reader's eye.
     pub(crate) fn assert_clean(&self) {
         let text = self.text();
         for line in text.split_terminator('\n') {

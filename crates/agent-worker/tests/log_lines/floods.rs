@@ -1,14 +1,17 @@
 //! What a server can repeat at will is summed up, and its names are short.
 
-use crate::capture::Capture;
-use crate::long;
-use crate::server::{Server, job};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tracing::Level;
+
 use agent_proto::livekit as wire;
 use agent_worker::stats::DrainReport;
 use agent_worker::{Agent, Answer, Job, JobContext, JobResult, WorkerBuilder, WorkerHandle};
-use std::time::Duration;
-use tokio::task::JoinHandle;
-use tracing::Level;
+
+use crate::capture::Capture;
+use crate::long;
+use crate::server::{Server, job};
 use wire::server_message::Message as Say;
 
 struct Refuses;

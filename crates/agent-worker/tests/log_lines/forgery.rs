@@ -1,18 +1,22 @@
 //! No text of others forges a line of the log or controls the terminal that shows it.
 
-use crate::capture::Capture;
-use crate::server::{Server, job};
+use std::time::Duration;
+
+use tracing::Level;
+
 use agent_proto::livekit as wire;
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::room::{Participant, ParticipantKind};
 use agent_worker::{
     Agent, Answer, CancelReason, EndedJob, Job, JobContext, JobError, JobResult, RetryPolicy,
 };
-use std::time::Duration;
-use tracing::Level;
+
+use crate::capture::Capture;
+use crate::server::{Server, job};
 use wire::server_message::Message as Say;
 
-/// A line of its own, terminal control in both forms, text that runs backwards, and another field of the line.
+/// A line of its own, terminal control in both forms, text that runs backwards, and another field of the
+/// line.
 const EVE: &str = "eve\r\n2026-01-01T00:00:00.000000Z ERROR fake: gone\u{1b}[31m\u{9b}2J\u{7f}\u{202e}\u{2028}\u{feff} job_id=AJ_0 x}: y";
 
 #[derive(Default, serde::Deserialize)]

@@ -1,4 +1,5 @@
-//! What the log looks like: whatever others say, it is lines that begin with a time, and not too many of them.
+//! What the log looks like: whatever others say, it is lines that begin with a time, and not too many of
+//! them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod agents;

@@ -1,12 +1,15 @@
 //! What an error says of a customer stays in the program, if it is asked to.
 
-use crate::capture::Capture;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::Level;
+
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::layers::{Layered, Traced};
 use agent_worker::{EndedJob, JobContext, JobError, JobResult, Outcome, RetryPolicy};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tracing::Level;
+
+use crate::capture::Capture;
 
 const CUSTOMER: &str = "+49 30 901820";
 

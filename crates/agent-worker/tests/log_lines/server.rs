@@ -1,15 +1,18 @@
 //! A server without a socket that says what a test wants, on virtual time.
 
-use agent_proto::{decode, encode, livekit as wire};
-use agent_worker::net::{ByteStream, Dialer, NetOptions};
-use agent_worker::{Agent, BoxFuture, Worker, WorkerBuilder};
-use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::DuplexStream;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use agent_proto::{decode, encode, livekit as wire};
+use agent_worker::net::{ByteStream, Dialer, NetOptions};
+use agent_worker::{Agent, BoxFuture, Worker, WorkerBuilder};
+
 use wire::server_message::Message as Say;
 
 #[derive(Clone)]

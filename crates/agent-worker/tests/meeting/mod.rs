@@ -1,15 +1,19 @@
-//! Three worker processes, each with one job in the same room: what they say to each other over a channel, and what they hear.
+//! Three worker processes, each with one job in the same room: what they say to each other over a channel,
+//! and what they hear.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, mpsc};
+
+use agent_testkit::{JobSpec, MockServer};
+use agent_worker::coordination::{Channel, PubSub, Publisher};
+use agent_worker::{Agent, JobContext, JobResult};
 
 use crate::children::{Child, Log, Post, given, say};
 use crate::heard::{Heard, Tally};
 use crate::stalling_proxy::Proxy;
-use agent_testkit::{JobSpec, MockServer};
-use agent_worker::coordination::{Channel, PubSub, Publisher};
-use agent_worker::{Agent, JobContext, JobResult};
-use serde::{Deserialize, Serialize};
-use std::ops::Range;
-use std::time::Duration;
-use tokio::sync::{Mutex, mpsc};
 
 const SOON: Duration = Duration::from_secs(20);
 const WORKERS: usize = 3;
@@ -99,7 +103,8 @@ pub(crate) struct Member {
 }
 
 impl Meeting {
-    /// All are there, and know of each other. `entry` is the test that calls [`run_if_child`], which is given the URL.
+    /// All are there, and know of each other. `entry` is the test that calls [`run_if_child`], which is given
+    /// the URL.
     pub(crate) async fn of_three(entry: &str, port: u16) -> Self {
         let server = MockServer::start().await.unwrap();
         let log = Log::new();

@@ -35,7 +35,8 @@ impl Heard {
         }
     }
 
-    /// Takes what has come since the last look. A look puts the recorder's counters and gauges back to 0, so they are added up.
+    /// Takes what has come since the last look. A look puts the recorder's counters and gauges back to 0, so
+    /// they are added up.
     pub(crate) fn look(&mut self) {
         for (key, unit, meaning, value) in self.from.snapshot().into_vec() {
             let kind = match key.kind() {

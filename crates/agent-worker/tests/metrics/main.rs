@@ -1,5 +1,5 @@
-//! Every metric of the guide's table, and none beyond it, with what it should say. One recorder hears the whole process, so this is
-//! one test: most of it on virtual time, what blocks a thread in real time.
+//! Every metric of the guide's table, and none beyond it, with what it should say. One recorder hears the
+//! whole process, so this is one test: most of it on virtual time, what blocks a thread in real time.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -13,8 +13,9 @@ mod heard;
 mod scribe;
 mod stuck;
 
-use heard::Heard;
 use metrics_util::debugging::DebuggingRecorder;
+
+use heard::Heard;
 
 #[test]
 fn every_metric_of_the_guide_is_recorded_and_none_beyond_it() {

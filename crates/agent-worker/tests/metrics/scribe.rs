@@ -3,6 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::stream;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+
 use agent_testkit::{JobSpec, MockServer, ServerEvent};
 use agent_worker::checkpoint::MemoryStore;
 use agent_worker::coordination::{
@@ -14,9 +18,6 @@ use agent_worker::room::{EncodedFrame, JoinError, JoinRequest, RoomConnector};
 use agent_worker::{
     Agent, Answer, BoxFuture, Job, JobContext, JobError, JobResult, RetryPolicy, Room, WorkerHandle,
 };
-use futures_util::stream;
-use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinHandle;
 
 use crate::heard::Heard;
 
@@ -370,7 +371,8 @@ async fn jobs_of_all_kinds(heard: &mut Heard) {
     assert_eq!(heard.counters["unknown_events_total "], 2);
 }
 
-/// 16 jobs, and 5 that it did not want; of 1,031 things said on a channel 7 did not fit, of the next 3 one was lost on the way.
+/// 16 jobs, and 5 that it did not want; of 1,031 things said on a channel 7 did not fit, of the next 3 one
+/// was lost on the way.
 const COUNTED: &[&str] = &[
     "channel_interruptions_total: 2",
     "channel_messages_missed_total carrier: 1",

@@ -1,16 +1,15 @@
 //! A network that can be made bad: connections that are cut, datagrams that are lost.
 #![allow(dead_code, unreachable_pub, reason = "not every test uses everything")]
 
-use agent_worker::net::{ByteStream, Dialer, MediaPath, NetOptions};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use futures_util::future::BoxFuture;
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-};
-use tokio::{net::TcpStream, sync::watch};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use agent_worker::net::{ByteStream, Dialer, MediaPath, NetOptions};
 
 #[derive(Clone, Default)]
 pub struct Network(Arc<State>);

@@ -1,9 +1,10 @@
 //! A store of checkpoints whose writes end as a test says.
 
-use agent_worker::BoxFuture;
-use agent_worker::checkpoint::{CheckpointKey, CheckpointStore, Claim, MemoryStore, StoreError, Writer};
 use std::sync::Arc;
 use std::time::Duration;
+
+use agent_worker::BoxFuture;
+use agent_worker::checkpoint::{CheckpointKey, CheckpointStore, Claim, MemoryStore, StoreError, Writer};
 
 /// What a write is asked for: the key, the writer, what it saves, and for how long.
 pub(crate) type Request = (CheckpointKey, Writer, Option<Vec<u8>>, Duration);

@@ -1,9 +1,11 @@
 //! What a room's first request says about itself.
 
-use agent_proto::{decode, livekit as wire};
+use std::io::Read;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use std::io::Read;
+
+use agent_proto::{decode, livekit as wire};
 
 /// The offer in a room's request (a path and a query).
 pub(crate) fn offer(target: &str) -> String {

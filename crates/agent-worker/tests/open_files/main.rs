@@ -1,4 +1,5 @@
-//! Workers in processes that may open few files: what does not fit is declined, and what fails all the same says why.
+//! Workers in processes that may open few files: what does not fit is declined, and what fails all the same
+//! says why.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -13,13 +14,15 @@
 mod peer;
 mod server;
 
-use agent_worker::{JobContext, JobResult, RetryPolicy, Worker};
-use peer::Server;
-use server::{Registered, hold_rooms};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use agent_worker::{JobContext, JobResult, RetryPolicy, Worker};
+
+use peer::Server;
+use server::{Registered, hold_rooms};
 
 /// Nothing in here takes as long.
 const SOON: Duration = Duration::from_secs(60);

@@ -1,16 +1,19 @@
 //! The server's end of a worker's connection, and of its rooms.
 
-use crate::peer::{Server, binary};
-use crate::within;
-use agent_proto::{decode, encode, livekit as wire};
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
+
+use agent_proto::{decode, encode, livekit as wire};
+
+use crate::peer::{Server, binary};
+use crate::within;
 use wire::server_message::Message as Say;
 use wire::worker_message::Message as Said;
 

@@ -1,16 +1,18 @@
 //! Servers that are no place for what we keep: nodes of a Redis Cluster, and Sentinels.
 
-use crate::members::Member;
-use crate::stalling_proxy::Proxy;
-use crate::store_rules::key;
-use crate::{chain, told, until};
+use std::net::TcpListener;
+use std::time::Duration;
+
 use agent_testkit::{JobSpec, RedisServer, RedisServerBuilder, redis_server_with, run_job_in_real_time};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore, StoreError};
 use agent_worker::coordination::{Coordinator, RedisCoordinator, RedisPubSub};
 use agent_worker::net::Redis;
 use agent_worker::{JobContext, RetryPolicy};
-use std::net::TcpListener;
-use std::time::Duration;
+
+use crate::members::Member;
+use crate::stalling_proxy::Proxy;
+use crate::store_rules::key;
+use crate::{chain, told, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

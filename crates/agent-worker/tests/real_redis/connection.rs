@@ -1,10 +1,14 @@
-//! The connection to Redis or Valkey: what goes wrong is said clearly, within the time limit, and is over when the server is back.
+//! The connection to Redis or Valkey: what goes wrong is said clearly, within the time limit, and is over
+//! when the server is back.
 
-use crate::told;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use agent_testkit::{RedisServer, RedisServerBuilder, redis_server_with};
 use agent_worker::net::Redis;
-use std::time::Duration;
-use tokio::time::Instant;
+
+use crate::told;
 
 const LIMIT: Duration = Duration::from_millis(500);
 

@@ -1,17 +1,21 @@
-//! Two servers swap roles behind one name: the primary becomes a replica and keeps its connections, the name leads to the other one.
+//! Two servers swap roles behind one name: the primary becomes a replica and keeps its connections, the name
+//! leads to the other one.
 
-use crate::members::Member;
-use crate::stalling_proxy::Proxy;
-use crate::store_rules::key;
-use crate::{SOON, chain, told, until};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
 use agent_testkit::{JobSpec, RedisServer, RedisServerBuilder, redis_server_with, run_job_in_real_time};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore};
 use agent_worker::coordination::{AcquireResult, Coordinator, Leadership, RedisCoordinator};
 use agent_worker::net::Redis;
 use agent_worker::{JobContext, Outcome};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Mutex;
+
+use crate::members::Member;
+use crate::stalling_proxy::Proxy;
+use crate::store_rules::key;
+use crate::{SOON, chain, told, until};
 
 const KEEP: Duration = Duration::from_secs(3600);
 const LEASE: Duration = Duration::from_secs(2);

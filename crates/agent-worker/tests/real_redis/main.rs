@@ -1,4 +1,5 @@
-//! Redis and Valkey as this SDK meets them: connections, failovers, clusters, users with few rights, servers that are shared.
+//! Redis and Valkey as this SDK meets them: connections, failovers, clusters, users with few rights, servers
+//! that are shared.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -23,10 +24,11 @@ mod members;
 mod prefix;
 mod rights;
 
-use agent_worker::net::RedisError;
-use agent_worker::{JobError, JobErrorKind};
 use std::error::Error;
 use std::time::Duration;
+
+use agent_worker::net::RedisError;
+use agent_worker::{JobError, JobErrorKind};
 
 /// Nothing takes as long.
 const SOON: Duration = Duration::from_secs(20);

@@ -1,11 +1,13 @@
 //! Two jobs in this process that talk over a channel, each with a way to the server of its own.
 
-use crate::SOON;
+use tokio::sync::mpsc;
+
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::coordination::{ChannelEvent, Publisher, RedisPubSub};
 use agent_worker::net::Redis;
 use agent_worker::{JobContext, JobResult};
-use tokio::sync::mpsc;
+
+use crate::SOON;
 
 /// A job that has opened the channel of its room.
 pub(crate) struct Member {

@@ -1,12 +1,14 @@
 //! Several deployments in one server: what one of them keeps is none of another's.
 
-use crate::members::Member;
-use crate::store_rules::key;
+use std::time::Duration;
+
 use agent_testkit::{RedisServerBuilder, redis_server_with};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore};
 use agent_worker::coordination::{AcquireResult, Coordinator, RedisCoordinator};
 use agent_worker::net::Redis;
-use std::time::Duration;
+
+use crate::members::Member;
+use crate::store_rules::key;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,15 +1,18 @@
-//! Users with few rights: the guide's lists are enough and nothing in them is too much, and what is missing is named.
+//! Users with few rights: the guide's lists are enough and nothing in them is too much, and what is missing
+//! is named.
 
-use crate::members::Member;
-use crate::store_rules::{holds_the_rules, key};
-use crate::{chain, told};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
 use agent_testkit::{RedisServer, RedisServerBuilder, redis_server_with};
 use agent_worker::checkpoint::{CheckpointStore, RedisStore};
 use agent_worker::coordination::{AcquireResult, Coordinator, RedisCoordinator};
 use agent_worker::net::Redis;
-use std::error::Error;
-use std::sync::Arc;
-use std::time::Duration;
+
+use crate::members::Member;
+use crate::store_rules::{holds_the_rules, key};
+use crate::{chain, told};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const KEYS: &str = "~livekit-agents:*";

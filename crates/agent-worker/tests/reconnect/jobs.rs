@@ -1,19 +1,22 @@
 //! What a lost connection does to jobs: nothing.
 
-use crate::server::Running;
-use crate::within;
-use agent_testkit::{JobSpec, MockServer, ServerEvent, Violation};
-use agent_worker::net::{ByteStream, Dialer, NetOptions};
-use agent_worker::{BoxFuture, JobContext, JobId, JobResult, WorkerBuilder};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
+
+use agent_testkit::{JobSpec, MockServer, ServerEvent, Violation};
+use agent_worker::net::{ByteStream, Dialer, NetOptions};
+use agent_worker::{BoxFuture, JobContext, JobId, JobResult, WorkerBuilder};
+
+use crate::server::Running;
+use crate::within;
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -1,18 +1,21 @@
 //! A server without a socket that treats connections as a test wants, and keeps their times.
 
-use agent_proto::{decode, encode, livekit as wire};
-use agent_worker::net::{ByteStream, Dialer, NetOptions};
-use agent_worker::stats::DrainReport;
-use agent_worker::{BoxFuture, JobContext, JobResult, Worker, WorkerBuilder, WorkerError, WorkerHandle};
-use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
+
+use agent_proto::{decode, encode, livekit as wire};
+use agent_worker::net::{ByteStream, Dialer, NetOptions};
+use agent_worker::stats::DrainReport;
+use agent_worker::{BoxFuture, JobContext, JobResult, Worker, WorkerBuilder, WorkerError, WorkerHandle};
+
 use wire::server_message::Message as Say;
 
 /// What becomes of a connection.

@@ -1,10 +1,13 @@
 //! When a connection is tried again.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use agent_worker::WorkerError;
+
 use crate::long;
 use crate::server::{Manner, Running, Server};
-use agent_worker::WorkerError;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -80,7 +83,8 @@ async fn a_hundred_workers_that_are_cut_come_back_one_after_the_other() {
     }
 }
 
-/// An ingress without endpoints says 404, 401 or 403 to workers that it let in before, and to all of them at once.
+/// An ingress without endpoints says 404, 401 or 403 to workers that it let in before, and to all of them at
+/// once.
 #[tokio::test(start_paused = true)]
 async fn an_idle_worker_that_was_registered_outlives_refusals() {
     for status in [401, 403, 404, 301, 308] {
@@ -191,7 +195,8 @@ async fn a_slow_server_is_waited_for() {
     worker.stop().await;
 }
 
-/// Two failures and a connection that stands for a while: whether the next loss is the third or the first again.
+/// Two failures and a connection that stands for a while: whether the next loss is the third or the first
+/// again.
 #[tokio::test(start_paused = true)]
 async fn only_a_minute_without_trouble_makes_failures_forgotten() {
     for (stood, forgotten) in [(seconds(59), false), (seconds(61), true)] {

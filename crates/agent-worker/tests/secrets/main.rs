@@ -17,10 +17,12 @@ mod everything;
 mod offer;
 mod server;
 
+use std::time::Duration;
+
 use agent_worker::net::NetOptions;
 use agent_worker::{JobContext, JobResult, Worker};
+
 use server::{Server, line_after};
-use std::time::Duration;
 
 const API_SECRET: &str = "the-api-secret-8d1f6a";
 const ROOM_TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJyb29tIjoiMTIzNDUifQ.the-room-token-c27e";

@@ -1,13 +1,17 @@
-//! A server behind an HTTP proxy and TLS that writes its frames by hand: a library on this side would log them, too.
+//! A server behind an HTTP proxy and TLS that writes its frames by hand: a library on this side would log
+//! them, too.
 
-use agent_proto::{encode, livekit as wire};
-use base64::Engine;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use base64::Engine;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use agent_proto::{encode, livekit as wire};
+
 use wire::server_message::Message as ToWorker;
 use wire::signal_response::Message as ToRoom;
 

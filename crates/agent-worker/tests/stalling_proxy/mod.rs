@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -72,7 +73,8 @@ impl Proxy {
         self.mode.send_modify(|mode| mode.stalled = stalled);
     }
 
-    /// Lets nothing more through on the connections that there are, and closes none: as when a firewall forgets them. New ones work.
+    /// Lets nothing more through on the connections that there are, and closes none: as when a firewall
+    /// forgets them. New ones work.
     #[allow(dead_code, reason = "not every test that has a proxy does this")]
     pub(crate) fn forget(&self) {
         self.mode.send_modify(|mode| mode.half_open += 1);

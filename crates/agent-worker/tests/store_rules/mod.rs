@@ -1,10 +1,11 @@
 //! What every store of checkpoints does alike: the rules of `agent_core::Slot`, whoever carries them out.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
-use agent_worker::checkpoint::{CheckpointKey, CheckpointStore, Claim, Epoch, KeyBy, StoreError, Writer};
-use agent_worker::{Job, JobKind};
 use std::sync::Arc;
 use std::time::Duration;
+
+use agent_worker::checkpoint::{CheckpointKey, CheckpointStore, Claim, Epoch, KeyBy, StoreError, Writer};
+use agent_worker::{Job, JobKind};
 
 const KEEP: Duration = Duration::from_secs(3600);
 

@@ -1,9 +1,10 @@
 //! Agents that do one thing wrong, and how the server hears of it.
 
-use crate::guide::{Line, steady};
-use crate::log::Log;
 use agent_testkit::{JobSpec, MockServer, run_job};
 use agent_worker::{Agent, Answer, Job, JobContext, JobResult, Outcome, WorkerBuilder};
+
+use crate::guide::{Line, steady};
+use crate::log::Log;
 
 /// Answers each offer in one way.
 pub(crate) struct Answers<F>(pub(crate) F);

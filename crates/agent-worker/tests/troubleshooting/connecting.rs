@@ -1,12 +1,14 @@
 //! What is said when there is no connection: as the end of `run()`, or in the log and tried again.
 
-use crate::guide::{self, Line, steady, up_to};
-use crate::log::Log;
-use crate::{done, servers, within, worker};
+use std::time::Duration;
+
 use agent_testkit::MockServer;
 use agent_worker::net::NetOptions;
 use agent_worker::{Worker, WorkerBuilder, WorkerError};
-use std::time::Duration;
+
+use crate::guide::{self, Line, steady, up_to};
+use crate::log::Log;
+use crate::{done, servers, within, worker};
 
 /// The error that ends a worker.
 async fn ended(what: &'static str, builder: WorkerBuilder) -> Line {
@@ -106,7 +108,8 @@ async fn a_connection_that_is_tried_again() {
     ];
     let (what, unknown) = tried_again("an unknown host", worker("ws://host.invalid:7880")).await;
     if unknown.contains("(TCP connection)") {
-        // Where no resolver is reached at all, that is what is said; the line of the guide is not checked then.
+        // Where no resolver is reached at all, that is what is said; the line of the guide is not checked
+        // then.
         eprintln!("skipped: {what:?}, as no name can be looked up here");
     } else {
         lines.push((what, up_to(&unknown, "DNS")));

@@ -1,8 +1,9 @@
 //! The exit codes of a real program.
 
+use std::process::{Command, Stdio};
+
 use crate::guide::{self, steady};
 use crate::servers;
-use std::process::{Command, Stdio};
 
 /// The quickstart's exit code, and the last thing that it says.
 fn quickstart(variables: &[(&str, &str)]) -> (i32, String) {

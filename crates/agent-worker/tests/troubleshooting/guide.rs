@@ -46,7 +46,8 @@ fn render(lines: &[Line]) -> String {
     table
 }
 
-/// Puts names in the place of what is another one each time: ports, and what systems and servers say in their own words.
+/// Puts names in the place of what is another one each time: ports, and what systems and servers say in their
+/// own words.
 pub(crate) fn steady(text: &str) -> String {
     let mut text = text.to_owned();
     for host in ["127.0.0.1:", "localhost:"] {

@@ -2,11 +2,14 @@
 #![cfg(unix)]
 #![allow(clippy::print_stdout, reason = "it tells what it sees")]
 
-use crate::{done, guide};
-use agent_worker::Worker;
-use nix::sys::resource::{Resource, getrlimit};
 use std::process::Command;
 use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use agent_worker::Worker;
+
+use crate::{done, guide};
 
 const CHILD: &str = "AGENT_TEST_CHILD";
 

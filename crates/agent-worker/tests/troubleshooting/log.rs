@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -14,8 +15,8 @@ pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 impl Log {
     /// Keeps what is logged on this thread while the guard lives.
     pub(crate) fn keep() -> (Self, tracing::subscriber::DefaultGuard) {
-        // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a test without one must not
-        // answer for all.
+        // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants
+        // it: a test without one must not answer for all.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = Self::default();
         let guard =

@@ -25,8 +25,9 @@ mod servers;
 mod settings;
 mod stores;
 
-use agent_worker::{JobContext, JobResult, Worker, WorkerBuilder};
 use std::time::Duration;
+
+use agent_worker::{JobContext, JobResult, Worker, WorkerBuilder};
 
 /// No case takes as long.
 const SOON: Duration = Duration::from_secs(30);

@@ -1,12 +1,14 @@
 //! Why a job is declined: its request handler did something that cannot be used, or there is no room for it.
 
+use std::time::Duration;
+
+use agent_testkit::{JobSpec, MockServer};
+use agent_worker::{Agent, Answer, Job, JobContext, JobResult};
+
 use crate::agents::{Answers, declined};
 use crate::guide;
 use crate::log::Log;
 use crate::within;
-use agent_testkit::{JobSpec, MockServer};
-use agent_worker::{Agent, Answer, Job, JobContext, JobResult};
-use std::time::Duration;
 
 struct Hangs;
 

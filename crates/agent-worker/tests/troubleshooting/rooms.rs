@@ -1,15 +1,17 @@
 //! What ends a job as failed, and what a handler is told in its room.
 
-use crate::agents::failed;
-use crate::guide::{self, Line, steady, up_to};
-use crate::{servers, within};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use agent_testkit::{JobSpec, MockRoom, MockServer, run_job};
 use agent_worker::net::AccessToken;
 use agent_worker::patterns::Pipeline;
 use agent_worker::room::{AgentPermissions, JoinError, JoinRequest, RoomConnector, RoomError, WebRtc};
 use agent_worker::{JobContext, JobResult, Outcome};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+
+use crate::agents::failed;
+use crate::guide::{self, Line, steady, up_to};
+use crate::{servers, within};
 
 #[derive(Default, serde::Deserialize)]
 struct Greeting {

@@ -1,11 +1,13 @@
 //! What a worker says of a server that does odd things, and at its end.
 
+use std::time::Duration;
+
+use agent_testkit::{JobSpec, MockServer};
+use agent_worker::{EndWhen, JobContext, JobResult};
+
 use crate::guide;
 use crate::log::Log;
 use crate::{done, within};
-use agent_testkit::{JobSpec, MockServer};
-use agent_worker::{EndWhen, JobContext, JobResult};
-use std::time::Duration;
 
 async fn deaf(_: JobContext) -> JobResult {
     std::future::pending().await

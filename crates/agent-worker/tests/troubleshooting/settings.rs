@@ -1,10 +1,12 @@
 //! What `build()` says.
 
-use crate::guide::{self, Line};
-use crate::{done, worker};
+use std::time::Duration;
+
 use agent_worker::net::NetOptions;
 use agent_worker::{ConfigError, Worker, WorkerBuilder};
-use std::time::Duration;
+
+use crate::guide::{self, Line};
+use crate::{done, worker};
 
 fn refused(what: &'static str, builder: WorkerBuilder) -> Line {
     let error: ConfigError = builder.build().err().unwrap_or_else(|| panic!("{what} was taken"));

@@ -1,18 +1,21 @@
 //! What is said of the stores behind checkpoints and coordination, and of what jobs do with them.
 
+use std::error::Error;
+use std::time::Duration;
+
+use agent_testkit::{JobSpec, MockServer, run_job};
+use agent_worker::checkpoint::{KeyBy, MemoryStore};
+use agent_worker::coordination::{FileCoordinator, MAX_MESSAGE_LEN, MemoryCoordinator};
+use agent_worker::{ConfigError, JobContext, JobError, JobResult, WorkerBuilder};
+
 use crate::agents::failed;
 use crate::guide::{self, Line, steady};
 use crate::log::Log;
 use crate::odd_store::{OddStore, unavailable};
 use crate::worker;
-use agent_testkit::{JobSpec, MockServer, run_job};
-use agent_worker::checkpoint::{KeyBy, MemoryStore};
-use agent_worker::coordination::{FileCoordinator, MAX_MESSAGE_LEN, MemoryCoordinator};
-use agent_worker::{ConfigError, JobContext, JobError, JobResult, WorkerBuilder};
-use std::error::Error;
-use std::time::Duration;
 
-/// The text of an error, and a sign if there is more behind it: the system's words. A `main` that returns it prints both.
+/// The text of an error, and a sign if there is more behind it: the system's words. A `main` that returns it
+/// prints both.
 fn printed(what: &'static str, error: impl Error) -> Line {
     let (text, debug) = (error.to_string(), format!("{error:?}"));
     // What is behind it may say the same.
@@ -84,14 +87,16 @@ fn folders_of_leases() {
 
 #[cfg(feature = "redis")]
 mod redis {
-    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
     use agent_testkit::run_job_in_real_time;
     use agent_worker::Outcome;
     use agent_worker::checkpoint::RedisStore;
     use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
     use agent_worker::net::{Redis, RedisError};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
 
     /// What servers say to `HELLO`, shortened.
     const REPLICA: &str = "*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$7\r\nreplica";
@@ -192,7 +197,8 @@ mod redis {
         Err(told.join("\n").into())
     }
 
-    /// Whatever a job wants of it, credentials are told to be wrong, and what may go away is worth another attempt.
+    /// Whatever a job wants of it, credentials are told to be wrong, and what may go away is worth another
+    /// attempt.
     #[tokio::test]
     async fn what_a_server_says_decides_about_another_attempt() {
         for (line, part, retried) in [

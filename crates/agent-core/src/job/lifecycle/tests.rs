@@ -1,8 +1,9 @@
 //! Every pair of the transition table, and the promises about it.
 
+use std::time::Duration;
+
 use super::*;
 use crate::error_kind::JobErrorKind;
-use std::time::Duration;
 
 fn retryable() -> AttemptEnd {
     let kind = JobErrorKind::Retryable { after: Duration::from_secs(5) };

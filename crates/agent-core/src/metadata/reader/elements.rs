@@ -1,10 +1,11 @@
 //! Access to the items of a list and the fields of an object.
 
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Unexpected};
+
 use super::super::cause::{Cause, Found, Problem};
 use super::super::scan::RawString;
 use super::keys::Key;
 use super::{Reader, Trial};
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Unexpected};
 
 pub(super) struct Elements<'r, 'n, 'de> {
     reader: &'r mut Reader<'n, 'de>,

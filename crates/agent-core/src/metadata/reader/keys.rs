@@ -1,12 +1,14 @@
 //! Deserializers of field names, which may be numbers, and of variant names.
 
+use std::borrow::Cow;
+
+use serde::de::{Deserializer, Visitor};
+use serde::forward_to_deserialize_any;
+
 use super::super::cause::{Cause, Found, Problem};
 use super::super::number::Number;
 use super::super::scan::RawString;
 use super::decode;
-use serde::de::{Deserializer, Visitor};
-use serde::forward_to_deserialize_any;
-use std::borrow::Cow;
 
 pub(super) struct Key<'de> {
     pub(super) name: RawString<'de>,

@@ -1,13 +1,15 @@
 //! The deserializer of one value.
 
+use std::borrow::Cow;
+
+use serde::de::{Deserializer, Visitor};
+
 use super::super::cause::{Cause, Found, Problem};
 use super::super::scan::{RawString, Token};
 use super::super::wording::one_of;
 use super::keys::Key;
 use super::variants::{Tagged, Unit};
 use super::{Ignored, Reader, Trial, decode};
-use serde::de::{Deserializer, Visitor};
-use std::borrow::Cow;
 
 /// The next value of a reader.
 pub(super) struct Value<'r, 'n, 'de> {

@@ -1,9 +1,10 @@
 //! Variants of an enum: a string that names one, or an object with one field.
 
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
+
 use super::super::cause::{Cause, Found, Problem};
 use super::keys::Key;
 use super::{Reader, unfinished};
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
 
 /// A variant given by its name alone.
 pub(super) struct Unit<'de>(pub(super) Key<'de>);

@@ -1,7 +1,8 @@
 //! One schema for several agents that are selected by the metadata's `action`.
 
-use super::MetadataSchema;
 use serde_json::{Map, Value, json};
+
+use super::MetadataSchema;
 
 /// The fields that the SDK reads, for types without fields of these names.
 fn sdk_fields() -> [(&'static str, Value); 2] {

@@ -1,8 +1,10 @@
 //! A JSON Schema as a Markdown section.
 
-use super::fields::{Field, Node, Schemas};
-use serde_json::Value;
 use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::fields::{Field, Node, Schemas};
 
 pub(super) fn section(root: &Value) -> String {
     let schemas = Schemas::of(root);

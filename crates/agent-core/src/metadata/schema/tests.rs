@@ -1,9 +1,11 @@
 #![allow(dead_code, reason = "types that are only described")]
 
-use super::MetadataSchema;
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+
+use super::MetadataSchema;
 
 /// What to do.
 ///

@@ -1,13 +1,15 @@
 //! The work on a document is bounded, for any type. Steps are counted, as machines differ in speed: the
 //! benchmark `metadata` measures time and memory.
 
-use super::super::read::parse_counted;
-use super::super::scan::Work;
-use super::super::*;
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+
+use super::super::read::parse_counted;
+use super::super::scan::Work;
+use super::super::*;
 
 /// How often every byte may be read: parsed, searched, located, shown; twice as often where fields of the SDK
 /// are hidden.

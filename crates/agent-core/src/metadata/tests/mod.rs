@@ -3,11 +3,13 @@
 mod bounds;
 mod words;
 
-use super::*;
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+
+use super::*;
 
 #[derive(Deserialize, Debug, PartialEq)]
 struct Recording {

@@ -1,11 +1,13 @@
 //! The texts of errors, and unusual input that is accepted.
 
-use super::super::*;
-use super::{Flat, Flattish, Recording, Strict, Task, check, shown};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+
+use super::super::*;
+use super::{Flat, Flattish, Recording, Strict, Task, check, shown};
 
 /// A top-level field that the SDK reads is allowed for any type; a type with a field of that name receives
 /// it.

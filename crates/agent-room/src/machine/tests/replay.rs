@@ -1,16 +1,19 @@
 //! A recording of a room machine, written as JSON, read back and replayed, produces the same outputs byte for
 //! byte (I12). Its media connection is scripted, as WebRTC draws its own keys.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use agent_proto::recording::{Recorder, Recording};
+
 use super::script::{Op, World, op};
 use super::scripted::{Says, Scripted};
 use crate::machine::Machine;
 use crate::{Config, Input, Output, Publish, RoomCommand};
-use agent_proto::recording::{Recorder, Recording};
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 fn machine(config: Config) -> Machine<Scripted> {
     Machine::new(config, ())

@@ -1,17 +1,20 @@
 //! Random scripts for a room: a driver and a server that mostly do what is expected, and sometimes anything
 //! else.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use agent_proto::recording::Recorder;
+use agent_proto::{Time, encode, livekit as proto};
+
 use super::scripted::{Says, Scripted};
 use crate::machine::Machine;
 use crate::{CommandId, Config, Input, Output, Protocol, Publish, RoomCommand};
-use agent_proto::recording::Recorder;
-use agent_proto::{Time, encode, livekit as proto};
-use proptest::collection::vec;
-use proptest::prelude::*;
 use proto::participant_info::State;
 use proto::signal_response::Message as Response;
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub(super) enum Op {

@@ -1,14 +1,17 @@
 //! A media connection without WebRTC: the packets determine its events. The same packets give the same
 //! events, so that a machine over it does the same twice.
 
-use crate::connection::{Answered, MediaConnection, TransportEvent};
-use crate::data::{Channel, WriteResult};
-use crate::{EncodedFrame, Protocol};
-use agent_proto::Time;
-use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use bytes::Bytes;
+
+use agent_proto::Time;
+
+use crate::connection::{Answered, MediaConnection, TransportEvent};
+use crate::data::{Channel, WriteResult};
+use crate::{EncodedFrame, Protocol};
 
 /// How often it sends something by itself.
 const KEEPALIVE: Duration = Duration::from_secs(7);

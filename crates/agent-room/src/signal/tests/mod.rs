@@ -2,10 +2,13 @@
 
 mod recovery;
 
+use std::fmt::Write;
+
 use super::*;
 use crate::{AutoSubscribe, Limits, RoomCommand};
-use proto::{leave_request::Action, participant_info::State, signal_response::Message as Response};
-use std::fmt::Write;
+use proto::leave_request::Action;
+use proto::participant_info::State;
+use proto::signal_response::Message as Response;
 
 /// The machine, its clock, and its outputs so far.
 struct Rig {

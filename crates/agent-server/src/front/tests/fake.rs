@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_net::Secret;
-use agent_proto::livekit as wire;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
+
+use agent_net::Secret;
+use agent_proto::livekit as wire;
 
 use super::super::{ApiFault, Backend, JoinRefusal, ToWorker, WorkerLink};
 

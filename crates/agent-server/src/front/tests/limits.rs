@@ -1,11 +1,13 @@
 //! Connections that never complete a request, or never read a response.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::*;
 use crate::front::ToWorker;
 use crate::front::limits::WriteLimit;
 use fake::Event;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 /// Waits until the server has closed the connection; returns the response and the elapsed time.
 async fn closed(mut io: DuplexStream) -> (String, Duration) {

@@ -1,7 +1,8 @@
 //! Routes, and which requests are refused.
 
-use agent_net::AccessToken;
 use std::time::Duration;
+
+use agent_net::AccessToken;
 
 use super::*;
 

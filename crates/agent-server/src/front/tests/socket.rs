@@ -1,12 +1,13 @@
 //! Workers' sockets.
 
-use agent_proto::{encode, livekit as wire};
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use agent_proto::{encode, livekit as wire};
 
 use super::fake::{Event, Events, ping, pong};
 use super::*;

@@ -1,11 +1,12 @@
 //! Every call, in both forms, with and without the required grant.
 
-use agent_net::ServerUrl;
-use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as wire};
 use serde_json::json;
 
-use super::*;
+use agent_net::ServerUrl;
 use agent_net::{ApiError, DataMessage, DispatchRequest, ParticipantChange, RoomRequest, ServerApi};
+use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as wire};
+
+use super::*;
 
 const PROTOBUF: &str = "application/protobuf";
 const JSON: &str = "application/json; charset=utf-8";

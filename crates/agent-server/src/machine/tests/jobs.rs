@@ -1,9 +1,10 @@
 //! From the offer to the recorded end.
 
+use std::time::Duration;
+
 use agent_proto::livekit as wire;
 use agent_proto::livekit::JobStatus::{JsFailed, JsRunning, JsSuccess};
 use agent_proto::livekit::worker_message::Message;
-use std::time::Duration;
 
 use super::rig::Rig;
 

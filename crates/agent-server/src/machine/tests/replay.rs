@@ -1,9 +1,10 @@
 //! A recording of a server machine, written as JSON, read back and replayed, produces the same outputs byte
 //! for byte.
 
+use proptest::prelude::*;
+
 use agent_proto::recording::{Recorder, Recording};
 use agent_room::{DisconnectReason, Publish, Speaker};
-use proptest::prelude::*;
 
 use super::promises::{Op, World, op, rules};
 use super::rig::Rig;

@@ -1,7 +1,8 @@
 //! What a layer is, and how an agent gets one.
 
-use agent_core::{Answer, EndedJob, Job, JobResult};
 use std::fmt;
+
+use agent_core::{Answer, EndedJob, Job, JobResult};
 
 use crate::agent::Agent;
 use crate::job::context::JobContext;

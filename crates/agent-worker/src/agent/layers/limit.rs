@@ -1,20 +1,21 @@
 //! So many jobs of a key at once.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agent_core::{Job, JobError, JobResult};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use agent_core::{Job, JobError, JobResult};
+
 use super::layer::{Around, AroundHandler};
-use crate::{agent::Agent, job::context::JobContext};
+use crate::agent::Agent;
+use crate::job::context::JobContext;
 
 type Key = Box<dyn Fn(&Job) -> String + Send + Sync>;
 
-/// Lets so many handlers run at once whose jobs have the same key; the others wait in the order in which they came, with their slots held.
+/// Lets so many handlers run at once whose jobs have the same key; the others wait in the order in which they
+/// came, with their slots held.
 ///
 /// A waiting job that is told to stop has failed as `aborted`: its handler was not called.
 pub struct LimitBy {

@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 
-use agent_core::JobResult;
 use tokio::time::Instant;
 
-use super::layer::{Around, AroundHandler};
-use crate::{
-    agent::Agent,
-    job::{context::JobContext, temporary::classified},
-    telemetry::{Held, process_word, table},
-    worker::stats::kind_label,
-};
+use agent_core::JobResult;
 
-/// Records each call of the handler in the histogram `lk_agents_handler_seconds` of the `metrics` facade, with the labels `handler` and
-/// `result` (`ok`, or the kind of the error), and counts those that run in the gauge `lk_agents_handlers_running`: for the handlers of
-/// a [`Router`](crate::Router), for one. What every worker records without it is in the [guide](crate::guide::metrics).
+use super::layer::{Around, AroundHandler};
+use crate::agent::Agent;
+use crate::job::context::JobContext;
+use crate::job::temporary::classified;
+use crate::telemetry::{Held, process_word, table};
+use crate::worker::stats::kind_label;
+
+/// Records each call of the handler in the histogram `lk_agents_handler_seconds` of the `metrics` facade,
+/// with the labels `handler` and `result` (`ok`, or the kind of the error), and counts those that run in the
+/// gauge `lk_agents_handlers_running`: for the handlers of a [`Router`](crate::Router), for one. What every
+/// worker records without it is in the [guide](crate::guide::metrics).
 ///
 /// A call that is aborted, or panics, has the result `dropped`.
 #[derive(Clone, Debug)]
@@ -27,7 +28,8 @@ pub struct Measured {
 pub type Metered<A> = Around<A, Measured>;
 
 impl Measured {
-    /// With this name in the label `handler`. A program has few such names: after 64 different ones they are `other`.
+    /// With this name in the label `handler`. A program has few such names: after 64 different ones they are
+    /// `other`.
     #[must_use]
     pub fn as_(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: process_word(name) }

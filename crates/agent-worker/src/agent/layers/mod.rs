@@ -1,6 +1,7 @@
 //! Wrappers around an agent that any agent can wear.
 //!
-//! A layer takes an agent and gives another one. The one that is added last is the outermost: it sees a job first and its end last.
+//! A layer takes an agent and gives another one. The one that is added last is the outermost: it sees a job
+//! first and its end last.
 //!
 //! ```
 //! use agent_worker::{JobContext, JobResult};
@@ -20,8 +21,8 @@
 //! # let _ = agent;
 //! ```
 //!
-//! A layer of your own around the handler is a type with [`AroundHandler`], as those here are. One that changes more is a type with [`Layer`]
-//! that gives a type with [`Agent`](crate::Agent).
+//! A layer of your own around the handler is a type with [`AroundHandler`], as those here are. One that
+//! changes more is a type with [`Layer`] that gives a type with [`Agent`](crate::Agent).
 
 mod layer;
 mod limit;

@@ -5,12 +5,14 @@ use std::time::Duration;
 use agent_core::{JobError, JobResult};
 
 use super::layer::{Around, AroundHandler};
-use crate::{agent::Agent, job::context::JobContext};
+use crate::agent::Agent;
+use crate::job::context::JobContext;
 
 /// Drops a handler that takes longer, and fails its job as `job_timeout`.
 ///
-/// Unlike the worker's own [`job_timeout`](crate::WorkerBuilder::job_timeout) it counts from the moment at which the handler is called, for one
-/// attempt, and gives no grace: it can bound a part of an agent that has several.
+/// Unlike the worker's own [`job_timeout`](crate::WorkerBuilder::job_timeout) it counts from the moment at
+/// which the handler is called, for one attempt, and gives no grace: it can bound a part of an agent that has
+/// several.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout {
     after: Duration,

@@ -2,15 +2,19 @@
 
 use std::borrow::Cow;
 
-use agent_core::{JobErrorKind, JobResult};
-use agent_proto::text::{line, name};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::layer::{Around, AroundHandler};
-use crate::{agent::Agent, job::context::JobContext, worker::redact};
+use agent_core::{JobErrorKind, JobResult};
+use agent_proto::text::{line, name};
 
-/// Puts a handler into a span of its own, within the job's, and says when it begins and how it ended after how long.
+use super::layer::{Around, AroundHandler};
+use crate::agent::Agent;
+use crate::job::context::JobContext;
+use crate::worker::redact;
+
+/// Puts a handler into a span of its own, within the job's, and says when it begins and how it ended after
+/// how long.
 #[derive(Clone, Debug)]
 pub struct Traced {
     name: Cow<'static, str>,

@@ -1,4 +1,5 @@
-//! Batches: items that are dealt with together, as each call costs much: rows for a database, lines for a model.
+//! Batches: items that are dealt with together, as each call costs much: rows for a database, lines for a
+//! model.
 //!
 //! ```
 //! use agent_worker::{JobContext, JobResult, patterns::Batches};
@@ -36,20 +37,23 @@
 //! # });
 //! ```
 //!
-//! A batch is handed out when it has its number of items, when its first item has waited for its time, when the source ends, or when it is
-//! time to stop: what is there then is the last batch. Items keep their order, and none is handed out twice.
+//! A batch is handed out when it has its number of items, when its first item has waited for its time, when
+//! the source ends, or when it is time to stop: what is there then is the last batch. Items keep their order,
+//! and none is handed out twice.
 //!
 //! # When a batch fails
-//! [`process`](crate::patterns::Batches::process) ends with a [`BatchError`](crate::patterns::BatchError), which holds the batch that failed;
-//! everything before it was processed, and the rest is still in the `Batches`: call `process` again, or take it out with
-//! [`into_source`](crate::patterns::Batches::into_source). `?` ends the attempt with the error's own kind. What the room has sent and was not
-//! taken off its stream [waits for the next attempt](super::super::data); what was taken and must not be lost goes into a
-//! [checkpoint](super::super::checkpoints), or back to where it came from.
+//! [`process`](crate::patterns::Batches::process) ends with a [`BatchError`](crate::patterns::BatchError),
+//! which holds the batch that failed; everything before it was processed, and the rest is still in the
+//! `Batches`: call `process` again, or take it out with
+//! [`into_source`](crate::patterns::Batches::into_source). `?` ends the attempt with the error's own kind.
+//! What the room has sent and was not taken off its stream [waits for the next attempt](super::super::data);
+//! what was taken and must not be lost goes into a [checkpoint](super::super::checkpoints), or back to where
+//! it came from.
 //!
 //! # In a pipeline
 //! Work in several stages, some of it in batches, is one [pipeline](super::pipelines) with a
-//! [`batch`](crate::patterns::Pipeline::batch) stage. At the stop, the last batch goes through as it is, and when a stage fails,
-//! all of it ends at once.
+//! [`batch`](crate::patterns::Pipeline::batch) stage. At the stop, the last batch goes through as it is, and
+//! when a stage fails, all of it ends at once.
 //! ```
 //! use agent_worker::{JobContext, JobResult, patterns::Pipeline};
 //! use std::time::Duration;
@@ -84,13 +88,15 @@
 //! # });
 //! ```
 //! `Batches` before or behind a pipeline has a stop of its own, and needs it: as a source let it end by
-//! [`until`](crate::patterns::Batches::until) and give the pipeline a stop that never comes, as after its stop a pipeline takes nothing
-//! more off its source, and so no batch that has begun. Two that are connected by a channel run in `tokio::try_join!`, not in
-//! `join!`: the one that fails then ends the other, which may wait for it.
+//! [`until`](crate::patterns::Batches::until) and give the pipeline a stop that never comes, as after its
+//! stop a pipeline takes nothing more off its source, and so no batch that has begun. Two that are connected
+//! by a channel run in `tokio::try_join!`, not in `join!`: the one that fails then ends the other, which may
+//! wait for it.
 //!
 //! # By hand
-//! [`next`](crate::patterns::Batches::next) and [`next_or`](crate::patterns::Batches::next_or) give one batch, and may stand in a `select!`: dropping
-//! their future loses nothing. `Batches` is a `Stream` of batches, too. Dropped with a batch that has begun, it logs a warning with the number
-//! of items that are lost.
+//! [`next`](crate::patterns::Batches::next) and [`next_or`](crate::patterns::Batches::next_or) give one
+//! batch, and may stand in a `select!`: dropping their future loses nothing. `Batches` is a `Stream` of
+//! batches, too. Dropped with a batch that has begun, it logs a warning with the number of items that are
+//! lost.
 //!
 //! The example `batch` is a whole agent.

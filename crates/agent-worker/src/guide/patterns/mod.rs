@@ -5,8 +5,9 @@
 //! - [`pools`]: a few costly things that jobs share
 //! - [`batches`]: items together, by number and by time
 //!
-//! Each of them takes what says when to stop as a future, most often [`ctx.cancelled()`](crate::JobContext::cancelled), and none of them
-//! knows of jobs: they can be tested without a worker, and used in code that has none.
+//! Each of them takes what says when to stop as a future, most often
+//! [`ctx.cancelled()`](crate::JobContext::cancelled), and none of them knows of jobs: they can be tested
+//! without a worker, and used in code that has none.
 
 pub mod batches;
 pub mod pipelines;

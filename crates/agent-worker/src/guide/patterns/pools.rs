@@ -29,8 +29,8 @@
 //! # });
 //! ```
 //!
-//! The pool belongs to the agent, not to the job: make it once, clones are the same pool. Nothing is made before it is needed, and what was
-//! made is kept. Who waits gets the next one in the order of asking.
+//! The pool belongs to the agent, not to the job: make it once, clones are the same pool. Nothing is made
+//! before it is needed, and what was made is kept. Who waits gets the next one in the order of asking.
 //!
 //! | what happens | then |
 //! |---|---|
@@ -39,5 +39,6 @@
 //! | the waiting, or the making, is dropped | nothing is lost |
 //! | one is broken | [`discard`](crate::patterns::Pooled::discard) takes it out, and another one is made in its place |
 //!
-//! A worker whose every job needs one of them says so with [`max_jobs`](crate::WorkerBuilder::max_jobs): then offers go to another worker in the
-//! place of waiting here. The layer [`LimitBy`](crate::layers::LimitBy) limits jobs by a key without any pool.
+//! A worker whose every job needs one of them says so with [`max_jobs`](crate::WorkerBuilder::max_jobs): then
+//! offers go to another worker in the place of waiting here. The layer [`LimitBy`](crate::layers::LimitBy)
+//! limits jobs by a key without any pool.

@@ -62,11 +62,12 @@
 //! | a terminal state is reached | the walk ends; what comes later stays in the stream |
 //! | the events end, or it is told to stop | the walk ends; [`finished`](crate::patterns::Walk::finished) says that no terminal state was reached |
 //!
-//! An action that has begun is not interrupted by the stop, so that no transition is made by half; an action that may take long looks at
-//! [`ctx.cancelled()`](crate::JobContext::cancelled) itself.
+//! An action that has begun is not interrupted by the stop, so that no transition is made by half; an action
+//! that may take long looks at [`ctx.cancelled()`](crate::JobContext::cancelled) itself.
 //!
 //! # See it
-//! [`diagram`](crate::patterns::StateMachine::diagram) prints the table for Mermaid, which most pages for Markdown draw:
+//! [`diagram`](crate::patterns::StateMachine::diagram) prints the table for Mermaid, which most pages for
+//! Markdown draw:
 //! ```
 //! use agent_worker::patterns::StateMachine;
 //!

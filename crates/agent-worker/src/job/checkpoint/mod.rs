@@ -1,7 +1,7 @@
 //! Checkpoints of a job, for the attempt, worker or machine that goes on with it.
 //!
-//! Whose checkpoint it is, what its bytes are, when they are saved, who may write and whether it is kept is decided in `agent-core`;
-//! where they go, by the store.
+//! Whose checkpoint it is, what its bytes are, when they are saved, who may write and whether it is kept is
+//! decided in `agent-core`; where they go, by the store.
 
 mod saved;
 mod session;
@@ -9,24 +9,27 @@ mod session;
 pub use saved::Saved;
 pub(crate) use session::Checkpoints;
 
-use agent_core::{
-    CheckpointError, Generation, KeyBy, decode_checkpoint, encode_checkpoint, verify_checkpoint,
-};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use agent_core::{
+    CheckpointError, Generation, KeyBy, decode_checkpoint, encode_checkpoint, verify_checkpoint,
+};
+
 use session::Opened;
 
-/// What a job saves of its progress, so that whoever goes on with it does not begin anew: the next attempt, or another worker after this
-/// one was drained or killed. Made by [`JobContext::checkpoint`](crate::JobContext::checkpoint). The
-/// whole story is in the [guide](crate::guide::checkpoints).
+/// What a job saves of its progress, so that whoever goes on with it does not begin anew: the next attempt,
+/// or another worker after this one was drained or killed. Made by
+/// [`JobContext::checkpoint`](crate::JobContext::checkpoint). The whole story is in the
+/// [guide](crate::guide::checkpoints).
 ///
 /// # The short way
-/// [`resume`](Self::resume) gives a value that saves itself: every 30 s (or as the builder says), when the job is told to stop, and when
-/// the handler returns.
+/// [`resume`](Self::resume) gives a value that saves itself: every 30 s (or as the builder says), when the
+/// job is told to stop, and when the handler returns.
 /// ```
 /// use agent_worker::{JobContext, JobResult};
 ///
@@ -44,27 +47,30 @@ use session::Opened;
 /// }
 /// # async fn process(_: u64) -> std::io::Result<()> { tokio::time::sleep(std::time::Duration::from_millis(1)).await; Ok(()) }
 /// ```
-/// After a kill, what was done since the last save is done again: at most one interval's worth, and nothing is skipped.
+/// After a kill, what was done since the last save is done again: at most one interval's worth, and nothing
+/// is skipped.
 ///
 /// # By hand
 /// [`load`](Self::load), [`save`](Self::save) and [`delete`](Self::delete).
 ///
 /// # Whose it is
-/// Unless [`key`](Self::key) says otherwise, a job goes on with the checkpoint of the last one for the same agent name, room name, kind
-/// of job and target participant, as a job that is dispatched again has a new job id and a new dispatch id.
+/// Unless [`key`](Self::key) says otherwise, a job goes on with the checkpoint of the last one for the same
+/// agent name, room name, kind of job and target participant, as a job that is dispatched again has a new job
+/// id and a new dispatch id.
 ///
-/// Loading, or the first save, takes the checkpoint over: whoever had it before (a worker that was believed to be dead) saves nothing
-/// any more and is told [`CheckpointError::Superseded`].
+/// Loading, or the first save, takes the checkpoint over: whoever had it before (a worker that was believed
+/// to be dead) saves nothing any more and is told [`CheckpointError::Superseded`].
 ///
 /// # How long it lives
-/// It is deleted when the handler returns `Ok`, or an error that will not go away ([`Fatal`](crate::JobErrorKind::Fatal) or
-/// [`Invalid`](crate::JobErrorKind::Invalid)), unless the job was told to stop: then it is kept, as it is after a panic, a retryable
-/// error and a job over its time. It expires 24 h (or as the builder says) after the last save. One that could not be read is not
-/// deleted.
+/// It is deleted when the handler returns `Ok`, or an error that will not go away
+/// ([`Fatal`](crate::JobErrorKind::Fatal) or [`Invalid`](crate::JobErrorKind::Invalid)), unless the job was
+/// told to stop: then it is kept, as it is after a panic, a retryable error and a job over its time. It
+/// expires 24 h (or as the builder says) after the last save. One that could not be read is not deleted.
 ///
 /// # Versions
-/// Values are JSON: fields that are added with `#[serde(default)]` read older checkpoints. Raise [`version`](Self::version) with each
-/// change that an older agent must not read: it then gets [`CheckpointError::Newer`], and leaves the checkpoint as it is.
+/// Values are JSON: fields that are added with `#[serde(default)]` read older checkpoints. Raise
+/// [`version`](Self::version) with each change that an older agent must not read: it then gets
+/// [`CheckpointError::Newer`], and leaves the checkpoint as it is.
 pub struct Checkpoint<T> {
     /// `None`: the worker has no store.
     session: Option<Arc<Checkpoints>>,
@@ -109,14 +115,16 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// What was saved last, by this job or the one before it; `None` when there is nothing.
     ///
     /// # Errors
-    /// [`CheckpointError`]. With `?` it ends the job: a store that is away is worth another attempt, the rest is fatal.
+    /// [`CheckpointError`]. With `?` it ends the job: a store that is away is worth another attempt, the rest
+    /// is fatal.
     pub async fn load(&self) -> Result<Option<T>, CheckpointError> {
         let opened = self.session()?.open(&self.by)?;
         Ok(self.load_from(&opened).await?.0)
     }
 
-    /// Saves a value, in the place of what was saved before. It is in the store when this returns, and is known to load again: a value
-    /// that would not is refused ([`CheckpointError::Unwritable`]), such as one with a NaN in it.
+    /// Saves a value, in the place of what was saved before. It is in the store when this returns, and is
+    /// known to load again: a value that would not is refused ([`CheckpointError::Unwritable`]), such as one
+    /// with a NaN in it.
     ///
     /// # Errors
     /// [`CheckpointError`]; what was saved before is then still there.
@@ -132,7 +140,8 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
             .await
     }
 
-    /// What was saved last, or the default; it saves itself from now on, until the attempt is over or the value is dropped.
+    /// What was saved last, or the default; it saves itself from now on, until the attempt is over or the
+    /// value is dropped.
     ///
     /// # Errors
     /// As for [`load`](Self::load).

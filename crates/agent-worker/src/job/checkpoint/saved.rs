@@ -1,29 +1,34 @@
 //! A value that saves itself.
 
-use super::session::{Checkpoints, Opened, Phase};
-use crate::job::cancel::CancelSignal;
-use crate::job::sleep::sleep_until;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{SetOnce, watch};
+use tokio::time::Instant;
+use tracing::Instrument;
+
 use agent_core::{
     CheckpointError, CheckpointRetention, Generation, SaveFailure, SaveInput, SaveOutput, SaveReport,
     SaveSchedule, Time, encode_checkpoint, verify_checkpoint,
 };
 use agent_proto::error_text;
 use agent_proto::text::line;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::{SetOnce, watch};
-use tokio::time::Instant;
-use tracing::Instrument;
 
-/// The state of a job that is saved as it changes: every 30 s (or as the builder says), when the job is told to stop, and when the
-/// handler has returned. Made by [`Checkpoint::resume`](super::Checkpoint::resume); clones share the value.
+use super::session::{Checkpoints, Opened, Phase};
+use crate::job::cancel::CancelSignal;
+use crate::job::sleep::sleep_until;
+
+/// The state of a job that is saved as it changes: every 30 s (or as the builder says), when the job is told
+/// to stop, and when the handler has returned. Made by [`Checkpoint::resume`](super::Checkpoint::resume);
+/// clones share the value.
 ///
-/// A save that fails is logged and retried, sooner than the next one would come: the job goes on. A value that cannot be saved at all (it
-/// would not load again, or is too large) is logged as an error, once until one is saved again, and retried when it has changed. When
-/// another worker has taken the checkpoint over, this attempt ends with [`CheckpointError::Superseded`]: what it does is done there, too.
+/// A save that fails is logged and retried, sooner than the next one would come: the job goes on. A value
+/// that cannot be saved at all (it would not load again, or is too large) is logged as an error, once until
+/// one is saved again, and retried when it has changed. When another worker has taken the checkpoint over,
+/// this attempt ends with [`CheckpointError::Superseded`]: what it does is done there, too.
 pub struct Saved<T> {
     inner: Arc<Inner<T>>,
     /// The last clone ends the task that saves.
@@ -64,7 +69,8 @@ impl<T> Saved<T> {
         self.update(|old| *old = value);
     }
 
-    /// Changes the value, to be saved when it is time. Do not wait for anything in here: nothing is saved meanwhile.
+    /// Changes the value, to be saved when it is time. Do not wait for anything in here: nothing is saved
+    /// meanwhile.
     ///
     /// A value whose change panicked is not saved any more: it may be half changed.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {

@@ -1,7 +1,13 @@
-//! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the attempt is over.
+//! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the
+//! attempt is over.
 
-use crate::job::cancel::CancelSignal;
-use crate::worker::parts::Parts;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{SetOnce, watch};
+use tokio::time::Instant;
+
 use agent_core::CheckpointStore;
 use agent_core::{
     AttemptEnd, CheckpointChange, CheckpointError, CheckpointKey, CheckpointRetention, ClaimSession, Epoch,
@@ -9,11 +15,9 @@ use agent_core::{
 };
 use agent_proto::error_text;
 use agent_proto::text::line;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::{SetOnce, watch};
-use tokio::time::Instant;
+
+use crate::job::cancel::CancelSignal;
+use crate::worker::parts::Parts;
 
 /// What those that save by themselves are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +84,8 @@ impl Checkpoints {
         Arc::clone(&self.superseded)
     }
 
-    /// Notes how the handler ended. What it has put last is saved when this returns, as far as it can be, if anybody may go on with the
-    /// job.
+    /// Notes how the handler ended. What it has put last is saved when this returns, as far as it can be, if
+    /// anybody may go on with the job.
     pub(crate) async fn handler_ended(&self, how: &AttemptEnd) {
         match checkpoint_retention(self.cancel.reason().as_ref(), how) {
             CheckpointRetention::Discard => self.end(Phase::Discard),
@@ -172,7 +176,8 @@ impl Drop for Counted {
     }
 }
 
-/// One key, and our claim of it. Its operations come one after the other, so that an older value never replaces a newer one.
+/// One key, and our claim of it. Its operations come one after the other, so that an older value never
+/// replaces a newer one.
 pub(super) struct Opened {
     pub(super) key: CheckpointKey,
     store: Arc<dyn CheckpointStore>,
@@ -189,7 +194,8 @@ impl Opened {
         Ok((record, session.loaded()))
     }
 
-    /// Saves a record, made for the epoch of our claim. `since` is the generation of what it holds, if it is of one.
+    /// Saves a record, made for the epoch of our claim. `since` is the generation of what it holds, if it is
+    /// of one.
     pub(super) async fn save(
         &self,
         since: Option<Generation>,

@@ -1,12 +1,14 @@
 //! The clock of a candidate: it goes on while the machine sleeps.
 //!
-//! A lease ends on the store's clock, which goes on when this machine is suspended (a laptop that is closed, a virtual machine that is
-//! saved). The clock of the standard library and of tokio does not, on Linux: a leader would believe for as long as the machine slept.
+//! A lease ends on the store's clock, which goes on when this machine is suspended (a laptop that is closed,
+//! a virtual machine that is saved). The clock of the standard library and of tokio does not, on Linux: a
+//! leader would believe for as long as the machine slept.
 
 use std::time::Duration;
 
-use agent_core::Time;
 use tokio::time::Instant;
+
+use agent_core::Time;
 
 /// Tokio's clock, virtual time included, and for how long the machine slept since the clock was made.
 #[derive(Clone, Copy, Debug)]

@@ -3,19 +3,21 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use agent_core::{CoordinationError, PubSub, check_key};
+
 use super::clock::Clock;
 use super::election::{Candidate, Terms};
 use super::{Channel, Leadership, RoomData};
 use crate::job::context::JobContext;
-use agent_core::{CoordinationError, PubSub, check_key};
 
 impl JobContext {
-    /// Stands for election: among all jobs that do so under the same key, in the same store, one leads at a time. The name of the
-    /// room is a key for one leader per room; put another word in front where one room has several elections.
+    /// Stands for election: among all jobs that do so under the same key, in the same store, one leads at a
+    /// time. The name of the room is a key for one leader per room; put another word in front where one room
+    /// has several elections.
     ///
-    /// It returns as soon as the store has answered. The leader's lease (10 s unless the builder says otherwise) is renewed in the
-    /// background; followers stand again by themselves, and one of them leads within the lease and a second after the leader is
-    /// gone.
+    /// It returns as soon as the store has answered. The leader's lease (10 s unless the builder says
+    /// otherwise) is renewed in the background; followers stand again by themselves, and one of them leads
+    /// within the lease and a second after the leader is gone.
     ///
     /// # Errors
     /// [`CoordinationError`]: the worker has no coordinator, the key is empty or longer than
@@ -36,10 +38,12 @@ impl JobContext {
         Ok(Leadership::of(candidate))
     }
 
-    /// Opens a topic on which jobs talk to each other, over the room unless the builder says otherwise. When this returns, nothing that
-    /// others publish is missed, and whoever has announced itself is asked to do so again.
+    /// Opens a topic on which jobs talk to each other, over the room unless the builder says otherwise. When
+    /// this returns, nothing that others publish is missed, and whoever has announced itself is asked to do
+    /// so again.
     ///
-    /// A channel ends with its attempt: what others publish between the end of one attempt and this call in the next one does not arrive.
+    /// A channel ends with its attempt: what others publish between the end of one attempt and this call in
+    /// the next one does not arrive.
     ///
     /// # Errors
     /// [`CoordinationError`]: the topic is empty or longer than [`MAX_TOPIC_LEN`](crate::coordination::MAX_TOPIC_LEN), or the

@@ -1,16 +1,18 @@
-//! Drives one candidate: carries out what the machine of `agent-core` wants, and shows how it stands. No rule is in here.
+//! Drives one candidate: carries out what the machine of `agent-core` wants, and shows how it stands. No rule
+//! is in here.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use agent_core::{
     AcquireResult, BoxFuture, CoordinationError, Coordinator, Election, ElectionInput, ElectionOutput,
     LeaseLoss, Time,
 };
 use agent_proto::text::{line, name};
-use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
@@ -106,7 +108,8 @@ impl Candidate {
         Ok(Self { key, coordinator, standing, clock, resign: Some(resign) })
     }
 
-    /// The handle that resigns when it is dropped, from now on instead of this one; `None` when another one is it already.
+    /// The handle that resigns when it is dropped, from now on instead of this one; `None` when another one
+    /// is it already.
     pub(super) fn take(&mut self) -> Option<Self> {
         let resign = self.resign.take()?;
         Some(Self {

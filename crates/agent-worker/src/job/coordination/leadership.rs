@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use agent_core::{CoordinationError, FencedValue, LeaseLoss, write_fenced};
 use bytes::Bytes;
+
+use agent_core::{CoordinationError, FencedValue, LeaseLoss, write_fenced};
 
 use super::election::{Candidate, Standing};
 
@@ -20,10 +21,11 @@ pub enum Leadership {
 
 /// The lead, for as long as it lasts: it is renewed in the background, and given back when this is dropped.
 ///
-/// A leader can lose its lease without doing anything wrong: the store cannot be reached, or the process stood still. It is told by
-/// [`lost`](Self::lost), by its own clock and before anybody else can lead. Between a look at the clock and what is done next a
-/// process may still stand still for long; so what must never come from two leaders goes through [`write`](Self::write), or carries
-/// the [fencing token](Self::fencing_token) to a place that refuses smaller ones.
+/// A leader can lose its lease without doing anything wrong: the store cannot be reached, or the process
+/// stood still. It is told by [`lost`](Self::lost), by its own clock and before anybody else can lead.
+/// Between a look at the clock and what is done next a process may still stand still for long; so what must
+/// never come from two leaders goes through [`write`](Self::write), or carries the
+/// [fencing token](Self::fencing_token) to a place that refuses smaller ones.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, coordination::Leadership};
@@ -93,8 +95,8 @@ impl Lease {
         self.token
     }
 
-    /// Whether the lead is lost. Looks at the clock, so it is right also when nothing ran for a while; on Linux, Android and Windows also
-    /// when the machine was suspended meanwhile.
+    /// Whether the lead is lost. Looks at the clock, so it is right also when nothing ran for a while; on
+    /// Linux, Android and Windows also when the machine was suspended meanwhile.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match &*self.candidate.standing.borrow() {
@@ -103,8 +105,8 @@ impl Lease {
         }
     }
 
-    /// Waits until the lead is lost, and says why. After a machine was suspended it may come a third of the lease later than
-    /// [`is_lost`](Self::is_lost).
+    /// Waits until the lead is lost, and says why. After a machine was suspended it may come a third of the
+    /// lease later than [`is_lost`](Self::is_lost).
     pub async fn lost(&self) -> LeaseLoss {
         let mut standing = self.candidate.standing.clone();
         let over = standing.wait_for(|standing| matches!(standing, Standing::Over { .. })).await;
@@ -115,12 +117,13 @@ impl Lease {
         }
     }
 
-    /// Writes the value of this election, as only its present leader can: the store checks the fencing token in the same step.
-    /// At most [`MAX_VALUE_LEN`](crate::coordination::MAX_VALUE_LEN) bytes. One value for each key; a later write replaces it.
+    /// Writes the value of this election, as only its present leader can: the store checks the fencing token
+    /// in the same step. At most [`MAX_VALUE_LEN`](crate::coordination::MAX_VALUE_LEN) bytes. One value for
+    /// each key; a later write replaces it.
     ///
     /// # Errors
-    /// [`CoordinationError::Stale`] when another leader was elected after this one, or the store has lost everything; what the
-    /// store says when it cannot be asked: then it may or may not be written.
+    /// [`CoordinationError::Stale`] when another leader was elected after this one, or the store has lost
+    /// everything; what the store says when it cannot be asked: then it may or may not be written.
     pub async fn write(&self, value: impl Into<Bytes>) -> Result<(), CoordinationError> {
         write_fenced(&*self.candidate.coordinator, self.key(), self.token, value.into()).await
     }
@@ -133,7 +136,8 @@ impl Lease {
         self.candidate.coordinator.read(self.key()).await
     }
 
-    /// Gives the lead back and waits until the store knows, a second at most. Dropping does the same in the background.
+    /// Gives the lead back and waits until the store knows, a second at most. Dropping does the same in the
+    /// background.
     pub async fn release(self) {
         self.candidate.resign().await;
     }
@@ -155,8 +159,9 @@ impl Follower {
         }
     }
 
-    /// Waits until this job leads. The store may go and come back meanwhile. Dropping the future loses nothing: only dropping the follower
-    /// stops following. A lead that was won and lost again before anybody looked is given all the same, as lost. It is given once.
+    /// Waits until this job leads. The store may go and come back meanwhile. Dropping the future loses
+    /// nothing: only dropping the follower stops following. A lead that was won and lost again before anybody
+    /// looked is given all the same, as lost. It is given once.
     ///
     /// ```
     /// # use agent_worker::coordination::{CoordinationError, Follower};
@@ -174,7 +179,8 @@ impl Follower {
     /// ```
     ///
     /// # Errors
-    /// [`CoordinationError::Over`] when a coordinator of the user's own panicked, or the lead was given before.
+    /// [`CoordinationError::Over`] when a coordinator of the user's own panicked, or the lead was given
+    /// before.
     pub async fn elected(&mut self) -> Result<Lease, CoordinationError> {
         loop {
             let token = self.candidate.standing.borrow_and_update().token();

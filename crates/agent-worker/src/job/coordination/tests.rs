@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use agent_backends::MemoryCoordinator;
 use agent_core::{
     AcquireResult, BoxFuture, CoordinationError, Coordinator, FencedValue, LeaseLoss, MAX_VALUE_LEN,
 };
-use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::election::{Candidate, Terms};
 use super::releases::Releases;
 use super::{Leadership, Lease};
-use agent_backends::MemoryCoordinator;
 
 const LEASE: Duration = Duration::from_secs(2);
 

@@ -29,7 +29,8 @@ fn channel<T>() -> (mpsc::UnboundedSender<T>, impl Stream<Item = T>) {
     (sender, stream)
 }
 
-/// Plays the steps on virtual time. The `fail`th batch fails once. Gives what was processed, what came and was not, how many came.
+/// Plays the steps on virtual time. The `fail`th batch fails once. Gives what was processed, what came and
+/// was not, how many came.
 async fn play(steps: Vec<Step>, size: usize, fail: usize) -> (Vec<Vec<u32>>, Vec<u32>, u32) {
     let (sender, source) = channel();
     let stop = Arc::new(tokio::sync::Notify::new());

@@ -1,9 +1,12 @@
-use std::{panic::panic_any, sync::Mutex, time::Duration};
+use std::panic::panic_any;
+use std::sync::Mutex;
+use std::time::Duration;
 
-use agent_core::JobErrorKind;
 use futures_util::stream;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
+
+use agent_core::JobErrorKind;
 
 use super::*;
 
@@ -30,8 +33,8 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn keep(&self) -> tracing::subscriber::DefaultGuard {
-        // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a test without one must
-        // not answer for all.
+        // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants
+        // it: a test without one must not answer for all.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone()).with_ansi(false);
@@ -215,11 +218,12 @@ proptest! {
     fn what_is_done_is_the_beginning_of_what_came(plan in plans()) {
         without_panic_texts();
         let Played { result, seen, taken, most_inside, left, took } = on_virtual_time(play(&plan));
-        // Whatever happened: in order, nothing twice, nothing skipped, nothing left behind, never more inside than there is room for.
+        // Whatever happened: in order, nothing twice, nothing skipped, nothing left behind, never more inside
+        // than there is room for.
         prop_assert_eq!(&seen, &(0..seen.len() as u64).collect::<Vec<_>>());
         prop_assert_eq!(left, 0);
-        // Four stages with an item each, and what waits before each; one that was offered its place is being taken. A batch that is
-        // collected, one that waits, and one in work.
+        // Four stages with an item each, and what waits before each; one that was offered its place is being
+        // taken. A batch that is collected, one that waits, and one in work.
         let batches = plan.batch.map_or(0, |(size, _)| 3 * size.max(plan.capacity) as u64);
         prop_assert!(most_inside <= 4 * (plan.capacity as u64 + 1) + batches, "{most_inside} were inside");
         if let (Some(stop), Some(flush)) = (plan.stop, plan.flush) {
@@ -256,7 +260,8 @@ proptest! {
                 let stage = STAGES.iter().position(|name| *name == failed.stage).unwrap();
                 prop_assert_eq!(plan.wrong[stage], Some((n, how)));
                 prop_assert!(failed.processed.done <= n && n < failed.processed.taken);
-                // What is ahead of it went through: up to another failed item, if there is one, and if there was time.
+                // What is ahead of it went through: up to another failed item, if there is one, and if there
+                // was time.
                 let end = failed.processed.done;
                 let out_of_time = plan.flush.is_some() && plan.stop.is_some();
                 prop_assert!(

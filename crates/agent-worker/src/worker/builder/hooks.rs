@@ -1,11 +1,13 @@
 //! The user's own functions beside the agent's.
 
+use std::error::Error;
+use std::sync::Arc;
+
+use agent_core::{Job, JobErrorKind, Lifecycle};
+
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::failure::FailedJob;
 use crate::worker::redact::Redaction;
-use agent_core::{Job, JobErrorKind, Lifecycle};
-use std::error::Error;
-use std::sync::Arc;
 
 impl WorkerBuilder {
     /// Called with each lifecycle state that a job reaches. Keep it short: it runs on the worker's own task.
@@ -14,8 +16,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Called with each job that has failed for good, when the server has been told: a place to keep it, and to dispatch it again
-    /// later. It runs on a task of its own, and may take 10 s.
+    /// Called with each job that has failed for good, when the server has been told: a place to keep it, and
+    /// to dispatch it again later. It runs on a task of its own, and may take 10 s.
     ///
     /// ```
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
@@ -35,13 +37,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Decides what others may see of an error's text: what the function returns is sent to the server and written to the log, for the
-    /// errors that handlers return, what is wrong with a job's metadata, and panics. As it is, unless set, and at most
-    /// 4,096 bytes of it.
+    /// Decides what others may see of an error's text: what the function returns is sent to the server and
+    /// written to the log, for the errors that handlers return, what is wrong with a job's metadata, and
+    /// panics. As it is, unless set, and at most 4,096 bytes of it.
     ///
-    /// An error may hold what a customer has said, and the server shows it to everybody who may see the job. The
-    /// [failure hook](Self::on_failure) still gets the original text, and the kind of the error, which says why metadata is invalid;
-    /// [`Agent::on_ended`](crate::Agent::on_ended) gets the text that the server was sent. What a program logs itself is its own.
+    /// An error may hold what a customer has said, and the server shows it to everybody who may see the job.
+    /// The [failure hook](Self::on_failure) still gets the original text, and the kind of the error, which
+    /// says why metadata is invalid; [`Agent::on_ended`](crate::Agent::on_ended) gets the text that the
+    /// server was sent. What a program logs itself is its own.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Worker};
@@ -59,8 +62,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// Decides what kind of failure an error is that a handler returned with `?`. The rule is asked of the error and of each one behind it,
-    /// the outer first; `None` leaves it to the next, and at last to [`classify`](crate::job::classify).
+    /// Decides what kind of failure an error is that a handler returned with `?`. The rule is asked of the
+    /// error and of each one behind it, the outer first; `None` leaves it to the next, and at last to
+    /// [`classify`](crate::job::classify).
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult};

@@ -1,13 +1,17 @@
 //! Which jobs a worker asks for, and which it takes.
 
-use crate::worker::builder::WorkerBuilder;
-use agent_core::{AgentPermissions, JobKind, MetadataFormat};
-use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
+use agent_core::{AgentPermissions, JobKind, MetadataFormat};
+
+use crate::worker::builder::WorkerBuilder;
+
 impl WorkerBuilder {
-    /// The name by which dispatches ask for this agent. Without one, each new room gets an agent automatically.
+    /// The name by which dispatches ask for this agent. Without one, each new room gets an agent
+    /// automatically.
     pub fn agent_name(mut self, name: impl Into<String>) -> Self {
         self.settings.rules.agent_name = name.into();
         self
@@ -39,10 +43,11 @@ impl WorkerBuilder {
         self
     }
 
-    /// Jobs at once, at least 1; 1,000 unless set. A burst never exceeds it, and a free slot is never refused.
+    /// Jobs at once, at least 1; 1,000 unless set. A burst never exceeds it, and a free slot is never
+    /// refused.
     ///
-    /// A joined room takes some four file descriptors. On Unix a worker takes no more jobs than its process may have descriptors for, and
-    /// a warning says so when it starts.
+    /// A joined room takes some four file descriptors. On Unix a worker takes no more jobs than its process
+    /// may have descriptors for, and a warning says so when it starts.
     #[doc(alias = "load_threshold")]
     pub fn max_jobs(mut self, jobs: usize) -> Self {
         self.settings.rules.max_jobs = jobs;
@@ -62,22 +67,23 @@ impl WorkerBuilder {
         self
     }
 
-    /// Refuses a job while another one of the same room, agent, kind and target is here: each dispatch adds an agent otherwise. The server
-    /// may give it to another worker. A job for another session of the target, or for another run of the room, is taken: the older
-    /// one is about to end.
+    /// Refuses a job while another one of the same room, agent, kind and target is here: each dispatch adds
+    /// an agent otherwise. The server may give it to another worker. A job for another session of the target,
+    /// or for another run of the room, is taken: the older one is about to end.
     pub fn one_per_target(mut self, guard: bool) -> Self {
         self.settings.rules.one_per_target = guard;
         self
     }
 
-    /// Declares the type of the jobs' metadata. A job whose metadata is no `T` ends as `invalid_input` before its room is joined; one
-    /// without metadata has the default. The handler reads it with [`JobContext::metadata`](crate::JobContext::metadata).
+    /// Declares the type of the jobs' metadata. A job whose metadata is no `T` ends as `invalid_input` before
+    /// its room is joined; one without metadata has the default. The handler reads it with
+    /// [`JobContext::metadata`](crate::JobContext::metadata).
     pub fn metadata<T: DeserializeOwned + Default + 'static>(self) -> Self {
         self.metadata_format(MetadataFormat::<T>::or_default())
     }
 
-    /// Declares the type of the jobs' metadata, whether it is required, and rules for its values. What does not hold to it ends as
-    /// `invalid_input` before its room is joined.
+    /// Declares the type of the jobs' metadata, whether it is required, and rules for its values. What does
+    /// not hold to it ends as `invalid_input` before its room is joined.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult};
@@ -104,8 +110,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether a job whose metadata is not as declared, or that the agent's [`check`](crate::Agent::check) refuses, is dismissed when it is
-    /// offered: nobody runs it, and the server records a success. It is not, unless set: it is accepted and ends as failed, with its error.
+    /// Whether a job whose metadata is not as declared, or that the agent's [`check`](crate::Agent::check)
+    /// refuses, is dismissed when it is offered: nobody runs it, and the server records a success. It is not,
+    /// unless set: it is accepted and ends as failed, with its error.
     pub fn dismiss_invalid(mut self, dismiss: bool) -> Self {
         self.checks.dismiss_invalid = dismiss;
         self

@@ -9,6 +9,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use agent_net::NetOptions;
+use agent_proto::Secret;
+use agent_rtc::{RoomConnector, WebRtc};
+
 use crate::agent::guard::{Checks, Guard};
 use crate::agent::{Agent, AnyAgent};
 use crate::worker::Worker;
@@ -18,14 +24,11 @@ use crate::worker::driver::{Executor, Setup, Tasks};
 use crate::worker::parts::Parts;
 use crate::worker::server::ServerSettings;
 use crate::worker::settings::Settings;
-use agent_net::NetOptions;
-use agent_proto::Secret;
-use agent_rtc::{RoomConnector, WebRtc};
-use std::sync::Arc;
 
 /// Settings of a [`Worker`]; each has a default, and [`build`](Self::build) checks them.
 ///
-/// What is set here wins over the environment, but for `LIVEKIT_AGENT_NAME_OVERRIDE`, which wins over everything.
+/// What is set here wins over the environment, but for `LIVEKIT_AGENT_NAME_OVERRIDE`, which wins over
+/// everything.
 #[must_use]
 pub struct WorkerBuilder {
     agent: Arc<dyn AnyAgent>,
@@ -48,9 +51,9 @@ impl WorkerBuilder {
         }
     }
 
-    /// Takes what is not set yet from the environment: `LIVEKIT_URL`, `LIVEKIT_API_KEY`, `LIVEKIT_API_SECRET`,
-    /// `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`)
-    /// and certificates (`SSL_CERT_FILE`).
+    /// Takes what is not set yet from the environment: `LIVEKIT_URL`, `LIVEKIT_API_KEY`,
+    /// `LIVEKIT_API_SECRET`, `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`,
+    /// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`).
     pub fn from_env(self) -> Self {
         let mut filled = self.fill_from(|name| std::env::var(name).ok());
         filled.server.net = NetOptions::from_env();
@@ -74,7 +77,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Decides the worker's jitter; another one for each worker unless set. Tests set it, so that they run the same way twice.
+    /// Decides the worker's jitter; another one for each worker unless set. Tests set it, so that they run
+    /// the same way twice.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
         self

@@ -1,9 +1,11 @@
 //! How the rooms of jobs are joined.
 
-use crate::worker::builder::WorkerBuilder;
-use agent_rtc::{AutoSubscribe, RoomConnector};
 use std::sync::Arc;
 use std::time::Duration;
+
+use agent_rtc::{AutoSubscribe, RoomConnector};
+
+use crate::worker::builder::WorkerBuilder;
 
 impl WorkerBuilder {
     /// Whether the room is joined before the handler is called (it is, unless set), or by the handler with
@@ -13,9 +15,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Which tracks of others the server sends to the agent as soon as they are published: all, unless set. An agent that wants data
-    /// and events only saves the server and itself all media with [`AutoSubscribe::None`]. A handler that joins by itself may decide
-    /// for its job, with [`JobContext::join_with`](crate::JobContext::join_with).
+    /// Which tracks of others the server sends to the agent as soon as they are published: all, unless set.
+    /// An agent that wants data and events only saves the server and itself all media with
+    /// [`AutoSubscribe::None`]. A handler that joins by itself may decide for its job, with
+    /// [`JobContext::join_with`](crate::JobContext::join_with).
     ///
     /// ```
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
@@ -28,9 +31,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether a job fails when its assignment names another server (host or port) than the worker's [`url`](Self::url), before its
-    /// token is sent there. It is joined and logged, unless set: LiveKit Cloud may assign rooms of another region. A server
-    /// without encryption (`ws://`) is always refused by a worker that is connected with it (`wss://`).
+    /// Whether a job fails when its assignment names another server (host or port) than the worker's
+    /// [`url`](Self::url), before its token is sent there. It is joined and logged, unless set: LiveKit Cloud
+    /// may assign rooms of another region. A server without encryption (`ws://`) is always refused by a
+    /// worker that is connected with it (`wss://`).
     pub fn refuse_other_servers(mut self, refuse: bool) -> Self {
         self.settings.rooms.refuse_other_servers = refuse;
         self
@@ -42,16 +46,17 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long the lost connection of a room is tried to be restored before the room counts as gone and its job ends as
-    /// [`RoomGone`](crate::CancelReason::RoomGone); 60 s unless set.
+    /// How long the lost connection of a room is tried to be restored before the room counts as gone and its
+    /// job ends as [`RoomGone`](crate::CancelReason::RoomGone); 60 s unless set.
     pub fn room_reconnect_timeout(mut self, limit: Duration) -> Self {
         self.settings.rooms.reconnect_timeout = limit;
         self
     }
 
-    /// Whether a job goes on in another room of the same name: when its connection was restored into one, as after a restart of the
-    /// server, and when its own room was deleted before it was joined. It does not, unless set: it ends as
-    /// [`RoomGone`](crate::CancelReason::RoomGone), since the server makes another job for the new room.
+    /// Whether a job goes on in another room of the same name: when its connection was restored into one, as
+    /// after a restart of the server, and when its own room was deleted before it was joined. It does not,
+    /// unless set: it ends as [`RoomGone`](crate::CancelReason::RoomGone), since the server makes another job
+    /// for the new room.
     pub fn stay_in_new_room(mut self, stay: bool) -> Self {
         self.settings.rules.stay_in_new_room = stay;
         self

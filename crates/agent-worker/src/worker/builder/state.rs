@@ -1,19 +1,23 @@
 //! What jobs save, and how they know of each other.
 
-use crate::worker::builder::WorkerBuilder;
-use agent_core::{CheckpointStore, Coordinator, PubSub};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_core::{CheckpointStore, Coordinator, PubSub};
+
+use crate::worker::builder::WorkerBuilder;
+
 impl WorkerBuilder {
-    /// Where jobs keep their [checkpoints](crate::checkpoint::Checkpoint); nowhere unless set. `EmbeddedStore` is for workers on one machine,
-    /// `RedisStore` for more, [`MemoryStore`](crate::checkpoint::MemoryStore) for tests.
+    /// Where jobs keep their [checkpoints](crate::checkpoint::Checkpoint); nowhere unless set.
+    /// `EmbeddedStore` is for workers on one machine, `RedisStore` for more,
+    /// [`MemoryStore`](crate::checkpoint::MemoryStore) for tests.
     pub fn checkpoints(mut self, store: impl CheckpointStore) -> Self {
         self.settings.checkpoints.store = Some(Arc::new(store));
         self
     }
 
-    /// How often a value that saves itself is saved when it has changed; every 30 s unless set. It is what a killed worker loses at most.
+    /// How often a value that saves itself is saved when it has changed; every 30 s unless set. It is what a
+    /// killed worker loses at most.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
         self.settings.checkpoints.interval = interval;
         self
@@ -25,22 +29,24 @@ impl WorkerBuilder {
         self
     }
 
-    /// The store in which jobs elect their leaders with [`JobContext::elect`](crate::JobContext::elect): one of
-    /// [`coordination`](crate::coordination), or your own. There is none unless set.
+    /// The store in which jobs elect their leaders with [`JobContext::elect`](crate::JobContext::elect): one
+    /// of [`coordination`](crate::coordination), or your own. There is none unless set.
     pub fn coordinator(mut self, coordinator: impl Coordinator) -> Self {
         self.settings.coordination.coordinator = Some(Arc::new(coordinator));
         self
     }
 
     /// What carries the messages of [`JobContext::channel`](crate::JobContext::channel) between jobs: one of
-    /// [`coordination`](crate::coordination), or your own; [`RoomData`](crate::coordination::RoomData) unless set.
+    /// [`coordination`](crate::coordination), or your own; [`RoomData`](crate::coordination::RoomData) unless
+    /// set.
     pub fn pubsub(mut self, pubsub: impl PubSub) -> Self {
         self.settings.coordination.pubsub = Some(Arc::new(pubsub));
         self
     }
 
-    /// How long a leader's lease lasts without a renewal, from half a second to an hour; 10 s unless set. A follower leads within this
-    /// time and a second after a leader is gone. Give the workers of one election the same.
+    /// How long a leader's lease lasts without a renewal, from half a second to an hour; 10 s unless set. A
+    /// follower leads within this time and a second after a leader is gone. Give the workers of one election
+    /// the same.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.coordination.lease = lease;
         self

@@ -1,6 +1,8 @@
-use super::*;
-use agent_core::JobResult;
 use std::time::Duration;
+
+use agent_core::JobResult;
+
+use super::*;
 
 async fn agent(_: crate::JobContext) -> JobResult {
     Ok(())

@@ -1,10 +1,11 @@
 //! One timer of the runtime for all timers of the machine.
 
 use std::pin::Pin;
+
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Rings when the machine wants to be woken, or earlier: a machine that is woken early does nothing, and moving a timer of the
-/// runtime back each time that a job is done costs more than being woken.
+/// Rings when the machine wants to be woken, or earlier: a machine that is woken early does nothing, and
+/// moving a timer of the runtime back each time that a job is done costs more than being woken.
 pub(super) struct Alarm {
     sleep: Pin<Box<Sleep>>,
     /// When it rings; never, when there is nothing.
@@ -38,8 +39,9 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn it_rings_by_the_earliest_time_and_once() {

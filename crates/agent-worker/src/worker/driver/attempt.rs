@@ -1,4 +1,16 @@
-//! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told, whatever happens to the task.
+//! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told,
+//! whatever happens to the task.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use agent_core::{AttemptEnd, Input, JobError, JobErrorKind, JobId, JobResult};
+use agent_rtc::JoinError;
 
 use crate::agent::AnyAgent;
 use crate::job::attempt::AttemptLinks;
@@ -10,14 +22,6 @@ use crate::job::spec::AttemptSpec;
 use crate::job::task_count::Counted;
 use crate::job::temporary::{classified, join_failure};
 use crate::worker::redact;
-use agent_core::{AttemptEnd, Input, JobError, JobErrorKind, JobId, JobResult};
-use agent_rtc::JoinError;
-use futures_util::FutureExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
-use tracing::Instrument;
 
 /// What an attempt is made with in the worker's own process. Dropping it ends the attempt, and reports that.
 pub(crate) struct Attempt {
@@ -107,7 +111,8 @@ impl Attempt {
             }
         }
         let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
-        // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code may not give back.
+        // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code
+        // may not give back.
         tokio::task::yield_now().await;
         if number == 1 {
             parts.meter.launched(assigned.elapsed());

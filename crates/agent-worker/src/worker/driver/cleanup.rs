@@ -1,15 +1,19 @@
-//! What comes after an attempt: its tasks are cancelled, its callbacks run. It is told to be over exactly once, whatever a callback does.
+//! What comes after an attempt: its tasks are cancelled, its callbacks run. It is told to be over exactly
+//! once, whatever a callback does.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use agent_core::{Input, JobId, callback_time};
+use agent_proto::text::line;
 
 use crate::job::attempt_room::AttemptRoom;
 use crate::job::scope::{CallbackEnd, Scope, run_callback};
 use crate::telemetry::Meter;
-use agent_core::{Input, JobId, callback_time};
-use agent_proto::text::line;
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
 
 /// The cleanup of one attempt.
 pub(super) struct Cleanup {
@@ -26,7 +30,8 @@ pub(super) struct Cleanup {
     pub(super) meter: Arc<Meter>,
 }
 
-/// A cancelled task ends when it next waits for something; one that is still there after this long cannot be cancelled.
+/// A cancelled task ends when it next waits for something; one that is still there after this long cannot be
+/// cancelled.
 const SLACK: Duration = Duration::from_secs(1);
 /// Names of tasks in one line of the log.
 const MAX_NAMES: usize = 8;
@@ -44,7 +49,8 @@ impl Cleanup {
             );
         }
         let begun = Instant::now();
-        // The driver goes first: woken last, it is bound to this thread, which a callback with blocking code may not give back.
+        // The driver goes first: woken last, it is bound to this thread, which a callback with blocking code
+        // may not give back.
         tokio::task::yield_now().await;
         while let Some((callback, waiting)) = self.scope.next_callback() {
             let left = self.within.saturating_sub(begun.elapsed());
@@ -94,7 +100,8 @@ fn list(names: &[Cow<'static, str>]) -> String {
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        // A callback may hold its own context, which holds the callbacks: what is not run is dropped with this.
+        // A callback may hold its own context, which holds the callbacks: what is not run is dropped with
+        // this.
         self.scope.drop_callbacks();
         self.room.end();
         let _ = self.tell.send(Input::Cleaned { job: self.job.clone(), attempt: self.attempt });

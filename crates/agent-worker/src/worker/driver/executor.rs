@@ -9,10 +9,13 @@ use crate::job::spec::AttemptSpec;
 
 /// Starts attempts: as tasks of the worker's own process, and later perhaps as processes.
 ///
-/// The end of an attempt is reported by the attempt itself, once, whatever becomes of it: also when it panics, when it is aborted, and when
-/// an executor drops it before it began. The room that it joins is that of later attempts, too, so the runtime must outlive it. One that does not end though it was aborted is one that the machine reports as stuck.
+/// The end of an attempt is reported by the attempt itself, once, whatever becomes of it: also when it
+/// panics, when it is aborted, and when an executor drops it before it began. The room that it joins is that
+/// of later attempts, too, so the runtime must outlive it. One that does not end though it was aborted is one
+/// that the machine reports as stuck.
 pub(crate) trait Executor: Send + Sync + 'static {
-    /// Starts an attempt: [`Attempt::run`] with this description, or something else that does what it describes.
+    /// Starts an attempt: [`Attempt::run`] with this description, or something else that does what it
+    /// describes.
     fn start(&self, spec: AttemptSpec, attempt: Attempt) -> RunningAttempt;
 }
 

@@ -1,5 +1,20 @@
 //! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use agent_core::{Config, Input, callback_time};
+use agent_net::AssignedUrlError;
+use agent_rtc::JoinRequest;
+
+use super::attempt::ErrorTexts;
+use super::executor::RunningAttempt;
+use super::{log, losses};
 use crate::job::attempt_room::AttemptRoom;
 use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
@@ -7,17 +22,6 @@ use crate::job::join::Join;
 use crate::job::scope::Scope;
 use crate::job::spec::AttemptSpec;
 use crate::worker::parts::Parts;
-use agent_core::{Config, Input, callback_time};
-use agent_net::AssignedUrlError;
-use agent_rtc::JoinRequest;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-use tracing::Instrument;
-
-use super::{attempt::ErrorTexts, executor::RunningAttempt, log, losses};
 
 pub(super) struct JobHandle {
     parts: Arc<Parts>,

@@ -1,18 +1,23 @@
-//! What the log says about the machine's decisions, and the span that all is in that is logged while a job runs.
+//! What the log says about the machine's decisions, and the span that all is in that is logged while a job
+//! runs.
 //!
-//! Every line about a job has its id, its room and the agent, in the span; every line about the worker has the agent.
+//! Every line about a job has its id, its room and the agent, in the span; every line about the worker has
+//! the agent.
 
-use crate::job::panics::Caught;
-use crate::telemetry::line_limit::LineLimit;
-use crate::worker::stats::WorkerStats;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Span;
+
 use agent_core::{
     DeclineReason, DrainReport, EndedJob, GivenAnswer, Job, JobId, JobLabels, LeftOut, MIN_DEPARTURE_TIMEOUT,
     Notice, Output, Violation,
 };
 use agent_proto::text::{line, name};
-use std::time::Duration;
-use tokio::time::Instant;
-use tracing::Span;
+
+use crate::job::panics::Caught;
+use crate::telemetry::line_limit::LineLimit;
+use crate::worker::stats::WorkerStats;
 
 /// The span of a job, in an attempt or beside one. A request id is there if the job's metadata has one.
 ///

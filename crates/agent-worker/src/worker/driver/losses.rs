@@ -1,12 +1,13 @@
 //! Events of a job's room that were dropped before they were read: logged once for each job, and counted.
 
-use crate::telemetry::Meter;
-use agent_core::Job;
-use agent_rtc::Dropped;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use agent_core::Job;
+use agent_rtc::Dropped;
+
 use super::log;
+use crate::telemetry::Meter;
 
 /// What reports the losses of one job, through all its attempts.
 pub(super) fn reporter(

@@ -1,6 +1,7 @@
 //! Carries out what the machine of `agent-core` decides: sockets, tasks and timers, no rules.
 //!
-//! One task per worker runs [`Driver::run`], each job has a task of its own (`attempt`). An `if` about jobs belongs in `agent-core`.
+//! One task per worker runs [`Driver::run`], each job has a task of its own (`attempt`). An `if` about jobs
+//! belongs in `agent-core`.
 
 mod alarm;
 mod attempt;
@@ -14,16 +15,19 @@ mod setup;
 pub(crate) use executor::{Executor, Tasks};
 pub(crate) use setup::Setup;
 
-use crate::agent::AnyAgent;
-use crate::job::attempt::AttemptLinks;
-use crate::job::panics::{self, caught};
-use crate::job::spec::{AttemptSpec, RoomGrant};
-use crate::telemetry::Levels;
-use crate::worker::descriptors::Share;
-use crate::worker::failure::FailedJob;
-use crate::worker::parts::Parts;
-use crate::worker::server::Server;
-use crate::worker::settings::RoomSettings;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use log::Log;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
 use agent_core::{
     Config, Descriptors, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, LinkError, Notice, Output,
     SlotCounts, StopError, Time, Worker,
@@ -36,22 +40,22 @@ use agent_proto::Secret;
 use agent_proto::error_text::chain;
 use agent_proto::text::name;
 use agent_rtc::JoinRequest;
+
+use crate::agent::AnyAgent;
+use crate::job::attempt::AttemptLinks;
+use crate::job::panics::{self, caught};
+use crate::job::spec::{AttemptSpec, RoomGrant};
+use crate::telemetry::Levels;
+use crate::worker::descriptors::Share;
+use crate::worker::failure::FailedJob;
+use crate::worker::parts::Parts;
+use crate::worker::server::Server;
+use crate::worker::settings::RoomSettings;
 use alarm::Alarm;
 use attempt::Attempt;
 use cleanup::Cleanup;
 use executor::RunningAttempt;
-use futures_util::FutureExt;
 use job::JobHandle;
-use log::Log;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
-use tracing::{Instrument, Span};
 
 /// What a [`WorkerHandle`](crate::WorkerHandle) may ask for.
 pub(crate) enum Command {
@@ -89,7 +93,8 @@ pub(crate) struct Driver {
     levels: Levels,
     /// This worker's part of the process's jobs, if they take file descriptors.
     share: Option<Share>,
-    /// Jobs whose room is to be left once what was sent before is on its way, or read if nothing is sent after it.
+    /// Jobs whose room is to be left once what was sent before is on its way, or read if nothing is sent
+    /// after it.
     leaving: Vec<JobHandle>,
     /// What job tasks have to say. At most a handful per job, so it is bounded by the slots.
     inputs: mpsc::UnboundedReceiver<Input>,
@@ -159,7 +164,8 @@ impl Driver {
             let timeout = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
             alarm.set(timeout.into_iter().chain(self.log.due()).min());
             tokio::select! {
-                // The socket last: it writes while it is waited for, so all that is there to be done goes out as one.
+                // The socket last: it writes while it is waited for, so all that is there to be done goes out
+                // as one.
                 biased;
                 Some(input) = self.inputs.recv() => self.machine.handle_input(input, self.now()),
                 Some(command) = commands.recv() => self.command(command),
@@ -296,7 +302,8 @@ impl Driver {
         FrameSocket::connect(async move { connect_websocket(&url, Some(&token?), &options).await })
     }
 
-    /// Closes the connection; what was sent before still goes out. The server answers the close when it has read all that.
+    /// Closes the connection; what was sent before still goes out. The server answers the close when it has
+    /// read all that.
     fn disconnect(&mut self) {
         let socket = std::mem::replace(&mut self.socket, FrameSocket::idle());
         let (closing, closed) = oneshot::channel::<()>();
@@ -489,7 +496,8 @@ impl Driver {
         let parts = Arc::clone(&self.parts);
         let all = async {
             while self.last_words.join_next().await.is_some() {}
-            // The program may end with the worker, and a lead that is not given back then keeps everybody waiting.
+            // The program may end with the worker, and a lead that is not given back then keeps everybody
+            // waiting.
             parts.releases.done().await;
         };
         if tokio::time::timeout(close_timeout(&parts.settings.rules), all).await.is_err() {
@@ -502,7 +510,8 @@ impl Driver {
     }
 }
 
-/// A worker that is dropped in the middle leaves nothing behind: its handlers, their tasks and callbacks go with it.
+/// A worker that is dropped in the middle leaves nothing behind: its handlers, their tasks and callbacks go
+/// with it.
 impl Drop for Driver {
     fn drop(&mut self) {
         for handle in self.jobs.values() {

@@ -1,10 +1,11 @@
 //! What a worker is made of.
 
+use std::sync::Arc;
+
 use crate::agent::AnyAgent;
 use crate::worker::driver::executor::Executor;
 use crate::worker::parts::Parts;
 use crate::worker::server::Server;
-use std::sync::Arc;
 
 pub(crate) struct Setup {
     pub(crate) agent: Arc<dyn AnyAgent>,

@@ -4,9 +4,11 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
+
 use tracing::{Dispatch, Span};
 
-/// How long a last line of the log may hold up the end of the process: whoever reads the log may have stopped doing so.
+/// How long a last line of the log may hold up the end of the process: whoever reads the log may have stopped
+/// doing so.
 const LOG_TIME: Duration = Duration::from_millis(500);
 
 /// Ends the process, after a last line in the log that says why.

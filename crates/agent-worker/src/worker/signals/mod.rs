@@ -1,17 +1,12 @@
-//! The signals that ask the process to stop. They are received on a thread of their own, since blocking code of jobs may hold every
-//! thread of the program's runtime. What each signal means is decided by agent-core's `Shutdown`.
+//! The signals that ask the process to stop. They are received on a thread of their own, since blocking code
+//! of jobs may hold every thread of the program's runtime. What each signal means is decided by agent-core's
+//! `Shutdown`.
 
 mod log;
 mod os;
 
 pub(crate) use log::exit;
 
-use crate::worker::handle::WorkerHandle;
-use agent_core::{
-    FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownInput, ShutdownLimits, SignalFilter, Time,
-};
-use log::Log;
-use os::OsSignals;
 use std::collections::BTreeMap;
 use std::future;
 use std::io;
@@ -20,15 +15,24 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use log::Log;
 use tokio::runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use agent_core::{
+    FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownInput, ShutdownLimits, SignalFilter, Time,
+};
+
+use crate::worker::handle::WorkerHandle;
+use os::OsSignals;
+
 /// The process's one listener, once there is one: a signal is for the whole process.
 static LISTENER: Mutex<Option<Arc<Listener>>> = Mutex::new(None);
 
-/// How often a runtime whose workers stop is given a task. A thread of it that blocks may be the one that waited for its timers and
-/// sockets, and then no other does that before something wakes it.
+/// How often a runtime whose workers stop is given a task. A thread of it that blocks may be the one that
+/// waited for its timers and sockets, and then no other does that before something wakes it.
 const WAKE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What workers are told by signals. When it is dropped, they have ended.

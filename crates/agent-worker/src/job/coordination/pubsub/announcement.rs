@@ -2,11 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agent_core::JobId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a job says about itself to the others. As JSON: `{"job_id":"AJ_…","worker_id":"AW_…","capability":"transcribe",
-/// "timestamp":1764000000000}`, with milliseconds since 1970.
+use agent_core::JobId;
+
+/// What a job says about itself to the others. As JSON:
+/// `{"job_id":"AJ_…","worker_id":"AW_…","capability":"transcribe", "timestamp":1764000000000}`, with
+/// milliseconds since 1970.
 ///
 /// ```
 /// use agent_worker::coordination::Announcement;

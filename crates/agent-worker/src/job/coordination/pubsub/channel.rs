@@ -4,11 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::{
-    CoordinationError, Frame, JobId, JsonError, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub, Sequencer,
-    Subscription, check_len, check_name, to_json,
-};
-use agent_proto::text::line;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::Error;
@@ -16,18 +11,26 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
+use agent_core::{
+    CoordinationError, Frame, JobId, JsonError, MAX_MESSAGE_LEN, MAX_TOPIC_LEN, PubSub, Sequencer,
+    Subscription, check_len, check_name, to_json,
+};
+use agent_proto::text::line;
+
 use super::mailbox::Mailbox;
 use super::{Announcement, ChannelEvent};
 use crate::telemetry::Meter;
 
-/// How long after an announcement was repeated it is not repeated again: when many come at once, each of them is not answered by itself.
+/// How long after an announcement was repeated it is not repeated again: when many come at once, each of them
+/// is not answered by itself.
 const REPEAT_PAUSE: Duration = Duration::from_millis(250);
 
 /// A topic on which jobs talk to each other, from [`JobContext::channel`](crate::JobContext::channel).
 ///
-/// Everybody but the sender hears what is published from when its channel was opened, each publisher in its order. What is lost on
-/// the way is told ([`ChannelEvent::Missed`], [`ChannelEvent::Interrupted`]). At most 1,024 events and 4 MiB wait for a slow reader;
-/// then the oldest are dropped and their number is told ([`ChannelEvent::Lagged`]). Dropping it leaves the topic.
+/// Everybody but the sender hears what is published from when its channel was opened, each publisher in its
+/// order. What is lost on the way is told ([`ChannelEvent::Missed`], [`ChannelEvent::Interrupted`]). At most
+/// 1,024 events and 4 MiB wait for a slow reader; then the oldest are dropped and their number is told
+/// ([`ChannelEvent::Lagged`]). Dropping it leaves the topic.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, coordination::ChannelEvent};
@@ -56,7 +59,8 @@ pub struct Channel {
     repeater: AbortHandle,
 }
 
-/// The sending half of a [`Channel`], for other tasks of the job. Cheap to clone. The topic is left when all of them are dropped.
+/// The sending half of a [`Channel`], for other tasks of the job. Cheap to clone. The topic is left when all
+/// of them are dropped.
 #[derive(Clone)]
 pub struct Publisher {
     sender: Arc<Sender>,
@@ -147,8 +151,8 @@ impl Publisher {
     /// Publishes a message to all others on the topic: at most [`MAX_MESSAGE_LEN`] bytes.
     ///
     /// # Errors
-    /// [`CoordinationError::TooLarge`]; or that it could not be sent: then the others may or may not get it, and if they do not they
-    /// are told so with the next one. It is not tried again.
+    /// [`CoordinationError::TooLarge`]; or that it could not be sent: then the others may or may not get it,
+    /// and if they do not they are told so with the next one. It is not tried again.
     pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
         let payload = payload.into();
         check_len("message", payload.len(), MAX_MESSAGE_LEN)?;
@@ -157,7 +161,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Publishes something as JSON, as [`publish`](Self::publish). A float that is not finite is refused: JSON has no such number.
+    /// Publishes something as JSON, as [`publish`](Self::publish). A float that is not finite is refused:
+    /// JSON has no such number.
     ///
     /// # Errors
     /// [`CoordinationError::Json`], and those of `publish`.
@@ -169,7 +174,8 @@ impl Publisher {
         self.publish(json).await
     }
 
-    /// Tells who this job is and what it can do, now and to everybody who comes later. Another one takes its place.
+    /// Tells who this job is and what it can do, now and to everybody who comes later. Another one takes its
+    /// place.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agent_core::{Frame, FrameKind, Inbox, JobId, MAX_MESSAGE_LEN, Receive, SequenceTracker};
-use agent_proto::text::{line, name};
-use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tracing::Span;
+
+use agent_core::{Frame, FrameKind, Inbox, JobId, MAX_MESSAGE_LEN, Receive, SequenceTracker};
+use agent_proto::text::{line, name};
+use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 
 use super::Announcement;
 use crate::telemetry::Meter;
@@ -23,16 +24,16 @@ pub enum ChannelEvent {
     Message(Message),
     /// Somebody announced itself; also one that was there before this job came.
     Announced(Announcement),
-    /// So many messages of one publisher were lost on the way, before the next event of it. Told of the 1,024 publishers that were heard
-    /// last.
+    /// So many messages of one publisher were lost on the way, before the next event of it. Told of the 1,024
+    /// publishers that were heard last.
     Missed {
         /// Its id.
         from: String,
         /// How many.
         count: u64,
     },
-    /// The way to the others was interrupted in a manner that may have cost messages, nobody knows how many. Everybody who has
-    /// announced itself is asked to do so again.
+    /// The way to the others was interrupted in a manner that may have cost messages, nobody knows how many.
+    /// Everybody who has announced itself is asked to do so again.
     Interrupted,
     /// This job was too slow: so many messages and other events before the next one were dropped.
     Lagged {
@@ -214,7 +215,8 @@ impl Mailbox {
         }
     }
 
-    /// Waits until the announcement is to be repeated, and says whether the others are to be asked for theirs first.
+    /// Waits until the announcement is to be repeated, and says whether the others are to be asked for theirs
+    /// first.
     pub(super) async fn asked(&self) -> bool {
         self.shared.asked.notified().await;
         self.shared.greet.swap(false, Ordering::Relaxed)

@@ -1,22 +1,24 @@
 //! Messages between the agents of a room, as data messages of the room itself: nothing else is needed.
 
-use agent_core::{CoordinationError, Inbox, PubSub, SenderFilter, Subscription, Time, Trust};
-use agent_proto::text::name;
-use agent_room::{MAX_PACKET_LEN, ParticipantKind, RoomEvent};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::telemetry::line_limit::LineLimit;
+use agent_core::{CoordinationError, Inbox, PubSub, SenderFilter, Subscription, Time, Trust};
+use agent_proto::text::name;
+use agent_room::{MAX_PACKET_LEN, ParticipantKind, RoomEvent};
 use agent_rtc::{BoxFuture, Room, RoomEvents};
 
-/// Messages between the agents of a room, as reliable data messages of the room itself. The default: it needs no server but
-/// LiveKit's, and the room has to be joined.
+use crate::telemetry::line_limit::LineLimit;
+
+/// Messages between the agents of a room, as reliable data messages of the room itself. The default: it needs
+/// no server but LiveKit's, and the room has to be joined.
 ///
-/// They go to participants of the kind agent, and are taken from them alone, so a person in the room can neither read nor write
-/// them. A topic is heard in its own room only, and not by another channel of the same job. The server tells the others of a job up to
-/// 3 s after it has joined: they hear all that it says, and it hears what they say from then on.
+/// They go to participants of the kind agent, and are taken from them alone, so a person in the room can
+/// neither read nor write them. A topic is heard in its own room only, and not by another channel of the same
+/// job. The server tells the others of a job up to 3 s after it has joined: they hear all that it says, and
+/// it hears what they say from then on.
 #[derive(Clone, Debug)]
 pub struct RoomData {
     room: Room,
@@ -76,7 +78,8 @@ impl Subscription for RoomSubscription {
 /// What a packet takes besides its payload, its topic and its destinations, at most.
 const OVERHEAD: usize = 64;
 
-/// Destinations are part of a packet: many go into several, each with at most `room` bytes for them, and at least one.
+/// Destinations are part of a packet: many go into several, each with at most `room` bytes for them, and at
+/// least one.
 fn packets(destinations: impl Iterator<Item = String>, room: usize) -> Vec<Vec<String>> {
     let mut packets: Vec<Vec<String>> = Vec::new();
     let mut left = 0;

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_core::{JobId, Sequencer};
 use bytes::Bytes;
+
+use agent_backends::MemoryPubSub;
+use agent_core::{BoxFuture, CoordinationError, Inbox, MAX_MESSAGE_LEN, PubSub, Receive, Subscription};
+use agent_core::{JobId, Sequencer};
 
 use super::mailbox::Mailbox;
 use super::{Announcement, Channel, ChannelEvent, Message};
-use agent_backends::MemoryPubSub;
-use agent_core::{BoxFuture, CoordinationError, Inbox, MAX_MESSAGE_LEN, PubSub, Receive, Subscription};
 
 async fn open(pubsub: &dyn PubSub, job: &str) -> Channel {
     Channel::open(pubsub, "room:r:jobs".into(), &JobId::new(job), "AW_1".into(), 7, Arc::default())
@@ -113,7 +114,8 @@ async fn what_is_too_long_is_refused() {
     }
 }
 
-/// Memory, of which everything that is sent is counted, and lost while it is told to; its inboxes can be looked into.
+/// Memory, of which everything that is sent is counted, and lost while it is told to; its inboxes can be
+/// looked into.
 #[derive(Clone, Default)]
 struct Watched {
     inner: MemoryPubSub,

@@ -1,21 +1,26 @@
-//! Executors of other kinds: the driver knows of an attempt what an executor tells it, and an attempt what its description says.
+//! Executors of other kinds: the driver knows of an attempt what an executor tells it, and an attempt what
+//! its description says.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod lifecycle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot};
+
+use agent_testkit::{JobSpec, MockServer};
 
 use super::{Executor, RunningAttempt, Tasks};
 use crate::job::spec::AttemptSpec;
 use crate::worker::Worker;
 use crate::worker::driver::attempt::Attempt;
 use crate::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
-use agent_testkit::{JobSpec, MockServer};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot};
 
-/// Hands a written description to a task that reads it, as to another process, and drives attempts within that one task.
+/// Hands a written description to a task that reads it, as to another process, and drives attempts within
+/// that one task.
 struct Described {
     orders: mpsc::UnboundedSender<Order>,
 }

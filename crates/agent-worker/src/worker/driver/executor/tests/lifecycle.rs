@@ -2,9 +2,10 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test may fail")]
 
+use std::sync::Arc;
+
 use super::Described;
 use crate::WorkerBuilder;
-use std::sync::Arc;
 
 pub(crate) fn prepare(worker: WorkerBuilder) -> WorkerBuilder {
     worker.executor(Arc::new(Described::new()))
