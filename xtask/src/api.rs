@@ -59,24 +59,36 @@ pub(crate) fn as_rustdoc() -> Option<ExitCode> {
 
 /// The folder with a file of JSON for each library.
 fn document() -> Result<PathBuf> {
+    let target = target_folder()?;
     let output = Command::new(cargo())
         .current_dir(root())
         .args(["doc", "--workspace", "--all-features", "--no-deps", "--lib", "--quiet"])
-        .env("RUSTDOC", std::env::current_exe()?)
+        .env("RUSTDOC", copy_of_this_program(&target)?)
         .env("RUSTDOCFLAGS", "-Z unstable-options --output-format json --cap-lints allow")
         .env(AS_RUSTDOC, "1")
         .output()?;
     ensure!(output.status.success(), "cargo doc: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(target.join("doc"))
+}
+
+fn target_folder() -> Result<PathBuf> {
     let metadata = Command::new(cargo())
         .current_dir(root())
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .output()?;
     let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
-    let target = metadata
-        .get("target_directory")
-        .and_then(Value::as_str)
-        .ok_or_else(|| anyhow!("cargo metadata names no target folder"))?;
-    Ok(Path::new(target).join("doc"))
+    let target = metadata.get("target_directory").and_then(Value::as_str);
+    Ok(target.ok_or_else(|| anyhow!("cargo metadata names no target folder"))?.into())
+}
+
+/// A copy that stays: building the tests builds this program, too, and replaces its file while it runs.
+fn copy_of_this_program(target: &Path) -> Result<PathBuf> {
+    // Linux opens the program itself there, also after its file was replaced.
+    let itself = Path::new("/proc/self/exe");
+    let program = if itself.exists() { itself.to_owned() } else { std::env::current_exe()? };
+    let copy = target.join(format!("xtask-as-rustdoc{}", std::env::consts::EXE_SUFFIX));
+    std::fs::copy(program, &copy).with_context(|| copy.display().to_string())?;
+    Ok(copy)
 }
 
 /// The list of one library.
