@@ -24,7 +24,7 @@ const MAX_CLOSING: usize = 16_384;
 impl Worker {
     /// Reports the one outcome of an assignment.
     pub(super) fn finish(&mut self, assignment: Assignment, verdict: Verdict, now: Time) {
-        let Assignment { job, at, epoch, attempts, last_attempt, room_closed } = assignment;
+        let Assignment { job, at, epoch, attempts, last_attempt, room_closed, has_room } = assignment;
         let Verdict { outcome, kind } = verdict.after_attempts(attempts);
         let id = job.id.clone();
         if let Some(drain) = &mut self.drain {
@@ -41,7 +41,9 @@ impl Worker {
         let settled = at + self.config.settling;
         let settling = epoch == self.epoch && now < settled;
         let step = if sent && settling { Step::Settling } else { Step::Unsent };
-        self.closing.insert(id.clone(), Closing { outcome, in_room: true, step });
+        let closing = Closing { outcome, in_room: true, has_descriptors: has_room, step };
+        self.closing_rooms += usize::from(has_room);
+        self.closing.insert(id.clone(), closing);
         if sent && settling {
             self.timers.set(Timer::Job(id, JobTimer::Repeat), settled);
         } else if sent {
@@ -133,6 +135,9 @@ impl Worker {
             if closing.step != Step::Unsent && std::mem::take(&mut closing.in_room) {
                 self.out.push_back(Output::Leave { job: id.clone() });
             }
+            if !closing.in_room && std::mem::take(&mut closing.has_descriptors) {
+                self.closing_rooms -= 1;
+            }
             closing.step = Step::Unsent;
         }
         self.timers.clear(&Timer::Receipt);
@@ -191,6 +196,7 @@ impl Worker {
     pub(super) fn close(&mut self, id: &JobId) {
         let Some(closing) = self.closing.remove(id) else { return };
         self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
+        self.closing_rooms -= usize::from(closing.has_descriptors);
         if closing.in_room {
             self.out.push_back(Output::Leave { job: id.clone() });
         }

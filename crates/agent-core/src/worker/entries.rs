@@ -64,9 +64,16 @@ pub(super) struct Assignment {
     pub(super) last_attempt: Duration,
     /// Whether the server closed the room first.
     pub(super) room_closed: bool,
+    /// Whether it may be in a room.
+    pub(super) has_room: bool,
 }
 
 impl Entry {
+    /// Whether the job is in a room or on its way into one: not if its handler was called without one.
+    fn has_room(&self) -> bool {
+        self.lifecycle < Lifecycle::Running || self.room.has_joined()
+    }
+
     pub(super) fn assignment(&self, now: Time) -> Assignment {
         Assignment {
             job: Arc::clone(&self.job),
@@ -75,6 +82,7 @@ impl Entry {
             attempts: self.state.attempt(),
             last_attempt: self.took.unwrap_or(now - self.attempt_at),
             room_closed: self.room_closed,
+            has_room: self.has_room(),
         }
     }
 }
@@ -92,6 +100,8 @@ pub(super) struct Closing {
     pub(super) outcome: Outcome,
     /// The room is still joined.
     pub(super) in_room: bool,
+    /// It still has a connection to a room, and the file descriptors of that.
+    pub(super) has_descriptors: bool,
     pub(super) step: Step,
 }
 

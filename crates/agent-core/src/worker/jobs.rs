@@ -241,7 +241,7 @@ impl Worker {
     /// Whether there are file descriptors for one more job. An ended job keeps its own until its room is
     /// left.
     fn has_descriptors(&self) -> bool {
-        let taken = self.jobs.len() + self.closing.len() + self.other_jobs;
+        let taken = self.jobs.len() + self.closing_rooms + self.other_jobs;
         taken < self.descriptors && !self.timers.is_set(&Timer::Descriptors)
     }
 

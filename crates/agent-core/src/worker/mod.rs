@@ -61,6 +61,8 @@ pub struct Worker {
     jobs: BTreeMap<JobId, Entry>,
     /// Jobs with an outcome, until the server has read it. They hold no slot.
     closing: BTreeMap<JobId, Closing>,
+    /// How many of them are in their room.
+    closing_rooms: usize,
     receipts: Receipts,
     offers: u64,
     user_load: Option<f32>,
@@ -89,6 +91,7 @@ impl Worker {
             epoch: 0,
             jobs: BTreeMap::new(),
             closing: BTreeMap::new(),
+            closing_rooms: 0,
             receipts: Receipts::default(),
             offers: 0,
             user_load: None,

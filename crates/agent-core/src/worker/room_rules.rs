@@ -56,6 +56,8 @@ pub const MIN_DEPARTURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The state of the room of one job.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoomWatch {
+    /// Whether a room was joined.
+    joined: bool,
     /// The room that was joined, once its id is known.
     sid: Option<String>,
     departure_timeout: Option<Duration>,
@@ -114,6 +116,7 @@ impl RoomWatch {
     /// The room was joined, or its description changed. Returns a reason to cancel if it is not the job's
     /// room.
     pub(super) fn on_room(&mut self, room: JoinedRoom, rules: Rules<'_>, now: Time) -> Option<CancelReason> {
+        self.joined = true;
         self.departure_timeout = room.departure_timeout;
         self.empty_deadline =
             room.empty_timeout.map(|timeout| now + before_empty(timeout).saturating_sub(room.age));
@@ -131,6 +134,10 @@ impl RoomWatch {
         self.moved |= other;
         self.sid = Some(room.sid);
         (other && !rules.stay).then_some(CancelReason::RoomGone)
+    }
+
+    pub(super) const fn has_joined(&self) -> bool {
+        self.joined
     }
 
     /// The participants changed. Returns a reason to cancel at once, if there is one.

@@ -57,8 +57,8 @@ impl Worker {
                     Effect::Abort => out.push_back(Output::Abort { job: id.clone() }),
                     Effect::FinishStuck(verdict) => {
                         out.push_back(Output::Notice(Notice::Stuck { job: id.clone() }));
-                        entry.lifecycle = Lifecycle::Failed;
                         let assignment = entry.assignment(now);
+                        entry.lifecycle = Lifecycle::Failed;
                         self.finish(assignment, verdict, now);
                     }
                     Effect::Unexpected => self.violation(Violation::UnexpectedJobInput),

@@ -1,6 +1,6 @@
 //! Offers, answers, slots, load and assignments.
 
-use agent_core::{Answer, AttemptEnd, Descriptors, Input, Lifecycle};
+use agent_core::{Answer, AttemptEnd, Descriptors, Input, JoinedRoom, Lifecycle};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
 
@@ -183,6 +183,7 @@ fn descriptors_are_free_again_when_the_room_is_left() {
     assert_eq!(rig.worker.capacity(), 1);
     rig.answers_pings = false;
     rig.run_job(1);
+    rig.input(Input::RoomJoined { job: id(1), room: JoinedRoom::default() });
     rig.pass(1_000);
     rig.end(1, AttemptEnd::Ok);
     assert_eq!((rig.worker.used_slots(), rig.worker.closing()), (0, 1));
@@ -190,6 +191,22 @@ fn descriptors_are_free_again_when_the_room_is_left() {
     assert_eq!(rig.worker.used_slots(), 0);
     rig.pong();
     rig.offer(3);
+    assert_eq!(rig.worker.used_slots(), 1);
+}
+
+/// A job whose handler was called without a room has none to leave: however many end in the time that their
+/// outcomes take to be read, they take no descriptors.
+#[test]
+fn an_ended_job_that_had_no_room_has_no_descriptors() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 1000);
+    rig.input(Input::DescriptorsFound(Descriptors { limit: 28, open: 12, per_job: 4 }));
+    rig.answers_pings = false;
+    for n in 1..=20 {
+        rig.run_job(n);
+        rig.end(n, AttemptEnd::Ok);
+    }
+    assert_eq!((rig.worker.used_slots(), rig.worker.closing()), (0, 20));
+    rig.offer(21);
     assert_eq!(rig.worker.used_slots(), 1);
 }
 

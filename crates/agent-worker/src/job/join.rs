@@ -12,7 +12,7 @@ use agent_net::AssignedUrlError;
 use agent_rtc::{Dropped, JoinError, JoinRequest, JoinSession, RoomConnection};
 
 use crate::job::join_options::JoinOptions;
-use crate::job::room_watch::watch_room;
+use crate::job::room_watch::RoomWatch;
 use crate::worker::parts::Parts;
 
 /// How the job's room is joined, and the connection once it is: one for all attempts.
@@ -72,7 +72,7 @@ impl Join {
                 connection.on_dropped(move |dropped| report(dropped));
                 let _ = self.connection.set(connection);
                 let (job, room) = (Arc::clone(&self.job), Arc::clone(&self.connection));
-                let watch = tokio::spawn(watch_room(job, room, self.tell.clone()));
+                let watch = tokio::spawn(RoomWatch::begin(job, room, self.tell.clone()).run());
                 let _ = self.watch.set(watch.abort_handle());
             }
         }

@@ -11,57 +11,77 @@ use tokio::time::Instant;
 use agent_core::{Input, Job, JoinedRoom, Presence, RoomEnd};
 use agent_rtc::{DisconnectReason, ParticipantKind, RoomConnection, RoomInfo, View, Wanted};
 
-/// Ends when the room has ended. It goes on through all attempts of the job: there is no other one without
-/// the room.
-pub(super) async fn watch_room(
+/// Watches the room of a job through all its attempts.
+pub(super) struct RoomWatch {
     job: Arc<Job>,
     room: Arc<SetOnce<RoomConnection>>,
     tell: UnboundedSender<Input>,
-) {
-    let room = room.wait().await;
-    let replaced = async {
-        room.replaced().await;
-        let _ = tell.send(Input::RoomReplaced { job: job.id.clone() });
-        std::future::pending().await
-    };
-    let closed = tokio::select! {
-        closed = room.closed() => closed,
-        never = replaced => match never {},
-        never = report_changes(&job, room, &tell) => match never {},
-    };
-    let end = match closed {
-        DisconnectReason::ClientInitiated => RoomEnd::Left,
-        DisconnectReason::DuplicateIdentity => RoomEnd::DuplicateIdentity,
-        DisconnectReason::Removed => RoomEnd::Removed,
-        DisconnectReason::RoomDeleted => RoomEnd::Deleted,
-        DisconnectReason::RoomClosed => RoomEnd::Closed,
-        _ => RoomEnd::Lost,
-    };
-    let _ = tell.send(Input::RoomEnded { job: job.id.clone(), end });
+    described: Described,
+    reported: Option<Presence>,
 }
 
-async fn report_changes(
-    job: &Job,
-    room: &RoomConnection,
-    tell: &UnboundedSender<Input>,
-) -> std::convert::Infallible {
-    let mut changes = room.changes();
-    let mut described = Described::default();
-    let mut reported = None;
-    loop {
-        changes.mark_unchanged();
-        let (joined, presence) = room.view(|view| (described.change(view), presence(job, view)));
-        // The room first: who is there means something else in another one.
+impl RoomWatch {
+    /// Reports which room was joined and who is in it: the machine knows before the handler is called.
+    pub(super) fn begin(
+        job: Arc<Job>,
+        room: Arc<SetOnce<RoomConnection>>,
+        tell: UnboundedSender<Input>,
+    ) -> Self {
+        let mut watch = Self { job, room, tell, described: Described::default(), reported: None };
+        if let Some(room) = Arc::clone(&watch.room).get() {
+            watch.report(room);
+        }
+        watch
+    }
+
+    /// Returns when the room has ended. It continues through all attempts of the job: there is none without
+    /// the room.
+    pub(super) async fn run(mut self) {
+        let (room, job, tell) = (Arc::clone(&self.room), Arc::clone(&self.job), self.tell.clone());
+        let room = room.wait().await;
+        let replaced = async {
+            room.replaced().await;
+            let _ = tell.send(Input::RoomReplaced { job: job.id.clone() });
+            std::future::pending().await
+        };
+        let closed = tokio::select! {
+            closed = room.closed() => closed,
+            never = replaced => match never {},
+            never = self.report_changes(room) => match never {},
+        };
+        let end = match closed {
+            DisconnectReason::ClientInitiated => RoomEnd::Left,
+            DisconnectReason::DuplicateIdentity => RoomEnd::DuplicateIdentity,
+            DisconnectReason::Removed => RoomEnd::Removed,
+            DisconnectReason::RoomDeleted => RoomEnd::Deleted,
+            DisconnectReason::RoomClosed => RoomEnd::Closed,
+            _ => RoomEnd::Lost,
+        };
+        let _ = tell.send(Input::RoomEnded { job: job.id.clone(), end });
+    }
+
+    async fn report_changes(&mut self, room: &RoomConnection) -> std::convert::Infallible {
+        let mut changes = room.changes();
+        loop {
+            changes.mark_unchanged();
+            self.report(room);
+            // Its sender lives in the room that the caller holds.
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Reports what has changed since the last time.
+    fn report(&mut self, room: &RoomConnection) {
+        let (joined, presence) = room.view(|view| (self.described.change(view), presence(&self.job, view)));
+        // The room first: presence has another meaning in another room.
         if let Some(joined) = joined {
-            let _ = tell.send(Input::RoomJoined { job: job.id.clone(), room: joined });
+            let _ = self.tell.send(Input::RoomJoined { job: self.job.id.clone(), room: joined });
         }
-        if reported.as_ref() != Some(&presence) {
-            reported = Some(presence.clone());
-            let _ = tell.send(Input::PresenceChanged { job: job.id.clone(), presence });
-        }
-        // Its sender lives in the room that the caller holds.
-        if changes.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        if self.reported.as_ref() != Some(&presence) {
+            self.reported = Some(presence.clone());
+            let _ = self.tell.send(Input::PresenceChanged { job: self.job.id.clone(), presence });
         }
     }
 }
