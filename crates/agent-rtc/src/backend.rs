@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use agent_room::{Connected, DisconnectReason, RoomCommand, RoomError, RoomEvent};
+use agent_room::{Connected, DisconnectReason, RoomEvent};
 
 use super::frame_sender::FrameSender;
 use super::handle::Room;
+use super::request::RoomRequest;
 use super::shared::Shared;
 
 /// Maximum number of commands queued for the backend; further callers wait.
@@ -78,37 +79,5 @@ impl Drop for RoomBackend {
 impl fmt::Debug for RoomBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RoomBackend").finish_non_exhaustive()
-    }
-}
-
-/// A request of a handle, with a [`RoomReply`] of its own type.
-#[derive(Debug)]
-pub enum RoomRequest {
-    /// A command whose only result is whether it was carried out.
-    Command(RoomCommand, RoomReply<()>),
-}
-
-/// The sender of the reply to a [`RoomRequest`]. Dropped without a reply, it sends
-/// [`RoomError::NotConnected`].
-pub struct RoomReply<T> {
-    sender: oneshot::Sender<Result<T, RoomError>>,
-}
-
-impl<T> RoomReply<T> {
-    pub(super) fn new() -> (Self, oneshot::Receiver<Result<T, RoomError>>) {
-        let (sender, answer) = oneshot::channel();
-        (Self { sender }, answer)
-    }
-
-    /// Sends the reply.
-    pub fn send(self, result: Result<T, RoomError>) {
-        // The caller may be gone.
-        let _ = self.sender.send(result);
-    }
-}
-
-impl<T> fmt::Debug for RoomReply<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RoomReply").finish_non_exhaustive()
     }
 }

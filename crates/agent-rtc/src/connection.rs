@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 
 use agent_room::{DisconnectReason, Dropped, View};
 
-use super::backend::RoomRequest;
 use super::handle::{Room, leave};
+use super::request::RoomRequest;
 use super::shared::Shared;
 
 /// A joined room that a worker keeps through all attempts of a job.

@@ -8,7 +8,7 @@ use futures_util::Stream;
 
 use agent_room::{DataReceived, Inbox, Missed};
 
-use super::events::Reader;
+use super::reader::Reader;
 
 /// The data messages of a room, from [`Room::data`](super::Room::data) or
 /// [`Room::all_data`](super::Room::all_data).

@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-use agent_room::{Inbox, RoomEvent, StreamId};
+use agent_room::{Inbox, RoomEvent};
 
-use super::shared::Shared;
+use super::reader::Reader;
 
 /// A stream of a room's events, from [`Room::events`](super::Room::events).
 ///
@@ -60,46 +59,5 @@ impl Stream for RoomEvents {
 impl fmt::Debug for RoomEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RoomEvents").field("waiting", &self.reader.waiting()).finish_non_exhaustive()
-    }
-}
-
-/// One stream of a room. Dropping it leaves its unread items to the next stream of its kind.
-pub(super) struct Reader {
-    shared: Arc<Shared>,
-    id: StreamId,
-}
-
-impl Reader {
-    pub(super) const fn new(shared: Arc<Shared>, id: StreamId) -> Self {
-        Self { shared, id }
-    }
-
-    pub(super) fn poll<T>(
-        &self,
-        cx: &Context<'_>,
-        next: impl FnOnce(&mut Inbox, StreamId) -> Poll<Option<T>>,
-    ) -> Poll<Option<T>> {
-        let mut state = self.shared.lock();
-        let polled = next(&mut state.inbox, self.id);
-        let before = polled.is_pending().then(|| state.readers.insert(self.id, cx.waker().clone()));
-        drop(state);
-        // Dropping it may run code of the executor.
-        drop(before);
-        polled
-    }
-
-    pub(super) fn waiting(&self) -> usize {
-        self.shared.lock().inbox.len(self.id)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.inbox.close(self.id);
-        let waker = state.readers.remove(&self.id);
-        drop(state);
-        // Dropping it may run code of the executor.
-        drop(waker);
     }
 }

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
+use agent_proto::BoxFuture;
 use agent_proto::text::line;
-use agent_room::{DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError};
+use agent_room::{DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError, StreamId};
 
 use super::audio::EncodedAudioStream;
-use super::backend::{RoomReply, RoomRequest};
 use super::data::RoomData;
 use super::events::RoomEvents;
-use super::publish::PublishData;
+use super::reader::Reader;
+use super::request::{RoomReply, RoomRequest, ask};
 use super::shared::Shared;
 use super::track_error::TrackError;
 
@@ -97,7 +99,7 @@ impl Room {
     #[must_use]
     #[doc(alias = "on")]
     pub fn events(&self) -> RoomEvents {
-        RoomEvents::new(self.shared.events(self.attempt))
+        RoomEvents::new(self.reader(self.shared.events(self.attempt)))
     }
 
     /// Opens a stream of the data messages of one topic, with the gaps in it.
@@ -130,14 +132,14 @@ impl Room {
     #[must_use]
     #[doc(alias = "data_received")]
     pub fn data(&self, topic: impl Into<String>) -> RoomData {
-        RoomData::new(self.shared.data(self.attempt, DataFilter::Topic(topic.into())))
+        RoomData::new(self.reader(self.shared.data(self.attempt, DataFilter::Topic(topic.into()))))
     }
 
     /// Opens a stream of the data messages of all topics. As [`data`](Self::data); the first stream of all
     /// topics begins with the messages queued for streams of any topic, and leaves them to those, too.
     #[must_use]
     pub fn all_data(&self) -> RoomData {
-        RoomData::new(self.shared.data(self.attempt, DataFilter::AllTopics))
+        RoomData::new(self.reader(self.shared.data(self.attempt, DataFilter::AllTopics)))
     }
 
     /// Opens an event stream that takes nothing from the others, for code beside the handler: it begins with
@@ -145,7 +147,7 @@ impl Room {
     /// [`events`](Self::events).
     #[must_use]
     pub fn observe(&self) -> RoomEvents {
-        RoomEvents::new(self.shared.side_events(self.attempt))
+        RoomEvents::new(self.reader(self.shared.side_events(self.attempt)))
     }
 
     /// The encoded frames of an audio track that the server sends us, by the track's sid, from now on: Opus
@@ -200,7 +202,7 @@ impl Room {
     /// # }
     /// ```
     pub fn publish_data(&self, topic: impl Into<String>, payload: impl Into<Bytes>) -> PublishData {
-        PublishData::new(self.clone(), Publish::new(topic, payload))
+        PublishData { room: self.clone(), message: Publish::new(topic, payload) }
     }
 
     /// Replaces our own metadata. An empty text changes nothing: the protocol cannot clear it.
@@ -272,7 +274,11 @@ impl Room {
         }
     }
 
-    pub(super) async fn command(&self, command: RoomCommand) -> Result<(), RoomError> {
+    fn reader(&self, stream: StreamId) -> Reader {
+        Reader::new(Arc::clone(&self.shared), stream)
+    }
+
+    async fn command(&self, command: RoomCommand) -> Result<(), RoomError> {
         self.request(|reply| RoomRequest::Command(command, reply)).await
     }
 
@@ -281,16 +287,6 @@ impl Room {
         self.check()?;
         ask(&self.requests, request).await
     }
-}
-
-/// Sends a request to the backend, and waits for the reply.
-async fn ask<T>(
-    requests: &mpsc::Sender<RoomRequest>,
-    request: impl FnOnce(RoomReply<T>) -> RoomRequest,
-) -> Result<T, RoomError> {
-    let (reply, answer) = RoomReply::new();
-    requests.send(request(reply)).await.map_err(|_| RoomError::NotConnected)?;
-    answer.await.unwrap_or(Err(RoomError::NotConnected))
 }
 
 /// Leaves the room, whatever the current attempt.
@@ -304,6 +300,37 @@ pub(super) async fn leave(shared: &Shared, requests: &mpsc::Sender<RoomRequest>)
     };
     if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
         tracing::warn!("the room {} was not left in time", line(shared.lock().view.room().name.clone()));
+    }
+}
+
+/// A data message that is sent when it is awaited, from [`Room::publish_data`].
+#[derive(Debug)]
+#[must_use = "it is sent when it is awaited"]
+pub struct PublishData {
+    room: Room,
+    message: Publish,
+}
+
+impl PublishData {
+    /// Sends it once, without waiting for earlier messages: for data that are soon outdated.
+    pub fn lossy(mut self) -> Self {
+        self.message.reliable = false;
+        self
+    }
+
+    /// Sends it to these identities only. An empty list means everybody.
+    pub fn to<I: Into<String>>(mut self, identities: impl IntoIterator<Item = I>) -> Self {
+        self.message.destinations = identities.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl IntoFuture for PublishData {
+    type Output = Result<(), RoomError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.room.command(RoomCommand::Publish(self.message)).await })
     }
 }
 

@@ -12,7 +12,6 @@ use agent_room::{
     ViewChange,
 };
 
-use super::events::Reader;
 use super::lane::{Lane, Lanes};
 use super::track_error::TrackError;
 
@@ -134,7 +133,7 @@ impl Shared {
     }
 
     /// Opens an event stream of an attempt.
-    pub(super) fn events(self: &Arc<Self>, attempt: u64) -> Reader {
+    pub(super) fn events(&self, attempt: u64) -> StreamId {
         self.open(attempt, |state| {
             let present = state.view.present();
             state.inbox.open_events(present)
@@ -142,7 +141,7 @@ impl Shared {
     }
 
     /// Opens an event stream of an attempt that takes nothing from the others.
-    pub(super) fn side_events(self: &Arc<Self>, attempt: u64) -> Reader {
+    pub(super) fn side_events(&self, attempt: u64) -> StreamId {
         self.open(attempt, |state| {
             let present = state.view.present();
             (state.inbox.open_side(present), Dropped::default())
@@ -150,7 +149,7 @@ impl Shared {
     }
 
     /// Opens a stream of data of an attempt.
-    pub(super) fn data(self: &Arc<Self>, attempt: u64, filter: DataFilter) -> Reader {
+    pub(super) fn data(&self, attempt: u64, filter: DataFilter) -> StreamId {
         self.open(attempt, |state| state.inbox.open_data(filter))
     }
 
@@ -180,7 +179,7 @@ impl Shared {
         lane.ok_or_else(|| TrackError::AlreadyRead { sid: sid() })
     }
 
-    fn open(self: &Arc<Self>, attempt: u64, open: impl FnOnce(&mut State) -> (StreamId, Dropped)) -> Reader {
+    fn open(&self, attempt: u64, open: impl FnOnce(&mut State) -> (StreamId, Dropped)) -> StreamId {
         let mut state = self.lock();
         let (id, dropped) = match self.is_over(attempt) {
             true => (StreamId::ENDED, Dropped::default()),
@@ -188,7 +187,7 @@ impl Shared {
         };
         drop(state);
         self.report(dropped);
-        Reader::new(Arc::clone(self), id)
+        id
     }
 
     /// Whether this attempt is over.

@@ -19,13 +19,14 @@ use agent_room::{
     RoomEvent, Unsupported, UnsupportedKind,
 };
 
-use super::backend::{RoomBackend, RoomReply, RoomRequest};
+use super::backend::RoomBackend;
 use super::connector::{JoinRequest, RoomConnector};
 use super::frame_sender::FrameSender;
 use super::handle::Room;
 use super::join_error::JoinError;
 use super::join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep};
 use super::reconnect_gate::ReconnectGate;
+use super::request::{RoomReply, RoomRequest};
 use super::socket::Socket;
 use super::tcp::{TcpEvent, TcpPaths};
 

@@ -21,11 +21,7 @@ const ALLOWED: &[(&str, &[Step])] = &[
             ("metadata/reader/variants.rs", "metadata/reader/keys.rs"),
         ],
     ),
-    ("crates/agent-room", &[("signal/", "signal/mod.rs"), ("signal/recovery.rs", "signal/phase.rs")]),
-    (
-        "crates/agent-rtc",
-        &[("backend.rs", "handle.rs"), ("events.rs", "shared.rs"), ("publish.rs", "handle.rs")],
-    ),
+    ("crates/agent-room", &[("signal/", "signal/mod.rs")]),
     ("crates/agent-server", &[("front/tests/", "front/tests.rs")]),
     ("crates/agent-testkit", &[("mock/builder.rs", "mock/server.rs")]),
     ("crates/agent-worker", &[("worker/builder/mod.rs", "worker/mod.rs")]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent_proto::{Time, livekit as proto};
 
-use super::recovery::Step;
+use super::phase::Step;
 use super::{Phase, Signal, SignalOutput};
 use crate::{CommandId, DisconnectReason, JoinFailure, RoomError};
 use proto::leave_request::Action;

@@ -41,9 +41,9 @@ use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 use crate::{
     CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomError, RoomEvent, RoomInfo,
 };
-use phase::{Phase, PingSchedule};
+use phase::{Phase, PingSchedule, Step};
 use proto::signal_request::Message as Request;
-use recovery::{Retries, Step};
+use recovery::Retries;
 use requests::Requests;
 use roster::Roster;
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use agent_proto::Time;
 
-use super::recovery::{Recovery, Step};
-use crate::{CommandId, Connected, JoinFailure};
+use crate::{CommandId, Connected, DisconnectReason, JoinFailure};
 
 pub(super) enum Phase {
     Unbound,
@@ -69,4 +68,49 @@ impl PingSchedule {
         self.next_ping = now + self.ping_interval;
         self.last_received = now;
     }
+}
+
+/// The recovery of a lost connection.
+pub(super) struct Recovery {
+    pub(super) since: Time,
+    /// The cause of the loss.
+    pub(super) cause: DisconnectReason,
+    /// Why the last attempt failed.
+    pub(super) last: Option<DisconnectReason>,
+    /// Whether there is nothing to resume.
+    pub(super) new_session: bool,
+    pub(super) step: Step,
+    /// The end of the delay, or the deadline of the step.
+    pub(super) until: Time,
+    pub(super) unanswered: u32,
+    /// The sid of the previous room.
+    pub(super) room_sid: String,
+    /// Number of reliable messages that the old session may have lost.
+    pub(super) unconfirmed: u64,
+}
+
+impl Recovery {
+    pub(super) fn abandons_session(&self) -> bool {
+        let old = matches!(self.step, Step::Waiting | Step::Opening | Step::Asking | Step::Restarting);
+        self.new_session && old
+    }
+}
+
+pub(super) enum Step {
+    /// Waiting for the next attempt.
+    Waiting,
+    /// The WebSocket for a resume is being opened.
+    Opening,
+    /// Waiting for the server's answer whether it knows the session.
+    Asking,
+    /// It does: the media connection looks for a path.
+    Restarting,
+    /// A socket for a new session is being bound.
+    Binding,
+    /// Its WebSocket is being opened.
+    Connecting,
+    /// Waiting for the server's Join.
+    Joining,
+    /// Joined: the media connection is being established.
+    Joined,
 }

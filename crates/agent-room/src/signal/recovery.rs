@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use agent_proto::{Time, livekit as proto};
 
-use super::{Phase, Signal, SignalOutput, join};
+use super::phase::{Phase, Recovery, Step};
+use super::{Signal, SignalOutput, join};
 use crate::{DisconnectReason, JoinFailure, Reconnected, RoomError, RoomEvent};
 use proto::signal_request::Message as Request;
 
@@ -34,51 +35,6 @@ const REFUSED_FOR: Duration = Duration::from_secs(15);
 const RESUME_STEP_LIMIT: Duration = Duration::from_secs(5);
 /// Maximum number of unanswered resumes before a rejoin.
 const MAX_UNANSWERED: u32 = 3;
-
-/// The recovery of a lost connection.
-pub(super) struct Recovery {
-    since: Time,
-    /// The cause of the loss.
-    cause: DisconnectReason,
-    /// Why the last attempt failed.
-    last: Option<DisconnectReason>,
-    /// Whether there is nothing to resume.
-    new_session: bool,
-    pub(super) step: Step,
-    /// The end of the delay, or the deadline of the step.
-    pub(super) until: Time,
-    unanswered: u32,
-    /// The sid of the previous room.
-    room_sid: String,
-    /// Number of reliable messages that the old session may have lost.
-    unconfirmed: u64,
-}
-
-impl Recovery {
-    pub(super) fn abandons_session(&self) -> bool {
-        let old = matches!(self.step, Step::Waiting | Step::Opening | Step::Asking | Step::Restarting);
-        self.new_session && old
-    }
-}
-
-pub(super) enum Step {
-    /// Waiting for the next attempt.
-    Waiting,
-    /// The WebSocket for a resume is being opened.
-    Opening,
-    /// Waiting for the server's answer whether it knows the session.
-    Asking,
-    /// It does: the media connection looks for a path.
-    Restarting,
-    /// A socket for a new session is being bound.
-    Binding,
-    /// Its WebSocket is being opened.
-    Connecting,
-    /// Waiting for the server's Join.
-    Joining,
-    /// Joined: the media connection is being established.
-    Joined,
-}
 
 /// Counters of losses and attempts, over the life of the room.
 #[derive(Default)]
