@@ -83,15 +83,12 @@ impl Shared {
         let change = state.view.apply(&event);
         state.ended = matches!(change, ViewChange::Ended(_));
         let dropped = state.inbox.push(&event);
-        let woken = state.take_ready();
         let ended = match change {
             ViewChange::None => Vec::new(),
             ViewChange::Changed | ViewChange::Replaced => self.lanes.take_unpublished(&state.view),
             ViewChange::Ended(_) => self.lanes.take_all(),
         };
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-        ended.iter().for_each(|lane| lane.end());
+        unlock(state, &ended);
         self.report(dropped);
         match change {
             ViewChange::None => {}
@@ -206,10 +203,7 @@ impl Shared {
             ended = self.lanes.take_all();
         }
         let attempt = self.attempt.load(Ordering::Acquire);
-        let woken = state.take_ready();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-        ended.iter().for_each(|lane| lane.end());
+        unlock(state, &ended);
         attempt
     }
 
@@ -220,10 +214,7 @@ impl Shared {
         state.inbox.end_attempt();
         self.attempt.fetch_add(1, Ordering::AcqRel);
         let ended = self.lanes.take_all();
-        let woken = state.take_ready();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-        ended.iter().for_each(|lane| lane.end());
+        unlock(state, &ended);
     }
 
     /// Sets the callback for losses; the first call wins.
@@ -238,6 +229,15 @@ impl Shared {
             on_dropped(dropped);
         }
     }
+}
+
+/// Wakes the streams that are ready and ends these queues, after the lock: a waker may run code of the
+/// executor.
+fn unlock(mut state: MutexGuard<'_, State>, ended: &[Arc<Lane>]) {
+    let woken = state.take_ready();
+    drop(state);
+    woken.into_iter().for_each(Waker::wake);
+    ended.iter().for_each(|lane| lane.end());
 }
 
 impl State {

@@ -66,9 +66,7 @@ fn the_root_of_agent_worker_is_small() {
 
 #[test]
 fn exports_have_the_names_of_their_definitions() {
-    let files =
-        super::files("crates", "rs").into_iter().filter(|file| !file.to_string_lossy().contains("/gen/"));
-    let all = files.flat_map(|file| unlisted(&file, &super::read(&file)));
+    let all = super::sources(&["crates"]).flat_map(|file| unlisted(&file, &super::read(&file)));
     super::none(&all.collect::<Vec<_>>());
 }
 

@@ -1,7 +1,7 @@
 //! One order of imports in all files: std, external crates, crates of this workspace, then this crate. A
 //! blank line separates the groups, and each `use` names one path: braces hold items of one module only.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
@@ -82,12 +82,6 @@ fn violations(path: &Path, source: &str, is_external: &dyn Fn(&str) -> bool) -> 
     violations
 }
 
-fn sources() -> impl Iterator<Item = PathBuf> {
-    let folders = ["bench", "crates", "quickstart", "xtask"];
-    let files = folders.into_iter().flat_map(|folder| super::files(folder, "rs"));
-    files.filter(|path| path.parent().is_none_or(|folder| !folder.ends_with("gen")))
-}
-
 #[test]
 fn imports_are_in_one_order() {
     let manifest = super::read("Cargo.toml");
@@ -101,7 +95,8 @@ fn imports_are_in_one_order() {
         .collect();
     let is_external = |name: &str| dependencies.iter().any(|dependency| dependency == name);
     assert!(is_external("tokio") && !is_external("session"));
-    let found = sources().flat_map(|path| violations(&path, &super::read(&path), &is_external));
+    let found =
+        super::sources(&super::FOLDERS).flat_map(|path| violations(&path, &super::read(&path), &is_external));
     super::none(&found.collect::<Vec<_>>());
 }
 

@@ -28,6 +28,9 @@ mod versions;
 
 use std::path::{Path, PathBuf};
 
+/// The folders with crates.
+const FOLDERS: [&str; 4] = ["bench", "crates", "quickstart", "xtask"];
+
 fn root() -> PathBuf {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(folder).join("..")
@@ -58,6 +61,12 @@ fn files(below: &str, extension: &str) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Our own sources below these folders, without generated ones.
+fn sources(folders: &[&str]) -> impl Iterator<Item = PathBuf> {
+    let files: Vec<_> = folders.iter().flat_map(|folder| files(folder, "rs")).collect();
+    files.into_iter().filter(|path| path.parent().is_none_or(|folder| !folder.ends_with("gen")))
 }
 
 fn read(path: impl AsRef<Path>) -> String {

@@ -37,7 +37,7 @@ fn clippy(name: &str, own: &str, root: &str) -> Vec<String> {
 fn crates_inherit() {
     let mut violations = Vec::new();
     let mut seen = 0;
-    for folder in ["bench", "crates", "quickstart", "xtask"] {
+    for folder in super::FOLDERS {
         for path in super::files(folder, "toml") {
             let name = path.display().to_string();
             match path.file_name().unwrap().to_str().unwrap() {

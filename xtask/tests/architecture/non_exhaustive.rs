@@ -70,9 +70,7 @@ fn has_public_field(after: &[TokenTree]) -> bool {
 
 /// The shapes of all files of a crate.
 fn of_crate(folder: &str) -> Vec<Shape> {
-    let files = super::files(&format!("crates/{folder}/src"), "rs");
-    let ours = files.into_iter().filter(|file| !file.to_string_lossy().contains("/gen/"));
-    ours.flat_map(|file| shapes(&super::read(&file))).collect()
+    super::sources(&[&format!("crates/{folder}/src")]).flat_map(|file| shapes(&super::read(&file))).collect()
 }
 
 fn closed(exports: &[Use], folders: &BTreeMap<&str, Vec<Shape>>) -> Vec<String> {

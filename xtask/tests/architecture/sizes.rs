@@ -44,9 +44,7 @@ fn is_unbreakable(comment: &str) -> bool {
 
 #[test]
 fn comments_are_no_wider_than_the_code() {
-    let folders = ["bench", "crates", "quickstart", "xtask"];
-    let files = folders.into_iter().flat_map(|folder| super::files(folder, "rs"));
-    let files = files.filter(|path| path.parent().is_none_or(|folder| !folder.ends_with("gen")));
+    let files = super::sources(&super::FOLDERS);
     super::none(&files.flat_map(|path| too_wide(&path, &super::read(&path))).collect::<Vec<_>>());
 }
 

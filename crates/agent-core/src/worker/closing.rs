@@ -41,7 +41,7 @@ impl Worker {
         let settled = at + self.config.settling;
         let settling = epoch == self.epoch && now < settled;
         let step = if sent && settling { Step::Settling } else { Step::Unsent };
-        let closing = Closing { outcome, in_room: true, has_descriptors: has_room, step };
+        let closing = Closing { outcome, has_room, in_room: true, step };
         self.closing_rooms += usize::from(has_room);
         self.closing.insert(id.clone(), closing);
         if sent && settling {
@@ -133,10 +133,8 @@ impl Worker {
             self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
             // The server has dropped the job with the connection, so staying in the room is of no use.
             if closing.step != Step::Unsent && std::mem::take(&mut closing.in_room) {
+                self.closing_rooms -= usize::from(closing.has_room);
                 self.out.push_back(Output::Leave { job: id.clone() });
-            }
-            if !closing.in_room && std::mem::take(&mut closing.has_descriptors) {
-                self.closing_rooms -= 1;
             }
             closing.step = Step::Unsent;
         }
@@ -196,8 +194,8 @@ impl Worker {
     pub(super) fn close(&mut self, id: &JobId) {
         let Some(closing) = self.closing.remove(id) else { return };
         self.timers.clear(&Timer::Job(id.clone(), JobTimer::Repeat));
-        self.closing_rooms -= usize::from(closing.has_descriptors);
         if closing.in_room {
+            self.closing_rooms -= usize::from(closing.has_room);
             self.out.push_back(Output::Leave { job: id.clone() });
         }
     }

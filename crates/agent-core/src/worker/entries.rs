@@ -98,10 +98,10 @@ pub(super) struct ReportedLoad {
 /// A job that has its outcome. It holds no slot.
 pub(super) struct Closing {
     pub(super) outcome: Outcome,
-    /// The room is still joined.
+    /// Whether it may be in a room, and so has the file descriptors of a connection until it leaves.
+    pub(super) has_room: bool,
+    /// It was not told to leave yet.
     pub(super) in_room: bool,
-    /// It still has a connection to a room, and the file descriptors of that.
-    pub(super) has_descriptors: bool,
     pub(super) step: Step,
 }
 

@@ -6,6 +6,7 @@ use agent_testkit::MockServer;
 use agent_worker::net::NetOptions;
 use agent_worker::{Worker, WorkerBuilder, WorkerError};
 
+use crate::authority::authority;
 use crate::guide::{self, Line, steady, up_to};
 use crate::log::Log;
 use crate::{done, servers, within, worker};
@@ -72,7 +73,7 @@ async fn a_connection_that_is_tried_again() {
     let mail = servers::answering("220 mail.example.com ESMTP\r\n").await;
     let encrypted = servers::encrypted().await;
     let no_tunnel = servers::answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
-    let (_dir, authority) = servers::authority();
+    let another = authority("another");
     let slow = NetOptions::default().connect_timeout(Duration::from_secs(1));
     let proxied = NetOptions::default().proxy(&url("http", &no_tunnel)).unwrap();
 
@@ -87,7 +88,7 @@ async fn a_connection_that_is_tried_again() {
         first(
             tried_again(
                 "its certificate is not trusted",
-                worker(url("wss", &encrypted)).net(NetOptions::default().ca_file(authority)),
+                worker(url("wss", &encrypted)).net(NetOptions::default().ca_file(&another.file)),
             )
             .await,
             "clock",

@@ -11,6 +11,8 @@
 )]
 
 mod agents;
+#[path = "../../../agent-net/src/tests/authority.rs"]
+mod authority;
 mod connecting;
 mod exits;
 mod guide;

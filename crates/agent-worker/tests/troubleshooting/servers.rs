@@ -1,14 +1,12 @@
 //! Servers that are none, or none that a worker can use.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+
+use crate::authority::authority;
 
 async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,7 +90,7 @@ pub(crate) async fn gate(server: String, answer: &'static str) -> Gate {
 /// One that speaks TLS, with a certificate of an authority that nobody knows.
 pub(crate) async fn encrypted() -> String {
     let (listener, address) = listen().await;
-    let acceptor = TlsAcceptor::from(Arc::new(tls()));
+    let acceptor = authority("localhost").acceptor;
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
@@ -100,30 +98,4 @@ pub(crate) async fn encrypted() -> String {
         }
     });
     address
-}
-
-fn tls() -> ServerConfig {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap()
-}
-
-/// The certificate of another authority.
-pub(crate) fn authority() -> (tempfile::TempDir, PathBuf) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate =
-        rcgen::CertificateParams::new(vec!["another".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("ca.pem");
-    std::fs::write(&file, certificate.pem()).unwrap();
-    (dir, file)
 }
