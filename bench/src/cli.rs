@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
-use crate::judge::{self, Plan};
+use crate::compare::{self, Plan};
 use crate::metadata;
 use crate::subject::{self, Kind, Task};
 
@@ -68,7 +68,7 @@ pub(crate) fn run() -> Result<()> {
         }
         Some(Command::Subject { kind, task }) => subject::run(kind, &task),
         None => {
-            let table = judge::run(&plan(&cli.options)?)?;
+            let table = compare::run(&plan(&cli.options)?)?;
             println!("{table}");
             Ok(())
         }

@@ -9,7 +9,7 @@ mod child;
 #[cfg(target_os = "linux")]
 mod cli;
 #[cfg(target_os = "linux")]
-mod judge;
+mod compare;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]

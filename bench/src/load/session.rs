@@ -13,8 +13,8 @@ use agent_proto::livekit::WorkerMessage;
 use agent_proto::livekit::worker_message::Message as FromWorker;
 use agent_proto::{MAX_FRAME_LEN, decode};
 
-use super::book::Jobs;
 use super::frames;
+use super::jobs::Jobs;
 
 /// A load that takes this much longer than planned has stalled.
 const STALLED: Duration = Duration::from_secs(60);

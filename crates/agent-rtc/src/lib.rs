@@ -49,7 +49,7 @@ pub use frame_sender::FrameSender;
 pub use handle::{PublishData, Room};
 pub use join_error::JoinError;
 pub use join_session::JoinSession;
-pub use presence::{WaitError, Wanted};
+pub use presence::{ParticipantFilter, WaitError};
 pub use request::{RoomReply, RoomRequest};
 pub use track_error::TrackError;
 pub use webrtc::WebRtc;

@@ -11,36 +11,36 @@ use super::handle::Room;
 const HUMAN: &[ParticipantKind] =
     &[ParticipantKind::Standard, ParticipantKind::Sip, ParticipantKind::Connector];
 
-/// Whom to wait for with [`Room::wait_for_participant`]. Without anything said: anybody but us, for as long
-/// as it takes.
+/// Which participants to wait for with [`Room::wait_for_participant`]. The default matches every participant
+/// but us, without a time limit.
 ///
 /// ```
-/// use agent_worker::room::{ParticipantKind, Wanted};
+/// use agent_worker::room::{ParticipantKind, ParticipantFilter};
 /// use std::time::Duration;
 ///
-/// let ada = Wanted::identity("ada").within(Duration::from_secs(30));
-/// let caller = Wanted::kind(ParticipantKind::Sip);
-/// let anybody = Wanted::human();
-/// # let _ = (ada, caller, anybody);
+/// let ada = ParticipantFilter::identity("ada").within(Duration::from_secs(30));
+/// let caller = ParticipantFilter::kind(ParticipantKind::Sip);
+/// let person = ParticipantFilter::human();
+/// # let _ = (ada, caller, person);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "it says whom to wait for, and does not wait by itself"]
-pub struct Wanted {
+#[must_use = "it selects participants; pass it to `Room::wait_for_participant`"]
+pub struct ParticipantFilter {
     identity: Option<String>,
     kinds: Vec<ParticipantKind>,
     within: Option<Duration>,
 }
 
-/// Nobody of that kind came.
+/// Why waiting for a participant failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// Not in time.
-    #[error("no participant such as {wanted:?} was there within {within:?}")]
+    /// No participant matched in time.
+    #[error("no participant such as {filter:?} was there within {within:?}")]
     TimedOut {
-        /// Who was waited for.
-        wanted: Wanted,
-        /// For how long.
+        /// The filter.
+        filter: ParticipantFilter,
+        /// The time limit.
         within: Duration,
     },
     /// The room ended first.
@@ -48,13 +48,13 @@ pub enum WaitError {
     RoomOver(DisconnectReason),
 }
 
-impl Wanted {
-    /// Anybody.
+impl ParticipantFilter {
+    /// Every participant.
     pub fn anyone() -> Self {
         Self::default()
     }
 
-    /// A person: an ordinary client, a caller, or somebody on another network; no agent, no recorder, no
+    /// A person: an ordinary client, a caller, or a user of another network; not an agent, recorder or
     /// stream.
     pub fn human() -> Self {
         Self { kinds: HUMAN.to_vec(), ..Self::default() }
@@ -70,21 +70,21 @@ impl Wanted {
         Self { identity: Some(identity.into()), ..Self::default() }
     }
 
-    /// A participant of this kind will do, too.
+    /// Also accepts participants of this kind.
     pub fn or_kind(mut self, kind: ParticipantKind) -> Self {
         self.kinds.push(kind);
         self
     }
 
-    /// How long to wait at most.
+    /// Maximum time to wait.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = Some(within);
         self
     }
 
-    /// Whether this is one of them, active or not.
+    /// Whether the participant matches, active or not.
     #[must_use]
-    pub fn fits(&self, participant: &Participant) -> bool {
+    pub fn matches(&self, participant: &Participant) -> bool {
         let named = self.identity.as_ref().is_none_or(|identity| *identity == participant.identity);
         named && (self.kinds.is_empty() || self.kinds.contains(&participant.kind))
     }
@@ -99,34 +99,37 @@ impl Room {
     /// failed.
     ///
     /// ```
-    /// # use agent_worker::{JobContext, JobResult, room::Wanted};
+    /// # use agent_worker::{JobContext, JobResult, room::ParticipantFilter};
     /// # use std::time::Duration;
     /// async fn agent(ctx: JobContext) -> JobResult {
-    ///     let person = ctx.room().wait_for_participant(Wanted::human().within(Duration::from_secs(60))).await?;
+    ///     let person = ctx.room().wait_for_participant(ParticipantFilter::human().within(Duration::from_secs(60))).await?;
     ///     ctx.room().publish_data("chat", "hello").to([&person.identity]).await?;
     ///     Ok(())
     /// }
     /// ```
-    pub async fn wait_for_participant(&self, wanted: Wanted) -> Result<Arc<Participant>, WaitError> {
+    pub async fn wait_for_participant(
+        &self,
+        filter: ParticipantFilter,
+    ) -> Result<Arc<Participant>, WaitError> {
         let found = async {
             let mut changes = self.changes();
             loop {
                 changes.mark_unchanged();
-                if let Some(there) = self.participants().into_iter().find(|p| p.active && wanted.fits(p)) {
+                if let Some(there) = self.participants().into_iter().find(|p| p.active && filter.matches(p)) {
                     return Ok(there);
                 }
                 tokio::select! {
-                    // Its sender lives in the room that we hold.
+                    // The sender is in the room that we hold.
                     _ = changes.changed() => {}
                     reason = self.closed() => return Err(WaitError::RoomOver(reason)),
                 }
             }
         };
-        match wanted.within {
+        match filter.within {
             None => found.await,
             Some(within) => match tokio::time::timeout(within, found).await {
                 Ok(found) => found,
-                Err(_) => Err(WaitError::TimedOut { wanted: wanted.clone(), within }),
+                Err(_) => Err(WaitError::TimedOut { filter: filter.clone(), within }),
             },
         }
     }
@@ -158,10 +161,10 @@ mod tests {
         let bot = participant("a-bot", ParticipantKind::Agent, true);
         let ada = participant("ada", ParticipantKind::Standard, true);
         let (room, _backend) = room(vec![bot.clone(), ada.clone()]);
-        assert_eq!(room.wait_for_participant(Wanted::anyone()).await, Ok(bot.clone()));
-        assert_eq!(room.wait_for_participant(Wanted::human()).await, Ok(ada.clone()));
-        assert_eq!(room.wait_for_participant(Wanted::identity("ada")).await, Ok(ada.clone()));
-        let either = Wanted::kind(ParticipantKind::Sip).or_kind(ParticipantKind::Agent);
+        assert_eq!(room.wait_for_participant(ParticipantFilter::anyone()).await, Ok(bot.clone()));
+        assert_eq!(room.wait_for_participant(ParticipantFilter::human()).await, Ok(ada.clone()));
+        assert_eq!(room.wait_for_participant(ParticipantFilter::identity("ada")).await, Ok(ada.clone()));
+        let either = ParticipantFilter::kind(ParticipantKind::Sip).or_kind(ParticipantKind::Agent);
         assert_eq!(room.wait_for_participant(either).await, Ok(bot));
     }
 
@@ -170,7 +173,7 @@ mod tests {
         let (room, mut backend) = room(vec![]);
         let waiting = tokio::spawn({
             let room = room.clone();
-            async move { room.wait_for_participant(Wanted::identity("ada").within(MINUTE)).await }
+            async move { room.wait_for_participant(ParticipantFilter::identity("ada").within(MINUTE)).await }
         });
         tokio::time::sleep(MINUTE / 4).await;
         backend.emit(RoomEvent::ParticipantJoined(participant("ada", ParticipantKind::Standard, false)));
@@ -185,11 +188,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_in_time_and_the_end_of_the_room_are_errors() {
         let (room, mut backend) = room(vec![]);
-        let wanted = Wanted::human().within(MINUTE);
-        let late = room.wait_for_participant(wanted.clone()).await;
-        assert_eq!(late, Err(WaitError::TimedOut { wanted, within: MINUTE }));
+        let filter = ParticipantFilter::human().within(MINUTE);
+        let late = room.wait_for_participant(filter.clone()).await;
+        assert_eq!(late, Err(WaitError::TimedOut { filter, within: MINUTE }));
         backend.emit(RoomEvent::Disconnected { reason: DisconnectReason::RoomDeleted });
-        let over = room.wait_for_participant(Wanted::human()).await;
+        let over = room.wait_for_participant(ParticipantFilter::human()).await;
         assert_eq!(over, Err(WaitError::RoomOver(DisconnectReason::RoomDeleted)));
     }
 }

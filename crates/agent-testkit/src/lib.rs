@@ -41,6 +41,8 @@
 
 #[cfg(feature = "tools")]
 mod cache;
+#[cfg(feature = "tools")]
+mod gate;
 pub mod guide;
 #[cfg(feature = "tools")]
 mod install;
@@ -53,14 +55,16 @@ mod process;
 mod real;
 #[cfg(feature = "tools")]
 mod redis;
-#[cfg(feature = "tools")]
-mod ring;
 
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
     ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
 };
 pub use agent_server::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
+#[cfg(feature = "tools")]
+pub use gate::{
+    official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
+};
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
     NoOutcome, Run, SentData, ServerEvents, Timeline, run_job, run_job_in_real_time,
@@ -78,7 +82,3 @@ pub use real::{
 };
 #[cfg(feature = "tools")]
 pub use redis::{RedisKind, RedisServer, RedisServerBuilder, RedisServerError};
-#[cfg(feature = "tools")]
-pub use ring::{
-    official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
-};

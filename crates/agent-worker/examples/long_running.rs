@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use agent_worker::room::Wanted;
+use agent_worker::room::ParticipantFilter;
 use agent_worker::{Agent, JobContext, JobResult, Worker};
 
 /// What the host depends on: a database in a real agent.
@@ -36,7 +36,7 @@ impl Agent for Host {
             async move { archive.ping().await }
         });
         let room = ctx.room().clone();
-        ctx.for_each_participant(Wanted::human(), move |person| {
+        ctx.for_each_participant(ParticipantFilter::human(), move |person| {
             let room = room.clone();
             async move {
                 let _ = room.publish_data("chat", format!("Welcome, {}!", person.identity)).await;

@@ -4,7 +4,7 @@
 //! A [`CheckpointStore`] of your own needs [`Claim`], [`Epoch`], [`Writer`] and [`StoreError`]; [`Slot`] has
 //! the rules that it applies.
 
-pub use crate::job::checkpoint::{Checkpoint, Saved};
+pub use crate::job::checkpoint::{AutoSaved, Checkpoint};
 #[cfg(feature = "embedded-store")]
 pub use agent_backends::EmbeddedStore;
 pub use agent_backends::MemoryStore;

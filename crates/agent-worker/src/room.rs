@@ -8,8 +8,8 @@ pub use agent_core::AgentPermissions;
 pub use agent_rtc::{
     AudioLevel, AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason,
     EncodedAudioStream, EncodedFrame, FrameSender, JoinError, JoinFailure, JoinRequest, JoinSession,
-    MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantKind,
-    Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand, RoomConnector, RoomData,
-    RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, Time, Track, TrackError, TrackKind,
-    TrackSource, WaitError, Wanted, WebRtc,
+    MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantFilter,
+    ParticipantKind, Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand, RoomConnector,
+    RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, Time, Track, TrackError,
+    TrackKind, TrackSource, WaitError, WebRtc,
 };

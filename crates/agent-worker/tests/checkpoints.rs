@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use agent_testkit::{JobSpec, Run, run_job, run_job_in_real_time};
 use agent_worker::checkpoint::{
-    CheckpointError, CheckpointKey, CheckpointStore, Claim, KeyBy, MemoryStore, Saved, StoreError, Writer,
+    AutoSaved, CheckpointError, CheckpointKey, CheckpointStore, Claim, KeyBy, MemoryStore, StoreError, Writer,
 };
 use agent_worker::{BoxFuture, JobContext, JobError, JobResult};
 
@@ -120,7 +120,7 @@ async fn a_value_that_saves_itself_does_so_every_thirty_seconds_when_it_has_chan
     let handler = move |ctx: JobContext| {
         let count = count.clone();
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             assert_eq!(progress.get(), Progress::default());
             progress.set(Progress { done: 1 });
             seconds(29).await;
@@ -153,7 +153,7 @@ async fn what_is_not_saved_yet_is_saved_when_the_job_is_told_to_stop_and_when_it
     let handler = move |ctx: JobContext| {
         let count = count.clone();
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 7 });
             ctx.shutdown("enough");
             ctx.cancelled().await;
@@ -188,7 +188,7 @@ async fn how_a_job_ends_decides_about_its_checkpoint() {
     ] {
         let store = MemoryStore::new();
         let handler = move |ctx: JobContext| async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 5 });
             match name {
                 "ok" => Ok(()),
@@ -231,7 +231,7 @@ async fn one_that_was_taken_over_saves_nothing_more() {
         async move {
             let by_hand = ctx.checkpoint::<Progress>();
             by_hand.save(&Progress { done: 1 }).await?;
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             assert_eq!(progress.get(), Progress { done: 1 });
             progress.set(Progress { done: 2 });
             progress.save().await?;
@@ -264,7 +264,7 @@ async fn a_job_whose_checkpoint_was_taken_over_ends_at_the_next_save() {
     let handler = move |ctx: JobContext| {
         let other = other.clone();
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 1 });
             progress.save().await?;
             let key = CheckpointKey::of(ctx.job(), &KeyBy::Target)?;
@@ -283,7 +283,7 @@ async fn a_job_whose_checkpoint_was_taken_over_ends_at_the_next_save() {
 async fn the_next_attempt_goes_on_with_what_the_one_before_put_last() {
     let store = MemoryStore::new();
     let handler = |ctx: JobContext| async move {
-        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         assert_eq!(progress.get().done, u64::from(ctx.attempt() - 1));
         progress.update(|progress| progress.done += 1);
         if ctx.attempt() < 3 {
@@ -314,7 +314,7 @@ async fn a_newer_or_another_checkpoint_ends_the_job_and_stays() {
     };
     run(&store, newer).await.assert_success();
     let old = |ctx: JobContext| async move {
-        let _: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let _: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         unreachable!("it is newer")
     };
     let failed = run(&store, old).await;
@@ -348,7 +348,7 @@ async fn a_store_that_is_away_stops_no_job_that_runs() {
     let handler = move |ctx: JobContext| {
         let switch = switch.clone();
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 1 });
             switch.away.store(true, Ordering::Relaxed);
             seconds(60).await;
@@ -366,7 +366,7 @@ async fn a_store_that_is_away_stops_no_job_that_runs() {
 
     store.away.store(true, Ordering::Relaxed);
     let handler = |ctx: JobContext| async move {
-        let _: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let _: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         unreachable!("it is away")
     };
     let run = run(&store, handler).await;
@@ -381,7 +381,7 @@ async fn a_store_that_is_away_stops_no_job_that_runs() {
 #[tokio::test]
 async fn a_store_that_hangs_does_not_keep_a_job_from_ending() {
     let handler = |ctx: JobContext| async move {
-        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         progress.set(Progress { done: 1 });
         seconds(7).await;
         Err("done for".into())
@@ -389,7 +389,7 @@ async fn a_store_that_hangs_does_not_keep_a_job_from_ending() {
     let failed = run(&OddStore::new(|_, _| Box::pin(std::future::pending())), handler).await;
     assert_eq!((error(&failed), failed.duration.as_secs()), ("done for", 7));
     let handler = |ctx: JobContext| async move {
-        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         progress.set(Progress { done: 1 });
         ctx.shutdown("enough");
         ctx.cancelled().await;
@@ -416,7 +416,7 @@ async fn a_worker_without_a_store_says_so() {
 async fn a_value_that_panicked_half_way_is_not_saved() {
     let store = MemoryStore::new();
     let handler = |ctx: JobContext| async move {
-        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         progress.set(Progress { done: 1 });
         progress.save().await?;
         let cell = progress.clone();
@@ -521,7 +521,7 @@ async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
     let handler = move |ctx: JobContext| {
         let arrives = meanwhile.clone();
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 1 });
             assert!(progress.save().await.is_err_and(|error| error.is_temporary()));
             progress.set(Progress { done: 2 });
@@ -545,7 +545,7 @@ async fn what_a_save_left_whose_answer_was_lost_is_deleted_with_the_rest() {
         })
     });
     let handler = |ctx: JobContext| async move {
-        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         progress.set(Progress { done: 1 });
         assert!(progress.save().await.is_err_and(|error| error.is_temporary()));
         Ok(())
@@ -571,7 +571,7 @@ async fn a_value_from_before_another_worker_saved_is_not_saved_over_it() {
     let handler = move |ctx: JobContext| {
         let other = other.clone();
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 5 });
             progress.save().await?;
             // To look again is no harm.
@@ -597,7 +597,7 @@ async fn a_look_that_failed_gives_no_right_to_save_over_another_worker() {
     let handler = move |ctx: JobContext| {
         let switch = switch.clone();
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 5 });
             progress.save().await?;
             let away = |away| switch.away.store(away, Ordering::Relaxed);
@@ -630,7 +630,7 @@ async fn a_job_is_not_superseded_by_a_claim_of_its_own_whose_answer_was_lost() {
     let handler = move |ctx: JobContext| {
         let switch = Arc::clone(&switch);
         async move {
-            let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
             progress.set(Progress { done: 5 });
             progress.save().await?;
             switch.store(true, Ordering::Relaxed);
@@ -689,7 +689,7 @@ async fn a_value_that_saves_itself_and_cannot_be_saved_is_logged_once_each_time_
         let (count, lines) = (count.clone(), lines.clone());
         async move {
             let told = || lines.with("a Score) cannot be saved").len();
-            let progress: Saved<Score> = ctx.checkpoint().resume().await?;
+            let progress: AutoSaved<Score> = ctx.checkpoint().resume().await?;
             progress.set(Score { done: 1, score: 1.0 });
             seconds(31).await;
             assert_eq!((count.saves(), told()), (1, 0));

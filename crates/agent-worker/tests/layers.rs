@@ -55,7 +55,7 @@ async fn every_layer_passes_on_what_it_does_not_change() {
     let agent = Choosy { ended: ended.clone() }
         .layer(Timeout::after(MINUTE))
         .layer(LimitBy::all(1))
-        .layer(Traced::as_("choosy"));
+        .layer(Traced::named("choosy"));
     let run = run_job(agent, JobSpec::room("lobby")).await;
     run.assert_success();
     assert_eq!(run.sent.first().map(|sent| sent.text().to_owned()), Some("Choosy".to_owned()));
@@ -146,7 +146,7 @@ async fn every_layer_passes_on_what_is_wrong_with_a_job() {
     for agent in [
         Router::new().otherwise(router().layer(Timeout::after(MINUTE))),
         Router::new().otherwise(router().layer(LimitBy::all(1))),
-        Router::new().otherwise(router().layer(Traced::as_("router"))),
+        Router::new().otherwise(router().layer(Traced::named("router"))),
     ] {
         let run = run_job(agent, JobSpec::room("lobby").metadata(r#"{"action":"dance"}"#)).await;
         let error = r#"invalid_input: $.action = "dance": unknown action; known: record"#;
@@ -170,7 +170,7 @@ async fn calls_are_measured_by_how_they_end() {
         }
     };
     for metadata in ["", "fail", "panic", ""] {
-        run_job(agent.layer(Measured::as_("timed")), JobSpec::room("lobby").metadata(metadata)).await;
+        run_job(agent.layer(Measured::named("timed")), JobSpec::room("lobby").metadata(metadata)).await;
     }
     let mut shown = Vec::new();
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use agent_testkit::{DispatchRequest, JobEnd, JobEndStatus, RealServer};
-use agent_worker::room::{JoinRequest, RoomConnector, Wanted, WebRtc};
+use agent_worker::room::{JoinRequest, ParticipantFilter, RoomConnector, WebRtc};
 use agent_worker::{
     Agent, CancelReason, EndedJob, JobContext, JobError, JobResult, Outcome, RetryPolicy, Room, RoomEvent,
     Worker, WorkerBuilder, WorkerHandle,
@@ -410,7 +410,9 @@ async fn data_wait_for_the_next_attempt() {
     let mut heard = ada.data("heard");
     stage.dispatch("worker", "").await;
     let agent = stage.called("worker").await;
-    ada.wait_for_participant(Wanted::identity(&agent).within(SOON)).await.expect("the agent is there");
+    ada.wait_for_participant(ParticipantFilter::identity(&agent).within(SOON))
+        .await
+        .expect("the agent is there");
     let send = async |items: &[&'static str]| {
         for item in items {
             ada.publish_data("work", *item).to([&agent]).await.expect("sent");

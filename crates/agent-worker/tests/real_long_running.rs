@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use agent_testkit::{ClientEvent, DispatchRequest, JobEndStatus, OfficialClient, RealServer, real_server};
-use agent_worker::room::Wanted;
+use agent_worker::room::ParticipantFilter;
 use agent_worker::{JobContext, JobResult, RetryPolicy, Worker, WorkerBuilder, WorkerHandle};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -31,10 +31,10 @@ async fn hear(client: &mut OfficialClient, text: &str) {
 
 /// Waits for the first, then greets everybody.
 async fn host(ctx: JobContext) -> JobResult {
-    let first = ctx.room().wait_for_participant(Wanted::human().within(SOON)).await?;
+    let first = ctx.room().wait_for_participant(ParticipantFilter::human().within(SOON)).await?;
     ctx.room().publish_data("host", format!("first {}", first.identity)).await?;
     let room = ctx.room().clone();
-    ctx.for_each_participant(Wanted::human(), move |person| {
+    ctx.for_each_participant(ParticipantFilter::human(), move |person| {
         let room = room.clone();
         async move {
             let _ = room.publish_data("host", format!("welcome {}", person.identity)).await;

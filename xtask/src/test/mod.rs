@@ -9,9 +9,9 @@ mod outcome;
 mod process;
 mod programs;
 mod report;
-mod rings;
 mod runner;
 mod settings;
+mod suites;
 mod targets;
 mod tools;
 
@@ -22,17 +22,17 @@ use anyhow::{Result, bail};
 use outcome::Outcome;
 use programs::{Part, Program};
 use report::{Report, of_programs};
-use rings::{Check, Run, Suite};
 use runner::{Ran, Width};
 use settings::Settings;
+use suites::{Check, Run, Suite};
 
 /// Runs the named suites, or all of them; returns whether all passed.
 pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
-    let known: Vec<&str> = rings::SUITES.iter().map(|suite| suite.name).collect();
+    let known: Vec<&str> = suites::SUITES.iter().map(|suite| suite.name).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
         bail!("unknown suite {unknown:?}: choose from {}", known.join(", "));
     }
-    let chosen = rings::SUITES.iter().filter(|suite| names.is_empty() || names.contains(&suite.name));
+    let chosen = suites::SUITES.iter().filter(|suite| names.is_empty() || names.contains(&suite.name));
     let settings = Settings { strict, long, beside: false };
     let mut report = Report::new(strict);
     let (mut suites, mut beside) = (Vec::new(), Vec::new());
@@ -59,7 +59,7 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
 
 /// A line for each suite, for the usage text.
 pub(crate) fn list() -> String {
-    rings::SUITES.iter().map(|suite| format!("    {:<10} {}\n", suite.name, suite.title)).collect()
+    suites::SUITES.iter().map(|suite| format!("    {:<10} {}\n", suite.name, suite.title)).collect()
 }
 
 /// The result of a suite, and its duration.

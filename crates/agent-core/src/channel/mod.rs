@@ -8,9 +8,9 @@
 //! is bounded.
 
 mod frame;
-mod numbers;
-mod senders;
+mod sender_filter;
+mod sequence;
 
 pub use frame::{Frame, FrameError, FrameKind, MAX_HEADER_LEN, MAX_PUBLISHER_LEN};
-pub use numbers::{Received, SequenceTracker, Sequencer};
-pub use senders::{HeldFrames, SenderFilter, Trust};
+pub use sender_filter::{HeldFrames, SenderFilter, Trust};
+pub use sequence::{Received, SequenceTracker, Sequencer};

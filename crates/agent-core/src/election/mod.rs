@@ -21,13 +21,13 @@
 //! ```
 
 mod io;
-mod seat;
+mod lease_record;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use io::{ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss};
-pub use seat::{AcquireResult, LeaseRecord};
+pub use lease_record::{AcquireResult, LeaseRecord};
 
 use crate::backoff::up_to;
 use crate::{Backoff, Time};

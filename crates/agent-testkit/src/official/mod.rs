@@ -9,7 +9,7 @@ mod group;
 mod host;
 mod kind;
 mod node;
-mod told;
+mod output;
 mod venv;
 mod worker;
 
@@ -19,5 +19,5 @@ pub use self::error::{ClientError, OfficialWorkerError};
 pub use self::event::{ClientEvent, ClientParticipant, ClientState, ClientTrack, OfficialData};
 pub use self::host::OfficialHost;
 pub use self::kind::OfficialWorkerKind;
-pub use self::told::OfficialJob;
+pub use self::output::OfficialJob;
 pub use self::worker::{OfficialWorker, OfficialWorkerOptions};

@@ -8,7 +8,7 @@ use agent_worker::Secret;
 use super::error::OfficialWorkerError;
 use super::group::Group;
 use super::kind::OfficialWorkerKind;
-use super::told::{OfficialJob, State, WorkerOutput};
+use super::output::{OfficialJob, State, WorkerOutput};
 
 /// Timeout of the registration, which takes 2 to 4 s on an idle machine.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);

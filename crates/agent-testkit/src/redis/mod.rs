@@ -5,7 +5,7 @@
 
 mod error;
 mod kind;
-mod talk;
+mod resp;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -98,7 +98,7 @@ impl RedisServer {
     /// # Errors
     /// If it cannot be reached within some seconds, or returns an error, whose text is used.
     pub async fn command(&self, words: &[&str]) -> Result<String, RedisServerError> {
-        Ok(talk::command(self.port, self.settings.password.as_deref(), words).await?)
+        Ok(resp::command(self.port, self.settings.password.as_deref(), words).await?)
     }
 
     /// Kills it immediately, as a crash would.

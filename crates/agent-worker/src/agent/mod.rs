@@ -1,7 +1,7 @@
 //! What a user writes: an agent; and agents around agents.
 
 pub(crate) mod agent_fn;
-pub(crate) mod guard;
+pub(crate) mod checked;
 pub mod layers;
 pub(crate) mod router;
 pub(crate) mod typed;

@@ -8,11 +8,11 @@
 //!
 //! # Somebody to talk to
 //! ```
-//! use agent_worker::{JobContext, JobResult, room::Wanted};
+//! use agent_worker::{JobContext, JobResult, room::ParticipantFilter};
 //! use std::time::Duration;
 //!
 //! async fn concierge(ctx: JobContext) -> JobResult {
-//!     let guest = ctx.room().wait_for_participant(Wanted::human().within(Duration::from_secs(60))).await?;
+//!     let guest = ctx.room().wait_for_participant(ParticipantFilter::human().within(Duration::from_secs(60))).await?;
 //!     ctx.room().publish_data("chat", format!("Hello, {}!", guest.identity)).await?;
 //!     Ok(())
 //! }

@@ -4,18 +4,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use agent_rtc::{JoinError, JoinFailure, Room, RoomConnection};
 
-use crate::job::join::Join;
 use crate::job::join_options::JoinOptions;
+use crate::job::room_slot::RoomSlot;
 
 /// The room as one attempt sees it, joined or not.
 pub(crate) struct AttemptRoom {
-    join: Arc<Join>,
+    join: Arc<RoomSlot>,
     room: OnceLock<Room>,
     over: Mutex<bool>,
 }
 
 impl AttemptRoom {
-    pub(crate) fn new(join: Arc<Join>) -> Self {
+    pub(crate) fn new(join: Arc<RoomSlot>) -> Self {
         Self { join, room: OnceLock::new(), over: Mutex::new(false) }
     }
 

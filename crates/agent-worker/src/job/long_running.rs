@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use agent_core::{Input, JobError, JobErrorKind};
-use agent_rtc::{Participant, Wanted};
+use agent_rtc::{Participant, ParticipantFilter};
 
 use crate::job::context::JobContext;
 use crate::job::panics::caught;
@@ -104,11 +104,11 @@ impl JobContext {
     /// and ends that task alone.
     ///
     /// ```
-    /// use agent_worker::{JobContext, JobResult, room::Wanted};
+    /// use agent_worker::{JobContext, JobResult, room::ParticipantFilter};
     ///
     /// async fn greet_everybody(ctx: JobContext) -> JobResult {
     ///     let room = ctx.room().clone();
-    ///     ctx.for_each_participant(Wanted::human(), move |person| {
+    ///     ctx.for_each_participant(ParticipantFilter::human(), move |person| {
     ///         let room = room.clone();
     ///         async move {
     ///             let _ = room.publish_data("chat", format!("Hello, {}!", person.identity)).to([&person.identity]).await;
@@ -122,7 +122,7 @@ impl JobContext {
     /// # Panics
     /// As [`room`](Self::room), when the room is not joined.
     #[doc(alias = "add_participant_entrypoint")]
-    pub fn for_each_participant<F, Fut>(&self, wanted: Wanted, task: F) -> JoinHandle<()>
+    pub fn for_each_participant<F, Fut>(&self, filter: ParticipantFilter, task: F) -> JoinHandle<()>
     where
         F: Fn(Arc<Participant>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -147,7 +147,7 @@ impl JobContext {
                 });
                 for participant in there {
                     if participant.active
-                        && wanted.fits(&participant)
+                        && filter.matches(&participant)
                         && !running.contains_key(&participant.sid)
                     {
                         let sid = participant.sid.clone();

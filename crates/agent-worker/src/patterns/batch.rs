@@ -229,7 +229,7 @@ impl<S: Stream> Batches<S> {
         };
         (!batch.is_empty()).then(|| {
             let items = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-            table::BATCH_ITEMS.times([flush.into()]).record(items);
+            table::BATCH_ITEMS.histogram_with([flush.into()]).record(items);
             batch
         })
     }

@@ -10,6 +10,6 @@ mod size;
 mod state_machine;
 
 pub use batch::{BatchError, Batches};
-pub use pipeline::{Pipeline, PipelineError, Processed};
-pub use pool::{Pool, PoolError, Pooled};
-pub use state_machine::{StateMachine, StateMachineError, Walk};
+pub use pipeline::{Pipeline, PipelineError, Progress};
+pub use pool::{Pool, PoolError, PoolGuard};
+pub use state_machine::{RunSummary, StateMachine, StateMachineError};

@@ -18,7 +18,7 @@ use agent_proto::text::line;
 use super::batch::Batches;
 use super::size::in_range;
 use crate::job::panics::caught;
-use crate::telemetry::{process_word, table};
+use crate::telemetry::{process_label, table};
 use crate::worker::redact;
 
 /// Items between two stages, unless the pipeline says otherwise.
@@ -41,7 +41,7 @@ const FLUSH: &str = "flush";
 /// After its stop it takes nothing new and finishes what it has taken, for as long as
 /// [`flush_within`](Self::flush_within) allows. When a stage fails, what is ahead of the failed item still
 /// goes through, and nothing behind it does: the items done are then exactly the first
-/// [`done`](Processed::done).
+/// [`done`](Progress::done).
 ///
 /// ```
 /// use agent_worker::patterns::Pipeline;
@@ -56,7 +56,7 @@ const FLUSH: &str = "flush";
 ///     .await
 ///     .unwrap_err();
 /// assert_eq!(failed.to_string(), "stage parse failed: invalid digit found in string");
-/// assert_eq!(failed.processed.done, 2);
+/// assert_eq!(failed.progress.done, 2);
 /// # }
 /// ```
 pub struct Pipeline<'a, T> {
@@ -86,14 +86,14 @@ struct Portion<T> {
 /// How much went through a [`Pipeline`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Processed {
+pub struct Progress {
     /// Items that went through every stage: the first so many.
     pub done: u64,
     /// Items that were taken off the source; more than `done` only after an error.
     pub taken: u64,
 }
 
-impl Processed {
+impl Progress {
     /// Items that were taken off the source and did not go through every stage: those after the first `done`.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
@@ -111,7 +111,7 @@ pub struct PipelineError {
     /// Why. With `?`, this is what ends the job.
     pub error: JobError,
     /// How far it came.
-    pub processed: Processed,
+    pub progress: Progress,
 }
 
 struct Failure {
@@ -223,7 +223,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// let mut sizes = Vec::new();
-    /// let processed = Pipeline::new(futures_util::stream::iter(0..95), std::future::pending::<()>())
+    /// let progress = Pipeline::new(futures_util::stream::iter(0..95), std::future::pending::<()>())
     ///     .stage("double", async |n| Ok(n * 2))
     ///     .batch(10, Duration::from_secs(1))
     ///     .stage("store", |batch: Vec<u32>| {
@@ -233,7 +233,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     ///     .run()
     ///     .await
     ///     .unwrap();
-    /// assert_eq!((processed.done, sizes.len(), sizes[9]), (95, 10, 5));
+    /// assert_eq!((progress.done, sizes.len(), sizes[9]), (95, 10, 5));
     /// # }
     /// ```
     #[must_use]
@@ -260,13 +260,13 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     ///
     /// # Errors
     /// [`PipelineError`], which names the stage that failed first.
-    pub async fn run(self) -> Result<Processed, PipelineError> {
+    pub async fn run(self) -> Result<Progress, PipelineError> {
         let Self { mut output, mut stages, stop, settings, taken } = self;
         let Settings { flush_within, stopped, .. } = settings;
-        let counter = table::PIPELINE_ITEMS.count([]);
-        let progress = Progress { done: AtomicU64::new(0), taken };
+        let counter = table::PIPELINE_ITEMS.counter_with([]);
+        let running = RunningCount { done: AtomicU64::new(0), taken };
         let count = |items| {
-            progress.done.fetch_add(items, Ordering::Relaxed);
+            running.done.fetch_add(items, Ordering::Relaxed);
             counter.increment(items);
         };
         let first = OnceLock::new();
@@ -309,9 +309,9 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         while let Ok(Portion { items, .. }) = output.try_recv() {
             count(items);
         }
-        let processed = progress.end();
+        let progress = running.end();
         let failure = first.into_inner().or_else(|| {
-            let (dropped, taken) = (processed.dropped(), processed.taken);
+            let (dropped, taken) = (progress.dropped(), progress.taken);
             // Without a limit it is always in time.
             let limit = flush_within.filter(|_| !in_time && dropped > 0)?;
             let place =
@@ -319,9 +319,9 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
             Some(Failure { stage: FLUSH.to_owned(), error: JobError::fatal("flush_timeout").context(place) })
         });
         match failure {
-            None => Ok(processed),
+            None => Ok(progress),
             Some(Failure { stage, error }) => {
-                let items = processed.dropped();
+                let items = progress.dropped();
                 if items > 0 {
                     // With `?` only the error goes on, and another attempt does not get them again.
                     tracing::warn!(
@@ -330,9 +330,9 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
                         "a pipeline failed with items that it had taken: they are dropped"
                     );
                 }
-                let label = process_word(stage.clone());
-                table::PIPELINE_FAILURES.count([label.into()]).increment(1);
-                Err(PipelineError { stage, error, processed })
+                let label = process_label(stage.clone());
+                table::PIPELINE_FAILURES.counter_with([label.into()]).increment(1);
+                Err(PipelineError { stage, error, progress })
             }
         }
     }
@@ -368,25 +368,25 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
 
 /// How far a pipeline has come. One that is dropped in the middle, as in a `select!` or by an abort, does not
 /// go silently.
-struct Progress {
+struct RunningCount {
     done: AtomicU64,
     taken: Arc<AtomicU64>,
 }
 
-impl Progress {
-    fn end(self) -> Processed {
-        let processed = self.look();
+impl RunningCount {
+    fn end(self) -> Progress {
+        let progress = self.look();
         // Whatever is missing is in the result.
         self.taken.store(0, Ordering::Relaxed);
-        processed
+        progress
     }
 
-    fn look(&self) -> Processed {
-        Processed { done: self.done.load(Ordering::Relaxed), taken: self.taken.load(Ordering::Relaxed) }
+    fn look(&self) -> Progress {
+        Progress { done: self.done.load(Ordering::Relaxed), taken: self.taken.load(Ordering::Relaxed) }
     }
 }
 
-impl Drop for Progress {
+impl Drop for RunningCount {
     fn drop(&mut self) {
         let items = self.look().dropped();
         if items > 0 {
@@ -434,7 +434,7 @@ impl fmt::Debug for PipelineError {
         f.debug_struct("PipelineError")
             .field("stage", &self.stage)
             .field("error", &self.error)
-            .field("processed", &self.processed)
+            .field("progress", &self.progress)
             .finish()
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use agent_core::JobError;
 
 use super::size::in_range;
-use crate::telemetry::{Held, process_word, table};
+use crate::telemetry::{GaugeGuard, process_label, table};
 
 /// The largest size of a pool: its places are made at once.
 const MAX_SIZE: usize = 65_536;
@@ -47,11 +47,11 @@ type Make<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, JobError>> 
 /// ```
 pub struct Pool<T: Send + 'static> {
     pool: managed::Pool<Maker<T>>,
-    numbers: Arc<Numbers>,
+    metrics: Arc<PoolMetrics>,
 }
 
 /// What a pool tells of itself.
-struct Numbers {
+struct PoolMetrics {
     name: Cow<'static, str>,
     /// Taken when something is first acquired: a pool may be made before the program installs a recorder.
     handles: OnceLock<Handles>,
@@ -64,9 +64,9 @@ struct Handles {
 }
 
 /// Something out of a [`Pool`]; dropping it gives it back.
-pub struct Pooled<T: Send + 'static> {
+pub struct PoolGuard<T: Send + 'static> {
     object: managed::Object<Maker<T>>,
-    _in_use: Held,
+    _in_use: GaugeGuard,
 }
 
 /// Nothing could be acquired. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a
@@ -96,7 +96,7 @@ impl<T: Send + 'static> Pool<T> {
         let config = managed::PoolConfig::new(in_range("the size of a pool", size, 1..=MAX_SIZE));
         let built = managed::Pool::builder(maker).config(config).build();
         match built {
-            Ok(pool) => Self { pool, numbers: Arc::new(Numbers::of("pool".into())) },
+            Ok(pool) => Self { pool, metrics: Arc::new(PoolMetrics::of("pool".into())) },
             // Only timeouts without a runtime are refused, and none is set here.
             Err(error) => unreachable!("a pool without timeouts: {error}"),
         }
@@ -107,20 +107,20 @@ impl<T: Send + 'static> Pool<T> {
     /// cloned: each clone keeps its name.
     #[must_use]
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
-        Self { numbers: Arc::new(Numbers::of(process_word(name))), ..self }
+        Self { metrics: Arc::new(PoolMetrics::of(process_label(name))), ..self }
     }
 
     /// Waits for as long as it takes. Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`PoolError::NotMade`].
-    pub async fn acquire(&self) -> Result<Pooled<T>, PoolError> {
+    pub async fn acquire(&self) -> Result<PoolGuard<T>, PoolError> {
         let begun = Instant::now();
         match self.pool.get().await {
             Ok(object) => {
-                let handles = self.numbers.handles();
+                let handles = self.metrics.handles();
                 handles.wait.record(begun.elapsed());
-                Ok(Pooled { object, _in_use: Held::new(handles.in_use.clone()) })
+                Ok(PoolGuard { object, _in_use: GaugeGuard::new(handles.in_use.clone()) })
             }
             Err(managed::PoolError::Backend(error)) => Err(PoolError::NotMade(error.0)),
             // Neither is the pool closed nor has it a timeout.
@@ -132,9 +132,9 @@ impl<T: Send + 'static> Pool<T> {
     ///
     /// # Errors
     /// [`PoolError::Exhausted`], which ends an attempt as retryable; [`PoolError::NotMade`].
-    pub async fn acquire_within(&self, within: Duration) -> Result<Pooled<T>, PoolError> {
+    pub async fn acquire_within(&self, within: Duration) -> Result<PoolGuard<T>, PoolError> {
         tokio::time::timeout(within, self.acquire()).await.unwrap_or_else(|_| {
-            self.numbers.handles().timeouts.increment(1);
+            self.metrics.handles().timeouts.increment(1);
             Err(PoolError::Exhausted { size: self.capacity(), within })
         })
     }
@@ -153,7 +153,7 @@ impl<T: Send + 'static> Pool<T> {
     }
 }
 
-impl<T: Send + 'static> Pooled<T> {
+impl<T: Send + 'static> PoolGuard<T> {
     /// Takes it out of the pool for good, for example because it is broken; another one is made in its place.
     #[must_use]
     pub fn discard(self) -> T {
@@ -161,7 +161,7 @@ impl<T: Send + 'static> Pooled<T> {
     }
 }
 
-impl Numbers {
+impl PoolMetrics {
     const fn of(name: Cow<'static, str>) -> Self {
         Self { name, handles: OnceLock::new() }
     }
@@ -170,9 +170,9 @@ impl Numbers {
         self.handles.get_or_init(|| {
             let name = || [self.name.clone().into()];
             Handles {
-                in_use: table::POOL_IN_USE.level(name()),
-                wait: table::POOL_WAIT.times(name()),
-                timeouts: table::POOL_TIMEOUTS.count(name()),
+                in_use: table::POOL_IN_USE.gauge_with(name()),
+                wait: table::POOL_WAIT.histogram_with(name()),
+                timeouts: table::POOL_TIMEOUTS.counter_with(name()),
             }
         })
     }
@@ -180,11 +180,11 @@ impl Numbers {
 
 impl<T: Send + 'static> Clone for Pool<T> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), numbers: Arc::clone(&self.numbers) }
+        Self { pool: self.pool.clone(), metrics: Arc::clone(&self.metrics) }
     }
 }
 
-impl<T: Send + 'static> ops::Deref for Pooled<T> {
+impl<T: Send + 'static> ops::Deref for PoolGuard<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -192,7 +192,7 @@ impl<T: Send + 'static> ops::Deref for Pooled<T> {
     }
 }
 
-impl<T: Send + 'static> ops::DerefMut for Pooled<T> {
+impl<T: Send + 'static> ops::DerefMut for PoolGuard<T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.object
     }
@@ -228,9 +228,9 @@ impl<T: Send + 'static> fmt::Debug for Pool<T> {
     }
 }
 
-impl<T: fmt::Debug + Send + 'static> fmt::Debug for Pooled<T> {
+impl<T: fmt::Debug + Send + 'static> fmt::Debug for PoolGuard<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pooled").field(&**self).finish()
+        f.debug_tuple("PoolGuard").field(&**self).finish()
     }
 }
 
@@ -267,7 +267,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Numbers, each made once.
+    /// PoolMetrics, each made once.
     fn numbers(size: usize) -> (Pool<usize>, Arc<AtomicUsize>) {
         let made = Arc::new(AtomicUsize::new(0));
         let count = made.clone();

@@ -35,8 +35,8 @@ type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> 
 ///     .on(Call::Talking, Heard::HangUp, Call::Over)
 ///     .terminal(Call::Over);
 /// let heard = futures_util::stream::iter([Heard::Answer, Heard::Answer, Heard::HangUp]);
-/// let walk = call.run(heard, std::future::pending::<()>()).await.unwrap();
-/// assert_eq!((walk.state, walk.steps, walk.unknown), (Call::Over, 2, 1));
+/// let summary = call.run(heard, std::future::pending::<()>()).await.unwrap();
+/// assert_eq!((summary.state, summary.steps, summary.unknown), (Call::Over, 2, 1));
 /// assert!(call.diagram().contains("Ringing --> Talking: Answer"));
 /// # }
 /// ```
@@ -49,7 +49,7 @@ pub struct StateMachine<S, E> {
 /// How a walk through a [`StateMachine`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Walk<S> {
+pub struct RunSummary<S> {
     /// The last state.
     pub state: S,
     /// Transitions that were made.
@@ -124,35 +124,39 @@ where
         &self,
         events: impl Stream<Item = E>,
         stop: impl Future,
-    ) -> Result<Walk<S>, StateMachineError<S, E>> {
+    ) -> Result<RunSummary<S>, StateMachineError<S, E>> {
         tokio::pin!(events, stop);
-        let mut walk =
-            Walk { state: self.start, steps: 0, unknown: 0, finished: self.terminal.contains(&self.start) };
-        while !walk.finished {
+        let mut summary = RunSummary {
+            state: self.start,
+            steps: 0,
+            unknown: 0,
+            finished: self.terminal.contains(&self.start),
+        };
+        while !summary.finished {
             let event = tokio::select! {
                 biased;
                 _ = &mut stop => break,
                 event = events.next() => event,
             };
             let Some(event) = event else { break };
-            let key = (walk.state, event);
+            let key = (summary.state, event);
             let Some((to, action)) = self.transitions.get(&key) else {
-                tracing::debug!(state = ?walk.state, event = ?key.1, "no transition");
-                walk.unknown += 1;
-                table::UNKNOWN_EVENTS.count([]).increment(1);
+                tracing::debug!(state = ?summary.state, event = ?key.1, "no transition");
+                summary.unknown += 1;
+                table::UNKNOWN_EVENTS.counter_with([]).increment(1);
                 continue;
             };
             if let Some(action) = action
                 && let Err(error) = action().await
             {
-                return Err(StateMachineError { state: walk.state, event: key.1, error });
+                return Err(StateMachineError { state: summary.state, event: key.1, error });
             }
-            tracing::debug!(from = ?walk.state, event = ?key.1, ?to, "transition");
-            walk.state = *to;
-            walk.steps += 1;
-            walk.finished = self.terminal.contains(to);
+            tracing::debug!(from = ?summary.state, event = ?key.1, ?to, "transition");
+            summary.state = *to;
+            summary.steps += 1;
+            summary.finished = self.terminal.contains(to);
         }
-        Ok(walk)
+        Ok(summary)
     }
 
     /// The table as a Mermaid diagram: paste it into any Markdown page that draws them. States and events are
@@ -276,8 +280,8 @@ mod tests {
         let log = Arc::default();
         let machine = machine(&log);
         let events = stream::iter([E::Finish, E::Go, E::Reset, E::Reset, E::Go, E::Finish, E::Go]);
-        let walk = machine.run(events, never()).await.unwrap();
-        assert_eq!(walk, Walk { state: S::Done, steps: 4, unknown: 2, finished: true });
+        let summary = machine.run(events, never()).await.unwrap();
+        assert_eq!(summary, RunSummary { state: S::Done, steps: 4, unknown: 2, finished: true });
         assert_eq!(*log.lock().unwrap(), ["go", "go", "finish"]);
     }
 
@@ -297,8 +301,8 @@ mod tests {
     #[tokio::test]
     async fn a_stop_ends_the_walk_where_it_is() {
         let machine = machine(&Arc::default());
-        let walk = machine.run(stream::pending(), std::future::ready(())).await.unwrap();
-        assert_eq!(walk, Walk { state: S::Idle, steps: 0, unknown: 0, finished: false });
+        let summary = machine.run(stream::pending(), std::future::ready(())).await.unwrap();
+        assert_eq!(summary, RunSummary { state: S::Idle, steps: 0, unknown: 0, finished: false });
     }
 
     #[test]
@@ -314,10 +318,10 @@ mod tests {
         fn every_event_is_accounted_for(events in prop::collection::vec(prop_oneof![Just(E::Go), Just(E::Finish), Just(E::Reset)], 0..40)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let machine = machine(&Arc::default());
-            let walk = runtime.block_on(machine.run(stream::iter(events.clone()), never())).unwrap();
-            let seen = usize::try_from(walk.steps + walk.unknown).unwrap();
-            prop_assert_eq!(walk.finished, walk.state == S::Done);
-            let all_but_the_rest = if walk.finished { seen <= events.len() } else { seen == events.len() };
+            let summary = runtime.block_on(machine.run(stream::iter(events.clone()), never())).unwrap();
+            let seen = usize::try_from(summary.steps + summary.unknown).unwrap();
+            prop_assert_eq!(summary.finished, summary.state == S::Done);
+            let all_but_the_rest = if summary.finished { seen <= events.len() } else { seen == events.len() };
             prop_assert!(all_but_the_rest);
         }
     }

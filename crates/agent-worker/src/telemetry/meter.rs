@@ -8,10 +8,10 @@ use metrics::{Counter, Gauge, SharedString};
 use agent_core::{CheckpointError, EndedJob, GivenAnswer, LeaseLoss, Violation, Worker};
 use agent_rtc::Dropped;
 
+use super::gauges::{GaugeGuard, SharedGauge};
 use super::handles::Handles;
-use super::level::{Held, Level};
+use super::labels::BoundedLabels;
 use super::table;
-use super::words::Words;
 use crate::worker::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
 
 /// The counters of one worker. The driver and its tasks share them with the worker's handles.
@@ -25,7 +25,7 @@ pub(crate) struct Meter {
 #[derive(Default)]
 struct State {
     stats: WorkerStats,
-    reasons: Words,
+    reasons: BoundedLabels,
 }
 
 impl Meter {
@@ -42,7 +42,7 @@ impl Meter {
     /// The gauges of a worker that runs, until they are dropped.
     pub(crate) fn levels(&self, max_jobs: usize) -> Levels {
         let level = |gauge: fn(&Handles) -> &Gauge| {
-            Level::new(self.handles.get().map_or_else(Gauge::noop, |handles| gauge(handles).clone()))
+            SharedGauge::new(self.handles.get().map_or_else(Gauge::noop, |handles| gauge(handles).clone()))
         };
         let mut max = level(|handles| &handles.max_jobs);
         max.show(number(max_jobs));
@@ -61,7 +61,7 @@ impl Meter {
         let Some(handles) = self.handles.get() else { return };
         let refused = |reason: &'static str| {
             let labels = [handles.agent_name(), answer.label().into(), reason.into()];
-            table::OFFERS.count(labels).increment(1);
+            table::OFFERS.counter_with(labels).increment(1);
         };
         match answer {
             GivenAnswer::Accepted => handles.accepted.increment(1),
@@ -89,7 +89,7 @@ impl Meter {
             if well {
                 handles.joined.record(took);
             } else {
-                table::ROOM_JOIN.times([handles.agent_name(), "failed".into()]).record(took);
+                table::ROOM_JOIN.histogram_with([handles.agent_name(), "failed".into()]).record(took);
             }
         });
     }
@@ -116,7 +116,7 @@ impl Meter {
             handles.failed.increment(1);
             handles.failure_duration.record(ended.duration);
             let labels = [handles.agent_name(), label.kind.into(), label.reason.into()];
-            table::JOB_FAILURES.count(labels).increment(1);
+            table::JOB_FAILURES.counter_with(labels).increment(1);
         });
     }
 
@@ -159,7 +159,7 @@ impl Meter {
 
     pub(crate) fn violation(&self, violation: Violation) {
         self.with(|handles| {
-            table::VIOLATIONS.count([handles.agent_name(), violation.label().into()]).increment(1);
+            table::VIOLATIONS.counter_with([handles.agent_name(), violation.label().into()]).increment(1);
         });
     }
 
@@ -170,7 +170,9 @@ impl Meter {
                 handles.save_took.record(took);
             }
             Err(error) => {
-                table::CHECKPOINT_SAVES.count([handles.agent_name(), error.label().into()]).increment(1);
+                table::CHECKPOINT_SAVES
+                    .counter_with([handles.agent_name(), error.label().into()])
+                    .increment(1);
             }
         });
     }
@@ -183,19 +185,21 @@ impl Meter {
             Err(error) => error.label(),
         };
         self.with(|handles| {
-            table::CHECKPOINT_LOADS.count([handles.agent_name(), word.into()]).increment(1);
+            table::CHECKPOINT_LOADS.counter_with([handles.agent_name(), word.into()]).increment(1);
         });
     }
 
     /// A job leads, until this is dropped.
-    pub(crate) fn lead(&self) -> Held {
+    pub(crate) fn lead(&self) -> GaugeGuard {
         self.with(|handles| handles.elections_won.increment(1));
-        Held::new(self.handles.get().map_or_else(Gauge::noop, |handles| handles.leads.clone()))
+        GaugeGuard::new(self.handles.get().map_or_else(Gauge::noop, |handles| handles.leads.clone()))
     }
 
     pub(crate) fn lead_lost(&self, why: LeaseLoss) {
         self.with(|handles| {
-            table::LEADS_LOST.count([handles.agent_name(), SharedString::from(why.label())]).increment(1);
+            table::LEADS_LOST
+                .counter_with([handles.agent_name(), SharedString::from(why.label())])
+                .increment(1);
         });
     }
 
@@ -246,12 +250,12 @@ impl Meter {
 pub(crate) struct Levels {
     /// Jobs that were started and are not over.
     pub(crate) active: usize,
-    active_jobs: Level,
-    slots_used: Level,
-    registered: Level,
-    draining: Level,
+    active_jobs: SharedGauge,
+    slots_used: SharedGauge,
+    registered: SharedGauge,
+    draining: SharedGauge,
     load: Load,
-    _max_jobs: Level,
+    _max_jobs: SharedGauge,
 }
 
 impl Levels {

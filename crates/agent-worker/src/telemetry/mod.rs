@@ -6,13 +6,13 @@
 //! without a recorder an increment is one look at an empty option. Label values are bounded, whatever users
 //! and servers say (`words`).
 
+mod gauges;
 mod handles;
-mod level;
+mod labels;
 pub(crate) mod line_limit;
 mod meter;
 pub(crate) mod table;
-mod words;
 
-pub(crate) use level::Held;
+pub(crate) use gauges::GaugeGuard;
+pub(crate) use labels::{OTHER, process_label};
 pub(crate) use meter::{Levels, Meter};
-pub(crate) use words::{OTHER, process_word};

@@ -292,19 +292,19 @@ impl Metric {
     }
 
     /// The counter with these values of its labels, in their order.
-    pub(crate) fn count<const N: usize>(&self, values: [SharedString; N]) -> Counter {
+    pub(crate) fn counter_with<const N: usize>(&self, values: [SharedString; N]) -> Counter {
         debug_assert!(self.kind == Kind::Counter, "{}", self.name);
         metrics::counter!(self.name, self.labels(values))
     }
 
     /// The gauge with these values of its labels, in their order.
-    pub(crate) fn level<const N: usize>(&self, values: [SharedString; N]) -> Gauge {
+    pub(crate) fn gauge_with<const N: usize>(&self, values: [SharedString; N]) -> Gauge {
         debug_assert!(self.kind == Kind::Gauge, "{}", self.name);
         metrics::gauge!(self.name, self.labels(values))
     }
 
     /// The histogram with these values of its labels, in their order.
-    pub(crate) fn times<const N: usize>(&self, values: [SharedString; N]) -> Histogram {
+    pub(crate) fn histogram_with<const N: usize>(&self, values: [SharedString; N]) -> Histogram {
         debug_assert!(matches!(self.kind, Kind::Seconds | Kind::Sizes), "{}", self.name);
         metrics::histogram!(self.name, self.labels(values))
     }

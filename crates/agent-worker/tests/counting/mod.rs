@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use agent_core::decode_checkpoint;
 use agent_worker::checkpoint::{
-    CheckpointKey, CheckpointStore, Claim, EmbeddedStore, RedisStore, Saved, StoreError, Writer,
+    AutoSaved, CheckpointKey, CheckpointStore, Claim, EmbeddedStore, RedisStore, StoreError, Writer,
 };
 use agent_worker::net::Redis;
 use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobResult};
@@ -131,7 +131,7 @@ impl Agent for Counter {
     }
 
     async fn run(&self, ctx: JobContext) -> JobResult {
-        let progress: Saved<Progress> = ctx.checkpoint().resume().await?;
+        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         let from = progress.get().done;
         self.1.write(&format!("started {from}"));
         for item in from..self.0 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use agent_testkit::{JobSpec, ServerEvent};
-use agent_worker::room::Wanted;
+use agent_worker::room::ParticipantFilter;
 use agent_worker::{CancelReason, EndWhen, JobContext, JobErrorKind, JobResult, Outcome, RetryPolicy};
 
 use super::stage::{LONG, Stage, text};
@@ -159,7 +159,7 @@ async fn an_attempt_can_be_failed_from_anywhere_and_is_cleaned_up_after() {
 async fn each_participant_has_a_task_until_they_leave() {
     let agent = async |ctx: JobContext| {
         let room = ctx.room().clone();
-        ctx.for_each_participant(Wanted::human(), move |person| {
+        ctx.for_each_participant(ParticipantFilter::human(), move |person| {
             let room = room.clone();
             // Says hello, and goodbye when it is cancelled.
             struct Bye(agent_worker::Room, String);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_worker::room::Wanted;
+use agent_worker::room::ParticipantFilter;
 use agent_worker::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
 
 use super::stage::Stage;
@@ -100,7 +100,7 @@ async fn the_log_of_a_task_names_its_job_and_that_of_a_leftover_its_name() {
         ctx.spawn_named("heartbeat", std::future::pending::<()>());
         ctx.spawn(std::future::pending::<()>());
         ctx.health_check(Duration::from_secs(30), || std::future::ready(Ok::<_, JobError>(())));
-        ctx.for_each_participant(Wanted::human(), |_| std::future::pending());
+        ctx.for_each_participant(ParticipantFilter::human(), |_| std::future::pending());
         ctx.on_cleanup(async { tracing::info!("from the callback") });
         JobResult::Ok(())
     };

@@ -38,7 +38,7 @@ async fn the_server_and_the_log_see_the_redacted_text_and_the_failure_hook_the_o
     let seen = Arc::clone(&failures);
     let server = MockServer::builder().start_in_process();
     let worker = server
-        .worker(call.layer(Traced::as_("call")))
+        .worker(call.layer(Traced::named("call")))
         .agent_name("caller")
         .retry(RetryPolicy::attempts(2))
         .redact_errors(|text| text.replace(|c: char| c.is_ascii_digit(), "#"))

@@ -274,7 +274,7 @@ async fn jobs_of_all_kinds(heard: &mut Heard) {
         go_on: Arc::default(),
     };
     let bumps = scribe.bumps.clone();
-    let stage = Stage::new("scribe", scribe.clone().layer(Measured::as_("scribe")), |builder| {
+    let stage = Stage::new("scribe", scribe.clone().layer(Measured::named("scribe")), |builder| {
         let builder = builder.max_jobs(5).max_job_timeout(LONG).coordinator(MemoryCoordinator::new());
         builder.checkpoints(MemoryStore::default()).pubsub(bumps)
     })

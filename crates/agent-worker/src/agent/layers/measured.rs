@@ -10,7 +10,7 @@ use super::layer::{Around, AroundHandler};
 use crate::agent::Agent;
 use crate::job::context::JobContext;
 use crate::job::temporary::classified;
-use crate::telemetry::{Held, process_word, table};
+use crate::telemetry::{GaugeGuard, process_label, table};
 use crate::worker::stats::kind_label;
 
 /// Records each call of the handler in the histogram `lk_agents_handler_seconds` of the `metrics` facade,
@@ -25,14 +25,14 @@ pub struct Measured {
 }
 
 /// An agent with a [`Measured`].
-pub type Metered<A> = Around<A, Measured>;
+pub type MeasuredAgent<A> = Around<A, Measured>;
 
 impl Measured {
     /// With this name in the label `handler`. A program has few such names: after 64 different ones they are
     /// `other`.
     #[must_use]
-    pub fn as_(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: process_word(name) }
+    pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: process_label(name) }
     }
 }
 
@@ -41,19 +41,21 @@ struct Call {
     name: Cow<'static, str>,
     start: Instant,
     result: &'static str,
-    _running: Held,
+    _running: GaugeGuard,
 }
 
 impl Call {
     fn begin(name: Cow<'static, str>) -> Self {
-        let running = Held::new(table::HANDLERS_RUNNING.level([name.clone().into()]));
+        let running = GaugeGuard::new(table::HANDLERS_RUNNING.gauge_with([name.clone().into()]));
         Self { name, start: Instant::now(), result: "dropped", _running: running }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        table::HANDLER.times([self.name.clone().into(), self.result.into()]).record(self.start.elapsed());
+        table::HANDLER
+            .histogram_with([self.name.clone().into(), self.result.into()])
+            .record(self.start.elapsed());
     }
 }
 

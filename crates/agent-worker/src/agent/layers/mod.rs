@@ -17,7 +17,7 @@
 //! let agent = greet
 //!     .layer(Timeout::after(Duration::from_secs(60)))
 //!     .layer(LimitBy::room(1))
-//!     .layer(Traced::as_("greeter"));
+//!     .layer(Traced::named("greeter"));
 //! # let _ = agent;
 //! ```
 //!
@@ -32,6 +32,6 @@ mod traced;
 
 pub use layer::{Around, AroundHandler, Layer, Layered};
 pub use limit::{LimitBy, Limited};
-pub use measured::{Measured, Metered};
-pub use timeout::{Timed, Timeout};
-pub use traced::{Observed, Traced};
+pub use measured::{Measured, MeasuredAgent};
+pub use timeout::{Timeout, TimeoutAgent};
+pub use traced::{Traced, TracedAgent};

@@ -19,7 +19,7 @@ pub struct Timeout {
 }
 
 /// An agent with a [`Timeout`].
-pub type Timed<A> = Around<A, Timeout>;
+pub type TimeoutAgent<A> = Around<A, Timeout>;
 
 impl Timeout {
     /// After so long.

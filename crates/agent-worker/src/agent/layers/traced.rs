@@ -21,12 +21,12 @@ pub struct Traced {
 }
 
 /// An agent with a [`Traced`].
-pub type Observed<A> = Around<A, Traced>;
+pub type TracedAgent<A> = Around<A, Traced>;
 
 impl Traced {
     /// With this name in the span's field `handler`.
     #[must_use]
-    pub fn as_(name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into() }
     }
 }

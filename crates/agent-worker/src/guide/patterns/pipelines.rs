@@ -53,7 +53,7 @@
 //! [retryable](crate::JobError::retryable) error is tried again. The
 //! [`PipelineError`](crate::patterns::PipelineError) itself says which
 //! [stage](crate::patterns::PipelineError::stage) it was and how many items were
-//! [done](crate::patterns::Processed::done): always the first ones, which is what a
+//! [done](crate::patterns::Progress::done): always the first ones, which is what a
 //! [checkpoint](super::super::checkpoints) wants to know. The next attempt gets what was not taken off
 //! [the room's stream](super::super::data) yet; the failed item and those behind it are gone, unless the
 //! handler keeps them itself. A smaller capacity takes less ahead.
@@ -65,8 +65,8 @@
 //! done is not known. [`flush_within`](crate::patterns::Pipeline::flush_within) bounds it by time: a part of
 //! the grace goes to the pipeline, the rest is for what the handler does then. If that is not enough, the job
 //! fails as well, but says how much is missing, and a handler that can live with it looks at
-//! [`processed`](crate::patterns::PipelineError::processed), whose
-//! [`dropped`](crate::patterns::Processed::dropped) items are those after the first `done`. A smaller
+//! [`progress`](crate::patterns::PipelineError::progress), whose
+//! [`dropped`](crate::patterns::Progress::dropped) items are those after the first `done`. A smaller
 //! capacity takes less at a time: what is not taken stays in the room's stream.
 //!
 //! The example `pipeline` is a whole agent.

@@ -37,7 +37,7 @@
 //! | all are taken for as long as was waited | `?` ends the attempt as retryable: the job is retried in its room, after the backoff of its retry policy |
 //! | one cannot be made | `?` ends the attempt with that error, classified as any other; the place is free again |
 //! | the waiting, or the making, is dropped | nothing is lost |
-//! | one is broken | [`discard`](crate::patterns::Pooled::discard) takes it out, and another one is made in its place |
+//! | one is broken | [`discard`](crate::patterns::PoolGuard::discard) takes it out, and another one is made in its place |
 //!
 //! A worker whose every job needs one of them says so with [`max_jobs`](crate::WorkerBuilder::max_jobs): then
 //! offers go to another worker in the place of waiting here. The layer [`LimitBy`](crate::layers::LimitBy)

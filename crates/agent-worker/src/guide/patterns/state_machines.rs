@@ -32,8 +32,8 @@
 //!         },
 //!         Err(_) => Some(Button::Lost), // nobody knows which: the table says what that means in which state
 //!     });
-//!     let walk = table.run(pressed, ctx.cancelled()).await?;
-//!     ctx.room().publish_data("recorder", format!("{} steps, {} unknown", walk.steps, walk.unknown)).await?;
+//!     let summary = table.run(pressed, ctx.cancelled()).await?;
+//!     ctx.room().publish_data("recorder", format!("{} steps, {} unknown", summary.steps, summary.unknown)).await?;
 //!     Ok(())
 //! }
 //! # use agent_testkit::{JobSpec, run_job};
@@ -57,10 +57,10 @@
 //! | what happens | then |
 //! |---|---|
 //! | an event has a transition from here | its action runs; when it has succeeded, the state is the next one |
-//! | an event has none | it is counted as [unknown](crate::patterns::Walk::unknown), logged at `debug`, and skipped |
+//! | an event has none | it is counted as [unknown](crate::patterns::RunSummary::unknown), logged at `debug`, and skipped |
 //! | an action fails | the walk ends with its error, which names state and event; the state was not left |
 //! | a terminal state is reached | the walk ends; what comes later stays in the stream |
-//! | the events end, or it is told to stop | the walk ends; [`finished`](crate::patterns::Walk::finished) says that no terminal state was reached |
+//! | the events end, or it is told to stop | the walk ends; [`finished`](crate::patterns::RunSummary::finished) says that no terminal state was reached |
 //!
 //! An action that has begun is not interrupted by the stop, so that no transition is made by half; an action
 //! that may take long looks at [`ctx.cancelled()`](crate::JobContext::cancelled) itself.

@@ -3,10 +3,10 @@
 //! Whose checkpoint it is, what its bytes are, when they are saved, who may write and whether it is kept is
 //! decided in `agent-core`; where they go, by the store.
 
-mod saved;
+mod auto_saved;
 mod session;
 
-pub use saved::Saved;
+pub use auto_saved::AutoSaved;
 pub(crate) use session::Checkpoints;
 
 use std::fmt;
@@ -20,7 +20,7 @@ use agent_core::{
     CheckpointError, Generation, KeyBy, decode_checkpoint, encode_checkpoint, verify_checkpoint,
 };
 
-use session::Opened;
+use session::KeySession;
 
 /// What a job saves of its progress, so that whoever goes on with it does not begin anew: the next attempt,
 /// or another worker after this one was drained or killed. Made by
@@ -118,8 +118,8 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// [`CheckpointError`]. With `?` it ends the job: a store that is away is worth another attempt, the rest
     /// is fatal.
     pub async fn load(&self) -> Result<Option<T>, CheckpointError> {
-        let opened = self.session()?.open(&self.by)?;
-        Ok(self.load_from(&opened).await?.0)
+        let key_session = self.session()?.open(&self.by)?;
+        Ok(self.load_from(&key_session).await?.0)
     }
 
     /// Saves a value, in the place of what was saved before. It is in the store when this returns, and is
@@ -145,29 +145,32 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     ///
     /// # Errors
     /// As for [`load`](Self::load).
-    pub async fn resume(&self) -> Result<Saved<T>, CheckpointError>
+    pub async fn resume(&self) -> Result<AutoSaved<T>, CheckpointError>
     where
         T: Default + Send + 'static,
     {
         let session = self.session()?;
-        let opened = session.open(&self.by)?;
-        let (value, generation) = self.load_from(&opened).await?;
+        let key_session = session.open(&self.by)?;
+        let (value, generation) = self.load_from(&key_session).await?;
         // Also when there is nothing: a save may be in the store though its answer was lost.
-        opened.mark_deletable().await;
-        Ok(Saved::start(value.unwrap_or_default(), self.version, generation, opened, session))
+        key_session.mark_deletable().await;
+        Ok(AutoSaved::start(value.unwrap_or_default(), self.version, generation, key_session, session))
     }
 
-    async fn load_from(&self, opened: &Opened) -> Result<(Option<T>, Generation), CheckpointError> {
-        let result = self.load_uncounted(opened).await;
+    async fn load_from(&self, key_session: &KeySession) -> Result<(Option<T>, Generation), CheckpointError> {
+        let result = self.load_uncounted(key_session).await;
         self.session()?.parts.meter.checkpoint_loaded(result.as_ref().map(|(value, _)| value.is_some()));
         result
     }
 
-    async fn load_uncounted(&self, opened: &Opened) -> Result<(Option<T>, Generation), CheckpointError> {
-        let (record, generation) = opened.claim().await?;
+    async fn load_uncounted(
+        &self,
+        key_session: &KeySession,
+    ) -> Result<(Option<T>, Generation), CheckpointError> {
+        let (record, generation) = key_session.claim().await?;
         let Some(record) = record else { return Ok((None, generation)) };
         let value = decode_checkpoint(&record, self.version)?;
-        opened.mark_deletable().await;
+        key_session.mark_deletable().await;
         Ok((Some(value), generation))
     }
 }

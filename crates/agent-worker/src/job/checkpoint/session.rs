@@ -38,7 +38,7 @@ pub(crate) struct Checkpoints {
     /// Another worker goes on with the job: that ends the attempt.
     superseded: Arc<SetOnce<()>>,
     /// `None` when the job is over.
-    opened: Mutex<Option<BTreeMap<CheckpointKey, Arc<Opened>>>>,
+    keys: Mutex<Option<BTreeMap<CheckpointKey, Arc<KeySession>>>>,
     phase: watch::Sender<Phase>,
     /// How many save by themselves now.
     savers: Arc<watch::Sender<usize>>,
@@ -63,7 +63,7 @@ impl Checkpoints {
             job,
             cancel,
             superseded: Arc::default(),
-            opened: Mutex::new(Some(BTreeMap::new())),
+            keys: Mutex::new(Some(BTreeMap::new())),
             phase: watch::Sender::new(Phase::Open),
             savers: Arc::new(watch::Sender::new(0)),
         })
@@ -97,9 +97,9 @@ impl Checkpoints {
     pub(crate) async fn finish(&self) {
         self.flush().await;
         let over = *self.phase.borrow() == Phase::Discard;
-        let opened = self.lock().take().unwrap_or_default();
-        for (key, opened) in opened {
-            if let Err(error) = opened.close(over).await
+        let keys = self.lock().take().unwrap_or_default();
+        for (key, session) in keys {
+            if let Err(error) = session.close(over).await
                 && !matches!(error, CheckpointError::Superseded)
             {
                 tracing::warn!(key = %line(&key), "the checkpoint of a job that is over stays until it expires: {}", line(error_text::chain(&error)));
@@ -119,15 +119,15 @@ impl Checkpoints {
     }
 
     /// The checkpoint under a key of this job; the same one each time.
-    pub(super) fn open(&self, by: &KeyBy) -> Result<Arc<Opened>, CheckpointError> {
+    pub(super) fn open(&self, by: &KeyBy) -> Result<Arc<KeySession>, CheckpointError> {
         let key = CheckpointKey::of(&self.job, by)?;
-        let mut opened = self.lock();
-        let opened =
-            opened.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
+        let mut keys = self.lock();
+        let session =
+            keys.as_mut().ok_or(CheckpointError::JobOver)?.entry(key.clone()).or_insert_with(|| {
                 let (store, parts) = (Arc::clone(&self.store), Arc::clone(&self.parts));
-                Arc::new(Opened { key, store, parts, session: tokio::sync::Mutex::default() })
+                Arc::new(KeySession { key, store, parts, session: tokio::sync::Mutex::default() })
             });
-        Ok(Arc::clone(opened))
+        Ok(Arc::clone(session))
     }
 
     /// Starts a task that saves until it is told to end.
@@ -154,9 +154,9 @@ impl Checkpoints {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<CheckpointKey, Arc<Opened>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<CheckpointKey, Arc<KeySession>>>> {
         // Nothing in here is half done when it could panic.
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,14 +178,14 @@ impl Drop for Counted {
 
 /// One key, and our claim of it. Its operations come one after the other, so that an older value never
 /// replaces a newer one.
-pub(super) struct Opened {
+pub(super) struct KeySession {
     pub(super) key: CheckpointKey,
     store: Arc<dyn CheckpointStore>,
     parts: Arc<Parts>,
     session: tokio::sync::Mutex<ClaimSession>,
 }
 
-impl Opened {
+impl KeySession {
     /// Takes the key over, and gives what is there.
     pub(super) async fn claim(&self) -> Result<(Option<Vec<u8>>, Generation), CheckpointError> {
         let mut session = self.session.lock().await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agent_core::{CoordinationError, PubSub, check_key};
 
 use super::clock::Clock;
-use super::election::{Candidate, Terms};
+use super::election::{Candidate, ElectionParams};
 use super::{Channel, Leadership, RoomData};
 use crate::job::context::JobContext;
 
@@ -33,8 +33,8 @@ impl JobContext {
         let holder = format!("{}/{random:016x}", self.job().id);
         let (lease, releases) = (settings.lease, &parts.releases);
         let meter = Arc::clone(&parts.meter);
-        let terms = Terms { lease, seed: random, releases, clock: Clock::new(), meter };
-        let candidate = Candidate::stand(coordinator, &key, holder, terms).await?;
+        let params = ElectionParams { lease, seed: random, releases, clock: Clock::new(), meter };
+        let candidate = Candidate::stand(coordinator, &key, holder, params).await?;
         Ok(Leadership::of(candidate))
     }
 

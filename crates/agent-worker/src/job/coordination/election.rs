@@ -17,14 +17,14 @@ use agent_proto::text::{line, name};
 use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
 use crate::job::sleep::sleep_until;
-use crate::telemetry::{Held, Meter};
+use crate::telemetry::{GaugeGuard, Meter};
 
 /// How long a lease that is given back is waited for; it runs out by itself anyway.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a candidate stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum CandidateState {
     Asking,
     Following {
         leader: String,
@@ -39,7 +39,7 @@ pub(super) enum Standing {
     },
 }
 
-impl Standing {
+impl CandidateState {
     /// The token of the lead that it has, or had.
     pub(super) const fn token(&self) -> Option<u64> {
         match self {
@@ -53,14 +53,14 @@ impl Standing {
 pub(super) struct Candidate {
     pub(super) key: Arc<str>,
     pub(super) coordinator: Arc<dyn Coordinator>,
-    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) state: watch::Receiver<CandidateState>,
     pub(super) clock: Clock,
     /// Gone once another handle has it.
     resign: Option<Resign>,
 }
 
 /// What an election is held with, beside its store.
-pub(super) struct Terms<'a> {
+pub(super) struct ElectionParams<'a> {
     pub(super) lease: Duration,
     /// For the jitter.
     pub(super) seed: u64,
@@ -76,11 +76,11 @@ impl Candidate {
         coordinator: Arc<dyn Coordinator>,
         key: &str,
         holder: String,
-        terms: Terms<'_>,
+        params: ElectionParams<'_>,
     ) -> Result<Self, CoordinationError> {
-        let Terms { lease, seed, releases, clock, meter } = terms;
+        let ElectionParams { lease, seed, releases, clock, meter } = params;
         let key: Arc<str> = key.into();
-        let (tell, mut standing) = watch::channel(Standing::Asking);
+        let (sender, mut state) = watch::channel(CandidateState::Asking);
         let (resign, resigned) = releases.candidate();
         let (fail, failure) = oneshot::channel();
         let task = Task {
@@ -90,14 +90,14 @@ impl Candidate {
             lease,
             machine: Election::new(lease, seed),
             clock,
-            tell,
+            state: sender,
             failure: None,
             meter,
             lead: None,
         };
         tokio::spawn(task.run(resigned, fail).in_current_span()); // the job's
-        let _ = standing.wait_for(|standing| *standing != Standing::Asking).await;
-        let over = matches!(*standing.borrow(), Standing::Over { led: None } | Standing::Asking);
+        let _ = state.wait_for(|state| *state != CandidateState::Asking).await;
+        let over = matches!(*state.borrow(), CandidateState::Over { led: None } | CandidateState::Asking);
         if over {
             // It failed on its first call, or a store of the user's own panicked.
             return Err(failure.await.unwrap_or_else(|_| CoordinationError::Over {
@@ -105,7 +105,7 @@ impl Candidate {
                 reason: "the coordinator panicked".to_owned(),
             }));
         }
-        Ok(Self { key, coordinator, standing, clock, resign: Some(resign) })
+        Ok(Self { key, coordinator, state, clock, resign: Some(resign) })
     }
 
     /// The handle that resigns when it is dropped, from now on instead of this one; `None` when another one
@@ -115,7 +115,7 @@ impl Candidate {
         Some(Self {
             key: Arc::clone(&self.key),
             coordinator: Arc::clone(&self.coordinator),
-            standing: self.standing.clone(),
+            state: self.state.clone(),
             clock: self.clock,
             resign: Some(resign),
         })
@@ -123,9 +123,9 @@ impl Candidate {
 
     /// Gives back what it has, and waits until that is done.
     pub(super) async fn resign(self) {
-        let Self { mut standing, resign, .. } = self;
+        let Self { mut state, resign, .. } = self;
         drop(resign);
-        while standing.changed().await.is_ok() {}
+        while state.changed().await.is_ok() {}
     }
 }
 
@@ -138,12 +138,12 @@ struct Task {
     lease: Duration,
     machine: Election,
     clock: Clock,
-    tell: watch::Sender<Standing>,
+    state: watch::Sender<CandidateState>,
     /// The last error of the store.
     failure: Option<CoordinationError>,
     meter: Arc<Meter>,
     /// Counted while it leads.
-    lead: Option<Held>,
+    lead: Option<GaugeGuard>,
 }
 
 impl Task {
@@ -208,8 +208,8 @@ impl Task {
         if let Some(failure) = self.failure.take() {
             let _ = fail.send(failure);
         }
-        if matches!(*self.tell.borrow(), Standing::Asking | Standing::Following { .. }) {
-            self.tell.send_replace(Standing::Over { led: None });
+        if matches!(*self.state.borrow(), CandidateState::Asking | CandidateState::Following { .. }) {
+            self.state.send_replace(CandidateState::Over { led: None });
         }
         if release {
             let released = coordinator.release(&key, &holder);
@@ -224,20 +224,22 @@ impl Task {
             ElectionOutput::Lead { token, until } => {
                 tracing::info!(key = %name(&self.key), token, "leading");
                 self.lead = Some(self.meter.lead());
-                self.tell.send_replace(Standing::Leading { token, until });
+                self.state.send_replace(CandidateState::Leading { token, until });
             }
             ElectionOutput::Extended { until } => {
-                self.tell.send_if_modified(|standing| match standing {
-                    Standing::Leading { until: before, .. } => {
+                self.state.send_if_modified(|state| match state {
+                    CandidateState::Leading { until: before, .. } => {
                         *before = until;
                         true
                     }
-                    Standing::Asking | Standing::Following { .. } | Standing::Over { .. } => false,
+                    CandidateState::Asking
+                    | CandidateState::Following { .. }
+                    | CandidateState::Over { .. } => false,
                 });
             }
             ElectionOutput::Follow { leader } => {
                 tracing::info!(key = %name(&self.key), leader = %name(&leader), "following");
-                self.tell.send_replace(Standing::Following { leader });
+                self.state.send_replace(CandidateState::Following { leader });
             }
             ElectionOutput::Lost(why) => {
                 self.lead = None;
@@ -246,8 +248,8 @@ impl Task {
                     LeaseLoss::Released => tracing::info!(key = %name(&self.key), "gave the lead back"),
                     _ => tracing::warn!(key = %name(&self.key), ?why, "lost the lead"),
                 }
-                self.tell.send_modify(|standing| {
-                    *standing = Standing::Over { led: standing.token().map(|token| (token, why)) };
+                self.state.send_modify(|state| {
+                    *state = CandidateState::Over { led: state.token().map(|token| (token, why)) };
                 });
             }
             // What there is to say is the failure.

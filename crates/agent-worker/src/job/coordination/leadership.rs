@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use agent_core::{CoordinationError, FencedValue, LeaseLoss, write_fenced};
 
-use super::election::{Candidate, Standing};
+use super::election::{Candidate, CandidateState};
 
 /// How an election went, from [`JobContext::elect`](crate::JobContext::elect).
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Follower {
 
 impl Leadership {
     pub(super) fn of(candidate: Candidate) -> Self {
-        let token = candidate.standing.borrow().token();
+        let token = candidate.state.borrow().token();
         match token {
             Some(token) => Self::Leader(Lease { candidate, token }),
             None => Self::Follower(Follower { candidate }),
@@ -99,19 +99,19 @@ impl Lease {
     /// Linux, Android and Windows also when the machine was suspended meanwhile.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        match &*self.candidate.standing.borrow() {
-            Standing::Leading { until, .. } => *until <= self.candidate.clock.now(),
-            Standing::Asking | Standing::Following { .. } | Standing::Over { .. } => true,
+        match &*self.candidate.state.borrow() {
+            CandidateState::Leading { until, .. } => *until <= self.candidate.clock.now(),
+            CandidateState::Asking | CandidateState::Following { .. } | CandidateState::Over { .. } => true,
         }
     }
 
     /// Waits until the lead is lost, and says why. After a machine was suspended it may come a third of the
     /// lease later than [`is_lost`](Self::is_lost).
     pub async fn lost(&self) -> LeaseLoss {
-        let mut standing = self.candidate.standing.clone();
-        let over = standing.wait_for(|standing| matches!(standing, Standing::Over { .. })).await;
+        let mut state = self.candidate.state.clone();
+        let over = state.wait_for(|state| matches!(state, CandidateState::Over { .. })).await;
         match over.as_deref() {
-            Ok(Standing::Over { led: Some((_, why)) }) => *why,
+            Ok(CandidateState::Over { led: Some((_, why)) }) => *why,
             // Its task is gone, and with it the renewals.
             _ => LeaseLoss::Expired,
         }
@@ -153,9 +153,11 @@ impl Follower {
     /// Who leads, as far as was last heard: `<job id>/<something>`. Empty once this job leads itself.
     #[must_use]
     pub fn leader(&self) -> String {
-        match &*self.candidate.standing.borrow() {
-            Standing::Following { leader } => leader.clone(),
-            Standing::Asking | Standing::Leading { .. } | Standing::Over { .. } => String::new(),
+        match &*self.candidate.state.borrow() {
+            CandidateState::Following { leader } => leader.clone(),
+            CandidateState::Asking | CandidateState::Leading { .. } | CandidateState::Over { .. } => {
+                String::new()
+            }
         }
     }
 
@@ -183,13 +185,13 @@ impl Follower {
     /// before.
     pub async fn elected(&mut self) -> Result<Lease, CoordinationError> {
         loop {
-            let token = self.candidate.standing.borrow_and_update().token();
+            let token = self.candidate.state.borrow_and_update().token();
             if let Some(token) = token {
                 let reason = "its lead was given before".to_owned();
                 let over = CoordinationError::Over { what: "the election", reason };
                 return self.candidate.take().map(|candidate| Lease { candidate, token }).ok_or(over);
             }
-            if self.candidate.standing.changed().await.is_err() {
+            if self.candidate.state.changed().await.is_err() {
                 let reason = "the coordinator panicked".to_owned();
                 return Err(CoordinationError::Over { what: "the election", reason });
             }

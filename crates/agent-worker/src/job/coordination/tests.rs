@@ -14,7 +14,7 @@ use agent_core::{
 };
 
 use super::clock::Clock;
-use super::election::{Candidate, Terms};
+use super::election::{Candidate, ElectionParams};
 use super::releases::Releases;
 use super::{Leadership, Lease};
 
@@ -97,13 +97,14 @@ impl Coordinator for Flaky {
     }
 }
 
-fn terms(lease: Duration, releases: &Releases) -> Terms<'_> {
-    Terms { lease, seed: 7, releases, clock: Clock::new(), meter: Arc::default() }
+fn params(lease: Duration, releases: &Releases) -> ElectionParams<'_> {
+    ElectionParams { lease, seed: 7, releases, clock: Clock::new(), meter: Arc::default() }
 }
 
 async fn elect(store: &Flaky, id: &str) -> Result<Leadership, CoordinationError> {
     let releases = Releases::default();
-    let candidate = Candidate::stand(Arc::new(store.clone()), "room", id.to_owned(), terms(LEASE, &releases));
+    let candidate =
+        Candidate::stand(Arc::new(store.clone()), "room", id.to_owned(), params(LEASE, &releases));
     let candidate = candidate.await?;
     Ok(Leadership::of(candidate))
 }
@@ -218,8 +219,8 @@ async fn a_coordinator_that_panics_later_loses_the_lead() {
 async fn a_lease_is_lost_by_the_clock_also_when_nothing_ran() {
     let store = Flaky::default();
     let releases = Releases::default();
-    let terms = terms(agent_core::MIN_LEASE, &releases);
-    let candidate = Candidate::stand(Arc::new(store), "room", "a".into(), terms).await.unwrap();
+    let params = params(agent_core::MIN_LEASE, &releases);
+    let candidate = Candidate::stand(Arc::new(store), "room", "a".into(), params).await.unwrap();
     let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
     assert!(!lease.is_lost());
     std::thread::sleep(agent_core::MIN_LEASE); // the whole runtime stands still, as a paused process does
@@ -233,9 +234,10 @@ async fn a_lease_is_over_when_the_machine_wakes_up_from_a_long_sleep() {
     static SLEPT: AtomicU64 = AtomicU64::new(7);
     let clock = Clock::with(|| Duration::from_millis(SLEPT.load(Ordering::Relaxed)));
     let (store, releases) = (Arc::new(Flaky::default()), Releases::default());
-    let candidate = Candidate::stand(store, "room", "a".into(), Terms { clock, ..terms(LEASE, &releases) })
-        .await
-        .unwrap();
+    let candidate =
+        Candidate::stand(store, "room", "a".into(), ElectionParams { clock, ..params(LEASE, &releases) })
+            .await
+            .unwrap();
     let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
     tokio::time::sleep(LEASE * 3).await;
     // A short one is survived, and the renewals go on.

@@ -117,7 +117,7 @@ fn ms(times: &[u64], n: u64) -> Duration {
 /// What was seen of a plan that was played.
 struct Played {
     /// `None`: it was dropped.
-    result: Option<Result<Processed, PipelineError>>,
+    result: Option<Result<Progress, PipelineError>>,
     /// What came out of the last stage, in that order.
     seen: Vec<u64>,
     /// When each item was taken off the source.
@@ -237,20 +237,20 @@ proptest! {
             prop_assert!(plan.drop.is_some(), "it hangs");
             return Ok(());
         };
-        let processed = match &result {
-            Ok(processed) => {
-                prop_assert_eq!(processed.done, processed.taken, "nothing stays in the pipe");
+        let progress = match &result {
+            Ok(progress) => {
+                prop_assert_eq!(progress.done, progress.taken, "nothing stays in the pipe");
                 if plan.stop.is_none() {
-                    prop_assert_eq!(processed.done, plan.items);
+                    prop_assert_eq!(progress.done, plan.items);
                 }
-                *processed
+                *progress
             }
             Err(failed) if failed.stage == FLUSH => {
                 prop_assert_eq!(Some(took), plan.stop.zip(plan.flush).map(|(a, b)| Duration::from_millis(a + b)));
-                prop_assert!(failed.processed.dropped() > 0);
-                let said = format!("{} of {} items dropped", failed.processed.dropped(), taken.len());
+                prop_assert!(failed.progress.dropped() > 0);
+                let said = format!("{} of {} items dropped", failed.progress.dropped(), taken.len());
                 prop_assert!(failed.to_string().contains(&said), "{failed}");
-                failed.processed
+                failed.progress
             }
             Err(failed) => {
                 // The named stage has the item that the error names, and nothing from there on is done.
@@ -259,20 +259,20 @@ proptest! {
                 let n: u64 = text.rsplit(' ').next().unwrap().parse().unwrap();
                 let stage = STAGES.iter().position(|name| *name == failed.stage).unwrap();
                 prop_assert_eq!(plan.wrong[stage], Some((n, how)));
-                prop_assert!(failed.processed.done <= n && n < failed.processed.taken);
+                prop_assert!(failed.progress.done <= n && n < failed.progress.taken);
                 // What is ahead of it went through: up to another failed item, if there is one, and if there
                 // was time.
-                let end = failed.processed.done;
+                let end = failed.progress.done;
                 let out_of_time = plan.flush.is_some() && plan.stop.is_some();
                 prop_assert!(
                     out_of_time || plan.wrong.iter().flatten().any(|(n, _)| *n == end),
                     "done ends at {end}"
                 );
-                failed.processed
+                failed.progress
             }
         };
-        prop_assert_eq!(processed.done, seen.len() as u64);
-        prop_assert_eq!(processed.taken, taken.len() as u64);
+        prop_assert_eq!(progress.done, seen.len() as u64);
+        prop_assert_eq!(progress.taken, taken.len() as u64);
     }
 }
 
@@ -294,7 +294,7 @@ async fn stages_work_at_once_and_a_slow_one_holds_the_others_back() {
     };
     let done =
         Pipeline::with_capacity(2, source, never()).stage("quick", quick).stage("slow", slow).run().await;
-    assert_eq!(done.unwrap(), Processed { done: 20, taken: 20 });
+    assert_eq!(done.unwrap(), Progress { done: 20, taken: 20 });
     // One after the other it would be 40 s.
     assert_eq!(start.elapsed(), Duration::from_secs(21));
 }
@@ -304,7 +304,7 @@ async fn an_error_does_not_wait_for_a_source_that_is_silent() {
     let source = stream::iter([1]).chain(stream::pending());
     let failing = async |_: i32| Err::<(), _>(JobError::retryable("busy", Duration::from_secs(7)));
     let failed = Pipeline::new(source, never()).stage("work", failing).run().await.unwrap_err();
-    assert_eq!((failed.stage.as_str(), failed.processed.done), ("work", 0));
+    assert_eq!((failed.stage.as_str(), failed.progress.done), ("work", 0));
     let after = Duration::from_secs(7);
     assert_eq!(*JobError::from(failed).kind(), JobErrorKind::Retryable { after });
 }
@@ -361,7 +361,7 @@ async fn a_panic_is_contained_and_names_its_stage() {
     let run = Pipeline::new(stream::iter(0..9), never()).stage("mix", panicking).stage("write", slow).run();
     let failed = run.await.unwrap_err();
     assert_eq!(failed.to_string(), "stage mix failed: panicked: item 2");
-    assert_eq!((failed.processed.done, &*seen.lock().unwrap()), (2, &vec![0, 1]));
+    assert_eq!((failed.progress.done, &*seen.lock().unwrap()), (2, &vec![0, 1]));
     assert_eq!(*JobError::from(failed).kind(), JobErrorKind::Panicked);
 }
 
@@ -371,15 +371,15 @@ async fn a_panic_of_the_source_is_contained_too() {
     let source = stream::iter(0..3).map(|n| if n == 1 { panic_any("item 1".to_owned()) } else { n });
     let failed = Pipeline::new(source, never()).stage("work", async |n| Ok(n)).run().await.unwrap_err();
     assert_eq!(failed.to_string(), "stage source failed: panicked: item 1");
-    assert_eq!(failed.processed, Processed { done: 1, taken: 1 });
+    assert_eq!(failed.progress, Progress { done: 1, taken: 1 });
 }
 
 #[tokio::test]
 async fn an_empty_source_and_no_stage_at_all_are_fine() {
     let none = Pipeline::new(stream::empty::<i32>(), never()).stage("work", async |n| Ok(n)).run().await;
-    assert_eq!(none.unwrap(), Processed { done: 0, taken: 0 });
+    assert_eq!(none.unwrap(), Progress { done: 0, taken: 0 });
     let some = Pipeline::new(stream::iter(0..3), never()).run().await;
-    assert_eq!(some.unwrap(), Processed { done: 3, taken: 3 });
+    assert_eq!(some.unwrap(), Progress { done: 3, taken: 3 });
 }
 
 /// A source that sends this many items and is silent then, and its stop.
@@ -396,7 +396,7 @@ async fn a_batch_that_has_begun_goes_through_at_the_stop() {
         Ok(())
     };
     let run = Pipeline::new(source, stop).batch(10, Duration::MAX).stage("store", store).run();
-    assert_eq!(run.await.unwrap(), Processed { done: 95, taken: 95 });
+    assert_eq!(run.await.unwrap(), Progress { done: 95, taken: 95 });
     let stored = stored.into_inner().unwrap();
     assert_eq!((stored.len(), stored[9].len()), (10, 5));
     assert_eq!(stored.concat(), (0..95).collect::<Vec<_>>());
@@ -424,7 +424,7 @@ async fn whoever_fails_behind_a_batch_ends_it_at_once() {
     let run = Pipeline::new(source, stop).batch(10, Duration::MAX).stage("store", failing).run();
     let failed = run.await.unwrap_err();
     assert_eq!(failed.to_string(), "stage store failed: the database is gone");
-    assert_eq!((failed.processed.done, start.elapsed()), (0, Duration::ZERO));
+    assert_eq!((failed.progress.done, start.elapsed()), (0, Duration::ZERO));
 }
 
 /// As the guide has it: a pipeline that sends into a channel, and batches that come out of it.
@@ -475,8 +475,8 @@ async fn what_is_not_done_in_time_after_the_stop_is_counted() {
         let start = Instant::now();
         let failed = run.await.unwrap_err();
         assert_eq!(start.elapsed(), Duration::from_secs(5));
-        let Processed { done, taken } = failed.processed;
-        assert_eq!((done, failed.processed.dropped()), (stored.load(Ordering::Relaxed), taken - done));
+        let Progress { done, taken } = failed.progress;
+        assert_eq!((done, failed.progress.dropped()), (stored.load(Ordering::Relaxed), taken - done));
         let text = format!(
             "stage flush failed: {} of {taken} items dropped: not done within 2s of the stop: flush_timeout",
             taken - done
@@ -504,7 +504,7 @@ async fn one_that_is_dropped_says_what_that_costs() {
     let failing = async |n| if n == 2 { Err(JobError::retryable("busy", Duration::ZERO)) } else { Ok(n) };
     let failed = Pipeline::new(stream::iter(0..9), never()).stage("work", failing).run().await.unwrap_err();
     assert!(log.text().contains("stage=\"work\" items=7"), "{}", log.text());
-    assert_eq!((failed.processed.dropped(), log.text().lines().count()), (7, 2));
+    assert_eq!((failed.progress.dropped(), log.text().lines().count()), (7, 2));
 
     let mut batches = Batches::new(stream::iter(0..3).chain(stream::pending()), 9, Duration::MAX);
     assert!(timeout(Duration::from_secs(1), batches.next()).await.is_err());
@@ -521,7 +521,7 @@ async fn what_is_done_in_time_is_a_success() {
     };
     // 60 s, and the last item that was taken ends at 70 s.
     let run = Pipeline::new(source, stop).flush_within(Duration::from_secs(10)).stage("work", slow).run();
-    assert_eq!(run.await.unwrap(), Processed { done: 10, taken: 10 });
+    assert_eq!(run.await.unwrap(), Progress { done: 10, taken: 10 });
 }
 
 #[tokio::test]
@@ -538,8 +538,8 @@ async fn one_that_never_waits_lets_others_run() {
     let (stopped, stop) = tokio::sync::oneshot::channel();
     tokio::spawn(async move { stopped.send(()) });
     let run = Pipeline::new(stream::iter(0..MANY), stop).stage("work", async |n| Ok(n)).run();
-    let processed = run.await.unwrap();
-    assert!(processed.taken < MANY, "the stop was not seen");
+    let progress = run.await.unwrap();
+    assert!(progress.taken < MANY, "the stop was not seen");
 }
 
 #[tokio::test]

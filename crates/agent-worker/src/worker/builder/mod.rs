@@ -15,7 +15,7 @@ use agent_net::NetOptions;
 use agent_proto::Secret;
 use agent_rtc::{RoomConnector, WebRtc};
 
-use crate::agent::guard::{Checks, Guard};
+use crate::agent::checked::{CheckedAgent, Checks};
 use crate::agent::{Agent, AnyAgent};
 use crate::worker::Worker;
 use crate::worker::config_error::ConfigError;
@@ -102,7 +102,7 @@ impl WorkerBuilder {
         // Rooms of another kind may need none.
         let descriptors = if connector.is_some() { 0 } else { PER_JOB };
         let connector = connector.unwrap_or_else(|| Arc::new(WebRtc::new(server.net.clone())));
-        let agent = Arc::new(Guard::new(agent, checks, &settings.rules));
+        let agent = Arc::new(CheckedAgent::new(agent, checks, &settings.rules));
         let parts = Arc::new(Parts::new(settings, connector));
         Ok(Worker::new(Setup { agent, server, parts, executor, descriptors }))
     }

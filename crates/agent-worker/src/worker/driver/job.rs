@@ -18,7 +18,7 @@ use super::{log, losses};
 use crate::job::attempt_room::AttemptRoom;
 use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
-use crate::job::join::Join;
+use crate::job::room_slot::RoomSlot;
 use crate::job::scope::Scope;
 use crate::job::spec::AttemptSpec;
 use crate::worker::parts::Parts;
@@ -28,7 +28,7 @@ pub(super) struct JobHandle {
     /// The attempt that goes on, or was the last one.
     pub(super) spec: AttemptSpec,
     /// The connection to the room is one for all attempts.
-    join: Arc<Join>,
+    join: Arc<RoomSlot>,
     /// The handle is one attempt's own.
     pub(super) room: Arc<AttemptRoom>,
     /// One for all attempts, too: there is no attempt after the word to stop.
@@ -65,7 +65,7 @@ impl JobHandle {
         let job = &spec.job;
         let agent = &parts.settings.rules.agent_name;
         let on_dropped = losses::reporter(agent, job, Arc::clone(&parts.meter));
-        let join = Arc::new(Join::new(Arc::clone(job), Arc::clone(&parts), request, on_dropped, tell));
+        let join = Arc::new(RoomSlot::new(Arc::clone(job), Arc::clone(&parts), request, on_dropped, tell));
         let cancel = CancelSignal::default();
         Self {
             scope: scope(&spec, &parts),

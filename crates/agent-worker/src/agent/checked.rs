@@ -20,12 +20,12 @@ use crate::worker::redact;
 pub(crate) type ClassifyFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<JobErrorKind> + Send + Sync>;
 
 /// A [`MetadataFormat`] of any type.
-pub(crate) trait Declared: Send + Sync {
+pub(crate) trait ErasedFormat: Send + Sync {
     fn check(&self, job: &Job) -> JobResult;
     fn unknown_fields(&self, job: &Job) -> Vec<String>;
 }
 
-impl<T: DeserializeOwned> Declared for MetadataFormat<T> {
+impl<T: DeserializeOwned> ErasedFormat for MetadataFormat<T> {
     fn check(&self, job: &Job) -> JobResult {
         self.parse(&job.raw_metadata)?;
         Ok(())
@@ -39,12 +39,12 @@ impl<T: DeserializeOwned> Declared for MetadataFormat<T> {
 /// What the builder says about an agent's jobs and errors.
 #[derive(Default)]
 pub(crate) struct Checks {
-    pub(crate) format: Option<Arc<dyn Declared>>,
+    pub(crate) format: Option<Arc<dyn ErasedFormat>>,
     pub(crate) dismiss_invalid: bool,
     pub(crate) classify: Option<ClassifyFn>,
 }
 
-pub(crate) struct Guard {
+pub(crate) struct CheckedAgent {
     agent: Arc<dyn AnyAgent>,
     checks: Checks,
     /// The worker limits how long jobs take, so the `timeout` of the metadata is the SDK's.
@@ -53,14 +53,14 @@ pub(crate) struct Guard {
     dismissals: LineLimit<()>,
 }
 
-impl Guard {
+impl CheckedAgent {
     pub(crate) fn new(agent: Arc<dyn AnyAgent>, checks: Checks, rules: &Config) -> Self {
         let time_limits = rules.job_timeout.is_some() || rules.max_job_timeout.is_some();
         Self { agent, checks, time_limits, dismissals: LineLimit::new() }
     }
 }
 
-impl AnyAgent for Guard {
+impl AnyAgent for CheckedAgent {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
         if self.checks.dismiss_invalid
             && let Err(error) = self.check(job)

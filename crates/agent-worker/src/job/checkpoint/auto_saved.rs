@@ -17,7 +17,7 @@ use agent_core::{
 use agent_proto::error_text;
 use agent_proto::text::line;
 
-use super::session::{Checkpoints, Opened, Phase};
+use super::session::{Checkpoints, KeySession, Phase};
 use crate::job::cancel::CancelSignal;
 use crate::job::sleep::sleep_until;
 
@@ -29,7 +29,7 @@ use crate::job::sleep::sleep_until;
 /// that cannot be saved at all (it would not load again, or is too large) is logged as an error, once until
 /// one is saved again, and retried when it has changed. When another worker has taken the checkpoint over,
 /// this attempt ends with [`CheckpointError::Superseded`]: what it does is done there, too.
-pub struct Saved<T> {
+pub struct AutoSaved<T> {
     inner: Arc<Inner<T>>,
     /// The last clone ends the task that saves.
     _alive: watch::Sender<()>,
@@ -39,7 +39,7 @@ struct Inner<T> {
     state: Mutex<State<T>>,
     version: u32,
     generation: Generation,
-    opened: Arc<Opened>,
+    key_session: Arc<KeySession>,
 }
 
 struct State<T> {
@@ -49,7 +49,7 @@ struct State<T> {
     saved: u64,
 }
 
-impl<T> Saved<T> {
+impl<T> AutoSaved<T> {
     /// The value.
     #[must_use]
     pub fn get(&self) -> T
@@ -80,7 +80,7 @@ impl<T> Saved<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Saved<T> {
+impl<T: Serialize + DeserializeOwned + Send + 'static> AutoSaved<T> {
     /// Saves the value now. It is in the store when this returns.
     ///
     /// # Errors
@@ -93,11 +93,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Saved<T> {
         value: T,
         version: u32,
         generation: Generation,
-        opened: Arc<Opened>,
+        key_session: Arc<KeySession>,
         session: &Checkpoints,
     ) -> Self {
         let state = Mutex::new(State { value, changes: 0, saved: 0 });
-        let inner = Arc::new(Inner { state, version, generation, opened });
+        let inner = Arc::new(Inner { state, version, generation, key_session });
         let (alive, dropped) = watch::channel(());
         let saver = Saver {
             inner: Arc::clone(&inner),
@@ -129,7 +129,7 @@ impl<T: Serialize + DeserializeOwned> Inner<T> {
         let now = agent_backends::wall_clock();
         let mut changes = 0;
         let result = self
-            .opened
+            .key_session
             .save(Some(self.generation), |epoch| {
                 let record = {
                     // A panic while it was changed leaves the lock poisoned.
@@ -214,7 +214,7 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
     }
 
     fn report(&self, report: SaveReport, failure: Option<&CheckpointError>) {
-        let key = &self.inner.opened.key;
+        let key = &self.inner.key_session.key;
         // Each but the last of these comes after a save that failed.
         let text = failure.map(ToString::to_string).unwrap_or_default();
         let chain = failure.map(|error| error_text::chain(error)).unwrap_or_default();
@@ -236,16 +236,16 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
     }
 }
 
-impl<T> Clone for Saved<T> {
+impl<T> Clone for AutoSaved<T> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), _alive: self._alive.clone() }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Saved<T> {
+impl<T: fmt::Debug> fmt::Debug for AutoSaved<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.inner.lock();
-        f.debug_struct("Saved")
+        f.debug_struct("AutoSaved")
             .field("value", &state.value)
             .field("changed", &(state.changes != state.saved))
             .finish_non_exhaustive()

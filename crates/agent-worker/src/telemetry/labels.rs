@@ -1,23 +1,23 @@
-//! Words from outside as label values: a bounded number of them, of a bounded length.
+//! BoundedLabels from outside as label values: a bounded number of them, of a bounded length.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 /// Different words that are kept; those after it are `other`.
-pub(super) const MAX_WORDS: usize = 64;
+pub(super) const MAX_LABELS: usize = 64;
 /// The longest word, in bytes; a longer one is `other`.
-pub(super) const MAX_WORD_LEN: usize = 64;
+pub(super) const MAX_LABEL_LEN: usize = 64;
 
 pub(crate) const OTHER: &str = "other";
 
 /// The words that were seen so far.
 #[derive(Default)]
-pub(crate) struct Words {
+pub(crate) struct BoundedLabels {
     seen: BTreeSet<Cow<'static, str>>,
 }
 
-impl Words {
+impl BoundedLabels {
     pub(crate) const fn new() -> Self {
         Self { seen: BTreeSet::new() }
     }
@@ -26,7 +26,7 @@ impl Words {
     pub(crate) fn bounded(&mut self, word: Cow<'static, str>) -> Cow<'static, str> {
         if self.seen.contains(&word) {
             word
-        } else if self.seen.len() < MAX_WORDS && word.len() <= MAX_WORD_LEN {
+        } else if self.seen.len() < MAX_LABELS && word.len() <= MAX_LABEL_LEN {
             self.seen.insert(word.clone());
             word
         } else {
@@ -37,8 +37,8 @@ impl Words {
 
 /// The names that a program gives to what is not of one worker: pools, stages, handlers. One bounded set for
 /// all of them.
-pub(crate) fn process_word(word: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
-    static WORDS: Mutex<Words> = Mutex::new(Words::new());
+pub(crate) fn process_label(word: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
+    static WORDS: Mutex<BoundedLabels> = Mutex::new(BoundedLabels::new());
     WORDS.lock().unwrap_or_else(PoisonError::into_inner).bounded(word.into())
 }
 
@@ -48,13 +48,13 @@ mod tests {
 
     #[test]
     fn words_are_bounded() {
-        let mut words = Words::new();
+        let mut words = BoundedLabels::new();
         let mut word = |text: &str| words.bounded(Cow::Owned(text.to_owned())).into_owned();
-        for n in 0..MAX_WORDS {
+        for n in 0..MAX_LABELS {
             assert_eq!(word(&format!("reason_{n}")), format!("reason_{n}"));
         }
         assert_eq!(word("one_too_many"), "other");
         assert_eq!(word("reason_3"), "reason_3", "a known one is still itself");
-        assert_eq!(Words::new().bounded("x".repeat(MAX_WORD_LEN + 1).into()), "other");
+        assert_eq!(BoundedLabels::new().bounded("x".repeat(MAX_LABEL_LEN + 1).into()), "other");
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn command(port: u16, password: Option<&str>, words: &[&str]) -> io::Result<String> {
-    let talk = async {
+    let exchange = async {
         let mut stream = BufReader::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?);
         if let Some(password) = password {
             stream.write_all(&encode(&["AUTH", password])).await?;
@@ -19,7 +19,7 @@ pub(super) async fn command(port: u16, password: Option<&str>, words: &[&str]) -
         stream.write_all(&encode(words)).await?;
         answer(&mut stream).await
     };
-    tokio::time::timeout(TIMEOUT, talk).await?
+    tokio::time::timeout(TIMEOUT, exchange).await?
 }
 
 fn encode(words: &[&str]) -> Vec<u8> {

@@ -4,17 +4,17 @@ use metrics::Gauge;
 
 /// A part of a gauge that several may add to, as workers of one name do in one process. Dropping it takes its
 /// part away.
-pub(crate) struct Level {
+pub(crate) struct SharedGauge {
     gauge: Gauge,
     shown: f64,
 }
 
 /// One of what a gauge counts, from now until it is dropped.
-pub(crate) struct Held {
+pub(crate) struct GaugeGuard {
     gauge: Gauge,
 }
 
-impl Level {
+impl SharedGauge {
     pub(crate) const fn new(gauge: Gauge) -> Self {
         Self { gauge, shown: 0.0 }
     }
@@ -28,20 +28,20 @@ impl Level {
     }
 }
 
-impl Drop for Level {
+impl Drop for SharedGauge {
     fn drop(&mut self) {
         self.show(0.0);
     }
 }
 
-impl Held {
+impl GaugeGuard {
     pub(crate) fn new(gauge: Gauge) -> Self {
         gauge.increment(1.0);
         Self { gauge }
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
     }

@@ -16,7 +16,7 @@ use crate::job::room_watch::RoomWatch;
 use crate::worker::parts::Parts;
 
 /// How the job's room is joined, and the connection once it is: one for all attempts.
-pub(crate) struct Join {
+pub(crate) struct RoomSlot {
     job: Arc<Job>,
     parts: Arc<Parts>,
     /// Or why the room must not be joined.
@@ -28,18 +28,18 @@ pub(crate) struct Join {
     /// first.
     joining: Mutex<()>,
     on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
-    tell: UnboundedSender<Input>,
+    inputs: UnboundedSender<Input>,
     /// The task that watches the room, once it is joined.
     watch: OnceLock<AbortHandle>,
 }
 
-impl Join {
+impl RoomSlot {
     pub(crate) fn new(
         job: Arc<Job>,
         parts: Arc<Parts>,
         request: Result<JoinRequest, AssignedUrlError>,
         on_dropped: impl Fn(Dropped) + Send + Sync + 'static,
-        tell: UnboundedSender<Input>,
+        inputs: UnboundedSender<Input>,
     ) -> Self {
         let (connection, joining) = (Arc::new(SetOnce::new()), Mutex::new(()));
         Self {
@@ -50,7 +50,7 @@ impl Join {
             session: JoinSession::new(),
             joining,
             on_dropped: Arc::new(on_dropped),
-            tell,
+            inputs,
             watch: OnceLock::new(),
         }
     }
@@ -66,13 +66,13 @@ impl Join {
                 let joined = self.parts.connector.connect(request).await;
                 self.parts.meter.joined(begun.elapsed(), joined.is_ok());
                 if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
-                    let _ = self.tell.send(Input::DescriptorsExhausted);
+                    let _ = self.inputs.send(Input::DescriptorsExhausted);
                 }
                 let (connection, report) = (RoomConnection::new(joined?), Arc::clone(&self.on_dropped));
                 connection.on_dropped(move |dropped| report(dropped));
                 let _ = self.connection.set(connection);
                 let (job, room) = (Arc::clone(&self.job), Arc::clone(&self.connection));
-                let watch = tokio::spawn(RoomWatch::begin(job, room, self.tell.clone()).run());
+                let watch = tokio::spawn(RoomWatch::begin(job, room, self.inputs.clone()).run());
                 let _ = self.watch.set(watch.abort_handle());
             }
         }
