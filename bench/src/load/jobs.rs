@@ -73,7 +73,11 @@ impl Jobs {
 
     fn answered(&mut self, answer: &wire::AvailabilityResponse) -> Result<Bytes> {
         let (job, step) = self.job(&answer.job_id)?;
-        ensure!(answer.available, "the subject declined job {job}");
+        ensure!(
+            answer.available,
+            "the subject declined job {job}: a worker takes as many jobs as its limit of open files allows, four for each; raise it \
+             (`ulimit -n`) or give a lower --held"
+        );
         ensure!(*step == Step::Offered, "the subject accepted job {job}, which is {step:?}");
         *step = Step::Assigned;
         Ok(self.frames.assignment(job, monotonic_ns()))

@@ -44,9 +44,26 @@ pub enum SocketEvent {
 /// queued.
 pub struct FrameSocket {
     state: State,
-    /// Number of frames that `send` accepted. `written` counts those that were written.
+    frames: FrameCounts,
+}
+
+/// Numbers of frames.
+#[derive(Default)]
+struct FrameCounts {
+    /// Frames that `send` accepted.
     queued: u64,
-    written: watch::Sender<u64>,
+    written: u64,
+    /// The same for those who wait for [`FrameSocket::flushed`]: told only while there are any.
+    observed: watch::Sender<u64>,
+}
+
+impl FrameCounts {
+    fn all_written(&mut self) {
+        self.written = self.queued;
+        if self.observed.receiver_count() > 0 {
+            self.observed.send_replace(self.written);
+        }
+    }
 }
 
 enum State {
@@ -65,7 +82,7 @@ struct Open {
 impl FrameSocket {
     /// A socket without a connection, which has no events.
     pub fn idle() -> Self {
-        Self { state: State::Idle, queued: 0, written: watch::Sender::new(0) }
+        Self { state: State::Idle, frames: FrameCounts::default() }
     }
 
     /// A socket whose connection `opening` makes once [`next`](Self::next) is awaited.
@@ -77,7 +94,7 @@ impl FrameSocket {
     pub fn send(&mut self, frame: Bytes) {
         if let State::Open(open) = &mut self.state {
             open.waiting.push_back(Outgoing::Binary(frame));
-            self.queued += 1;
+            self.frames.queued += 1;
         }
     }
 
@@ -89,10 +106,12 @@ impl FrameSocket {
 
     /// Completes when every frame sent up to now was written, or never will be.
     pub fn flushed(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (mark, mut written) = (self.queued, self.written.subscribe());
+        let FrameCounts { queued: mark, written, ref observed } = self.frames;
+        let mut observed = (written < mark).then(|| observed.subscribe());
         async move {
+            let Some(observed) = &mut observed else { return };
             // An error means that the connection is gone.
-            let _ = written.wait_for(|written| *written >= mark).await;
+            let _ = observed.wait_for(|written| *written >= mark).await;
         }
     }
 
@@ -101,10 +120,10 @@ impl FrameSocket {
     /// Closing a socket with unread data resets the connection, and the peer may then not read the last
     /// messages: how a job ended, or that we leave.
     pub async fn close(self) {
-        let State::Open(mut open) = self.state else { return };
+        let Self { state: State::Open(mut open), mut frames } = self else { return };
         let closing = async {
             poll_fn(|cx| open.poll_write(cx)).await?;
-            self.written.send_replace(self.queued);
+            frames.all_written();
             open.socket.put_close(None)?;
             poll_fn(|cx| open.poll_write(cx)).await?;
             // The peer ends the connection.
@@ -126,7 +145,7 @@ impl FrameSocket {
                 }
                 Err(error) => SocketEvent::NotOpened(error),
             },
-            State::Open(open) => ready!(open.poll_event(cx, self.queued, &self.written)),
+            State::Open(open) => ready!(open.poll_event(cx, &mut self.frames)),
         };
         if matches!(event, SocketEvent::Closed(_) | SocketEvent::NotOpened(_)) {
             // Dropping the sender ends the futures of `flushed`.
@@ -138,12 +157,7 @@ impl FrameSocket {
 
 impl Open {
     /// Reads first and writes when nothing is left to read, so that the answers to a burst leave together.
-    fn poll_event(
-        &mut self,
-        cx: &mut Context<'_>,
-        queued: u64,
-        written: &watch::Sender<u64>,
-    ) -> Poll<SocketEvent> {
+    fn poll_event(&mut self, cx: &mut Context<'_>, frames: &mut FrameCounts) -> Poll<SocketEvent> {
         let enough = self.reads >= MAX_READS_PER_WRITE;
         if !enough && let Poll::Ready(event) = self.poll_read(cx) {
             self.reads += 1;
@@ -157,11 +171,7 @@ impl Open {
                 return Poll::Ready(SocketEvent::Closed(reason.to_owned()));
             }
             Poll::Pending => {}
-            Poll::Ready(Ok(())) => {
-                if *written.borrow() < queued {
-                    written.send_replace(queued);
-                }
-            }
+            Poll::Ready(Ok(())) => frames.all_written(),
         }
         // Each read clears its buffer first: one is enough.
         if enough { self.poll_read(cx) } else { Poll::Pending }

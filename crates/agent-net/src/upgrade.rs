@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::{Body, Incoming};
@@ -172,7 +172,7 @@ pub fn accept_key(key: &str) -> String {
 
 fn new_key() -> Result<String, &'static str> {
     let mut key = [0; 16];
-    rand::fill(&mut key).map_err(|_| "the system has no random numbers")?;
+    getrandom::fill(&mut key).map_err(|_| "the system has no random numbers")?;
     Ok(STANDARD.encode(key))
 }
 

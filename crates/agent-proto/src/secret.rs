@@ -1,9 +1,10 @@
 //! Strings that no log may show.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// An API secret or a token: a string that `Debug`, `Display` and serde never show. It cannot be read with
-/// serde.
+/// serde. Clones share it, as the description, the attempt and the room of a job share its token.
 ///
 /// ```
 /// use agent_proto::Secret;
@@ -13,7 +14,7 @@ use std::fmt;
 /// assert_eq!(secret.expose(), "hunter2");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Arc<str>);
 
 const REDACTED: &str = "[redacted]";
 
@@ -33,13 +34,13 @@ impl Secret {
 
 impl From<String> for Secret {
     fn from(value: String) -> Self {
-        Self(value)
+        Self(value.into())
     }
 }
 
 impl From<&str> for Secret {
     fn from(value: &str) -> Self {
-        Self(value.to_owned())
+        Self(value.into())
     }
 }
 

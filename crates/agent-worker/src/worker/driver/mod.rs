@@ -245,7 +245,9 @@ impl Driver {
                 }
             }
         }
-        self.leave_after(self.socket.flushed());
+        if !self.leaving.is_empty() {
+            self.leave_after(self.socket.flushed());
+        }
         let registered = self.machine.is_confirmed();
         self.registered.send_if_modified(|was| std::mem::replace(was, registered) != registered);
         self.levels.show(&self.machine);
