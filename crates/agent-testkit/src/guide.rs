@@ -147,6 +147,9 @@
 //! | a room ends, and no termination is sent | [`cold_cache`](crate::MockServerBuilder::cold_cache) |
 //! | an agent is removed, a room is deleted, a dispatch is deleted | [`MockRoom::remove`](crate::MockRoom::remove), [`MockRoom::delete`](crate::MockRoom::delete), [`MockJob::terminate`](crate::MockJob::terminate) |
 //!
+//! A store of checkpoints that is unavailable, slow or done with the answer lost is a
+//! [`FaultyStore`](crate::FaultyStore), for the worker's `checkpoints`.
+//!
 //! # Mocks
 //! Do not mock a server or a room call by call: the testkit has whole ones. A mock is useful for a small
 //! trait, to count calls or to give one answer: a trait of your own that the handler uses, or one of
@@ -181,4 +184,4 @@
 //! ```
 //! An `async fn` of a trait is mocked as one: `async fn run(&self, ctx: JobContext) -> JobResult;`. An
 //! expected call that did not happen fails the test when the mock is dropped, which `run_job` waits for. The
-//! load function is a closure, which may call a mock. `tests/mocks.rs` of this crate has one of each.
+//! load function is a closure, which may call a mock. `tests/testkit/mocks.rs` of this crate has one of each.

@@ -4,6 +4,7 @@
 //! - [`MockServer`]: the rules of a LiveKit server towards workers, with fault hooks and an event log;
 //!   `livekit-testkit serve` runs it for workers in any language
 //! - [`MockRoom`]: a room without a network, in which the test plays everybody but the agent
+//! - [`FaultyStore`]: a store of checkpoints that fails, delays or loses its answers by a script
 //! - [`RealServer`]: a real livekit-server on loopback, installed if necessary, with its log parsed
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
 //! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs
@@ -34,13 +35,14 @@
 //! | `json` | yes | the mock server also speaks the JSON form of the protocols, as workers and API clients in some languages do |
 //! | `cli` | yes | the program `livekit-testkit` |
 //!
-//! [`run_job`], [`MockServer`], [`MockRoom`] and [`ServerApi`] are always available: `default-features =
-//! false` is enough for tests of handlers, and builds some 60 fewer crates.
+//! [`run_job`], [`MockServer`], [`MockRoom`], [`FaultyStore`] and [`ServerApi`] are always available:
+//! `default-features = false` is enough for tests of handlers, and builds some 60 fewer crates.
 //!
 //! The [`guide`] covers other participants, workers with a server, faults and mocks.
 
 #[cfg(feature = "tools")]
 mod cache;
+mod faulty_store;
 #[cfg(feature = "tools")]
 mod gate;
 pub mod guide;
@@ -61,6 +63,7 @@ pub use agent_net::{
     ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
 };
 pub use agent_server::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
+pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};
 #[cfg(feature = "tools")]
 pub use gate::{
     official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
