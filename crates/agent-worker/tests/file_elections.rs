@@ -1,4 +1,5 @@
 //! Elections over files: three worker processes of one machine, of which the leader is killed and stopped.
+//! A program of its own, as who leads next is held to a second after the lease.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -9,15 +10,14 @@
     reason = "a test may fail, and its processes talk over their output"
 )]
 
-mod candidates;
-mod children;
+mod support;
 
 use std::time::{Duration, Instant};
 
 use agent_worker::Outcome;
 use agent_worker::coordination::FileCoordinator;
 
-use candidates::{Candidates, NEXT, What, run_if_child};
+use support::election_workers::{ElectionWorkers, NEXT, Said, What, run_if_child};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -31,7 +31,7 @@ async fn a_candidate() {
 async fn a_leader_that_is_killed_or_stopped_is_followed_in_time_and_writes_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().to_str().unwrap();
-    let mut candidates = Candidates::new("a_candidate").await;
+    let mut candidates = ElectionWorkers::new("a_candidate").await;
     let mut all = Vec::new();
     for _ in 0..3 {
         all.push(candidates.start(store).await);
@@ -44,7 +44,7 @@ async fn a_leader_that_is_killed_or_stopped_is_followed_in_time_and_writes_nothi
             .expect("it is one of ours");
         let (from, since) = (candidates.mark(), Instant::now());
         all[at].process.signal(fault);
-        let next = |said: &candidates::Said| said.what == What::Leads && said.token > leader.token;
+        let next = |said: &Said| said.what == What::Leads && said.token > leader.token;
         let next = candidates.wait_for(from, SOON, next).await;
         assert!(since.elapsed() <= NEXT, "{next:?} after {:?}", since.elapsed());
         if fault == "KILL" {

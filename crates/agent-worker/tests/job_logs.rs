@@ -1,7 +1,6 @@
-//! What the log says of a job. The log belongs to the whole process, so this is one test.
+//! What the log says of a job. A program of its own with one test, as some of it is logged on other
+//! threads.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
-
-mod odd_store;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -11,13 +10,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use agent_testkit::{JobSpec, MockServer, ServerEvent};
+use agent_testkit::{FaultyStore, JobSpec, MockServer, ServerEvent, StoreFault, StoreOperation};
 use agent_worker::coordination::{
     CoordinationError, Inbox, MemoryCoordinator, MemoryPubSub, PubSub, Subscription,
 };
 use agent_worker::{Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobError, JobResult};
-
-use odd_store::{OddStore, unavailable};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -104,13 +101,18 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         .with_writer(move || writer.clone())
         .init();
     let server = MockServer::start().await.unwrap();
+    let store = FaultyStore::new();
+    store.fail_all(
+        [StoreOperation::Save, StoreOperation::Delete],
+        StoreFault::unavailable("the disk is full"),
+    );
     let worker = server
         .worker(Recorder)
         .agent_name("recorder")
         .metadata::<Recording>()
         .job_timeout(Duration::from_secs(60))
         .coordinator(MemoryCoordinator::new())
-        .checkpoints(OddStore::new(|_, _| unavailable("the disk is full")))
+        .checkpoints(store)
         .pubsub(Noisy(MemoryPubSub::new()))
         .build()
         .unwrap();

@@ -1,11 +1,8 @@
 //! Bad input at a real livekit-server: each text is a line of the guide, and what was joined outlives all of
-//! it.
+//! it. A program of its own, as it throws garbage at every UDP socket of its process.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
-#[allow(dead_code, reason = "of the guide's own test")]
-#[path = "troubleshooting/guide.rs"]
-mod guide;
-mod udp_sockets;
+mod support;
 
 use std::io;
 use std::time::Duration;
@@ -21,6 +18,8 @@ use agent_worker::net::{AccessToken, ByteStream, Dialer, MediaPath, NetOptions};
 use agent_worker::room::{JoinError, JoinRequest, RoomConnector, RoomError, RoomEvents, WebRtc};
 use agent_worker::{Agent, BoxFuture, EndedJob, JobContext, JobResult, Outcome, Room, RoomEvent, Worker};
 
+use support::{guide_tables, udp_sockets};
+
 const SOON: Duration = Duration::from_secs(20);
 const GUIDE: &str = include_str!("../src/guide/troubleshooting.md");
 
@@ -32,7 +31,7 @@ async fn within<F: Future>(future: F) -> F::Output {
 /// If the guide has no line with this text, or it shows a token.
 fn is_in_the_guide(what: &str, text: &str) {
     assert!(!text.contains("eyJ"), "{what}: a token is shown: {text}");
-    let text = guide::steady(text);
+    let text = guide_tables::steady(text);
     assert!(GUIDE.contains(&format!("{text}``")) || GUIDE.contains(&format!("{text} ``")), "{what}: {text}");
 }
 

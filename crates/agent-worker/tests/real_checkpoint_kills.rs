@@ -1,5 +1,5 @@
 //! Workers that are killed in the middle of a long job: another one goes on with it, given by a real server,
-//! from a file, from Redis and from Valkey.
+//! from a file, from Redis and from Valkey. A program of its own, as what a kill repeats is held to 50 ms.
 #![cfg(unix)]
 #![allow(
     clippy::expect_used,
@@ -9,10 +9,7 @@
     reason = "a test may fail, and shows what it saw"
 )]
 
-mod children;
-mod counting;
-#[path = "../../agent-testkit/tests/long/mod.rs"]
-mod long;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,8 +20,9 @@ use agent_testkit::{
     DispatchRequest, RealServer, RedisKind, RedisServer, RoomRequest, real_server, redis_server_with,
 };
 
-use children::Child;
-use counting::{AGENT, Entry, INTERVAL, Journal, Line, Place, run_worker, start_worker};
+use support::counting_worker::{AGENT, Entry, INTERVAL, Journal, Line, Place, run_worker, start_worker};
+use support::long;
+use support::subprocess::Child;
 
 /// How many items there are for each kill, so that the job is not done before the last one.
 const ITEMS_PER_KILL: u64 = 500;

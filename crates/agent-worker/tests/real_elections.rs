@@ -1,5 +1,6 @@
 //! Elections over a real Redis and Valkey: three worker processes, of which the leader is killed, stopped and
-//! cut off, and a server that restarts.
+//! cut off, and a server that restarts. A program of its own, as who leads next is held to a second after the
+//! lease.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -10,11 +11,8 @@
     reason = "a test may fail, and its processes talk over their output"
 )]
 
-mod candidates;
-mod children;
 #[macro_use]
-mod redis_kinds;
-mod stalling_proxy;
+mod support;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,8 +22,8 @@ use agent_worker::coordination::{Leadership, RedisCoordinator, RedisPubSub};
 use agent_worker::net::Redis;
 use agent_worker::{JobContext, JobResult, Outcome, RetryPolicy};
 
-use candidates::{Candidate, Candidates, LEASE, NEXT, What, run_if_child};
-use stalling_proxy::Proxy;
+use support::election_workers::{ElectionWorker, ElectionWorkers, LEASE, NEXT, What, run_if_child};
+use support::stalling_proxy::Proxy;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -48,13 +46,13 @@ fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-fn take(all: &mut Vec<Candidate>, pid: u32) -> Candidate {
+fn take(all: &mut Vec<ElectionWorker>, pid: u32) -> ElectionWorker {
     let at = all.iter().position(|candidate| candidate.process.pid() == pid).expect("it is one of ours");
     all.remove(at)
 }
 
 /// Waits until another one leads, and says within what time that has to be.
-async fn another_leads(candidates: &Candidates, from: usize, before: u64, fault: Instant) {
+async fn another_leads(candidates: &ElectionWorkers, from: usize, before: u64, fault: Instant) {
     let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads && said.token > before).await;
     assert!(fault.elapsed() <= NEXT, "{next:?} after {:?}", fault.elapsed());
 }
@@ -63,7 +61,7 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
     settings: RedisServerBuilder,
 ) {
     let Some(redis) = redis_server_with(settings).await else { return };
-    let mut candidates = Candidates::new("a_candidate").await;
+    let mut candidates = ElectionWorkers::new("a_candidate").await;
     let mut all = Vec::new();
     let mut proxies = Vec::new();
     for _ in 0..3 {
@@ -112,7 +110,7 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
 
 async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings.durable(true)).await else { return };
-    let mut candidates = Candidates::new("a_candidate").await;
+    let mut candidates = ElectionWorkers::new("a_candidate").await;
     let mut all = Vec::new();
     for _ in 0..3 {
         all.push(candidates.start(&redis.url()).await);

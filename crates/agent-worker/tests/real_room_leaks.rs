@@ -1,5 +1,5 @@
-//! Two hundred rooms joined, left, dropped and given up: no socket, no task and no participant stays. Alone
-//! in its program, as it counts the first two.
+//! Two hundred rooms joined, left, dropped and given up: no socket, no task and no participant stays. A
+//! program of its own, as it counts open files.
 #![allow(clippy::expect_used, reason = "a test may fail")]
 #![cfg(target_os = "linux")]
 

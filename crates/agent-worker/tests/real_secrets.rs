@@ -1,5 +1,6 @@
 //! One job on a real livekit-server behind a proxy with a password and TLS, with everything that it keeps in
 //! a Redis with a password, and all of it logged at every level: no secret of any of them is in the text.
+//! A program of its own, as all that its process logs is searched.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,11 +9,7 @@
     reason = "a test may fail"
 )]
 
-#[path = "../../agent-net/src/tests/authority.rs"]
-mod authority;
-mod eavesdropper;
-mod everything;
-mod offer;
+mod support;
 
 use std::time::Duration;
 
@@ -22,7 +19,9 @@ use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
 use agent_worker::net::{NetOptions, Redis};
 use agent_worker::{JobContext, JobResult, Worker};
 
-use eavesdropper::Eavesdropper;
+use support::authority::authority;
+use support::full_log;
+use support::recording_proxy::RecordingProxy;
 
 const SOON: Duration = Duration::from_secs(60);
 const REDIS_PASSWORD: &str = "the-redis-password-6e31";
@@ -42,10 +41,10 @@ async fn no_library_logs_a_secret() {
     let Some(redis) = redis_server_with(RedisServer::builder().password(REDIS_PASSWORD)).await else {
         return;
     };
-    everything::log_everything();
-    let authority = authority::authority("localhost");
+    full_log::log_everything();
+    let authority = authority("localhost");
     let port = server.server_url().ws_url().port().expect("a port");
-    let between = Eavesdropper::start(authority.acceptor, port).await;
+    let between = RecordingProxy::start(authority.acceptor, port).await;
     let net = NetOptions::default().ca_file(authority.file);
     let net = net.proxy(&format!("http://ada:{PROXY_PASSWORD}@{}", between.address)).unwrap();
     let connection = || Redis::new(&redis.url()).unwrap();
@@ -69,7 +68,7 @@ async fn no_library_logs_a_secret() {
     handle.drain(Duration::from_secs(5)).await;
     running.await.unwrap().unwrap();
 
-    let text = everything::text();
+    let text = full_log::text();
     for part in ["registered worker", "job ended", "str0m"] {
         assert!(text.contains(part), "{part} is not logged: everything should be");
     }
@@ -85,5 +84,5 @@ async fn no_library_logs_a_secret() {
     let passwords = between.ice_passwords();
     assert!(passwords.len() >= 2, "ours and the server's: {passwords:?}");
     secrets.extend(passwords.into_iter().map(|password| ("an ICE password", password)));
-    everything::assert_none_of(&secrets);
+    full_log::assert_none_of(&secrets);
 }

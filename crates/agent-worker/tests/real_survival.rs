@@ -1,5 +1,5 @@
 //! Cuts of every connection (fifty in the long run) and restarts (five) of a real livekit-server, under
-//! twenty running jobs. Alone in its program, as it counts open files and tasks.
+//! twenty running jobs. A program of its own, as it counts open files and measures memory.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -8,9 +8,7 @@
 )]
 #![cfg(target_os = "linux")]
 
-#[path = "../../agent-testkit/tests/long/mod.rs"]
-mod long;
-mod network;
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +22,8 @@ use agent_worker::{
     Agent, Backoff, CancelReason, EndedJob, JobContext, JobId, JobResult, Outcome, Worker, WorkerHandle,
 };
 
-use network::Network;
+use support::long;
+use support::network::Network;
 
 const JOBS: usize = 20;
 const SOON: Duration = Duration::from_secs(60);

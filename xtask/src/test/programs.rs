@@ -3,9 +3,11 @@
 //! cargo runs one program after another, most of which wait for clocks. Here several of them run
 //! concurrently.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::cargo::Cargo;
@@ -23,6 +25,10 @@ pub(super) enum Part {
     Alone,
 }
 
+/// Programs of many subjects. The tests of each top-level module run like a program of their own, with its
+/// place in the order and its line in the report.
+const OF_MANY_SUBJECTS: &[&str] = &["it", "real", "testkit", "testkit_real"];
+
 /// The programs that must not be disturbed, and why.
 const ALONE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
@@ -33,16 +39,19 @@ const ALONE: &[(&str, &str)] = &[
 
 /// The longest programs, which begin first in their part, and why they take long.
 const FIRST: &[(&str, &str)] = &[
-    ("troubleshooting", "builds the quickstart"),
-    ("reconnect", "hours of outages"),
-    ("real_reconnect", "a minute until a token is refused"),
-    ("real_redis", "failovers and lost leases"),
+    ("it::troubleshooting", "builds the quickstart"),
+    ("it::reconnect", "hours of outages"),
+    ("real::room", "a minute until a token is refused"),
+    ("real::redis", "failovers and lost leases"),
 ];
 
-/// A test program.
+/// A test program, or one subject of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
+    /// `PROGRAM`, or `PROGRAM::MODULE`.
     pub(super) name: String,
+    /// The names of its tests, if they are not all of the program.
+    pub(super) tests: Option<Vec<String>>,
     pub(super) executable: PathBuf,
     /// The manifest of its package, in whose directory it runs.
     pub(super) manifest: PathBuf,
@@ -73,7 +82,12 @@ pub(super) fn build(plain: bool, real: bool, settings: Settings) -> Result<Optio
     let is_real = |name: &str| targets.iter().any(|target| target.real && target.name == name);
     let mut programs = Vec::new();
     for line in &lines {
-        programs.extend(program(line, is_real)?);
+        match program(line, is_real)? {
+            Some(program) if OF_MANY_SUBJECTS.contains(&program.name.as_str()) => {
+                programs.extend(subjects(&program, &list(&program)?));
+            }
+            program => programs.extend(program),
+        }
     }
     programs.sort_by_key(|program| (program.part, rank(&program.name)));
     Ok(Some(programs))
@@ -93,14 +107,46 @@ fn program(line: &str, is_real: impl Fn(&str) -> bool) -> Result<Option<Program>
     };
     let name = if kind == "test" { target.to_owned() } else { format!("{kind} {target}") };
     let real = kind == "test" && is_real(&name);
-    let part = if listed(ALONE, &name).is_some() {
-        Part::Alone
-    } else if real {
-        Part::Real
-    } else {
-        Part::Plain
+    let (part, executable, manifest) = (part(&name, real), executable.into(), manifest.into());
+    Ok(Some(Program { name, tests: None, executable, manifest, real, part }))
+}
+
+fn part(name: &str, real: bool) -> Part {
+    match real {
+        _ if listed(ALONE, name).is_some() => Part::Alone,
+        true => Part::Real,
+        false => Part::Plain,
+    }
+}
+
+/// The names of a program's tests.
+fn list(program: &Program) -> Result<Vec<String>> {
+    let output = Command::new(&program.executable).args(["--list", "--format=terse"]).output();
+    let output = output.with_context(|| format!("the tests of {} cannot be listed", program.name))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let tests: Vec<_> =
+        text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect();
+    if !output.status.success() || tests.is_empty() {
+        bail!("{} lists no tests: {}", program.name, output.status);
+    }
+    Ok(tests)
+}
+
+/// A program for each top-level module with tests.
+fn subjects(program: &Program, tests: &[String]) -> Vec<Program> {
+    let mut modules: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for test in tests {
+        let name = match test.split_once("::") {
+            Some((module, _)) => format!("{}::{module}", program.name),
+            None => program.name.clone(),
+        };
+        modules.entry(name).or_default().push(test.clone());
+    }
+    let subject = |(name, tests): (String, _)| {
+        let part = part(&name, program.real);
+        Program { name, tests: Some(tests), part, ..program.clone() }
     };
-    Ok(Some(Program { name, executable: executable.into(), manifest: manifest.into(), real, part }))
+    modules.into_iter().map(subject).collect()
 }
 
 fn listed(table: &[(&str, &str)], name: &str) -> Option<usize> {
@@ -123,7 +169,7 @@ mod tests {
     }
 
     fn parsed(line: &str) -> Option<Program> {
-        program(line, |name| name.starts_with("real_")).unwrap()
+        program(line, |name| name.starts_with("real")).unwrap()
     }
 
     #[test]
@@ -132,6 +178,7 @@ mod tests {
             parsed(&artifact("test", "real_jobs", true)).unwrap(),
             Program {
                 name: "real_jobs".to_owned(),
+                tests: None,
                 executable: "/w/target/real_jobs-1f".into(),
                 manifest: "/w/c/Cargo.toml".into(),
                 real: true,
@@ -147,7 +194,7 @@ mod tests {
 
     #[test]
     fn those_that_are_not_disturbed_come_last_and_the_long_ones_first() {
-        let names = ["real_survival", "real_jobs", "lib agent_core", "real_reconnect"];
+        let names = ["real_survival", "real_jobs", "lib agent_core", "real::redis"];
         let kind = |name: &str| if name.starts_with("lib ") { "lib" } else { "test" };
         let mut programs: Vec<Program> = names
             .iter()
@@ -155,14 +202,44 @@ mod tests {
             .collect();
         programs.sort_by_key(|program| (program.part, rank(&program.name)));
         let sorted: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
-        assert_eq!(sorted, ["lib agent_core", "real_reconnect", "real_jobs", "real_survival"]);
+        assert_eq!(sorted, ["lib agent_core", "real::redis", "real_jobs", "real_survival"]);
     }
 
     #[test]
     fn those_that_are_named_are_there() {
         let targets = targets::all().unwrap();
-        for (name, _) in ALONE.iter().chain(FIRST) {
-            assert!(targets.iter().any(|target| target.name == *name), "there is no test {name}");
+        let named = ALONE.iter().chain(FIRST).map(|(name, _)| name);
+        for name in named.chain(OF_MANY_SUBJECTS) {
+            assert!(targets::is_there(&targets, name), "there is no test {name}");
         }
+    }
+
+    #[test]
+    fn each_module_of_many_subjects_is_a_program() {
+        let program = parsed(&artifact("test", "real", true)).unwrap();
+        let names = |tests: &[&str]| tests.iter().map(|test| (*test).to_owned()).collect::<Vec<_>>();
+        let tests = names(&["jobs::ends::one", "redis::two", "jobs::three", "four"]);
+        let found: Vec<_> =
+            subjects(&program, &tests).into_iter().map(|p| (p.name, p.tests, p.part)).collect();
+        let subject = |name: &str, tests: &[&str]| (name.to_owned(), Some(names(tests)), Part::Real);
+        assert_eq!(
+            found,
+            [
+                subject("real", &["four"]),
+                subject("real::jobs", &["jobs::ends::one", "jobs::three"]),
+                subject("real::redis", &["redis::two"]),
+            ]
+        );
+    }
+
+    /// This program, as if it had many subjects.
+    #[test]
+    fn the_tests_of_a_program_are_listed() {
+        let executable = std::env::current_exe().unwrap();
+        let program = Program { executable, ..parsed(&artifact("test", "real", true)).unwrap() };
+        let tests = list(&program).unwrap();
+        let own = "test::programs::tests::the_tests_of_a_program_are_listed";
+        assert!(tests.iter().any(|test| test == own), "{tests:?}");
+        assert!(list(&Program { executable: "true".into(), ..program }).is_err());
     }
 }

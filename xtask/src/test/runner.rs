@@ -98,6 +98,9 @@ fn run_one(program: Program, tests: usize, settings: Settings) -> Ran {
 fn command(program: &Program, tests: usize, settings: Settings) -> Command {
     let mut command = Command::new(&program.executable);
     command.arg(format!("--test-threads={tests}"));
+    if let Some(tests) = &program.tests {
+        command.arg("--exact").args(tests);
+    }
     let folder = program.manifest.parent().unwrap_or(&program.manifest);
     command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder);
     command.env("CARGO_MANIFEST_PATH", &program.manifest);
@@ -179,7 +182,7 @@ mod tests {
         write.args(["-c", "printf '#!/bin/sh\n%s\n' \"$1\" > \"$0\" && chmod 755 \"$0\""]);
         assert!(write.arg(&executable).arg(text).status().unwrap().success());
         let manifest = folder.join("Cargo.toml");
-        Program { name: name.to_owned(), executable, manifest, real: true, part: Part::Real }
+        Program { name: name.to_owned(), tests: None, executable, manifest, real: true, part: Part::Real }
     }
 
     fn settings(long: bool) -> Settings {
@@ -224,6 +227,16 @@ mod tests {
             let said = format!("--test-threads=3 {digits} in {}|{here}", real.display());
             assert_eq!(ran.last, Some(said));
         }
+    }
+
+    #[test]
+    fn only_the_tests_of_a_subject_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            "echo \"test $* ... ok\"; echo 'test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured'";
+        let mut program = script(folder.path(), "p", text);
+        program.tests = Some(vec!["a::b".to_owned(), "a::c".to_owned()]);
+        assert_eq!(only(program, false).last.as_deref(), Some("--test-threads=3 --exact a::b a::c"));
     }
 
     #[test]

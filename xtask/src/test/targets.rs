@@ -12,6 +12,20 @@ pub(super) struct Target {
     pub(super) name: String,
     /// Whether it uses a real server or its official clients.
     pub(super) real: bool,
+    /// `tests/NAME.rs` or `tests/NAME`.
+    #[cfg(test)]
+    path: std::path::PathBuf,
+}
+
+/// Whether there is this test program, or this module of one (`PROGRAM::MODULE`).
+#[cfg(test)]
+pub(super) fn is_there(targets: &[Target], name: &str) -> bool {
+    let (program, module) = name.split_once("::").map_or((name, None), |(name, module)| (name, Some(module)));
+    let has = |path: &Path, module: &str| {
+        path.join(module).with_extension("rs").is_file() || path.join(module).join("mod.rs").is_file()
+    };
+    let target = targets.iter().find(|target| target.name == program);
+    target.is_some_and(|target| module.is_none_or(|module| has(&target.path, module)))
 }
 
 /// `--test NAME` for each of them.
@@ -32,7 +46,12 @@ pub(super) fn all() -> Result<Vec<Target>> {
             let path = entry?.path();
             if let Some(name) = target_name(&path) {
                 let real = is_real(&name, &source(&path)?);
-                found.push(Target { name, real });
+                found.push(Target {
+                    name,
+                    real,
+                    #[cfg(test)]
+                    path,
+                });
             }
         }
     }
@@ -65,10 +84,11 @@ fn source(path: &Path) -> Result<String> {
     fs::read_dir(path)?.map(|entry| source(&entry?.path())).collect()
 }
 
-/// A test is real by its name (`real_jobs`, `room_real`), or because it requests a real tool from
+/// A test is real by its name (`real`, `real_jobs`, `room_real`), or because it requests a real tool from
 /// agent-testkit.
 fn is_real(name: &str, source: &str) -> bool {
-    name.starts_with("real_")
+    name == "real"
+        || name.starts_with("real_")
         || name.ends_with("_real")
         || ["real_server(", "official_host(", "redis_server("].iter().any(|call| source.contains(call))
 }
@@ -81,16 +101,17 @@ mod tests {
     fn tests_are_found_and_sorted() {
         let targets = all().unwrap();
         let plain = select(&targets, false);
-        for name in ["architecture", "bench_smoke", "wire"] {
+        for name in ["architecture", "bench_smoke", "it", "testkit", "wire"] {
             assert!(plain.windows(2).any(|pair| pair == ["--test", name]), "{name}: {plain:?}");
         }
-        assert!(select(&targets, true).contains(&"real_jobs"));
-        assert!(!plain.contains(&"real_jobs"));
+        for name in ["real", "real_survival", "testkit_real"] {
+            assert!(select(&targets, true).contains(&name) && !plain.contains(&name), "{name}");
+        }
     }
 
     #[test]
     fn real_tests_are_recognized_by_their_names_or_requests() {
-        for name in ["real_jobs", "room_real"] {
+        for name in ["real", "real_jobs", "room_real"] {
             assert!(is_real(name, ""), "{name}");
         }
         for name in ["realm", "unreal", "surreal_room"] {

@@ -8,8 +8,8 @@ use agent_worker::net::NetOptions;
 use agent_worker::{JobContext, JobResult, Worker};
 
 use crate::memory::Memory;
-use crate::peer::{Server, head};
-use crate::within;
+use crate::support::raw_server::{Server, head};
+use crate::support::within;
 
 async fn done(_: JobContext) -> JobResult {
     Ok(())

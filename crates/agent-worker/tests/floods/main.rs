@@ -1,5 +1,6 @@
 //! Garbage, floods and frames without end on every socket that a worker has, over loopback: it lives on or
-//! begins anew, and what it holds stays bounded.
+//! begins anew, and what it holds stays bounded. A program of its own, as it measures the memory of its
+//! process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,17 +11,7 @@
 
 mod handshake;
 mod memory;
-mod peer;
 mod room;
-#[path = "../udp_sockets/mod.rs"]
-mod udp_sockets;
+#[path = "../support/mod.rs"]
+mod support;
 mod worker;
-
-use std::time::Duration;
-
-/// Nothing in here takes as long.
-const SOON: Duration = Duration::from_secs(60);
-
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(SOON, future).await.expect("in time")
-}

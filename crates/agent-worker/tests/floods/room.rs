@@ -10,8 +10,8 @@ use agent_worker::Room;
 use agent_worker::room::{JoinError, JoinFailure, JoinRequest, RoomConnector, WebRtc};
 
 use crate::memory::Memory;
-use crate::peer::{PING, Server, TEXT, binary, breaches, whole};
-use crate::{udp_sockets, within};
+use crate::support::raw_server::{PING, Server, TEXT, binary, breaches, whole};
+use crate::support::{udp_sockets, within};
 
 type Joining = JoinHandle<Result<Room, JoinError>>;
 

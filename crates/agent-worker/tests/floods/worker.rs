@@ -8,8 +8,8 @@ use agent_worker::stats::DrainReport;
 use agent_worker::{JobContext, JobResult, Worker, WorkerError, WorkerHandle};
 
 use crate::memory::Memory;
-use crate::peer::{PING, Peer, Server, TEXT, binary, breaches, whole};
-use crate::within;
+use crate::support::raw_server::{PING, Peer, Server, TEXT, binary, breaches, whole};
+use crate::support::within;
 
 async fn done(_: JobContext) -> JobResult {
     Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent_testkit::{JobSpec, MockServer};
 use agent_worker::{JobContext, JobResult, WorkerHandle};
 
-use crate::heard::Heard;
+use crate::recorder::Recorded;
 
 const LIMIT: Duration = Duration::from_millis(100);
 const SOON: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ async fn until(worker: &WorkerHandle, done: impl Fn(&WorkerHandle) -> bool) {
 }
 
 /// An attempt, a cleanup and a task that cannot be dropped.
-pub(crate) async fn blocks(heard: &mut Heard) {
+pub(crate) async fn blocks(recorded: &mut Recorded) {
     let gate = Gate::default();
     let blocking = gate.clone();
     let agent = move |ctx: JobContext| {
@@ -73,14 +73,14 @@ pub(crate) async fn blocks(heard: &mut Heard) {
     until(&handle, |worker| worker.stats().stuck_cleanups == 1).await;
     server.dispatch(JobSpec::room("task").agent_name("blocker")).await.unwrap();
     until(&handle, |worker| worker.stats().leftover_tasks == 1).await;
-    heard.look();
-    assert_eq!(heard.gauge("active_job_count blocker"), 0.0, "all have their outcome");
-    assert_eq!(heard.gauge("slots_used blocker"), 1.0, "what is stuck keeps its slot");
+    recorded.look();
+    assert_eq!(recorded.gauge("active_job_count blocker"), 0.0, "all have their outcome");
+    assert_eq!(recorded.gauge("slots_used blocker"), 1.0, "what is stuck keeps its slot");
     gate.open();
     handle.drain(SOON).await;
     running.await.unwrap().unwrap();
-    heard.look();
-    let counted = heard.counted("blocker");
+    recorded.look();
+    let counted = recorded.counted("blocker");
     for line in [
         "stuck_attempts_total: 1",
         "stuck_cleanups_total: 1",

@@ -1,6 +1,7 @@
 //! A job with everything logged: no token and no password is in the text, whoever wrote it.
 //!
-//! The server is made of bytes, so that the text has only what a worker's process would have.
+//! The server is made of bytes, so that the text has only what a worker's process would have; and this is a
+//! program of its own, as all that its process logs is searched.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,13 +10,9 @@
     reason = "a test may fail"
 )]
 
-#[path = "../../../agent-net/src/tests/authority.rs"]
-mod authority;
-#[path = "../everything/mod.rs"]
-mod everything;
-#[path = "../offer/mod.rs"]
-mod offer;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
@@ -23,6 +20,8 @@ use agent_worker::net::NetOptions;
 use agent_worker::{JobContext, JobResult, Worker};
 
 use server::{Server, line_after};
+use support::authority::authority;
+use support::{full_log, join_request};
 
 const API_SECRET: &str = "the-api-secret-8d1f6a";
 const ROOM_TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJyb29tIjoiMTIzNDUifQ.the-room-token-c27e";
@@ -38,8 +37,8 @@ async fn stays(ctx: JobContext) -> JobResult {
 
 #[tokio::test]
 async fn no_library_logs_a_token_or_a_password() {
-    everything::log_everything();
-    let authority = authority::authority("media.test");
+    full_log::log_everything();
+    let authority = authority("media.test");
     let server = Server::start(authority.acceptor).await;
     let net = NetOptions::default().ca_file(authority.file);
     let net = net.proxy(&format!("http://ada:{PROXY_PASSWORD}@{}", server.address)).unwrap();
@@ -60,7 +59,7 @@ async fn no_library_logs_a_token_or_a_password() {
     worker_socket.assign(ROOM_TOKEN).await;
     let mut room_socket = server.accept().await;
     assert_eq!(line_after(&room_socket.head, "authorization: bearer "), ROOM_TOKEN);
-    let sdp = offer::offer(&room_socket.target);
+    let sdp = join_request::offer(&room_socket.target);
     let ice_password = line_after(&sdp, "a=ice-pwd:");
     room_socket.let_in(TURN_PASSWORD).await;
     room_socket.refresh(FRESH_TOKEN).await;
@@ -70,11 +69,11 @@ async fn no_library_logs_a_token_or_a_password() {
     handle.stop();
     let _ = tokio::time::timeout(Duration::from_secs(20), running).await.expect("it stops");
 
-    let text = everything::text();
+    let text = full_log::text();
     for part in ["registered worker", "job assigned", "str0m"] {
         assert!(text.contains(part), "{part} is not logged: everything should be");
     }
-    everything::assert_none_of(&[
+    full_log::assert_none_of(&[
         ("the API secret", API_SECRET.to_owned()),
         ("the worker's token", worker_token),
         ("the room's token", ROOM_TOKEN.to_owned()),

@@ -1,4 +1,4 @@
-//! Channels over memory, where everything can be seen; over rooms in `tests/channels.rs`.
+//! Channels over memory, where everything can be seen; over rooms in `tests/it/coordination/channels.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

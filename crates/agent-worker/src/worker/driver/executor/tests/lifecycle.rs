@@ -1,4 +1,4 @@
-//! The suite of `tests/lifecycle` once more, with attempts that are made from their written description.
+//! The suite of `tests/it/lifecycle` once more, with attempts that are made from their written description.
 
 #![allow(clippy::indexing_slicing, reason = "a test may fail")]
 
@@ -11,29 +11,5 @@ pub(crate) fn prepare(worker: WorkerBuilder) -> WorkerBuilder {
     worker.executor(Arc::new(Described::new()))
 }
 
-#[path = "../../../../../tests/lifecycle/cleanup.rs"]
-mod cleanup;
-#[path = "../../../../../tests/lifecycle/data.rs"]
-mod data;
-#[path = "../../../../../tests/lifecycle/ends.rs"]
-mod ends;
-#[path = "../../../../../tests/lifecycle/failures.rs"]
-mod failures;
-#[path = "../../../../../tests/lifecycle/long_running.rs"]
-mod long_running;
-#[path = "../../../../../tests/lifecycle/outcomes.rs"]
-mod outcomes;
-#[path = "../../../../../tests/lifecycle/pipelines.rs"]
-mod pipelines;
-#[path = "../../../../../tests/lifecycle/retries.rs"]
-mod retries;
-#[path = "../../../../../tests/lifecycle/stage.rs"]
-mod stage;
-#[path = "../../../../../tests/lifecycle/stuck.rs"]
-mod stuck;
-#[path = "../../../../../tests/lifecycle/tasks.rs"]
-mod tasks;
-#[path = "../../../../../tests/lifecycle/timeouts.rs"]
-mod timeouts;
-#[path = "../../../../../tests/lifecycle/until.rs"]
-mod until;
+#[path = "../../../../../tests/it/lifecycle/mod.rs"]
+mod suite;

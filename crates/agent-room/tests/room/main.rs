@@ -1,0 +1,16 @@
+//! A room against str0m as the server, over an in-memory network with a virtual clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+
+mod garbage;
+mod ice_passwords;
+mod media;
+mod paths;
+mod recovery;
+mod session;
+mod support;

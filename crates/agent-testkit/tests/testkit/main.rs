@@ -1,0 +1,23 @@
+//! What users can see of agent-testkit without a real tool: mock servers, mock rooms, what they do wrong on
+//! purpose, and the program.
+//!
+//! `cargo xtask test` runs each of these modules as a program of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+
+#[path = "../support/conformance/mod.rs"]
+mod conformance;
+mod faults;
+mod guide;
+mod mock_audio;
+mod mock_conformance;
+mod mock_server;
+mod mocks;
+mod run_job;
+#[cfg(feature = "cli")]
+mod serve;

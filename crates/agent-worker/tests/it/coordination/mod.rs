@@ -1,0 +1,4 @@
+//! Jobs that work together: channels and elections.
+
+mod channels;
+mod elections;

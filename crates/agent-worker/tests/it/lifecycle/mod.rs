@@ -1,0 +1,18 @@
+//! How jobs end, are tried again and are cleaned up after: a whole worker on the mock server, mostly on
+//! virtual time.
+
+mod cleanup;
+mod data;
+mod ends;
+mod failures;
+mod long_running;
+mod outcomes;
+mod pipelines;
+mod retries;
+mod stage;
+mod stuck;
+mod tasks;
+mod timeouts;
+mod until;
+
+use super::prepare;

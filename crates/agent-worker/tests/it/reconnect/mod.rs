@@ -1,0 +1,14 @@
+//! The worker's connection, lost in every way: how it is noticed, how often and when it is tried again, and
+//! that jobs go on.
+//!
+//! Where no socket is needed the clock jumps, so that hours take no time.
+
+mod jobs;
+mod server;
+mod waits;
+
+use std::time::Duration;
+
+async fn within<F: Future>(limit: Duration, future: F) -> F::Output {
+    tokio::time::timeout(limit, future).await.expect("in time")
+}

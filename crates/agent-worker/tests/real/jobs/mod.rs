@@ -1,0 +1,11 @@
+//! Jobs of a real livekit-server: offers, handlers, how they end, and what the server records.
+
+mod ends;
+#[cfg(unix)]
+mod environment;
+mod lifecycle;
+mod limits;
+mod long_running;
+mod outcomes;
+mod requests;
+mod talk;

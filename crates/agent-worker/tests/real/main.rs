@@ -1,0 +1,25 @@
+//! Workers and rooms on a real livekit-server, with official clients, Redis and Valkey: whatever shares its
+//! process with others.
+//!
+//! `cargo xtask test` runs each of these modules as a program of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may fail, and its processes talk over their output"
+)]
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(feature = "redis")]
+mod checkpoint_stores;
+mod coordination;
+mod jobs;
+#[cfg(all(unix, feature = "redis"))]
+mod redis;
+mod room;

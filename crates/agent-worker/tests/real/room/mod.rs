@@ -1,0 +1,7 @@
+//! Rooms of a real livekit-server, with official clients as the other participants.
+
+mod audio;
+mod data;
+mod media_paths;
+mod reconnect;
+mod rules;
