@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
         return code;
     }
     println!(
-        "\nThat was one job. Next: `cargo run --example greeter` is an agent in 15 lines, and the README shows its test."
+        "\nThat was one job. Next: `cargo run -p examples --bin greeter` is an agent in 15 lines, and the README shows its test."
     );
     ExitCode::SUCCESS
 }

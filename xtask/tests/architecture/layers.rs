@@ -33,6 +33,7 @@ const LAYERS: &[Layer] = &[
     ("agent-testkit", &["agent-proto", "agent-worker-net", "agent-worker-server", "agent-worker"], &[]),
     // Programs like a user's; the benchmark also has a client that uses only the protocol.
     ("quickstart", &["agent-worker", "agent-testkit"], &[]),
+    ("examples", &["agent-worker", "agent-testkit", "agent-worker-rtc"], &[]),
     ("agent-bench", &["agent-proto", "agent-worker"], &[]),
     ("xtask", &[], &[]),
 ];

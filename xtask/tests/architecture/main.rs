@@ -29,7 +29,7 @@ mod versions;
 use std::path::{Path, PathBuf};
 
 /// The folders with crates.
-const FOLDERS: [&str; 4] = ["bench", "crates", "quickstart", "xtask"];
+const FOLDERS: [&str; 5] = ["bench", "crates", "examples", "quickstart", "xtask"];
 
 fn root() -> PathBuf {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());

@@ -106,7 +106,7 @@
 //! The example `leader` is that: three workers, twelve tasks, and a leader that is told to stop in the
 //! middle.
 //! ```console
-//! $ cargo run --example leader
+//! $ cargo run -p examples --bin leader
 //! worker-1 leads, and finds 0 results
 //!   worker-2 gets task 0
 //!   worker-3 gets task 1
@@ -215,4 +215,4 @@
 //! Room data needs a joined room: with `join_room(false)`, `ctx.join()` comes first. None of them can fence:
 //! a topic elects no leader, and "I am the leader" over a channel is only a rumour.
 //!
-//! The example `announce` has three agents meet over room data: `cargo run --example announce`.
+//! The example `announce` has three agents meet over room data: `cargo run -p examples --bin announce`.

@@ -198,7 +198,8 @@
 //! "));
 //! ```
 //! [`Router::schema`](crate::Router::schema) is the same for a router: one schema for all its actions, with
-//! the fields that the SDK reads. `cargo run --example router -- --schema` shows it for two whole types.
+//! the fields that the SDK reads. `cargo run -p examples --bin router -- --schema` shows it for two whole
+//! types.
 //!
 //! # Limits
 //! Metadata has at most [512 KiB](crate::metadata::MAX_METADATA_LEN), attributes

@@ -1,8 +1,8 @@
 //! One worker for several tasks: the `action` in a job's metadata says which, and each has metadata of its
 //! own type.
 //!
-//! `cargo run --example router -- --schema` prints what the metadata may be, as documentation for those who
-//! dispatch. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then:
+//! `cargo run -p examples --bin router -- --schema` prints what the metadata may be, as documentation for
+//! those who dispatch. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then:
 //! `lk dispatch create --agent-name studio --room lobby --metadata '{"action":"record","format":"webm","max_duration_seconds":60}'`.
 //!
 //! The two agents take no media: they say in their room what they would record, and whom they would

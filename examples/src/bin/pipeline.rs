@@ -4,7 +4,7 @@
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `calculator` to a room and send it sums such as `1 + 2` as data of the topic `sum`. Its tests below do
-//! that without a server: `cargo test --example pipeline`.
+//! that without a server: `cargo test -p examples --bin pipeline`.
 
 use futures_util::StreamExt;
 

@@ -8,8 +8,6 @@
 //! with the file `checkpoints.redb`: start it,
 //! `lk dispatch create --agent-name counter --room hall --metadata '{"items":10000}'`, `kill -9` it, and do
 //! both again.
-//!
-//! It wants `--features embedded-store`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 

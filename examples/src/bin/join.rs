@@ -2,7 +2,7 @@
 //! ends.
 //!
 //! ```console
-//! $ LIVEKIT_URL=ws://localhost:7880 LIVEKIT_TOKEN=… cargo run -p agent-worker-rtc --example join
+//! $ LIVEKIT_URL=ws://localhost:7880 LIVEKIT_TOKEN=… cargo run -p examples --bin join
 //! ```
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]

@@ -3,7 +3,7 @@
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `collector` to a room and send it data of the topic `chat`. Its test below does that without a server:
-//! `cargo test --example batch`.
+//! `cargo test -p examples --bin batch`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
