@@ -1,8 +1,8 @@
-//! Progress that the next attempt, or another worker, continues from: see the
+//! Saved progress, from which the next attempt or another worker resumes: see the
 //! [guide](crate::guide::checkpoints).
 //!
-//! A [`CheckpointStore`] of your own needs [`Claim`], [`Epoch`], [`Writer`] and [`StoreError`]; [`Slot`] has
-//! the rules that it applies.
+//! Your own [`CheckpointStore`] needs [`Claim`], [`Epoch`], [`Writer`] and [`StoreError`]; [`Slot`]
+//! implements its rules.
 
 pub use crate::job::checkpoint::{AutoSaved, Checkpoint};
 #[cfg(feature = "embedded-store")]

@@ -1,16 +1,16 @@
-//! Jobs that know of each other: who leads, and what they tell each other.
+//! Coordination between jobs: leader election, and messages.
 //!
-//! A [`Coordinator`] is a store of leases, in which the jobs of one room (or of anything else with a name)
-//! elect a leader: [`MemoryCoordinator`] for tests and one process, [`FileCoordinator`] for the processes of
-//! one machine, `RedisCoordinator` for many. The rules are those of `agent_core::Election` and
-//! `agent_core::LeaseRecord`; here is what carries them out.
+//! A [`Coordinator`] is a store of leases, in which the jobs of one room (or under any other key) elect a
+//! leader: [`MemoryCoordinator`] for tests and one process, [`FileCoordinator`] for the processes of one
+//! machine, `RedisCoordinator` for many. The rules are in `agent_core::Election` and
+//! `agent_core::LeaseRecord`; this module drives them.
 //!
-//! A [`PubSub`] carries what jobs publish on a topic and announce about themselves: [`RoomData`] unless set,
-//! which needs no server but LiveKit's, [`MemoryPubSub`] for tests, `RedisPubSub` for jobs that share no
-//! room. Room data cannot fence, so it elects no leader.
+//! A [`PubSub`] carries the messages and announcements of jobs on topics: [`RoomData`] unless set, which
+//! needs no server but LiveKit's, [`MemoryPubSub`] for tests, `RedisPubSub` for jobs in different rooms. Room
+//! data has no fencing, so it cannot elect a leader.
 //!
 //! Promise I13: a stale leader can change nothing. A lease can be lost without its holder noticing in time,
-//! so a store takes no write but under the last fencing token that it gave ([`Lease::write`]).
+//! so a store accepts a write only with the last fencing token that it granted ([`Lease::write`]).
 
 pub use crate::job::coordination::{
     Announcement, Channel, ChannelEvent, Follower, Leadership, Lease, Message, Publisher, RoomData,

@@ -1,8 +1,8 @@
 //! The LiveKit agent SDK for Rust.
 //!
 //! A *worker* registers with a LiveKit server and is offered *jobs*: a room, or a participant in one, that
-//! wants an agent. For each job it joins the room, calls your handler, and tells the server the truth about
-//! how it ended. A job is a task, not a process: thousands fit into one program.
+//! needs an agent. For each job it joins the room, calls your handler, and reports the actual outcome to the
+//! server. A job is a task, not a process: one program can run thousands.
 //!
 //! ```no_run
 //! use agent_worker::{JobContext, JobResult, Worker};
@@ -24,13 +24,13 @@
 //! }
 //! ```
 //!
-//! The [`guide`] tells more, page by page.
+//! The [`guide`] explains more, page by page.
 //!
-//! The rules live in `agent-core` and the room client in `agent-room`, both without I/O; this crate gives
-//! them sockets, tasks and clocks. It installs no log subscriber, sets no signal handler (but in
-//! [`run_until_signal`](Worker::run_until_signal)) and reads no environment (but in
-//! [`from_env`](WorkerBuilder::from_env)). A worker that runs lifts its process's soft limit of open files to
-//! the hard one.
+//! The rules are in `agent-core` and the room client in `agent-room`, both without I/O; this crate adds
+//! sockets, tasks and clocks. It installs no log subscriber, handles signals only in
+//! [`run_until_signal`](Worker::run_until_signal), and reads the environment only in
+//! [`from_env`](WorkerBuilder::from_env). A running worker raises the soft limit of open files of its process
+//! to the hard limit.
 
 #[cfg(test)]
 extern crate self as agent_worker;

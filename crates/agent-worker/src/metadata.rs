@@ -1,4 +1,4 @@
-//! The metadata of jobs, read as types: see the [guide](crate::guide::metadata).
+//! Typed metadata of jobs: see the [guide](crate::guide::metadata).
 
 #[cfg(feature = "schema")]
 pub use agent_core::MetadataSchema;

@@ -1,7 +1,7 @@
-//! The room of a job: who is in it, what arrives, what an agent sends, and the seam for rooms of your own.
+//! The room of a job: participants, received and sent data, and the interface for custom rooms.
 //!
 //! The handle is [`Room`](crate::Room), its events are [`RoomEvent`](crate::RoomEvent). A [`RoomConnector`]
-//! decides what is behind the handle: [`WebRtc`] unless set, or a [`RoomBackend`] of your own.
+//! provides the implementation: [`WebRtc`] unless set, or your own [`RoomBackend`].
 
 pub use crate::job::join_options::JoinOptions;
 pub use agent_core::AgentPermissions;

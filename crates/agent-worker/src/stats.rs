@@ -1,4 +1,4 @@
-//! What a worker counts and reports of itself: see [`WorkerHandle`](crate::WorkerHandle).
+//! Statistics and status of a worker: see [`WorkerHandle`](crate::WorkerHandle).
 
 pub use crate::worker::handle::WorkerStatus;
 pub use crate::worker::stats::{FailureLabel, WorkerStats};

@@ -1,4 +1,4 @@
-//! Handlers with an error type of their own.
+//! Handlers with another error type.
 
 use std::future::Future;
 
@@ -8,11 +8,11 @@ use crate::agent::Agent;
 use crate::job::context::JobContext;
 
 /// Makes an agent of a handler that returns any `Result<(), E>` whose error becomes a [`JobError`]:
-/// `anyhow::Result<()>`, `std::io::Result<()>`, or one with an error of your own. Its error is classified as
-/// one behind `?` is.
+/// `anyhow::Result<()>`, `std::io::Result<()>`, or one with your own error. Its error is classified like an
+/// error behind `?`.
 ///
-/// A handler that returns [`JobResult`] is an agent without it. They are not one, as the compiler could not
-/// know what `Ok(())` in a closure is then.
+/// A handler that returns [`JobResult`] is an agent without it. Handlers with any error cannot be agents
+/// directly, as the compiler could not infer the type of `Ok(())` in a closure then.
 ///
 /// ```
 /// use agent_worker::{JobContext, Outcome, agent_fn};
@@ -30,7 +30,7 @@ use crate::job::context::JobContext;
 /// # });
 /// ```
 ///
-/// What is no agent at all is told how one looks:
+/// For anything else, the compiler's error shows how an agent looks:
 ///
 /// ```compile_fail,E0277
 /// let worker = agent_worker::Worker::builder("greet");

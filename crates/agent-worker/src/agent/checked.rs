@@ -1,4 +1,4 @@
-//! What the builder puts around an agent: limits, the declared metadata, and the user's own classification of
+//! The wrapper that the builder adds to an agent: limits, declared metadata, and the user's classification of
 //! errors.
 
 use std::error::Error;
@@ -16,10 +16,10 @@ use crate::job::temporary::classified;
 use crate::telemetry::line_limit::LineLimit;
 use crate::worker::redact;
 
-/// Classifies an error; `None`: as without it.
+/// Classifies an error; `None` leaves it to the default.
 pub(crate) type ClassifyFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<JobErrorKind> + Send + Sync>;
 
-/// A [`MetadataFormat`] of any type.
+/// A [`MetadataFormat`] with its type erased.
 pub(crate) trait ErasedFormat: Send + Sync {
     fn check(&self, job: &Job) -> JobResult;
     fn unknown_fields(&self, job: &Job) -> Vec<String>;
@@ -36,7 +36,7 @@ impl<T: DeserializeOwned> ErasedFormat for MetadataFormat<T> {
     }
 }
 
-/// What the builder says about an agent's jobs and errors.
+/// The builder's settings for the agent's jobs and errors.
 #[derive(Default)]
 pub(crate) struct Checks {
     pub(crate) format: Option<Arc<dyn ErasedFormat>>,
@@ -47,9 +47,9 @@ pub(crate) struct Checks {
 pub(crate) struct CheckedAgent {
     agent: Arc<dyn AnyAgent>,
     checks: Checks,
-    /// The worker limits how long jobs take, so the `timeout` of the metadata is the SDK's.
+    /// Whether the worker has time limits, so that the SDK reads the metadata's `timeout`.
     time_limits: bool,
-    /// Whoever dispatches decides how many there are.
+    /// Limits log lines, as dispatches decide how many there are.
     dismissals: LineLimit<()>,
 }
 
@@ -93,7 +93,7 @@ impl AnyAgent for CheckedAgent {
             if !fields.is_empty() {
                 tracing::info!(
                     fields = %line(format_args!("{fields:?}")),
-                    "the metadata has fields that its type does not know: they are ignored"
+                    "unknown metadata fields are ignored"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! What a user writes: an agent; and agents around agents.
+//! Agents: the trait that users implement, and agents that wrap agents.
 
 pub(crate) mod agent_fn;
 pub(crate) mod checked;
@@ -16,11 +16,10 @@ use agent_rtc::BoxFuture;
 
 use crate::job::context::JobContext;
 
-/// Something that handles jobs. One agent serves all jobs of a worker at once, so shared state goes into
-/// `self`.
+/// Handles jobs. One agent serves all concurrent jobs of a worker, so shared state goes into `self`.
 ///
-/// Any `async fn(JobContext) -> JobResult`, and any closure of that shape, is an agent already. A type
-/// implements the trait when it wants state, a say in which jobs to take, or to be told how they ended:
+/// Any `async fn(JobContext) -> JobResult`, and any such closure, is an agent. A type implements the trait to
+/// have state, to choose which jobs to accept, or to be notified of their outcome:
 ///
 /// ```
 /// use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult};
@@ -51,46 +50,45 @@ use crate::job::context::JobContext;
 #[doc(alias = "entrypoint")]
 #[doc(alias = "entrypoint_fnc")]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no agent",
+    message = "`{Self}` is not an agent",
     label = "neither an `async fn(JobContext) -> JobResult` nor a type with `impl Agent`",
     note = "a function: `async fn greet(ctx: JobContext) -> JobResult {{ … Ok(()) }}`",
     note = "a closure with state: `move |ctx: JobContext| {{ let state = state.clone(); async move {{ … Ok(()) }} }}`",
     note = "a function that returns another `Result<(), E>`: `agent_fn(greet)`"
 )]
 pub trait Agent: Send + Sync + 'static {
-    /// Whether to take a job, and as whom to appear in its room. Without an answer after the answer timeout
-    /// (1 s unless the builder says otherwise), and after a panic, the job is declined: the server gives it
-    /// to another worker.
+    /// Whether to accept a job, and the identity to join its room with. Without an answer within the answer
+    /// timeout (1 s unless set), and after a panic, the job is declined: the server offers it to another
+    /// worker.
     #[doc(alias = "request_fnc")]
     fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
         let _ = job;
         async { Answer::accept() }
     }
 
-    /// Looks at a job that was assigned, before its room is joined. An error ends the job as failed, and
-    /// [`run`](Self::run) is not called: the place for what must be right about the job itself. Keep it
-    /// short; it must not wait for anything. An agent around another one passes this on, too.
+    /// Checks an assigned job before its room is joined. An error ends the job as failed, without a call of
+    /// [`run`](Self::run). It must not block. An agent that wraps another one forwards this, too.
     ///
     /// # Errors
-    /// What is wrong, best as [`JobError::invalid`](crate::JobError::invalid).
+    /// What is wrong with the job, preferably as [`JobError::invalid`](crate::JobError::invalid).
     fn check(&self, job: &Job) -> JobResult {
         let _ = job;
         Ok(())
     }
 
-    /// Does the job. Returning ends it: `Ok` is told to the server as success, an error or a panic as failure
-    /// with its text. After a retryable error it may be called again for the same job, see
-    /// [`RetryPolicy`](crate::RetryPolicy); never twice at once.
+    /// Runs the job. Returning ends it: `Ok` is reported to the server as success, an error or a panic as
+    /// failure with its text. After a retryable error it may be called again for the same job, see
+    /// [`RetryPolicy`](crate::RetryPolicy), but never concurrently.
     fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
 
-    /// What metadata the agent takes, for [`Router::schema`](crate::Router::schema); `None` when it does not
-    /// say. An agent around another one passes this on, too.
+    /// The schema of the agent's metadata, for [`Router::schema`](crate::Router::schema); `None` if unknown.
+    /// An agent that wraps another one forwards this, too.
     #[cfg(feature = "schema")]
     fn metadata_schema(&self) -> Option<MetadataSchema> {
         None
     }
 
-    /// Told exactly once for each job that was assigned, when its outcome is decided.
+    /// Called exactly once for each assigned job, when its outcome is decided.
     fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
         let _ = ended;
         async {}
@@ -107,7 +105,7 @@ where
     }
 }
 
-/// One agent for several workers, one for each kind of job for instance, with the state that they share.
+/// One agent for several workers, for example one for each kind of job, with shared state.
 impl<A: Agent> Agent for Arc<A> {
     fn on_request(&self, job: &Job) -> impl Future<Output = Answer> + Send {
         A::on_request(self, job)
@@ -131,7 +129,7 @@ impl<A: Agent> Agent for Arc<A> {
     }
 }
 
-/// An [`Agent`] of any type, so that one driver serves them all.
+/// An [`Agent`] with its type erased.
 pub(crate) trait AnyAgent: Send + Sync + 'static {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer>;
     fn check(&self, job: &Job) -> JobResult;
@@ -140,7 +138,7 @@ pub(crate) trait AnyAgent: Send + Sync + 'static {
     fn metadata_schema(&self) -> Option<MetadataSchema> {
         None
     }
-    /// Decides the kind of an error that `?` made, whoever it comes from.
+    /// Decides the kind of an error that `?` converted.
     fn classify(&self, error: JobError) -> JobError {
         error
     }

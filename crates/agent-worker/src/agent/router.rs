@@ -1,4 +1,4 @@
-//! Which of several agents does a job.
+//! Routing jobs to one of several agents.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,15 +11,15 @@ use agent_core::{Answer, EndedJob, Job, JobError, JobKind, JobResult};
 use crate::agent::{Agent, AnyAgent};
 use crate::job::context::JobContext;
 
-/// An agent that hands each job to another one: by its kind, and by the `action` of its metadata.
+/// An agent that routes each job to another agent: by its kind, and by the `action` of its metadata.
 ///
-/// For several actions in one program, an enum with a tag and a `match` is simpler, and the compiler knows
-/// all of them: see [the guide](crate::guide::metadata#one-of-several). A router is for agents that are
-/// written apart, and for kinds of jobs.
+/// For several actions in one program, an enum with a tag and a `match` is simpler, and checked by the
+/// compiler: see [the guide](crate::guide::metadata#one-of-several). A router is for separate agents, and for
+/// kinds of jobs.
 ///
-/// The kind is looked at first; a job whose kind has no agent goes by its action, and then to
-/// [`otherwise`](Self::otherwise). A router is an agent, so one may stand in another. A job for which there
-/// is none ends as `invalid_input`, before its room is joined, and the error says what there is.
+/// The kind is compared first; a job whose kind has no agent is routed by its action, and then to
+/// [`otherwise`](Self::otherwise). A router is an agent, so routers nest. A job without an agent ends as
+/// `invalid_input` before its room is joined, and the error lists the supported values.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Router, Worker};
@@ -34,7 +34,8 @@ use crate::job::context::JobContext;
 /// # let _ = worker;
 /// ```
 ///
-/// A worker asks for one kind of job. To serve several, run one for each, with the same router in an [`Arc`].
+/// A worker registers for one kind of job. To serve several, run one worker for each, with the same router in
+/// an [`Arc`].
 #[derive(Default)]
 #[must_use = "a router is an agent: give it to a worker"]
 pub struct Router {
@@ -76,10 +77,9 @@ impl Router {
         self
     }
 
-    /// What metadata the agents take, in one schema: each action with the fields of its agent, and `timeout`
-    /// and `request_id`, which the SDK reads itself. A [`typed`](crate::typed()) agent says what it takes if
-    /// its format [has the schema](crate::metadata::MetadataFormat::with_schema); other fields than the
-    /// action are not described for one that does not.
+    /// The schema of all agents' metadata: each action with the fields of its agent, and `timeout` and
+    /// `request_id`, which the SDK reads itself. A [`typed`](crate::typed()) agent is described if its format
+    /// [has a schema](crate::metadata::MetadataFormat::with_schema); otherwise only the action is.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};
@@ -133,7 +133,7 @@ impl Router {
     fn by_action(&self, job: &Job) -> Result<&Arc<dyn AnyAgent>, JobError> {
         if self.actions.is_empty() {
             let supported = list(self.kinds.keys());
-            let message = format!("unsupported type of job; supported: {supported}");
+            let message = format!("unsupported job type; supported: {supported}");
             return Err(JobError::invalid("type", job.kind, message));
         }
         let known = || list(self.actions.keys());
@@ -153,8 +153,8 @@ fn list<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {
 }
 
 impl Agent for Router {
-    /// The answer of the agent that is to do the job. A job for which there is none is accepted, to be ended
-    /// with an error that says so.
+    /// Returns the answer of the job's agent. A job without an agent is accepted, so that it ends with an
+    /// error that says so.
     async fn on_request(&self, job: &Job) -> Answer {
         match self.route(job) {
             Ok(agent) => agent.on_request(job).await,

@@ -1,4 +1,4 @@
-//! Handlers that get their job's metadata as a type.
+//! Handlers with typed metadata.
 
 use std::fmt;
 use std::future::Future;
@@ -10,14 +10,14 @@ use agent_core::{Job, JobResult, MetadataFormat};
 use crate::agent::Agent;
 use crate::job::context::JobContext;
 
-/// A handler with metadata of a type, as [`typed`] makes it.
+/// A handler with typed metadata, from [`typed`].
 pub struct Typed<T, F> {
     format: MetadataFormat<T>,
     handler: F,
 }
 
-/// Makes an agent of a handler that takes its job's metadata as a type. Metadata that is no such thing ends
-/// the job as `invalid_input` before the room is joined.
+/// Makes an agent of a handler with typed metadata. Invalid metadata ends the job as `invalid_input` before
+/// the room is joined.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};

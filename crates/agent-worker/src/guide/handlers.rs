@@ -96,7 +96,7 @@
 //! assert_eq!(run.sent[0].text(), "ada");
 //!
 //! let run = run_job(router, JobSpec::for_publisher("lobby", "ada")).await;
-//! let error = "invalid_input: type = publisher: unsupported type of job; supported: room, participant";
+//! let error = "invalid_input: type = publisher: unsupported job type; supported: room, participant";
 //! assert_eq!(run.outcome, Outcome::Failed { error: error.into() });
 //! # });
 //! ```

@@ -1,5 +1,4 @@
-//! What an attempt holds in the worker's own process, beside its description: its context and the driver
-//! share it.
+//! The in-process half of an attempt, beside its description. Shared by its context and the driver.
 
 use std::sync::Arc;
 
@@ -15,14 +14,13 @@ use crate::worker::parts::Parts;
 
 pub(crate) struct AttemptLinks {
     pub(crate) parts: Arc<Parts>,
-    /// The handle is the attempt's own; the connection behind it is one for all attempts.
+    /// The handle belongs to the attempt; the connection behind it is shared by all attempts.
     pub(crate) room: Arc<AttemptRoom>,
-    /// One for all attempts, too: the signal to stop.
+    /// The cancellation signal, also shared by all attempts.
     pub(crate) cancel: CancelSignal,
     pub(crate) scope: Arc<Scope>,
-    /// An attempt takes over what the one before it has opened.
-    /// `None`: the worker has no store.
+    /// Checkpoints that the attempt opens. `None`: the worker has no store.
     pub(crate) checkpoints: Option<Arc<Checkpoints>>,
-    /// To the machine.
+    /// Sends inputs to the worker machine.
     pub(crate) tell: UnboundedSender<Input>,
 }

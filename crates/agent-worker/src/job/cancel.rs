@@ -1,4 +1,4 @@
-//! The signal that tells a job to stop, with its reason.
+//! The cancellation signal of a job, with its reason.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(crate) struct CancelSignal(Arc<SetOnce<CancelReason>>);
 
 impl CancelSignal {
     pub(crate) fn set(&self, reason: CancelReason) {
-        // The first reason stays.
+        // The first reason wins.
         let _ = self.0.set(reason);
     }
 

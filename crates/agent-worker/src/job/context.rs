@@ -1,4 +1,4 @@
-//! What a handler gets: its job, its room, the word when to stop, and where to leave what must be cleaned up.
+//! The handler's view of its job: the job, the room, the cancellation signal, and where to register cleanup.
 
 use std::borrow::Cow;
 use std::panic::Location;
@@ -44,20 +44,20 @@ pub struct JobContext {
 struct Inner {
     spec: AttemptSpec,
     links: Arc<AttemptLinks>,
-    asked_to_stop: AtomicBool,
-    /// What ends the attempt from outside of its handler; gone once it was used.
+    stop_requested: AtomicBool,
+    /// Ends the attempt from outside its handler; `None` once it was used.
     failure: StdMutex<Option<oneshot::Sender<JobError>>>,
     last_progress: StdMutex<Option<Instant>>,
 }
 
 impl JobContext {
-    /// A context, and the error that ends its attempt from outside of the handler, once there is one.
+    /// Returns a context, and a receiver of the error that ends its attempt from outside the handler.
     pub(crate) fn new(spec: AttemptSpec, links: Arc<AttemptLinks>) -> (Self, oneshot::Receiver<JobError>) {
         let (failure, failed) = oneshot::channel();
         let inner = Inner {
             spec,
             links,
-            asked_to_stop: AtomicBool::new(false),
+            stop_requested: AtomicBool::new(false),
             failure: StdMutex::new(Some(failure)),
             last_progress: StdMutex::default(),
         };
@@ -70,15 +70,14 @@ impl JobContext {
         &self.inner.spec.job
     }
 
-    /// The room, joined before the handler was called. The handle is this attempt's: the next one has another
-    /// over the same connection.
+    /// The room, joined before the handler was called. The handle belongs to this attempt: the next attempt
+    /// has its own, over the same connection.
     ///
     /// # Panics
     /// When the worker was built with [`join_room(false)`](crate::WorkerBuilder::join_room) and
-    /// [`join`](Self::join) was not called before: a mistake in the program, not something that input can
-    /// cause.
+    /// [`join`](Self::join) was not called before: a programming error, which no input can cause.
     #[must_use]
-    #[allow(clippy::panic, reason = "a mistake in the program that calls it")]
+    #[allow(clippy::panic, reason = "a programming error of the caller")]
     pub fn room(&self) -> &Room {
         let Some(room) = self.inner.links.room.get() else {
             panic!(
@@ -88,16 +87,18 @@ impl JobContext {
         room
     }
 
-    /// Joins the room, when the worker leaves that to the handler; at once when it is joined already.
+    /// Joins the room, for a worker that leaves joining to the handler. Returns immediately if the room is
+    /// joined already.
     ///
     /// # Errors
-    /// [`JoinError`], which says why and what to do.
+    /// [`JoinError`], with the reason and what to do.
     #[doc(alias = "connect")]
     pub async fn join(&self) -> Result<&Room, JoinError> {
         self.join_with(JoinOptions::new()).await
     }
 
-    /// As [`join`](Self::join), with options of this job's own. A room that is joined already stays as it is.
+    /// Like [`join`](Self::join), with options for this job. They have no effect on a room that is joined
+    /// already.
     ///
     /// # Errors
     /// As [`join`](Self::join).
@@ -105,29 +106,29 @@ impl JobContext {
         self.inner.links.room.get_or_join(options).await
     }
 
-    /// Whether the agent is in the room at the moment, also while a lost connection is being restored. A
-    /// cleanup callback asks this before it says goodbye: the room may be what ended the job, and a job that
-    /// the server [terminated](CancelReason::Terminated) is taken out of it after 3 s.
+    /// Whether the agent is in the room now, including while a lost connection is being re-established. A
+    /// cleanup callback checks this before it sends a last message: the end of the room may be what ended the
+    /// job, and the server removes the agent of a [terminated](CancelReason::Terminated) job after 3 s.
     #[must_use]
     pub fn is_in_room(&self) -> bool {
         self.inner.links.room.get().is_some_and(Room::is_connected)
     }
 
-    /// The participant of a participant or publisher job, as it was when the job was made; `None` for a room
+    /// The participant of a participant or publisher job, as of the creation of the job; `None` for a room
     /// job.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
         self.inner.spec.job.target.as_ref()
     }
 
-    /// Which call of the handler this is, for this assignment; the first is 1, and each later one follows an
-    /// error that the worker's [`RetryPolicy`](crate::RetryPolicy) thinks worth another attempt.
+    /// The number of this attempt within the assignment, from 1. Each later attempt follows an error that the
+    /// worker's [`RetryPolicy`](crate::RetryPolicy) retries.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.inner.spec.number
     }
 
-    /// Reads the job's metadata as `T`; a job without metadata gives the default.
+    /// Reads the job's metadata as `T`; the default if the job has no metadata.
     ///
     /// # Errors
     /// [`MetadataError`], which names the field. Returned with `?` it ends the job as `invalid_input`.
@@ -136,7 +137,7 @@ impl JobContext {
         MetadataFormat::or_default().parse(&self.inner.spec.job.raw_metadata)
     }
 
-    /// Reads the job's metadata as `T`, which need not have a default.
+    /// Reads the job's metadata as `T`, which does not need a default.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -163,49 +164,50 @@ impl JobContext {
         MetadataFormat::required().parse(&self.inner.spec.job.raw_metadata)
     }
 
-    /// What this job saves of its progress, so that whoever goes on with it does not begin anew. See
-    /// [`Checkpoint`] for when it is saved, whose it is and how long it lives; the worker needs a store
+    /// The saved progress of this job, from which the next attempt or worker resumes instead of starting
+    /// over. See [`Checkpoint`] for when it is saved, its key and its lifetime; the worker needs a store
     /// ([`WorkerBuilder::checkpoints`](crate::WorkerBuilder::checkpoints)).
     #[must_use]
     pub fn checkpoint<T>(&self) -> Checkpoint<T> {
         Checkpoint::new(self.inner.links.checkpoints.clone())
     }
 
-    /// Waits until the job is told to stop, and says why. The handler then has the worker's
+    /// Waits until the job is cancelled, and returns the reason. The handler then has the worker's
     /// [grace](Self::grace) (10 s unless the builder says otherwise) to return before it is aborted.
     pub async fn cancelled(&self) -> CancelReason {
         self.inner.links.cancel.wait().await
     }
 
-    /// How long the handler has to return after it was [cancelled](Self::cancelled), before it is aborted
-    /// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). What is finished after the stop is to be
-    /// bounded by a part of it.
+    /// How long the handler may take to return after it was [cancelled](Self::cancelled), before it is
+    /// aborted ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). Limit what you finish after the
+    /// cancellation to a part of it.
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.parts().settings.rules.grace
     }
 
-    /// Why the job was told to stop; `None` while it was not.
+    /// Why the job was cancelled; `None` if it was not.
     #[must_use]
     pub fn cancel_reason(&self) -> Option<CancelReason> {
         self.inner.links.cancel.reason()
     }
 
-    /// Counts the tasks of the worker's jobs.
+    /// The task count of the worker's jobs.
     pub(crate) fn task_count(&self) -> &TaskCount {
         self.inner.links.scope.task_count()
     }
 
-    /// Has this done when the attempt is over, however it ends: with success, an error, a panic, or by being
-    /// cancelled or aborted.
+    /// Registers a callback for the end of the attempt, however it ends: with success, an error, a panic, or
+    /// by being cancelled or aborted.
     ///
     /// Callbacks run once each, the last one registered first, after the tasks of [`spawn`](Self::spawn) were
-    /// cancelled. The agent is still in its room, if the room is still there
-    /// ([`is_in_room`](Self::is_in_room)), and the server is told the outcome afterwards. All callbacks of an
-    /// attempt together may take 10 s ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and each
-    /// an equal share of what is left of that, so that one that hangs keeps no other from running. One that
-    /// takes longer is dropped, logged and counted, and changes nothing about the outcome. Neither does a
-    /// panic, and it stops no other callback.
+    /// cancelled. The agent is still in its room, if the room still exists
+    /// ([`is_in_room`](Self::is_in_room)), and the outcome is reported to the server afterwards. All
+    /// callbacks of an attempt together may take 10 s
+    /// ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and each an equal share of the remaining
+    /// time, so that a callback that hangs does not prevent the others from running. One that takes longer is
+    /// dropped, logged and counted, and does not change the outcome. A panic does not change the outcome or
+    /// stop other callbacks, either.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -231,9 +233,9 @@ impl JobContext {
         self.inner.links.scope.on_cleanup(Box::pin(callback));
     }
 
-    /// Starts a task that belongs to this attempt: its logs carry the job's span, and if it is still there
-    /// when the attempt is over, it is cancelled, and counted and logged by the place of this call. A panic
-    /// in it is logged and ends only the task: await the handle to hear of it.
+    /// Starts a task that belongs to this attempt: its logs have the job's span, and if it still runs when
+    /// the attempt ends, it is cancelled, counted, and logged with the location of this call. A panic in it
+    /// is logged and ends only the task: await the handle to notice it.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -261,7 +263,7 @@ impl JobContext {
         self.spawn_named(format!("{}:{}", place.file(), place.line()), task)
     }
 
-    /// As [`spawn`](Self::spawn), with a name for the logs.
+    /// Like [`spawn`](Self::spawn), with a name for the logs.
     pub fn spawn_named<F>(&self, name: impl Into<Cow<'static, str>>, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
@@ -273,7 +275,7 @@ impl JobContext {
         self.inner.links.room.get()
     }
 
-    /// Changes with who is present, and as what; `None` when the room is not joined.
+    /// Changes with the participants and their attributes; `None` if the room is not joined.
     pub(crate) fn room_changes(&self) -> Option<watch::Receiver<()>> {
         self.inner.links.room.connection().map(RoomConnection::changes)
     }
@@ -282,10 +284,10 @@ impl JobContext {
         &self.inner.links.parts
     }
 
-    /// Done when the attempt is to end with [`fail`](Self::fail).
+    /// Ends the attempt, for [`fail`](Self::fail).
     pub(crate) fn set_failure(&self, error: JobError) {
         let failure = self.inner.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The first one counts.
+        // The first error wins.
         if let Some(failure) = failure {
             let _ = failure.send(error);
         }
@@ -295,17 +297,17 @@ impl JobContext {
         self.inner.last_progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn tell(&self, input: Input) {
+    pub(crate) fn send_input(&self, input: Input) {
         let _ = self.inner.links.tell.send(input);
     }
 
-    /// Tells this job to stop, as if from outside: [`cancelled`](Self::cancelled) returns
+    /// Cancels this job, as if from outside: [`cancelled`](Self::cancelled) returns
     /// [`CancelReason::Shutdown`] with this text, and a handler that then returns `Ok` ends in success.
     pub fn shutdown(&self, reason: impl Into<String>) {
-        // Once is enough, and it keeps a loop around this call from filling the worker's queue.
-        if !self.inner.asked_to_stop.swap(true, Ordering::Relaxed) {
+        // Sent once, so that a loop around this call does not fill the worker's queue.
+        if !self.inner.stop_requested.swap(true, Ordering::Relaxed) {
             let reason = CancelReason::Shutdown(reason.into());
-            self.tell(Input::CancelRequested { job: self.job().id.clone(), reason });
+            self.send_input(Input::CancelRequested { job: self.job().id.clone(), reason });
         }
     }
 }

@@ -1,16 +1,16 @@
-//! How a handler joins its room.
+//! Options for joining a room.
 
 use agent_rtc::AutoSubscribe;
 
-/// How a handler joins its room, with [`JobContext::join_with`](crate::JobContext::join_with).
+/// Options for joining a room with [`JobContext::join_with`](crate::JobContext::join_with).
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, room::{AutoSubscribe, JoinOptions}};
 ///
-/// // With a worker that was built with `join_room(false)`.
+/// For a worker that was built with `join_room(false)`.
 /// async fn agent(ctx: JobContext) -> JobResult {
 ///     let room = ctx.join_with(JoinOptions::new().auto_subscribe(AutoSubscribe::None)).await?;
-///     room.publish_data("status", "here, and deaf").await?;
+///     room.publish_data("status", "joined without audio").await?;
 ///     Ok(())
 /// }
 /// ```
@@ -21,12 +21,12 @@ pub struct JoinOptions {
 }
 
 impl JoinOptions {
-    /// As the worker says.
+    /// The worker's settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Which tracks of others the server sends us, instead of the worker's
+    /// Which tracks of other participants the server sends us, instead of the worker's
     /// [`auto_subscribe`](crate::WorkerBuilder::auto_subscribe).
     pub fn auto_subscribe(mut self, mode: AutoSubscribe) -> Self {
         self.auto_subscribe = Some(mode);

@@ -1,4 +1,5 @@
-//! For jobs that go on for long: signs of life, checks of what they depend on, and work for each participant.
+//! `JobContext` methods for long-running jobs: progress reports, health checks, and a task for each
+//! participant.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -17,16 +18,16 @@ use crate::job::context::JobContext;
 use crate::job::panics::caught;
 use crate::worker::redact::Redaction;
 
-/// More signs of life than one in this time say nothing more.
+/// Minimum interval of progress reports to the worker machine.
 const PROGRESS_PACE: Duration = Duration::from_secs(1);
 
 impl JobContext {
-    /// Says that the job gets on: a sign of life from the work itself, at most told once a second.
+    /// Reports that the job makes progress. At most one report per second reaches the worker.
     ///
-    /// From the first call on it is expected again and again. When none has come for
-    /// [`stale_after`](crate::WorkerBuilder::stale_after) (60 s), the log warns and
-    /// [`WorkerStats::stale`](crate::stats::WorkerStats::stale) counts it; the job goes on. Call it where the
-    /// work is done, not from a timer of its own.
+    /// From the first call on, further calls are expected. If none comes for
+    /// [`stale_after`](crate::WorkerBuilder::stale_after) (60 s), a warning is logged and
+    /// [`WorkerStats::stale`](crate::stats::WorkerStats::stale) counts it; the job continues. Call it where
+    /// the work is done, not from a timer.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult};
@@ -45,20 +46,21 @@ impl JobContext {
         if last.is_none_or(|last| now - last >= PROGRESS_PACE) {
             *last = Some(now);
             drop(last);
-            self.tell(Input::Progressed { job: self.job().id.clone() });
+            self.send_input(Input::Progressed { job: self.job().id.clone() });
         }
     }
 
-    /// Ends this attempt with an error, from wherever the context has gone: the handler is dropped where it
-    /// waits, its cleanup runs, and the error counts as if the handler had returned it. The first one counts.
+    /// Ends this attempt with an error, from any code that holds the context: the handler is dropped at its
+    /// current await, its cleanup runs, and the error is handled as if the handler had returned it. The first
+    /// error wins.
     pub fn fail(&self, error: impl Into<JobError>) {
         self.set_failure(error.into());
     }
 
-    /// Runs a check again and again while the attempt lasts, the first time after one interval. When it
-    /// fails, the attempt ends as retryable, as with [`fail`](Self::fail); a check that takes longer than the
-    /// interval has failed, too. The retry comes after the backoff of the [retry policy](crate::RetryPolicy),
-    /// and after the wait that the check's own error asks for, if it asks for one.
+    /// Runs a check periodically while the attempt lasts, the first time after one interval. If it fails, the
+    /// attempt ends with a retryable error, as with [`fail`](Self::fail); a check that takes longer than the
+    /// interval has failed, too. The retry follows after the backoff of the [retry
+    /// policy](crate::RetryPolicy), or after the wait of the check's own error, if that is longer.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -99,9 +101,9 @@ impl JobContext {
         })
     }
 
-    /// Runs a task for each such participant that is active, now and later; it is cancelled when the
-    /// participant leaves, and with the attempt. Somebody who comes back gets another one. A panic is logged,
-    /// and ends that task alone.
+    /// Runs a task for each active participant that matches the filter, now and later; the task is cancelled
+    /// when the participant leaves, and with the attempt. A participant that comes back gets a new task. A
+    /// panic is logged, and ends only that task.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, room::ParticipantFilter};
@@ -120,7 +122,7 @@ impl JobContext {
     /// ```
     ///
     /// # Panics
-    /// As [`room`](Self::room), when the room is not joined.
+    /// As [`room`](Self::room), if the room is not joined.
     #[doc(alias = "add_participant_entrypoint")]
     pub fn for_each_participant<F, Fut>(&self, filter: ParticipantFilter, task: F) -> JoinHandle<()>
     where
@@ -130,10 +132,10 @@ impl JobContext {
         let (room, counts) = (self.room().clone(), self.task_count().clone());
         let changes = self.room_changes();
         self.spawn_named("tasks for participants", async move {
-            // There is a room, so there is a connection.
+            // The room is joined, so there is a connection.
             let Some(mut changes) = changes else { return };
             let mut tasks = JoinSet::new();
-            // By sid: somebody who has come back is somebody else.
+            // By sid: a participant that comes back has a new one.
             let mut running: BTreeMap<String, AbortHandle> = BTreeMap::new();
             loop {
                 changes.mark_unchanged();
@@ -169,7 +171,7 @@ impl JobContext {
     }
 }
 
-/// A panic ends this task alone.
+/// Contains a panic, which ends only this task.
 async fn contained(task: impl Future<Output = ()>) {
     if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
         tracing::error!("the task of a participant panicked: {}", caught(panic.as_ref()));

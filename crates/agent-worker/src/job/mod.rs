@@ -1,5 +1,4 @@
-//! Parts of a [`Job`](crate::Job), the states that it goes through, and how errors of a handler are
-//! classified.
+//! Parts of a [`Job`](crate::Job), its lifecycle states, and the classification of a handler's errors.
 
 pub(crate) mod attempt;
 pub(crate) mod attempt_room;

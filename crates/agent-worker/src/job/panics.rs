@@ -1,4 +1,4 @@
-//! Panics of the user's code: what they say, and where they happened.
+//! Panics of the user's code: their message and location.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -10,23 +10,23 @@ use agent_proto::text::line;
 
 use crate::worker::redact;
 
-/// A panic that was caught; displayed with its place, on one line.
+/// A caught panic; displayed with its location, on one line.
 pub(crate) struct Caught {
-    /// Its text, as others may see it.
+    /// Its redacted message.
     pub(crate) message: String,
-    /// Its text.
+    /// Its message.
     pub(crate) original: String,
-    /// `file:line:column`, if it is known.
+    /// `file:line:column`, if known.
     place: Option<String>,
 }
 
 thread_local! {
-    /// The text and the place of this thread's last panic.
+    /// The message and location of this thread's last panic.
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Has the place of each panic remembered, which only a panic hook is told. It comes before the hook that is
-/// there, and calls it; a program that sets one of its own later has no places in its log.
+/// Installs a panic hook that records the location of each panic, as only a hook receives it. It calls the
+/// hook that was installed before; a program that sets its own hook later has no locations in its log.
 pub(crate) fn remember_places() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {
@@ -44,11 +44,11 @@ pub(crate) fn remember_places() {
     });
 }
 
-/// Reads a panic, on the thread on which it was caught.
+/// Reads a caught panic; to be called on the thread that caught it.
 pub(crate) fn caught(panic: &(dyn Any + Send)) -> Caught {
     let original = text_of(panic);
-    // One that was only resumed here, such as that of a task that was awaited, has no place: an older one of
-    // this thread is not its.
+    // A panic that was only resumed here, such as that of an awaited task, has no location: the recorded one
+    // belongs to an older panic of this thread.
     let last = LAST.try_with(|cell| cell.try_borrow_mut().ok().and_then(|mut cell| cell.take()));
     let place = last.ok().flatten().filter(|(text, _)| *text == original).map(|(_, place)| place);
     Caught { message: redact::shown(original.clone()), original, place }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_has_its_place_and_one_that_is_resumed_has_not_that_of_another() {
+    fn a_panic_has_its_location_and_a_resumed_one_has_none() {
         remember_places();
         let shown = of(|| panic!("planted\n{}", 1)).to_string();
         assert!(shown.starts_with(r"planted\n1, at ") && shown.contains("panics.rs:"), "{shown}");

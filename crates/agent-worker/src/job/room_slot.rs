@@ -1,4 +1,4 @@
-//! How the room of a job is joined: once for all attempts.
+//! The room of a job, joined once for all its attempts.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,17 +15,18 @@ use crate::job::join_options::JoinOptions;
 use crate::job::room_watch::RoomWatch;
 use crate::worker::parts::Parts;
 
-/// How the job's room is joined, and the connection once it is: one for all attempts.
+/// The connection to the job's room once it is joined, and what joining needs. Shared by all attempts.
 pub(crate) struct RoomSlot {
     job: Arc<Job>,
     parts: Arc<Parts>,
-    /// Or why the room must not be joined.
+    /// The error if the room must not be joined.
     request: Result<JoinRequest, AssignedUrlError>,
     pub(crate) connection: Arc<SetOnce<RoomConnection>>,
-    /// Keeps a join that failed or was given up in the room, until the job is over or it is retried.
+    /// Keeps the session of a failed or cancelled join in the room, until the job ends or the join is
+    /// retried.
     pub(crate) session: JoinSession,
-    /// Held while joining, so that two calls at once join once: a second agent of one identity kicks the
-    /// first.
+    /// Held while joining, so that concurrent calls join once: a second agent with the same identity would
+    /// kick the first.
     joining: Mutex<()>,
     on_dropped: Arc<dyn Fn(Dropped) + Send + Sync>,
     inputs: UnboundedSender<Input>,
@@ -55,7 +56,8 @@ impl RoomSlot {
         }
     }
 
-    pub(crate) async fn connection(&self, options: JoinOptions) -> Result<&RoomConnection, JoinError> {
+    /// The connection; joins the room if it is not joined yet.
+    pub(crate) async fn get_or_join(&self, options: JoinOptions) -> Result<&RoomConnection, JoinError> {
         if self.connection.get().is_none() {
             let _one_at_a_time = self.joining.lock().await;
             if self.connection.get().is_none() {
@@ -79,7 +81,7 @@ impl RoomSlot {
         Ok(self.connection.wait().await)
     }
 
-    /// Reports nothing more about the room: its job is over.
+    /// Stops reporting about the room, as its job is over.
     pub(crate) fn stop_watching(&self) {
         self.watch.get().inspect(|watch| watch.abort());
     }

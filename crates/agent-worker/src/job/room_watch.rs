@@ -15,33 +15,33 @@ use agent_rtc::{DisconnectReason, ParticipantFilter, ParticipantKind, RoomConnec
 pub(super) struct RoomWatch {
     job: Arc<Job>,
     room: Arc<SetOnce<RoomConnection>>,
-    tell: UnboundedSender<Input>,
+    inputs: UnboundedSender<Input>,
     described: Described,
     reported: Option<Presence>,
 }
 
 impl RoomWatch {
-    /// Reports which room was joined and who is in it: the machine knows before the handler is called.
+    /// Reports the joined room and its participants, before the handler is called.
     pub(super) fn begin(
         job: Arc<Job>,
         room: Arc<SetOnce<RoomConnection>>,
-        tell: UnboundedSender<Input>,
+        inputs: UnboundedSender<Input>,
     ) -> Self {
-        let mut watch = Self { job, room, tell, described: Described::default(), reported: None };
+        let mut watch = Self { job, room, inputs, described: Described::default(), reported: None };
         if let Some(room) = Arc::clone(&watch.room).get() {
             watch.report(room);
         }
         watch
     }
 
-    /// Returns when the room has ended. It continues through all attempts of the job: there is none without
-    /// the room.
+    /// Returns when the room has ended. Runs through all attempts of the job: there is no attempt without the
+    /// room.
     pub(super) async fn run(mut self) {
-        let (room, job, tell) = (Arc::clone(&self.room), Arc::clone(&self.job), self.tell.clone());
+        let (room, job, inputs) = (Arc::clone(&self.room), Arc::clone(&self.job), self.inputs.clone());
         let room = room.wait().await;
         let replaced = async {
             room.replaced().await;
-            let _ = tell.send(Input::RoomReplaced { job: job.id.clone() });
+            let _ = inputs.send(Input::RoomReplaced { job: job.id.clone() });
             std::future::pending().await
         };
         let closed = tokio::select! {
@@ -57,7 +57,7 @@ impl RoomWatch {
             DisconnectReason::RoomClosed => RoomEnd::Closed,
             _ => RoomEnd::Lost,
         };
-        let _ = tell.send(Input::RoomEnded { job: job.id.clone(), end });
+        let _ = inputs.send(Input::RoomEnded { job: job.id.clone(), end });
     }
 
     async fn report_changes(&mut self, room: &RoomConnection) -> std::convert::Infallible {
@@ -65,23 +65,23 @@ impl RoomWatch {
         loop {
             changes.mark_unchanged();
             self.report(room);
-            // Its sender lives in the room that the caller holds.
+            // The sender is in the room that the caller holds.
             if changes.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Reports what has changed since the last time.
+    /// Reports the changes since the last report.
     fn report(&mut self, room: &RoomConnection) {
         let (joined, presence) = room.view(|view| (self.described.change(view), presence(&self.job, view)));
-        // The room first: presence has another meaning in another room.
+        // The room first: presence is interpreted relative to the room.
         if let Some(joined) = joined {
-            let _ = self.tell.send(Input::RoomJoined { job: self.job.id.clone(), room: joined });
+            let _ = self.inputs.send(Input::RoomJoined { job: self.job.id.clone(), room: joined });
         }
         if self.reported.as_ref() != Some(&presence) {
             self.reported = Some(presence.clone());
-            let _ = self.tell.send(Input::PresenceChanged { job: self.job.id.clone(), presence });
+            let _ = self.inputs.send(Input::PresenceChanged { job: self.job.id.clone(), presence });
         }
     }
 }
@@ -105,7 +105,7 @@ fn presence(job: &Job, view: &View) -> Presence {
     }
 }
 
-/// The description of the room that was last reported.
+/// The last reported description of the room.
 #[derive(Default)]
 struct Described {
     last: Option<RoomInfo>,
@@ -114,7 +114,7 @@ struct Described {
 }
 
 impl Described {
-    /// What the machine is to know, if it changed.
+    /// The new description for the machine, if it changed.
     fn change(&mut self, view: &View) -> Option<JoinedRoom> {
         let (info, joined_at_ms) = (view.room().clone(), view.local().joined_at_ms);
         let last = self.last.as_ref();

@@ -1,4 +1,4 @@
-//! What one attempt of a job may leave behind: callbacks to run when it is over, and tasks to cancel then.
+//! What belongs to one attempt of a job: callbacks to run at its end, and tasks to cancel then.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,41 +20,41 @@ use crate::job::panics::caught;
 use crate::job::task_count::TaskCount;
 use crate::worker::redact::Redaction;
 
-/// One attempt's callbacks and tasks. Its context and its driver share it.
+/// The callbacks and tasks of one attempt, shared by its context and its driver.
 pub(crate) struct Scope {
     state: Mutex<State>,
-    /// The span of the job, for everything that belongs to it.
+    /// The span of the job.
     span: Span,
     runtime: Handle,
-    /// How long a callback may take that comes when the cleanup is over.
+    /// Time limit of a callback that is registered after the cleanup.
     late: Duration,
     task_count: TaskCount,
     redaction: Redaction,
-    /// A cancelled task has ended.
+    /// Notified when a task has ended.
     ended: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last one runs first.
+    /// In order of registration: the last one runs first.
     callbacks: Vec<BoxFuture<'static, ()>>,
-    /// No callback is taken any more: the cleanup is over.
+    /// The cleanup is over: callbacks run at once.
     cleaned: bool,
-    /// Tasks that are not done, by number.
+    /// Running tasks, by number.
     tasks: BTreeMap<u64, Task>,
     last_task: u64,
-    /// No task is kept any more: the attempt is over.
+    /// The attempt is over: tasks are cancelled at once.
     over: bool,
 }
 
 struct Task {
     name: Cow<'static, str>,
-    /// Missing for the moment in which it is spawned.
+    /// `None` until it is spawned.
     abort: Option<AbortHandle>,
 }
 
 impl Scope {
-    /// Must be made within the runtime.
+    /// Must be called within the runtime.
     pub(crate) fn new(span: Span, late: Duration, task_count: TaskCount, redaction: Redaction) -> Arc<Self> {
         let (runtime, ended) = (Handle::current(), Notify::new());
         Arc::new(Self { state: Mutex::default(), span, runtime, late, task_count, redaction, ended })
@@ -72,7 +72,7 @@ impl Scope {
         &self.redaction
     }
 
-    /// Keeps a callback for the cleanup; when that is over already, as for an attempt that could not be
+    /// Registers a callback for the cleanup; if that is over already, as for an attempt that could not be
     /// aborted, it runs at once.
     pub(crate) fn on_cleanup(&self, callback: BoxFuture<'static, ()>) {
         let mut state = self.lock();
@@ -83,13 +83,15 @@ impl Scope {
         let limit = self.late;
         let late = async move {
             if run_callback(callback, limit).await == CallbackEnd::TookTooLong {
-                tracing::warn!("a cleanup callback that came late took more than {limit:?} and was dropped");
+                tracing::warn!(
+                    "a cleanup callback registered after the cleanup took more than {limit:?} and was dropped"
+                );
             }
         };
         drop(self.runtime.spawn(self.redaction.scope(late).instrument(self.span.clone())));
     }
 
-    /// Starts a task that is cancelled when the attempt is over.
+    /// Starts a task that is cancelled at the end of the attempt.
     pub(crate) fn spawn<F>(self: &Arc<Self>, name: Cow<'static, str>, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
@@ -116,7 +118,7 @@ impl Scope {
         let handle = self.runtime.spawn(self.redaction.scope(task).instrument(self.span.clone()));
         let mut state = self.lock();
         if state.over {
-            // It is over since, or was before.
+            // Over before or since the task was spawned.
             handle.abort();
         } else if let Some(task) = state.tasks.get_mut(&number) {
             task.abort = Some(handle.abort_handle());
@@ -125,20 +127,20 @@ impl Scope {
         handle
     }
 
-    /// Cancels the tasks that are left, and returns their names. Later ones are cancelled at once.
+    /// Cancels the remaining tasks, and returns their names. Later ones are cancelled at once.
     pub(crate) fn cancel_tasks(&self) -> Vec<Cow<'static, str>> {
         let mut state = self.lock();
         state.over = true;
         let names = state.tasks.values().map(|task| task.name.clone()).collect();
         let handles: Vec<_> = state.tasks.values().filter_map(|task| task.abort.clone()).collect();
         drop(state);
-        // What a task drops may come back to this scope.
+        // Not under the lock: what a task drops may call into this scope.
         handles.iter().for_each(AbortHandle::abort);
         names
     }
 
-    /// Waits until all tasks have ended, at most this long, and returns the names of those that have not:
-    /// they cannot be cancelled.
+    /// Waits at most this long until all tasks have ended, and returns the names of those that have not: they
+    /// block and cannot be cancelled.
     pub(crate) async fn tasks_ended(&self, within: Duration) -> Vec<Cow<'static, str>> {
         let all = async {
             let mut ended = std::pin::pin!(self.ended.notified());
@@ -155,7 +157,8 @@ impl Scope {
         self.lock().tasks.values().map(|task| task.name.clone()).collect()
     }
 
-    /// The callback that is to run next, and how many there are with it. After `None` no more are kept.
+    /// The next callback to run, and the number of waiting callbacks, this one included. `None` ends the
+    /// cleanup.
     pub(crate) fn next_callback(&self) -> Option<(BoxFuture<'static, ()>, usize)> {
         let mut state = self.lock();
         let waiting = state.callbacks.len();
@@ -164,7 +167,7 @@ impl Scope {
         Some((next?, waiting))
     }
 
-    /// Ends the cleanup; gives the number of callbacks that had no time to run.
+    /// Ends the cleanup; returns the number of callbacks that had no time to run.
     pub(crate) fn drop_callbacks(&self) -> usize {
         let callbacks = {
             let mut state = self.lock();
@@ -174,7 +177,7 @@ impl Scope {
         callbacks.len()
     }
 
-    /// Whether nothing is left to clean up: then the cleanup is over with this call.
+    /// Whether nothing is left to clean up; if so, this call ends the cleanup.
     pub(crate) fn end_if_clean(&self) -> bool {
         let mut state = self.lock();
         let clean = state.callbacks.is_empty() && state.tasks.is_empty();
@@ -188,16 +191,16 @@ impl Scope {
     }
 }
 
-/// How one callback ended.
+/// How a callback ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallbackEnd {
     Done,
     Panicked,
-    /// It was dropped.
+    /// It exceeded its limit and was dropped.
     TookTooLong,
 }
 
-/// Runs one callback for at most this long. A panic in it is contained, also one in its drop.
+/// Runs a callback with a time limit. Contains its panics, including those of its drop.
 pub(crate) async fn run_callback(mut callback: BoxFuture<'static, ()>, limit: Duration) -> CallbackEnd {
     let result = tokio::time::timeout(limit, AssertUnwindSafe(&mut callback).catch_unwind()).await;
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(callback)));
@@ -213,7 +216,7 @@ pub(crate) async fn run_callback(mut callback: BoxFuture<'static, ()>, limit: Du
     end
 }
 
-/// Takes a task off the list when it is done, cancelled or has panicked.
+/// Removes a task from the list when it has returned, was cancelled or panicked.
 struct Done {
     scope: Arc<Scope>,
     number: u64,
@@ -244,7 +247,7 @@ mod tests {
         let panics = scope.spawn("panics".into(), async { assert_eq!(1, 2, "a panic of a task") });
         assert!(panics.await.is_err_and(|error| error.is_panic()));
         let waits = scope.spawn("waits".into(), std::future::pending::<()>());
-        assert!(!scope.end_if_clean(), "one is left");
+        assert!(!scope.end_if_clean(), "one task is left");
         assert_eq!(scope.cancel_tasks(), ["waits"]);
         assert!(waits.await.is_err_and(|error| error.is_cancelled()));
         let late = scope.spawn("late".into(), std::future::pending::<()>());
@@ -253,35 +256,35 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_task_that_blocks_is_the_one_that_is_still_there_after_it_was_cancelled() {
+    async fn a_task_that_blocks_still_runs_after_it_was_cancelled() {
         let scope = scope();
-        let (tell, told) = std::sync::mpsc::channel::<()>();
+        let (release, released) = std::sync::mpsc::channel::<()>();
         let (begin, begun) = tokio::sync::oneshot::channel();
         let blocked = scope.spawn("blocked".into(), async move {
             let _ = begin.send(());
-            told.recv().is_err()
+            released.recv().is_err()
         });
         scope.spawn("waits".into(), std::future::pending::<()>());
         assert!(begun.await.is_ok());
         assert_eq!(scope.cancel_tasks(), ["blocked", "waits"]);
         assert_eq!(scope.tasks_ended(Duration::from_millis(200)).await, ["blocked"]);
-        drop(tell);
+        drop(release);
         assert_eq!(scope.tasks_ended(Duration::from_secs(60)).await, [""; 0]);
         assert!(blocked.await.is_ok());
     }
 
     #[tokio::test]
-    async fn a_callback_that_comes_when_the_cleanup_is_over_still_runs_once() {
+    async fn a_callback_registered_after_the_cleanup_runs_once() {
         let scope = scope();
         assert!(scope.next_callback().is_none());
         let ran = Arc::new(AtomicUsize::new(0));
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (done, is_done) = tokio::sync::oneshot::channel();
         let count = Arc::clone(&ran);
         scope.on_cleanup(Box::pin(async move {
             count.fetch_add(1, Ordering::Relaxed);
-            let _ = tell.send(());
+            let _ = done.send(());
         }));
-        assert!(told.await.is_ok());
+        assert!(is_done.await.is_ok());
         assert_eq!((ran.load(Ordering::Relaxed), scope.drop_callbacks()), (1, 0));
     }
 

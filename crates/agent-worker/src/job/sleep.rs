@@ -1,8 +1,8 @@
-//! The wait for a timer of a machine that may have none.
+//! Waiting for the optional timer of a machine.
 
 use tokio::time::Instant;
 
-/// Waits until this time; without one, for ever.
+/// Waits until this time; forever if there is none.
 pub(crate) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,

@@ -1,32 +1,32 @@
-//! What one attempt of a job is: all that differs between two attempts of a worker, so that another task,
-//! thread or process of the same program can make it.
+//! The serialisable description of one attempt: all that differs between two attempts of a worker, so that
+//! another task, thread or process of the same program can run it.
 
 use std::sync::Arc;
 
 use agent_core::Job;
 use agent_proto::Secret;
 
-/// An attempt. What all attempts of a worker have in common (settings, the agent, the API key and its secret)
-/// is not in it: another process of the same program has these from its own builder, and the API secret goes
-/// nowhere.
+/// An attempt. What all attempts of a worker share (settings, the agent, the API key and its secret) is not
+/// in it: another process of the same program has these from its own builder, and the API secret is never
+/// passed on.
 ///
-/// It is written as a whole to the executor that makes the attempt, with the token of its room, and to
-/// nothing else: `Debug` hides the token.
+/// It is serialised only for the executor that runs the attempt, with the token of its room; `Debug` hides
+/// the token.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct AttemptSpec {
     pub(crate) job: Arc<Job>,
-    /// The first is 1.
+    /// From 1.
     pub(crate) number: u32,
     pub(crate) room: RoomGrant,
 }
 
-/// What the assignment says about the room: where it is, and what lets us in.
+/// The room of the assignment: its server and the token to join it.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct RoomGrant {
-    /// The server that the assignment names; `None`: the worker's own. Whether it may be joined is decided by
-    /// who joins.
+    /// The server in the assignment; `None`: the worker's own. Whether it may be joined is checked when
+    /// joining.
     pub(crate) url: Option<String>,
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::secret"))]
     pub(crate) token: Secret,
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_comes_back_as_it_was_and_debug_hides_its_token() {
+    fn a_round_trip_keeps_everything_and_debug_hides_the_token() {
         let mut job = Job::new("AJ_1", JobKind::Participant, "lobby");
         job.raw_metadata = r#"{"request_id":"r-1"}"#.to_owned();
         job.request_id = Some("r-1".to_owned());

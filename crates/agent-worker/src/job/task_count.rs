@@ -1,5 +1,4 @@
-//! How many tasks of a worker's jobs there are: what is left of them when the worker has stopped blocks its
-//! thread.
+//! Counts the tasks of a worker's jobs: those that are left after the worker has stopped block their threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Counts tasks. Clones count together.
+/// A count of tasks, shared by its clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TaskCount(Arc<Inner>);
 
@@ -17,7 +16,7 @@ struct Inner {
     none: Notify,
 }
 
-/// One task; to be held by its future.
+/// Counts one task, for as long as its future holds this.
 #[derive(Debug)]
 pub(crate) struct Counted(TaskCount);
 
@@ -27,7 +26,7 @@ impl TaskCount {
         Counted(self.clone())
     }
 
-    /// Waits until none is left, at most this long; gives the number that is left.
+    /// Waits at most this long until no task is left; returns the number of remaining tasks.
     pub(crate) async fn left_after(&self, within: Duration) -> usize {
         let none = async {
             loop {
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn waits_for_the_last_and_not_for_ever() {
+    async fn waits_for_the_last_task_up_to_the_limit() {
         let count = TaskCount::default();
         let second = Duration::from_secs(1);
         assert_eq!(count.left_after(second).await, 0);

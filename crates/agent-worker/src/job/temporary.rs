@@ -1,4 +1,4 @@
-//! Errors that may pass, of the libraries that agent-core does not know.
+//! Classification of temporary errors from libraries that agent-core does not know.
 
 use std::error::Error;
 
@@ -8,7 +8,7 @@ use agent_core::{JobError, JobErrorKind, JoinFailureKind, classify_with};
 use agent_net::ConnectError;
 use agent_rtc::{JoinError, JoinFailure};
 
-/// Classifies an error by what it is, or is behind it; the outermost that says something decides:
+/// Classifies an error by its type and those of its sources; the outermost that is known decides:
 ///
 /// | error | kind |
 /// |---|---|
@@ -22,9 +22,8 @@ use agent_rtc::{JoinError, JoinFailure};
 /// | any other [`CheckpointError`](crate::checkpoint::CheckpointError) | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
 ///
-/// It is what the worker makes of each error that a handler returned with `?`, unless the program has a
-/// [rule](crate::WorkerBuilder::classify) of its own. It has no state and asks nothing: the same error is
-/// always of the same kind.
+/// The worker applies it to each error that a handler returned with `?`, unless the program sets its own
+/// [rule](crate::WorkerBuilder::classify). It is a pure function: the same error is always of the same kind.
 ///
 /// ```
 /// use agent_worker::{JobErrorKind, job::classify};
@@ -41,7 +40,7 @@ pub fn classify(error: &(dyn Error + 'static)) -> JobErrorKind {
     classify_with(error, is_temporary)
 }
 
-/// The same for an error that a handler has returned.
+/// Classifies an error that a handler has returned.
 pub(crate) fn classified(error: JobError) -> JobError {
     error.reclassify_with(is_temporary)
 }
@@ -52,7 +51,7 @@ fn is_temporary(error: &(dyn Error + 'static)) -> bool {
         || error.downcast_ref().is_some_and(|error| connect_failure(error).is_temporary())
 }
 
-/// What the machine is to know of a join that failed.
+/// The kind of a failed join, for the worker machine.
 pub(crate) fn join_failure(error: &JoinError) -> JoinFailureKind {
     match error {
         JoinError::Connect(error) => connect_failure(error),

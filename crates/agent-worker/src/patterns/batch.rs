@@ -1,4 +1,4 @@
-//! Items in batches: by number, by time, and what is left when it is time to stop.
+//! Batches of items, limited by size and time.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -16,14 +16,14 @@ use agent_core::JobError;
 use super::size::in_range;
 use crate::telemetry::table;
 
-/// Takes items off a stream in batches, in their order.
+/// Collects the items of a stream into batches, in order.
 ///
-/// A batch is full when it has `size` items, or is handed out when its first item has waited for `wait`. When
-/// the stream ends, or the stop comes, what is there is one last batch. No item is lost or handed out twice;
-/// one that is dropped with a batch that has begun logs how many items that costs.
+/// A batch is returned when it has `size` items, or when its first item has waited for `wait`. At the end of
+/// the stream, or at the stop, the remaining items are the last batch. No item is lost or returned twice;
+/// dropping it with an incomplete batch logs the number of lost items.
 ///
 /// It is a stream of batches itself. As the source of a [`Pipeline`](super::Pipeline) it needs its own stop
-/// ([`until`](Self::until)), as after its stop a pipeline takes nothing more off its source: better is
+/// ([`until`](Self::until)), as a pipeline takes no more items from its source after its stop: prefer
 /// [`Pipeline::batch`](super::Pipeline::batch).
 ///
 /// ```
@@ -42,73 +42,73 @@ use crate::telemetry::table;
 /// # }
 /// ```
 pub struct Batches<S: Stream> {
-    /// Fused: it may be asked again after its end.
+    /// Fused: it may be polled after its end.
     source: Pin<Box<Fuse<S>>>,
     size: usize,
     wait: Duration,
-    batch: Begun<S::Item>,
-    /// When the batch is handed out, however many are in it.
+    batch: Pending<S::Item>,
+    /// When the batch is returned even if it is not full.
     due: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
-/// A batch that has begun. It does not go silently.
-struct Begun<T> {
+/// An incomplete batch. Logs its items if it is dropped.
+struct Pending<T> {
     items: Vec<T>,
     quiet: bool,
 }
 
-/// What became of one look at a source.
-enum Looked {
-    /// One more item is in the batch.
+/// The result of polling the source.
+enum Polled {
+    /// An item was added to the batch.
     Taken,
-    /// The batch is to be handed out.
+    /// The batch is complete.
     Due,
 }
 
-/// A batch could not be processed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a
-/// handler keeps its kind.
+/// A batch could not be processed. Like [`JobError`], it does not implement [`Error`](std::error::Error), so
+/// that `?` in a handler keeps its kind.
 #[non_exhaustive]
 pub struct BatchError<T> {
-    /// Why. With `?`, this is what ends the job.
+    /// The error, which `?` returns from the handler.
     pub error: JobError,
-    /// What was not processed: the failed batch. Everything before it was.
+    /// The failed batch. All batches before it were processed.
     pub batch: Arc<Vec<T>>,
 }
 
 impl<S: Stream> Batches<S> {
-    /// Batches of up to `size` items, which wait for at most `wait`. The size is at least 1: 0 counts as 1,
-    /// and the log warns.
+    /// Batches of up to `size` items, whose first item waits for at most `wait`. The size is at least 1: 0
+    /// counts as 1, with a warning.
     #[must_use]
     pub fn new(source: S, size: usize, wait: Duration) -> Self {
         let size = in_range("the size of a batch", size, 1..=usize::MAX);
-        let batch = Begun { items: Vec::new(), quiet: false };
+        let batch = Pending { items: Vec::new(), quiet: false };
         Self { source: Box::pin(source.fuse()), size, wait, batch, due: None, ended: false }
     }
 
-    /// For an owner that counts its items itself.
+    /// Disables the log line on drop, for an owner that counts the items itself.
     pub(super) fn quiet(mut self) -> Self {
         self.batch.quiet = true;
         self
     }
 
-    /// The next batch, never empty; `None` after the last. Dropping the future loses nothing.
+    /// The next batch, never empty; `None` after the last. Cancel-safe.
     pub async fn next(&mut self) -> Option<Vec<S::Item>> {
         self.next_or(std::future::pending::<()>()).await
     }
 
-    /// The next batch, or what is there once `stop` is done; then `None`. What is still in the stream stays
-    /// there: see [`into_source`](Self::into_source). Dropping the future loses nothing.
+    /// The next batch, or the remaining items once `stop` completes; then `None`. Items that were not taken
+    /// stay in the stream: see [`into_source`](Self::into_source). Cancel-safe.
     pub async fn next_or(&mut self, stop: impl Future) -> Option<Vec<S::Item>> {
         let mut stop = pin!(stop);
         std::future::poll_fn(|cx| {
             while !self.is_due() {
-                // The stop first: a stream that never waits must not hide it.
+                // The stop first, so that a stream that is always ready does not starve it.
                 if stop.as_mut().poll(cx).is_ready() {
                     self.ended = true;
                     break;
                 }
-                if let Looked::Due = ready!(self.look(cx)) {
+                if let Polled::Due = ready!(self.poll_source(cx)) {
                     break;
                 }
             }
@@ -117,8 +117,7 @@ impl<S: Stream> Batches<S> {
         .await
     }
 
-    /// A stream of batches that ends when `stop` is done, after what is there then as the last one: for
-    /// whatever takes streams.
+    /// A stream of batches that ends when `stop` completes, with the remaining items as the last batch.
     ///
     /// ```
     /// use agent_worker::patterns::{Batches, Pipeline};
@@ -146,26 +145,26 @@ impl<S: Stream> Batches<S> {
                 None => None,
             };
             if batches.ended {
-                // A future that is done must not be asked again.
+                // A completed future must not be polled again.
                 stop = None;
             }
             Some((batch?, (batches, stop)))
         })
     }
 
-    /// Has batch after batch processed until the stream ends or `stop` is done, the last one included; tells
-    /// how many items that were. Dropping the future drops the batch in work with it: end it by `stop`.
+    /// Processes batch after batch until the stream ends or `stop` completes, including the last one; returns
+    /// the number of items. Dropping the future drops the current batch: end it by `stop`.
     ///
     /// # Errors
-    /// The first [`BatchError`], with the batch that failed. The rest is still in `self`: go on with it, or
-    /// give it back.
+    /// The first [`BatchError`], with the batch that failed. The rest is still in `self`: continue with it,
+    /// or return it with `into_source`.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult, patterns::Batches};
     /// # use std::time::Duration;
     /// # async fn store(_: &[String]) -> JobResult { Ok(()) }
     /// async fn collect(ctx: JobContext) -> JobResult {
-    ///     let lines = futures_util::stream::iter(["a".to_owned()]); // from the room, for one
+    ///     let lines = futures_util::stream::iter(["a".to_owned()]); // from the room, for example
     ///     let mut batches = Batches::new(lines, 64, Duration::from_secs(1));
     ///     batches.process(ctx.cancelled(), async |batch| store(&batch).await).await?;
     ///     Ok(())
@@ -191,7 +190,7 @@ impl<S: Stream> Batches<S> {
         Ok(processed)
     }
 
-    /// Gives the stream back, and what was taken off it and not handed out.
+    /// Returns the stream, and the items that were taken from it but not returned.
     pub fn into_source(mut self) -> (Vec<S::Item>, impl Stream<Item = S::Item>) {
         (mem::take(&mut self.batch.items), self.source)
     }
@@ -200,23 +199,23 @@ impl<S: Stream> Batches<S> {
         self.ended || self.batch.items.len() >= self.size
     }
 
-    /// Takes an item, unless it is time to hand out what is there: that first, so that a batch is not late.
-    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Looked> {
+    /// Takes an item, unless the batch is due: checked first, so that a batch is not late.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
         if let Some(due) = &mut self.due
             && due.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Looked::Due);
+            return Poll::Ready(Polled::Due);
         }
         let Some(item) = ready!(self.source.as_mut().poll_next(cx)) else {
             self.ended = true;
-            return Poll::Ready(Looked::Due);
+            return Poll::Ready(Polled::Due);
         };
         if self.due.is_none() {
-            // One that is beyond all clocks is never due.
+            // A time beyond the range of the clock is never due.
             self.due = Instant::now().checked_add(self.wait).map(|due| Box::pin(sleep_until(due)));
         }
         self.batch.items.push(item);
-        Poll::Ready(Looked::Taken)
+        Poll::Ready(Polled::Taken)
     }
 
     fn hand_out(&mut self) -> Option<Vec<S::Item>> {
@@ -241,11 +240,11 @@ impl<S: Stream> Unpin for Batches<S> {}
 impl<S: Stream> Stream for Batches<S> {
     type Item = Vec<S::Item>;
 
-    /// As [`next`](Self::next).
+    /// Like [`next`](Self::next).
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let batches = self.get_mut();
         while !batches.is_due() {
-            if let Looked::Due = ready!(batches.look(cx)) {
+            if let Polled::Due = ready!(batches.poll_source(cx)) {
                 break;
             }
         }
@@ -253,13 +252,13 @@ impl<S: Stream> Stream for Batches<S> {
     }
 }
 
-impl<T> Drop for Begun<T> {
+impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         let items = self.items.len();
         if items > 0 && !self.quiet {
             tracing::warn!(
                 items,
-                "a batch was dropped before it was handed out: end `Batches` by its stop (`next_or`, `process`, `until`), and use \
+                "a batch was dropped before it was returned: end `Batches` by its stop (`next_or`, `process`, `until`), and use \
                  `Pipeline::batch` in a pipeline"
             );
         }
@@ -278,7 +277,7 @@ impl<T> fmt::Debug for BatchError<T> {
     }
 }
 
-/// Ends the job with the error behind it, and the number of items.
+/// Ends the job with the batch's error and the number of items.
 impl<T> From<BatchError<T>> for JobError {
     fn from(BatchError { error, batch }: BatchError<T>) -> Self {
         error.context(format_args!("a batch of {} failed", batch.len()))

@@ -1,6 +1,6 @@
-//! Shapes that many handlers have: work in batches, in stages, by a table of states, on a few shared things.
+//! Common patterns of handlers: batches, pipelines, state machines, and resource pools.
 //!
-//! None of them knows of jobs beyond "stop": each takes what says when to stop as a future, most often
+//! None of them depends on jobs: each takes the stop signal as a future, usually
 //! [`ctx.cancelled()`](crate::JobContext::cancelled), so all of them can be tested without a worker.
 
 mod batch;

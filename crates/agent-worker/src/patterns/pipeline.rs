@@ -1,4 +1,4 @@
-//! Items through named stages, one after the other, all at work at once.
+//! Pipelines: items pass through named stages that run concurrently.
 
 use std::fmt;
 use std::future::Future;
@@ -21,26 +21,25 @@ use crate::job::panics::caught;
 use crate::telemetry::{process_label, table};
 use crate::worker::redact;
 
-/// Items between two stages, unless the pipeline says otherwise.
+/// Default number of queued items between two stages.
 const CAPACITY: usize = 100;
 const MAX_CAPACITY: usize = 1_000_000;
-/// The name under which a panic of the source is reported.
+/// The stage name for a panic of the source.
 const SOURCE: &str = "source";
-/// The name under which a panic of what says when to stop is reported.
+/// The stage name for a panic of the stop future.
 const STOP: &str = "stop";
-/// The name under which is reported what was not done in time after the stop.
+/// The stage name for items that were not done in time after the stop.
 const FLUSH: &str = "flush";
 
-/// Stages that items go through in their order.
+/// Stages that items pass through in order.
 ///
-/// Each stage works on one item while the others work on theirs; between two of them a bounded number of
-/// items wait, and a stage that is slower holds back those before it. All of it is one future: dropping it
-/// ends every stage, and logs how many items that costs. A stage that computes for long should do so in
-/// `tokio::task::spawn_blocking`.
+/// The stages run concurrently, each on one item. A bounded number of items is queued between two stages, so
+/// a slower stage slows down those before it. The pipeline is a single future: dropping it ends every stage,
+/// and logs the number of lost items. Run long computations of a stage in `tokio::task::spawn_blocking`.
 ///
-/// After its stop it takes nothing new and finishes what it has taken, for as long as
-/// [`flush_within`](Self::flush_within) allows. When a stage fails, what is ahead of the failed item still
-/// goes through, and nothing behind it does: the items done are then exactly the first
+/// After the stop it takes no new items and finishes those that it has taken, for as long as
+/// [`flush_within`](Self::flush_within) allows. When a stage fails, the items ahead of the failed item still
+/// complete, and those behind it are dropped: the completed items are then exactly the first
 /// [`done`](Progress::done).
 ///
 /// ```
@@ -69,48 +68,49 @@ pub struct Pipeline<'a, T> {
 
 #[derive(Clone)]
 struct Settings {
-    /// Between two stages.
+    /// Of the queue between two stages.
     capacity: usize,
     flush_within: Option<Duration>,
-    /// Set once it is time to stop.
+    /// Set at the stop.
     stopped: Arc<SetOnce<()>>,
 }
 
-/// Something between two stages.
+/// An item between two stages.
 struct Portion<T> {
     value: T,
-    /// How many items of the source it is made of.
+    /// Number of source items that it contains.
     items: u64,
 }
 
-/// How much went through a [`Pipeline`].
+/// The progress of a [`Pipeline`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Items that went through every stage: the first so many.
+    /// Number of items that completed every stage, always the first ones.
     pub done: u64,
-    /// Items that were taken off the source; more than `done` only after an error.
+    /// Number of items taken from the source; more than `done` only after an error.
     pub taken: u64,
 }
 
 impl Progress {
-    /// Items that were taken off the source and did not go through every stage: those after the first `done`.
+    /// Number of items that were taken from the source and did not complete every stage: those after the
+    /// first `done`.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.taken.saturating_sub(self.done)
     }
 }
 
-/// A stage failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a handler keeps
-/// its kind.
+/// A stage failed. Like [`JobError`], it does not implement [`Error`](std::error::Error), so that `?` in a
+/// handler keeps its kind.
 #[non_exhaustive]
 pub struct PipelineError {
     /// The name of the stage that failed first; `source` or `stop` if one of them panicked, and `flush` if
-    /// the time of [`flush_within`](Pipeline::flush_within) was over.
+    /// the limit of [`flush_within`](Pipeline::flush_within) was exceeded.
     pub stage: String,
-    /// Why. With `?`, this is what ends the job.
+    /// The error, which `?` returns from the handler.
     pub error: JobError,
-    /// How far it came.
+    /// The progress until then.
     pub progress: Progress,
 }
 
@@ -120,14 +120,14 @@ struct Failure {
 }
 
 impl<'a, T: Send + 'a> Pipeline<'a, T> {
-    /// Takes items off `source` until it ends or `stop` is done.
+    /// Takes items from `source` until it ends or `stop` completes.
     #[must_use]
     pub fn new(source: impl Stream<Item = T> + Send + 'a, stop: impl Future + Send + 'a) -> Self {
         Self::with_capacity(CAPACITY, source, stop)
     }
 
-    /// As [`new`](Self::new), with at most this many items between two stages, 100 otherwise: 1 to 1,000,000;
-    /// what is outside counts as the nearest, and the log warns.
+    /// Like [`new`](Self::new), with at most `capacity` queued items between two stages, instead of 100.
+    /// Values outside 1 to 1,000,000 are clamped, with a warning in the log.
     #[must_use]
     pub fn with_capacity(
         capacity: usize,
@@ -142,7 +142,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         let feed = async move {
             tokio::pin!(source);
             loop {
-                // Room first: an item that is taken has its place.
+                // Reserve first, so that a taken item has its place.
                 let place = tokio::select! {
                     biased;
                     _ = stopped.wait() => break,
@@ -152,7 +152,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
                 let item = tokio::select! {
                     biased;
                     _ = stopped.wait() => break,
-                    // Somebody failed: what comes now would go nowhere.
+                    // A stage failed: further items would be dropped.
                     () = sender.closed() => break,
                     item = source.next() => item,
                 };
@@ -171,16 +171,16 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         Self { output, stages, stop: named(STOP, stop), settings, taken }
     }
 
-    /// How long it may go on after the stop with what it has taken: then the rest is dropped, and
-    /// [`run`](Self::run) returns an error of the stage `flush` that says how many items that were. Without a
-    /// limit a job whose handler takes longer than the worker's [grace](crate::JobContext::grace) for it is
-    /// aborted, and how much was done is not known.
+    /// Time limit for finishing the taken items after the stop. After it, the rest is dropped, and
+    /// [`run`](Self::run) returns an error of the stage `flush` with the number of dropped items. Without a
+    /// limit, a job whose handler exceeds the worker's [grace](crate::JobContext::grace) is aborted, and its
+    /// progress is unknown.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult, patterns::Pipeline};
     /// async fn store(ctx: JobContext) -> JobResult {
     ///     Pipeline::new(ctx.room().data("line"), ctx.cancelled())
-    ///         .flush_within(ctx.grace() / 2) // the other half is for what comes after it
+    ///         .flush_within(ctx.grace() / 2) // the other half is for the rest of the handler
     ///         .stage("store", async |line| Ok(println!("{:?}", line?.payload)))
     ///         .run()
     ///         .await?;
@@ -193,7 +193,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         self
     }
 
-    /// What is done with each item next. The name is for errors and people.
+    /// Adds a stage. Its name appears in errors and logs.
     #[must_use]
     pub fn stage<U, F, Fut>(self, name: impl Into<String>, mut work: F) -> Pipeline<'a, U>
     where
@@ -204,7 +204,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         let capacity = self.settings.capacity;
         self.through(name.into(), capacity, move |mut input, sender| async move {
             while let Some(Portion { value, items }) = input.recv().await {
-                // Room first: what is done is passed on at once, and counts.
+                // Reserve first, so that a finished item is passed on at once, and counted.
                 let Ok(place) = sender.reserve().await else { break };
                 place.send(Portion { value: work(value).await?, items });
             }
@@ -212,9 +212,9 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         })
     }
 
-    /// Items go on in batches of up to `size` (at least 1; 0 counts as 1, and the log warns), in their order.
-    /// A batch goes on when it is full, when its first item has waited for `wait`, and when the source ends
-    /// or it is time to stop: no item stays behind.
+    /// Adds a stage that collects items into batches of up to `size` (at least 1; 0 counts as 1, with a
+    /// warning), in order. A batch is passed on when it is full, when its first item has waited for `wait`,
+    /// and at the end of the source or the stop, so that no item is left.
     ///
     /// ```
     /// use agent_worker::patterns::Pipeline;
@@ -239,7 +239,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     #[must_use]
     pub fn batch(self, size: usize, wait: Duration) -> Pipeline<'a, Vec<T>> {
         let size = in_range("the size of a batch", size, 1..=usize::MAX);
-        // As many items wait behind it as before it.
+        // The queue behind it holds as many items as the one before it.
         let capacity = (self.settings.capacity / size).max(1);
         self.through("batch".to_owned(), capacity, move |mut input, sender| async move {
             let portions = stream::poll_fn(move |cx| input.poll_recv(cx));
@@ -255,8 +255,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         })
     }
 
-    /// Runs all stages until everything that was taken is through, or one has failed. What the last stage
-    /// gives is dropped.
+    /// Runs all stages until all taken items are done, or a stage has failed. The results of the last stage
+    /// are dropped.
     ///
     /// # Errors
     /// [`PipelineError`], which names the stage that failed first.
@@ -273,7 +273,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         let note = |failure| {
             if let Err(Failure { stage, error }) = first.set(failure) {
                 let error = redact::shown(error.to_string());
-                tracing::warn!("stage {} failed, too: {}", line(stage), line(error));
+                tracing::warn!("stage {} failed as well: {}", line(stage), line(error));
             }
         };
         let in_time = {
@@ -298,9 +298,9 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
             let work = async { tokio::join!(through, all_stages) };
             tokio::pin!(work);
             tokio::select! {
-                // The stop first: a source that never waits must not hide it.
+                // The stop first, so that a source that is always ready does not starve it.
                 biased;
-                // What is done at the same moment is in time.
+                // Work that completes at the same moment is in time.
                 () = limit => work.now_or_never().is_some(),
                 _ = &mut work => true,
             }
@@ -312,7 +312,7 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         let progress = running.end();
         let failure = first.into_inner().or_else(|| {
             let (dropped, taken) = (progress.dropped(), progress.taken);
-            // Without a limit it is always in time.
+            // Without a limit nothing is dropped.
             let limit = flush_within.filter(|_| !in_time && dropped > 0)?;
             let place =
                 format_args!("{dropped} of {taken} items dropped: not done within {limit:?} of the stop");
@@ -323,11 +323,11 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
             Some(Failure { stage, error }) => {
                 let items = progress.dropped();
                 if items > 0 {
-                    // With `?` only the error goes on, and another attempt does not get them again.
+                    // `?` returns only the error, and the next attempt does not get these items again.
                     tracing::warn!(
                         stage,
                         items,
-                        "a pipeline failed with items that it had taken: they are dropped"
+                        "a pipeline failed: the items that it had taken are dropped"
                     );
                 }
                 let label = process_label(stage.clone());
@@ -337,7 +337,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         }
     }
 
-    /// Adds a stage, which ends with its input, with an error, or as soon as a stage behind it has failed.
+    /// Adds a stage, which ends at the end of its input, with an error, or as soon as a later stage has
+    /// failed.
     fn through<U, Fut>(
         self,
         name: String,
@@ -352,13 +353,12 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
         settings.capacity = capacity;
         let (sender, output) = mpsc::channel(capacity);
         let stage = async move {
-            let failed_behind = sender.clone();
+            let later_stage = sender.clone();
             tokio::select! {
                 biased;
                 ended = work(input, sender) => ended,
-                // A stage behind this one failed. Whatever this one waits for, its end must not have to wait
-                // for that.
-                () = failed_behind.closed() => Ok(()),
+                // A later stage failed: do not wait for what this one waits for.
+                () = later_stage.closed() => Ok(()),
             }
         };
         stages.push(named(name, stage));
@@ -366,8 +366,8 @@ impl<'a, T: Send + 'a> Pipeline<'a, T> {
     }
 }
 
-/// How far a pipeline has come. One that is dropped in the middle, as in a `select!` or by an abort, does not
-/// go silently.
+/// The counts of a running pipeline. Logs the lost items if it is dropped before its end, as in a `select!`
+/// or by an abort.
 struct RunningCount {
     done: AtomicU64,
     taken: Arc<AtomicU64>,
@@ -376,7 +376,7 @@ struct RunningCount {
 impl RunningCount {
     fn end(self) -> Progress {
         let progress = self.look();
-        // Whatever is missing is in the result.
+        // The result reports dropped items.
         self.taken.store(0, Ordering::Relaxed);
         progress
     }
@@ -392,20 +392,20 @@ impl Drop for RunningCount {
         if items > 0 {
             tracing::warn!(
                 items,
-                "a pipeline was dropped with items that it had taken: end it by its stop, and bound what is finished then by `flush_within`"
+                "a pipeline was dropped with unfinished items: end it by its stop, and limit what is finished then by `flush_within`"
             );
         }
     }
 }
 
-/// A stage whose errors and panics carry its name.
+/// Adds the stage's name to its errors and panics.
 fn named<'a>(
     name: impl Into<String>,
     stage: impl Future<Output = Result<(), JobError>> + Send + 'a,
 ) -> BoxFuture<'a, Result<(), Failure>> {
     let name = name.into();
     async move {
-        // Nothing of a stage is looked at after its panic.
+        // No state of a stage is used after its panic.
         let ended = AssertUnwindSafe(stage).catch_unwind().await;
         let error = match ended {
             Ok(ended) => ended.err(),
@@ -439,7 +439,7 @@ impl fmt::Debug for PipelineError {
     }
 }
 
-/// Ends the job with the error behind it, and the name of its stage.
+/// Ends the job with the stage's error and name.
 impl From<PipelineError> for JobError {
     fn from(PipelineError { stage, error, .. }: PipelineError) -> Self {
         error.context(format_args!("stage {stage} failed"))

@@ -1,4 +1,4 @@
-//! A few shared things that are costly to make: models, connections, licences.
+//! A pool of expensive shared resources: models, connections, licences.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -16,22 +16,22 @@ use agent_core::JobError;
 use super::size::in_range;
 use crate::telemetry::{GaugeGuard, process_label, table};
 
-/// The largest size of a pool: its places are made at once.
+/// Maximum size of a pool, whose slots are allocated at once.
 const MAX_SIZE: usize = 65_536;
 
 type Make<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, JobError>> + Send>> + Send + Sync>;
 
-/// At most so many of something, made when first needed and handed from job to job.
+/// A bounded number of resources, created on demand and shared between jobs.
 ///
-/// What is acquired goes back when its guard is dropped, also by a panic or an abort. Keep the pool in the
-/// agent's own type, so that all jobs share it; clones are the same pool.
+/// An acquired resource returns to the pool when its guard is dropped, including by a panic or an abort. Keep
+/// the pool in the agent's type, so that all jobs share it; clones share the pool.
 ///
 /// ```
 /// use agent_worker::{Agent, JobContext, JobResult, patterns::Pool};
 /// use std::time::Duration;
 ///
 /// struct Transcriber {
-///     models: Pool<String>, // a loaded model, for one
+///     models: Pool<String>, // loaded models, for example
 /// }
 ///
 /// impl Agent for Transcriber {
@@ -50,10 +50,10 @@ pub struct Pool<T: Send + 'static> {
     metrics: Arc<PoolMetrics>,
 }
 
-/// What a pool tells of itself.
+/// The metrics of a pool.
 struct PoolMetrics {
     name: Cow<'static, str>,
-    /// Taken when something is first acquired: a pool may be made before the program installs a recorder.
+    /// Set at the first acquisition: a pool may be created before the program installs a recorder.
     handles: OnceLock<Handles>,
 }
 
@@ -63,31 +63,31 @@ struct Handles {
     timeouts: Counter,
 }
 
-/// Something out of a [`Pool`]; dropping it gives it back.
+/// An acquired resource of a [`Pool`]; dropping it returns the resource.
 pub struct PoolGuard<T: Send + 'static> {
     object: managed::Object<Maker<T>>,
     _in_use: GaugeGuard,
 }
 
-/// Nothing could be acquired. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in a
-/// handler keeps its meaning: a job that found nothing free is retried, after the backoff of its retry
+/// An acquisition failed. Like [`JobError`], it does not implement [`Error`](std::error::Error), so that `?`
+/// in a handler keeps its kind: a job that found no free resource is retried, after the backoff of its retry
 /// policy.
 #[non_exhaustive]
 pub enum PoolError {
-    /// All were taken, for as long as was waited.
+    /// All resources stayed in use for the whole wait.
     Exhausted {
-        /// How many there are.
+        /// The size of the pool.
         size: usize,
-        /// How long was waited.
+        /// The time limit.
         within: Duration,
     },
-    /// A new one could not be made.
+    /// A new resource could not be created.
     NotMade(JobError),
 }
 
 impl<T: Send + 'static> Pool<T> {
-    /// At most `size` of what `make` makes: 1 to 65,536; what is outside counts as the nearest (0 as 1), and
-    /// the log warns.
+    /// A pool of at most `size` resources, created by `make`. Sizes outside 1 to 65,536 are clamped, with a
+    /// warning in the log.
     pub fn bounded<Fut>(size: usize, make: impl Fn() -> Fut + Send + Sync + 'static) -> Self
     where
         Fut: Future<Output = Result<T, JobError>> + Send + 'static,
@@ -97,20 +97,20 @@ impl<T: Send + 'static> Pool<T> {
         let built = managed::Pool::builder(maker).config(config).build();
         match built {
             Ok(pool) => Self { pool, metrics: Arc::new(PoolMetrics::of("pool".into())) },
-            // Only timeouts without a runtime are refused, and none is set here.
+            // Building fails only for timeouts without a runtime, and none is set here.
             Err(error) => unreachable!("a pool without timeouts: {error}"),
         }
     }
 
-    /// With this name in the label `pool` of its [metrics](crate::guide::metrics); `pool` otherwise. A
-    /// program has few such names: after 64 different ones they are `other`. To be called before the pool is
-    /// cloned: each clone keeps its name.
+    /// Sets the label `pool` of its [metrics](crate::guide::metrics); `pool` otherwise. At most 64 different
+    /// names are kept; further ones become `other`. Call it before cloning the pool: each clone keeps its
+    /// name.
     #[must_use]
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
         Self { metrics: Arc::new(PoolMetrics::of(process_label(name))), ..self }
     }
 
-    /// Waits for as long as it takes. Dropping the future loses nothing.
+    /// Acquires a resource, without a time limit. Cancel-safe.
     ///
     /// # Errors
     /// [`PoolError::NotMade`].
@@ -123,12 +123,12 @@ impl<T: Send + 'static> Pool<T> {
                 Ok(PoolGuard { object, _in_use: GaugeGuard::new(handles.in_use.clone()) })
             }
             Err(managed::PoolError::Backend(error)) => Err(PoolError::NotMade(error.0)),
-            // Neither is the pool closed nor has it a timeout.
+            // The pool is never closed and has no timeout.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Waits at most so long.
+    /// Acquires a resource within a time limit.
     ///
     /// # Errors
     /// [`PoolError::Exhausted`], which ends an attempt as retryable; [`PoolError::NotMade`].
@@ -139,13 +139,13 @@ impl<T: Send + 'static> Pool<T> {
         })
     }
 
-    /// How many there are at most.
+    /// Maximum number of resources.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.pool.status().max_size
     }
 
-    /// How many could be acquired at once now.
+    /// Number of resources that are free now.
     #[must_use]
     pub fn free(&self) -> usize {
         let status = self.pool.status();
@@ -154,7 +154,7 @@ impl<T: Send + 'static> Pool<T> {
 }
 
 impl<T: Send + 'static> PoolGuard<T> {
-    /// Takes it out of the pool for good, for example because it is broken; another one is made in its place.
+    /// Removes the resource from the pool, for example because it is broken; a new one is created on demand.
     #[must_use]
     pub fn discard(self) -> T {
         managed::Object::take(self.object)
@@ -210,8 +210,10 @@ impl From<PoolError> for JobError {
 impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exhausted { size, within } => write!(f, "all {size} of the pool were taken for {within:?}"),
-            Self::NotMade(error) => write!(f, "the pool could not make one: {error}"),
+            Self::Exhausted { size, within } => {
+                write!(f, "all {size} resources of the pool were in use for {within:?}")
+            }
+            Self::NotMade(error) => write!(f, "the pool could not create a resource: {error}"),
         }
     }
 }
@@ -234,12 +236,12 @@ impl<T: fmt::Debug + Send + 'static> fmt::Debug for PoolGuard<T> {
     }
 }
 
-/// deadpool's view of what is pooled.
+/// Creates resources for deadpool.
 struct Maker<T> {
     make: Make<T>,
 }
 
-/// deadpool wants something that can be shown.
+/// deadpool requires an error with `Debug`.
 #[derive(Debug)]
 struct NotMade(JobError);
 
@@ -267,7 +269,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// PoolMetrics, each made once.
+    /// A pool of numbers, each created once.
     fn numbers(size: usize) -> (Pool<usize>, Arc<AtomicUsize>) {
         let made = Arc::new(AtomicUsize::new(0));
         let count = made.clone();
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_back_is_used_again() {
+    async fn a_returned_resource_is_reused() {
         let (pool, made) = numbers(2);
         let (first, second) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
         assert_eq!((*first, *second, pool.free()), (0, 1, 0));
@@ -290,16 +292,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_that_finds_nothing_free_is_tried_again() {
+    async fn a_job_that_finds_no_free_resource_is_retried() {
         let (pool, _) = numbers(1);
         let _taken = pool.acquire().await.unwrap();
         let error = pool.acquire_within(SECOND).await.unwrap_err();
-        assert_eq!(error.to_string(), "all 1 of the pool were taken for 1s");
+        assert_eq!(error.to_string(), "all 1 resources of the pool were in use for 1s");
         assert_eq!(*JobError::from(error).kind(), JobErrorKind::Retryable { after: Duration::ZERO });
     }
 
     #[tokio::test]
-    async fn a_panic_gives_back_and_a_broken_one_is_replaced() {
+    async fn a_panic_returns_the_resource_and_a_broken_one_is_replaced() {
         let (pool, made) = numbers(1);
         let panicking = pool.clone();
         let task = tokio::spawn(async move {
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_made_is_the_makers_error_and_takes_no_place() {
+    async fn a_failed_creation_returns_its_error_and_occupies_no_slot() {
         let pool: Pool<()> = Pool::bounded(1, || async { Err(JobError::fatal("no_licence")) });
         for _ in 0..3 {
             let error = JobError::from(pool.acquire().await.unwrap_err());
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_size_beyond_all_bounds_is_the_largest_one() {
+    async fn a_size_out_of_bounds_is_clamped() {
         let pool = Pool::bounded(usize::MAX, || async { Ok(()) });
         assert_eq!((pool.capacity(), pool.free()), (MAX_SIZE, MAX_SIZE));
         drop(pool.acquire().await.unwrap());

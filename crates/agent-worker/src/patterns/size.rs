@@ -1,9 +1,9 @@
-//! Sizes that programs compute.
+//! Limits of computed sizes.
 
 use std::ops::RangeInclusive;
 
-/// The nearest size within the range: a program that computes its sizes does not end over one, but is not
-/// left in the dark either.
+/// Clamps a size to the range, with a warning: a program that computes a wrong size continues, but the log
+/// shows it.
 pub(super) fn in_range(what: &'static str, size: usize, range: RangeInclusive<usize>) -> usize {
     let nearest = size.clamp(*range.start(), *range.end());
     if nearest != size {

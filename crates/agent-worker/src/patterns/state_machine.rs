@@ -1,4 +1,4 @@
-//! A handler as a table: in this state, on that event, do this and be in that state.
+//! State machines: a table of states, events, transitions and actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Write};
@@ -13,11 +13,11 @@ use crate::telemetry::table;
 
 type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>> + Send + Sync>;
 
-/// A table of transitions, each with an action if it needs one.
+/// A table of transitions, each with an optional action.
 ///
-/// `S` is the state and `E` the event; both are small enums, most often. An event without a transition from
-/// the current state is counted and skipped. The walk ends in a [terminal](Self::terminal) state, with the
-/// events, or when it is told to stop.
+/// `S` is the state and `E` the event, usually small enums. An event without a transition from the current
+/// state is counted and skipped. The run ends in a [terminal](Self::terminal) state, at the end of the
+/// events, or when it is stopped.
 ///
 /// ```
 /// use agent_worker::patterns::StateMachine;
@@ -25,17 +25,17 @@ type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> 
 /// #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 /// enum Call { Ringing, Talking, Over }
 /// #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-/// enum Heard { Answer, HangUp }
+/// enum Input { Answer, HangUp }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let call = StateMachine::new(Call::Ringing)
-///     .on_do(Call::Ringing, Heard::Answer, Call::Talking, || async { Ok(()) }) // greet the caller, for one
-///     .on(Call::Ringing, Heard::HangUp, Call::Over)
-///     .on(Call::Talking, Heard::HangUp, Call::Over)
+///     .on_do(Call::Ringing, Input::Answer, Call::Talking, || async { Ok(()) }) // greet the caller, for example
+///     .on(Call::Ringing, Input::HangUp, Call::Over)
+///     .on(Call::Talking, Input::HangUp, Call::Over)
 ///     .terminal(Call::Over);
-/// let heard = futures_util::stream::iter([Heard::Answer, Heard::Answer, Heard::HangUp]);
-/// let summary = call.run(heard, std::future::pending::<()>()).await.unwrap();
+/// let inputs = futures_util::stream::iter([Input::Answer, Input::Answer, Input::HangUp]);
+/// let summary = call.run(inputs, std::future::pending::<()>()).await.unwrap();
 /// assert_eq!((summary.state, summary.steps, summary.unknown), (Call::Over, 2, 1));
 /// assert!(call.diagram().contains("Ringing --> Talking: Answer"));
 /// # }
@@ -46,29 +46,29 @@ pub struct StateMachine<S, E> {
     terminal: BTreeSet<S>,
 }
 
-/// How a walk through a [`StateMachine`] ended.
+/// The result of a run of a [`StateMachine`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunSummary<S> {
     /// The last state.
     pub state: S,
-    /// Transitions that were made.
+    /// Number of transitions.
     pub steps: u64,
-    /// Events without a transition from the state in which they came.
+    /// Number of events without a transition from the current state.
     pub unknown: u64,
-    /// Whether the last state is a terminal one; if not, the events ended, or it was told to stop.
+    /// Whether the last state is terminal; if not, the events ended, or it was stopped.
     pub finished: bool,
 }
 
-/// The action of a transition failed. Like [`JobError`] it is no [`Error`](std::error::Error), so that `?` in
-/// a handler keeps its kind.
+/// The action of a transition failed. Like [`JobError`], it does not implement [`Error`](std::error::Error),
+/// so that `?` in a handler keeps its kind.
 #[non_exhaustive]
 pub struct StateMachineError<S, E> {
-    /// The state, which was not left.
+    /// The state, which is unchanged.
     pub state: S,
-    /// The event that led to the action.
+    /// The event that triggered the action.
     pub event: E,
-    /// Why it failed. With `?`, this is what ends the job.
+    /// The error of the action, which `?` returns from the handler.
     pub error: JobError,
 }
 
@@ -77,21 +77,21 @@ where
     S: Copy + Ord + Debug,
     E: Ord + Debug,
 {
-    /// A table without transitions, which begins in this state.
+    /// A table without transitions, with this initial state.
     #[must_use]
     pub fn new(start: S) -> Self {
         Self { start, transitions: BTreeMap::new(), terminal: BTreeSet::new() }
     }
 
-    /// In `from`, `event` leads to `to`. A second one for the same state and event takes the place of the
-    /// first.
+    /// Adds a transition: in `from`, `event` leads to `to`. It replaces an earlier one for the same state and
+    /// event.
     #[must_use]
     pub fn on(mut self, from: S, event: E, to: S) -> Self {
         self.transitions.insert((from, event), (to, None));
         self
     }
 
-    /// In `from`, `event` leads to `to` once `action` has succeeded.
+    /// Adds a transition with an action: in `from`, `event` leads to `to` once `action` has succeeded.
     #[must_use]
     pub fn on_do<Fut>(
         mut self,
@@ -108,18 +108,18 @@ where
         self
     }
 
-    /// The walk ends in this state.
+    /// Makes this state terminal: the run ends in it.
     #[must_use]
     pub fn terminal(mut self, state: S) -> Self {
         self.terminal.insert(state);
         self
     }
 
-    /// Walks from the start, event by event, until a terminal state, the end of the events, or `stop`. An
-    /// action that has begun is not interrupted by the stop: drop the future for that.
+    /// Runs from the initial state, event by event, until a terminal state, the end of the events, or `stop`.
+    /// A running action is not interrupted by the stop: drop the future for that.
     ///
     /// # Errors
-    /// The first action that fails; the state is then still the one before.
+    /// The error of the first action that fails; the state is then unchanged.
     pub async fn run(
         &self,
         events: impl Stream<Item = E>,
@@ -159,8 +159,8 @@ where
         Ok(summary)
     }
 
-    /// The table as a Mermaid diagram: paste it into any Markdown page that draws them. States and events are
-    /// named as `Debug` shows them.
+    /// The table as a Mermaid diagram, for any Markdown page that renders it. States and events are named as
+    /// `Debug` shows them.
     #[must_use]
     pub fn diagram(&self) -> String {
         let ends = self.transitions.iter().flat_map(|((from, _), (to, _))| [from, to]);
@@ -187,7 +187,8 @@ where
     }
 }
 
-/// What `Debug` shows, as Mermaid takes it: without the quotes of a text, and with nothing that ends a name.
+/// Converts `Debug` output to a Mermaid label: without the quotes of a string, and with special characters
+/// escaped.
 fn label(shown: &str) -> String {
     let text = shown.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let text = text.map_or_else(|| shown.to_owned(), |text| text.replace("\\\"", "\""));
@@ -226,7 +227,7 @@ impl<S: Debug, E: Debug> Debug for StateMachineError<S, E> {
     }
 }
 
-/// Ends the job with the error behind it.
+/// Ends the job with the action's error.
 impl<S, E> From<StateMachineError<S, E>> for JobError {
     fn from(error: StateMachineError<S, E>) -> Self {
         error.error
@@ -261,22 +262,22 @@ mod tests {
     }
 
     fn machine(log: &Arc<Mutex<Vec<&'static str>>>) -> StateMachine<S, E> {
-        let say = |word| {
+        let action = |name| {
             let log = log.clone();
             move || {
-                log.lock().unwrap().push(word);
+                log.lock().unwrap().push(name);
                 std::future::ready(Ok(()))
             }
         };
         StateMachine::new(S::Idle)
-            .on_do(S::Idle, E::Go, S::Busy, say("go"))
-            .on_do(S::Busy, E::Finish, S::Done, say("finish"))
+            .on_do(S::Idle, E::Go, S::Busy, action("go"))
+            .on_do(S::Busy, E::Finish, S::Done, action("finish"))
             .on(S::Busy, E::Reset, S::Idle)
             .terminal(S::Done)
     }
 
     #[tokio::test]
-    async fn the_table_is_walked_and_the_unknown_is_counted() {
+    async fn transitions_are_followed_and_unknown_events_are_counted() {
         let log = Arc::default();
         let machine = machine(&log);
         let events = stream::iter([E::Finish, E::Go, E::Reset, E::Reset, E::Go, E::Finish, E::Go]);
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stop_ends_the_walk_where_it_is() {
+    async fn a_stop_ends_the_run_in_the_current_state() {
         let machine = machine(&Arc::default());
         let summary = machine.run(stream::pending(), std::future::ready(())).await.unwrap();
         assert_eq!(summary, RunSummary { state: S::Idle, steps: 0, unknown: 0, finished: false });
@@ -313,7 +314,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each event up to the end is a step or unknown, whatever the order.
+        /// Each event up to the end is a transition or unknown, in any order.
         #[test]
         fn every_event_is_accounted_for(events in prop::collection::vec(prop_oneof![Just(E::Go), Just(E::Finish), Just(E::Reset)], 0..40)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,15 +1,14 @@
-//! Gauges that go back by themselves: whatever ends what they count, they count it no longer.
+//! Gauges that are decremented on drop, however the counted thing ends.
 
 use metrics::Gauge;
 
-/// A part of a gauge that several may add to, as workers of one name do in one process. Dropping it takes its
-/// part away.
+/// One part of a gauge that several workers of the same name share. Dropping it subtracts its part.
 pub(crate) struct SharedGauge {
     gauge: Gauge,
     shown: f64,
 }
 
-/// One of what a gauge counts, from now until it is dropped.
+/// Counts as one in a gauge until it is dropped.
 pub(crate) struct GaugeGuard {
     gauge: Gauge,
 }
@@ -19,8 +18,8 @@ impl SharedGauge {
         Self { gauge, shown: 0.0 }
     }
 
-    #[allow(clippy::float_cmp, reason = "what is shown is what was given before, bit by bit")]
-    pub(crate) fn show(&mut self, value: f64) {
+    #[allow(clippy::float_cmp, reason = "compares with the value that was set before, bit by bit")]
+    pub(crate) fn set(&mut self, value: f64) {
         if self.shown != value {
             self.gauge.increment(value - self.shown);
             self.shown = value;
@@ -30,7 +29,7 @@ impl SharedGauge {
 
 impl Drop for SharedGauge {
     fn drop(&mut self) {
-        self.show(0.0);
+        self.set(0.0);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The handles of one worker: what is on the way of each job is looked up once.
+//! The metric handles of one worker, looked up once instead of for each job.
 
 use std::sync::Arc;
 
@@ -6,10 +6,9 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 
 use super::table;
 
-/// Handles of the recorder that was there when the worker started to run; without one, and before, they do
-/// nothing.
+/// Handles of the recorder that was installed when the worker started; without a recorder they do nothing.
 pub(super) struct Handles {
-    /// For what is rare, and has labels of its own.
+    /// For rare metrics with further labels.
     agent_name: Arc<str>,
     pub(super) accepted: Counter,
     pub(super) offer_answer: Histogram,
@@ -51,11 +50,11 @@ pub(super) struct Handles {
 }
 
 impl Handles {
-    /// Takes them from the recorder, so that each counter is there at 0 before anything happens.
+    /// Registers them with the recorder, so that each counter exists at 0.
     pub(super) fn register(agent_name: &str) -> Self {
         let name: Arc<str> = agent_name.into();
         let own = || [SharedString::from(Arc::clone(&name))];
-        let and = |word: &'static str| [Arc::clone(&name).into(), word.into()];
+        let and = |value: &'static str| [Arc::clone(&name).into(), value.into()];
         Self {
             accepted: table::OFFERS.counter_with([Arc::clone(&name).into(), "accepted".into(), "".into()]),
             offer_answer: table::OFFER_ANSWER.histogram_with(own()),
@@ -88,7 +87,7 @@ impl Handles {
             elections_won: table::ELECTIONS_WON.counter_with(own()),
             published: table::CHANNEL_PUBLISHED.counter_with(own()),
             received: table::CHANNEL_RECEIVED.counter_with(own()),
-            lost: table::CHANNEL_MISSED.counter_with(and("carrier")),
+            lost: table::CHANNEL_MISSED.counter_with(and("backend")),
             lagged: table::CHANNEL_MISSED.counter_with(and("reader")),
             interruptions: table::CHANNEL_INTERRUPTIONS.counter_with(own()),
             dropped_events: table::ROOM_EVENTS_DROPPED.counter_with(and("events")),

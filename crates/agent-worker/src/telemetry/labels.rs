@@ -1,17 +1,18 @@
-//! BoundedLabels from outside as label values: a bounded number of them, of a bounded length.
+//! Label values from outside: bounded in number and length.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Different words that are kept; those after it are `other`.
+/// Maximum number of different values; further ones become `other`.
 pub(super) const MAX_LABELS: usize = 64;
-/// The longest word, in bytes; a longer one is `other`.
+/// Maximum length of a value in bytes; a longer one becomes `other`.
 pub(super) const MAX_LABEL_LEN: usize = 64;
 
+/// The value for what is not kept.
 pub(crate) const OTHER: &str = "other";
 
-/// The words that were seen so far.
+/// The values seen so far.
 #[derive(Default)]
 pub(crate) struct BoundedLabels {
     seen: BTreeSet<Cow<'static, str>>,
@@ -22,24 +23,24 @@ impl BoundedLabels {
         Self { seen: BTreeSet::new() }
     }
 
-    /// A word, unless there are too many of them, or it is too long to be one.
-    pub(crate) fn bounded(&mut self, word: Cow<'static, str>) -> Cow<'static, str> {
-        if self.seen.contains(&word) {
-            word
-        } else if self.seen.len() < MAX_LABELS && word.len() <= MAX_LABEL_LEN {
-            self.seen.insert(word.clone());
-            word
+    /// Returns the value itself, or `other` if there are too many or it is too long.
+    pub(crate) fn bounded(&mut self, value: Cow<'static, str>) -> Cow<'static, str> {
+        if self.seen.contains(&value) {
+            value
+        } else if self.seen.len() < MAX_LABELS && value.len() <= MAX_LABEL_LEN {
+            self.seen.insert(value.clone());
+            value
         } else {
             Cow::Borrowed(OTHER)
         }
     }
 }
 
-/// The names that a program gives to what is not of one worker: pools, stages, handlers. One bounded set for
-/// all of them.
-pub(crate) fn process_label(word: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
-    static WORDS: Mutex<BoundedLabels> = Mutex::new(BoundedLabels::new());
-    WORDS.lock().unwrap_or_else(PoisonError::into_inner).bounded(word.into())
+/// Bounds the names that a program gives to pools, stages and handlers, which belong to no worker. The
+/// process has one set for all of them.
+pub(crate) fn process_label(name: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
+    static LABELS: Mutex<BoundedLabels> = Mutex::new(BoundedLabels::new());
+    LABELS.lock().unwrap_or_else(PoisonError::into_inner).bounded(name.into())
 }
 
 #[cfg(test)]
@@ -47,14 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_bounded() {
-        let mut words = BoundedLabels::new();
-        let mut word = |text: &str| words.bounded(Cow::Owned(text.to_owned())).into_owned();
+    fn values_are_bounded() {
+        let mut labels = BoundedLabels::new();
+        let mut value = |text: &str| labels.bounded(Cow::Owned(text.to_owned())).into_owned();
         for n in 0..MAX_LABELS {
-            assert_eq!(word(&format!("reason_{n}")), format!("reason_{n}"));
+            assert_eq!(value(&format!("reason_{n}")), format!("reason_{n}"));
         }
-        assert_eq!(word("one_too_many"), "other");
-        assert_eq!(word("reason_3"), "reason_3", "a known one is still itself");
+        assert_eq!(value("one_too_many"), "other");
+        assert_eq!(value("reason_3"), "reason_3", "a known value is kept");
         assert_eq!(BoundedLabels::new().bounded("x".repeat(MAX_LABEL_LEN + 1).into()), "other");
     }
 }

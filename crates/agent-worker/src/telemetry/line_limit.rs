@@ -1,4 +1,4 @@
-//! Log lines that others can cause at will, limited on the clock of the runtime.
+//! Rate limit for log lines that others can cause at will, on the runtime's clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use agent_core::{LeftOut, LogLimit, Time};
 
-/// A [`LogLimit`] with a clock, to be shared.
+/// A [`LogLimit`] with a clock, for shared use.
 pub(crate) struct LineLimit<K> {
     limit: Mutex<LogLimit<K>>,
     started: Instant,
@@ -17,28 +17,27 @@ impl<K: Clone + Ord> LineLimit<K> {
         Self { limit: Mutex::default(), started: Instant::now() }
     }
 
-    /// Whether to write a line of this kind, of which at most one a second is written. The answer is the end
-    /// of its message.
+    /// Whether to write a line of this kind: at most one a second. The returned value ends the message.
     pub(crate) fn admit(&self, kind: K) -> Option<LeftOut> {
         self.admit_up_to(1, kind)
     }
 
-    /// The same for a kind of which up to `most` are written in a second.
+    /// Like [`admit`](Self::admit), with up to `most` lines a second.
     pub(crate) fn admit_up_to(&self, most: u32, kind: K) -> Option<LeftOut> {
         self.lock().admit(kind, most, self.now())
     }
 
-    /// When to sum up what was left out.
+    /// When the next summary of suppressed lines is due.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.lock().poll_timeout().map(|at| self.started + (at - Time::ZERO))
     }
 
-    /// What is to be summed up now.
+    /// The next summary that is due now: a kind, and its suppressed lines.
     pub(crate) fn take_due(&self) -> Option<(K, u64)> {
         self.lock().take_due(self.now())
     }
 
-    /// What is left to be summed up, at the end.
+    /// The next remaining summary, at the end.
     pub(crate) fn take_rest(&self) -> Option<(K, u64)> {
         self.lock().take_due(Time::from_nanos(u64::MAX))
     }

@@ -1,4 +1,4 @@
-//! What one worker counts: each fact once, for its handles and for the recorder.
+//! The counters of one worker: each event is counted once, for its handles and for the recorder.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::labels::BoundedLabels;
 use super::table;
 use crate::worker::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
 
-/// The counters of one worker. The driver and its tasks share them with the worker's handles.
+/// The counters of one worker, shared by the driver, its tasks and the worker's handles.
 #[derive(Default)]
 pub(crate) struct Meter {
     state: Mutex<State>,
-    /// Taken when the worker starts to run.
+    /// Set when the worker starts.
     handles: OnceLock<Handles>,
 }
 
@@ -29,7 +29,7 @@ struct State {
 }
 
 impl Meter {
-    /// Takes the handles of the recorder that is installed now; what came before is in the statistics alone.
+    /// Takes the handles of the recorder that is installed now; earlier events are only in the statistics.
     pub(crate) fn start(&self, agent_name: &str) {
         table::describe();
         self.handles.get_or_init(|| Handles::register(agent_name));
@@ -39,19 +39,19 @@ impl Meter {
         self.lock().stats.clone()
     }
 
-    /// The gauges of a worker that runs, until they are dropped.
+    /// The gauges of a running worker, until they are dropped.
     pub(crate) fn levels(&self, max_jobs: usize) -> Levels {
-        let level = |gauge: fn(&Handles) -> &Gauge| {
+        let shared = |gauge: fn(&Handles) -> &Gauge| {
             SharedGauge::new(self.handles.get().map_or_else(Gauge::noop, |handles| gauge(handles).clone()))
         };
-        let mut max = level(|handles| &handles.max_jobs);
-        max.show(number(max_jobs));
+        let mut max = shared(|handles| &handles.max_jobs);
+        max.set(number(max_jobs));
         Levels {
             active: 0,
-            active_jobs: level(|handles| &handles.active_jobs),
-            slots_used: level(|handles| &handles.slots_used),
-            registered: level(|handles| &handles.registered),
-            draining: level(|handles| &handles.draining),
+            active_jobs: shared(|handles| &handles.active_jobs),
+            slots_used: shared(|handles| &handles.slots_used),
+            registered: shared(|handles| &handles.registered),
+            draining: shared(|handles| &handles.draining),
             load: Load { gauge: self.handles.get().map_or_else(Gauge::noop, |h| h.load.clone()), shown: 0.0 },
             _max_jobs: max,
         }
@@ -83,10 +83,10 @@ impl Meter {
         self.with(|handles| handles.unassigned.increment(1));
     }
 
-    /// A room was joined, or could not be.
-    pub(crate) fn joined(&self, took: Duration, well: bool) {
+    /// A room was joined, or the join failed.
+    pub(crate) fn joined(&self, took: Duration, succeeded: bool) {
         self.with(|handles| {
-            if well {
+            if succeeded {
                 handles.joined.record(took);
             } else {
                 table::ROOM_JOIN.histogram_with([handles.agent_name(), "failed".into()]).record(took);
@@ -94,7 +94,7 @@ impl Meter {
         });
     }
 
-    /// The handler of a job is called for the first time, so long after its assignment.
+    /// The handler of a job is called for the first time, `after` its assignment.
     pub(crate) fn launched(&self, after: Duration) {
         self.with(|handles| handles.job_launch.record(after));
     }
@@ -177,19 +177,19 @@ impl Meter {
         });
     }
 
-    /// Whether there was one.
+    /// A checkpoint was loaded (`true`), was missing (`false`), or loading failed.
     pub(crate) fn checkpoint_loaded(&self, result: Result<bool, &CheckpointError>) {
-        let word = match result {
+        let result = match result {
             Ok(true) => "found",
             Ok(false) => "nothing",
             Err(error) => error.label(),
         };
         self.with(|handles| {
-            table::CHECKPOINT_LOADS.counter_with([handles.agent_name(), word.into()]).increment(1);
+            table::CHECKPOINT_LOADS.counter_with([handles.agent_name(), result.into()]).increment(1);
         });
     }
 
-    /// A job leads, until this is dropped.
+    /// A job leads until the returned guard is dropped.
     pub(crate) fn lead(&self) -> GaugeGuard {
         self.with(|handles| handles.elections_won.increment(1));
         GaugeGuard::new(self.handles.get().map_or_else(Gauge::noop, |handles| handles.leads.clone()))
@@ -229,7 +229,7 @@ impl Meter {
         self.tally(frames, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_frames);
     }
 
-    /// Adds to what is a statistic and a metric.
+    /// Adds to both a statistic and a metric.
     fn tally(&self, by: u64, stat: fn(&mut WorkerStats) -> &mut u64, counter: fn(&Handles) -> &Counter) {
         *stat(&mut self.lock().stats) += by;
         self.with(|handles| counter(handles).increment(by));
@@ -246,9 +246,9 @@ impl Meter {
     }
 }
 
-/// The gauges of a worker that runs. They go back to 0 with it.
+/// The gauges of a running worker. Dropping them resets them to 0.
 pub(crate) struct Levels {
-    /// Jobs that were started and are not over.
+    /// Started jobs that have not ended.
     pub(crate) active: usize,
     active_jobs: SharedGauge,
     slots_used: SharedGauge,
@@ -259,25 +259,25 @@ pub(crate) struct Levels {
 }
 
 impl Levels {
-    /// Shows how the worker stands; costs nothing when nothing has changed.
+    /// Publishes the worker's state; costs nothing if nothing has changed.
     pub(crate) fn show(&mut self, worker: &Worker) {
-        self.active_jobs.show(number(self.active));
-        self.slots_used.show(number(worker.used_slots()));
-        self.registered.show(f64::from(u8::from(worker.is_registered())));
-        self.draining.show(f64::from(u8::from(worker.is_draining())));
-        self.load.show(worker.load());
+        self.active_jobs.set(number(self.active));
+        self.slots_used.set(number(worker.used_slots()));
+        self.registered.set(f64::from(u8::from(worker.is_registered())));
+        self.draining.set(f64::from(u8::from(worker.is_draining())));
+        self.load.set(worker.load());
     }
 }
 
-/// The load of two workers is not their sum: the last one that changes is shown.
+/// The load gauge. The loads of two workers do not add up: the last change is shown.
 struct Load {
     gauge: Gauge,
     shown: f32,
 }
 
 impl Load {
-    #[allow(clippy::float_cmp, reason = "what is shown is what was given before, bit by bit")]
-    fn show(&mut self, load: f32) {
+    #[allow(clippy::float_cmp, reason = "compares with the value that was set before, bit by bit")]
+    fn set(&mut self, load: f32) {
         if self.shown != load {
             self.gauge.set(f64::from(load));
             self.shown = load;
@@ -287,11 +287,11 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.show(0.0);
+        self.set(0.0);
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
+#[allow(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
 const fn number(count: usize) -> f64 {
     count as f64
 }

@@ -1,10 +1,10 @@
-//! What a worker tells of itself in numbers: to its handles as [`WorkerStats`](crate::stats::WorkerStats),
-//! and to whatever recorder the program has installed for the `metrics` facade.
+//! Statistics and metrics of a worker: [`WorkerStats`](crate::stats::WorkerStats) for its handles, and
+//! metrics for the recorder that the program has installed for the `metrics` facade.
 //!
 //! `table` lists every metric that this crate records; the guide shows the same table. A `Meter` belongs to
-//! one worker: it takes its handles when the worker starts to run, so that per job nothing is looked up, and
-//! without a recorder an increment is one look at an empty option. Label values are bounded, whatever users
-//! and servers say (`words`).
+//! one worker: it takes its handles when the worker starts, so that nothing is looked up for each job, and
+//! without a recorder an increment costs one check of an empty option. Label values from users and servers
+//! are bounded (`labels`).
 
 mod gauges;
 mod handles;

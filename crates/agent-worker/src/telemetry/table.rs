@@ -1,215 +1,211 @@
-//! Every metric that this crate records: its name, its labels, and what it means. Nothing is recorded that is
-//! not in here.
+//! Every metric that this crate records: name, labels and meaning.
 
 use std::borrow::Cow;
 
 use metrics::{Counter, Gauge, Histogram, Label, SharedString, Unit};
 
-/// One line of the table.
+/// One row of the table.
 pub(crate) struct Metric {
     name: &'static str,
     kind: Kind,
     labels: &'static [&'static str],
-    /// For people, in Markdown.
+    /// Human-readable, in Markdown.
     meaning: &'static str,
 }
 
-/// What is recorded, and in which unit.
+/// Type and unit of a metric.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// How often something happened.
+    /// Number of events.
     Counter,
-    /// How many there are now.
+    /// Current value.
     Gauge,
-    /// How long something took.
+    /// Distribution of durations.
     Seconds,
-    /// How many there were, each time.
+    /// Distribution of sizes.
     Sizes,
 }
 
-/// Metrics of a worker, and those of layers and patterns, which know none.
+/// The labels of a worker's metrics.
 const WORKER: &[&str] = &["agent_name"];
 
 pub(crate) const OFFERS: Metric = Metric::counter(
     "lk_agents_offers_total",
     &["agent_name", "answer", "reason"],
-    "offers by their answer: `accepted`, `declined` or `dismissed`. Only a declined one has a reason: `handler`, `panicked`, `silent` or \
+    "offers by answer: `accepted`, `declined` or `dismissed`. Only declined offers have a reason: `handler`, `panicked`, `silent` or \
      `bad_answer` of `on_request`; `no_slot`, `no_descriptors`, `draining`, `runs_here`, `second_of_target`, `unknown_kind`, `cancelled`",
 );
 pub(crate) const OFFER_ANSWER: Metric = Metric::seconds(
     "lk_agents_offer_answer_seconds",
     WORKER,
-    "from an offer to its answer, where `on_request` was asked",
+    "time from an offer to its answer, if `on_request` was called",
 );
-pub(crate) const ASSIGNMENT_WAIT: Metric =
-    Metric::seconds("lk_agents_assignment_wait_seconds", WORKER, "from an acceptance to the assignment");
+pub(crate) const ASSIGNMENT_WAIT: Metric = Metric::seconds(
+    "lk_agents_assignment_wait_seconds",
+    WORKER,
+    "time from accepting an offer to the assignment",
+);
 pub(crate) const UNASSIGNED: Metric = Metric::counter(
     "lk_agents_unassigned_offers_total",
     WORKER,
-    "accepted jobs that were not assigned in time",
+    "accepted offers that were not assigned in time",
 );
 pub(crate) const ROOM_JOIN: Metric = Metric::seconds(
     "lk_agents_room_join_seconds",
     &["agent_name", "result"],
-    "how long joining a room took; `ok` or `failed`",
+    "duration of joining a room, by result: `ok` or `failed`",
 );
 pub(crate) const JOB_LAUNCH: Metric = Metric::seconds(
     "lk_agents_job_launch_seconds",
     WORKER,
-    "from an assignment to the first call of the handler, the join included",
+    "time from an assignment to the first call of the handler, including the join",
 );
 pub(crate) const ACTIVE_JOBS: Metric =
-    Metric::gauge("lk_agents_active_job_count", WORKER, "jobs that are assigned and not over");
+    Metric::gauge("lk_agents_active_job_count", WORKER, "assigned jobs that have not ended");
 pub(crate) const SLOTS_USED: Metric = Metric::gauge(
     "lk_agents_slots_used",
     WORKER,
-    "slots that are taken, from the offer to the outcome, and by what is stuck",
+    "slots in use: from offer to outcome, and by stuck attempts",
 );
 pub(crate) const MAX_JOBS: Metric = Metric::gauge(
     "lk_agents_worker_max_jobs",
     WORKER,
-    "slots in all: `max_jobs`, or fewer where the process may not open enough files",
+    "total slots: `max_jobs`, or fewer if the limit of open files is too low",
 );
 pub(crate) const WORKER_LOAD: Metric = Metric::gauge(
     "lk_agents_worker_load",
     WORKER,
-    "from 0 to 1: the share of slots that are taken, or what the worker's load function says",
+    "load from 0 to 1: the share of slots in use, or the result of the worker's load function",
 );
 pub(crate) const JOBS: Metric = Metric::counter(
     "lk_agents_jobs_total",
     &["agent_name", "outcome"],
-    "jobs that ended: `success` or `failed`",
+    "ended jobs by outcome: `success` or `failed`",
 );
 pub(crate) const JOB_DURATION: Metric = Metric::seconds(
     "lk_agents_job_duration_seconds",
     &["agent_name", "outcome"],
-    "from an assignment to its outcome, with all attempts and cleanups",
+    "time from an assignment to its outcome, including all attempts and cleanups",
 );
 pub(crate) const JOB_FAILURES: Metric = Metric::counter(
     "lk_agents_job_failures_total",
     &["agent_name", "kind", "reason"],
-    "failed jobs by kind (`fatal`, `invalid`, `panicked`, `retryable`, `timed_out`, `cancelled`) and reason (that of a fatal error, \
-     `invalid_input`, or the kind once more)",
+    "failed jobs by kind (`fatal`, `invalid`, `panicked`, `retryable`, `timed_out`, `cancelled`) and reason (that of a fatal error, `invalid_input`, or the kind again)",
 );
 pub(crate) const JOB_RETRIES: Metric =
-    Metric::counter("lk_agents_job_retries_total", WORKER, "attempts that followed one that failed");
+    Metric::counter("lk_agents_job_retries_total", WORKER, "attempts after the first of a job");
 pub(crate) const STUCK_ATTEMPTS: Metric =
     Metric::counter("lk_agents_stuck_attempts_total", WORKER, "attempts that could not be aborted");
 pub(crate) const LEFTOVER_TASKS: Metric = Metric::counter(
     "lk_agents_leftover_tasks_total",
     WORKER,
-    "tasks that still ran a second after they were cancelled with their attempt: they block",
+    "tasks that still ran a second after they were cancelled with their attempt, as they block their thread",
 );
 pub(crate) const CLEANUP_OVERRUNS: Metric = Metric::counter(
     "lk_agents_cleanup_overruns_total",
     WORKER,
-    "cleanup callbacks that took too long and were dropped",
+    "cleanup callbacks that exceeded their time limit and were dropped",
 );
 pub(crate) const STUCK_CLEANUPS: Metric = Metric::counter(
     "lk_agents_stuck_cleanups_total",
     WORKER,
-    "cleanups that took too long and could not be dropped",
+    "cleanups that exceeded their time limit and could not be dropped",
 );
 pub(crate) const CLEANUP_PANICS: Metric =
     Metric::counter("lk_agents_cleanup_panics_total", WORKER, "cleanup callbacks that panicked");
 pub(crate) const STALE_JOBS: Metric = Metric::counter(
     "lk_agents_stale_jobs_total",
     WORKER,
-    "times that a job had not called `ctx.progress()` for `stale_after`",
+    "how often a job did not call `ctx.progress()` for `stale_after`",
 );
 pub(crate) const REGISTERED: Metric =
-    Metric::gauge("lk_agents_worker_registered", WORKER, "1 while the server knows the worker, else 0");
+    Metric::gauge("lk_agents_worker_registered", WORKER, "1 while the worker is registered, else 0");
 pub(crate) const RECONNECTS: Metric =
     Metric::counter("lk_agents_reconnects_total", WORKER, "registrations after the first one");
 pub(crate) const CONNECTION_FAILURES: Metric = Metric::counter(
     "lk_agents_connection_losses_total",
     WORKER,
-    "connections to the server that were lost, or could not be made",
+    "connections to the server that were lost or could not be established",
 );
 pub(crate) const DRAINING: Metric =
     Metric::gauge("lk_agents_worker_draining", WORKER, "1 while the worker drains, else 0");
 pub(crate) const VIOLATIONS: Metric = Metric::counter(
     "lk_agents_protocol_violations_total",
     &["agent_name", "kind"],
-    "odd things that the server did, by the words of `agent_core::Violation`",
+    "protocol violations of the server, by the labels of `agent_core::Violation`",
 );
 pub(crate) const CHECKPOINT_SAVES: Metric = Metric::counter(
     "lk_agents_checkpoint_saves_total",
     &["agent_name", "result"],
-    "saves by result: `ok`, `superseded` (another worker has taken over), `unavailable` and other words for errors",
+    "saves by result: `ok`, `superseded` (another worker has taken over), `unavailable` or another label of an error",
 );
 pub(crate) const CHECKPOINT_SAVE: Metric =
-    Metric::seconds("lk_agents_checkpoint_save_seconds", WORKER, "how long a save took that went well");
+    Metric::seconds("lk_agents_checkpoint_save_seconds", WORKER, "duration of successful saves");
 pub(crate) const CHECKPOINT_LOADS: Metric = Metric::counter(
     "lk_agents_checkpoint_loads_total",
     &["agent_name", "result"],
-    "loads by result: `found`, `nothing`, or a word for the error",
+    "loads by result: `found`, `nothing`, or the label of an error",
 );
-pub(crate) const LEADS: Metric = Metric::gauge("lk_agents_leads", WORKER, "elections that jobs lead now");
+pub(crate) const LEADS: Metric =
+    Metric::gauge("lk_agents_leads", WORKER, "elections that jobs of this worker lead now");
 pub(crate) const ELECTIONS_WON: Metric =
-    Metric::counter("lk_agents_elections_won_total", WORKER, "times that a job became a leader");
+    Metric::counter("lk_agents_elections_won_total", WORKER, "how often a job became the leader");
 pub(crate) const LEADS_LOST: Metric = Metric::counter(
     "lk_agents_leases_lost_total",
     &["agent_name", "reason"],
-    "leads that are over: `released`, `expired` (not renewed in time) or `refused` (the store gave it to another)",
+    "ended leases by reason: `released`, `expired` (not renewed in time) or `refused` (the store granted it to another job)",
 );
 pub(crate) const CHANNEL_PUBLISHED: Metric = Metric::counter(
     "lk_agents_channel_messages_published_total",
     WORKER,
-    "messages and announcements that jobs have sent on channels",
+    "messages and announcements that jobs sent on channels",
 );
 pub(crate) const CHANNEL_RECEIVED: Metric = Metric::counter(
     "lk_agents_channel_messages_received_total",
     WORKER,
-    "messages and announcements that have arrived for jobs",
+    "messages and announcements that jobs received on channels",
 );
 pub(crate) const CHANNEL_MISSED: Metric = Metric::counter(
     "lk_agents_channel_messages_missed_total",
     &["agent_name", "by"],
-    "messages that did not come (`carrier`), and events that were dropped as the job was too slow (`reader`)",
+    "messages that were lost in transit (`backend`), and events that were dropped because the job read too slowly (`reader`)",
 );
 pub(crate) const CHANNEL_INTERRUPTIONS: Metric = Metric::counter(
     "lk_agents_channel_interruptions_total",
     WORKER,
-    "interruptions of channels that may have cost messages, nobody knows how many",
+    "interruptions of channels that may have lost an unknown number of messages",
 );
 pub(crate) const ROOM_EVENTS_DROPPED: Metric = Metric::counter(
     "lk_agents_room_events_dropped_total",
     &["agent_name", "stream"],
-    "events of rooms that were dropped as a stream of events (`events`), of data (`data`) or of a track (`frames`) was read too slowly",
+    "events, data messages and frames that were dropped because a stream of events (`events`), of data (`data`) or of a track (`frames`) was read too slowly",
 );
 pub(crate) const HANDLER: Metric = Metric::seconds(
     "lk_agents_handler_seconds",
     &["handler", "result"],
-    "layer `Measured`: calls of its handler; `ok`, a kind of error, or `dropped` after an abort or a panic",
+    "layer `Measured`: duration of handler calls, by result: `ok`, a kind of error, or `dropped` after an abort or a panic",
 );
 pub(crate) const HANDLERS_RUNNING: Metric =
-    Metric::gauge("lk_agents_handlers_running", &["handler"], "layer `Measured`: calls that go on");
+    Metric::gauge("lk_agents_handlers_running", &["handler"], "layer `Measured`: handler calls in progress");
 pub(crate) const POOL_IN_USE: Metric =
-    Metric::gauge("lk_agents_pool_in_use", &["pool"], "`Pool`: what is acquired now, by the pool's name");
-pub(crate) const POOL_WAIT: Metric = Metric::seconds(
-    "lk_agents_pool_wait_seconds",
-    &["pool"],
-    "`Pool`: how long an acquisition took that went well",
-);
-pub(crate) const POOL_TIMEOUTS: Metric = Metric::counter(
-    "lk_agents_pool_timeouts_total",
-    &["pool"],
-    "`Pool`: times that nothing was free in time",
-);
+    Metric::gauge("lk_agents_pool_in_use", &["pool"], "`Pool`: items in use, by the pool's name");
+pub(crate) const POOL_WAIT: Metric =
+    Metric::seconds("lk_agents_pool_wait_seconds", &["pool"], "`Pool`: duration of successful acquisitions");
+pub(crate) const POOL_TIMEOUTS: Metric =
+    Metric::counter("lk_agents_pool_timeouts_total", &["pool"], "`Pool`: acquisitions that timed out");
 pub(crate) const BATCH_ITEMS: Metric = Metric::sizes(
     "lk_agents_batch_items",
     &["flush"],
-    "`Batches`: items in a batch, by why it was handed out: `full`, `waited` or `ended` (no more items, or the stop)",
+    "`Batches`: items in a batch, by the reason for its end: `full`, `waited` or `ended` (end of the stream, or the stop)",
 );
 pub(crate) const PIPELINE_ITEMS: Metric =
-    Metric::counter("lk_agents_pipeline_items_total", &[], "`Pipeline`: items that went through all stages");
+    Metric::counter("lk_agents_pipeline_items_total", &[], "`Pipeline`: items that completed all stages");
 pub(crate) const PIPELINE_FAILURES: Metric =
     Metric::counter("lk_agents_pipeline_failures_total", &["stage"], "`Pipeline`: failures by stage");
 pub(crate) const UNKNOWN_EVENTS: Metric = Metric::counter(
     "lk_agents_unknown_events_total",
     &[],
-    "`StateMachine`: events without a transition from the state in which they came",
+    "`StateMachine`: events without a transition from the current state",
 );
 
 /// The table, in the order of the guide.
@@ -261,7 +257,7 @@ const ALL: &[&Metric] = &[
     &UNKNOWN_EVENTS,
 ];
 
-/// Tells the recorder what each metric means, and its unit.
+/// Registers the meaning and unit of each metric with the recorder.
 pub(super) fn describe() {
     for metric in ALL {
         let (name, meaning) = (metric.name, Cow::Borrowed(metric.meaning));
@@ -291,19 +287,19 @@ impl Metric {
         Self { name, kind: Kind::Sizes, labels, meaning }
     }
 
-    /// The counter with these values of its labels, in their order.
+    /// The counter with these label values, in the order of the labels.
     pub(crate) fn counter_with<const N: usize>(&self, values: [SharedString; N]) -> Counter {
         debug_assert!(self.kind == Kind::Counter, "{}", self.name);
         metrics::counter!(self.name, self.labels(values))
     }
 
-    /// The gauge with these values of its labels, in their order.
+    /// The gauge with these label values, in the order of the labels.
     pub(crate) fn gauge_with<const N: usize>(&self, values: [SharedString; N]) -> Gauge {
         debug_assert!(self.kind == Kind::Gauge, "{}", self.name);
         metrics::gauge!(self.name, self.labels(values))
     }
 
-    /// The histogram with these values of its labels, in their order.
+    /// The histogram with these label values, in the order of the labels.
     pub(crate) fn histogram_with<const N: usize>(&self, values: [SharedString; N]) -> Histogram {
         debug_assert!(matches!(self.kind, Kind::Seconds | Kind::Sizes), "{}", self.name);
         metrics::histogram!(self.name, self.labels(values))
@@ -322,10 +318,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_are_those_that_prometheus_wants() {
+    fn the_names_follow_the_conventions_of_prometheus() {
         let mut names = BTreeSet::new();
         for Metric { name, kind, .. } in ALL {
-            assert!(names.insert(name), "{name} is there twice");
+            assert!(names.insert(name), "{name} is listed twice");
             assert!(name.starts_with("lk_agents_"), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
             assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
@@ -333,7 +329,7 @@ mod tests {
         }
     }
 
-    /// The guide shows this table; with `UPDATE_GUIDE=1` it is written there.
+    /// The guide contains this table; `UPDATE_GUIDE=1` updates it.
     #[test]
     fn the_guide_shows_this_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/metrics.md");
@@ -356,7 +352,7 @@ mod tests {
             assert_eq!(
                 made.lines().collect::<Vec<_>>(),
                 written.lines().collect::<Vec<_>>(),
-                "UPDATE_GUIDE=1 writes it anew"
+                "UPDATE_GUIDE=1 updates it"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What can be wrong with the settings of a worker.
+//! Errors in the settings of a worker.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use agent_core::{ConfigProblem, MAX_LEASE, MIN_LEASE};
 use agent_net::{ConnectError, UrlError};
 use agent_proto::error_text;
 
-/// A setting that is missing or wrong. The message names it and says what to do.
+/// A missing or invalid setting. The message names it and says what to do.
 ///
 /// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// No server.
+    /// No server URL.
     #[error("no server URL: call `.url(\"wss://…\")` or set LIVEKIT_URL")]
     NoUrl,
-    /// The server's URL cannot be used.
+    /// The server's URL is invalid.
     #[error("{0} (it is set by `.url(…)` or LIVEKIT_URL)")]
     Url(#[source] UrlError),
     /// No API key, or an empty one.
@@ -25,22 +25,22 @@ pub enum ConfigError {
     /// No API secret, or an empty one.
     #[error("no API secret: call `.credentials(key, secret)` or set LIVEKIT_API_SECRET")]
     NoApiSecret,
-    /// The API key or its secret was copied with something around it.
+    /// The API key or its secret was copied with white space around it.
     #[error(
-        "the {what} begins or ends with white space: take that out of what `.credentials(…)` is given, or out of {variable}"
+        "the {what} begins or ends with white space: remove it from the argument of `.credentials(…)`, or from {variable}"
     )]
     WhiteSpace {
         /// `API key` or `API secret`.
         what: &'static str,
-        /// Its variable.
+        /// Its environment variable.
         variable: &'static str,
     },
-    /// The certificates to trust cannot be used.
+    /// The certificates to trust cannot be loaded.
     #[error(transparent)]
     Certificates(#[from] ConnectError),
-    /// Checkpoints that are saved all the time, or expire before they are saved again.
+    /// The interval of checkpoints is too short, or they expire before the next save.
     #[error(
-        "`checkpoint_interval` is {interval:?} and `checkpoint_expiry` {expiry:?}: give an interval of at least 1ms, and a longer expiry"
+        "`checkpoint_interval` is {interval:?} and `checkpoint_expiry` {expiry:?}: set an interval of at least 1ms, and a longer expiry"
     )]
     CheckpointTimes {
         /// The interval.
@@ -49,15 +49,15 @@ pub enum ConfigError {
         expiry: Duration,
     },
     /// The lease of leaders is too short or too long.
-    #[error("`lease` is {0:?}: give it {MIN_LEASE:?} to {MAX_LEASE:?}")]
+    #[error("`lease` is {0:?}: set it to {MIN_LEASE:?} to {MAX_LEASE:?}")]
     Lease(Duration),
-    /// A setting that cannot work.
+    /// An invalid setting.
     #[error(transparent)]
     Setting(#[from] ConfigProblem),
 }
 
 impl ConfigError {
-    /// What a program that ends with it should exit with: 2, as for a wrong command line.
+    /// The exit code for a program that ends with this error: 2, as for a wrong command line.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Worker};

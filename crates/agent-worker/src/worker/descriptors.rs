@@ -1,4 +1,4 @@
-//! File descriptors: as many as the system allows, and how many that is.
+//! The process's limit of file descriptors: raised to the maximum, and checked against `max_jobs`.
 //!
 //! The usual soft limit (1,024, or 256) is for programs that use `select`, and some hundred jobs reach it;
 //! the hard limit is what the system really allows.
@@ -11,15 +11,15 @@ use agent_core::Descriptors;
 /// is replaced.
 pub(crate) const PER_JOB: usize = 4;
 
-/// Jobs of all workers of this process that take descriptors.
+/// Jobs of all workers of this process that use descriptors.
 static JOBS: AtomicUsize = AtomicUsize::new(0);
 
-/// One worker's part of the process's jobs.
+/// One worker's share of the process's jobs.
 #[derive(Default)]
 pub(crate) struct Share(usize);
 
 impl Share {
-    /// This worker has so many jobs now; how many the others have.
+    /// Sets the number of this worker's jobs, and returns that of all others.
     pub(crate) fn update(&mut self, jobs: usize) -> usize {
         let before = if jobs >= self.0 {
             JOBS.fetch_add(jobs - self.0, Ordering::Relaxed)
@@ -38,8 +38,8 @@ impl Drop for Share {
     }
 }
 
-/// Raises the limit of this process as far as it goes, and warns when that is not enough for so many jobs.
-/// `None`: there is no limit.
+/// Raises the limit of this process to the maximum, and warns if that is not enough for `max_jobs`. `None`:
+/// there is no limit.
 pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<Descriptors> {
     let limit = usize::try_from(raise()?).unwrap_or(usize::MAX);
     let found = Descriptors { limit, open: open(), per_job };
@@ -49,13 +49,13 @@ pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<Descriptors> {
     Some(found)
 }
 
-/// The limit after it was raised; `None`: there is none.
+/// Raises the soft limit, and returns the result; `None`: there is no limit.
 #[cfg(unix)]
 fn raise() -> Option<nix::libc::rlim_t> {
     use nix::sys::resource::Resource::RLIMIT_NOFILE;
     use nix::sys::resource::{getrlimit, setrlimit};
 
-    // Only a limit that does not exist cannot be read.
+    // Reading fails only if the limit does not exist.
     let (current, maximum) = getrlimit(RLIMIT_NOFILE).ok()?;
     let limit = |limit| (limit != nix::libc::RLIM_INFINITY).then_some(limit);
     if current == maximum {
@@ -63,9 +63,9 @@ fn raise() -> Option<nix::libc::rlim_t> {
     }
     match setrlimit(RLIMIT_NOFILE, maximum, maximum) {
         Ok(()) => limit(maximum),
-        // macOS has a lower limit of its own behind an unlimited one.
+        // macOS enforces a lower limit than the unlimited one that it reports.
         Err(error) => {
-            tracing::debug!(error = %agent_proto::text::line(error), "the limit of open files could not be raised");
+            tracing::debug!(error = %agent_proto::text::line(error), "could not raise the limit of open files");
             limit(current)
         }
     }
@@ -76,13 +76,13 @@ fn raise() -> Option<u64> {
     None
 }
 
-/// How many are open; where the system does not list them, what an ordinary program has open.
+/// Number of open descriptors; where the system does not list them, that of an ordinary program.
 fn open() -> usize {
     const ORDINARY: usize = 16;
     std::fs::read_dir("/dev/fd").map_or(ORDINARY, Iterator::count)
 }
 
-/// What to say if so many jobs do not fit.
+/// The warning if the limit is too low for `max_jobs`.
 fn warning(max_jobs: usize, found: Descriptors) -> Option<String> {
     let fit = found.jobs();
     if fit >= max_jobs {
@@ -90,8 +90,8 @@ fn warning(max_jobs: usize, found: Descriptors) -> Option<String> {
     }
     let (limit, needed) = (found.limit, found.limit_for(max_jobs));
     Some(format!(
-        "`max_jobs` is {max_jobs}, but this process may have only {limit} files open, enough for {fit} jobs: it takes no more than \
-         that; raise the hard limit to {needed} (`ulimit -n {needed}`, or `LimitNOFILE={needed}` in a systemd unit), or lower \
+        "`max_jobs` is {max_jobs}, but the limit of open files ({limit}) is enough for {fit} jobs only, so the worker accepts at most \
+         {fit}: raise the hard limit to {needed} (`ulimit -n {needed}`, or `LimitNOFILE={needed}` in a systemd unit), or lower \
          `max_jobs`"
     ))
 }
@@ -106,14 +106,14 @@ mod tests {
         assert_eq!(
             warning(1000, found(1024)).as_deref(),
             Some(
-                "`max_jobs` is 1000, but this process may have only 1024 files open, enough for 236 jobs: it takes no more than \
-                 that; raise the hard limit to 4080 (`ulimit -n 4080`, or `LimitNOFILE=4080` in a systemd unit), or lower \
+                "`max_jobs` is 1000, but the limit of open files (1024) is enough for 236 jobs only, so the worker accepts at most \
+         236: raise the hard limit to 4080 (`ulimit -n 4080`, or `LimitNOFILE=4080` in a systemd unit), or lower \
                  `max_jobs`"
             )
         );
         assert_eq!(warning(236, found(1024)), None);
         assert!(warning(237, found(1024)).is_some());
-        assert!(warning(1, found(3)).unwrap().contains("enough for 0 jobs"));
+        assert!(warning(1, found(3)).unwrap().contains("enough for 0 jobs only"));
         assert!(warning(usize::MAX, found(1024)).is_some());
         assert_eq!(
             warning(usize::MAX, Descriptors { per_job: 0, ..found(1024) }),

@@ -1,4 +1,4 @@
-//! The dead-letter sink: where jobs go that have failed for good.
+//! The dead-letter callback for permanently failed jobs.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use agent_rtc::BoxFuture;
 
 use crate::worker::stats::{kind_label, reason_label};
 
-/// Called with each job that has failed for good.
+/// Called with each permanently failed job.
 pub(crate) type FailureHook = Arc<dyn Fn(FailedJob) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// A job that has failed for good: all its attempts are made. See
+/// A job that has failed permanently, after all its attempts. See
 /// [`WorkerBuilder::on_failure`](crate::WorkerBuilder::on_failure).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -20,12 +20,12 @@ pub(crate) type FailureHook = Arc<dyn Fn(FailedJob) -> BoxFuture<'static, ()> + 
 pub struct FailedJob {
     /// The job, with its metadata: enough to dispatch it again.
     pub job: Arc<Job>,
-    /// What kind of failure it was, the last time.
+    /// The kind of the last failure.
     pub kind: JobErrorKind,
-    /// The text that the server was told; with [`redact_errors`](crate::WorkerBuilder::redact_errors) as it
-    /// was before.
+    /// The error text that was reported to the server; with
+    /// [`redact_errors`](crate::WorkerBuilder::redact_errors), the original text.
     pub error: String,
-    /// How many attempts were made; 0 when it failed before its first.
+    /// Number of attempts; 0 if it failed before the first.
     pub attempts: u32,
     /// From its assignment to its outcome. With the feature `serde` in seconds.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::seconds"))]
@@ -36,7 +36,7 @@ pub struct FailedJob {
 }
 
 impl FailedJob {
-    /// `None` when it has not failed. `restore` gives the original of an error's text.
+    /// `None` if the job has not failed. `restore` returns the original of a redacted text.
     pub(crate) fn of(ended: &EndedJob, restore: impl FnOnce(&str) -> String) -> Option<Self> {
         match (&ended.outcome, &ended.kind) {
             (Outcome::Failed { error }, Some(kind)) => Some(Self {
@@ -51,14 +51,14 @@ impl FailedJob {
         }
     }
 
-    /// The kind of failure in one word: `fatal`, `invalid`, `retryable`, `panicked`, `timed_out` or
+    /// The label of the kind of failure: `fatal`, `invalid`, `retryable`, `panicked`, `timed_out` or
     /// `cancelled`.
     #[must_use]
     pub fn kind_label(&self) -> &'static str {
         kind_label(&self.kind)
     }
 
-    /// Why it failed in one word, as the handler gave it: `quota_exceeded`, `job_timeout`, `invalid_input`.
+    /// The label of the reason, as set by the handler: `quota_exceeded`, `job_timeout`, `invalid_input`.
     #[must_use]
     pub fn reason(&self) -> Cow<'static, str> {
         reason_label(&self.kind)

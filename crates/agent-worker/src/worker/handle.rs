@@ -1,4 +1,4 @@
-//! The handle by which a program talks to a worker while it runs.
+//! The handle of a running worker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::telemetry::Meter;
 use crate::worker::driver::{Command, Status};
 use crate::worker::stats::WorkerStats;
 
-/// Talks to a running worker. Cheap to clone.
+/// Controls and observes a running worker. Cheap to clone.
 #[derive(Clone)]
 pub struct WorkerHandle {
     pub(super) commands: mpsc::UnboundedSender<Command>,
@@ -22,14 +22,14 @@ pub struct WorkerHandle {
     pub(super) meter: Arc<Meter>,
 }
 
-/// A look at a running worker.
+/// A snapshot of a running worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct WorkerStatus {
-    /// Whether the server knows it at the moment.
+    /// Whether it is registered with the server.
     pub registered: bool,
-    /// Whether it takes nothing new any more.
+    /// Whether it drains: it accepts no new jobs.
     pub draining: bool,
     /// How its slots are used.
     pub slots: SlotCounts,
@@ -45,19 +45,19 @@ impl fmt::Debug for WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Takes nothing new, lets jobs go on for up to `within`, cancels the rest, and waits until the worker
-    /// has stopped.
+    /// Accepts no new jobs, lets running jobs continue for up to `within`, cancels the rest, and waits until
+    /// the worker has stopped.
     pub async fn drain(&self, within: Duration) -> DrainReport {
         self.start_drain(within);
         self.stopped().await
     }
 
-    /// Begins to [drain](Self::drain), without waiting.
+    /// Starts to [drain](Self::drain), without waiting.
     pub fn start_drain(&self, within: Duration) {
         let _ = self.commands.send(Command::Drain { within });
     }
 
-    /// Aborts what runs, reports it, and stops; see [`stopped`](Self::stopped).
+    /// Aborts all jobs, reports them, and stops; see [`stopped`](Self::stopped).
     pub fn stop(&self) {
         let _ = self.commands.send(Command::Stop);
     }
@@ -71,27 +71,27 @@ impl WorkerHandle {
         }
     }
 
-    /// Waits until it has stopped, and only leaves everything in order.
+    /// Waits until the worker only finishes its shutdown in the background.
     pub(crate) async fn closing(&self) {
-        // It may have been dropped, too.
+        // An error means that the worker was dropped.
         let _ = self.closing.clone().wait_for(|closing| *closing).await;
     }
 
-    /// Waits until the server dispatches to the worker: it has answered what was sent after the registration,
-    /// or offered a job. A room that is made from then on gets its agent. `false` when the worker stopped
-    /// before that.
+    /// Waits until the server dispatches to the worker: it has answered a message that was sent after the
+    /// registration, or offered a job. A room that is created from then on gets its agent. `false` if the
+    /// worker stopped before that.
     pub async fn registered(&self) -> bool {
         self.registered.clone().wait_for(|registered| *registered).await.is_ok()
     }
 
-    /// Where a job is; `None` when it is not known here (any more), or the worker does not run.
+    /// The lifecycle state of a job; `None` if the worker does not know it, or does not run.
     pub async fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {
         let (answer, lifecycle) = oneshot::channel();
         self.commands.send(Command::Lifecycle { job: job.clone(), answer }).ok()?;
         lifecycle.await.ok()?
     }
 
-    /// A look at the worker; `None` when it does not run any more.
+    /// A snapshot of the worker; `None` if it does not run any more.
     pub async fn status(&self) -> Option<WorkerStatus> {
         let (answer, status) = oneshot::channel();
         self.commands.send(Command::Status { answer }).ok()?;
@@ -99,10 +99,10 @@ impl WorkerHandle {
         Some(WorkerStatus { registered, draining, slots })
     }
 
-    /// What the worker has counted so far; also after it has stopped.
+    /// The statistics of the worker; also after it has stopped.
     ///
-    /// The same and more goes to the `metrics` facade, for a program that installs a recorder:
-    /// [`guide::metrics`](crate::guide::metrics).
+    /// These and further metrics are exported through the `metrics` facade, for a program that installs a
+    /// recorder: [`guide::metrics`](crate::guide::metrics).
     #[must_use]
     pub fn stats(&self) -> WorkerStats {
         self.meter.stats()

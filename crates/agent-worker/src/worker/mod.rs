@@ -1,4 +1,4 @@
-//! A worker: what the builder has made, and how it runs.
+//! The worker: built by the builder, run by the driver.
 
 pub(crate) mod builder;
 pub(crate) mod config_error;
@@ -32,7 +32,7 @@ use crate::worker::driver::{Command, Driver, Setup};
 use crate::worker::handle::WorkerHandle;
 use crate::worker::settings::Settings;
 
-/// A registration with a LiveKit server and the jobs that come of it.
+/// A worker: registers with a LiveKit server, and runs the jobs that it is offered.
 ///
 /// ```no_run
 /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
@@ -43,7 +43,7 @@ use crate::worker::settings::Settings;
 /// # Ok(()) }
 /// ```
 ///
-/// Several workers, each with an agent of its own, run in one process with [`Worker::run_all_until_signal`].
+/// Several workers, each with its own agent, run in one process with [`Worker::run_all_until_signal`].
 #[doc(alias = "AgentServer")]
 #[doc(alias = "WorkerOptions")]
 pub struct Worker {
@@ -61,33 +61,32 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// Why a worker ended otherwise than by being drained. The message says what to do.
+/// Why a worker ended without being drained. The message says what to do.
 ///
 /// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
-    /// The server will not have it, or cannot be reached.
+    /// The server refused the worker, or is unreachable.
     #[error(transparent)]
     Stopped(#[from] StopError),
-    /// A second signal came while it drained, and jobs were aborted.
+    /// A second signal arrived during the drain, and jobs were aborted.
     #[error("forced to stop by a second signal: {0:?}")]
     Forced(DrainReport),
-    /// It has stopped and left behind what could not be aborted, as it blocks its thread. The runtime would
-    /// wait for that when it is dropped: end the process, as [`run_until_signal`](Worker::run_until_signal)
-    /// does.
+    /// It has stopped, but code that blocks its thread could not be aborted and still runs. Dropping the
+    /// runtime would wait for it: end the process, as [`run_until_signal`](Worker::run_until_signal) does.
     #[error(
-        "the worker has stopped, but left behind code of its jobs that blocks a thread and cannot be aborted (give such code to `tokio::task::spawn_blocking`): {0:?}"
+        "the worker has stopped, but code of its jobs blocks a thread and cannot be aborted (move such code to `tokio::task::spawn_blocking`): {0:?}"
     )]
     Stuck(DrainReport),
-    /// The operating system does not let us listen for signals.
+    /// Listening for signals failed.
     #[error("cannot listen for signals")]
     Signal(#[source] std::io::Error),
 }
 
 impl WorkerError {
-    /// What a program that ends with it should exit with: 130 if it was forced to, else 1. After a drain that
-    /// is 0, on any signal.
+    /// The exit code for a program that ends with this error: 130 if it was forced to stop, else 1. After a
+    /// drain it is 0, whatever the signal.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -104,7 +103,7 @@ impl fmt::Debug for WorkerError {
 }
 
 impl Worker {
-    /// Starts to put a worker together for this agent.
+    /// Returns a builder of a worker with this agent.
     pub fn builder<A: Agent>(agent: A) -> WorkerBuilder {
         WorkerBuilder::new(agent)
     }
@@ -125,29 +124,29 @@ impl Worker {
         Self { setup, handle, commands, done, registered, closing }
     }
 
-    /// A handle to it, to be taken before it runs.
+    /// A handle to the worker; take it before the worker runs.
     #[must_use]
     pub fn handle(&self) -> WorkerHandle {
         self.handle.clone()
     }
 
-    /// Runs until it is drained or stopped by its [handle](Self::handle). Lost connections are tried again.
+    /// Runs until it is drained or stopped by its [handle](Self::handle). Lost connections are
+    /// re-established.
     ///
-    /// Dropping the future drops its jobs with it: handlers and their tasks are aborted, no cleanup runs and
-    /// no outcome is told.
+    /// Dropping the future drops its jobs: handlers and their tasks are aborted, no cleanup runs and no
+    /// outcome is reported.
     ///
     /// # Errors
-    /// [`WorkerError::Stopped`] when the server refuses the first connection, or when it gives up as it was
-    /// told to.
+    /// [`WorkerError::Stopped`] if the server refuses the first connection, or the maximum number of
+    /// connection attempts is reached.
     pub async fn run(self) -> Result<DrainReport, WorkerError> {
         self.log_start();
         let parts = &self.setup.parts;
         let rules = &parts.settings.rules;
         parts.meter.start(&rules.agent_name);
         let descriptors = descriptors::prepare(rules.max_jobs, self.setup.descriptors);
-        // A task of the runtime's own threads: the jobs that it starts begin on the thread that it is on,
-        // where the future that `main` waits for has a thread to itself. The set ends it when this future is
-        // dropped.
+        // A task on the runtime's worker threads, as the jobs that it starts begin on its thread; the future
+        // of `main` has another thread. The set aborts it when this future is dropped.
         let mut driver = JoinSet::new();
         let worker = Driver::new(self.setup, self.registered, self.closing, descriptors);
         driver.spawn(worker.run(self.commands).in_current_span());
@@ -161,8 +160,7 @@ impl Worker {
         Ok(result?)
     }
 
-    /// What a person who reads the log wants to know of the settings: above all, what has a limit in time and
-    /// what has none.
+    /// Logs the settings, above all which time limits are set and which are not.
     fn log_start(&self) {
         let Settings { rules, rooms, checkpoints, coordination, drain_timeout, .. } =
             &self.setup.parts.settings;
@@ -191,7 +189,7 @@ impl Worker {
     }
 }
 
-/// A limit in time, or that there is none.
+/// A time limit, or `none`.
 fn or_none(limit: Option<Duration>) -> String {
     limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:?}"))
 }
@@ -218,14 +216,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_worker_logs_is_in_the_span_of_its_program() {
+    async fn log_lines_of_a_worker_are_in_the_span_of_its_program() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber =
             tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
         let _here = tracing::subscriber::set_default(subscriber);
         let agent = |_: crate::JobContext| async { agent_core::JobResult::Ok(()) };
-        // Nobody listens on this port: it was somebody's a moment ago.
+        // No process listens on this port: just released by the test.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let builder =
             Worker::builder(agent).url(format!("ws://127.0.0.1:{port}")).credentials("key", "secret");

@@ -1,4 +1,4 @@
-//! What all that one worker runs holds: its settings, and what there is once for all its jobs.
+//! What all tasks of a worker share: its settings, and what exists once for all its jobs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,9 +15,9 @@ pub(crate) struct Parts {
     pub(crate) meter: Arc<Meter>,
     /// Counts the tasks that run the user's code.
     pub(crate) tasks: TaskCount,
-    /// Leases on their way back to their store.
+    /// Lease releases in flight.
     pub(crate) releases: Releases,
-    /// The id that the server gave the worker when it last registered.
+    /// The id that the server assigned at the last registration.
     worker_id: Mutex<Arc<str>>,
 }
 

@@ -1,11 +1,11 @@
-//! The server of a worker, and how the worker connects to it.
+//! The server of a worker, and the options of the connection.
 
 use agent_net::{NetOptions, ServerUrl};
 use agent_proto::Secret;
 
 use crate::worker::config_error::ConfigError;
 
-/// What the builder and the environment say; each part may be missing.
+/// Settings from the builder and the environment; each may be missing.
 #[derive(Default)]
 pub(crate) struct ServerSettings {
     pub(crate) url: Option<String>,
@@ -14,7 +14,7 @@ pub(crate) struct ServerSettings {
     pub(crate) net: NetOptions,
 }
 
-/// A server that can be connected to. Only the driver holds it: jobs have tokens of their own.
+/// The checked settings of the server. Only the driver holds them: jobs have their own tokens.
 pub(crate) struct Server {
     pub(crate) url: ServerUrl,
     pub(crate) api_key: String,

@@ -1,5 +1,5 @@
-//! Settings of a worker, in groups. All that a worker runs holds them behind one `Arc`: a new option is a
-//! field here, a method of the builder and the place that reads it.
+//! Settings of a worker, in groups. All tasks of a worker share them behind one `Arc`: a new option is a
+//! field here, a method of the builder, and its reader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::worker::config_error::ConfigError;
 use crate::worker::failure::FailureHook;
 use crate::worker::redact::Redaction;
 
-/// Called with each step of each job.
+/// Called with each lifecycle state of each job.
 pub(crate) type LifecycleHook = Arc<dyn Fn(&Job, Lifecycle) + Send + Sync>;
 /// Samples the load of the machine: 0 idle, 1 full.
 pub(crate) type LoadFn = Arc<dyn Fn() -> f32 + Send + Sync>;
 
 pub(crate) struct Settings {
-    /// What the machine decides by.
+    /// The rules of the worker machine.
     pub(crate) rules: Config,
     pub(crate) rooms: RoomSettings,
     pub(crate) checkpoints: CheckpointSettings,
     pub(crate) coordination: CoordinationSettings,
     pub(crate) hooks: Hooks,
-    /// How long jobs may go on when a signal, or what the program waits for, drains the worker.
+    /// How long jobs may continue when a signal, or the future of `run_until`, drains the worker.
     pub(crate) drain_timeout: Duration,
-    /// Decides the jitter; `None`: another one for each worker.
+    /// The seed of the jitter; `None`: random for each worker.
     pub(crate) seed: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct CheckpointSettings {
     pub(crate) expiry: Duration,
 }
 
-/// How jobs elect leaders and talk to each other.
+/// How jobs elect leaders and exchange messages.
 pub(crate) struct CoordinationSettings {
     pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
     pub(crate) lease: Duration,
@@ -54,7 +54,7 @@ pub(crate) struct CoordinationSettings {
     pub(crate) pubsub: Option<Arc<dyn PubSub>>,
 }
 
-/// Functions of the user that the worker calls beside those of the agent.
+/// The user's callbacks beside those of the agent.
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) on_lifecycle: Option<LifecycleHook>,
@@ -102,15 +102,15 @@ impl Default for CoordinationSettings {
 }
 
 impl Settings {
-    /// Checks what the types cannot.
+    /// Checks what the types do not enforce.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.rules.check()?;
         self.checkpoints.check()?;
         self.coordination.check()
     }
 
-    /// How long the end of an attempt waits for what is not saved yet: a handler that returned in time must
-    /// not be aborted because of a slow store.
+    /// How long the end of an attempt waits for unsaved changes: a handler that returned in time must not be
+    /// aborted because of a slow store.
     pub(crate) fn checkpoint_flush_timeout(&self) -> Duration {
         self.rules.grace.min(Duration::from_secs(10)) / 2
     }

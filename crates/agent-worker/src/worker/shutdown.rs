@@ -1,4 +1,4 @@
-//! Running until something asks for the end, and what is then left of the jobs.
+//! Running a worker until a signal or another event, and ending it.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::worker::driver::close_timeout;
 use crate::worker::signals::{self, Signals};
 use crate::worker::{Worker, WorkerError};
 
-/// How long what was aborted may take to go before it counts as blocked.
+/// How long an aborted task may take to end before it counts as blocked.
 const ABORT: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Runs until `shutdown` is done, then drains for up to its
     /// [`drain_timeout`](crate::WorkerBuilder::drain_timeout). For programs that decide themselves when to
-    /// stop: no signal is listened to, and the process is never ended.
+    /// stop: signals are not handled, and the process is never ended.
     ///
     /// ```no_run
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
     /// # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
     /// use agent_worker::Worker;
     ///
-    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>(); // dropping `stop` stops the worker, too
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>(); // dropping `stop` stops the worker as well
     /// Worker::builder(agent).from_env().build()?.run_until(stopped).await?;
     /// # drop(stop);
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// As [`run`](Self::run), and [`WorkerError::Stuck`] when blocking code was left behind.
+    /// As [`run`](Self::run), and [`WorkerError::Stuck`] if blocking code still runs.
     pub async fn run_until(self, shutdown: impl Future) -> Result<DrainReport, WorkerError> {
         Self::run_all_until([self], shutdown).await
     }
 
-    /// Runs several workers at once as [`run_until`](Self::run_until). When one of them ends with an error,
-    /// the others are drained and the error is returned.
+    /// Runs several workers at once, like [`run_until`](Self::run_until). When one of them ends with an
+    /// error, the others are drained and the error is returned.
     ///
     /// # Errors
     /// The first error of any worker.
@@ -48,29 +48,29 @@ impl Worker {
         run_all(workers.into_iter().collect(), shutdown).await.result(false)
     }
 
-    /// Runs until SIGTERM or SIGINT (on Windows Ctrl-C), then drains. A second signal aborts what still runs,
-    /// and a third one ends the process at once, with 130. Signals within a second of one that counts are the
-    /// same one: a process group and a supervisor may both send it.
+    /// Runs until SIGTERM or SIGINT (on Windows Ctrl-C), then drains. A second signal aborts the remaining
+    /// jobs, and a third one ends the process at once, with exit code 130. Signals within a second of a
+    /// counted one count as the same signal: a process group and a supervisor may both send it.
     ///
-    /// Code of a job that *blocks* its thread can be neither aborted nor waited for, and the runtime would
-    /// wait for it without end when `main` returns. If any is left, this ends the process instead of
-    /// returning, after logging: with the [exit code](WorkerError::exit_code) of its error. So it does when
-    /// the runtime has no thread left that runs the worker. In all other cases it returns, and `main` goes
-    /// on.
+    /// Code of a job that *blocks* its thread can be neither aborted nor awaited, and the runtime would wait
+    /// for it forever when `main` returns. If such code is left, this ends the process instead of returning,
+    /// after logging, with the [exit code](WorkerError::exit_code) of its error. It does the same if the
+    /// runtime has no thread left to run the worker. In all other cases it returns, and `main` continues.
     ///
-    /// From its first call on, these signals are its own. After it has returned, the next one ends the
-    /// process: nothing is left to drain, and something keeps `main` from ending. A program that handles
-    /// signals itself uses [`run_until`](Self::run_until).
+    /// From the first call on, it handles these signals. After it has returned, the next signal ends the
+    /// process, as nothing is left to drain and `main` does not end. A program that handles signals itself
+    /// uses [`run_until`](Self::run_until).
     ///
     /// # Errors
-    /// As [`run`](Self::run); [`WorkerError::Forced`] after a second signal; [`WorkerError::Stuck`] when an
-    /// attempt had to be left behind, though it has ended since.
+    /// As [`run`](Self::run); [`WorkerError::Forced`] after a second signal; [`WorkerError::Stuck`] if an
+    /// attempt could not be aborted, even if it has ended since.
     pub async fn run_until_signal(self) -> Result<DrainReport, WorkerError> {
         Self::run_all_until_signal([self]).await
     }
 
-    /// Runs several workers at once, until SIGTERM or SIGINT as [`run_until_signal`](Self::run_until_signal).
-    /// When one of them ends with an error, the others are drained and the error is returned.
+    /// Runs several workers at once until SIGTERM or SIGINT, like
+    /// [`run_until_signal`](Self::run_until_signal). When one of them ends with an error, the others are
+    /// drained and the error is returned.
     ///
     /// # Errors
     /// The first error of any worker.
@@ -102,19 +102,19 @@ impl Worker {
         self.setup.parts.settings.drain_timeout
     }
 
-    /// How long it may take to stop.
+    /// The time limits of its shutdown.
     fn shutdown_limits(&self) -> ShutdownLimits {
         let rules = &self.setup.parts.settings.rules;
         ShutdownLimits::of(rules, self.drain_timeout(), close_timeout(rules).saturating_add(ABORT))
     }
 }
 
-/// How workers ended.
+/// The end of the workers.
 #[derive(Debug)]
 struct Ended {
     report: DrainReport,
     failure: Option<WorkerError>,
-    /// Tasks that are left though they were aborted.
+    /// Aborted tasks that still run.
     blocked: usize,
 }
 
@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// Whatever is left behind is no success, and the code says whether somebody forced it.
+    /// Leftover tasks are not a success, and the code shows whether the end was forced.
     #[test]
     fn the_exit_codes() {
         let stuck = |stuck| {

@@ -1,4 +1,4 @@
-//! What a worker counts: jobs by how they ended, attempts, and what they left behind.
+//! The statistics of a worker: jobs by outcome, attempts, and leftovers.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,45 +7,45 @@ use agent_core::JobErrorKind;
 
 use crate::telemetry::OTHER;
 
-/// What a worker has counted since it was made; see [`WorkerHandle::stats`](crate::WorkerHandle::stats). Each
-/// of these is also a [metric](crate::guide::metrics).
+/// The counters of a worker since it was created; see [`WorkerHandle::stats`](crate::WorkerHandle::stats).
+/// Each of these is also a [metric](crate::guide::metrics).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct WorkerStats {
     /// Jobs that ended with success.
     pub succeeded: u64,
-    /// Jobs that ended with failure, by what kind of failure it was. With the feature `serde` a list of
-    /// `kind`, `reason` and `count`.
+    /// Jobs that ended with failure, by kind and reason. With the feature `serde` a list of `kind`, `reason`
+    /// and `count`.
     #[cfg_attr(feature = "serde", serde(serialize_with = "failures"))]
     pub failures: BTreeMap<FailureLabel, u64>,
-    /// Attempts that followed one that failed.
+    /// Attempts after the first of a job.
     pub retries: u64,
     /// Attempts that could not be aborted.
     pub stuck: u64,
-    /// Tasks that still ran a second after they were cancelled with their attempt: their code blocks.
+    /// Tasks that still ran a second after they were cancelled with their attempt, as they block their
+    /// thread.
     pub leftover_tasks: u64,
-    /// Times that a job had not said for too long that it gets on.
+    /// How often a job did not report progress for [`stale_after`](crate::WorkerBuilder::stale_after).
     pub stale: u64,
-    /// Cleanup callbacks that took too long and were dropped.
+    /// Cleanup callbacks that exceeded their time limit and were dropped.
     pub cleanup_overruns: u64,
-    /// Cleanups that took too long and could not be dropped.
+    /// Cleanups that exceeded their time limit and could not be dropped.
     pub stuck_cleanups: u64,
-    /// Events, data messages and frames of tracks that were dropped before a handler read them, as it was too
-    /// slow.
+    /// Events, data messages and frames of tracks that were dropped because a handler read them too slowly.
     pub dropped_room_events: u64,
     /// Cleanup callbacks that panicked.
     pub cleanup_panics: u64,
 }
 
-/// What failures are counted by.
+/// The kind and reason by which failures are counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct FailureLabel {
     /// `cancelled`, `fatal`, `invalid`, `panicked`, `retryable` or `timed_out`.
     pub kind: &'static str,
-    /// The reason of a fatal failure, `invalid_input` for an invalid one, and else the kind once more. At
-    /// most 64 different reasons of at most 64 bytes are kept for a worker; further ones are `other`.
+    /// The reason of a fatal failure, `invalid_input` for an invalid one, and the kind again for others. A
+    /// worker keeps at most 64 different reasons of at most 64 bytes; further ones become `other`.
     pub reason: Cow<'static, str>,
 }
 
@@ -63,7 +63,7 @@ impl WorkerStats {
     }
 }
 
-/// Formats such as JSON have text alone as the key of a map.
+/// Formats such as JSON accept only strings as map keys.
 #[cfg(feature = "serde")]
 fn failures<S: serde::Serializer>(
     failures: &BTreeMap<FailureLabel, u64>,
@@ -82,7 +82,7 @@ fn failures<S: serde::Serializer>(
     }))
 }
 
-/// The word by which a kind of failure is counted.
+/// The label of a kind of failure.
 pub(crate) fn kind_label(kind: &JobErrorKind) -> &'static str {
     match kind {
         JobErrorKind::Cancelled => "cancelled",
@@ -95,7 +95,7 @@ pub(crate) fn kind_label(kind: &JobErrorKind) -> &'static str {
     }
 }
 
-/// The reason by which it is counted, as the handler gave it.
+/// The label of a failure's reason, as set by the handler.
 pub(crate) fn reason_label(kind: &JobErrorKind) -> Cow<'static, str> {
     match kind {
         JobErrorKind::Fatal { reason } => reason.clone(),

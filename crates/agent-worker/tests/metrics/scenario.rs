@@ -375,7 +375,7 @@ async fn jobs_of_all_kinds(recorded: &mut Recorded) {
 /// was lost on the way.
 const COUNTED: &[&str] = &[
     "channel_interruptions_total: 2",
-    "channel_messages_missed_total carrier: 1",
+    "channel_messages_missed_total backend: 1",
     "channel_messages_missed_total reader: 10",
     "channel_messages_published_total: 1033",
     "channel_messages_received_total: 1032",

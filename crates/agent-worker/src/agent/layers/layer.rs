@@ -1,4 +1,4 @@
-//! What a layer is, and how an agent gets one.
+//! The traits for layers.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use agent_core::{Answer, EndedJob, Job, JobResult};
 use crate::agent::Agent;
 use crate::job::context::JobContext;
 
-/// Makes one agent of another.
+/// Wraps an agent in another one.
 pub trait Layer<A: Agent> {
     /// The wrapped agent.
     type Agent: Agent;
@@ -18,7 +18,7 @@ pub trait Layer<A: Agent> {
 
 /// Adds layers to an agent.
 pub trait Layered: Agent + Sized {
-    /// This agent within that layer.
+    /// Wraps this agent in a layer.
     #[must_use]
     fn layer<L: Layer<Self>>(self, layer: L) -> L::Agent {
         layer.layer(self)
@@ -27,13 +27,13 @@ pub trait Layered: Agent + Sized {
 
 impl<A: Agent> Layered for A {}
 
-/// A layer around the handler alone: requests, checks and ends of jobs go to the agent inside.
+/// A layer around the handler only: requests, checks and notifications go to the inner agent.
 ///
 /// ```
 /// use agent_worker::layers::{AroundHandler, Layered};
 /// use agent_worker::{Agent, JobContext, JobResult};
 ///
-/// /// Says hello before the handler does anything.
+/// /// Sends a greeting before the handler runs.
 /// struct Polite;
 ///
 /// impl AroundHandler for Polite {
@@ -52,7 +52,7 @@ impl<A: Agent> Layered for A {}
 /// # let _ = agent;
 /// ```
 pub trait AroundHandler: Send + Sync + 'static {
-    /// Runs the handler of the agent inside, or does not.
+    /// Runs the handler of the inner agent, or not.
     fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
 }
 

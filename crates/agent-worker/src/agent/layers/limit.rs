@@ -1,4 +1,4 @@
-//! So many jobs of a key at once.
+//! Concurrency limit per key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,14 +14,14 @@ use crate::job::context::JobContext;
 
 type Key = Box<dyn Fn(&Job) -> String + Send + Sync>;
 
-/// Lets so many handlers run at once whose jobs have the same key; the others wait in the order in which they
-/// came, with their slots held.
+/// Limits how many handlers run concurrently for jobs with the same key; the others wait in order, while
+/// holding their slots.
 ///
-/// A waiting job that is told to stop has failed as `aborted`: its handler was not called.
+/// A waiting job that is cancelled fails as `aborted`: its handler was not called.
 pub struct LimitBy {
     most: usize,
     key: Key,
-    /// By key, as long as somebody runs or waits.
+    /// By key, while a handler runs or waits.
     keys: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 
@@ -29,18 +29,18 @@ pub struct LimitBy {
 pub type Limited<A> = Around<A, LimitBy>;
 
 impl LimitBy {
-    /// At most `most` (at least 1) for each key.
+    /// At most `most` concurrent handlers (at least 1) for each key.
     pub fn key(most: usize, key: impl Fn(&Job) -> String + Send + Sync + 'static) -> Self {
         Self { most: most.max(1), key: Box::new(key), keys: Mutex::default() }
     }
 
-    /// At most so many in each room.
+    /// At most `most` concurrent handlers in each room.
     #[must_use]
     pub fn room(most: usize) -> Self {
         Self::key(most, |job| job.room.name.clone())
     }
 
-    /// At most so many of the worker's jobs, wherever they are.
+    /// At most `most` concurrent handlers of all the worker's jobs.
     #[must_use]
     pub fn all(most: usize) -> Self {
         Self::key(most, |_| String::new())
@@ -59,7 +59,7 @@ impl LimitBy {
     }
 }
 
-/// Forgets its key when it is the last that wants it; however the handler ends.
+/// Removes its key when no other handler uses it, however the handler ends.
 struct Turn<'a> {
     limit: &'a LimitBy,
     key: String,
@@ -67,7 +67,7 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    async fn comes(&self) -> Option<OwnedSemaphorePermit> {
+    async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
         Arc::clone(&self.semaphore).acquire_owned().await.ok()
     }
@@ -76,7 +76,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut keys = self.limit.lock();
-        // One is ours and one is the map's; others take theirs under the same lock.
+        // One reference is ours and one is the map's; others are added under the same lock.
         if Arc::strong_count(&self.semaphore) == 2 {
             keys.remove(&self.key);
         }
@@ -87,14 +87,14 @@ impl AroundHandler for LimitBy {
     async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
         let key = (self.key)(ctx.job());
         let turn = Turn { limit: self, semaphore: self.semaphore(&key), key };
-        // Declared after the turn, so that it is given back before the key is forgotten.
+        // Declared after the turn, so that the permit is released before the key is removed.
         let _permit = tokio::select! {
             biased;
-            // Nothing was done: that is no success, whatever the reason.
+            // The handler was not called: that is not a success, whatever the reason.
             reason = ctx.cancelled() => {
-                return Err(JobError::fatal("aborted").with_source(format!("{reason}, while it waited for its turn")));
+                return Err(JobError::fatal("aborted").with_source(format!("{reason} while waiting for its turn")));
             }
-            permit = turn.comes() => permit,
+            permit = turn.acquire() => permit,
         };
         inner.run(ctx).await
     }

@@ -1,4 +1,4 @@
-//! How long handlers take, for the `metrics` facade.
+//! Metrics of handler calls.
 
 use std::borrow::Cow;
 
@@ -14,9 +14,9 @@ use crate::telemetry::{GaugeGuard, process_label, table};
 use crate::worker::stats::kind_label;
 
 /// Records each call of the handler in the histogram `lk_agents_handler_seconds` of the `metrics` facade,
-/// with the labels `handler` and `result` (`ok`, or the kind of the error), and counts those that run in the
-/// gauge `lk_agents_handlers_running`: for the handlers of a [`Router`](crate::Router), for one. What every
-/// worker records without it is in the [guide](crate::guide::metrics).
+/// with the labels `handler` and `result` (`ok`, or the kind of the error), and counts running calls in the
+/// gauge `lk_agents_handlers_running`: for example for the handlers of a [`Router`](crate::Router). The
+/// [guide](crate::guide::metrics) lists what every worker records without it.
 ///
 /// A call that is aborted, or panics, has the result `dropped`.
 #[derive(Clone, Debug)]
@@ -24,19 +24,19 @@ pub struct Measured {
     name: Cow<'static, str>,
 }
 
-/// An agent with a [`Measured`].
+/// An agent with the layer [`Measured`].
 pub type MeasuredAgent<A> = Around<A, Measured>;
 
 impl Measured {
-    /// With this name in the label `handler`. A program has few such names: after 64 different ones they are
-    /// `other`.
+    /// Records under this value of the label `handler`. At most 64 different names are kept; further ones
+    /// become `other`.
     #[must_use]
     pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: process_label(name) }
     }
 }
 
-/// Records the call when it is over, however it ends.
+/// Records the call on drop, however it ends.
 struct Call {
     name: Cow<'static, str>,
     start: Instant,

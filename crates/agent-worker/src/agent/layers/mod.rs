@@ -1,7 +1,7 @@
-//! Wrappers around an agent that any agent can wear.
+//! Middleware for agents.
 //!
-//! A layer takes an agent and gives another one. The one that is added last is the outermost: it sees a job
-//! first and its end last.
+//! A layer wraps an agent in another one. The last added layer is the outermost: it sees a job first and its
+//! end last.
 //!
 //! ```
 //! use agent_worker::{JobContext, JobResult};
@@ -13,7 +13,7 @@
 //!     Ok(())
 //! }
 //!
-//! // A job waits until no other one runs in its room; the minute counts from then on; both are in the trace.
+//! // A job waits until no other one runs in its room; the timeout counts from then on; the trace includes both.
 //! let agent = greet
 //!     .layer(Timeout::after(Duration::from_secs(60)))
 //!     .layer(LimitBy::room(1))
@@ -21,8 +21,8 @@
 //! # let _ = agent;
 //! ```
 //!
-//! A layer of your own around the handler is a type with [`AroundHandler`], as those here are. One that
-//! changes more is a type with [`Layer`] that gives a type with [`Agent`](crate::Agent).
+//! To write a layer around the handler, implement [`AroundHandler`], like the layers here. To change more,
+//! implement [`Layer`] with your own [`Agent`](crate::Agent).
 
 mod layer;
 mod limit;

@@ -1,4 +1,4 @@
-//! A handler has so long.
+//! Time limit for a handler.
 
 use std::time::Duration;
 
@@ -8,21 +8,20 @@ use super::layer::{Around, AroundHandler};
 use crate::agent::Agent;
 use crate::job::context::JobContext;
 
-/// Drops a handler that takes longer, and fails its job as `job_timeout`.
+/// Drops a handler that exceeds the limit, and fails its job as `job_timeout`.
 ///
-/// Unlike the worker's own [`job_timeout`](crate::WorkerBuilder::job_timeout) it counts from the moment at
-/// which the handler is called, for one attempt, and gives no grace: it can bound a part of an agent that has
-/// several.
+/// Unlike the worker's own [`job_timeout`](crate::WorkerBuilder::job_timeout) it counts from the call of the
+/// handler, for one attempt, and has no grace: it can limit one part of an agent.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout {
     after: Duration,
 }
 
-/// An agent with a [`Timeout`].
+/// An agent with the layer [`Timeout`].
 pub type TimeoutAgent<A> = Around<A, Timeout>;
 
 impl Timeout {
-    /// After so long.
+    /// With this limit.
     #[must_use]
     pub const fn after(after: Duration) -> Self {
         Self { after }

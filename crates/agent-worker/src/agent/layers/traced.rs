@@ -1,4 +1,4 @@
-//! What a handler does is one span, and its end one line.
+//! A span and log lines for handler calls.
 
 use std::borrow::Cow;
 
@@ -13,18 +13,17 @@ use crate::agent::Agent;
 use crate::job::context::JobContext;
 use crate::worker::redact;
 
-/// Puts a handler into a span of its own, within the job's, and says when it begins and how it ended after
-/// how long.
+/// Runs a handler in its own span, within the job's, and logs its start, end and duration.
 #[derive(Clone, Debug)]
 pub struct Traced {
     name: Cow<'static, str>,
 }
 
-/// An agent with a [`Traced`].
+/// An agent with the layer [`Traced`].
 pub type TracedAgent<A> = Around<A, Traced>;
 
 impl Traced {
-    /// With this name in the span's field `handler`.
+    /// Uses this name as the span's field `handler`.
     #[must_use]
     pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into() }

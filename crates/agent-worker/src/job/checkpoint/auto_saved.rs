@@ -1,4 +1,4 @@
-//! A value that saves itself.
+//! A value that is saved automatically.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,17 +21,17 @@ use super::session::{Checkpoints, KeySession, Phase};
 use crate::job::cancel::CancelSignal;
 use crate::job::sleep::sleep_until;
 
-/// The state of a job that is saved as it changes: every 30 s (or as the builder says), when the job is told
-/// to stop, and when the handler has returned. Made by [`Checkpoint::resume`](super::Checkpoint::resume);
-/// clones share the value.
+/// The state of a job, saved automatically when it has changed: every 30 s unless set, when the job is
+/// cancelled, and when the handler has returned. Created by
+/// [`Checkpoint::resume`](super::Checkpoint::resume); clones share the value.
 ///
-/// A save that fails is logged and retried, sooner than the next one would come: the job goes on. A value
-/// that cannot be saved at all (it would not load again, or is too large) is logged as an error, once until
-/// one is saved again, and retried when it has changed. When another worker has taken the checkpoint over,
-/// this attempt ends with [`CheckpointError::Superseded`]: what it does is done there, too.
+/// A failed save is logged and retried before the next interval; the job continues. A value that cannot be
+/// saved at all (it would not load again, or is too large) is logged as an error, once until a save succeeds,
+/// and retried when it has changed. When another worker has taken the checkpoint over, this attempt ends with
+/// [`CheckpointError::Superseded`], as the other worker does the same work.
 pub struct AutoSaved<T> {
     inner: Arc<Inner<T>>,
-    /// The last clone ends the task that saves.
+    /// Dropped with the last clone, which ends the task that saves.
     _alive: watch::Sender<()>,
 }
 
@@ -44,13 +44,13 @@ struct Inner<T> {
 
 struct State<T> {
     value: T,
-    /// How often it was changed, and what that number was when it was saved last.
+    /// Number of changes, and that number at the last save.
     changes: u64,
     saved: u64,
 }
 
 impl<T> AutoSaved<T> {
-    /// The value.
+    /// Returns a copy of the value.
     #[must_use]
     pub fn get(&self) -> T
     where
@@ -59,20 +59,19 @@ impl<T> AutoSaved<T> {
         self.inner.lock().value.clone()
     }
 
-    /// Looks at the value.
+    /// Calls `look` with the value.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.inner.lock().value)
     }
 
-    /// Puts another value in its place, to be saved when it is time.
+    /// Replaces the value; the next save stores it.
     pub fn set(&self, value: T) {
         self.update(|old| *old = value);
     }
 
-    /// Changes the value, to be saved when it is time. Do not wait for anything in here: nothing is saved
-    /// meanwhile.
+    /// Changes the value; the next save stores it. Do not block in the closure: nothing is saved meanwhile.
     ///
-    /// A value whose change panicked is not saved any more: it may be half changed.
+    /// If the closure panics, the value is not saved any more, as it may be half changed.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.inner.lock();
         state.changes += 1;
@@ -81,10 +80,10 @@ impl<T> AutoSaved<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> AutoSaved<T> {
-    /// Saves the value now. It is in the store when this returns.
+    /// Saves the value now. When this returns, it is in the store.
     ///
     /// # Errors
-    /// [`CheckpointError`]; what was saved before is then still there.
+    /// [`CheckpointError`]; the previously saved value is then unchanged.
     pub async fn save(&self) -> Result<(), CheckpointError> {
         self.inner.save().await
     }
@@ -117,7 +116,7 @@ impl<T> Inner<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often it was changed, if it was since it was saved.
+    /// The number of changes, if there are unsaved ones.
     fn unsaved(&self) -> Option<u64> {
         let state = self.lock();
         (state.changes != state.saved).then_some(state.changes)
@@ -132,7 +131,7 @@ impl<T: Serialize + DeserializeOwned> Inner<T> {
             .key_session
             .save(Some(self.generation), |epoch| {
                 let record = {
-                    // A panic while it was changed leaves the lock poisoned.
+                    // A panic in a change leaves the lock poisoned.
                     let state = self.state.lock().map_err(|_| CheckpointError::HalfChanged)?;
                     changes = state.changes;
                     encode_checkpoint(&state.value, self.version, epoch, now)?
@@ -143,14 +142,14 @@ impl<T: Serialize + DeserializeOwned> Inner<T> {
             .await;
         if result.is_ok() {
             let mut state = self.lock();
-            // Another save may have come and gone meanwhile.
+            // Another save may have finished meanwhile.
             state.saved = state.saved.max(changes);
         }
         result
     }
 }
 
-/// The task that saves, when the schedule says so.
+/// The task that saves according to the schedule.
 struct Saver<T> {
     inner: Arc<Inner<T>>,
     interval: Duration,
@@ -182,7 +181,7 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
                         schedule.handle_input(input, now());
                     }
                     SaveOutput::Report(report) => self.report(report, failure.as_ref()),
-                    // Another value of the attempt may have said so before.
+                    // Another value of the attempt may have set it before.
                     SaveOutput::Supersede => drop(self.superseded.set(())),
                     SaveOutput::Finish => return,
                 }
@@ -203,11 +202,11 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
         tokio::select! {
             biased;
             phase = self.phase.wait_for(|phase| *phase != Phase::Open) => {
-                // A closed channel means that the attempt is gone.
+                // A closed channel means that the attempt was dropped.
                 let discard = phase.is_ok_and(|phase| *phase == Phase::Discard);
                 SaveInput::Ended(if discard { CheckpointRetention::Discard } else { CheckpointRetention::Keep })
             }
-            // Nothing is ever sent: the last clone of the value is gone.
+            // Nothing is ever sent: the last clone of the value was dropped.
             _ = self.dropped.changed() => SaveInput::Ended(CheckpointRetention::Keep),
             _ = self.cancel.wait(), if !cancelled => SaveInput::Cancelled,
         }
@@ -215,7 +214,7 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
 
     fn report(&self, report: SaveReport, failure: Option<&CheckpointError>) {
         let key = &self.inner.key_session.key;
-        // Each but the last of these comes after a save that failed.
+        // Every report but the last follows a failed save.
         let text = failure.map(ToString::to_string).unwrap_or_default();
         let chain = failure.map(|error| error_text::chain(error)).unwrap_or_default();
         match report {

@@ -1,7 +1,7 @@
-//! Checkpoints of a job, for the attempt, worker or machine that goes on with it.
+//! Checkpoints of a job, from which the next attempt, worker or machine resumes.
 //!
-//! Whose checkpoint it is, what its bytes are, when they are saved, who may write and whether it is kept is
-//! decided in `agent-core`; where they go, by the store.
+//! `agent-core` decides the key, the encoding, when to save, who may write and whether the checkpoint is
+//! kept; the store decides where it is kept.
 
 mod auto_saved;
 mod session;
@@ -22,14 +22,13 @@ use agent_core::{
 
 use session::KeySession;
 
-/// What a job saves of its progress, so that whoever goes on with it does not begin anew: the next attempt,
-/// or another worker after this one was drained or killed. Made by
-/// [`JobContext::checkpoint`](crate::JobContext::checkpoint). The whole story is in the
-/// [guide](crate::guide::checkpoints).
+/// The saved progress of a job, from which the next attempt resumes, or another worker after this one was
+/// drained or killed. Created by [`JobContext::checkpoint`](crate::JobContext::checkpoint); described in full
+/// in the [guide](crate::guide::checkpoints).
 ///
-/// # The short way
-/// [`resume`](Self::resume) gives a value that saves itself: every 30 s (or as the builder says), when the
-/// job is told to stop, and when the handler returns.
+/// # Automatic saves
+/// [`resume`](Self::resume) returns a value that is saved automatically: every 30 s unless set, when the job
+/// is cancelled, and when the handler returns.
 /// ```
 /// use agent_worker::{JobContext, JobResult};
 ///
@@ -47,30 +46,29 @@ use session::KeySession;
 /// }
 /// # async fn process(_: u64) -> std::io::Result<()> { tokio::time::sleep(std::time::Duration::from_millis(1)).await; Ok(()) }
 /// ```
-/// After a kill, what was done since the last save is done again: at most one interval's worth, and nothing
-/// is skipped.
+/// After a kill, the work since the last save is repeated: at most that of one interval. Nothing is skipped.
 ///
-/// # By hand
+/// # Explicit saves
 /// [`load`](Self::load), [`save`](Self::save) and [`delete`](Self::delete).
 ///
-/// # Whose it is
-/// Unless [`key`](Self::key) says otherwise, a job goes on with the checkpoint of the last one for the same
-/// agent name, room name, kind of job and target participant, as a job that is dispatched again has a new job
-/// id and a new dispatch id.
+/// # Keys and ownership
+/// Unless [`key`](Self::key) is set, a job resumes from the checkpoint of the last job with the same agent
+/// name, room name, job kind and target participant, as a job that is dispatched again has a new job id and a
+/// new dispatch id.
 ///
-/// Loading, or the first save, takes the checkpoint over: whoever had it before (a worker that was believed
-/// to be dead) saves nothing any more and is told [`CheckpointError::Superseded`].
+/// Loading, or the first save, takes the checkpoint over: later saves of the previous owner (a worker that
+/// was believed to be dead) fail with [`CheckpointError::Superseded`].
 ///
-/// # How long it lives
-/// It is deleted when the handler returns `Ok`, or an error that will not go away
-/// ([`Fatal`](crate::JobErrorKind::Fatal) or [`Invalid`](crate::JobErrorKind::Invalid)), unless the job was
-/// told to stop: then it is kept, as it is after a panic, a retryable error and a job over its time. It
-/// expires 24 h (or as the builder says) after the last save. One that could not be read is not deleted.
+/// # Lifetime
+/// It is deleted when the handler returns `Ok` or a permanent error ([`Fatal`](crate::JobErrorKind::Fatal) or
+/// [`Invalid`](crate::JobErrorKind::Invalid)), unless the job was cancelled. After a cancellation it is kept,
+/// as after a panic, a retryable error and a timeout. It expires 24 h after the last save, unless set. A
+/// checkpoint that could not be read is not deleted.
 ///
 /// # Versions
-/// Values are JSON: fields that are added with `#[serde(default)]` read older checkpoints. Raise
+/// Values are JSON: a type with a new field that has `#[serde(default)]` reads older checkpoints. Raise
 /// [`version`](Self::version) with each change that an older agent must not read: it then gets
-/// [`CheckpointError::Newer`], and leaves the checkpoint as it is.
+/// [`CheckpointError::Newer`], and leaves the checkpoint unchanged.
 pub struct Checkpoint<T> {
     /// `None`: the worker has no store.
     session: Option<Arc<Checkpoints>>,
@@ -84,21 +82,21 @@ impl<T> Checkpoint<T> {
         Self { session, by: KeyBy::default(), version: 1, value: PhantomData }
     }
 
-    /// What it belongs to; see [`KeyBy`].
+    /// Sets what the checkpoint belongs to; see [`KeyBy`].
     #[must_use]
     pub fn key(mut self, by: KeyBy) -> Self {
         self.by = by;
         self
     }
 
-    /// The version of the agent's values; 1 unless set.
+    /// Sets the version of the agent's values; 1 unless set.
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
         self.version = version;
         self
     }
 
-    /// Deletes what is saved, readable or not. What is saved later in this attempt is kept as ever.
+    /// Deletes the saved checkpoint, readable or not. Later saves of this attempt are kept as usual.
     ///
     /// # Errors
     /// [`CheckpointError`].
@@ -112,22 +110,21 @@ impl<T> Checkpoint<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
-    /// What was saved last, by this job or the one before it; `None` when there is nothing.
+    /// The last saved value, of this job or a previous one; `None` if there is none.
     ///
     /// # Errors
-    /// [`CheckpointError`]. With `?` it ends the job: a store that is away is worth another attempt, the rest
-    /// is fatal.
+    /// [`CheckpointError`]. With `?` it ends the job: retryable if the store is unavailable, fatal otherwise.
     pub async fn load(&self) -> Result<Option<T>, CheckpointError> {
         let key_session = self.session()?.open(&self.by)?;
         Ok(self.load_from(&key_session).await?.0)
     }
 
-    /// Saves a value, in the place of what was saved before. It is in the store when this returns, and is
-    /// known to load again: a value that would not is refused ([`CheckpointError::Unwritable`]), such as one
-    /// with a NaN in it.
+    /// Saves a value, which replaces the one before. When this returns, it is in the store, and verified to
+    /// load again: a value that would not is refused ([`CheckpointError::Unwritable`]), such as one with a
+    /// NaN in it.
     ///
     /// # Errors
-    /// [`CheckpointError`]; what was saved before is then still there.
+    /// [`CheckpointError`]; the previously saved value is then unchanged.
     pub async fn save(&self, value: &T) -> Result<(), CheckpointError> {
         let now = agent_backends::wall_clock();
         self.session()?
@@ -140,11 +137,11 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
             .await
     }
 
-    /// What was saved last, or the default; it saves itself from now on, until the attempt is over or the
-    /// value is dropped.
+    /// The last saved value, or the default. It is saved automatically from now on, until the attempt is over
+    /// or the value is dropped.
     ///
     /// # Errors
-    /// As for [`load`](Self::load).
+    /// As [`load`](Self::load).
     pub async fn resume(&self) -> Result<AutoSaved<T>, CheckpointError>
     where
         T: Default + Send + 'static,
@@ -152,7 +149,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         let session = self.session()?;
         let key_session = session.open(&self.by)?;
         let (value, generation) = self.load_from(&key_session).await?;
-        // Also when there is nothing: a save may be in the store though its answer was lost.
+        // Even if there is no record: a save may be in the store although its answer was lost.
         key_session.mark_deletable().await;
         Ok(AutoSaved::start(value.unwrap_or_default(), self.version, generation, key_session, session))
     }

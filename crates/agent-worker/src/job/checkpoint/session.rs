@@ -1,5 +1,5 @@
-//! The checkpoints that one attempt has opened: one claim under each key, and what becomes of them when the
-//! attempt is over.
+//! The checkpoints of one attempt: one claim for each key, and what happens to them at the end of the
+//! attempt.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,14 @@ use agent_proto::text::line;
 use crate::job::cancel::CancelSignal;
 use crate::worker::parts::Parts;
 
-/// What those that save by themselves are told.
+/// The phase of an attempt, which the tasks that save observe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The attempt runs.
     Open,
-    /// It is over: save what is not saved yet, and end.
+    /// The attempt is over: save unsaved changes, and end.
     Flush,
-    /// It is over, and its checkpoint is going to be deleted: end.
+    /// The attempt is over, and its checkpoint will be deleted: end.
     Discard,
 }
 
@@ -35,12 +35,12 @@ pub(crate) struct Checkpoints {
     store: Arc<dyn CheckpointStore>,
     job: Arc<Job>,
     pub(super) cancel: CancelSignal,
-    /// Another worker goes on with the job: that ends the attempt.
+    /// Set when another worker has taken over, which ends the attempt.
     superseded: Arc<SetOnce<()>>,
-    /// `None` when the job is over.
+    /// `None` once the job is over.
     keys: Mutex<Option<BTreeMap<CheckpointKey, Arc<KeySession>>>>,
     phase: watch::Sender<Phase>,
-    /// How many save by themselves now.
+    /// Number of running tasks that save.
     savers: Arc<watch::Sender<usize>>,
 }
 
@@ -74,7 +74,7 @@ impl Checkpoints {
         Self::over(store, parts, Arc::clone(&self.job), self.cancel.clone())
     }
 
-    /// Waits until a value that saves itself was refused, as another worker has taken it over.
+    /// Waits until an automatic save was refused, as another worker has taken the checkpoint over.
     pub(crate) async fn superseded(&self) -> CheckpointError {
         self.superseded.wait().await;
         CheckpointError::Superseded
@@ -84,8 +84,8 @@ impl Checkpoints {
         Arc::clone(&self.superseded)
     }
 
-    /// Notes how the handler ended. What it has put last is saved when this returns, as far as it can be, if
-    /// anybody may go on with the job.
+    /// Handles the end of the handler. If the checkpoint is kept, the last value is saved when this returns,
+    /// as far as possible.
     pub(crate) async fn handler_ended(&self, how: &AttemptEnd) {
         match checkpoint_retention(self.cancel.reason().as_ref(), how) {
             CheckpointRetention::Discard => self.end(Phase::Discard),
@@ -93,7 +93,7 @@ impl Checkpoints {
         }
     }
 
-    /// Ends everything when the job has its outcome; deletes what nobody will go on with.
+    /// Closes all keys when the job has its outcome; deletes checkpoints that are not kept.
     pub(crate) async fn finish(&self) {
         self.flush().await;
         let over = *self.phase.borrow() == Phase::Discard;
@@ -102,7 +102,7 @@ impl Checkpoints {
             if let Err(error) = session.close(over).await
                 && !matches!(error, CheckpointError::Superseded)
             {
-                tracing::warn!(key = %line(&key), "the checkpoint of a job that is over stays until it expires: {}", line(error_text::chain(&error)));
+                tracing::warn!(key = %line(&key), "the checkpoint of an ended job could not be deleted and stays until it expires: {}", line(error_text::chain(&error)));
             }
         }
     }
@@ -113,12 +113,12 @@ impl Checkpoints {
         let limit = self.parts.settings.checkpoint_flush_timeout();
         if tokio::time::timeout(limit, savers.wait_for(|savers| *savers == 0)).await.is_err() {
             tracing::warn!(
-                "the checkpoint store takes more than {limit:?}: the end of the job waits for it no longer"
+                "the checkpoint store did not answer within {limit:?}: the job ends without waiting for it any longer"
             );
         }
     }
 
-    /// The checkpoint under a key of this job; the same one each time.
+    /// Returns the session of one of this job's keys; the same one each time.
     pub(super) fn open(&self, by: &KeyBy) -> Result<Arc<KeySession>, CheckpointError> {
         let key = CheckpointKey::of(&self.job, by)?;
         let mut keys = self.lock();
@@ -130,7 +130,7 @@ impl Checkpoints {
         Ok(Arc::clone(session))
     }
 
-    /// Starts a task that saves until it is told to end.
+    /// Starts a task that saves until its phase ends.
     pub(super) fn start_saver(&self, saver: impl Future<Output = ()> + Send + 'static) {
         let counted = Counted::new(&self.savers);
         tokio::spawn(async move {
@@ -143,7 +143,7 @@ impl Checkpoints {
         self.phase.subscribe()
     }
 
-    /// The first word counts.
+    /// The first call wins.
     fn end(&self, phase: Phase) {
         self.phase.send_if_modified(|current| {
             let first = *current == Phase::Open;
@@ -155,12 +155,12 @@ impl Checkpoints {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<CheckpointKey, Arc<KeySession>>>> {
-        // Nothing in here is half done when it could panic.
+        // No code under the lock can panic halfway through a change.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts a task as long as it is there, whatever becomes of it.
+/// Counts a task until it is dropped, however it ends.
 struct Counted(Arc<watch::Sender<usize>>);
 
 impl Counted {
@@ -176,8 +176,8 @@ impl Drop for Counted {
     }
 }
 
-/// One key, and our claim of it. Its operations come one after the other, so that an older value never
-/// replaces a newer one.
+/// One key and our claim of it. Its operations are serialised, so that an older value never replaces a newer
+/// one.
 pub(super) struct KeySession {
     pub(super) key: CheckpointKey,
     store: Arc<dyn CheckpointStore>,
@@ -186,7 +186,7 @@ pub(super) struct KeySession {
 }
 
 impl KeySession {
-    /// Takes the key over, and gives what is there.
+    /// Takes the key over, and returns the stored record.
     pub(super) async fn claim(&self) -> Result<(Option<Vec<u8>>, Generation), CheckpointError> {
         let mut session = self.session.lock().await;
         session.begin_load()?;
@@ -194,8 +194,8 @@ impl KeySession {
         Ok((record, session.loaded()))
     }
 
-    /// Saves a record, made for the epoch of our claim. `since` is the generation of what it holds, if it is
-    /// of one.
+    /// Saves a record, created for the epoch of our claim. `since` is the generation that the value is based
+    /// on, if any.
     pub(super) async fn save(
         &self,
         since: Option<Generation>,
@@ -218,7 +218,7 @@ impl KeySession {
         self.session.lock().await.mark_deletable();
     }
 
-    /// Ends it; deletes what is there on `discard`, unless it is something that could not be read.
+    /// Closes the session. With `discard` the stored record is deleted, unless it could not be read.
     async fn close(&self, discard: bool) -> Result<(), CheckpointError> {
         let mut session = self.session.lock().await;
         if session.close(discard) {
@@ -227,7 +227,7 @@ impl KeySession {
         Ok(())
     }
 
-    /// Carries a change out. What to write `record` makes for the epoch of our claim.
+    /// Performs a change. `record` creates the bytes to write for the epoch of our claim.
     async fn change(
         &self,
         session: &mut ClaimSession,

@@ -1,8 +1,8 @@
-//! The clock of a candidate: it goes on while the machine sleeps.
+//! The clock of a candidate, which includes the time that the machine is suspended.
 //!
-//! A lease ends on the store's clock, which goes on when this machine is suspended (a laptop that is closed,
-//! a virtual machine that is saved). The clock of the standard library and of tokio does not, on Linux: a
-//! leader would believe for as long as the machine slept.
+//! A lease expires on the store's clock, which continues while this machine is suspended (a closed laptop, a
+//! saved virtual machine). On Linux, the clock of the standard library and of tokio does not: a leader would
+//! consider its lease valid for as long as the machine slept.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use agent_core::Time;
 
-/// Tokio's clock, virtual time included, and for how long the machine slept since the clock was made.
+/// Tokio's clock, virtual time included, plus the time that the machine slept since the clock was created.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     started: Instant,
@@ -31,7 +31,7 @@ impl Clock {
         Time::ZERO + self.started.elapsed() + self.slept_since()
     }
 
-    /// When tokio's clock gets there, unless the machine sleeps again.
+    /// Converts a time to tokio's clock, assuming that the machine does not sleep again.
     pub(super) fn instant(&self, at: Time) -> Instant {
         self.started + (at - Time::ZERO).saturating_sub(self.slept_since())
     }
@@ -41,17 +41,17 @@ impl Clock {
     }
 }
 
-/// For how long the machine was suspended since it was started.
+/// How long the machine was suspended since boot.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn slept() -> Duration {
     use nix::time::{ClockId, clock_gettime};
     let read = |clock| clock_gettime(clock).map(Duration::from).unwrap_or_default();
-    // In this order a pause between the two looks makes it too short by that, and never too long.
+    // In this order a pause between the two readings makes the result too small, never too large.
     let with_sleep = read(ClockId::CLOCK_BOOTTIME);
     with_sleep.saturating_sub(read(ClockId::CLOCK_MONOTONIC))
 }
 
-/// Not known; on Windows the clock goes on by itself.
+/// Unknown; on Windows the clock includes it.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const fn slept() -> Duration {
     Duration::ZERO
@@ -66,7 +66,7 @@ mod tests {
         let clock = Clock::new();
         let (before, now, after) = (clock.started.elapsed(), clock.now(), clock.started.elapsed());
         let now = now - Time::ZERO;
-        let slack = Duration::from_millis(100); // a look at two clocks is not one moment
+        let slack = Duration::from_millis(100); // two clocks are not read at the same moment
         assert!(before <= now + slack && now <= after + slack, "{before:?} {now:?} {after:?}");
     }
 }

@@ -11,17 +11,15 @@ use super::{Channel, Leadership, RoomData};
 use crate::job::context::JobContext;
 
 impl JobContext {
-    /// Stands for election: among all jobs that do so under the same key, in the same store, one leads at a
-    /// time. The name of the room is a key for one leader per room; put another word in front where one room
-    /// has several elections.
+    /// Joins an election: among all jobs that join under the same key in the same store, one leads at a time.
+    /// Use the room's name as the key for one leader per room, with a prefix if a room has several elections.
     ///
-    /// It returns as soon as the store has answered. The leader's lease (10 s unless the builder says
-    /// otherwise) is renewed in the background; followers stand again by themselves, and one of them leads
-    /// within the lease and a second after the leader is gone.
+    /// It returns as soon as the store has answered. The leader's lease (10 s unless set) is renewed in the
+    /// background; followers retry automatically, and one of them leads within the lease and a second after
+    /// the leader is gone.
     ///
     /// # Errors
-    /// [`CoordinationError`]: the worker has no coordinator, the key is empty or longer than
-    /// [`MAX_KEY_LEN`](crate::coordination::MAX_KEY_LEN), or the store cannot be asked.
+    /// [`CoordinationError`]: the worker has no coordinator, the key is empty or longer than [`MAX_KEY_LEN`](crate::coordination::MAX_KEY_LEN), or the store is unavailable.
     pub async fn elect(&self, key: impl Into<String>) -> Result<Leadership, CoordinationError> {
         let key = key.into();
         check_key(&key)?;
@@ -29,25 +27,23 @@ impl JobContext {
         let settings = &parts.settings.coordination;
         let coordinator = settings.coordinator.clone().ok_or(CoordinationError::NoCoordinator)?;
         let random = random();
-        // Another one for each call, so that an old lease of this job is not taken for this one's.
+        // A new holder for each call, so that an old lease of this job is not mistaken for the new one.
         let holder = format!("{}/{random:016x}", self.job().id);
         let (lease, releases) = (settings.lease, &parts.releases);
         let meter = Arc::clone(&parts.meter);
         let params = ElectionParams { lease, seed: random, releases, clock: Clock::new(), meter };
-        let candidate = Candidate::stand(coordinator, &key, holder, params).await?;
+        let candidate = Candidate::join(coordinator, &key, holder, params).await?;
         Ok(Leadership::of(candidate))
     }
 
-    /// Opens a topic on which jobs talk to each other, over the room unless the builder says otherwise. When
-    /// this returns, nothing that others publish is missed, and whoever has announced itself is asked to do
-    /// so again.
+    /// Opens a topic on which jobs exchange messages, over the room unless set. Once this has returned, no
+    /// message of others is missed, and jobs that have announced themselves are asked to repeat it.
     ///
     /// A channel ends with its attempt: what others publish between the end of one attempt and this call in
     /// the next one does not arrive.
     ///
     /// # Errors
-    /// [`CoordinationError`]: the topic is empty or longer than [`MAX_TOPIC_LEN`](crate::coordination::MAX_TOPIC_LEN), or the
-    /// way to the others cannot be used.
+    /// [`CoordinationError`]: the topic is empty or longer than [`MAX_TOPIC_LEN`](crate::coordination::MAX_TOPIC_LEN), or the pub/sub backend is unavailable.
     pub async fn channel(&self, topic: impl Into<String>) -> Result<Channel, CoordinationError> {
         let parts = self.parts();
         let pubsub: Arc<dyn PubSub> = match &parts.settings.coordination.pubsub {
@@ -61,7 +57,7 @@ impl JobContext {
         Channel::open(&*pubsub, topic.into(), &self.job().id, worker_id, random(), meter).await
     }
 
-    /// The [channel](Self::channel) on which the jobs of this job's room meet: `room:{name}:jobs`.
+    /// The [channel](Self::channel) of all jobs in this job's room: `room:{name}:jobs`.
     ///
     /// # Errors
     /// As [`channel`](Self::channel).

@@ -1,5 +1,5 @@
-//! Drives one candidate: carries out what the machine of `agent-core` wants, and shows how it stands. No rule
-//! is in here.
+//! Drives one candidate: performs the outputs of `agent-core`'s election machine and publishes the
+//! candidate's state. It contains no rules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use super::releases::{Release, Releases, Resign};
 use crate::job::sleep::sleep_until;
 use crate::telemetry::{GaugeGuard, Meter};
 
-/// How long a lease that is given back is waited for; it runs out by itself anyway.
+/// How long to wait for the release of a lease, which expires anyway.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 
-/// How a candidate stands.
+/// State of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CandidateState {
     Asking,
@@ -33,14 +33,14 @@ pub(super) enum CandidateState {
         token: u64,
         until: Time,
     },
-    /// With the token of the lead that was lost, and why; without them when there was none.
+    /// With the token of the lost lead and the reason of the loss; `None` if the candidate never led.
     Over {
         led: Option<(u64, LeaseLoss)>,
     },
 }
 
 impl CandidateState {
-    /// The token of the lead that it has, or had.
+    /// The token of the current or lost lead.
     pub(super) const fn token(&self) -> Option<u64> {
         match self {
             Self::Leading { token, .. } | Self::Over { led: Some((token, _)) } => Some(*token),
@@ -49,30 +49,30 @@ impl CandidateState {
     }
 }
 
-/// The handle of a candidate; dropping it resigns.
+/// Handle of a candidate; dropping it resigns.
 pub(super) struct Candidate {
     pub(super) key: Arc<str>,
     pub(super) coordinator: Arc<dyn Coordinator>,
     pub(super) state: watch::Receiver<CandidateState>,
     pub(super) clock: Clock,
-    /// Gone once another handle has it.
+    /// `None` once another handle has it.
     resign: Option<Resign>,
 }
 
-/// What an election is held with, beside its store.
+/// Parameters of an election, beside its store.
 pub(super) struct ElectionParams<'a> {
     pub(super) lease: Duration,
     /// For the jitter.
     pub(super) seed: u64,
-    /// Where a lead that is given back is waited for.
+    /// Tracks the releases in flight.
     pub(super) releases: &'a Releases,
     pub(super) clock: Clock,
     pub(super) meter: Arc<Meter>,
 }
 
 impl Candidate {
-    /// Stands for election and waits for the store's first answer.
-    pub(super) async fn stand(
+    /// Joins the election and waits for the store's first answer.
+    pub(super) async fn join(
         coordinator: Arc<dyn Coordinator>,
         key: &str,
         holder: String,
@@ -95,11 +95,11 @@ impl Candidate {
             meter,
             lead: None,
         };
-        tokio::spawn(task.run(resigned, fail).in_current_span()); // the job's
+        tokio::spawn(task.run(resigned, fail).in_current_span()); // the job's span
         let _ = state.wait_for(|state| *state != CandidateState::Asking).await;
         let over = matches!(*state.borrow(), CandidateState::Over { led: None } | CandidateState::Asking);
         if over {
-            // It failed on its first call, or a store of the user's own panicked.
+            // The first call failed, or the user's store panicked.
             return Err(failure.await.unwrap_or_else(|_| CoordinationError::Over {
                 what: "the election",
                 reason: "the coordinator panicked".to_owned(),
@@ -108,8 +108,7 @@ impl Candidate {
         Ok(Self { key, coordinator, state, clock, resign: Some(resign) })
     }
 
-    /// The handle that resigns when it is dropped, from now on instead of this one; `None` when another one
-    /// is it already.
+    /// Moves the resignation to a new handle, whose drop resigns from now on; `None` if it was moved before.
     pub(super) fn take(&mut self) -> Option<Self> {
         let resign = self.resign.take()?;
         Some(Self {
@@ -121,7 +120,7 @@ impl Candidate {
         })
     }
 
-    /// Gives back what it has, and waits until that is done.
+    /// Resigns, and waits until the lease is released.
     pub(super) async fn resign(self) {
         let Self { mut state, resign, .. } = self;
         drop(resign);
@@ -139,10 +138,10 @@ struct Task {
     machine: Election,
     clock: Clock,
     state: watch::Sender<CandidateState>,
-    /// The last error of the store.
+    /// Last error of the store.
     failure: Option<CoordinationError>,
     meter: Arc<Meter>,
-    /// Counted while it leads.
+    /// Counts the lead in a gauge.
     lead: Option<GaugeGuard>,
 }
 
@@ -156,24 +155,24 @@ impl Task {
         let (key, holder) = (Arc::clone(&self.key), self.holder.clone());
         let mut call: Option<Call<'_>> = None;
         let mut release = false;
-        let mut asked = Instant::now();
-        // Kept to the end, which somebody may wait for.
+        let mut called_at = Instant::now();
+        // Held until the end of the task, as shutdown may wait for it.
         let mut resignation = None;
         loop {
             while let Some(output) = self.machine.poll_output() {
                 tracing::trace!(key = %name(&self.key), output = %line(format_args!("{output:?}")), "election");
                 match output {
                     ElectionOutput::Try => {
-                        asked = Instant::now();
+                        called_at = Instant::now();
                         call = Some(acquire(&*coordinator, &key, &holder, self.lease));
                     }
                     ElectionOutput::Renew { token } => {
-                        asked = Instant::now();
+                        called_at = Instant::now();
                         call = Some(renew(&*coordinator, &key, &holder, token, self.lease));
                     }
                     ElectionOutput::Abandon => {
                         call = None;
-                        let limit = asked.elapsed();
+                        let limit = called_at.elapsed();
                         let source = std::io::ErrorKind::TimedOut.into();
                         self.failed(CoordinationError::NoAnswer { limit, source });
                     }
@@ -190,20 +189,20 @@ impl Task {
             }
             let wake = self.machine.poll_timeout().map(|(at, _)| self.clock.instant(at));
             tokio::select! {
-                answer = pending_or(&mut call) => {
-                    call = None;
-                    let input = answer.unwrap_or_else(|error| {
-                        self.failed(error);
-                        ElectionInput::Failed
-                    });
-                    self.machine.handle_input(input, self.clock.now());
-                }
-                () = sleep_until(wake) => self.machine.handle_timeout(self.clock.now()),
-                told = &mut resigned, if resignation.is_none() => {
-                    resignation = Some(told);
-                    self.machine.handle_input(ElectionInput::Resigned, self.clock.now());
-                }
-            }
+                            answer = pending_or(&mut call) => {
+                                call = None;
+                                let input = answer.unwrap_or_else(|error| {
+                                    self.failed(error);
+                                    ElectionInput::Failed
+                                });
+                                self.machine.handle_input(input, self.clock.now());
+                            }
+                            () = sleep_until(wake) => self.machine.handle_timeout(self.clock.now()),
+                            release = &mut resigned, if resignation.is_none() => {
+            resignation = Some(release);
+                                self.machine.handle_input(ElectionInput::Resigned, self.clock.now());
+                            }
+                        }
         }
         if let Some(failure) = self.failure.take() {
             let _ = fail.send(failure);
@@ -214,7 +213,7 @@ impl Task {
         if release {
             let released = coordinator.release(&key, &holder);
             if !matches!(tokio::time::timeout(RELEASE_LIMIT, released).await, Ok(Ok(()))) {
-                tracing::debug!(key = %name(&self.key), "a lease was not given back; it runs out by itself");
+                tracing::debug!(key = %name(&self.key), "lease not released: it expires by itself");
             }
         }
     }
@@ -245,16 +244,16 @@ impl Task {
                 self.lead = None;
                 self.meter.lead_lost(why);
                 match why {
-                    LeaseLoss::Released => tracing::info!(key = %name(&self.key), "gave the lead back"),
+                    LeaseLoss::Released => tracing::info!(key = %name(&self.key), "released the lead"),
                     _ => tracing::warn!(key = %name(&self.key), ?why, "lost the lead"),
                 }
                 self.state.send_modify(|state| {
                     *state = CandidateState::Over { led: state.token().map(|token| (token, why)) };
                 });
             }
-            // What there is to say is the failure.
+            // The failure is reported at the end of the task.
             ElectionOutput::GaveUp => {}
-            // Calls to the store, which the loop makes.
+            // Calls to the store, made by the loop.
             ElectionOutput::Try
             | ElectionOutput::Renew { .. }
             | ElectionOutput::Abandon
@@ -263,7 +262,7 @@ impl Task {
     }
 
     fn failed(&mut self, error: CoordinationError) {
-        tracing::debug!(key = %name(&self.key), "the store of leases: {}", line(&error));
+        tracing::debug!(key = %name(&self.key), "lease store call failed: {}", line(&error));
         self.failure = Some(error);
     }
 }

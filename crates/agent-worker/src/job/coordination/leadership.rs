@@ -1,4 +1,4 @@
-//! What a handler holds of an election: the lead, or a place behind it.
+//! The handler's view of an election: a lease, or a follower.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use agent_core::{CoordinationError, FencedValue, LeaseLoss, write_fenced};
 
 use super::election::{Candidate, CandidateState};
 
-/// How an election went, from [`JobContext::elect`](crate::JobContext::elect).
+/// The result of [`JobContext::elect`](crate::JobContext::elect).
 #[derive(Debug)]
-#[must_use = "dropping it gives the lead back, or stops following"]
+#[must_use = "dropping it releases the lead, or stops following"]
 #[non_exhaustive]
 pub enum Leadership {
     /// This job leads.
     Leader(Lease),
-    /// Another one does.
+    /// Another job leads.
     Follower(Follower),
 }
 
-/// The lead, for as long as it lasts: it is renewed in the background, and given back when this is dropped.
+/// The lease of the leader. It is renewed in the background, and released on drop.
 ///
-/// A leader can lose its lease without doing anything wrong: the store cannot be reached, or the process
-/// stood still. It is told by [`lost`](Self::lost), by its own clock and before anybody else can lead.
-/// Between a look at the clock and what is done next a process may still stand still for long; so what must
-/// never come from two leaders goes through [`write`](Self::write), or carries the
-/// [fencing token](Self::fencing_token) to a place that refuses smaller ones.
+/// A leader can lose its lease without a fault of its own: the store becomes unreachable, or the process is
+/// suspended. [`lost`](Self::lost) reports this by the local clock, before another job can lead. A process
+/// may also be suspended between a check of the clock and the action that follows. So an action that two
+/// leaders must never both perform uses [`write`](Self::write), or passes the [fencing
+/// token](Self::fencing_token) to a system that refuses smaller ones.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, coordination::Leadership};
@@ -35,7 +35,7 @@ pub enum Leadership {
 ///         Leadership::Leader(lease) => {
 ///             lease.write("first of all").await?;
 ///             tokio::select! {
-///                 _ = ctx.cancelled() => {} // the lease is given back on return
+///                 _ = ctx.cancelled() => {} // the lease is released on return
 ///                 why = lease.lost() => return Err(format!("lost the lead: {why:?}").into()),
 ///             }
 ///         }
@@ -50,7 +50,7 @@ pub struct Lease {
     token: u64,
 }
 
-/// A place behind the leader. It stands for election whenever the leader is gone, until it is dropped.
+/// A candidate that does not lead. It tries to become the leader whenever there is none, until it is dropped.
 pub struct Follower {
     candidate: Candidate,
 }
@@ -70,7 +70,7 @@ impl Leadership {
         matches!(self, Self::Leader(_))
     }
 
-    /// The lead, waited for if another job has it now.
+    /// The lease; waits for it if another job leads now.
     ///
     /// # Errors
     /// As [`Follower::elected`].
@@ -89,14 +89,14 @@ impl Lease {
         &self.candidate.key
     }
 
-    /// The number of this lead: larger than that of every leader before.
+    /// The fencing token of this lease, larger than that of every leader before.
     #[must_use]
     pub const fn fencing_token(&self) -> u64 {
         self.token
     }
 
-    /// Whether the lead is lost. Looks at the clock, so it is right also when nothing ran for a while; on
-    /// Linux, Android and Windows also when the machine was suspended meanwhile.
+    /// Whether the lease is lost. Reads the clock, so it is correct even if no task ran for a while; on
+    /// Linux, Android and Windows also if the machine was suspended.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match &*self.candidate.state.borrow() {
@@ -105,39 +105,38 @@ impl Lease {
         }
     }
 
-    /// Waits until the lead is lost, and says why. After a machine was suspended it may come a third of the
-    /// lease later than [`is_lost`](Self::is_lost).
+    /// Waits until the lease is lost, and returns the reason. After the machine was suspended, this may be up
+    /// to a third of the lease later than [`is_lost`](Self::is_lost).
     pub async fn lost(&self) -> LeaseLoss {
         let mut state = self.candidate.state.clone();
         let over = state.wait_for(|state| matches!(state, CandidateState::Over { .. })).await;
         match over.as_deref() {
             Ok(CandidateState::Over { led: Some((_, why)) }) => *why,
-            // Its task is gone, and with it the renewals.
+            // The task ended, and with it the renewals.
             _ => LeaseLoss::Expired,
         }
     }
 
-    /// Writes the value of this election, as only its present leader can: the store checks the fencing token
-    /// in the same step. At most [`MAX_VALUE_LEN`](crate::coordination::MAX_VALUE_LEN) bytes. One value for
-    /// each key; a later write replaces it.
+    /// Writes the value of this election, which only the current leader can: the store checks the fencing
+    /// token in the same step. At most [`MAX_VALUE_LEN`](crate::coordination::MAX_VALUE_LEN) bytes. One value
+    /// for each key; a later write replaces it.
     ///
     /// # Errors
-    /// [`CoordinationError::Stale`] when another leader was elected after this one, or the store has lost
-    /// everything; what the store says when it cannot be asked: then it may or may not be written.
+    /// [`CoordinationError::Stale`] if another leader was elected after this one, or the store has lost its
+    /// data; the store's error if it is unavailable: the value may or may not be written then.
     pub async fn write(&self, value: impl Into<Bytes>) -> Result<(), CoordinationError> {
         write_fenced(&*self.candidate.coordinator, self.key(), self.token, value.into()).await
     }
 
-    /// What was last written by any leader of this election.
+    /// The last value written by any leader of this election.
     ///
     /// # Errors
-    /// What the store says when it cannot be asked.
+    /// The store's error if it is unavailable.
     pub async fn read(&self) -> Result<Option<FencedValue>, CoordinationError> {
         self.candidate.coordinator.read(self.key()).await
     }
 
-    /// Gives the lead back and waits until the store knows, a second at most. Dropping does the same in the
-    /// background.
+    /// Releases the lease and waits at most 1 s for the store. Dropping does the same in the background.
     pub async fn release(self) {
         self.candidate.resign().await;
     }
@@ -150,7 +149,7 @@ impl Follower {
         &self.candidate.key
     }
 
-    /// Who leads, as far as was last heard: `<job id>/<something>`. Empty once this job leads itself.
+    /// The last known leader: `<job id>/<suffix>`. Empty once this job leads.
     #[must_use]
     pub fn leader(&self) -> String {
         match &*self.candidate.state.borrow() {
@@ -161,9 +160,9 @@ impl Follower {
         }
     }
 
-    /// Waits until this job leads. The store may go and come back meanwhile. Dropping the future loses
-    /// nothing: only dropping the follower stops following. A lead that was won and lost again before anybody
-    /// looked is given all the same, as lost. It is given once.
+    /// Waits until this job leads. The store may be unavailable meanwhile. Cancel-safe: only dropping the
+    /// follower stops following. A lease that was won and lost again before this was polled is returned, too,
+    /// as lost. It is returned once.
     ///
     /// ```
     /// # use agent_worker::coordination::{CoordinationError, Follower};
@@ -181,13 +180,12 @@ impl Follower {
     /// ```
     ///
     /// # Errors
-    /// [`CoordinationError::Over`] when a coordinator of the user's own panicked, or the lead was given
-    /// before.
+    /// [`CoordinationError::Over`] if the user's coordinator panicked, or the lease was returned before.
     pub async fn elected(&mut self) -> Result<Lease, CoordinationError> {
         loop {
             let token = self.candidate.state.borrow_and_update().token();
             if let Some(token) = token {
-                let reason = "its lead was given before".to_owned();
+                let reason = "its lease was returned before".to_owned();
                 let over = CoordinationError::Over { what: "the election", reason };
                 return self.candidate.take().map(|candidate| Lease { candidate, token }).ok_or(over);
             }
@@ -198,10 +196,10 @@ impl Follower {
         }
     }
 
-    /// What was last written by any leader of this election.
+    /// The last value written by any leader of this election.
     ///
     /// # Errors
-    /// What the store says when it cannot be asked.
+    /// The store's error if it is unavailable.
     pub async fn read(&self) -> Result<Option<FencedValue>, CoordinationError> {
         self.candidate.coordinator.read(self.key()).await
     }

@@ -1,4 +1,4 @@
-//! Jobs that know of each other: elections among them, and channels between them.
+//! Coordination between jobs: elections and channels.
 
 mod clock;
 mod context;

@@ -1,20 +1,20 @@
-//! Leads that are on their way back to their store: a worker is not done before they are.
+//! Lease releases in flight; a stopping worker waits for them.
 
 use tokio::sync::{oneshot, watch};
 
-/// Counts them. Clones count together.
+/// Counts the releases in flight. Clones share the count.
 #[derive(Clone, Default)]
 pub(crate) struct Releases {
-    under_way: watch::Sender<usize>,
+    in_flight: watch::Sender<usize>,
 }
 
-/// Dropping it resigns: what the candidate may have goes back, and counts from this moment on.
+/// Resigns when dropped: the release of the candidate's lease counts as in flight from then on.
 pub(super) struct Resign {
     releases: Releases,
-    tell: Option<oneshot::Sender<Release>>,
+    start: Option<oneshot::Sender<Release>>,
 }
 
-/// One that is under way; dropping it ends it.
+/// A release in flight, until it is dropped.
 pub(super) struct Release {
     releases: Releases,
 }
@@ -22,28 +22,28 @@ pub(super) struct Release {
 impl Releases {
     /// The two ends of one candidate's resignation.
     pub(super) fn candidate(&self) -> (Resign, oneshot::Receiver<Release>) {
-        let (tell, told) = oneshot::channel();
-        (Resign { releases: self.clone(), tell: Some(tell) }, told)
+        let (start, started) = oneshot::channel();
+        (Resign { releases: self.clone(), start: Some(start) }, started)
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until no release is in flight.
     pub(crate) async fn done(&self) {
-        // The sender lives in `self`.
-        let _ = self.under_way.subscribe().wait_for(|under_way| *under_way == 0).await;
+        // The sender is in `self`.
+        let _ = self.in_flight.subscribe().wait_for(|in_flight| *in_flight == 0).await;
     }
 }
 
 impl Drop for Resign {
     fn drop(&mut self) {
-        self.releases.under_way.send_modify(|under_way| *under_way += 1);
+        self.releases.in_flight.send_modify(|in_flight| *in_flight += 1);
         let release = Release { releases: self.releases.clone() };
-        // If the candidate is gone already, so is the release with this line.
-        let _ = self.tell.take().map(|tell| tell.send(release));
+        // If the candidate has ended already, this drops the release.
+        let _ = self.start.take().map(|start| start.send(release));
     }
 }
 
 impl Drop for Release {
     fn drop(&mut self) {
-        self.releases.under_way.send_modify(|under_way| *under_way = under_way.saturating_sub(1));
+        self.releases.in_flight.send_modify(|in_flight| *in_flight = in_flight.saturating_sub(1));
     }
 }

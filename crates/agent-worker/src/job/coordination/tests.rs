@@ -1,4 +1,4 @@
-//! Candidates on virtual time, over stores that go, hang and forget.
+//! Candidates on virtual time, over stores that fail, hang and lose data.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{Leadership, Lease};
 
 const LEASE: Duration = Duration::from_secs(2);
 
-/// What a store does at the moment.
+/// The current behaviour of a store.
 const WORKS: u8 = 0;
 const FAILS: u8 = 1;
 const HANGS: u8 = 2;
@@ -103,8 +103,7 @@ fn params(lease: Duration, releases: &Releases) -> ElectionParams<'_> {
 
 async fn elect(store: &Flaky, id: &str) -> Result<Leadership, CoordinationError> {
     let releases = Releases::default();
-    let candidate =
-        Candidate::stand(Arc::new(store.clone()), "room", id.to_owned(), params(LEASE, &releases));
+    let candidate = Candidate::join(Arc::new(store.clone()), "room", id.to_owned(), params(LEASE, &releases));
     let candidate = candidate.await?;
     Ok(Leadership::of(candidate))
 }
@@ -133,13 +132,17 @@ async fn one_leads_and_the_next_follows_until_it_is_released() {
     let (start, token) = (Instant::now(), first.fencing_token());
     first.release().await;
     let second = follower.elected().await.unwrap();
-    assert!(start.elapsed() < LEASE, "it looks now and then: {:?}", start.elapsed());
+    assert!(start.elapsed() < LEASE, "it polls: {:?}", start.elapsed());
     assert!(second.fencing_token() > token);
-    assert_eq!(second.read().await.unwrap().unwrap().token, token, "what the one before wrote is there");
-    assert!(matches!(follower.elected().await, Err(CoordinationError::Over { .. })), "it is given once");
+    assert_eq!(
+        second.read().await.unwrap().unwrap().token,
+        token,
+        "the value of the previous leader is kept"
+    );
+    assert!(matches!(follower.elected().await, Err(CoordinationError::Over { .. })), "it is returned once");
     drop(follower);
     second.write("still mine").await.unwrap();
-    assert!(!second.is_lost(), "it is the lease that gives it back");
+    assert!(!second.is_lost(), "only dropping the lease releases it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +165,7 @@ async fn a_leader_without_its_store_is_told_and_can_write_nothing_once_another_l
         let cut = Instant::now();
         assert_eq!(first.lost().await, LeaseLoss::Expired);
         assert!(first.is_lost() && cut.elapsed() < LEASE, "before the store: {:?}", cut.elapsed());
-        first.write("nobody leads after me yet").await.unwrap();
+        first.write("no leader after me yet").await.unwrap();
 
         let second = follower.lead().await.unwrap();
         assert!(cut.elapsed() <= LEASE + Duration::from_secs(1), "{:?}", cut.elapsed());
@@ -220,27 +223,27 @@ async fn a_lease_is_lost_by_the_clock_also_when_nothing_ran() {
     let store = Flaky::default();
     let releases = Releases::default();
     let params = params(agent_core::MIN_LEASE, &releases);
-    let candidate = Candidate::stand(Arc::new(store), "room", "a".into(), params).await.unwrap();
+    let candidate = Candidate::join(Arc::new(store), "room", "a".into(), params).await.unwrap();
     let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
     assert!(!lease.is_lost());
-    std::thread::sleep(agent_core::MIN_LEASE); // the whole runtime stands still, as a paused process does
+    std::thread::sleep(agent_core::MIN_LEASE); // blocks the whole runtime, like a paused process
     assert!(lease.is_lost(), "before any task could run");
     assert_eq!(lease.lost().await, LeaseLoss::Expired);
 }
 
-/// The clock of the standard library stands still while a machine is suspended; the store's does not.
+/// The clock of the standard library stops while a machine is suspended; the store's does not.
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_over_when_the_machine_wakes_up_from_a_long_sleep() {
     static SLEPT: AtomicU64 = AtomicU64::new(7);
     let clock = Clock::with(|| Duration::from_millis(SLEPT.load(Ordering::Relaxed)));
     let (store, releases) = (Arc::new(Flaky::default()), Releases::default());
     let candidate =
-        Candidate::stand(store, "room", "a".into(), ElectionParams { clock, ..params(LEASE, &releases) })
+        Candidate::join(store, "room", "a".into(), ElectionParams { clock, ..params(LEASE, &releases) })
             .await
             .unwrap();
     let Leadership::Leader(lease) = Leadership::of(candidate) else { panic!("it is the only one") };
     tokio::time::sleep(LEASE * 3).await;
-    // A short one is survived, and the renewals go on.
+    // After a short suspension the renewals continue.
     SLEPT.fetch_add(500, Ordering::Relaxed);
     assert!(!lease.is_lost());
     tokio::time::sleep(LEASE * 3).await;
@@ -260,7 +263,7 @@ async fn a_lead_that_was_lost_before_anybody_looked_is_given_as_lost() {
     first.release().await;
     tokio::time::sleep(LEASE).await; // it leads
     store.set(FAILS);
-    tokio::time::sleep(LEASE).await; // it does not any more
+    tokio::time::sleep(LEASE).await; // it has lost the lead
     let lease = follower.lead().await.unwrap();
     assert!(lease.is_lost());
     assert_eq!(lease.lost().await, LeaseLoss::Expired);

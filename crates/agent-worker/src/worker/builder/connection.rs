@@ -1,4 +1,4 @@
-//! How a worker connects to its server.
+//! Options of the connection to the server.
 
 use agent_core::Backoff;
 use agent_net::NetOptions;
@@ -7,7 +7,7 @@ use agent_proto::Secret;
 use crate::worker::builder::WorkerBuilder;
 
 impl WorkerBuilder {
-    /// The LiveKit server: `ws://`, `wss://`, `http://` or `https://`, with a base path if need be.
+    /// The LiveKit server: `ws://`, `wss://`, `http://` or `https://`, optionally with a base path.
     #[doc(alias = "ws_url")]
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server.url = Some(url.into());
@@ -21,24 +21,22 @@ impl WorkerBuilder {
         self
     }
 
-    /// How to connect: proxy, certificates to trust, limits. [`from_env`](Self::from_env) takes proxy and
-    /// certificates from the environment, so call this after it to change what it found.
+    /// Connection options: proxy, certificates to trust, limits. [`from_env`](Self::from_env) takes proxy and
+    /// certificates from the environment, so call this after it to override them.
     pub fn net(mut self, options: NetOptions) -> Self {
         self.server.net = options;
         self
     }
 
-    /// The waits between tries to connect; 100 ms and up to half a second at first, up to 10 s at last,
-    /// unless set. There are at most ten tries within the longest wait, whatever the jitter draws. A server
-    /// that answers with `Retry-After` is left alone for so long, but for at most 60 s, and then for the
-    /// backoff.
+    /// The backoff between connection attempts; unless set, 100 ms up to half a second at first, up to 10 s
+    /// in the end. There are at most ten attempts within the longest wait, whatever the jitter. After an
+    /// answer with `Retry-After`, the worker waits that long, at most 60 s, plus the backoff.
     pub fn reconnect_backoff(mut self, backoff: Backoff) -> Self {
         self.settings.rules.backoff = backoff;
         self
     }
 
-    /// How failed connections are tried again: never giving up, unless a number of tries in a row is set
-    /// here.
+    /// Maximum number of consecutive failed connection attempts; unlimited unless set.
     #[doc(alias = "max_retry")]
     pub fn max_connect_attempts(mut self, attempts: u32) -> Self {
         self.settings.rules.max_connect_attempts = Some(attempts);

@@ -1,4 +1,4 @@
-//! The user's own functions beside the agent's.
+//! The user's callbacks beside the agent's.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::worker::failure::FailedJob;
 use crate::worker::redact::Redaction;
 
 impl WorkerBuilder {
-    /// Called with each lifecycle state that a job reaches. Keep it short: it runs on the worker's own task.
+    /// Called with each lifecycle state that a job reaches. Must not block: it runs on the worker's task.
     pub fn on_lifecycle(mut self, hook: impl Fn(&Job, Lifecycle) + Send + Sync + 'static) -> Self {
         self.settings.hooks.on_lifecycle = Some(Arc::new(hook));
         self
     }
 
-    /// Called with each job that has failed for good, when the server has been told: a place to keep it, and
-    /// to dispatch it again later. It runs on a task of its own, and may take 10 s.
+    /// Called with each permanently failed job, after its outcome was reported: a dead-letter callback, to
+    /// store the job or dispatch it again later. It runs on its own task, for at most 10 s.
     ///
     /// ```
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
@@ -37,14 +37,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Decides what others may see of an error's text: what the function returns is sent to the server and
-    /// written to the log, for the errors that handlers return, what is wrong with a job's metadata, and
-    /// panics. As it is, unless set, and at most 4,096 bytes of it.
+    /// Redacts error texts: what the function returns is sent to the server and logged, for errors that
+    /// handlers return, errors in a job's metadata, and panics. Unless set, texts are unchanged. At most
+    /// 4,096 bytes are used.
     ///
-    /// An error may hold what a customer has said, and the server shows it to everybody who may see the job.
-    /// The [failure hook](Self::on_failure) still gets the original text, and the kind of the error, which
-    /// says why metadata is invalid; [`Agent::on_ended`](crate::Agent::on_ended) gets the text that the
-    /// server was sent. What a program logs itself is its own.
+    /// An error may contain a customer's data, and the server shows it to everyone who can see the job. The
+    /// [failure hook](Self::on_failure) still gets the original text, and the error kind with the details of
+    /// invalid metadata; [`Agent::on_ended`](crate::Agent::on_ended) gets the text that was sent to the
+    /// server. The program's own log lines are not redacted.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Worker};
@@ -62,8 +62,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Decides what kind of failure an error is that a handler returned with `?`. The rule is asked of the
-    /// error and of each one behind it, the outer first; `None` leaves it to the next, and at last to
+    /// Decides the kind of an error that a handler returned with `?`. The rule is called with the error and
+    /// each of its sources, the outermost first; `None` continues with the next one, and finally with
     /// [`classify`](crate::job::classify).
     ///
     /// ```

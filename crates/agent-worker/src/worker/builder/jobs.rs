@@ -1,4 +1,4 @@
-//! Which jobs a worker asks for, and which it takes.
+//! Which jobs a worker registers for and accepts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,7 @@ use agent_core::{AgentPermissions, JobKind, MetadataFormat};
 use crate::worker::builder::WorkerBuilder;
 
 impl WorkerBuilder {
-    /// The name by which dispatches ask for this agent. Without one, each new room gets an agent
-    /// automatically.
+    /// The agent name for explicit dispatches. Without a name, each new room gets an agent automatically.
     pub fn agent_name(mut self, name: impl Into<String>) -> Self {
         self.settings.rules.agent_name = name.into();
         self
@@ -29,7 +28,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Which kind of job to ask for; room jobs unless set.
+    /// The kind of jobs to register for; room jobs unless set.
     #[doc(alias = "worker_type")]
     #[doc(alias = "server_type")]
     pub fn job_kind(mut self, kind: JobKind) -> Self {
@@ -37,24 +36,25 @@ impl WorkerBuilder {
         self
     }
 
-    /// What the agent may do in its rooms; everything unless set, and not hidden.
+    /// The agent's permissions in its rooms; all, and not hidden, unless set.
     pub fn permissions(mut self, permissions: AgentPermissions) -> Self {
         self.settings.rules.permissions = permissions;
         self
     }
 
-    /// Jobs at once, at least 1; 1,000 unless set. A burst never exceeds it, and a free slot is never
-    /// refused.
+    /// Maximum number of concurrent jobs, at least 1; 1,000 unless set. A burst never exceeds it, and a
+    /// worker with a free slot never refuses an offer for lack of capacity.
     ///
-    /// A joined room takes some four file descriptors. On Unix a worker takes no more jobs than its process
-    /// may have descriptors for, and a warning says so when it starts.
+    /// A joined room uses about four file descriptors. On Unix a worker accepts only as many jobs as the
+    /// process's limit of descriptors allows, and logs a warning at its start if that is fewer.
     #[doc(alias = "load_threshold")]
     pub fn max_jobs(mut self, jobs: usize) -> Self {
         self.settings.rules.max_jobs = jobs;
         self
     }
 
-    /// The load of the machine, asked twice a second: 0 idle, 1 full. Unless set, the share of slots in use.
+    /// Samples the load of the machine, twice a second: 0 idle, 1 full. Unless set, the load is the share of
+    /// slots in use.
     #[doc(alias = "load_fnc")]
     pub fn load(mut self, load: impl Fn() -> f32 + Send + Sync + 'static) -> Self {
         self.settings.hooks.load = Some(Arc::new(load));
@@ -67,23 +67,23 @@ impl WorkerBuilder {
         self
     }
 
-    /// Refuses a job while another one of the same room, agent, kind and target is here: each dispatch adds
-    /// an agent otherwise. The server may give it to another worker. A job for another session of the target,
-    /// or for another run of the room, is taken: the older one is about to end.
+    /// Declines a job while this worker runs another one with the same room, agent, kind and target;
+    /// otherwise each dispatch adds an agent. The server may offer it to another worker. A job for another
+    /// session of the target, or of the room, is accepted: the older one is about to end.
     pub fn one_per_target(mut self, guard: bool) -> Self {
         self.settings.rules.one_per_target = guard;
         self
     }
 
-    /// Declares the type of the jobs' metadata. A job whose metadata is no `T` ends as `invalid_input` before
-    /// its room is joined; one without metadata has the default. The handler reads it with
-    /// [`JobContext::metadata`](crate::JobContext::metadata).
+    /// Declares the type of the jobs' metadata. A job whose metadata is not a valid `T` ends as
+    /// `invalid_input` before its room is joined; a job without metadata has the default. The handler reads
+    /// it with [`JobContext::metadata`](crate::JobContext::metadata).
     pub fn metadata<T: DeserializeOwned + Default + 'static>(self) -> Self {
         self.metadata_format(MetadataFormat::<T>::or_default())
     }
 
-    /// Declares the type of the jobs' metadata, whether it is required, and rules for its values. What does
-    /// not hold to it ends as `invalid_input` before its room is joined.
+    /// Declares the type of the jobs' metadata, whether it is required, and rules for its values. A job that
+    /// violates them ends as `invalid_input` before its room is joined.
     ///
     /// ```
     /// # use agent_worker::{JobContext, JobResult};
@@ -110,9 +110,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether a job whose metadata is not as declared, or that the agent's [`check`](crate::Agent::check)
-    /// refuses, is dismissed when it is offered: nobody runs it, and the server records a success. It is not,
-    /// unless set: it is accepted and ends as failed, with its error.
+    /// Whether a job with invalid metadata, or one that the agent's [`check`](crate::Agent::check) refuses,
+    /// is dismissed when it is offered: no worker runs it, and the server records a success. Unless set, it
+    /// is accepted and ends as failed, with its error.
     pub fn dismiss_invalid(mut self, dismiss: bool) -> Self {
         self.checks.dismiss_invalid = dismiss;
         self

@@ -1,4 +1,4 @@
-//! How long jobs and their ends may take, and when they are retried.
+//! Time limits and retries of jobs.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use agent_core::{EndWhen, RetryPolicy};
 use crate::worker::builder::WorkerBuilder;
 
 impl WorkerBuilder {
-    /// How long a job may run, from its assignment, with all its attempts and the waits between them; as long
-    /// as it likes unless this or [`max_job_timeout`](Self::max_job_timeout) is set. A number of seconds in
-    /// the job's metadata, as `timeout`, wins over it. A job over its time is cancelled with
-    /// [`Deadline`](crate::CancelReason::Deadline), and fails as `job_timeout` whatever its handler then
+    /// Time limit of a job, from its assignment, including all its attempts and the backoffs between them;
+    /// unlimited unless this or [`max_job_timeout`](Self::max_job_timeout) is set. The field `timeout` of the
+    /// job's metadata, in seconds, overrides it. A job that exceeds it is cancelled with
+    /// [`Deadline`](crate::CancelReason::Deadline), and fails as `job_timeout`, whatever its handler then
     /// returns.
     ///
     /// ```
@@ -27,15 +27,15 @@ impl WorkerBuilder {
         self
     }
 
-    /// The longest time that a job's metadata may ask for. With this alone, a job that asks for nothing may
-    /// run for 5 minutes ([`DEFAULT_JOB_TIMEOUT`](crate::job::DEFAULT_JOB_TIMEOUT)).
+    /// Maximum of the time limit in a job's metadata. With this alone, a job without a limit in its metadata
+    /// may run for 5 minutes ([`DEFAULT_JOB_TIMEOUT`](crate::job::DEFAULT_JOB_TIMEOUT)).
     pub fn max_job_timeout(mut self, limit: Duration) -> Self {
         self.settings.rules.max_job_timeout = Some(limit);
         self
     }
 
-    /// How a job is tried again after an error that is worth it: unless set, up to 3 attempts in all, with a
-    /// growing random wait between them. See [`RetryPolicy`]; [`RetryPolicy::never`] turns it off.
+    /// How a job is retried after a retryable error: unless set, up to 3 attempts in total, with exponential
+    /// backoff and jitter. See [`RetryPolicy`]; [`RetryPolicy::never`] disables retries.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobError, JobResult, RetryPolicy, Worker};
@@ -59,9 +59,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// When a job is over because of who is in its room. Unless set: a room job 10 s after the last person
-    /// left, a participant or publisher job 10 s after its participant left or when that one is back in
-    /// another session ([`EndWhen::TargetLeft`]). Earlier where the room's own timeouts ask for it, so that
+    /// When a job ends because participants have left. Unless set: a room job 10 s after the last person
+    /// left, a participant or publisher job 10 s after its participant left, or when that participant is back
+    /// in another session ([`EndWhen::TargetLeft`]). Earlier if the room's own timeouts require it, so that
     /// the server records the job's outcome: see [`EndWhen`].
     ///
     /// The job is then cancelled as [`Shutdown`](crate::CancelReason::Shutdown) or
@@ -86,33 +86,34 @@ impl WorkerBuilder {
         self
     }
 
-    /// How soon after its assignment an outcome counts as settled; 500 ms unless set. An earlier one is sent
-    /// twice, since a server may not know of its own assignment yet.
+    /// Minimum time from an assignment to a settled outcome; 500 ms unless set. An earlier outcome is sent
+    /// twice, as the server may not have recorded its assignment yet.
     pub fn settling(mut self, time: Duration) -> Self {
         self.settings.rules.settling = time;
         self
     }
 
-    /// How long the cleanup of an attempt may take, all its [callbacks](crate::JobContext::on_cleanup)
-    /// together; 10 s unless set. While the worker drains it may get less: the drain does not wait longer for
-    /// a cleanup than for its handler.
+    /// Time limit of an attempt's cleanup, for all [callbacks](crate::JobContext::on_cleanup) together; 10 s
+    /// unless set. It may be shorter while the worker drains: the drain does not wait longer for a cleanup
+    /// than for its handler.
     ///
-    /// Each callback may take an equal share of what is left: of three callbacks the first one that runs may
-    /// take a third, and the last one all that the others did not need. One that takes longer is dropped.
+    /// Each callback may take an equal share of the remaining time: of three callbacks the first may take a
+    /// third, and the last one all the time that the others did not use. A callback that takes longer is
+    /// dropped.
     pub fn cleanup_timeout(mut self, limit: Duration) -> Self {
         self.settings.rules.cleanup_timeout = limit;
         self
     }
 
-    /// How long one [cleanup callback](crate::JobContext::on_cleanup) may take at most; its share of
-    /// [`cleanup_timeout`](Self::cleanup_timeout) unless set, and never more than that.
+    /// Time limit of one [cleanup callback](crate::JobContext::on_cleanup); unless set, its share of
+    /// [`cleanup_timeout`](Self::cleanup_timeout), which also caps it.
     pub fn cleanup_callback_timeout(mut self, limit: Duration) -> Self {
         self.settings.rules.cleanup_callback_timeout = Some(limit);
         self
     }
 
     /// How long [`run_until_signal`](crate::Worker::run_until_signal) and
-    /// [`run_until`](crate::Worker::run_until) let jobs go on when they drain; 1 h unless set.
+    /// [`run_until`](crate::Worker::run_until) let jobs continue when they drain; 1 h unless set.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.settings.drain_timeout = limit;
         self

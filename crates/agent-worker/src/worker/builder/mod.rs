@@ -1,4 +1,4 @@
-//! Worker configuration: what is set, its checks, and the worker that comes of it. Each topic has a file.
+//! Worker configuration: options, their checks, and building the worker. Each topic has its own file.
 
 mod connection;
 mod hooks;
@@ -27,8 +27,7 @@ use crate::worker::settings::Settings;
 
 /// Settings of a [`Worker`]; each has a default, and [`build`](Self::build) checks them.
 ///
-/// What is set here wins over the environment, but for `LIVEKIT_AGENT_NAME_OVERRIDE`, which wins over
-/// everything.
+/// These settings override the environment, except `LIVEKIT_AGENT_NAME_OVERRIDE`, which overrides everything.
 #[must_use]
 pub struct WorkerBuilder {
     agent: Arc<dyn AnyAgent>,
@@ -51,9 +50,9 @@ impl WorkerBuilder {
         }
     }
 
-    /// Takes what is not set yet from the environment: `LIVEKIT_URL`, `LIVEKIT_API_KEY`,
-    /// `LIVEKIT_API_SECRET`, `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`,
-    /// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`).
+    /// Takes missing settings from the environment: `LIVEKIT_URL`, `LIVEKIT_API_KEY`, `LIVEKIT_API_SECRET`,
+    /// `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`, `HTTP_PROXY`,
+    /// `ALL_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`).
     pub fn from_env(self) -> Self {
         let mut filled = self.fill_from(|name| std::env::var(name).ok());
         filled.server.net = NetOptions::from_env();
@@ -77,29 +76,28 @@ impl WorkerBuilder {
         self
     }
 
-    /// Decides the worker's jitter; another one for each worker unless set. Tests set it, so that they run
-    /// the same way twice.
+    /// The seed of the worker's jitter; random unless set. Tests set it to be reproducible.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
         self
     }
 
-    /// Where attempts are made, instead of in tasks of the runtime.
+    /// Where attempts run, instead of in tasks of the runtime.
     #[cfg(test)]
     pub(crate) fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
         self.executor = executor;
         self
     }
 
-    /// Checks the settings and makes the worker. Nothing is connected before it runs.
+    /// Checks the settings and builds the worker, which connects when it runs.
     ///
     /// # Errors
-    /// [`ConfigError`], which names what is missing or wrong.
+    /// [`ConfigError`], which names the missing or invalid setting.
     pub fn build(self) -> Result<Worker, ConfigError> {
         let Self { agent, checks, server, connector, executor, settings } = self;
         settings.check()?;
         let server = server.check()?;
-        // Rooms of another kind may need none.
+        // Rooms of another connector may not need descriptors.
         let descriptors = if connector.is_some() { 0 } else { PER_JOB };
         let connector = connector.unwrap_or_else(|| Arc::new(WebRtc::new(server.net.clone())));
         let agent = Arc::new(CheckedAgent::new(agent, checks, &settings.rules));

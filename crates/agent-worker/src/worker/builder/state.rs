@@ -1,4 +1,4 @@
-//! What jobs save, and how they know of each other.
+//! Checkpoints and coordination.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,35 +8,35 @@ use agent_core::{CheckpointStore, Coordinator, PubSub};
 use crate::worker::builder::WorkerBuilder;
 
 impl WorkerBuilder {
-    /// Where jobs keep their [checkpoints](crate::checkpoint::Checkpoint); nowhere unless set.
-    /// `EmbeddedStore` is for workers on one machine, `RedisStore` for more,
-    /// [`MemoryStore`](crate::checkpoint::MemoryStore) for tests.
+    /// The store of the jobs' [checkpoints](crate::checkpoint::Checkpoint); none unless set. `EmbeddedStore`
+    /// is for workers on one machine, `RedisStore` for more, [`MemoryStore`](crate::checkpoint::MemoryStore)
+    /// for tests.
     pub fn checkpoints(mut self, store: impl CheckpointStore) -> Self {
         self.settings.checkpoints.store = Some(Arc::new(store));
         self
     }
 
-    /// How often a value that saves itself is saved when it has changed; every 30 s unless set. It is what a
-    /// killed worker loses at most.
+    /// The interval of automatic saves of changed values; 30 s unless set. A killed worker loses at most the
+    /// progress of one interval.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
         self.settings.checkpoints.interval = interval;
         self
     }
 
-    /// How long a checkpoint is kept after it was last saved; 24 h unless set.
+    /// How long a checkpoint is kept after its last save; 24 h unless set.
     pub fn checkpoint_expiry(mut self, expiry: Duration) -> Self {
         self.settings.checkpoints.expiry = expiry;
         self
     }
 
     /// The store in which jobs elect their leaders with [`JobContext::elect`](crate::JobContext::elect): one
-    /// of [`coordination`](crate::coordination), or your own. There is none unless set.
+    /// of [`coordination`](crate::coordination), or your own. None unless set.
     pub fn coordinator(mut self, coordinator: impl Coordinator) -> Self {
         self.settings.coordination.coordinator = Some(Arc::new(coordinator));
         self
     }
 
-    /// What carries the messages of [`JobContext::channel`](crate::JobContext::channel) between jobs: one of
+    /// The pub/sub backend of [`JobContext::channel`](crate::JobContext::channel): one of
     /// [`coordination`](crate::coordination), or your own; [`RoomData`](crate::coordination::RoomData) unless
     /// set.
     pub fn pubsub(mut self, pubsub: impl PubSub) -> Self {

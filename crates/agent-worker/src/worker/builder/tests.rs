@@ -35,21 +35,21 @@ fn problems_name_the_setting_and_the_variable() {
     check(complete().deployment("a b"), "`deployment`");
     check(complete().checkpoint_interval(Duration::ZERO), "`checkpoint_interval` is 0ns");
     check(complete().checkpoint_expiry(Duration::from_secs(30)), "`checkpoint_expiry` 30s");
-    check(complete().lease(Duration::from_millis(499)), "`lease` is 499ms: give it 500ms to 3600s");
+    check(complete().lease(Duration::from_millis(499)), "`lease` is 499ms: set it to 500ms to 3600s");
     check(complete(), "none");
 }
 
 #[test]
-fn certificates_that_cannot_be_read_are_told_at_once_where_they_are_needed() {
+fn unreadable_certificates_are_an_error_if_they_are_needed() {
     let with = |url: &str| complete().url(url).net(NetOptions::default().ca_file("/no/such/file.pem"));
     assert_eq!(problem(with("ws://localhost")), "none");
     let shown = problem(with("wss://localhost"));
     assert!(shown.contains("/no/such/file.pem") && shown.contains("SSL_CERT_FILE"), "{shown}");
 }
 
-/// What Rust prints when `main` returns it.
+/// What Rust prints if `main` returns the error.
 #[test]
-fn debug_is_the_message_and_what_is_behind_it() {
+fn debug_is_the_message_and_its_sources() {
     let error = complete().url("localhost").build().err().unwrap();
     assert_eq!(format!("{error:?}"), error.to_string());
     let unreadable = NetOptions::default().ca_file("/no/such/file.pem");

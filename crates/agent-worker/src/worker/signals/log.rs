@@ -1,4 +1,4 @@
-//! Lines of the log that must not hold up the end of the process, and that end.
+//! Log lines that must not delay the end of the process, and ending it.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tracing::{Dispatch, Span};
 
-/// How long a last line of the log may hold up the end of the process: whoever reads the log may have stopped
-/// doing so.
+/// Time limit of the last log line before the end of the process, as the log's reader may have stopped
+/// reading.
 const LOG_TIME: Duration = Duration::from_millis(500);
 
-/// Ends the process, after a last line in the log that says why.
+/// Ends the process, after a last log line with the reason.
 pub(crate) fn exit(code: u8, why: String) -> ! {
     Log::here().exit(code, why)
 }
 
-/// Where the program logs.
+/// The subscriber and span of the program's log.
 #[derive(Clone)]
 pub(super) struct Log {
     dispatch: Dispatch,
@@ -24,7 +24,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// That of the caller.
+    /// The log of the caller.
     pub(super) fn here() -> Self {
         Self { dispatch: tracing::dispatcher::get_default(Clone::clone), span: Span::current() }
     }
@@ -37,7 +37,7 @@ impl Log {
         let written = self.write(move || {
             tracing::error!(code, "{why}");
             if !tracing::dispatcher::has_been_set() {
-                // A `main` that returned would have said it there.
+                // As the error that `main` would have returned.
                 let _ = writeln!(io::stderr(), "Error: {why}");
             }
         });
@@ -45,7 +45,7 @@ impl Log {
         std::process::exit(code.into())
     }
 
-    /// Writes on a thread of its own, since that may block, and says when it is done.
+    /// Writes on its own thread, since writing may block, and signals when it is done.
     fn write(&self, line: impl FnOnce() + Send + 'static) -> Receiver<()> {
         let Self { dispatch, span } = self.clone();
         let (done, written) = sync_channel(1);
@@ -53,7 +53,7 @@ impl Log {
             tracing::dispatcher::with_default(&dispatch, || span.in_scope(line));
             let _ = done.send(());
         };
-        // Without a thread there is no line.
+        // Without a thread nothing is logged.
         drop(thread::Builder::new().name("signals-log".to_owned()).spawn(write));
         written
     }

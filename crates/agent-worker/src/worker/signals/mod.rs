@@ -1,6 +1,5 @@
-//! The signals that ask the process to stop. They are received on a thread of their own, since blocking code
-//! of jobs may hold every thread of the program's runtime. What each signal means is decided by agent-core's
-//! `Shutdown`.
+//! Termination signals. They are received on their own thread, since blocking code of jobs may occupy every
+//! thread of the program's runtime. agent-core's `Shutdown` decides what each signal means.
 
 mod log;
 mod os;
@@ -28,14 +27,14 @@ use agent_core::{
 use crate::worker::handle::WorkerHandle;
 use os::OsSignals;
 
-/// The process's one listener, once there is one: a signal is for the whole process.
+/// The process's only listener, once started, as a signal is for the whole process.
 static LISTENER: Mutex<Option<Arc<Listener>>> = Mutex::new(None);
 
-/// How often a runtime whose workers stop is given a task. A thread of it that blocks may be the one that
-/// waited for its timers and sockets, and then no other does that before something wakes it.
+/// Interval at which a runtime with stopping workers gets a task. A blocked thread may be the one that polled
+/// timers and sockets, and no other thread takes over before it is woken.
 const WAKE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What workers are told by signals. When it is dropped, they have ended.
+/// The signals of a group of workers. Dropped when they have ended.
 pub(crate) struct Signals {
     listener: Arc<Listener>,
     id: u64,
@@ -48,34 +47,34 @@ struct Listener {
     /// The state has changed.
     changed: Notify,
     started: Instant,
-    /// The thread's own.
+    /// The runtime of the listener's thread.
     runtime: runtime::Handle,
 }
 
 #[derive(Default)]
 struct State {
     filter: SignalFilter,
-    /// Those that have not ended, by number.
+    /// Runs that have not ended, by number.
     runs: BTreeMap<u64, Run>,
     last_run: u64,
     log: Option<Log>,
 }
 
-/// Workers that run, and stop together.
+/// A group of workers that stop together.
 struct Run {
     shutdown: Shutdown,
     workers: Vec<(WorkerHandle, Duration)>,
     first: Option<oneshot::Sender<()>>,
     forced: Arc<AtomicBool>,
-    /// The program's runtime, on which they run.
+    /// The program's runtime, which runs them.
     runtime: runtime::Handle,
 }
 
 impl Signals {
-    /// Signals for these workers, each with its drain timeout, from now on.
+    /// Handles signals for these workers, each with its drain timeout, from now on.
     pub(crate) fn listen(workers: Vec<(WorkerHandle, Duration)>, limits: ShutdownLimits) -> io::Result<Self> {
         let listener = Listener::of_process()?;
-        let (first, told) = oneshot::channel();
+        let (first, first_signal) = oneshot::channel();
         let forced = Arc::new(AtomicBool::new(false));
         let handles: Vec<WorkerHandle> = workers.iter().map(|(handle, _)| handle.clone()).collect();
         let run = Run {
@@ -98,7 +97,7 @@ impl Signals {
             }
             watching.stopped(id);
         });
-        Ok(Self { listener, id, first: told, forced })
+        Ok(Self { listener, id, first: first_signal, forced })
     }
 
     /// Waits for the first signal.
@@ -108,7 +107,7 @@ impl Signals {
         }
     }
 
-    /// Whether there was a second one.
+    /// Whether there was a second signal.
     pub(crate) fn forced(&self) -> bool {
         self.forced.load(Ordering::Acquire)
     }
@@ -157,7 +156,7 @@ impl Listener {
             .unwrap_or_else(|_| Err(io::Error::other("the thread that listens for signals has ended")))
     }
 
-    /// Runs as long as the process does.
+    /// Runs until the process ends.
     async fn run(&self, signals: &mut OsSignals) {
         loop {
             let due = self.lock().runs.values().filter_map(|run| run.shutdown.poll_timeout()).min();
@@ -172,7 +171,7 @@ impl Listener {
         }
     }
 
-    /// Wakes a thread of each runtime whose workers stop.
+    /// Wakes a thread of each runtime with stopping workers.
     fn wake(&self) {
         for run in self.lock().runs.values().filter(|run| run.first.is_none()) {
             drop(run.runtime.spawn(future::ready(())));
@@ -252,7 +251,7 @@ impl Run {
             }
             ShutdownAction::ExitBlocked { code } => log.exit(
                 code,
-                "the worker does not stop, as its threads are blocked (blocking code in a handler? give it to \
+                "the worker does not stop, as its threads are blocked (blocking code in a handler? move it to \
                  `tokio::task::spawn_blocking`): the process ends now"
                     .to_owned(),
             ),

@@ -54,7 +54,7 @@ impl OsSignals {
     }
 }
 
-/// No signal comes any more after `None`.
+/// After `None` no signal arrives any more.
 async fn never_without(signal: Option<()>) {
     if signal.is_none() {
         future::pending::<()>().await;

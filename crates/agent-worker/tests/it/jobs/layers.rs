@@ -135,7 +135,7 @@ async fn a_job_that_waits_for_its_turn_can_be_told_to_stop() {
         ends.push(job.outcome().await.expect("an outcome").to_string());
     }
     ends.sort();
-    assert_eq!(ends, ["failed: aborted: drained, while it waited for its turn", "success"]);
+    assert_eq!(ends, ["failed: aborted: drained while waiting for its turn", "success"]);
 }
 
 /// A job that the inner agent refuses is not joined, whatever is around it.

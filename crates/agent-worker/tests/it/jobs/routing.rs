@@ -79,13 +79,13 @@ async fn an_unsupported_kind_is_a_clear_error() {
     let run = run_job(Router::new().room(Speaker::new("a")).publisher(Speaker::new("b")), participant).await;
     assert_eq!(
         said(&run),
-        "failed: invalid_input: type = participant: unsupported type of job; supported: room, publisher"
+        "failed: invalid_input: type = participant: unsupported job type; supported: room, publisher"
     );
     let joined = |event: &ServerEvent| matches!(event, ServerEvent::Joined { agent: true, .. });
     assert!(!run.timeline.events().iter().any(|(_, event)| joined(event)), "{}", run.timeline);
     assert_eq!(
         said(&run_job(Router::new(), publisher).await),
-        "failed: invalid_input: type = publisher: unsupported type of job; supported: none"
+        "failed: invalid_input: type = publisher: unsupported job type; supported: none"
     );
 }
 
@@ -122,7 +122,7 @@ async fn routers_nest_and_mix() {
     assert_eq!(said(&run_job(nested(), participant.metadata(record)).await), "greeter 0");
     assert_eq!(
         said(&run_job(nested(), publisher.metadata(record)).await),
-        "failed: invalid_input: type = publisher: unsupported type of job; supported: room, participant"
+        "failed: invalid_input: type = publisher: unsupported job type; supported: room, participant"
     );
     let [room, participant, publisher] = specs();
     assert_eq!(said(&run_job(mixed(), room.metadata(record)).await), "recorder 0");

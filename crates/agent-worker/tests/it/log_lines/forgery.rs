@@ -114,8 +114,8 @@ async fn a_whole_job_among_hostile_names_is_clean_lines() {
         "a cleanup callback panicked: eve",
         "the failure hook panicked: eve",
         "the task eve",
-        "drops messages for jobs that no agent has sent",
-        "dropped something that is no message of a job",
+        "dropping messages between jobs from a sender that is not an agent",
+        "dropped a message that cannot be decoded",
         "leading",
     ] {
         assert!(text.contains(what), "{what} is not in\n{text}");

@@ -1,4 +1,4 @@
-//! Who is there and what it can do.
+//! Announcements: which jobs are present, and what they can do.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use agent_core::JobId;
 
-/// What a job says about itself to the others. As JSON:
+/// A job's announcement of itself to the others. As JSON:
 /// `{"job_id":"AJ_…","worker_id":"AW_…","capability":"transcribe", "timestamp":1764000000000}`, with
 /// milliseconds since 1970.
 ///
@@ -24,17 +24,17 @@ pub struct Announcement {
     /// The job.
     #[serde(serialize_with = "id_as_text", deserialize_with = "id_from_text")]
     pub job_id: JobId,
-    /// The worker that runs it, as its server knows it.
+    /// The server's id of the worker that runs it.
     pub worker_id: String,
-    /// What it can do, in words that the jobs agree on.
+    /// What it can do, as a name that the jobs agree on.
     pub capability: String,
-    /// When it was announced first, by the clock of its machine.
+    /// The time of the first announcement, by the clock of its machine.
     #[serde(serialize_with = "time_as_millis", deserialize_with = "time_from_millis")]
     pub timestamp: SystemTime,
 }
 
 impl Announcement {
-    /// An announcement of now.
+    /// An announcement with the current time.
     pub(crate) fn now(job: &JobId, worker_id: &str, capability: String) -> Self {
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let timestamp = UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0));
@@ -59,5 +59,5 @@ fn time_from_millis<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D:
     let millis = u64::deserialize(from)?;
     UNIX_EPOCH
         .checked_add(Duration::from_millis(millis))
-        .ok_or_else(|| serde::de::Error::custom("a time after the end of time"))
+        .ok_or_else(|| serde::de::Error::custom("the timestamp is out of range"))
 }

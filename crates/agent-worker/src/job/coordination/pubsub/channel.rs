@@ -1,4 +1,4 @@
-//! What a handler holds of a topic.
+//! A handler's channel of a topic.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,16 +21,15 @@ use super::mailbox::Mailbox;
 use super::{Announcement, ChannelEvent};
 use crate::telemetry::Meter;
 
-/// How long after an announcement was repeated it is not repeated again: when many come at once, each of them
-/// is not answered by itself.
+/// Minimum interval between repetitions of an announcement, so that many newcomers at once get one answer.
 const REPEAT_PAUSE: Duration = Duration::from_millis(250);
 
-/// A topic on which jobs talk to each other, from [`JobContext::channel`](crate::JobContext::channel).
+/// A topic on which jobs exchange messages, from [`JobContext::channel`](crate::JobContext::channel).
 ///
-/// Everybody but the sender hears what is published from when its channel was opened, each publisher in its
-/// order. What is lost on the way is told ([`ChannelEvent::Missed`], [`ChannelEvent::Interrupted`]). At most
-/// 1,024 events and 4 MiB wait for a slow reader; then the oldest are dropped and their number is told
-/// ([`ChannelEvent::Lagged`]). Dropping it leaves the topic.
+/// A channel receives every message that others publish after it was opened, in the order of each publisher.
+/// Losses in transit are reported ([`ChannelEvent::Missed`], [`ChannelEvent::Interrupted`]). At most 1,024
+/// events and 4 MiB are queued for a slow reader; beyond that the oldest are dropped, and their number is
+/// reported ([`ChannelEvent::Lagged`]). Dropping the channel leaves the topic.
 ///
 /// ```
 /// use agent_worker::{JobContext, JobResult, coordination::ChannelEvent};
@@ -44,7 +43,7 @@ const REPEAT_PAUSE: Duration = Duration::from_millis(250);
 ///             event = jobs.next() => match event {
 ///                 Some(ChannelEvent::Announced(other)) => println!("{} can {}", other.job_id, other.capability),
 ///                 Some(ChannelEvent::Message(message)) => println!("{}: {}", message.from, message.text()),
-///                 Some(other) => println!("{other:?}"), // something was lost
+///                 Some(other) => println!("{other:?}"), // messages were lost
 ///                 None => return Ok(()),
 ///             },
 ///         }
@@ -55,12 +54,12 @@ pub struct Channel {
     topic: String,
     publisher: Publisher,
     inbox: Mailbox,
-    /// Answers those who come later.
+    /// Answers newcomers.
     repeater: AbortHandle,
 }
 
-/// The sending half of a [`Channel`], for other tasks of the job. Cheap to clone. The topic is left when all
-/// of them are dropped.
+/// The sending half of a [`Channel`], for other tasks of the job. Cheap to clone. The topic is left when the
+/// channel and all its publishers are dropped.
 #[derive(Clone)]
 pub struct Publisher {
     sender: Arc<Sender>,
@@ -69,7 +68,7 @@ pub struct Publisher {
     meter: Arc<Meter>,
 }
 
-/// Numbers and sends in one order.
+/// Numbers and sends frames under one lock, so that both have the same order.
 struct Sender {
     state: Mutex<(Sequencer, Box<dyn Subscription>)>,
 }
@@ -88,9 +87,9 @@ impl Channel {
         check_name("job's id", &publisher, agent_core::MAX_PUBLISHER_LEN)?;
         let inbox = Mailbox::new(&publisher, Arc::clone(&meter));
         let subscription = pubsub.subscribe(&topic, inbox.inbox()).await?;
-        let outgoing = Sequencer::new(publisher);
-        let hello = outgoing.hello();
-        let sender = Arc::new(Sender { state: Mutex::new((outgoing, subscription)) });
+        let sequencer = Sequencer::new(publisher);
+        let hello = sequencer.hello();
+        let sender = Arc::new(Sender { state: Mutex::new((sequencer, subscription)) });
         sender.send(|_| hello).await?;
         let repeating = repeat(Arc::clone(&sender), inbox.clone()).in_current_span();
         let repeater = tokio::spawn(repeating).abort_handle();
@@ -118,7 +117,7 @@ impl Channel {
         self.publisher.publish(payload).await
     }
 
-    /// Publishes something as JSON: see [`Publisher::publish_json`].
+    /// Publishes a value as JSON: see [`Publisher::publish_json`].
     ///
     /// # Errors
     /// As there.
@@ -126,7 +125,7 @@ impl Channel {
         self.publisher.publish_json(value).await
     }
 
-    /// Tells who this job is and what it can do: see [`Publisher::announce`].
+    /// Announces this job and what it can do: see [`Publisher::announce`].
     ///
     /// # Errors
     /// As there.
@@ -134,7 +133,7 @@ impl Channel {
         self.publisher.announce(capability).await
     }
 
-    /// The next event; `None` when the room is over that carried them. Dropping the future loses nothing.
+    /// The next event; `None` after the end of the room that carries them. Cancel-safe.
     pub async fn next(&mut self) -> Option<ChannelEvent> {
         self.inbox.next().await
     }
@@ -151,17 +150,17 @@ impl Publisher {
     /// Publishes a message to all others on the topic: at most [`MAX_MESSAGE_LEN`] bytes.
     ///
     /// # Errors
-    /// [`CoordinationError::TooLarge`]; or that it could not be sent: then the others may or may not get it,
-    /// and if they do not they are told so with the next one. It is not tried again.
+    /// [`CoordinationError::TooLarge`]; or the send failed: the others may or may not receive the message
+    /// then, and if not, they see the loss with the next one. It is not retried.
     pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<(), CoordinationError> {
         let payload = payload.into();
         check_len("message", payload.len(), MAX_MESSAGE_LEN)?;
-        self.sender.send(|outgoing| outgoing.message(payload)).await?;
+        self.sender.send(|sequencer| sequencer.message(payload)).await?;
         self.meter.published();
         Ok(())
     }
 
-    /// Publishes something as JSON, as [`publish`](Self::publish). A float that is not finite is refused:
+    /// Publishes a value as JSON, like [`publish`](Self::publish). A float that is not finite is refused:
     /// JSON has no such number.
     ///
     /// # Errors
@@ -174,8 +173,8 @@ impl Publisher {
         self.publish(json).await
     }
 
-    /// Tells who this job is and what it can do, now and to everybody who comes later. Another one takes its
-    /// place.
+    /// Announces this job and what it can do, to all present jobs and to all that join later. A new
+    /// announcement replaces the old one.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
@@ -183,7 +182,7 @@ impl Publisher {
         let announcement = Announcement::now(&self.job, &self.worker_id, capability.into());
         let payload = serde_json::to_vec(&announcement).map_err(CoordinationError::Json)?;
         check_len("announcement", payload.len(), MAX_MESSAGE_LEN)?;
-        self.sender.send(|outgoing| outgoing.announce(payload)).await?;
+        self.sender.send(|sequencer| sequencer.announce(payload)).await?;
         self.meter.published();
         Ok(())
     }
@@ -192,8 +191,8 @@ impl Publisher {
 impl Sender {
     async fn send(&self, frame: impl FnOnce(&mut Sequencer) -> Frame) -> Result<(), CoordinationError> {
         let mut state = self.state.lock().await;
-        let (outgoing, subscription) = &mut *state;
-        subscription.send(frame(outgoing).encode()).await
+        let (sequencer, subscription) = &mut *state;
+        subscription.send(frame(sequencer).encode()).await
     }
 }
 
@@ -202,12 +201,12 @@ async fn repeat(sender: Arc<Sender>, inbox: Mailbox) {
         let greet = inbox.asked().await;
         let sent = async {
             if greet {
-                sender.send(|outgoing| outgoing.hello()).await?;
+                sender.send(|sequencer| sequencer.hello()).await?;
             }
-            sender.send(|outgoing| outgoing.answer()).await
+            sender.send(|sequencer| sequencer.answer()).await
         };
         if let Err(error) = sent.await {
-            tracing::debug!("the others were not told who is here: {}", line(error));
+            tracing::debug!("could not answer a newcomer: {}", line(error));
         }
         tokio::time::sleep(REPEAT_PAUSE).await;
     }
@@ -216,7 +215,7 @@ async fn repeat(sender: Arc<Sender>, inbox: Mailbox) {
 impl Drop for Channel {
     fn drop(&mut self) {
         self.repeater.abort();
-        // A publisher may still be there, and keep the topic open.
+        // A publisher may still exist and keep the topic open.
         self.inbox.abandon();
     }
 }

@@ -1,4 +1,4 @@
-//! What arrives for one channel: read, counted and kept until its job asks for it.
+//! The receiving half of a channel: decodes frames, detects losses, and queues events for the job.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,28 +16,28 @@ use super::Announcement;
 use crate::telemetry::Meter;
 use crate::telemetry::line_limit::LineLimit;
 
-/// Something that came over a [`Channel`](super::Channel).
+/// An event of a [`Channel`](super::Channel).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChannelEvent {
-    /// Somebody published a message.
+    /// A job published a message.
     Message(Message),
-    /// Somebody announced itself; also one that was there before this job came.
+    /// A job announced itself; also one that was present before this job.
     Announced(Announcement),
-    /// So many messages of one publisher were lost on the way, before the next event of it. Told of the 1,024
-    /// publishers that were heard last.
+    /// Messages from one publisher were lost in transit, before its next event. Tracked for the 1,024
+    /// publishers that were active last.
     Missed {
-        /// Its id.
+        /// The id of the publisher.
         from: String,
         /// How many.
         count: u64,
     },
-    /// The way to the others was interrupted in a manner that may have cost messages, nobody knows how many.
-    /// Everybody who has announced itself is asked to do so again.
+    /// The connection was interrupted, and an unknown number of messages may be lost. Jobs that have
+    /// announced themselves are asked to repeat it.
     Interrupted,
-    /// This job was too slow: so many messages and other events before the next one were dropped.
+    /// This job read too slowly: messages and other events before the next one were dropped.
     Lagged {
-        /// How many; those that were missing already are among them.
+        /// How many, including those that were missing before.
         missed: u64,
     },
 }
@@ -46,20 +46,20 @@ pub enum ChannelEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// The id of its publisher: `<job id>/<something>`.
+    /// The id of its publisher: `<job id>/<suffix>`.
     pub from: String,
-    /// What was published.
+    /// The published bytes.
     pub payload: Bytes,
 }
 
 impl Message {
-    /// The job that published it: the one whose [`Announcement`] has the same id.
+    /// The job that published it, as in its [`Announcement`].
     #[must_use]
     pub fn job_id(&self) -> JobId {
         JobId::new(self.from.rsplit_once('/').map_or(self.from.as_str(), |(job, _)| job))
     }
 
-    /// The payload as text, with � where it is none.
+    /// The payload as text, with � for invalid UTF-8.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.payload).into_owned()
@@ -68,34 +68,34 @@ impl Message {
     /// The payload as JSON.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The payload is not valid JSON for `T`.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.payload)
     }
 }
 
-/// Where what arrives for one channel is read, counted and kept. Cheap to clone.
+/// The receiving half of one channel. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Mailbox {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// Whose inbox it is: what it has sent itself is not for it.
+    /// Our own publisher id, whose frames are ignored.
     publisher: String,
     state: Mutex<State>,
     filled: Notify,
-    /// Somebody asks for our announcement.
+    /// Notified when our announcement is requested.
     asked: Notify,
-    /// We have to ask the others for theirs.
+    /// Whether to request the announcements of the others.
     greet: AtomicBool,
     meter: Arc<Meter>,
-    /// The span of its job.
+    /// The span of the job.
     span: Span,
     lines: LineLimit<Line>,
 }
 
-/// Lines that others can cause at will.
+/// Kinds of log lines that others can cause at will.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Line {
     TooLong,
@@ -126,7 +126,7 @@ impl Mailbox {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The end of it that a carrier holds.
+    /// The end that a pub/sub backend holds.
     pub(super) fn inbox(&self) -> Inbox {
         Inbox::new(Arc::new(self.clone()))
     }
@@ -142,7 +142,7 @@ impl Mailbox {
             }
             Err(error) => {
                 if let Some(more) = self.shared.lines.admit(Line::NoMessage) {
-                    tracing::warn!("dropped something that is no message of a job: {}{more}", line(error));
+                    tracing::warn!("dropped a message that cannot be decoded: {}{more}", line(error));
                 }
                 return;
             }
@@ -158,7 +158,7 @@ impl Mailbox {
         if received.forged {
             if let Some(more) = self.shared.lines.admit(Line::Forged) {
                 let (sender, of) = (name(sender), name(&frame.publisher));
-                tracing::warn!(%sender, %of, "dropped a message under the id of another sender{more}");
+                tracing::warn!(%sender, %of, "dropped a message with the id of another sender{more}");
             }
             return;
         }
@@ -178,7 +178,7 @@ impl Mailbox {
                 Err(error) => {
                     if let Some(more) = self.shared.lines.admit(Line::NoAnnouncement) {
                         let (from, error) = (name(&from), line(error));
-                        tracing::warn!(%from, "dropped something that is no announcement: {error}{more}");
+                        tracing::warn!(%from, "dropped an announcement that cannot be decoded: {error}{more}");
                     }
                     None
                 }
@@ -194,12 +194,12 @@ impl Mailbox {
         self.shared.filled.notify_one();
     }
 
-    /// Nobody reads any more: nothing is kept.
+    /// Closes it without a reader: nothing is queued any more.
     pub(super) fn abandon(&self) {
         *self.lock() = State { closed: true, ..State::default() };
     }
 
-    /// The next event; `None` after the end.
+    /// The next event; `None` once it is closed.
     pub(super) async fn next(&self) -> Option<ChannelEvent> {
         loop {
             {
@@ -215,8 +215,7 @@ impl Mailbox {
         }
     }
 
-    /// Waits until the announcement is to be repeated, and says whether the others are to be asked for theirs
-    /// first.
+    /// Waits until the announcement is to be repeated. Returns whether to request those of the others first.
     pub(super) async fn asked(&self) -> bool {
         self.shared.asked.notified().await;
         self.shared.greet.swap(false, Ordering::Relaxed)
@@ -229,16 +228,16 @@ impl Mailbox {
 
 impl Receive for Mailbox {
     fn receive(&self, sender: &str, frame: &Bytes) {
-        // Whoever delivers works for others, too.
+        // The delivering task may belong to another span.
         self.shared.span.in_scope(|| self.take(sender, frame));
     }
 
     fn interrupted(&self) {
         let mut state = self.lock();
-        // Twice in a row says no more than once.
-        let again =
+        // Coalesce consecutive interruptions.
+        let repeated =
             state.events.entries().next_back().is_some_and(|last| last.0 == ChannelEvent::Interrupted);
-        let lagged = if again { 0 } else { state.push(ChannelEvent::Interrupted) };
+        let lagged = if repeated { 0 } else { state.push(ChannelEvent::Interrupted) };
         drop(state);
         self.shared.meter.interrupted();
         self.shared.meter.missed(0, lagged);
@@ -254,7 +253,7 @@ impl Receive for Mailbox {
 }
 
 impl State {
-    /// Keeps an event, and gives the number of those that were dropped for it.
+    /// Queues an event, and returns the number of events dropped for it.
     fn push(&mut self, event: ChannelEvent) -> u64 {
         if self.closed {
             return 0;
@@ -270,7 +269,7 @@ impl State {
     }
 }
 
-/// An event that waits for a slow reader.
+/// A queued event.
 struct Waiting(ChannelEvent);
 
 impl QueueEntry for Waiting {
@@ -285,7 +284,7 @@ impl QueueEntry for Waiting {
     }
 
     fn losses(&self) -> u64 {
-        // One that says how many were lost before is not an event by itself.
+        // A report of losses counts as the losses, not as an event.
         if let ChannelEvent::Missed { count, .. } = &self.0 { *count } else { 1 }
     }
 }

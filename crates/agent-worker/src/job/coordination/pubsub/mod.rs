@@ -1,7 +1,7 @@
-//! What jobs tell each other: topics, channels, and what carries them.
+//! Messages between jobs: topics, channels, and the room-data backend.
 //!
-//! Every publisher numbers what it sends (`agent_core::Sequencer`), so that each reader knows what it missed
-//! (`agent_core::SequenceTracker`), whatever carries it. A [`PubSub`](crate::coordination::PubSub) only moves
+//! Every publisher numbers its messages (`agent_core::Sequencer`), so that each reader detects losses
+//! (`agent_core::SequenceTracker`) over every backend. A [`PubSub`](crate::coordination::PubSub) only moves
 //! bytes.
 
 mod announcement;

@@ -1,4 +1,4 @@
-//! Messages between the agents of a room, as data messages of the room itself: nothing else is needed.
+//! The pub/sub backend over a room's data messages, which needs no other server.
 
 use bytes::Bytes;
 use tokio::task::AbortHandle;
@@ -12,20 +12,20 @@ use agent_rtc::{BoxFuture, Room, RoomEvents};
 
 use crate::telemetry::line_limit::LineLimit;
 
-/// Messages between the agents of a room, as reliable data messages of the room itself. The default: it needs
-/// no server but LiveKit's, and the room has to be joined.
+/// Pub/sub between the agents of a room, over reliable data messages of the room. The default: it needs no
+/// server but LiveKit's, and the room must be joined.
 ///
-/// They go to participants of the kind agent, and are taken from them alone, so a person in the room can
-/// neither read nor write them. A topic is heard in its own room only, and not by another channel of the same
-/// job. The server tells the others of a job up to 3 s after it has joined: they hear all that it says, and
-/// it hears what they say from then on.
+/// Messages are sent to participants of the kind agent, and accepted only from them, so a person in the room
+/// can neither read nor write them. A topic is limited to its room, and not received by another channel of
+/// the same job. The server announces a job to the others up to 3 s after it has joined: they receive all its
+/// messages, and it receives theirs from then on.
 #[derive(Clone, Debug)]
 pub struct RoomData {
     room: Room,
 }
 
 impl RoomData {
-    /// Over this room.
+    /// A backend over this room.
     #[must_use]
     pub const fn new(room: Room) -> Self {
         Self { room }
@@ -63,7 +63,7 @@ impl Subscription for RoomSubscription {
             let others = self.room.participants();
             let agents = others.iter().filter(|other| other.kind == ParticipantKind::Agent);
             let agents = agents.map(|agent| agent.identity.clone());
-            // No packet without a destination: that would mean everybody.
+            // No packet without a destination: it would go to everyone.
             for agents in
                 packets(agents, MAX_PACKET_LEN.saturating_sub(frame.len() + self.topic.len() + OVERHEAD))
             {
@@ -75,11 +75,11 @@ impl Subscription for RoomSubscription {
     }
 }
 
-/// What a packet takes besides its payload, its topic and its destinations, at most.
+/// Maximum size of a packet beside its payload, topic and destinations.
 const OVERHEAD: usize = 64;
 
-/// Destinations are part of a packet: many go into several, each with at most `room` bytes for them, and at
-/// least one.
+/// Splits destinations, which are part of a packet, into packets with at most `room` bytes of them, but at
+/// least one destination each.
 fn packets(destinations: impl Iterator<Item = String>, room: usize) -> Vec<Vec<String>> {
     let mut packets: Vec<Vec<String>> = Vec::new();
     let mut left = 0;
@@ -111,7 +111,7 @@ struct Reader {
     inbox: Inbox,
     senders: SenderFilter,
     started: Instant,
-    /// Identities are others' to choose, as many as they like.
+    /// Limits log lines, as others choose how many identities send.
     lines: LineLimit<()>,
 }
 
@@ -136,11 +136,11 @@ impl Reader {
                 }
                 RoomEvent::ParticipantLeft { participant, .. } => self.senders.left(&participant.identity),
                 RoomEvent::DataMissed { sender, .. } if self.senders.is_agent(&sender) == Some(false) => {}
-                RoomEvent::Reconnected(again) if again.resumed => {}
+                RoomEvent::Reconnected(reconnected) if reconnected.resumed => {}
                 RoomEvent::Reconnected(_) | RoomEvent::DataMissed { .. } | RoomEvent::Lagged { .. } => {
                     self.inbox.interrupted();
                 }
-                // What else users are told says nothing about messages.
+                // Other events do not affect messages.
                 _ => {}
             }
         }
@@ -154,7 +154,7 @@ impl Reader {
             Trust::Refused { first: true } => {
                 if let Some(more) = self.lines.admit(()) {
                     let (sender, topic) = (name(sender), name(&self.topic));
-                    tracing::warn!(%sender, %topic, "drops messages for jobs that no agent has sent{more}");
+                    tracing::warn!(%sender, %topic, "dropping messages between jobs from a sender that is not an agent{more}");
                 }
             }
         }
