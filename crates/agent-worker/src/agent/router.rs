@@ -154,7 +154,7 @@ fn list<T: fmt::Display>(names: impl Iterator<Item = T>) -> String {
 
 impl Agent for Router {
     /// Returns the answer of the job's agent. A job without an agent is accepted, so that it ends with an
-    /// error that says so.
+    /// error that lists the supported ones.
     async fn on_request(&self, job: &Job) -> Answer {
         match self.route(job) {
             Ok(agent) => agent.on_request(job).await,

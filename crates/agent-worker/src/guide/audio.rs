@@ -1,15 +1,14 @@
-//! Audio in: the encoded frames of the tracks that others publish.
+//! Receiving audio: the encoded frames of other participants' tracks.
 //!
-//! An agent reads a track as a stream of Opus packets, each with its number, time and loudness. That is what
-//! an agent needs that records, forwards or analyses what is said, or that has a decoder of its own. **There
-//! is no PCM yet**: no decoder, no jitter buffer, and no way to publish sound; they will stand on these
-//! streams.
+//! An agent reads a track as a stream of Opus packets, each with its sequence number, timestamp and audio
+//! level. This suits agents that record, forward or analyse speech, or have their own decoder. **There is no
+//! PCM yet**: no decoder, no jitter buffer, and no way to publish audio; these will be built on the streams.
 //!
 //! ```
 //! use agent_worker::room::TrackKind;
 //! use agent_worker::{JobContext, JobResult, RoomEvent};
 //!
-//! /// Counts what everybody in the room says, in bytes, until the job is over.
+//! /// Counts the audio bytes of each participant until the job ends.
 //! async fn count(ctx: JobContext) -> JobResult {
 //!     let mut events = ctx.room().events();
 //!     loop {
@@ -24,9 +23,9 @@
 //!                         while let Some(frame) = frames.next().await {
 //!                             bytes += frame.payload.len();
 //!                         }
-//!                         // The track is over.
-//!                         let said = format!("{}: {bytes} bytes, {} frames lost", participant.identity, frames.dropped());
-//!                         room.publish_data("said", said).await
+//!                         // The track ended.
+//!                         let count = format!("{}: {bytes} bytes, {} frames lost", participant.identity, frames.dropped());
+//!                         room.publish_data("count", count).await
 //!                     });
 //!                 }
 //!                 Some(_) => {}
@@ -39,58 +38,57 @@
 //! # use agent_worker::room::EncodedFrame;
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 //! # runtime.block_on(async {
-//! let talk = JobSpec::room("lobby").script(|room| async move {
+//! let speech = JobSpec::room("lobby").script(|room| async move {
 //!     room.wait_for_agent().await;
 //!     let ada = room.join("ada");
 //!     let microphone = ada.publish_microphone();
-//!     tokio::time::sleep(std::time::Duration::from_millis(1)).await; // virtual time passes when nobody has anything to do
+//!     tokio::time::sleep(std::time::Duration::from_millis(1)).await; // virtual time, which advances when all tasks are idle
 //!     for number in 0..50 {
 //!         ada.send_frame(&microphone, EncodedFrame::new(vec![0; 80], number.into(), number * 960));
 //!     }
 //!     ada.unpublish(&microphone);
-//!     room.wait_for_data(|sent| sent.topic == "said").await;
+//!     room.wait_for_data(|sent| sent.topic == "count").await;
 //! });
-//! let run = run_job(count, talk).await;
+//! let run = run_job(count, speech).await;
 //! assert_eq!(run.sent_by_agent().next().unwrap().text(), "ada: 4000 bytes, 0 frames lost");
 //! # });
 //! ```
 //! [`encoded_audio`](crate::Room::encoded_audio) opens the stream of a track by its sid, from
 //! [`TrackSubscribed`](crate::RoomEvent::TrackSubscribed) or from
-//! [`Participant::tracks`](crate::room::Participant::tracks). A track has one reader at a time: who wants to
-//! do two things with it shares the frames, which are cheap to clone.
+//! [`Participant::tracks`](crate::room::Participant::tracks). A track has one reader at a time: to use its
+//! frames twice, share them, as they are cheap to clone.
 //!
-//! # Which tracks come
+//! # Which tracks are received
 //! By default the server sends all of them. `.auto_subscribe(AutoSubscribe::AudioOnly)` of the worker or of
-//! one [join](crate::room::JoinOptions) leaves video out, which this version does not read, and
-//! [`AutoSubscribe::None`](crate::room::AutoSubscribe::None) everything: no frames come then, and streams
-//! stay empty. While a track is muted its stream is silent: the server sends up to a second of silence first,
-//! and nothing after that.
+//! one [join](crate::room::JoinOptions) excludes video, which this version does not read, and
+//! [`AutoSubscribe::None`](crate::room::AutoSubscribe::None) excludes everything: streams stay empty then.
+//! While a track is muted, its stream has no frames, after up to a second of silence that the server sends
+//! first.
 //!
-//! # What a frame is
+//! # Frames
 //! | [`EncodedFrame`](crate::room::EncodedFrame) | |
 //! |---|---|
-//! | `payload` | one Opus packet, whatever its publisher encodes: mostly 20 ms, mono or stereo |
-//! | `sequence` | counts frames, without wrapping around. A number that is left out is a frame that was lost, on the network or here |
-//! | `timestamp` | when its sound begins, in 1/48,000 s; wraps around. A step of more than the sound before it is silence that was not sent |
-//! | `source` | names the stream in which both count. Another one begins after the connection was re-established |
-//! | `marker` | the first frame after such silence, if its publisher says so |
-//! | `audio_level` | how loud it is, and whether it is speech, if the server passes that on, which livekit-server 1.13 does not |
+//! | `payload` | one Opus packet, as encoded by its publisher: usually 20 ms, mono or stereo |
+//! | `sequence` | the frame's number, without wrap-around. A gap is a frame that was lost, in the network or locally |
+//! | `timestamp` | start of its audio, in 1/48,000 s; wraps around. A step longer than the frame before is silence that was not sent |
+//! | `source` | the stream that `sequence` and `timestamp` refer to. It changes when the connection was re-established |
+//! | `marker` | the first frame after silence, if its publisher sets it |
+//! | `audio_level` | volume and voice activity, if the server forwards them, which livekit-server 1.13 does not |
 //! | `received` | when it arrived |
 //!
-//! Frames come in the order of their arrival, each of them once. Over a bad network that is not the order of
-//! their numbers: who plays them needs a jitter buffer, who records them sorts by number.
+//! Frames are delivered in the order of arrival, each once. In a bad network that differs from the order of
+//! their numbers: use a jitter buffer for playback, and sort by number for recording.
 //!
-//! # Slow readers, and the end
-//! A second of frames waits for a reader (50 of them; [`capacity`](crate::room::EncodedAudioStream::capacity)
-//! says otherwise). Of more the oldest are dropped: live sound that is late is worth less than what is said
-//! now. [`dropped`](crate::room::EncodedAudioStream::dropped) has their number, the log warns once for each
-//! job, and [`lk_agents_room_events_dropped_total`](super::metrics) counts them as `frames`. So read each
-//! track in a task of its own, as above, and do slow work elsewhere.
+//! # Slow readers, and the end of a stream
+//! One second of frames is queued for a reader (50 frames unless
+//! [`capacity`](crate::room::EncodedAudioStream::capacity) is set). Beyond that the oldest are dropped, as
+//! current audio matters more than late audio. [`dropped`](crate::room::EncodedAudioStream::dropped) returns
+//! their number, the log warns once for each job, and [`lk_agents_room_events_dropped_total`](super::metrics)
+//! counts them as `frames`. So read each track in a separate task, as above, and do slow work elsewhere.
 //!
-//! The stream ends when its track is unpublished, its publisher leaves, the room is over, or the attempt that
-//! opened it ends. It goes on when the connection to the room is lost and comes back. Without a reader
-//! nothing is kept.
+//! The stream ends when its track is unpublished, its publisher leaves, or the room or the attempt ends. It
+//! continues after a lost connection to the room was re-established. Without a reader no frames are queued.
 //!
 //! # In tests
 //! A [`MockParticipant`](https://docs.rs/agent-testkit) of `run_job` and the mock server publishes tracks and
-//! sends frames of the test's own, as above, on virtual time.
+//! sends the test's frames, as above, on virtual time.

@@ -1,9 +1,9 @@
-//! Cancellation, time limits and cleanup: how a job is told to stop, and what is left in order behind it.
+//! Cancellation, time limits and cleanup.
 //!
-//! # The word to stop
-//! [`ctx.cancelled()`](crate::JobContext::cancelled) waits until the job is to stop, and says why. The
-//! handler then has the worker's grace (10 s, [`grace`](crate::WorkerBuilder::grace)) to return; after that
-//! it is aborted where it waits.
+//! # The cancellation signal
+//! [`ctx.cancelled()`](crate::JobContext::cancelled) waits until the job is cancelled, and returns the
+//! reason. The handler then has the worker's grace (10 s, [`grace`](crate::WorkerBuilder::grace)) to return;
+//! after that it is aborted at its current await.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -22,30 +22,29 @@
 //! # use agent_testkit::{JobSpec, run_job};
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 //! # runtime.block_on(async {
-//! let run = run_job(agent, JobSpec::room("lobby")).await; // its dispatch is deleted when its time in the test is over
+//! let run = run_job(agent, JobSpec::room("lobby")).await; // its dispatch is deleted at the end of its time in the test
 //! assert_eq!(run.sent[0].text(), "stopping: terminated");
 //! # run.assert_success();
 //! # });
 //! ```
-//! What the server is told then depends on the reason and on how the handler ends:
+//! The reported outcome depends on the reason and on the end of the handler:
 //!
-//! | reason | `Ok`, or the error kind `Cancelled` | another error | it had to be aborted |
+//! | reason | `Ok`, or the error kind `Cancelled` | another error | aborted |
 //! |---|---|---|---|
 //! | `Deadline` | failed, `job_timeout` | failed, `job_timeout` | failed, `job_timeout` |
 //! | `Drained`, `Shutdown`, `TargetReplaced`, `RoomClosed`, `Terminated` | success | failed, its text | failed, `aborted: reason` |
 //! | `Kicked`, `DuplicateIdentity`, `RoomGone` | failed, the reason | failed, its text | failed, `aborted: reason` |
 //!
 //! A server that closes or deletes a room (`RoomClosed`) has recorded the failure "agent worker left the
-//! room" before any worker can report something: [`EndedJob::room_closed`](crate::EndedJob) and the log say
-//! so. Unless the room is deleted, a job ends in time by itself: see
-//! [when it is over](crate::guide::long_running#when-it-is-over).
+//! room" before a worker can report an outcome: [`EndedJob::room_closed`](crate::EndedJob) and the log show
+//! this. Unless the room is deleted, a job ends before that: see [when it is
+//! over](crate::guide::long_running#when-it-is-over).
 //!
 //! # Time limits
-//! A job may take as long as it likes, unless the worker says otherwise. With
-//! [`job_timeout`](crate::WorkerBuilder::job_timeout) it has so long, counted from its assignment over all
-//! its attempts; a `timeout` (in seconds) in its metadata takes the place of that, up to
-//! [`max_job_timeout`](crate::WorkerBuilder::max_job_timeout). A part of a handler is bounded by
-//! `tokio::time::timeout`, or by the [layer](crate::layers) for it.
+//! A job has no time limit unless set. [`job_timeout`](crate::WorkerBuilder::job_timeout) limits it, counted
+//! from its assignment over all its attempts; the field `timeout` (in seconds) of its metadata overrides
+//! that, up to [`max_job_timeout`](crate::WorkerBuilder::max_job_timeout). Limit a part of a handler with
+//! `tokio::time::timeout`, or with a [layer](crate::layers).
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //! use std::time::Duration;
@@ -72,13 +71,13 @@
 //! ```
 //!
 //! # Cleanup
-//! What must be done however an attempt ends goes into [`ctx.on_cleanup`](crate::JobContext::on_cleanup): it
-//! runs once, the last callback first, also after an error, a panic, an abort and a drain, within 10 s, while
-//! the agent is still in its room. Tasks of [`ctx.spawn`](crate::JobContext::spawn) are cancelled before
-//! that. Each callback may take an equal share of the time that is left
+//! Register what must run at the end of an attempt with [`ctx.on_cleanup`](crate::JobContext::on_cleanup):
+//! each callback runs once, the last one first, also after an error, a panic, an abort and a drain, within 10
+//! s, while the agent is still in its room. Tasks of [`ctx.spawn`](crate::JobContext::spawn) are cancelled
+//! before. Each callback may take an equal share of the remaining time
 //! ([`cleanup_timeout`](crate::WorkerBuilder::cleanup_timeout)), and at most
-//! [`cleanup_callback_timeout`](crate::WorkerBuilder::cleanup_callback_timeout) if that is set: one that
-//! hangs is dropped, and the others still run.
+//! [`cleanup_callback_timeout`](crate::WorkerBuilder::cleanup_callback_timeout) if that is set: a callback
+//! that hangs is dropped, and the others still run.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -102,26 +101,26 @@
 //! # Stopping the program
 //! [`run_until_signal`](crate::Worker::run_until_signal) drains on the first SIGTERM or SIGINT, aborts on the
 //! second and ends the process on the third. Signals within a second count as one, as a process group and a
-//! supervisor may both send them. The signals are received on a thread of their own, so that blocking code in
-//! a handler cannot keep them from the worker.
+//! supervisor may both send them. They are received on a separate thread, so that blocking code in a handler
+//! cannot delay them.
 //!
-//! | what happened | the process |
+//! | event | the process |
 //! |---|---|
-//! | a signal, and all jobs have ended or could be aborted | `run_until_signal` returns `Ok`: 0 |
+//! | a signal, and all jobs ended or could be aborted | `run_until_signal` returns `Ok`: 0 |
 //! | a second signal, and all jobs could be aborted | it returns `WorkerError::Forced`: 130, or 1 from a `main` that returns the error |
-//! | the same, and code of a job blocks a thread | is ended with 130 |
-//! | a drain is over, and code of a job blocks a thread | is ended with 1 |
-//! | no thread of the runtime runs the worker any more | is ended: 3 s after the worker should have stopped, with 1 or 130 |
-//! | a third signal, or one after `run_until_signal` has returned | is ended at once with 130 |
+//! | the same, and code of a job blocks a thread | exits with 130 |
+//! | a drain ended, and code of a job blocks a thread | exits with 1 |
+//! | no thread of the runtime runs the worker any more | exits with 1 or 130, 3 s after the worker should have stopped |
+//! | a third signal, or one after `run_until_signal` has returned | exits at once with 130 |
 //! | the worker gives up, or is refused | it returns the error: 1 |
 //!
-//! A process is ended only where returning would be of no use: the runtime waits for blocked threads without
-//! end when it is dropped, so `main` would never return. The reason is logged before; without a subscriber it
-//! goes to the standard error. What a handler has given to `tokio::task::spawn_blocking` is unknown to the
-//! worker, and `main` waits for it: the next signal ends that.
+//! The process is ended only if returning would not end it: the runtime waits forever for blocked threads
+//! when it is dropped, so `main` would never return. The reason is logged first; without a subscriber it is
+//! written to standard error. The worker does not know of tasks in `tokio::task::spawn_blocking`, and `main`
+//! waits for them: the next signal ends the process.
 //!
-//! A program that decides itself when to stop gives [`run_until`](crate::Worker::run_until) a future. That
-//! listens to no signal and ends no process:
+//! A program that decides itself when to stop passes a future to [`run_until`](crate::Worker::run_until),
+//! which handles no signals and never ends the process:
 //! ```no_run
 //! use agent_worker::{JobContext, JobResult, Worker};
 //!

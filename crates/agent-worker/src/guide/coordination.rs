@@ -1,22 +1,21 @@
-//! Jobs that know of each other: one leads, all can talk.
+//! Coordination between jobs: leader election, and messages.
 //!
-//! # A leader
-//! [`ctx.elect(key)`](crate::JobContext::elect) stands for election among all jobs that do so under the same
-//! key. The name of the room is the key for one leader per room. One job gets a
-//! [`Lease`](crate::coordination::Lease), the others a [`Follower`](crate::coordination::Follower) that
-//! stands again by itself whenever the leader is gone.
+//! # Leader election
+//! [`ctx.elect(key)`](crate::JobContext::elect) joins an election among all jobs that use the same key. Use
+//! the room's name for one leader per room. One job gets a [`Lease`](crate::coordination::Lease), the others
+//! a [`Follower`](crate::coordination::Follower), which retries automatically when the leader is gone.
 //! ```
 //! use agent_worker::{JobContext, JobResult, coordination::Lease};
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     tokio::select! {
-//!         done = take_part(&ctx) => done,
-//!         _ = ctx.cancelled() => Ok(()), // leaders and followers alike; a lease is given back
+//!         done = participate(&ctx) => done,
+//!         _ = ctx.cancelled() => Ok(()), // leaders and followers alike; a lease is released
 //!     }
 //! }
 //!
-//! async fn take_part(ctx: &JobContext) -> JobResult {
-//!     let lease = ctx.elect(ctx.room().name()).await?.lead().await?; // or match on it, and work for the leader meanwhile
+//! async fn participate(ctx: &JobContext) -> JobResult {
+//!     let lease = ctx.elect(ctx.room().name()).await?.lead().await?; // or match on it, and work as a follower meanwhile
 //!     tokio::select! {
 //!         done = coordinate(&lease) => done,
 //!         why = lease.lost() => Err(format!("lost the lead: {why:?}").into()),
@@ -24,7 +23,7 @@
 //! }
 //!
 //! async fn coordinate(lease: &Lease) -> JobResult {
-//!     lease.write("what the next leader has to know").await?;
+//!     lease.write("state for the next leader").await?;
 //!     std::future::pending().await
 //! }
 //! # use agent_testkit::{JobSpec, MockServer};
@@ -32,7 +31,7 @@
 //! # use std::time::Duration;
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 //! # runtime.block_on(async {
-//! // Its test: two workers, and a job of each in one room. One process has its leases in memory.
+//! // The test: two workers with one job each in one room. As it is one process, the leases are in memory.
 //! let (server, store) = (MockServer::start().await.unwrap(), MemoryCoordinator::new());
 //! let mut jobs = Vec::new();
 //! for name in ["one", "two"] {
@@ -53,58 +52,59 @@
 //! # });
 //! ```
 //! The lease (10 s, [`WorkerBuilder::lease`](crate::WorkerBuilder::lease)) is renewed in the background. A
-//! leader that stops, is killed, hangs or is cut off is followed within the lease and a second; one that
-//! returns gives its lease back, and is followed within a third of it.
+//! leader that stops, is killed, hangs or is disconnected is replaced within the lease and a second; one that
+//! returns releases its lease, and is replaced within a third of it.
 //!
-//! ## What a leader must not believe
-//! That it still leads. It is told when its lease is over, by its own clock and before anybody else can lead;
-//! but a process can stand still between a look at the clock and the next step, for longer than any lease. So
-//! whatever must not come from two leaders carries the fencing token, a number that only grows:
-//! [`lease.write`](crate::coordination::Lease::write) is refused by the store as soon as a later leader was
-//! elected, and a service of your own should refuse tokens smaller than the largest it has seen
+//! ## Stale leaders
+//! A leader is notified by its own clock when its lease is over, before another job can lead. But its process
+//! can be suspended between a check of the clock and the next step, for longer than any lease. So an action
+//! that two leaders must never both perform carries the fencing token, a number that only grows: the store
+//! refuses [`lease.write`](crate::coordination::Lease::write) once a later leader was elected, and your own
+//! services should refuse tokens smaller than the largest they have seen
 //! ([`lease.fencing_token`](crate::coordination::Lease::fencing_token)).
 //!
-//! ## Where leases are kept
+//! ## Lease stores
 //! | [`coordinator(…)`](crate::WorkerBuilder::coordinator) | for | survives |
 //! |---|---|---|
 //! | [`MemoryCoordinator`](crate::coordination::MemoryCoordinator) | tests, the jobs of one process | nothing |
 //! | [`FileCoordinator`](crate::coordination::FileCoordinator) | the processes of one machine | `kill -9` at any moment |
-//! | `RedisCoordinator` (feature `redis`) | any number of machines | what Redis is told to keep; tokens grow in any case |
-//! | a [`Coordinator`](crate::coordination::Coordinator) of your own | | |
+//! | `RedisCoordinator` (feature `redis`) | any number of machines | what Redis is configured to persist; tokens grow in any case |
+//! | your own [`Coordinator`](crate::coordination::Coordinator) | | |
 //!
-//! Redis is connected at its first use: `redis.ping().await?` before the worker runs tells at once what is
-//! wrong. Its URL, prefix, rights and failover have a [page of their own](super::redis).
+//! Redis is connected at its first use: call `redis.ping().await?` before the worker runs to detect errors
+//! early. Its URL, prefix, permissions and failover are described on a [separate page](super::redis).
 //!
-//! | what | the job |
+//! | event | effect on the job |
 //! |---|---|
-//! | the store is away when a job calls `elect` | gets an error; with `?` it is tried again, as its retry policy says |
-//! | credentials refused, a right missing, a Redis Cluster, no folder, no coordinator on the builder, an empty key | gets an error; with `?` it fails |
-//! | the store goes away later | goes on: a leader hears `lost` in time ([`Expired`](crate::coordination::LeaseLoss::Expired)), followers wait, and once the store is back somebody leads within the lease and a second |
-//! | the store has lost its data | goes on: the leader hears `lost` ([`Refused`](crate::coordination::LeaseLoss::Refused)), and tokens grow nevertheless |
-//! | `write` of a leader that was replaced | gets [`Stale`](crate::coordination::CoordinationError::Stale), and nothing is written |
-//! | the leader returns, is drained, panics or is aborted | its lease is given back |
-//! | the leader's process is killed, stopped or cut off | another one leads within the lease and a second |
+//! | the store is unavailable when a job calls `elect` | an error; with `?` the job is retried according to its retry policy |
+//! | credentials refused, a missing permission, a Redis Cluster, no folder, no coordinator set, an empty key | an error; with `?` the job fails |
+//! | the store becomes unavailable later | it continues: `lost` of a leader returns in time ([`Expired`](crate::coordination::LeaseLoss::Expired)), followers wait, and once the store is back a job leads within the lease and a second |
+//! | the store has lost its data | it continues: `lost` of the leader returns ([`Refused`](crate::coordination::LeaseLoss::Refused)), and tokens still grow |
+//! | `write` of a leader that was replaced | the error [`Stale`](crate::coordination::CoordinationError::Stale), and nothing is written |
+//! | the leader returns, is drained, panics or is aborted | its lease is released |
+//! | the leader's process is killed, suspended or disconnected | another job leads within the lease and a second |
 //!
 //! ## What Redis can lose
-//! Redis confirms a write before its replicas have it. A failover in that moment may take back a lease, a
-//! token or a value that was confirmed: then a second leader is elected while the first one still believes in
-//! its lease, for as long as that lasts. Tokens grow all the same, as each is at least the server's time in
-//! microseconds, so only the later leader can write, and a service that refuses smaller tokens hears only
-//! that one. What cannot bear even that wants one Redis with `appendonly yes` and `appendfsync always`. For
-//! checkpoints the same is told [there](super::checkpoints#two-workers-one-job).
+//! Redis confirms a write before its replicas have it. A failover then may lose a confirmed lease, token or
+//! value: a second leader is elected while the first one still considers itself leader, until its lease ends.
+//! Tokens still grow, as each is at least the server's time in microseconds, so only the later leader can
+//! write, and a service that refuses smaller tokens accepts only that one. To exclude even that, use a single
+//! Redis with `appendonly yes` and `appendfsync always`. The same applies to
+//! [checkpoints](super::checkpoints#two-workers-one-job).
 //!
 //! ## Leader and followers
-//! What a leader hands out and followers report goes over a channel, which may lose messages, and jobs come
-//! and go. So:
-//! - followers announce what they can do; the leader gives work only to jobs that it has heard of;
-//! - an assignment has an addressee, a number and a patience: what was not reported in time goes to somebody
-//!   else;
-//! - reports are taken once each, by their number, and kept with `lease.write` before they count: the next
-//!   leader begins with `lease.read`;
-//! - the leader says when all is done, and a follower that did not hear it finds out when it is elected.
+//! Assignments of the leader and reports of the followers go over a channel, which may lose messages, and
+//! jobs join and leave. Therefore:
+//! - followers announce what they can do; the leader assigns work only to jobs that have announced
+//!   themselves;
+//! - an assignment has a recipient, a number and a timeout: a task that was not reported in time is assigned
+//!   to another job;
+//! - reports are deduplicated by their number, and stored with `lease.write` before they count: the next
+//!   leader starts with `lease.read`;
+//! - the leader announces when all tasks are done, and a follower that missed this finds out when it is
+//!   elected.
 //!
-//! The example `leader` is that: three workers, twelve tasks, and a leader that is told to stop in the
-//! middle.
+//! The example `leader` does this: three workers, twelve tasks, and a leader that is stopped in the middle.
 //! ```console
 //! $ cargo run -p examples --bin leader
 //! worker-1 leads, and finds 0 results
@@ -116,7 +116,7 @@
 //! worker-3 leads, and finds 5 results
 //! ```
 //!
-//! # Talking
+//! # Messages
 //! [`ctx.jobs_channel()`](crate::JobContext::jobs_channel) is the topic of the room's jobs,
 //! `room:{name}:jobs`; [`ctx.channel(topic)`](crate::JobContext::channel) any other. A job announces itself
 //! and publishes messages:
@@ -141,7 +141,7 @@
 //!                 }
 //!             }
 //!             Some(ChannelEvent::Message(message)) => println!("{}: {}", message.job_id(), message.text()),
-//!             Some(lost) => println!("{lost:?}"), // Missed, Interrupted or Lagged: what it cost is up to you
+//!             Some(lost) => println!("{lost:?}"), // Missed, Interrupted or Lagged: how to react is up to you
 //!             None => return Ok(()),              // the room is over
 //!         }
 //!     }
@@ -149,7 +149,7 @@
 //! # use agent_testkit::{JobSpec, MockServer};
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 //! # runtime.block_on(async {
-//! // Its test: two workers, and a job of each in one room.
+//! // The test: two workers with one job each in one room.
 //! let server = MockServer::start().await.unwrap();
 //! let mut jobs = Vec::new();
 //! for name in ["one", "two"] {
@@ -164,16 +164,16 @@
 //! # });
 //! ```
 //! ## Announcements
-//! An [`Announcement`](crate::coordination::Announcement) says which job of which worker it is, what it can
-//! do (a word that the jobs agree on, which a later one of the same job replaces), and since when. It reaches
-//! those who come later, too: a job that opens the topic asks the others for theirs. Nobody says goodbye, as
-//! a killed job could not: who does not answer is gone, and so is the participant of a job that has left the
-//! room.
+//! An [`Announcement`](crate::coordination::Announcement) contains the job, its worker, its capability (a
+//! name that the jobs agree on; a later announcement of the same job replaces it), and the time of the
+//! announcement. Newcomers receive it, too: a job that opens the topic requests the announcements of the
+//! others. There is no message for leaving, as a killed job could not send it: a job that does not answer is
+//! gone, and so is the participant of a job that has left the room.
 //!
-//! ## How large
+//! ## Message size
 //! A message has at most [`MAX_MESSAGE_LEN`](crate::coordination::MAX_MESSAGE_LEN), 60,000 bytes, with every
-//! backend; what is larger is refused as [`TooLarge`](crate::coordination::CoordinationError::TooLarge)
-//! before anything is sent, and is not split. Put it where the others can find it, and publish where that is.
+//! backend; a larger one is refused as [`TooLarge`](crate::coordination::CoordinationError::TooLarge) and not
+//! split. Store larger data elsewhere, and publish its location.
 //! ```
 //! use agent_worker::{JobContext, JobResult, coordination::CoordinationError};
 //!
@@ -192,27 +192,28 @@
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 //! # runtime.block_on(run_job(agent, JobSpec::room("lobby"))).assert_success();
 //! ```
-//! ## When messages were lost
-//! A message arrives once or not at all, each publisher's in their order, and no loss is silent:
+//! ## Lost messages
+//! A message arrives at most once, in the order of its publisher, and every loss is reported:
 //!
-//! | event | what it means | what to do |
+//! | event | meaning | what to do |
 //! |---|---|---|
-//! | [`Missed`](crate::coordination::ChannelEvent::Missed) | so many messages of one publisher were lost on the way | ask that job again, or wait until it repeats |
-//! | [`Interrupted`](crate::coordination::ChannelEvent::Interrupted) | some may have been lost, of anybody, or what carries the topic cannot be read for a reason that does not pass by itself (the log says which); the others are asked what they have said, and announce themselves again | ask all again for what matters |
-//! | [`Lagged`](crate::coordination::ChannelEvent::Lagged) | this job was too slow (1,024 events, 4 MiB wait for it), and its oldest events were dropped | the same; read in a task of its own, which only sorts what comes |
+//! | [`Missed`](crate::coordination::ChannelEvent::Missed) | messages of one publisher were lost in transit, with their number | ask that job to repeat them, or wait until it does |
+//! | [`Interrupted`](crate::coordination::ChannelEvent::Interrupted) | messages of any publisher may have been lost, or the backend cannot be read for a permanent reason (see the log); the other jobs are asked to repeat their announcements | request important data again from all jobs |
+//! | [`Lagged`](crate::coordination::ChannelEvent::Lagged) | this job read too slowly (the queue has 1,024 events and 4 MiB), and its oldest events were dropped | the same; read in a separate task that only dispatches events |
 //!
-//! A `publish` that returns an error may or may not have been heard, and is not tried again. Whether a
-//! message was *understood* only an answer tells.
+//! If `publish` returns an error, the others may or may not have received the message, and it is not retried.
+//! Only an answer shows that a message was *understood*.
 //!
-//! ## What carries it
-//! | [`pubsub(…)`](crate::WorkerBuilder::pubsub) | take it when | loses |
+//! ## Backends
+//! | [`pubsub(…)`](crate::WorkerBuilder::pubsub) | use it if | loses |
 //! |---|---|---|
-//! | [`RoomData`](crate::coordination::RoomData), the default | the jobs are agents in one room; people in it neither read nor write along; each agent's messages count as data of the room, for all others | what was sent while the connection to the room was made anew; of a job that has just joined, the others hear all, and it hears them up to 3 s later |
-//! | `RedisPubSub` (feature `redis`) | jobs are in several rooms or in none, on any number of machines, or talk much | what Redis had not kept when it was restarted, and beyond the last 10,000 messages of a topic; not what is sent while a connection breaks |
+//! | [`RoomData`](crate::coordination::RoomData), the default | the jobs are agents in one room; people in it can neither read nor write the messages, which count as data of the room | messages sent while the connection to the room was re-established; the others receive all messages of a job that has just joined, which receives theirs up to 3 s later |
+//! | `RedisPubSub` (feature `redis`) | jobs are in several rooms or in none, on any number of machines, or send many messages | messages that Redis had not persisted before a restart, and all but the last 10,000 of a topic; no messages sent while a connection is interrupted |
 //! | [`MemoryPubSub`](crate::coordination::MemoryPubSub) | all jobs are in one process; tests | nothing |
-//! | a [`PubSub`](crate::coordination::PubSub) of your own | there is a broker already | |
+//! | your own [`PubSub`](crate::coordination::PubSub) | you have a broker already | |
 //!
-//! Room data needs a joined room: with `join_room(false)`, `ctx.join()` comes first. None of them can fence:
-//! a topic elects no leader, and "I am the leader" over a channel is only a rumour.
+//! Room data needs a joined room: with `join_room(false)`, call `ctx.join()` first. No pub/sub backend has
+//! fencing: do not elect a leader over a channel.
 //!
-//! The example `announce` has three agents meet over room data: `cargo run -p examples --bin announce`.
+//! In the example `announce`, three agents discover each other over room data: `cargo run -p examples
+//! --bin announce`.

@@ -1,4 +1,4 @@
-//! Data: what participants send to the agent, by topic, and what is missing of it.
+//! Data: receiving messages of participants by topic, and detecting losses.
 //!
 //! ```
 //! use agent_worker::{JobContext, JobResult};
@@ -11,7 +11,7 @@
 //!             _ = ctx.cancelled() => break,
 //!             vote = votes.next() => match vote {
 //!                 Some(Ok(vote)) => yes += u32::from(vote.payload == "yes"),
-//!                 Some(Err(missed)) => lost += missed.count, // where something is not there
+//!                 Some(Err(missed)) => lost += missed.count, // messages that were lost here
 //!                 None => break, // the room is over
 //!             },
 //!         }
@@ -34,34 +34,34 @@
 //! assert_eq!(run.sent_by_agent().next().unwrap().text(), "2 yes, 0 lost");
 //! # });
 //! ```
-//! [`data`](crate::Room::data) has the messages of one topic, [`all_data`](crate::Room::all_data) those of
-//! all, and [`events`](crate::Room::events) has them among everything else that happens. None of them takes
-//! anything from another. Each is a `futures::Stream`, and so the source of a
-//! [pipeline](super::patterns::pipelines) or of [batches](super::patterns::batches).
+//! [`data`](crate::Room::data) receives the messages of one topic, [`all_data`](crate::Room::all_data) those
+//! of all topics, and [`events`](crate::Room::events) those and all other events. The streams are independent
+//! of each other. Each is a `futures::Stream`, and so the source of a [pipeline](super::patterns::pipelines)
+//! or of [batches](super::patterns::batches).
 //!
-//! # Nothing is lost without a report
-//! The room does not wait for its readers, and does not grow for them: at most 1,024 messages and 4 MiB wait
-//! in a stream. Of more the oldest are dropped, and the stream has [`Missed`](crate::room::Missed) instead:
-//! an error with the [number](crate::room::Missed::count) and the [cause](crate::room::Missed::cause). `?`
-//! ends the job with it; a handler that can go on decides what a hole means. The log warns once for each job,
-//! and [`lk_agents_room_events_dropped_total`](super::metrics) counts.
+//! # Bounded queues and lost messages
+//! The room does not wait for its readers: each stream queues at most 1,024 messages and 4 MiB. Beyond that
+//! the oldest are dropped, and the stream returns [`Missed`](crate::room::Missed) in their place: an error
+//! with the [number](crate::room::Missed::count) and the [cause](crate::room::Missed::cause). `?` ends the
+//! job with it; a handler that can continue decides how to treat the gap. The log warns once for each job,
+//! and [`lk_agents_room_events_dropped_total`](super::metrics) counts the messages.
 //!
-//! | what happens | then |
+//! | event | effect |
 //! |---|---|
-//! | the handler reads more slowly than messages come | `Missed`, `QueueFull`, with their exact number, before the next one that is there |
-//! | other topics are flooded | nothing: a stream holds its own topic only |
-//! | messages come before the handler opens the first stream of their topic | they wait for it, from the join on |
-//! | a stream is dropped, and another one of its topic is opened | it goes on where the last one stopped |
-//! | the connection to the room is lost and resumed | nothing reliable is lost |
-//! | it cannot be resumed, and another session is made | `Missed`, `Reconnected`: what was sent in between may be missing, for each sender with a number as soon as it is known |
+//! | the handler reads too slowly | `Missed`, `QueueFull`, with the exact number, before the next message |
+//! | other topics are flooded | none: a stream has only its own topic |
+//! | messages arrive before the handler opens the first stream of their topic | they are queued for it, from the join on |
+//! | a stream is dropped, and another one of its topic is opened | it continues where the first one ended |
+//! | the connection to the room is lost and resumed | no reliable message is lost |
+//! | it cannot be resumed, and a new session is established | `Missed`, `Reconnected`: messages sent in between may be lost; their number for each sender follows as soon as it is known |
 //!
-//! What waits for streams that are not open is 1,024 messages and 4 MiB for all topics together; of too many
-//! the topic with the most loses its oldest ones.
+//! For streams that are not open, 1,024 messages and 4 MiB are queued for all topics together; beyond that
+//! the topic with the most messages loses its oldest ones.
 //!
-//! # Between two attempts
-//! An attempt that fails and is [tried again](super::errors) loses its streams, and the room goes on. What
-//! those streams had not been asked for yet, and what comes until the next attempt opens its own, waits for
-//! it, within the same bounds:
+//! # Between attempts
+//! When an attempt fails and is [retried](super::errors), its streams end, and the room continues. Unread
+//! messages of those streams, and messages that arrive before the next attempt opens its own, are queued for
+//! it, within the same limits:
 //! ```
 //! use agent_worker::{JobContext, JobError, JobResult};
 //! use std::time::Duration;
@@ -88,7 +88,7 @@
 //!     for item in ["1", "hard", "2"] {
 //!         ada.send_data("work", item);
 //!     }
-//!     tokio::time::sleep(Duration::from_secs(3)).await; // the second attempt begins after five
+//!     tokio::time::sleep(Duration::from_secs(3)).await; // the second attempt starts after five
 //!     ada.send_data("work", "3");
 //!     tokio::time::sleep(Duration::from_secs(10)).await;
 //!     ada.send_data("work", "end");
@@ -99,7 +99,7 @@
 //! assert_eq!(done, ["1", "2", "3"]);
 //! # });
 //! ```
-//! A message that was read is the handler's: `hard` above is not sent again, and a retry that needs it keeps
-//! it in a [checkpoint](super::checkpoints). Who is present is replayed to each event stream as it is now;
-//! what changed in between is not. With several streams of one topic a message may be read again by the next
-//! attempt, if one of them has read it and another one has not.
+//! A message that was read is not delivered again, like `hard` above: to process it in a retry, save it in a
+//! [checkpoint](super::checkpoints). Each new event stream replays the participants who are present, but not
+//! the changes in between. With several streams of one topic, the next attempt may read a message again that
+//! one of them had read and another one had not.

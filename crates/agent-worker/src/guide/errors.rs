@@ -1,8 +1,8 @@
-//! Errors: what a handler returns, and what becomes of it.
+//! Errors: what a handler returns, and how it is handled.
 //!
-//! A handler returns a [`JobError`](crate::JobError). It does not implement `Error`, so `?` makes one of
-//! anything: an I/O error, an `anyhow::Error`, a text. What may go better another time is tried again; else
-//! the server records the job as failed, with the texts of the whole chain of errors.
+//! A handler returns a [`JobError`](crate::JobError). It does not implement `Error`, so `?` converts any
+//! error: an I/O error, an `anyhow::Error`, a string. Retryable errors are retried; otherwise the server
+//! records the job as failed, with the texts of the whole error chain.
 //! ```
 //! use agent_worker::{JobContext, JobError, JobResult};
 //! use std::time::Duration;
@@ -14,8 +14,8 @@
 //!     }
 //!     match ctx.job().attributes.get("plan").map(String::as_str) {
 //!         None => Err(JobError::invalid("attributes.plan", "", "missing")), // the input is wrong
-//!         Some("free") => Err(JobError::fatal("quota_exceeded")), // it will not go away
-//!         Some("busy") => Err(JobError::retryable("no encoder is free", Duration::from_secs(10))), // it may
+//!         Some("free") => Err(JobError::fatal("quota_exceeded")), // a permanent error
+//!         Some("busy") => Err(JobError::retryable("no encoder is free", Duration::from_secs(10))), // a temporary error
 //!         Some(_) => Ok(()),
 //!     }
 //! }
@@ -33,37 +33,36 @@
 //! ```
 //!
 //! # Kinds
-//! | kind | made by | then |
+//! | kind | created by | effect |
 //! |---|---|---|
-//! | [`Retryable`](crate::JobErrorKind::Retryable) | `JobError::retryable`, an error of the network, a timeout | the handler is called again, as the [`RetryPolicy`](crate::RetryPolicy) says; at last its text is told |
-//! | [`Fatal`](crate::JobErrorKind::Fatal) | `JobError::fatal`, any other error | its reason and text are told |
-//! | [`Invalid`](crate::JobErrorKind::Invalid) | `JobError::invalid`, wrong metadata | `invalid_input: field = value: message` is told |
-//! | [`Cancelled`](crate::JobErrorKind::Cancelled) | `JobError::cancelled`, a reason to stop | as if it had returned `Ok`, if it was told to stop |
+//! | [`Retryable`](crate::JobErrorKind::Retryable) | `JobError::retryable`, a network error, a timeout | the handler is called again, according to the [`RetryPolicy`](crate::RetryPolicy); after the last attempt its text is reported |
+//! | [`Fatal`](crate::JobErrorKind::Fatal) | `JobError::fatal`, any other error | its reason and text are reported |
+//! | [`Invalid`](crate::JobErrorKind::Invalid) | `JobError::invalid`, invalid metadata | `invalid_input: field = value: message` is reported |
+//! | [`Cancelled`](crate::JobErrorKind::Cancelled) | `JobError::cancelled`, a cancellation reason | as `Ok`, if the job was cancelled |
 //!
-//! A panic is a failure of its own job and touches no other; it is told as `panicked: message`.
+//! A panic fails only its own job; it is reported as `panicked: message`.
 //!
-//! # Which kind `?` makes
-//! [`classify`](crate::job::classify) decides, by what the error is or by what is behind it:
+//! # Which kind `?` sets
+//! [`classify`](crate::job::classify) decides, by the type of the error or of its sources:
 //!
 //! | error | kind |
 //! |---|---|
 //! | `MetadataError`, `garde::Report` | `Invalid` |
 //! | `CancelReason::Deadline` | `Fatal`, `job_timeout` |
 //! | any other `CancelReason` | `Cancelled` |
-//! | `io::Error` of the network, or of a timeout | `Retryable` |
+//! | `io::Error` of the network or a timeout | `Retryable` |
 //! | `Elapsed` of `tokio::time::timeout` | `Retryable` |
 //! | `JoinError` of `ctx.join()` when the server does not answer, or with HTTP 500 and above | `Retryable` |
 //! | `CheckpointError` of an unavailable store | `Retryable` |
 //! | any other `CheckpointError` | `Fatal`, `checkpoint_…` |
 //! | everything else | `Fatal`, `unknown_error` |
 //!
-//! It looks at the error, and at each one behind it: `source()`, what an `io::Error` or an `anyhow::Error`
-//! was made of, what an `Arc` holds. The outermost that is in the table decides. Libraries that keep what
-//! they were told to themselves (a number, a text) are not seen through: such an error is `Fatal` unless a
-//! rule of the program says otherwise.
+//! It checks the error and its sources: `source()`, the inner error of an `io::Error` or `anyhow::Error`, the
+//! content of an `Arc`. The outermost one in the table decides. An error of a library that does not expose
+//! its source (but only a number or a text) is `Fatal`, unless a rule of the program decides otherwise.
 //!
-//! The wait before a retry is the backoff of the [`RetryPolicy`](crate::RetryPolicy), and nothing else; only
-//! an error that asks for a wait itself (`JobError::retryable(error, after)`) gets that, too.
+//! The wait before a retry is the backoff of the [`RetryPolicy`](crate::RetryPolicy); an error with its own
+//! wait (`JobError::retryable(error, after)`) adds that.
 //! ```
 //! use agent_worker::{JobContext, JobResult, RetryPolicy};
 //! use std::time::Duration;
@@ -84,8 +83,9 @@
 //! # });
 //! ```
 //!
-//! A program may [decide itself](crate::WorkerBuilder::classify). Its rule is asked of each error of the
-//! chain, and what it does not know is classified as above. Kinds that the handler gives are never changed.
+//! A program may set its own [rule](crate::WorkerBuilder::classify). The rule is called with each error of
+//! the chain, and errors that it does not decide are classified as above. Kinds that the handler sets are
+//! never changed.
 //! ```
 //! use agent_worker::{JobContext, JobErrorKind, JobResult, Worker};
 //! use std::error::Error;
@@ -113,9 +113,9 @@
 //! # });
 //! ```
 //!
-//! # Told to stop
-//! [`cancelled`](crate::JobContext::cancelled) gives the reason, and the reason may be returned: the deadline
-//! of the job is a failure, and the others are no failure of the handler's.
+//! # Cancellation
+//! [`cancelled`](crate::JobContext::cancelled) returns the reason, and the handler may return that as its
+//! error: the deadline of the job is a failure, other reasons are not a failure of the handler.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!

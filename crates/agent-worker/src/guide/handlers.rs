@@ -1,8 +1,8 @@
-//! Handlers: functions and types as agents, state that jobs share, one worker for several tasks.
+//! Handlers: functions and types as agents, shared state, and routing jobs to several agents.
 //!
 //! # A function
-//! Any `async fn(JobContext) -> JobResult` is an agent. It is called once for each job, in a task of its own,
-//! when the room of the job is joined. When it returns, the job is over: `Ok` is told to the server as
+//! Any `async fn(JobContext) -> JobResult` is an agent. It is called once for each job, in a separate task,
+//! when the job's room is joined. When it returns, the job is over: `Ok` is reported to the server as
 //! success, an error as failure with its text.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
@@ -16,15 +16,15 @@
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 //! # runtime.block_on(run_job(agent, JobSpec::room("lobby"))).assert_success();
 //! ```
-//! The [`JobContext`](crate::JobContext) has the job with all that the server says about it, the room, the
-//! participant of a participant or publisher job, and says when to stop. It is cheap to clone, for tasks of
-//! the handler's own. Such a task logs within the job's span, and so with its ids, if it is spawned with
+//! The [`JobContext`](crate::JobContext) has the job with all its data from the server, the room, the
+//! participant of a participant or publisher job, and the cancellation signal. It is cheap to clone, for the
+//! handler's own tasks. Such a task logs in the job's span, and so with its ids, if it is spawned with
 //! `tracing`'s `in_current_span`.
 //!
 //! # A type, with state
-//! A type is an agent when it implements [`Agent`](crate::Agent). One value serves all jobs of its worker,
-//! many at a time; what they share goes into its fields, what belongs to one job into the variables of `run`.
-//! Beyond `run` it may answer offers, look at a job before its room is joined, and hear how jobs ended.
+//! A type is an agent if it implements [`Agent`](crate::Agent). One value serves all concurrent jobs of its
+//! worker: shared state goes into its fields, the state of one job into the variables of `run`. Besides
+//! `run`, it may answer offers, check a job before its room is joined, and be notified of outcomes.
 //! ```
 //! use agent_worker::{Agent, EndedJob, Job, JobContext, JobError, JobResult};
 //! use std::collections::BTreeMap;
@@ -40,7 +40,7 @@
 //! impl Agent for MyAgent {
 //!     fn check(&self, job: &Job) -> JobResult {
 //!         if job.room.name.is_empty() {
-//!             return Err(JobError::invalid("room", "", "a room without a name"));
+//!             return Err(JobError::invalid("room", "", "the room has no name"));
 //!         }
 //!         Ok(())
 //!     }
@@ -67,7 +67,7 @@
 //!
 //! # By the kind of job
 //! A worker registers for one [kind](crate::JobKind) of job. To serve several, run one worker for each; an
-//! [`Arc`](std::sync::Arc) of an agent is an agent, so that they share it. A [`Router`](crate::Router) hands
+//! [`Arc`](std::sync::Arc) of an agent is an agent, so that they share it. A [`Router`](crate::Router) passes
 //! each job to the agent of its kind:
 //! ```
 //! use agent_worker::{JobContext, JobKind, JobResult, Router, Worker};
@@ -103,10 +103,10 @@
 //! [`Worker::run_all_until_signal`](crate::Worker::run_all_until_signal) runs several workers in one program.
 //!
 //! # By the action in the metadata
-//! One handler that does several things takes an enum: see [`metadata`](super::metadata#one-of-several). To
-//! put together agents that are written apart, the same router goes by the field `action` of the job's
-//! metadata, and [`typed`](crate::typed()) gives each handler its metadata as a type. Routers nest: one for
-//! the actions of room jobs may stand in one for the kinds.
+//! For one handler with several tasks, use an enum: see [`metadata`](super::metadata#one-of-several). To
+//! combine separate agents, the same router uses the field `action` of the job's metadata, and
+//! [`typed`](crate::typed()) passes each handler its typed metadata. Routers nest: one for the actions of
+//! room jobs may be inside one for the kinds.
 //! ```
 //! use agent_worker::{JobContext, JobResult, Router, metadata::MetadataFormat, typed};
 //!
@@ -143,4 +143,4 @@
 //! );
 //! # });
 //! ```
-//! [`Router::schema`](crate::Router::schema) documents what all of them take.
+//! [`Router::schema`](crate::Router::schema) documents the metadata of all of them.

@@ -11,8 +11,8 @@
 //! | `Created` | the server offers the job to this worker; a slot is reserved | `Assigned`, or `Failed` if the offer is not accepted or no assignment follows |
 //! | `Assigned` | the server has granted the job to this worker | `Running`, `Failed` |
 //! | `Running` | the room is joined and the handler is called | `Success`, `Failed` |
-//! | `Success` | the outcome is final: the server is told `JS_SUCCESS` | none |
-//! | `Failed` | the outcome is final: the server is told `JS_FAILED` with the text | none |
+//! | `Success` | the outcome is final: `JS_SUCCESS` is reported to the server | none |
+//! | `Failed` | the outcome is final: `JS_FAILED` is reported to the server with the text | none |
 //!
 //! A state is reached once and in this order, also when the handler is retried: attempts happen within
 //! `Running`. The server's own record knows `JS_PENDING`, `JS_RUNNING`, `JS_SUCCESS` and `JS_FAILED` only,
@@ -66,13 +66,13 @@
 //! # What happens when …
 //! | event | effect on the job |
 //! |---|---|
-//! | the connection to the server is lost | none: it runs on; its final status waits and is sent after the next registration |
+//! | the connection to the server is lost | none: it continues; its final status is queued and sent after the next registration |
 //! | the connection to the room is lost | it is resumed or re-established; a room that is gone ends the job as `room_gone` |
-//! | the worker drains (SIGTERM, [`WorkerHandle::drain`](crate::WorkerHandle::drain)) | it runs on until the drain's limit, then it is cancelled as `drained`; no attempt begins any more |
+//! | the worker drains (SIGTERM, [`WorkerHandle::drain`](crate::WorkerHandle::drain)) | it continues until the drain's limit, then it is cancelled as `drained`; no further attempt starts |
 //! | the dispatch is deleted | it is cancelled as `terminated` |
-//! | everybody leaves the room | it is cancelled after 10 s, or as [`end_when`](crate::WorkerBuilder::end_when) says |
+//! | all people leave the room | it is cancelled after 10 s, or according to [`end_when`](crate::WorkerBuilder::end_when) |
 //! | its time limit ends | it is cancelled, and fails as `job_timeout` |
-//! | the worker's process is killed | the open-source server records a failure and dispatches nothing again by itself: dispatch the job again, and the new job resumes from the [checkpoint](crate::guide::checkpoints) ([best practices](crate::guide::best_practices)) |
+//! | the worker's process is killed | the open-source server records a failure and does not redispatch the job: dispatch the job again, and the new job resumes from the [checkpoint](crate::guide::checkpoints) ([best practices](crate::guide::best_practices)) |
 //!
 //! # A job in the log
 //! Each line carries the job's span with its id, room and agent name: see

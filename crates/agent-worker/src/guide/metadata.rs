@@ -1,12 +1,12 @@
-//! Metadata: what a dispatch tells its agent, read as a type, checked, limited, documented.
+//! Metadata: typed configuration from the dispatch, with validation, limits and documentation.
 //!
-//! The metadata of a job is a text that whoever dispatches it writes, mostly JSON. It is the agent's
-//! configuration for that one job.
+//! The metadata of a job is a text from its dispatch, usually JSON. It is the agent's configuration for that
+//! job.
 //!
-//! # With a type
-//! Any type that serde reads will do. A job without metadata has the default of the type;
-//! [`required_metadata`] is for types without one. An error names the type, the path of the field, what is
-//! there and what was expected, and ends the job as `invalid_input`:
+//! # Typed metadata
+//! Use any type that serde can deserialize. A job without metadata has the default of the type;
+//! [`required_metadata`] is for types without one. An error names the path of the field, its value and what
+//! was expected, and ends the job as `invalid_input`:
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -33,20 +33,19 @@
 //! );
 //! # });
 //! ```
-//! Text without metadata is empty, blank or `null`; a byte-order mark in front is skipped.
+//! Empty or blank text, and `null`, count as no metadata; a leading byte-order mark is skipped.
 //!
-//! Fields that the type does not know are ignored. To refuse them, give the type
-//! `#[serde(deny_unknown_fields)]`; when the type is declared (below), their names are in the log, as they
-//! may be typing errors. The fields that the SDK reads itself, `action`, `request_id` and `timeout`, may
-//! stand beside those of any type, also a strict one: it does not see them, unless it has a field of that
-//! name.
+//! Unknown fields are ignored. To refuse them, use `#[serde(deny_unknown_fields)]`; for a declared type
+//! (below), their names are logged, as they may be typing errors. The fields that the SDK reads itself,
+//! `action`, `request_id` and `timeout`, are allowed beside those of any type, including a strict one: it
+//! does not see them, unless it has a field of that name.
 //!
 //! [`required_metadata`]: crate::JobContext::required_metadata
 //!
 //! # One of several
-//! The form to begin with for an agent that does several things: an enum with a tag says what to do and with
-//! what, and `match` is the router. The compiler knows all actions, each has the fields of its own type, and
-//! [`MetadataSchema`](crate::metadata::MetadataSchema) has all of it.
+//! The simplest form for an agent with several actions: a tagged enum for the actions and their fields, and a
+//! `match` as the router. The compiler checks that all actions are handled, each has its own fields, and
+//! [`MetadataSchema`](crate::metadata::MetadataSchema) describes all of them.
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //!
@@ -85,10 +84,10 @@
 //! # });
 //! ```
 //!
-//! Agents that are written apart from each other are put together with a [`Router`](crate::Router), which
-//! goes by the same field: see [`handlers`](super::handlers#by-the-action-in-the-metadata).
+//! Combine separate agents with a [`Router`](crate::Router), which uses the same field: see
+//! [`handlers`](super::handlers#by-the-action-in-the-metadata).
 //!
-//! # Without a type of one's own
+//! # Without your own type
 //! [`JobMetadata`](crate::metadata::JobMetadata) has an action, parameters, a priority, a request id and a
 //! time limit.
 //! ```
@@ -112,9 +111,9 @@
 //! # runtime.block_on(run_job(agent, spec)).assert_success();
 //! ```
 //!
-//! # Declared, with rules
+//! # Declared types and validation
 //! A worker that [declares](crate::WorkerBuilder::metadata_format) its metadata checks it before the room is
-//! joined: a job with wrong metadata is never seen in its room. Rules for the values come from
+//! joined: a job with invalid metadata never joins its room. Rules for values come from
 //! [garde](https://docs.rs/garde), or from a function:
 //! ```
 //! use agent_worker::{JobContext, JobResult, metadata::{MetadataError, MetadataFormat}};
@@ -165,22 +164,22 @@
 //! # });
 //! ```
 //! With [`dismiss_invalid`](crate::WorkerBuilder::dismiss_invalid) such a job is dismissed when it is
-//! offered: nobody runs it, and the server records a success, without the error.
+//! offered: no worker runs it, and the server records a success, without the error.
 //!
-//! # Documented from the type
-//! [`MetadataSchema`](crate::metadata::MetadataSchema) prints what a type takes, for those who write the
-//! metadata: as a JSON Schema, for tools and editors, and as a Markdown table.
+//! # Documentation from the type
+//! [`MetadataSchema`](crate::metadata::MetadataSchema) documents a type for the authors of metadata: as a
+//! JSON Schema, for tools and editors, and as a Markdown table.
 //! ```
 //! use agent_worker::metadata::MetadataSchema;
 //! use schemars::JsonSchema;
 //!
-//! /// Transcribes what participants say.
+//! /// Transcribes participants.
 //! #[derive(serde::Deserialize, garde::Validate, JsonSchema)]
 //! struct Transcription {
-//!     /// The language that is spoken.
+//!     /// The spoken language.
 //!     #[garde(length(min = 2, max = 35))]
 //!     language: String,
-//!     /// Who; everybody if nobody is named.
+//!     /// Identities; all participants if empty.
 //!     #[serde(default)]
 //!     #[garde(skip)]
 //!     participants: Vec<String>,
@@ -191,41 +190,40 @@
 //! assert!(schema.markdown().ends_with("\
 //! | field | type | required | default | limits | description |
 //! |---|---|---|---|---|---|
-//! | `language` | string | yes | | 2 to 35 characters | The language that is spoken. |
-//! | `participants` | array of string | no | `[]` | | Who; everybody if nobody is named. |
+//! | `language` | string | yes | | 2 to 35 characters | The spoken language. |
+//! | `participants` | array of string | no | `[]` | | Identities; all participants if empty. |
 //!
 //! Other fields are ignored.
 //! "));
 //! ```
 //! [`Router::schema`](crate::Router::schema) is the same for a router: one schema for all its actions, with
-//! the fields that the SDK reads. `cargo run -p examples --bin router -- --schema` shows it for two whole
-//! types.
+//! the fields that the SDK reads. `cargo run -p examples --bin router -- --schema` prints it for two types.
 //!
 //! # Limits
-//! Metadata has at most [512 KiB](crate::metadata::MAX_METADATA_LEN), attributes
-//! [64 KiB](crate::job::MAX_ATTRIBUTES_LEN) of keys and values, as on the server; JSON is read 127 levels
-//! deep. What serde keeps of a part that has alternatives (`#[serde(tag = …)]`, `untagged`, `flatten`) is at
-//! most 7 MiB: 131,072 numbers, or 24,000 small objects. A job over a limit ends as `invalid_input`, an
-//! answer over it is not given: the job is declined, and the log says why.
+//! Metadata has at most [512 KiB](crate::metadata::MAX_METADATA_LEN), attributes [64
+//! KiB](crate::job::MAX_ATTRIBUTES_LEN) of keys and values, as on the server; JSON is read 127 levels deep.
+//! serde may buffer at most 7 MiB for a part with alternatives (`#[serde(tag = …)]`, `untagged`, `flatten`):
+//! 131,072 numbers, or 24,000 small objects. A job over a limit ends as `invalid_input`; with an answer over
+//! a limit, the job is declined, and the log shows the reason.
 //!
 //! # The request id
-//! When the metadata is an object with a `request_id`, that is a field of everything that is logged about the
-//! job, beside `job_id` and `room`: by the worker, and by the handler with `tracing`. The type of the
-//! metadata need not have it.
+//! If the metadata is an object with a `request_id`, that is a field of every log line about the job, beside
+//! `job_id` and `room`, of the worker and of the handler (with `tracing`). The type of the metadata does not
+//! need this field.
 //!
 //! # The time limit
-//! A number of seconds as `timeout` wins over the worker's own
-//! [`job_timeout`](crate::WorkerBuilder::job_timeout), if the worker has limits at all, up to its
-//! [maximum](crate::WorkerBuilder::max_job_timeout). It may be left out or null. Anything else than a number
+//! The field `timeout`, a number of seconds, overrides the worker's
+//! [`job_timeout`](crate::WorkerBuilder::job_timeout), up to its
+//! [maximum](crate::WorkerBuilder::max_job_timeout). It may be missing or null. Any other value than a number
 //! of seconds above 0, at most 4294967295, ends the job as `invalid_input`, before its room is joined. In a
-//! worker without limits the field is the agent's own.
+//! worker without time limits, the SDK does not read the field.
 //!
-//! # All that a job says
+//! # All fields of a job
 //! | | |
 //! |---|---|
-//! | [`id`](crate::Job::id), [`kind`](crate::Job::kind), [`room`](crate::Job::room), [`target`](crate::Job::target) | what it is about |
-//! | [`agent_name`](crate::Job::agent_name), [`deployment`](crate::Job::deployment) | which agent was asked for |
-//! | [`dispatch_id`](crate::Job::dispatch_id) | the dispatch that it comes from; those to several participants share it |
-//! | [`raw_metadata`](crate::Job::raw_metadata), [`attributes`](crate::Job::attributes) | what the dispatch says |
-//! | [`enable_recording`](crate::Job::enable_recording), [`enable_redaction`](crate::Job::enable_redaction) | what LiveKit Cloud asks for |
-//! | [`resuming`](crate::Job::resuming) | it ran before, elsewhere |
+//! | [`id`](crate::Job::id), [`kind`](crate::Job::kind), [`room`](crate::Job::room), [`target`](crate::Job::target) | its id, kind, room and participant |
+//! | [`agent_name`](crate::Job::agent_name), [`deployment`](crate::Job::deployment) | the requested agent |
+//! | [`dispatch_id`](crate::Job::dispatch_id) | its dispatch; the jobs for several participants share it |
+//! | [`raw_metadata`](crate::Job::raw_metadata), [`attributes`](crate::Job::attributes) | the data of the dispatch |
+//! | [`enable_recording`](crate::Job::enable_recording), [`enable_redaction`](crate::Job::enable_redaction) | requested by LiveKit Cloud |
+//! | [`resuming`](crate::Job::resuming) | whether it ran before, on another worker |

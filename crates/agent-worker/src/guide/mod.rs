@@ -1,24 +1,23 @@
-//! The manual: how to write handlers, page by page. All code in it is compiled and run as tests.
+//! The manual: how to write handlers. All its code is compiled and run as tests.
 //!
-//! - [`lifecycle`]: the states of a job, its steps, and what each event does to it
-//! - [`handlers`]: functions and types as agents, state that jobs share, one worker for several tasks
-//! - [`metadata`]: what a dispatch tells its agent, read as a type, checked, limited, documented
-//! - [`errors`]: what a handler returns, and what becomes of it
-//! - [`cancellation`]: how a job is told to stop, time limits, cleanup
-//! - [`data`]: messages by topic, what is missing of them, and what becomes of them between two attempts
-//! - [`audio`]: what others say, as encoded frames
-//! - [`long_running`]: who is there, signs of life, health, when a job is over
-//! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): wrappers around an
-//!   agent
-//! - [`checkpoints`]: progress that the next attempt, or another worker, goes on with
-//! - [`coordination`]: jobs that know of each other: one leads, all can talk
+//! - [`lifecycle`]: the states of a job, its steps, and the effect of each event
+//! - [`handlers`]: functions and types as agents, shared state, and routing jobs to several agents
+//! - [`metadata`]: typed configuration from the dispatch, with validation, limits and documentation
+//! - [`errors`]: what a handler returns, and how it is handled
+//! - [`cancellation`]: the cancellation signal, time limits, cleanup
+//! - [`data`]: messages by topic, their loss, and what happens to them between attempts
+//! - [`audio`]: the audio of other participants, as encoded frames
+//! - [`long_running`]: participants, progress, health checks, and the end of a job
+//! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): middleware for
+//!   agents
+//! - [`checkpoints`]: saved progress, from which the next attempt or another worker resumes
+//! - [`coordination`]: leader election among jobs, and messages between them
 //! - [`redis`]: the server behind checkpoints and coordination: its URL, prefix, rights and failover
-//! - [`metrics`]: what a worker counts, and how its log is read
-//! - [`best_practices`]: what a job in production wants, what of it is there by itself, and how it is
-//!   deployed
-//! - [`from_node`], [`from_python`]: the names of other SDKs, and what is different
+//! - [`metrics`]: the metrics of a worker, and its log
+//! - [`best_practices`]: production checklist: what is built in, what you need, and deployment
+//! - [`from_node`], [`from_python`]: the names of other SDKs, and the differences
 //! - [`settings`]: environment, features, requirements
-//! - [`troubleshooting`]: what goes wrong, and what is said about it
+//! - [`troubleshooting`]: problems and their messages
 
 pub mod audio;
 pub mod cancellation;
@@ -31,7 +30,7 @@ pub mod long_running;
 pub mod metadata;
 pub mod patterns;
 
-/// Progress that the next attempt, or another worker, goes on with.
+/// Saved progress, from which the next attempt or another worker resumes.
 #[doc = include_str!("checkpoints.md")]
 pub mod checkpoints {}
 
@@ -39,7 +38,7 @@ pub mod checkpoints {}
 #[doc = include_str!("redis.md")]
 pub mod redis {}
 
-/// What a worker counts, and how its log is read.
+/// The metrics of a worker, and its log.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
 
@@ -47,18 +46,18 @@ pub mod metrics {}
 #[doc = include_str!("settings.md")]
 pub mod settings {}
 
-/// Coming from Node: the Node SDK's names, and what is different.
+/// Coming from Node: the Node SDK's names, and the differences.
 #[doc = include_str!("from_node.md")]
 pub mod from_node {}
 
-/// The Python SDK's names, and what is different.
+/// Coming from Python: the Python SDK's names, and the differences.
 #[doc = include_str!("from_python.md")]
 pub mod from_python {}
 
-/// What a job in production wants, and what of it is there by itself.
+/// Production checklist.
 #[doc = include_str!("best_practices.md")]
 pub mod best_practices {}
 
-/// What goes wrong, and what is said about it.
+/// Problems and their messages.
 #[doc = include_str!("troubleshooting.md")]
 pub mod troubleshooting {}

@@ -173,7 +173,7 @@ impl JobContext {
     }
 
     /// Waits until the job is cancelled, and returns the reason. The handler then has the worker's
-    /// [grace](Self::grace) (10 s unless the builder says otherwise) to return before it is aborted.
+    /// [grace](Self::grace) (10 s unless set) to return before it is aborted.
     pub async fn cancelled(&self) -> CancelReason {
         self.inner.links.cancel.wait().await
     }

@@ -7,7 +7,7 @@ use agent_rtc::AutoSubscribe;
 /// ```
 /// use agent_worker::{JobContext, JobResult, room::{AutoSubscribe, JoinOptions}};
 ///
-/// For a worker that was built with `join_room(false)`.
+/// // For a worker that was built with `join_room(false)`.
 /// async fn agent(ctx: JobContext) -> JobResult {
 ///     let room = ctx.join_with(JoinOptions::new().auto_subscribe(AutoSubscribe::None)).await?;
 ///     room.publish_data("status", "joined without audio").await?;

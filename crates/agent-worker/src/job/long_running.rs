@@ -60,7 +60,7 @@ impl JobContext {
     /// Runs a check periodically while the attempt lasts, the first time after one interval. If it fails, the
     /// attempt ends with a retryable error, as with [`fail`](Self::fail); a check that takes longer than the
     /// interval has failed, too. The retry follows after the backoff of the [retry
-    /// policy](crate::RetryPolicy), or after the wait of the check's own error, if that is longer.
+    /// policy](crate::RetryPolicy), plus the wait of the check's own error, if it has one.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};

@@ -7,7 +7,7 @@ use agent_core::{ConfigProblem, MAX_LEASE, MIN_LEASE};
 use agent_net::{ConnectError, UrlError};
 use agent_proto::error_text;
 
-/// A missing or invalid setting. The message names it and says what to do.
+/// A missing or invalid setting. The message names it and what to do.
 ///
 /// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
 #[derive(thiserror::Error)]

@@ -61,7 +61,7 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// Why a worker ended without being drained. The message says what to do.
+/// Why a worker ended without being drained. The message contains what to do.
 ///
 /// `Debug` shows the message, too: it is what Rust prints when `main` returns the error.
 #[derive(thiserror::Error)]

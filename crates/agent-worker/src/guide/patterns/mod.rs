@@ -1,13 +1,12 @@
-//! Shapes that many handlers have, a page for each. The types are in [`patterns`](crate::patterns).
+//! Common patterns of handlers. The types are in [`patterns`](crate::patterns).
 //!
-//! - [`pipelines`]: named stages, all at work at once
-//! - [`state_machines`]: in this state, on that event, do this
-//! - [`pools`]: a few costly things that jobs share
-//! - [`batches`]: items together, by number and by time
+//! - [`pipelines`]: named stages that run concurrently
+//! - [`state_machines`]: a table of states, events and actions
+//! - [`pools`]: expensive resources that jobs share
+//! - [`batches`]: groups of items, limited by size and time
 //!
-//! Each of them takes what says when to stop as a future, most often
-//! [`ctx.cancelled()`](crate::JobContext::cancelled), and none of them knows of jobs: they can be tested
-//! without a worker, and used in code that has none.
+//! Each takes the stop signal as a future, usually [`ctx.cancelled()`](crate::JobContext::cancelled), and
+//! none depends on jobs: they can be tested and used without a worker.
 
 pub mod batches;
 pub mod pipelines;

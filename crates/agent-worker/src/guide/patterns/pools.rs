@@ -1,4 +1,4 @@
-//! A pool: a few costly things that jobs share, such as models, connections or licences.
+//! Pools: expensive resources that jobs share, such as models, connections or licences.
 //!
 //! ```
 //! use agent_worker::{Agent, JobContext, JobResult, patterns::Pool};
@@ -17,7 +17,7 @@
 //!         let mut model = self.models.acquire_within(Duration::from_secs(2)).await?;
 //!         ctx.room().publish_data("answer", model.answer().await).await?;
 //!         Ok(())
-//!     } // given back here, as it is after a panic, an abort, or `?`
+//!     } // returned here, as after a panic, an abort, or `?`
 //! }
 //! # use agent_testkit::{JobSpec, run_job};
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -29,16 +29,16 @@
 //! # });
 //! ```
 //!
-//! The pool belongs to the agent, not to the job: make it once, clones are the same pool. Nothing is made
-//! before it is needed, and what was made is kept. Who waits gets the next one in the order of asking.
+//! The pool belongs to the agent, not to the job: create it once; clones share the pool. Resources are
+//! created on demand and kept. Waiting tasks get the next free resource in order.
 //!
-//! | what happens | then |
+//! | event | effect |
 //! |---|---|
-//! | all are taken for as long as was waited | `?` ends the attempt as retryable: the job is retried in its room, after the backoff of its retry policy |
-//! | one cannot be made | `?` ends the attempt with that error, classified as any other; the place is free again |
-//! | the waiting, or the making, is dropped | nothing is lost |
-//! | one is broken | [`discard`](crate::patterns::PoolGuard::discard) takes it out, and another one is made in its place |
+//! | all resources stay in use for the whole wait | `?` ends the attempt with a retryable error: the job is retried in its room, after the backoff of its retry policy |
+//! | a resource cannot be created | `?` ends the attempt with that error, classified like any other; its slot is free again |
+//! | the future of the acquisition is dropped | nothing is lost |
+//! | a resource is broken | [`discard`](crate::patterns::PoolGuard::discard) removes it, and a new one is created on demand |
 //!
-//! A worker whose every job needs one of them says so with [`max_jobs`](crate::WorkerBuilder::max_jobs): then
-//! offers go to another worker in the place of waiting here. The layer [`LimitBy`](crate::layers::LimitBy)
-//! limits jobs by a key without any pool.
+//! If every job of a worker needs a resource, set [`max_jobs`](crate::WorkerBuilder::max_jobs) to the size of
+//! the pool: offers go to another worker then, instead of waiting here. The layer
+//! [`LimitBy`](crate::layers::LimitBy) limits jobs by a key without a pool.

@@ -1,4 +1,4 @@
-//! A state machine: a handler as a table of what leads from where to where.
+//! State machines: a handler as a table of transitions.
 //!
 //! ```
 //! use agent_worker::{JobContext, JobResult, patterns::StateMachine};
@@ -10,7 +10,7 @@
 //! enum Button { Start, Stop, Finish, Lost }
 //!
 //! async fn recorder(ctx: JobContext) -> JobResult {
-//!     let say = |ctx: &JobContext, what: &'static str| {
+//!     let publish = |ctx: &JobContext, what: &'static str| {
 //!         let ctx = ctx.clone();
 //!         move || {
 //!             let ctx = ctx.clone();
@@ -18,8 +18,8 @@
 //!         }
 //!     };
 //!     let table = StateMachine::new(Recording::Idle)
-//!         .on_do(Recording::Idle, Button::Start, Recording::Running, say(&ctx, "started"))
-//!         .on_do(Recording::Running, Button::Stop, Recording::Idle, say(&ctx, "stopped"))
+//!         .on_do(Recording::Idle, Button::Start, Recording::Running, publish(&ctx, "started"))
+//!         .on_do(Recording::Running, Button::Stop, Recording::Idle, publish(&ctx, "stopped"))
 //!         .on(Recording::Idle, Button::Finish, Recording::Over)
 //!         .on(Recording::Running, Button::Lost, Recording::Idle)
 //!         .terminal(Recording::Over);
@@ -30,7 +30,7 @@
 //!             b"finish" => Some(Button::Finish),
 //!             _ => None,
 //!         },
-//!         Err(_) => Some(Button::Lost), // nobody knows which: the table says what that means in which state
+//!         Err(_) => Some(Button::Lost), // unknown buttons: the table defines the effect in each state
 //!     });
 //!     let summary = table.run(pressed, ctx.cancelled()).await?;
 //!     ctx.room().publish_data("recorder", format!("{} steps, {} unknown", summary.steps, summary.unknown)).await?;
@@ -47,27 +47,27 @@
 //!     }
 //! });
 //! let run = run_job(recorder, presses).await;
-//! let said: Vec<String> = run.sent.iter().filter(|sent| sent.topic == "recorder").map(|sent| sent.text()).collect();
-//! assert_eq!(said, ["started", "stopped", "3 steps, 1 unknown"]);
+//! let sent: Vec<String> = run.sent.iter().filter(|sent| sent.topic == "recorder").map(|sent| sent.text()).collect();
+//! assert_eq!(sent, ["started", "stopped", "3 steps, 1 unknown"]);
 //! # run.assert_success();
 //! # });
 //! ```
 //!
-//! # What happens when
-//! | what happens | then |
+//! # Events and their effects
+//! | event | effect |
 //! |---|---|
-//! | an event has a transition from here | its action runs; when it has succeeded, the state is the next one |
-//! | an event has none | it is counted as [unknown](crate::patterns::RunSummary::unknown), logged at `debug`, and skipped |
-//! | an action fails | the walk ends with its error, which names state and event; the state was not left |
-//! | a terminal state is reached | the walk ends; what comes later stays in the stream |
-//! | the events end, or it is told to stop | the walk ends; [`finished`](crate::patterns::RunSummary::finished) says that no terminal state was reached |
+//! | an event with a transition from the current state | its action runs; if it succeeds, the state changes |
+//! | an event without a transition | it is counted as [unknown](crate::patterns::RunSummary::unknown), logged at `debug`, and skipped |
+//! | an action fails | the run ends with its error, which names state and event; the state is unchanged |
+//! | a terminal state is reached | the run ends; later events stay in the stream |
+//! | the events end, or it is stopped | the run ends; [`finished`](crate::patterns::RunSummary::finished) is `false`, as no terminal state was reached |
 //!
-//! An action that has begun is not interrupted by the stop, so that no transition is made by half; an action
-//! that may take long looks at [`ctx.cancelled()`](crate::JobContext::cancelled) itself.
+//! A running action is not interrupted by the stop, so that no transition is incomplete; an action that may
+//! take long should observe [`ctx.cancelled()`](crate::JobContext::cancelled) itself.
 //!
-//! # See it
-//! [`diagram`](crate::patterns::StateMachine::diagram) prints the table for Mermaid, which most pages for
-//! Markdown draw:
+//! # Diagrams
+//! [`diagram`](crate::patterns::StateMachine::diagram) returns the table as a Mermaid diagram, which most
+//! Markdown viewers render:
 //! ```
 //! use agent_worker::patterns::StateMachine;
 //!

@@ -146,7 +146,7 @@ async fn one_leads_and_the_next_follows_until_it_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_gives_the_lead_back() {
+async fn dropping_releases_the_lease() {
     let store = Flaky::default();
     drop(leader(&store, "a").await);
     let start = Instant::now();
@@ -155,7 +155,7 @@ async fn dropping_gives_the_lead_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_without_its_store_is_told_and_can_write_nothing_once_another_leads() {
+async fn a_leader_without_its_store_loses_its_lease_and_cannot_write_once_another_leads() {
     for outage in [FAILS, HANGS] {
         let (store, other) = (Flaky::default(), Flaky::default());
         let other = Flaky { inner: store.inner.clone(), ..other }; // the same store, over another connection
@@ -192,7 +192,7 @@ async fn a_follower_outlives_an_outage_of_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_cannot_be_asked_at_first_is_an_error_that_says_so() {
+async fn a_store_that_is_unavailable_at_first_is_an_error() {
     let store = Flaky::default();
     store.set(FAILS);
     let error = agent_core::JobError::from(elect(&store, "a").await.unwrap_err());
@@ -219,7 +219,7 @@ async fn a_coordinator_that_panics_later_loses_the_lead() {
 }
 
 #[tokio::test]
-async fn a_lease_is_lost_by_the_clock_also_when_nothing_ran() {
+async fn a_lease_is_lost_by_the_clock_even_if_no_task_ran() {
     let store = Flaky::default();
     let releases = Releases::default();
     let params = params(agent_core::MIN_LEASE, &releases);
@@ -249,14 +249,14 @@ async fn a_lease_is_over_when_the_machine_wakes_up_from_a_long_sleep() {
     tokio::time::sleep(LEASE * 3).await;
     assert!(!lease.is_lost());
     SLEPT.fetch_add(2_000, Ordering::Relaxed);
-    assert!(lease.is_lost(), "at once, whatever runs");
+    assert!(lease.is_lost(), "immediately, whichever task runs");
     let woken = Instant::now();
     assert_eq!(lease.lost().await, LeaseLoss::Expired);
     assert!(woken.elapsed() <= LEASE / 3, "{:?}", woken.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lead_that_was_lost_before_anybody_looked_is_given_as_lost() {
+async fn a_lease_that_was_lost_before_the_first_poll_is_returned_as_lost() {
     let store = Flaky::default();
     let first = leader(&store, "a").await;
     let follower = elect(&store, "b").await.unwrap();

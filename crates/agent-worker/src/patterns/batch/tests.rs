@@ -6,7 +6,7 @@ use super::*;
 
 const WAIT: Duration = Duration::from_millis(90);
 
-/// What happens to a source, one after the other.
+/// The steps of a source.
 #[derive(Clone, Debug)]
 enum Step {
     Item,
@@ -29,8 +29,8 @@ fn channel<T>() -> (mpsc::UnboundedSender<T>, impl Stream<Item = T>) {
     (sender, stream)
 }
 
-/// Plays the steps on virtual time. The `fail`th batch fails once. Gives what was processed, what came and
-/// was not, how many came.
+/// Plays the steps on virtual time. The `fail`th batch fails once. Returns the processed batches, the
+/// unprocessed items, and the number of items.
 async fn play(steps: Vec<Step>, size: usize, fail: usize) -> (Vec<Vec<u32>>, Vec<u32>, u32) {
     let (sender, source) = channel();
     let stop = Arc::new(tokio::sync::Notify::new());
@@ -68,7 +68,7 @@ async fn play(steps: Vec<Step>, size: usize, fail: usize) -> (Vec<Vec<u32>>, Vec
                 .await;
             match result {
                 Ok(_) => break,
-                // As one that tries again would do.
+                // As in a retry.
                 Err(failed) => done.push(failed.batch.to_vec()),
             }
         }
@@ -111,14 +111,14 @@ async fn a_batch_waits_for_its_first_item_and_no_longer() {
         }
         std::future::pending::<()>().await;
     });
-    // The second item comes within the wait of the first, the third does not.
+    // The second item arrives within the wait of the first, the third does not.
     assert_eq!(batches.next().await, Some(vec![0, 1]));
     assert_eq!(start.elapsed(), WAIT * 2 / 3 + WAIT);
     assert_eq!(batches.next().await, Some(vec![2]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_hands_out_what_is_there() {
+async fn a_stop_returns_the_remaining_items() {
     let (sender, source) = channel();
     for n in 0..5 {
         sender.send(n).unwrap();
@@ -166,25 +166,25 @@ async fn they_are_a_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_with_a_stop_ends_with_what_is_there() {
+async fn a_stream_with_a_stop_ends_with_the_remaining_items() {
     let source = stream::iter(0..95).chain(stream::pending());
     let batches = Batches::new(source, 10, Duration::MAX).until(tokio::time::sleep(WAIT));
     let stored: Vec<Vec<u32>> = batches.collect().await;
     assert_eq!((stored.len(), stored[9].len()), (10, 5));
     assert_eq!(stored.concat(), (0..95).collect::<Vec<_>>());
-    // A stop that has come already.
+    // A stop that has completed already.
     let none = Batches::new(stream::iter(0..95), 10, WAIT).until(std::future::ready(()));
     assert_eq!(none.count().await, 0);
 }
 
 #[test]
-fn a_size_of_nothing_is_one() {
+fn a_size_of_zero_counts_as_one() {
     let batches = Batches::new(stream::iter(0..3), 0, WAIT);
     assert_eq!(batches.size, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_may_wait_for_ever() {
+async fn a_batch_may_wait_forever() {
     let mut batches = Batches::new(stream::iter(0..3), 2, Duration::MAX);
     assert_eq!(batches.next().await, Some(vec![0, 1]));
     assert_eq!(batches.next().await, Some(vec![2]), "the source has ended");

@@ -27,14 +27,14 @@ fn on_virtual_time<T>(play: impl Future<Output = T>) -> T {
         .block_on(play)
 }
 
-/// What is logged on this thread.
+/// The log of this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn keep(&self) -> tracing::subscriber::DefaultGuard {
-        // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants
-        // it: a test without one must not answer for all.
+        // With a single subscriber, `tracing` caches the interest in a line from the first thread that
+        // reaches it: a test without a subscriber must not decide for all.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone()).with_ansi(false);
@@ -67,7 +67,7 @@ enum How {
     Panics,
 }
 
-/// When each item comes, how long each stage takes for it in milliseconds, and which item goes wrong there.
+/// When each item arrives, how many milliseconds each stage takes for it, and which item fails there.
 #[derive(Clone, Debug)]
 struct Plan {
     items: u64,
@@ -85,7 +85,7 @@ struct Plan {
 fn plans() -> impl Strategy<Value = Plan> {
     let how = || prop_oneof![Just(How::Fails), Just(How::Panics)];
     let wrong = || prop::option::weighted(0.3, (0..ITEMS, how()));
-    // Often nothing: then many things happen at one moment.
+    // Often zero, so that many things happen at the same moment.
     let times = || prop::collection::vec(prop_oneof![Just(0), 0..25_u64], usize::try_from(ITEMS).unwrap());
     (
         0..ITEMS,
@@ -114,17 +114,17 @@ fn ms(times: &[u64], n: u64) -> Duration {
     Duration::from_millis(times[usize::try_from(n).unwrap()])
 }
 
-/// What was seen of a plan that was played.
+/// The observations of a played plan.
 struct Played {
     /// `None`: it was dropped.
     result: Option<Result<Progress, PipelineError>>,
-    /// What came out of the last stage, in that order.
+    /// The results of the last stage, in order.
     seen: Vec<u64>,
-    /// When each item was taken off the source.
+    /// When each item was taken from the source.
     taken: Vec<Duration>,
-    /// The most that were at any time between the source and the end.
+    /// Maximum number of items between the source and the end.
     most_inside: u64,
-    /// Items whose values are still somewhere.
+    /// Items whose values were not dropped.
     left: usize,
     /// How long it took.
     took: Duration,
@@ -197,7 +197,7 @@ async fn play(plan: &Plan) -> Played {
     }
 }
 
-/// Panics are planted here: their texts would be noise.
+/// Hides the messages of planted panics.
 fn without_panic_texts() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -218,12 +218,12 @@ proptest! {
     fn what_is_done_is_the_beginning_of_what_came(plan in plans()) {
         without_panic_texts();
         let Played { result, seen, taken, most_inside, left, took } = on_virtual_time(play(&plan));
-        // Whatever happened: in order, nothing twice, nothing skipped, nothing left behind, never more inside
-        // than there is room for.
+        // In every case: in order, nothing duplicated, skipped or leaked, and the number of items inside is
+        // bounded.
         prop_assert_eq!(&seen, &(0..seen.len() as u64).collect::<Vec<_>>());
         prop_assert_eq!(left, 0);
-        // Four stages with an item each, and what waits before each; one that was offered its place is being
-        // taken. A batch that is collected, one that waits, and one in work.
+        // Four stages with an item each, and the queue before each; one more item whose place is reserved.
+        // One batch that is collected, one that is queued, and one in progress.
         let batches = plan.batch.map_or(0, |(size, _)| 3 * size.max(plan.capacity) as u64);
         prop_assert!(most_inside <= 4 * (plan.capacity as u64 + 1) + batches, "{most_inside} were inside");
         if let (Some(stop), Some(flush)) = (plan.stop, plan.flush) {
@@ -239,7 +239,7 @@ proptest! {
         };
         let progress = match &result {
             Ok(progress) => {
-                prop_assert_eq!(progress.done, progress.taken, "nothing stays in the pipe");
+                prop_assert_eq!(progress.done, progress.taken, "no item is left");
                 if plan.stop.is_none() {
                     prop_assert_eq!(progress.done, plan.items);
                 }
@@ -248,19 +248,19 @@ proptest! {
             Err(failed) if failed.stage == FLUSH => {
                 prop_assert_eq!(Some(took), plan.stop.zip(plan.flush).map(|(a, b)| Duration::from_millis(a + b)));
                 prop_assert!(failed.progress.dropped() > 0);
-                let said = format!("{} of {} items dropped", failed.progress.dropped(), taken.len());
-                prop_assert!(failed.to_string().contains(&said), "{failed}");
+                let dropped = format!("{} of {} items dropped", failed.progress.dropped(), taken.len());
+                prop_assert!(failed.to_string().contains(&dropped), "{failed}");
                 failed.progress
             }
             Err(failed) => {
-                // The named stage has the item that the error names, and nothing from there on is done.
+                // The named stage has the item of the error, and no item from there on is done.
                 let text = failed.error.to_string();
                 let how = if text.starts_with("panicked") { How::Panics } else { How::Fails };
                 let n: u64 = text.rsplit(' ').next().unwrap().parse().unwrap();
                 let stage = STAGES.iter().position(|name| *name == failed.stage).unwrap();
                 prop_assert_eq!(plan.wrong[stage], Some((n, how)));
                 prop_assert!(failed.progress.done <= n && n < failed.progress.taken);
-                // What is ahead of it went through: up to another failed item, if there is one, and if there
+                // The items ahead of it completed: up to another failed item, if there is one, and if there
                 // was time.
                 let end = failed.progress.done;
                 let out_of_time = plan.flush.is_some() && plan.stop.is_some();
@@ -277,14 +277,14 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stages_work_at_once_and_a_slow_one_holds_the_others_back() {
+async fn stages_run_concurrently_and_a_slow_one_slows_down_the_others() {
     let (pulled, start) = (AtomicU64::new(0), Instant::now());
     let source = stream::iter(0..20_u64).inspect(|_| {
         pulled.fetch_add(1, Ordering::Relaxed);
     });
     let slow = async |n| {
         sleep(Duration::from_secs(1)).await;
-        // Itself, what waits before it, what the stage before holds, and what waits before that.
+        // Its own item, its queue, the item of the stage before, and the queue before that.
         assert!(pulled.load(Ordering::Relaxed) <= n + 1 + 2 + 1 + 2);
         Ok(n)
     };
@@ -295,12 +295,12 @@ async fn stages_work_at_once_and_a_slow_one_holds_the_others_back() {
     let done =
         Pipeline::with_capacity(2, source, never()).stage("quick", quick).stage("slow", slow).run().await;
     assert_eq!(done.unwrap(), Progress { done: 20, taken: 20 });
-    // One after the other it would be 40 s.
+    // Sequentially it would take 40 s.
     assert_eq!(start.elapsed(), Duration::from_secs(21));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_does_not_wait_for_a_source_that_is_silent() {
+async fn an_error_does_not_wait_for_a_silent_source() {
     let source = stream::iter([1]).chain(stream::pending());
     let failing = async |_: i32| Err::<(), _>(JobError::retryable("busy", Duration::from_secs(7)));
     let failed = Pipeline::new(source, never()).stage("work", failing).run().await.unwrap_err();
@@ -332,7 +332,7 @@ async fn an_error_stops_a_stage_before_it_in_the_middle_of_an_item() {
         .stage("download", hangs_at_the_second)
         .stage("decode", failing)
         .run();
-    let failed = timeout(HANGS, run).await.expect("the error is told").unwrap_err();
+    let failed = timeout(HANGS, run).await.expect("the error is returned").unwrap_err();
     assert_eq!(failed.to_string(), "stage decode failed: planted");
 }
 
@@ -342,10 +342,10 @@ async fn an_error_does_not_wait_for_stages_that_wait_for_a_silent_source() {
     let run = Pipeline::new(source, never())
         .stage("read", async |n: i32| Ok(n))
         .stage("think", async |n| Ok(n))
-        .stage("say", async |_| Err::<(), _>("planted".into()))
+        .stage("fail", async |_| Err::<(), _>("planted".into()))
         .run();
-    let failed = timeout(HANGS, run).await.expect("the error is told").unwrap_err();
-    assert_eq!(failed.to_string(), "stage say failed: planted");
+    let failed = timeout(HANGS, run).await.expect("the error is returned").unwrap_err();
+    assert_eq!(failed.to_string(), "stage fail failed: planted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -382,13 +382,13 @@ async fn an_empty_source_and_no_stage_at_all_are_fine() {
     assert_eq!(some.unwrap(), Progress { done: 3, taken: 3 });
 }
 
-/// A source that sends this many items and is silent then, and its stop.
+/// A source that sends this many items and then none, and its stop.
 fn silent_after(items: u64) -> (impl Stream<Item = u64> + Send, impl Future + Send) {
     (stream::iter(0..items).chain(stream::pending()), sleep(Duration::from_secs(60)))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_has_begun_goes_through_at_the_stop() {
+async fn an_incomplete_batch_completes_at_the_stop() {
     let (source, stop) = silent_after(95);
     let stored = Mutex::new(Vec::new());
     let store = async |batch: Vec<u64>| {
@@ -417,7 +417,7 @@ async fn a_batch_waits_for_its_time_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_fails_behind_a_batch_ends_it_at_once() {
+async fn a_failure_behind_a_batch_ends_it_immediately() {
     let start = Instant::now();
     let (source, stop) = silent_after(25);
     let failing = async |_: Vec<u64>| Err::<(), _>("the database is gone".into());
@@ -427,7 +427,7 @@ async fn whoever_fails_behind_a_batch_ends_it_at_once() {
     assert_eq!((failed.progress.done, start.elapsed()), (0, Duration::ZERO));
 }
 
-/// As the guide has it: a pipeline that sends into a channel, and batches that come out of it.
+/// As in the guide: a pipeline that sends into a channel, and batches that are read from it.
 #[tokio::test(start_paused = true)]
 async fn two_over_a_channel_end_with_the_one_that_fails() {
     let start = Instant::now();
@@ -449,7 +449,7 @@ async fn two_over_a_channel_end_with_the_one_that_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_done_in_time_after_the_stop_is_counted() {
+async fn items_that_are_not_done_in_time_after_the_stop_are_counted() {
     let stored = AtomicU64::new(0);
     let slow = async |n: u64| {
         sleep(Duration::from_millis(40)).await;
@@ -460,7 +460,7 @@ async fn what_is_not_done_in_time_after_the_stop_is_counted() {
         stored.fetch_add(1, Ordering::Relaxed);
         Ok(n)
     };
-    // The source may be silent, or over: what was taken takes its time all the same.
+    // Whether the source is silent or over, the taken items take the same time.
     for over in [false, true] {
         stored.store(0, Ordering::Relaxed);
         let source = stream::iter(0..250).chain(if over {
@@ -487,7 +487,7 @@ async fn what_is_not_done_in_time_after_the_stop_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_dropped_says_what_that_costs() {
+async fn a_dropped_pipeline_logs_the_lost_items() {
     let log = Log::default();
     let _kept = log.keep();
     let slow = async |n| {
@@ -497,7 +497,7 @@ async fn one_that_is_dropped_says_what_that_costs() {
     let run = || Pipeline::new(stream::iter(0..9), never()).stage("work", slow).run();
     assert!(timeout(Duration::from_millis(3500), run()).await.is_err());
     assert!(log.text().contains("WARN") && log.text().contains("items=6"), "{}", log.text());
-    // Neither one that has ended nor one that has not begun has anything to say.
+    // A pipeline that has ended, or not started, logs nothing.
     drop(run());
     assert_eq!((run().await.unwrap().done, log.text().lines().count()), (9, 1));
 
@@ -513,13 +513,13 @@ async fn one_that_is_dropped_says_what_that_costs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_in_time_is_a_success() {
+async fn finishing_in_time_is_a_success() {
     let (source, stop) = silent_after(10);
     let slow = async |n| {
         sleep(Duration::from_secs(7)).await;
         Ok(n)
     };
-    // 60 s, and the last item that was taken ends at 70 s.
+    // 60 s, and the last taken item ends at 70 s.
     let run = Pipeline::new(source, stop).flush_within(Duration::from_secs(10)).stage("work", slow).run();
     assert_eq!(run.await.unwrap(), Progress { done: 10, taken: 10 });
 }
@@ -533,7 +533,7 @@ async fn a_panic_of_the_stop_is_contained_too() {
 }
 
 #[tokio::test]
-async fn one_that_never_waits_lets_others_run() {
+async fn a_source_that_is_always_ready_does_not_starve_other_tasks() {
     const MANY: u64 = 1_000_000;
     let (stopped, stop) = tokio::sync::oneshot::channel();
     tokio::spawn(async move { stopped.send(()) });
@@ -543,7 +543,7 @@ async fn one_that_never_waits_lets_others_run() {
 }
 
 #[tokio::test]
-async fn a_capacity_beyond_all_bounds_is_the_largest_one() {
+async fn a_capacity_out_of_bounds_is_clamped() {
     let all = Pipeline::with_capacity(usize::MAX, stream::iter(0..3), std::future::pending::<()>());
     assert_eq!(all.stage("pass", async |n: u32| Ok(n)).run().await.unwrap().done, 3);
 }

@@ -34,7 +34,7 @@ fn announced(event: Option<ChannelEvent>) -> Announcement {
 }
 
 #[tokio::test]
-async fn everybody_but_the_sender_hears_a_message() {
+async fn all_but_the_sender_receive_a_message() {
     let pubsub = MemoryPubSub::new();
     let (mut a, mut b, mut c) =
         (open(&pubsub, "a").await, open(&pubsub, "b").await, open(&pubsub, "c").await);
@@ -51,7 +51,7 @@ async fn everybody_but_the_sender_hears_a_message() {
 }
 
 #[tokio::test]
-async fn an_announcement_reaches_those_who_come_later_once() {
+async fn an_announcement_reaches_newcomers_once() {
     let pubsub = MemoryPubSub::new();
     let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
     a.announce("transcribe").await.unwrap();
@@ -71,17 +71,17 @@ async fn an_announcement_reaches_those_who_come_later_once() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_dropped_leaves_nothing_behind() {
+async fn a_dropped_channel_releases_everything() {
     let pubsub = MemoryPubSub::new();
     drop(open(&pubsub, "a").await);
-    // The task that repeats announcements lets go of the carrier when it is aborted.
+    // The task that repeats announcements releases the backend when it is aborted.
     while format!("{pubsub:?}") != "MemoryPubSub { topics: 0 }" {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_told_how_many_it_lost() {
+async fn a_slow_reader_receives_the_number_of_lost_messages() {
     let pubsub = MemoryPubSub::new();
     let (a, mut b, mut c) = (open(&pubsub, "a").await, open(&pubsub, "b").await, open(&pubsub, "c").await);
     for n in 0..1_030 {
@@ -94,12 +94,12 @@ async fn a_slow_reader_is_told_how_many_it_lost() {
     for _ in 0..80 {
         a.publish(vec![0; MAX_MESSAGE_LEN]).await.unwrap();
     }
-    let Some(ChannelEvent::Lagged { missed }) = c.next().await else { panic!("not told") };
+    let Some(ChannelEvent::Lagged { missed }) = c.next().await else { panic!("no report") };
     assert!(missed > 1_023, "{missed}");
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_refused() {
+async fn messages_and_topics_over_the_limit_are_refused() {
     let pubsub = MemoryPubSub::new();
     let a = open(&pubsub, "a").await;
     let error = a.publish(vec![0; MAX_MESSAGE_LEN + 1]).await.unwrap_err();
@@ -114,8 +114,8 @@ async fn what_is_too_long_is_refused() {
     }
 }
 
-/// Memory, of which everything that is sent is counted, and lost while it is told to; its inboxes can be
-/// looked into.
+/// A memory backend that counts sent frames, loses them while `loses` is set, and gives access to its
+/// inboxes.
 #[derive(Clone, Default)]
 struct Watched {
     inner: MemoryPubSub,
@@ -152,7 +152,7 @@ impl Subscription for WatchedSubscription {
 
 /// Each of many who come at once is not answered by itself, or the answers grow with their square.
 #[tokio::test(start_paused = true)]
-async fn many_who_come_at_once_are_answered_together() {
+async fn many_newcomers_at_once_are_answered_together() {
     let pubsub = Watched::default();
     let first = open(&pubsub, "a").await;
     first.announce("transcribe").await.unwrap();
@@ -164,21 +164,17 @@ async fn many_who_come_at_once_are_answered_together() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     for other in &mut others {
-        assert_eq!(
-            announced(other.next().await).capability,
-            "transcribe",
-            "everybody is answered all the same"
-        );
+        assert_eq!(announced(other.next().await).capability, "transcribe", "every newcomer is answered");
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
     let answers = pubsub.sent.load(Ordering::Relaxed) - before - others.len();
-    // Everybody answers whoever comes later: 1,275 times, if each by itself.
+    // Each job answers later newcomers: 1,275 answers if each were answered separately.
     let most = 3 * (others.len() + 1);
     assert!((2..=most).contains(&answers), "{answers} answers to {} within half a second", others.len());
 }
 
 #[tokio::test]
-async fn a_channel_that_is_dropped_keeps_nothing_for_its_publishers() {
+async fn a_dropped_channel_queues_nothing_for_its_publishers() {
     let pubsub = Watched::default();
     let (a, b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
     a.publish("before").await.unwrap();
@@ -193,7 +189,7 @@ async fn a_channel_that_is_dropped_keeps_nothing_for_its_publishers() {
 }
 
 #[tokio::test]
-async fn what_was_missed_is_counted_also_when_the_reader_is_too_slow() {
+async fn lost_messages_are_counted_even_if_the_reader_is_too_slow() {
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
     let mut a = Sequencer::new("a/1");
@@ -207,7 +203,7 @@ async fn what_was_missed_is_counted_also_when_the_reader_is_too_slow() {
 }
 
 #[tokio::test]
-async fn all_of_an_announcement_counts() {
+async fn the_whole_size_of_an_announcement_counts() {
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
     let long =
@@ -222,7 +218,7 @@ async fn all_of_an_announcement_counts() {
 }
 
 #[tokio::test]
-async fn nobody_speaks_for_another_agent() {
+async fn messages_with_the_id_of_another_agent_are_dropped() {
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
     let mut a = Sequencer::new("a/1");
@@ -234,7 +230,7 @@ async fn nobody_speaks_for_another_agent() {
 }
 
 #[tokio::test]
-async fn an_interruption_is_told_once_until_it_is_read() {
+async fn an_interruption_is_reported_once_until_it_is_read() {
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
     (0..1_000).for_each(|_| inbox.interrupted());
@@ -244,7 +240,7 @@ async fn an_interruption_is_told_once_until_it_is_read() {
 }
 
 #[tokio::test]
-async fn what_is_lost_is_told() {
+async fn lost_messages_are_reported() {
     let pubsub = Watched::default();
     let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
     a.publish("one").await.unwrap();
@@ -259,7 +255,7 @@ async fn what_is_lost_is_told() {
 }
 
 #[tokio::test]
-async fn after_an_interruption_the_others_are_asked_again() {
+async fn after_an_interruption_announcements_are_requested_again() {
     let pubsub = Watched::default();
     let a = open(&pubsub, "a").await;
     let mailbox = Mailbox::new("b/1", Arc::default());
@@ -269,27 +265,27 @@ async fn after_an_interruption_the_others_are_asked_again() {
     a.announce("transcribe").await.unwrap();
     pubsub.loses.store(false, Ordering::Relaxed);
     inbox.interrupted();
-    assert!(mailbox.asked().await, "the others are to be greeted");
+    assert!(mailbox.asked().await, "the announcements of the others are requested");
     b.send(Sequencer::new("b/1").hello().encode()).await.unwrap();
     assert_eq!(mailbox.next().await, Some(ChannelEvent::Interrupted));
     assert_eq!(announced(mailbox.next().await).capability, "transcribe");
 }
 
-/// Also when they have announced nothing, and say nothing any more.
+/// Even if the publisher has announced nothing and sends nothing more.
 #[tokio::test]
-async fn the_last_words_that_were_lost_are_told() {
+async fn lost_last_messages_are_reported() {
     let pubsub = Watched::default();
     let (a, mut b) = (open(&pubsub, "a").await, open(&pubsub, "b").await);
     a.publish("one").await.unwrap();
     assert_eq!(message(b.next().await).text(), "one");
     let missed = |count| Some(ChannelEvent::Missed { from: "a/0000000000000007".into(), count });
-    // It is the sender who knows of the interruption.
+    // The sender notices the interruption.
     pubsub.loses.store(true, Ordering::Relaxed);
     a.publish("two").await.unwrap();
     pubsub.loses.store(false, Ordering::Relaxed);
     a.mailbox().interrupted();
     assert_eq!(timeout(b.next()).await, missed(1));
-    // It is the reader.
+    // The reader notices it.
     pubsub.loses.store(true, Ordering::Relaxed);
     a.publish("three").await.unwrap();
     a.publish("four").await.unwrap();
@@ -299,9 +295,9 @@ async fn the_last_words_that_were_lost_are_told() {
     assert_eq!(timeout(b.next()).await, missed(2));
 }
 
-/// What a job says first is missed, too, once the others know of it.
+/// The first messages of a job are reported as lost, too, once the others know of it.
 #[tokio::test]
-async fn the_first_words_that_were_lost_are_told() {
+async fn lost_first_messages_are_reported() {
     let pubsub = Watched::default();
     let mut b = open(&pubsub, "b").await;
     let a = open(&pubsub, "a").await;
@@ -314,15 +310,15 @@ async fn the_first_words_that_were_lost_are_told() {
 }
 
 async fn timeout(next: impl Future<Output = Option<ChannelEvent>>) -> Option<ChannelEvent> {
-    tokio::time::timeout(Duration::from_secs(5), next).await.expect("it is told")
+    tokio::time::timeout(Duration::from_secs(5), next).await.expect("a report")
 }
 
 #[tokio::test]
-async fn what_is_no_frame_is_dropped() {
+async fn invalid_frames_are_dropped() {
     let mailbox = Mailbox::new("b/1", Arc::default());
     let inbox = mailbox.inbox();
-    for odd in ["", "{}\n", "nonsense\nnonsense"] {
-        inbox.deliver(&Bytes::from(odd));
+    for invalid in ["", "{}\n", "nonsense\nnonsense"] {
+        inbox.deliver(&Bytes::from(invalid));
     }
     inbox.deliver(&Sequencer::new("a").announce("no announcement").encode());
     inbox.deliver(&Sequencer::new("c").message(vec![0; MAX_MESSAGE_LEN + 1]).encode());
