@@ -19,7 +19,7 @@ use crate::upgrade::Upgrade;
 use crate::websocket::WebSocket;
 
 /// Connects to a `ws` or `wss` address, with a token in the header if there is one.
-pub async fn connect_websocket(
+pub(crate) async fn open_websocket(
     url: &Url,
     bearer: Option<&Secret>,
     options: &NetOptions,

@@ -10,11 +10,13 @@ mod assigned_url;
 mod connect;
 mod error;
 mod exhaustion;
+mod failover;
 mod frame_socket;
 mod frames;
 mod one_line;
 mod options;
 mod refusal;
+mod region_list;
 mod server_url;
 mod stream;
 #[cfg(test)]
@@ -31,9 +33,10 @@ pub use api::{
     ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
 };
 pub use assigned_url::{Assigned, AssignedUrlError, assigned_url};
-pub use connect::{connect_stream, connect_websocket};
+pub use connect::connect_stream;
 pub use error::ConnectError;
 pub use exhaustion::exhaustion;
+pub use failover::connect_websocket;
 pub use frame_socket::{FrameSocket, SocketEvent};
 pub use frames::{CloseReason, FrameError, Message, Role};
 pub use options::{MediaPath, NetOptions, ProxyUrlError};

@@ -14,6 +14,7 @@ use agent_proto::text::line;
 
 use crate::addresses::{Addresses, Resolver};
 use crate::error::ConnectError;
+use crate::region_list::Regions;
 use crate::stream::Dialer;
 use crate::tls;
 
@@ -34,6 +35,8 @@ pub struct NetOptions {
     dialer: Option<Arc<dyn Dialer>>,
     /// Shared by clones: a room profits from what the worker learnt about an address.
     pub(super) addresses: Addresses,
+    /// Shared by clones, too.
+    pub(super) regions: Regions,
     media_filter: Option<Arc<dyn Fn(MediaPath) -> bool + Send + Sync>>,
     /// Created at the first encrypted connection and shared by clones: loading the platform's certificates
     /// takes milliseconds, and TLS sessions are resumed only within one configuration.
@@ -77,6 +80,7 @@ impl Default for NetOptions {
             max_message_size: 2 * 1024 * 1024,
             dialer: None,
             addresses: Addresses::default(),
+            regions: Regions::default(),
             media_filter: None,
             tls: Arc::default(),
         }

@@ -1,6 +1,7 @@
 //! An open WebSocket, after its handshake: messages over a stream of bytes. It logs nothing, as its messages
 //! contain secrets.
 
+use std::array;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -216,22 +217,21 @@ impl WebSocket {
     }
 }
 
-/// The random masks of a client's frames, taken from the system a few at a time: one call for each frame costs
-/// a twentieth of a short job.
+/// The random masks of a client's frames, taken from the system a few at a time: one call for each frame
+/// costs a twentieth of a short job.
 #[derive(Default)]
-struct Masks {
-    pool: [[u8; 4]; 16],
-    left: usize,
-}
+struct Masks(array::IntoIter<[u8; 4], 16>);
 
 impl Masks {
     fn next(&mut self) -> Result<[u8; 4], io::Error> {
-        if self.left == 0 {
-            getrandom::fill(self.pool.as_flattened_mut())?;
-            self.left = self.pool.len();
+        loop {
+            if let Some(mask) = self.0.next() {
+                return Ok(mask);
+            }
+            let mut masks = [[0; 4]; 16];
+            getrandom::fill(masks.as_flattened_mut())?;
+            self.0 = masks.into_iter();
         }
-        self.left -= 1;
-        Ok(self.pool[self.left])
     }
 }
 

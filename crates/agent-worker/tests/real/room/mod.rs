@@ -4,4 +4,5 @@ mod audio;
 mod data;
 mod media_paths;
 mod reconnect;
+mod regions;
 mod rules;
