@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::StreamOptions;
+
 /// Maximum payload of one data message, in bytes.
 ///
 /// A packet must fit the server's message limit of 65,535 bytes together with its topic and addresses.
@@ -27,6 +29,34 @@ pub type CommandId = u64;
 pub enum RoomCommand {
     /// Send a data message. Done when the data channel has accepted it, not when it has arrived.
     Publish(Publish),
+    /// Send a whole content as a stream: in one packet or in many, compressed or not, as its recipients can
+    /// read it. Done when the data channel has accepted all of it, not when it has arrived.
+    SendStream {
+        /// Its description.
+        options: Box<StreamOptions>,
+        /// The content; of a text, UTF-8.
+        #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
+        content: Bytes,
+    },
+    /// Open a stream that is written in parts. Done when the data channel has accepted its header.
+    OpenStream(Box<StreamOptions>),
+    /// Write the next part of such a stream. Done when the data channel has accepted it.
+    WriteStream {
+        /// The command that opened the stream.
+        stream: CommandId,
+        /// The content; of a text, UTF-8.
+        #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
+        content: Bytes,
+    },
+    /// End such a stream after what was written. Done when the data channel has accepted its end.
+    CloseStream {
+        /// The command that opened the stream.
+        stream: CommandId,
+        /// Why it is not complete; empty: it is.
+        reason: String,
+        /// Key-value pairs for the recipients, which replace those of the header.
+        attributes: BTreeMap<String, String>,
+    },
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),
     /// Replace our own name. An empty text changes nothing: the protocol cannot clear it.
@@ -90,6 +120,22 @@ pub enum RoomError {
         /// Their length, in bytes.
         len: usize,
     },
+    /// The header of a stream, with its attributes and recipients, exceeds a packet.
+    #[error(
+        "topic, attributes and recipients make a header of {len} bytes, over the limit of {limit} bytes; shorten them"
+    )]
+    HeaderTooLarge {
+        /// The length of the header's packet, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The stream was closed, or has failed.
+    #[error("the stream is closed; open another one")]
+    StreamClosed,
+    /// A new session began while the stream was being sent: its recipients have received a part of it.
+    #[error("the connection was re-established with a new session, which ended the stream; send it again")]
+    StreamInterrupted,
     /// Too much is queued or unanswered.
     #[error("the send queue is full; send less, or retry later")]
     QueueFull,

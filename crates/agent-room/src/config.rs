@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use agent_proto::Secret;
 
+use crate::StreamLimits;
+
 /// Which tracks of others the server sends without a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -31,6 +33,12 @@ pub struct Limits {
     pub queued_packets: usize,
     /// Maximum size of queued data packets, in bytes, per channel. Default 4 MiB.
     pub queued_bytes: usize,
+    /// Maximum number of streams that are sent at a time. Default 1,024.
+    pub outgoing_streams: usize,
+    /// Maximum content of streams that is not sent yet, in bytes. Default 64 MiB.
+    pub outgoing_bytes: usize,
+    /// Limits of the streams of others.
+    pub streams: StreamLimits,
     /// Maximum number of unanswered changes of our own metadata, name and attributes. Default 64.
     pub requests: usize,
     /// Maximum number of participants; more are counted as violations. Default 10,000.
@@ -47,6 +55,9 @@ impl Default for Limits {
             signal_frame: 8 * 1024 * 1024,
             queued_packets: 1024,
             queued_bytes: 4 * 1024 * 1024,
+            outgoing_streams: 1024,
+            outgoing_bytes: 64 * 1024 * 1024,
+            streams: StreamLimits::default(),
             requests: 64,
             participants: 10_000,
             held_events: 4096,
@@ -78,6 +89,9 @@ pub struct Config {
     pub reconnect_timeout: Duration,
     /// Seed of the jitter between retries: rooms of one program should not share it. Default 0.
     pub seed: u64,
+    /// The time at which the room is created, in milliseconds since 1970: for the timestamps of streams.
+    /// Default 0.
+    pub created_at_ms: i64,
     /// Version of the SDK, sent to the server.
     pub sdk_version: String,
     /// Limits.
@@ -97,6 +111,7 @@ impl Config {
             leave_timeout: Duration::from_secs(1),
             reconnect_timeout: Duration::from_secs(60),
             seed: 0,
+            created_at_ms: 0,
             sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
             limits: Limits::default(),
         }

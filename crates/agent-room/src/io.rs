@@ -9,7 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, Unsupported,
+    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, StreamEvent,
+    Unsupported,
 };
 
 /// The transport of a packet.
@@ -167,6 +168,8 @@ pub enum Output {
     Unsupported(Unsupported),
     /// Notify the user.
     Event(RoomEvent),
+    /// An event of a stream that another participant sends us.
+    Stream(StreamEvent),
     /// A frame of an audio track that the server sends us. Its position among the events has no meaning.
     Frame {
         /// The track's sid.
@@ -208,6 +211,8 @@ pub enum Timer {
     Request,
     /// The media connection is gone, and the server has not sent the reason.
     MediaGone,
+    /// A participant with open streams has left some time ago.
+    Streams,
     /// Messages published before the leave have not arrived yet.
     Leave,
     /// The delay between two reconnect attempts, or a step of an attempt, has ended.

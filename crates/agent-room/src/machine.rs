@@ -1,5 +1,6 @@
 //! The room machine: connects signalling, data and the media connection.
 
+mod streams;
 #[cfg(test)]
 #[cfg(feature = "serde")]
 mod tests;
@@ -9,9 +10,10 @@ use std::collections::VecDeque;
 use agent_proto::{Time, recording};
 
 use crate::connection::{MediaConnection, TransportEvent};
-use crate::data::{DataInbox, DataOutbox, Received};
+use crate::data::{DataInbox, DataOutbox, PacketOwner, Received};
 use crate::held::HeldEvents;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput};
+use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
 use crate::unsupported::{Reported, RpcRequest};
 use crate::{CommandId, Config, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer};
 
@@ -23,6 +25,10 @@ pub(crate) struct Machine<M: MediaConnection> {
     transport: Option<M>,
     outbox: DataOutbox,
     inbox: DataInbox,
+    incoming: Incoming,
+    /// Packets of streams that wait for the event that must precede them.
+    early: VecDeque<(PacketSender, StreamPacket)>,
+    outgoing: Outgoing,
     /// Events that wait for the one that must precede them.
     held: Option<HeldEvents>,
     reported: Reported,
@@ -36,12 +42,15 @@ impl<M: MediaConnection> Machine<M> {
         Self {
             clock,
             signal: Signal::new(config.clone()),
-            config,
             transport: None,
             outbox: DataOutbox::new(),
             inbox: DataInbox::default(),
+            incoming: Incoming::new(config.limits.streams.clone()),
+            early: VecDeque::new(),
+            outgoing: Outgoing::new(config.limits.outgoing_streams, config.limits.outgoing_bytes),
             held: None,
             reported: Reported::default(),
+            config,
             unrouted: 0,
             outputs: VecDeque::new(),
         }
@@ -98,6 +107,12 @@ impl<M: MediaConnection> Machine<M> {
     fn command(&mut self, id: CommandId, command: RoomCommand, now: Time) {
         match command {
             RoomCommand::Publish(message) => self.publish(id, message),
+            RoomCommand::SendStream { options, content } => self.send_stream(id, *options, content, now),
+            RoomCommand::OpenStream(options) => self.open_stream(id, *options, now),
+            RoomCommand::WriteStream { stream, content } => self.write_stream(id, stream, content),
+            RoomCommand::CloseStream { stream, reason, attributes } => {
+                self.close_stream(id, stream, reason, attributes);
+            }
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
             }
@@ -112,16 +127,28 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     fn publish(&mut self, id: CommandId, message: Publish) {
-        let queued = if !self.signal.is_connected() {
+        let queued = self.may_publish().and_then(|()| self.outbox.push(id, message, &self.config.limits));
+        if let Err(error) = queued {
+            self.done(id, Err(error));
+        }
+    }
+
+    fn may_publish(&self) -> Result<(), RoomError> {
+        if !self.signal.is_connected() {
             Err(RoomError::NotConnected)
         } else if !self.signal.may_publish_data() {
             Err(RoomError::NotAllowed { detail: "no permission to publish data".to_owned() })
         } else {
-            self.outbox.push(id, message, &self.config.limits)
-        };
-        if let Err(error) = queued {
-            self.outputs.push_back(Output::CommandDone { id, result: Err(error) });
+            Ok(())
         }
+    }
+
+    fn sends_done(&mut self, done: Vec<SendDone>) {
+        self.outputs.extend(done.into_iter().map(send_done));
+    }
+
+    fn done(&mut self, id: CommandId, result: Result<(), RoomError>) {
+        self.outputs.push_back(Output::CommandDone { id, result });
     }
 
     /// Handles the timers that are due at `now`.
@@ -133,6 +160,8 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     fn do_due(&mut self, now: Time) {
+        self.incoming.handle_timeout(now);
+        self.report_streams();
         if let Some(transport) = &mut self.transport {
             transport.handle_timeout(now);
         }
@@ -151,7 +180,8 @@ impl<M: MediaConnection> Machine<M> {
     pub(crate) fn poll_timeout(&self) -> Option<(Time, Timer)> {
         let signal = self.signal.poll_timeout()?;
         let transport = self.transport.as_ref().and_then(M::poll_timeout);
-        transport.map(|at| (at, Timer::Transport)).into_iter().chain([signal]).min()
+        let streams = self.incoming.poll_timeout().map(|at| (at, Timer::Streams));
+        transport.map(|at| (at, Timer::Transport)).into_iter().chain(streams).chain([signal]).min()
     }
 
     /// Number of invalid messages of the server or the network. Each was skipped.
@@ -205,13 +235,35 @@ impl<M: MediaConnection> Machine<M> {
             self.outbox.acknowledged_but(bytes);
         }
         // A session that is about to be abandoned would lose the messages.
-        if self.outbox.is_empty() || self.signal.abandons_session() {
+        if self.signal.abandons_session() {
             return;
         }
-        let done = self.outbox.pump(|channel, bytes| transport.write(channel, bytes));
-        if !done.is_empty() {
+        let mut sent = false;
+        loop {
+            let done = self.outbox.pump(|channel, bytes| transport.write(channel, bytes));
+            sent |= !done.is_empty();
+            for (owner, result) in done {
+                match owner {
+                    PacketOwner::Command(id) => self.outputs.push_back(Output::CommandDone { id, result }),
+                    PacketOwner::Stream(stream) => {
+                        let done = match result {
+                            Ok(()) => self.outgoing.accepted(stream).into_iter().collect(),
+                            Err(error) => self.outgoing.refused(stream, &error),
+                        };
+                        self.outputs.extend(done.into_iter().map(send_done));
+                    }
+                    PacketOwner::Room => {}
+                }
+            }
+            // One packet of the streams at a time, so that data messages do not wait behind many.
+            if !self.outbox.has_room_for_streams() {
+                break;
+            }
+            let Some(packet) = self.outgoing.next_packet() else { break };
+            self.outbox.push_stream(packet);
+        }
+        if sent {
             transport.run(now);
-            self.outputs.extend(done.into_iter().map(|(id, result)| Output::CommandDone { id, result }));
         }
     }
 
@@ -219,6 +271,7 @@ impl<M: MediaConnection> Machine<M> {
     fn flushed(&mut self) -> bool {
         let done = self.signal.is_leaving()
             && self.outbox.is_empty()
+            && self.outgoing.is_idle()
             && self
                 .transport
                 .as_mut()
@@ -251,9 +304,12 @@ impl<M: MediaConnection> Machine<M> {
                     if missed > 0
                         && let Some(sender) = message.sender.clone()
                     {
-                        self.event(RoomEvent::DataMissed { sender, up_to: missed });
+                        self.event(RoomEvent::DataMissed { sender, up_to: missed }, now);
                     }
-                    self.event(RoomEvent::DataReceived(message));
+                    self.event(RoomEvent::DataReceived(message), now);
+                }
+                Received::Stream { sender, packet, missed } => {
+                    self.stream_packet(sender, packet, missed, now);
                 }
                 Received::Unsupported { data, request } => {
                     if let Some(request) = request.filter(|_| self.signal.may_publish_data()) {
@@ -310,6 +366,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.drop_transport(now);
                 self.signal.unconfirmed(self.outbox.forget_sent());
                 self.inbox.another_session();
+                self.interrupt_streams();
                 self.outputs.push_back(Output::BindUdp);
             }
             SignalOutput::RestartMedia => {
@@ -319,20 +376,22 @@ impl<M: MediaConnection> Machine<M> {
             }
             SignalOutput::JoinFailed { failure } => self.outputs.push_back(Output::JoinFailed { failure }),
             SignalOutput::CloseMedia => self.close_media(now),
-            SignalOutput::Event(event) => self.event(event),
+            SignalOutput::Event(event) => self.event(event, now),
             SignalOutput::Hold(changes) => {
                 self.held
                     .get_or_insert_with(|| HeldEvents::new(self.config.limits.held_events))
                     .rejoined(changes);
             }
             SignalOutput::Entered(event) => {
-                self.notify(event);
+                self.notify(event, now);
                 let held = self.held.take();
-                held.into_iter().flat_map(HeldEvents::into_events).for_each(|event| self.notify(event));
+                held.into_iter().flat_map(HeldEvents::into_events).for_each(|event| self.notify(event, now));
+                self.take_early_packets();
             }
             SignalOutput::Disconnected { reason } => {
                 self.held = None;
-                self.notify(RoomEvent::Disconnected { reason });
+                self.end_streams();
+                self.notify(RoomEvent::Disconnected { reason }, now);
             }
             SignalOutput::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
             SignalOutput::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
@@ -340,16 +399,17 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     /// Notifies the user, now or once there is a connection.
-    fn event(&mut self, event: RoomEvent) {
+    fn event(&mut self, event: RoomEvent, now: Time) {
         match &mut self.held {
             Some(held) => held.push(event),
-            None => self.notify(event),
+            None => self.notify(event, now),
         }
     }
 
-    fn notify(&mut self, event: RoomEvent) {
+    fn notify(&mut self, event: RoomEvent, now: Time) {
         if let RoomEvent::ParticipantLeft { participant, .. } = &event {
             self.inbox.forget(&participant.sid);
+            self.incoming.sender_left(&participant.sid, &participant.identity, now);
         }
         self.outputs.push_back(Output::Event(event));
     }
@@ -374,8 +434,10 @@ impl<M: MediaConnection> Machine<M> {
     /// Sends the last packets, drops the connection's state, and completes the queued commands.
     fn close_media(&mut self, now: Time) {
         for id in self.outbox.take_all() {
-            self.outputs.push_back(Output::CommandDone { id, result: Err(RoomError::NotConnected) });
+            self.done(id, Err(RoomError::NotConnected));
         }
+        let done = self.outgoing.take_all(&RoomError::NotConnected);
+        self.sends_done(done);
         self.drop_transport(now);
     }
 
@@ -399,6 +461,13 @@ impl<M: MediaConnection> Machine<M> {
                 self.on_transport_event(event, now);
             }
         }
+    }
+}
+
+/// The notice of the end of a send.
+fn send_done((owner, result): SendDone) -> Output {
+    match owner {
+        SendOwner::Command(id) => Output::CommandDone { id, result },
     }
 }
 

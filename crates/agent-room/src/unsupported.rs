@@ -7,6 +7,7 @@ use agent_proto::livekit as proto;
 use agent_proto::text::shorten;
 
 use proto::data_packet::Value;
+use proto::data_stream::Header;
 use proto::data_stream::header::ContentHeader;
 
 /// Maximum number of kinds and topics that are reported for one room.
@@ -85,14 +86,19 @@ impl RpcRequest {
     }
 }
 
+/// The report of a stream.
+pub(crate) fn stream(header: &Header, sender: &str) -> Unsupported {
+    let kind = match header.content_header {
+        Some(ContentHeader::ByteHeader(_)) => UnsupportedKind::ByteStream,
+        _ => UnsupportedKind::TextStream,
+    };
+    Unsupported { kind, topic: shorten(&header.topic, MAX_TEXT_LEN), sender: shorten(sender, MAX_TEXT_LEN) }
+}
+
 /// The report and the request in a packet without user data; `None`: it can be ignored.
 pub(crate) fn of(value: Value, sender: String) -> Option<(Unsupported, Option<RpcRequest>)> {
     let mut request = None;
     let (kind, topic) = match value {
-        Value::StreamHeader(header) => match header.content_header {
-            Some(ContentHeader::ByteHeader(_)) => (UnsupportedKind::ByteStream, header.topic),
-            _ => (UnsupportedKind::TextStream, header.topic),
-        },
         Value::RpcRequest(rpc) => {
             if !sender.is_empty() && (1..=MAX_ID_LEN).contains(&rpc.id.len()) {
                 request = Some(RpcRequest { caller: sender.clone(), id: rpc.id, version: rpc.version });
@@ -150,8 +156,8 @@ mod tests {
 
     #[test]
     fn what_is_reported_is_short_and_on_one_line() {
-        let header = proto::data_stream::Header { topic: "ä\n".repeat(1000), ..Default::default() };
-        let (data, _) = of(Value::StreamHeader(header), "x".repeat(1000)).unwrap();
+        let header = Header { topic: "ä\n".repeat(1000), ..Default::default() };
+        let data = stream(&header, &"x".repeat(1000));
         for text in [&data.topic, &data.sender] {
             assert!(text.chars().count() <= 129 && !text.contains(char::is_control), "{text}");
         }

@@ -369,6 +369,8 @@ impl Driver {
                     tracing::debug!(%remote, "media and data go over UDP")
                 }
                 Output::Unsupported(data) => log_unsupported(&data),
+                // Reported as unsupported: the handle has no readers.
+                Output::Stream(_) => {}
                 Output::ConnectTcp { remote } => self.tcp.connect(remote),
                 Output::BindUdp => {
                     let worker = self.gate.wait();

@@ -104,6 +104,9 @@ pub struct ParticipantInfo {
     pub joined_at_ms: i64,
     #[prost(int32, tag = "20")]
     pub client_protocol: i32,
+    /// as its client announced them
+    #[prost(enumeration = "client_info::Capability", repeated, tag = "21")]
+    pub capabilities: ::prost::alloc::vec::Vec<i32>,
 }
 /// Nested message and enum types in `ParticipantInfo`.
 pub mod participant_info {
@@ -482,14 +485,18 @@ pub mod data_stream {
         pub topic: ::prost::alloc::string::String,
         #[prost(string, tag = "4")]
         pub mime_type: ::prost::alloc::string::String,
+        /// before compression
         #[prost(uint64, optional, tag = "5")]
         pub total_length: ::core::option::Option<u64>,
         #[prost(enumeration = "super::encryption::Type", tag = "7")]
         pub encryption_type: i32,
         #[prost(btree_map = "string, string", tag = "8")]
         pub attributes: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+        /// the whole content: neither chunks nor a trailer follow
         #[prost(bytes = "bytes", optional, tag = "11")]
         pub inline_content: ::core::option::Option<::prost::bytes::Bytes>,
+        #[prost(enumeration = "CompressionType", tag = "12")]
+        pub compression: i32,
         #[prost(oneof = "header::ContentHeader", tags = "9, 10")]
         pub content_header: ::core::option::Option<header::ContentHeader>,
     }
@@ -552,6 +559,33 @@ pub mod data_stream {
                 "UPDATE" => Some(Self::Update),
                 "DELETE" => Some(Self::Delete),
                 "REACTION" => Some(Self::Reaction),
+                _ => None,
+            }
+        }
+    }
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum CompressionType {
+        None = 0,
+        /// without header and checksum
+        DeflateRaw = 1,
+    }
+    impl CompressionType {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::None => "NONE",
+                Self::DeflateRaw => "DEFLATE_RAW",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "NONE" => Some(Self::None),
+                "DEFLATE_RAW" => Some(Self::DeflateRaw),
                 _ => None,
             }
         }
@@ -636,6 +670,8 @@ pub struct ClientInfo {
     pub other_sdks: ::prost::alloc::string::String,
     #[prost(int32, tag = "12")]
     pub client_protocol: i32,
+    #[prost(enumeration = "client_info::Capability", repeated, tag = "13")]
+    pub capabilities: ::prost::alloc::vec::Vec<i32>,
 }
 /// Nested message and enum types in `ClientInfo`.
 pub mod client_info {
@@ -694,6 +730,35 @@ pub mod client_info {
                 "CPP" => Some(Self::Cpp),
                 "UNITY_WEB" => Some(Self::UnityWeb),
                 "NODE" => Some(Self::Node),
+                _ => None,
+            }
+        }
+    }
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Capability {
+        CapUnused = 0,
+        CapPacketTrailer = 1,
+        CapCompressionDeflateRaw = 2,
+    }
+    impl Capability {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::CapUnused => "CAP_UNUSED",
+                Self::CapPacketTrailer => "CAP_PACKET_TRAILER",
+                Self::CapCompressionDeflateRaw => "CAP_COMPRESSION_DEFLATE_RAW",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CAP_UNUSED" => Some(Self::CapUnused),
+                "CAP_PACKET_TRAILER" => Some(Self::CapPacketTrailer),
+                "CAP_COMPRESSION_DEFLATE_RAW" => Some(Self::CapCompressionDeflateRaw),
                 _ => None,
             }
         }

@@ -38,6 +38,7 @@ use bytes::Bytes;
 
 use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 
+use crate::streams::Abilities;
 use crate::{
     CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomError, RoomEvent, RoomInfo,
 };
@@ -380,6 +381,11 @@ impl Signal {
     /// Whether the server accepts our data; otherwise it would drop them silently.
     pub(crate) fn may_publish_data(&self) -> bool {
         self.roster.may_publish_data()
+    }
+
+    /// What all these participants can read, or everybody else if there are none.
+    pub(crate) fn abilities(&self, destinations: &[String]) -> Abilities {
+        self.roster.abilities(destinations)
     }
 
     /// A frame of the server.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use agent_proto::livekit as proto;
 
+use crate::streams::Abilities;
 use crate::{
     AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, RoomEvent, Speaker, Track, TrackKind,
 };
@@ -17,12 +18,18 @@ use crate::{
 /// Maximum number of tracks of one participant. A server permits a few dozen.
 const MAX_TRACKS: usize = 500;
 
+/// The client protocol from which on RPC uses text streams.
+const RPC_STREAMS: i32 = 1;
+/// The client protocol from which on a stream may be a single packet, and compressed.
+const SINGLE_PACKET_STREAMS: i32 = 2;
+
 /// One known participant.
 struct Entry {
     participant: Arc<Participant>,
     version: u32,
     /// Whether the server has sent the permissions: otherwise there is nothing to compare with.
     permissions_known: bool,
+    abilities: Abilities,
 }
 
 /// The known participants, sorted: the same inputs give the same events.
@@ -61,6 +68,17 @@ impl Roster {
     pub(crate) fn may_publish_data(&self) -> bool {
         let local = self.local.as_ref().filter(|entry| entry.permissions_known);
         local.is_none_or(|entry| entry.participant.permissions.can_publish_data)
+    }
+
+    /// What all these participants can read, or everybody else if there are none. A participant that is not
+    /// known reads only what all clients do.
+    pub(crate) fn abilities(&self, destinations: &[String]) -> Abilities {
+        let of = |entry: Option<&Entry>| entry.map_or_else(Abilities::default, |entry| entry.abilities);
+        if destinations.is_empty() {
+            self.remote.values().fold(Abilities::ALL, |all, entry| all.and(entry.abilities))
+        } else {
+            destinations.iter().fold(Abilities::ALL, |all, identity| all.and(of(self.remote.get(identity))))
+        }
     }
 
     /// The others, sorted by identity.
@@ -291,6 +309,7 @@ impl Entry {
         Self {
             version: info.version,
             permissions_known: info.permission.is_some(),
+            abilities: abilities(&info),
             participant: Arc::new(participant(info)),
         }
     }
@@ -300,6 +319,7 @@ impl Entry {
             return;
         }
         self.version = info.version;
+        self.abilities = abilities(&info);
         let permissions_told = info.permission.is_some();
         let mut new = participant(info);
         // Once active, always active: an update that was under way does not revert it.
@@ -374,6 +394,16 @@ fn changed_attributes(
     let set = set.map(|(key, value)| (key.clone(), value.clone()));
     let deleted = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), String::new()));
     set.chain(deleted).collect()
+}
+
+/// What a participant's client has announced that it can read.
+fn abilities(info: &proto::ParticipantInfo) -> Abilities {
+    let deflate = proto::client_info::Capability::CapCompressionDeflateRaw as i32;
+    Abilities {
+        rpc_streams: info.client_protocol >= RPC_STREAMS,
+        inline: info.client_protocol >= SINGLE_PACKET_STREAMS,
+        deflate: info.client_protocol >= SINGLE_PACKET_STREAMS && info.capabilities.contains(&deflate),
+    }
 }
 
 fn joined_at_ms(info: &proto::ParticipantInfo) -> i64 {

@@ -9,6 +9,7 @@ use agent_room::{
 
 use crate::support::Pair;
 use proto::data_packet::Value;
+use proto::data_stream::header::ContentHeader;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
@@ -283,9 +284,14 @@ fn what_this_version_does_not_take_is_reported_once_and_a_request_is_refused_at_
         version: 1,
         ..Default::default()
     };
-    let header = |topic: &str| proto::data_stream::Header { topic: topic.to_owned(), ..Default::default() };
-    for topic in ["lk.chat", "lk.chat", "notes"] {
-        pair.send("_reliable", &from_ada(Value::StreamHeader(header(topic))));
+    let header = |id: &str, topic: &str| proto::data_stream::Header {
+        stream_id: id.to_owned(),
+        topic: topic.to_owned(),
+        content_header: Some(ContentHeader::TextHeader(proto::data_stream::TextHeader::default())),
+        ..Default::default()
+    };
+    for (id, topic) in [("s1", "lk.chat"), ("s2", "lk.chat"), ("s3", "notes")] {
+        pair.send("_reliable", &from_ada(Value::StreamHeader(header(id, topic))));
     }
     let start = pair.now;
     for id in ["r1", "r2"] {

@@ -17,7 +17,7 @@ use str0m::{Candidate, Event, Rtc};
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
     CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol, Room,
-    RoomCommand, RoomError, RoomEvent, Unsupported,
+    RoomCommand, RoomError, RoomEvent, StreamEvent, Unsupported,
 };
 
 use proto::signal_request::Message as Request;
@@ -53,6 +53,7 @@ pub(crate) struct Pair {
     pub(crate) routes_asked: Vec<SocketAddr>,
     /// The paths of the connection: transport and log text.
     pub(crate) paths: Vec<(Protocol, String)>,
+    pub(crate) streams: Vec<StreamEvent>,
     pub(crate) unsupported: Vec<Unsupported>,
     /// Source and destination of the sent datagrams.
     pub(crate) sent: Vec<(SocketAddr, SocketAddr)>,
@@ -128,6 +129,7 @@ impl Pair {
             },
             routes_asked: Vec::new(),
             paths: Vec::new(),
+            streams: Vec::new(),
             unsupported: Vec::new(),
             sent: Vec::new(),
             requests: Vec::new(),
@@ -385,6 +387,7 @@ impl Pair {
                     self.room.handle_input(Input::RouteFound { remote, local }, self.now);
                 }
                 Output::MediaPath { protocol, why, .. } => self.paths.push((protocol, why)),
+                Output::Stream(event) => self.streams.push(event),
                 Output::Unsupported(data) => self.unsupported.push(data),
                 Output::Event(event) => self.events.push(event),
                 Output::Frame { track, frame } => self.frames.push((track.to_string(), frame)),

@@ -71,6 +71,12 @@ impl Server {
                 let _ = self.send_data(&name, Some(me.identity.clone()), message);
                 return Ok(());
             }
+            RoomCommand::SendStream { .. }
+            | RoomCommand::OpenStream(_)
+            | RoomCommand::WriteStream { .. }
+            | RoomCommand::CloseStream { .. } => {
+                return Err(RoomError::Refused { detail: "this server carries no streams".to_owned() });
+            }
             RoomCommand::Leave => {
                 self.leave(member, &DisconnectReason::ClientInitiated);
                 return Ok(());

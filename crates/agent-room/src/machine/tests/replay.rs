@@ -62,7 +62,7 @@ const EVERYTHING: &str = "
     UdpBound UdpNotBound RouteFound TcpConnected TcpClosed SignalOpened SignalRefused SignalFailed SignalReceived
     SignalClosed PacketReceived JoinRetried Commanded
 
-    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket Unsupported Frame
+    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket Unsupported Opened Content Ended Frame
     JoinFailed CommandDone Closed
 
     Connected ParticipantJoined ParticipantActive ParticipantLeft MetadataChanged NameChanged AttributesChanged
@@ -76,13 +76,14 @@ const EVERYTHING: &str = "
 fn random_scripts_have_every_input_and_output() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
-    for seed in 0..400 {
+    for seed in 0..800 {
         let ops = prop::collection::vec(op(), 1..120).new_tree(&mut runner).unwrap().current();
         let world = run(seed, ops);
         let inputs = world.room.recording().calls.iter().filter_map(|(_, input)| input.as_ref());
         seen.extend(inputs.map(|input| name(&format!("{input:?}"))));
         seen.extend(world.room.outputs().iter().map(|output| match output {
             Output::Event(event) => name(&format!("{event:?}")),
+            Output::Stream(event) => name(&format!("{event:?}")),
             output => name(&format!("{output:?}")),
         }));
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -12,7 +13,7 @@ use agent_proto::{Time, encode, livekit as proto};
 
 use super::scripted::{Says, Scripted};
 use crate::machine::Machine;
-use crate::{CommandId, Config, Input, Output, Protocol, Publish, RoomCommand};
+use crate::{CommandId, Config, Input, Output, Protocol, Publish, RoomCommand, StreamKind, StreamOptions};
 use proto::participant_info::State;
 use proto::signal_response::Message as Response;
 
@@ -58,6 +59,7 @@ fn data() -> impl Strategy<Value = proto::DataPacket> {
             topic: Some("topic".to_owned()),
             ..Default::default()
         })),
+        4 => stream_packet(),
         1 => "[a-z]{1,8}".prop_map(|id| Value::RpcRequest(proto::RpcRequest { id, ..Default::default() })),
         1 => Just(Value::ChatMessage(proto::ChatMessage::default())),
     ];
@@ -68,6 +70,26 @@ fn data() -> impl Strategy<Value = proto::DataPacket> {
         value: Some(value),
         ..Default::default()
     })
+}
+
+fn stream_packet() -> impl Strategy<Value = proto::data_packet::Value> {
+    use proto::data_packet::Value;
+    use proto::data_stream::header::ContentHeader;
+    use proto::data_stream::{ByteHeader, Chunk, Header, Trailer};
+    let header = ("[a-b]", any::<bool>()).prop_map(|(stream_id, inline)| {
+        Value::StreamHeader(Header {
+            stream_id,
+            inline_content: inline.then(|| "inline".into()),
+            content_header: Some(ContentHeader::ByteHeader(ByteHeader::default())),
+            ..Header::default()
+        })
+    });
+    let chunk = ("[a-b]", 0..3u64).prop_map(|(stream_id, chunk_index)| {
+        Value::StreamChunk(Chunk { stream_id, chunk_index, content: "chunk".into(), ..Chunk::default() })
+    });
+    let trailer =
+        "[a-b]".prop_map(|stream_id| Value::StreamTrailer(Trailer { stream_id, ..Trailer::default() }));
+    prop_oneof![3 => header, 3 => chunk, 1 => trailer]
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -92,10 +114,32 @@ fn command() -> impl Strategy<Value = RoomCommand> {
     });
     prop_oneof![
         6 => publish,
+        3 => stream_command(),
         1 => "[a-z]{0,4}".prop_map(RoomCommand::SetMetadata),
         1 => "[a-z]{0,4}".prop_map(RoomCommand::SetName),
         1 => prop::collection::btree_map("[a-c]", "[a-z]{0,4}", 0..3).prop_map(RoomCommand::SetAttributes),
         1 => Just(RoomCommand::Leave),
+    ]
+}
+
+/// Whole streams, and parts of streams that an earlier command may have opened.
+fn stream_command() -> impl Strategy<Value = RoomCommand> {
+    let options = || {
+        any::<bool>().prop_map(|text| {
+            let kind = if text { StreamKind::text() } else { StreamKind::bytes() };
+            Box::new(StreamOptions::new("id", "topic", kind))
+        })
+    };
+    let content = || (0..40_000usize).prop_map(|len| Bytes::from(vec![b'x'; len]));
+    prop_oneof![
+        (options(), content()).prop_map(|(options, content)| RoomCommand::SendStream { options, content }),
+        options().prop_map(RoomCommand::OpenStream),
+        (0..20u64, content()).prop_map(|(stream, content)| RoomCommand::WriteStream { stream, content }),
+        (0..20u64, "(gone)?").prop_map(|(stream, reason)| RoomCommand::CloseStream {
+            stream,
+            reason,
+            attributes: BTreeMap::new(),
+        }),
     ]
 }
 
@@ -164,7 +208,7 @@ fn response() -> impl Strategy<Value = Response> {
             let updates = vec![proto::ConnectionQualityInfo { participant_sid, quality, ..Default::default() }];
             Response::ConnectionQuality(proto::ConnectionQualityUpdate { updates })
         }),
-        1 => (0u8..3, "[xy]?", 0u32..3).prop_map(|(sid, metadata, num_participants)| {
+        3 => (0u8..3, "[xy]?", 0u32..3).prop_map(|(sid, metadata, num_participants)| {
             let room = Some(proto::Room { metadata, num_participants, ..room(sid) });
             Response::RoomUpdate(proto::RoomUpdate { room })
         }),
@@ -371,6 +415,7 @@ impl World {
                 | Output::SendPacket { .. }
                 | Output::Unsupported(_)
                 | Output::Event(_)
+                | Output::Stream(_)
                 | Output::Frame { .. } => {}
             }
         }

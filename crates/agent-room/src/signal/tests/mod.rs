@@ -87,7 +87,11 @@ impl Rig {
             RoomCommand::SetMetadata(metadata) => OwnChange { metadata, ..OwnChange::default() },
             RoomCommand::SetName(name) => OwnChange { name, ..OwnChange::default() },
             RoomCommand::SetAttributes(attributes) => OwnChange { attributes, ..OwnChange::default() },
-            RoomCommand::Publish(_) => panic!("goes over the data channels"),
+            RoomCommand::Publish(_)
+            | RoomCommand::SendStream { .. }
+            | RoomCommand::OpenStream(_)
+            | RoomCommand::WriteStream { .. }
+            | RoomCommand::CloseStream { .. } => panic!("goes over the data channels"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }

@@ -1,43 +1,24 @@
-//! Data packets: the send queue, and detection of packets received before.
-//!
-//! A packet gets its sequence number when it is queued, because the reliable channel keeps the order; a
-//! reliable packet that was received before (some are repeated after a resume) is dropped. Sent reliable
-//! packets are kept until the server has acknowledged them: a resume repeats those that the server has not
-//! received, and those left when a session ends may be lost.
+//! The send queue of the data channels.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use agent_proto::{decode, encode, livekit as proto};
+use agent_proto::{encode, livekit as proto};
 
-use crate::unsupported::{self, RpcRequest};
-use crate::{
-    CommandId, DataReceived, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomError, Unsupported,
-};
+use super::{Channel, WriteResult};
+use crate::streams::StreamOut;
+use crate::{CommandId, Limits, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomError};
 use proto::data_packet::Value;
 
-/// Maximum number of senders whose last sequence number is kept.
-const MAX_SENDERS: usize = 10_000;
-
-/// The two data channels for user data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Channel {
-    /// Ordered, and retransmitted until it arrives.
-    Reliable,
-    /// Sent once.
-    Lossy,
-}
-
-/// The result of a write to a channel.
+/// Who is notified when the channel has accepted a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WriteResult {
-    /// The channel accepted the packet.
-    Accepted,
-    /// The channel is not open yet, or its buffer is full: retry later.
-    NotNow,
-    /// This packet can never be sent.
-    Never,
+pub(crate) enum PacketOwner {
+    Command(CommandId),
+    /// The stream of this number.
+    Stream(u64),
+    /// Nobody.
+    Room,
 }
 
 /// Packets that wait for their channel.
@@ -56,9 +37,7 @@ struct Queue {
 }
 
 struct Packet {
-    /// The command to complete when the packet was sent; `None` for a repeated packet, and for an answer of
-    /// ours.
-    id: Option<CommandId>,
+    owner: PacketOwner,
     /// Whether it was sent before.
     again: bool,
     sequence: u32,
@@ -104,7 +83,12 @@ impl DataOutbox {
             self.sequence = sequence;
         }
         queue.bytes += packet.len();
-        queue.packets.push_back(Packet { id: Some(id), again: false, sequence, bytes: packet });
+        queue.packets.push_back(Packet {
+            owner: PacketOwner::Command(id),
+            again: false,
+            sequence,
+            bytes: packet,
+        });
         Ok(())
     }
 
@@ -125,16 +109,54 @@ impl DataOutbox {
         if fits {
             self.sequence = sequence;
             queue.bytes += packet.len();
-            queue.packets.push_back(Packet { id: None, again: false, sequence, bytes: packet });
+            queue.packets.push_back(Packet {
+                owner: PacketOwner::Room,
+                again: false,
+                sequence,
+                bytes: packet,
+            });
         }
         fits
     }
 
-    /// Passes queued packets to `write` until it accepts no more; returns the completed commands.
+    /// Whether the next packet of a stream would be sent at once.
+    pub(crate) fn has_room_for_streams(&self) -> bool {
+        self.reliable.packets.is_empty()
+    }
+
+    /// Queues the packet of a stream, which is within the limits of a packet.
+    pub(crate) fn push_stream(&mut self, packet: StreamOut) {
+        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = encode(&proto::DataPacket {
+            kind: proto::data_packet::Kind::Reliable as i32,
+            destination_identities: packet.destinations,
+            participant_identity: packet.sender,
+            sequence: self.sequence,
+            value: Some(packet.value),
+            ..Default::default()
+        });
+        self.reliable.bytes += bytes.len();
+        let owner = PacketOwner::Stream(packet.stream);
+        self.reliable.packets.push_back(Packet { owner, again: false, sequence: self.sequence, bytes });
+    }
+
+    /// Removes the packets of streams that failed.
+    pub(crate) fn drop_streams(&mut self, streams: &[u64]) {
+        let Queue { packets, bytes } = &mut self.reliable;
+        packets.retain(|packet| {
+            let dropped = matches!(packet.owner, PacketOwner::Stream(stream) if streams.contains(&stream));
+            if dropped {
+                *bytes = bytes.saturating_sub(packet.bytes.len());
+            }
+            !dropped
+        });
+    }
+
+    /// Passes queued packets to `write` until it accepts no more; returns the owners of the completed ones.
     pub(crate) fn pump(
         &mut self,
         mut write: impl FnMut(Channel, &[u8]) -> WriteResult,
-    ) -> Vec<(CommandId, Result<(), RoomError>)> {
+    ) -> Vec<(PacketOwner, Result<(), RoomError>)> {
         let mut done = Vec::new();
         for (channel, queue) in [(Channel::Lossy, &mut self.lossy), (Channel::Reliable, &mut self.reliable)] {
             while let Some(packet) = queue.packets.front() {
@@ -149,11 +171,11 @@ impl DataOutbox {
                 queue.bytes = queue.bytes.saturating_sub(packet.bytes.len());
                 if channel == Channel::Reliable && result.is_ok() {
                     // A repeated packet was counted the first time.
-                    self.sent.unconfirmed += u64::from(packet.id.is_some());
+                    self.sent.unconfirmed += u64::from(packet.owner != PacketOwner::Room);
                     self.sent.packets.push_back((packet.sequence, packet.bytes.clone()));
                     self.sent.bytes += packet.bytes.len();
                 }
-                done.extend(packet.id.map(|id| (id, result)));
+                done.push((packet.owner, result));
             }
         }
         done
@@ -175,7 +197,12 @@ impl DataOutbox {
         self.sent.bytes = 0;
         for (sequence, bytes) in sent.into_iter().filter(|(sent, _)| *sent > sequence).rev() {
             self.reliable.bytes += bytes.len();
-            self.reliable.packets.push_front(Packet { id: None, again: true, sequence, bytes });
+            self.reliable.packets.push_front(Packet {
+                owner: PacketOwner::Room,
+                again: true,
+                sequence,
+                bytes,
+            });
         }
     }
 
@@ -200,7 +227,10 @@ impl DataOutbox {
             .packets
             .drain(..)
             .chain(self.reliable.packets.drain(..))
-            .filter_map(|packet| packet.id)
+            .filter_map(|packet| match packet.owner {
+                PacketOwner::Command(id) => Some(id),
+                PacketOwner::Stream(_) | PacketOwner::Room => None,
+            })
             .collect();
         ids.sort_unstable();
         ids
@@ -235,111 +265,10 @@ fn packet(message: Publish, sequence: u32) -> proto::DataPacket {
     }
 }
 
-/// A received packet.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Received {
-    /// A message for the user, after at most `missed` missing ones of the same sender.
-    Message { message: DataReceived, missed: u32 },
-    /// A packet that this version does not support.
-    Unsupported { data: Unsupported, request: Option<RpcRequest> },
-    /// Nothing for the user: a repetition, or a kind of packet that is ignored.
-    Nothing,
-    /// Not a packet.
-    Garbage,
-}
-
-/// The last sequence number of each sender, by sid.
-#[derive(Default)]
-pub(crate) struct DataInbox {
-    last: BTreeMap<String, Last>,
-}
-
-struct Last {
-    sequence: u32,
-    /// Whether our session has changed since: messages to the previous session are missing.
-    stale: bool,
-}
-
-/// The meaning of a sequence number.
-enum Seen {
-    Already,
-    New { missed: u32 },
-}
-
-impl DataInbox {
-    /// Decodes one packet.
-    pub(crate) fn receive(&mut self, channel: Channel, bytes: &Bytes) -> Received {
-        let packet: proto::DataPacket = match decode(bytes, MAX_PACKET_LEN) {
-            Ok(packet) => packet,
-            Err(_) => return Received::Garbage,
-        };
-        let reliable = channel == Channel::Reliable;
-        let missed = match self.see(&packet, reliable) {
-            Seen::Already => return Received::Nothing,
-            Seen::New { missed } => missed,
-        };
-        match packet.value {
-            Some(Value::User(user)) => {
-                // The outer fields are the newer ones; older servers set only the inner ones.
-                let sender = [packet.participant_identity, user.participant_identity];
-                let message = DataReceived {
-                    payload: user.payload,
-                    topic: user.topic.unwrap_or_default(),
-                    sender: sender.into_iter().find(|identity| !identity.is_empty()),
-                    reliable,
-                };
-                Received::Message { message, missed }
-            }
-            Some(other) => match unsupported::of(other, packet.participant_identity) {
-                Some((data, request)) => Received::Unsupported { data, request },
-                None => Received::Nothing,
-            },
-            None => Received::Nothing,
-        }
-    }
-
-    fn see(&mut self, packet: &proto::DataPacket, reliable: bool) -> Seen {
-        const NOTHING: Seen = Seen::New { missed: 0 };
-        if !reliable || packet.sequence == 0 || packet.participant_sid.is_empty() {
-            return NOTHING;
-        }
-        if let Some(last) = self.last.get_mut(&packet.participant_sid) {
-            if packet.sequence <= last.sequence {
-                return Seen::Already;
-            }
-            // Within a session a gap is a message for another recipient.
-            let missed = if last.stale { packet.sequence - last.sequence - 1 } else { 0 };
-            *last = Last { sequence: packet.sequence, stale: false };
-            return Seen::New { missed };
-        }
-        if self.last.len() >= MAX_SENDERS {
-            // More senders than a room has participants: only one who left long ago can be forgotten wrongly.
-            self.last.pop_first();
-        }
-        self.last.insert(packet.participant_sid.clone(), Last { sequence: packet.sequence, stale: false });
-        NOTHING
-    }
-
-    /// The last sequence number of each sender.
-    pub(crate) fn received(&self) -> Vec<(String, u32)> {
-        self.last.iter().map(|(sid, last)| (sid.clone(), last.sequence)).collect()
-    }
-
-    /// Our session is a new one from now on.
-    pub(crate) fn another_session(&mut self) {
-        for last in self.last.values_mut() {
-            last.stale = true;
-        }
-    }
-
-    /// Drops the sequence number of a participant who has left.
-    pub(crate) fn forget(&mut self, sid: &str) {
-        self.last.remove(sid);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use agent_proto::decode;
+
     use super::*;
 
     fn small() -> Limits {
@@ -381,7 +310,7 @@ mod tests {
             room_for -= 1;
             if room_for >= 0 { WriteResult::Accepted } else { WriteResult::NotNow }
         });
-        assert_eq!(done, [(7, Ok(()))]);
+        assert_eq!(done, [(PacketOwner::Command(7), Ok(()))]);
         assert_eq!(outbox.take_all(), [8]);
     }
 
@@ -415,62 +344,5 @@ mod tests {
         wide.destinations = vec!["x".repeat(250); 200];
         let error = outbox.push(3, wide, &small()).unwrap_err();
         assert!(matches!(error, RoomError::PacketTooLarge { len: 80_000.., limit: 65_535 }), "{error:?}");
-    }
-
-    fn packet(sid: &str, sequence: u32) -> Bytes {
-        encode(&proto::DataPacket {
-            participant_sid: sid.to_owned(),
-            participant_identity: "ada".to_owned(),
-            sequence,
-            value: Some(Value::User(proto::UserPacket::default())),
-            ..Default::default()
-        })
-    }
-
-    #[test]
-    fn a_repeated_reliable_packet_is_dropped() {
-        let mut inbox = DataInbox::default();
-        let mut taken = |channel, sid: &str, sequence| {
-            matches!(inbox.receive(channel, &packet(sid, sequence)), Received::Message { .. })
-        };
-        assert!(taken(Channel::Reliable, "PA_1", 1));
-        assert!(!taken(Channel::Reliable, "PA_1", 1));
-        assert!(taken(Channel::Reliable, "PA_1", 3));
-        assert!(!taken(Channel::Reliable, "PA_1", 2));
-        assert!(taken(Channel::Reliable, "PA_2", 1), "each sender counts by itself");
-        assert!(taken(Channel::Lossy, "PA_1", 1), "the lossy channel is not counted");
-        for _ in 0..2 {
-            assert!(taken(Channel::Reliable, "PA_1", 0), "the server API does not count");
-        }
-    }
-
-    #[test]
-    fn there_is_no_sender_for_the_server_api() {
-        let mut inbox = DataInbox::default();
-        let mut sender = |outer: &str, inner: &str| {
-            let user = proto::UserPacket { participant_identity: inner.to_owned(), ..Default::default() };
-            let packet = proto::DataPacket {
-                participant_identity: outer.to_owned(),
-                value: Some(Value::User(user)),
-                ..Default::default()
-            };
-            match inbox.receive(Channel::Lossy, &encode(&packet)) {
-                Received::Message { message, .. } => message.sender,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(sender("", ""), None);
-        assert_eq!(sender("ada", ""), Some("ada".to_owned()));
-        assert_eq!(sender("", "bob"), Some("bob".to_owned()));
-    }
-
-    #[test]
-    fn other_packets_are_not_ours_and_garbage_is_garbage() {
-        let mut inbox = DataInbox::default();
-        let rpc =
-            proto::DataPacket { value: Some(Value::RpcAck(proto::RpcAck::default())), ..Default::default() };
-        assert_eq!(inbox.receive(Channel::Reliable, &encode(&rpc)), Received::Nothing);
-        assert_eq!(inbox.receive(Channel::Reliable, &Bytes::from_static(b"\xff")), Received::Garbage);
-        assert_eq!(inbox.receive(Channel::Reliable, &vec![0; 70_000].into()), Received::Garbage);
     }
 }

@@ -1,0 +1,192 @@
+//! Received data packets: those that are new.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use agent_proto::{decode, livekit as proto};
+
+use super::Channel;
+use crate::streams::{PacketSender, StreamPacket};
+use crate::unsupported::{self, RpcRequest};
+use crate::{DataReceived, MAX_PACKET_LEN, Unsupported};
+use proto::data_packet::Value;
+
+/// Maximum number of senders whose last sequence number is kept.
+const MAX_SENDERS: usize = 10_000;
+
+/// A received packet.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Received {
+    /// A message for the user, after at most `missed` missing ones of the same sender.
+    Message { message: DataReceived, missed: u32 },
+    /// A packet of a stream, after at most `missed` missing packets of the same sender.
+    Stream { sender: PacketSender, packet: StreamPacket, missed: u32 },
+    /// A packet that this version does not support.
+    Unsupported { data: Unsupported, request: Option<RpcRequest> },
+    /// Nothing for the user: a repetition, or a kind of packet that is ignored.
+    Nothing,
+    /// Not a packet.
+    Garbage,
+}
+
+/// The last sequence number of each sender, by sid.
+#[derive(Default)]
+pub(crate) struct DataInbox {
+    last: BTreeMap<String, Last>,
+}
+
+struct Last {
+    sequence: u32,
+    /// Whether our session has changed since: messages to the previous session are missing.
+    stale: bool,
+}
+
+/// The meaning of a sequence number.
+enum Seen {
+    Already,
+    New { missed: u32 },
+}
+
+impl DataInbox {
+    /// Decodes one packet.
+    pub(crate) fn receive(&mut self, channel: Channel, bytes: &Bytes) -> Received {
+        let packet: proto::DataPacket = match decode(bytes, MAX_PACKET_LEN) {
+            Ok(packet) => packet,
+            Err(_) => return Received::Garbage,
+        };
+        let reliable = channel == Channel::Reliable;
+        let missed = match self.see(&packet, reliable) {
+            Seen::Already => return Received::Nothing,
+            Seen::New { missed } => missed,
+        };
+        match packet.value {
+            Some(Value::User(user)) => {
+                // The outer fields are the newer ones; older servers set only the inner ones.
+                let sender = [packet.participant_identity, user.participant_identity];
+                let message = DataReceived {
+                    payload: user.payload,
+                    topic: user.topic.unwrap_or_default(),
+                    sender: sender.into_iter().find(|identity| !identity.is_empty()),
+                    reliable,
+                };
+                Received::Message { message, missed }
+            }
+            Some(other) => match StreamPacket::of(other) {
+                Ok(part) => {
+                    let sender =
+                        PacketSender { sid: packet.participant_sid, identity: packet.participant_identity };
+                    Received::Stream { sender, packet: part, missed }
+                }
+                Err(other) => match unsupported::of(*other, packet.participant_identity) {
+                    Some((data, request)) => Received::Unsupported { data, request },
+                    None => Received::Nothing,
+                },
+            },
+            None => Received::Nothing,
+        }
+    }
+
+    fn see(&mut self, packet: &proto::DataPacket, reliable: bool) -> Seen {
+        const NOTHING: Seen = Seen::New { missed: 0 };
+        if !reliable || packet.sequence == 0 || packet.participant_sid.is_empty() {
+            return NOTHING;
+        }
+        if let Some(last) = self.last.get_mut(&packet.participant_sid) {
+            if packet.sequence <= last.sequence {
+                return Seen::Already;
+            }
+            // Within a session a gap is a message for another recipient.
+            let missed = if last.stale { packet.sequence - last.sequence - 1 } else { 0 };
+            *last = Last { sequence: packet.sequence, stale: false };
+            return Seen::New { missed };
+        }
+        if self.last.len() >= MAX_SENDERS {
+            // More senders than a room has participants: only one who left long ago can be forgotten wrongly.
+            self.last.pop_first();
+        }
+        self.last.insert(packet.participant_sid.clone(), Last { sequence: packet.sequence, stale: false });
+        NOTHING
+    }
+
+    /// The last sequence number of each sender.
+    pub(crate) fn received(&self) -> Vec<(String, u32)> {
+        self.last.iter().map(|(sid, last)| (sid.clone(), last.sequence)).collect()
+    }
+
+    /// Our session is a new one from now on.
+    pub(crate) fn another_session(&mut self) {
+        for last in self.last.values_mut() {
+            last.stale = true;
+        }
+    }
+
+    /// Drops the sequence number of a participant who has left.
+    pub(crate) fn forget(&mut self, sid: &str) {
+        self.last.remove(sid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_proto::encode;
+
+    use super::*;
+
+    fn packet(sid: &str, sequence: u32) -> Bytes {
+        encode(&proto::DataPacket {
+            participant_sid: sid.to_owned(),
+            participant_identity: "ada".to_owned(),
+            sequence,
+            value: Some(Value::User(proto::UserPacket::default())),
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_repeated_reliable_packet_is_dropped() {
+        let mut inbox = DataInbox::default();
+        let mut taken = |channel, sid: &str, sequence| {
+            matches!(inbox.receive(channel, &packet(sid, sequence)), Received::Message { .. })
+        };
+        assert!(taken(Channel::Reliable, "PA_1", 1));
+        assert!(!taken(Channel::Reliable, "PA_1", 1));
+        assert!(taken(Channel::Reliable, "PA_1", 3));
+        assert!(!taken(Channel::Reliable, "PA_1", 2));
+        assert!(taken(Channel::Reliable, "PA_2", 1), "each sender counts by itself");
+        assert!(taken(Channel::Lossy, "PA_1", 1), "the lossy channel is not counted");
+        for _ in 0..2 {
+            assert!(taken(Channel::Reliable, "PA_1", 0), "the server API does not count");
+        }
+    }
+
+    #[test]
+    fn there_is_no_sender_for_the_server_api() {
+        let mut inbox = DataInbox::default();
+        let mut sender = |outer: &str, inner: &str| {
+            let user = proto::UserPacket { participant_identity: inner.to_owned(), ..Default::default() };
+            let packet = proto::DataPacket {
+                participant_identity: outer.to_owned(),
+                value: Some(Value::User(user)),
+                ..Default::default()
+            };
+            match inbox.receive(Channel::Lossy, &encode(&packet)) {
+                Received::Message { message, .. } => message.sender,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(sender("", ""), None);
+        assert_eq!(sender("ada", ""), Some("ada".to_owned()));
+        assert_eq!(sender("", "bob"), Some("bob".to_owned()));
+    }
+
+    #[test]
+    fn other_packets_are_not_ours_and_garbage_is_garbage() {
+        let mut inbox = DataInbox::default();
+        let rpc =
+            proto::DataPacket { value: Some(Value::RpcAck(proto::RpcAck::default())), ..Default::default() };
+        assert_eq!(inbox.receive(Channel::Reliable, &encode(&rpc)), Received::Nothing);
+        assert_eq!(inbox.receive(Channel::Reliable, &Bytes::from_static(b"\xff")), Received::Garbage);
+        assert_eq!(inbox.receive(Channel::Reliable, &vec![0; 70_000].into()), Received::Garbage);
+    }
+}
