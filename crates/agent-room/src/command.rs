@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::StreamOptions;
+use crate::{RpcError, RpcRequestId, StreamOptions};
 
 /// Maximum payload of one data message, in bytes.
 ///
@@ -56,6 +56,18 @@ pub enum RoomCommand {
         reason: String,
         /// Key-value pairs for the recipients, which replace those of the header.
         attributes: BTreeMap<String, String>,
+    },
+    /// Accept requests to this method from now on, as [`Output::Requested`](crate::Output::Requested); those
+    /// to other methods are refused.
+    RegisterMethod(String),
+    /// Refuse requests to this method again.
+    UnregisterMethod(String),
+    /// Respond to a request.
+    Respond {
+        /// The request.
+        request: RpcRequestId,
+        /// The response, or the error.
+        result: Result<String, RpcError>,
     },
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),

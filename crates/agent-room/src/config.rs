@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_proto::Secret;
 
-use crate::StreamLimits;
+use crate::{RpcLimits, StreamLimits};
 
 /// Which tracks of others the server sends without a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ pub struct Limits {
     pub outgoing_bytes: usize,
     /// Limits of the streams of others.
     pub streams: StreamLimits,
+    /// Limits of calls and requests.
+    pub rpc: RpcLimits,
     /// Maximum number of unanswered changes of our own metadata, name and attributes. Default 64.
     pub requests: usize,
     /// Maximum number of participants; more are counted as violations. Default 10,000.
@@ -58,6 +60,7 @@ impl Default for Limits {
             outgoing_streams: 1024,
             outgoing_bytes: 64 * 1024 * 1024,
             streams: StreamLimits::default(),
+            rpc: RpcLimits::default(),
             requests: 64,
             participants: 10_000,
             held_events: 4096,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, StreamEvent,
-    Unsupported,
+    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, RpcCall,
+    RpcError, RpcRequest, StreamEvent, Unsupported,
 };
 
 /// The transport of a packet.
@@ -104,6 +104,13 @@ pub enum Input {
         /// The command.
         command: RoomCommand,
     },
+    /// Call a method of another participant.
+    Called {
+        /// Returned in [`Output::CallDone`]. A call has no id of a command.
+        id: CommandId,
+        /// The call.
+        call: RpcCall,
+    },
 }
 
 /// An output of the machine.
@@ -168,6 +175,15 @@ pub enum Output {
     Unsupported(Unsupported),
     /// Notify the user.
     Event(RoomEvent),
+    /// Report the result of a call.
+    CallDone {
+        /// The id of [`Input::Called`].
+        id: CommandId,
+        /// The response, or the error.
+        result: Result<String, RpcError>,
+    },
+    /// A request to a registered method: answer it with [`RoomCommand::Respond`].
+    Requested(RpcRequest),
     /// An event of a stream that another participant sends us.
     Stream(StreamEvent),
     /// A frame of an audio track that the server sends us. Its position among the events has no meaning.
@@ -213,6 +229,8 @@ pub enum Timer {
     MediaGone,
     /// A participant with open streams has left some time ago.
     Streams,
+    /// A call has timed out.
+    Rpc,
     /// Messages published before the leave have not arrived yet.
     Leave,
     /// The delay between two reconnect attempts, or a step of an attempt, has ended.

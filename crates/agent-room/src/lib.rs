@@ -36,11 +36,12 @@
 //! `signal` implements the protocol and is deterministic: the same inputs give the same bytes. `transport` is
 //! the only module that uses str0m; `connection` is its interface. `machine` connects the two, which do not
 //! know each other. [`Room`] is the machine over str0m. Events that must not precede [`RoomEvent::Connected`]
-//! or [`RoomEvent::Reconnected`] wait in `held`, whichever of the two they come from. `data` numbers
-//! the packets of the data channels, and `streams` carries texts and bytes of any length in them. Media frames
-//! have a separate path: from `transport` to [`Output::Frame`], past signalling and all queues. Beside them
-//! `inbox` distributes events to a room's event and data streams, `StreamReaders` the content of text and byte
-//! streams, and `view` applies events to the list of participants.
+//! or [`RoomEvent::Reconnected`] wait in `held`, whichever of the two they come from. `data` numbers the
+//! packets of the data channels, and `streams` carries texts and bytes of any length in them; `rpc` calls
+//! methods of others and passes on their requests. Media frames have a separate path: from `transport` to
+//! [`Output::Frame`], past signalling and all queues. Beside them `inbox` distributes events to a room's
+//! event and data streams, `StreamReaders` the content of text and byte streams, and `view` applies events to
+//! the list of participants.
 
 mod command;
 mod config;
@@ -54,6 +55,7 @@ mod io;
 mod machine;
 mod reason;
 mod room;
+mod rpc;
 mod signal;
 mod streams;
 mod transport;
@@ -71,6 +73,10 @@ pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;
+pub use rpc::{
+    MAX_RPC_MESSAGE_LEN, MAX_RPC_PACKET_PAYLOAD, RpcCall, RpcError, RpcErrorCode, RpcLimits, RpcRequest,
+    RpcRequestId,
+};
 pub use streams::{
     IncomingStream, MissedStreams, OpenedStream, StreamError, StreamEvent, StreamInfo, StreamKind,
     StreamLimits, StreamOptions, StreamProgress, StreamReaders, TextOperation, TextStreamInfo,

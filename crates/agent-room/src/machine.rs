@@ -1,21 +1,26 @@
 //! The room machine: connects signalling, data and the media connection.
 
+mod rpc;
 mod streams;
 #[cfg(test)]
 #[cfg(feature = "serde")]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use agent_proto::{Time, recording};
 
 use crate::connection::{MediaConnection, TransportEvent};
 use crate::data::{DataInbox, DataOutbox, PacketOwner, Received};
 use crate::held::HeldEvents;
+use crate::rpc::Rpc;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput};
 use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
-use crate::unsupported::{Reported, RpcRequest};
-use crate::{CommandId, Config, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer};
+use crate::unsupported::Reported;
+use crate::{
+    CommandId, Config, IncomingStream, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer,
+    Unsupported,
+};
 
 /// A [`Room`](crate::Room) over any media connection.
 pub(crate) struct Machine<M: MediaConnection> {
@@ -29,6 +34,9 @@ pub(crate) struct Machine<M: MediaConnection> {
     /// Packets of streams that wait for the event that must precede them.
     early: VecDeque<(PacketSender, StreamPacket)>,
     outgoing: Outgoing,
+    rpc: Rpc,
+    /// The open streams of requests and responses.
+    rpc_streams: BTreeSet<IncomingStream>,
     /// Events that wait for the one that must precede them.
     held: Option<HeldEvents>,
     reported: Reported,
@@ -48,6 +56,8 @@ impl<M: MediaConnection> Machine<M> {
             incoming: Incoming::new(config.limits.streams.clone()),
             early: VecDeque::new(),
             outgoing: Outgoing::new(config.limits.outgoing_streams, config.limits.outgoing_bytes),
+            rpc: Rpc::new(config.limits.rpc.clone()),
+            rpc_streams: BTreeSet::new(),
             held: None,
             reported: Reported::default(),
             config,
@@ -59,8 +69,10 @@ impl<M: MediaConnection> Machine<M> {
     /// Handles an input.
     pub(crate) fn handle_input(&mut self, input: Input, now: Time) {
         if self.signal.is_closed() {
-            if let Input::Commanded { id, .. } = input {
-                self.outputs.push_back(Output::CommandDone { id, result: Err(RoomError::NotConnected) });
+            match input {
+                Input::Commanded { id, .. } => self.done(id, Err(RoomError::NotConnected)),
+                Input::Called { id, .. } => self.not_called(id, &RoomError::NotConnected),
+                _ => {}
             }
             return;
         }
@@ -98,6 +110,7 @@ impl<M: MediaConnection> Machine<M> {
             }
             Input::JoinRetried { timeout } => self.signal.retry_join(timeout, now),
             Input::Commanded { id, command } => self.command(id, command, now),
+            Input::Called { id, call } => self.call(id, call, now),
         }
         // Including timers that are due now: after the drain the next timeout is later.
         self.do_due(now);
@@ -113,6 +126,15 @@ impl<M: MediaConnection> Machine<M> {
             RoomCommand::CloseStream { stream, reason, attributes } => {
                 self.close_stream(id, stream, reason, attributes);
             }
+            RoomCommand::RegisterMethod(method) => {
+                self.rpc.register(method);
+                self.done(id, Ok(()));
+            }
+            RoomCommand::UnregisterMethod(method) => {
+                self.rpc.unregister(&method);
+                self.done(id, Ok(()));
+            }
+            RoomCommand::Respond { request, result } => self.respond(id, request, result, now),
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
             }
@@ -143,8 +165,18 @@ impl<M: MediaConnection> Machine<M> {
         }
     }
 
+    /// Notifies those whose streams were sent, or failed.
     fn sends_done(&mut self, done: Vec<SendDone>) {
-        self.outputs.extend(done.into_iter().map(send_done));
+        for (owner, result) in done {
+            match owner {
+                SendOwner::Command(id) => self.done(id, result),
+                SendOwner::Rpc(owner) => {
+                    if let Err(error) = result {
+                        self.rpc.send_failed(owner, &error);
+                    }
+                }
+            }
+        }
     }
 
     fn done(&mut self, id: CommandId, result: Result<(), RoomError>) {
@@ -161,7 +193,8 @@ impl<M: MediaConnection> Machine<M> {
 
     fn do_due(&mut self, now: Time) {
         self.incoming.handle_timeout(now);
-        self.report_streams();
+        self.report_streams(now);
+        self.rpc_timeout(now);
         if let Some(transport) = &mut self.transport {
             transport.handle_timeout(now);
         }
@@ -181,7 +214,9 @@ impl<M: MediaConnection> Machine<M> {
         let signal = self.signal.poll_timeout()?;
         let transport = self.transport.as_ref().and_then(M::poll_timeout);
         let streams = self.incoming.poll_timeout().map(|at| (at, Timer::Streams));
-        transport.map(|at| (at, Timer::Transport)).into_iter().chain(streams).chain([signal]).min()
+        let rpc = self.rpc.poll_timeout().map(|at| (at, Timer::Rpc));
+        let transport = transport.map(|at| (at, Timer::Transport));
+        transport.into_iter().chain(streams).chain(rpc).chain([signal]).min()
     }
 
     /// Number of invalid messages of the server or the network. Each was skipped.
@@ -215,6 +250,9 @@ impl<M: MediaConnection> Machine<M> {
                 self.on_signal_output(output, now);
             }
             self.pump(now);
+            if self.report_rpc(now) {
+                continue;
+            }
             let Some(event) = self.transport.as_mut().and_then(M::poll) else {
                 // Nothing came from below; check whether that last step produced outputs of the signalling.
                 if !self.flushed() {
@@ -238,21 +276,20 @@ impl<M: MediaConnection> Machine<M> {
         if self.signal.abandons_session() {
             return;
         }
-        let mut sent = false;
+        let (mut sent, mut completed) = (false, Vec::new());
         loop {
             let done = self.outbox.pump(|channel, bytes| transport.write(channel, bytes));
             sent |= !done.is_empty();
             for (owner, result) in done {
-                match owner {
-                    PacketOwner::Command(id) => self.outputs.push_back(Output::CommandDone { id, result }),
-                    PacketOwner::Stream(stream) => {
-                        let done = match result {
-                            Ok(()) => self.outgoing.accepted(stream).into_iter().collect(),
-                            Err(error) => self.outgoing.refused(stream, &error),
-                        };
-                        self.outputs.extend(done.into_iter().map(send_done));
+                match (owner, result) {
+                    (PacketOwner::Command(id), result) => completed.push((SendOwner::Command(id), result)),
+                    (PacketOwner::Stream(stream), Ok(())) => {
+                        completed.extend(self.outgoing.accepted(stream));
                     }
-                    PacketOwner::Room => {}
+                    (PacketOwner::Stream(stream), Err(error)) => {
+                        completed.extend(self.outgoing.refused(stream, &error));
+                    }
+                    (PacketOwner::Room, _) => {}
                 }
             }
             // One packet of the streams at a time, so that data messages do not wait behind many.
@@ -265,6 +302,7 @@ impl<M: MediaConnection> Machine<M> {
         if sent {
             transport.run(now);
         }
+        self.sends_done(completed);
     }
 
     /// Completes a leave when the server has received everything. `true`: it has.
@@ -311,14 +349,11 @@ impl<M: MediaConnection> Machine<M> {
                 Received::Stream { sender, packet, missed } => {
                     self.stream_packet(sender, packet, missed, now);
                 }
-                Received::Unsupported { data, request } => {
-                    if let Some(request) = request.filter(|_| self.signal.may_publish_data()) {
-                        self.refuse(request);
-                    }
-                    if self.reported.is_new(&data) {
-                        self.outputs.push_back(Output::Unsupported(data));
-                    }
+                Received::Rpc { sender, value } => {
+                    self.rpc.packet(&sender, *value, now);
+                    self.report_rpc(now);
                 }
+                Received::Unsupported(data) => self.unsupported(data),
                 Received::Nothing => {}
                 Received::Garbage => self.signal.violation(),
             },
@@ -366,7 +401,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.drop_transport(now);
                 self.signal.unconfirmed(self.outbox.forget_sent());
                 self.inbox.another_session();
-                self.interrupt_streams();
+                self.interrupt_streams(now);
                 self.outputs.push_back(Output::BindUdp);
             }
             SignalOutput::RestartMedia => {
@@ -386,11 +421,11 @@ impl<M: MediaConnection> Machine<M> {
                 self.notify(event, now);
                 let held = self.held.take();
                 held.into_iter().flat_map(HeldEvents::into_events).for_each(|event| self.notify(event, now));
-                self.take_early_packets();
+                self.take_early_packets(now);
             }
             SignalOutput::Disconnected { reason } => {
                 self.held = None;
-                self.end_streams();
+                self.end_streams(now);
                 self.notify(RoomEvent::Disconnected { reason }, now);
             }
             SignalOutput::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
@@ -410,18 +445,15 @@ impl<M: MediaConnection> Machine<M> {
         if let RoomEvent::ParticipantLeft { participant, .. } = &event {
             self.inbox.forget(&participant.sid);
             self.incoming.sender_left(&participant.sid, &participant.identity, now);
+            self.rpc.participant_left(&participant.identity, now);
         }
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Answers immediately, so that the caller need not wait for its timeout.
-    fn refuse(&mut self, request: RpcRequest) {
-        let caller = request.caller.clone();
-        for answer in request.refusal() {
-            // A flood of requests gets only as many answers as fit into the queue.
-            if !self.outbox.push_own(&caller, answer, &self.config.limits) {
-                self.signal.violation();
-            }
+    /// Reports what nobody here takes, once.
+    fn unsupported(&mut self, data: Unsupported) {
+        if self.reported.is_new(&data) {
+            self.outputs.push_back(Output::Unsupported(data));
         }
     }
 
@@ -461,13 +493,6 @@ impl<M: MediaConnection> Machine<M> {
                 self.on_transport_event(event, now);
             }
         }
-    }
-}
-
-/// The notice of the end of a send.
-fn send_done((owner, result): SendDone) -> Output {
-    match owner {
-        SendOwner::Command(id) => Output::CommandDone { id, result },
     }
 }
 

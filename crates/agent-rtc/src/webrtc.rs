@@ -371,6 +371,8 @@ impl Driver {
                 Output::Unsupported(data) => log_unsupported(&data),
                 // Reported as unsupported: the handle has no readers.
                 Output::Stream(_) => {}
+                // The handle neither calls nor registers methods.
+                Output::CallDone { .. } | Output::Requested(_) => {}
                 Output::ConnectTcp { remote } => self.tcp.connect(remote),
                 Output::BindUdp => {
                     let worker = self.gate.wait();

@@ -8,7 +8,7 @@ use agent_proto::{decode, livekit as proto};
 
 use super::Channel;
 use crate::streams::{PacketSender, StreamPacket};
-use crate::unsupported::{self, RpcRequest};
+use crate::unsupported;
 use crate::{DataReceived, MAX_PACKET_LEN, Unsupported};
 use proto::data_packet::Value;
 
@@ -22,8 +22,10 @@ pub(crate) enum Received {
     Message { message: DataReceived, missed: u32 },
     /// A packet of a stream, after at most `missed` missing packets of the same sender.
     Stream { sender: PacketSender, packet: StreamPacket, missed: u32 },
+    /// A packet of a call, from this identity.
+    Rpc { sender: String, value: Box<Value> },
     /// A packet that this version does not support.
-    Unsupported { data: Unsupported, request: Option<RpcRequest> },
+    Unsupported(Unsupported),
     /// Nothing for the user: a repetition, or a kind of packet that is ignored.
     Nothing,
     /// Not a packet.
@@ -78,10 +80,13 @@ impl DataInbox {
                         PacketSender { sid: packet.participant_sid, identity: packet.participant_identity };
                     Received::Stream { sender, packet: part, missed }
                 }
-                Err(other) => match unsupported::of(*other, packet.participant_identity) {
-                    Some((data, request)) => Received::Unsupported { data, request },
-                    None => Received::Nothing,
-                },
+                Err(value)
+                    if matches!(*value, Value::RpcRequest(_) | Value::RpcAck(_) | Value::RpcResponse(_)) =>
+                {
+                    Received::Rpc { sender: packet.participant_identity, value }
+                }
+                Err(other) => unsupported::of(&other, &packet.participant_identity)
+                    .map_or(Received::Nothing, Received::Unsupported),
             },
             None => Received::Nothing,
         }
@@ -183,9 +188,11 @@ mod tests {
     #[test]
     fn other_packets_are_not_ours_and_garbage_is_garbage() {
         let mut inbox = DataInbox::default();
-        let rpc =
-            proto::DataPacket { value: Some(Value::RpcAck(proto::RpcAck::default())), ..Default::default() };
-        assert_eq!(inbox.receive(Channel::Reliable, &encode(&rpc)), Received::Nothing);
+        let other = proto::DataPacket {
+            value: Some(Value::Transcription(proto::Transcription::default())),
+            ..Default::default()
+        };
+        assert_eq!(inbox.receive(Channel::Reliable, &encode(&other)), Received::Nothing);
         assert_eq!(inbox.receive(Channel::Reliable, &Bytes::from_static(b"\xff")), Received::Garbage);
         assert_eq!(inbox.receive(Channel::Reliable, &vec![0; 70_000].into()), Received::Garbage);
     }

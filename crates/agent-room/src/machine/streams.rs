@@ -8,9 +8,10 @@ use agent_proto::Time;
 
 use super::Machine;
 use crate::connection::MediaConnection;
+use crate::rpc::Rpc;
 use crate::streams::{PacketSender, SendOwner, StreamPacket};
 use crate::unsupported;
-use crate::{CommandId, Output, RoomEvent, StreamOptions};
+use crate::{CommandId, Output, RoomEvent, StreamEvent, StreamOptions};
 
 /// Maximum number of packets of streams that wait for the established connection.
 const MAX_EARLY: usize = 1024;
@@ -67,15 +68,9 @@ impl<M: MediaConnection> Machine<M> {
         if missed > 0 && !sender.identity.is_empty() {
             self.event(RoomEvent::DataMissed { sender: sender.identity.clone(), up_to: missed }, now);
         }
-        if let StreamPacket::Header(header) = &packet {
-            let data = unsupported::stream(header, &sender.identity);
-            if self.reported.is_new(&data) {
-                self.outputs.push_back(Output::Unsupported(data));
-            }
-        }
         if self.held.is_none() {
             self.incoming.receive(sender, packet);
-            self.report_streams();
+            self.report_streams(now);
         } else if self.early.len() < MAX_EARLY {
             self.early.push_back((sender, packet));
         } else {
@@ -85,39 +80,69 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     /// The user knows of the connection: what has arrived before is reported.
-    pub(super) fn take_early_packets(&mut self) {
+    pub(super) fn take_early_packets(&mut self, now: Time) {
         for (sender, packet) in std::mem::take(&mut self.early) {
             self.incoming.receive(sender, packet);
         }
-        self.report_streams();
+        self.report_streams(now);
     }
 
     /// A new session began.
-    pub(super) fn interrupt_streams(&mut self) {
+    pub(super) fn interrupt_streams(&mut self, now: Time) {
         self.early.clear();
         self.incoming.interrupted();
         let (failed, done) = self.outgoing.interrupted();
         self.outbox.drop_streams(&failed);
         self.sends_done(done);
-        self.report_streams();
+        self.report_streams(now);
     }
 
     /// The room is over.
-    pub(super) fn end_streams(&mut self) {
+    pub(super) fn end_streams(&mut self, now: Time) {
         self.early.clear();
         self.incoming.room_ended();
-        self.report_streams();
+        self.rpc.room_ended();
+        self.report_streams(now);
     }
 
-    pub(super) fn report_streams(&mut self) {
+    pub(super) fn report_streams(&mut self, now: Time) {
         while let Some(event) = self.incoming.poll_event() {
-            self.outputs.push_back(Output::Stream(event));
+            match self.of_rpc(&event) {
+                true => self.rpc.stream(event),
+                false => {
+                    self.report_ignored(&event);
+                    self.outputs.push_back(Output::Stream(event));
+                }
+            }
         }
+        self.report_rpc(now);
         self.signal.violations_of(self.incoming.take_violations());
     }
 
+    /// Nobody has readers yet.
+    fn report_ignored(&mut self, event: &StreamEvent) {
+        if let StreamEvent::Opened { info, .. } = event {
+            self.unsupported(unsupported::stream(info));
+        }
+    }
+
+    /// Whether a stream carries a request or a response.
+    fn of_rpc(&mut self, event: &StreamEvent) -> bool {
+        match event {
+            StreamEvent::Opened { stream, info } => {
+                let ours = Rpc::is_ours(info);
+                if ours {
+                    self.rpc_streams.insert(*stream);
+                }
+                ours
+            }
+            StreamEvent::Content { stream, .. } => self.rpc_streams.contains(stream),
+            StreamEvent::Ended { stream, .. } => self.rpc_streams.remove(stream),
+        }
+    }
+
     /// Milliseconds since 1970.
-    fn unix_ms(&self, now: Time) -> i64 {
+    pub(super) fn unix_ms(&self, now: Time) -> i64 {
         let since = i64::try_from((now - Time::ZERO).as_millis()).unwrap_or(i64::MAX);
         self.config.created_at_ms.saturating_add(since)
     }

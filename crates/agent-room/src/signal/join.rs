@@ -13,8 +13,8 @@ use crate::{AutoSubscribe, Config};
 
 /// Our protocol version.
 const PROTOCOL: i32 = 17;
-/// What peers may send us: 0 until RPC and streams are supported.
-const CLIENT_PROTOCOL: i32 = 0;
+/// What peers may send us: RPC as text streams, and streams in a single packet.
+const CLIENT_PROTOCOL: i32 = 2;
 
 /// `ws(s)://HOST/base/rtc/v1?join_request=…` with our first offer inside.
 ///
@@ -48,6 +48,7 @@ fn client_info(config: &Config) -> proto::ClientInfo {
         version: config.sdk_version.clone(),
         protocol: PROTOCOL,
         client_protocol: CLIENT_PROTOCOL,
+        capabilities: vec![proto::client_info::Capability::CapCompressionDeflateRaw as i32],
         ..Default::default()
     }
 }
@@ -117,7 +118,8 @@ pub(super) mod tests {
         let request = read(&url);
         assert_eq!(request.publisher_offer.unwrap().sdp, "v=0");
         assert!(!request.connection_settings.unwrap().auto_subscribe);
-        assert_eq!(request.client_info.unwrap().protocol, 17);
+        let client = request.client_info.unwrap();
+        assert_eq!((client.protocol, client.client_protocol, client.capabilities), (17, 2, vec![2]));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Signal {
         self.roster.set_local(local);
         // The others are in the snapshot, so there are no events for them.
         self.update_roster(join.other_participants, &mut Vec::new());
-        let server_version = match join.server_info {
+        self.server_version = match join.server_info {
             Some(info) if !info.version.is_empty() => info.version,
             _ => join.server_version,
         };
@@ -49,7 +49,7 @@ impl Signal {
             room: self.room.clone(),
             local: self.roster.local().cloned().unwrap_or_default(),
             participants: self.roster.remote().cloned().collect(),
-            server_version,
+            server_version: self.server_version.clone(),
         });
         let connected_event = [RoomEvent::Connected(connected.clone())];
         self.phase = Phase::Joined { connected };

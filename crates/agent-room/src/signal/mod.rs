@@ -120,6 +120,7 @@ pub(crate) struct Signal {
     join_until: Time,
     roster: Roster,
     room: RoomInfo,
+    server_version: String,
     /// The newest token: a later connection would use it.
     token: Secret,
     ping_schedule: Option<PingSchedule>,
@@ -154,6 +155,7 @@ impl Signal {
             config,
             phase: Phase::Unbound,
             room: RoomInfo::default(),
+            server_version: String::new(),
             ping_schedule: None,
             requests: Requests::default(),
             media_gone: None,
@@ -386,6 +388,16 @@ impl Signal {
     /// What all these participants can read, or everybody else if there are none.
     pub(crate) fn abilities(&self, destinations: &[String]) -> Abilities {
         self.roster.abilities(destinations)
+    }
+
+    /// Whether this participant is in the room.
+    pub(crate) fn knows(&self, identity: &str) -> bool {
+        self.roster.remote().any(|participant| participant.identity == identity)
+    }
+
+    /// The server's version; empty if it has not sent one.
+    pub(crate) fn server_version(&self) -> &str {
+        &self.server_version
     }
 
     /// A frame of the server.

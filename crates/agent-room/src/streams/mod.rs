@@ -14,6 +14,7 @@
 //! [`StreamError::BufferFull`], which its reader receives; the other streams are not affected. Compressed
 //! content is kept as it was received, and decompressed piece by piece as it is read.
 
+mod collect;
 mod deflate;
 mod error;
 mod event;
@@ -28,6 +29,7 @@ mod send;
 mod source;
 mod text;
 
+pub(crate) use collect::Collected;
 pub use error::StreamError;
 pub use event::{IncomingStream, StreamEvent};
 pub(crate) use incoming::{Incoming, PacketSender, StreamPacket};
@@ -37,6 +39,7 @@ pub use options::StreamOptions;
 pub(crate) use outgoing::{Outgoing, SendDone, SendOwner, StreamOut};
 pub use readers::{MissedStreams, OpenedStream, StreamProgress, StreamReaders};
 pub(crate) use send::Abilities;
+pub(crate) use text::whole_characters;
 
 #[cfg(test)]
 mod tests;

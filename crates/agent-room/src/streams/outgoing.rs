@@ -13,6 +13,7 @@ use agent_proto::livekit as proto;
 use super::send::Form;
 use super::source::Source;
 use super::{Abilities, StreamOptions};
+use crate::rpc::RpcSend;
 use crate::{CommandId, RoomError};
 use proto::data_packet::Value;
 use proto::data_stream::{Chunk, Header, Trailer};
@@ -24,6 +25,7 @@ const MAX_PARTS: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SendOwner {
     Command(CommandId),
+    Rpc(RpcSend),
 }
 
 /// A packet for the reliable channel.

@@ -13,4 +13,5 @@ mod media;
 mod paths;
 mod recovery;
 mod session;
+mod streams;
 mod support;

@@ -17,7 +17,7 @@ use str0m::{Candidate, Event, Rtc};
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
     CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol, Room,
-    RoomCommand, RoomError, RoomEvent, StreamEvent, Unsupported,
+    RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, Unsupported,
 };
 
 use proto::signal_request::Message as Request;
@@ -54,6 +54,8 @@ pub(crate) struct Pair {
     /// The paths of the connection: transport and log text.
     pub(crate) paths: Vec<(Protocol, String)>,
     pub(crate) streams: Vec<StreamEvent>,
+    pub(crate) rpc_requests: Vec<RpcRequest>,
+    pub(crate) calls: Vec<(CommandId, Result<String, RpcError>)>,
     pub(crate) unsupported: Vec<Unsupported>,
     /// Source and destination of the sent datagrams.
     pub(crate) sent: Vec<(SocketAddr, SocketAddr)>,
@@ -130,6 +132,8 @@ impl Pair {
             routes_asked: Vec::new(),
             paths: Vec::new(),
             streams: Vec::new(),
+            rpc_requests: Vec::new(),
+            calls: Vec::new(),
             unsupported: Vec::new(),
             sent: Vec::new(),
             requests: Vec::new(),
@@ -388,6 +392,8 @@ impl Pair {
                 }
                 Output::MediaPath { protocol, why, .. } => self.paths.push((protocol, why)),
                 Output::Stream(event) => self.streams.push(event),
+                Output::Requested(request) => self.rpc_requests.push(request),
+                Output::CallDone { id, result } => self.calls.push((id, result)),
                 Output::Unsupported(data) => self.unsupported.push(data),
                 Output::Event(event) => self.events.push(event),
                 Output::Frame { track, frame } => self.frames.push((track.to_string(), frame)),

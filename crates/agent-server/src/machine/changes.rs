@@ -74,8 +74,13 @@ impl Server {
             RoomCommand::SendStream { .. }
             | RoomCommand::OpenStream(_)
             | RoomCommand::WriteStream { .. }
-            | RoomCommand::CloseStream { .. } => {
-                return Err(RoomError::Refused { detail: "this server carries no streams".to_owned() });
+            | RoomCommand::CloseStream { .. }
+            | RoomCommand::RegisterMethod(_)
+            | RoomCommand::UnregisterMethod(_)
+            | RoomCommand::Respond { .. } => {
+                return Err(RoomError::Refused {
+                    detail: "this server carries no streams and no RPC".to_owned(),
+                });
             }
             RoomCommand::Leave => {
                 self.leave(member, &DisconnectReason::ClientInitiated);

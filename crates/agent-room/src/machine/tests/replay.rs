@@ -60,10 +60,11 @@ proptest! {
 
 const EVERYTHING: &str = "
     UdpBound UdpNotBound RouteFound TcpConnected TcpClosed SignalOpened SignalRefused SignalFailed SignalReceived
-    SignalClosed PacketReceived JoinRetried Commanded
+    SignalClosed PacketReceived JoinRetried Commanded Called
 
-    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket Unsupported Opened Content Ended Frame
-    JoinFailed CommandDone Closed
+    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket Unsupported Opened Content Ended Requested
+    Frame
+    JoinFailed CommandDone CallDone Closed
 
     Connected ParticipantJoined ParticipantActive ParticipantLeft MetadataChanged NameChanged AttributesChanged
     PermissionsChanged TrackPublished TrackUnpublished TrackMuted TrackUnmuted TrackSubscribed TrackUnsubscribed

@@ -13,7 +13,10 @@ use agent_proto::{Time, encode, livekit as proto};
 
 use super::scripted::{Says, Scripted};
 use crate::machine::Machine;
-use crate::{CommandId, Config, Input, Output, Protocol, Publish, RoomCommand, StreamKind, StreamOptions};
+use crate::{
+    CommandId, Config, Input, Output, Protocol, Publish, RoomCommand, RpcCall, RpcRequestId, StreamKind,
+    StreamOptions,
+};
 use proto::participant_info::State;
 use proto::signal_response::Message as Response;
 
@@ -60,7 +63,7 @@ fn data() -> impl Strategy<Value = proto::DataPacket> {
             ..Default::default()
         })),
         4 => stream_packet(),
-        1 => "[a-z]{1,8}".prop_map(|id| Value::RpcRequest(proto::RpcRequest { id, ..Default::default() })),
+        3 => rpc_packet(),
         1 => Just(Value::ChatMessage(proto::ChatMessage::default())),
     ];
     (value, sid(), 0u32..20).prop_map(|(value, participant_sid, sequence)| proto::DataPacket {
@@ -92,6 +95,18 @@ fn stream_packet() -> impl Strategy<Value = proto::data_packet::Value> {
     prop_oneof![3 => header, 3 => chunk, 1 => trailer]
 }
 
+fn rpc_packet() -> impl Strategy<Value = proto::data_packet::Value> {
+    use proto::data_packet::Value;
+    let id = || "[a-c]";
+    prop_oneof![
+        2 => (id(), "(m|x)").prop_map(|(id, method)| {
+            Value::RpcRequest(proto::RpcRequest { id, method, version: 1, ..Default::default() })
+        }),
+        1 => id().prop_map(|request_id| Value::RpcAck(proto::RpcAck { request_id })),
+        1 => id().prop_map(|request_id| Value::RpcResponse(proto::RpcResponse { request_id, value: None })),
+    ]
+}
+
 fn input() -> impl Strategy<Value = Input> {
     let address = || any::<u8>().prop_map(|n| std::net::SocketAddr::from(([10, 0, 0, n], 2000)));
     prop_oneof![
@@ -101,6 +116,10 @@ fn input() -> impl Strategy<Value = Input> {
         2 => Just(Input::SignalClosed { reason: "closed".to_owned() }),
         1 => address().prop_map(|remote| Input::TcpClosed { remote }),
         1 => vec(any::<u8>(), 0..20).prop_map(|frame| Input::SignalReceived(frame.into())),
+        3 => ("[a-c]", sid()).prop_map(|(id, sid)| {
+            let call = RpcCall::new(id, sid.to_lowercase(), "m", "payload");
+            Input::Called { id: 0, call }
+        }),
         1 => (0u64..20).prop_map(|seconds| Input::JoinRetried { timeout: Duration::from_secs(seconds) }),
     ]
 }
@@ -115,10 +134,22 @@ fn command() -> impl Strategy<Value = RoomCommand> {
     prop_oneof![
         6 => publish,
         3 => stream_command(),
+        2 => method_command(),
         1 => "[a-z]{0,4}".prop_map(RoomCommand::SetMetadata),
         1 => "[a-z]{0,4}".prop_map(RoomCommand::SetName),
         1 => prop::collection::btree_map("[a-c]", "[a-z]{0,4}", 0..3).prop_map(RoomCommand::SetAttributes),
         1 => Just(RoomCommand::Leave),
+    ]
+}
+
+fn method_command() -> impl Strategy<Value = RoomCommand> {
+    prop_oneof![
+        3 => Just(RoomCommand::RegisterMethod("m".to_owned())),
+        1 => Just(RoomCommand::UnregisterMethod("m".to_owned())),
+        2 => (0..4u64).prop_map(|request| RoomCommand::Respond {
+            request: RpcRequestId(request),
+            result: Ok("response".to_owned()),
+        }),
     ]
 }
 
@@ -287,6 +318,11 @@ impl World {
                 self.answered.insert(id, 0);
                 self.input(Input::Commanded { id, command });
             }
+            Op::Input(Input::Called { call, .. }) => {
+                let id = self.answered.len() as CommandId;
+                self.answered.insert(id, 0);
+                self.input(Input::Called { id, call });
+            }
             Op::Input(input) => self.input(input),
             Op::Pass(millis) => self.pass(Duration::from_millis(millis.into())),
         }
@@ -299,7 +335,7 @@ impl World {
         assert!(self.closed && self.room.poll_timeout().is_none());
         assert!(matches!(
             self.room.outputs().last(),
-            Some(Output::Closed { .. } | Output::CommandDone { .. })
+            Some(Output::Closed { .. } | Output::CommandDone { .. } | Output::CallDone { .. })
         ));
         for (id, times) in &self.answered {
             assert_eq!(*times, 1, "command {id}");
@@ -392,7 +428,7 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.room.poll_output() {
             assert!(
-                !self.closed || matches!(output, Output::CommandDone { .. }),
+                !self.closed || matches!(output, Output::CommandDone { .. } | Output::CallDone { .. }),
                 "after the last: {output:?}"
             );
             match output {
@@ -408,7 +444,9 @@ impl World {
                 Output::FindRoute { remote } => self.wanted.push_back(Wanted::Route(remote)),
                 Output::ConnectTcp { remote } => self.wanted.push_back(Wanted::Tcp(remote)),
                 Output::JoinFailed { .. } => self.wanted = VecDeque::from([Wanted::Retry]),
-                Output::CommandDone { id, .. } => *self.answered.get_mut(&id).unwrap() += 1,
+                Output::CommandDone { id, .. } | Output::CallDone { id, .. } => {
+                    *self.answered.get_mut(&id).unwrap() += 1
+                }
                 Output::Closed { .. } => self.closed = true,
                 Output::SendSignal(_)
                 | Output::MediaPath { .. }
@@ -416,6 +454,7 @@ impl World {
                 | Output::Unsupported(_)
                 | Output::Event(_)
                 | Output::Stream(_)
+                | Output::Requested(_)
                 | Output::Frame { .. } => {}
             }
         }

@@ -91,7 +91,10 @@ impl Rig {
             | RoomCommand::SendStream { .. }
             | RoomCommand::OpenStream(_)
             | RoomCommand::WriteStream { .. }
-            | RoomCommand::CloseStream { .. } => panic!("goes over the data channels"),
+            | RoomCommand::CloseStream { .. }
+            | RoomCommand::RegisterMethod(_)
+            | RoomCommand::UnregisterMethod(_)
+            | RoomCommand::Respond { .. } => panic!("goes over the data channels"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::text::whole_characters;
-use super::super::{Abilities, Outgoing, SendOwner, StreamKind, StreamLimits, StreamOptions};
+use super::super::{
+    Abilities, Outgoing, SendOwner, StreamKind, StreamLimits, StreamOptions, whole_characters,
+};
 use super::*;
 
 /// What the network does to a packet. The data channel does none of it; a peer might.

@@ -1,0 +1,21 @@
+//! The data channels below.
+
+/// The two data channels for user data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Channel {
+    /// Ordered, and retransmitted until it arrives.
+    Reliable,
+    /// Sent once.
+    Lossy,
+}
+
+/// The result of a write to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteResult {
+    /// The channel accepted the packet.
+    Accepted,
+    /// The channel is not open yet, or its buffer is full: retry later.
+    NotNow,
+    /// This packet can never be sent.
+    Never,
+}
