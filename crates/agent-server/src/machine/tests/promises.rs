@@ -405,7 +405,8 @@ proptest! {
         for member in std::mem::take(&mut world.members) {
             world.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated });
         }
-        for worker in std::mem::take(&mut world.workers) {
+        // A job that waits for the answer of one is offered to the next of those that are still there.
+        while let Some(worker) = world.workers.pop() {
             world.input(Input::WorkerGone { worker });
         }
         world.pass(Duration::from_secs(1000));
