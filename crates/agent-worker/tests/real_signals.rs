@@ -1,5 +1,5 @@
-//! Signals: the first drains, the second forces. A program of its own, since a signal is for
-//! the whole process.
+//! Signals: the first drains, the second forces. A program of its own, since a signal is for the whole
+//! process.
 #![cfg(unix)]
 #![allow(clippy::expect_used, reason = "a test may fail")]
 

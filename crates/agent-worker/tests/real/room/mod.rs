@@ -1,8 +1,8 @@
 //! Rooms of a real livekit-server, with official clients as the other participants.
 
 mod audio;
-mod data;
 mod media_paths;
 mod reconnect;
 mod regions;
 mod rules;
+mod session;
