@@ -1,9 +1,9 @@
-//! The public API of the crates that users depend on, as a list in the repository: a change of it is seen in
-//! review.
+//! The public API of the crates that users depend on, as a list in the repository, so that reviews show its
+//! changes.
 //!
-//! rustdoc writes what a crate exports as JSON, which the pinned compiler does only when it is told to have
-//! unstable features. What a crate re-exports of another one of this workspace is listed after its own, as it
-//! is defined there.
+//! rustdoc writes the exports of a crate as JSON, which the pinned compiler does only with unstable features
+//! enabled. Re-exports from other crates of this workspace are listed after a crate's own items, as they are
+//! defined there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::workspace::{cargo, root};
 /// The libraries whose API is listed, in `crates/…/api.txt`.
 const LISTED: [&str; 2] = ["agent_worker", "agent_testkit"];
 
-/// Set for the rustdoc that this program stands in for.
+/// Set when cargo runs this program instead of rustdoc.
 const AS_RUSTDOC: &str = "XTASK_AS_RUSTDOC";
 
 /// Types by the crate that defines them.
@@ -41,14 +41,14 @@ pub(crate) fn check() -> Result<()> {
     }
     ensure!(
         changes.is_empty(),
-        "the public API is another one; `UPDATE_API=1 cargo xtask api` writes it down:\n{}",
+        "the public API has changed; `UPDATE_API=1 cargo xtask api` rewrites the lists:\n{}",
         changes.join("\n")
     );
     Ok(())
 }
 
-/// Runs rustdoc in the place of this program, when cargo calls it as such. Cargo itself must not have the
-/// variable: build scripts look at it, and everything would be built once more.
+/// Runs rustdoc if cargo has started this program instead of it. Cargo itself must not have the variable:
+/// build scripts depend on it, and everything would be rebuilt.
 pub(crate) fn as_rustdoc() -> Option<ExitCode> {
     std::env::var_os(AS_RUSTDOC)?;
     let mut rustdoc = Command::new("rustdoc");
@@ -149,7 +149,7 @@ fn reexports(doc: &Value, library: &str) -> Result<Reexports> {
     Ok(found)
 }
 
-/// The item at the root of `definer` that a line says something of.
+/// The item at the root of `definer` that a line is about.
 fn subject<'a>(line: &'a str, definer: &str) -> Option<&'a str> {
     let root = format!("{definer}::");
     let after = match line.split_once(&format!(" for {root}")) {

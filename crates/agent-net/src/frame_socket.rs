@@ -53,7 +53,7 @@ struct FrameCounts {
     /// Frames that `send` accepted.
     queued: u64,
     written: u64,
-    /// The same for those who wait for [`FrameSocket::flushed`]: told only while there are any.
+    /// The same for callers of [`FrameSocket::flushed`]: updated only while there are any.
     observed: watch::Sender<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a server says, as one line for a log.
+//! The text of a server's answer as one log line.
 
 use agent_proto::Secret;
 use agent_proto::text::shorten;
@@ -7,7 +7,7 @@ use agent_proto::text::shorten;
 const MAX_BODY: usize = 300;
 
 /// The start of an HTTP body as one line for a log. A server may repeat our token in it, whole or in part, or
-/// contain somebody else's.
+/// contain that of others.
 pub(super) fn one_line(body: &[u8], token: Option<&Secret>) -> String {
     let mut text = String::from_utf8_lossy(body).into_owned();
     if let Some(token) = token.filter(|token| !token.is_empty()) {

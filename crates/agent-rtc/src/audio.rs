@@ -13,21 +13,20 @@ use super::lane::Lane;
 use super::shared::Shared;
 use super::track_error::TrackError;
 
-/// Frames that wait for a slow reader, unless it says otherwise: one second of 20 ms each.
+/// Default number of frames that are queued for a slow reader: one second of 20 ms each.
 const DEFAULT_CAPACITY: usize = 50;
 
 /// The encoded frames of one audio track, from [`Room::encoded_audio`](super::Room::encoded_audio).
 ///
-/// Frames are Opus packets in the order of their arrival: nothing is decoded, put into order or repaired. At
-/// most 50 frames (a second of 20 ms each) wait for a slow reader, or as many as [`capacity`](Self::capacity)
-/// says; of more the oldest are dropped, and counted in [`dropped`](Self::dropped). What is missing, whether
-/// it was dropped here or lost on the way, shows in the frames' [`sequence`](EncodedFrame::sequence).
+/// Frames are Opus packets in the order of their arrival: nothing is decoded, reordered or repaired. At most
+/// 50 frames (a second of 20 ms each), or [`capacity`](Self::capacity), are queued for a slow reader; beyond
+/// that the oldest are dropped, and counted in [`dropped`](Self::dropped). Missing frames, whether dropped
+/// here or lost in transit, are gaps in the frames' [`sequence`](EncodedFrame::sequence).
 ///
-/// It ends when the track is unpublished, its publisher leaves, the room ends, or the attempt is over that
-/// opened it, after the frames that wait in it. While a track is muted or not subscribed, no frames come, and
-/// the stream goes on; after a mute the server sends up to a second of silence. The stream also goes on when
-/// the connection to the room was re-established: the frames' [`source`](EncodedFrame::source) is another one
-/// then.
+/// It ends after its queued frames when the track is unpublished, its publisher leaves, or the room or the
+/// attempt that opened it ends. While a track is muted or not subscribed, no frames arrive, and the stream
+/// continues; after a mute the server sends up to a second of silence. The stream also continues after the
+/// connection to the room was re-established: the frames' [`source`](EncodedFrame::source) changes then.
 pub struct EncodedAudioStream {
     shared: Arc<Shared>,
     lane: Arc<Lane>,

@@ -20,8 +20,8 @@ impl FrameSender {
         Self { shared, open: OpenLanes::default() }
     }
 
-    /// Gives a frame to who reads the track with this sid. Nothing happens if nobody does. It never waits: of
-    /// too many frames the oldest is dropped.
+    /// Sends a frame to the reader of the track with this sid, if there is one. It never waits: if the queue
+    /// is full, the oldest frame is dropped.
     pub fn send(&mut self, track_sid: &str, frame: EncodedFrame) {
         let frames = self.open.push(&self.shared.lanes, track_sid, frame);
         self.shared.report(Dropped { frames, ..Dropped::default() });

@@ -151,12 +151,12 @@ impl Room {
     }
 
     /// The encoded frames of an audio track that the server sends us, by the track's sid, from now on: Opus
-    /// packets, for an agent that passes them on, records them or decodes them itself.
+    /// packets, for an agent that forwards, records or decodes them itself.
     ///
-    /// A stream may be opened as soon as the track is published; frames come once it is
-    /// [subscribed](super::RoomEvent::TrackSubscribed), by itself unless
-    /// [`auto_subscribe`](super::JoinRequest::auto_subscribe) says otherwise. A track has one stream at a
-    /// time. Without a stream its frames are dropped as they come.
+    /// A stream may be opened as soon as the track is published; frames arrive once it is
+    /// [subscribed](super::RoomEvent::TrackSubscribed), automatically unless
+    /// [`auto_subscribe`](super::JoinRequest::auto_subscribe) excludes it. A track has one stream at a time.
+    /// Without a stream its frames are dropped.
     ///
     /// ```
     /// use agent_worker::room::TrackKind;
@@ -181,7 +181,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`TrackError`]: nobody publishes such a track, it is no audio, it is being read, or the room or the attempt is over.
+    /// [`TrackError`]: no participant publishes such a track, it is not audio, it has a stream already, or the room or the attempt is over.
     pub fn encoded_audio(&self, track_sid: &str) -> Result<EncodedAudioStream, TrackError> {
         EncodedAudioStream::open(&self.shared, self.attempt, track_sid)
     }

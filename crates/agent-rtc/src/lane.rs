@@ -190,7 +190,7 @@ impl Lane {
         }
     }
 
-    /// Nobody reads any more.
+    /// Closes the queue without a reader.
     fn forget(&self) {
         let mut state = self.lock();
         state.ended = true;

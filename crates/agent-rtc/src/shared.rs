@@ -158,7 +158,7 @@ impl Shared {
         capacity: usize,
     ) -> Result<Arc<Lane>, TrackError> {
         let sid = || track_sid.to_owned();
-        // Whatever ends a queue is seen either here or later.
+        // The end of a queue is noticed either here or later.
         let state = self.lock();
         if self.is_over(attempt) {
             return Err(RoomError::AttemptOver.into());

@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(local, second_address);
         assert_ne!(local, first_address);
         let more = tokio::time::timeout(Duration::from_millis(100), paths.next()).await;
-        assert!(more.is_err(), "the end of the first one is nobody's business");
+        assert!(more.is_err(), "the end of the first one is not reported");
     }
 
     #[tokio::test]
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// Data that nobody reads stay with the peer.
+    /// Unread data stay with the peer.
     #[tokio::test]
     async fn a_flood_is_held_back() {
         let (mut paths, mut peer, _) = path().await;

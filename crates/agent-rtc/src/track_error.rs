@@ -7,7 +7,7 @@ use agent_room::{RoomError, TrackKind};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrackError {
-    /// Nobody else in the room publishes a track with this sid.
+    /// No other participant in the room publishes a track with this sid.
     #[error(
         "no participant publishes the track {}: take its sid from an event (`TrackPublished`, `TrackSubscribed`) or from `Participant::tracks`",
         name(sid)
@@ -16,7 +16,7 @@ pub enum TrackError {
         /// The sid.
         sid: String,
     },
-    /// The track is no audio.
+    /// The track is not audio.
     #[error("the track {} is {kind:?}, and only audio can be read", name(sid))]
     NotAudio {
         /// Its sid.

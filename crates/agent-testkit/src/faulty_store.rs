@@ -1,4 +1,4 @@
-//! A store of checkpoints that fails as a test says.
+//! A store of checkpoints that fails as scripted by a test.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

@@ -1,11 +1,11 @@
-//! Three agents meet in a room: each announces what it can do, hears of the others, also of those who were
-//! there before it, and asks for what it cannot do itself.
+//! Three agents in one room: each announces what it can do, receives the announcements of the others,
+//! including earlier ones, and requests what it cannot do itself.
 //!
 //! Runs on a mock server in this process: it needs nothing but Rust. The messages go over the room's own
 //! data; with `.pubsub(RedisPubSub::new(redis))` on the builder they go over Redis, and the agents need no
-//! room in common.
+//! common room.
 
-#![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+#![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -18,13 +18,13 @@ use agent_worker::coordination::ChannelEvent;
 use agent_worker::{Agent, JobContext, JobResult, Outcome};
 
 const CAPABILITIES: [&str; 3] = ["transcribe", "translate", "summarize"];
-/// Nothing here takes as long.
+/// More than any step takes.
 const SOON: Duration = Duration::from_secs(20);
 
 /// An agent that can do one thing, for as long as its room needs it.
 struct Capable {
     capability: &'static str,
-    /// For whoever watches: who was helped, and with what.
+    /// For the observer: which job was helped, and with what.
     helped: mpsc::UnboundedSender<(&'static str, String)>,
 }
 
@@ -39,7 +39,7 @@ impl Agent for Capable {
             };
             match event {
                 Some(ChannelEvent::Announced(other)) => {
-                    println!("{:<10} hears that {} can {}", self.capability, other.job_id, other.capability);
+                    println!("{:<10} sees that {} can {}", self.capability, other.job_id, other.capability);
                     jobs.publish(format!("please {}", other.capability)).await?;
                 }
                 Some(ChannelEvent::Message(message)) => match message.text().split_once(' ') {
@@ -52,14 +52,14 @@ impl Agent for Capable {
                     }
                     _ => {}
                 },
-                Some(lost) => println!("{:<10} is told {lost:?}", self.capability),
+                Some(lost) => println!("{:<10} receives {lost:?}", self.capability),
                 None => return Ok(()), // the room is over
             }
         }
     }
 }
 
-/// Each agent is helped by each other one; then they are told to stop.
+/// Each agent is helped by each other one; then they are cancelled.
 async fn meet() -> Result<Vec<Outcome>, Box<dyn Error>> {
     let server = MockServer::start().await?;
     let (tell, mut told) = mpsc::unbounded_channel();

@@ -1,5 +1,5 @@
-//! Collects what people in a room say and stores it in batches: 20 lines at once, or what there is after five
-//! seconds. Nothing is lost when the job is told to stop.
+//! Collects the chat lines of a room and stores them in batches: 20 lines at once, or the lines of five
+//! seconds. No line is lost when the job is cancelled.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `collector` to a room and send it data of the topic `chat`. Its test below does that without a server:
@@ -32,7 +32,7 @@ impl Agent for Collector {
     async fn run(&self, ctx: JobContext) -> JobResult {
         let lines = ctx.room().data("chat").map(|line| match line {
             Ok(line) => String::from_utf8_lossy(&line.payload).into_owned(),
-            Err(missed) => format!("({missed})"), // the archive says where it has a hole
+            Err(missed) => format!("({missed})"), // the archive records its gaps
         });
         let mut batches = Batches::new(lines, 20, Duration::from_secs(5));
         batches.process(ctx.cancelled(), async |lines| self.archive.store(&lines).await).await?;
@@ -61,19 +61,19 @@ mod tests {
         let spec = JobSpec::room("lobby").lasts(Duration::from_secs(1)).script(|room| async move {
             let ada = room.join("ada");
             room.wait_for_agent().await;
-            let say = |n: u32| ada.send_data("chat", n.to_string());
+            let send = |n: u32| ada.send_data("chat", n.to_string());
             for n in 0..25 {
-                say(n);
+                send(n);
             }
-            // On virtual time.
+            // In virtual time.
             tokio::time::sleep(Duration::from_secs(10)).await;
-            say(25);
+            send(25);
             tokio::time::sleep(Duration::from_secs(10)).await;
-            say(26); // a second before the job is told to stop
+            send(26); // a second before the job is cancelled
         });
         let run = run_job(agent, spec).await;
         run.assert_success();
-        assert!(run.duration < Duration::from_secs(22), "it stops when it is told to: {:?}", run.duration);
+        assert!(run.duration < Duration::from_secs(22), "it stops when it is cancelled: {:?}", run.duration);
         let stored = archive.0.lock().unwrap().clone();
         assert_eq!(stored.iter().map(Vec::len).collect::<Vec<_>>(), [20, 5, 1, 1]);
         let all: Vec<String> = stored.into_iter().flatten().collect();

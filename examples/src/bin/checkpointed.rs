@@ -1,15 +1,16 @@
-//! A long job that another worker goes on with after a `kill -9`: nothing is skipped, and at most one
-//! interval's work is done again.
+//! A long job that another worker resumes after a `kill -9`: nothing is skipped, and at most one interval's
+//! work is repeated.
 //!
-//! On its own it shows that: with a mock server in this process it starts a worker as another process, kills
-//! it in the middle of its job, starts a second one and dispatches the job again. Both use the same file.
+//! Without a server it demonstrates this: with a mock server in this process it starts a worker as another
+//! process, kills it in the middle of its job, starts a second one and dispatches the job again. Both use the
+//! same file.
 //!
 //! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it is such a worker of that server,
 //! with the file `checkpoints.redb`: start it,
 //! `lk dispatch create --agent-name counter --room hall --metadata '{"items":10000}'`, `kill -9` it, and do
 //! both again.
 
-#![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+#![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines};
@@ -21,7 +22,7 @@ use agent_worker::checkpoint::EmbeddedStore;
 use agent_worker::{JobContext, JobResult, Worker};
 
 const ITEMS: u64 = 300;
-/// How often the value is saved when it has changed; 30 s unless set, which is long to watch.
+/// Interval of automatic saves; the default of 30 s would be long to watch.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Default, serde::Deserialize)]
@@ -37,8 +38,8 @@ struct Progress {
 
 async fn count(ctx: JobContext) -> JobResult {
     let Work { items } = ctx.metadata()?;
-    // What was saved last, by whatever worker. From now on it saves itself, also when the job is told to
-    // stop.
+    // The last saved value, of any worker. From now on it is saved automatically, also when the job is
+    // cancelled.
     let progress = ctx.checkpoint::<Progress>().resume().await?;
     println!("begins at {}", progress.get().done);
     while progress.get().done < items {
@@ -70,7 +71,7 @@ async fn work() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Kills one worker in the middle of its job, and has another one go on. `command` is how to start one.
+/// Kills one worker in the middle of its job, and lets another one resume it. `command` starts a worker.
 async fn kill_and_resume(command: impl Fn() -> Command) -> Result<[Counted; 2], Box<dyn Error>> {
     let server = MockServer::builder().credentials("devkey", "secret").start().await?;
     let folder = tempfile::tempdir()?;
@@ -87,7 +88,7 @@ async fn kill_and_resume(command: impl Fn() -> Command) -> Result<[Counted; 2], 
     server.wait_for_count(1, registered).await;
     server.dispatch(job()).await?;
     let mut counted = [first.read_to("item 120")?, Counted::default()];
-    first.child.kill()?; // SIGKILL: no time for anything
+    first.child.kill()?; // SIGKILL: no time for cleanup
     counted[0].items.extend(first.read_to("(it is dead)")?.items);
     server.wait_for(|event| matches!(event, ServerEvent::Disconnected { .. })).await;
 
@@ -99,7 +100,7 @@ async fn kill_and_resume(command: impl Fn() -> Command) -> Result<[Counted; 2], 
     Ok(counted)
 }
 
-/// What one worker has printed.
+/// The output of one worker.
 #[derive(Debug, Default)]
 struct Counted {
     items: Vec<u64>,
@@ -118,8 +119,8 @@ impl WorkerProcess {
         Ok(Self { child, output })
     }
 
-    /// Reads up to a line with this in it, or to the end. It blocks, which the mock server, on other threads,
-    /// does not mind.
+    /// Reads up to a line that contains this, or to the end. It blocks, which does not affect the mock server
+    /// on other threads.
     fn read_to(&mut self, mark: &str) -> Result<Counted, Box<dyn Error>> {
         let mut counted = Counted::default();
         for line in self.output.by_ref() {
@@ -155,7 +156,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("a worker did nothing".into());
     };
     println!("the first worker did the items {from} to {killed}, and was killed");
-    println!("the second one went on with {again} to {to}: {}", second.last_line);
+    println!("the second one resumed with {again} to {to}: {}", second.last_line);
     Ok(())
 }
 
@@ -167,7 +168,7 @@ mod tests {
 
     const WORKER: &str = "CHECKPOINTED_WORKER";
 
-    /// What the test below starts, in processes of their own.
+    /// Started by the test below, in separate processes.
     #[tokio::test]
     async fn a_worker() {
         if std::env::var_os(WORKER).is_some() {
@@ -185,8 +186,8 @@ mod tests {
         };
         let [first, second] = kill_and_resume(command).await.unwrap();
         let (begin, end) = (second.items[0], *first.items.last().unwrap());
-        assert!(begin > 0 && begin <= end + 1, "it goes on, and skips nothing: {end}, then {begin}");
-        // An interval's worth, and what a machine that is busy with other tests may make of that.
+        assert!(begin > 0 && begin <= end + 1, "it resumes, and skips nothing: {end}, then {begin}");
+        // The work of one interval, with a margin for a machine that is busy with other tests.
         assert!(end - begin < 120, "{end}, then {begin}");
         assert_eq!(second.items, (begin..ITEMS).collect::<Vec<_>>());
         assert!(second.last_line.ends_with(&(0..ITEMS).sum::<u64>().to_string()), "{}", second.last_line);

@@ -1,4 +1,4 @@
-//! The smallest agent that does something: it greets whoever it was dispatched to.
+//! A minimal agent: it greets the person in its metadata.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `greeter` to a room: `lk dispatch create --agent-name greeter --room lobby --metadata '{"name":"Ada"}'`.

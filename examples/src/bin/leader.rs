@@ -1,12 +1,12 @@
-//! Three workers have a job each in one room, and one of them leads: it hands out tasks, the others do them
-//! and report. When the leader goes, another one takes over from what was written last, and nothing that was
-//! reported is done again.
+//! Three workers have one job each in one room, and one of them leads: it assigns tasks, the others do them
+//! and report. When the leader ends, another one takes over from the last written state, and no reported task
+//! is repeated.
 //!
 //! Runs on a mock server in this process: it needs nothing but Rust. For workers of several processes, give
 //! the builder `.coordinator(FileCoordinator::open(folder)?)`, on several machines
 //! `.coordinator(RedisCoordinator::new(redis))`.
 
-#![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+#![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -23,10 +23,10 @@ use agent_worker::{Agent, JobContext, JobError, JobResult};
 
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 const TASKS: u64 = 12;
-/// A task that was not reported so long is given to somebody else.
+/// A task that was not reported within this time is assigned to another job.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What leader and followers tell each other.
+/// The messages of leader and followers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Word {
@@ -35,8 +35,8 @@ enum Word {
     Finished,
 }
 
-/// What the leader knows. Written under its fencing token, so one that was replaced cannot undo what came
-/// after it.
+/// The leader's state. Written with its fencing token, so a replaced leader cannot overwrite that of its
+/// successor.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Ledger {
     results: BTreeMap<u64, u64>,
@@ -57,7 +57,7 @@ impl Agent for Team {
         member.jobs.announce("square").await?;
         tokio::select! {
             done = member.work(&ctx) => done,
-            _ = ctx.cancelled() => Ok(()), // dropping the lease gives it back
+            _ = ctx.cancelled() => Ok(()), // dropping the lease releases it
         }
     }
 }
@@ -84,7 +84,7 @@ impl Member {
         }
     }
 
-    /// Does tasks until all are done (`None`) or the lead comes to this job.
+    /// Does tasks until all are done (`None`) or this job leads.
     async fn follow(&mut self, mut follower: Follower) -> Result<Option<Lease>, JobError> {
         loop {
             let heard = tokio::select! {
@@ -101,7 +101,7 @@ impl Member {
         }
     }
 
-    /// Hands out tasks until all are reported.
+    /// Assigns tasks until all are reported.
     async fn lead(&mut self, lease: &Lease) -> JobResult {
         let mut ledger: Ledger = match lease.read().await? {
             Some(written) => serde_json::from_slice(&written.value)?,
@@ -124,7 +124,7 @@ impl Member {
         Ok(())
     }
 
-    /// One task at a time for each helper.
+    /// One task at a time per helper.
     async fn assign(
         &mut self,
         ledger: &Ledger,
@@ -146,8 +146,7 @@ impl Member {
         Ok(())
     }
 
-    /// The next word, if it is one, and who said it. What is lost on the way is made up for by the leader's
-    /// patience.
+    /// The next valid message and its sender. The leader's timeout makes up for lost messages.
     async fn hear(&mut self) -> Result<Option<(String, Word)>, JobError> {
         match self.jobs.next().await {
             Some(ChannelEvent::Announced(other)) => {
@@ -167,7 +166,7 @@ impl Member {
     }
 }
 
-/// For whoever watches.
+/// For the observer.
 #[derive(Debug)]
 enum Step {
     Leads { job: String, found: usize },
@@ -178,7 +177,7 @@ enum Step {
 
 /// Three workers with a job each, and a store for their election.
 struct Stage {
-    /// Its workers run as long as it is there.
+    /// Its workers run until it is dropped.
     _server: MockServer,
     store: MemoryCoordinator,
     /// By job id: the name of the worker, and its job.
@@ -201,8 +200,8 @@ impl Stage {
         Ok(Self { _server: server, store, jobs, steps })
     }
 
-    /// Shows what happens until all tasks are reported, and ends the leader's job after so many of them.
-    /// Gives who has led, and how many results each of them found.
+    /// Prints the steps until all tasks are reported, and cancels the leader's job after `end_after` of them.
+    /// Returns the leaders, and how many results each of them found.
     async fn watch(&mut self, end_after: usize) -> Result<Vec<(String, usize)>, Box<dyn Error>> {
         let mut leaders = Vec::new();
         while let Some(step) = self.steps.recv().await {
@@ -213,7 +212,9 @@ impl Stage {
                     leaders.push((job, found));
                 }
                 Step::Assigned { job, task } => println!("  {} gets task {task}", name(&job)),
-                Step::Silent { job, task } => println!("  {} is silent: task {task} goes on", name(&job)),
+                Step::Silent { job, task } => {
+                    println!("  {} does not answer: task {task} is reassigned", name(&job))
+                }
                 Step::Reported { job, task, result, total } => {
                     println!("  {} reports task {task}: {result} ({total} of {TASKS})", name(&job));
                     if total == usize::try_from(TASKS)? {
@@ -223,7 +224,7 @@ impl Stage {
                         && total == end_after
                         && let Some((name, job)) = self.jobs.get(only)
                     {
-                        println!("{name} is told to stop");
+                        println!("{name} is cancelled");
                         job.terminate();
                     }
                 }
@@ -232,7 +233,7 @@ impl Stage {
         Ok(leaders)
     }
 
-    /// What the last leader wrote.
+    /// The results that the last leader wrote.
     async fn results(&self) -> Result<BTreeMap<u64, u64>, Box<dyn Error>> {
         let written = self.store.read("lobby").await?.ok_or("nothing was written")?;
         Ok(serde_json::from_slice::<Ledger>(&written.value)?.results)
@@ -260,7 +261,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    /// Runs to the end; gives who has led, and what each of them found.
+    /// Runs to the end; returns the leaders, and how many results each of them found.
     async fn leaders(end_after: usize) -> Vec<(String, usize)> {
         let mut stage = Stage::start().await.unwrap();
         let leaders = tokio::time::timeout(SOON, stage.watch(end_after)).await.unwrap().unwrap();

@@ -1,5 +1,5 @@
-//! Stays with a room for as long as people are in it: greets each of them, counts what they say, looks after
-//! the archive that it writes to, and says goodbye.
+//! Stays in a room while people are in it: greets each of them, counts their messages, checks the health of
+//! the archive that it writes to, and sends a goodbye.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `host`
 //! to a room.
@@ -100,7 +100,7 @@ mod tests {
         let run = run_job(host, spec).await;
         run.assert_success();
         assert_eq!(said(&run), ["Welcome, ada!", "Welcome, bob!", "Goodbye!"]);
-        // Two hours, and ten seconds for somebody to come back.
+        // Two hours, plus the ten seconds of waiting for people to return.
         let minutes = run.duration.as_secs() / 60;
         assert_eq!(minutes, 120, "{:?}", run.duration);
     }
@@ -117,6 +117,6 @@ mod tests {
         });
         let run = run_job(Host { archive }, spec).await;
         run.assert_success();
-        assert_eq!(said(&run), ["Goodbye!", "Goodbye!"], "each attempt is cleaned up after");
+        assert_eq!(said(&run), ["Goodbye!", "Goodbye!"], "each attempt has its cleanup");
     }
 }

@@ -1,6 +1,6 @@
-//! Answers questions in stages: read, think, say. Each stage works on its own item at the same time, a slow
-//! one holds the others back, and an error says in which stage it was. When the job is told to stop, what was
-//! taken is answered, for half of its grace.
+//! Answers questions in stages: read, compute, answer. The stages run concurrently, a slow one slows down the
+//! others, and an error names its stage. When the job is cancelled, taken questions are answered, for half of
+//! its grace.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `calculator` to a room and send it sums such as `1 + 2` as data of the topic `sum`. Its tests below do
@@ -19,7 +19,7 @@ struct Sum {
 async fn calculate(ctx: JobContext) -> JobResult {
     let room = ctx.room();
     let sums = room.data("sum").filter_map(async |sum| {
-        // Whoever asked too much at once may ask again.
+        // Lost questions can be asked again.
         sum.inspect_err(|missed| tracing::warn!("not answered: {missed}")).ok()
     });
     Pipeline::new(sums, ctx.cancelled())
@@ -29,16 +29,16 @@ async fn calculate(ctx: JobContext) -> JobResult {
             let number = |word: &str| {
                 word.trim()
                     .parse()
-                    .map_err(|_| JobError::invalid("sum", &text, "give numbers with + between them"))
+                    .map_err(|_| JobError::invalid("sum", &text, "expected numbers with + between them"))
             };
             let numbers = text.split('+').map(number).collect::<Result<_, _>>()?;
             Ok(Sum { from: data.sender.unwrap_or_default(), numbers })
         })
-        .stage("think", async |sum: Sum| {
+        .stage("compute", async |sum: Sum| {
             let total = sum.numbers.iter().try_fold(0_i64, |total, number| total.checked_add(*number));
             Ok((sum.from, total.ok_or("the sum is too large")?))
         })
-        .stage("say", async |(from, total): (String, i64)| {
+        .stage("answer", async |(from, total): (String, i64)| {
             Ok(room.publish_data("total", total.to_string()).to([from]).await?)
         })
         .run()
@@ -82,7 +82,10 @@ mod tests {
     async fn what_is_no_sum_ends_the_job_after_what_came_before() {
         let run = run_job(calculate, asking(&["1 + 2", "one", "3"])).await;
         let Outcome::Failed { error } = &run.outcome else { panic!("{}", run.timeline) };
-        assert_eq!(error, "stage read failed: invalid_input: sum = one: give numbers with + between them");
+        assert_eq!(
+            error,
+            "stage read failed: invalid_input: sum = one: expected numbers with + between them"
+        );
         assert_eq!(run.sent_by_agent().count(), 1);
     }
 }

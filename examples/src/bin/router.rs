@@ -1,14 +1,15 @@
-//! One worker for several tasks: the `action` in a job's metadata says which, and each has metadata of its
-//! own type.
+//! One worker for several tasks: the `action` in a job's metadata selects one, and each has its own type of
+//! metadata.
 //!
-//! `cargo run -p examples --bin router -- --schema` prints what the metadata may be, as documentation for
-//! those who dispatch. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then:
-//! `lk dispatch create --agent-name studio --room lobby --metadata '{"action":"record","format":"webm","max_duration_seconds":60}'`.
+//! `cargo run -p examples --bin router -- --schema` prints the schema of the metadata, as documentation for
+//! dispatchers. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then: `lk dispatch
+//! create --agent-name studio --room lobby --metadata
+//! '{"action":"record","format":"webm","max_duration_seconds":60}'`.
 //!
-//! The two agents take no media: they say in their room what they would record, and whom they would
+//! The two agents receive no media: they publish in their room what they would record, and whom they would
 //! transcribe.
 
-#![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+#![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
 
 use std::time::Duration;
 
@@ -27,16 +28,16 @@ struct RecordingJobMetadata {
     /// The container.
     #[garde(skip)]
     format: Format,
-    /// How good it looks.
+    /// The video quality.
     #[garde(skip)]
     quality: Quality,
-    /// Leaves out video.
+    /// Excludes video.
     #[garde(skip)]
     audio_only: bool,
     /// The ids of the tracks, `TR_…`; all tracks if none is named.
     #[garde(length(max = 32), inner(prefix("TR_")))]
     tracks: Vec<String>,
-    /// When to stop, in seconds; when the room ends if it is not said.
+    /// When to stop, in seconds; at the end of the room if missing.
     #[garde(range(min = 1, max = 86_400))]
     max_duration_seconds: Option<u64>,
 }
@@ -58,21 +59,21 @@ enum Quality {
     Low,
 }
 
-/// Transcribes what participants say.
+/// Transcribes participants.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 struct TranscriptionJobMetadata {
-    /// The language that is spoken, such as `en` or `pt-BR`.
+    /// The spoken language, such as `en` or `pt-BR`.
     #[garde(length(min = 2, max = 35))]
     language: String,
     /// The model to use.
     #[serde(default = "default_model")]
     #[garde(length(min = 1))]
     model: String,
-    /// The identities of those to transcribe; everybody if none is named.
+    /// The identities to transcribe; all participants if empty.
     #[serde(default)]
     #[garde(length(max = 100))]
     participants: Vec<String>,
-    /// Says words as they are recognised, and not only whole sentences.
+    /// Outputs words as they are recognised, not only whole sentences.
     #[serde(default)]
     #[garde(skip)]
     realtime_output: bool,

@@ -100,7 +100,7 @@ pub(super) struct Closing {
     pub(super) outcome: Outcome,
     /// Whether it may be in a room, and so has the file descriptors of a connection until it leaves.
     pub(super) has_room: bool,
-    /// It was not told to leave yet.
+    /// Whether it is still in its room: `Leave` was not issued yet.
     pub(super) in_room: bool,
     pub(super) step: Step,
 }

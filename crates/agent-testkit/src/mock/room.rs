@@ -95,7 +95,7 @@ impl MockRoom {
         self.join_as(Participant::new("", identity))
     }
 
-    /// Joins as a participant with this name, metadata and attributes, and as an agent if its kind says so;
+    /// Joins as a participant with this name, metadata and attributes, and as an agent if that is its kind;
     /// the server chooses the id.
     pub fn join_as(&self, participant: Participant) -> MockParticipant {
         let mut permissions = Permissions::default();
@@ -253,7 +253,7 @@ impl MockParticipant {
     }
 
     /// Sends an encoded frame of an audio track that it publishes, which is in the streams of its readers
-    /// when this returns. Nobody gets it while the track is muted.
+    /// when this returns. It is not delivered while the track is muted.
     ///
     /// ```
     /// use agent_testkit::{JobSpec, run_job};

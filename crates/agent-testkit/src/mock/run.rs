@@ -80,8 +80,8 @@ impl Run {
 /// # });
 /// ```
 ///
-/// If the job cannot be run: no worker accepts it, or it has not ended after a day.
-/// If the job cannot be run at all: nobody takes it, or it is not over after a day.
+/// If the job cannot be run: no worker accepts it, or it has not ended after a day. If the job cannot be run
+/// at all: no worker accepts it, or it has not ended after a day.
 pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
     let (tell, told) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("run_job".to_owned()).spawn(move || {

@@ -112,7 +112,7 @@
 //!   worker-3 gets task 1
 //!   worker-2 reports task 0: 0 (1 of 12)
 //!   …
-//! worker-1 is told to stop
+//! worker-1 is cancelled
 //! worker-3 leads, and finds 5 results
 //! ```
 //!
