@@ -22,5 +22,5 @@ pub(crate) struct AttemptLinks {
     /// Checkpoints that the attempt opens. `None`: the worker has no store.
     pub(crate) checkpoints: Option<Arc<Checkpoints>>,
     /// Sends inputs to the worker machine.
-    pub(crate) tell: UnboundedSender<Input>,
+    pub(crate) inputs: UnboundedSender<Input>,
 }

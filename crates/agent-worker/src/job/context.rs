@@ -298,7 +298,7 @@ impl JobContext {
     }
 
     pub(crate) fn send_input(&self, input: Input) {
-        let _ = self.inner.links.tell.send(input);
+        let _ = self.inner.links.inputs.send(input);
     }
 
     /// Cancels this job, as if from outside: [`cancelled`](Self::cancelled) returns

@@ -27,7 +27,7 @@ thread_local! {
 
 /// Installs a panic hook that records the location of each panic, as only a hook receives it. It calls the
 /// hook that was installed before; a program that sets its own hook later has no locations in its log.
-pub(crate) fn remember_places() {
+pub(crate) fn record_locations() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {
         return;
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_panic_has_its_location_and_a_resumed_one_has_none() {
-        remember_places();
+        record_locations();
         let shown = of(|| panic!("planted\n{}", 1)).to_string();
         assert!(shown.starts_with(r"planted\n1, at ") && shown.contains("panics.rs:"), "{shown}");
         let handled = catch_unwind(|| panic!("handled by its caller"));

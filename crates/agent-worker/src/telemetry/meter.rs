@@ -40,13 +40,13 @@ impl Meter {
     }
 
     /// The gauges of a running worker, until they are dropped.
-    pub(crate) fn levels(&self, max_jobs: usize) -> Levels {
+    pub(crate) fn gauges(&self, max_jobs: usize) -> WorkerGauges {
         let shared = |gauge: fn(&Handles) -> &Gauge| {
             SharedGauge::new(self.handles.get().map_or_else(Gauge::noop, |handles| gauge(handles).clone()))
         };
         let mut max = shared(|handles| &handles.max_jobs);
         max.set(number(max_jobs));
-        Levels {
+        WorkerGauges {
             active: 0,
             active_jobs: shared(|handles| &handles.active_jobs),
             slots_used: shared(|handles| &handles.slots_used),
@@ -247,7 +247,7 @@ impl Meter {
 }
 
 /// The gauges of a running worker. Dropping them resets them to 0.
-pub(crate) struct Levels {
+pub(crate) struct WorkerGauges {
     /// Started jobs that have not ended.
     pub(crate) active: usize,
     active_jobs: SharedGauge,
@@ -258,9 +258,9 @@ pub(crate) struct Levels {
     _max_jobs: SharedGauge,
 }
 
-impl Levels {
+impl WorkerGauges {
     /// Publishes the worker's state; costs nothing if nothing has changed.
-    pub(crate) fn show(&mut self, worker: &Worker) {
+    pub(crate) fn update(&mut self, worker: &Worker) {
         self.active_jobs.set(number(self.active));
         self.slots_used.set(number(worker.used_slots()));
         self.registered.set(f64::from(u8::from(worker.is_registered())));

@@ -15,4 +15,4 @@ pub(crate) mod table;
 
 pub(crate) use gauges::GaugeGuard;
 pub(crate) use labels::{OTHER, process_label};
-pub(crate) use meter::{Levels, Meter};
+pub(crate) use meter::{Meter, WorkerGauges};

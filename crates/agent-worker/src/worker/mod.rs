@@ -2,9 +2,9 @@
 
 pub(crate) mod builder;
 pub(crate) mod config_error;
-pub(crate) mod descriptors;
 pub(crate) mod driver;
 pub(crate) mod failure;
+pub(crate) mod fd_limit;
 pub(crate) mod handle;
 pub(crate) mod parts;
 pub(crate) mod redact;
@@ -144,7 +144,7 @@ impl Worker {
         let parts = &self.setup.parts;
         let rules = &parts.settings.rules;
         parts.meter.start(&rules.agent_name);
-        let descriptors = descriptors::prepare(rules.max_jobs, self.setup.descriptors);
+        let descriptors = fd_limit::prepare(rules.max_jobs, self.setup.descriptors);
         // A task on the runtime's worker threads, as the jobs that it starts begin on its thread; the future
         // of `main` has another thread. The set aborts it when this future is dropped.
         let mut driver = JoinSet::new();

@@ -30,13 +30,13 @@ pub(crate) fn check(table: &str, lines: &[Line]) {
         assert_eq!(
             made.lines().collect::<Vec<_>>(),
             written.lines().collect::<Vec<_>>(),
-            "the table {table:?} is not what is said now: UPDATE_GUIDE=1 writes it anew"
+            "the table {table:?} is out of date: UPDATE_GUIDE=1 updates it"
         );
     }
 }
 
 fn render(lines: &[Line]) -> String {
-    let mut table = "| what happened | what it says |\n|---|---|\n".to_owned();
+    let mut table = "| problem | message |\n|---|---|\n".to_owned();
     for (what, text) in lines {
         assert!(!text.contains(['|', '\n']), "{text}");
         // Texts have single backticks in them.

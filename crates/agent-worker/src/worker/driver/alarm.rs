@@ -1,14 +1,14 @@
-//! One timer of the runtime for all timers of the machine.
+//! One runtime timer for all timers of the machine.
 
 use std::pin::Pin;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Rings when the machine wants to be woken, or earlier: a machine that is woken early does nothing, and
-/// moving a timer of the runtime back each time that a job is done costs more than being woken.
+/// Fires when the machine's next timeout is due, or earlier: a machine that is woken early does nothing, and
+/// moving the runtime's timer back at the end of each job costs more than an early wake-up.
 pub(super) struct Alarm {
     sleep: Pin<Box<Sleep>>,
-    /// When it rings; never, when there is nothing.
+    /// When it fires; `None`: never.
     at: Option<Instant>,
 }
 
@@ -17,7 +17,7 @@ impl Alarm {
         Self { sleep: Box::pin(sleep_until(Instant::now())), at: None }
     }
 
-    /// Rings by this time, if there is one.
+    /// Fires at this time at the latest, if there is one.
     pub(super) fn set(&mut self, by: Option<Instant>) {
         if let Some(by) = by
             && self.at.is_none_or(|at| by < at)
@@ -27,8 +27,8 @@ impl Alarm {
         }
     }
 
-    /// Waits for it, for ever when it was not set since it last rang. Dropping the future changes nothing.
-    pub(super) async fn rings(&mut self) {
+    /// Waits until it fires; forever if it was not set since. Cancel-safe.
+    pub(super) async fn fired(&mut self) {
         if self.at.is_none() {
             std::future::pending::<()>().await;
         }
@@ -44,19 +44,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_rings_by_the_earliest_time_and_once() {
+    async fn it_fires_once_at_the_earliest_time() {
         let start = Instant::now();
         let after = |seconds| Some(start + Duration::from_secs(seconds));
         let mut alarm = Alarm::new();
         for by in [after(5), after(3), after(9), None] {
             alarm.set(by);
         }
-        alarm.rings().await;
+        alarm.fired().await;
         assert_eq!(start.elapsed(), Duration::from_secs(3));
-        let silent = tokio::time::timeout(Duration::from_secs(60), alarm.rings()).await;
-        assert!(silent.is_err(), "it rang again");
+        let silent = tokio::time::timeout(Duration::from_secs(60), alarm.fired()).await;
+        assert!(silent.is_err(), "it fired again");
         alarm.set(after(70));
-        alarm.rings().await;
+        alarm.fired().await;
         assert_eq!(start.elapsed(), Duration::from_secs(70));
     }
 }

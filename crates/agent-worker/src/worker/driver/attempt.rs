@@ -1,5 +1,5 @@
-//! One attempt: check the job, join the room, call the handler, say how it ended. Exactly one end is told,
-//! whatever happens to the task.
+//! One attempt: checks the job, joins the room, calls the handler, and reports its end. The end is reported
+//! exactly once, whatever happens to the task.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,23 +23,23 @@ use crate::job::task_count::Counted;
 use crate::job::temporary::{classified, join_failure};
 use crate::worker::redact;
 
-/// What an attempt is made with in the worker's own process. Dropping it ends the attempt, and reports that.
+/// The in-process half of an attempt that has not started. Dropping it ends the attempt, and reports that.
 pub(crate) struct Attempt {
     agent: Arc<dyn AnyAgent>,
     links: Arc<AttemptLinks>,
     /// When the job was assigned.
     assigned: Instant,
     texts: Arc<ErrorTexts>,
-    end: EndTeller,
+    end: AttemptEndGuard,
     _counted: Counted,
 }
 
-/// The text of the last error of a job: as others see it, and as it was. The same, unless it was redacted.
+/// The redacted and the original text of a job's last error; empty if nothing was redacted.
 #[derive(Default)]
 pub(crate) struct ErrorTexts(Mutex<Option<(String, String)>>);
 
 impl ErrorTexts {
-    /// The text as others may see it.
+    /// Returns the redacted text, and keeps the original.
     fn redact(&self, original: String) -> String {
         let shown = redact::shown(original.clone());
         self.keep(&shown, original);
@@ -52,11 +52,11 @@ impl ErrorTexts {
         }
     }
 
-    /// What the server was told, with the original in it.
-    pub(super) fn restore(&self, told: &str) -> String {
+    /// The reported text with the original restored.
+    pub(super) fn restore(&self, reported: &str) -> String {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((shown, original)) if !shown.is_empty() => told.replacen(shown, original, 1),
-            _ => told.to_owned(),
+            Some((shown, original)) if !shown.is_empty() => reported.replacen(shown, original, 1),
+            _ => reported.to_owned(),
         }
     }
 }
@@ -69,50 +69,50 @@ impl Attempt {
         assigned: Instant,
         texts: Arc<ErrorTexts>,
     ) -> Self {
-        let (room, tell) = (Arc::clone(&links.room), links.tell.clone());
-        let end = EndTeller { job, room, tell, end: Some(AttemptEnd::Aborted) };
+        let (room, inputs) = (Arc::clone(&links.room), links.inputs.clone());
+        let end = AttemptEndGuard { job, room, inputs, end: Some(AttemptEnd::Aborted) };
         let _counted = links.parts.tasks.counted();
         Self { agent, links: Arc::new(links), assigned, texts, end, _counted }
     }
 
-    /// Makes the attempt.
+    /// Runs the attempt.
     pub(crate) fn run(self, spec: AttemptSpec) -> impl Future<Output = ()> + Send + 'static {
         let scope = Arc::clone(&self.links.scope);
         scope.redaction().scope(self.call(spec)).instrument(scope.span().clone())
     }
 
     async fn call(self, spec: AttemptSpec) {
-        // The end is told when all after it is gone.
+        // Dropped in reverse order: the end is reported after everything else is gone.
         let Self { _counted, mut end, agent, links, assigned, texts } = self;
-        let AttemptLinks { parts, room, cancel, checkpoints, tell, .. } = &*links;
+        let AttemptLinks { parts, room, cancel, checkpoints, inputs, .. } = &*links;
         let (job, number) = (Arc::clone(&spec.job), spec.number);
         let checked = catch_unwind(AssertUnwindSafe(|| agent.check(&job)));
         if !matches!(checked, Ok(Ok(()))) {
-            return end.tell(end_of(&*agent, checked, &texts));
+            return end.report(end_of(&*agent, checked, &texts));
         }
         if let Some(connection) = room.connection() {
-            // Joined by an earlier attempt.
+            // The room was joined by an earlier attempt.
             if !connection.is_connected() {
-                return end.tell(AttemptEnd::room_left());
+                return end.report(AttemptEnd::room_left());
             }
             room.begin(connection);
         } else if parts.settings.rooms.join_first {
             let joined = tokio::select! {
                 biased;
                 joined = room.get_or_join(JoinOptions::new()) => joined,
-                // The handler was never called: that is no success, whatever the reason.
-                _ = cancel.wait() => return end.tell(AttemptEnd::Aborted),
+                // The handler was never called: that is not a success, whatever the reason.
+                _ = cancel.wait() => return end.report(AttemptEnd::Aborted),
             };
             if let Err(error) = joined {
-                // That is what is to be read first, and has nothing to do with the room.
+                // This error is not about the room, and should come first.
                 let begin = if error.is_out_of_descriptors() { "" } else { "the room could not be joined: " };
                 let error = classify_join(error);
-                return end.tell(failed(&error, format!("{begin}{error}")));
+                return end.report(failed(&error, format!("{begin}{error}")));
             }
         }
-        let _ = tell.send(Input::HandlerStarted { job: job.id.clone() });
-        // The driver goes first: woken last, it is bound to this thread, which a handler with blocking code
-        // may not give back.
+        let _ = inputs.send(Input::HandlerStarted { job: job.id.clone() });
+        // Yield to the driver: it was woken last and so is queued on this thread, which a blocking handler
+        // may never release.
         tokio::task::yield_now().await;
         if number == 1 {
             parts.meter.launched(assigned.elapsed());
@@ -132,15 +132,15 @@ impl Attempt {
             result = handler => result,
         };
         let how = end_of(&*agent, result, &texts);
-        // Before the end is told: whoever goes on with the job may begin then.
+        // Before the end is reported, as the next attempt may start then.
         if let Some(checkpoints) = checkpoints {
             checkpoints.handler_ended(&how).await;
         }
-        end.tell(how);
+        end.report(how);
     }
 }
 
-/// What became of the user's code.
+/// Converts the result of the user's code.
 fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>, texts: &ErrorTexts) -> AttemptEnd {
     let classified = result
         .and_then(|result| catch_unwind(AssertUnwindSafe(|| result.map_err(|error| agent.classify(error)))));
@@ -168,28 +168,28 @@ fn classify_join(error: JoinError) -> JobError {
     }
 }
 
-/// Tells the machine how the attempt ended: once, and also when the task is dropped.
-struct EndTeller {
+/// Reports the end of the attempt to the machine: exactly once, also if the task is dropped.
+struct AttemptEndGuard {
     job: JobId,
     room: Arc<AttemptRoom>,
-    tell: UnboundedSender<Input>,
+    inputs: UnboundedSender<Input>,
     end: Option<AttemptEnd>,
 }
 
-impl EndTeller {
-    fn tell(&mut self, end: AttemptEnd) {
+impl AttemptEndGuard {
+    fn report(&mut self, end: AttemptEnd) {
         if self.end.take().is_some() {
             let room_gone = self.room.connection().is_some_and(|connection| !connection.is_connected());
             let job = self.job.clone();
-            let _ = self.tell.send(Input::AttemptEnded { job, end, room_gone });
+            let _ = self.inputs.send(Input::AttemptEnded { job, end, room_gone });
         }
     }
 }
 
-impl Drop for EndTeller {
+impl Drop for AttemptEndGuard {
     fn drop(&mut self) {
         if let Some(end) = self.end.clone() {
-            self.tell(end);
+            self.report(end);
         }
     }
 }

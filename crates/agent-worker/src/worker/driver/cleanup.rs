@@ -1,5 +1,5 @@
-//! What comes after an attempt: its tasks are cancelled, its callbacks run. It is told to be over exactly
-//! once, whatever a callback does.
+//! The cleanup of an attempt: cancels its tasks and runs its callbacks. Its end is reported exactly once,
+//! whatever a callback does.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,26 +22,26 @@ pub(super) struct Cleanup {
     pub(super) scope: Arc<Scope>,
     /// Callbacks may still use it.
     pub(super) room: Arc<AttemptRoom>,
-    /// How long all of it may take.
+    /// Time limit of the whole cleanup.
     pub(super) within: Duration,
-    /// How long one callback may take at most, if that was set.
+    /// Time limit of one callback, if set.
     pub(super) callback_timeout: Option<Duration>,
-    pub(super) tell: UnboundedSender<Input>,
+    pub(super) inputs: UnboundedSender<Input>,
     pub(super) meter: Arc<Meter>,
 }
 
-/// A cancelled task ends when it next waits for something; one that is still there after this long cannot be
+/// A cancelled task ends at its next await; if it still runs after this time, it blocks and cannot be
 /// cancelled.
 const SLACK: Duration = Duration::from_secs(1);
-/// Names of tasks in one line of the log.
+/// Maximum number of task names in a log line.
 const MAX_NAMES: usize = 8;
 
 impl Cleanup {
-    /// Runs it. Dropping the future ends it: the rest is not run.
+    /// Runs the cleanup. Dropping the future ends it without running the rest.
     pub(super) async fn run(self) {
         let tasks = self.scope.cancel_tasks();
         if !tasks.is_empty() {
-            // As it should be: who spawns a heartbeat does not want to end it by hand.
+            // This is normal: a heartbeat, for example, needs no explicit end.
             tracing::debug!(
                 count = tasks.len(),
                 "cancelled the tasks of the attempt: {}",
@@ -49,15 +49,15 @@ impl Cleanup {
             );
         }
         let begun = Instant::now();
-        // The driver goes first: woken last, it is bound to this thread, which a callback with blocking code
-        // may not give back.
+        // Yield to the driver: it was woken last and so is queued on this thread, which a blocking callback
+        // may never release.
         tokio::task::yield_now().await;
         while let Some((callback, waiting)) = self.scope.next_callback() {
             let left = self.within.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                // They block, or register others without end.
+                // The callbacks block, or keep registering others.
                 let not_run = 1 + self.scope.drop_callbacks();
-                tracing::warn!(limit = ?self.within, not_run, "the cleanup took too long (`.cleanup_timeout(…)`): the rest was dropped");
+                tracing::warn!(limit = ?self.within, not_run, "the cleanup exceeded its time limit (`.cleanup_timeout(…)`): the rest was dropped");
                 self.meter.cleanup_overrun();
                 return;
             }
@@ -69,7 +69,7 @@ impl Cleanup {
                     tracing::warn!(
                         ?limit,
                         waiting = waiting - 1,
-                        "a cleanup callback took too long and was dropped: it has its share of `.cleanup_timeout(…)`, and at most \
+                        "a cleanup callback exceeded its time limit and was dropped: its share of `.cleanup_timeout(…)`, and at most \
                          `.cleanup_callback_timeout(…)`"
                     );
                     self.meter.cleanup_overrun();
@@ -79,7 +79,7 @@ impl Cleanup {
     }
 }
 
-/// Looks after the tasks that were cancelled, which code that blocks does not notice. Nothing waits for this.
+/// Logs and counts cancelled tasks that still run, as they block. Nothing waits for this.
 pub(super) async fn find_leftovers(scope: Arc<Scope>, meter: Arc<Meter>) {
     let left = scope.tasks_ended(SLACK).await;
     if !left.is_empty() {
@@ -100,10 +100,9 @@ fn list(names: &[Cow<'static, str>]) -> String {
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        // A callback may hold its own context, which holds the callbacks: what is not run is dropped with
-        // this.
+        // A callback may hold its own context, which holds the callbacks: this breaks the cycle.
         self.scope.drop_callbacks();
         self.room.end();
-        let _ = self.tell.send(Input::Cleaned { job: self.job.clone(), attempt: self.attempt });
+        let _ = self.inputs.send(Input::Cleaned { job: self.job.clone(), attempt: self.attempt });
     }
 }

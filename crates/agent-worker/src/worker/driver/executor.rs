@@ -1,4 +1,4 @@
-//! Where attempts are made.
+//! Where attempts run.
 
 #[cfg(feature = "serde")]
 #[cfg(test)]
@@ -7,25 +7,23 @@ mod tests;
 use super::attempt::Attempt;
 use crate::job::spec::AttemptSpec;
 
-/// Starts attempts: as tasks of the worker's own process, and later perhaps as processes.
+/// Starts attempts: as tasks of the worker's process; other executors may start processes.
 ///
-/// The end of an attempt is reported by the attempt itself, once, whatever becomes of it: also when it
-/// panics, when it is aborted, and when an executor drops it before it began. The room that it joins is that
-/// of later attempts, too, so the runtime must outlive it. One that does not end though it was aborted is one
-/// that the machine reports as stuck.
+/// An attempt reports its own end, exactly once: also if it panics, is aborted, or is dropped by the executor
+/// before it has started. The room that it joins is used by later attempts, too, so the runtime must outlive
+/// it. The machine reports an attempt as stuck if it does not end after an abort.
 pub(crate) trait Executor: Send + Sync + 'static {
-    /// Starts an attempt: [`Attempt::run`] with this description, or something else that does what it
-    /// describes.
+    /// Starts an attempt: [`Attempt::run`] with this description, or an equivalent.
     fn start(&self, spec: AttemptSpec, attempt: Attempt) -> RunningAttempt;
 }
 
-/// An attempt that was started.
+/// A started attempt.
 pub(crate) struct RunningAttempt {
     abort: Box<dyn Fn() + Send + Sync>,
 }
 
 impl RunningAttempt {
-    /// With what ends the attempt where it waits next; nothing when it has ended.
+    /// `abort` ends the attempt at its next await, and does nothing if it has ended.
     pub(crate) fn new(abort: impl Fn() + Send + Sync + 'static) -> Self {
         Self { abort: Box::new(abort) }
     }
@@ -35,7 +33,7 @@ impl RunningAttempt {
     }
 }
 
-/// A task of the runtime for each attempt.
+/// Runs each attempt as a task of the runtime.
 pub(crate) struct Tasks;
 
 impl Executor for Tasks {

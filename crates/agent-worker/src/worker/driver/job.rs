@@ -1,4 +1,4 @@
-//! What the driver holds of one assignment: its room, the attempt that goes on, and the cleanup after it.
+//! The driver's state of one assignment: its room, the current attempt, and the cleanup after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,34 +25,34 @@ use crate::worker::parts::Parts;
 
 pub(super) struct JobHandle {
     parts: Arc<Parts>,
-    /// The attempt that goes on, or was the last one.
+    /// The current or last attempt.
     pub(super) spec: AttemptSpec,
-    /// The connection to the room is one for all attempts.
-    join: Arc<RoomSlot>,
-    /// The handle is one attempt's own.
+    /// The connection to the room, shared by all attempts.
+    slot: Arc<RoomSlot>,
+    /// The current attempt's handle.
     pub(super) room: Arc<AttemptRoom>,
-    /// One for all attempts, too: there is no attempt after the word to stop.
+    /// Shared by all attempts: a cancelled job is never retried.
     pub(super) cancel: CancelSignal,
-    /// Of the attempt that goes on, or was the last one.
+    /// Of the current or last attempt.
     pub(super) scope: Arc<Scope>,
-    /// Of the same attempt: the next one takes over what it has opened.
+    /// Of the same attempt; the next one continues with its store and job.
     pub(super) checkpoints: Option<Arc<Checkpoints>>,
     pub(super) assigned: Instant,
     pub(super) attempt: Option<RunningAttempt>,
-    /// The attempt did not return by itself.
+    /// Whether the attempt had to be aborted.
     pub(super) aborted: bool,
     pub(super) texts: Arc<ErrorTexts>,
     cleaning: Option<Cleaning>,
 }
 
-/// A cleanup that goes on: dropping the other end ends it.
+/// A running cleanup: it ends when the other end is dropped.
 struct Cleaning {
     done: oneshot::Receiver<()>,
-    /// When it is not waited for any more.
+    /// Until when to wait for it.
     latest: Instant,
 }
 
-/// A cleanup is dropped when its time is over; one that is still there a second later cannot be.
+/// A cleanup is dropped at its time limit; if it still runs a second later, it cannot be dropped.
 const SLACK: Duration = Duration::from_secs(1);
 
 impl JobHandle {
@@ -60,20 +60,20 @@ impl JobHandle {
         spec: AttemptSpec,
         parts: Arc<Parts>,
         request: Result<JoinRequest, AssignedUrlError>,
-        tell: UnboundedSender<Input>,
+        inputs: UnboundedSender<Input>,
     ) -> Self {
         let job = &spec.job;
         let agent = &parts.settings.rules.agent_name;
         let on_dropped = losses::reporter(agent, job, Arc::clone(&parts.meter));
-        let join = Arc::new(RoomSlot::new(Arc::clone(job), Arc::clone(&parts), request, on_dropped, tell));
+        let slot = Arc::new(RoomSlot::new(Arc::clone(job), Arc::clone(&parts), request, on_dropped, inputs));
         let cancel = CancelSignal::default();
         Self {
             scope: scope(&spec, &parts),
             checkpoints: Checkpoints::new(Arc::clone(&parts), Arc::clone(job), cancel.clone()),
             parts,
             spec,
-            room: Arc::new(AttemptRoom::new(Arc::clone(&join))),
-            join,
+            room: Arc::new(AttemptRoom::new(Arc::clone(&slot))),
+            slot,
             cancel,
             assigned: Instant::now(),
             attempt: None,
@@ -83,43 +83,43 @@ impl JobHandle {
         }
     }
 
-    /// Makes it ready for another attempt.
-    pub(super) fn renew(&mut self, attempt: u32) {
+    /// Prepares the next attempt.
+    pub(super) fn prepare_attempt(&mut self, attempt: u32) {
         self.spec.number = attempt;
         self.scope = scope(&self.spec, &self.parts);
         self.checkpoints = self.checkpoints.as_ref().map(|checkpoints| checkpoints.for_next_attempt());
-        self.room = Arc::new(AttemptRoom::new(Arc::clone(&self.join)));
+        self.room = Arc::new(AttemptRoom::new(Arc::clone(&self.slot)));
     }
 
-    /// Notes that a cleanup begins; the sender is to be dropped when it is over.
+    /// Records the start of a cleanup; drop the sender at its end.
     pub(super) fn begin_cleanup(&mut self, within: Duration) -> oneshot::Sender<()> {
         let (begun, done) = oneshot::channel();
         self.cleaning = Some(Cleaning { done, latest: Instant::now() + within + SLACK });
         begun
     }
 
-    /// Lets go of everything, without a cleanup.
+    /// Aborts everything, without a cleanup.
     pub(super) fn abandon(&self) {
         self.attempt.iter().for_each(RunningAttempt::abort);
         self.scope.cancel_tasks();
         self.scope.drop_callbacks();
     }
 
-    /// What leaves the room, if it was joined, once its cleanup is over.
+    /// A future that leaves the room, if it was joined, after the cleanup.
     pub(super) fn into_leaving(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        if self.join.connection.get().is_none() && !self.join.session.is_held() {
+        if self.slot.connection.get().is_none() && !self.slot.session.is_held() {
             return None;
         }
-        let (cleaning, join) = (self.cleaning.take(), Arc::clone(&self.join));
+        let (cleaning, slot) = (self.cleaning.take(), Arc::clone(&self.slot));
         let leaving = async move {
             // When a worker stops at once, a cleanup may still need the room.
             if let Some(Cleaning { done, latest }) = cleaning {
                 // Nothing is ever sent: the end of the cleanup drops the other end.
                 let _ = tokio::time::timeout_at(latest, done).await;
             }
-            match join.connection.get() {
+            match slot.connection.get() {
                 Some(connection) => connection.leave().await,
-                None => join.session.leave().await,
+                None => slot.session.leave().await,
             }
         };
         Some(leaving.instrument(self.scope.span().clone()))
@@ -128,7 +128,7 @@ impl JobHandle {
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        self.join.stop_watching();
+        self.slot.stop_watching();
     }
 }
 

@@ -1,8 +1,6 @@
-//! What the log says about the machine's decisions, and the span that all is in that is logged while a job
-//! runs.
+//! Log lines for the machine's decisions, and the span for all log lines of a job.
 //!
-//! Every line about a job has its id, its room and the agent, in the span; every line about the worker has
-//! the agent.
+//! Every line about a job has its id, room and agent in the span; every line about the worker has the agent.
 
 use std::time::Duration;
 
@@ -19,9 +17,9 @@ use crate::job::panics::Caught;
 use crate::telemetry::line_limit::LineLimit;
 use crate::worker::stats::WorkerStats;
 
-/// The span of a job, in an attempt or beside one. A request id is there if the job's metadata has one.
+/// The span of a job, of an attempt or outside one, with the request id if the job's metadata has one.
 ///
-/// Of the level of errors, so that a filter that lets a line through lets its span through.
+/// At the level of errors, so that a filter that shows a line shows its span, too.
 pub(super) fn job_span(agent: &str, job: &Job, attempt: Option<u32>) -> Span {
     span(agent, &job.id, &job.room.name, job.request_id.as_deref(), attempt)
 }
@@ -37,7 +35,7 @@ fn span(agent: &str, id: &JobId, room: &str, request_id: Option<&str>, attempt: 
     )
 }
 
-/// The job within whose span an output is logged, if it names only its id.
+/// The job whose span an output is logged in, if the output has only the job's id.
 pub(super) const fn job(output: &Output) -> Option<&JobId> {
     match output {
         Output::Cancel { job, .. } | Output::Abort { job } => Some(job),
@@ -64,7 +62,7 @@ const fn job_of_notice(notice: &Notice) -> Option<&JobId> {
         | Notice::ClosedUnconfirmed { job }
         | Notice::ShortRoom { job, .. }
         | Notice::Stale { job, .. } => Some(job),
-        // The job of an offer is not held by the driver: its line has a span of its own.
+        // The driver has no span for an offer's job: its lines create their own.
         Notice::OfferAnswered { .. }
         | Notice::UnknownKind { .. }
         | Notice::BadAnswer { .. }
@@ -78,13 +76,13 @@ const fn job_of_notice(notice: &Notice) -> Option<&JobId> {
     }
 }
 
-/// Writes the lines of one worker.
+/// Writes the log lines of one worker.
 pub(super) struct Log {
     agent: String,
     limit: LineLimit<Line>,
 }
 
-/// Lines that the server can cause at will, as many as it likes.
+/// Kinds of log lines that the server can cause at will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Line {
     Requested,
@@ -100,9 +98,10 @@ enum Line {
     Violation(Violation),
 }
 
-/// Offers that have a line each, in a second.
+/// Maximum number of lines for offers in a second.
 const MAX_REQUESTS: u32 = 10;
-/// Assignments and ends that have: all of a worker with the usual number of slots.
+/// Maximum number of lines for assignments and for ends in a second: all those of a worker with the default
+/// number of slots.
 const MAX_JOBS: u32 = 1000;
 
 impl Log {
@@ -114,7 +113,7 @@ impl Log {
         job_span(&self.agent, job, None)
     }
 
-    /// Writes what there is to say about an output, within the span of its job if that is at hand.
+    /// Logs an output, to be called within the span of its job if there is one.
     pub(super) fn output(&self, output: &Output) {
         match output {
             Output::Ask { job, .. } => self.of_job(Line::Requested, job, |more| {
@@ -131,7 +130,7 @@ impl Log {
             Output::Stopped(Err(error)) => {
                 tracing::error!(agent = %name(&self.agent), "worker stopped: {}", line(error));
             }
-            // An end and a stop that was asked for have lines of their own.
+            // The end of a job and a regular stop are logged elsewhere.
             Output::Connect
             | Output::Disconnect
             | Output::Send(_)
@@ -144,7 +143,7 @@ impl Log {
         }
     }
 
-    /// How a job ended, and whether its last attempt was aborted for it.
+    /// Logs the end of a job, and whether its last attempt was aborted.
     pub(super) fn ended(&self, ended: &EndedJob, aborted: bool) {
         let EndedJob { job, outcome, duration, room_closed, .. } = ended;
         let why = if aborted {
@@ -167,7 +166,7 @@ impl Log {
         });
     }
 
-    /// The worker has stopped as it was asked to.
+    /// Logs the regular stop of the worker.
     pub(super) fn stopped(&self, report: &DrainReport, stats: &WorkerStats) {
         let DrainReport { succeeded, failed, stuck, unsent, .. } = report;
         tracing::info!(
@@ -179,14 +178,14 @@ impl Log {
         );
     }
 
-    /// A job's request handler panicked; within the span of the job.
+    /// Logs a panic of a job's request handler, within the span of the job.
     pub(super) fn request_panicked(&self, panic: &Caught) {
         if let Some(more) = self.limit.admit(Line::RequestPanicked) {
             tracing::error!("on_request panicked, the job is declined: {panic}{more}");
         }
     }
 
-    /// A job's request handler did not answer within this time; within the span of the job.
+    /// Logs a timeout of a job's request handler, within the span of the job.
     pub(super) fn request_silent(&self, limit: Duration) {
         if let Some(more) = self.limit.admit(Line::RequestSilent) {
             tracing::warn!(
@@ -195,19 +194,19 @@ impl Log {
         }
     }
 
-    /// When there will be something to sum up.
+    /// When the next summary is due.
     pub(super) fn due(&self) -> Option<Instant> {
         self.limit.due()
     }
 
-    /// Sums up the lines that were left out in the last second.
+    /// Writes summaries of the lines that were suppressed in the last second.
     pub(super) fn sum_up(&self) {
         while let Some((line, times)) = self.limit.take_due() {
             self.sum(line, times);
         }
     }
 
-    /// Sums up what is left, at the end.
+    /// Writes the remaining summaries, at the end.
     pub(super) fn finish(&self) {
         while let Some((line, times)) = self.limit.take_rest() {
             self.sum(line, times);
@@ -223,7 +222,7 @@ impl Log {
             }
             Notice::ConnectionLost { reason, wait, failures } => {
                 let reason = line(reason);
-                tracing::warn!(%agent, ?wait, failures, "no connection to the server: {reason}; trying again");
+                tracing::warn!(%agent, ?wait, failures, "no connection to the server: {reason}; retrying");
             }
             Notice::OfferAnswered { job, answer, .. } => self.answered(job, *answer),
             Notice::UnknownKind { job } => self.of_labels(Line::UnknownKind, job, |more| {
@@ -233,13 +232,13 @@ impl Log {
                 tracing::error!("declined job: {}{more}", line(problem));
             }),
             Notice::NotAssigned { job } => self.of_labels(Line::NotAssigned, job, |more| {
-                tracing::warn!("the server did not assign a job that was accepted{more}");
+                tracing::warn!("the server did not assign an accepted job{more}");
             }),
             Notice::Retrying { attempt, error, wait, .. } => {
                 tracing::warn!(
                     failed_attempt = attempt,
                     ?wait,
-                    "the attempt failed, trying again: {}",
+                    "the attempt failed, retrying: {}",
                     line(error)
                 );
             }
@@ -249,7 +248,7 @@ impl Log {
                 );
             }
             Notice::Stuck { .. } => {
-                tracing::error!("the handler cannot be aborted (blocking code?): its slot stays taken");
+                tracing::error!("the handler cannot be aborted (blocking code?): its slot stays in use");
             }
             Notice::Stale { silent_for, .. } => tracing::warn!("no progress reported for {silent_for:?}"),
             Notice::ShortRoom { departure_timeout, .. } if *departure_timeout < MIN_DEPARTURE_TIMEOUT => {
@@ -279,11 +278,11 @@ impl Log {
             }
             Notice::Full(false) => tracing::info!(%agent, "worker is below capacity, marking as available"),
             Notice::Draining { jobs, within } => {
-                tracing::info!(%agent, jobs, ?within, "worker is draining: no new jobs are taken");
+                tracing::info!(%agent, jobs, ?within, "worker is draining: no new jobs are accepted");
             }
             Notice::Violation(violation) => {
                 if let Some(more) = self.limit.admit(Line::Violation(*violation)) {
-                    tracing::warn!(%agent, ?violation, "the server did something odd{more}");
+                    tracing::warn!(%agent, ?violation, "unexpected message from the server{more}");
                 }
             }
         }
@@ -295,7 +294,7 @@ impl Log {
             GivenAnswer::Dismissed => {
                 self.of_labels(Line::Dismissed, job, |more| tracing::info!("dismissed job{more}"));
             }
-            // What the request handler did wrong has a line of its own, which says more.
+            // Errors of the request handler have their own, more detailed line.
             GivenAnswer::Declined(
                 why @ (DeclineReason::BadAnswer | DeclineReason::Panicked | DeclineReason::Silent),
             ) => self.of_labels(Line::Declined(why), job, |more| {
@@ -307,7 +306,7 @@ impl Log {
         }
     }
 
-    /// Writes a line within the span of its job, unless there are too many of its kind.
+    /// Writes a line within the span of its job, unless its kind is over the limit.
     fn of_job(&self, kind: Line, job: &Job, write: impl FnOnce(LeftOut)) {
         if let Some(more) = self.limit.admit_up_to(kind.most(), kind) {
             self.job_span(job).in_scope(|| write(more));
@@ -324,7 +323,7 @@ impl Log {
         span(&self.agent, &job.id, &job.room, job.request_id.as_deref(), None).in_scope(write);
     }
 
-    /// One line for many.
+    /// Writes a summary of suppressed lines.
     fn sum(&self, kind: Line, times: u64) {
         let agent = name(&self.agent);
         match kind {
@@ -340,7 +339,7 @@ impl Log {
             Line::Declined(why) => tracing::info!(%agent, times, "declined more jobs: {}", line(why)),
             Line::Dismissed => tracing::info!(%agent, times, "dismissed more jobs"),
             Line::NotAssigned => {
-                tracing::warn!(%agent, times, "the server did not assign more jobs that were accepted");
+                tracing::warn!(%agent, times, "the server did not assign more accepted jobs");
             }
             Line::UnknownKind => {
                 tracing::warn!(%agent, times, "failed more jobs: {}", line(DeclineReason::UnknownKind));
@@ -349,7 +348,7 @@ impl Log {
             Line::Ended { success: true } => tracing::info!(%agent, times, "more jobs ended: success"),
             Line::Ended { success: false } => tracing::warn!(%agent, times, "more jobs ended: failed"),
             Line::Violation(violation) => {
-                tracing::warn!(%agent, ?violation, times, "the server did more odd things");
+                tracing::warn!(%agent, ?violation, times, "more unexpected messages from the server");
             }
         }
     }

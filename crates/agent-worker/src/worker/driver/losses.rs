@@ -9,7 +9,7 @@ use agent_rtc::Dropped;
 use super::log;
 use crate::telemetry::Meter;
 
-/// What reports the losses of one job, through all its attempts.
+/// Returns the callback that reports the losses of one job, through all its attempts.
 pub(super) fn reporter(
     agent: &str,
     job: &Job,
@@ -18,7 +18,7 @@ pub(super) fn reporter(
     let (span, warned) = (log::job_span(agent, job, None), AtomicBool::new(false));
     move |dropped| {
         meter.room_events_dropped(dropped);
-        // A room that is too fast for its handler must not flood the log, too.
+        // Once per job: a room that floods its handler must not flood the log, too.
         if !warned.swap(true, Ordering::Relaxed) {
             let Dropped { events, messages, frames } = dropped;
             span.in_scope(|| {
@@ -27,7 +27,7 @@ pub(super) fn reporter(
                     messages,
                     frames,
                     "room events were dropped before the handler read them: its streams are read too slowly (1,024 events and 4 MiB wait \
-                     in each, a second of frames in one of a track): read them in a task of their own, and data by topic (`Room::data`). Further losses of this job are only \
+                     in each, a second of frames in one of a track): read them in a separate task, and data by topic (`Room::data`). Further losses of this job are only \
                      counted, as `lk_agents_room_events_dropped_total`"
                 );
             });

@@ -1,6 +1,6 @@
-//! Carries out what the machine of `agent-core` decides: sockets, tasks and timers, no rules.
+//! Performs the decisions of `agent-core`'s worker machine: sockets, tasks and timers, no rules.
 //!
-//! One task per worker runs [`Driver::run`], each job has a task of its own (`attempt`). An `if` about jobs
+//! One task per worker runs [`Driver::run`], each job has its own task (`attempt`). An `if` about jobs
 //! belongs in `agent-core`.
 
 mod alarm;
@@ -45,9 +45,9 @@ use crate::agent::AnyAgent;
 use crate::job::attempt::AttemptLinks;
 use crate::job::panics::{self, caught};
 use crate::job::spec::{AttemptSpec, RoomGrant};
-use crate::telemetry::Levels;
-use crate::worker::descriptors::Share;
+use crate::telemetry::WorkerGauges;
 use crate::worker::failure::FailedJob;
+use crate::worker::fd_limit::Share;
 use crate::worker::parts::Parts;
 use crate::worker::server::Server;
 use crate::worker::settings::RoomSettings;
@@ -57,7 +57,7 @@ use cleanup::Cleanup;
 use executor::RunningAttempt;
 use job::JobHandle;
 
-/// What a [`WorkerHandle`](crate::WorkerHandle) may ask for.
+/// Requests of a [`WorkerHandle`](crate::WorkerHandle).
 pub(crate) enum Command {
     Drain { within: Duration },
     Stop,
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Status { answer: oneshot::Sender<Status> },
 }
 
-/// A look at the machine.
+/// A snapshot of the machine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Status {
     pub(crate) registered: bool,
@@ -73,12 +73,12 @@ pub(crate) struct Status {
     pub(crate) slots: SlotCounts,
 }
 
-/// A token is made for each connection, and only looked at when it opens.
+/// Lifetime of a token, which is created for each connection and only checked when it opens.
 const TOKEN_LIFE: Duration = Duration::from_secs(600);
-/// How often the load function is asked.
+/// Interval of the load function's calls.
 const LOAD_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a stopped worker waits for its last frames, rooms and callbacks.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long a stopped worker waits for its last frames, rooms and callbacks; also the limit of the callbacks.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Driver {
     agent: Arc<dyn AnyAgent>,
@@ -90,23 +90,23 @@ pub(crate) struct Driver {
     started: Instant,
     socket: FrameSocket,
     jobs: HashMap<JobId, JobHandle>,
-    levels: Levels,
-    /// This worker's part of the process's jobs, if they take file descriptors.
+    gauges: WorkerGauges,
+    /// This worker's share of the process's jobs, if they use file descriptors.
     share: Option<Share>,
-    /// Jobs whose room is to be left once what was sent before is on its way, or read if nothing is sent
-    /// after it.
+    /// Jobs whose rooms are left once the frames before that are sent, or, at the end of the connection, read
+    /// by the server.
     leaving: Vec<JobHandle>,
-    /// What job tasks have to say. At most a handful per job, so it is bounded by the slots.
+    /// Inputs of job tasks: a few per job, so bounded by the slots.
     inputs: mpsc::UnboundedReceiver<Input>,
-    tell: mpsc::UnboundedSender<Input>,
-    /// For those who wait for the registration; dropped when the worker stops.
+    input_sender: mpsc::UnboundedSender<Input>,
+    /// Whether the worker is registered; dropped when it stops.
     registered: watch::Sender<bool>,
-    /// Whether the machine has stopped, and only the rest is left in order.
+    /// Whether the machine has stopped, and only background tasks remain.
     closing: watch::Sender<bool>,
-    /// Calls of the user's request handler, which end with the worker.
+    /// Calls of the user's request handler, aborted at the end of the worker.
     asking: JoinSet<()>,
-    /// Cleanups, callbacks and rooms being left: waited for when the worker stops.
-    last_words: JoinSet<()>,
+    /// Cleanups, callbacks and leaving rooms, which a stopping worker waits for.
+    background: JoinSet<()>,
 }
 
 impl Driver {
@@ -116,8 +116,8 @@ impl Driver {
         closing: watch::Sender<bool>,
         descriptors: Option<Descriptors>,
     ) -> Self {
-        let (tell, inputs) = mpsc::unbounded_channel();
-        panics::remember_places();
+        let (input_sender, inputs) = mpsc::unbounded_channel();
+        panics::record_locations();
         let Setup { agent, server, parts, executor, .. } = setup;
         let settings = &parts.settings;
         let seed = settings.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
@@ -127,7 +127,7 @@ impl Driver {
         }
         Self {
             log: Arc::new(Log::new(&settings.rules.agent_name)),
-            levels: parts.meter.levels(machine.capacity()),
+            gauges: parts.meter.gauges(machine.capacity()),
             share: descriptors.filter(|found| found.per_job > 0).map(|_| Share::default()),
             machine,
             agent,
@@ -139,11 +139,11 @@ impl Driver {
             jobs: HashMap::new(),
             leaving: Vec::new(),
             inputs,
-            tell,
+            input_sender,
             registered,
             closing,
             asking: JoinSet::new(),
-            last_words: JoinSet::new(),
+            background: JoinSet::new(),
         }
     }
 
@@ -158,23 +158,23 @@ impl Driver {
         loop {
             if let Some(result) = self.carry_out() {
                 self.closing.send_replace(true);
-                self.say_last_words().await;
+                self.shut_down().await;
                 return result;
             }
             let timeout = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
             alarm.set(timeout.into_iter().chain(self.log.due()).min());
             tokio::select! {
-                // The socket last: it writes while it is waited for, so all that is there to be done goes out
-                // as one.
+                // The socket last: it writes while it is polled, so that the outputs of all pending inputs
+                // are sent together.
                 biased;
                 Some(input) = self.inputs.recv() => self.machine.handle_input(input, self.now()),
                 Some(command) = commands.recv() => self.command(command),
-                () = alarm.rings() => {
+                () = alarm.fired() => {
                     self.machine.handle_timeout(self.now());
                     self.log.sum_up();
                 }
                 _ = load.tick(), if self.parts.settings.hooks.load.is_some() => self.sample_load(),
-                Some(_) = self.last_words.join_next() => {}
+                Some(_) = self.background.join_next() => {}
                 Some(_) = self.asking.join_next() => {}
                 event = self.socket.next() => self.on_socket(event),
             }
@@ -183,7 +183,8 @@ impl Driver {
 
     fn on_socket(&mut self, event: SocketEvent) {
         let now = self.now();
-        // An offer may be in it: what other workers of this process have taken is known then.
+        // The event may be an offer, which needs the current number of jobs of the other workers in this
+        // process.
         if let Some(share) = &mut self.share {
             let count = share.update(self.machine.used_slots());
             self.machine.handle_input(Input::OtherJobs { count }, now);
@@ -194,7 +195,7 @@ impl Driver {
         self.machine.handle_input(socket_input(event), now);
     }
 
-    /// Does what the machine wants, in its order; the result once it has stopped.
+    /// Performs the machine's outputs in order; returns the result once it has stopped.
     fn carry_out(&mut self) -> Option<Result<DrainReport, StopError>> {
         while let Some(output) = self.machine.poll_output() {
             self.write_log(&output);
@@ -210,7 +211,7 @@ impl Driver {
                 Output::Retry { job, attempt } => {
                     self.parts.meter.retry();
                     if let Some(handle) = self.jobs.get_mut(&job) {
-                        handle.renew(attempt);
+                        handle.prepare_attempt(attempt);
                     }
                     self.start_attempt(&job);
                 }
@@ -236,7 +237,7 @@ impl Driver {
                 }
                 Output::Notice(notice) => self.notice(&notice),
                 Output::Stopped(result) => {
-                    self.levels.show(&self.machine);
+                    self.gauges.update(&self.machine);
                     self.log.finish();
                     if let Ok(report) = &result {
                         self.log.stopped(report, &self.parts.meter.stats());
@@ -250,14 +251,14 @@ impl Driver {
         }
         let registered = self.machine.is_confirmed();
         self.registered.send_if_modified(|was| std::mem::replace(was, registered) != registered);
-        self.levels.show(&self.machine);
+        self.gauges.update(&self.machine);
         if let Some(share) = &mut self.share {
             share.update(self.machine.used_slots());
         }
         None
     }
 
-    /// Counts what there is to count.
+    /// Updates the counters.
     fn notice(&self, notice: &Notice) {
         let meter = &self.parts.meter;
         match notice {
@@ -285,7 +286,7 @@ impl Driver {
         }
     }
 
-    /// Within the span of the job that it is about, if the driver has that.
+    /// Logs an output, within the span of its job if the driver has it.
     fn write_log(&self, output: &Output) {
         if let Output::Ended(ended) = output {
             let aborted = self.jobs.get(&ended.job.id).is_some_and(|handle| handle.aborted);
@@ -304,8 +305,8 @@ impl Driver {
         FrameSocket::connect(async move { connect_websocket(&url, Some(&token?), &options).await })
     }
 
-    /// Closes the connection; what was sent before still goes out. The server answers the close when it has
-    /// read all that.
+    /// Closes the connection after the pending frames are sent. The server answers the close once it has read
+    /// them.
     fn disconnect(&mut self) {
         let socket = std::mem::replace(&mut self.socket, FrameSocket::idle());
         let (closing, closed) = oneshot::channel::<()>();
@@ -313,14 +314,14 @@ impl Driver {
             socket.close().await;
             drop(closing);
         });
-        // The other end is gone when it is closed: that is all.
+        // The other end is dropped once the socket is closed.
         self.leave_after(async move { drop(closed.await) });
     }
 
     fn ask(&mut self, offer: agent_core::OfferId, job: Arc<Job>) {
-        let (agent, tell) = (Arc::clone(&self.agent), self.tell.clone());
+        let (agent, inputs) = (Arc::clone(&self.agent), self.input_sender.clone());
         let counted = self.parts.tasks.counted();
-        // The machine has declined for us when this takes too long; the task must not outlive that by much.
+        // The machine declines the offer after the answer timeout; the task is dropped at twice that time.
         let limit = self.parts.settings.rules.answer_timeout * 2;
         let (log, span) = (Arc::clone(&self.log), self.log.job_span(&job));
         let asking = async move {
@@ -338,7 +339,7 @@ impl Driver {
                     return;
                 }
             };
-            let _ = tell.send(input);
+            let _ = inputs.send(input);
         };
         self.asking.spawn(self.parts.settings.hooks.redaction.scope(asking).instrument(span));
     }
@@ -347,13 +348,13 @@ impl Driver {
         let id = job.id.clone();
         let spec = AttemptSpec { job, number: 1, room: RoomGrant { url, token } };
         let request = self.join_request(&spec);
-        let handle = JobHandle::new(spec, Arc::clone(&self.parts), request, self.tell.clone());
+        let handle = JobHandle::new(spec, Arc::clone(&self.parts), request, self.input_sender.clone());
         self.jobs.insert(id.clone(), handle);
-        self.levels.active += 1;
+        self.gauges.active += 1;
         self.start_attempt(&id);
     }
 
-    /// How the job's room is joined.
+    /// The request to join the job's room.
     fn join_request(&self, spec: &AttemptSpec) -> Result<JoinRequest, AssignedUrlError> {
         let AttemptSpec { job, room: RoomGrant { url, token }, .. } = spec;
         let RoomSettings { auto_subscribe, refuse_other_servers, join_timeout, reconnect_timeout, .. } =
@@ -380,7 +381,7 @@ impl Driver {
             cancel: handle.cancel.clone(),
             scope: Arc::clone(&handle.scope),
             checkpoints: handle.checkpoints.clone(),
-            tell: self.tell.clone(),
+            inputs: self.input_sender.clone(),
         };
         let (agent, texts) = (Arc::clone(&self.agent), Arc::clone(&handle.texts));
         let attempt = Attempt::new(agent, job.clone(), links, handle.assigned, texts);
@@ -391,13 +392,13 @@ impl Driver {
         let Some(handle) = self.jobs.get_mut(job) else { return };
         let scope = Arc::clone(&handle.scope);
         let span = scope.span().clone();
-        let (tell, meter) = (self.tell.clone(), Arc::clone(&self.parts.meter));
+        let (inputs, meter) = (self.input_sender.clone(), Arc::clone(&self.parts.meter));
         let (cancelled, redaction) = (Arc::clone(&scope), scope.redaction().clone());
         let leftovers = cleanup::find_leftovers(cancelled, Arc::clone(&meter));
         let callback_timeout = self.parts.settings.rules.cleanup_callback_timeout;
         let (job, room) = (job.clone(), Arc::clone(&handle.room));
-        let cleanup = Cleanup { job, attempt, scope, room, within, callback_timeout, tell, meter };
-        // Most attempts leave nothing behind, and the end of this is told when it is dropped.
+        let cleanup = Cleanup { job, attempt, scope, room, within, callback_timeout, inputs, meter };
+        // Most attempts have nothing to clean up: then dropping the cleanup reports its end.
         if !handle.scope.end_if_clean() {
             let begun = handle.begin_cleanup(within);
             let task = async move {
@@ -409,16 +410,16 @@ impl Driver {
         }
     }
 
-    /// Runs a task that a worker that stops still waits for.
+    /// Runs a task in the background, which a stopping worker waits for.
     fn in_background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let counted = self.parts.tasks.counted();
-        self.last_words.spawn(async move {
+        self.background.spawn(async move {
             let _counted = counted;
             task.await;
         });
     }
 
-    /// Leaves the rooms of jobs that are over, after this.
+    /// Leaves the rooms of ended jobs after `sent` completes.
     fn leave_after(&mut self, sent: impl Future<Output = ()> + Send + 'static) {
         if self.leaving.is_empty() {
             return;
@@ -432,36 +433,41 @@ impl Driver {
 
     fn ended(&mut self, ended: EndedJob) {
         self.parts.meter.ended(&ended);
-        // One that was failed without an attempt was never started.
+        // A job without an attempt was never started.
         if ended.attempts > 0 {
-            self.levels.active = self.levels.active.saturating_sub(1);
+            self.gauges.active = self.gauges.active.saturating_sub(1);
         }
         let span = self.log.job_span(&ended.job);
         let handle = self.jobs.get(&ended.job.id);
         let restore =
-            |told: &str| handle.map_or_else(|| told.to_owned(), |handle| handle.texts.restore(told));
+            |text: &str| handle.map_or_else(|| text.to_owned(), |handle| handle.texts.restore(text));
         let failed = FailedJob::of(&ended, restore);
         if let Some(checkpoints) = handle.and_then(|handle| handle.checkpoints.clone()) {
             self.in_background(async move { checkpoints.finish().await }.instrument(span.clone()));
         }
         if let (Some(hook), Some(failed)) = (&self.parts.settings.hooks.on_failure, failed) {
             let hook = Arc::clone(hook);
-            self.tell_user("the failure hook", span.clone(), async move { hook(failed).await });
+            self.notify_user("the failure hook", span.clone(), async move { hook(failed).await });
         }
         let agent = Arc::clone(&self.agent);
-        self.tell_user("on_ended", span, async move { agent.on_ended(&ended).await });
+        self.notify_user("on_ended", span, async move { agent.on_ended(&ended).await });
     }
 
-    /// Runs a callback of the user on a task of its own.
-    fn tell_user(&mut self, what: &'static str, span: Span, told: impl Future<Output = ()> + Send + 'static) {
-        let telling = async move {
-            match tokio::time::timeout(LAST_WORDS, AssertUnwindSafe(told).catch_unwind()).await {
+    /// Runs a callback of the user on its own task.
+    fn notify_user(
+        &mut self,
+        what: &'static str,
+        span: Span,
+        callback: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let call = async move {
+            match tokio::time::timeout(SHUTDOWN_TIMEOUT, AssertUnwindSafe(callback).catch_unwind()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(panic)) => tracing::error!("{what} panicked: {}", caught(panic.as_ref())),
                 Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
             }
         };
-        self.in_background(self.parts.settings.hooks.redaction.scope(telling).instrument(span));
+        self.in_background(self.parts.settings.hooks.redaction.scope(call).instrument(span));
     }
 
     fn command(&mut self, command: Command) {
@@ -493,17 +499,16 @@ impl Driver {
         }
     }
 
-    async fn say_last_words(mut self) {
+    async fn shut_down(mut self) {
         self.disconnect();
         let parts = Arc::clone(&self.parts);
         let all = async {
-            while self.last_words.join_next().await.is_some() {}
-            // The program may end with the worker, and a lead that is not given back then keeps everybody
-            // waiting.
+            while self.background.join_next().await.is_some() {}
+            // The program may end with the worker, and followers would wait for an unreleased lease.
             parts.releases.done().await;
         };
         if tokio::time::timeout(close_timeout(&parts.settings.rules), all).await.is_err() {
-            tracing::warn!("stopped without waiting longer for rooms and callbacks");
+            tracing::warn!("stopped without waiting for the remaining rooms and callbacks");
         }
     }
 
@@ -512,8 +517,7 @@ impl Driver {
     }
 }
 
-/// A worker that is dropped in the middle leaves nothing behind: its handlers, their tasks and callbacks go
-/// with it.
+/// A worker that is dropped while it runs aborts its handlers, and drops their tasks and callbacks.
 impl Drop for Driver {
     fn drop(&mut self) {
         for handle in self.jobs.values() {
@@ -522,9 +526,9 @@ impl Drop for Driver {
     }
 }
 
-/// How long a worker that has stopped takes to leave everything in order.
+/// Time limit of a stopped worker for its background tasks.
 pub(crate) fn close_timeout(config: &Config) -> Duration {
-    LAST_WORDS.max(config.cleanup_timeout)
+    SHUTDOWN_TIMEOUT.max(config.cleanup_timeout)
 }
 
 fn socket_input(event: SocketEvent) -> Input {
@@ -544,7 +548,7 @@ fn socket_input(event: SocketEvent) -> Input {
     }
 }
 
-/// Calls the user's code on the driver's own task: a panic in it must not stop the jobs.
+/// Calls the user's code on the driver's task and contains its panics, which must not stop the jobs.
 fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(AssertUnwindSafe(call))
         .inspect_err(|panic| tracing::error!("{what} panicked: {}", caught(panic.as_ref())))

@@ -1,4 +1,4 @@
-//! What a worker is made of.
+//! The parts of a worker.
 
 use std::sync::Arc;
 
@@ -12,6 +12,6 @@ pub(crate) struct Setup {
     pub(crate) server: Server,
     pub(crate) parts: Arc<Parts>,
     pub(crate) executor: Arc<dyn Executor>,
-    /// File descriptors that a job takes.
+    /// Number of file descriptors per job.
     pub(crate) descriptors: usize,
 }

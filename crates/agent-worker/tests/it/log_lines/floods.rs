@@ -122,11 +122,11 @@ async fn violations_and_panics_of_the_request_handler_are_summed_up() {
     worker.await.unwrap();
     for (line, sum, times) in [
         (
-            "something odd agent=tester violation=UnknownTermination",
+            "unexpected message from the server agent=tester violation=UnknownTermination",
             "violation=UnknownTermination times",
             5_000,
         ),
-        ("something odd agent=tester violation=NoJob", "violation=NoJob times", 10_000),
+        ("unexpected message from the server agent=tester violation=NoJob", "violation=NoJob times", 10_000),
         ("failed job: a kind of job", "failed more jobs: a kind of job", 5_000),
         ("declined job: a kind of job", "declined more jobs: a kind of job", 5_000),
         ("on_request panicked, the job", "on_request panicked more often", 100),

@@ -107,7 +107,7 @@ async fn a_whole_job_among_hostile_names_is_clean_lines() {
     for what in [
         "received job request",
         "job assigned",
-        "the attempt failed, trying again: eve",
+        "the attempt failed, retrying: eve",
         "the handler panicked: eve",
         "job ended: failed: invalid_input",
         "cancelling job",

@@ -26,7 +26,7 @@ async fn tried_again(what: &'static str, builder: WorkerBuilder) -> Line {
     let worker = builder.build().unwrap();
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
-    let line = log.line("trying again").await;
+    let line = log.line("retrying").await;
     within(handle.drain(Duration::ZERO)).await;
     running.await.expect("no panic").unwrap_or_else(|error| panic!("{what}: it does not try again: {error}"));
     (what, steady(&line))
@@ -54,8 +54,8 @@ async fn a_first_connection_that_ends_the_worker() {
     let lines = [
         ended("a key that the server does not know", with("another", server.api_secret().expose())).await,
         ended("a wrong secret", with(server.api_key(), "another")).await,
-        ended("a server that is none of LiveKit, or a wrong path", worker(url("ws", &not_found))).await,
-        ended("a server that has moved for good (301 or 308)", worker(url("ws", &moved))).await,
+        ended("not a LiveKit server, or a wrong path", worker(url("ws", &not_found))).await,
+        ended("a server that has moved permanently (301 or 308)", worker(url("ws", &moved))).await,
         (what, up_to(&gave_up, "LIVEKIT_URL)")),
     ];
     guide_tables::check("first", &lines);
@@ -83,9 +83,9 @@ async fn a_connection_that_is_tried_again() {
         first(tried_again("nothing listens there", worker(url("ws", &nobody))).await, "LIVEKIT_URL)"),
         tried_again("it does not answer", worker(url("ws", &silent)).net(slow)).await,
         tried_again("it is a web server", worker(url("ws", &website))).await,
-        tried_again("it has trouble, or the proxy before it", worker(url("ws", &broken))).await,
-        tried_again("it redirects for now (302, 303 or 307)", worker(url("ws", &elsewhere))).await,
-        first(tried_again("it speaks something else", worker(url("ws", &mail))).await, "LIVEKIT_URL)"),
+        tried_again("it or the proxy in front of it fails", worker(url("ws", &broken))).await,
+        tried_again("it redirects temporarily (302, 303 or 307)", worker(url("ws", &elsewhere))).await,
+        first(tried_again("it speaks another protocol", worker(url("ws", &mail))).await, "LIVEKIT_URL)"),
         first(
             tried_again(
                 "its certificate is not trusted",
@@ -94,17 +94,14 @@ async fn a_connection_that_is_tried_again() {
             .await,
             "clock",
         ),
+        first(tried_again("`wss://`, and it has no TLS", worker(url("wss", &mail))).await, "LIVEKIT_URL)"),
         first(
-            tried_again("`wss://`, and it speaks without TLS", worker(url("wss", &mail))).await,
+            tried_again("`ws://`, and it requires TLS", worker(url("ws", &encrypted))).await,
             "LIVEKIT_URL)",
         ),
-        first(tried_again("`ws://`, and it speaks TLS", worker(url("ws", &encrypted))).await, "LIVEKIT_URL)"),
         first(
-            tried_again(
-                "a proxy that does not let us through",
-                worker("ws://media.example.com").net(proxied),
-            )
-            .await,
+            tried_again("a proxy that refuses the connection", worker("ws://media.example.com").net(proxied))
+                .await,
             "NO_PROXY)",
         ),
     ];
@@ -136,7 +133,7 @@ async fn a_server_that_refuses_a_worker_that_was_registered() {
     let line = steady(&log.line("registered before").await);
     within(handle.drain(Duration::ZERO)).await;
     running.await.unwrap().unwrap();
-    guide_tables::check("refused_later", &[("an ingress that has no server for a while", line)]);
+    guide_tables::check("refused_later", &[("an ingress without a server for a while", line)]);
 }
 
 /// On a clock that jumps: 10 s and 25 s take no time.
@@ -155,7 +152,7 @@ async fn a_server_that_falls_silent() {
     tokio::spawn(worker.run());
     assert!(within(handle.registered()).await);
     server.freeze(true);
-    lines.push(("it does not say anything any more", log.line("trying again").await));
+    lines.push(("it stops sending", log.line("retrying").await));
     server.freeze(false);
     assert!(within(handle.registered()).await);
     handle.drain(Duration::ZERO).await;
@@ -168,9 +165,9 @@ async fn a_server_that_closes() {
     let server = MockServer::start().await.unwrap();
     let mut lines = Vec::new();
     for (what, code, reason) in [
-        ("it closes as usual", 1000, "bye"),
-        ("it is stopped", 1001, "going away"),
-        ("it has an error", 1011, "internal error"),
+        ("a normal close", 1000, "bye"),
+        ("the server is stopped", 1001, "going away"),
+        ("an error of the server", 1011, "internal error"),
     ] {
         let (log, _guard) = Log::keep();
         let worker = server.worker(done).agent_name("tester").build().unwrap();
@@ -178,7 +175,7 @@ async fn a_server_that_closes() {
         let running = tokio::spawn(Worker::run(worker));
         assert!(within(handle.registered()).await);
         server.close_workers(code, reason);
-        lines.push((what, log.line("trying again").await));
+        lines.push((what, log.line("retrying").await));
         log.line("again=true").await;
         within(handle.drain(Duration::ZERO)).await;
         running.await.unwrap().unwrap();

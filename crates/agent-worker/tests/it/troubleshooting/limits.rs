@@ -62,7 +62,7 @@ fn jobs_that_do_not_fit_into_the_hard_limit_are_told() {
     let said = said(100, 300, 80);
     assert!(said.contains("soft limit Some(300)"), "{said}");
     let warning = said.lines().find(|line| line.contains("max_jobs")).expect("a warning");
-    let (_, warning) = warning.split_once("WARN agent_worker::worker::descriptors: ").expect("a warning");
+    let (_, warning) = warning.split_once("WARN agent_worker::worker::fd_limit: ").expect("a warning");
     guide_tables::check("files", &[("`.max_jobs(80)`, and `ulimit -n 300`", format!("WARN {warning}"))]);
 }
 

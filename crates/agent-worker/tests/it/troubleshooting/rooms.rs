@@ -64,9 +64,9 @@ fn with_agent(act: impl FnOnce(&MockRoom, &str) + Send + 'static) -> JobSpec {
 async fn jobs_that_are_recorded_as_failed() {
     let minute = Duration::from_secs(60);
     let lines = [
-        failed("metadata that is no JSON", reads, lobby().metadata("Ada")).await,
+        failed("metadata that is not JSON", reads, lobby().metadata("Ada")).await,
         failed("metadata without a field", reads, lobby().metadata("{}")).await,
-        failed("metadata of another type", reads, lobby().metadata(r#"{"name":1}"#)).await,
+        failed("metadata of the wrong type", reads, lobby().metadata(r#"{"name":1}"#)).await,
         failed(
             "the handler returns an error",
             |_: JobContext| async { Err("no such voice".into()) },
@@ -91,7 +91,7 @@ async fn jobs_that_are_recorded_as_failed() {
         .await,
         failed("a cancelled handler does not return within `.grace(…)`", deaf, lobby().lasts(minute)).await,
         failed(
-            "a pipeline has more to finish after the stop than `.flush_within(…)` allows",
+            "a pipeline cannot finish within `.flush_within(…)` after the stop",
             overloaded,
             lobby().lasts(minute),
         )
@@ -131,11 +131,14 @@ async fn rooms_that_cannot_be_joined() {
     let mut lines = vec![
         not_joined("a wrong, expired or missing grant, key or secret", request(&refusing)).await,
         not_joined("an identity that is too long", request(&narrow)).await,
-        not_joined("a server without `/rtc/v1`, or none of LiveKit", JoinRequest::new(old.url(), "a token"))
-            .await,
+        not_joined(
+            "a server without `/rtc/v1`, or not a LiveKit server",
+            JoinRequest::new(old.url(), "a token"),
+        )
+        .await,
         (what, unreachable),
         not_joined("it does not answer", request(&mute)).await,
-        not_joined("a URL that is none", JoinRequest::new("lobby", "a token")).await,
+        not_joined("an invalid URL", JoinRequest::new("lobby", "a token")).await,
     ];
     lines.push((
         "`AccessToken` to join without an identity",
@@ -157,7 +160,7 @@ async fn a_job_says_why_its_room_was_not_joined() {
     let mut lines = vec![("the room cannot be joined", up_to(&error, "(HTTP 404)"))];
     for (what, url) in [
         ("another server, with `.refuse_other_servers(true)`", "wss://other.example"),
-        ("an assignment with a URL that is none", "other.example"),
+        ("an assignment with an invalid URL", "other.example"),
     ] {
         let server = MockServer::start().await.unwrap();
         server.assign_url(url);

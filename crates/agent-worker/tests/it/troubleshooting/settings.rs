@@ -38,7 +38,7 @@ fn settings_that_cannot_work() {
         refused("`.lease(1 day)`", ok().lease(Duration::from_secs(86_400))),
         refused("an agent name of 300 bytes", ok().agent_name("a".repeat(300))),
         refused(
-            "`wss://`, and a certificate file that is not there",
+            "`wss://`, and a missing certificate file",
             url("wss://localhost").net(NetOptions::default().ca_file("/certs/ca.pem")),
         ),
         (

@@ -52,14 +52,14 @@ fn files_of_checkpoints() {
     let _holder = redb::Database::open(path("held.redb")).expect("held");
     let mut lines = vec![
         printed("no path", EmbeddedStore::open("").expect_err("no store")),
-        printed("a folder that is not there", open(path("no-folder/checkpoints.redb"))),
+        printed("a missing folder", open(path("no-folder/checkpoints.redb"))),
         printed("it is a folder", open(dir.path().to_owned())),
-        printed("it is a file of something else, or damaged", open(path("checkpoints.redb"))),
+        printed("it is another file, or damaged", open(path("checkpoints.redb"))),
         printed("another process keeps it open", open(path("held.redb"))),
     ];
     // Root may write in other folders, whoever owns them, and nobody in this one.
     if cfg!(target_os = "linux") {
-        lines.insert(2, printed("a folder that may not be written", open("/sys/checkpoints.redb".into())));
+        lines.insert(2, printed("a read-only folder", open("/sys/checkpoints.redb".into())));
     }
     for (_, text) in &mut lines {
         *text = text
@@ -176,7 +176,11 @@ mod redis {
             .await,
             refused("a replica", redis(&says(REPLICA).await)).await,
             refused("a node of a Redis Cluster", redis(&says(CLUSTER).await)).await,
-            refused("one that does not say so", redis(&says("-MOVED 3999 127.0.0.1:6381").await)).await,
+            refused(
+                "one that does not report cluster mode",
+                redis(&says("-MOVED 3999 127.0.0.1:6381").await),
+            )
+            .await,
             refused("a Sentinel", redis(&says(SENTINEL).await)).await,
             refused("a web server", redis(&says("HTTP/1.1 400 Bad Request").await)).await,
             refused("`rediss://`, and it speaks without TLS", redis(&format!("rediss://127.0.0.1:{silent}")))
@@ -281,13 +285,13 @@ async fn jobs_and_their_checkpoints() {
     let lines = [
         failed("no store", by(KeyBy::Target), JobSpec::room("lobby")).await,
         failed("metadata without the field of the key", request(), with(r#"{"request":"r-7"}"#)).await,
-        failed("a field that is no text", request(), with(r#"{"request_id":["r-7"]}"#)).await,
+        failed("a field that is not a string or number", request(), with(r#"{"request_id":["r-7"]}"#)).await,
         failed("`KeyBy::Text(\"\")`", by(KeyBy::Text(String::new())), with("")).await,
         failed("saved by a newer agent", by(KeyBy::Target), with("")).await,
         failed("saved as another type", other, with("")).await,
         failed("a value of 16 MiB", large, with("")).await,
         failed("a NaN in the value", no_number, with("")).await,
-        failed("a field that is written under another name than it is read", unread, with("")).await,
+        failed("a field whose name for reading differs from that for writing", unread, with("")).await,
     ];
     guide_tables::check("checkpoints", &lines);
 }
@@ -323,7 +327,7 @@ async fn values_that_cannot_be_saved() {
     let running = tokio::spawn(worker.build().unwrap().run());
     let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();
     let lines = [
-        ("the store is away, locked or full", log.line("not saved yet").await),
+        ("the store is unavailable, locked or full", log.line("not saved yet").await),
         ("the same when the job ends", {
             job.terminate();
             log.line("is lost: the checkpoint store failed").await

@@ -1,5 +1,5 @@
-//! Executors of other kinds: the driver knows of an attempt what an executor tells it, and an attempt what
-//! its description says.
+//! Other executors: the driver depends only on the executor's interface, and an attempt only on its
+//! description.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
@@ -19,8 +19,7 @@ use crate::worker::Worker;
 use crate::worker::driver::attempt::Attempt;
 use crate::{JobContext, JobError, JobResult, Outcome, RetryPolicy};
 
-/// Hands a written description to a task that reads it, as to another process, and drives attempts within
-/// that one task.
+/// Sends a serialised description to a task, as to another process, and drives attempts within that task.
 struct Described {
     orders: mpsc::UnboundedSender<Order>,
 }
@@ -28,7 +27,7 @@ struct Described {
 struct Order {
     description: Vec<u8>,
     attempt: Attempt,
-    /// Dropped, it aborts the attempt.
+    /// Aborts the attempt on drop.
     abort: oneshot::Receiver<()>,
 }
 
@@ -63,14 +62,14 @@ impl Executor for Described {
     fn start(&self, spec: AttemptSpec, attempt: Attempt) -> RunningAttempt {
         let description = serde_json::to_vec(&spec).expect("it can be written");
         let (sender, abort) = oneshot::channel();
-        // When nobody is there to take it, it is dropped, and reports that itself.
+        // Without a receiver the attempt is dropped, and reports that itself.
         let _ = self.orders.send(Order { description, attempt, abort });
         let sender = std::sync::Mutex::new(Some(sender));
         RunningAttempt::new(move || drop(sender.lock().unwrap().take()))
     }
 }
 
-/// Threads of its own, with a runtime of their own.
+/// Separate threads with their own runtime.
 struct Threads(Option<Runtime>);
 
 impl Threads {
@@ -88,12 +87,12 @@ impl Executor for Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // A runtime must not be waited for within another one.
+        // A runtime must not be dropped within another one.
         self.0.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
-/// Drops every attempt at once.
+/// Drops every attempt immediately.
 struct Nobody;
 
 impl Executor for Nobody {
@@ -147,9 +146,9 @@ async fn outcome_of(executor: Arc<dyn Executor>, metadata: &str) -> Outcome {
     outcome
 }
 
-/// Every end that a handler can come to is told alike, wherever it runs.
+/// Every kind of end is reported in the same way by all executors.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attempts_end_alike_wherever_they_are_made() {
+async fn attempts_end_in_the_same_way_on_all_executors() {
     for what in ["ok", "error", "panic", "retry", "fail", "stop", "deaf"] {
         let expected = outcome_of(Arc::new(Tasks), what).await;
         assert_eq!(outcome_of(Arc::new(Described::new()), what).await, expected, "{what}");
@@ -157,9 +156,9 @@ async fn attempts_end_alike_wherever_they_are_made() {
     }
 }
 
-/// An executor that loses an attempt keeps nobody waiting.
+/// A job does not wait for an attempt that its executor has dropped.
 #[tokio::test]
-async fn an_attempt_that_was_never_begun_is_over() {
+async fn an_attempt_that_never_started_has_ended() {
     let outcome = outcome_of(Arc::new(Nobody), "ok").await;
     assert!(matches!(&outcome, Outcome::Failed { error } if error.contains("aborted")), "{outcome:?}");
 }
