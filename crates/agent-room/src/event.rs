@@ -8,7 +8,9 @@ use bytes::Bytes;
 
 use agent_proto::Secret;
 
-use crate::{ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, Track};
+use crate::{
+    ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, SubscriptionFailure, Track,
+};
 
 /// The room and its participants at the time of the join.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,6 +152,31 @@ pub enum RoomEvent {
     TrackUnsubscribed {
         /// The track's sid; the track itself may be gone.
         track_sid: String,
+    },
+    /// The server cannot send us a track.
+    TrackSubscriptionFailed {
+        /// The track's sid; the track itself may be unknown.
+        track_sid: String,
+        /// The reason.
+        reason: SubscriptionFailure,
+    },
+    /// The server paused a track that we receive, as the connection is too slow for it, or continued it.
+    TrackStreamStateChanged {
+        /// The publisher.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+        /// Whether it is paused now.
+        paused: bool,
+    },
+    /// A publisher allowed us to receive a track, or no longer allows it.
+    TrackSubscriptionPermissionChanged {
+        /// The publisher.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+        /// Whether we may receive it now.
+        allowed: bool,
     },
     /// A data message was received.
     DataReceived(DataReceived),

@@ -82,8 +82,8 @@ pub use streams::{
     StreamLimits, StreamOptions, StreamProgress, StreamReaders, TextOperation, TextStreamInfo,
 };
 pub use types::{
-    ConnectionQuality, Participant, ParticipantKind, Permissions, RoomInfo, Speaker, Track, TrackKind,
-    TrackSource,
+    ConnectionQuality, Participant, ParticipantKind, Permissions, RoomInfo, Speaker, SubscriptionFailure,
+    Track, TrackKind, TrackSource,
 };
 pub use unsupported::{Unsupported, UnsupportedKind};
 pub use view::{View, ViewChange};

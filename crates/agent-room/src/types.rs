@@ -287,6 +287,29 @@ impl Speaker {
     }
 }
 
+/// Why the server cannot send a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum SubscriptionFailure {
+    /// We have offered no codec in which it is published.
+    CodecUnsupported,
+    /// There is no such track.
+    TrackNotFound,
+    /// The server gives no reason, or one that this version does not know.
+    Unknown,
+}
+
+impl SubscriptionFailure {
+    pub(crate) fn from_wire(error: i32) -> Self {
+        match proto::SubscriptionError::try_from(error) {
+            Ok(proto::SubscriptionError::SeCodecUnsupported) => Self::CodecUnsupported,
+            Ok(proto::SubscriptionError::SeTrackNotfound) => Self::TrackNotFound,
+            Ok(proto::SubscriptionError::SeUnknown) | Err(_) => Self::Unknown,
+        }
+    }
+}
+
 /// The quality of a participant's connection, as the server rates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

@@ -113,6 +113,9 @@ impl View {
             // Subscriptions, messages, and the quality of connections.
             RoomEvent::TrackSubscribed { .. }
             | RoomEvent::TrackUnsubscribed { .. }
+            | RoomEvent::TrackSubscriptionFailed { .. }
+            | RoomEvent::TrackStreamStateChanged { .. }
+            | RoomEvent::TrackSubscriptionPermissionChanged { .. }
             | RoomEvent::DataReceived(_)
             | RoomEvent::DataMissed { .. }
             | RoomEvent::SpeakersChanged(_)

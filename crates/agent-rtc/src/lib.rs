@@ -37,7 +37,7 @@ pub use agent_room::{
     AudioLevel, AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason, Dropped,
     EncodedFrame, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
     Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent,
-    RoomInfo, Speaker, Track, TrackKind, TrackSource, View,
+    RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind, TrackSource, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;

@@ -10,6 +10,6 @@ pub use agent_rtc::{
     EncodedAudioStream, EncodedFrame, FrameSender, JoinError, JoinFailure, JoinRequest, JoinSession,
     MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantFilter,
     ParticipantKind, Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand, RoomConnector,
-    RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, Time, Track, TrackError,
-    TrackKind, TrackSource, WaitError, WebRtc,
+    RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, SubscriptionFailure, Time,
+    Track, TrackError, TrackKind, TrackSource, WaitError, WebRtc,
 };

@@ -5,7 +5,7 @@ use std::mem;
 
 use agent_proto::{Time, livekit as proto};
 
-use super::{Phase, Signal, SignalOutput, candidate, millis, roster};
+use super::{Phase, Signal, SignalOutput, candidate, millis, roster, track_events};
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
@@ -115,6 +115,13 @@ impl Signal {
                     schedule.round_trip_ms = sent_and_back.clamp(0, 60_000);
                 }
             }
+            Response::StreamStateUpdate(update) => {
+                events.extend(track_events::stream_states(&self.roster, &update));
+            }
+            Response::SubscriptionPermissionUpdate(update) => {
+                events.extend(track_events::permission(&self.roster, &update));
+            }
+            Response::SubscriptionResponse(response) => events.push(track_events::failure(response)),
             Response::RoomMoved(moved) => self.moved(moved, &mut events),
             Response::MediaSectionsRequirement(wanted) => {
                 let more = wanted.num_audios.saturating_add(wanted.num_videos);
@@ -133,9 +140,6 @@ impl Signal {
             Response::TrackPublished(_)
             | Response::TrackUnpublished(_)
             | Response::TrackSubscribed(_)
-            | Response::StreamStateUpdate(_)
-            | Response::SubscriptionPermissionUpdate(_)
-            | Response::SubscriptionResponse(_)
             | Response::Pong(_) => {}
         }
         self.subscribe(&events);

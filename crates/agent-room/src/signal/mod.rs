@@ -28,6 +28,7 @@ mod roster;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod track_events;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;

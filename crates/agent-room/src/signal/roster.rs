@@ -264,6 +264,12 @@ impl Roster {
         self.subscribed = now;
     }
 
+    /// A track of another participant, and its publisher, by the sids of both.
+    pub(crate) fn track(&self, participant_sid: &str, track_sid: &str) -> Option<(Arc<Participant>, Track)> {
+        let Entry { participant, .. } = self.remote.get(self.identities.get(participant_sid)?)?;
+        Some((Arc::clone(participant), participant.tracks.get(track_sid)?.clone()))
+    }
+
     /// A track of ours was muted or unmuted by the server.
     pub(crate) fn mute_local(&mut self, sid: &str, muted: bool, events: &mut Vec<RoomEvent>) {
         if let Some(local) = &mut self.local

@@ -6,6 +6,7 @@
 //! - [`errors`]: what a handler returns, and how it is handled
 //! - [`cancellation`]: the cancellation signal, time limits, cleanup
 //! - [`data`]: messages by topic, their loss, and what happens to them between attempts
+//! - [`events`]: the events of a room, beside those of the Python SDK
 //! - [`audio`]: the audio of other participants, as encoded frames
 //! - [`long_running`]: participants, progress, health checks, and the end of a job
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): middleware for
@@ -33,6 +34,10 @@ pub mod patterns;
 /// Saved progress, from which the next attempt or another worker resumes.
 #[doc = include_str!("checkpoints.md")]
 pub mod checkpoints {}
+
+/// The events of a room, event by event.
+#[doc = include_str!("events.md")]
+pub mod events {}
 
 /// A Redis or Valkey server for checkpoints and coordination.
 #[doc = include_str!("redis.md")]

@@ -1,6 +1,7 @@
 //! Transcripts: the server's messages on the left, the machine's outputs on the right, as text.
 
 mod recovery;
+mod tracks;
 
 use std::fmt::Write;
 
