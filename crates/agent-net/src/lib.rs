@@ -30,7 +30,8 @@ pub use addresses::Resolver;
 pub use agent_proto::Secret;
 pub use api::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
-    ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
+    ParticipantPermissions, ParticipantSummary, ParticipantSummaryKind, PublishSource, RoomApi, RoomRequest,
+    RoomSummary, ServerApi, worker_api,
 };
 pub use assigned_url::{Assigned, AssignedUrlError, assigned_url};
 pub use connect::connect_stream;

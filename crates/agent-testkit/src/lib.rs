@@ -60,7 +60,8 @@ mod redis;
 
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
-    ParticipantSummary, ParticipantSummaryKind, RoomRequest, RoomSummary, ServerApi,
+    ParticipantPermissions, ParticipantSummary, ParticipantSummaryKind, PublishSource, RoomApi, RoomRequest,
+    RoomSummary, ServerApi,
 };
 pub use agent_server::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
 pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};

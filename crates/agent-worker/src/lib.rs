@@ -36,6 +36,7 @@
 extern crate self as agent_worker;
 
 mod agent;
+pub mod api;
 pub mod checkpoint;
 pub mod coordination;
 pub mod guide;

@@ -1,19 +1,35 @@
 //! The client itself, and how a call is made.
 
+use std::fmt;
+use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
-use agent_proto::{MAX_FRAME_LEN, Secret, decode, encode};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use agent_proto::{Secret, decode, encode};
+
+use super::call::{Call, Grant};
 use super::error::{ApiError, ErrorBody};
-use super::http::{Http, HttpError};
+use super::http::{ApiRequest, Http, HttpError, MAX_BODY_LEN};
+use super::retry::{Failure, retry_delay};
+use super::room_api::RoomApi;
 use crate::options::NetOptions;
 use crate::server_url::ServerUrl;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, TokenError};
 
 /// A call takes some milliseconds, or some 200 if it starts an agent; the limit is for a server that hangs.
-const CALL_WITHIN: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one server's HTTP API. Clones share their connections.
+/// Longer than any call, with its retries.
+const TOKEN_TTL: Duration = Duration::from_secs(120);
+
+/// A client of one server's HTTP API. Clones share their connections, at most 32.
+///
+/// Each call has a token of its own, which permits this call alone and for two minutes. A call takes at most
+/// 10 s, and a request or a response at most 10 MiB. It is repeated, at most twice, when the server was not
+/// reached, and when the connection is lost before the response if a repeat has no other effect; the dispatch
+/// of an agent and what removes something is not.
 ///
 /// Connects as [`NetOptions`] specify; by default without a proxy, and with TLS checked against the
 /// platform's certificates.
@@ -27,12 +43,17 @@ const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// println!("dispatch {}", api.create_dispatch(request).await?.id);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerApi {
     http: Http,
-    base: String,
-    api_key: String,
-    api_secret: Secret,
+    base: Arc<str>,
+    credentials: Arc<Credentials>,
+}
+
+/// What calls are signed with. There is no way to read it.
+enum Credentials {
+    Key { key: String, secret: Secret },
+    Token(Secret),
 }
 
 impl ServerApi {
@@ -45,11 +66,26 @@ impl ServerApi {
         api_key: impl Into<String>,
         api_secret: impl Into<Secret>,
     ) -> Result<Self, ApiError> {
-        let base = url.http_url().as_str().trim_end_matches('/').to_owned();
-        let http = Http::new(NetOptions::default());
-        let api = Self { http, base, api_key: api_key.into(), api_secret: api_secret.into() };
-        api.token().sign()?;
-        Ok(api)
+        let credentials = Credentials::Key { key: api_key.into(), secret: api_secret.into() };
+        credentials.token(Grant::ListRooms)?;
+        Ok(Self::with(url, credentials))
+    }
+
+    /// Creates a client that makes all its calls with this token, where the API secret must not be. A call
+    /// for which the token has no grant fails with [`ApiError::MissingGrant`], which names it.
+    #[must_use]
+    pub fn with_token(url: &ServerUrl, token: impl Into<Secret>) -> Self {
+        Self::with(url, Credentials::Token(token.into()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    fn with(url: &ServerUrl, credentials: Credentials) -> Self {
+        let base = url.http_url().as_str().trim_end_matches('/').into();
+        Self { http: Http::new(NetOptions::default()), base, credentials: Arc::new(credentials) }
     }
 
     /// Sets how it connects: proxy, certificates, addresses. Call it before the first request.
@@ -59,41 +95,119 @@ impl ServerApi {
         self
     }
 
+    /// The calls for one room.
+    #[must_use]
+    pub fn room(&self, name: impl Into<String>) -> RoomApi {
+        RoomApi::new(self.clone(), name.into())
+    }
+
     /// Whether the server answers requests.
     pub async fn answers(&self) -> bool {
         let status = self.http.get(&self.base, Duration::from_secs(1)).await;
         status.is_ok_and(|status| status.is_success())
     }
 
-    pub(super) fn token(&self) -> AccessToken {
-        AccessToken::new(&self.api_key, self.api_secret.clone()).ttl(Duration::from_secs(60))
-    }
-
-    /// Calls `method`, such as `RoomService/CreateRoom`.
+    /// Makes a call, for this room.
     pub(super) async fn call<Request, Response>(
         &self,
-        method: &'static str,
-        token: AccessToken,
+        call: Call,
+        room: &str,
         request: &Request,
     ) -> Result<Response, ApiError>
     where
         Request: prost::Message,
         Response: prost::Message + Default,
     {
-        let unreachable = |source: HttpError| ApiError::Unreachable { method, source };
-        let token = token.sign()?;
-        let url = format!("{}/twirp/livekit.{method}", self.base);
-        let posted = self.http.post(&url, token.expose(), encode(request), CALL_WITHIN).await;
-        let (status, body) = posted.map_err(unreachable)?;
-        if status.is_success() {
-            return decode(&body, MAX_FRAME_LEN).map_err(|source| ApiError::Malformed { method, source });
-        }
-        let ErrorBody { code, msg } = serde_json::from_slice(&body).unwrap_or_else(|_| ErrorBody {
-            code: String::new(),
-            msg: String::from_utf8_lossy(&body).into_owned(),
-        });
-        // livekit-server repeats a token that it rejects.
-        let message = msg.replace(token.expose(), "[the token]").chars().take(300).collect();
-        Err(ApiError::Refused { method, status: status.as_u16(), code, message })
+        self.call_within(CALL_TIMEOUT, call, room, request).await
     }
+
+    /// As [`call`](Self::call), with another time limit.
+    pub(super) async fn call_within<Request, Response>(
+        &self,
+        timeout: Duration,
+        call: Call,
+        room: &str,
+        request: &Request,
+    ) -> Result<Response, ApiError>
+    where
+        Request: prost::Message,
+        Response: prost::Message + Default,
+    {
+        let (method, grant) = (call.path(), call.grant(room));
+        let body = encode(request);
+        if body.len() > MAX_BODY_LEN {
+            return Err(ApiError::TooLarge { method, len: body.len(), limit: MAX_BODY_LEN });
+        }
+        let token = self.credentials.token(grant)?;
+        let (url, id) = (format!("{}/twirp/livekit.{method}", self.base), random_id()?);
+        let request = ApiRequest { url: &url, bearer: token.expose(), id: &id, body };
+        let end = Instant::now() + timeout;
+        let mut attempts = 1;
+        let (status, body) = loop {
+            // A call whose time is over is not repeated.
+            let posted = timeout_at(end, self.http.post(&request)).await;
+            let posted = posted.map_err(|source| ApiError::Unreachable { method, source: source.into() })?;
+            let failure = match &posted {
+                Ok((status, body)) if is_from_gateway(status.as_u16(), body) => Failure::Gateway,
+                Ok(_) => break posted,
+                Err((failure, _)) => *failure,
+            };
+            match retry_delay(failure, call.is_repeatable(), attempts) {
+                Some(delay) if Instant::now() + delay < end => sleep(delay).await,
+                _ => break posted,
+            }
+            attempts += 1;
+        }
+        .map_err(|(_, source): (Failure, HttpError)| ApiError::Unreachable { method, source })?;
+        if status.is_success() {
+            return decode(&body, MAX_BODY_LEN).map_err(|source| ApiError::Malformed { method, source });
+        }
+        Err(ApiError::of_response(method, grant, status.as_u16(), &body, token.expose()))
+    }
+}
+
+impl Credentials {
+    /// The token of a call that needs this grant.
+    fn token(&self, grant: Grant<'_>) -> Result<Secret, TokenError> {
+        match self {
+            Self::Key { key, secret } => {
+                grant.add_to(AccessToken::new(key, secret.clone()).ttl(TOKEN_TTL)).sign()
+            }
+            Self::Token(token) => Ok(token.clone()),
+        }
+    }
+}
+
+/// The client of a worker's server, with its credentials, which were checked before.
+pub fn worker_api(url: &ServerUrl, api_key: &str, api_secret: &Secret, options: NetOptions) -> ServerApi {
+    let credentials = Credentials::Key { key: api_key.to_owned(), secret: api_secret.clone() };
+    ServerApi::with(url, credentials).net(options)
+}
+
+/// Without the credentials.
+impl fmt::Debug for ServerApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerApi").field("url", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// Whether something in front of the server responded, as it could not reach the server.
+fn is_from_gateway(status: u16, body: &[u8]) -> bool {
+    matches!(status, 502..=504) && ErrorBody::read(body).is_none()
+}
+
+/// 16 random bytes, by which a server knows a repeated request.
+pub(super) fn random_nonce() -> Result<[u8; 16], TokenError> {
+    let mut nonce = [0; 16];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| TokenError::Signing)?;
+    Ok(nonce)
+}
+
+fn random_id() -> Result<String, TokenError> {
+    let mut id = String::new();
+    for byte in random_nonce()? {
+        // Writing to a String does not fail.
+        let _ = write!(id, "{byte:02x}");
+    }
+    Ok(id)
 }

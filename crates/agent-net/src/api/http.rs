@@ -5,26 +5,41 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 use url::Url;
 
-use agent_proto::MAX_FRAME_LEN;
-
+use super::retry::Failure;
 use crate::connect::connect_http;
 use crate::error::ConnectError;
 use crate::options::NetOptions;
 use crate::stream::Stream;
+
+/// The largest request and the largest response, in bytes; the limit of a server for a request.
+pub(super) const MAX_BODY_LEN: usize = 10 * 1024 * 1024;
+
+/// The most requests at once, so that jobs that all make calls do not use up the file descriptors.
+const MAX_REQUESTS: usize = 32;
+
+/// The most connections that are kept for a later request, and how long: less than servers and load balancers
+/// keep them.
+const MAX_IDLE: usize = 4;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The server's way to drop a repeated request that it carried out already.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-livekit-request-id");
 
 /// Why a request got no complete response.
 pub(super) type HttpError = Box<dyn Error + Send + Sync>;
@@ -33,11 +48,26 @@ pub(super) type HttpError = Box<dyn Error + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
+    slots: Arc<Semaphore>,
+}
+
+/// A request of the API, which can be sent several times.
+pub(super) struct ApiRequest<'a> {
+    pub(super) url: &'a str,
+    pub(super) bearer: &'a str,
+    /// The same for all attempts.
+    pub(super) id: &'a str,
+    pub(super) body: Bytes,
 }
 
 impl Http {
     pub(super) fn new(options: NetOptions) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build(Connector(options)) }
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .build(Connector(options));
+        Self { client, slots: Arc::new(Semaphore::new(MAX_REQUESTS)) }
     }
 
     /// Sends a `GET` and returns the status.
@@ -49,25 +79,33 @@ impl Http {
     /// Posts a protobuf body and reads the whole response.
     pub(super) async fn post(
         &self,
-        url: &str,
-        bearer: &str,
-        body: Bytes,
-        within: Duration,
-    ) -> Result<(StatusCode, Bytes), HttpError> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {bearer}"))?;
+        request: &ApiRequest<'_>,
+    ) -> Result<(StatusCode, Bytes), (Failure, HttpError)> {
+        // Never closed.
+        let _slot = self.slots.acquire().await;
+        let request = request.to_http().map_err(|error| (Failure::NotSent, error))?;
+        let response = self.client.request(request).await.map_err(|error| {
+            let failure = if error.is_connect() { Failure::NotSent } else { Failure::NoResponse };
+            (failure, error.into())
+        })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BODY_LEN).collect().await;
+        let body = body.map_err(|error| (Failure::NoResponse, error))?;
+        Ok((head.status, body.to_bytes()))
+    }
+}
+
+impl ApiRequest<'_> {
+    fn to_http(&self) -> Result<Request<Full<Bytes>>, HttpError> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", self.bearer))?;
         authorization.set_sensitive(true);
-        let request = Request::builder()
+        Ok(Request::builder()
             .method(Method::POST)
-            .uri(url)
+            .uri(self.url)
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/protobuf"))
-            .body(Full::new(body))?;
-        let answer = async {
-            let (head, body) = self.client.request(request).await?.into_parts();
-            let body = Limited::new(body, MAX_FRAME_LEN).collect().await?;
-            Ok((head.status, body.to_bytes()))
-        };
-        tokio::time::timeout(within, answer).await?
+            .header(REQUEST_ID, self.id)
+            .body(Full::new(self.body.clone()))?)
     }
 }
 

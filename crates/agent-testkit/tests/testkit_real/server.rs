@@ -149,9 +149,12 @@ async fn api_errors_contain_the_reason() {
         ServerApi::new(server.server_url(), server.api_key(), "another secret of enough characters")
             .expect("a client");
     let error = stranger.list_rooms(&[]).await.expect_err("the secret is wrong");
-    let ApiError::Refused { status: 401, .. } = &error else { panic!("{error:?}") };
+    let ApiError::InvalidToken { .. } = &error else { panic!("{error:?}") };
     assert!(!error.to_string().contains("eyJ"), "the server repeats the token, the error does not: {error}");
-    assert!(error.to_string().starts_with("RoomService/ListRooms: the server refused with "), "{error}");
+    assert!(
+        error.to_string().starts_with("RoomService/ListRooms: the server does not accept the token ("),
+        "{error}"
+    );
 
     server.stop();
     let error = server.api().list_rooms(&[]).await.expect_err("nobody listens");

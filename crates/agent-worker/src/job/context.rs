@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
+use agent_net::RoomApi;
 use agent_rtc::{JoinError, Room, RoomConnection};
 
 use crate::job::attempt::AttemptLinks;
@@ -162,6 +163,27 @@ impl JobContext {
     /// [`MetadataError`], which names the field; also when the job has no metadata.
     pub fn required_metadata<T: DeserializeOwned>(&self) -> Result<T, MetadataError> {
         MetadataFormat::required().parse(&self.inner.spec.job.raw_metadata)
+    }
+
+    /// The server's API for the job's room, with the worker's credentials: it removes and mutes participants,
+    /// changes them and the room, sends data, dispatches other agents, and deletes the room.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// async fn last_call(ctx: JobContext) -> JobResult {
+    ///     ctx.api().remove_participant("eve").await?;
+    ///     ctx.api().delete().await?; // ends this job, too
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// Each call is signed by the worker, with a short-lived token that permits this call alone. The API
+    /// secret is not in anything that a handler holds, shows or logs.
+    #[must_use]
+    #[doc(alias = "delete_room")]
+    pub fn api(&self) -> RoomApi {
+        self.parts().api.room(&self.job().room.name)
     }
 
     /// The saved progress of this job, from which the next attempt or worker resumes instead of starting

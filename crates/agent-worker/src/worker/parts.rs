@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use agent_net::ServerApi;
 use agent_rtc::RoomConnector;
 
 use crate::job::coordination::Releases;
@@ -12,6 +13,8 @@ use crate::worker::settings::Settings;
 pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) connector: Arc<dyn RoomConnector>,
+    /// Signs the calls of jobs: they have no way to the API secret.
+    pub(crate) api: ServerApi,
     pub(crate) meter: Arc<Meter>,
     /// Counts the tasks that run the user's code.
     pub(crate) tasks: TaskCount,
@@ -22,10 +25,11 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn new(settings: Settings, connector: Arc<dyn RoomConnector>) -> Self {
+    pub(crate) fn new(settings: Settings, connector: Arc<dyn RoomConnector>, api: ServerApi) -> Self {
         Self {
             settings,
             connector,
+            api,
             meter: Arc::default(),
             tasks: TaskCount::default(),
             releases: Releases::default(),

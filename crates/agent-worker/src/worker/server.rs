@@ -1,6 +1,6 @@
 //! The server of a worker, and the options of the connection.
 
-use agent_net::{NetOptions, ServerUrl};
+use agent_net::{NetOptions, ServerApi, ServerUrl, worker_api};
 use agent_proto::Secret;
 
 use crate::worker::config_error::ConfigError;
@@ -14,7 +14,8 @@ pub(crate) struct ServerSettings {
     pub(crate) net: NetOptions,
 }
 
-/// The checked settings of the server. Only the driver holds them: jobs have their own tokens.
+/// The checked settings of the server. Only the driver holds them: jobs have their own tokens, and call the API
+/// through the client in [`Parts`](crate::worker::parts::Parts), which signs for them.
 pub(crate) struct Server {
     pub(crate) url: ServerUrl,
     pub(crate) api_key: String,
@@ -40,5 +41,12 @@ impl ServerSettings {
             self.net.check_certificates()?;
         }
         Ok(Server { url, api_key, api_secret, net: self.net })
+    }
+}
+
+impl Server {
+    /// The client of its API, which connects as the worker does.
+    pub(crate) fn api(&self) -> ServerApi {
+        worker_api(&self.url, &self.api_key, &self.api_secret, self.net.clone())
     }
 }

@@ -165,7 +165,7 @@ async fn every_call_in_protobuf() {
     assert!(api.delete_room("none").await.unwrap_err().is_not_found());
     let stranger = ServerApi::new(&url, KEY, "wrong").unwrap();
     let error = stranger.list_rooms(&[]).await.unwrap_err();
-    assert!(matches!(error, ApiError::Refused { status: 401, .. }), "{error}");
+    assert!(matches!(error, ApiError::InvalidToken { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ impl WorkerBuilder {
         let descriptors = if connector.is_some() { 0 } else { PER_JOB };
         let connector = connector.unwrap_or_else(|| Arc::new(WebRtc::new(server.net.clone())));
         let agent = Arc::new(CheckedAgent::new(agent, checks, &settings.rules));
-        let parts = Arc::new(Parts::new(settings, connector));
+        let parts = Arc::new(Parts::new(settings, connector, server.api()));
         Ok(Worker::new(Setup { agent, server, parts, executor, descriptors }))
     }
 }

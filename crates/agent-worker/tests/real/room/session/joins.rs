@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_testkit::{ParticipantChange, real_server};
+use agent_testkit::{ParticipantChange, ParticipantPermissions, real_server};
 use agent_worker::room::{
     DisconnectReason, JoinError, JoinFailure, JoinRequest, RoomConnector, RoomError, WebRtc,
 };
@@ -19,10 +19,12 @@ async fn a_refreshed_token_opens_the_room_by_itself() {
         RoomEvent::TokenRefreshed { token } => Some(token),
         _ => None,
     };
+    let mut no_tracks = ParticipantPermissions::new();
+    no_tracks.can_publish = false;
     until(&mut events, refreshed).await; // at the start
     server
         .api()
-        .update_participant("tokens", "agent", ParticipantChange::new().can_publish(false))
+        .update_participant("tokens", "agent", ParticipantChange::new().permissions(no_tracks))
         .await
         .expect("changed");
     let token = until(&mut events, refreshed).await;

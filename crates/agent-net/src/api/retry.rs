@@ -1,0 +1,51 @@
+//! When a call is sent again. Without I/O.
+
+use std::time::Duration;
+
+/// The most times that a call is sent.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The delay before the second attempt; the third has four times as much.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// Why an attempt brought no response of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// There was no connection: the request was not sent.
+    NotSent,
+    /// The connection ended before the whole response: the call may have been carried out.
+    NoResponse,
+    /// Something in front of the server responded instead, as it could not reach it.
+    Gateway,
+}
+
+/// The delay before the next attempt; `None`: the failure is final.
+pub(super) fn retry_delay(failure: Failure, is_repeatable: bool, attempts: u32) -> Option<Duration> {
+    let is_safe = match failure {
+        Failure::NotSent => true,
+        Failure::NoResponse | Failure::Gateway => is_repeatable,
+    };
+    (is_safe && attempts < MAX_ATTEMPTS).then(|| FIRST_DELAY * 4_u32.pow(attempts.saturating_sub(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_safe_is_sent_again_and_at_most_twice() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        let table = [
+            (Failure::NotSent, true, [ms(100), ms(400), None]),
+            (Failure::NotSent, false, [ms(100), ms(400), None]),
+            (Failure::NoResponse, true, [ms(100), ms(400), None]),
+            (Failure::NoResponse, false, [None, None, None]),
+            (Failure::Gateway, true, [ms(100), ms(400), None]),
+            (Failure::Gateway, false, [None, None, None]),
+        ];
+        for (failure, is_repeatable, delays) in table {
+            let decided = [1, 2, 3].map(|attempts| retry_delay(failure, is_repeatable, attempts));
+            assert_eq!(decided, delays, "{failure:?}, repeatable: {is_repeatable}");
+        }
+    }
+}
