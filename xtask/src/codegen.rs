@@ -9,12 +9,13 @@ use protox::Compiler;
 
 use crate::workspace::root;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "livekit_agent.proto",
     "livekit_agent_dispatch.proto",
     "livekit_models.proto",
     "livekit_room.proto",
     "livekit_rtc.proto",
+    "livekit_sip.proto",
 ];
 
 /// The generated files, in this directory.

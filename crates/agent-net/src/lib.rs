@@ -31,7 +31,7 @@ pub use agent_proto::Secret;
 pub use api::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
     ParticipantPermissions, ParticipantSummary, ParticipantSummaryKind, PublishSource, RoomApi, RoomRequest,
-    RoomSummary, ServerApi, worker_api,
+    RoomSummary, ServerApi, SipTransfer, worker_api,
 };
 pub use assigned_url::{Assigned, AssignedUrlError, assigned_url};
 pub use connect::connect_stream;

@@ -146,6 +146,13 @@ impl AccessToken {
         self
     }
 
+    /// Permits SIP calls: to transfer callers of a room that the token permits to
+    /// [administer](Self::administer_room).
+    pub fn sip_calls(mut self) -> Self {
+        self.claims.sip = Some(SipGrant { call: true });
+        self
+    }
+
     /// Permits registering as a worker, and being an agent.
     pub fn agent(mut self) -> Self {
         self.claims.video.agent = true;
@@ -245,6 +252,8 @@ struct Claims {
     attributes: BTreeMap<String, String>,
     video: VideoGrant,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sip: Option<SipGrant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     room_config: Option<RoomConfig>,
 }
 
@@ -273,6 +282,11 @@ struct VideoGrant {
     can_subscribe: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     can_update_own_metadata: Option<bool>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SipGrant {
+    call: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -331,6 +345,7 @@ mod tests {
             .administer_room("lobby")
             .create_rooms()
             .list_rooms()
+            .sip_calls()
             .hidden()
             .can_publish(true)
             .can_publish_data(false)
@@ -348,6 +363,7 @@ mod tests {
                     "hidden": true, "canPublish": true, "canPublishData": false, "canSubscribe": true,
                     "canUpdateOwnMetadata": true,
                 },
+                "sip": {"call": true},
                 "roomConfig": {"agents": [{"agentName": "greeter", "metadata": "{}"}]},
             })
         );

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use agent_net::Secret;
 use agent_proto::livekit as wire;
-use agent_room::{DisconnectReason, Publish};
+use agent_room::{DisconnectReason, Permissions, Publish};
 
+use crate::api_call::ApiCall;
 use crate::front::{ApiFault, Backend, JoinRefusal, WorkerLink};
 use crate::hub::Hub;
 use crate::machine::{
     Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Input, JobFlags, MuteTrack,
-    OpenRoom, Refusal, RemoveParticipant, SendData, SetRoomMetadata, filled, to_wire_participant,
-    to_wire_room, to_wire_track,
+    OpenRoom, Refusal, RemoveParticipant, SendData, ServerEvent, SetRoomMetadata, filled,
+    to_wire_participant, to_wire_room, to_wire_track,
 };
+
+/// The attribute by which a server knows a caller.
+const SIP_CALL: &str = "sip.callID";
 
 impl Backend for Hub {
     fn api_key(&self) -> &str {
@@ -41,6 +45,15 @@ impl Backend for Hub {
 
     fn refuse_join(&self) -> Option<JoinRefusal> {
         Self::refuse_join(self)
+    }
+
+    fn called(&self, call: ApiCall) {
+        self.note(ServerEvent::ApiCalled { call });
+    }
+
+    fn refused(&self, method: &str, fault: &ApiFault) {
+        let (method, code, reason) = (method.to_owned(), fault.code.to_owned(), fault.message.clone());
+        self.note(ServerEvent::ApiRefused { method, code, reason });
     }
 
     fn create_dispatch(
@@ -138,7 +151,7 @@ impl Backend for Hub {
             name: filled(request.name),
             metadata: filled(request.metadata),
             attributes: request.attributes,
-            can_publish: request.permission.map(|permission| permission.can_publish),
+            permissions: request.permission.as_ref().map(Permissions::from),
         };
         let (room, identity) = (request.room, request.identity);
         Ok(to_wire_participant(&*self.call(ChangeParticipant { room, identity, change })?))
@@ -155,6 +168,22 @@ impl Backend for Hub {
         message.destinations = request.destination_identities;
         self.call(SendData { room: request.room, message })?;
         Ok(wire::SendDataResponse {})
+    }
+
+    /// There is no telephone: the caller stays in the room.
+    fn transfer_sip_participant(
+        &self,
+        request: wire::TransferSipParticipantRequest,
+    ) -> Result<wire::TransferSipParticipantResponse, ApiFault> {
+        let (room, identity) = (&request.room_name, &request.participant_identity);
+        let there = self.inspect(|server| server.participants(room)).unwrap_or_default();
+        let caller = there.iter().find(|participant| participant.identity == *identity);
+        if !caller.ok_or(Refusal::PARTICIPANT)?.attributes.contains_key(SIP_CALL) {
+            let message =
+                format!("no SIP session associated with participant: give it the attribute `{SIP_CALL}`");
+            return Err(ApiFault { code: "invalid_argument", message });
+        }
+        Ok(wire::TransferSipParticipantResponse {})
     }
 }
 

@@ -5,6 +5,7 @@
 //! any byte stream. The mock server of `agent-testkit` is built from them.
 
 mod accept;
+mod api_call;
 mod backend;
 mod event_log;
 mod front;
@@ -13,6 +14,7 @@ mod machine;
 mod token;
 
 pub use accept::{Accept, accept_all};
+pub use api_call::ApiCall;
 pub use front::{JoinRefusal, ToWorker};
 pub use hub::{Faults, Hub, Stay};
 pub use machine::{

@@ -61,9 +61,9 @@ mod redis;
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
     ParticipantPermissions, ParticipantSummary, ParticipantSummaryKind, PublishSource, RoomApi, RoomRequest,
-    RoomSummary, ServerApi,
+    RoomSummary, ServerApi, SipTransfer,
 };
-pub use agent_server::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
+pub use agent_server::{ApiCall, OfferAnswer, RecordedStatus, ServerEvent, Violation};
 pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};
 #[cfg(feature = "tools")]
 pub use gate::{

@@ -6,5 +6,5 @@
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
     ParticipantPermissions, ParticipantSummary, ParticipantSummaryKind, PublishSource, RoomApi, RoomRequest,
-    RoomSummary, ServerApi,
+    RoomSummary, ServerApi, SipTransfer,
 };

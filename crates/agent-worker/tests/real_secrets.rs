@@ -14,6 +14,7 @@ mod support;
 use std::time::Duration;
 
 use agent_testkit::{DispatchRequest, JobEndStatus, RedisServer, real_server, redis_server_with};
+use agent_worker::api::DataMessage;
 use agent_worker::checkpoint::RedisStore;
 use agent_worker::coordination::{RedisCoordinator, RedisPubSub};
 use agent_worker::net::{NetOptions, Redis};
@@ -29,6 +30,10 @@ const PROXY_PASSWORD: &str = "the-proxy-password-e0d9";
 
 async fn works(ctx: JobContext) -> JobResult {
     ctx.room().publish_data("chat", "hello").await?;
+    let api = ctx.api();
+    api.send_data(DataMessage::new("hello")).await?;
+    let error = api.remove_participant("nobody").await.expect_err("nobody is there");
+    tracing::info!(?ctx, ?api, ?error, "what a handler may log: {error}");
     ctx.checkpoint::<u32>().save(&7).await?;
     drop(ctx.elect("leader").await?);
     ctx.channel("news").await?.publish("hello").await?;
@@ -69,7 +74,7 @@ async fn no_library_logs_a_secret() {
     running.await.unwrap().unwrap();
 
     let text = full_log::text();
-    for part in ["registered worker", "job ended", "str0m"] {
+    for part in ["registered worker", "job ended", "str0m", "what a handler may log"] {
         assert!(text.contains(part), "{part} is not logged: everything should be");
     }
     let mut secrets = vec![
@@ -79,7 +84,7 @@ async fn no_library_logs_a_secret() {
         ("the proxy's credentials", format!("ada:{PROXY_PASSWORD}")),
     ];
     let tokens = between.tokens();
-    assert!(tokens.len() >= 2, "the worker's and the room's: {tokens:?}");
+    assert!(tokens.len() >= 4, "the worker's, the room's and those of two calls: {tokens:?}");
     secrets.extend(tokens.into_iter().map(|token| ("a token", token)));
     let passwords = between.ice_passwords();
     assert!(passwords.len() >= 2, "ours and the server's: {passwords:?}");

@@ -20,6 +20,7 @@ pub(super) enum Call {
     CreateDispatch,
     DeleteDispatch,
     ListDispatch,
+    TransferSipParticipant,
 }
 
 /// The grant that a call needs, for this room.
@@ -28,6 +29,8 @@ pub(super) enum Grant<'a> {
     CreateRooms,
     ListRooms,
     AdministerRoom(&'a str),
+    /// And administration of the room that the caller is in.
+    SipCalls(&'a str),
 }
 
 impl Call {
@@ -47,6 +50,7 @@ impl Call {
             Self::CreateDispatch => "AgentDispatchService/CreateDispatch",
             Self::DeleteDispatch => "AgentDispatchService/DeleteDispatch",
             Self::ListDispatch => "AgentDispatchService/ListDispatch",
+            Self::TransferSipParticipant => "SIP/TransferSIPParticipant",
         }
     }
 
@@ -65,6 +69,7 @@ impl Call {
             | Self::CreateDispatch
             | Self::DeleteDispatch
             | Self::ListDispatch => Grant::AdministerRoom(room),
+            Self::TransferSipParticipant => Grant::SipCalls(room),
         }
     }
 
@@ -83,7 +88,11 @@ impl Call {
             | Self::MuteTrack
             | Self::SendData
             | Self::ListDispatch => true,
-            Self::DeleteRoom | Self::RemoveParticipant | Self::CreateDispatch | Self::DeleteDispatch => false,
+            Self::DeleteRoom
+            | Self::RemoveParticipant
+            | Self::CreateDispatch
+            | Self::DeleteDispatch
+            | Self::TransferSipParticipant => false,
         }
     }
 }
@@ -95,6 +104,7 @@ impl Grant<'_> {
             Self::CreateRooms => token.create_rooms(),
             Self::ListRooms => token.list_rooms(),
             Self::AdministerRoom(room) => token.administer_room(room),
+            Self::SipCalls(room) => token.administer_room(room).sip_calls(),
         }
     }
 }
@@ -106,6 +116,7 @@ impl fmt::Display for Grant<'_> {
             Self::CreateRooms => f.write_str("`roomCreate`"),
             Self::ListRooms => f.write_str("`roomList`"),
             Self::AdministerRoom(room) => write!(f, "`roomAdmin` for room {room:?}"),
+            Self::SipCalls(room) => write!(f, "`sip.call` and `roomAdmin` for room {room:?}"),
         }
     }
 }
@@ -131,6 +142,12 @@ mod tests {
             (Call::CreateDispatch, "AgentDispatchService/CreateDispatch", ADMIN, false),
             (Call::DeleteDispatch, "AgentDispatchService/DeleteDispatch", ADMIN, false),
             (Call::ListDispatch, "AgentDispatchService/ListDispatch", ADMIN, true),
+            (
+                Call::TransferSipParticipant,
+                "SIP/TransferSIPParticipant",
+                r#"`sip.call` and `roomAdmin` for room "lobby""#,
+                false,
+            ),
         ];
         for (call, path, grant, repeatable) in table {
             let is = (call.path(), call.grant("lobby").to_string(), call.is_repeatable());

@@ -13,7 +13,6 @@ use super::call::{Call, Grant};
 use super::error::{ApiError, ErrorBody};
 use super::http::{ApiRequest, Http, HttpError, MAX_BODY_LEN};
 use super::retry::{Failure, retry_delay};
-use super::room_api::RoomApi;
 use crate::options::NetOptions;
 use crate::server_url::ServerUrl;
 use crate::token::{AccessToken, TokenError};
@@ -93,12 +92,6 @@ impl ServerApi {
     pub fn net(mut self, options: NetOptions) -> Self {
         self.http = Http::new(options);
         self
-    }
-
-    /// The calls for one room.
-    #[must_use]
-    pub fn room(&self, name: impl Into<String>) -> RoomApi {
-        RoomApi::new(self.clone(), name.into())
     }
 
     /// Whether the server answers requests.

@@ -9,7 +9,7 @@ use super::client::ServerApi;
 use super::error::ApiError;
 
 /// A request to dispatch an agent to a room.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[must_use = "a request does nothing until it is sent"]
 #[non_exhaustive]
 pub struct DispatchRequest {
@@ -159,6 +159,18 @@ impl ServerApi {
         };
         let dispatch: livekit::AgentDispatch = self.call(Call::DeleteDispatch, room, &request).await?;
         Ok(dispatch.into())
+    }
+}
+
+impl From<livekit::CreateAgentDispatchRequest> for DispatchRequest {
+    fn from(request: livekit::CreateAgentDispatchRequest) -> Self {
+        Self {
+            agent_name: request.agent_name,
+            room: request.room,
+            metadata: request.metadata,
+            attributes: request.attributes,
+            deployment: request.deployment,
+        }
     }
 }
 

@@ -23,15 +23,16 @@ enum Step {
     Taken(DispatchInfo),
     /// Look again: a job may still come.
     Wait,
-    /// Delete our dispatch, as somebody else created one at the same time, before ours.
+    /// Delete our dispatch, as another one counts that was created at the same time.
     Withdraw(String),
     /// Delete these, which come to nothing.
     Delete(Vec<String>),
     Create,
 }
 
-/// Decides by what the server lists. A dispatch with a job counts, whoever created it and however the job
-/// ended: another one would start a second agent. `ours` is the dispatch that the caller created last.
+/// Decides by what the server lists. The first dispatch with a job counts, whoever created it and however the
+/// job ended, as another one would start a second agent; else the first that may still get one. `ours` is the
+/// dispatch that the caller created last.
 fn next_step(
     listed: Vec<DispatchInfo>,
     request: &DispatchRequest,
@@ -45,24 +46,27 @@ fn next_step(
             && dispatch.deployment == request.deployment
     });
     listed.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
-    if let Some(taken) = listed.iter().position(|dispatch| !dispatch.jobs.is_empty()) {
-        return Step::Taken(listed.swap_remove(taken));
-    }
-    let Some(first) = listed.iter().find(|dispatch| !is_overdue(&dispatch.id)) else {
+    let has_job = |dispatch: &DispatchInfo| !dispatch.jobs.is_empty();
+    let chosen = listed
+        .iter()
+        .position(has_job)
+        .or_else(|| listed.iter().position(|dispatch| !is_overdue(&dispatch.id)));
+    let Some(chosen) = chosen else {
         let overdue: Vec<String> = listed.into_iter().map(|dispatch| dispatch.id).collect();
         return if overdue.is_empty() { Step::Create } else { Step::Delete(overdue) };
     };
-    match ours {
-        Some(ours) if first.id != ours && listed.iter().any(|dispatch| dispatch.id == ours) => {
-            Step::Withdraw(ours.to_owned())
-        }
-        _ => Step::Wait,
+    // What came of ours meanwhile would be a second agent.
+    let other = listed.iter().enumerate().find(|(at, dispatch)| *at != chosen && Some(&*dispatch.id) == ours);
+    if let Some((_, ours)) = other {
+        return Step::Withdraw(ours.id.clone());
     }
+    let chosen = listed.swap_remove(chosen);
+    if has_job(&chosen) { Step::Taken(chosen) } else { Step::Wait }
 }
 
 impl ServerApi {
-    /// Makes sure that an agent was dispatched to a room: returns a dispatch of this agent for which a job was
-    /// recorded, and creates one only if there is none.
+    /// Makes sure that an agent was dispatched to a room: returns a dispatch of this agent for which a job
+    /// was recorded, and creates one only if there is none.
     ///
     /// The server silently drops a dispatch for which it finds no free worker, and also one that is made in
     /// the moment after its worker registered. Calling [`create_dispatch`](Self::create_dispatch) again
@@ -72,9 +76,9 @@ impl ServerApi {
     ///
     /// - A dispatch of the same agent name and deployment counts, whatever its metadata and whoever created
     ///   it, also if its job has ended. To start the agent again, delete the dispatch first.
-    /// - The server lists a job 0.2 to 5 s after a worker accepted it. A dispatch without a job after 8.5 s is
-    ///   deleted and replaced until `within` is over. The last one gets its full 8.5 s, too, so that no job
-    ///   is ended that is not listed yet: the call may take that much longer than `within`.
+    /// - The server lists a job 0.2 to 5 s after a worker accepted it. A dispatch without a job after 8.5 s
+    ///   is deleted and replaced until `within` is over. The last one gets its full 8.5 s, too, so that no
+    ///   job is ended that is not listed yet: the call may take that much longer than `within`.
     /// - The agents of participant and publisher jobs have no job before there is such a participant: for
     ///   them use [`create_dispatch`](Self::create_dispatch).
     ///
@@ -199,7 +203,7 @@ mod tests {
             (vec![failed()], &[], None, Step::Taken(failed())),
             // The one with a job counts, and of several the first.
             (vec![one(), failed()], &[], None, Step::Taken(failed())),
-            (vec![failed(), running()], &[], Some("AD_2"), Step::Taken(running())),
+            (vec![failed(), running()], &[], None, Step::Taken(running())),
             // Somebody else's, or ours, may still get a job.
             (vec![one()], &[], None, Step::Wait),
             (vec![one()], &[], Some("AD_1"), Step::Wait),
@@ -209,6 +213,9 @@ mod tests {
             (vec![two(), one()], &["AD_1", "AD_2"], Some("AD_2"), delete(&["AD_1", "AD_2"])),
             // Of two created at once the later one is withdrawn, by who created it.
             (vec![two(), one()], &[], Some("AD_2"), withdraw("AD_2")),
+            (vec![failed(), running()], &[], Some("AD_2"), withdraw("AD_2")),
+            (vec![one(), failed()], &[], Some("AD_1"), withdraw("AD_1")),
+            (vec![running(), failed()], &[], Some("AD_1"), Step::Taken(running())),
             (vec![two(), one()], &[], Some("AD_1"), Step::Wait),
             (vec![two(), one()], &[], None, Step::Wait),
             (vec![two(), one()], &["AD_1"], Some("AD_2"), Step::Wait),

@@ -16,6 +16,7 @@ mod permissions;
 mod retry;
 mod room_api;
 mod rooms;
+mod sip;
 #[cfg(test)]
 mod tests;
 
@@ -27,3 +28,4 @@ pub use self::participants::{ParticipantChange, ParticipantSummary, ParticipantS
 pub use self::permissions::{ParticipantPermissions, PublishSource};
 pub use self::room_api::RoomApi;
 pub use self::rooms::{RoomRequest, RoomSummary};
+pub use self::sip::SipTransfer;

@@ -48,7 +48,7 @@ pub enum ParticipantSummaryKind {
 }
 
 /// Changes to a participant; what is not set stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[must_use = "a change does nothing until it is sent"]
 pub struct ParticipantChange {
     name: String,
@@ -165,6 +165,17 @@ impl ServerApi {
         };
         let _: livekit::MuteRoomTrackResponse = self.call(Call::MuteTrack, room, &request).await?;
         Ok(())
+    }
+}
+
+impl From<livekit::UpdateParticipantRequest> for ParticipantChange {
+    fn from(request: livekit::UpdateParticipantRequest) -> Self {
+        Self {
+            name: request.name,
+            metadata: request.metadata,
+            attributes: request.attributes,
+            permissions: request.permission.map(ParticipantPermissions::from),
+        }
     }
 }
 

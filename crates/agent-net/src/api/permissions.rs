@@ -16,7 +16,7 @@ use agent_proto::livekit;
 /// room.update_participant("eve", ParticipantChange::new().permissions(permissions)).await?;
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ParticipantPermissions {
     /// Whether it may receive tracks.
@@ -32,11 +32,13 @@ pub struct ParticipantPermissions {
     /// The sources of tracks that it may publish; empty: all.
     pub sources: Vec<PublishSource>,
     /// What this client does not show, as it was.
+    #[serde(skip)]
     others: Others,
 }
 
 /// A source of a track that a participant may publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PublishSource {
     /// A camera.

@@ -9,6 +9,7 @@ use super::dispatch::{DispatchInfo, DispatchRequest};
 use super::error::ApiError;
 use super::participants::{ParticipantChange, ParticipantSummary};
 use super::rooms::RoomSummary;
+use super::sip::SipTransfer;
 
 /// The server's API for one room. Cheap to clone.
 ///
@@ -20,11 +21,15 @@ pub struct RoomApi {
     name: String,
 }
 
-impl RoomApi {
-    pub(super) fn new(server: ServerApi, name: String) -> Self {
-        Self { server, name }
+impl ServerApi {
+    /// The calls for one room.
+    #[must_use]
+    pub fn room(&self, name: impl Into<String>) -> RoomApi {
+        RoomApi { server: self.clone(), name: name.into() }
     }
+}
 
+impl RoomApi {
     /// The room's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -150,6 +155,25 @@ impl RoomApi {
     /// [`ApiError`]; [not found](ApiError::is_not_found) if there is none.
     pub async fn delete_dispatch(&self, dispatch_id: &str) -> Result<DispatchInfo, ApiError> {
         self.server.delete_dispatch(&self.name, dispatch_id).await
+    }
+
+    /// Transfers a caller, a participant that came over SIP, to another number or address, as
+    /// [`ServerApi::transfer_sip_participant`].
+    ///
+    /// ```no_run
+    /// # async fn example(api: agent_worker::api::RoomApi) -> Result<(), agent_worker::api::ApiError> {
+    /// api.transfer_sip_participant("caller", "tel:+15105550100").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ApiError`]; [not found](ApiError::is_not_found) if there is no such participant.
+    pub async fn transfer_sip_participant(
+        &self,
+        identity: &str,
+        transfer: impl Into<SipTransfer>,
+    ) -> Result<(), ApiError> {
+        self.server.transfer_sip_participant(&self.name, identity, transfer).await
     }
 
     fn complete(&self, mut request: DispatchRequest) -> DispatchRequest {

@@ -103,6 +103,7 @@ async fn each_token_is_short_lived_and_permits_its_call_alone() {
     room.create_dispatch("greeter").await.unwrap();
     room.dispatches().await.unwrap();
     room.delete_dispatch("AD_1").await.unwrap();
+    room.transfer_sip_participant("caller", "tel:+1").await.unwrap();
     room.delete().await.unwrap();
     let seen: Vec<(String, Value)> = requests
         .lock()
@@ -124,6 +125,7 @@ async fn each_token_is_short_lived_and_permits_its_call_alone() {
         ("CreateDispatch", admin()),
         ("ListDispatch", admin()),
         ("DeleteDispatch", admin()),
+        ("TransferSIPParticipant", admin()),
         ("DeleteRoom", json!({"roomCreate": true})),
     ];
     assert_eq!(seen.len(), grants.len());
@@ -131,7 +133,9 @@ async fn each_token_is_short_lived_and_permits_its_call_alone() {
         assert_eq!((method.as_str(), &claims["video"]), (expected, &video));
         let life = claims["exp"].as_u64().unwrap() - claims["nbf"].as_u64().unwrap();
         assert!(life <= 180, "{claims}");
-        let known = ["exp", "iss", "nbf", "video"];
+        let sip = (expected == "TransferSIPParticipant").then(|| json!({"call": true}));
+        assert_eq!(claims.get("sip"), sip.as_ref());
+        let known = ["exp", "iss", "nbf", "sip", "video"];
         assert!(claims.as_object().unwrap().keys().all(|claim| known.contains(&claim.as_str())), "{claims}");
     }
 }
@@ -156,10 +160,12 @@ async fn only_what_is_safe_is_repeated_and_with_the_same_number() {
         let room = api.room("lobby");
         room.create_dispatch("greeter").await.unwrap_err();
         room.remove_participant("ada").await.unwrap_err();
+        room.transfer_sip_participant("caller", "tel:+1").await.unwrap_err();
         room.delete().await.unwrap_err();
-        assert_eq!(methods(&requests), ["CreateDispatch", "RemoveParticipant", "DeleteRoom"]);
+        let once = ["CreateDispatch", "RemoveParticipant", "TransferSIPParticipant", "DeleteRoom"];
+        assert_eq!(methods(&requests), once);
         room.participants().await.unwrap_err();
-        assert_eq!(methods(&requests).len(), 6, "it gives up after three");
+        assert_eq!(methods(&requests).len(), 7, "it gives up after three");
     }
     // A response of the server itself is final.
     let body = r#"{"code":"unavailable","msg":"twirp error unknown: no response from servers"}"#;

@@ -2186,3 +2186,24 @@ impl CandidateProtocol {
         }
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TransferSipParticipantRequest {
+    #[prost(string, tag = "1")]
+    pub participant_identity: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub room_name: ::prost::alloc::string::String,
+    /// `tel:` or `sip:`
+    #[prost(string, tag = "3")]
+    pub transfer_to: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub play_dialtone: bool,
+    /// of the REFER
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub headers: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "6")]
+    pub ringing_timeout: ::core::option::Option<::prost_types::Duration>,
+}
+/// Newer servers put the state of the transfer into it; it is not read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferSipParticipantResponse {
+}

@@ -108,6 +108,21 @@ fn single(kind: &Kind, enums: Enums, depth: u32) -> BoxedStrategy<Value> {
                 }
             }
         }
+        // Its JSON form has limits.
+        Kind::Message(descriptor) if descriptor.full_name() == "google.protobuf.Duration" => {
+            let descriptor = descriptor.clone();
+            (0..100_000_i64, 0..1_000_000_000_i32)
+                .prop_map(move |(seconds, nanos)| {
+                    let mut duration = DynamicMessage::new(descriptor.clone());
+                    for (name, value) in [("seconds", Value::I64(seconds)), ("nanos", Value::I32(nanos))] {
+                        if value != Value::I64(0) && value != Value::I32(0) {
+                            duration.set_field_by_name(name, value);
+                        }
+                    }
+                    Value::Message(duration)
+                })
+                .boxed()
+        }
         Kind::Message(descriptor) => to_depth(descriptor, enums, depth - 1).prop_map(Value::Message).boxed(),
         other => panic!("proto/ uses a new kind of field, {other:?}: give it a strategy"),
     }

@@ -28,6 +28,15 @@ pub(super) struct Grants {
     room_admin: bool,
     room_create: bool,
     room_list: bool,
+    /// In the token, this is in another claim.
+    #[serde(skip)]
+    sip_call: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SipGrants {
+    call: bool,
 }
 
 /// The grant that a call needs.
@@ -39,6 +48,8 @@ pub(super) enum Need<'a> {
     Create,
     /// Listing of rooms.
     List,
+    /// SIP calls, and administration of this room.
+    SipCall(&'a str),
 }
 
 /// Why a token is invalid.
@@ -73,6 +84,7 @@ impl Grants {
             Need::Admin(room) => self.room_admin && self.room == *room,
             Need::Create => self.room_create,
             Need::List => self.room_list,
+            Need::SipCall(room) => self.sip_call && self.allow(&Need::Admin(room)),
         }
     }
 }
@@ -90,6 +102,8 @@ struct Claims {
     nbf: Option<f64>,
     #[serde(default)]
     video: Option<Grants>,
+    #[serde(default)]
+    sip: Option<SipGrants>,
 }
 
 /// The header has precedence over the query. Tokens need no percent-encoding.
@@ -125,7 +139,8 @@ fn read(token: &str, api_key: &str, api_secret: &Secret, now: Duration) -> Resul
     if claims.nbf.is_some_and(|nbf| nbf - leeway > now) {
         return Err(BadToken::NotYet);
     }
-    Ok(claims.video.unwrap_or_default())
+    let sip_call = claims.sip.is_some_and(|sip| sip.call);
+    Ok(Grants { sip_call, ..claims.video.unwrap_or_default() })
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use agent_net::Secret;
 use agent_proto::livekit as wire;
 
+use crate::api_call::ApiCall;
+
 /// The server's rules behind the network front.
 ///
 /// No call may block: it runs in the task of a connection.
@@ -32,6 +34,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Called for each join of a room. `Some`: the join is refused with this response.
     fn refuse_join(&self) -> Option<JoinRefusal>;
+
+    /// The API was called, with the grant that the call needs.
+    fn called(&self, call: ApiCall);
+    /// A call of the API was refused.
+    fn refused(&self, method: &str, fault: &ApiFault);
 
     fn create_dispatch(&self, r: wire::CreateAgentDispatchRequest) -> Result<wire::AgentDispatch, ApiFault>;
     fn delete_dispatch(&self, r: wire::DeleteAgentDispatchRequest) -> Result<wire::AgentDispatch, ApiFault>;
@@ -62,6 +69,10 @@ pub(crate) trait Backend: Send + Sync + 'static {
     ) -> Result<wire::ParticipantInfo, ApiFault>;
     fn update_room_metadata(&self, r: wire::UpdateRoomMetadataRequest) -> Result<wire::Room, ApiFault>;
     fn send_data(&self, r: wire::SendDataRequest) -> Result<wire::SendDataResponse, ApiFault>;
+    fn transfer_sip_participant(
+        &self,
+        r: wire::TransferSipParticipantRequest,
+    ) -> Result<wire::TransferSipParticipantResponse, ApiFault>;
 }
 
 /// A worker's connection, from the backend's side.

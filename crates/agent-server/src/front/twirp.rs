@@ -17,12 +17,13 @@ use super::auth::{Grants, Need};
 use super::limits::BODY_TIMEOUT;
 use super::response::{Answer, with_header};
 use super::{ApiFault, Backend, json};
+use crate::api_call::ApiCall;
 
 /// Maximum size of a request, in bytes.
-pub(super) const MAX_BODY_LEN: usize = 1024 * 1024;
+pub(super) const MAX_BODY_LEN: usize = 10 * 1024 * 1024;
 
 /// How much of an oversized request is read, so that its sender gets to read the response.
-const MAX_DRAINED_LEN: usize = 16 * MAX_BODY_LEN;
+const MAX_DRAINED_LEN: usize = 2 * MAX_BODY_LEN;
 
 const PROTOBUF: &str = "application/protobuf";
 const JSON: &str = "application/json";
@@ -63,7 +64,10 @@ pub(super) async fn answer(
             with_header(StatusCode::OK, CONTENT_TYPE, form, body)
         }
         Ok(None) => no_route(format!("no handler for path {path:?}")),
-        Err(fault) => refuse(&ErrorBody { code: fault.code, msg: &fault.message, meta: None }),
+        Err(fault) => {
+            backend.refused(method.strip_prefix("livekit.").unwrap_or(method), &fault);
+            refuse(&ErrorBody { code: fault.code, msg: &fault.message, meta: None })
+        }
     }
 }
 
@@ -74,61 +78,104 @@ fn dispatch(method: &str, call: &Call<'_>) -> Result<Option<Bytes>, ApiFault> {
         "AgentDispatchService/CreateDispatch" => call.run(
             ("CreateAgentDispatchRequest", "AgentDispatch"),
             |r| Need::Admin(&r.room),
+            |r| ApiCall::CreateDispatch(r.clone().into()),
             Backend::create_dispatch,
         ),
         "AgentDispatchService/DeleteDispatch" => call.run(
             ("DeleteAgentDispatchRequest", "AgentDispatch"),
             |r| Need::Admin(&r.room),
+            |r| ApiCall::DeleteDispatch { room: r.room.clone(), dispatch_id: r.dispatch_id.clone() },
             Backend::delete_dispatch,
         ),
         "AgentDispatchService/ListDispatch" => call.run(
             ("ListAgentDispatchRequest", "ListAgentDispatchResponse"),
             |r| Need::Admin(&r.room),
+            |r| ApiCall::ListDispatches { room: r.room.clone() },
             Backend::list_dispatch,
         ),
-        "RoomService/CreateRoom" => {
-            call.run(("CreateRoomRequest", "Room"), |_| Need::Create, Backend::create_room)
-        }
-        "RoomService/ListRooms" => {
-            call.run(("ListRoomsRequest", "ListRoomsResponse"), |_| Need::List, Backend::list_rooms)
-        }
-        "RoomService/DeleteRoom" => {
-            call.run(("DeleteRoomRequest", "DeleteRoomResponse"), |_| Need::Create, Backend::delete_room)
-        }
+        "RoomService/CreateRoom" => call.run(
+            ("CreateRoomRequest", "Room"),
+            |_| Need::Create,
+            |r| ApiCall::CreateRoom { room: r.name.clone() },
+            Backend::create_room,
+        ),
+        "RoomService/ListRooms" => call.run(
+            ("ListRoomsRequest", "ListRoomsResponse"),
+            |_| Need::List,
+            |r| ApiCall::ListRooms { names: r.names.clone() },
+            Backend::list_rooms,
+        ),
+        "RoomService/DeleteRoom" => call.run(
+            ("DeleteRoomRequest", "DeleteRoomResponse"),
+            |_| Need::Create,
+            |r| ApiCall::DeleteRoom { room: r.room.clone() },
+            Backend::delete_room,
+        ),
         "RoomService/ListParticipants" => call.run(
             ("ListParticipantsRequest", "ListParticipantsResponse"),
             |r| Need::Admin(&r.room),
+            |r| ApiCall::ListParticipants { room: r.room.clone() },
             Backend::list_participants,
         ),
         "RoomService/GetParticipant" => call.run(
             ("RoomParticipantIdentity", "ParticipantInfo"),
             |r| Need::Admin(&r.room),
+            ApiCall::get_participant,
             Backend::get_participant,
         ),
         "RoomService/RemoveParticipant" => call.run(
             ("RoomParticipantIdentity", "RemoveParticipantResponse"),
             |r| Need::Admin(&r.room),
+            ApiCall::remove_participant,
             Backend::remove_participant,
         ),
         "RoomService/MutePublishedTrack" => call.run(
             ("MuteRoomTrackRequest", "MuteRoomTrackResponse"),
             |r| Need::Admin(&r.room),
+            ApiCall::mute_track,
             Backend::mute_published_track,
         ),
         "RoomService/UpdateParticipant" => call.run(
             ("UpdateParticipantRequest", "ParticipantInfo"),
             |r| Need::Admin(&r.room),
+            ApiCall::update_participant,
             Backend::update_participant,
         ),
         "RoomService/UpdateRoomMetadata" => call.run(
             ("UpdateRoomMetadataRequest", "Room"),
             |r| Need::Admin(&r.room),
+            |r| ApiCall::UpdateRoomMetadata { room: r.room.clone(), metadata: r.metadata.clone() },
             Backend::update_room_metadata,
         ),
-        "RoomService/SendData" => {
-            call.run(("SendDataRequest", "SendDataResponse"), |r| Need::Admin(&r.room), Backend::send_data)
-        }
+        "RoomService/SendData" => call.run(
+            ("SendDataRequest", "SendDataResponse"),
+            |r| Need::Admin(&r.room),
+            ApiCall::send_data,
+            Backend::send_data,
+        ),
+        "SIP/TransferSIPParticipant" => call.run(
+            ("TransferSIPParticipantRequest", "TransferSIPParticipantResponse"),
+            |r| Need::SipCall(&r.room_name),
+            ApiCall::transfer_sip_participant,
+            Backend::transfer_sip_participant,
+        ),
+        _ if is_real(method) => Err(fault(
+            "unimplemented",
+            format!("the mock server does not implement {method}: use a real one"),
+        )),
         _ => Ok(None),
+    }
+}
+
+/// Whether a livekit-server has this method. Of the services for media nothing is implemented here, so that
+/// their methods are not listed.
+fn is_real(method: &str) -> bool {
+    const OF_ROOMS: [&str; 4] =
+        ["UpdateSubscriptions", "ForwardParticipant", "MoveParticipant", "PerformRpc"];
+    match method.split_once('/') {
+        Some(("RoomService", method)) => OF_ROOMS.contains(&method),
+        Some(("Egress" | "Ingress" | "SIP", _)) => true,
+        _ => false,
     }
 }
 
@@ -146,6 +193,7 @@ impl Call<'_> {
         &self,
         (request_name, response_name): (&'static str, &'static str),
         need: impl FnOnce(&Request) -> Need<'_>,
+        seen: impl FnOnce(&Request) -> ApiCall,
         act: impl FnOnce(&dyn Backend, Request) -> Result<Response, ApiFault>,
     ) -> Result<Option<Bytes>, ApiFault>
     where
@@ -157,6 +205,7 @@ impl Call<'_> {
             // The real server sends this both without a token and without the grant.
             return Err(fault("unauthenticated", "permissions denied"));
         }
+        self.backend.called(seen(&request));
         let response = act(self.backend, request)?;
         if !self.json {
             return Ok(Some(encode(&response)));

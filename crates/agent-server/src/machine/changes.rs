@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agent_proto::text::shorten;
 use agent_room::{
     DataReceived, DisconnectReason, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Participant,
     ParticipantKind, Publish, RoomCommand, RoomError, RoomEvent, RoomInfo, Track,
@@ -18,6 +17,7 @@ use super::request::{
 };
 use super::sent::Sent;
 use super::wire::filled;
+use crate::api_call::text_of;
 
 /// Default limits of a LiveKit server for a participant, in bytes.
 const MAX_METADATA: usize = 512 * 1024;
@@ -133,8 +133,8 @@ impl Server {
         if !changed.is_empty() {
             kinds.push(Kind::Attributes(changed));
         }
-        if let Some(can_publish) = change.can_publish.filter(|can| *can != me.permissions.can_publish) {
-            me.permissions.can_publish = can_publish;
+        if let Some(permissions) = change.permissions.filter(|new| *new != me.permissions) {
+            me.permissions = permissions;
             kinds.push(Kind::Permissions);
         }
         let me = member.participant.clone();
@@ -256,11 +256,4 @@ enum Kind {
     Name,
     Attributes(BTreeMap<String, String>),
     Permissions,
-}
-
-/// The start of a payload as readable text. Only as many bytes as can be shown are decoded.
-fn text_of(payload: &[u8]) -> String {
-    const SHOWN: usize = 100;
-    let start = payload.get(..SHOWN * 4).unwrap_or(payload);
-    shorten(&String::from_utf8_lossy(start), SHOWN)
 }

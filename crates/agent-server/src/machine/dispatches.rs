@@ -164,8 +164,8 @@ impl Server {
         let entry = self.rooms.get(room)?.dispatches.get(id)?;
         let mut dispatch = entry.dispatch.clone();
         if let Some(state) = &mut dispatch.state {
-            state.jobs =
-                entry.jobs.iter().filter_map(|id| self.jobs.get(id)).map(|entry| entry.job.clone()).collect();
+            let jobs = entry.jobs.iter().filter_map(|id| self.jobs.get(id));
+            state.jobs = jobs.filter(|job| job.is_listed()).map(|entry| entry.job.clone()).collect();
         }
         Some(dispatch)
     }

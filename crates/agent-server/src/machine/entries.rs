@@ -67,7 +67,7 @@ pub(super) struct JobEntry {
     /// Whether the room that started the job knows of it. Before that the room does not recognize its agent,
     /// and ends no job.
     pub(super) room_knows: bool,
-    /// Whether the job has to end as soon as the room knows of it.
+    /// Whether the job has to end as soon as it is assigned and the room knows of it.
     pub(super) undispatched: bool,
     /// The only worker that is asked, as it requested the job for itself.
     pub(super) only: Option<WorkerId>,
@@ -94,6 +94,17 @@ pub(super) enum Phase {
 }
 
 impl JobEntry {
+    /// Whether the API shows it: once it is known what became of the offer. One that nobody took is not
+    /// shown.
+    pub(super) const fn is_listed(&self) -> bool {
+        match self.phase {
+            Phase::Waiting | Phase::Asked(_) | Phase::Assigned { known: false, .. } | Phase::Unserved => {
+                false
+            }
+            Phase::Assigned { known: true, .. } | Phase::Forgotten | Phase::Ended { .. } => true,
+        }
+    }
+
     /// Approximate size of the job, in bytes.
     pub(super) fn len(&self) -> usize {
         let error = if let Phase::Ended { error, .. } = &self.phase { error.len() } else { 0 };

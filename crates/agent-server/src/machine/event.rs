@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::api_call::ApiCall;
+
 /// An event on the server, in the order of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -127,6 +129,20 @@ pub enum ServerEvent {
         identity: String,
         /// Whether it is an agent.
         agent: bool,
+    },
+    /// The server's API was called. What the call changed follows.
+    ApiCalled {
+        /// The call.
+        call: ApiCall,
+    },
+    /// A call of the server's API was refused.
+    ApiRefused {
+        /// Service and method.
+        method: String,
+        /// The Twirp code, such as `not_found` or `unauthenticated`.
+        code: String,
+        /// The reason.
+        reason: String,
     },
     /// The join of a room was refused, as requested by `MockServer::refuse_joins`.
     JoinRefused {

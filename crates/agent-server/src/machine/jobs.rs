@@ -172,11 +172,14 @@ impl Server {
     /// The dispatch of a job was deleted: the job ends as a success, and its agent is removed a moment later.
     pub(super) fn terminate(&mut self, id: &str) {
         let Some(entry) = self.jobs.get_mut(id) else { return };
-        if !entry.room_knows {
+        // The server waits until it knows what becomes of the job.
+        let is_launching =
+            matches!(entry.phase, Phase::Waiting | Phase::Asked(_) | Phase::Assigned { known: false, .. });
+        if is_launching || !entry.room_knows {
             entry.undispatched = true;
             return;
         }
-        let Phase::Assigned { worker, known: true } = entry.phase else { return };
+        let Phase::Assigned { worker, .. } = entry.phase else { return };
         let room = entry.job.room.as_ref().map(|room| room.name.clone()).unwrap_or_default();
         let identity = self.identity_of(id);
         self.send_termination(worker, id.to_owned());
@@ -214,9 +217,12 @@ impl Server {
         let Some(entry) = self.jobs.get_mut(id) else { return };
         if let Phase::Assigned { worker, known } = &mut entry.phase {
             *known = true;
-            let worker = *worker;
+            let (worker, is_undispatched) = (*worker, entry.undispatched);
             if let Some(worker) = self.workers.get_mut(&worker) {
                 worker.running.insert(id.to_owned());
+            }
+            if is_undispatched {
+                self.terminate(id);
             }
         }
     }

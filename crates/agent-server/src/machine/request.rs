@@ -203,8 +203,8 @@ pub struct Change {
     pub metadata: Option<String>,
     /// The attributes to set. An empty value removes its key.
     pub attributes: BTreeMap<String, String>,
-    /// Whether it may publish tracks.
-    pub can_publish: Option<bool>,
+    /// All its permissions.
+    pub permissions: Option<Permissions>,
 }
 
 /// Publishes a track without media.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use agent_server::ApiCall;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
 use super::room::SentData;
@@ -27,6 +28,9 @@ pub struct Run {
     pub duration: Duration,
     /// The messages sent in its room, by the agent and by others, oldest first.
     pub sent: Vec<SentData>,
+    /// The calls of the server's API that the handler made ([`JobContext::api`]), oldest first. They had
+    /// their effect in the room.
+    pub api_calls: Vec<ApiCall>,
     /// The events on the server.
     pub timeline: Timeline,
     agent: String,
@@ -80,8 +84,8 @@ impl Run {
 /// # });
 /// ```
 ///
-/// If the job cannot be run: no worker accepts it, or it has not ended after a day. If the job cannot be run
-/// at all: no worker accepts it, or it has not ended after a day.
+/// # Panics
+/// If the job cannot be run: no worker accepts it, or it has not ended after a day.
 pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
     let (tell, told) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("run_job".to_owned()).spawn(move || {
@@ -161,11 +165,13 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
     {
         std::panic::resume_unwind(error.into_panic());
     }
+    let timeline = server.timeline();
     Run {
         outcome: end.outcome,
         duration: end.duration,
         sent: job.room().sent(),
-        timeline: server.timeline(),
+        api_calls: timeline.api_calls().cloned().collect(),
+        timeline,
         agent,
     }
 }

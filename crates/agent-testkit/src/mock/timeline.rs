@@ -4,8 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use agent_proto::Time;
-use agent_server::Hub;
-use agent_server::ServerEvent;
+use agent_server::{ApiCall, Hub, ServerEvent};
 
 /// Maximum number of lines shown; the last ones.
 const SHOWN: usize = 60;
@@ -19,6 +18,15 @@ pub struct Timeline {
 impl Timeline {
     pub(super) fn of(hub: &Hub) -> Self {
         Self { events: hub.log().into_iter().map(|(at, event)| (at - Time::ZERO, event)).collect() }
+    }
+
+    /// The calls of the server's API, oldest first, also those that were refused for another reason than a
+    /// missing grant.
+    pub fn api_calls(&self) -> impl Iterator<Item = &ApiCall> {
+        self.events.iter().filter_map(|(_, event)| match event {
+            ServerEvent::ApiCalled { call } => Some(call),
+            _ => None,
+        })
     }
 
     /// The events, oldest first.

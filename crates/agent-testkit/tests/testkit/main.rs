@@ -14,6 +14,7 @@
 mod conformance;
 mod faults;
 mod guide;
+mod job_api;
 mod mock_audio;
 mod mock_conformance;
 mod mock_server;

@@ -8,6 +8,7 @@
 //! - [`data`]: messages by topic, their loss, and what happens to them between attempts
 //! - [`events`]: the events of a room, beside those of the Python SDK
 //! - [`audio`]: the audio of other participants, as encoded frames
+//! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
 //! - [`long_running`]: participants, progress, health checks, and the end of a job
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): middleware for
 //!   agents
@@ -30,6 +31,7 @@ pub mod lifecycle;
 pub mod long_running;
 pub mod metadata;
 pub mod patterns;
+pub mod server_api;
 
 /// Saved progress, from which the next attempt or another worker resumes.
 #[doc = include_str!("checkpoints.md")]

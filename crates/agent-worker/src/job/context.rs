@@ -166,7 +166,8 @@ impl JobContext {
     }
 
     /// The server's API for the job's room, with the worker's credentials: it removes and mutes participants,
-    /// changes them and the room, sends data, dispatches other agents, and deletes the room.
+    /// changes them and the room, sends data, dispatches other agents, and deletes the room. See
+    /// the [guide](crate::guide::server_api).
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult};
@@ -182,6 +183,7 @@ impl JobContext {
     /// secret is not in anything that a handler holds, shows or logs.
     #[must_use]
     #[doc(alias = "delete_room")]
+    #[doc(alias = "transfer_sip_participant")]
     pub fn api(&self) -> RoomApi {
         self.parts().api.room(&self.job().room.name)
     }

@@ -14,8 +14,8 @@ pub(crate) struct ServerSettings {
     pub(crate) net: NetOptions,
 }
 
-/// The checked settings of the server. Only the driver holds them: jobs have their own tokens, and call the API
-/// through the client in [`Parts`](crate::worker::parts::Parts), which signs for them.
+/// The checked settings of the server. Only the driver holds them: jobs have their own tokens, and call the
+/// API through the client in [`Parts`](crate::worker::parts::Parts), which signs for them.
 pub(crate) struct Server {
     pub(crate) url: ServerUrl,
     pub(crate) api_key: String,

@@ -11,6 +11,7 @@ use agent_net::Secret;
 use agent_proto::livekit as wire;
 
 use super::super::{ApiFault, Backend, JoinRefusal, ToWorker, WorkerLink};
+use crate::api_call::ApiCall;
 
 #[derive(Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a test compares a few of them")]
@@ -27,6 +28,9 @@ pub(super) struct Fake {
     workers: Mutex<BTreeMap<u64, Ends>>,
     /// The requests of the API in their `Debug` form.
     calls: Mutex<Vec<String>>,
+    /// What the front reported of them.
+    pub(super) seen: Mutex<Vec<ApiCall>>,
+    pub(super) refused: Mutex<Vec<String>>,
     pub(super) join_refusal: Mutex<Option<JoinRefusal>>,
 }
 
@@ -43,6 +47,8 @@ impl Fake {
             events,
             workers: Mutex::default(),
             calls: Mutex::default(),
+            seen: Mutex::default(),
+            refused: Mutex::default(),
             join_refusal: Mutex::default(),
         };
         (Arc::new(fake), Events(receiver))
@@ -139,6 +145,12 @@ impl Backend for Fake {
     fn refuse_join(&self) -> Option<JoinRefusal> {
         *self.join_refusal.lock().unwrap()
     }
+    fn called(&self, call: ApiCall) {
+        self.seen.lock().unwrap().push(call);
+    }
+    fn refused(&self, method: &str, fault: &ApiFault) {
+        self.refused.lock().unwrap().push(format!("{method} {}", fault.code));
+    }
     fn create_dispatch(&self, r: wire::CreateAgentDispatchRequest) -> Result<wire::AgentDispatch, ApiFault> {
         self.call(&r, dispatch(r.room.clone()))
     }
@@ -196,5 +208,11 @@ impl Backend for Fake {
     }
     fn send_data(&self, r: wire::SendDataRequest) -> Result<wire::SendDataResponse, ApiFault> {
         self.call(&r, wire::SendDataResponse::default())
+    }
+    fn transfer_sip_participant(
+        &self,
+        r: wire::TransferSipParticipantRequest,
+    ) -> Result<wire::TransferSipParticipantResponse, ApiFault> {
+        self.call(&r, wire::TransferSipParticipantResponse::default())
     }
 }

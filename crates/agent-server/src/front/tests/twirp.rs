@@ -3,16 +3,19 @@
 use serde_json::json;
 
 use agent_net::ServerUrl;
-use agent_net::{ApiError, DataMessage, DispatchRequest, ParticipantChange, RoomRequest, ServerApi};
+use agent_net::{
+    ApiError, DataMessage, DispatchRequest, ParticipantChange, RoomRequest, ServerApi, SipTransfer,
+};
 use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as wire};
 
 use super::*;
+use crate::api_call::ApiCall;
 
 const PROTOBUF: &str = "application/protobuf";
 const JSON: &str = "application/json; charset=utf-8";
 
 /// Every call with a request in JSON, the request as the backend receives it, and a part of the response.
-const CALLS: [(&str, &str, &str, &str); 13] = [
+const CALLS: [(&str, &str, &str, &str); 14] = [
     (
         "AgentDispatchService/CreateDispatch",
         r#"{"room":"lobby","agentName":"greeter"}"#,
@@ -86,6 +89,12 @@ const CALLS: [(&str, &str, &str, &str); 13] = [
         "SendDataRequest { room: \"lobby\", data: b\"hi\", kind: Lossy",
         "{}",
     ),
+    (
+        "SIP/TransferSIPParticipant",
+        r#"{"room_name":"lobby","participantIdentity":"ada","transferTo":"tel:+1","ringing_timeout":"5s"}"#,
+        "TransferSipParticipantRequest { participant_identity: \"ada\"",
+        "{}",
+    ),
 ];
 
 async fn call(fake: &Arc<Fake>, method: &str, form: &str, token: Option<AccessToken>, body: &[u8]) -> Reply {
@@ -103,6 +112,9 @@ fn tokens(method: &str) -> (AccessToken, AccessToken) {
             (token().create_rooms(), token().administer_room("lobby").list_rooms())
         }
         "RoomService/ListRooms" => (token().list_rooms(), token().administer_room("lobby").create_rooms()),
+        "SIP/TransferSIPParticipant" => {
+            (token().administer_room("lobby").sip_calls(), elsewhere.sip_calls().create_rooms())
+        }
         _ => (token().administer_room("lobby"), elsewhere.create_rooms().list_rooms()),
     }
 }
@@ -118,6 +130,9 @@ async fn every_call_in_json() {
             assert_eq!((reply.status, reply.json()), (401, denied), "{method}");
         }
         assert_eq!(fake.calls(), [""; 0], "{method}");
+        assert!(fake.seen.lock().unwrap().is_empty());
+        let refused = std::mem::take(&mut *fake.refused.lock().unwrap());
+        assert_eq!(refused, [format!("{method} unauthenticated"), format!("{method} unauthenticated")]);
 
         let reply = call(&fake, method, JSON, Some(right), body.as_bytes()).await;
         assert_eq!(reply.status, 200, "{method} {}", reply.text());
@@ -125,6 +140,7 @@ async fn every_call_in_json() {
         assert!(reply.text().contains(answered), "{method} {}", reply.text());
         let calls = fake.calls();
         assert!(matches!(&calls[..], [call] if call.contains(heard)), "{method} {calls:?}");
+        assert_eq!(std::mem::take(&mut *fake.seen.lock().unwrap()).len(), 1, "{method}");
     }
 }
 
@@ -154,6 +170,15 @@ async fn every_call_in_protobuf() {
     assert_eq!(api.update_participant("lobby", "ada", change).await.unwrap().identity, "ada");
     assert_eq!(api.update_room_metadata("lobby", "m").await.unwrap().name, "lobby");
     api.send_data("lobby", DataMessage::new("hi").lossy()).await.unwrap();
+    let transfer = || SipTransfer::new("tel:+1").play_dialtone().header("X-Desk", "7");
+    let transfer = move || transfer().ringing_timeout(Duration::from_millis(5500));
+    api.transfer_sip_participant("lobby", "ada", transfer()).await.unwrap();
+    let transferred = ApiCall::TransferSipParticipant {
+        room: "lobby".into(),
+        identity: "ada".into(),
+        transfer: transfer(),
+    };
+    assert_eq!(fake.seen.lock().unwrap().last(), Some(&transferred));
 
     let calls = fake.calls();
     assert_eq!(calls.len(), CALLS.len());
@@ -171,16 +196,20 @@ async fn every_call_in_protobuf() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_and_not_kept() {
     let (fake, _events) = Fake::new();
-    let url: ServerUrl = format!("ws://{}", on_loopback(&fake).await).parse().unwrap();
-    let api = ServerApi::new(&url, KEY, SECRET).unwrap();
-    for len in [1 << 20, 8 << 20] {
-        let error = api.update_room_metadata("lobby", "m".repeat(len)).await.unwrap_err();
-        let ApiError::Refused { status, code, message, .. } = error else { panic!("{error}") };
-        assert_eq!((status, code.as_str()), (400, "malformed"));
-        assert_eq!(message, "the request is over the limit of 1048576 bytes");
+    let body = |len| {
+        let metadata = "m".repeat(len);
+        encode(&wire::UpdateRoomMetadataRequest { room: "lobby".into(), metadata })
+    };
+    let admin = || Some(token().administer_room("lobby"));
+    for len in [10 << 20, 15 << 20] {
+        let reply = call(&fake, "RoomService/UpdateRoomMetadata", PROTOBUF, admin(), &body(len)).await;
+        let message = "the request is over the limit of 10485760 bytes";
+        assert_eq!((reply.status, reply.json()), (400, json!({"code": "malformed", "msg": message})));
     }
     assert!(fake.calls().is_empty());
-    api.update_room_metadata("lobby", "m".repeat((1 << 20) - 100)).await.unwrap();
+    let largest = body((10 << 20) - 100);
+    let reply = call(&fake, "RoomService/UpdateRoomMetadata", PROTOBUF, admin(), &largest).await;
+    assert_eq!(reply.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +232,12 @@ async fn what_is_no_call() {
     no_route(reply, "unexpected Content-Type: \"text/plain\"", &format!("POST {path}"));
     let reply = request(in_memory(&fake), &format!("GET {path}"), &[], b"").await;
     no_route(reply, "unsupported method \"GET\" (only POST is allowed)", &format!("GET {path}"));
-    for name in ["livekit.RoomService/Nope", "livekit.Egress/ListEgress", "other.RoomService/ListRooms", ""] {
+    for name in ["RoomService/MoveParticipant", "Egress/ListEgress", "SIP/CreateSIPParticipant"] {
+        let reply = call(&fake, name, JSON, all(), b"{}").await;
+        let message = format!("the mock server does not implement {name}: use a real one");
+        assert_eq!((reply.status, reply.json()), (501, json!({"code": "unimplemented", "msg": message})));
+    }
+    for name in ["livekit.RoomService/Nope", "other.RoomService/ListRooms", ""] {
         let headers = [("content-type", "application/json")];
         let reply = request(in_memory(&fake), &format!("POST /twirp/{name}"), &headers, b"{}").await;
         let message = format!("no handler for path \"/twirp/{name}\"");

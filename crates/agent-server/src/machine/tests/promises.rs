@@ -10,7 +10,7 @@ use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::recording::Recorder;
-use agent_room::{DisconnectReason, Publish, RoomCommand, Speaker, TrackKind, TrackSource};
+use agent_room::{DisconnectReason, Permissions, Publish, RoomCommand, Speaker, TrackKind, TrackSource};
 
 use crate::machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join,
@@ -350,7 +350,8 @@ impl World {
                     1 => (has_track, self.call(UnpublishTrack { room, identity, sid }).is_ok()),
                     2 => (has_track, self.call(MuteTrack { room, identity, sid, muted: true }).is_ok()),
                     _ => {
-                        let change = Change { can_publish: Some(true), ..Change::default() };
+                        let change =
+                            Change { permissions: Some(Permissions::default()), ..Change::default() };
                         (me.is_some(), self.call(ChangeParticipant { room, identity, change }).is_ok())
                     }
                 };

@@ -68,6 +68,33 @@ fn a_deleted_dispatch_ends_its_job_and_removes_the_agent_3_s_later() {
     insta::assert_snapshot!(rig.log());
 }
 
+/// The server waits for the job that it is launching, and then ends it.
+#[test]
+fn a_dispatch_that_is_deleted_during_the_offer_ends_its_job_when_it_is_assigned() {
+    let mut rig = Rig::new();
+    rig.worker("a");
+    let dispatch = rig.dispatch("greeter", "lobby");
+    let jobs = |rig: &Rig| -> usize {
+        rig.server
+            .list_dispatches("lobby")
+            .iter()
+            .filter_map(|one| one.state.as_ref())
+            .map(|s| s.jobs.len())
+            .sum()
+    };
+    assert_eq!(jobs(&rig), 0, "an offered job is not listed");
+    rig.delete_dispatch("lobby", &dispatch);
+    rig.forget();
+    rig.accept("a");
+    assert!(rig.text().contains("is terminated"), "{}", rig.text());
+    rig.dispatch("greeter", "stairs");
+    rig.accept("a");
+    assert_eq!(
+        rig.server.list_dispatches("stairs").iter().filter(|one| one.agent_name == "greeter").count(),
+        1
+    );
+}
+
 #[test]
 fn an_agent_that_left_in_time_is_not_removed() {
     let mut rig = Rig::new();

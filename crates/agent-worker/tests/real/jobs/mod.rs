@@ -1,5 +1,6 @@
 //! Jobs of a real livekit-server: offers, handlers, how they end, and what the server records.
 
+mod api;
 mod ends;
 #[cfg(unix)]
 mod environment;

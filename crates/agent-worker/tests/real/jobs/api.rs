@@ -1,5 +1,4 @@
 //! The server's API from a job, on a real livekit-server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -110,6 +109,11 @@ async fn moderates(ctx: JobContext) -> JobResult {
 
     api.remove_participant("bob").await?;
     assert!(api.remove_participant("nobody").await.unwrap_err().is_not_found());
+
+    let transfer = |identity| api.transfer_sip_participant(identity, "tel:+15105550100");
+    let refused = transfer("ada").await.unwrap_err().to_string();
+    assert!(refused.contains("no SIP session associated with participant"), "{refused}");
+    assert!(transfer("nobody").await.unwrap_err().is_not_found());
 
     let dispatch = api.create_dispatch(DispatchRequest::agent("nobody").metadata("m")).await?;
     let listed = api.dispatches().await?;
