@@ -339,17 +339,16 @@ impl<M: MediaConnection> Machine<M> {
             TransportEvent::Data { .. } if !self.signal.is_in_room() => {}
             TransportEvent::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
                 Received::Message { message, missed } => {
-                    if missed > 0
-                        && let Some(sender) = message.sender.clone()
-                    {
-                        self.event(RoomEvent::DataMissed { sender, up_to: missed }, now);
+                    if let Some(sender) = &message.sender {
+                        self.missed(sender, missed, now);
                     }
                     self.event(RoomEvent::DataReceived(message), now);
                 }
                 Received::Stream { sender, packet, missed } => {
                     self.stream_packet(sender, packet, missed, now);
                 }
-                Received::Rpc { sender, value } => {
+                Received::Rpc { sender, value, missed } => {
+                    self.missed(&sender, missed, now);
                     self.rpc.packet(&sender, *value, now);
                     self.report_rpc(now);
                 }
@@ -430,6 +429,13 @@ impl<M: MediaConnection> Machine<M> {
             }
             SignalOutput::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
             SignalOutput::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
+        }
+    }
+
+    /// Reports the gap before a packet.
+    fn missed(&mut self, sender: &str, up_to: u32, now: Time) {
+        if up_to > 0 && !sender.is_empty() {
+            self.event(RoomEvent::DataMissed { sender: sender.to_owned(), up_to }, now);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -149,6 +150,9 @@ impl Driver {
         config.join_timeout = request.timeout;
         config.reconnect_timeout = request.reconnect_timeout;
         config.seed = RandomState::new().build_hasher().finish();
+        // Before 1970 there is no time to tell.
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        config.created_at_ms = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
         let started = Instant::now();
         let mut machine = Machine::new(config, started.into_std());
         machine.handle_input(Input::UdpBound { port: socket.port() }, Time::ZERO);

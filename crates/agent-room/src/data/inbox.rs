@@ -22,8 +22,8 @@ pub(crate) enum Received {
     Message { message: DataReceived, missed: u32 },
     /// A packet of a stream, after at most `missed` missing packets of the same sender.
     Stream { sender: PacketSender, packet: StreamPacket, missed: u32 },
-    /// A packet of a call, from this identity.
-    Rpc { sender: String, value: Box<Value> },
+    /// A packet of a call, from this identity, after at most `missed` missing packets of the same sender.
+    Rpc { sender: String, value: Box<Value>, missed: u32 },
     /// A packet that this version does not support.
     Unsupported(Unsupported),
     /// Nothing for the user: a repetition, or a kind of packet that is ignored.
@@ -83,7 +83,7 @@ impl DataInbox {
                 Err(value)
                     if matches!(*value, Value::RpcRequest(_) | Value::RpcAck(_) | Value::RpcResponse(_)) =>
                 {
-                    Received::Rpc { sender: packet.participant_identity, value }
+                    Received::Rpc { sender: packet.participant_identity, value, missed }
                 }
                 Err(other) => unsupported::of(&other, &packet.participant_identity)
                     .map_or(Received::Nothing, Received::Unsupported),

@@ -11,7 +11,7 @@ use crate::connection::MediaConnection;
 use crate::rpc::Rpc;
 use crate::streams::{PacketSender, SendOwner, StreamPacket};
 use crate::unsupported;
-use crate::{CommandId, Output, RoomEvent, StreamEvent, StreamOptions};
+use crate::{CommandId, Output, StreamEvent, StreamOptions};
 
 /// Maximum number of packets of streams that wait for the established connection.
 const MAX_EARLY: usize = 1024;
@@ -65,9 +65,7 @@ impl<M: MediaConnection> Machine<M> {
         missed: u32,
         now: Time,
     ) {
-        if missed > 0 && !sender.identity.is_empty() {
-            self.event(RoomEvent::DataMissed { sender: sender.identity.clone(), up_to: missed }, now);
-        }
+        self.missed(&sender.identity, missed, now);
         if self.held.is_none() {
             self.incoming.receive(sender, packet);
             self.report_streams(now);

@@ -393,7 +393,7 @@ impl Signal {
 
     /// Whether this participant is in the room.
     pub(crate) fn knows(&self, identity: &str) -> bool {
-        self.roster.remote().any(|participant| participant.identity == identity)
+        self.roster.contains(identity)
     }
 
     /// The server's version; empty if it has not sent one.

@@ -81,6 +81,11 @@ impl Roster {
         }
     }
 
+    /// Whether this other participant is present.
+    pub(crate) fn contains(&self, identity: &str) -> bool {
+        self.remote.contains_key(identity)
+    }
+
     /// The others, sorted by identity.
     pub(crate) fn remote(&self) -> impl Iterator<Item = &Arc<Participant>> {
         self.remote.values().map(|entry| &entry.participant)

@@ -11,6 +11,7 @@ mod garbage;
 mod ice_passwords;
 mod media;
 mod paths;
+mod peer_packets;
 mod recovery;
 mod session;
 mod streams;

@@ -166,6 +166,15 @@ fn what_another_session_loses_is_reported() {
         value: Some(Value::User(proto::UserPacket { payload: "x".into(), ..Default::default() })),
         ..Default::default()
     };
+    // Of others there are no messages to be missed, but packets of calls and streams.
+    let ack = |sequence| proto::DataPacket {
+        participant_identity: "bob".to_owned(),
+        participant_sid: "PA_bob".to_owned(),
+        sequence,
+        value: Some(Value::RpcAck(proto::RpcAck::default())),
+        ..Default::default()
+    };
+    pair.send("_reliable", &ack(4));
     pair.send("_reliable", &packet(4));
     pair.run_until("the packet", |pair| matches!(pair.events.last(), Some(RoomEvent::DataReceived(_))));
     // Neither of these arrives.
@@ -181,6 +190,7 @@ fn what_another_session_loses_is_reported() {
     pair.rejoin();
     let again = reconnected(&mut pair);
     assert_eq!((again.resumed, again.unconfirmed), (false, 2));
+    pair.send("_reliable", &ack(7));
     pair.send("_reliable", &packet(9));
     pair.send("_reliable", &packet(12));
     let heard = |pair: &Pair| {
@@ -190,7 +200,8 @@ fn what_another_session_loses_is_reported() {
     pair.run_until("the next packets", heard);
     let missed: Vec<_> =
         pair.events.iter().filter(|event| matches!(event, RoomEvent::DataMissed { .. })).collect();
-    assert_eq!(missed, [&RoomEvent::DataMissed { sender: "ada".to_owned(), up_to: 4 }]);
+    let missing = |sender: &str, up_to| RoomEvent::DataMissed { sender: sender.to_owned(), up_to };
+    assert_eq!(missed, [&missing("bob", 2), &missing("ada", 4)]);
     assert!(pair.received.is_empty(), "nothing is sent twice: {:?}", pair.received);
 }
 
