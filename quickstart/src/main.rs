@@ -11,7 +11,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -49,7 +49,7 @@ impl Agent for Quickstart {
         Answer::accept().name("Quickstart")
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let Greeting { name } = ctx.metadata()?;
         let room = ctx.room();
         step(&format!(

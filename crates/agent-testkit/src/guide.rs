@@ -19,9 +19,9 @@
 //! use std::sync::atomic::{AtomicUsize, Ordering};
 //! use std::time::Duration;
 //!
-//! #[derive(Clone, Default)]
+//! #[derive(Default)]
 //! struct MyAgentHandler {
-//!     processed: Arc<AtomicUsize>,
+//!     processed: AtomicUsize,
 //! }
 //!
 //! #[derive(Default, serde::Deserialize)]
@@ -30,7 +30,7 @@
 //! }
 //!
 //! impl Agent for MyAgentHandler {
-//!     async fn run(&self, ctx: JobContext) -> JobResult {
+//!     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
 //!         let Instructions { action } = ctx.metadata()?;
 //!         for participant in ctx.room().participants() {
 //!             ctx.room().publish_data(&action, "hello").to([participant.identity.clone()]).await?;
@@ -42,7 +42,7 @@
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 //! # runtime.block_on(async {
-//! let handler = MyAgentHandler::default();
+//! let handler = Arc::new(MyAgentHandler::default());
 //! let job = JobSpec::room("test-room")
 //!     .job_id("test-job-1")
 //!     .metadata(r#"{"action":"test"}"#)
@@ -182,6 +182,7 @@
 //! # Ok(())
 //! # }
 //! ```
-//! An `async fn` of a trait is mocked as one: `async fn run(&self, ctx: JobContext) -> JobResult;`. An
-//! expected call that did not happen fails the test when the mock is dropped, which `run_job` waits for. The
-//! load function is a closure, which may call a mock. `tests/testkit/mocks.rs` of this crate has one of each.
+//! An `async fn` of a trait is mocked as one: `async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult;`.
+//! An expected call that did not happen fails the test when the mock is dropped, which `run_job` waits for.
+//! The load function is a closure, which may call a mock. `tests/testkit/mocks.rs` of this crate has one of
+//! each.

@@ -59,11 +59,11 @@ impl Agent for Recorder {
         Answer::accept()
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let Recording { format } = ctx.metadata()?;
         tracing::info!(format, "recording");
-        ctx.on_cleanup(async { panic!("planted in a callback") });
-        ctx.on_cleanup(async { tracing::info!("cleaning up") });
+        ctx.on_cleanup(async |_| panic!("planted in a callback"));
+        ctx.on_cleanup(async |_| tracing::info!("cleaning up"));
         let (begin, begun) = oneshot::channel();
         drop(ctx.spawn(async {
             tracing::info!("a task of the job");

@@ -5,6 +5,7 @@
 mod support;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -128,7 +129,7 @@ async fn tokens_that_do_not_let_in() {
 struct Ends(mpsc::UnboundedSender<Outcome>);
 
 impl Agent for Ends {
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 

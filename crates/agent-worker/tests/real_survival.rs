@@ -42,7 +42,7 @@ struct Seen {
 struct Steady(Arc<watch::Sender<Seen>>);
 
 impl Agent for Steady {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let (id, finish) = (ctx.job().id.clone(), Arc::new(Notify::new()));
         let here = (ctx.job().room.name.clone(), Arc::clone(&finish));
         self.0.send_modify(|seen| drop(seen.running.insert(id.clone(), here)));

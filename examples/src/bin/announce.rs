@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ struct Capable {
 }
 
 impl Agent for Capable {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let mut jobs = ctx.jobs_channel().await?;
         jobs.announce(self.capability).await?;
         loop {

@@ -29,7 +29,7 @@ struct Collector {
 }
 
 impl Agent for Collector {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let lines = ctx.room().data("chat").map(|line| match line {
             Ok(line) => String::from_utf8_lossy(&line.payload).into_owned(),
             Err(missed) => format!("({missed})"), // the archive records its gaps

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ struct Team {
 }
 
 impl Agent for Team {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let mut member = Member {
             me: ctx.job().id.to_string(),
             jobs: ctx.jobs_channel().await?,

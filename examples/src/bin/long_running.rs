@@ -12,9 +12,9 @@ use agent_worker::room::ParticipantFilter;
 use agent_worker::{Agent, JobContext, JobResult, Worker};
 
 /// What the host depends on: a database in a real agent.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Archive {
-    away: Arc<AtomicBool>,
+    away: AtomicBool,
 }
 
 impl Archive {
@@ -29,23 +29,14 @@ struct Host {
 }
 
 impl Agent for Host {
-    async fn run(&self, ctx: JobContext) -> JobResult {
-        let archive = self.archive.clone();
-        ctx.health_check(Duration::from_secs(30), move || {
-            let archive = archive.clone();
-            async move { archive.ping().await }
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
+        ctx.health_check(Duration::from_secs(30), async move || self.archive.ping().await);
+        ctx.for_each_participant(ParticipantFilter::human(), async |ctx, person| {
+            let _ = ctx.room().publish_data("chat", format!("Welcome, {}!", person.identity)).await;
         });
-        let room = ctx.room().clone();
-        ctx.for_each_participant(ParticipantFilter::human(), move |person| {
-            let room = room.clone();
-            async move {
-                let _ = room.publish_data("chat", format!("Welcome, {}!", person.identity)).await;
-            }
-        });
-        let goodbye = ctx.clone();
-        ctx.on_cleanup(async move {
-            if goodbye.is_in_room() {
-                let _ = goodbye.room().publish_data("chat", "Goodbye!").await;
+        ctx.on_cleanup(async |ctx| {
+            if ctx.is_in_room() {
+                let _ = ctx.room().publish_data("chat", "Goodbye!").await;
             }
         });
         let mut chat = ctx.room().data("chat");
@@ -107,15 +98,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_archive_that_is_away_for_a_while_costs_an_attempt_and_not_the_job() {
-        let archive = Archive::default();
-        let away = archive.away.clone();
+        let host = Arc::new(Host { archive: Archive::default() });
+        let outside = Arc::clone(&host);
         let spec = JobSpec::room("party").lasts(Duration::from_secs(3600)).script(move |room| async move {
             room.wait_for_agent().await;
-            away.store(true, Ordering::Relaxed);
+            outside.archive.away.store(true, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_secs(35)).await;
-            away.store(false, Ordering::Relaxed);
+            outside.archive.away.store(false, Ordering::Relaxed);
         });
-        let run = run_job(Host { archive }, spec).await;
+        let run = run_job(host, spec).await;
         run.assert_success();
         assert_eq!(said(&run), ["Goodbye!", "Goodbye!"], "each attempt has its cleanup");
     }

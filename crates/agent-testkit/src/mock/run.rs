@@ -1,5 +1,6 @@
 //! One job, from start to end, without a network.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -119,7 +120,8 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
     let (tell, mut ended) = mpsc::unbounded_channel();
     let name = spec.agent_name.get_or_insert_with(|| "agent-under-test".to_owned()).clone();
     let configure = spec.worker.take().unwrap_or_else(|| Box::new(|builder: WorkerBuilder| builder));
-    let builder = server.worker(Watched { agent, tell }).agent_name(name).job_kind(spec.kind).seed(0);
+    let builder =
+        server.worker(Watched { agent: Arc::new(agent), tell }).agent_name(name).job_kind(spec.kind).seed(0);
     let worker = match configure(builder).deployment(spec.deployment.clone()).build() {
         Ok(worker) => worker,
         Err(error) => failed(&format!("the worker's settings are invalid: {error}")),
@@ -183,7 +185,7 @@ fn failed(reason: &str) -> ! {
 
 /// The agent under test, and a channel for the outcome of its job.
 struct Watched<A> {
-    agent: A,
+    agent: Arc<A>,
     tell: mpsc::UnboundedSender<EndedJob>,
 }
 
@@ -196,8 +198,8 @@ impl<A: Agent> Agent for Watched<A> {
         self.agent.check(job)
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
-        self.agent.run(ctx).await
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
+        Arc::clone(&self.agent).run(ctx).await
     }
 
     async fn on_ended(&self, ended: &EndedJob) {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use agent_testkit::{JobSpec, MockServer, run_job};
 use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, Worker};
 
-/// Handles jobs, and counts the participants that it has processed. Clones share the count.
-#[derive(Clone, Default)]
+/// Handles jobs, and counts the participants that it has processed.
+#[derive(Default)]
 struct MyAgentHandler {
     config: Config,
-    processed: Arc<AtomicUsize>,
+    processed: AtomicUsize,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Config {
     greeting: String,
 }
@@ -35,7 +35,7 @@ impl MyAgentHandler {
 }
 
 impl Agent for MyAgentHandler {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let Instructions { action } = ctx.metadata()?;
         if !matches!(action.as_str(), "" | "test") {
             return Err(JobError::invalid("action", action, "expected \"test\""));
@@ -55,7 +55,7 @@ fn test_config() -> Config {
 
 #[tokio::test]
 async fn job_handler() {
-    let handler = MyAgentHandler { config: test_config(), ..MyAgentHandler::default() };
+    let handler = Arc::new(MyAgentHandler { config: test_config(), ..MyAgentHandler::default() });
 
     // Create a test job, and a mock room around it.
     let job = JobSpec::room("test-room")
@@ -97,7 +97,7 @@ async fn a_handler_that_hangs_is_stopped_by_the_timeout() {
 
 #[tokio::test]
 async fn invalid_metadata_fails_the_job_with_the_position() {
-    let handler = MyAgentHandler::default();
+    let handler = Arc::new(MyAgentHandler::default());
     let job = JobSpec::room("test-room").participant("user1").metadata(r#"{"action":"dance"}"#);
     let Outcome::Failed { error } = run_job(handler.clone(), job).await.outcome else {
         panic!("it succeeded")
@@ -112,7 +112,7 @@ async fn job_handler_integration() -> Result<(), Box<dyn Error>> {
     let server = MockServer::builder().credentials("test-key", "test-secret").start().await?;
 
     // Create a worker with the handler.
-    let handler = MyAgentHandler::default();
+    let handler = Arc::new(MyAgentHandler::default());
     let worker = Worker::builder(handler.clone())
         .url(server.url())
         .credentials("test-key", "test-secret")

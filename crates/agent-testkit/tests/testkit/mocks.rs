@@ -2,6 +2,7 @@
 //! need no such mocks: the testkit has complete ones.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mockall::predicate::{always, eq};
@@ -17,7 +18,7 @@ mock! {
     Agent {}
     impl Agent for Agent {
         async fn on_request(&self, job: &Job) -> Answer;
-        async fn run(&self, ctx: JobContext) -> JobResult;
+        async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult;
         async fn on_ended(&self, ended: &EndedJob);
     }
 }
@@ -132,7 +133,7 @@ async fn a_server_that_cannot_be_reached() {
 async fn a_trait_of_ones_own() {
     let mut translator = MockTranslator::new();
     translator.expect_translate().with(eq("good morning")).times(1).returning(|_| Ok("bonjour".to_owned()));
-    let translator = std::sync::Arc::new(translator);
+    let translator = Arc::new(translator);
     let agent = {
         let translator = translator.clone();
         move |ctx: JobContext| {

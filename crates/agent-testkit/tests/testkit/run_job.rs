@@ -74,9 +74,8 @@ async fn a_flaky_handler_is_retried_without_waiting() {
 #[tokio::test]
 async fn a_cleanup_is_seen_in_the_room() {
     let agent = |ctx: JobContext| async move {
-        let room = ctx.room().clone();
-        ctx.on_cleanup(async move {
-            let _ = room.publish_data("status", "goodbye").await;
+        ctx.on_cleanup(async |ctx| {
+            let _ = ctx.room().publish_data("status", "goodbye").await;
         });
         Err("no such voice".into())
     };

@@ -13,6 +13,7 @@ use crate::job::context::JobContext;
 ///
 /// A handler that returns [`JobResult`] is an agent without it. Handlers with any error cannot be agents
 /// directly, as the compiler could not infer the type of `Ok(())` in a closure then.
+/// The [guide](crate::guide::closures) has more on closures and their errors.
 ///
 /// ```
 /// use agent_worker::{JobContext, Outcome, agent_fn};
@@ -37,13 +38,9 @@ use crate::job::context::JobContext;
 /// ```
 pub fn agent_fn<F, Fut, E>(handler: F) -> impl Agent
 where
-    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+    F: FnOnce(JobContext) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), E>> + Send,
     E: Into<JobError>,
 {
-    let handler = std::sync::Arc::new(handler);
-    move |ctx: JobContext| {
-        let handler = std::sync::Arc::clone(&handler);
-        async move { handler(ctx).await.map_err(Into::into) as JobResult }
-    }
+    async move |ctx: JobContext| handler(ctx).await.map_err(Into::into) as JobResult
 }

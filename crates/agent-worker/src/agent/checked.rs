@@ -85,7 +85,7 @@ impl AnyAgent for CheckedAgent {
         self.agent.check(job)
     }
 
-    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
+    fn run(self: Arc<Self>, ctx: JobContext) -> BoxFuture<'static, JobResult> {
         if let Some(format) = &self.checks.format
             && ctx.attempt() == 1
         {
@@ -97,7 +97,7 @@ impl AnyAgent for CheckedAgent {
                 );
             }
         }
-        self.agent.run(ctx)
+        Arc::clone(&self.agent).run(ctx)
     }
 
     fn classify(&self, error: JobError) -> JobError {

@@ -18,11 +18,13 @@ use crate::job::context::JobContext;
 
 /// Handles jobs. One agent serves all concurrent jobs of a worker, so shared state goes into `self`.
 ///
-/// Any `async fn(JobContext) -> JobResult`, and any such closure, is an agent. A type implements the trait to
-/// have state, to choose which jobs to accept, or to be notified of their outcome:
+/// Any `async fn(JobContext) -> JobResult`, and any such [closure](crate::guide::closures) that can be
+/// cloned, is an agent. A type implements the trait to choose which jobs to accept, to be notified of their
+/// outcome, or to have state, which the tasks and callbacks of a job share by cloning one [`Arc`]:
 ///
 /// ```
 /// use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult};
+/// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// #[derive(Default)]
@@ -35,7 +37,11 @@ use crate::job::context::JobContext;
 ///         if job.room.name.starts_with("private-") { Answer::Decline } else { Answer::accept().name("Counter") }
 ///     }
 ///
-///     async fn run(&self, ctx: JobContext) -> JobResult {
+///     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
+///         let counter = self.clone();
+///         ctx.on_cleanup(async move |ctx| {
+///             tracing::info!("{} after {:?}", ctx.job().id, counter.succeeded);
+///         });
 ///         ctx.cancelled().await;
 ///         Ok(())
 ///     }
@@ -53,7 +59,7 @@ use crate::job::context::JobContext;
     message = "`{Self}` is not an agent",
     label = "neither an `async fn(JobContext) -> JobResult` nor a type with `impl Agent`",
     note = "a function: `async fn greet(ctx: JobContext) -> JobResult {{ … Ok(()) }}`",
-    note = "a closure with state: `move |ctx: JobContext| {{ let state = state.clone(); async move {{ … Ok(()) }} }}`",
+    note = "a closure, whose state can be cloned: `async move |ctx: JobContext| {{ … Ok(()) }}`",
     note = "a function that returns another `Result<(), E>`: `agent_fn(greet)`"
 )]
 pub trait Agent: Send + Sync + 'static {
@@ -79,7 +85,7 @@ pub trait Agent: Send + Sync + 'static {
     /// Runs the job. Returning ends it: `Ok` is reported to the server as success, an error or a panic as
     /// failure with its text. After a retryable error it may be called again for the same job, see
     /// [`RetryPolicy`](crate::RetryPolicy), but never concurrently.
-    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
+    fn run(self: Arc<Self>, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
 
     /// The schema of the agent's metadata, for [`Router::schema`](crate::Router::schema); `None` if unknown.
     /// An agent that wraps another one forwards this, too.
@@ -95,13 +101,14 @@ pub trait Agent: Send + Sync + 'static {
     }
 }
 
+/// A function or closure; each job gets a clone of it.
 impl<F, Fut> Agent for F
 where
-    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+    F: FnOnce(JobContext) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = JobResult> + Send,
 {
-    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
-        self(ctx)
+    fn run(self: Arc<Self>, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
+        F::clone(&self)(ctx)
     }
 }
 
@@ -120,8 +127,8 @@ impl<A: Agent> Agent for Arc<A> {
         A::metadata_schema(self)
     }
 
-    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
-        A::run(self, ctx)
+    fn run(self: Arc<Self>, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
+        A::run(Self::clone(&self), ctx)
     }
 
     fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {
@@ -133,7 +140,7 @@ impl<A: Agent> Agent for Arc<A> {
 pub(crate) trait AnyAgent: Send + Sync + 'static {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer>;
     fn check(&self, job: &Job) -> JobResult;
-    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult>;
+    fn run(self: Arc<Self>, ctx: JobContext) -> BoxFuture<'static, JobResult>;
     #[cfg(feature = "schema")]
     fn metadata_schema(&self) -> Option<MetadataSchema> {
         None
@@ -154,7 +161,7 @@ impl<A: Agent> AnyAgent for A {
         Agent::check(self, job)
     }
 
-    fn run(&self, ctx: JobContext) -> BoxFuture<'_, JobResult> {
+    fn run(self: Arc<Self>, ctx: JobContext) -> BoxFuture<'static, JobResult> {
         Box::pin(Agent::run(self, ctx))
     }
 

@@ -119,13 +119,13 @@ impl Router {
         self
     }
 
-    fn route(&self, job: &Job) -> Result<&dyn AnyAgent, JobError> {
+    fn route(&self, job: &Job) -> Result<&Arc<dyn AnyAgent>, JobError> {
         let found = match self.kinds.get(&job.kind) {
             Some(agent) => Ok(agent),
             None => self.by_action(job),
         };
         match (found, &self.otherwise) {
-            (Ok(agent), _) | (Err(_), Some(agent)) => Ok(&**agent),
+            (Ok(agent), _) | (Err(_), Some(agent)) => Ok(agent),
             (Err(error), None) => Err(error),
         }
     }
@@ -171,8 +171,8 @@ impl Agent for Router {
         Some(self.schema())
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
-        self.route(ctx.job())?.run(ctx.clone()).await
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
+        Arc::clone(self.route(ctx.job())?).run(ctx).await
     }
 
     async fn on_ended(&self, ended: &EndedJob) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -36,7 +37,7 @@ pub struct Typed<T, F> {
 pub fn typed<T, F, Fut>(format: MetadataFormat<T>, handler: F) -> Typed<T, F>
 where
     T: DeserializeOwned + Send + 'static,
-    F: Fn(JobContext, T) -> Fut + Send + Sync + 'static,
+    F: FnOnce(JobContext, T) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = JobResult> + Send,
 {
     Typed { format, handler }
@@ -45,7 +46,7 @@ where
 impl<T, F, Fut> Agent for Typed<T, F>
 where
     T: DeserializeOwned + Send + 'static,
-    F: Fn(JobContext, T) -> Fut + Send + Sync + 'static,
+    F: FnOnce(JobContext, T) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = JobResult> + Send,
 {
     fn check(&self, job: &Job) -> JobResult {
@@ -58,9 +59,10 @@ where
         self.format.schema()
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let metadata = self.format.parse(&ctx.job().raw_metadata)?;
-        (self.handler)(ctx, metadata).await
+        let handler = self.handler.clone();
+        handler(ctx, metadata).await
     }
 }
 

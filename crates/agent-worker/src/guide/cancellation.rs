@@ -82,9 +82,8 @@
 //! use agent_worker::{JobContext, JobResult};
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
-//!     let room = ctx.room().clone();
-//!     ctx.on_cleanup(async move {
-//!         let _ = room.publish_data("status", "recorder closed").await;
+//!     ctx.on_cleanup(async |ctx| {
+//!         let _ = ctx.room().publish_data("status", "recorder closed").await;
 //!     });
 //!     ctx.spawn(async { std::future::pending::<()>().await }); // does not outlive the attempt
 //!     Err("the disk is full".into())

@@ -23,12 +23,14 @@
 //!
 //! # A type, with state
 //! A type is an agent if it implements [`Agent`](crate::Agent). One value serves all concurrent jobs of its
-//! worker: shared state goes into its fields, the state of one job into the variables of `run`. Besides
-//! `run`, it may answer offers, check a job before its room is joined, and be notified of outcomes.
+//! worker: shared state goes into its fields, the state of one job into the variables of `run`. `run` takes
+//! the agent as an [`Arc`](std::sync::Arc): a task or callback of the job that needs the agent captures a
+//! clone of it. State for one function alone fits into a [closure](super::closures). Besides `run`, an agent
+//! may answer offers, check a job before its room is joined, and be notified of outcomes.
 //! ```
 //! use agent_worker::{Agent, EndedJob, Job, JobContext, JobError, JobResult};
 //! use std::collections::BTreeMap;
-//! use std::sync::Mutex;
+//! use std::sync::{Arc, Mutex};
 //! use std::time::Instant;
 //!
 //! #[derive(Default)]
@@ -45,7 +47,7 @@
 //!         Ok(())
 //!     }
 //!
-//!     async fn run(&self, ctx: JobContext) -> JobResult {
+//!     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
 //!         self.jobs.lock().unwrap().insert(ctx.job().id.to_string(), Instant::now());
 //!         ctx.room().publish_data("language", self.language.clone()).await?;
 //!         Ok(())

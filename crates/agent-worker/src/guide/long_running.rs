@@ -39,7 +39,7 @@
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     let attempt = ctx.attempt();
-//!     ctx.health_check(Duration::from_secs(30), move || async move {
+//!     ctx.health_check(Duration::from_secs(30), async move || {
 //!         if attempt == 1 { Err("the model does not answer") } else { Ok(()) }
 //!     });
 //!     ctx.cancelled().await;

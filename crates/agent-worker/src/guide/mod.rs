@@ -2,6 +2,7 @@
 //!
 //! - [`lifecycle`]: the states of a job, its steps, and the effect of each event
 //! - [`handlers`]: functions and types as agents, shared state, and routing jobs to several agents
+//! - [`closures`]: an agent that is a closure: its state, its callbacks, the compiler's errors
 //! - [`metadata`]: typed configuration from the dispatch, with validation, limits and documentation
 //! - [`errors`]: what a handler returns, and how it is handled
 //! - [`cancellation`]: the cancellation signal, time limits, cleanup
@@ -20,6 +21,10 @@
 //! - [`from_node`], [`from_python`]: the names of other SDKs, and the differences
 //! - [`settings`]: environment, features, requirements
 //! - [`troubleshooting`]: problems and their messages
+
+/// An agent that is a closure: its state, its callbacks, its errors.
+#[doc = include_str!("closures.md")]
+pub mod closures {}
 
 pub mod audio;
 pub mod cancellation;

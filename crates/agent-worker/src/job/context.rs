@@ -239,13 +239,10 @@ impl JobContext {
     /// async fn record(ctx: JobContext) -> JobResult {
     ///     let file = std::env::temp_dir().join(ctx.job().id.as_str());
     ///     std::fs::write(&file, "")?;
-    ///     ctx.on_cleanup({
-    ///         let ctx = ctx.clone();
-    ///         async move {
-    ///             let _ = std::fs::remove_file(file);
-    ///             if ctx.is_in_room() {
-    ///                 let _ = ctx.room().publish_data("status", "stopped").await;
-    ///             }
+    ///     ctx.on_cleanup(async move |ctx| {
+    ///         let _ = std::fs::remove_file(file);
+    ///         if ctx.is_in_room() {
+    ///             let _ = ctx.room().publish_data("status", "stopped").await;
     ///         }
     ///     });
     ///     ctx.cancelled().await;
@@ -253,8 +250,14 @@ impl JobContext {
     /// }
     /// ```
     #[doc(alias = "add_shutdown_callback")]
-    pub fn on_cleanup(&self, callback: impl Future<Output = ()> + Send + 'static) {
-        self.inner.links.scope.on_cleanup(Box::pin(callback));
+    pub fn on_cleanup<F, Fut>(&self, callback: F)
+    where
+        F: FnOnce(Self) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let ctx = self.clone();
+        // The callback itself is user code, too: it is called where its time counts and a panic is contained.
+        self.inner.links.scope.on_cleanup(Box::pin(async move { callback(ctx).await }));
     }
 
     /// Starts a task that belongs to this attempt: its logs have the job's span, and if it still runs when

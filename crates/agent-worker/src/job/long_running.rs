@@ -76,7 +76,7 @@ impl JobContext {
     /// ```
     pub fn health_check<F, Fut, E>(&self, every: Duration, check: F) -> JoinHandle<()>
     where
-        F: Fn() -> Fut + Send + 'static,
+        F: FnOnce() -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<JobError> + Send + 'static,
     {
@@ -84,7 +84,7 @@ impl JobContext {
         self.spawn_named("health check", async move {
             let (failure, after) = loop {
                 tokio::time::sleep(every).await;
-                match tokio::time::timeout(every, check()).await {
+                match tokio::time::timeout(every, check.clone()()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         let error = error.into();
@@ -103,18 +103,15 @@ impl JobContext {
 
     /// Runs a task for each active participant that matches the filter, now and later; the task is cancelled
     /// when the participant leaves, and with the attempt. A participant that comes back gets a new task. A
-    /// panic is logged, and ends only that task.
+    /// panic is logged, and ends only that task. Each task gets a clone of the closure.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, room::ParticipantFilter};
     ///
     /// async fn greet_everybody(ctx: JobContext) -> JobResult {
-    ///     let room = ctx.room().clone();
-    ///     ctx.for_each_participant(ParticipantFilter::human(), move |person| {
-    ///         let room = room.clone();
-    ///         async move {
-    ///             let _ = room.publish_data("chat", format!("Hello, {}!", person.identity)).to([&person.identity]).await;
-    ///         }
+    ///     ctx.for_each_participant(ParticipantFilter::human(), async |ctx, person| {
+    ///         let hello = format!("Hello, {}!", person.identity);
+    ///         let _ = ctx.room().publish_data("chat", hello).to([&person.identity]).await;
     ///     });
     ///     ctx.cancelled().await;
     ///     Ok(())
@@ -126,11 +123,10 @@ impl JobContext {
     #[doc(alias = "add_participant_entrypoint")]
     pub fn for_each_participant<F, Fut>(&self, filter: ParticipantFilter, task: F) -> JoinHandle<()>
     where
-        F: Fn(Arc<Participant>) -> Fut + Send + 'static,
+        F: FnOnce(Self, Arc<Participant>) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let (room, counts) = (self.room().clone(), self.task_count().clone());
-        let changes = self.room_changes();
+        let (ctx, room, changes) = (self.clone(), self.room().clone(), self.room_changes());
         self.spawn_named("tasks for participants", async move {
             // The room is joined, so there is a connection.
             let Some(mut changes) = changes else { return };
@@ -153,10 +149,10 @@ impl JobContext {
                         && !running.contains_key(&participant.sid)
                     {
                         let sid = participant.sid.clone();
-                        let (task, counted) = (contained(task(participant)), counts.counted());
+                        let (task, ctx, counted) = (task.clone(), ctx.clone(), ctx.task_count().counted());
                         let task = async move {
                             let _counted = counted;
-                            task.await;
+                            contained(async { task(ctx, participant).await }).await;
                         };
                         let task = Redaction::current().scope(task);
                         running.insert(sid, tasks.spawn(task.in_current_span()));

@@ -28,14 +28,14 @@ type Make<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, JobError>> 
 ///
 /// ```
 /// use agent_worker::{Agent, JobContext, JobResult, patterns::Pool};
-/// use std::time::Duration;
+/// use std::{sync::Arc, time::Duration};
 ///
 /// struct Transcriber {
 ///     models: Pool<String>, // loaded models, for example
 /// }
 ///
 /// impl Agent for Transcriber {
-///     async fn run(&self, ctx: JobContext) -> JobResult {
+///     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
 ///         let model = self.models.acquire_within(Duration::from_secs(2)).await?; // else the job is retried
 ///         println!("{} with {}", ctx.job().id, *model);
 ///         Ok(())
@@ -88,11 +88,11 @@ pub enum PoolError {
 impl<T: Send + 'static> Pool<T> {
     /// A pool of at most `size` resources, created by `make`. Sizes outside 1 to 65,536 are clamped, with a
     /// warning in the log.
-    pub fn bounded<Fut>(size: usize, make: impl Fn() -> Fut + Send + Sync + 'static) -> Self
+    pub fn bounded<Fut>(size: usize, make: impl FnOnce() -> Fut + Clone + Send + Sync + 'static) -> Self
     where
         Fut: Future<Output = Result<T, JobError>> + Send + 'static,
     {
-        let maker = Maker { make: Box::new(move || Box::pin(make())) };
+        let maker = Maker { make: Box::new(move || Box::pin(make.clone()())) };
         let config = managed::PoolConfig::new(in_range("the size of a pool", size, 1..=MAX_SIZE));
         let built = managed::Pool::builder(maker).config(config).build();
         match built {

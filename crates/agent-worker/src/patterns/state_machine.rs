@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Write};
 use std::future::Future;
-use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt};
 
 use agent_core::JobError;
+use agent_proto::BoxFuture;
 
 use crate::telemetry::table;
 
-type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>> + Send + Sync>;
+type Action<'a> = Box<dyn Fn() -> BoxFuture<'a, Result<(), JobError>> + Send + Sync + 'a>;
 
 /// A table of transitions, each with an optional action.
 ///
 /// `S` is the state and `E` the event, usually small enums. An event without a transition from the current
 /// state is counted and skipped. The run ends in a [terminal](Self::terminal) state, at the end of the
-/// events, or when it is stopped.
+/// events, or when it is stopped. Actions may borrow what outlives the table, such as the agent and the
+/// context of the handler.
 ///
 /// ```
 /// use agent_worker::patterns::StateMachine;
@@ -30,7 +31,7 @@ type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> 
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let call = StateMachine::new(Call::Ringing)
-///     .on_do(Call::Ringing, Input::Answer, Call::Talking, || async { Ok(()) }) // greet the caller, for example
+///     .on_do(Call::Ringing, Input::Answer, Call::Talking, async || Ok(())) // greet the caller, for example
 ///     .on(Call::Ringing, Input::HangUp, Call::Over)
 ///     .on(Call::Talking, Input::HangUp, Call::Over)
 ///     .terminal(Call::Over);
@@ -40,9 +41,9 @@ type Action = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), JobError>> 
 /// assert!(call.diagram().contains("Ringing --> Talking: Answer"));
 /// # }
 /// ```
-pub struct StateMachine<S, E> {
+pub struct StateMachine<'a, S, E> {
     start: S,
-    transitions: BTreeMap<(S, E), (S, Option<Action>)>,
+    transitions: BTreeMap<(S, E), (S, Option<Action<'a>>)>,
     terminal: BTreeSet<S>,
 }
 
@@ -72,7 +73,7 @@ pub struct StateMachineError<S, E> {
     pub error: JobError,
 }
 
-impl<S, E> StateMachine<S, E>
+impl<'a, S, E> StateMachine<'a, S, E>
 where
     S: Copy + Ord + Debug,
     E: Ord + Debug,
@@ -91,19 +92,20 @@ where
         self
     }
 
-    /// Adds a transition with an action: in `from`, `event` leads to `to` once `action` has succeeded.
+    /// Adds a transition with an action: in `from`, `event` leads to `to` once `action` has succeeded. Each
+    /// call is one of a clone of the action.
     #[must_use]
     pub fn on_do<Fut>(
         mut self,
         from: S,
         event: E,
         to: S,
-        action: impl Fn() -> Fut + Send + Sync + 'static,
+        action: impl FnOnce() -> Fut + Clone + Send + Sync + 'a,
     ) -> Self
     where
-        Fut: Future<Output = Result<(), JobError>> + Send + 'static,
+        Fut: Future<Output = Result<(), JobError>> + Send + 'a,
     {
-        let action: Action = Box::new(move || Box::pin(action()));
+        let action: Action<'a> = Box::new(move || Box::pin(action.clone()()));
         self.transitions.insert((from, event), (to, Some(action)));
         self
     }
@@ -205,7 +207,7 @@ fn label(shown: &str) -> String {
     label
 }
 
-impl<S: Debug, E: Debug> Debug for StateMachine<S, E> {
+impl<S: Debug, E: Debug> Debug for StateMachine<'_, S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StateMachine")
             .field("start", &self.start)
@@ -236,7 +238,7 @@ impl<S, E> From<StateMachineError<S, E>> for JobError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use futures_util::stream;
     use proptest::prelude::*;
@@ -261,12 +263,11 @@ mod tests {
         std::future::pending()
     }
 
-    fn machine(log: &Arc<Mutex<Vec<&'static str>>>) -> StateMachine<S, E> {
+    fn machine<'a>(log: &'a Mutex<Vec<&'static str>>) -> StateMachine<'a, S, E> {
         let action = |name| {
-            let log = log.clone();
-            move || {
+            async move || {
                 log.lock().unwrap().push(name);
-                std::future::ready(Ok(()))
+                Ok(())
             }
         };
         StateMachine::new(S::Idle)
@@ -278,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn transitions_are_followed_and_unknown_events_are_counted() {
-        let log = Arc::default();
+        let log = Mutex::default();
         let machine = machine(&log);
         let events = stream::iter([E::Finish, E::Go, E::Reset, E::Reset, E::Go, E::Finish, E::Go]);
         let summary = machine.run(events, never()).await.unwrap();
@@ -301,7 +302,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_ends_the_run_in_the_current_state() {
-        let machine = machine(&Arc::default());
+        let log = Mutex::default();
+        let machine = machine(&log);
         let summary = machine.run(stream::pending(), std::future::ready(())).await.unwrap();
         assert_eq!(summary, RunSummary { state: S::Idle, steps: 0, unknown: 0, finished: false });
     }
@@ -310,7 +312,7 @@ mod tests {
     fn the_table_is_a_diagram() {
         let expected = "stateDiagram-v2\n    [*] --> Idle\n    Idle --> Busy: Go\n    Busy --> Done: Finish\n    \
                         Busy --> Idle: Reset\n    Done --> [*]\n";
-        assert_eq!(machine(&Arc::default()).diagram(), expected);
+        assert_eq!(machine(&Mutex::default()).diagram(), expected);
     }
 
     proptest! {
@@ -318,7 +320,8 @@ mod tests {
         #[test]
         fn every_event_is_accounted_for(events in prop::collection::vec(prop_oneof![Just(E::Go), Just(E::Finish), Just(E::Reset)], 0..40)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let machine = machine(&Arc::default());
+            let log = Mutex::default();
+            let machine = machine(&log);
             let summary = runtime.block_on(machine.run(stream::iter(events.clone()), never())).unwrap();
             let seen = usize::try_from(summary.steps + summary.unknown).unwrap();
             prop_assert_eq!(summary.finished, summary.state == S::Done);

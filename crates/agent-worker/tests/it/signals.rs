@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::io;
 use std::process::{ExitCode, Termination};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,7 @@ fn block() -> ! {
 }
 
 impl Agent for OneJob {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         if self.0 == Job::BlocksInTask {
             ctx.spawn(async {
                 // Not before the handler waits: what this thread woke last would share its fate.
@@ -92,7 +93,7 @@ impl Agent for OneJob {
             Job::Polite | Job::BlocksWhenEnded | Job::BlocksInTask => {}
             Job::Deaf => std::future::pending().await,
             Job::Blocks => block(),
-            Job::BlocksInCleanup => ctx.on_cleanup(async { block() }),
+            Job::BlocksInCleanup => ctx.on_cleanup(async |_| block()),
             Job::SpawnsBlocking => drop(tokio::task::spawn_blocking(|| block())),
         }
         ctx.cancelled().await;

@@ -58,7 +58,7 @@ impl Agent for Scenario {
         }
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let Task { what } = ctx.metadata()?;
         match what.as_str() {
             "work" => tokio::time::sleep(MINUTE).await,
@@ -70,8 +70,8 @@ impl Agent for Scenario {
             "untidy" => {
                 drop(ctx.spawn(std::future::pending::<()>()));
                 drop(ctx.spawn(std::future::pending::<()>()));
-                ctx.on_cleanup(std::future::pending());
-                ctx.on_cleanup(async { panic!("planted") });
+                ctx.on_cleanup(|_| std::future::pending());
+                ctx.on_cleanup(async |_| panic!("planted"));
             }
             "silent" => {
                 ctx.progress();
@@ -469,7 +469,7 @@ impl Agent for Muted {
         Answer::accept()
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn blocks(recorded: &mut Recorded) {
         async move {
             match ctx.job().room.name.as_str() {
                 "attempt" => gate.block(),
-                "cleanup" => ctx.on_cleanup(async move { gate.block() }),
+                "cleanup" => ctx.on_cleanup(async move |_| gate.block()),
                 _ => {
                     let blocked = Arc::new(AtomicBool::new(false));
                     let blocks = Arc::clone(&blocked);

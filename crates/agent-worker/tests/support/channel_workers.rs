@@ -2,6 +2,7 @@
 //! and what they hear.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ struct Talking {
 }
 
 impl Agent for Talking {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let orders = self.orders.lock().await.take().expect("one job, and one attempt of it");
         let mut channel: Channel = ctx.jobs_channel().await?;
         channel.announce("talk").await?;

@@ -130,7 +130,7 @@ impl Agent for Counter {
         Answer::accept()
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
         let from = progress.get().done;
         self.1.write(&format!("started {from}"));

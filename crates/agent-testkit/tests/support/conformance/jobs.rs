@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use agent_testkit::{DispatchRequest, RoomRequest};
-use agent_worker::{CancelReason, JobContext, JobKind, JobResult};
+use agent_worker::{Agent, CancelReason, JobContext, JobKind, JobResult};
 
 use super::stage::{AGENT, Stage, soon};
 
@@ -39,16 +39,12 @@ async fn scripted(ctx: JobContext) -> JobResult {
 }
 
 /// An agent that reports when it runs and why it was cancelled.
-fn reporting()
--> (impl Fn(JobContext) -> std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync, Reports) {
+fn reporting() -> (impl Agent, Reports) {
     let (sender, reports) = mpsc::unbounded_channel();
-    let agent = move |ctx: JobContext| {
-        let sender = sender.clone();
-        Box::pin(async move {
-            sender.send(format!("as {}", ctx.room().local_participant().identity))?;
-            sender.send(format!("cancelled: {}", ctx.cancelled().await))?;
-            Ok(())
-        }) as std::pin::Pin<Box<dyn Future<Output = JobResult> + Send>>
+    let agent = async move |ctx: JobContext| {
+        sender.send(format!("as {}", ctx.room().local_participant().identity))?;
+        sender.send(format!("cancelled: {}", ctx.cancelled().await))?;
+        Ok(())
     };
     (agent, Reports(reports))
 }

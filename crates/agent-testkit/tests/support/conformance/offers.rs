@@ -33,7 +33,7 @@ impl Agent for Asked {
         }
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         self.ran.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

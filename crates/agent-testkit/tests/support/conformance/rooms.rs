@@ -1,5 +1,7 @@
 //! The agent among the participants of its room.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use agent_worker::room::{RoomError, RoomEvents};
@@ -33,7 +35,7 @@ impl Agent for Twin {
         Answer::accept().identity("twin")
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         self.tell.send("runs".to_owned())?;
         self.tell.send(format!("cancelled: {}", ctx.cancelled().await))?;
         Ok(())
@@ -60,7 +62,7 @@ impl Agent for Dressed {
         Answer::accept().identity("the-agent").name("The Agent").metadata("about it").attribute("k", "v")
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         stay(ctx).await
     }
 }

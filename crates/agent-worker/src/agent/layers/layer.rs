@@ -1,6 +1,7 @@
 //! The traits for layers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use agent_core::{Answer, EndedJob, Job, JobResult};
 
@@ -32,12 +33,13 @@ impl<A: Agent> Layered for A {}
 /// ```
 /// use agent_worker::layers::{AroundHandler, Layered};
 /// use agent_worker::{Agent, JobContext, JobResult};
+/// use std::sync::Arc;
 ///
 /// /// Sends a greeting before the handler runs.
 /// struct Polite;
 ///
 /// impl AroundHandler for Polite {
-///     async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+///     async fn run<A: Agent>(&self, inner: Arc<A>, ctx: JobContext) -> JobResult {
 ///         ctx.room().publish_data("chat", "hello").await?;
 ///         inner.run(ctx).await
 ///     }
@@ -53,13 +55,13 @@ impl<A: Agent> Layered for A {}
 /// ```
 pub trait AroundHandler: Send + Sync + 'static {
     /// Runs the handler of the inner agent, or not.
-    fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
+    fn run<A: Agent>(&self, inner: Arc<A>, ctx: JobContext) -> impl Future<Output = JobResult> + Send;
 }
 
 /// An agent with a layer around its handler.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Around<A, L> {
-    inner: A,
+    inner: Arc<A>,
     layer: L,
 }
 
@@ -67,7 +69,7 @@ impl<A: Agent, L: AroundHandler> Layer<A> for L {
     type Agent = Around<A, L>;
 
     fn layer(self, inner: A) -> Around<A, L> {
-        Around { inner, layer: self }
+        Around { inner: Arc::new(inner), layer: self }
     }
 }
 
@@ -85,8 +87,8 @@ impl<A: Agent, L: AroundHandler> Agent for Around<A, L> {
         self.inner.metadata_schema()
     }
 
-    fn run(&self, ctx: JobContext) -> impl Future<Output = JobResult> + Send {
-        self.layer.run(&self.inner, ctx)
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
+        self.layer.run(Arc::clone(&self.inner), ctx).await
     }
 
     fn on_ended(&self, ended: &EndedJob) -> impl Future<Output = ()> + Send {

@@ -84,7 +84,7 @@ impl Drop for Turn<'_> {
 }
 
 impl AroundHandler for LimitBy {
-    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+    async fn run<A: Agent>(&self, inner: Arc<A>, ctx: JobContext) -> JobResult {
         let key = (self.key)(ctx.job());
         let turn = Turn { limit: self, semaphore: self.semaphore(&key), key };
         // Declared after the turn, so that the permit is released before the key is removed.

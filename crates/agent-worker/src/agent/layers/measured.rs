@@ -1,6 +1,7 @@
 //! Metrics of handler calls.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -60,7 +61,7 @@ impl Drop for Call {
 }
 
 impl AroundHandler for Measured {
-    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+    async fn run<A: Agent>(&self, inner: Arc<A>, ctx: JobContext) -> JobResult {
         let mut call = Call::begin(self.name.clone());
         let result = inner.run(ctx).await.map_err(classified);
         call.result = match &result {

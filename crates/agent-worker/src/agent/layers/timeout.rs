@@ -1,5 +1,6 @@
 //! Time limit for a handler.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::{JobError, JobResult};
@@ -29,7 +30,7 @@ impl Timeout {
 }
 
 impl AroundHandler for Timeout {
-    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+    async fn run<A: Agent>(&self, inner: Arc<A>, ctx: JobContext) -> JobResult {
         match tokio::time::timeout(self.after, inner.run(ctx)).await {
             Ok(result) => result,
             Err(_) => Err(JobError::fatal("job_timeout")

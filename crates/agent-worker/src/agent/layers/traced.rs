@@ -1,6 +1,7 @@
 //! A span and log lines for handler calls.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -31,7 +32,7 @@ impl Traced {
 }
 
 impl AroundHandler for Traced {
-    async fn run<A: Agent>(&self, inner: &A, ctx: JobContext) -> JobResult {
+    async fn run<A: Agent>(&self, inner: Arc<A>, ctx: JobContext) -> JobResult {
         let handler = async {
             tracing::debug!("handler called");
             let start = Instant::now();

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use agent_worker::{Agent, JobContext, JobResult, patterns::Pool};
-//! use std::time::Duration;
+//! use std::{sync::Arc, time::Duration};
 //!
 //! struct Model;
 //! impl Model {
@@ -13,7 +13,7 @@
 //! struct Oracle { models: Pool<Model> }
 //!
 //! impl Agent for Oracle {
-//!     async fn run(&self, ctx: JobContext) -> JobResult {
+//!     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
 //!         let mut model = self.models.acquire_within(Duration::from_secs(2)).await?;
 //!         ctx.room().publish_data("answer", model.answer().await).await?;
 //!         Ok(())

@@ -10,16 +10,10 @@
 //! enum Button { Start, Stop, Finish, Lost }
 //!
 //! async fn recorder(ctx: JobContext) -> JobResult {
-//!     let publish = |ctx: &JobContext, what: &'static str| {
-//!         let ctx = ctx.clone();
-//!         move || {
-//!             let ctx = ctx.clone();
-//!             async move { Ok(ctx.room().publish_data("recorder", what).await?) }
-//!         }
-//!     };
+//!     let publish = async |what| JobResult::Ok(ctx.room().publish_data("recorder", what).await?);
 //!     let table = StateMachine::new(Recording::Idle)
-//!         .on_do(Recording::Idle, Button::Start, Recording::Running, publish(&ctx, "started"))
-//!         .on_do(Recording::Running, Button::Stop, Recording::Idle, publish(&ctx, "stopped"))
+//!         .on_do(Recording::Idle, Button::Start, Recording::Running, || publish("started"))
+//!         .on_do(Recording::Running, Button::Stop, Recording::Idle, || publish("stopped"))
 //!         .on(Recording::Idle, Button::Finish, Recording::Over)
 //!         .on(Recording::Running, Button::Lost, Recording::Idle)
 //!         .terminal(Recording::Over);
@@ -52,6 +46,9 @@
 //! # run.assert_success();
 //! # });
 //! ```
+//!
+//! An action is called without arguments, and borrows what it needs: the context, the agent (`self`), or any
+//! variable that lives as long as the table.
 //!
 //! # Events and their effects
 //! | event | effect |

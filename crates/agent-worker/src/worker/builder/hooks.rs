@@ -23,17 +23,17 @@ impl WorkerBuilder {
     /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
     /// use agent_worker::Worker;
     ///
-    /// let builder = Worker::builder(agent).on_failure(|failed| async move {
+    /// let builder = Worker::builder(agent).on_failure(async |failed| {
     ///     let (id, attempts) = (&failed.job.id, failed.attempts);
     ///     eprintln!("{id} failed after {attempts} attempts ({}): {}", failed.reason(), failed.error);
     /// });
     /// ```
     pub fn on_failure<F, Fut>(mut self, hook: F) -> Self
     where
-        F: Fn(FailedJob) -> Fut + Send + Sync + 'static,
+        F: FnOnce(FailedJob) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.settings.hooks.on_failure = Some(Arc::new(move |failed| Box::pin(hook(failed))));
+        self.settings.hooks.on_failure = Some(Arc::new(move |failed| Box::pin(hook.clone()(failed))));
         self
     }
 

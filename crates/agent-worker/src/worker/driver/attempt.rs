@@ -118,7 +118,7 @@ impl Attempt {
             parts.meter.launched(assigned.elapsed());
         }
         let (ctx, failed) = JobContext::new(spec, Arc::clone(&links));
-        let handler = AssertUnwindSafe(async { agent.run(ctx).await }).catch_unwind();
+        let handler = AssertUnwindSafe(async { Arc::clone(&agent).run(ctx).await }).catch_unwind();
         let superseded = async {
             match checkpoints {
                 Some(checkpoints) => checkpoints.superseded().await,

@@ -26,7 +26,7 @@ fn spec(store: impl CheckpointStore) -> JobSpec {
 /// Runs a job with this store.
 async fn run<F: Future<Output = JobResult> + Send + 'static>(
     store: &(impl CheckpointStore + Clone),
-    handler: impl Fn(JobContext) -> F + Send + Sync + 'static,
+    handler: impl FnOnce(JobContext) -> F + Clone + Send + Sync + 'static,
 ) -> Run {
     run_job(handler, spec(store.clone())).await
 }

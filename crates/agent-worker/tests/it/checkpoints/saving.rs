@@ -1,6 +1,6 @@
 //! When a job's checkpoint is saved, what it begins with, and when it is deleted.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_testkit::{FaultyStore, JobSpec, run_job};
@@ -220,15 +220,13 @@ async fn a_value_that_panicked_half_way_is_not_saved() {
 async fn what_a_finished_job_left_running_saves_nothing() {
     let store = MemoryStore::new();
     let (tell, told) = tokio::sync::oneshot::channel();
-    let tell = Mutex::new(Some(tell));
-    let handler = move |ctx: JobContext| {
+    let tell = Arc::new(Mutex::new(Some(tell)));
+    let handler = async move |ctx: JobContext| {
         let tell = tell.lock().expect("no panic").take().expect("one attempt");
-        async move {
-            let checkpoint = ctx.checkpoint::<Progress>();
-            checkpoint.save(&Progress { done: 1 }).await?;
-            drop(tell.send(checkpoint));
-            Ok(())
-        }
+        let checkpoint = ctx.checkpoint::<Progress>();
+        checkpoint.save(&Progress { done: 1 }).await?;
+        drop(tell.send(checkpoint));
+        Ok(())
     };
     run(&store, handler).await.assert_success();
     assert!(store.is_empty());

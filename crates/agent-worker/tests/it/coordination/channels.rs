@@ -59,7 +59,7 @@ async fn all_there(channel: &mut Channel) {
 struct Counting(Arc<AtomicUsize>);
 
 impl Agent for Counting {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let mut channel = ctx.jobs_channel().await?;
         assert_eq!(channel.topic(), "room:shared:jobs");
         channel.announce("count").await?;
@@ -154,7 +154,7 @@ async fn the_longest_message_reaches_hundreds_of_agents() {
 struct InTurn;
 
 impl Agent for InTurn {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let lease = ctx.elect(&ctx.job().room.name).await?.lead().await?;
         let before = lease.read().await?.map(|value| String::from_utf8_lossy(&value.value).into_owned());
         let count: u32 = before.as_deref().unwrap_or("0").parse()?;

@@ -37,7 +37,7 @@ impl Agent for Choosy {
         if job.room.name == "refused" { Answer::Dismiss } else { Answer::accept().name("Choosy") }
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let name = ctx.room().local_participant().name.clone();
         ctx.room().publish_data("name", name).await?;
         Ok(())

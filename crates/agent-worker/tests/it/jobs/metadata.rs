@@ -1,5 +1,6 @@
 //! Metadata, limits and the other fields of a job, from the dispatch to the handler.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use garde::Validate;
@@ -114,7 +115,7 @@ impl Agent for Picky {
         }
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ impl Agent for Speaker {
         Answer::accept().identity(format!("the-{}", self.name))
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let number = self.spoken.fetch_add(1, Ordering::Relaxed);
         ctx.room().publish_data(self.name, number.to_string()).await?;
         Ok(())

@@ -21,7 +21,7 @@ use agent_worker::{
 struct Fails(Arc<OnceLock<EndedJob>>);
 
 impl Agent for Fails {
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         tokio::time::sleep(Duration::from_millis(1500)).await;
         Err(JobError::fatal("quota_exceeded").with_source("5 of 5 used"))
     }

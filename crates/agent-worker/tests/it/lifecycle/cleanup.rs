@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_testkit::ServerEvent;
-use agent_worker::{Agent, JobContext, JobError, JobResult, Outcome, RetryPolicy};
+use agent_worker::{Agent, BoxFuture, JobContext, JobError, JobResult, Outcome, RetryPolicy};
 
 use super::stage::{LONG, Stage, text};
 
@@ -22,30 +22,37 @@ impl Diary {
     }
 
     /// A callback that writes a line.
-    fn later(&self, what: impl Into<String>) -> impl Future<Output = ()> + Send + 'static {
+    fn later(
+        &self,
+        what: impl Into<String>,
+    ) -> impl FnOnce(JobContext) -> std::future::Ready<()> + Send + 'static {
         let (diary, what) = (self.clone(), what.into());
-        async move { diary.note(what) }
+        move |_| {
+            diary.note(what);
+            std::future::ready(())
+        }
     }
 
     /// A callback that writes after each of these waits, in milliseconds, whether the job is in its room.
     fn whether_in_room<const N: usize>(
         &self,
-        ctx: &JobContext,
         waits: [u64; N],
-    ) -> impl Future<Output = ()> + Send + 'static + use<N> {
-        let (diary, ctx) = (self.clone(), ctx.clone());
-        async move {
-            for wait in waits {
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                diary.note(format!("in room: {}", ctx.is_in_room()));
-            }
+    ) -> impl FnOnce(JobContext) -> BoxFuture<'static, ()> + Send + 'static + use<N> {
+        let diary = self.clone();
+        move |ctx| {
+            Box::pin(async move {
+                for wait in waits {
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    diary.note(format!("in room: {}", ctx.is_in_room()));
+                }
+            })
         }
     }
 
     /// An agent that is given it.
     fn agent<R, F>(&self, run: R) -> impl Agent + use<R, F>
     where
-        R: Fn(JobContext, Self) -> F + Send + Sync + 'static,
+        R: FnOnce(JobContext, Self) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = JobResult> + Send + 'static,
     {
         let diary = self.clone();
@@ -58,12 +65,10 @@ async fn the_last_one_runs_first_and_a_panic_stops_no_other() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         ctx.on_cleanup(diary.later("first"));
-        ctx.on_cleanup(async { panic!("in a callback") });
+        ctx.on_cleanup(async |_| panic!("in a callback"));
         ctx.on_cleanup(diary.later("second"));
-        ctx.on_cleanup({
-            let (ctx, diary) = (ctx.clone(), diary.clone());
-            async move { ctx.on_cleanup(diary.later("of the last")) }
-        });
+        let later = diary.later("of the last");
+        ctx.on_cleanup(async move |ctx| ctx.on_cleanup(later));
         diary.note("handler");
         Ok(())
     });
@@ -97,13 +102,10 @@ async fn every_attempt_has_its_own() {
 #[tokio::test(start_paused = true)]
 async fn it_comes_before_the_outcome_and_in_the_room() {
     let agent = |ctx: JobContext| async move {
-        ctx.on_cleanup({
-            let ctx = ctx.clone();
-            async move {
-                tokio::time::sleep(Duration::from_secs(2)).await;
-                assert!(ctx.is_in_room());
-                ctx.room().publish_data("status", "goodbye").await.unwrap();
-            }
+        ctx.on_cleanup(async |ctx| {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert!(ctx.is_in_room());
+            ctx.room().publish_data("status", "goodbye").await.unwrap();
         });
         JobResult::Err("no such voice".into())
     };
@@ -132,7 +134,7 @@ async fn one_that_hangs_is_dropped_and_the_others_run() {
             for name in ["first", "second", "third"] {
                 if name == hangs {
                     let dropped = Dropped(diary.clone());
-                    ctx.on_cleanup(async move {
+                    ctx.on_cleanup(async move |_| {
                         let _dropped = dropped;
                         std::future::pending().await
                     });
@@ -169,8 +171,8 @@ async fn all_of_them_hang_and_the_cleanup_ends_in_its_time() {
     let agent = diary.agent(|ctx, diary| async move {
         for name in ["first", "second", "third"] {
             let begun = diary.later(name);
-            ctx.on_cleanup(async move {
-                begun.await;
+            ctx.on_cleanup(async move |ctx| {
+                begun(ctx).await;
                 std::future::pending().await
             });
         }
@@ -189,15 +191,14 @@ async fn all_of_them_hang_and_the_cleanup_ends_in_its_time() {
 /// Each of them is done at once, and registers the next one: only the time ends that.
 #[tokio::test(start_paused = true)]
 async fn callbacks_without_end_have_an_end() {
-    fn again(ctx: JobContext) {
-        let next = ctx.clone();
-        ctx.on_cleanup(async move {
+    fn again(ctx: &JobContext) {
+        ctx.on_cleanup(async |ctx| {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            again(next);
+            again(&ctx);
         });
     }
     let agent = |ctx: JobContext| {
-        again(ctx);
+        again(&ctx);
         std::future::ready(JobResult::Ok(()))
     };
     let mut stage = Stage::new(agent, |builder| builder.cleanup_timeout(Duration::from_secs(3)));
@@ -212,8 +213,8 @@ async fn callbacks_without_end_have_an_end() {
 #[tokio::test(start_paused = true)]
 async fn a_callback_may_have_a_limit_of_its_own() {
     let agent = |ctx: JobContext| async move {
-        ctx.on_cleanup(std::future::pending());
-        ctx.on_cleanup(std::future::pending());
+        ctx.on_cleanup(|_| std::future::pending());
+        ctx.on_cleanup(|_| std::future::pending());
         JobResult::Ok(())
     };
     for (limit, expected) in [(1, 2), (9, 9)] {
@@ -245,7 +246,7 @@ async fn one_that_panics_when_it_is_dropped_stops_no_other() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         ctx.on_cleanup(diary.later("first"));
-        ctx.on_cleanup(async {
+        ctx.on_cleanup(async |_| {
             let _panics = Panics;
             std::future::pending().await
         });
@@ -286,7 +287,7 @@ async fn an_aborted_handler_is_cleaned_up_after() {
 async fn a_terminated_job_has_its_room_for_three_seconds() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
-        ctx.on_cleanup(diary.whether_in_room(&ctx, [0, 4000]));
+        ctx.on_cleanup(diary.whether_in_room([0, 4000]));
         ctx.cancelled().await;
         Ok(())
     });
@@ -309,7 +310,7 @@ async fn a_drain_cleans_up_and_is_done_in_its_time() {
         let room = ctx.job().room.name.clone();
         ctx.on_cleanup(diary.later(format!("cleanup in {room}")));
         if room == "endless" {
-            ctx.on_cleanup(std::future::pending());
+            ctx.on_cleanup(|_| std::future::pending());
         }
         ctx.cancelled().await;
         if room == "aborted" {
@@ -344,7 +345,7 @@ async fn a_drain_cleans_up_and_is_done_in_its_time() {
 async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
-        ctx.on_cleanup(diary.whether_in_room(&ctx, [900]));
+        ctx.on_cleanup(diary.whether_in_room([900]));
         std::future::pending().await
     });
     let mut stage = Stage::new(agent, |builder| builder);
@@ -363,7 +364,7 @@ async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
 async fn a_worker_that_gives_up_cleans_up_all_the_same() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
-        ctx.on_cleanup(diary.whether_in_room(&ctx, [4000]));
+        ctx.on_cleanup(diary.whether_in_room([4000]));
         std::future::pending().await
     });
     let mut stage = Stage::new(agent, |builder| builder.max_connect_attempts(1));
@@ -383,14 +384,14 @@ async fn a_worker_that_is_dropped_lets_go_of_everything() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         let held = (ctx.clone(), Dropped(diary.clone()));
-        ctx.on_cleanup(async move { drop(held) });
+        ctx.on_cleanup(async move |_| drop(held));
         let held = (ctx.clone(), Dropped(diary.clone()));
         ctx.spawn(async move {
             let _held = held;
             std::future::pending::<()>().await;
         });
         if ctx.job().room.name == "cleaning" {
-            ctx.on_cleanup(std::future::pending());
+            ctx.on_cleanup(|_| std::future::pending());
             return Ok(());
         }
         let _held = (ctx, Dropped(diary.clone()));

@@ -1,6 +1,6 @@
 //! Jobs that are over because of their room, or of who is in it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -141,7 +141,7 @@ impl Agent for Late {
         Answer::accept()
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         stays(ctx).await
     }
 }

@@ -141,7 +141,7 @@ async fn an_attempt_can_be_failed_from_anywhere_and_is_cleaned_up_after() {
     let agent = move |ctx: JobContext| {
         let count = count.clone();
         async move {
-            ctx.on_cleanup(async move {
+            ctx.on_cleanup(async move |_| {
                 count.fetch_add(1, Ordering::Relaxed);
             });
             let inner = ctx.clone();
@@ -158,9 +158,7 @@ async fn an_attempt_can_be_failed_from_anywhere_and_is_cleaned_up_after() {
 #[tokio::test(start_paused = true)]
 async fn each_participant_has_a_task_until_they_leave() {
     let agent = async |ctx: JobContext| {
-        let room = ctx.room().clone();
-        ctx.for_each_participant(ParticipantFilter::human(), move |person| {
-            let room = room.clone();
+        ctx.for_each_participant(ParticipantFilter::human(), async |ctx, person| {
             // Says hello, and goodbye when it is cancelled.
             struct Bye(agent_worker::Room, String);
             impl Drop for Bye {
@@ -169,12 +167,10 @@ async fn each_participant_has_a_task_until_they_leave() {
                     tokio::spawn(async move { room.publish_data("log", text).await });
                 }
             }
-            async move {
-                let _ = room.publish_data("log", format!("hello {}", person.identity)).await;
-                assert_ne!(person.identity, "eve", "planted");
-                let _bye = Bye(room, person.identity.clone());
-                std::future::pending::<()>().await;
-            }
+            let _ = ctx.room().publish_data("log", format!("hello {}", person.identity)).await;
+            assert_ne!(person.identity, "eve", "planted");
+            let _bye = Bye(ctx.room().clone(), person.identity.clone());
+            std::future::pending::<()>().await;
         });
         ctx.cancelled().await;
         Ok(())

@@ -102,9 +102,8 @@ async fn check(cause: Cause, expected: Row) {
             let tell = tell.clone();
             async move {
                 let _tell = tell.clone();
-                ctx.on_cleanup({
-                    let ctx = ctx.clone();
-                    async move { drop(tell.send((ctx.cancel_reason(), ctx.is_in_room()))) }
+                ctx.on_cleanup(async move |ctx| {
+                    drop(tell.send((ctx.cancel_reason(), ctx.is_in_room())));
                 });
                 handler(ctx, returns).await
             }

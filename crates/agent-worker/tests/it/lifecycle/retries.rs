@@ -202,8 +202,7 @@ async fn a_room_that_cannot_be_joined_waits_for_the_backoff_alone() {
 #[tokio::test(start_paused = true)]
 async fn there_is_no_other_attempt_in_a_room_that_was_left_after_the_last() {
     let leaves = |ctx: JobContext| async move {
-        let room = ctx.room().clone();
-        ctx.on_cleanup(async move { room.leave().await });
+        ctx.on_cleanup(async |ctx| ctx.room().leave().await);
         JobResult::Err(JobError::retryable("again", Duration::ZERO))
     };
     // At once: before the server ends the job, as it does when its agent leaves.
@@ -356,9 +355,9 @@ async fn a_room_that_a_task_has_kept_ends_with_its_attempt() {
                 let silent = room.events().next().await.is_none();
                 let _ = tell.send((refused, silent, room.is_connected(), kept.is_in_room()));
             });
-            let room = ctx.room().clone();
-            ctx.on_cleanup(async move {
-                room.publish_data("chat", "goodbye")
+            ctx.on_cleanup(async |ctx| {
+                ctx.room()
+                    .publish_data("chat", "goodbye")
                     .await
                     .expect("the attempt is not over before its cleanup");
             });

@@ -1,5 +1,6 @@
 //! One worker on a mock server of its own, and what it tells about its jobs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -35,7 +36,7 @@ impl Stage {
         change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
     ) -> Self {
         let (tell, ended) = mpsc::unbounded_channel();
-        let worker = worker(&server, Told { agent, tell }).agent_name("tester").seed(7);
+        let worker = worker(&server, Told { agent: Arc::new(agent), tell }).agent_name("tester").seed(7);
         let worker = change(worker).build().expect("the settings can work");
         let handle = worker.handle();
         Self { server, worker: handle, running: tokio::spawn(worker.run()), ended }
@@ -99,7 +100,7 @@ pub(crate) fn text(outcome: &Outcome) -> String {
 
 /// An agent, and somebody who hears how its jobs end.
 struct Told<A> {
-    agent: A,
+    agent: Arc<A>,
     tell: mpsc::UnboundedSender<EndedJob>,
 }
 
@@ -108,8 +109,8 @@ impl<A: Agent> Agent for Told<A> {
         self.agent.on_request(job).await
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
-        self.agent.run(ctx).await
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
+        Arc::clone(&self.agent).run(ctx).await
     }
 
     async fn on_ended(&self, ended: &EndedJob) {

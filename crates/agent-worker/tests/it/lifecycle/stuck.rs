@@ -78,7 +78,7 @@ async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
         async move {
             let callback = |text: &'static str| {
                 let tell = tell.clone();
-                async move { drop(tell.send(text.to_owned())) }
+                async move |_| drop(tell.send(text.to_owned()))
             };
             ctx.on_cleanup(callback("cleanup"));
             gate.block();
@@ -120,7 +120,7 @@ async fn a_drain_does_not_wait_for_a_stuck_attempt() {
     let agent = move |ctx: JobContext| {
         let (gate, tell, tell_begun) = (gate.clone(), tell.clone(), tell_begun.clone());
         async move {
-            ctx.on_cleanup(async move { tell.send(()).unwrap() });
+            ctx.on_cleanup(async move |_| tell.send(()).unwrap());
             let _ = tell_begun.send(());
             gate.block();
             JobResult::Ok(())
@@ -146,9 +146,8 @@ async fn a_cleanup_that_blocks_does_not_hold_the_job() {
         tell: mpsc::UnboundedSender<EndedJob>,
     }
     impl agent_worker::Agent for Agent {
-        async fn run(&self, ctx: JobContext) -> JobResult {
-            let gate = self.gate.clone();
-            ctx.on_cleanup(async move { gate.block() });
+        async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
+            ctx.on_cleanup(async move |_| self.gate.block());
             Err("no such voice".into())
         }
 

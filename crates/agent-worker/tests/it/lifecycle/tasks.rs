@@ -34,10 +34,9 @@ async fn what_is_left_is_cancelled_before_the_cleanup_and_is_nothing_to_count() 
                     std::future::pending::<()>().await;
                 });
             }
-            let late = ctx.clone();
-            ctx.on_cleanup(async move {
+            ctx.on_cleanup(async move |ctx| {
                 tokio::task::yield_now().await;
-                let late = late.spawn(std::future::pending::<()>()).await;
+                let late = ctx.spawn(std::future::pending::<()>()).await;
                 let cancelled = late.is_err_and(|error| error.is_cancelled());
                 tell.send((sum, count.load(Ordering::SeqCst), cancelled)).unwrap();
             });
@@ -102,8 +101,8 @@ async fn the_log_of_a_task_names_its_job_and_that_of_a_leftover_its_name() {
         ctx.spawn_named("heartbeat", std::future::pending::<()>());
         ctx.spawn(std::future::pending::<()>());
         ctx.health_check(Duration::from_secs(30), || std::future::ready(Ok::<_, JobError>(())));
-        ctx.for_each_participant(ParticipantFilter::human(), |_| std::future::pending());
-        ctx.on_cleanup(async { tracing::info!("from the callback") });
+        ctx.for_each_participant(ParticipantFilter::human(), |_, _| std::future::pending());
+        ctx.on_cleanup(async |_| tracing::info!("from the callback"));
         JobResult::Ok(())
     };
     let mut stage = Stage::new(agent, |builder| builder);

@@ -1,5 +1,6 @@
 //! Two agents in one process: whose line is which.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Level;
@@ -86,7 +87,7 @@ impl Agent for Choosy {
         if job.room.name == "declined" { Answer::Decline } else { Answer::Dismiss }
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What a server can repeat at will is summed up, and its names are short.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -21,7 +22,7 @@ impl Agent for Refuses {
         Answer::Decline
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 }
@@ -33,7 +34,7 @@ impl Agent for Panics {
         panic!("planted")
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 }

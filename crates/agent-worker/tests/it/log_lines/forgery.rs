@@ -1,5 +1,6 @@
 //! No text of others forges a line of the log or controls the terminal that shows it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Level;
@@ -32,9 +33,9 @@ impl Agent for Victim {
         Answer::accept()
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let Task { action } = ctx.metadata()?;
-        ctx.on_cleanup(async { panic!("{EVE}") });
+        ctx.on_cleanup(async |_| panic!("{EVE}"));
         let panics = ctx.spawn_named(EVE, async { panic!("{EVE}") });
         assert!(panics.await.is_err());
         ctx.spawn_named(EVE, std::future::pending::<()>());

@@ -21,7 +21,7 @@ struct Task {
 
 async fn call(ctx: JobContext) -> JobResult {
     let Task { action } = ctx.metadata()?;
-    ctx.on_cleanup(async { panic!("the line to {CUSTOMER} is open") });
+    ctx.on_cleanup(async |_| panic!("the line to {CUSTOMER} is open"));
     let careless = ctx.spawn(async { panic!("no task for {CUSTOMER}") });
     assert!(careless.await.is_err());
     match action.as_str() {
@@ -86,7 +86,7 @@ async fn fails(_: JobContext) -> JobResult {
 struct Hears(Arc<Mutex<Option<EndedJob>>>);
 
 impl agent_worker::Agent for Hears {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         fails(ctx).await
     }
 

@@ -1,5 +1,7 @@
 //! Agents that do one thing wrong, and how the server hears of it.
 
+use std::sync::Arc;
+
 use agent_testkit::{JobSpec, MockServer, run_job};
 use agent_worker::{Agent, Answer, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
@@ -14,7 +16,7 @@ impl<F: Fn() -> Answer + Send + Sync + 'static> Agent for Answers<F> {
         (self.0)()
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Why a job is declined: its request handler did something that cannot be used, or there is no room for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_testkit::{JobSpec, MockServer};
@@ -17,7 +18,7 @@ impl Agent for Hangs {
         std::future::pending().await
     }
 
-    async fn run(&self, _: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
         Ok(())
     }
 }

@@ -340,7 +340,10 @@ async fn values_that_cannot_be_saved() {
 
 #[tokio::test]
 async fn jobs_and_each_other() {
-    async fn told<F>(what: &'static str, handler: impl Fn(JobContext) -> F + Send + Sync + 'static) -> Line
+    async fn told<F>(
+        what: &'static str,
+        handler: impl FnOnce(JobContext) -> F + Clone + Send + Sync + 'static,
+    ) -> Line
     where
         F: Future<Output = JobResult> + Send + 'static,
     {

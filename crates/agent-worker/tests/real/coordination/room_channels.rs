@@ -3,6 +3,7 @@
 //! made anew is told.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -29,7 +30,7 @@ const ROOM: &str = "shared";
 struct Giving(mpsc::UnboundedSender<(JobContext, Channel)>);
 
 impl Agent for Giving {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let channel = ctx.jobs_channel().await?;
         channel.announce("talk").await?;
         self.0.send((ctx.clone(), channel))?;

@@ -1,5 +1,6 @@
 //! The limits of metadata and attributes are those of a real livekit-server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_testkit::{DispatchRequest, JobEndStatus, real_server};
@@ -29,7 +30,7 @@ impl Agent for Big {
         Answer::Accept(biggest())
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let me = ctx.room().local_participant();
         assert_eq!(me.metadata.len(), MAX_METADATA_LEN);
         assert_eq!(ctx.job().raw_metadata.len(), MAX_METADATA_LEN);

@@ -32,12 +32,8 @@ async fn hear(client: &mut OfficialClient, text: &str) {
 async fn host(ctx: JobContext) -> JobResult {
     let first = ctx.room().wait_for_participant(ParticipantFilter::human().within(SOON)).await?;
     ctx.room().publish_data("host", format!("first {}", first.identity)).await?;
-    let room = ctx.room().clone();
-    ctx.for_each_participant(ParticipantFilter::human(), move |person| {
-        let room = room.clone();
-        async move {
-            let _ = room.publish_data("host", format!("welcome {}", person.identity)).await;
-        }
+    ctx.for_each_participant(ParticipantFilter::human(), async |ctx, person| {
+        let _ = ctx.room().publish_data("host", format!("welcome {}", person.identity)).await;
     });
     ctx.cancelled().await;
     Ok(())
@@ -77,7 +73,7 @@ async fn a_failed_health_check_costs_an_attempt_and_a_second_dispatch_is_decline
     let Some(server) = real_server().await else { return };
     let agent = async |ctx: JobContext| {
         let attempt = ctx.attempt();
-        ctx.health_check(Duration::from_secs(1), move || async move {
+        ctx.health_check(Duration::from_secs(1), async move || {
             if attempt == 1 { Err("the model does not answer") } else { Ok(()) }
         });
         if attempt == 1 {

@@ -50,7 +50,7 @@ impl Agent for Asked {
         }
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let me = ctx.room().local_participant();
         let attributes = me.attributes.get("k").cloned().unwrap_or_default();
         self.tell.send(Told::Ran(format!("{} {} {} {attributes}", me.identity, me.name, me.metadata)))?;

@@ -1,6 +1,7 @@
 //! All three kinds of job on a real livekit-server, with an official client in each room: both hear each
 //! other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_testkit::{ClientEvent, DataMessage, DispatchRequest, JobEndStatus, OfficialClient};
@@ -14,7 +15,7 @@ struct Talker {
 }
 
 impl Agent for Talker {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         if ctx.job().kind != self.kind {
             return Err(format!("asked for {} jobs, got {}", self.kind, ctx.job().kind).into());
         }

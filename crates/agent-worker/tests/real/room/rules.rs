@@ -1,6 +1,7 @@
 //! Jobs that are over because of their room, or of who is in it: on a real livekit-server, with official
 //! clients, and what the server then records.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -44,7 +45,7 @@ impl Agent for Host {
         Answer::accept()
     }
 
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let job = ctx.job().id.to_string();
         let same_room = ctx.job().room.sid == ctx.room().sid();
         self.tell.send(Said::Began { job: job.clone(), same_room })?;

@@ -130,12 +130,9 @@ async fn data_wait_for_the_next_attempt() {
 #[tokio::test]
 async fn a_cleanup_says_goodbye_in_the_room() {
     let handler = |ctx: JobContext, _: Tell| async move {
-        ctx.on_cleanup({
-            let room = ctx.room().clone();
-            async move {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                room.publish_data("status", "goodbye").await.expect("still in the room");
-            }
+        ctx.on_cleanup(async |ctx| {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            ctx.room().publish_data("status", "goodbye").await.expect("still in the room");
         });
         match ctx.job().raw_metadata.as_str() {
             "error" => Err("no such voice".into()),

@@ -4,6 +4,7 @@ mod attempts;
 mod ends;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -41,13 +42,13 @@ where
     H: Fn(JobContext, Tell) -> F + Send + Sync + 'static,
     F: Future<Output = JobResult> + Send,
 {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let (room, tell) = (ctx.job().room.name.clone(), self.tell.clone());
         let who = ctx.room().local_participant().identity.clone();
         tell.send((room.clone(), Told::Called(who)))?;
-        ctx.on_cleanup({
-            let (ctx, tell) = (ctx.clone(), tell.clone());
-            async move { tell.send((room, Told::CleanedUp(ctx.is_in_room()))).unwrap() }
+        let cleaned = tell.clone();
+        ctx.on_cleanup(async move |ctx| {
+            cleaned.send((room, Told::CleanedUp(ctx.is_in_room()))).unwrap();
         });
         (self.handler)(ctx, tell).await
     }
