@@ -14,7 +14,7 @@ pub const MAX_IDENTITY_LEN: usize = 256;
 /// ```
 /// use agent_core::Answer;
 ///
-/// let answer = Answer::accept().identity("guide").name("Your guide").attribute("language", "en");
+/// let answer = Answer::accept().identity("guide").name("Your guide").attributes([("language", "en")]);
 /// assert!(answer.is_accept());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,11 +200,13 @@ impl Answer {
         self.change(|accept| accept.metadata = metadata.into())
     }
 
-    /// Adds one participant attribute, when this answer accepts.
-    pub fn attribute(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.change(|accept| {
-            accept.attributes.insert(key.into(), value.into());
-        })
+    /// Adds participant attributes, when this answer accepts.
+    pub fn attributes<K: Into<String>, V: Into<String>>(
+        self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let attributes = attributes.into_iter().map(|(key, value)| (key.into(), value.into()));
+        self.change(|accept| accept.attributes.extend(attributes))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Accept)) -> Self {
@@ -259,8 +261,8 @@ mod tests {
         check(accept().metadata("m".repeat(524_288)), "ok");
         check(accept().metadata("m".repeat(524_289)), "`metadata` has 524289 bytes");
         // lk.agent_name and guide are 18 bytes.
-        check(accept().attribute("k", "v".repeat(65_536 - 18 - 1)), "ok");
-        check(accept().attribute("k", "v".repeat(65_536 - 18)), "`attributes` have 65537 bytes");
-        check(accept().attribute(AGENT_NAME, "v".repeat(65_536)), "ok");
+        check(accept().attributes([("k", "v".repeat(65_536 - 18 - 1))]), "ok");
+        check(accept().attributes([("k", "v".repeat(65_536 - 18))]), "`attributes` have 65537 bytes");
+        check(accept().attributes([(AGENT_NAME, "v".repeat(65_536))]), "ok");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use agent_proto::TrackSource;
+
 use crate::backoff::Backoff;
 use crate::job::JobKind;
 use crate::job::time_limit::time_limit;
@@ -86,7 +88,7 @@ pub struct Config {
 }
 
 /// What the agent of a job may do in its room; the server includes it in the job's token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[allow(clippy::struct_excessive_bools, reason = "the protocol's own shape")]
@@ -95,10 +97,15 @@ pub struct AgentPermissions {
     pub can_subscribe: bool,
     /// May publish tracks.
     pub can_publish: bool,
+    /// The sources of which it may publish tracks; empty: any. livekit-server (1.13) takes it and does not
+    /// enforce it: it does not include it in the job's token.
+    pub can_publish_sources: Vec<TrackSource>,
     /// May publish data.
     pub can_publish_data: bool,
     /// May change its own metadata, name and attributes.
     pub can_update_metadata: bool,
+    /// May receive the metrics that other participants publish.
+    pub can_subscribe_metrics: bool,
     /// Is not shown to the other participants.
     pub hidden: bool,
 }
@@ -153,13 +160,15 @@ impl Default for EndWhen {
 }
 
 impl Default for AgentPermissions {
-    /// All but hidden.
+    /// All but metrics and hidden.
     fn default() -> Self {
         Self {
             can_subscribe: true,
             can_publish: true,
+            can_publish_sources: Vec::new(),
             can_publish_data: true,
             can_update_metadata: true,
+            can_subscribe_metrics: false,
             hidden: false,
         }
     }

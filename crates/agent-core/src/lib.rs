@@ -57,7 +57,7 @@ mod shutdown;
 mod text;
 mod worker;
 
-pub use agent_proto::{BoxFuture, Time};
+pub use agent_proto::{BoxFuture, ParticipantKind, Time, TrackSource};
 pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_IDENTITY_LEN};
 pub use backoff::{Backoff, MAX_RETRY_AFTER};
 pub use chain::BoxError;
@@ -87,7 +87,7 @@ pub use error::{JobError, JobResult};
 pub use error_kind::JobErrorKind;
 pub use job::lifecycle::{Effect, Exit, JobInput, JobState, Phase, Transition, step};
 pub use job::time_limit::DEFAULT_JOB_TIMEOUT;
-pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, MAX_ATTRIBUTES_LEN, Target, TargetKind};
+pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, MAX_ATTRIBUTES_LEN, Target};
 pub use join_failure::JoinFailureKind;
 pub use json::{JsonError, to_json};
 pub use log_limit::{LeftOut, LogLimit};

@@ -99,9 +99,12 @@ impl AccessToken {
         self
     }
 
-    /// Sets one attribute of the participant.
-    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.claims.attributes.insert(key.into(), value.into());
+    /// Adds attributes of the participant.
+    pub fn attributes<K: Into<String>, V: Into<String>>(
+        mut self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.claims.attributes.extend(attributes.into_iter().map(|(key, value)| (key.into(), value.into())));
         self
     }
 
@@ -339,7 +342,7 @@ mod tests {
             .identity("ada")
             .name("Ada")
             .metadata("m")
-            .attribute("a", "b")
+            .attributes([("a", "b")])
             .kind(TokenKind::Agent)
             .join_room("lobby")
             .administer_room("lobby")

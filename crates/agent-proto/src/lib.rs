@@ -1,7 +1,7 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
 //! [codec](decode) that refuses a frame over a size limit before it is parsed. Also the few types that every
-//! other crate needs: [`Time`], [`Secret`], a [bounded queue](DropOldest), the display of [text] from others,
-//! and the [recording] of machines.
+//! other crate needs: [`Time`], [`Secret`], [`ParticipantKind`], [`TrackSource`], a
+//! [bounded queue](DropOldest), the display of [text] from others, and the [recording] of machines.
 //!
 //! It contains no rule of a job or a room, and the public APIs of the other crates show message types of
 //! their own. `cargo xtask codegen` regenerates [`livekit`].
@@ -17,6 +17,7 @@
 mod codec;
 pub mod error_text;
 mod future;
+mod kinds;
 mod queue;
 pub mod recording;
 mod redact;
@@ -28,6 +29,7 @@ mod time;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
 pub use future::BoxFuture;
+pub use kinds::{ParticipantKind, TrackSource};
 pub use queue::{DropOldest, Popped, QueueEntry, QueueLimits};
 pub use secret::Secret;
 pub use time::Time;

@@ -63,6 +63,7 @@ mod types;
 mod unsupported;
 mod view;
 
+pub use agent_proto::{ParticipantKind, TrackSource};
 pub use command::{
     CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomCommand, RoomError,
 };
@@ -82,8 +83,7 @@ pub use streams::{
     StreamLimits, StreamOptions, StreamProgress, StreamReaders, TextOperation, TextStreamInfo,
 };
 pub use types::{
-    ConnectionQuality, Participant, ParticipantKind, Permissions, RoomInfo, Speaker, SubscriptionFailure,
-    Track, TrackKind, TrackSource,
+    ConnectionQuality, Participant, Permissions, RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind,
 };
 pub use unsupported::{Unsupported, UnsupportedKind};
 pub use view::{View, ViewChange};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agent_proto::livekit as proto;
+use agent_proto::{ParticipantKind, TrackSource};
 
 /// Description of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,46 +93,6 @@ impl Participant {
     #[must_use]
     pub fn new(sid: impl Into<String>, identity: impl Into<String>) -> Self {
         Self { sid: sid.into(), identity: identity.into(), ..Self::default() }
-    }
-}
-
-/// The kind of a participant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub enum ParticipantKind {
-    /// A person's client, or anything that joined with a plain token.
-    #[default]
-    Standard,
-    /// A stream that is fed into the room (RTMP, WHIP, …).
-    Ingress,
-    /// A recorder.
-    Egress,
-    /// A telephone call.
-    Sip,
-    /// An agent, as we are.
-    Agent,
-    /// A connector to another network.
-    Connector,
-    /// A bridge to another conference.
-    Bridge,
-    /// A kind that this version does not know: the number on the wire.
-    Unknown(i32),
-}
-
-impl From<i32> for ParticipantKind {
-    fn from(kind: i32) -> Self {
-        use proto::participant_info::Kind;
-        match Kind::try_from(kind) {
-            Ok(Kind::Standard) => Self::Standard,
-            Ok(Kind::Ingress) => Self::Ingress,
-            Ok(Kind::Egress) => Self::Egress,
-            Ok(Kind::Sip) => Self::Sip,
-            Ok(Kind::Agent) => Self::Agent,
-            Ok(Kind::Connector) => Self::Connector,
-            Ok(Kind::Bridge) => Self::Bridge,
-            Err(_) => Self::Unknown(kind),
-        }
     }
 }
 
@@ -233,36 +194,6 @@ impl From<i32> for TrackKind {
             Ok(proto::TrackType::Video) => Self::Video,
             Ok(proto::TrackType::Data) => Self::Data,
             Err(_) => Self::Unknown(kind),
-        }
-    }
-}
-
-/// The source of a track.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum TrackSource {
-    /// Not specified, or unknown to this version.
-    #[default]
-    Unknown,
-    /// A camera.
-    Camera,
-    /// A microphone.
-    Microphone,
-    /// A shared screen's picture.
-    ScreenShare,
-    /// A shared screen's sound.
-    ScreenShareAudio,
-}
-
-impl From<i32> for TrackSource {
-    fn from(source: i32) -> Self {
-        match proto::TrackSource::try_from(source) {
-            Ok(proto::TrackSource::Camera) => Self::Camera,
-            Ok(proto::TrackSource::Microphone) => Self::Microphone,
-            Ok(proto::TrackSource::ScreenShare) => Self::ScreenShare,
-            Ok(proto::TrackSource::ScreenShareAudio) => Self::ScreenShareAudio,
-            Ok(proto::TrackSource::Unknown) | Err(_) => Self::Unknown,
         }
     }
 }

@@ -26,6 +26,13 @@ impl FrameSender {
         let frames = self.open.push(&self.shared.lanes, track_sid, frame);
         self.shared.report(Dropped { frames, ..Dropped::default() });
     }
+
+    /// Waits until somebody reads the track with this sid: frames that are sent from then on arrive. Without
+    /// a reader it waits without end.
+    pub fn reader(&self, track_sid: &str) -> impl Future<Output = ()> + Send + use<> {
+        let (shared, track_sid) = (Arc::clone(&self.shared), track_sid.to_owned());
+        async move { shared.lanes.opened(&track_sid).await }
+    }
 }
 
 impl fmt::Debug for FrameSender {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use tokio::sync::watch;
+
 use agent_proto::{DropOldest, Popped, QueueLimits};
 use agent_room::{EncodedFrame, View};
 
@@ -23,6 +25,8 @@ pub(super) struct Lanes {
     open: Mutex<BTreeMap<Arc<str>, Arc<Lane>>>,
     /// Counts the changes of `open`.
     version: AtomicU64,
+    /// Changes with `open`, for those who wait for a reader.
+    changes: watch::Sender<()>,
 }
 
 /// The open queues, as who pushes frames saw them last.
@@ -101,6 +105,17 @@ impl Lanes {
     /// After a change, and under the same lock.
     fn changed(&self) {
         self.version.fetch_add(1, Ordering::Release);
+        self.changes.send_replace(());
+    }
+
+    /// Waits until the queue of this track is open.
+    pub(super) async fn opened(&self, track_sid: &str) {
+        let mut changes = self.changes.subscribe();
+        while !self.lock().contains_key(track_sid) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Lane>>> {

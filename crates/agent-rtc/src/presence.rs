@@ -7,10 +7,6 @@ use agent_room::{DisconnectReason, Participant, ParticipantKind};
 
 use super::handle::Room;
 
-/// Kinds of participants that represent a person.
-const HUMAN: &[ParticipantKind] =
-    &[ParticipantKind::Standard, ParticipantKind::Sip, ParticipantKind::Connector];
-
 /// Which participants to wait for with [`Room::wait_for_participant`]. The default matches every participant
 /// but us, without a time limit.
 ///
@@ -27,6 +23,7 @@ const HUMAN: &[ParticipantKind] =
 #[must_use = "it selects participants; pass it to `Room::wait_for_participant`"]
 pub struct ParticipantFilter {
     identity: Option<String>,
+    human: bool,
     kinds: Vec<ParticipantKind>,
     within: Option<Duration>,
 }
@@ -54,10 +51,9 @@ impl ParticipantFilter {
         Self::default()
     }
 
-    /// A person: an ordinary client, a caller, or a user of another network; not an agent, recorder or
-    /// stream.
+    /// A [person](ParticipantKind::is_human): an ordinary client, a caller, or a user of another network.
     pub fn human() -> Self {
-        Self { kinds: HUMAN.to_vec(), ..Self::default() }
+        Self { human: true, ..Self::default() }
     }
 
     /// A participant of this kind.
@@ -86,7 +82,9 @@ impl ParticipantFilter {
     #[must_use]
     pub fn matches(&self, participant: &Participant) -> bool {
         let named = self.identity.as_ref().is_none_or(|identity| *identity == participant.identity);
-        named && (self.kinds.is_empty() || self.kinds.contains(&participant.kind))
+        let of_any_kind = !self.human && self.kinds.is_empty();
+        let fits = (self.human && participant.kind.is_human()) || self.kinds.contains(&participant.kind);
+        named && (of_any_kind || fits)
     }
 }
 

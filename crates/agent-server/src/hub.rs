@@ -2,7 +2,9 @@
 //! a mock server share.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use agent_net::Secret;
+use agent_proto::BoxFuture;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
@@ -42,7 +45,7 @@ struct State {
     workers: HashMap<WorkerId, WorkerConn>,
     members: HashMap<MemberId, mpsc::UnboundedSender<RoomEvent>>,
     /// The receivers of the frames that members are sent.
-    receivers: HashMap<MemberId, Arc<FrameReceiver>>,
+    receivers: HashMap<MemberId, Arc<dyn FrameReceiver>>,
     /// The reply to the current request.
     reply: Option<(RequestId, Result<Reply, Refusal>)>,
     /// The id of the last worker, member or request.
@@ -70,8 +73,14 @@ pub struct Stay {
     pub events: mpsc::UnboundedReceiver<RoomEvent>,
 }
 
-/// Takes a frame of the track with this sid.
-type FrameReceiver = dyn Fn(&str, EncodedFrame) + Send + Sync;
+/// Where a member gets the frames that it is sent.
+pub trait FrameReceiver: Send + Sync + 'static {
+    /// Takes a frame of the track with this sid.
+    fn receive(&self, track_sid: &str, frame: EncodedFrame);
+
+    /// Waits until somebody reads the track with this sid.
+    fn reader(&self, track_sid: &str) -> BoxFuture<'static, ()>;
+}
 
 /// Deliberate faults of the server.
 #[derive(Clone, Copy, Debug, Default)]
@@ -212,28 +221,47 @@ impl Hub {
     }
 
     /// Has the frames that a member is sent taken by `receiver`, until the member is out of its room.
-    pub fn receive_frames(
-        &self,
-        member: MemberId,
-        receiver: impl Fn(&str, EncodedFrame) + Send + Sync + 'static,
-    ) {
+    pub fn receive_frames(&self, member: MemberId, receiver: impl FrameReceiver) {
         let mut state = self.lock();
         if state.members.contains_key(&member) {
             state.receivers.insert(member, Arc::new(receiver));
+            // Nothing was logged, but who waits for a reader has one more place to look.
+            self.logged.send_modify(|_| {});
         }
     }
 
     /// Sends a frame of a participant's track to all who are sent that track. It has arrived when this
     /// returns.
     pub fn send_frame(&self, room: &str, publisher: &str, track_sid: &str, mut frame: EncodedFrame) {
-        let receivers: Vec<Arc<FrameReceiver>> = self.with_state(|state, now| {
-            frame.received = now;
-            let members = state.server.receivers(room, publisher, track_sid);
-            members.iter().filter_map(|member| state.receivers.get(member).cloned()).collect()
-        });
-        for receiver in receivers {
-            receiver(track_sid, frame.clone());
+        frame.received = self.now();
+        for receiver in self.receivers(room, publisher, track_sid) {
+            receiver.receive(track_sid, frame.clone());
         }
+    }
+
+    /// Waits until somebody who is sent this track reads it: frames that are sent from then on arrive.
+    pub async fn wait_for_reader(&self, room: &str, publisher: &str, track_sid: &str) {
+        let mut changes = self.changes();
+        loop {
+            changes.borrow_and_update();
+            let receivers = self.receivers(room, publisher, track_sid);
+            let mut readers: Vec<_> = receivers.iter().map(|receiver| receiver.reader(track_sid)).collect();
+            let any = poll_fn(|cx| {
+                let read = readers.iter_mut().any(|reader| reader.as_mut().poll(cx).is_ready());
+                if read { Poll::Ready(()) } else { Poll::Pending }
+            });
+            tokio::select! {
+                () = any => return,
+                // The sender is ours.
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    fn receivers(&self, room: &str, publisher: &str, track_sid: &str) -> Vec<Arc<dyn FrameReceiver>> {
+        let state = self.lock();
+        let members = state.server.receivers(room, publisher, track_sid);
+        members.iter().filter_map(|member| state.receivers.get(member).cloned()).collect()
     }
 
     fn call_with<C: Call>(&self, state: &mut State, call: C, now: Time) -> Result<C::Reply, Refusal> {

@@ -16,7 +16,7 @@ mod token;
 pub use accept::{Accept, accept_all};
 pub use api_call::ApiCall;
 pub use front::{JoinRefusal, ToWorker};
-pub use hub::{Faults, Hub, Stay};
+pub use hub::{Faults, FrameReceiver, Hub, Stay};
 pub use machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, JobFlags, Join,
     MAX_HISTORY_LEN, MemberCommand, MemberId, MuteTrack, OfferAnswer, OpenRoom, Output, PublishTrack,

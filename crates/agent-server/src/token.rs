@@ -33,6 +33,7 @@ pub(crate) fn of_agent(grant: Grant, api_key: &str, api_secret: &Secret) -> Stri
         .identity(grant.identity)
         .name(grant.name)
         .metadata(grant.metadata)
+        .attributes(grant.attributes)
         .kind(TokenKind::Agent)
         .agent()
         .ttl(TOKEN_LIFE)
@@ -41,9 +42,6 @@ pub(crate) fn of_agent(grant: Grant, api_key: &str, api_secret: &Secret) -> Stri
         .can_publish_data(may.can_publish_data)
         .can_subscribe(may.can_subscribe)
         .can_update_own_metadata(may.can_update_metadata);
-    for (key, value) in grant.attributes {
-        token = token.attribute(key, value);
-    }
     if may.hidden {
         token = token.hidden();
     }

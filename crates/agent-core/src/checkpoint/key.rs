@@ -129,8 +129,10 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use agent_proto::ParticipantKind;
+
     use super::*;
-    use crate::job::{Target, TargetKind};
+    use crate::job::Target;
 
     fn job(room: &str, kind: JobKind, target: Option<&str>, metadata: &str) -> Job {
         let mut job = Job::new("AJ_1", kind, room);
@@ -141,7 +143,7 @@ mod tests {
             identity: identity.to_owned(),
             sid: String::new(),
             name: String::new(),
-            kind: TargetKind::Standard,
+            kind: ParticipantKind::Standard,
             metadata: String::new(),
             attributes: BTreeMap::new(),
             hidden: false,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use agent_proto::ParticipantKind;
 use agent_proto::livekit as wire;
 
 use crate::error::JobError;
@@ -99,33 +100,13 @@ pub struct Target {
     /// Its display name.
     pub name: String,
     /// Its kind.
-    pub kind: TargetKind,
+    pub kind: ParticipantKind,
     /// Its metadata.
     pub metadata: String,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
     /// Whether it is hidden from the other participants, including agents.
     pub hidden: bool,
-}
-
-/// The kind of a target participant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum TargetKind {
-    /// An ordinary client.
-    Standard,
-    /// An ingress.
-    Ingress,
-    /// An egress.
-    Egress,
-    /// A SIP caller.
-    Sip,
-    /// Another agent.
-    Agent,
-    /// A kind that this version does not know.
-    Other,
 }
 
 /// The log fields of a job.
@@ -263,15 +244,7 @@ pub(crate) fn attributes_len(attributes: &BTreeMap<String, String>) -> usize {
 
 impl Target {
     fn from_wire(info: wire::ParticipantInfo) -> Self {
-        use wire::participant_info::Kind;
-        let kind = match info.kind() {
-            Kind::Standard => TargetKind::Standard,
-            Kind::Ingress => TargetKind::Ingress,
-            Kind::Egress => TargetKind::Egress,
-            Kind::Sip => TargetKind::Sip,
-            Kind::Agent => TargetKind::Agent,
-            Kind::Connector | Kind::Bridge => TargetKind::Other,
-        };
+        let kind = ParticipantKind::from(info.kind);
         Self {
             identity: info.identity,
             sid: info.sid,

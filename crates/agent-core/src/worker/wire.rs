@@ -67,7 +67,9 @@ pub(super) fn register(config: &Config) -> Bytes {
             can_subscribe: may.can_subscribe,
             can_publish: may.can_publish,
             can_publish_data: may.can_publish_data,
+            can_publish_sources: may.can_publish_sources.iter().map(|source| i32::from(*source)).collect(),
             can_update_metadata: may.can_update_metadata,
+            can_subscribe_metrics: may.can_subscribe_metrics,
             hidden: may.hidden,
             agent: true,
             ..Default::default()

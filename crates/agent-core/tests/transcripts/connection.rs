@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use agent_core::{
-    Answer, AttemptEnd, Config, Input, LinkError, MAX_RETRY_AFTER, Output, Time, Violation, Worker,
+    Answer, AttemptEnd, Config, Input, LinkError, MAX_RETRY_AFTER, Output, Time, TrackSource, Violation,
+    Worker,
 };
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
@@ -39,6 +40,22 @@ fn registers_and_pings() {
     rig.register();
     rig.pass(10_000);
     insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn all_permissions_are_in_the_registration() {
+    let mut rig = Rig::new(|c| {
+        let may = &mut c.permissions;
+        may.can_publish_sources = vec![TrackSource::Microphone, TrackSource::ScreenShareAudio];
+        (may.can_subscribe, may.can_subscribe_metrics, may.hidden) = (false, true, true);
+    });
+    rig.input(Input::Connected);
+    let log = rig.log();
+    for part in ["can_subscribe: false", "can_publish: true", "can_publish_data: true", "hidden: true"] {
+        assert!(log.contains(part), "{part} in {log}");
+    }
+    assert!(log.contains("can_publish_sources: [Microphone, ScreenShareAudio]"), "{log}");
+    assert!(log.contains("agent: true, can_subscribe_metrics: true"), "{log}");
 }
 
 #[test]

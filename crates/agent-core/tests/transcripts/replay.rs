@@ -52,7 +52,7 @@ fn the_course_of_a_job_is_recorded() {
     }
     rig.input(Input::LoadSampled(0.0));
     rig.offer(1);
-    rig.answer(1, Answer::accept().identity("guide").attribute("language", "en"));
+    rig.answer(1, Answer::accept().identity("guide").attributes([("language", "en")]));
     rig.assign(1);
     rig.input(Input::HandlerStarted { job: crate::rig::id(1) });
     rig.end(1, AttemptEnd::Ok);

@@ -98,9 +98,12 @@ impl DispatchRequest {
         self
     }
 
-    /// Sets one attribute of the job.
-    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.insert(key.into(), value.into());
+    /// Adds attributes of the job.
+    pub fn attributes<K: Into<String>, V: Into<String>>(
+        mut self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.attributes.extend(attributes.into_iter().map(|(key, value)| (key.into(), value.into())));
         self
     }
 

@@ -75,9 +75,12 @@ impl ParticipantChange {
         self
     }
 
-    /// Changes the value of an attribute; an empty value removes it.
-    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.insert(key.into(), value.into());
+    /// Changes the values of attributes; an empty value removes one.
+    pub fn attributes<K: Into<String>, V: Into<String>>(
+        mut self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.attributes.extend(attributes.into_iter().map(|(key, value)| (key.into(), value.into())));
         self
     }
 

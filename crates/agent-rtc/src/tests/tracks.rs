@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use agent_room::{
     Connected, DisconnectReason, EncodedFrame, Participant, RoomError, RoomEvent, RoomInfo, Track, TrackKind,
@@ -223,4 +223,18 @@ fn streams_are_opened_and_closed_while_frames_come() {
         }
     });
     sending.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_sender_can_wait_until_somebody_reads() {
+    let (room, backend, mut frames) = room();
+    let waits = tokio::spawn(frames.reader("TR_ada"));
+    let _other = room.encoded_audio("TR_bob").unwrap();
+    assert!(frames.reader("TR_ada").now_or_never().is_none(), "that is another track");
+    let ada = room.encoded_audio("TR_ada").unwrap();
+    waits.await.unwrap();
+    assert!(frames.reader("TR_ada").now_or_never().is_some(), "there is one already");
+    frames.send("TR_ada", frame(1));
+    drop(backend);
+    assert_eq!(numbers(ada).await, [1]);
 }

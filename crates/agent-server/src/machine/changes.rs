@@ -168,7 +168,7 @@ impl Server {
         message: Publish,
     ) -> Result<(), Refusal> {
         let entry = self.rooms.get(room).ok_or(Refusal::ROOM)?;
-        self.sent.push(room, Sent { at: self.now, from: from.clone(), message: message.clone() });
+        self.sent.push(room, Sent { at: self.now, sender: from.clone(), message: message.clone() });
         let mut data = DataReceived::new(message.topic, message.payload, from.clone());
         data.reliable = message.reliable;
         let to = message.destinations;

@@ -14,7 +14,7 @@ pub struct Sent {
     /// Time since the server was created.
     pub at: Time,
     /// The sender's identity; `None`: the server's API.
-    pub from: Option<String>,
+    pub sender: Option<String>,
     /// The message.
     pub message: Publish,
 }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn sent(topic: &str, len: usize) -> Sent {
-        Sent { at: Time::ZERO, from: None, message: Publish::new(topic, vec![0; len]) }
+        Sent { at: Time::ZERO, sender: None, message: Publish::new(topic, vec![0; len]) }
     }
 
     fn topics(log: &SentLog, room: &str) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +13,12 @@ use agent_server::{
     Change, ChangeParticipant, CloseRoom, Grant, Input, MemberCommand, MemberId, MuteTrack, OpenRoom,
     PublishTrack, Refusal, RemoveParticipant, SendData, Server, SetRoomMetadata, Stay, UnpublishTrack,
 };
-use agent_server::{Hub, JoinRefusal, read_token};
+use agent_server::{FrameReceiver, Hub, JoinRefusal, read_token};
 use agent_worker::net::ConnectError;
 use agent_worker::room::{
-    DisconnectReason, EncodedFrame, JoinError, JoinFailure, JoinRequest, Participant, ParticipantKind,
-    Permissions, Publish, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomRequest, Speaker,
-    TrackKind, TrackSource,
+    DisconnectReason, EncodedFrame, FrameSender, JoinError, JoinFailure, JoinRequest, Participant,
+    ParticipantKind, Permissions, Publish, RoomBackend, RoomCommand, RoomConnector, RoomError, RoomRequest,
+    Speaker, TrackKind, TrackSource,
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
 
@@ -48,7 +48,7 @@ pub struct SentData {
     /// The time of sending, since the server was created.
     pub at: Duration,
     /// The identity of the sender; `None`: the server's API.
-    pub from: Option<String>,
+    pub sender: Option<String>,
     /// The topic; may be empty.
     pub topic: String,
     /// The payload.
@@ -296,6 +296,12 @@ impl MockParticipant {
         self.hub.send_frame(&self.room, &self.identity, track_sid, frame);
     }
 
+    /// Waits until an agent reads this audio track of it: the [frames](Self::send_frame) that are sent from
+    /// then on arrive. If none ever does, it waits without end; the test ends when its job does.
+    pub async fn wait_for_reader(&self, track_sid: &str) {
+        self.hub.wait_for_reader(&self.room, &self.identity, track_sid).await;
+    }
+
     /// Unpublishes a track.
     pub fn unpublish(&self, track_sid: &str) {
         let (room, identity) = self.names();
@@ -312,7 +318,7 @@ impl MockParticipant {
     #[must_use]
     pub fn received(&self) -> Vec<SentData> {
         let for_me = |sent: &SentData| {
-            sent.from.as_ref() != Some(&self.identity)
+            sent.sender.as_ref() != Some(&self.identity)
                 && (sent.to.is_empty() || sent.to.contains(&self.identity))
         };
         MockRoom::new(self.hub.clone(), &self.room).sent().into_iter().filter(for_me).collect()
@@ -362,13 +368,29 @@ impl RoomConnector for MockConnector {
             let Stay { member, connected, events } =
                 stay.map_err(|refusal| unauthorized(&refusal.to_string()))?;
             let (room, backend) = RoomBackend::new(connected);
-            let frames = Mutex::new(backend.frames());
-            self.hub.receive_frames(member, move |track_sid, frame| {
-                frames.lock().unwrap_or_else(PoisonError::into_inner).send(track_sid, frame);
-            });
+            self.hub.receive_frames(member, Frames(Mutex::new(backend.frames())));
             tokio::spawn(play(self.hub.clone(), member, backend, events));
             Ok(room)
         })
+    }
+}
+
+/// The frames that an agent is sent.
+struct Frames(Mutex<FrameSender>);
+
+impl Frames {
+    fn lock(&self) -> MutexGuard<'_, FrameSender> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FrameReceiver for Frames {
+    fn receive(&self, track_sid: &str, frame: EncodedFrame) {
+        self.lock().send(track_sid, frame);
+    }
+
+    fn reader(&self, track_sid: &str) -> BoxFuture<'static, ()> {
+        Box::pin(self.lock().reader(track_sid))
     }
 }
 
@@ -424,7 +446,7 @@ impl From<agent_server::Sent> for SentData {
     fn from(sent: agent_server::Sent) -> Self {
         Self {
             at: sent.at - Time::ZERO,
-            from: sent.from,
+            sender: sent.sender,
             topic: sent.message.topic,
             payload: sent.message.payload,
             reliable: sent.message.reliable,

@@ -40,7 +40,7 @@ pub struct Run {
 impl Run {
     /// The messages that the agent sent, oldest first.
     pub fn sent_by_agent(&self) -> impl Iterator<Item = &SentData> {
-        self.sent.iter().filter(|sent| sent.from.as_ref() == Some(&self.agent))
+        self.sent.iter().filter(|sent| sent.sender.as_ref() == Some(&self.agent))
     }
 
     /// Returns if the job succeeded.

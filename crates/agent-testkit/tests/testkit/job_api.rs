@@ -15,7 +15,11 @@ use agent_worker::{CancelReason, JobContext, JobResult, Outcome};
 fn warning() -> ParticipantChange {
     let mut permissions = ParticipantPermissions::new();
     permissions.can_publish_data = false;
-    ParticipantChange::new().name("Ada").metadata("warned").attribute("strikes", "1").permissions(permissions)
+    ParticipantChange::new()
+        .name("Ada")
+        .metadata("warned")
+        .attributes([("strikes", "1")])
+        .permissions(permissions)
 }
 
 fn transfer() -> SipTransfer {

@@ -144,7 +144,7 @@ async fn the_script_plays_everybody_else() {
         assert!(last.at >= Duration::from_secs(1), "{last:?}");
         assert_eq!(
             bob.received().len(),
-            room.sent().iter().filter(|s| s.from.as_deref() != Some("bob")).count()
+            room.sent().iter().filter(|s| s.sender.as_deref() != Some("bob")).count()
         );
     });
     let run = run_job(witness, spec).await;

@@ -107,7 +107,7 @@ async fn they_see_attributes_tracks_and_who_comes_and_goes() -> TestResult {
     ada.wait_for(is("name", "Bob"), SOON).await?;
     ada.wait_for(is("attributes", "fine"), SOON).await?;
     ada.wait_for(is("metadata", "m"), SOON).await?;
-    let change = ParticipantChange::new().attribute("mood", "better").name("Robert");
+    let change = ParticipantChange::new().attributes([("mood", "better")]).name("Robert");
     let bob_now = server.api().update_participant("lobby", "bob", change).await.expect("changed");
     assert_eq!((bob_now.name.as_str(), bob_now.active), ("Robert", true));
     ada.wait_for(is("attributes", "better"), SOON).await?;

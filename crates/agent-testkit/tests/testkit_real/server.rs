@@ -101,7 +101,7 @@ async fn the_api_makes_changes_and_ends_rooms_and_dispatches() {
         .await
         .expect("sent to nobody");
 
-    let request = DispatchRequest::new("helper", "lobby").metadata("m").attribute("a", "b");
+    let request = DispatchRequest::new("helper", "lobby").metadata("m").attributes([("a", "b")]);
     let dispatch = api.create_dispatch(request).await.expect("a dispatch");
     assert!(dispatch.id.starts_with("AD_"), "{dispatch:?}");
     assert_eq!((dispatch.agent_name.as_str(), dispatch.metadata.as_str()), ("helper", "m"));

@@ -42,7 +42,7 @@
 //!     room.wait_for_agent().await;
 //!     let ada = room.join("ada");
 //!     let microphone = ada.publish_microphone();
-//!     tokio::time::sleep(std::time::Duration::from_millis(1)).await; // virtual time, which advances when all tasks are idle
+//!     ada.wait_for_reader(&microphone).await;
 //!     for number in 0..50 {
 //!         ada.send_frame(&microphone, EncodedFrame::new(vec![0; 80], number.into(), number * 960));
 //!     }

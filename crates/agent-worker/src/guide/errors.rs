@@ -23,7 +23,7 @@
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 //! # runtime.block_on(async {
 //! let outcome = async |plan: &str| {
-//!     run_job(agent, JobSpec::room("lobby").attribute("plan", plan)).await.outcome.to_string()
+//!     run_job(agent, JobSpec::room("lobby").attributes([("plan", plan)])).await.outcome.to_string()
 //! };
 //! assert_eq!(outcome("paid").await, "success");
 //! assert_eq!(outcome("free").await, "failed: quota_exceeded");

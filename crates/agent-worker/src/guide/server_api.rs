@@ -13,7 +13,7 @@
 //!         if warned.contains(&sender) {
 //!             ctx.api().remove_participant(&sender).await?;
 //!         } else {
-//!             let strike = ParticipantChange::new().attribute("strikes", "1");
+//!             let strike = ParticipantChange::new().attributes([("strikes", "1")]);
 //!             ctx.api().update_participant(&sender, strike).await?;
 //!             ctx.room().publish_data("chat", "please be kind").to([&sender]).await?;
 //!             warned.push(sender);

@@ -19,6 +19,6 @@ pub(crate) mod temporary;
 
 pub use agent_core::{
     AnswerProblem, DEFAULT_JOB_TIMEOUT, JobRoom, Lifecycle, MAX_ATTRIBUTES_LEN, MAX_ERROR_LEN,
-    MAX_IDENTITY_LEN, Target, TargetKind,
+    MAX_IDENTITY_LEN, Target,
 };
 pub use temporary::classify;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use agent_core::{Input, Job, JoinedRoom, Presence, RoomEnd};
-use agent_rtc::{DisconnectReason, ParticipantFilter, ParticipantKind, RoomConnection, RoomInfo, View};
+use agent_rtc::{DisconnectReason, ParticipantKind, RoomConnection, RoomInfo, View};
 
 /// Watches the room of a job through all its attempts.
 pub(super) struct RoomWatch {
@@ -87,11 +87,10 @@ impl RoomWatch {
 }
 
 fn presence(job: &Job, view: &View) -> Presence {
-    let human = ParticipantFilter::human();
     let target = job.target.as_ref().map(|target| target.identity.as_str());
     let there = view.participants();
     Presence {
-        people: there.values().filter(|participant| human.matches(participant)).count(),
+        people: there.values().filter(|participant| participant.kind.is_human()).count(),
         keepers: there
             .values()
             .filter(|participant| {

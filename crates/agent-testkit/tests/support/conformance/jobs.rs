@@ -198,7 +198,8 @@ pub(crate) async fn fields_of_a_job(stage: &Stage) -> Vec<String> {
     };
     let worker = stage.run(agent, |w| w).await;
     let room = stage.api().create_room(RoomRequest::new("fields").metadata("of the room")).await.unwrap();
-    let request = DispatchRequest::new(AGENT, "fields").metadata("of the job").attribute("color", "blue");
+    let request =
+        DispatchRequest::new(AGENT, "fields").metadata("of the job").attributes([("color", "blue")]);
     let dispatch = stage.api().create_dispatch(request).await.unwrap();
     let job = soon(reports.recv()).await.unwrap();
     let end = stage.end_in("fields").await;

@@ -59,7 +59,7 @@ struct Dressed;
 
 impl Agent for Dressed {
     async fn on_request(&self, _: &Job) -> Answer {
-        Answer::accept().identity("the-agent").name("The Agent").metadata("about it").attribute("k", "v")
+        Answer::accept().identity("the-agent").name("The Agent").metadata("about it").attributes([("k", "v")])
     }
 
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {

@@ -36,7 +36,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// The agent's permissions in its rooms; all, and not hidden, unless set.
+    /// The agent's permissions in its rooms; all but metrics, and not hidden, unless set.
     pub fn permissions(mut self, permissions: AgentPermissions) -> Self {
         self.settings.rules.permissions = permissions;
         self

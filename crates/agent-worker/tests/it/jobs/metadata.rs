@@ -95,9 +95,10 @@ async fn required_metadata_must_be_there() {
 async fn a_job_over_the_limits_is_not_looked_at() {
     let run = run_job(record, JobSpec::room("studio").metadata(" ".repeat(524_289))).await;
     failed(&run, "invalid_input: metadata = 524289 bytes: the limit is 524288");
-    let run = run_job(record, JobSpec::room("studio").attribute("key", "v".repeat(65_534))).await;
+    let run = run_job(record, JobSpec::room("studio").attributes([("key", "v".repeat(65_534))])).await;
     failed(&run, "invalid_input: attributes = 65537 bytes: the limit is 65536");
-    let most = JobSpec::room("studio").metadata(" ".repeat(524_288)).attribute("key", "v".repeat(65_533));
+    let most =
+        JobSpec::room("studio").metadata(" ".repeat(524_288)).attributes([("key", "v".repeat(65_533))]);
     run_job(record, most).await.assert_success();
 }
 
@@ -122,7 +123,7 @@ impl Agent for Picky {
 
 #[tokio::test]
 async fn an_agent_may_look_at_the_job_itself() {
-    let run = |mood: &str| run_job(Picky, JobSpec::room("studio").attribute("mood", mood));
+    let run = |mood: &str| run_job(Picky, JobSpec::room("studio").attributes([("mood", mood)]));
     run("good").await.assert_success();
     failed(&run("odd").await, "invalid_input: attributes.mood = odd: no mood to work in");
     failed(&run("bad").await, "panicked: such a mood");
@@ -137,7 +138,7 @@ async fn what_is_invalid_can_be_dismissed() {
     let running = tokio::spawn(worker.run());
     let answer = async |metadata: &str, mood: &str| {
         let job = server
-            .dispatch(JobSpec::room("studio").metadata(metadata).attribute("mood", mood))
+            .dispatch(JobSpec::room("studio").metadata(metadata).attributes([("mood", mood)]))
             .await
             .unwrap();
         let id = job.job_id().await;
@@ -176,8 +177,7 @@ async fn all_other_fields_reach_the_handler() {
     }
     let spec = JobSpec::room("studio")
         .agent_name("looker")
-        .attribute("a", "1")
-        .attribute("b", "2")
+        .attributes([("a", "1"), ("b", "2")])
         .deployment("blue")
         .recording(true);
     let dispatch = |run: &Run| {

@@ -84,7 +84,7 @@ async fn a_whole_job_among_hostile_names_is_clean_lines() {
         [json("stay"), json("fail"), json("panic"), json("invalid"), json("shutdown"), wrong, EVE.into()]
     {
         let room = format!("{EVE} room");
-        let spec = JobSpec::room(&room).metadata(metadata).attribute(EVE, EVE).room_metadata(EVE);
+        let spec = JobSpec::room(&room).metadata(metadata).attributes([(EVE, EVE)]).room_metadata(EVE);
         let job = server.dispatch(spec.agent_name("victim")).await.unwrap();
         for (identity, kind) in [(EVE, ParticipantKind::Standard), ("agent eve\n", ParticipantKind::Agent)] {
             let mut eve = Participant::new("", identity);

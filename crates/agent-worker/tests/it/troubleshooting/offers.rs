@@ -37,7 +37,7 @@ async fn offers_that_are_declined() {
         answer("`Answer::accept().identity(\"\")`", Answer::accept().identity("")).await,
         answer("an identity of 257 bytes", Answer::accept().identity(long(257))).await,
         answer("metadata of 600,000 bytes", Answer::accept().metadata(long(600_000))).await,
-        answer("attributes of 70,000 bytes", Answer::accept().attribute("k", long(70_000))).await,
+        answer("attributes of 70,000 bytes", Answer::accept().attributes([("k", long(70_000))])).await,
         declined("`on_request` panics", Answers(|| panic!("no such voice")), same, "is declined").await,
         declined("`on_request` takes longer than the answer timeout", Hangs, same, "did not answer").await,
     ];

@@ -28,7 +28,7 @@ where
     H: Fn(JobContext) -> F + Send + Sync + 'static,
     F: Future<Output = JobResult> + Send,
 {
-    async fn run(&self, ctx: JobContext) -> JobResult {
+    async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         (self.handler)(ctx).await
     }
 
@@ -99,7 +99,7 @@ async fn moderates(ctx: JobContext) -> JobResult {
     let mut permissions = api.participant("ada").await?.permissions;
     assert!(permissions.can_publish && permissions.can_publish_data && permissions.can_subscribe);
     permissions.can_publish_data = false;
-    let change = ParticipantChange::new().metadata("warned").attribute("strikes", "1");
+    let change = ParticipantChange::new().metadata("warned").attributes([("strikes", "1")]);
     let ada = api.update_participant("ada", change.permissions(permissions)).await?;
     assert_eq!((ada.metadata.as_str(), ada.permissions.can_publish_data), ("warned", false));
 

@@ -54,7 +54,7 @@ async fn what_we_let_through_the_server_takes() {
 
     let dispatch = |room: &str, metadata: usize, attribute: usize| {
         let request = DispatchRequest::new(AGENT, room);
-        let request = request.metadata(" ".repeat(metadata)).attribute("k", "v".repeat(attribute));
+        let request = request.metadata(" ".repeat(metadata)).attributes([("k", "v".repeat(attribute))]);
         server.api().create_dispatch(request)
     };
     dispatch("full", MAX_METADATA_LEN, MAX_ATTRIBUTES_LEN - 1).await.expect("the server takes it");

@@ -4,12 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use agent_testkit::{DispatchRequest, JobEndStatus, JobState, RealServer};
 use agent_worker::job::Lifecycle;
-use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Worker, WorkerHandle};
+use agent_worker::room::{AgentPermissions, JoinError, JoinRequest, RoomConnector, TrackSource, WebRtc};
+use agent_worker::{
+    Agent, Answer, BoxFuture, EndedJob, Job, JobContext, JobResult, Room, Worker, WorkerHandle,
+};
 
 const AGENT: &str = "asker";
 const SOON: Duration = Duration::from_secs(30);
@@ -41,9 +47,11 @@ impl Agent for Asked {
     async fn on_request(&self, _: &Job) -> Answer {
         self.asked.fetch_add(1, Ordering::Relaxed);
         match self.manner {
-            Manner::Accepts => {
-                Answer::accept().identity("the-agent").name("The Agent").metadata("told").attribute("k", "v")
-            }
+            Manner::Accepts => Answer::accept()
+                .identity("the-agent")
+                .name("The Agent")
+                .metadata("told")
+                .attributes([("k", "v")]),
             Manner::Dismisses => Answer::Dismiss,
             Manner::Panics => panic!("what is this room"),
             Manner::Hangs => std::future::pending().await,
@@ -178,4 +186,48 @@ async fn an_agent_that_cannot_answer_leaves_the_job_to_another() {
         bad_one.stop().await;
         good.stop().await;
     }
+}
+
+/// Joins rooms, and passes the claims of each token on.
+struct Claims {
+    rooms: WebRtc,
+    seen: mpsc::UnboundedSender<Value>,
+}
+
+impl RoomConnector for Claims {
+    fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>> {
+        let claims = request.token.expose().split('.').nth(1).expect("a JWT");
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64");
+        let _ = self.seen.send(serde_json::from_slice(&claims).expect("JSON"));
+        self.rooms.connect(request)
+    }
+}
+
+/// The server takes all permissions of a registration, and includes all but the sources in a job's token.
+#[tokio::test]
+async fn permissions_are_in_the_token_of_a_job() {
+    let Some(server) = agent_testkit::real_server().await else { return };
+    let (seen, mut claims) = mpsc::unbounded_channel();
+    let mut may = AgentPermissions::default();
+    may.can_publish_sources = vec![TrackSource::Microphone];
+    (may.can_update_metadata, may.can_subscribe_metrics) = (false, true);
+    let worker = Worker::builder(async |_: JobContext| Ok(()))
+        .url(server.url())
+        .credentials(server.api_key(), server.api_secret().clone())
+        .agent_name(AGENT)
+        .permissions(may)
+        .connector(Claims { rooms: WebRtc::default(), seen })
+        .build()
+        .expect("the settings are complete");
+    let handle = worker.handle();
+    let task = tokio::spawn(worker.run());
+    assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
+    dispatch(&server, "permissions").await;
+    let claims = tokio::time::timeout(SOON, claims.recv()).await.expect("in time").expect("the worker runs");
+    let video = &claims["video"];
+    let may = ["canPublish", "canUpdateOwnMetadata", "canSubscribeMetrics", "canPublishSources"];
+    let expected = [true.into(), false.into(), true.into(), Value::Null];
+    assert_eq!(may.map(|grant| video[grant].clone()), expected, "{video}");
+    handle.drain(Duration::from_secs(1)).await;
+    task.await.expect("the worker does not panic").expect("the worker ends well");
 }

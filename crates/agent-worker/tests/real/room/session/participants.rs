@@ -154,7 +154,7 @@ async fn what_the_server_api_does_is_heard() {
     })
     .await;
     assert_eq!((&data.payload[..], data.topic.as_str(), data.sender), (&b"from above"[..], "srv", None));
-    let change = ParticipantChange::new().metadata("given").attribute("k", "v");
+    let change = ParticipantChange::new().metadata("given").attributes([("k", "v")]);
     server.api().update_participant("api", "agent", change).await.expect("changed");
     until(&mut events, |event| {
         matches!(event, RoomEvent::MetadataChanged(p) if p.identity == "agent").then_some(())
