@@ -31,7 +31,7 @@ const MAX_LIST: usize = 64 * 1024;
 /// Maximum number of regions that are tried for one connection.
 const MAX_TRIED: usize = 3;
 /// The status of a region that the project does not use.
-const WRONG_REGION: u16 = 451;
+pub(crate) const WRONG_REGION: u16 = 451;
 
 /// Connects to a `ws` or `wss` address, with a token in the header if there is one. When the address is a
 /// project of LiveKit Cloud that cannot be reached, its other regions are tried.
@@ -58,7 +58,8 @@ async fn connect<T, F>(
 where
     F: Future<Output = Result<T, ConnectError>>,
 {
-    let (Some(host), Some(bearer)) = (url.host_str().filter(|host| is_cloud_host(host)), bearer) else {
+    let is_cloud = url.host_str().is_some_and(is_cloud_host);
+    let Some(bearer) = bearer.filter(|_| is_cloud) else {
         return open(url.clone(), options.clone()).await;
     };
     let limit = options.connect_timeout;
@@ -67,15 +68,9 @@ where
         Err(error) if may_work_elsewhere(&error) => error,
         result => return result,
     };
-    let project = Project { url, host, bearer, options };
     // A list of before named the wrong region.
-    let known = options.regions.fresh(host, Instant::now()).filter(|_| error.status() != Some(WRONG_REGION));
-    let regions = match known {
-        Some(regions) => regions,
-        None => project.regions(end).await,
-    };
-    let elsewhere = regions.iter().filter_map(|region| in_region(url, region));
-    for region in elsewhere.filter(|region| region.host_str() != Some(host)).take(MAX_TRIED) {
+    let listed_again = error.status() == Some(WRONG_REGION);
+    for region in other_regions(url, bearer, options, listed_again, end).await {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -97,6 +92,24 @@ where
         }
     }
     Err(error)
+}
+
+/// The same address in up to three other regions of a project of LiveKit Cloud, the nearest first; none of
+/// another server. `listed_again` asks for a new list, also if there is one that may still be used.
+pub(crate) async fn other_regions(
+    url: &Url,
+    bearer: &Secret,
+    options: &NetOptions,
+    listed_again: bool,
+    end: Instant,
+) -> Vec<Url> {
+    let Some(host) = url.host_str().filter(|host| is_cloud_host(host)) else { return Vec::new() };
+    let regions = match options.regions.fresh(host, Instant::now()).filter(|_| !listed_again) {
+        Some(regions) => regions,
+        None => Project { url, host, bearer, options }.regions(end).await,
+    };
+    let elsewhere = regions.iter().filter_map(|region| in_region(url, region));
+    elsewhere.filter(|region| region.host_str() != Some(host)).take(MAX_TRIED).collect()
 }
 
 /// Whether another region may accept what this one did not: it was not reached, or failed itself.

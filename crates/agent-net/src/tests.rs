@@ -18,7 +18,7 @@ use crate::{ConnectError, FrameSocket, NetOptions, SocketEvent, WebSocket, conne
 
 mod addresses;
 mod authority;
-mod failover;
+pub(crate) mod failover;
 mod refusals;
 
 use authority::authority;

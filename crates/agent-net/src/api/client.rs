@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
 
 use agent_proto::{Secret, decode, encode};
 
@@ -13,6 +14,7 @@ use super::call::{Call, Grant};
 use super::error::{ApiError, ErrorBody};
 use super::http::{ApiRequest, Http, HttpError, MAX_BODY_LEN};
 use super::retry::{Failure, retry_delay};
+use crate::failover::{WRONG_REGION, other_regions};
 use crate::options::NetOptions;
 use crate::server_url::ServerUrl;
 use crate::token::{AccessToken, TokenError};
@@ -28,7 +30,8 @@ const TOKEN_TTL: Duration = Duration::from_secs(120);
 /// Each call has a token of its own, which permits this call alone and for two minutes. A call takes at most
 /// 10 s, and a request or a response at most 10 MiB. It is repeated, at most twice, when the server was not
 /// reached, and when the connection is lost before the response if a repeat has no other effect; the dispatch
-/// of an agent and what removes something is not.
+/// of an agent and what removes something is not. With a project of LiveKit Cloud the repeat goes to another
+/// of its regions.
 ///
 /// Connects as [`NetOptions`] specify; by default without a proxy, and with TLS checked against the
 /// platform's certificates.
@@ -45,6 +48,7 @@ const TOKEN_TTL: Duration = Duration::from_secs(120);
 #[derive(Clone)]
 pub struct ServerApi {
     http: Http,
+    net: NetOptions,
     base: Arc<str>,
     credentials: Arc<Credentials>,
 }
@@ -84,13 +88,15 @@ impl ServerApi {
 
     fn with(url: &ServerUrl, credentials: Credentials) -> Self {
         let base = url.http_url().as_str().trim_end_matches('/').into();
-        Self { http: Http::new(NetOptions::default()), base, credentials: Arc::new(credentials) }
+        let net = NetOptions::default();
+        Self { http: Http::new(net.clone()), net, base, credentials: Arc::new(credentials) }
     }
 
     /// Sets how it connects: proxy, certificates, addresses. Call it before the first request.
     #[must_use]
     pub fn net(mut self, options: NetOptions) -> Self {
-        self.http = Http::new(options);
+        self.http = Http::new(options.clone());
+        self.net = options;
         self
     }
 
@@ -132,21 +138,31 @@ impl ServerApi {
             return Err(ApiError::TooLarge { method, len: body.len(), limit: MAX_BODY_LEN });
         }
         let token = self.credentials.token(grant)?;
-        let (url, id) = (format!("{}/twirp/livekit.{method}", self.base), random_id()?);
-        let request = ApiRequest { url: &url, bearer: token.expose(), id: &id, body };
+        let (own_url, id) = (format!("{}/twirp/livekit.{method}", self.base), random_id()?);
+        let mut request = ApiRequest { url: own_url.clone(), bearer: token.expose(), id: &id, body };
         let end = Instant::now() + timeout;
-        let mut attempts = 1;
+        let (mut attempts, mut regions) = (1, None);
         let (status, body) = loop {
             // A call whose time is over is not repeated.
             let posted = timeout_at(end, self.http.post(&request)).await;
             let posted = posted.map_err(|source| ApiError::Unreachable { method, source: source.into() })?;
             let failure = match &posted {
+                Ok((status, _)) if status.as_u16() == WRONG_REGION => Failure::WrongRegion,
                 Ok((status, body)) if is_from_gateway(status.as_u16(), body) => Failure::Gateway,
                 Ok(_) => break posted,
                 Err((failure, _)) => *failure,
             };
             match retry_delay(failure, call.is_repeatable(), attempts) {
-                Some(delay) if Instant::now() + delay < end => sleep(delay).await,
+                Some(delay) if Instant::now() + delay < end => {
+                    if regions.is_none() {
+                        let listed = self.regions(&own_url, &token, failure, end).await;
+                        regions = Some(listed.into_iter());
+                    }
+                    match regions.as_mut().and_then(Iterator::next) {
+                        Some(region) => request.url = region.into(),
+                        None => sleep(delay).await,
+                    }
+                }
                 _ => break posted,
             }
             attempts += 1;
@@ -156,6 +172,15 @@ impl ServerApi {
             return decode(&body, MAX_BODY_LEN).map_err(|source| ApiError::Malformed { method, source });
         }
         Err(ApiError::of_response(method, grant, status.as_u16(), &body, token.expose()))
+    }
+}
+
+impl ServerApi {
+    /// The same address in other regions, if the server is a project of LiveKit Cloud.
+    async fn regions(&self, url: &str, token: &Secret, failure: Failure, end: Instant) -> Vec<Url> {
+        let Ok(url) = Url::parse(url) else { return Vec::new() };
+        let listed_again = failure == Failure::WrongRegion;
+        other_regions(&url, token, &self.net, listed_again, end).await
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) struct Http {
 
 /// A request of the API, which can be sent several times.
 pub(super) struct ApiRequest<'a> {
-    pub(super) url: &'a str,
+    pub(super) url: String,
     pub(super) bearer: &'a str,
     /// The same for all attempts.
     pub(super) id: &'a str,
@@ -101,7 +101,7 @@ impl ApiRequest<'_> {
         authorization.set_sensitive(true);
         Ok(Request::builder()
             .method(Method::POST)
-            .uri(self.url)
+            .uri(&*self.url)
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/protobuf"))
             .header(REQUEST_ID, self.id)

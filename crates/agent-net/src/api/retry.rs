@@ -17,12 +17,14 @@ pub(super) enum Failure {
     NoResponse,
     /// Something in front of the server responded instead, as it could not reach it.
     Gateway,
+    /// The project is not used in this region of LiveKit Cloud: nothing was carried out.
+    WrongRegion,
 }
 
 /// The delay before the next attempt; `None`: the failure is final.
 pub(super) fn retry_delay(failure: Failure, is_repeatable: bool, attempts: u32) -> Option<Duration> {
     let is_safe = match failure {
-        Failure::NotSent => true,
+        Failure::NotSent | Failure::WrongRegion => true,
         Failure::NoResponse | Failure::Gateway => is_repeatable,
     };
     (is_safe && attempts < MAX_ATTEMPTS).then(|| FIRST_DELAY * 4_u32.pow(attempts.saturating_sub(1)))
@@ -38,6 +40,7 @@ mod tests {
         let table = [
             (Failure::NotSent, true, [ms(100), ms(400), None]),
             (Failure::NotSent, false, [ms(100), ms(400), None]),
+            (Failure::WrongRegion, false, [ms(100), ms(400), None]),
             (Failure::NoResponse, true, [ms(100), ms(400), None]),
             (Failure::NoResponse, false, [None, None, None]),
             (Failure::Gateway, true, [ms(100), ms(400), None]),

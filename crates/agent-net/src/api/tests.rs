@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::options::NetOptions;
+use crate::tests::failover::Cloud;
 
 /// A request as a server received it.
 #[derive(Clone, Debug)]
@@ -263,5 +265,46 @@ async fn a_token_that_lacks_the_grant_is_named_and_nothing_shows_a_secret() {
     let api = ServerApi::new(&url, "key", "s3cret").unwrap();
     for shown in [format!("{api:?} {:?} {error:?}", api.room("lobby")), format!("{error}")] {
         assert!(!shown.contains("s3cret") && !shown.contains("given-token"), "{shown}");
+    }
+}
+
+const REGIONS: &str = r#"{"regions":[{"url":"https://p.up.livekit.cloud"}]}"#;
+
+/// A client of a project whose own address answers with `status`, and what it and its other region received.
+async fn project(status: u16) -> (ServerApi, Requests, Requests) {
+    let (own, own_requests) = serve(move |_, request| match &*request.method {
+        "regions" => Reply::Ok(Bytes::from_static(REGIONS.as_bytes())),
+        _ => Reply::Status(status, "no"),
+    })
+    .await;
+    let (up, up_requests) = serve(|_, _| Reply::Ok(Bytes::new())).await;
+    let address = |api: &ServerApi| api.base().trim_start_matches("http://").parse().unwrap();
+    let hosts = [("p.livekit.cloud", address(&own)), ("p.up.livekit.cloud", address(&up))];
+    let net = NetOptions::default().dialer(Cloud(hosts.into()));
+    let url = "ws://p.livekit.cloud".parse().unwrap();
+    (ServerApi::new(&url, "key", "secret").unwrap().net(net), own_requests, up_requests)
+}
+
+#[tokio::test]
+async fn a_call_that_a_project_cannot_serve_is_repeated_in_another_region() {
+    for status in [502, 503, 451] {
+        let (api, own, up) = project(status).await;
+        for calls in 1..=2 {
+            assert_eq!(api.list_rooms(&[]).await.unwrap(), [], "{status}");
+            let up = up.lock().unwrap();
+            assert_eq!(up.len(), calls, "{status}");
+            let own = own.lock().unwrap();
+            let first = own.iter().rfind(|request| request.method == "ListRooms").unwrap();
+            assert_eq!(first.id, up[calls - 1].id, "the same call");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_repeatable_is_repeated_only_where_it_was_not_carried_out() {
+    for (status, repeated) in [(503, 0), (451, 1)] {
+        let (api, _, up) = project(status).await;
+        let dispatched = api.create_dispatch(DispatchRequest::new("greeter", "lobby")).await;
+        assert_eq!((dispatched.is_ok(), up.lock().unwrap().len()), (repeated == 1, repeated), "{status}");
     }
 }

@@ -13,7 +13,7 @@ use crate::{ByteStream, Dialer};
 const PROJECT: &str = "ws://p.livekit.cloud/agent?protocol=1";
 
 /// Hosts of a cloud; any other one does not answer.
-struct Cloud(BTreeMap<&'static str, SocketAddr>);
+pub(crate) struct Cloud(pub(crate) BTreeMap<&'static str, SocketAddr>);
 
 impl Dialer for Cloud {
     fn dial(&self, host: &str, _: u16) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>> {
