@@ -33,57 +33,43 @@ const MAX_TRIED: usize = 3;
 /// The status of a region that the project does not use.
 pub(crate) const WRONG_REGION: u16 = 451;
 
-/// Connects to a `ws` or `wss` address, with a token in the header if there is one. When the address is a
-/// project of LiveKit Cloud that cannot be reached, its other regions are tried.
+/// Connects to a `ws` or `wss` address, with a token in the header if there is one. If the address is a
+/// project of LiveKit Cloud, and fails in a way that another region may not, up to three of its regions are
+/// tried, all within the timeout of one connection.
+///
+/// # Errors
+/// That of the given address.
 pub async fn connect_websocket(
     url: &Url,
     bearer: Option<&Secret>,
     options: &NetOptions,
 ) -> Result<WebSocket, ConnectError> {
-    let open = |url: Url, options: NetOptions| async move { open_websocket(&url, bearer, &options).await };
-    connect(url, bearer, options, open).await
-}
-
-/// Opens a connection with `open`. If the address is a project of LiveKit Cloud, and fails in a way that
-/// another region may not, up to three of its regions are tried, all within the timeout of one connection.
-///
-/// # Errors
-/// That of the project's own address.
-async fn connect<T, F>(
-    url: &Url,
-    bearer: Option<&Secret>,
-    options: &NetOptions,
-    open: impl Fn(Url, NetOptions) -> F,
-) -> Result<T, ConnectError>
-where
-    F: Future<Output = Result<T, ConnectError>>,
-{
     let is_cloud = url.host_str().is_some_and(is_cloud_host);
-    let Some(bearer) = bearer.filter(|_| is_cloud) else {
-        return open(url.clone(), options.clone()).await;
+    let Some(token) = bearer.filter(|_| is_cloud) else {
+        return open_websocket(url, bearer, options).await;
     };
     let limit = options.connect_timeout;
     let end = Instant::now() + limit.min(Duration::from_secs(24 * 3600));
-    let error = match open(url.clone(), options.clone().connect_timeout(limit / 2)).await {
+    let within = |limit| options.clone().connect_timeout(limit);
+    let error = match open_websocket(url, bearer, &within(limit / 2)).await {
         Err(error) if may_work_elsewhere(&error) => error,
         result => return result,
     };
     // A list of before named the wrong region.
     let listed_again = error.status() == Some(WRONG_REGION);
-    for region in other_regions(url, bearer, options, listed_again, end).await {
+    for region in other_regions(url, token, options, listed_again, end).await {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
-        let region_host = region.host_str().unwrap_or_default().to_owned();
-        match open(region, options.clone().connect_timeout(left / 2)).await {
+        let opened = open_websocket(&region, bearer, &within(left / 2)).await;
+        let region = name(region.host_str().unwrap_or_default());
+        match opened {
             Ok(opened) => {
-                let region = name(&region_host);
                 tracing::warn!(%region, "connected to another region of the project: {}", line(&error));
                 return Ok(opened);
             }
             Err(other) => {
-                let region = name(&region_host);
                 tracing::debug!(%region, "no connection to this region of the project either: {}", line(&other));
                 if !may_work_elsewhere(&other) {
                     break;

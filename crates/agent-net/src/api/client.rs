@@ -48,7 +48,6 @@ const TOKEN_TTL: Duration = Duration::from_secs(120);
 #[derive(Clone)]
 pub struct ServerApi {
     http: Http,
-    net: NetOptions,
     base: Arc<str>,
     credentials: Arc<Credentials>,
 }
@@ -88,15 +87,13 @@ impl ServerApi {
 
     fn with(url: &ServerUrl, credentials: Credentials) -> Self {
         let base = url.http_url().as_str().trim_end_matches('/').into();
-        let net = NetOptions::default();
-        Self { http: Http::new(net.clone()), net, base, credentials: Arc::new(credentials) }
+        Self { http: Http::new(NetOptions::default()), base, credentials: Arc::new(credentials) }
     }
 
     /// Sets how it connects: proxy, certificates, addresses. Call it before the first request.
     #[must_use]
     pub fn net(mut self, options: NetOptions) -> Self {
-        self.http = Http::new(options.clone());
-        self.net = options;
+        self.http = Http::new(options);
         self
     }
 
@@ -173,14 +170,12 @@ impl ServerApi {
         }
         Err(ApiError::of_response(method, grant, status.as_u16(), &body, token.expose()))
     }
-}
 
-impl ServerApi {
     /// The same address in other regions, if the server is a project of LiveKit Cloud.
     async fn regions(&self, url: &str, token: &Secret, failure: Failure, end: Instant) -> Vec<Url> {
         let Ok(url) = Url::parse(url) else { return Vec::new() };
         let listed_again = failure == Failure::WrongRegion;
-        other_regions(&url, token, &self.net, listed_again, end).await
+        other_regions(&url, token, self.http.options(), listed_again, end).await
     }
 }
 
@@ -217,7 +212,7 @@ fn is_from_gateway(status: u16, body: &[u8]) -> bool {
 /// 16 random bytes, by which a server knows a repeated request.
 pub(super) fn random_nonce() -> Result<[u8; 16], TokenError> {
     let mut nonce = [0; 16];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| TokenError::Signing)?;
+    getrandom::fill(&mut nonce).map_err(|_| TokenError::Signing)?;
     Ok(nonce)
 }
 

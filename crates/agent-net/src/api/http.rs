@@ -49,6 +49,7 @@ pub(super) type HttpError = Box<dyn Error + Send + Sync>;
 pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
     slots: Arc<Semaphore>,
+    options: NetOptions,
 }
 
 /// A request of the API, which can be sent several times.
@@ -66,8 +67,13 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
-            .build(Connector(options));
-        Self { client, slots: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+            .build(Connector(options.clone()));
+        Self { client, slots: Arc::new(Semaphore::new(MAX_REQUESTS)), options }
+    }
+
+    /// How it connects.
+    pub(super) const fn options(&self) -> &NetOptions {
+        &self.options
     }
 
     /// Sends a `GET` and returns the status.
