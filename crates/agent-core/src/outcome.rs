@@ -52,6 +52,8 @@ pub enum CancelReason {
     Deadline,
     /// The worker drains and its limit has passed.
     Drained,
+    /// A second signal came, or `WorkerHandle::stop` was called: the job is aborted at once.
+    Stopped,
     /// The handler or the program requested it.
     Shutdown(String),
     /// The room was deleted or closed after its last participant left.
@@ -178,6 +180,7 @@ impl Verdict {
             (_, AttemptEnd::Aborted) => Self::fatal("aborted", format!("aborted: {reason}")),
             (
                 CancelReason::Drained
+                | CancelReason::Stopped
                 | CancelReason::Shutdown(_)
                 | CancelReason::RoomClosed
                 | CancelReason::TargetReplaced
@@ -258,6 +261,7 @@ impl CancelReason {
         match self {
             Self::Deadline => "job_timeout",
             Self::Drained => "drained",
+            Self::Stopped => "stopped",
             Self::Shutdown(_) => "shutdown",
             Self::RoomClosed => "room_closed",
             Self::Terminated => "terminated",
@@ -275,6 +279,7 @@ impl fmt::Display for CancelReason {
         f.write_str(self.label())?;
         match self {
             Self::Shutdown(text) if !text.is_empty() => write!(f, ": {text}"),
+            Self::Stopped => f.write_str(" at once (a second signal or `WorkerHandle::stop`)"),
             _ => Ok(()),
         }
     }
@@ -328,6 +333,10 @@ mod tests {
         let cases = [
             (CancelReason::Deadline, ["job_timeout", "job_timeout", "job_timeout"]),
             (CancelReason::Drained, ["SUCCESS", "its text", "aborted: drained"]),
+            (
+                CancelReason::Stopped,
+                ["SUCCESS", "its text", "aborted: stopped at once (a second signal or `WorkerHandle::stop`)"],
+            ),
             (CancelReason::Shutdown("enough".into()), ["SUCCESS", "its text", "aborted: shutdown: enough"]),
             (CancelReason::RoomClosed, ["SUCCESS", "its text", "aborted: room_closed"]),
             (CancelReason::TargetReplaced, ["SUCCESS", "its text", "aborted: target_replaced"]),

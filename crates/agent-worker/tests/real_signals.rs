@@ -24,7 +24,7 @@ fn send_sigterm() {
 #[tokio::test]
 async fn the_first_signal_drains_and_the_second_forces() {
     let Some(server) = agent_testkit::real_server().await else { return };
-    // Two agents in one process: both hear the signal.
+    // Two agents in one process: both get the signal.
     let workers: Vec<Worker> = ["first", "second"]
         .map(|name| {
             Worker::builder(deaf)
@@ -66,7 +66,10 @@ async fn the_first_signal_drains_and_the_second_forces() {
     assert_eq!((report.succeeded, report.failed, report.unsent), (0, 2, 0));
     let ends = server.log().wait_for_outcomes(2, SOON).await.expect("the ends of both jobs");
     for end in ends.values() {
-        assert_eq!((&end.status, end.error.as_str()), (&JobEndStatus::Failed, "aborted: drained"));
+        assert_eq!(
+            (&end.status, end.error.as_str()),
+            (&JobEndStatus::Failed, "aborted: stopped at once (a second signal or `WorkerHandle::stop`)")
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use proc_macro2::{TokenStream, TokenTree};
 /// The enums between the machines and their drivers, by file. Those that users match are `#[non_exhaustive]`,
 /// and not in this list.
 const DRIVER_ONLY: &[(&str, &[&str])] = &[
-    ("crates/agent-core/src/worker/io.rs", &["Input", "LinkError", "Output", "Notice"]),
+    ("crates/agent-core/src/worker/io.rs", &["Input", "LinkError", "Output", "AbortCause", "Notice"]),
     ("crates/agent-core/src/worker/timers.rs", &["Timer", "JobTimer"]),
     (
         "crates/agent-core/src/job/lifecycle.rs",

@@ -36,6 +36,7 @@ pub fn checkpoint_retention(cancelled: Option<&CancelReason>, end: &AttemptEnd) 
             Some(
                 CancelReason::Deadline
                 | CancelReason::Drained
+                | CancelReason::Stopped
                 | CancelReason::Shutdown(_)
                 | CancelReason::RoomClosed
                 | CancelReason::Terminated
@@ -103,6 +104,7 @@ mod tests {
         let reasons = [
             CancelReason::Deadline,
             CancelReason::Drained,
+            CancelReason::Stopped,
             CancelReason::Shutdown("enough".into()),
             CancelReason::RoomClosed,
             CancelReason::Terminated,

@@ -6,7 +6,7 @@ use agent_proto::Time;
 
 use super::Worker;
 use super::entries::Drain;
-use super::io::{DrainReport, Notice, Output};
+use super::io::{AbortCause, DrainReport, Notice, Output};
 use super::timers::Timer;
 use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
@@ -28,17 +28,16 @@ impl Worker {
     }
 
     pub(super) fn on_drain_limit(&mut self, now: Time) {
-        for job in self.jobs_where(|_| true) {
-            self.apply(&job, JobInput::Cancelled(CancelReason::Drained), now);
-        }
+        self.cancel_all(&CancelReason::Drained, now);
     }
 
     /// Stops without waiting for jobs.
     pub(super) fn on_stop(&mut self, now: Time) {
+        self.abort_cause = AbortCause::StopRequested;
         self.on_drain(Duration::ZERO, now);
         self.timers.clear(&Timer::DrainLimit);
         self.end_drain_at(now + self.config.abort_timeout);
-        self.on_drain_limit(now);
+        self.cancel_all(&CancelReason::Stopped, now);
         for job in self.jobs_where(|state| matches!(state.phase(), Some(Phase::Cancelled { .. }))) {
             self.apply(&job, JobInput::GraceOver, now);
         }
@@ -65,7 +64,7 @@ impl Worker {
             let JobState::Assigned { attempt, phase } = &entry.state else { continue };
             if phase.in_attempt() {
                 let (attempt, within) = (*attempt, self.cleanup_time(now));
-                self.out.push_back(Output::Abort { job: id.clone() });
+                self.out.push_back(Output::Abort { job: id.clone(), cause: AbortCause::WorkerStopped });
                 self.out.push_back(Output::Clean { job: id, attempt, within });
             }
             let stuck = match phase {
@@ -98,6 +97,12 @@ impl Worker {
         let unsent = self.flush_closing();
         if let Some(drain) = &mut self.drain {
             drain.report.unsent += unsent;
+        }
+    }
+
+    fn cancel_all(&mut self, reason: &CancelReason, now: Time) {
+        for job in self.jobs_where(|_| true) {
+            self.apply(&job, JobInput::Cancelled(reason.clone()), now);
         }
     }
 

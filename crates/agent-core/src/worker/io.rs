@@ -202,6 +202,8 @@ pub enum Output {
     Abort {
         /// Which job.
         job: JobId,
+        /// Why.
+        cause: AbortCause,
     },
     /// The attempt is over, or cannot be aborted: cancel its remaining tasks, run its cleanup callbacks, last
     /// registered first, drop what is not done in time, and report [`Input::Cleaned`]. Output exactly once
@@ -232,6 +234,18 @@ pub enum Output {
     Notice(Notice),
     /// The machine has stopped; nothing comes after this.
     Stopped(Result<DrainReport, StopError>),
+}
+
+/// Why the task of a handler is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum AbortCause {
+    /// The handler did not return within its grace after it was cancelled.
+    GraceOver,
+    /// The worker was to stop at once ([`Input::StopRequested`]).
+    StopRequested,
+    /// The worker has stopped: its connection failed for good, or its drain is over.
+    WorkerStopped,
 }
 
 /// How an assignment ended.

@@ -28,7 +28,8 @@ mod watch;
 mod wire;
 
 pub use io::{
-    DrainReport, EndedJob, Input, LinkError, Notice, OfferId, Output, SlotCounts, StopError, Violation,
+    AbortCause, DrainReport, EndedJob, Input, LinkError, Notice, OfferId, Output, SlotCounts, StopError,
+    Violation,
 };
 pub use room_end::RoomEnd;
 pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
@@ -71,6 +72,8 @@ pub struct Worker {
     other_jobs: usize,
     reported_load: Option<ReportedLoad>,
     drain: Option<Drain>,
+    /// Why a handler is aborted from now on.
+    abort_cause: AbortCause,
     violations: BTreeMap<Violation, u64>,
     timers: Timers,
     out: VecDeque<Output>,
@@ -99,6 +102,7 @@ impl Worker {
             other_jobs: 0,
             reported_load: None,
             drain: None,
+            abort_cause: AbortCause::GraceOver,
             violations: BTreeMap::new(),
             timers: Timers::default(),
             out: VecDeque::new(),

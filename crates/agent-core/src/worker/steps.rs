@@ -54,7 +54,9 @@ impl Worker {
                         }
                     }
                     Effect::Cancel(reason) => out.push_back(Output::Cancel { job: id.clone(), reason }),
-                    Effect::Abort => out.push_back(Output::Abort { job: id.clone() }),
+                    Effect::Abort => {
+                        out.push_back(Output::Abort { job: id.clone(), cause: self.abort_cause })
+                    }
                     Effect::FinishStuck(verdict) => {
                         out.push_back(Output::Notice(Notice::Stuck { job: id.clone() }));
                         let assignment = entry.assignment(now);

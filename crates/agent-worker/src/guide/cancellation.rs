@@ -32,7 +32,7 @@
 //! | reason | `Ok`, or the error kind `Cancelled` | another error | aborted |
 //! |---|---|---|---|
 //! | `Deadline` | failed, `job_timeout` | failed, `job_timeout` | failed, `job_timeout` |
-//! | `Drained`, `Shutdown`, `TargetReplaced`, `RoomClosed`, `Terminated` | success | failed, its text | failed, `aborted: reason` |
+//! | `Drained`, `Stopped`, `Shutdown`, `TargetReplaced`, `RoomClosed`, `Terminated` | success | failed, its text | failed, `aborted: reason` |
 //! | `Kicked`, `DuplicateIdentity`, `RoomGone` | failed, the reason | failed, its text | failed, `aborted: reason` |
 //!
 //! A server that closes or deletes a room (`RoomClosed`) has recorded the failure "agent worker left the

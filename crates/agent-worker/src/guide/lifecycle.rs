@@ -69,6 +69,7 @@
 //! | the connection to the server is lost | none: it continues; its final status is queued and sent after the next registration |
 //! | the connection to the room is lost | it is resumed or re-established; a room that is gone ends the job as `room_gone` |
 //! | the worker drains (SIGTERM, [`WorkerHandle::drain`](crate::WorkerHandle::drain)) | it continues until the drain's limit, then it is cancelled as `drained`; no further attempt starts |
+//! | the worker is stopped (a second SIGTERM, [`WorkerHandle::stop`](crate::WorkerHandle::stop)) | it is aborted at once, as `stopped` |
 //! | the dispatch is deleted | it is cancelled as `terminated` |
 //! | all people leave the room | it is cancelled after 10 s, or according to [`end_when`](crate::WorkerBuilder::end_when) |
 //! | its time limit ends | it is cancelled, and fails as `job_timeout` |

@@ -243,6 +243,9 @@ impl Program {
 
 const FIRST: &str = "signal to stop: draining";
 const SECOND: &str = "second signal to stop: aborting what still runs";
+const ABORTED: &str =
+    "aborting job: the worker was stopped at once, by a second signal or `WorkerHandle::stop`";
+const STOPPED: &str = "failed: aborted: stopped at once (a second signal or `WorkerHandle::stop`)";
 const THIRD: &str = "another signal to stop: the process ends now";
 
 #[tokio::test]
@@ -266,7 +269,7 @@ async fn a_second_signal_ends_the_process_with_130_although_a_thread_is_blocked(
         program.signal(first, FIRST).await;
         program.signal(second, SECOND).await;
         assert_eq!(program.exit_code().await, Some(130));
-        assert_eq!(program.outcome().await, "failed: aborted: drained");
+        assert_eq!(program.outcome().await, STOPPED);
     }
 }
 
@@ -347,7 +350,8 @@ async fn what_can_be_aborted_is_and_main_returns() {
         program.signal("TERM", FIRST).await;
         program.signal("TERM", SECOND).await;
         assert_eq!(program.exit_code().await, Some(code));
-        assert_eq!(program.outcome().await, "failed: aborted: drained");
+        assert_eq!(program.outcome().await, STOPPED);
+        program.logged(ABORTED).await;
     }
     let mut program =
         Program::running(Main::CurrentThread, Job::Deaf, |part| part.drain_timeout = MOMENT).await;

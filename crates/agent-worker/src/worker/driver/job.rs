@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use agent_core::{Config, Input, callback_time};
+use agent_core::{AbortCause, Config, Input, callback_time};
 use agent_net::AssignedUrlError;
 use agent_rtc::JoinRequest;
 
@@ -39,8 +39,8 @@ pub(super) struct JobHandle {
     pub(super) checkpoints: Option<Arc<Checkpoints>>,
     pub(super) assigned: Instant,
     pub(super) attempt: Option<RunningAttempt>,
-    /// Whether the attempt had to be aborted.
-    pub(super) aborted: bool,
+    /// Why the attempt was aborted, if it was.
+    pub(super) aborted: Option<AbortCause>,
     pub(super) texts: Arc<ErrorTexts>,
     cleaning: Option<Cleaning>,
 }
@@ -77,7 +77,7 @@ impl JobHandle {
             cancel,
             assigned: Instant::now(),
             attempt: None,
-            aborted: false,
+            aborted: None,
             texts: Arc::default(),
             cleaning: None,
         }

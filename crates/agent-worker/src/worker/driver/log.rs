@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use agent_core::{
-    DeclineReason, DrainReport, EndedJob, GivenAnswer, Job, JobId, JobLabels, LeftOut, MIN_DEPARTURE_TIMEOUT,
-    Notice, Output, Violation,
+    AbortCause, DeclineReason, DrainReport, EndedJob, GivenAnswer, Job, JobId, JobLabels, LeftOut,
+    MIN_DEPARTURE_TIMEOUT, Notice, Output, Violation,
 };
 use agent_proto::text::{line, name};
 
@@ -38,7 +38,7 @@ fn span(agent: &str, id: &JobId, room: &str, request_id: Option<&str>, attempt: 
 /// The job whose span an output is logged in, if the output has only the job's id.
 pub(super) const fn job(output: &Output) -> Option<&JobId> {
     match output {
-        Output::Cancel { job, .. } | Output::Abort { job } => Some(job),
+        Output::Cancel { job, .. } | Output::Abort { job, .. } => Some(job),
         Output::Notice(notice) => job_of_notice(notice),
         Output::Connect
         | Output::Disconnect
@@ -123,9 +123,15 @@ impl Log {
                 self.of_job(Line::Assigned, job, |more| tracing::info!("job assigned{more}"));
             }
             Output::Cancel { reason, .. } => tracing::info!(reason = %line(reason), "cancelling job"),
-            Output::Abort { .. } => tracing::warn!(
+            Output::Abort { cause: AbortCause::GraceOver, .. } => tracing::warn!(
                 "aborting job: its handler did not return within its grace (`.grace(…)`) after it was cancelled"
             ),
+            Output::Abort { cause: AbortCause::StopRequested, .. } => tracing::warn!(
+                "aborting job: the worker was stopped at once, by a second signal or `WorkerHandle::stop`"
+            ),
+            Output::Abort { cause: AbortCause::WorkerStopped, .. } => {
+                tracing::warn!("aborting job: the worker has stopped");
+            }
             Output::Notice(notice) => self.notice(notice),
             Output::Stopped(Err(error)) => {
                 tracing::error!(agent = %name(&self.agent), "worker stopped: {}", line(error));
@@ -143,13 +149,14 @@ impl Log {
         }
     }
 
-    /// Logs the end of a job, and whether its last attempt was aborted.
-    pub(super) fn ended(&self, ended: &EndedJob, aborted: bool) {
+    /// Logs the end of a job, and why its last attempt was aborted if it was.
+    pub(super) fn ended(&self, ended: &EndedJob, aborted: Option<AbortCause>) {
         let EndedJob { job, outcome, duration, room_closed, .. } = ended;
-        let why = if aborted {
-            " (the handler had not returned at the end of its grace, and was aborted)"
-        } else {
-            ""
+        let why = match aborted {
+            Some(AbortCause::GraceOver) => {
+                " (the handler had not returned at the end of its grace, and was aborted)"
+            }
+            Some(AbortCause::StopRequested | AbortCause::WorkerStopped) | None => "",
         };
         self.of_job(Line::Ended { success: outcome.is_success() }, job, |more| {
             if outcome.is_success() && *room_closed {

@@ -220,9 +220,9 @@ impl Driver {
                         handle.cancel.set(reason);
                     }
                 }
-                Output::Abort { job } => {
+                Output::Abort { job, cause } => {
                     if let Some(handle) = self.jobs.get_mut(&job) {
-                        handle.aborted = true;
+                        handle.aborted = Some(cause);
                         handle.attempt.iter().for_each(RunningAttempt::abort);
                     }
                 }
@@ -289,7 +289,7 @@ impl Driver {
     /// Logs an output, within the span of its job if the driver has it.
     fn write_log(&self, output: &Output) {
         if let Output::Ended(ended) = output {
-            let aborted = self.jobs.get(&ended.job.id).is_some_and(|handle| handle.aborted);
+            let aborted = self.jobs.get(&ended.job.id).and_then(|handle| handle.aborted);
             return self.log.ended(ended, aborted);
         }
         match log::job(output).and_then(|job| self.jobs.get(job)) {

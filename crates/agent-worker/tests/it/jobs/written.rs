@@ -124,6 +124,7 @@ fn words() {
         (CancelReason::RoomClosed, json!("room_closed")),
         (CancelReason::Terminated, json!("terminated")),
         (CancelReason::Kicked, json!("kicked")),
+        (CancelReason::Stopped, json!("stopped")),
         (CancelReason::TargetReplaced, json!("target_replaced")),
         (CancelReason::DuplicateIdentity, json!("duplicate_identity")),
         (CancelReason::RoomGone, json!("room_gone")),

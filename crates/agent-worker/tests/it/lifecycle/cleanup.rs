@@ -352,7 +352,10 @@ async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
     stage.dispatch("room").await.room().wait_for_agent().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     stage.worker.stop();
-    assert_eq!(text(&stage.ended().await.outcome), "aborted: drained");
+    assert_eq!(
+        text(&stage.ended().await.outcome),
+        "aborted: stopped at once (a second signal or `WorkerHandle::stop`)"
+    );
     let report = stage.drain(LONG).await;
     assert_eq!((report.failed, report.unsent), (1, 0));
     assert_eq!(diary.read(), ["in room: true"]);

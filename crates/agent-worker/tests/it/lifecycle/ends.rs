@@ -85,7 +85,7 @@ async fn a_job_ends_in_success_before_the_server_closes_its_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_ends_in_success_before_the_server_closes_a_room_to_which_nobody_came() {
+async fn a_job_ends_in_success_before_the_server_closes_a_room_that_nobody_joined() {
     let server = MockServer::builder().room_timeouts(60 * SECOND, 20 * SECOND).start_in_process();
     let mut stage = Stage::on(server, stays, |builder| builder);
     let job = stage.dispatch("lobby").await;
