@@ -1,4 +1,4 @@
-//! What the log says of a job. A program of its own with one test, as some of it is logged on other
+//! The log lines of a job. A program of its own with one test, as some of it is logged on other
 //! threads.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
@@ -30,7 +30,7 @@ impl io::Write for Log {
     }
 }
 
-/// Topics in memory, on which somebody outside of all jobs says something that is no message.
+/// Topics in memory, on which somebody outside of all jobs publishes what is not a message.
 struct Noisy(MemoryPubSub);
 
 impl PubSub for Noisy {
@@ -87,7 +87,7 @@ impl Agent for Recorder {
     }
 
     async fn on_ended(&self, _: &EndedJob) {
-        tracing::info!("told of the end");
+        tracing::info!("notified of the end");
     }
 }
 
@@ -188,12 +188,12 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         "released the lead",
         "cancelling",
         "job ended",
-        "told of",
+        "notified of",
     ];
     for line in about(full, &[&all[..], &[r#"["$.Quality"]"#]].concat()) {
         assert!(line.contains(r"request_id=r-1\n2"), "{line}");
     }
-    for line in about(invalid, &["received", "assigned", "invalid_input: $.format", "told of"]) {
+    for line in about(invalid, &["received", "assigned", "invalid_input: $.format", "notified of"]) {
         assert!(line.contains("request_id=4711"), "{line}");
     }
     for line in about(plain, &all) {

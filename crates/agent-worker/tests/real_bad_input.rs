@@ -94,7 +94,7 @@ async fn tokens_that_do_not_let_in() {
         is_in_the_guide(what, &refused(what, &token).await);
     }
 
-    // What the server says itself is shown, and the advice is to mend that.
+    // The server's own message is shown, and the advice is to fix that.
     let no_identity =
         format!(r#"{{"iss":"{key}","exp":9999999999,"video":{{"roomJoin":true,"room":"lobby"}}}}"#);
     for (what, token, said) in [
@@ -125,7 +125,7 @@ async fn tokens_that_do_not_let_in() {
     assert!(text.contains("shorten the metadata and attributes"), "{text}");
 }
 
-/// Tells how its jobs ended.
+/// Reports how its jobs ended.
 struct Ends(mpsc::UnboundedSender<Outcome>);
 
 impl Agent for Ends {
@@ -159,7 +159,7 @@ async fn a_job_whose_room_cannot_be_joined_is_failed_with_the_reason() {
     let Some(Outcome::Failed { error }) = within(ends.recv()).await else { panic!("it cannot succeed") };
     let begin = "the room could not be joined: joined, but no media connection was established in time (`.join_timeout(…)`)";
     assert!(error.starts_with(begin), "{error}");
-    // In its own words if it sees the agent go before it hears of the reason.
+    // With its own text if it sees the agent leave before it receives the reason.
     let end = server.log().outcome(&job, SOON).await.expect("its end");
     assert_eq!(end.status, JobEndStatus::Failed, "{}", end.error);
     within(handle.drain(Duration::ZERO)).await;
@@ -216,7 +216,7 @@ async fn join(server: &RealServer, token: AccessToken, net: NetOptions) -> Room 
 async fn hears(events: &mut RoomEvents, wanted: &str) {
     let heard = async {
         loop {
-            match events.next().await.expect("the room goes on") {
+            match events.next().await.expect("the room stays") {
                 RoomEvent::DataReceived(data) if data.payload == wanted => return,
                 _ => {}
             }
@@ -245,7 +245,7 @@ async fn what_a_room_does_not_do() {
     // More than the largest payload with its topic fits into no packet.
     let topic = agent.publish_data(long(2_000), vec![0; 64_000]).await.expect_err("too long");
     assert!(matches!(topic, RoomError::PacketTooLarge { .. }), "{topic}");
-    // The largest that is let through ends no connection either, whatever the server says to it.
+    // The largest that is let through ends no connection either, however the server answers it.
     let largest = agent.set_metadata(long(1024 * 1024)).await.expect_err("over the server's limit");
     assert!(matches!(largest, RoomError::OverLimit { .. }), "{largest}");
     agent.publish_data("t", "still here").await.expect("sent");
@@ -269,7 +269,7 @@ async fn garbage_from_the_network_ends_no_room() {
     let ada = join(&server, token("ada"), NetOptions::default()).await;
     let mut rng = fastrand::Rng::with_seed(13);
 
-    // Packets of somebody else.
+    // Packets of another participant.
     let addresses = udp_sockets::of_this_process();
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let mut sent = 0;
@@ -295,7 +295,7 @@ async fn garbage_from_the_network_ends_no_room() {
         tap.throw.send([vec![0xff], garbage].concat()).expect("it listens");
         let resumed = async {
             loop {
-                match events.next().await.expect("the room goes on") {
+                match events.next().await.expect("the room stays") {
                     RoomEvent::Reconnected(again) => return again.resumed,
                     RoomEvent::Disconnected { reason } => panic!("{reason}"),
                     _ => {}

@@ -1,4 +1,4 @@
-//! Workers that are killed in the middle of a long job: another one goes on with it, given by a real server,
+//! Workers that are killed in the middle of a long job: another one resumes it, given by a real server,
 //! from a file, from Redis and from Valkey. A program of its own, as what a kill repeats is held to 50 ms.
 #![cfg(unix)]
 #![allow(
@@ -52,7 +52,7 @@ impl Stage {
     async fn new(server: RealServer, place: Place, journal: Journal, items: u64) -> Self {
         let (workers, jobs) = (Vec::new(), BTreeSet::new());
         let mut stage = Self { server, place, journal, items, workers, registered: 0, jobs };
-        // Nobody but agents comes.
+        // Only agents join.
         let room = RoomRequest::new(ROOM).empty_timeout(Duration::from_secs(3600));
         stage.server.api().create_room(room).await.expect("a room");
         for _ in 0..2 {
@@ -95,7 +95,7 @@ impl Stage {
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            assert!(Instant::now() < until, "nobody takes the job; {}", self.server.log().tail(5));
+            assert!(Instant::now() < until, "no worker accepts the job; {}", self.server.log().tail(5));
         }
     }
 
@@ -145,7 +145,7 @@ async fn kills_with_redis() {
     kills(&mut stage, times, 0xCAFE).await;
 }
 
-/// The rules of the store are held elsewhere: here it is enough that it goes on.
+/// The rules of the store are tested elsewhere: here it is enough that it continues.
 #[tokio::test]
 async fn kills_with_valkey() {
     let (times, kind) = (5, RedisKind::Valkey);
@@ -221,7 +221,7 @@ async fn supersede(stage: &mut Stage) {
     let lines = stage.journal.read();
     let refused = |entry: &Entry| matches!(entry, Entry::Refused { .. });
     assert!(of(&lines, old).iter().any(refused), "its save was refused");
-    assert!(!of(&lines, new).iter().any(refused), "nobody disturbs the other one");
+    assert!(!of(&lines, new).iter().any(refused), "the other one is not disturbed");
     let from = |pid| {
         of(&lines, pid)
             .into_iter()
@@ -273,7 +273,7 @@ fn check(lines: &[Line], all: u64) {
                 part.saved = Some(*done);
             }
             (Entry::Offered { .. } | Entry::Ended { .. }, _) => {}
-            (odd, _) => panic!("{odd:?} of {pid}"),
+            (other, _) => panic!("{other:?} of {pid}"),
         }
     }
     let longest = Duration::from_micros(saves.iter().copied().max().unwrap_or(0));

@@ -37,7 +37,7 @@ on_each_kind!(
 /// The processes of the tests below begin here; in the test itself there is nothing to do.
 #[tokio::test]
 async fn a_candidate() {
-    // A write that is held back must arrive late: nobody gives up waiting for it.
+    // A write that is held back must arrive late: its writer keeps waiting for it.
     run_if_child(|url| RedisCoordinator::new(Redis::new(url).unwrap().timeout(Duration::from_secs(60))))
         .await;
 }
@@ -102,7 +102,7 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
     proxy.stall(false);
     candidates.wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused).await;
 
-    // Everybody is well again, and somebody leads.
+    // All are connected again, and one leads.
     candidates.leader().await;
     let leaders = candidates.check();
     assert!(leaders >= 4, "{leaders}");
@@ -116,13 +116,13 @@ async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisSer
         all.push(candidates.start(&redis.url()).await);
     }
 
-    // With everything that it held: whoever leads goes on.
+    // With everything that it held: the leader keeps its lease.
     let leader = candidates.leader().await;
     redis.restart().await.unwrap();
     let from = candidates.mark();
     candidates.wait_for(from, SOON, |said| said.what == What::Wrote && said.token == leader.token).await;
 
-    // Away for longer than a lease: nobody leads, then somebody does.
+    // Unavailable for longer than a lease: there is no leader, then there is one.
     let leader = candidates.leader().await;
     let (from, away) = (candidates.mark(), Instant::now());
     redis.kill();
@@ -152,7 +152,7 @@ async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisSer
     }
 }
 
-/// A connection that is half open, as behind a firewall that forgot it, is nobody's fault: another one is
+/// A connection that is half open, as behind a firewall that dropped its state, is replaced: another one is
 /// made in time.
 async fn a_connection_that_hangs_costs_no_lead_and_delays_no_follower(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings).await else { return };
@@ -224,7 +224,7 @@ async fn error_of(redis: &Redis, agent: fn(JobContext) -> BoxedResult) -> String
     let redis = redis.clone();
     let spec = JobSpec::room("r").worker(|worker| {
         let worker = worker.coordinator(RedisCoordinator::new(redis.clone())).pubsub(RedisPubSub::new(redis));
-        worker.retry(RetryPolicy::never()) // one that is away is worth another attempt, which would only take time here
+        worker.retry(RetryPolicy::never()) // an unavailable store leads to a retry, which would only take time here
     });
     let outcome = run_job_in_real_time(agent, spec).await.outcome;
     outcome.error().expect("it must not succeed").to_owned()

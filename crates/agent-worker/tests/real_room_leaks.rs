@@ -70,7 +70,7 @@ async fn two_hundred_rooms_leave_nothing_behind() {
         assert!(Instant::now() < until, "{} open files, {files} before", open_files());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // And the server knows of nobody: each of them said goodbye, however early it was given up.
+    // And the server has no participants left: each of them sent a leave, however early it was given up.
     let until = Instant::now() + LIMIT;
     loop {
         let left = occupied(&server).await;
@@ -81,11 +81,11 @@ async fn two_hundred_rooms_leave_nothing_behind() {
     }
 }
 
-/// Rooms in which the server knows somebody.
+/// Rooms in which the server has participants.
 async fn occupied(server: &RealServer) -> Vec<String> {
     let mut occupied = Vec::new();
     for room in server.api().list_rooms(&[]).await.expect("a list of rooms") {
-        // A room that has just closed has nobody in it.
+        // A room that has just closed has no participants.
         let there = server.api().list_participants(&room.name).await.unwrap_or_default();
         if !there.is_empty() {
             occupied.push(room.name);
@@ -94,7 +94,7 @@ async fn occupied(server: &RealServer) -> Vec<String> {
     occupied
 }
 
-/// Waits until there are at most so many tasks: the goodbyes take a moment.
+/// Waits until there are at most this many tasks: the leaves take a moment.
 async fn settle(at_most: usize) {
     let until = Instant::now() + LIMIT;
     while tasks() > at_most {

@@ -32,7 +32,7 @@ async fn works(ctx: JobContext) -> JobResult {
     ctx.room().publish_data("chat", "hello").await?;
     let api = ctx.api();
     api.send_data(DataMessage::new("hello")).await?;
-    let error = api.remove_participant("nobody").await.expect_err("nobody is there");
+    let error = api.remove_participant("absent").await.expect_err("not in the room");
     tracing::info!(?ctx, ?api, ?error, "what a handler may log: {error}");
     ctx.checkpoint::<u32>().save(&7).await?;
     drop(ctx.elect("leader").await?);

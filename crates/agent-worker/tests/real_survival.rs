@@ -38,7 +38,7 @@ struct Seen {
     ended: BTreeMap<JobId, Vec<Outcome>>,
 }
 
-/// Stays until it is told to finish, or cancelled.
+/// Stays until it is asked to finish, or cancelled.
 struct Steady(Arc<watch::Sender<Seen>>);
 
 impl Agent for Steady {
@@ -80,7 +80,7 @@ impl Stage {
             .url(server.url())
             .credentials(server.api_key(), server.api_secret().clone())
             .net(network.options())
-            // The waits grow with each cut, as no connection here stands for a minute.
+            // The waits grow with each cut, as no connection here lasts a minute.
             .reconnect_backoff(Backoff::new(
                 Duration::from_millis(50),
                 Duration::from_millis(100),
@@ -125,7 +125,7 @@ impl Stage {
         in_room(&seen).expect("it was just there")
     }
 
-    /// Lets a job end well; waits until the worker has said so.
+    /// Lets a job succeed, and waits until the worker has reported it.
     async fn finish(&mut self, job: &JobId) {
         if let Some((_, finish)) = self.seen.borrow().running.get(job) {
             finish.notify_one();
@@ -134,7 +134,7 @@ impl Stage {
         assert_eq!(seen.ended.get(job), Some(&vec![Outcome::Success]));
     }
 
-    /// The server was told the end of a job that it did not know any more.
+    /// The server received the end of a job that it did not know any more.
     async fn told_of_unknown(&self, job: &JobId) {
         let until = Instant::now() + SOON;
         let told = || {
@@ -142,7 +142,11 @@ impl Stage {
             lines.iter().any(|line| line.contains(&job.to_string()))
         };
         while !told() {
-            assert!(Instant::now() < until, "the end of {job} was not told; {}", self.server.log().tail(5));
+            assert!(
+                Instant::now() < until,
+                "the end of {job} was not reported; {}",
+                self.server.log().tail(5)
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -223,7 +227,8 @@ async fn jobs_survive_cuts_and_end_with_their_room() {
     for cut in 0..cuts {
         stage.network.cut();
         if cut % 10 == 0 {
-            // It ends while there is no connection, or just after: the server has to hear of it all the same.
+            // It ends while there is no connection, or just after: the server must receive its outcome
+            // nevertheless.
             let old = steady.pop_first().expect("there are enough");
             stage.finish(&old).await;
             stage.registered_again().await;
@@ -243,7 +248,7 @@ async fn jobs_survive_cuts_and_end_with_their_room() {
     assert_eq!(seen.running.len(), JOBS);
     stage.one_agent_in_each(&stage.rooms()).await;
 
-    // A restarted server knows no room: each is made again, with a job of its own, and the old job ends.
+    // A restarted server has no rooms: each is created again, with a job of its own, and the old job ends.
     for restart in 0..restarts {
         let old: BTreeSet<JobId> = stage.seen.borrow().running.keys().cloned().collect();
         let rooms = stage.rooms();

@@ -1,4 +1,4 @@
-//! What comes in the place of the answer to a handshake.
+//! Servers that send something else instead of the response to a handshake.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ impl Memory {
     }
 }
 
-/// Bytes; zero where the system does not say.
+/// Bytes; zero where the system does not report them.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

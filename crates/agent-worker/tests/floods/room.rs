@@ -100,7 +100,7 @@ async fn packets_that_are_none_change_nothing() {
         loop {
             let len = *rng.choice([0, 1, 20, 100, 1200, 2048, 9000, 65_507].as_slice()).unwrap();
             let mut packet: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(len).collect();
-            // STUN, DTLS, RTP, or whatever it is.
+            // STUN, DTLS, RTP, or anything else.
             let begin: &[u8] = [&[0, 1][..], &[22, 254, 253], &[128], &[]][rng.usize(..4)];
             let kept = begin.len().min(packet.len());
             packet[..kept].copy_from_slice(&begin[..kept]);

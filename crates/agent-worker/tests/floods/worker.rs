@@ -32,7 +32,7 @@ impl Running {
     }
 
     async fn stop(self, peer: Peer) {
-        // Without a connection nobody has to be said goodbye to.
+        // Without a connection there is nothing to wait for at the end.
         drop(peer);
         self.handle.start_drain(Duration::ZERO);
         within(self.task).await.expect("no panic").expect("drained");
@@ -102,7 +102,7 @@ async fn an_offer_of_an_unknown_kind_is_declined() {
     worker.stop(peer).await;
 }
 
-/// Every ping wants an answer. Whoever reads none of them must not fill our memory with them.
+/// Every ping needs a pong. A server that reads none of them must not fill our memory with them.
 #[tokio::test]
 async fn a_flood_of_pings_is_answered_as_far_as_it_is_read() {
     let memory = Memory::measure().await;

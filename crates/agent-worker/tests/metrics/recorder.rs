@@ -1,4 +1,4 @@
-//! What a recorder has recorded, and what the guide says that it records.
+//! The recorded metrics, and those that the guide lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(crate) struct Recorded {
     pub(crate) lines: BTreeSet<Line>,
     /// Names of which something else than a zero was recorded.
     pub(crate) alive: BTreeSet<String>,
-    /// Names of which nobody was told what they mean.
+    /// Names without a description.
     pub(crate) bare: BTreeSet<String>,
 }
 

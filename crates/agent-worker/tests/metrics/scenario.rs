@@ -25,11 +25,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Does what its job's metadata says.
+/// Does what its job's metadata asks for.
 #[derive(Clone)]
 struct Scenario {
     pool: Pool<u32>,
-    /// Jobs that hold what they have until they are told to stop.
+    /// Jobs that hold what they have until they are cancelled.
     holds: Arc<Semaphore>,
     bumps: Bumpy,
     taken_over: Arc<Notify>,
@@ -98,7 +98,9 @@ impl Scenario {
         let ada = ctx.room().participant("ada").unwrap();
         let microphone = ada.tracks.keys().next().unwrap();
         let _streams = (ctx.room().events(), ctx.room().data("flood"), ctx.room().encoded_audio(microphone)?);
-        let Leadership::Leader(lease) = ctx.elect("the one").await? else { panic!("nobody else stands") };
+        let Leadership::Leader(lease) = ctx.elect("the one").await? else {
+            panic!("there is no other candidate")
+        };
         let pooled = self.pool.acquire().await?;
         self.holds.add_permits(1);
         ctx.cancelled().await;
@@ -152,7 +154,7 @@ impl Scenario {
 
         let fails_at = |n| {
             move |item: u32| {
-                std::future::ready(if item == n { Err(JobError::fatal("odd")) } else { Ok(item) })
+                std::future::ready(if item == n { Err(JobError::fatal("rejected")) } else { Ok(item) })
             }
         };
         let never = std::future::pending::<()>;
@@ -281,7 +283,7 @@ async fn jobs_of_all_kinds(recorded: &mut Recorded) {
     .await;
 
     for room in ["declined", "dismissed", "panics", "hush", "bad"] {
-        // Nobody takes it, or it counts as done.
+        // No worker accepts it, or it counts as done.
         let _ = stage.dispatch(room, "").await.outcome_within(LONG).await;
     }
     for what in
@@ -340,7 +342,7 @@ async fn jobs_of_all_kinds(recorded: &mut Recorded) {
     let stats = worker.stats();
 
     assert_eq!(recorded.counted("scenario"), COUNTED, "{:#?}", recorded.counted("scenario"));
-    assert_eq!((stats.succeeded, stats.failed()), (9, 7), "the handle says the same");
+    assert_eq!((stats.succeeded, stats.failed()), (9, 7), "the handle reports the same");
     let by_reason =
         ["quota_exceeded", "checkpoint_superseded", "job_timeout", "invalid_input", "panicked", "retryable"]
             .map(|reason| stats.failed_for(reason));
@@ -456,7 +458,7 @@ async fn an_acceptance_without_an_assignment(recorded: &mut Recorded) {
     );
 }
 
-/// Answers when its server says nothing more.
+/// Answers when its server sends nothing more.
 struct Muted {
     asked: Arc<Notify>,
     muted: Arc<Notify>,

@@ -51,7 +51,7 @@ async fn a_server_that_lost_everything_still_knows_the_newer_writer(settings: Re
     let old = store.claim(key("a"), KEEP).await.expect("claimed").writer;
     let current = store.claim(key("a"), KEEP).await.expect("claimed").writer;
     server.restart_empty().await.expect("it starts again");
-    // The one that runs goes on.
+    // The one that runs continues.
     let current = store.write(key("a"), current, Some(b"on".to_vec()), KEEP).await.expect("written");
     let refused = store.write(key("a"), old, Some(b"stale".to_vec()), KEEP).await;
     assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
@@ -96,7 +96,7 @@ async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
     assert!(text.contains("refuses the credentials") && !text.contains("hunter2"), "{text}");
 
     let good = store(&server.url());
-    server.command(&["SET", "livekit-agents:checkpoint:text:/a", "somebody else's"]).await.expect("set");
+    server.command(&["SET", "livekit-agents:checkpoint:text:/a", "another program's"]).await.expect("set");
     let text = fails(&good, false).await;
     assert!(text.contains("WRONGTYPE"), "{text}");
     server.command(&["DEL", "livekit-agents:checkpoint:text:/a"]).await.expect("deleted");
@@ -115,7 +115,7 @@ async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
     server.pause().expect("frozen");
     let text = fails(&good, true).await;
     assert!(text.contains("did not answer within 500ms"), "{text}");
-    server.resume().expect("it goes on");
+    server.resume().expect("it continues");
     good.claim(key("a"), KEEP).await.expect("claimed");
 
     server.kill();
@@ -123,7 +123,7 @@ async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
     assert!(text.contains("cannot be reached"), "{text}");
 }
 
-/// What a job that finds its store so is told, and how it ends.
+/// The error that a job gets of a store in this state, and how the job ends.
 async fn a_job_without_its_redis_fails_in_words(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings.password("open-sesame")).await else {
         return;

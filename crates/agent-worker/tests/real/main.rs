@@ -1,4 +1,4 @@
-//! Workers and rooms on a real livekit-server, with official clients, Redis and Valkey: whatever shares its
+//! Workers and rooms on a real livekit-server, with official clients, Redis and Valkey: all that shares its
 //! process with others.
 //!
 //! `cargo xtask test` runs each of these modules as a program of its own.

@@ -1,4 +1,4 @@
-//! A job with everything logged: no token and no password is in the text, whoever wrote it.
+//! A job with everything logged: no token and no password is in the text of any crate.
 //!
 //! The server is made of bytes, so that the text has only what a worker's process would have; and this is a
 //! program of its own, as all that its process logs is searched.

@@ -30,7 +30,7 @@ pub(crate) struct Socket {
     pub(crate) target: String,
 }
 
-/// The rest of the line that begins like this, whatever the case.
+/// The rest of the line that begins like this, in any case.
 pub(crate) fn line_after(text: &str, begin: &str) -> String {
     let starts = |line: &&str| line.get(..begin.len()).is_some_and(|start| start.eq_ignore_ascii_case(begin));
     let line = text.lines().find(starts).unwrap_or_else(|| panic!("no {begin} in {text}"));
@@ -133,7 +133,7 @@ impl Socket {
         self.send_room(ToRoom::RefreshToken(token.to_owned())).await;
     }
 
-    /// Answers the offer as a server would, with this ICE password and an address at which nobody is.
+    /// Answers the offer as a server would, with this ICE password and an address without a listener.
     pub(crate) async fn answer(&mut self, offer: &str, ice_password: &str) {
         let lines = offer.lines().filter_map(|line| match line {
             "a=setup:actpass" => Some("a=setup:active".to_owned()),
@@ -148,7 +148,7 @@ impl Socket {
         self.send_room(ToRoom::Answer(description)).await;
     }
 
-    /// Reads what comes, for so long.
+    /// Reads what comes, until this time has passed.
     pub(crate) async fn read_until_idle(&mut self, limit: Duration) {
         let mut buffer = [0; 4096];
         let reading = async { while matches!(self.stream.read(&mut buffer).await, Ok(1..)) {} };

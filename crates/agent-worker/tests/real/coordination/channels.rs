@@ -55,7 +55,7 @@ async fn three_processes_with_a_thousand_messages_each_lose_none_though_a_connec
         }
     }
     let after = workers.members[0].proxy.connections();
-    assert!(after >= before + 2, "both of its connections were made anew: {before}, {after}");
+    assert!(after >= before + 2, "both of its connections were replaced: {before}, {after}");
 }
 
 async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is_told(
@@ -126,7 +126,7 @@ async fn what_a_restart_without_its_data_loses_is_told(settings: RedisServerBuil
     redis.restart_empty().await.unwrap();
     second.proxy.cut();
     second.proxy.stall(false);
-    assert_eq!(second.next().await, Received::Interrupted, "told, though nobody has said anything since");
+    assert_eq!(second.next().await, Received::Interrupted, "reported, although nothing was published since");
     // Everybody was asked to announce itself again: with that comes how many were lost.
     let missed = second.next().await;
     assert!(matches!(missed, Received::Missed { count: 5, .. }), "{missed:?}");

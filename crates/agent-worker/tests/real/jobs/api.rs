@@ -17,7 +17,7 @@ use agent_worker::{
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A handler whose ends are told.
+/// A handler whose results are sent to the test.
 struct Told<H> {
     handler: H,
     ended: mpsc::UnboundedSender<EndedJob>,
@@ -71,7 +71,7 @@ async fn until<T>(room: &Room, wanted: impl Fn(RoomEvent) -> Option<T>) -> T {
     let mut events = room.events();
     let found = async {
         loop {
-            let event = events.next().await.expect("the room goes on");
+            let event = events.next().await.expect("the room stays");
             if let Some(found) = wanted(event) {
                 return found;
             }
@@ -108,14 +108,14 @@ async fn moderates(ctx: JobContext) -> JobResult {
     assert_eq!(api.update_metadata("closing").await?.metadata, "closing");
 
     api.remove_participant("bob").await?;
-    assert!(api.remove_participant("nobody").await.unwrap_err().is_not_found());
+    assert!(api.remove_participant("absent").await.unwrap_err().is_not_found());
 
     let transfer = |identity| api.transfer_sip_participant(identity, "tel:+15105550100");
     let refused = transfer("ada").await.unwrap_err().to_string();
     assert!(refused.contains("no SIP session associated with participant"), "{refused}");
-    assert!(transfer("nobody").await.unwrap_err().is_not_found());
+    assert!(transfer("absent").await.unwrap_err().is_not_found());
 
-    let dispatch = api.create_dispatch(DispatchRequest::agent("nobody").metadata("m")).await?;
+    let dispatch = api.create_dispatch(DispatchRequest::agent("absent").metadata("m")).await?;
     let listed = api.dispatches().await?;
     assert!(listed.iter().any(|one| one.id == dispatch.id && one.metadata == "m"), "{listed:?}");
     api.delete_dispatch(&dispatch.id).await?;
@@ -149,7 +149,7 @@ async fn each_call_once_and_a_deleted_room_ends_the_job() {
     let said = async {
         let mut said = Vec::new();
         while said.len() < 2 {
-            let notice = notices.next().await.expect("the room goes on").expect("nothing is missing");
+            let notice = notices.next().await.expect("the room stays").expect("nothing is missing");
             assert_eq!(notice.sender, None);
             said.push(String::from_utf8_lossy(&notice.payload).into_owned());
         }
@@ -210,7 +210,7 @@ async fn a_track_is_muted_for_its_publisher() {
     assert_eq!(muted, sid);
     let unmuted = api.mute_track("ada", &sid, false).await.unwrap_err().to_string();
     assert!(unmuted.contains("remote unmute not enabled"), "{unmuted}");
-    assert!(api.mute_track("nobody", &sid, true).await.is_err());
+    assert!(api.mute_track("absent", &sid, true).await.is_err());
 }
 
 #[tokio::test]
@@ -266,9 +266,9 @@ async fn an_agent_is_dispatched_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn nobody_takes_it_and_nothing_is_left_behind() {
+async fn a_dispatch_that_no_worker_accepts_leaves_nothing_behind() {
     let Some(server) = real_server().await else { return };
-    let request = DispatchRequest::new("nobody", "empty");
+    let request = DispatchRequest::new("absent", "empty");
     let error = server.api().ensure_dispatch(request, Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, ApiError::NotTaken { .. }), "{error}");
     let left = server.api().list_dispatches("empty").await.expect("a list");

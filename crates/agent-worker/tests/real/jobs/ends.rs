@@ -1,4 +1,4 @@
-//! Jobs that the server ends: what the handler is told, and what the server then records.
+//! Jobs that the server ends: the handler's cancel reason, and what the server then records.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use agent_worker::{CancelReason, JobContext, JobResult, Worker, WorkerHandle};
 const AGENT: &str = "ender";
 const SOON: Duration = Duration::from_secs(30);
 
-/// A worker whose handlers tell when they were called and why they were cancelled.
+/// A worker whose handlers report when they were called and why they were cancelled.
 struct Stage {
     server: RealServer,
     worker: WorkerHandle,
@@ -79,14 +79,14 @@ async fn a_deleted_room_closes_its_jobs() {
     let Some(mut stage) = Stage::new().await else { return };
     stage.run_job("deleted").await;
     stage.server.api().delete_room("deleted").await.expect("deleted");
-    // The server tells it in two ways, and either may be the first to arrive.
+    // The server reports it in two ways, and either may be the first to arrive.
     let reason = stage.reason().await;
     assert!(matches!(reason, CancelReason::RoomClosed | CancelReason::Terminated), "{reason}");
     stage.stop().await;
 }
 
 #[tokio::test]
-async fn a_removed_agent_is_told_so() {
+async fn a_removed_agent_is_cancelled_as_kicked() {
     let Some(mut stage) = Stage::new().await else { return };
     let (_, identity) = stage.run_job("removed").await;
     stage.server.api().remove_participant("removed", &identity).await.expect("removed");

@@ -16,7 +16,7 @@ async fn done(_: JobContext) -> JobResult {
 }
 
 #[tokio::test]
-async fn a_process_that_was_told_everything_by_its_environment() {
+async fn a_process_that_takes_all_settings_from_its_environment() {
     if std::env::var_os(CHILD).is_some() {
         // What the test below starts. The name that is set here is overridden.
         let worker =
@@ -29,7 +29,7 @@ async fn a_process_that_was_told_everything_by_its_environment() {
     let mut child = tokio::process::Command::new(test)
         .args([
             "--exact",
-            &test_name(module_path!(), "a_process_that_was_told_everything_by_its_environment"),
+            &test_name(module_path!(), "a_process_that_takes_all_settings_from_its_environment"),
         ])
         .env(CHILD, "1")
         .env("LIVEKIT_URL", server.http_url())

@@ -25,7 +25,7 @@ async fn guest(server: &RealServer, room: &str, identity: &str) -> OfficialClien
 async fn hear(client: &mut OfficialClient, text: &str) {
     let heard =
         |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == text.as_bytes());
-    client.wait_for(heard, SOON).await.expect("the client hears the agent");
+    client.wait_for(heard, SOON).await.expect("the client receives the agent's audio");
 }
 
 /// Waits for the first, then greets everybody.
@@ -54,7 +54,7 @@ async fn a_job_ends_in_success_before_the_server_closes_its_empty_room() {
     let mut bob = guest(&server, "party", "bob").await;
     hear(&mut bob, "welcome bob").await;
     ada.leave().await.expect("left");
-    // Somebody who comes back is welcome again.
+    // A participant who comes back is greeted again.
     let mut ada = guest(&server, "party", "ada").await;
     hear(&mut ada, "welcome ada").await;
     ada.leave().await.expect("left");

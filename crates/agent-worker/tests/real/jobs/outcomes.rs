@@ -1,4 +1,4 @@
-//! Jobs on a real livekit-server: what the server records, whatever the handler does.
+//! Jobs on a real livekit-server: what the server records for each end of a handler.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Running {
     }
 }
 
-/// Does what its metadata says.
+/// Does what its metadata asks for.
 async fn obedient(ctx: JobContext) -> JobResult {
     match ctx.job().raw_metadata.as_str() {
         "succeed" => Ok(()),

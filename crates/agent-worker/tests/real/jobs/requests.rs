@@ -1,4 +1,4 @@
-//! What an agent says to an offer, well or badly, and what it is told at the end, on a real livekit-server.
+//! Valid and invalid answers to an offer, and the callback at the end, on a real livekit-server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ enum Manner {
     Hangs,
 }
 
-/// What happened to it, as it was told.
+/// What its callbacks received.
 #[derive(Debug, PartialEq)]
 enum Told {
     Ran(String),
@@ -50,7 +50,7 @@ impl Agent for Asked {
             Manner::Accepts => Answer::accept()
                 .identity("the-agent")
                 .name("The Agent")
-                .metadata("told")
+                .metadata("chosen")
                 .attributes([("k", "v")]),
             Manner::Dismisses => Answer::Dismiss,
             Manner::Panics => panic!("what is this room"),
@@ -114,7 +114,7 @@ async fn dispatch(server: &RealServer, room: &str) {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_who_we_are_and_the_end_is_told_once() {
+async fn the_identity_is_that_of_the_answer_and_the_end_is_reported_once() {
     let Some(server) = agent_testkit::real_server().await else { return };
     let mut worker = Running::start(&server, Manner::Accepts).await;
     dispatch(&server, "accepted").await;
@@ -128,13 +128,13 @@ async fn what_was_answered_is_who_we_are_and_the_end_is_told_once() {
         }
     }
     assert_eq!(moves, [Lifecycle::Created, Lifecycle::Assigned, Lifecycle::Running, Lifecycle::Success]);
-    assert_eq!(ran, ["the-agent The Agent told v"]);
+    assert_eq!(ran, ["the-agent The Agent chosen v"]);
     let [ended] = &ends[..] else { panic!("{ends:?}") };
     assert_eq!((ended.job.room.name.as_str(), ended.outcome.is_success()), ("accepted", true));
     assert!(ended.duration > Duration::ZERO && ended.duration < SOON, "{:?}", ended.duration);
     let job = ended.job.id.as_str();
     assert_eq!(server.log().outcome(job, SOON).await.expect("recorded").status, JobEndStatus::Success);
-    // Once: all that could tell more is gone with the worker.
+    // Once: everything that could report more has ended with the worker.
     let mut told = std::mem::replace(&mut worker.told, mpsc::unbounded_channel().1);
     worker.stop().await;
     assert_eq!(tokio::time::timeout(SOON, told.recv()).await.expect("the worker is gone"), None);

@@ -1,4 +1,4 @@
-//! All three kinds of job on a real livekit-server, with an official client in each room: both hear each
+//! All three kinds of job on a real livekit-server, with an official client in each room: both receive each
 //! other.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use agent_worker::{Agent, JobContext, JobKind, JobResult, RoomEvent, Worker};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Says who the job is about, and then repeats what it hears once.
+/// Publishes whom the job is about, and then repeats the first message that it receives.
 struct Talker {
     kind: JobKind,
 }
@@ -35,8 +35,8 @@ impl Agent for Talker {
     }
 }
 
-/// Runs jobs of a kind, each in a room of its own with a client that hears the agent and is heard. Without a
-/// name, the agent comes by itself.
+/// Runs jobs of a kind, each in a room of its own with a client that receives the agent's audio and messages
+/// and sends its own. Without a name, the agent comes by itself.
 async fn jobs(kind: JobKind, count: usize, agent_name: &str) {
     let Some(server) = agent_testkit::real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
@@ -83,7 +83,7 @@ async fn jobs(kind: JobKind, count: usize, agent_name: &str) {
 
 async fn hear(client: &mut OfficialClient, topic: &str, text: &str) {
     let heard = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some(topic) && data.payload == text.as_bytes());
-    client.wait_for(heard, SOON).await.expect("the client hears the agent");
+    client.wait_for(heard, SOON).await.expect("the client receives the agent's audio");
 }
 
 #[tokio::test]

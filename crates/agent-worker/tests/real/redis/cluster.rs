@@ -18,9 +18,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 on_each_kind!(
     a_node_of_a_cluster_is_refused_by_all,
-    a_node_that_does_not_say_what_it_is_is_known_by_its_answers,
+    a_node_that_does_not_report_its_kind_is_recognised_by_its_answers,
     a_sentinel_is_refused,
-    channels_whose_server_became_a_cluster_are_told,
+    channels_whose_server_became_a_cluster_report_it,
 );
 
 /// Two nodes with half of the keys each, which know each other.
@@ -48,7 +48,7 @@ async fn cluster(settings: RedisServerBuilder) -> Option<[RedisServer; 2]> {
     Some([first, second])
 }
 
-/// What a job is told that wants anything of a server.
+/// The errors of each thing that a job asks of a server.
 async fn jobs_are_told(redis: &Redis) -> Vec<String> {
     let wants_all = |ctx: JobContext| async move {
         let errors = [
@@ -85,15 +85,15 @@ async fn a_node_of_a_cluster_is_refused_by_all(settings: RedisServerBuilder) {
 }
 
 /// As some services are: neither command is there.
-async fn a_node_that_does_not_say_what_it_is_is_known_by_its_answers(settings: RedisServerBuilder) {
+async fn a_node_that_does_not_report_its_kind_is_recognised_by_its_answers(settings: RedisServerBuilder) {
     let quiet = settings.clone().config_line("rename-command HELLO \"\"");
     let Some(nodes) = cluster(quiet.clone()).await else { return };
     let error = Redis::new(&nodes[0].url()).unwrap().ping().await.expect_err("a cluster");
-    assert!(told(error, false).contains("is a node of a Redis Cluster"), "`INFO` says it");
+    assert!(told(error, false).contains("is a node of a Redis Cluster"), "`INFO` reports it");
     let quieter = quiet.config_line("rename-command INFO \"\"");
     let nodes = cluster(quieter).await.expect("as before");
     let redis = Redis::new(&nodes[0].url()).unwrap();
-    redis.ping().await.expect("it does not say what it is");
+    redis.ping().await.expect("it does not report what it is");
     let (store, leases) = (RedisStore::new(redis.clone()), RedisCoordinator::new(redis));
     let (mut granted, mut refused) = (0, 0);
     for n in 0..40 {
@@ -127,7 +127,7 @@ async fn a_sentinel_is_refused(settings: RedisServerBuilder) {
     assert!(told.iter().all(|text| text.contains("is a Sentinel")), "{told:?}");
 }
 
-async fn channels_whose_server_became_a_cluster_are_told(settings: RedisServerBuilder) {
+async fn channels_whose_server_became_a_cluster_report_it(settings: RedisServerBuilder) {
     let Some(nodes) = cluster(settings.clone()).await else { return };
     let server = redis_server_with(settings).await.expect("as before");
     let proxy = Proxy::start(server.port()).await;
@@ -138,7 +138,7 @@ async fn channels_whose_server_became_a_cluster_are_told(settings: RedisServerBu
     proxy.point_to(nodes[0].port());
     proxy.cut();
     assert_eq!(second.next().await, "Some(Interrupted)");
-    let error = first.publish("two").await.expect_err("nobody would hear it");
+    let error = first.publish("two").await.expect_err("no subscriber would receive it");
     assert!(error.contains("is a node of a Redis Cluster"), "{error}");
     proxy.point_to(server.port());
     // As soon as it can be read again, all are asked for what was missed.

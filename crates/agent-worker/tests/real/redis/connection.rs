@@ -1,4 +1,4 @@
-//! The connection to Redis or Valkey: what goes wrong is said clearly, within the time limit, and is over
+//! The connection to Redis or Valkey: each fault is reported clearly, within the time limit, and is over
 //! when the server is back.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ on_each_kind!(
     a_server_that_is_not_there,
     a_server_that_refuses_the_credentials,
     a_server_that_restarts_is_found_again_at_once,
-    a_server_that_hangs_is_waited_for_as_long_as_was_said,
+    a_server_that_hangs_is_waited_for_until_the_timeout,
     a_server_that_takes_no_more_clients_may_take_some_later,
     users_and_passwords_of_any_characters,
 );
@@ -95,7 +95,7 @@ async fn a_server_that_restarts_is_found_again_at_once(settings: RedisServerBuil
     redis.ping().await.expect("it is there again");
 }
 
-async fn a_server_that_hangs_is_waited_for_as_long_as_was_said(settings: RedisServerBuilder) {
+async fn a_server_that_hangs_is_waited_for_until_the_timeout(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
     let redis = redis(&server.url());
     redis.ping().await.expect("it is there");
@@ -107,7 +107,7 @@ async fn a_server_that_hangs_is_waited_for_as_long_as_was_said(settings: RedisSe
         assert!(start.elapsed() >= LIMIT && start.elapsed() < LIMIT * 8, "{:?}", start.elapsed());
         assert!(text.contains("500ms") && text.contains("`Redis::timeout`"), "{text}");
     }
-    server.resume().expect("it goes on");
+    server.resume().expect("it continues");
     redis.ping().await.expect("it is there again");
 }
 

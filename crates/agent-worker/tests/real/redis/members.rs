@@ -38,7 +38,7 @@ impl Member {
         publisher.publish(text.to_owned()).await.map_err(|error| super::chain(&error))
     }
 
-    /// The next thing that it hears: a text, or what else it is.
+    /// The next event: a text, or a description of another event.
     pub(crate) async fn next(&mut self) -> String {
         match tokio::time::timeout(SOON, self.events.recv()).await {
             Ok(Some(ChannelEvent::Message(message))) => message.text(),
@@ -47,7 +47,7 @@ impl Member {
         }
     }
 
-    /// What it has heard and nobody has asked for.
+    /// The events that it has received and the test has not read.
     pub(crate) fn unheard(&mut self) -> Option<ChannelEvent> {
         self.events.try_recv().ok()
     }

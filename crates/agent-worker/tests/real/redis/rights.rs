@@ -21,7 +21,7 @@ on_each_kind!(
     what_the_guide_lists_is_enough,
     everything_that_the_guide_lists_is_needed_and_named_when_it_is_missing,
     a_key_that_is_out_of_bounds_is_named_by_its_pattern,
-    a_right_that_is_lost_is_told_to_channels,
+    a_right_that_is_lost_is_reported_by_channels,
 );
 
 /// The rights in a line of the guide's list.
@@ -34,7 +34,7 @@ fn listed(backend: &str) -> Vec<&'static str> {
     words.find(is_list).expect("a line")[1..].to_vec()
 }
 
-/// A server as a user with these rights sees it; whatever scripts it knew are forgotten.
+/// A server as a user with these rights sees it, without any cached scripts.
 async fn user(server: &RedisServer, rights: &[&str]) -> Redis {
     let words = ["ACL", "SETUSER", "agents", "reset", "on", ">pw"];
     server.command(&[&words, rights].concat()).await.expect("a user");
@@ -132,7 +132,7 @@ async fn a_key_that_is_out_of_bounds_is_named_by_its_pattern(settings: RedisServ
     elections(&redis).await.expect("its own prefix");
 }
 
-async fn a_right_that_is_lost_is_told_to_channels(settings: RedisServerBuilder) {
+async fn a_right_that_is_lost_is_reported_by_channels(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
     for missing in listed("channels") {
         let redis = user(&server, &[&[KEYS][..], &listed("channels")].concat()).await;

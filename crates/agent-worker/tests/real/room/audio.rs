@@ -36,12 +36,12 @@ async fn subscribed(events: &mut RoomEvents, sid: &str) {
     tokio::time::timeout(SOON, subscribed).await.expect("the track is subscribed");
 }
 
-/// The next frames, so many.
+/// The next `count` frames.
 async fn take(stream: &mut EncodedAudioStream, count: usize) -> Vec<EncodedFrame> {
     let mut frames = Vec::new();
     let reading = async {
         while frames.len() < count {
-            frames.push(stream.next().await.expect("the track goes on"));
+            frames.push(stream.next().await.expect("the track continues"));
         }
     };
     tokio::time::timeout(SOON, reading).await.expect("frames come");
@@ -87,7 +87,7 @@ async fn a_tone_arrives_as_frames_without_a_gap_and_two_tracks_are_two_streams()
     let took = of_ada[FIVE_SECONDS - 1].received - of_ada[0].received;
     assert!(took > Duration::from_secs(4), "{took:?}");
 
-    // Whose is whose: the stream of who mutes falls silent, the other one goes on.
+    // Which is which: the stream of the muted participant falls silent, the other one continues.
     ada.mute(&a, true).await.expect("muted");
     let last = tokio::time::timeout(SOON, async {
         let mut last = None;
@@ -122,7 +122,7 @@ async fn a_tone_arrives_as_frames_without_a_gap_and_two_tracks_are_two_streams()
     assert!(tokio::time::timeout(SOON, async { while first.next().await.is_some() {} }).await.is_ok());
 }
 
-/// Reads the first track that is published, and tells how many frames there were when it hears "done".
+/// Reads the first track that is published, and reports the number of frames when it receives "done".
 async fn count(ctx: JobContext) -> JobResult {
     let mut done = ctx.room().data("done");
     let mut events = ctx.room().events();

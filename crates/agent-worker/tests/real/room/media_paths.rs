@@ -1,5 +1,5 @@
-//! How rooms find the way to the media of a real livekit-server: whatever the server's name leads to, over
-//! each address family, and what is said when the way is a bad one. An official client is beside it.
+//! How rooms find the way to the media of a real livekit-server: for each address of the server's name, over
+//! each address family, and what is logged when the way is a bad one. An official client is beside it.
 
 use std::io;
 use std::process::Command;
@@ -67,7 +67,7 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
         }
     };
     tokio::select! {
-        heard = ada.wait_for(heard, SOON) => drop(heard.expect("she hears us")),
+        heard = ada.wait_for(heard, SOON) => drop(heard.expect("she receives our message")),
         () = calling => unreachable!("it never ends"),
     }
     ada.send(agent_testkit::DataMessage::new("hi").topic("chat")).await.expect("sent");
@@ -79,7 +79,7 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
         }
         panic!("the room ended");
     };
-    tokio::time::timeout(SOON, answered).await.expect("we hear her");
+    tokio::time::timeout(SOON, answered).await.expect("we receive her message");
     let (udp, tcp) = counted.udp_and_tcp();
     assert!(udp > 0 && tcp == 0, "{udp} packets over UDP, {tcp} over TCP");
     room.leave().await;
@@ -87,7 +87,7 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
 }
 
 /// Runs a test of this program in namespaces of its own (`unshare` with these flags), after a shell command
-/// in there. `false`: that is not possible here, and was said.
+/// in there. `false`: that is not possible here, and was logged.
 fn unshared(flags: &[&str], prepare: &str, test: &str) -> bool {
     let inside = |script: String| {
         let mut unshare = Command::new("unshare");
@@ -268,7 +268,7 @@ async fn inside_of_a_network_with_ipv4_alone() {
     assert!(recorded.contains(own), "{recorded}");
 }
 
-/// Connections to this address, whatever name was asked for.
+/// Connections to this address for every name.
 struct Resolver(String);
 
 impl Dialer for Resolver {
@@ -279,7 +279,7 @@ impl Dialer for Resolver {
 
 /// As behind a proxy, or with a name that leads to a load balancer.
 #[tokio::test]
-async fn a_name_that_says_nothing_of_the_media() {
+async fn a_name_whose_address_has_no_media() {
     let Some(server) = real_server().await else { return };
     if official_host().await.is_none() {
         return;
@@ -316,7 +316,7 @@ async fn a_server_with_media_over_ipv6_alone() {
 }
 
 #[tokio::test]
-async fn a_room_that_has_to_use_tcp_says_so() {
+async fn a_room_that_has_to_use_tcp_logs_it() {
     let Some(server) = real_server().await else { return };
     let log = CapturedLog::start(tracing::Level::WARN);
     let room =

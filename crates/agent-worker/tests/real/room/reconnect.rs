@@ -28,11 +28,11 @@ async fn ada(server: &RealServer, room: &str) -> OfficialClient {
     OfficialClient::join(&server.url(), &token.sign().expect("a token")).await.expect("the client joins")
 }
 
-/// The next time that the connection stands again; `while_waiting` sees what else happens.
+/// The next time that the connection is re-established; `while_waiting` sees what else happens.
 async fn reconnected(events: &mut RoomEvents, mut while_waiting: impl FnMut(RoomEvent)) -> Reconnected {
     let again = async {
         loop {
-            match events.next().await.expect("the room goes on") {
+            match events.next().await.expect("the room stays") {
                 RoomEvent::Reconnected(again) => return *again,
                 RoomEvent::Disconnected { reason } => panic!("{reason}"),
                 event => while_waiting(event),
@@ -90,7 +90,7 @@ fn number(payload: &[u8]) -> u32 {
     std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok()).expect("a number")
 }
 
-/// Everything that Ada has heard, once she has heard this one.
+/// Everything that Ada has received, once she has received this one.
 async fn heard_by(ada: &mut OfficialClient, last: u32) -> Vec<u32> {
     let mut heard = Vec::new();
     while heard.last() != Some(&last) {
@@ -108,11 +108,11 @@ async fn heard_by(ada: &mut OfficialClient, last: u32) -> Vec<u32> {
     heard
 }
 
-/// The rest of what the agent hears, up to this one.
+/// The rest of what the agent receives, up to this one.
 async fn heard_until(events: &mut RoomEvents, heard: &mut Vec<u32>, last: u32) {
     while heard.last() != Some(&last) {
         let event = tokio::time::timeout(SOON, events.next()).await.expect("the last one comes");
-        hear(heard, event.expect("the room goes on"));
+        hear(heard, event.expect("the room stays"));
     }
 }
 
@@ -143,7 +143,7 @@ async fn cuts_of_the_signal_lose_nothing() {
         network.cut();
         let again = reconnected(&mut events, |event| hear(&mut heard, event)).await;
         assert!(again.resumed && !again.room_changed && again.unconfirmed == 0, "cut {cut}: {again:?}");
-        // The server hears us on the new connection, and answers there.
+        // The server receives our messages on the new connection, and answers there.
         room.set_attributes([("cut", cut.to_string())]).await.expect("taken");
     }
     let (agent_sent, mut ada, ada_sent) = traffic.stop().await;
@@ -172,7 +172,7 @@ async fn datagrams_that_are_blocked_for_a_while_are_late_and_not_lost() {
         loop {
             tokio::select! {
                 () = &mut blocked => break,
-                event = events.next() => match event.expect("the room goes on") {
+                event = events.next() => match event.expect("the room stays") {
                     RoomEvent::Reconnecting { .. } => losses += 1,
                     RoomEvent::Reconnected(again) => assert!(again.resumed && again.unconfirmed == 0, "{again:?}"),
                     event => hear(&mut heard, event),
@@ -192,7 +192,7 @@ async fn datagrams_that_are_blocked_for_a_while_are_late_and_not_lost() {
 /// After 30 s without any packet the server has given the session up: what another one loses is counted, and
 /// nothing comes twice.
 #[tokio::test]
-async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
+async fn a_long_outage_is_another_session_that_reports_what_it_lost() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
@@ -222,7 +222,7 @@ async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
     let (agent_sent, mut ada, ada_sent) = traffic.stop().await;
     while heard.last() != Some(&(ada_sent - 1)) {
         let event = tokio::time::timeout(SOON, events.next()).await.expect("the last one comes");
-        match event.expect("the room goes on") {
+        match event.expect("the room stays") {
             RoomEvent::DataMissed { up_to, .. } => missed += up_to,
             event => hear(&mut heard, event),
         }
@@ -234,15 +234,15 @@ async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
             "in order, nothing twice: {heard:?}"
         );
     }
-    // What Ada did not get is told as a number that it cannot exceed; what we did not get is told exactly, as
+    // What Ada did not get is reported as an upper bound; what we did not get is reported exactly, as
     // all was for us.
     let lost = u64::from(agent_sent) - ada_heard.len() as u64;
-    assert!(lost > 0 && lost <= again.unconfirmed, "{lost} lost, {} told", again.unconfirmed);
+    assert!(lost > 0 && lost <= again.unconfirmed, "{lost} lost, {} reported", again.unconfirmed);
     assert_eq!(u64::from(missed), u64::from(ada_sent) - heard.len() as u64);
-    // The stream of the topic has the same messages, and says where some are missing.
+    // The stream of the topic has the same messages, and reports where some are missing.
     let (mut read, mut gaps) = (Vec::new(), Vec::new());
     while read.last() != heard.last() {
-        match by_topic.next().await.expect("the room goes on") {
+        match by_topic.next().await.expect("the room stays") {
             Ok(message) => read.push(number(&message.payload)),
             Err(gap) => gaps.push((read.len(), gap)),
         }
@@ -253,7 +253,7 @@ async fn a_long_outage_is_another_session_that_tells_what_it_lost() {
         (1..read.len()).find(|at| read.get(*at).copied() != read.get(at - 1).map(|n| n + 1)).expect("a hole");
     let expected = [Missed::new(0, cause(None)), Missed::new(missed.into(), cause(Some("ada")))];
     assert_eq!(gaps, expected.map(|gap| (hole, gap)));
-    // What we had made of ourselves is made again.
+    // What we had changed of ourselves is changed again.
     let mood = async {
         loop {
             let participants = server.api().list_participants("outage").await.expect("the server answers");
@@ -292,7 +292,7 @@ async fn a_room_is_joined_over_tcp_where_no_datagram_gets_through() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_server_that_stands_still_for_a_while_is_waited_for() {
+async fn a_server_that_is_stopped_for_a_while_is_waited_for() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
@@ -307,7 +307,7 @@ async fn a_server_that_stands_still_for_a_while_is_waited_for() {
         room.publish_data("n", n.to_string()).await.expect("sent");
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
-    server.resume().expect("it goes on");
+    server.resume().expect("it continues");
     assert_eq!(heard_by(&mut ada, 49).await, all(50));
     for n in 0..10_u32 {
         ada.send(DataMessage::new(n.to_string()).topic("n")).await.expect("sent");
@@ -327,7 +327,7 @@ async fn leaving_does_not_hang_on_a_dead_link() {
     server.pause().expect("it stops");
     network.block_media(true);
     let start = Instant::now();
-    // Nobody reads this one, and it does not know yet.
+    // This one is not read, and is not known to be lost yet.
     still.publish_data("last", "words").await.expect("queued");
     still.leave().await;
     // This one is looking for its server.
@@ -335,9 +335,9 @@ async fn leaving_does_not_hang_on_a_dead_link() {
     network.cut();
     while !matches!(events.next().await, Some(RoomEvent::Reconnecting { .. })) {}
     cut.leave().await;
-    // A leave takes three seconds at most, whatever the other side does.
+    // A leave takes three seconds at most, also if the other side does nothing.
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-    server.resume().expect("it goes on");
+    server.resume().expect("it continues");
     for room in [still, cut] {
         assert_eq!(tokio::time::timeout(SOON, room.closed()).await, Ok(DisconnectReason::ClientInitiated));
     }

@@ -27,7 +27,7 @@ enum Said {
     Ended(EndedJob),
 }
 
-/// Stays until it is told to stop.
+/// Stays until it is cancelled.
 struct Host {
     tell: mpsc::UnboundedSender<Said>,
     /// Deletes the room of a job before it takes it.
@@ -63,7 +63,7 @@ struct Stage {
     server: RealServer,
     worker: WorkerHandle,
     said: mpsc::UnboundedReceiver<Said>,
-    /// Its job goes on beside those of the test.
+    /// Its job continues beside those of the test.
     warm: Option<OfficialClient>,
 }
 
@@ -73,7 +73,7 @@ impl Stage {
     }
 
     /// A worker that deletes the room of each job before it takes it, and makes another one of its name if it
-    /// is told to.
+    /// is cancelled.
     async fn deleting(
         again: Option<bool>,
         change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
@@ -132,7 +132,7 @@ impl Stage {
         }
     }
 
-    /// Why a job was told to stop, how it ended, and what the server has recorded.
+    /// Why a job was cancelled, how it ended, and what the server has recorded.
     async fn end_of(&mut self, job: &str) -> (CancelReason, EndedJob, JobEnd) {
         let reason = match self.said().await {
             Said::Cancelled(cancelled, reason) if cancelled == job => reason,
@@ -201,11 +201,11 @@ async fn a_wait_that_is_longer_than_the_room_stays_is_shortened() {
 }
 
 #[tokio::test]
-async fn a_job_ends_in_success_before_the_server_closes_a_room_to_which_nobody_came() {
+async fn a_job_ends_in_success_before_the_server_closes_a_room_that_nobody_joined() {
     let Some(stage) = Stage::new(|builder| builder).await else { return };
     let mut stage = stage.warm().await;
-    stage.room(RoomRequest::new("nobody").empty_timeout(8 * SECOND)).await;
-    stage.dispatch("nobody").await;
+    stage.room(RoomRequest::new("empty").empty_timeout(8 * SECOND)).await;
+    stage.dispatch("empty").await;
     let job = stage.began().await;
     stage.ends_in_success(&job, "shutdown: nobody has come into the room").await;
     stage.worker.drain(Duration::ZERO).await;
@@ -214,7 +214,7 @@ async fn a_job_ends_in_success_before_the_server_closes_a_room_to_which_nobody_c
 /// Where the handler decides, the server may close the room first, and then the worker does not claim a
 /// success.
 #[tokio::test]
-async fn an_end_after_the_room_was_closed_says_so() {
+async fn an_end_after_the_room_was_closed_is_marked() {
     let Some(stage) = Stage::new(|builder| builder.end_when(EndWhen::Never)).await else { return };
     let mut stage = stage.warm().await;
     stage.room(RoomRequest::new("one").departure_timeout(SECOND)).await;

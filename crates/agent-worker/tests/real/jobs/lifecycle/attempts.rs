@@ -9,7 +9,7 @@ use agent_worker::{JobContext, JobError, Outcome, RetryPolicy, RoomEvent, Worker
 
 use super::{SOON, Stage, Tell, Told, text};
 
-/// One job, one agent in the room, several attempts: each hears anew who is there.
+/// One job, one agent in the room, several attempts: the event stream of each replays who is present.
 #[tokio::test]
 async fn a_flaky_handler_stays_in_its_room() {
     let handler = |ctx: JobContext, _: Tell| async move {
@@ -18,7 +18,7 @@ async fn a_flaky_handler_stays_in_its_room() {
         while let Some(event) = events.next().await {
             match event {
                 RoomEvent::ParticipantJoined(who) => seen.push(who.identity.clone()),
-                // Bob may become known a moment after what is said then.
+                // Bob may become known a moment after his message.
                 RoomEvent::DataReceived(data)
                     if data.topic == "go on" && u32::try_from(seen.len()) == Ok(ctx.attempt()) =>
                 {
@@ -31,7 +31,7 @@ async fn a_flaky_handler_stays_in_its_room() {
         let heard = format!("attempt {}: {}", ctx.attempt(), seen.join(" "));
         ctx.room().publish_data("heard", heard).await?;
         match ctx.attempt() {
-            1 => Err(JobError::retryable("told to fail", Duration::from_secs(1))),
+            1 => Err(JobError::retryable("asked to fail", Duration::from_secs(1))),
             _ => Ok(()),
         }
     };
@@ -43,7 +43,8 @@ async fn a_flaky_handler_stays_in_its_room() {
     let agent = stage.called("flaky").await;
     for expected in ["attempt 1: ada", "attempt 2: ada bob"] {
         let heard = async {
-            // Only one that comes when the attempt knows of everybody counts: it is said until it is heard.
+            // Only one that comes when the attempt knows of everybody counts: it is sent until it is
+            // received.
             let mut again = tokio::time::interval(Duration::from_millis(200));
             loop {
                 tokio::select! {
@@ -93,7 +94,7 @@ async fn data_wait_for_the_next_attempt() {
         let heard = format!("attempt {}: {}, {among_events}", ctx.attempt(), read.join(" "));
         ctx.room().publish_data("heard", heard).await?;
         match ctx.attempt() {
-            1 => Err(JobError::retryable("told to fail", Duration::from_secs(2))),
+            1 => Err(JobError::retryable("asked to fail", Duration::from_secs(2))),
             _ => Ok(()),
         }
     };
@@ -126,9 +127,9 @@ async fn data_wait_for_the_next_attempt() {
     stage.stop().await;
 }
 
-/// Whatever ends an attempt, its cleanup can say goodbye, and the server hears the truth after it.
+/// Each attempt's cleanup can still publish in the room, before the outcome is reported.
 #[tokio::test]
-async fn a_cleanup_says_goodbye_in_the_room() {
+async fn a_cleanup_publishes_a_goodbye_in_the_room() {
     let handler = |ctx: JobContext, _: Tell| async move {
         ctx.on_cleanup(async |ctx| {
             tokio::time::sleep(Duration::from_millis(300)).await;

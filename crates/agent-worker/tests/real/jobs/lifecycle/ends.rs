@@ -9,7 +9,7 @@ use super::{Stage, Tell, Told, text};
 
 const RETURNS: [&str; 5] = ["ok", "cancelled", "error", "panic", "never"];
 
-/// Waits until it is told to stop, and then does what its metadata says.
+/// Waits until it is cancelled, and then does what its metadata asks for.
 async fn obedient(ctx: JobContext, tell: Tell) -> JobResult {
     let metadata = ctx.job().raw_metadata.clone();
     let returns = metadata.strip_prefix("shutdown ").unwrap_or(&metadata);
@@ -54,7 +54,7 @@ enum Cause {
 }
 
 impl Cause {
-    /// The server tells of some ends in two ways, the room's and the job's, and either may be the first to
+    /// The server reports some ends in two ways, the room's and the job's, and either may be the first to
     /// arrive.
     fn may_be(self, reason: &CancelReason) -> bool {
         match self {
@@ -107,7 +107,7 @@ async fn row(cause: Cause) {
     }
     for returns in RETURNS {
         let (reason, in_room, ended) = stage.rest(&room(returns)).await;
-        let reason = reason.expect("it was told to stop");
+        let reason = reason.expect("it was cancelled");
         let case = format!("{cause:?}, {returns}, {reason}");
         assert!(cause.may_be(&reason), "{case}");
         assert_eq!(text(&ended.outcome), expected(&reason, returns), "{case}");
@@ -128,7 +128,7 @@ async fn row(cause: Cause) {
                 assert!(in_room, "three seconds are left: {case}");
             }
             Cause::RoomDeleted | Cause::AgentRemoved | Cause::SameIdentity => {
-                // The server may have made up its mind before it heard ours.
+                // The server may have recorded an outcome before it received ours.
                 let by_server = (JobEndStatus::Failed, "agent worker left the room".to_owned());
                 assert!(end == by_us || end == by_server, "{case}: {end:?}");
             }

@@ -1,4 +1,4 @@
-//! How jobs end, are tried again and are cleaned up after, on a real livekit-server.
+//! How jobs end, are retried and are cleaned up after, on a real livekit-server.
 
 mod attempts;
 mod ends;
@@ -18,7 +18,7 @@ use agent_worker::{
 const AGENT: &str = "lifecycle";
 const SOON: Duration = Duration::from_secs(30);
 
-/// What a job tells: by room.
+/// What jobs report, with their room.
 #[derive(Debug)]
 enum Told {
     /// Its handler was called, as this participant.
@@ -62,7 +62,7 @@ struct Stage {
     server: RealServer,
     worker: WorkerHandle,
     told: mpsc::UnboundedReceiver<(String, Told)>,
-    /// What was told of other rooms meanwhile.
+    /// Reports of other rooms that came meanwhile.
     kept: BTreeMap<String, Vec<Told>>,
     /// Others in the rooms, until the end.
     guests: Vec<Room>,
@@ -93,7 +93,7 @@ impl Stage {
         self.server.api().create_dispatch(request).await.expect("the server takes the dispatch").id
     }
 
-    /// The next thing that the job of a room tells.
+    /// The next report of a room's job.
     async fn next(&mut self, room: &str) -> Told {
         loop {
             if let Some(first) = self.kept.get_mut(room).filter(|kept| !kept.is_empty()) {
@@ -141,7 +141,7 @@ impl Stage {
         }
     }
 
-    /// Somebody who is in a room, too.
+    /// Another participant in a room.
     async fn join(&self, room: &str, identity: &str) -> Room {
         let token = self.server.token().identity(identity).join_room(room).sign().expect("a token");
         WebRtc::default().connect(JoinRequest::new(self.server.url(), token)).await.expect("joined")

@@ -27,7 +27,7 @@ async fn data_goes_both_ways_reliably_and_not() {
     assert!(hears(&mut ada, "largest", &[7; 64_000]).await);
     let refused = room.publish_data("larger", vec![7; 64_001]).await;
     assert_eq!(refused, Err(RoomError::PayloadTooLarge { len: 64_001 }));
-    // To somebody else first: had it come, it would have come before the one for Ada.
+    // To another participant first: had it come, it would have come before the one for Ada.
     room.publish_data("secret", "not for Ada").to(["bob"]).await.expect("sent");
     room.publish_data("secret", "for Ada").to(["ada"]).await.expect("sent");
     let secret = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some("secret"));
@@ -94,7 +94,7 @@ async fn a_call_is_refused_at_once_and_streams_disturb_nothing() {
         "before the caller's own timeouts: {:?}",
         begun.elapsed()
     );
-    // And the room goes on.
+    // And the room stays.
     ada.send(DataMessage::new("still here").topic("t")).await.expect("sent");
     until(&mut events, |event| matches!(event, RoomEvent::DataReceived(_)).then_some(())).await;
     let streams = log.lines_with("a stream was ignored");

@@ -28,7 +28,7 @@ async fn ada(server: &RealServer, room: &str) -> OfficialClient {
 async fn until<T>(events: &mut RoomEvents, mut pick: impl FnMut(RoomEvent) -> Option<T>) -> T {
     let picked = async {
         loop {
-            let event = events.next().await.expect("the room goes on");
+            let event = events.next().await.expect("the room stays");
             if let Some(picked) = pick(event) {
                 return picked;
             }

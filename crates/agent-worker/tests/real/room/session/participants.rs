@@ -13,7 +13,7 @@ use agent_worker::room::{
 use super::{SOON, ada, join, until};
 
 #[tokio::test]
-async fn participants_and_tracks_are_told_as_they_change() {
+async fn participants_and_tracks_are_reported_as_they_change() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
@@ -143,7 +143,7 @@ async fn our_own_changes_are_seen_by_others() {
 }
 
 #[tokio::test]
-async fn what_the_server_api_does_is_heard() {
+async fn what_the_server_api_does_is_reported() {
     let Some(server) = real_server().await else { return };
     let room = join(&server, "api", "agent").await;
     let mut events = room.events();

@@ -34,14 +34,14 @@ async fn only_what_was_asked_for_is_subscribed() {
             })
             .await;
         } else {
-            // Whatever else comes until the room is left, no subscription is among it.
+            // No subscription is among all that comes until the room is left.
             ada.send(DataMessage::new("done").to(&identity)).await.expect("sent");
             let none = until(&mut events, |event| match event {
                 RoomEvent::TrackSubscribed { .. } => Some(false),
                 RoomEvent::DataReceived(_) => Some(true),
                 _ => None,
             });
-            assert!(none.await, "a track that nobody asked for");
+            assert!(none.await, "a track that was not subscribed to");
         }
         room.leave().await;
     }
