@@ -69,6 +69,13 @@ pub enum RoomCommand {
         /// The response, or the error.
         result: Result<String, RpcError>,
     },
+    /// Send a telephone key to SIP participants. Done when the data channel has accepted it.
+    SendDtmf {
+        /// One of `0`–`9`, `*`, `#` and `A`–`D`; its code follows from it (RFC 4733).
+        digit: char,
+        /// The identities of the recipients; empty: everybody.
+        destinations: Vec<String>,
+    },
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),
     /// Replace our own name. An empty text changes nothing: the protocol cannot clear it.
@@ -123,6 +130,12 @@ pub enum RoomError {
         len: usize,
         /// The limit, in bytes.
         limit: usize,
+    },
+    /// No telephone key.
+    #[error("{digit:?} is no DTMF digit: the digits are 0-9, *, # and A-D")]
+    InvalidDtmf {
+        /// The character in question.
+        digit: char,
     },
     /// New metadata, a name or attributes exceed [`MAX_CHANGE_LEN`].
     #[error(

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, SubscriptionFailure, Track,
+    ChatMessage, ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, SubscriptionFailure,
+    Track, Transcription,
 };
 
 /// The room and its participants at the time of the join.
@@ -180,6 +181,19 @@ pub enum RoomEvent {
     },
     /// A data message was received.
     DataReceived(DataReceived),
+    /// A SIP participant pressed a telephone key.
+    DtmfReceived {
+        /// Identity of the sender.
+        sender: String,
+        /// The key's code: 0 to 9, 10 for `*`, 11 for `#`, 12 to 15 for `A` to `D` (RFC 4733).
+        code: u32,
+        /// The key: one of `0`–`9`, `*`, `#` and `A`–`D`.
+        digit: char,
+    },
+    /// A message of the legacy chat was received.
+    ChatMessageReceived(ChatMessage),
+    /// A transcription was received in the legacy form.
+    TranscriptionReceived(Transcription),
     /// The active speakers, loudest first; everybody else is silent.
     SpeakersChanged(Vec<Speaker>),
     /// A participant's connection became better or worse.

@@ -38,7 +38,8 @@
 //! know each other. [`Room`] is the machine over str0m. Events that must not precede [`RoomEvent::Connected`]
 //! or [`RoomEvent::Reconnected`] wait in `held`, whichever of the two they come from. `data` numbers the
 //! packets of the data channels, and `streams` carries texts and bytes of any length in them; `rpc` calls
-//! methods of others and passes on their requests. Media frames have a separate path: from `transport` to
+//! methods of others and passes on their requests. `dtmf` and `legacy` are the packets that are one
+//! event each. Media frames have a separate path: from `transport` to
 //! [`Output::Frame`], past signalling and all queues. Beside them `inbox` distributes events to a room's
 //! event and data streams, `StreamReaders` the content of text and byte streams, and `view` applies events to
 //! the list of participants.
@@ -47,11 +48,13 @@ mod command;
 mod config;
 mod connection;
 mod data;
+mod dtmf;
 mod event;
 mod frame;
 mod held;
 mod inbox;
 mod io;
+mod legacy;
 mod machine;
 mod reason;
 mod room;
@@ -72,6 +75,7 @@ pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
 pub use frame::{AudioLevel, EncodedFrame};
 pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};
+pub use legacy::{ChatMessage, Transcription, TranscriptionSegment};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;
 pub use rpc::{

@@ -8,6 +8,7 @@ mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 
+use agent_proto::livekit::data_packet::Value;
 use agent_proto::{Time, recording};
 
 use crate::connection::{MediaConnection, TransportEvent};
@@ -19,7 +20,7 @@ use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, Stre
 use crate::unsupported::Reported;
 use crate::{
     CommandId, Config, IncomingStream, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer,
-    Unsupported,
+    Unsupported, dtmf,
 };
 
 /// A [`Room`](crate::Room) over any media connection.
@@ -135,6 +136,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.done(id, Ok(()));
             }
             RoomCommand::Respond { request, result } => self.respond(id, request, result, now),
+            RoomCommand::SendDtmf { digit, destinations } => self.send_dtmf(id, digit, destinations),
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
             }
@@ -150,6 +152,16 @@ impl<M: MediaConnection> Machine<M> {
 
     fn publish(&mut self, id: CommandId, message: Publish) {
         let queued = self.may_publish().and_then(|()| self.outbox.push(id, message, &self.config.limits));
+        if let Err(error) = queued {
+            self.done(id, Err(error));
+        }
+    }
+
+    fn send_dtmf(&mut self, id: CommandId, digit: char, destinations: Vec<String>) {
+        let queued = dtmf::packet(digit).and_then(|packet| {
+            self.may_publish()?;
+            self.outbox.push_event(id, destinations, Value::SipDtmf(packet), &self.config.limits)
+        });
         if let Err(error) = queued {
             self.done(id, Err(error));
         }
@@ -352,7 +364,10 @@ impl<M: MediaConnection> Machine<M> {
                     self.rpc.packet(&sender, *value, now);
                     self.report_rpc(now);
                 }
-                Received::Unsupported(data) => self.unsupported(data),
+                Received::Event { sender, event, missed } => {
+                    self.missed(&sender, missed, now);
+                    self.event(event, now);
+                }
                 Received::Nothing => {}
                 Received::Garbage => self.signal.violation(),
             },

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use agent_proto::livekit as proto;
 use agent_proto::text::shorten;
 
 use crate::StreamInfo;
-use proto::data_packet::Value;
 
 /// Maximum number of kinds and topics that are reported for one room.
 const MAX_REPORTED: usize = 32;
@@ -20,7 +18,7 @@ const MAX_TEXT_LEN: usize = 128;
 pub struct Unsupported {
     /// The kind.
     pub kind: UnsupportedKind,
-    /// The topic of a stream or the method of a request, shortened; empty for other kinds.
+    /// The topic of a stream or the method of a request, shortened.
     pub topic: String,
     /// Identity of the sender, shortened.
     pub sender: String,
@@ -37,10 +35,6 @@ pub enum UnsupportedKind {
     ByteStream,
     /// An RPC request. It was refused with error 1400, "Method not supported at destination".
     RpcRequest,
-    /// A message of the legacy chat.
-    ChatMessage,
-    /// A telephone key.
-    Dtmf,
 }
 
 /// The items that have been reported.
@@ -63,16 +57,6 @@ pub(crate) fn stream(info: &StreamInfo) -> Unsupported {
 /// The report of a request to a method that we do not have.
 pub(crate) fn method(method: &str, caller: &str) -> Unsupported {
     report(UnsupportedKind::RpcRequest, method, caller)
-}
-
-/// The report of a packet without user data; `None`: it can be ignored.
-pub(crate) fn of(value: &Value, sender: &str) -> Option<Unsupported> {
-    match value {
-        Value::ChatMessage(_) => Some(report(UnsupportedKind::ChatMessage, "", sender)),
-        Value::SipDtmf(_) => Some(report(UnsupportedKind::Dtmf, "", sender)),
-        // Items for recorders and dashboards.
-        _ => None,
-    }
 }
 
 fn report(kind: UnsupportedKind, topic: &str, sender: &str) -> Unsupported {

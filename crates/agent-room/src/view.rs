@@ -117,6 +117,9 @@ impl View {
             | RoomEvent::TrackStreamStateChanged { .. }
             | RoomEvent::TrackSubscriptionPermissionChanged { .. }
             | RoomEvent::DataReceived(_)
+            | RoomEvent::DtmfReceived { .. }
+            | RoomEvent::ChatMessageReceived(_)
+            | RoomEvent::TranscriptionReceived(_)
             | RoomEvent::DataMissed { .. }
             | RoomEvent::SpeakersChanged(_)
             | RoomEvent::ConnectionQualityChanged { .. }

@@ -278,7 +278,7 @@ impl Room {
         Reader::new(Arc::clone(&self.shared), stream)
     }
 
-    async fn command(&self, command: RoomCommand) -> Result<(), RoomError> {
+    pub(super) async fn command(&self, command: RoomCommand) -> Result<(), RoomError> {
         self.request(|reply| RoomRequest::Command(command, reply)).await
     }
 

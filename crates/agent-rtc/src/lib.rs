@@ -14,6 +14,7 @@ mod backend;
 mod connection;
 mod connector;
 mod data;
+mod dtmf;
 mod events;
 mod frame_sender;
 mod handle;
@@ -34,16 +35,18 @@ mod webrtc;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
-    AudioLevel, AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason, Dropped,
-    EncodedFrame, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
+    AudioLevel, AutoSubscribe, ChatMessage, Connected, ConnectionQuality, DataReceived, DisconnectReason,
+    Dropped, EncodedFrame, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
     Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent,
-    RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind, TrackSource, View,
+    RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind, TrackSource, Transcription,
+    TranscriptionSegment, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;
 pub use connection::RoomConnection;
 pub use connector::{JoinRequest, RoomConnector};
 pub use data::RoomData;
+pub use dtmf::SendDtmf;
 pub use events::RoomEvents;
 pub use frame_sender::FrameSender;
 pub use handle::{PublishData, Room};

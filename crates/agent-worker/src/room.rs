@@ -6,10 +6,11 @@
 pub use crate::job::join_options::JoinOptions;
 pub use agent_core::AgentPermissions;
 pub use agent_rtc::{
-    AudioLevel, AutoSubscribe, Connected, ConnectionQuality, DataReceived, DisconnectReason,
+    AudioLevel, AutoSubscribe, ChatMessage, Connected, ConnectionQuality, DataReceived, DisconnectReason,
     EncodedAudioStream, EncodedFrame, FrameSender, JoinError, JoinFailure, JoinRequest, JoinSession,
     MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantFilter,
     ParticipantKind, Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand, RoomConnector,
-    RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, Speaker, SubscriptionFailure, Time,
-    Track, TrackError, TrackKind, TrackSource, WaitError, WebRtc,
+    RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, SendDtmf, Speaker,
+    SubscriptionFailure, Time, Track, TrackError, TrackKind, TrackSource, Transcription,
+    TranscriptionSegment, WaitError, WebRtc,
 };

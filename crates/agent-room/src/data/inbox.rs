@@ -8,8 +8,7 @@ use agent_proto::{decode, livekit as proto};
 
 use super::Channel;
 use crate::streams::{PacketSender, StreamPacket};
-use crate::unsupported;
-use crate::{DataReceived, MAX_PACKET_LEN, Unsupported};
+use crate::{ChatMessage, DataReceived, MAX_PACKET_LEN, RoomEvent, Transcription, dtmf};
 use proto::data_packet::Value;
 
 /// Maximum number of senders whose last sequence number is kept.
@@ -24,11 +23,11 @@ pub(crate) enum Received {
     Stream { sender: PacketSender, packet: StreamPacket, missed: u32 },
     /// A packet of a call, from this identity, after at most `missed` missing packets of the same sender.
     Rpc { sender: String, value: Box<Value>, missed: u32 },
-    /// A packet that this version does not support.
-    Unsupported(Unsupported),
+    /// A packet that is one event for the user, after at most `missed` missing packets of the same sender.
+    Event { sender: String, event: RoomEvent, missed: u32 },
     /// Nothing for the user: a repetition, or a kind of packet that is ignored.
     Nothing,
-    /// Not a packet.
+    /// Not a packet, or one whose content is invalid.
     Garbage,
 }
 
@@ -85,8 +84,7 @@ impl DataInbox {
                 {
                     Received::Rpc { sender: packet.participant_identity, value, missed }
                 }
-                Err(other) => unsupported::of(&other, &packet.participant_identity)
-                    .map_or(Received::Nothing, Received::Unsupported),
+                Err(other) => one_event(*other, packet.participant_identity, missed),
             },
             None => Received::Nothing,
         }
@@ -130,6 +128,22 @@ impl DataInbox {
     pub(crate) fn forget(&mut self, sid: &str) {
         self.last.remove(sid);
     }
+}
+
+/// A packet that is one event.
+fn one_event(value: Value, sender: String, missed: u32) -> Received {
+    let event = match value {
+        Value::SipDtmf(packet) => dtmf::event(&packet, &sender),
+        Value::ChatMessage(chat) => {
+            Some(RoomEvent::ChatMessageReceived(ChatMessage::from_wire(chat, sender.clone())))
+        }
+        Value::Transcription(transcription) => {
+            Transcription::from_wire(transcription, sender.clone()).map(RoomEvent::TranscriptionReceived)
+        }
+        // Items for recorders and dashboards.
+        _ => return Received::Nothing,
+    };
+    event.map_or(Received::Garbage, |event| Received::Event { sender, event, missed })
 }
 
 #[cfg(test)]
@@ -186,10 +200,56 @@ mod tests {
     }
 
     #[test]
+    fn packets_of_one_event_are_numbered_and_checked() {
+        let mut inbox = DataInbox::default();
+        let mut receive = |sequence, value| {
+            let packet = proto::DataPacket {
+                participant_sid: "PA_1".to_owned(),
+                participant_identity: "ada".to_owned(),
+                sequence,
+                value: Some(value),
+                ..Default::default()
+            };
+            inbox.receive(Channel::Reliable, &encode(&packet))
+        };
+        let key = |code| Value::SipDtmf(proto::SipDtmf { code, ..Default::default() });
+        let received = RoomEvent::DtmfReceived { sender: "ada".to_owned(), code: 10, digit: '*' };
+        let event = |event| Received::Event { sender: "ada".to_owned(), event, missed: 0 };
+        assert_eq!(receive(1, key(10)), event(received));
+        assert_eq!(receive(1, key(10)), Received::Nothing, "a repetition");
+        assert_eq!(receive(2, key(16)), Received::Garbage);
+
+        let chat =
+            proto::ChatMessage { edit_timestamp: Some(7), message: "hi".to_owned(), ..Default::default() };
+        let expected = ChatMessage { edit_timestamp_ms: Some(7), ..ChatMessage::new("ada", "hi") };
+        assert_eq!(receive(3, Value::ChatMessage(chat)), event(RoomEvent::ChatMessageReceived(expected)));
+
+        let transcription = |segments| {
+            let segment = proto::TranscriptionSegment { r#final: true, ..Default::default() };
+            Value::Transcription(proto::Transcription {
+                transcribed_participant_identity: "bob".to_owned(),
+                segments: vec![segment; segments],
+                ..Default::default()
+            })
+        };
+        let Received::Event { event: RoomEvent::TranscriptionReceived(text), .. } =
+            receive(4, transcription(256))
+        else {
+            panic!("a transcription")
+        };
+        assert_eq!(
+            (text.sender.as_str(), text.participant.as_str(), text.segments.len()),
+            ("ada", "bob", 256)
+        );
+        assert!(text.segments.iter().all(|segment| segment.is_final));
+        assert_eq!(receive(5, transcription(257)), Received::Garbage);
+    }
+
+    #[test]
     fn other_packets_are_not_ours_and_garbage_is_garbage() {
         let mut inbox = DataInbox::default();
         let other = proto::DataPacket {
-            value: Some(Value::Transcription(proto::Transcription::default())),
+            value: Some(Value::Speaker(proto::ActiveSpeakerUpdate::default())),
             ..Default::default()
         };
         assert_eq!(inbox.receive(Channel::Reliable, &encode(&other)), Received::Nothing);

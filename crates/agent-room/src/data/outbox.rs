@@ -69,54 +69,63 @@ impl DataOutbox {
         if len > MAX_PAYLOAD_LEN {
             return Err(RoomError::PayloadTooLarge { len });
         }
-        let reliable = message.reliable;
-        let queue = if reliable { &mut self.reliable } else { &mut self.lossy };
-        if queue.packets.len() >= limits.queued_packets || queue.bytes + len > limits.queued_bytes {
-            return Err(RoomError::QueueFull);
-        }
-        let sequence = if reliable { self.sequence.wrapping_add(1) } else { 0 };
-        let packet = encode(&packet(message, sequence));
-        if packet.len() > MAX_PACKET_LEN {
-            return Err(RoomError::PacketTooLarge { len: packet.len(), limit: MAX_PACKET_LEN });
-        }
-        if reliable {
-            self.sequence = sequence;
-        }
-        queue.bytes += packet.len();
-        queue.packets.push_back(Packet {
-            owner: PacketOwner::Command(id),
-            again: false,
-            sequence,
-            bytes: packet,
-        });
-        Ok(())
+        let Publish { payload, topic, destinations, reliable } = message;
+        let topic = (!topic.is_empty()).then_some(topic);
+        let value = Value::User(proto::UserPacket { payload, topic, ..Default::default() });
+        self.queue(PacketOwner::Command(id), reliable, destinations, value, limits)
+    }
+
+    /// Queues a reliable packet of one event.
+    pub(crate) fn push_event(
+        &mut self,
+        id: CommandId,
+        destinations: Vec<String>,
+        value: Value,
+        limits: &Limits,
+    ) -> Result<(), RoomError> {
+        self.queue(PacketOwner::Command(id), true, destinations, value, limits)
     }
 
     /// Queues a reliable packet of our own. `false`: the queue is full.
     pub(crate) fn push_own(&mut self, destination: &str, value: Value, limits: &Limits) -> bool {
-        let queue = &mut self.reliable;
-        let sequence = self.sequence.wrapping_add(1);
-        let packet = encode(&proto::DataPacket {
-            kind: proto::data_packet::Kind::Reliable as i32,
-            destination_identities: vec![destination.to_owned()],
+        self.queue(PacketOwner::Room, true, vec![destination.to_owned()], value, limits).is_ok()
+    }
+
+    fn queue(
+        &mut self,
+        owner: PacketOwner,
+        reliable: bool,
+        destinations: Vec<String>,
+        value: Value,
+        limits: &Limits,
+    ) -> Result<(), RoomError> {
+        let queue = if reliable { &mut self.reliable } else { &mut self.lossy };
+        if queue.packets.len() >= limits.queued_packets {
+            return Err(RoomError::QueueFull);
+        }
+        let (kind, sequence) = match reliable {
+            true => (proto::data_packet::Kind::Reliable, self.sequence.wrapping_add(1)),
+            false => (proto::data_packet::Kind::Lossy, 0),
+        };
+        let bytes = encode(&proto::DataPacket {
+            kind: kind as i32,
+            destination_identities: destinations,
             sequence,
             value: Some(value),
             ..Default::default()
         });
-        let fits = queue.packets.len() < limits.queued_packets
-            && queue.bytes + packet.len() <= limits.queued_bytes
-            && packet.len() <= MAX_PACKET_LEN;
-        if fits {
-            self.sequence = sequence;
-            queue.bytes += packet.len();
-            queue.packets.push_back(Packet {
-                owner: PacketOwner::Room,
-                again: false,
-                sequence,
-                bytes: packet,
-            });
+        if bytes.len() > MAX_PACKET_LEN {
+            return Err(RoomError::PacketTooLarge { len: bytes.len(), limit: MAX_PACKET_LEN });
         }
-        fits
+        if queue.bytes + bytes.len() > limits.queued_bytes {
+            return Err(RoomError::QueueFull);
+        }
+        if reliable {
+            self.sequence = sequence;
+        }
+        queue.bytes += bytes.len();
+        queue.packets.push_back(Packet { owner, again: false, sequence, bytes });
+        Ok(())
     }
 
     /// Whether the next packet of a stream would be sent at once.
@@ -249,19 +258,6 @@ impl Sent {
             self.bytes -= oldest.len();
             self.packets.pop_front();
         }
-    }
-}
-
-fn packet(message: Publish, sequence: u32) -> proto::DataPacket {
-    let kind =
-        if message.reliable { proto::data_packet::Kind::Reliable } else { proto::data_packet::Kind::Lossy };
-    let topic = (!message.topic.is_empty()).then_some(message.topic);
-    proto::DataPacket {
-        kind: kind as i32,
-        destination_identities: message.destinations,
-        sequence,
-        value: Some(Value::User(proto::UserPacket { payload: message.payload, topic, ..Default::default() })),
-        ..Default::default()
     }
 }
 

@@ -150,7 +150,9 @@ fn weight(event: &RoomEvent) -> usize {
         RoomEvent::DataReceived(message) => {
             message.payload.len() + message.topic.len() + message.sender.as_ref().map_or(0, String::len)
         }
-        RoomEvent::DataMissed { sender, .. } => sender.len(),
+        RoomEvent::DataMissed { sender, .. } | RoomEvent::DtmfReceived { sender, .. } => sender.len(),
+        RoomEvent::ChatMessageReceived(chat) => chat.len(),
+        RoomEvent::TranscriptionReceived(transcription) => transcription.len(),
         RoomEvent::ParticipantJoined(participant)
         | RoomEvent::ParticipantActive(participant)
         | RoomEvent::MetadataChanged(participant)

@@ -10,6 +10,7 @@
 mod garbage;
 mod ice_passwords;
 mod media;
+mod one_event;
 mod paths;
 mod peer_packets;
 mod recovery;

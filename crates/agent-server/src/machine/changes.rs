@@ -12,7 +12,7 @@ use super::Server;
 use super::event::ServerEvent;
 use super::io::Output;
 use super::request::{
-    Change, ChangeParticipant, MemberCommand, MemberId, MuteTrack, PublishTrack, Refusal, SetRoomMetadata,
+    Change, ChangeParticipant, MemberCommand, MuteTrack, PublishTrack, Refusal, SetRoomMetadata,
     UnpublishTrack,
 };
 use super::sent::Sent;
@@ -69,6 +69,16 @@ impl Server {
                 }
                 // The room exists, as the member is in it.
                 let _ = self.send_data(&name, Some(me.identity.clone()), message);
+                return Ok(());
+            }
+            RoomCommand::SendDtmf { digit, destinations } => {
+                let event = RoomEvent::dtmf(&me.identity, digit)?;
+                if !me.permissions.can_publish_data {
+                    return not_allowed("no permission to publish data");
+                }
+                let from = me.identity.clone();
+                self.log(ServerEvent::Dtmf { room: name.clone(), from: from.clone(), digit });
+                self.notify_addressed(&name, Some(&from), &destinations, &event);
                 return Ok(());
             }
             RoomCommand::SendStream { .. }
@@ -167,26 +177,31 @@ impl Server {
         from: Option<String>,
         message: Publish,
     ) -> Result<(), Refusal> {
-        let entry = self.rooms.get(room).ok_or(Refusal::ROOM)?;
+        if !self.rooms.contains_key(room) {
+            return Err(Refusal::ROOM);
+        }
         self.sent.push(room, Sent { at: self.now, sender: from.clone(), message: message.clone() });
         let mut data = DataReceived::new(message.topic, message.payload, from.clone());
         data.reliable = message.reliable;
-        let to = message.destinations;
-        let addressed =
-            |identity: &String| Some(identity) != from.as_ref() && (to.is_empty() || to.contains(identity));
-        let members: Vec<MemberId> =
-            entry.members.iter().filter(|(who, _)| addressed(who)).map(|(_, member)| member.id).collect();
         self.log(ServerEvent::Data {
             room: room.to_owned(),
-            from: from.unwrap_or_default(),
+            from: from.clone().unwrap_or_default(),
             topic: data.topic.clone(),
             len: data.payload.len(),
             text: text_of(&data.payload),
         });
-        for member in members {
-            self.out.push_back(Output::Notify { member, event: RoomEvent::DataReceived(data.clone()) });
-        }
+        self.notify_addressed(room, from.as_ref(), &message.destinations, &RoomEvent::DataReceived(data));
         Ok(())
+    }
+
+    /// Notifies these members, or everybody if there are none, but not the sender.
+    fn notify_addressed(&mut self, room: &str, from: Option<&String>, to: &[String], event: &RoomEvent) {
+        let Some(room) = self.rooms.get(room) else { return };
+        for (identity, member) in &room.members {
+            if Some(identity) != from && (to.is_empty() || to.contains(identity)) {
+                self.out.push_back(Output::Notify { member: member.id, event: event.clone() });
+            }
+        }
     }
 
     /// The kept data messages of a room, also of a closed one.

@@ -171,6 +171,15 @@ pub enum ServerEvent {
         /// The payload as text: at most its first 100 characters, with � for what is not UTF-8.
         text: String,
     },
+    /// A telephone key was sent in a room.
+    Dtmf {
+        /// The room's name.
+        room: String,
+        /// The identity of the sender.
+        from: String,
+        /// The key.
+        digit: char,
+    },
     /// The system accepts no more connections, usually at its limit of open files; the server retries every
     /// second. Not logged again until a connection was accepted.
     AcceptFailed {

@@ -214,6 +214,13 @@ impl MockParticipant {
         self.command(RoomCommand::Publish(Publish::new(topic, payload)));
     }
 
+    /// Sends a telephone key (DTMF) to everybody in the room, as a SIP participant does. Does nothing after
+    /// it has left, or if it is none of `0`–`9`, `*`, `#` and `A`–`D`. What an agent sends is a
+    /// [`ServerEvent::Dtmf`](crate::ServerEvent::Dtmf).
+    pub fn send_dtmf(&self, digit: char) {
+        self.command(RoomCommand::SendDtmf { digit, destinations: Vec::new() });
+    }
+
     /// Sets these attributes; an empty value removes its key.
     pub fn set_attributes<K: Into<String>, V: Into<String>>(
         &self,

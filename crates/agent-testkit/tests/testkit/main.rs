@@ -17,6 +17,7 @@ mod guide;
 mod job_api;
 mod mock_audio;
 mod mock_conformance;
+mod mock_dtmf;
 mod mock_server;
 mod mocks;
 mod run_job;

@@ -95,7 +95,8 @@ impl Rig {
             | RoomCommand::CloseStream { .. }
             | RoomCommand::RegisterMethod(_)
             | RoomCommand::UnregisterMethod(_)
-            | RoomCommand::Respond { .. } => panic!("goes over the data channels"),
+            | RoomCommand::Respond { .. }
+            | RoomCommand::SendDtmf { .. } => panic!("goes over the data channels"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }

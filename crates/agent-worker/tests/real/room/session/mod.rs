@@ -1,6 +1,7 @@
 //! A session in a room of a real livekit-server, with an official client as the other participant.
 
 mod data;
+mod dtmf;
 mod joins;
 mod participants;
 mod subscriptions;
