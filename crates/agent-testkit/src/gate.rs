@@ -9,7 +9,7 @@
 //!
 //! Any other value of `AGENT_TEST_REAL` counts as `1`.
 
-use crate::official::{OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
+use crate::official::{ClientKind, OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
 use crate::real::{RealServer, RealServerBuilder};
 use crate::redis::{RedisKind, RedisServer, RedisServerBuilder};
 
@@ -106,16 +106,30 @@ pub async fn redis_server_with(settings: RedisServerBuilder) -> Option<RedisServ
     Some(needed(settings.start().await))
 }
 
-/// The shared process of official clients for a test, or `None` if the test has to be skipped, as with
-/// [`real_server`].
+/// The shared process of clients of [`ClientKind::Python`] for a test, as with [`official_host_of`].
 ///
 /// # Panics
 /// As [`real_server`].
 pub async fn official_host() -> Option<OfficialHost> {
-    if !runs("Python with LiveKit's SDK", OfficialHost::find().is_some(), INSTALLS) {
+    official_host_of(ClientKind::Python).await
+}
+
+/// The shared process of official clients of this kind for a test, or `None` if the test has to be skipped,
+/// as with [`real_server`]; but Chromium is not installed.
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn official_host_of(kind: ClientKind) -> Option<OfficialHost> {
+    let help = match kind {
+        ClientKind::Browser => {
+            "AGENT_TEST_REAL=1 installs the SDK; Chromium, Debian: apt-get install chromium-headless-shell"
+        }
+        _ => INSTALLS,
+    };
+    if !runs(kind.what(), kind.is_installed(), help) {
         return None;
     }
-    Some(needed(OfficialHost::shared().await))
+    Some(needed(OfficialHost::shared_of(kind).await))
 }
 
 /// A registered worker of LiveKit's own SDKs for a test, or `None` if the test has to be skipped, as with

@@ -7,10 +7,11 @@
 //! - [`FaultyStore`]: a store of checkpoints that fails, delays or loses its answers by a script
 //! - [`RealServer`]: a real livekit-server on loopback, installed if necessary, with its log parsed
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
-//! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs
+//! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs: Python,
+//!   Node.js and, as a client, a browser
 //! - [`RedisServer`]: a Redis or Valkey on loopback that can be stopped, restarted and frozen
-//! - [`real_server`], [`redis_server`], [`official_host`], [`official_worker`]: these tools for a test, or
-//!   `None` to skip it
+//! - [`real_server`], [`redis_server`], [`official_host`], [`official_host_of`], [`official_worker`]: these
+//!   tools for a test, or `None` to skip it
 //!
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
@@ -67,7 +68,8 @@ pub use agent_server::{ApiCall, OfferAnswer, RecordedStatus, ServerEvent, Violat
 pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};
 #[cfg(feature = "tools")]
 pub use gate::{
-    official_host, official_worker, real_server, real_server_with, redis_server, redis_server_with,
+    official_host, official_host_of, official_worker, real_server, real_server_with, redis_server,
+    redis_server_with,
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
@@ -75,9 +77,10 @@ pub use mock::{
 };
 #[cfg(feature = "tools")]
 pub use official::{
-    ClientError, ClientEvent, ClientParticipant, ClientState, ClientTrack, OfficialApi, OfficialClient,
-    OfficialData, OfficialHost, OfficialJob, OfficialWorker, OfficialWorkerError, OfficialWorkerKind,
-    OfficialWorkerOptions,
+    ClientError, ClientEvent, ClientKind, ClientParticipant, ClientState, ClientStream, ClientTrack,
+    OfficialApi, OfficialByteStream, OfficialClient, OfficialData, OfficialHost, OfficialJob,
+    OfficialSegment, OfficialTextStream, OfficialWorker, OfficialWorkerError, OfficialWorkerKind,
+    OfficialWorkerOptions, RpcBehaviour,
 };
 #[cfg(feature = "tools")]
 pub use real::{

@@ -90,7 +90,9 @@ fn is_real(name: &str, source: &str) -> bool {
     name == "real"
         || name.starts_with("real_")
         || name.ends_with("_real")
-        || ["real_server(", "official_host(", "redis_server("].iter().any(|call| source.contains(call))
+        || ["real_server(", "official_host(", "official_host_of(", "redis_server("]
+            .iter()
+            .any(|call| source.contains(call))
 }
 
 #[cfg(test)]

@@ -49,8 +49,13 @@ fn rustup(args: &[&str]) -> bool {
 /// `may_install`: missing Debian packages are installed if permitted.
 pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
     if may_install {
-        let missing =
-            [(has_server(), "golang"), (has_python(), "python3-venv"), (has_redis(), "redis-server")];
+        let missing = [
+            (has_server(), "golang"),
+            (has_python(), "python3-venv"),
+            (has_redis(), "redis-server"),
+            // Without it, only the tests with a browser are skipped, each with a line.
+            (has_chromium(), "chromium-headless-shell"),
+        ];
         install(missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect());
     }
     lack(has_server(), has_python(), has_redis(), has_valkey())
@@ -148,6 +153,12 @@ fn has_valkey() -> bool {
         || on_path("valkey-server").is_some()
         || in_cache("valkey-pinned", "ready")
         || (cfg!(all(target_os = "linux", target_arch = "x86_64")) && has_python())
+}
+
+/// With the search of agent-testkit.
+fn has_chromium() -> bool {
+    named("CHROMIUM_BIN")
+        || ["chromium-headless-shell", "chrome-headless-shell"].iter().any(|name| on_path(name).is_some())
 }
 
 /// `3 11` is (3, 11).

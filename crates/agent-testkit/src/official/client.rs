@@ -1,4 +1,4 @@
-//! A participant of LiveKit's Python SDK.
+//! A participant of one of LiveKit's SDKs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,11 +11,14 @@ use tokio::sync::mpsc;
 use agent_net::DataMessage;
 use agent_worker::Secret;
 
+use super::client_kind::ClientKind;
 use super::error::ClientError;
 use super::event::{ClientEvent, ClientState};
 use super::host::OfficialHost;
 
-/// A participant of LiveKit's Python SDK in a room; it leaves when it is dropped.
+/// A participant of one of LiveKit's SDKs in a room; it leaves when it is dropped.
+///
+/// An operation that its SDK does not have fails.
 ///
 /// ```no_run
 /// # async fn example(url: &str, token: &agent_worker::Secret) -> Result<(), agent_testkit::ClientError> {
@@ -38,18 +41,27 @@ pub struct OfficialClient {
 }
 
 impl OfficialClient {
-    /// Joins a room, in the process that the tests of this program share; returns when the client has joined.
+    /// Joins a room with the Python SDK, as [`join_with`](Self::join_with) and [`ClientKind::Python`].
     ///
     /// # Errors
-    /// [`ClientError::Failed`] if the SDK cannot join, and those of [`OfficialHost::start`].
+    /// As [`join_with`](Self::join_with).
     pub async fn join(url: &str, token: &Secret) -> Result<Self, ClientError> {
-        Self::join_in(&OfficialHost::shared().await?, url, token).await
+        Self::join_with(ClientKind::Python, url, token).await
     }
 
-    /// Joins a room, in this process.
+    /// Joins a room with this SDK, in the process that the tests of this program share; returns when the
+    /// client has joined.
     ///
     /// # Errors
-    /// As [`join`](Self::join).
+    /// [`ClientError::Failed`] if the SDK cannot join, and those of [`OfficialHost::start_of`].
+    pub async fn join_with(kind: ClientKind, url: &str, token: &Secret) -> Result<Self, ClientError> {
+        Self::join_in(&OfficialHost::shared_of(kind).await?, url, token).await
+    }
+
+    /// Joins a room with the SDK of this process.
+    ///
+    /// # Errors
+    /// As [`join_with`](Self::join_with).
     pub async fn join_in(host: &OfficialHost, url: &str, token: &Secret) -> Result<Self, ClientError> {
         let (number, events) = host.add_client();
         let client = Self { host: host.clone(), number, events, seen: VecDeque::new(), left: false };
@@ -79,26 +91,40 @@ impl OfficialClient {
         self.ask("send", fields).await.map(drop)
     }
 
-    /// Sends a text stream to everybody, as chats do.
+    /// Sends a tone of a telephone's keys to everybody: its code of RFC 4733, and the key.
     ///
     /// # Errors
     /// [`ClientError`]
-    pub async fn send_text(&self, topic: &str, text: &str) -> Result<(), ClientError> {
-        self.ask("send_text", json!({ "topic": topic, "text": text })).await.map(drop)
+    pub async fn publish_dtmf(&self, code: u32, digit: &str) -> Result<(), ClientError> {
+        self.ask("publish_dtmf", json!({ "code": code, "digit": digit })).await.map(drop)
     }
 
-    /// Calls a method of another participant, and waits for its answer.
+    /// Sends a chat message to everybody, in the form that is older than text streams; the Python SDKs do not
+    /// have it. Returns its id.
     ///
     /// # Errors
-    /// [`ClientError::Rpc`] if it returns an error or does not answer; others as for every operation.
-    pub async fn perform_rpc(&self, to: &str, method: &str, payload: &str) -> Result<String, ClientError> {
-        let call = json!({ "destination_identity": to, "method": method, "payload": payload });
-        let answer = self.ask("perform_rpc", call).await?;
-        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        match answer.get("code").and_then(Value::as_u64) {
-            Some(code) => Err(ClientError::Rpc { code, message: text("message") }),
-            None => Ok(text("payload")),
-        }
+    /// [`ClientError`]
+    pub async fn send_chat_message(&self, text: &str) -> Result<String, ClientError> {
+        let answer = self.ask("send_chat_message", json!({ "text": text })).await?;
+        Ok(text_of(&answer, "id"))
+    }
+
+    /// Sends one final segment of a transcription to everybody, in the form that is older than text streams:
+    /// what this participant said on this track. Servers pass it on from agents only; the SDK for browsers
+    /// does not have it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn publish_transcription(
+        &self,
+        speaker: &str,
+        track_sid: &str,
+        segment_id: &str,
+        text: &str,
+    ) -> Result<(), ClientError> {
+        let fields =
+            json!({ "speaker": speaker, "track_sid": track_sid, "segment_id": segment_id, "text": text });
+        self.ask("publish_transcription", fields).await.map(drop)
     }
 
     /// Changes the client's own attributes; empty values remove them. The token must permit it.
@@ -132,7 +158,7 @@ impl OfficialClient {
     /// [`ClientError`]
     pub async fn publish_audio(&self, name: &str, hertz: Option<u32>) -> Result<String, ClientError> {
         let answer = self.ask("publish_audio", json!({ "name": name, "hertz": hertz.unwrap_or(0) })).await?;
-        Ok(answer.get("sid").and_then(Value::as_str).unwrap_or_default().to_owned())
+        Ok(text_of(&answer, "sid"))
     }
 
     /// Mutes or unmutes a track that it published.
@@ -228,16 +254,31 @@ impl OfficialClient {
         }
     }
 
-    async fn ask(&self, op: &str, fields: Value) -> Result<Value, ClientError> {
+    pub(super) async fn ask(&self, op: &str, fields: Value) -> Result<Value, ClientError> {
         self.host.ask(self.number, op, fields).await
     }
+
+    /// For operations that may take longer than others.
+    pub(super) async fn ask_within(
+        &self,
+        op: &str,
+        fields: Value,
+        within: Duration,
+    ) -> Result<Value, ClientError> {
+        self.host.ask_within(self.number, op, fields, within).await
+    }
+}
+
+/// A text of an answer; empty if it is missing.
+pub(super) fn text_of(answer: &Value, name: &str) -> String {
+    answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 impl Drop for OfficialClient {
     fn drop(&mut self) {
         if !self.left {
             // Not awaited: the lines stay in order, and only the room is affected.
-            let _ = self.host.send(self.number, "leave", json!({}));
+            drop(self.host.send(self.number, "leave", json!({})));
         }
         self.host.remove_client(self.number);
     }

@@ -10,7 +10,7 @@ use crate::install::InstallError;
 #[non_exhaustive]
 pub enum ClientError {
     /// A required tool is missing.
-    #[error("LiveKit's Python SDK is not available: {missing}")]
+    #[error("LiveKit's SDK is not available: {missing}")]
     NotAvailable {
         /// What is missing, and how to get it, in one line.
         missing: String,
@@ -36,6 +36,8 @@ pub enum ClientError {
         code: u64,
         /// The error message.
         message: String,
+        /// The data with the error, if there are any.
+        data: Option<String>,
     },
     /// An expected event did not arrive.
     #[error("{what} did not arrive within {within:?}; pending events: {seen:?}")]

@@ -1,8 +1,10 @@
-//! Events and state as the participants of the official SDK see them.
+//! Events and state as the participants of the official SDKs see them.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+use super::received::{OfficialByteStream, OfficialSegment, OfficialTextStream, base64_bytes};
 
 /// An event in the room of an [`OfficialClient`](super::OfficialClient).
 ///
@@ -13,6 +15,61 @@ use serde::{Deserialize, Deserializer};
 pub enum ClientEvent {
     /// Data were received.
     Data(OfficialData),
+    /// A text stream was received, whole; its topic is one of
+    /// [`register_text_streams`](super::OfficialClient::register_text_streams).
+    TextStream(OfficialTextStream),
+    /// A byte stream was received, whole; its topic is one of
+    /// [`register_byte_streams`](super::OfficialClient::register_byte_streams).
+    ByteStream(OfficialByteStream),
+    /// A stream was begun and could not be received.
+    StreamFailed {
+        /// The sender's identity.
+        identity: String,
+        /// The stream's topic.
+        topic: String,
+        /// The stream's id.
+        id: String,
+        /// The SDK's error.
+        error: String,
+    },
+    /// A method of [`register_rpc`](super::OfficialClient::register_rpc) was called.
+    RpcCalled {
+        /// The method.
+        method: String,
+        /// The caller's identity.
+        caller: String,
+        /// The length of the request's payload in bytes.
+        payload_len: usize,
+    },
+    /// A participant sent a tone of a telephone's keys.
+    Dtmf {
+        /// The sender's identity; empty if the client does not know it.
+        identity: String,
+        /// The code of RFC 4733.
+        code: u32,
+        /// The key.
+        digit: String,
+    },
+    /// A chat message was sent, in the form that is older than text streams; possibly the client's own. The
+    /// Python SDKs do not report them.
+    ChatMessage {
+        /// The sender's identity.
+        identity: String,
+        /// The message's id.
+        id: String,
+        /// The text.
+        message: String,
+    },
+    /// A transcription was received, in the form that is older than text streams. The Node.js SDK does not
+    /// report them.
+    TranscriptionReceived {
+        /// The identity of the participant who spoke; empty if the client does not know it.
+        identity: String,
+        /// The track's sid; empty if the client does not know it.
+        track_sid: String,
+        /// The segments.
+        segments: Vec<OfficialSegment>,
+    },
     /// A participant joined.
     ParticipantConnected {
         /// The participant.
@@ -172,10 +229,4 @@ pub struct ClientState {
     pub me: ClientParticipant,
     /// The other participants.
     pub others: Vec<ClientParticipant>,
-}
-
-fn base64_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    use base64::Engine;
-    let text = String::deserialize(deserializer)?;
-    base64::prelude::BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)
 }

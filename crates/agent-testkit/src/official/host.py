@@ -2,7 +2,7 @@
 
 One process holds many clients. A request is {"id": n, "op": ..., "client": k, ...} and gets exactly one answer,
 {"re": n, "ok": {...}} or {"re": n, "error": text}. Events are {"client": k, "event": ..., ...}. Bytes are base64.
-The process ends when stdin closes.
+The process ends when stdin closes. The hosts of the JavaScript SDKs speak the same lines.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import math
 import os
 import struct
 import sys
+import tempfile
 import threading
 
 from livekit import rtc
@@ -35,6 +36,10 @@ def kind_of(track):
 
 def reason_of(reason):
     return rtc.DisconnectReason.Name(reason) if reason is not None else ""
+
+
+def identity_of(p):
+    return p.identity if p else ""
 
 
 def participant(p):
@@ -108,6 +113,19 @@ class Client:
                 payload=base64.b64encode(packet.data).decode(),
             ),
         )
+        room.on(
+            "sip_dtmf_received",
+            lambda dtmf: event("dtmf", identity=identity_of(dtmf.participant), code=dtmf.code, digit=dtmf.digit),
+        )
+        room.on(
+            "transcription_received",
+            lambda segments, p, t: event(
+                "transcription_received",
+                identity=identity_of(p),
+                track_sid=t.sid if t else "",
+                segments=[{"id": s.id, "text": s.text, "final": s.final, "language": s.language} for s in segments],
+            ),
+        )
 
     async def join(self, request):
         self.listen()
@@ -132,16 +150,113 @@ class Client:
         )
 
     async def send_text(self, request):
-        await self.room.local_participant.send_text(request["text"], topic=request["topic"])
+        info = await self.room.local_participant.send_text(
+            request["text"], reply_to_id=request["reply_to"], **stream_options(request)
+        )
+        return {"id": info.stream_id}
+
+    async def stream_text(self, request):
+        writer = await self.room.local_participant.stream_text(
+            reply_to_id=request["reply_to"], **stream_options(request)
+        )
+        for part in request["parts"]:
+            await writer.write(part)
+        await writer.aclose()
+        return {"id": writer.info.stream_id}
+
+    async def send_bytes(self, request):
+        info = await self.room.local_participant.send_bytes(
+            base64.b64decode(request["payload"]), **named_options(request)
+        )
+        return {"id": info.stream_id}
+
+    async def stream_bytes(self, request):
+        writer = await self.room.local_participant.stream_bytes(**named_options(request))
+        for part in request["parts"]:
+            await writer.write(base64.b64decode(part))
+        await writer.aclose()
+        return {"id": writer.info.stream_id}
+
+    async def send_file(self, request):
+        # The SDK takes the name from the path, and the type from the name.
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, os.path.basename(request["name"] or "unknown"))
+            with open(path, "wb") as file:
+                file.write(base64.b64decode(request["payload"]))
+            await self.room.local_participant.send_file(path, **stream_options(request))
+
+    async def register_text_streams(self, request):
+        def handle(reader, identity):
+            spawn(self.receive("text_stream", reader, identity, self.read_text))
+
+        self.room.register_text_stream_handler(request["topic"], handle)
+
+    async def register_byte_streams(self, request):
+        def handle(reader, identity):
+            spawn(self.receive("byte_stream", reader, identity, self.read_bytes))
+
+        self.room.register_byte_stream_handler(request["topic"], handle)
+
+    async def read_text(self, reader):
+        return {"text": await reader.read_all()}
+
+    async def read_bytes(self, reader):
+        parts = [part async for part in reader]
+        info = reader.info
+        return {"name": info.name, "mime_type": info.mime_type, "payload": base64.b64encode(b"".join(parts)).decode()}
+
+    async def receive(self, event, reader, identity, read):
+        stream = {"identity": identity, "topic": reader.info.topic, "id": reader.info.stream_id}
+        try:
+            content = await read(reader)
+        except Exception as error:  # whatever it is, the other side waits for an event
+            self.event("stream_failed", **stream, error=f"{type(error).__name__}: {error}")
+        else:
+            # Now, as the end of a stream may add attributes.
+            self.event(event, **stream, attributes=dict(reader.info.attributes or {}), **content)
 
     async def perform_rpc(self, request):
-        names = ("destination_identity", "method", "payload")
+        names = ("destination_identity", "method", "payload", "response_timeout")
         try:
             payload = await self.room.local_participant.perform_rpc(**{name: request[name] for name in names})
         except rtc.RpcError as error:
             # Its text has no code.
-            return {"code": error.code, "message": error.message}
+            return {"code": error.code, "message": error.message, "data": error.data}
         return {"payload": payload}
+
+    async def register_rpc(self, request):
+        behaviour = request["behaviour"]
+
+        async def handle(call):
+            length = len(call.payload.encode())
+            self.event("rpc_called", method=request["method"], caller=call.caller_identity, payload_len=length)
+            match behaviour["kind"]:
+                case "echo":
+                    return call.payload
+                case "answer":
+                    return "x" * behaviour["len"]
+                case "fail":
+                    raise rtc.RpcError(behaviour["code"], behaviour["message"], behaviour["data"])
+                case "throw":
+                    raise ValueError("thrown by the method")
+                case "silent":
+                    await asyncio.Event().wait()
+
+        self.room.local_participant.register_rpc_method(request["method"], handle)
+
+    async def publish_dtmf(self, request):
+        await self.room.local_participant.publish_dtmf(code=request["code"], digit=request["digit"])
+
+    async def publish_transcription(self, request):
+        segment = rtc.TranscriptionSegment(
+            id=request["segment_id"], text=request["text"], start_time=0, end_time=0, language="", final=True
+        )
+        await self.room.local_participant.publish_transcription(
+            rtc.Transcription(request["speaker"], request["track_sid"], [segment])
+        )
+
+    async def send_chat_message(self, _request):
+        raise NotImplementedError("the Python SDK has no chat messages")
 
     async def set_attributes(self, request):
         await self.room.local_participant.set_attributes(request["attributes"])
@@ -181,6 +296,20 @@ class Client:
         await self.room.disconnect()
 
 
+def stream_options(request):
+    return {
+        "topic": request["topic"],
+        "destination_identities": request["destinations"],
+        "attributes": request["attributes"],
+    }
+
+
+def named_options(request):
+    # What is not set gets the SDK's default.
+    named = {name: request[name] for name in ("name", "mime_type") if request[name] is not None}
+    return {"name": "unknown", **named, **stream_options(request)}
+
+
 async def feed(source, hertz):
     """Feeds a tone, or silence at 0 Hz; the source itself keeps the pace."""
     at = 0
@@ -198,8 +327,10 @@ clients = {}
 OPERATIONS = {
     name: getattr(Client, name)
     for name in (
-        "join send send_text perform_rpc set_attributes set_metadata set_name publish_audio mute unpublish leave state".split()
-    )
+        "join state send send_text stream_text send_bytes stream_bytes send_file register_text_streams"
+        " register_byte_streams perform_rpc register_rpc publish_dtmf publish_transcription send_chat_message"
+        " set_attributes set_metadata set_name publish_audio mute unpublish leave"
+    ).split()
 }
 
 
@@ -227,6 +358,16 @@ async def handle(request):
         tell({"re": request["id"], "error": f"{type(error).__name__}: {error}"})
 
 
+RUNNING = set()
+
+
+def spawn(work):
+    # The loop itself keeps no task alive.
+    task = asyncio.ensure_future(work)
+    RUNNING.add(task)
+    task.add_done_callback(RUNNING.discard)
+
+
 async def main():
     loop = asyncio.get_running_loop()
     lines = asyncio.Queue()
@@ -239,11 +380,8 @@ async def main():
 
     threading.Thread(target=read, daemon=True).start()
     tell({"event": "ready"})
-    running = set()
     while True:
-        task = asyncio.ensure_future(handle(json.loads(await lines.get())))
-        running.add(task)
-        task.add_done_callback(running.discard)
+        spawn(handle(json.loads(await lines.get())))
 
 
 asyncio.run(main())

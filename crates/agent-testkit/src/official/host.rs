@@ -2,20 +2,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use agent_proto::text;
+
+use super::client_kind::ClientKind;
 use super::error::ClientError;
 use super::event::ClientEvent;
 use super::venv;
-
-const SCRIPT: &str = include_str!("host.py");
 
 /// Timeout of an operation. Joining a room takes longest; a client that cannot join gives up after some 15 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,11 +24,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Number of lines of the process's own log that are kept for errors.
 const KEPT_LOG: usize = 20;
 
-/// A process with participants of LiveKit's Python SDK: starting it takes a second, starting a client in it
+/// How much of a line is logged; one with a payload has megabytes.
+const LOGGED: usize = 1000;
+
+/// A process with participants of one of LiveKit's SDKs: starting it takes a second, starting a client in it
 /// milliseconds.
 ///
 /// Clones are the same process; it is killed when the last clone, and the last of its clients, is dropped. It
-/// also ends when the test process does.
+/// also ends when the test process does. A browser ends with its process.
 #[derive(Clone, Debug)]
 pub struct OfficialHost {
     inner: Arc<Inner>,
@@ -35,8 +39,10 @@ pub struct OfficialHost {
 
 #[derive(Debug)]
 struct Inner {
+    kind: ClientKind,
     child: Mutex<Child>,
-    stdin: Mutex<ChildStdin>,
+    /// The lines for the process; a thread writes them, as large ones take time.
+    lines: std_mpsc::Sender<String>,
     next: AtomicU64,
     routes: Arc<Mutex<Routes>>,
 }
@@ -60,29 +66,34 @@ struct Answer {
 }
 
 impl OfficialHost {
-    /// The Python that would be used, if there is one with the SDK; nothing is installed.
+    /// The Python of [`ClientKind::Python`] that would be used, if there is one with the SDK; nothing is
+    /// installed.
     ///
     /// It is the one that `AGENT_TEST_PYTHON` names, or the one that [`start`](Self::start) created in the
     /// user's cache.
     #[must_use]
     pub fn find() -> Option<std::path::PathBuf> {
-        venv::find()
+        venv::SDK.find()
     }
 
-    /// Starts a process; creates a Python environment with the SDK in the user's cache if there is none yet.
+    /// Starts a process for [`ClientKind::Python`].
     ///
     /// # Errors
-    /// [`ClientError::NotAvailable`] if there is no Python 3.10 or newer, or the packages cannot be
-    /// installed, [`ClientError::HostGone`] if the process ends at once.
+    /// As [`start_of`](Self::start_of).
     pub async fn start() -> Result<Self, ClientError> {
-        let python = venv::find_or_install().await?;
-        let mut child = Command::new(python)
-            // Without the user's site and the current directory: the same packages everywhere.
-            .args(["-I", "-u", "-c", SCRIPT])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        Self::start_of(ClientKind::Python).await
+    }
+
+    /// Starts a process for clients of this kind; installs the SDK in the user's cache if it is not there
+    /// yet.
+    ///
+    /// # Errors
+    /// [`ClientError::NotAvailable`] if there is no Python 3.10 or newer, the packages cannot be installed,
+    /// or there is no Chromium, [`ClientError::HostGone`] if the process ends at once.
+    pub async fn start_of(kind: ClientKind) -> Result<Self, ClientError> {
+        let mut command = kind.command().await?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let broken = || ClientError::HostGone { log: "it has no pipes".into() };
         let stdin = child.stdin.take().ok_or_else(broken)?;
         let stdout = child.stdout.take().ok_or_else(broken)?;
@@ -114,27 +125,54 @@ impl OfficialHost {
                 routes.clients.clear();
             }
         });
-        let (child, stdin) = (Mutex::new(child), Mutex::new(stdin));
-        let host = Self { inner: Arc::new(Inner { child, stdin, next: AtomicU64::new(1), routes }) };
+        let (lines, to_write) = std_mpsc::channel();
+        std::thread::spawn(move || write(stdin, &to_write));
+        let child = Mutex::new(child);
+        let inner = Inner { kind, child, lines, next: AtomicU64::new(1), routes };
+        let host = Self { inner: Arc::new(inner) };
         match tokio::time::timeout(ANSWER_TIMEOUT, is_ready).await {
             Ok(Ok(())) => Ok(host),
             Ok(Err(_)) | Err(_) => Err(host.gone().await),
         }
     }
 
-    /// The process that the tests of this program share; started with the first call.
+    /// The process for [`ClientKind::Python`] that the tests of this program share; started with the first
+    /// call.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start_of`](Self::start_of).
     pub async fn shared() -> Result<Self, ClientError> {
-        static SHARED: tokio::sync::Mutex<Option<OfficialHost>> = tokio::sync::Mutex::const_new(None);
-        let mut shared = SHARED.lock().await;
+        Self::shared_of(ClientKind::Python).await
+    }
+
+    /// The process for clients of this kind that the tests of this program share; started with the first
+    /// call.
+    ///
+    /// # Errors
+    /// As [`start_of`](Self::start_of).
+    pub async fn shared_of(kind: ClientKind) -> Result<Self, ClientError> {
+        static SHARED: [tokio::sync::Mutex<Option<OfficialHost>>; ClientKind::ALL.len()] =
+            [const { tokio::sync::Mutex::const_new(None) }; ClientKind::ALL.len()];
+        let [python, python12, node, browser] = &SHARED;
+        let shared = match kind {
+            ClientKind::Python => python,
+            ClientKind::Python12 => python12,
+            ClientKind::Node => node,
+            ClientKind::Browser => browser,
+        };
+        let mut shared = shared.lock().await;
         if let Some(host) = shared.as_ref().filter(|host| !lock(&host.inner.routes).closed) {
             return Ok(host.clone());
         }
-        let host = Self::start().await?;
+        let host = Self::start_of(kind).await?;
         *shared = Some(host.clone());
         Ok(host)
+    }
+
+    /// The kind of its clients.
+    #[must_use]
+    pub fn kind(&self) -> ClientKind {
+        self.inner.kind
     }
 
     /// The process id.
@@ -171,16 +209,25 @@ impl OfficialHost {
 
     /// Requests an operation of a client and waits for its answer.
     pub(super) async fn ask(&self, client: u64, op: &str, fields: Value) -> Result<Value, ClientError> {
-        let answer = self.send(client, op, fields)?;
-        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        self.ask_within(client, op, fields, ANSWER_TIMEOUT).await
+    }
+
+    /// Requests an operation that may take longer than others.
+    pub(super) async fn ask_within(
+        &self,
+        client: u64,
+        op: &str,
+        fields: Value,
+        within: Duration,
+    ) -> Result<Value, ClientError> {
+        let answer = self.send(client, op, fields);
+        match tokio::time::timeout(within, answer).await {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(reason))) => Err(ClientError::Failed { operation: op.to_owned(), reason }),
             Ok(Err(_)) => Err(self.gone().await),
-            Err(_) => Err(ClientError::Timeout {
-                what: format!("the answer to {op}"),
-                within: ANSWER_TIMEOUT,
-                seen: Vec::new(),
-            }),
+            Err(_) => {
+                Err(ClientError::Timeout { what: format!("the answer to {op}"), within, seen: Vec::new() })
+            }
         }
     }
 
@@ -190,7 +237,7 @@ impl OfficialHost {
         client: u64,
         op: &str,
         mut fields: Value,
-    ) -> Result<oneshot::Receiver<Result<Value, String>>, ClientError> {
+    ) -> oneshot::Receiver<Result<Value, String>> {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         if let Some(fields) = fields.as_object_mut() {
             fields.insert("id".into(), json!(id));
@@ -205,10 +252,9 @@ impl OfficialHost {
                 routes.answers.insert(id, sender);
             }
         }
-        let mut stdin = lock(&self.inner.stdin);
-        // A closed pipe needs no error of its own: the missing answer is reported.
-        let _ = stdin.write_all(format!("{fields}\n").as_bytes()).and_then(|()| stdin.flush());
-        Ok(answer)
+        // An ended writer needs no error of its own: the missing answer is reported.
+        let _ = self.inner.lines.send(format!("{fields}\n"));
+        answer
     }
 
     pub(super) async fn gone(&self) -> ClientError {
@@ -226,11 +272,21 @@ impl Drop for Inner {
     }
 }
 
+/// Writes lines until the process has ended or nobody sends any.
+fn write(mut stdin: ChildStdin, lines: &std_mpsc::Receiver<String>) {
+    for line in lines {
+        if stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()).is_err() {
+            return;
+        }
+    }
+}
+
 /// Reads lines until the process closes its stdout.
 fn read(stdout: ChildStdout, routes: &Mutex<Routes>, ready: oneshot::Sender<()>) {
     let mut ready = Some(ready);
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let Ok(message) = serde_json::from_str::<Value>(&line) else {
+            let line = text::shorten(&line, LOGGED);
             tracing::error!(line, "unexpected output of the official clients' process");
             continue;
         };
@@ -243,6 +299,7 @@ fn read(stdout: ChildStdout, routes: &Mutex<Routes>, ready: oneshot::Sender<()>)
                     }
                 }
                 Err(error) => {
+                    let line = text::shorten(&line, LOGGED);
                     tracing::error!(%error, line, "an event of an official client could not be decoded")
                 }
             }

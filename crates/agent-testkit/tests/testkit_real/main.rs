@@ -16,6 +16,7 @@ mod conformance;
 #[path = "../support/long.rs"]
 mod long;
 mod official;
+mod official_kinds;
 mod official_workers;
 mod real_conformance;
 mod redis_kinds;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use agent_testkit::{
-    ClientError, ClientEvent, DataMessage, OfficialClient, OfficialHost, ParticipantChange, RealServer,
-    official_host, real_server,
+    ClientError, ClientEvent, ClientKind, DataMessage, OfficialClient, OfficialHost, ParticipantChange,
+    RealServer, official_host, official_host_of, real_server,
 };
 use agent_worker::Secret;
 
@@ -200,5 +200,28 @@ async fn a_killed_process_is_reported_to_its_clients() -> TestResult {
     assert!(matches!(error, ClientError::HostGone { .. }), "{error:?}");
     // The shared process is another one.
     join(&server, "bob").await?.leave().await?;
+    Ok(())
+}
+
+/// Whoever kills a test leaves no browser behind.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_browser_ends_with_its_process() -> TestResult {
+    if official_host_of(ClientKind::Browser).await.is_none() {
+        return Ok(());
+    }
+    let host = OfficialHost::start_of(ClientKind::Browser).await?;
+    let pid = host.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let browser = children.split_whitespace().next().expect("a browser").to_owned();
+    let runs = || std::path::Path::new("/proc").join(&browser).exists();
+    assert!(runs());
+    host.kill()?;
+    let gone = async {
+        while runs() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, gone).await.expect("the browser ends");
     Ok(())
 }

@@ -87,7 +87,7 @@ async fn a_call_is_refused_at_once_and_streams_disturb_nothing() {
     }
     let begun = Instant::now();
     let refused = ada.perform_rpc("agent", "greet", "{}").await;
-    let Err(ClientError::Rpc { code: 1400, message }) = refused else { panic!("{refused:?}") };
+    let Err(ClientError::Rpc { code: 1400, message, .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(message, "Method not supported at destination");
     assert!(
         begun.elapsed() < Duration::from_secs(5),
