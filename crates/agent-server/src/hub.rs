@@ -8,15 +8,14 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use agent_net::Secret;
-use agent_proto::BoxFuture;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
-use agent_room::{AutoSubscribe, Connected, EncodedFrame, RoomEvent};
+use agent_room::{AutoSubscribe, CommandId, EncodedFrame, RoomEvent, RpcCall, RpcError, RpcErrorCode};
 
 use crate::event_log::EventLog;
 use crate::front::{self, JoinRefusal, ToWorker, WorkerLink};
@@ -24,6 +23,7 @@ use crate::machine::{
     Call, Grant, Input, Join, MemberId, Output, Refusal, Reply, RequestId, Rules, Server, ServerEvent,
     WorkerId,
 };
+use crate::stay::{FrameReceiver, MemberEvent, Stay};
 use crate::token;
 
 /// The shared state of all handles of one mock server.
@@ -43,7 +43,9 @@ pub struct Hub {
 struct State {
     server: Server,
     workers: HashMap<WorkerId, WorkerConn>,
-    members: HashMap<MemberId, mpsc::UnboundedSender<RoomEvent>>,
+    members: HashMap<MemberId, mpsc::UnboundedSender<MemberEvent>>,
+    /// Where the results of calls of methods go.
+    calls: HashMap<(MemberId, CommandId), oneshot::Sender<Result<String, RpcError>>>,
     /// The receivers of the frames that members are sent.
     receivers: HashMap<MemberId, Arc<dyn FrameReceiver>>,
     /// The reply to the current request.
@@ -61,25 +63,6 @@ struct State {
 struct WorkerConn {
     outbox: mpsc::UnboundedSender<ToWorker>,
     frozen: watch::Sender<bool>,
-}
-
-/// A participant in a room.
-pub struct Stay {
-    /// The id of this participation.
-    pub member: MemberId,
-    /// The room and its participants at the time of the join.
-    pub connected: Connected,
-    /// The room's events from then on.
-    pub events: mpsc::UnboundedReceiver<RoomEvent>,
-}
-
-/// Where a member gets the frames that it is sent.
-pub trait FrameReceiver: Send + Sync + 'static {
-    /// Takes a frame of the track with this sid.
-    fn receive(&self, track_sid: &str, frame: EncodedFrame);
-
-    /// Waits until somebody reads the track with this sid.
-    fn reader(&self, track_sid: &str) -> BoxFuture<'static, ()>;
 }
 
 /// Deliberate faults of the server.
@@ -113,6 +96,7 @@ impl Hub {
                 server: Server::new(rules),
                 workers: HashMap::new(),
                 members: HashMap::new(),
+                calls: HashMap::new(),
                 receivers: HashMap::new(),
                 reply: None,
                 last_id: 0,
@@ -218,6 +202,27 @@ impl Hub {
             let member = state.next_id();
             self.call_with(state, Join::new(member, grant), now).map(|_| member)
         })
+    }
+
+    /// Calls a method of another participant. The future is ready when the call has its result; the call is
+    /// made also if it is dropped.
+    pub fn call_method(
+        &self,
+        member: MemberId,
+        call: RpcCall,
+    ) -> impl Future<Output = Result<String, RpcError>> + Send + 'static {
+        let result = self.with_state(|state, now| {
+            let id = state.next_id();
+            let (sender, result) = oneshot::channel();
+            state.calls.insert((member, id), sender);
+            state.server.handle_input(Input::Called { member, id, call }, now);
+            self.carry_out_all(state, now);
+            result
+        });
+        async move {
+            // The machine ends each call.
+            result.await.unwrap_or_else(|_| Err(RpcErrorCode::RecipientDisconnected.into()))
+        }
     }
 
     /// Has the frames that a member is sent taken by `receiver`, until the member is out of its room.
@@ -423,13 +428,18 @@ impl Hub {
             }
             Output::Notify { member, event } => {
                 let is_last = matches!(event, RoomEvent::Disconnected { .. });
-                // Participants without an event channel receive nothing.
-                if let Some(sender) = state.members.get(&member) {
-                    let _ = sender.send(event);
-                }
+                state.notify(member, MemberEvent::Room(event));
                 if is_last {
                     state.members.remove(&member);
                     state.receivers.remove(&member);
+                }
+            }
+            Output::Stream { member, event } => state.notify(member, MemberEvent::Stream(event)),
+            Output::Requested { member, request } => state.notify(member, MemberEvent::Requested(request)),
+            Output::CallDone { member, id, result } => {
+                if let Some(caller) = state.calls.remove(&(member, id)) {
+                    // The caller may be gone.
+                    let _ = caller.send(result);
                 }
             }
             Output::Reply { id, reply } => state.reply = Some((id, reply)),
@@ -446,6 +456,13 @@ impl State {
     const fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+
+    /// Participants without an event channel receive nothing.
+    fn notify(&self, member: MemberId, event: MemberEvent) {
+        if let Some(sender) = self.members.get(&member) {
+            let _ = sender.send(event);
+        }
     }
 
     fn write(&self, worker: WorkerId, message: Box<wire::ServerMessage>) {

@@ -11,16 +11,18 @@ mod event_log;
 mod front;
 mod hub;
 mod machine;
+mod stay;
 mod token;
 
 pub use accept::{Accept, accept_all};
 pub use api_call::ApiCall;
 pub use front::{JoinRefusal, ToWorker};
-pub use hub::{Faults, FrameReceiver, Hub, Stay};
+pub use hub::{Faults, Hub};
 pub use machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, JobFlags, Join,
     MAX_HISTORY_LEN, MemberCommand, MemberId, MuteTrack, OfferAnswer, OpenRoom, Output, PublishTrack,
-    RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, Rules, SendData, Sent, Server,
-    ServerEvent, SetRoomMetadata, UnpublishTrack, Violation, WorkerId,
+    RecordedCall, RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, Rules, SendData,
+    Sent, SentStream, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, Violation, WorkerId,
 };
+pub use stay::{FrameReceiver, MemberEvent, Stay};
 pub use token::read_token;

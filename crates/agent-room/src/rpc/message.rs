@@ -70,6 +70,21 @@ impl RpcCall {
         }
     }
 
+    /// The call as the other participant gets it. For those who carry calls without packets, as mock rooms
+    /// do.
+    #[must_use]
+    pub fn to_request(&self, request: RpcRequestId, caller: impl Into<String>) -> RpcRequest {
+        let timeout_ms = u64::try_from(self.told_timeout_ms()).unwrap_or(u64::MAX);
+        RpcRequest {
+            request,
+            caller: caller.into(),
+            id: self.id.clone(),
+            method: self.method.clone(),
+            payload: self.payload.clone(),
+            response_timeout: Duration::from_millis(timeout_ms),
+        }
+    }
+
     /// The time that the participant is told: the response is also under way for a while.
     fn told_timeout_ms(&self) -> u128 {
         self.response_timeout.saturating_sub(self.ack_timeout).max(LEAST_TIMEOUT).as_millis()

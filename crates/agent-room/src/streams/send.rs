@@ -96,13 +96,31 @@ impl Form {
     }
 
     fn chunked(options: &StreamOptions, info: &StreamInfo, source: Source) -> Result<Self, RoomError> {
-        let header = info.to_wire();
-        let len = header_packet_len(&header, options);
-        if len > MAX_HEADER_PACKET {
-            return Err(RoomError::HeaderTooLarge { len, limit: MAX_HEADER_PACKET });
-        }
-        Ok(Self { header, source, chunked: true })
+        Ok(Self { header: checked_header(options, info)?, source, chunked: true })
     }
+}
+
+impl StreamOptions {
+    /// The description that the recipients get, without the sender. For those who carry streams without
+    /// packets, as mock rooms do.
+    ///
+    /// # Errors
+    /// [`RoomError::HeaderTooLarge`] if it does not fit into one packet.
+    pub fn describe(&self, timestamp_ms: i64) -> Result<StreamInfo, RoomError> {
+        let info = self.info(timestamp_ms);
+        checked_header(self, &info)?;
+        Ok(info)
+    }
+}
+
+/// The header without content, if it fits into a packet.
+fn checked_header(options: &StreamOptions, info: &StreamInfo) -> Result<Header, RoomError> {
+    let header = info.to_wire();
+    let len = header_packet_len(&header, options);
+    if len > MAX_HEADER_PACKET {
+        return Err(RoomError::HeaderTooLarge { len, limit: MAX_HEADER_PACKET });
+    }
+    Ok(header)
 }
 
 fn has_no_attachments(info: &StreamInfo) -> bool {

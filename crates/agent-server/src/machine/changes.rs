@@ -12,10 +12,11 @@ use super::Server;
 use super::event::ServerEvent;
 use super::io::Output;
 use super::request::{
-    Change, ChangeParticipant, MemberCommand, MuteTrack, PublishTrack, Refusal, SetRoomMetadata,
+    Change, ChangeParticipant, MemberCommand, MemberId, MuteTrack, PublishTrack, Refusal, SetRoomMetadata,
     UnpublishTrack,
 };
 use super::sent::Sent;
+use super::streams::{Sender, check_data_permission};
 use super::wire::filled;
 use crate::api_call::text_of;
 
@@ -51,9 +52,9 @@ impl Change {
 
 impl Server {
     pub(super) fn command(&mut self, request: MemberCommand) -> Result<(), RoomError> {
-        let MemberCommand { member, command } = request;
+        let MemberCommand { member, id, command } = request;
         let Some((name, me)) = self.member(member) else { return Err(RoomError::NotConnected) };
-        let not_allowed = |detail: &str| Err(RoomError::NotAllowed { detail: detail.to_owned() });
+        let sender = Sender { member, room: &name, participant: &me };
         let change = match command {
             RoomCommand::Publish(message) => {
                 if message.payload.len() > MAX_PAYLOAD_LEN {
@@ -64,34 +65,40 @@ impl Server {
                 if len > MAX_PACKET_LEN {
                     return Err(RoomError::PacketTooLarge { len, limit: MAX_PACKET_LEN });
                 }
-                if !me.permissions.can_publish_data {
-                    return not_allowed("no permission to publish data");
-                }
+                check_data_permission(&me)?;
                 // The room exists, as the member is in it.
                 let _ = self.send_data(&name, Some(me.identity.clone()), message);
                 return Ok(());
             }
             RoomCommand::SendDtmf { digit, destinations } => {
                 let event = RoomEvent::dtmf(&me.identity, digit)?;
-                if !me.permissions.can_publish_data {
-                    return not_allowed("no permission to publish data");
-                }
+                check_data_permission(&me)?;
                 let from = me.identity.clone();
                 self.log(ServerEvent::Dtmf { room: name.clone(), from: from.clone(), digit });
                 self.notify_addressed(&name, Some(&from), &destinations, &event);
                 return Ok(());
             }
-            RoomCommand::SendStream { .. }
-            | RoomCommand::OpenStream(_)
-            | RoomCommand::WriteStream { .. }
-            | RoomCommand::CloseStream { .. }
-            | RoomCommand::RegisterMethod(_)
-            | RoomCommand::UnregisterMethod(_)
-            | RoomCommand::Respond { .. } => {
-                return Err(RoomError::Refused {
-                    detail: "this server carries no streams and no RPC".to_owned(),
-                });
+            RoomCommand::SendStream { options, content } => {
+                return self.send_stream(&sender, *options, content);
             }
+            RoomCommand::OpenStream(options) => return self.open_stream(&sender, id, *options),
+            RoomCommand::WriteStream { stream, content } => {
+                return self.write_stream(&sender, stream, &content);
+            }
+            RoomCommand::CloseStream { stream, reason, attributes } => {
+                return self.close_stream(&sender, stream, &reason, attributes);
+            }
+            RoomCommand::RegisterMethod(method) => {
+                self.methods.entry(member).or_default().insert(method);
+                return Ok(());
+            }
+            RoomCommand::UnregisterMethod(method) => {
+                if let Some(methods) = self.methods.get_mut(&member) {
+                    methods.remove(&method);
+                }
+                return Ok(());
+            }
+            RoomCommand::Respond { request, result } => return self.respond(member, &me, request, result),
             RoomCommand::Leave => {
                 self.leave(member, &DisconnectReason::ClientInitiated);
                 return Ok(());
@@ -104,7 +111,8 @@ impl Server {
             return Err(RoomError::ChangeTooLarge { len: change.len() });
         }
         if !me.permissions.can_update_metadata {
-            return not_allowed("does not have permission to update own metadata");
+            let detail = "does not have permission to update own metadata".to_owned();
+            return Err(RoomError::NotAllowed { detail });
         }
         if let Some(what) = change.over_limit() {
             return Err(RoomError::OverLimit { detail: format!("exceeds {what} limit") });
@@ -190,18 +198,24 @@ impl Server {
             len: data.payload.len(),
             text: text_of(&data.payload),
         });
-        self.notify_addressed(room, from.as_ref(), &message.destinations, &RoomEvent::DataReceived(data));
+        self.notify_addressed(room, from.as_deref(), &message.destinations, &RoomEvent::DataReceived(data));
         Ok(())
     }
 
     /// Notifies these members, or everybody if there are none, but not the sender.
-    fn notify_addressed(&mut self, room: &str, from: Option<&String>, to: &[String], event: &RoomEvent) {
-        let Some(room) = self.rooms.get(room) else { return };
-        for (identity, member) in &room.members {
-            if Some(identity) != from && (to.is_empty() || to.contains(identity)) {
-                self.out.push_back(Output::Notify { member: member.id, event: event.clone() });
-            }
+    fn notify_addressed(&mut self, room: &str, from: Option<&str>, to: &[String], event: &RoomEvent) {
+        for member in self.addressed(room, from, to) {
+            self.out.push_back(Output::Notify { member, event: event.clone() });
         }
+    }
+
+    /// The members with these identities, or all if there are none, except the sender.
+    pub(super) fn addressed(&self, room: &str, sender: Option<&str>, to: &[String]) -> Vec<MemberId> {
+        let members = self.rooms.get(room).into_iter().flat_map(|room| &room.members);
+        members
+            .filter(|(who, _)| Some(who.as_str()) != sender && (to.is_empty() || to.contains(who)))
+            .map(|(_, member)| member.id)
+            .collect()
     }
 
     /// The kept data messages of a room, also of a closed one.

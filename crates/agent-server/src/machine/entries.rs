@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use prost::Message;
 
+use agent_proto::Time;
 use agent_proto::livekit as wire;
-use agent_room::{Participant, ParticipantKind, RoomInfo, TrackKind};
+use agent_room::{
+    CommandId, IncomingStream, Participant, ParticipantKind, RoomInfo, RpcCall, StreamInfo, TrackKind,
+};
 
 use super::event::RecordedStatus;
 use super::io::WorkerId;
@@ -156,4 +159,37 @@ pub(super) struct DispatchEntry {
     pub(super) dispatch: wire::AgentDispatch,
     pub(super) flags: JobFlags,
     pub(super) jobs: Vec<String>,
+}
+
+/// A stream that a member writes in parts.
+pub(super) struct OpenStream {
+    /// When it began.
+    pub(super) at: Time,
+    pub(super) room: String,
+    /// Identity of the member.
+    pub(super) sender: String,
+    pub(super) info: Arc<StreamInfo>,
+    /// The identities of the recipients; empty: everybody.
+    pub(super) to: Vec<String>,
+    /// The members that receive it, each with the number that it knows the stream by.
+    pub(super) recipients: Vec<(MemberId, IncomingStream)>,
+    /// The start of what was written, as far as it is kept for tests.
+    pub(super) content: Vec<u8>,
+    /// The length of what was written, in bytes.
+    pub(super) len: u64,
+}
+
+/// A call of a method that waits for its result.
+pub(super) struct PendingCall {
+    /// When it was made.
+    pub(super) at: Time,
+    pub(super) room: String,
+    pub(super) caller: (MemberId, String),
+    /// The caller's id of the call.
+    pub(super) id: CommandId,
+    /// The member that was requested; `None`: there was none.
+    pub(super) callee: Option<MemberId>,
+    /// The end of its timeout.
+    pub(super) until: Time,
+    pub(super) call: RpcCall,
 }

@@ -180,6 +180,51 @@ pub enum ServerEvent {
         /// The key.
         digit: char,
     },
+    /// A text stream was sent in a room. Logged when it is over.
+    Text {
+        /// The room's name.
+        room: String,
+        /// The identity of the sender.
+        from: String,
+        /// The topic; may be empty.
+        topic: String,
+        /// The length of the text, in bytes.
+        len: u64,
+        /// At most its first 100 characters.
+        text: String,
+        /// Why it is not complete; empty: it is.
+        error: String,
+    },
+    /// A byte stream was sent in a room. Logged when it is over.
+    Bytes {
+        /// The room's name.
+        room: String,
+        /// The identity of the sender.
+        from: String,
+        /// The topic; may be empty.
+        topic: String,
+        /// The name, for example that of a file.
+        name: String,
+        /// The length of the content, in bytes.
+        len: u64,
+        /// Why it is not complete; empty: it is.
+        error: String,
+    },
+    /// A participant called a method of another one. Logged with the result.
+    Called {
+        /// The room's name.
+        room: String,
+        /// The identity of the caller.
+        caller: String,
+        /// The identity of the participant that was called.
+        destination: String,
+        /// The method.
+        method: String,
+        /// At most the first 100 characters of the argument.
+        payload: String,
+        /// The code of the error; `None`: it succeeded.
+        code: Option<u32>,
+    },
     /// The system accepts no more connections, usually at its limit of open files; the server retries every
     /// second. Not logged again until a connection was accepted.
     AcceptFailed {

@@ -1,7 +1,9 @@
 //! Inputs and outputs of the server machine: inputs are facts and requests, outputs are commands and replies.
 
 use agent_proto::livekit as wire;
-use agent_room::{DisconnectReason, RoomEvent, Speaker};
+use agent_room::{
+    CommandId, DisconnectReason, RoomEvent, RpcCall, RpcError, RpcRequest, Speaker, StreamEvent,
+};
 
 use super::event::ServerEvent;
 use super::request::{Grant, MemberId, Refusal, Reply, Request, RequestId};
@@ -52,6 +54,15 @@ pub enum Input {
         /// All active speakers, with their levels.
         speakers: Vec<Speaker>,
     },
+    /// A participant calls a method of another one, answered by one [`Output::CallDone`].
+    Called {
+        /// The caller.
+        member: MemberId,
+        /// The id of the call, chosen by the driver and repeated in the result.
+        id: CommandId,
+        /// The call.
+        call: RpcCall,
+    },
     /// A request, answered by exactly one [`Output::Reply`] before the outputs are drained.
     Requested {
         /// The request's id, chosen by the driver and repeated in the reply.
@@ -96,6 +107,30 @@ pub enum Output {
         member: MemberId,
         /// The event.
         event: RoomEvent,
+    },
+    /// Notify a member of an event of a stream that it receives.
+    Stream {
+        /// The member.
+        member: MemberId,
+        /// The event.
+        event: StreamEvent,
+    },
+    /// Pass a request to a member, which has registered the method and answers with
+    /// [`RoomCommand::Respond`](agent_room::RoomCommand::Respond).
+    Requested {
+        /// The member.
+        member: MemberId,
+        /// The request.
+        request: RpcRequest,
+    },
+    /// Report the result of a call to the caller.
+    CallDone {
+        /// The caller.
+        member: MemberId,
+        /// The id of [`Input::Called`].
+        id: CommandId,
+        /// The response, or the error.
+        result: Result<String, RpcError>,
     },
     /// Answer a request.
     Reply {

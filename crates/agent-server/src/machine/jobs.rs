@@ -16,9 +16,9 @@ use agent_room::Permissions;
 
 use super::entries::{JobEntry, Key, Phase};
 use super::event::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
+use super::history::MAX_HISTORY_LEN;
 use super::io::{Output, WorkerId};
 use super::request::Grant;
-use super::sent::MAX_HISTORY_LEN;
 use super::{Server, Timer};
 
 impl Server {

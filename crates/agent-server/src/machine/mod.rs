@@ -30,18 +30,22 @@
 //! - `dispatches`: which jobs a room, a participant or an API call makes.
 //! - `rooms`: rooms and their participants.
 //! - `changes`: changes and messages in a room, and who is notified.
-//! - `sent`: the messages that were sent, for tests.
+//! - `streams`, `calls`: text and byte streams, and remote procedure calls, between participants.
+//! - `sent`, `history`: what was sent and called, for tests.
 
+mod calls;
 mod changes;
 mod dispatches;
 mod entries;
 mod event;
+mod history;
 mod io;
 mod jobs;
 mod request;
 mod rooms;
 mod rules;
 mod sent;
+mod streams;
 mod wire;
 mod workers;
 
@@ -53,9 +57,10 @@ use std::time::Duration;
 
 use agent_proto::Time;
 use agent_proto::recording::Machine;
-use agent_room::RoomEvent;
+use agent_room::{CommandId, RoomEvent, RpcRequestId};
 
 pub use event::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
+pub use history::MAX_HISTORY_LEN;
 pub use io::{Input, Output, WorkerId};
 pub use request::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, JobFlags, Join,
@@ -63,11 +68,11 @@ pub use request::{
     RequestId, SendData, SetRoomMetadata, UnpublishTrack,
 };
 pub use rules::Rules;
-pub use sent::{MAX_HISTORY_LEN, Sent};
+pub use sent::{RecordedCall, Sent, SentStream};
 pub(crate) use wire::{filled, to_wire_participant, to_wire_room, to_wire_track};
 
-use entries::{JobEntry, RoomEntry, WorkerEntry};
-use sent::SentLog;
+use entries::{JobEntry, OpenStream, PendingCall, RoomEntry, WorkerEntry};
+use history::History;
 
 const NEVER: Time = Time::from_nanos(u64::MAX);
 
@@ -90,6 +95,8 @@ enum Timer {
     Removal(String, MemberId),
     /// A room has been without people for its timeout. The number identifies the period without people.
     Empty(String, u64),
+    /// A call has had no answer in time.
+    Call(RpcRequestId),
 }
 
 /// A LiveKit server without I/O.
@@ -104,7 +111,18 @@ pub struct Server {
     over_len: usize,
     rooms: BTreeMap<String, RoomEntry>,
     /// The messages sent in rooms, also in closed ones.
-    sent: SentLog,
+    sent: History<Sent>,
+    /// The streams that were sent in rooms, and are over.
+    sent_streams: History<SentStream>,
+    /// The calls in rooms that have their result.
+    recorded_calls: History<RecordedCall>,
+    /// The streams that members write in parts, by the command that opened each.
+    streams: BTreeMap<(MemberId, CommandId), OpenStream>,
+    /// The content of those that is kept for tests, in bytes.
+    kept_of_streams: usize,
+    /// The methods that members have registered.
+    methods: BTreeMap<MemberId, BTreeSet<String>>,
+    calls: BTreeMap<RpcRequestId, PendingCall>,
     /// The room of each member.
     members: BTreeMap<MemberId, String>,
     /// The time of the last lookup of workers, if its result is still valid.
@@ -123,7 +141,13 @@ impl Server {
         rules.history = rules.history.max(1);
         Self {
             rng: fastrand::Rng::with_seed(rules.seed),
-            sent: SentLog::new(rules.history),
+            sent: History::new(rules.history),
+            sent_streams: History::new(rules.history),
+            recorded_calls: History::new(rules.history),
+            streams: BTreeMap::new(),
+            kept_of_streams: 0,
+            methods: BTreeMap::new(),
+            calls: BTreeMap::new(),
             rules,
             now: Time::ZERO,
             workers: BTreeMap::new(),
@@ -153,6 +177,7 @@ impl Server {
             Input::SpeakersChanged { room, speakers } => {
                 self.notify_room(&room, &RoomEvent::SpeakersChanged(speakers));
             }
+            Input::Called { member, id, call } => self.call_method(member, id, call),
             Input::Requested { id, request } => {
                 let reply = self.reply(request);
                 self.out.push_back(Output::Reply { id, reply });
@@ -215,6 +240,7 @@ impl Server {
                 Timer::Termination(worker, job) => self.send_termination(worker, job),
                 Timer::Removal(room, member) => self.on_removal(&room, member),
                 Timer::Empty(room, spell) => self.on_empty(&room, spell),
+                Timer::Call(request) => self.on_call_overdue(request),
             }
         }
     }
@@ -233,9 +259,15 @@ impl Server {
 
     /// A new id: a prefix, then twelve distinct letters and digits.
     fn new_id(&mut self, prefix: &str) -> String {
-        self.ids += 1;
+        let number = self.new_number();
         let noise: String = std::iter::repeat_with(|| self.rng.alphanumeric()).take(6).collect();
-        format!("{prefix}{noise}{:06}", self.ids)
+        format!("{prefix}{noise}{number:06}")
+    }
+
+    /// A number that nothing else on this server has.
+    const fn new_number(&mut self) -> u64 {
+        self.ids += 1;
+        self.ids
     }
 
     /// Nanoseconds since 1970.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::livekit as wire;
-use agent_room::{Connected, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RoomInfo};
+use agent_room::{
+    CommandId, Connected, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RoomInfo,
+};
 use agent_room::{Permissions, Track, TrackKind, TrackSource};
 
 /// The id of one participant's time in one room. The caller of [`Join`] chooses a new one for each.
@@ -96,6 +98,8 @@ pub struct Grant {
 pub struct MemberCommand {
     /// The participant.
     pub member: MemberId,
+    /// The id of the command, chosen by the participant. A stream that it opens is known by it from then on.
+    pub id: CommandId,
     /// The command.
     pub command: RoomCommand,
 }

@@ -41,6 +41,7 @@ impl Server {
     pub(super) fn close_room(&mut self, CloseRoom { room: name, reason }: CloseRoom) -> Result<(), Refusal> {
         let room = self.rooms.get(&name).ok_or(Refusal::ROOM)?;
         let everybody: Vec<MemberId> = room.members.values().map(|member| member.id).collect();
+        self.end_streams_in(&name);
         for member in everybody {
             self.leave(member, &reason);
         }
@@ -132,12 +133,16 @@ impl Server {
         let (people, spell, patience) = (room.people(), room.spell, room.departure_timeout);
         let is_agent = gone.participant.kind == ParticipantKind::Agent;
         self.log(ServerEvent::Left { room: name.clone(), identity: identity.clone(), reason: label(reason) });
+        self.end_received_streams(member);
+        self.end_calls_of(member);
         self.out
             .push_back(Output::Notify { member, event: RoomEvent::Disconnected { reason: reason.clone() } });
         if !gone.participant.permissions.hidden {
             let event = RoomEvent::ParticipantLeft { participant: gone.participant, reason: reason.clone() };
             self.notify_others(&name, Some(member), &event);
         }
+        self.end_sent_streams(member);
+        self.end_requests_to(member);
         if is_agent {
             self.agent_left(&name, &identity, *reason == DisconnectReason::ClientInitiated);
         } else if people == 0 {

@@ -1,12 +1,14 @@
-//! The newest messages of open and closed rooms, for tests; limited, so that a server can run for weeks.
+//! What members sent and called, as it is kept for tests.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use agent_proto::Time;
-use agent_room::Publish;
+use agent_room::{Publish, RpcError, StreamError, StreamInfo};
 
-/// Size limit of each kind of history (events, data messages, finished jobs), in bytes.
-pub const MAX_HISTORY_LEN: usize = 64 * 1024 * 1024;
+use super::history::Entry;
 
 /// A data message that was sent in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,85 +21,73 @@ pub struct Sent {
     pub message: Publish,
 }
 
-pub(super) struct SentLog {
-    /// Keyed by room name. No queue is empty.
-    rooms: BTreeMap<String, VecDeque<Sent>>,
-    /// The room of each message, in the order of sending.
-    order: VecDeque<String>,
-    bytes: usize,
-    most: usize,
+/// A text or byte stream that was sent in a room, and is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentStream {
+    /// When it began: the time since the server was created.
+    pub at: Time,
+    /// Identity of the participant that sent it. The description's is that of the participant for whom it was
+    /// sent, which may be another one.
+    pub sender: String,
+    /// Its description.
+    pub info: Arc<StreamInfo>,
+    /// The identities of the recipients; empty: everybody.
+    pub to: Vec<String>,
+    /// The content; of one that was written in parts perhaps only its start.
+    pub content: Bytes,
+    /// The length of its whole content, in bytes.
+    pub len: u64,
+    /// The attributes of its trailer, or why it is not complete.
+    pub result: Result<BTreeMap<String, String>, StreamError>,
 }
 
-impl SentLog {
-    /// A log of at most this many messages and [`MAX_HISTORY_LEN`] bytes.
-    pub(super) fn new(most: usize) -> Self {
-        Self { rooms: BTreeMap::new(), order: VecDeque::new(), bytes: 0, most }
-    }
-
-    pub(super) fn push(&mut self, room: &str, sent: Sent) {
-        self.bytes += sent.len() + room.len();
-        self.rooms.entry(room.to_owned()).or_default().push_back(sent);
-        self.order.push_back(room.to_owned());
-        while self.order.len() > self.most || self.bytes > MAX_HISTORY_LEN {
-            self.drop_oldest();
-        }
-    }
-
-    /// The messages of a room, oldest first.
-    pub(super) fn in_room(&self, room: &str) -> Vec<Sent> {
-        self.rooms.get(room).into_iter().flatten().cloned().collect()
-    }
-
-    fn drop_oldest(&mut self) {
-        let Some(room) = self.order.pop_front() else { return };
-        let Some(kept) = self.rooms.get_mut(&room) else { return };
-        self.bytes -= kept.pop_front().map_or(0, |sent| sent.len() + room.len());
-        if kept.is_empty() {
-            self.rooms.remove(&room);
-        }
-    }
+/// A call of a method that has its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedCall {
+    /// When it was called: the time since the server was created.
+    pub at: Time,
+    /// Identity of the caller.
+    pub caller: String,
+    /// Identity of the participant that was called.
+    pub destination: String,
+    /// The method.
+    pub method: String,
+    /// The argument.
+    pub payload: String,
+    /// The response, or the error.
+    pub result: Result<String, RpcError>,
 }
 
-impl Sent {
+impl Entry for Sent {
     fn len(&self) -> usize {
         let to: usize = self.message.destinations.iter().map(String::len).sum();
         self.message.payload.len() + self.message.topic.len() + to
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sent(topic: &str, len: usize) -> Sent {
-        Sent { at: Time::ZERO, sender: None, message: Publish::new(topic, vec![0; len]) }
+impl Entry for SentStream {
+    fn len(&self) -> usize {
+        let pairs = |pairs: &BTreeMap<String, String>| -> usize {
+            pairs.iter().map(|(key, value)| key.len() + value.len()).sum()
+        };
+        let to: usize = self.to.iter().map(String::len).sum();
+        let trailer = self.result.as_ref().map_or(0, pairs);
+        let info = self.info.id.len() + self.info.topic.len() + pairs(&self.info.attributes);
+        size_of::<Self>() + size_of::<StreamInfo>() + self.content.len() + info + trailer + to
     }
+}
 
-    fn topics(log: &SentLog, room: &str) -> Vec<String> {
-        log.in_room(room).into_iter().map(|sent| sent.message.topic).collect()
-    }
-
-    #[test]
-    fn the_newest_messages_of_all_rooms_are_kept() {
-        let mut log = SentLog::new(3);
-        for (room, topic) in [("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")] {
-            log.push(room, sent(topic, 10));
-        }
-        assert_eq!((topics(&log, "a"), topics(&log, "b")), (vec!["3".into(), "4".into()], vec!["2".into()]));
-        log.push("a", sent("5", 10));
-        assert_eq!(topics(&log, "b"), [""; 0]);
-        assert_eq!((log.rooms.len(), log.order.len(), log.bytes), (1, 3, 36));
-    }
-
-    #[test]
-    fn large_messages_make_it_fewer() {
-        let mut log = SentLog::new(1_000_000);
-        for n in 1000..3000 {
-            log.push(&format!("room-{n}"), sent("", 64_000));
-        }
-        let each = 64_000 + "room-1000".len();
-        assert_eq!(log.order.len(), MAX_HISTORY_LEN / each);
-        assert_eq!((log.rooms.len(), log.bytes), (log.order.len(), log.order.len() * each));
-        assert!(topics(&log, "room-1000").is_empty() && !topics(&log, "room-2999").is_empty());
+impl Entry for RecordedCall {
+    fn len(&self) -> usize {
+        let result = match &self.result {
+            Ok(response) => response.len(),
+            Err(error) => error.message.len() + error.data.len(),
+        };
+        size_of::<Self>()
+            + self.caller.len()
+            + self.destination.len()
+            + self.method.len()
+            + self.payload.len()
+            + result
     }
 }

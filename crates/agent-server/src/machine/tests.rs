@@ -1,5 +1,6 @@
 //! Transcripts of the server machine: inputs and outputs as readable text.
 
+mod calls;
 mod cold_cache;
 mod history;
 mod jobs;
@@ -8,4 +9,5 @@ mod promises;
 mod replay;
 mod rig;
 mod rooms;
+mod streams;
 mod workers;

@@ -13,7 +13,7 @@ use agent_server::{
     Change, ChangeParticipant, CloseRoom, Grant, Input, MemberCommand, MemberId, MuteTrack, OpenRoom,
     PublishTrack, Refusal, RemoveParticipant, SendData, Server, SetRoomMetadata, Stay, UnpublishTrack,
 };
-use agent_server::{FrameReceiver, Hub, JoinRefusal, read_token};
+use agent_server::{FrameReceiver, Hub, JoinRefusal, MemberEvent, read_token};
 use agent_worker::net::ConnectError;
 use agent_worker::room::{
     DisconnectReason, EncodedFrame, FrameSender, JoinError, JoinFailure, JoinRequest, Participant,
@@ -339,7 +339,7 @@ impl MockParticipant {
     fn command(&self, command: RoomCommand) {
         if let Some(member) = self.hub.inspect(|server| server.member_of(&self.room, &self.identity)) {
             // Only values that are too large or do not exist are refused.
-            let _ = self.hub.call(MemberCommand { member, command });
+            let _ = self.hub.call(MemberCommand { member, id: 0, command });
         }
     }
 
@@ -417,13 +417,15 @@ async fn play(
     hub: Arc<Hub>,
     member: MemberId,
     mut backend: RoomBackend,
-    mut events: mpsc::UnboundedReceiver<RoomEvent>,
+    mut events: mpsc::UnboundedReceiver<MemberEvent>,
 ) {
     loop {
         tokio::select! {
             biased;
             event = events.recv() => {
                 let Some(event) = event else { return };
+                // A room has no readers of streams and no methods yet.
+                let MemberEvent::Room(event) = event else { continue };
                 let is_last = matches!(event, RoomEvent::Disconnected { .. });
                 backend.emit(event);
                 if is_last {
@@ -432,7 +434,7 @@ async fn play(
             }
             request = backend.next_request() => match request {
                 Some(RoomRequest::Command(command, reply)) => {
-                    reply.send(hub.call(MemberCommand { member, command }).map_err(room_error));
+                    reply.send(hub.call(MemberCommand { member, id: 0, command }).map_err(room_error));
                 }
                 // All handles of the room were dropped.
                 None => hub.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),

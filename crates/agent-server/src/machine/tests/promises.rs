@@ -10,7 +10,10 @@ use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::recording::Recorder;
-use agent_room::{DisconnectReason, Permissions, Publish, RoomCommand, Speaker, TrackKind, TrackSource};
+use agent_room::{
+    CommandId, DisconnectReason, IncomingStream, Permissions, Publish, RoomCommand, RoomEvent, RpcCall,
+    RpcError, RpcRequestId, Speaker, StreamEvent, StreamKind, StreamOptions, TrackKind, TrackSource,
+};
 
 use crate::machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join,
@@ -37,6 +40,10 @@ pub(super) enum Op {
     Join { room: u8, identity: u8, agent: bool, hidden: bool },
     Leave { member: u8, reason: u8 },
     Command { member: u8, kind: u8 },
+    Stream { member: u8, kind: u8, stream: u8, to: u8 },
+    Call { member: u8, to: u8, method: u8, millis: u16 },
+    Method { member: u8, method: u8, registers: bool },
+    Respond { member: u8, request: u8, fails: bool },
     Track { room: u8, identity: u8, kind: u8 },
     Speak { room: u8 },
     Pass(u32),
@@ -65,6 +72,14 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(room, identity, agent, hidden)| Op::Join { room, identity, agent, hidden }),
         3 => (0u8..8, 0u8..3).prop_map(|(member, reason)| Op::Leave { member, reason }),
         2 => (0u8..8, 0u8..5).prop_map(|(member, kind)| Op::Command { member, kind }),
+        4 => (0u8..8, 0u8..4, small(), small())
+            .prop_map(|(member, kind, stream, to)| Op::Stream { member, kind, stream, to }),
+        4 => (0u8..8, small(), 0u8..2, 0u16..20_000)
+            .prop_map(|(member, to, method, millis)| Op::Call { member, to, method, millis }),
+        3 => (0u8..8, 0u8..2, prop::bool::weighted(0.8))
+            .prop_map(|(member, method, registers)| Op::Method { member, method, registers }),
+        3 => (0u8..8, small(), any::<bool>())
+            .prop_map(|(member, request, fails)| Op::Respond { member, request, fails }),
         3 => (small(), small(), 0u8..4).prop_map(|(room, identity, kind)| Op::Track { room, identity, kind }),
         1 => small().prop_map(|room| Op::Speak { room }),
         6 => (0u32..40_000).prop_map(Op::Pass),
@@ -102,6 +117,12 @@ pub(super) struct World {
     assigned: BTreeMap<String, WorkerId>,
     ended: BTreeMap<String, ServerEvent>,
     unserved: BTreeMap<String, ServerEvent>,
+    /// The streams that were opened, and those that members receive.
+    opened: Vec<CommandId>,
+    receiving: BTreeMap<IncomingStream, MemberId>,
+    /// The calls without a result, and the requests.
+    calling: BTreeMap<CommandId, MemberId>,
+    requests: Vec<RpcRequestId>,
 }
 
 impl World {
@@ -117,6 +138,10 @@ impl World {
             assigned: BTreeMap::new(),
             ended: BTreeMap::new(),
             unserved: BTreeMap::new(),
+            opened: Vec::new(),
+            receiving: BTreeMap::new(),
+            calling: BTreeMap::new(),
+            requests: Vec::new(),
         }
     }
 
@@ -182,6 +207,27 @@ impl World {
             Output::Reply { id, reply } => {
                 let before = self.reply.replace((id, reply));
                 assert_eq!(before, None, "a second reply");
+            }
+            Output::Stream { member, event } => match event {
+                StreamEvent::Opened { stream, .. } => {
+                    assert_eq!(self.receiving.insert(stream, member), None, "{stream:?} began twice");
+                }
+                StreamEvent::Content { stream, content } => {
+                    assert_eq!(self.receiving.get(&stream), Some(&member), "{stream:?} is not received");
+                    assert!((1..=15_000).contains(&content.len()));
+                }
+                StreamEvent::Ended { stream, .. } => {
+                    assert_eq!(self.receiving.remove(&stream), Some(member), "a second end of {stream:?}");
+                }
+            },
+            Output::Requested { request, .. } => self.requests.push(request.request),
+            Output::CallDone { member, id, .. } => {
+                assert_eq!(self.calling.remove(&id), Some(member), "a second end of call {id}");
+            }
+            // Nobody receives anything after the end of its stay.
+            Output::Notify { member, event: RoomEvent::Disconnected { .. } } => {
+                assert!(self.receiving.values().all(|receiver| *receiver != member));
+                assert!(self.calling.values().all(|caller| *caller != member));
             }
             Output::Close { .. } | Output::Notify { .. } | Output::Log(_) => {}
         }
@@ -310,6 +356,7 @@ impl World {
                 let mut grant =
                     Grant { room: name(room), identity: who(identity), agent, ..Grant::default() };
                 grant.permissions.hidden = hidden;
+                grant.permissions.can_publish_data = identity > 0;
                 let member = self.next_id();
                 let joined = self.call(Join::new(member, grant));
                 self.members.extend(joined.map(|_| member));
@@ -332,7 +379,59 @@ impl World {
                     3 => RoomCommand::SetAttributes(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
                     _ => RoomCommand::Leave,
                 };
-                let _ = self.call(MemberCommand { member, command });
+                let id = self.next_id();
+                let _ = self.call(MemberCommand { member, id, command });
+            }
+            Op::Stream { member, kind, stream, to } => {
+                let Some(member) = pick(&self.members, member) else { return };
+                let id = self.next_id();
+                let mut options = StreamOptions::new(id.to_string(), "topic", StreamKind::text());
+                options.destinations.extend((to > 0).then(|| who(to)));
+                let stream = pick(&self.opened, stream).unwrap_or_default();
+                let content = "c".repeat(usize::from(to) * 10_000).into();
+                let command = match kind {
+                    0 => RoomCommand::SendStream { options: Box::new(options), content },
+                    1 => RoomCommand::OpenStream(Box::new(options)),
+                    2 => RoomCommand::WriteStream { stream, content },
+                    _ => {
+                        let attributes = BTreeMap::new();
+                        RoomCommand::CloseStream { stream, reason: String::new(), attributes }
+                    }
+                };
+                if self.call(MemberCommand { member, id, command }).is_ok() && kind == 1 {
+                    self.opened.push(id);
+                }
+            }
+            Op::Call { member, to, method, millis } => {
+                let Some(member) = pick(&self.members, member) else { return };
+                let id = self.next_id();
+                let mut call = RpcCall::new(id.to_string(), who(to), name(method), "payload");
+                call.response_timeout = Duration::from_millis(millis.into());
+                self.calling.insert(id, member);
+                self.input(Input::Called { member, id, call });
+            }
+            Op::Method { member, method, registers } => {
+                let Some(member) = pick(&self.members, member) else { return };
+                let command = match registers {
+                    true => RoomCommand::RegisterMethod(name(method)),
+                    false => RoomCommand::UnregisterMethod(name(method)),
+                };
+                let id = self.next_id();
+                let _ = self.call(MemberCommand { member, id, command });
+            }
+            Op::Respond { member, request, fails } => {
+                let Some(member) = pick(&self.members, member) else { return };
+                let Some(request) = pick(&self.requests, request) else { return };
+                let result = match fails {
+                    true => Err(RpcError::new(7, "no", "")),
+                    false => Ok("yes".to_owned()),
+                };
+                let id = self.next_id();
+                let _ = self.call(MemberCommand {
+                    member,
+                    id,
+                    command: RoomCommand::Respond { request, result },
+                });
             }
             Op::Track { room, identity, kind } => {
                 let (room, identity) = (name(room), who(identity));
@@ -415,6 +514,10 @@ proptest! {
             prop_assert_eq!(world.server.room_infos().len(), 0);
         }
         prop_assert_eq!(world.server.poll_timeout(), None);
+        // Every stream and call has ended, and nothing of them is left.
+        prop_assert!(world.receiving.is_empty() && world.calling.is_empty());
+        prop_assert!(world.server.streams.is_empty() && world.server.calls.is_empty());
+        prop_assert!(world.server.methods.is_empty() && world.server.kept_of_streams == 0);
         // Nothing is kept twice, or forever.
         let over = &world.server.over;
         prop_assert!(over.len() <= most && over.len() == world.server.jobs.len(), "{} are kept", over.len());

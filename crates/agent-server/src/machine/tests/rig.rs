@@ -7,11 +7,11 @@ use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::recording::Recorder;
-use agent_room::{DisconnectReason, RoomEvent};
+use agent_room::{CommandId, DisconnectReason, RoomCommand, RoomEvent, RpcCall, StreamEvent};
 
 use crate::machine::{
-    Call, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join, MemberId, OpenRoom, Output, Refusal,
-    Reply, RequestId, Rules, Server, WorkerId,
+    Call, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, Join, MemberCommand, MemberId, OpenRoom,
+    Output, Refusal, Reply, RequestId, Rules, Server, WorkerId,
 };
 
 pub(super) struct Rig {
@@ -177,6 +177,37 @@ impl Rig {
         self.joins(Grant { room: room.to_owned(), identity: identity.to_owned(), ..Grant::default() })
     }
 
+    /// A participant that may publish data, whatever else the change sets.
+    pub(super) fn joins_with(
+        &mut self,
+        room: &str,
+        identity: &str,
+        change: impl FnOnce(&mut Grant),
+    ) -> MemberId {
+        let mut grant = Grant { room: room.to_owned(), identity: identity.to_owned(), ..Grant::default() };
+        grant.permissions.can_publish_data = true;
+        change(&mut grant);
+        self.joins(grant)
+    }
+
+    /// A participant's command; returns the id by which a stream that it opens is known.
+    pub(super) fn commands(
+        &mut self,
+        what: &str,
+        member: MemberId,
+        command: RoomCommand,
+    ) -> Result<CommandId, Refusal> {
+        let id = self.next_id();
+        self.call(what, MemberCommand { member, id, command }).map(|()| id)
+    }
+
+    /// A participant calls a method; returns the id of the call.
+    pub(super) fn calls(&mut self, what: &str, member: MemberId, call: RpcCall) -> CommandId {
+        let id = self.next_id();
+        self.input(what, Input::Called { member, id, call });
+        id
+    }
+
     pub(super) fn leaves(&mut self, member: MemberId) {
         let who = self.members[&member].clone();
         self.member_left(&format!("{who} leaves"), member, DisconnectReason::ClientInitiated);
@@ -285,6 +316,25 @@ impl Rig {
                 let who = self.members.get(member).map_or("?", String::as_str);
                 format!("to {who}: {}", show_event(event))
             }
+            Output::Stream { member, event } => {
+                let who = self.members.get(member).map_or("?", String::as_str);
+                format!("to {who}: {}", show_stream(event))
+            }
+            Output::Requested { member, request } => {
+                let who = self.members.get(member).map_or("?", String::as_str);
+                format!(
+                    "to {who}: request {} of {} to {}: {:?}, within {:?}",
+                    request.request.0,
+                    request.caller,
+                    request.method,
+                    request.payload,
+                    request.response_timeout
+                )
+            }
+            Output::CallDone { member, id, result } => {
+                let who = self.members.get(member).map_or("?", String::as_str);
+                format!("to {who}: call {id} is done: {result:?}")
+            }
             Output::Reply { id, reply } => format!("reply to {id}: {reply:?}"),
             Output::Log(event) => format!("log {event:?}"),
         }
@@ -370,6 +420,22 @@ fn show_sent(message: &server_message::Message) -> String {
         Message::Termination(m) => format!("{} is terminated", m.job_id),
         Message::Pong(m) => format!("pong {}", m.last_timestamp),
         other @ Message::Assignment(_) => panic!("the machine makes no tokens: {other:?}"),
+    }
+}
+
+fn show_stream(event: &StreamEvent) -> String {
+    match event {
+        StreamEvent::Opened { stream, info } => {
+            format!(
+                "stream {} of {:?}, topic {:?}, {:?} bytes, {:?} {:?}",
+                stream.0, info.sender, info.topic, info.total_length, info.kind, info.attributes
+            )
+        }
+        StreamEvent::Content { stream, content } if content.len() <= 100 => {
+            format!("stream {}: {content:?}", stream.0)
+        }
+        StreamEvent::Content { stream, content } => format!("stream {}: {} bytes", stream.0, content.len()),
+        StreamEvent::Ended { stream, result } => format!("stream {} ended: {result:?}", stream.0),
     }
 }
 

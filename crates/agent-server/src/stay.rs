@@ -1,0 +1,38 @@
+//! A participant's time in a room, as the driver of the participant sees it.
+
+use tokio::sync::mpsc;
+
+use agent_proto::BoxFuture;
+use agent_room::{Connected, EncodedFrame, RoomEvent, RpcRequest, StreamEvent};
+
+use crate::machine::MemberId;
+
+/// A participant in a room.
+pub struct Stay {
+    /// The id of this participation.
+    pub member: MemberId,
+    /// The room and its participants at the time of the join.
+    pub connected: Connected,
+    /// What it is notified of from then on; the last one is [`RoomEvent::Disconnected`].
+    pub events: mpsc::UnboundedReceiver<MemberEvent>,
+}
+
+/// What a participant is notified of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MemberEvent {
+    /// An event of the room.
+    Room(RoomEvent),
+    /// An event of a stream that it receives.
+    Stream(StreamEvent),
+    /// A request to one of its methods.
+    Requested(RpcRequest),
+}
+
+/// Where a member gets the frames that it is sent.
+pub trait FrameReceiver: Send + Sync + 'static {
+    /// Takes a frame of the track with this sid.
+    fn receive(&self, track_sid: &str, frame: EncodedFrame);
+
+    /// Waits until somebody reads the track with this sid.
+    fn reader(&self, track_sid: &str) -> BoxFuture<'static, ()>;
+}
