@@ -135,6 +135,14 @@
 //! process](crate::MockServerBuilder::start_in_process) has no socket, so that tests with `start_paused` have
 //! virtual time.
 //!
+//! # LiveKit's own clients
+//! In a room of a [`real_server`](crate::real_server), others are played by LiveKit's own SDKs: an
+//! [`OfficialClient`](crate::OfficialClient) of a [`ClientKind`](crate::ClientKind), which is Python, Node.js
+//! or a browser. It sends data, texts, files and calls, answers calls as a
+//! [`RpcBehaviour`](crate::RpcBehaviour) tells it, and reports what it receives as
+//! [`ClientEvent`](crate::ClientEvent)s. [`official_host_of`](crate::official_host_of) skips a test where the
+//! SDK is not installed.
+//!
 //! # Faults
 //! | fault | on [`MockServer`](crate::MockServer) |
 //! |---|---|

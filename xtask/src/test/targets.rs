@@ -121,5 +121,6 @@ mod tests {
         }
         assert!(is_real("server", "let Some(server) = real_server().await else { return };"));
         assert!(is_real("official", "official_host().await"));
+        assert!(is_real("official", "official_host_of(kind).await"));
     }
 }

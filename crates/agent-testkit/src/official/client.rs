@@ -23,11 +23,19 @@ use super::host::OfficialHost;
 /// ```no_run
 /// # async fn example(url: &str, token: &agent_worker::Secret) -> Result<(), agent_testkit::ClientError> {
 /// use std::time::Duration;
-/// use agent_testkit::{ClientEvent, DataMessage, OfficialClient};
+/// use agent_testkit::{ClientEvent, ClientKind, DataMessage, OfficialClient, RpcBehaviour};
 ///
+/// let soon = Duration::from_secs(5);
 /// let mut ada = OfficialClient::join(url, token).await?;
 /// ada.send(DataMessage::new("hello").topic("chat")).await?;
-/// ada.wait_for(|event| matches!(event, ClientEvent::Data(data) if data.payload == b"hi"), Duration::from_secs(5)).await?;
+/// ada.wait_for(|event| matches!(event, ClientEvent::Data(data) if data.payload == b"hi"), soon).await?;
+///
+/// let mut bob = OfficialClient::join_with(ClientKind::Browser, url, token).await?;
+/// bob.register_rpc("echo", RpcBehaviour::Echo).await?;
+/// // Streams of a topic that nobody has registered are dropped by the SDKs.
+/// bob.register_text_streams("lk.chat").await?;
+/// bob.send_text("lk.chat", "Hi!").await?;
+/// bob.wait_for(|event| matches!(event, ClientEvent::TextStream(reply) if reply.text == "Hello!"), soon).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]

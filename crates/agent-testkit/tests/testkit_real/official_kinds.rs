@@ -1,6 +1,7 @@
 //! Each kind of official client on a real server, with the Python SDK as the other side: what one sends, the
 //! other reports, byte for byte.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agent_testkit::{
@@ -115,6 +116,15 @@ async fn send_texts(name: &str, from: &OfficialClient, to: &mut OfficialClient) 
     from.send_text(ClientStream::new("chat").to("nobody"), "x").await?;
     from.send_text(ClientStream::new("chat").to(if name == "it" { "python" } else { "it" }), "y").await?;
     assert_eq!(next_text(to).await?.text, "y");
+    // In several packets each, interleaved.
+    let texts: BTreeSet<_> = (0..20).map(|n| format!("{n} ").repeat(20_000)).collect();
+    let sent = texts.iter().map(|text| from.send_text("chat", text));
+    futures_util::future::try_join_all(sent).await?;
+    let mut received = BTreeSet::new();
+    for _ in &texts {
+        received.insert(next_text(to).await?.text);
+    }
+    assert!(received == texts, "{} of {}", received.intersection(&texts).count(), texts.len());
     Ok(())
 }
 
@@ -185,6 +195,9 @@ async fn call(name: &str, from: &OfficialClient, callee: &str, to: &mut Official
         assert_eq!((method, caller, payload_len), called);
     }
     assert!(from.perform_rpc(callee, "answer", "").await? == "x".repeat(40_000));
+    let call_with = async |number: usize| from.perform_rpc(callee, "echo", &number.to_string()).await;
+    let answers = futures_util::future::try_join_all((0..100).map(call_with)).await?;
+    assert!(answers.iter().enumerate().all(|(number, answer)| *answer == number.to_string()), "{answers:?}");
     Ok(())
 }
 
