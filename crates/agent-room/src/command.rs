@@ -6,20 +6,6 @@ use bytes::Bytes;
 
 use crate::{RpcError, RpcRequestId, StreamOptions};
 
-/// Maximum payload of one data message, in bytes.
-///
-/// A packet must fit the server's message limit of 65,535 bytes together with its topic and addresses.
-pub const MAX_PAYLOAD_LEN: usize = 64_000;
-
-/// Maximum packet that a server accepts, in bytes: payload, topic and destinations together.
-pub const MAX_PACKET_LEN: usize = 65_535;
-
-/// Maximum change of our own metadata, name or attributes that is sent, in bytes.
-///
-/// By default a server accepts 512 KiB of metadata and 64 KiB of attributes. A change longer than a frame of
-/// the connection would end the connection.
-pub const MAX_CHANGE_LEN: usize = 1024 * 1024;
-
 /// Identifies a command and its result. Chosen by the driver and returned by the machine.
 pub type CommandId = u64;
 
@@ -91,7 +77,7 @@ pub enum RoomCommand {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Publish {
-    /// The payload, at most [`MAX_PAYLOAD_LEN`] bytes.
+    /// The payload, at most [`MAX_PAYLOAD_LEN`](crate::MAX_PAYLOAD_LEN) bytes.
     #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
     pub payload: Bytes,
     /// The topic; may be empty.
@@ -108,89 +94,4 @@ impl Publish {
     pub fn new(topic: impl Into<String>, payload: impl Into<Bytes>) -> Self {
         Self { payload: payload.into(), topic: topic.into(), destinations: Vec::new(), reliable: true }
     }
-}
-
-/// Why a command was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub enum RoomError {
-    /// The payload exceeds [`MAX_PAYLOAD_LEN`].
-    #[error("the payload of {len} bytes is over the limit of {MAX_PAYLOAD_LEN} bytes; split it")]
-    PayloadTooLarge {
-        /// The payload's length, in bytes.
-        len: usize,
-    },
-    /// Payload, topic and destinations together exceed a packet.
-    #[error(
-        "payload, topic and destinations make a packet of {len} bytes, over the limit of {limit} bytes; shorten them"
-    )]
-    PacketTooLarge {
-        /// The packet's length, in bytes.
-        len: usize,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// No telephone key.
-    #[error("{digit:?} is no DTMF digit: the digits are 0-9, *, # and A-D")]
-    InvalidDtmf {
-        /// The character in question.
-        digit: char,
-    },
-    /// New metadata, a name or attributes exceed [`MAX_CHANGE_LEN`].
-    #[error(
-        "metadata, name or attributes of {len} bytes are over the limit of {MAX_CHANGE_LEN} bytes; shorten them"
-    )]
-    ChangeTooLarge {
-        /// Their length, in bytes.
-        len: usize,
-    },
-    /// The header of a stream, with its attributes and recipients, exceeds a packet.
-    #[error(
-        "topic, attributes and recipients make a header of {len} bytes, over the limit of {limit} bytes; shorten them"
-    )]
-    HeaderTooLarge {
-        /// The length of the header's packet, in bytes.
-        len: usize,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// The stream was closed, or has failed.
-    #[error("the stream is closed; open another one")]
-    StreamClosed,
-    /// A new session began while the stream was being sent: its recipients have received a part of it.
-    #[error("the connection was re-established with a new session, which ended the stream; send it again")]
-    StreamInterrupted,
-    /// Too much is queued or unanswered.
-    #[error("the send queue is full; send less, or retry later")]
-    QueueFull,
-    /// The token or the permissions do not permit it.
-    #[error(
-        "not allowed: {detail}; the token needs the matching grant (`.permissions(…)` of the worker that was given the job)"
-    )]
-    NotAllowed {
-        /// The server's message.
-        detail: String,
-    },
-    /// A value exceeds the server's limit.
-    #[error("over a limit of the server: {detail}; shorten it")]
-    OverLimit {
-        /// The server's message.
-        detail: String,
-    },
-    /// The server refused the command.
-    #[error("refused by the server: {detail}")]
-    Refused {
-        /// The server's message.
-        detail: String,
-    },
-    /// The server did not answer in time.
-    #[error("the server did not answer in time")]
-    TimedOut,
-    /// The attempt of this room handle is over.
-    #[error("the attempt of this room handle is over: use the one of the current attempt (`ctx.room()`)")]
-    AttemptOver,
-    /// There is no room (any more).
-    #[error("not in the room: it was left, or it is over")]
-    NotConnected,
 }

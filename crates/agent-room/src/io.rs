@@ -10,7 +10,7 @@ use agent_proto::Secret;
 
 use crate::{
     CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, RpcCall,
-    RpcError, RpcRequest, StreamEvent, Unsupported,
+    RpcError, RpcRequest, StreamEvent, UnknownMethod,
 };
 
 /// The transport of a packet.
@@ -170,9 +170,9 @@ pub enum Output {
         #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
         contents: Vec<u8>,
     },
-    /// A received item that this version does not support: for the log. Once for each kind and topic, and a
-    /// limited number of them.
-    Unsupported(Unsupported),
+    /// A request to a method that was not registered, which was refused: for the log. Once for each method,
+    /// and a limited number of them.
+    UnknownMethod(UnknownMethod),
     /// Notify the user.
     Event(RoomEvent),
     /// Report the result of a call.

@@ -58,18 +58,17 @@ mod legacy;
 mod machine;
 mod reason;
 mod room;
+mod room_error;
 mod rpc;
 mod signal;
 mod streams;
 mod transport;
 mod types;
-mod unsupported;
+mod unknown_method;
 mod view;
 
 pub use agent_proto::{ParticipantKind, TrackSource};
-pub use command::{
-    CommandId, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Publish, RoomCommand, RoomError,
-};
+pub use command::{CommandId, Publish, RoomCommand};
 pub use config::{AutoSubscribe, Config, Limits};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
 pub use frame::{AudioLevel, EncodedFrame};
@@ -78,16 +77,17 @@ pub use io::{Input, Output, Protocol, Timer};
 pub use legacy::{ChatMessage, Transcription, TranscriptionSegment};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;
+pub use room_error::{MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, RoomError};
 pub use rpc::{
-    MAX_RPC_MESSAGE_LEN, MAX_RPC_PACKET_PAYLOAD, RpcCall, RpcError, RpcErrorCode, RpcLimits, RpcRequest,
-    RpcRequestId,
+    MAX_RPC_MESSAGE_LEN, MAX_RPC_PACKET_PAYLOAD, MethodError, RpcCall, RpcError, RpcErrorCode, RpcLimits,
+    RpcRequest, RpcRequestId,
 };
 pub use streams::{
     IncomingStream, MissedStreams, OpenedStream, StreamError, StreamEvent, StreamInfo, StreamKind,
-    StreamLimits, StreamOptions, StreamProgress, StreamReaders, TextOperation, TextStreamInfo,
+    StreamLimits, StreamOptions, StreamProgress, StreamReaders, TextOperation, TextStreamInfo, UnreadStream,
 };
 pub use types::{
     ConnectionQuality, Participant, Permissions, RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind,
 };
-pub use unsupported::{Unsupported, UnsupportedKind};
+pub use unknown_method::UnknownMethod;
 pub use view::{View, ViewChange};

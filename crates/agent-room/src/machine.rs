@@ -17,10 +17,9 @@ use crate::held::HeldEvents;
 use crate::rpc::Rpc;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput};
 use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
-use crate::unsupported::Reported;
+use crate::unknown_method::Reported;
 use crate::{
-    CommandId, Config, IncomingStream, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer,
-    Unsupported, dtmf,
+    CommandId, Config, IncomingStream, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer, dtmf,
 };
 
 /// A [`Room`](crate::Room) over any media connection.
@@ -469,13 +468,6 @@ impl<M: MediaConnection> Machine<M> {
             self.rpc.participant_left(&participant.identity, now);
         }
         self.outputs.push_back(Output::Event(event));
-    }
-
-    /// Reports what nobody here takes, once.
-    fn unsupported(&mut self, data: Unsupported) {
-        if self.reported.is_new(&data) {
-            self.outputs.push_back(Output::Unsupported(data));
-        }
     }
 
     fn report_path(&mut self) {

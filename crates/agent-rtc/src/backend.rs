@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use agent_room::{Connected, DisconnectReason, RoomEvent};
+use agent_room::{Connected, DisconnectReason, RoomCommand, RoomEvent, RpcRequest, StreamEvent};
 
 use super::frame_sender::FrameSender;
 use super::handle::Room;
-use super::request::RoomRequest;
+use super::request::{RoomReply, RoomRequest};
 use super::shared::Shared;
 
 /// Maximum number of commands queued for the backend; further callers wait.
@@ -31,7 +31,8 @@ const MAX_REQUESTS: usize = 64;
 ///
 /// let sent = tokio::spawn(async move { room.publish_data("chat", "hello").await });
 /// match backend.next_request().await.unwrap() {
-///     RoomRequest::Command(_, reply) => reply.send(Ok(())),
+///     RoomRequest::Command { reply, .. } => reply.send(Ok(())),
+///     RoomRequest::Call { .. } => unreachable!("no method was called"),
 /// }
 /// assert!(sent.await.unwrap().is_ok());
 /// # });
@@ -39,6 +40,8 @@ const MAX_REQUESTS: usize = 64;
 pub struct RoomBackend {
     shared: Arc<Shared>,
     requests: mpsc::Receiver<RoomRequest>,
+    /// Commands that nothing waits for.
+    commands: mpsc::UnboundedReceiver<RoomCommand>,
 }
 
 impl RoomBackend {
@@ -46,13 +49,26 @@ impl RoomBackend {
     #[must_use]
     pub fn new(connected: Connected) -> (Room, Self) {
         let (sender, requests) = mpsc::channel(MAX_REQUESTS);
-        let shared = Arc::new(Shared::new(connected));
-        (Room::new(shared.clone(), sender, 0), Self { shared, requests })
+        let (later, commands) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(connected, later));
+        (Room::new(shared.clone(), sender, 0), Self { shared, requests, commands })
     }
 
     /// Sends an event to all handles. Nothing is sent after [`RoomEvent::Disconnected`].
     pub fn emit(&mut self, event: RoomEvent) {
         self.shared.emit(event);
+    }
+
+    /// Sends an event of a stream that is received, to the handle's [`text_streams`](Room::text_streams) and
+    /// [`byte_streams`](Room::byte_streams).
+    pub fn stream(&mut self, event: StreamEvent) {
+        let dropped = self.shared.streams.push(event);
+        self.shared.report(dropped);
+    }
+
+    /// Runs a [method](Room::register_rpc_method) for a request, in a task; [`RoomCommand::Respond`] follows.
+    pub fn request(&mut self, request: RpcRequest) {
+        self.shared.methods.serve(request);
     }
 
     /// Where the frames of the room's tracks go. One sender is enough; a second one has the same readers.
@@ -64,7 +80,15 @@ impl RoomBackend {
     /// Waits for the next request of a handle; `None` once all handles were dropped: then the backend should
     /// leave. Cancel-safe.
     pub async fn next_request(&mut self) -> Option<RoomRequest> {
-        self.requests.recv().await
+        tokio::select! {
+            // In this order: a stream is opened before it is closed.
+            biased;
+            request = self.requests.recv() => request,
+            Some(command) = self.commands.recv() => {
+                let (id, (reply, _)) = (self.shared.next_command(), RoomReply::new());
+                Some(RoomRequest::Command { id, command, reply })
+            }
+        }
     }
 }
 

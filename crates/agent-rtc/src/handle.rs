@@ -11,13 +11,16 @@ use tokio::sync::{mpsc, watch};
 
 use agent_proto::BoxFuture;
 use agent_proto::text::line;
-use agent_room::{DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError, StreamId};
+use agent_room::{
+    CommandId, DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RpcCall, RpcError,
+    StreamId,
+};
 
 use super::audio::EncodedAudioStream;
 use super::data::RoomData;
 use super::events::RoomEvents;
 use super::reader::Reader;
-use super::request::{RoomReply, RoomRequest, ask};
+use super::request::{RoomRequest, ask};
 use super::shared::Shared;
 use super::track_error::TrackError;
 
@@ -255,7 +258,7 @@ impl Room {
     /// Leaves the room, after reliable messages have arrived, if they do within a second. Takes at most three
     /// seconds; a second call does nothing, nor does a call after the handle's attempt.
     pub async fn leave(&self) {
-        if !self.shared.is_over(self.attempt) {
+        if !self.is_over() {
             leave(&self.shared, &self.requests).await;
         }
     }
@@ -265,7 +268,7 @@ impl Room {
     }
 
     fn check(&self) -> Result<(), RoomError> {
-        if self.shared.is_over(self.attempt) {
+        if self.is_over() {
             Err(RoomError::AttemptOver)
         } else if self.shared.end_reason().is_some() {
             Err(RoomError::NotConnected)
@@ -278,14 +281,45 @@ impl Room {
         Reader::new(Arc::clone(&self.shared), stream)
     }
 
-    pub(super) async fn command(&self, command: RoomCommand) -> Result<(), RoomError> {
-        self.request(|reply| RoomRequest::Command(command, reply)).await
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    /// Sends a request and waits for its reply.
-    async fn request<T>(&self, request: impl FnOnce(RoomReply<T>) -> RoomRequest) -> Result<T, RoomError> {
+    pub(super) const fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    /// Whether the attempt of this handle is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.shared.is_over(self.attempt)
+    }
+
+    /// A new id of a command.
+    pub(super) fn next_command(&self) -> CommandId {
+        self.shared.next_command()
+    }
+
+    pub(super) async fn command(&self, command: RoomCommand) -> Result<(), RoomError> {
+        self.command_as(self.next_command(), command).await
+    }
+
+    /// Sends a command with this id and waits for its reply.
+    pub(super) async fn command_as(&self, id: CommandId, command: RoomCommand) -> Result<(), RoomError> {
         self.check()?;
-        ask(&self.requests, request).await
+        ask(&self.requests, |reply| RoomRequest::Command { id, command, reply }).await
+    }
+
+    /// Sends a command without waiting: for a `drop`.
+    pub(super) fn send_later(&self, command: RoomCommand) {
+        if self.check().is_ok() {
+            self.shared.send_later(command);
+        }
+    }
+
+    pub(super) async fn call(&self, call: RpcCall) -> Result<String, RpcError> {
+        self.check()?;
+        let id = self.next_command();
+        ask(&self.requests, |reply| RoomRequest::Call { id, call, reply }).await
     }
 }
 
@@ -294,7 +328,8 @@ pub(super) async fn leave(shared: &Shared, requests: &mpsc::Sender<RoomRequest>)
     let left = async {
         if shared.end_reason().is_none() {
             // An error means that the room was left already.
-            let _ = ask(requests, |reply| RoomRequest::Command(RoomCommand::Leave, reply)).await;
+            let (id, command) = (shared.next_command(), RoomCommand::Leave);
+            let _ = ask(requests, |reply| RoomRequest::Command { id, command, reply }).await;
         }
         shared.ended().await;
     };

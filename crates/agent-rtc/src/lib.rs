@@ -18,6 +18,7 @@ mod dtmf;
 mod events;
 mod frame_sender;
 mod handle;
+mod id;
 mod join_error;
 mod join_session;
 mod lane;
@@ -25,8 +26,10 @@ mod presence;
 mod reader;
 mod reconnect_gate;
 mod request;
+mod rpc;
 mod shared;
 mod socket;
+mod streams;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -35,11 +38,13 @@ mod webrtc;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
-    AudioLevel, AutoSubscribe, ChatMessage, Connected, ConnectionQuality, DataReceived, DisconnectReason,
-    Dropped, EncodedFrame, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause,
-    Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent,
-    RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind, TrackSource, Transcription,
-    TranscriptionSegment, View,
+    AudioLevel, AutoSubscribe, ChatMessage, CommandId, Connected, ConnectionQuality, DataReceived,
+    DisconnectReason, Dropped, EncodedFrame, IncomingStream, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN,
+    MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams, Participant, ParticipantKind,
+    Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall, RpcError,
+    RpcErrorCode, RpcRequest, RpcRequestId, Speaker, StreamError, StreamEvent, StreamInfo, StreamKind,
+    StreamOptions, StreamProgress, SubscriptionFailure, TextOperation, TextStreamInfo, Track, TrackKind,
+    TrackSource, Transcription, TranscriptionSegment, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;
@@ -54,5 +59,10 @@ pub use join_error::JoinError;
 pub use join_session::JoinSession;
 pub use presence::{ParticipantFilter, WaitError};
 pub use request::{RoomReply, RoomRequest};
+pub use rpc::{IntoRpcResponse, PerformRpc};
+pub use streams::{
+    ByteParts, ByteReader, ByteStreams, ByteWriter, FileError, StreamBuilder, StreamContent, TextParts,
+    TextReader, TextStreams, TextWriter, WholeBytes, WholeFile, WholeText,
+};
 pub use track_error::TrackError;
 pub use webrtc::WebRtc;

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use agent_room::{
-    Connected, DataFilter, DisconnectReason, Dropped, Inbox, RoomError, RoomEvent, StreamId, TrackKind, View,
-    ViewChange,
+    CommandId, Connected, DataFilter, DisconnectReason, Dropped, Inbox, RoomCommand, RoomError, RoomEvent,
+    StreamId, TrackKind, View, ViewChange,
 };
 
 use super::lane::{Lane, Lanes};
+use super::rpc::Methods;
+use super::streams::Streams;
 use super::track_error::TrackError;
 
 /// Called with the number of events and messages that were dropped before a stream read them.
@@ -24,6 +26,12 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Media frames take no lock of the state's.
     pub(super) lanes: Lanes,
+    /// Text and byte streams.
+    pub(super) streams: Streams,
+    pub(super) methods: Methods,
+    /// Commands that nothing waits for.
+    commands: mpsc::UnboundedSender<RoomCommand>,
+    last_command: AtomicU64,
     /// The number of the current attempt. Changed under the lock; a handle with another number belongs to an
     /// attempt that is over.
     attempt: AtomicU64,
@@ -48,7 +56,8 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(connected: Connected) -> Self {
+    /// `commands`: receives those that nothing waits for.
+    pub(super) fn new(connected: Connected, commands: mpsc::UnboundedSender<RoomCommand>) -> Self {
         let view = View::new(connected);
         let name = view.room().name.as_str().into();
         let state = State {
@@ -62,6 +71,10 @@ impl Shared {
             name,
             state: Mutex::new(state),
             lanes: Lanes::default(),
+            streams: Streams::new(),
+            methods: Methods::new(commands.clone()),
+            commands,
+            last_command: AtomicU64::new(0),
             attempt: AtomicU64::new(0),
             on_dropped: OnceLock::new(),
             ended: watch::Sender::new(None),
@@ -100,6 +113,8 @@ impl Shared {
                 self.replaced.send_replace(true);
             }
             ViewChange::Ended(reason) => {
+                self.streams.end();
+                self.methods.end();
                 self.ended.send_replace(Some(reason));
             }
         }
@@ -196,7 +211,8 @@ impl Shared {
     pub(super) fn begin_attempt(&self) -> u64 {
         let mut state = self.lock();
         let mut ended = Vec::new();
-        if std::mem::replace(&mut state.begun, true) {
+        let another = std::mem::replace(&mut state.begun, true);
+        if another {
             let present = state.view.present();
             state.inbox.begin_attempt(present);
             self.attempt.fetch_add(1, Ordering::AcqRel);
@@ -204,6 +220,9 @@ impl Shared {
         }
         let attempt = self.attempt.load(Ordering::Acquire);
         unlock(state, &ended);
+        if another {
+            self.end_streams_and_methods();
+        }
         attempt
     }
 
@@ -215,6 +234,25 @@ impl Shared {
         self.attempt.fetch_add(1, Ordering::AcqRel);
         let ended = self.lanes.take_all();
         unlock(state, &ended);
+        self.end_streams_and_methods();
+    }
+
+    /// Ends those of the attempt that is over: no more can be opened with its number.
+    fn end_streams_and_methods(&self) {
+        self.methods.end();
+        let dropped = self.streams.end_attempt();
+        self.report(dropped);
+    }
+
+    /// A new id of a command or a call.
+    pub(super) fn next_command(&self) -> CommandId {
+        self.last_command.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Sends a command without waiting for its result.
+    pub(super) fn send_later(&self, command: RoomCommand) {
+        // Without a backend there is no room.
+        let _ = self.commands.send(command);
     }
 
     /// Sets the callback for losses; the first call wins.

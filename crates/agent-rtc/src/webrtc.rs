@@ -17,7 +17,7 @@ use agent_proto::text::name;
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
     CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room as Machine, RoomCommand,
-    RoomEvent, Unsupported, UnsupportedKind,
+    RoomEvent, RpcError,
 };
 
 use super::backend::RoomBackend;
@@ -35,6 +35,8 @@ use super::tcp::{TcpEvent, TcpPaths};
 const MAX_PACKETS: usize = 32;
 /// Maximum size of a signalling message: a room with thousands of participants is sent in one.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+/// The id of commands without a caller. Those of handles begin with 1.
+const OWN_COMMAND: CommandId = 0;
 
 /// Joins rooms of a LiveKit server over WebRTC.
 ///
@@ -114,7 +116,8 @@ struct Driver {
     frames: Option<FrameSender>,
     /// The callers of commands.
     replies: BTreeMap<CommandId, RoomReply<()>>,
-    last_id: CommandId,
+    /// The callers of methods.
+    calls: BTreeMap<CommandId, RoomReply<String, RpcError>>,
     /// The connection's error if there was none: it has a source, which the machine's error lacks.
     refusal: Option<ConnectError>,
     leaving: bool,
@@ -173,7 +176,7 @@ impl Driver {
             backend: None,
             frames: None,
             replies: BTreeMap::new(),
-            last_id: 0,
+            calls: BTreeMap::new(),
             refusal: None,
             leaving: false,
             done: false,
@@ -232,10 +235,13 @@ impl Driver {
             Wake::Signal(SocketEvent::Received(frame)) => self.input(Input::SignalReceived(frame)),
             Wake::Signal(SocketEvent::ReceivedText | SocketEvent::KeepAlive) => {}
             Wake::Signal(SocketEvent::Closed(reason)) => self.input(Input::SignalClosed { reason }),
-            Wake::Request(Some(RoomRequest::Command(command, reply))) => {
-                let id = self.next_id();
+            Wake::Request(Some(RoomRequest::Command { id, command, reply })) => {
                 self.replies.insert(id, reply);
                 self.input(Input::Commanded { id, command });
+            }
+            Wake::Request(Some(RoomRequest::Call { id, call, reply })) => {
+                self.calls.insert(id, reply);
+                self.input(Input::Called { id, call });
             }
             // All handles were dropped, or the session of a join that is kept is gone.
             Wake::Request(None) | Wake::Held(None | Some(HeldRequest::Leave)) => self.leave(),
@@ -300,8 +306,7 @@ impl Driver {
 
     fn leave(&mut self) {
         self.leaving = true;
-        let id = self.next_id();
-        self.input(Input::Commanded { id, command: RoomCommand::Leave });
+        self.input(Input::Commanded { id: OWN_COMMAND, command: RoomCommand::Leave });
     }
 
     fn receive(&mut self) {
@@ -329,12 +334,6 @@ impl Driver {
 
     fn input(&mut self, input: Input) {
         self.machine.handle_input(input, self.now());
-    }
-
-    /// A new id of a request to the machine, which the answer repeats.
-    const fn next_id(&mut self) -> CommandId {
-        self.last_id += 1;
-        self.last_id
     }
 
     fn now(&self) -> Time {
@@ -372,11 +371,26 @@ impl Driver {
                 Output::MediaPath { protocol: Protocol::Udp, remote, .. } => {
                     tracing::debug!(%remote, "media and data go over UDP")
                 }
-                Output::Unsupported(data) => log_unsupported(&data),
-                // Reported as unsupported: the handle has no readers.
-                Output::Stream(_) => {}
-                // The handle neither calls nor registers methods.
-                Output::CallDone { .. } | Output::Requested(_) => {}
+                Output::UnknownMethod(unknown) => tracing::warn!(
+                    method = %name(&unknown.method),
+                    sender = %name(&unknown.caller),
+                    "an RPC request was refused with error 1400, method not supported: `Room::register_rpc_method` offers a method"
+                ),
+                Output::Stream(event) => {
+                    if let Some(backend) = &mut self.backend {
+                        backend.stream(event);
+                    }
+                }
+                Output::Requested(request) => {
+                    if let Some(backend) = &mut self.backend {
+                        backend.request(request);
+                    }
+                }
+                Output::CallDone { id, result } => {
+                    if let Some(reply) = self.calls.remove(&id) {
+                        reply.send(result);
+                    }
+                }
                 Output::ConnectTcp { remote } => self.tcp.connect(remote),
                 Output::BindUdp => {
                     let worker = self.gate.wait();
@@ -478,23 +492,5 @@ async fn next_held(held: Option<&mut mpsc::Receiver<HeldRequest>>) -> Option<Hel
     match held {
         Some(held) => held.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-fn log_unsupported(data: &Unsupported) {
-    match data.kind {
-        UnsupportedKind::TextStream | UnsupportedKind::ByteStream => tracing::warn!(
-            topic = %name(&data.topic),
-            sender = %name(&data.sender),
-            "a stream was ignored: this version takes no text or byte streams (`send_text`, `send_file`): send a data message instead"
-        ),
-        UnsupportedKind::RpcRequest => tracing::warn!(
-            method = %name(&data.topic),
-            sender = %name(&data.sender),
-            "an RPC request was refused with error 1400, method not supported: this version takes no RPC: send a data message instead"
-        ),
-        other => {
-            tracing::warn!(sender = %name(&data.sender), "ignored, as this version takes none: {other:?}")
-        }
     }
 }

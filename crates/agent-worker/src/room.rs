@@ -6,11 +6,15 @@
 pub use crate::job::join_options::JoinOptions;
 pub use agent_core::AgentPermissions;
 pub use agent_rtc::{
-    AudioLevel, AutoSubscribe, ChatMessage, Connected, ConnectionQuality, DataReceived, DisconnectReason,
-    EncodedAudioStream, EncodedFrame, FrameSender, JoinError, JoinFailure, JoinRequest, JoinSession,
-    MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, Missed, MissedCause, Participant, ParticipantFilter,
-    ParticipantKind, Permissions, Publish, PublishData, Reconnected, RoomBackend, RoomCommand, RoomConnector,
-    RoomData, RoomError, RoomEvents, RoomInfo, RoomReply, RoomRequest, SendDtmf, Speaker,
-    SubscriptionFailure, Time, Track, TrackError, TrackKind, TrackSource, Transcription,
-    TranscriptionSegment, WaitError, WebRtc,
+    AudioLevel, AutoSubscribe, ByteParts, ByteReader, ByteStreams, ByteWriter, ChatMessage, CommandId,
+    Connected, ConnectionQuality, DataReceived, DisconnectReason, EncodedAudioStream, EncodedFrame,
+    FileError, FrameSender, IncomingStream, IntoRpcResponse, JoinError, JoinFailure, JoinRequest,
+    JoinSession, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause,
+    MissedStreams, Participant, ParticipantFilter, ParticipantKind, PerformRpc, Permissions, Publish,
+    PublishData, Reconnected, RoomBackend, RoomCommand, RoomConnector, RoomData, RoomError, RoomEvents,
+    RoomInfo, RoomReply, RoomRequest, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId, SendDtmf,
+    Speaker, StreamBuilder, StreamContent, StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions,
+    StreamProgress, SubscriptionFailure, TextOperation, TextParts, TextReader, TextStreamInfo, TextStreams,
+    TextWriter, Time, Track, TrackError, TrackKind, TrackSource, Transcription, TranscriptionSegment,
+    WaitError, WebRtc, WholeBytes, WholeFile, WholeText,
 };

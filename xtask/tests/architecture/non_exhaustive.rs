@@ -9,8 +9,16 @@ use crate::exhaustive::names;
 use crate::exports::EXPORTS;
 use crate::tokens::{Use, uses};
 
-/// Exported types that stay as they are: drivers alone match the first three, the last one is a number.
-const CLOSED: &[&str] = &["RoomCommand", "RoomRequest", "AcquireResult", "Epoch"];
+/// Exported types that stay as they are: drivers alone match the first ones, the last three are numbers.
+const CLOSED: &[&str] = &[
+    "RoomCommand",
+    "RoomRequest",
+    "StreamEvent",
+    "AcquireResult",
+    "Epoch",
+    "IncomingStream",
+    "RpcRequestId",
+];
 
 /// The crates in which a type is defined that this one exports.
 const DEFINED_IN: &[(&str, &[&str])] = &[

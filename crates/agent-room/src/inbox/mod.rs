@@ -76,6 +76,8 @@ pub struct Dropped {
     pub messages: u64,
     /// Frames of streams of a track, which are none of an [`Inbox`].
     pub frames: u64,
+    /// Text and byte streams, which are none of an [`Inbox`] either.
+    pub streams: u64,
 }
 
 #[derive(Debug)]
@@ -302,6 +304,6 @@ impl Dropped {
     /// Whether anything was dropped.
     #[must_use]
     pub const fn any(&self) -> bool {
-        self.events > 0 || self.messages > 0 || self.frames > 0
+        self.events > 0 || self.messages > 0 || self.frames > 0 || self.streams > 0
     }
 }

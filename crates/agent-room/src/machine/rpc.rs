@@ -6,8 +6,7 @@ use super::Machine;
 use crate::connection::MediaConnection;
 use crate::rpc::RpcOutput;
 use crate::streams::SendOwner;
-use crate::unsupported;
-use crate::{CommandId, Output, RoomError, RpcCall, RpcError, RpcErrorCode, RpcRequestId};
+use crate::{CommandId, Output, RoomError, RpcCall, RpcError, RpcRequestId};
 
 impl<M: MediaConnection> Machine<M> {
     pub(super) fn call(&mut self, id: CommandId, call: RpcCall, now: Time) {
@@ -20,8 +19,7 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     pub(super) fn not_called(&mut self, id: CommandId, error: &RoomError) {
-        let error = RpcError::with_data(RpcErrorCode::SendFailed, error.to_string());
-        self.outputs.push_back(Output::CallDone { id, result: Err(error) });
+        self.outputs.push_back(Output::CallDone { id, result: Err(error.clone().into()) });
     }
 
     pub(super) fn respond(
@@ -82,7 +80,8 @@ impl<M: MediaConnection> Machine<M> {
                 RpcOutput::Done { id, result } => self.outputs.push_back(Output::CallDone { id, result }),
                 RpcOutput::Requested(request) => self.outputs.push_back(Output::Requested(request)),
                 RpcOutput::UnknownMethod { caller, method } => {
-                    self.unsupported(unsupported::method(&method, &caller));
+                    let report = self.reported.report(&method, &caller);
+                    self.outputs.extend(report.map(Output::UnknownMethod));
                 }
             }
         }

@@ -10,7 +10,6 @@ use super::Machine;
 use crate::connection::MediaConnection;
 use crate::rpc::Rpc;
 use crate::streams::{PacketSender, SendOwner, StreamPacket};
-use crate::unsupported;
 use crate::{CommandId, Output, StreamEvent, StreamOptions};
 
 /// Maximum number of packets of streams that wait for the established connection.
@@ -107,21 +106,11 @@ impl<M: MediaConnection> Machine<M> {
         while let Some(event) = self.incoming.poll_event() {
             match self.of_rpc(&event) {
                 true => self.rpc.stream(event),
-                false => {
-                    self.report_ignored(&event);
-                    self.outputs.push_back(Output::Stream(event));
-                }
+                false => self.outputs.push_back(Output::Stream(event)),
             }
         }
         self.report_rpc(now);
         self.signal.violations_of(self.incoming.take_violations());
-    }
-
-    /// Nobody has readers yet.
-    fn report_ignored(&mut self, event: &StreamEvent) {
-        if let StreamEvent::Opened { info, .. } = event {
-            self.unsupported(unsupported::stream(info));
-        }
     }
 
     /// Whether a stream carries a request or a response.

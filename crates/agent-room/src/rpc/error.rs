@@ -1,7 +1,11 @@
 //! Why a call failed.
 
+use std::any::Any;
+
+use agent_proto::error_text::chain;
 use agent_proto::livekit as proto;
 
+use crate::RoomError;
 use crate::streams::whole_characters;
 
 /// Maximum length of the message of an error, in bytes; longer ones are cut.
@@ -113,6 +117,60 @@ impl RpcError {
 impl From<RpcErrorCode> for RpcError {
     fn from(code: RpcErrorCode) -> Self {
         Self::with_data(code, "")
+    }
+}
+
+impl From<RoomError> for RpcError {
+    /// The request or the response was not sent.
+    fn from(error: RoomError) -> Self {
+        Self::with_data(RpcErrorCode::SendFailed, error.to_string())
+    }
+}
+
+/// The error of a method: the [`RpcError`] that the caller receives, or any other error. The caller of the
+/// latter receives [`RpcErrorCode::ApplicationError`] without details, which are logged.
+///
+/// ```
+/// use agent_room::{MethodError, RpcError, RpcErrorCode};
+///
+/// let own: MethodError = RpcError::new(1, "no such song", "").into();
+/// assert_eq!(own.to_rpc_error().code, 1);
+/// let other: MethodError = "x".parse::<u32>().unwrap_err().into();
+/// assert!(other.to_rpc_error().is(RpcErrorCode::ApplicationError));
+/// assert_eq!(other.detail(), Some("invalid digit found in string"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodError {
+    error: RpcError,
+    detail: Option<String>,
+}
+
+impl MethodError {
+    /// What the caller receives.
+    #[must_use]
+    pub fn to_rpc_error(&self) -> RpcError {
+        self.error.clone()
+    }
+
+    /// What only the log shows.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}
+
+impl From<RpcErrorCode> for MethodError {
+    fn from(code: RpcErrorCode) -> Self {
+        Self { error: code.into(), detail: None }
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for MethodError {
+    fn from(error: E) -> Self {
+        match (&error as &(dyn Any + Send + Sync)).downcast_ref::<RpcError>() {
+            Some(error) => Self { error: error.clone(), detail: None },
+            None => Self { error: RpcErrorCode::ApplicationError.into(), detail: Some(chain(&error)) },
+        }
     }
 }
 

@@ -138,6 +138,26 @@ pub struct RpcRequest {
     pub response_timeout: Duration,
 }
 
+impl RpcRequest {
+    /// A request, for tests of methods and rooms of one's own; its caller waits 15 s.
+    #[must_use]
+    pub fn new(
+        request: RpcRequestId,
+        caller: impl Into<String>,
+        method: impl Into<String>,
+        payload: impl Into<String>,
+    ) -> Self {
+        Self {
+            request,
+            caller: caller.into(),
+            id: request.0.to_string(),
+            method: method.into(),
+            payload: payload.into(),
+            response_timeout: RESPONSE_TIMEOUT_DEFAULT,
+        }
+    }
+}
+
 /// What the attributes of a request say.
 pub(super) struct StreamRequest {
     pub(super) id: String,

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use agent_proto::{Time, livekit as proto};
 
-pub use error::{MAX_RPC_MESSAGE_LEN, MAX_RPC_PACKET_PAYLOAD, RpcError, RpcErrorCode};
+pub use error::{MAX_RPC_MESSAGE_LEN, MAX_RPC_PACKET_PAYLOAD, MethodError, RpcError, RpcErrorCode};
 pub use message::{RpcCall, RpcRequest, RpcRequestId};
 pub(crate) use output::{RpcOutput, RpcSend};
 
@@ -193,7 +193,7 @@ impl Rpc {
 
     /// What could not be sent.
     pub(crate) fn send_failed(&mut self, owner: RpcSend, error: &RoomError) {
-        let error = RpcError::with_data(RpcErrorCode::SendFailed, error.to_string());
+        let error = RpcError::from(error.clone());
         let output = match owner {
             RpcSend::Request(id) => self.calls.complete(&id, Err(error)),
             RpcSend::Response { caller, id } => {

@@ -32,6 +32,9 @@ pub enum StreamError {
     /// The room ended before the stream.
     #[error("the room ended before the stream")]
     RoomEnded,
+    /// The attempt of the job that read the stream is over.
+    #[error("the attempt that read the stream is over")]
+    AttemptOver,
     /// The unread content exceeds the limit of a stream or of the room.
     #[error(
         "{unread} bytes of the stream were unread, over the limit of {limit} bytes; read it while it is received"

@@ -43,6 +43,7 @@ pub struct StreamInfo {
 /// The kind of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum StreamKind {
     /// Text, as UTF-8.
     Text(TextStreamInfo),
@@ -163,6 +164,15 @@ impl StreamInfo {
     #[must_use]
     pub const fn is_text(&self) -> bool {
         matches!(self.kind, StreamKind::Text(_))
+    }
+
+    /// The name of bytes, for example that of a file; `None`: it is a text.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.kind {
+            StreamKind::Text(_) => None,
+            StreamKind::Bytes { name } => Some(name),
+        }
     }
 
     /// The memory of its texts, in bytes.

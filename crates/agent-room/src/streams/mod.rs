@@ -5,7 +5,7 @@
 //!
 //! - `incoming` puts the packets of all senders in order, and reports each stream as [`StreamEvent`]s.
 //! - `readers` keeps their content until it is read, within limits; `reader` is one stream, `deflate` and
-//!   `text` decode its content as it is read.
+//!   `text` decode its content as it is read, `unread` is what to log about those without a reader.
 //! - `outgoing` has what we send, until the data channel has accepted it: `send` decides on the form of a
 //!   whole content, `source` cuts content into chunks.
 //!
@@ -28,6 +28,7 @@ mod readers;
 mod send;
 mod source;
 mod text;
+mod unread;
 
 pub(crate) use collect::Collected;
 pub use error::StreamError;
@@ -40,6 +41,7 @@ pub(crate) use outgoing::{Outgoing, SendDone, SendOwner, StreamOut};
 pub use readers::{MissedStreams, OpenedStream, StreamProgress, StreamReaders};
 pub(crate) use send::Abilities;
 pub(crate) use text::whole_characters;
+pub use unread::UnreadStream;
 
 #[cfg(test)]
 mod tests;

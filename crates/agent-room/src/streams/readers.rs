@@ -7,7 +7,7 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use super::reader::Reader;
-use super::{IncomingStream, StreamError, StreamEvent, StreamInfo, StreamLimits};
+use super::{IncomingStream, StreamError, StreamEvent, StreamInfo, StreamLimits, UnreadStream, unread};
 
 /// Received streams by topic, with their unread content.
 ///
@@ -25,6 +25,7 @@ pub struct StreamReaders {
     unread: usize,
     /// The part of it without a receiver.
     unclaimed_bytes: usize,
+    reported: unread::Reported,
     ended: bool,
 }
 
@@ -96,12 +97,13 @@ impl StreamReaders {
             unclaimed: VecDeque::new(),
             unread: 0,
             unclaimed_bytes: 0,
+            reported: unread::Reported::default(),
             ended: false,
         }
     }
 
-    /// Takes an event. Returns the streams that were dropped for it, which nobody will read.
-    pub fn push(&mut self, event: StreamEvent) -> Vec<Arc<StreamInfo>> {
+    /// Takes an event. Returns a stream that has no receiver, and those that were dropped for it.
+    pub fn push(&mut self, event: StreamEvent) -> Vec<UnreadStream> {
         match event {
             StreamEvent::Opened { stream, info } => return self.opened(stream, info),
             StreamEvent::Content { stream, content } => return self.content(stream, content),
@@ -132,7 +134,7 @@ impl StreamReaders {
     }
 
     /// Closes a receiver. The streams that it has not taken wait for the next one.
-    pub fn close_topic(&mut self, text: bool, topic: &str) -> Vec<Arc<StreamInfo>> {
+    pub fn close_topic(&mut self, text: bool, topic: &str) -> Vec<UnreadStream> {
         let key = (text, topic.to_owned());
         let Some(waiting) = self.topics.get_mut(&key) else { return Vec::new() };
         waiting.receivers = waiting.receivers.saturating_sub(1);
@@ -221,7 +223,7 @@ impl StreamReaders {
         self.unread
     }
 
-    fn opened(&mut self, stream: IncomingStream, info: Arc<StreamInfo>) -> Vec<Arc<StreamInfo>> {
+    fn opened(&mut self, stream: IncomingStream, info: Arc<StreamInfo>) -> Vec<UnreadStream> {
         let topic = self.topics.entry((info.is_text(), info.topic.clone())).or_default();
         topic.untaken.push_back(stream);
         let state = if topic.receivers > 0 { State::Untaken } else { State::Unclaimed };
@@ -232,18 +234,20 @@ impl StreamReaders {
         topic.missed += u64::from(oldest.is_some());
         let cost = info.weight();
         self.unread += cost;
-        let reader = Reader::new(info, self.limits.content);
+        let reader = Reader::new(Arc::clone(&info), self.limits.content);
         self.streams.insert(stream, Held { reader, state });
+        let mut unread = Vec::new();
         if state == State::Unclaimed {
             self.unclaimed.push_back(stream);
             self.unclaimed_bytes += cost;
+            unread.push(self.reported.waits(info));
         }
-        let mut dropped = self.shrink_unclaimed();
-        dropped.extend(oldest.and_then(|oldest| self.remove(oldest)));
-        dropped
+        unread.extend(self.shrink_unclaimed());
+        unread.extend(oldest.and_then(|oldest| self.drop_unread(oldest)));
+        unread
     }
 
-    fn content(&mut self, stream: IncomingStream, content: Bytes) -> Vec<Arc<StreamInfo>> {
+    fn content(&mut self, stream: IncomingStream, content: Bytes) -> Vec<UnreadStream> {
         let Some(held) = self.streams.get_mut(&stream) else { return Vec::new() };
         if held.reader.has_ended() {
             return Vec::new();
@@ -273,15 +277,20 @@ impl StreamReaders {
     }
 
     /// Drops the oldest streams without a receiver until they are within their limits.
-    fn shrink_unclaimed(&mut self) -> Vec<Arc<StreamInfo>> {
+    fn shrink_unclaimed(&mut self) -> Vec<UnreadStream> {
         let mut dropped = Vec::new();
         while self.unclaimed.len() > self.limits.unclaimed
             || self.unclaimed_bytes > self.limits.unclaimed_bytes
         {
             let Some(oldest) = self.unclaimed.front().copied() else { break };
-            dropped.extend(self.remove(oldest));
+            dropped.extend(self.drop_unread(oldest));
         }
         dropped
+    }
+
+    fn drop_unread(&mut self, stream: IncomingStream) -> Option<UnreadStream> {
+        let info = self.remove(stream)?;
+        Some(self.reported.dropped(info))
     }
 
     fn set_state(&mut self, streams: &VecDeque<IncomingStream>, state: State) {

@@ -93,6 +93,6 @@ fn requests() {
         );
         // The acknowledgement was sent at once.
         assert_eq!(pair.received.len(), 1);
-        assert!(pair.streams.is_empty() && pair.unsupported.is_empty());
+        assert!(pair.streams.is_empty() && pair.unknown_methods.is_empty());
     }
 }

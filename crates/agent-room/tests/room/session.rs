@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use agent_proto::livekit as proto;
-use agent_room::{
-    DisconnectReason, JoinFailure, Publish, RoomCommand, RoomError, RoomEvent, UnsupportedKind,
-};
+use agent_room::{DisconnectReason, JoinFailure, Publish, RoomCommand, RoomError, RoomEvent};
 
 use crate::support::Pair;
 use proto::data_packet::Value;
-use proto::data_stream::header::ContentHeader;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
@@ -270,7 +267,7 @@ fn an_answer_is_refused_in_our_own_words() {
 }
 
 #[test]
-fn what_this_version_does_not_take_is_reported_once_and_a_request_is_refused_at_once() {
+fn a_request_to_an_unknown_method_is_refused_at_once_and_reported_once() {
     let mut pair = connected();
     let from_ada = |value| proto::DataPacket {
         participant_identity: "ada".to_owned(),
@@ -284,24 +281,14 @@ fn what_this_version_does_not_take_is_reported_once_and_a_request_is_refused_at_
         version: 1,
         ..Default::default()
     };
-    let header = |id: &str, topic: &str| proto::data_stream::Header {
-        stream_id: id.to_owned(),
-        topic: topic.to_owned(),
-        content_header: Some(ContentHeader::TextHeader(proto::data_stream::TextHeader::default())),
-        ..Default::default()
-    };
-    for (id, topic) in [("s1", "lk.chat"), ("s2", "lk.chat"), ("s3", "notes")] {
-        pair.send("_reliable", &from_ada(Value::StreamHeader(header(id, topic))));
-    }
     let start = pair.now;
     for id in ["r1", "r2"] {
         pair.send("_reliable", &from_ada(Value::RpcRequest(request(id))));
     }
     pair.run_until("two answers", |pair| pair.received.len() == 4);
     assert!(pair.now - start < Duration::from_millis(100), "{:?}", pair.now - start);
-    let reported: Vec<_> = pair.unsupported.iter().map(|data| (data.kind, data.topic.as_str())).collect();
-    let (text, rpc) = (UnsupportedKind::TextStream, UnsupportedKind::RpcRequest);
-    assert_eq!(reported, [(text, "lk.chat"), (text, "notes"), (rpc, "greet")]);
+    let reported: Vec<_> = pair.unknown_methods.iter().map(|unknown| unknown.method.as_str()).collect();
+    assert_eq!(reported, ["greet"]);
     for (pair_of, id) in pair.received.chunks(2).zip(["r1", "r2"]) {
         assert!(pair_of.iter().all(|(label, packet)| {
             label == "_reliable" && packet.destination_identities == ["ada"] && packet.sequence > 0

@@ -242,5 +242,5 @@ fn calls_in_both_directions() {
     pair.command(4, RoomCommand::Respond { request: RpcRequestId(1), result: Ok("hello".to_owned()) });
     pair.run_until("both answers", |pair| pair.received.len() == 2);
     assert!(matches!(values(&pair)[1], Value::RpcResponse(response) if response.request_id == "r3"));
-    assert!(pair.unsupported.is_empty() && pair.room.violations() == 0);
+    assert!(pair.unknown_methods.is_empty() && pair.room.violations() == 0);
 }

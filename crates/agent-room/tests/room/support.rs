@@ -17,7 +17,7 @@ use str0m::{Candidate, Event, Rtc};
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
     CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol, Room,
-    RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, Unsupported,
+    RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, UnknownMethod,
 };
 
 use proto::signal_request::Message as Request;
@@ -56,7 +56,7 @@ pub(crate) struct Pair {
     pub(crate) streams: Vec<StreamEvent>,
     pub(crate) rpc_requests: Vec<RpcRequest>,
     pub(crate) calls: Vec<(CommandId, Result<String, RpcError>)>,
-    pub(crate) unsupported: Vec<Unsupported>,
+    pub(crate) unknown_methods: Vec<UnknownMethod>,
     /// Source and destination of the sent datagrams.
     pub(crate) sent: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) requests: Vec<Request>,
@@ -134,7 +134,7 @@ impl Pair {
             streams: Vec::new(),
             rpc_requests: Vec::new(),
             calls: Vec::new(),
-            unsupported: Vec::new(),
+            unknown_methods: Vec::new(),
             sent: Vec::new(),
             requests: Vec::new(),
             url: None,
@@ -394,7 +394,7 @@ impl Pair {
                 Output::Stream(event) => self.streams.push(event),
                 Output::Requested(request) => self.rpc_requests.push(request),
                 Output::CallDone { id, result } => self.calls.push((id, result)),
-                Output::Unsupported(data) => self.unsupported.push(data),
+                Output::UnknownMethod(method) => self.unknown_methods.push(method),
                 Output::Event(event) => self.events.push(event),
                 Output::Frame { track, frame } => self.frames.push((track.to_string(), frame)),
                 Output::JoinFailed { failure } => {

@@ -1,5 +1,7 @@
 //! The handle over a backend of the test: the behaviour that mock rooms rely on.
 
+mod rpc;
+mod streams;
 mod tracks;
 
 use std::sync::Arc;
@@ -158,7 +160,7 @@ async fn a_handle_of_an_attempt_that_is_over_reports_it() {
     let second = connection.begin_attempt();
     drop((first, kept));
     let renamed = tokio::spawn(async move { second.set_name("n").await });
-    let RoomRequest::Command(_, reply) = backend.next_request().await.unwrap();
+    let RoomRequest::Command { reply, .. } = backend.next_request().await.unwrap() else { panic!() };
     reply.send(Ok(()));
     assert_eq!(renamed.await.unwrap(), Ok(()));
     drop(connection);
@@ -236,14 +238,15 @@ async fn commands_reach_the_backend_and_its_answers_the_caller() {
         let dropped = room.set_name("n").await;
         (sent, refused, dropped)
     });
-    let RoomRequest::Command(RoomCommand::Publish(message), reply) = backend.next_request().await.unwrap()
+    let RoomRequest::Command { command: RoomCommand::Publish(message), reply, .. } =
+        backend.next_request().await.unwrap()
     else {
         panic!("not published")
     };
     assert_eq!((&message.payload[..], message.topic.as_str(), message.reliable), (&b"hello"[..], "t", false));
     assert_eq!(message.destinations, ["ada"]);
     reply.send(Ok(()));
-    let RoomRequest::Command(command, reply) = backend.next_request().await.unwrap();
+    let RoomRequest::Command { command, reply, .. } = backend.next_request().await.unwrap() else { panic!() };
     assert!(matches!(command, RoomCommand::SetAttributes(attributes) if attributes["k"] == "v"));
     reply.send(Err(RoomError::QueueFull));
     drop(backend.next_request().await.unwrap());

@@ -214,12 +214,12 @@ impl Server {
         }
         let (from, topic) = (sender.clone(), info.topic.clone());
         let error = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let event = match &info.kind {
-            StreamKind::Text(_) => {
+        let event = match info.name() {
+            None => {
                 ServerEvent::Text { room: room.clone(), from, topic, len, text: text_of(&content), error }
             }
-            StreamKind::Bytes { name } => {
-                ServerEvent::Bytes { room: room.clone(), from, topic, name: name.clone(), len, error }
+            Some(name) => {
+                ServerEvent::Bytes { room: room.clone(), from, topic, name: name.to_owned(), len, error }
             }
         };
         self.sent_streams.push(&room, SentStream { at, sender, info, to, content, len, result });

@@ -433,8 +433,12 @@ async fn play(
                 }
             }
             request = backend.next_request() => match request {
-                Some(RoomRequest::Command(command, reply)) => {
-                    reply.send(hub.call(MemberCommand { member, id: 0, command }).map_err(room_error));
+                Some(RoomRequest::Command { id, command, reply }) => {
+                    reply.send(hub.call(MemberCommand { member, id, command }).map_err(room_error));
+                }
+                Some(RoomRequest::Call { reply, .. }) => {
+                    let detail = "this server carries no RPC".to_owned();
+                    reply.send(Err(RoomError::Refused { detail }.into()));
                 }
                 // All handles of the room were dropped.
                 None => hub.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),

@@ -7,6 +7,8 @@
 //! - [`errors`]: what a handler returns, and how it is handled
 //! - [`cancellation`]: the cancellation signal, time limits, cleanup
 //! - [`data`]: messages by topic, their loss, and what happens to them between attempts
+//! - [`streams`]: texts and bytes of any length, for example the messages of a chat, and files
+//! - [`rpc`]: methods of other participants, and the agent's own
 //! - [`events`]: the events of a room, beside those of the Python SDK
 //! - [`audio`]: the audio of other participants, as encoded frames
 //! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
@@ -36,7 +38,9 @@ pub mod lifecycle;
 pub mod long_running;
 pub mod metadata;
 pub mod patterns;
+pub mod rpc;
 pub mod server_api;
+pub mod streams;
 
 /// Saved progress, from which the next attempt or another worker resumes.
 #[doc = include_str!("checkpoints.md")]

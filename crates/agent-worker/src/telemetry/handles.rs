@@ -47,6 +47,7 @@ pub(super) struct Handles {
     pub(super) dropped_events: Counter,
     pub(super) dropped_messages: Counter,
     pub(super) dropped_frames: Counter,
+    pub(super) dropped_streams: Counter,
 }
 
 impl Handles {
@@ -93,6 +94,7 @@ impl Handles {
             dropped_events: table::ROOM_EVENTS_DROPPED.counter_with(and("events")),
             dropped_messages: table::ROOM_EVENTS_DROPPED.counter_with(and("data")),
             dropped_frames: table::ROOM_EVENTS_DROPPED.counter_with(and("frames")),
+            dropped_streams: table::ROOM_EVENTS_DROPPED.counter_with(and("streams")),
             agent_name: name,
         }
     }

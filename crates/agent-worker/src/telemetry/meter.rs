@@ -223,10 +223,11 @@ impl Meter {
     }
 
     pub(crate) fn room_events_dropped(&self, dropped: Dropped) {
-        let Dropped { events, messages, frames } = dropped;
+        let Dropped { events, messages, frames, streams } = dropped;
         self.tally(events, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_events);
         self.tally(messages, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_messages);
         self.tally(frames, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_frames);
+        self.tally(streams, |stats| &mut stats.dropped_room_events, |handles| &handles.dropped_streams);
     }
 
     /// Adds to both a statistic and a metric.

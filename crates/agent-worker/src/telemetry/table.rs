@@ -178,7 +178,7 @@ pub(crate) const CHANNEL_INTERRUPTIONS: Metric = Metric::counter(
 pub(crate) const ROOM_EVENTS_DROPPED: Metric = Metric::counter(
     "lk_agents_room_events_dropped_total",
     &["agent_name", "stream"],
-    "events, data messages and frames that were dropped because a stream of events (`events`), of data (`data`) or of a track (`frames`) was read too slowly",
+    "events, data messages, frames and text or byte streams that were dropped because a stream of events (`events`), of data (`data`) or of a track (`frames`) was read too slowly, or streams of a topic were not taken (`streams`)",
 );
 pub(crate) const HANDLER: Metric = Metric::seconds(
     "lk_agents_handler_seconds",

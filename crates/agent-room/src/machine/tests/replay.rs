@@ -62,7 +62,7 @@ const EVERYTHING: &str = "
     UdpBound UdpNotBound RouteFound TcpConnected TcpClosed SignalOpened SignalRefused SignalFailed SignalReceived
     SignalClosed PacketReceived JoinRetried Commanded Called
 
-    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket Unsupported Opened Content Ended Requested
+    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket UnknownMethod Opened Content Ended Requested
     Frame
     JoinFailed CommandDone CallDone Closed
 

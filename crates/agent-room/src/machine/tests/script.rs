@@ -451,7 +451,7 @@ impl World {
                 Output::SendSignal(_)
                 | Output::MediaPath { .. }
                 | Output::SendPacket { .. }
-                | Output::Unsupported(_)
+                | Output::UnknownMethod(_)
                 | Output::Event(_)
                 | Output::Stream(_)
                 | Output::Requested(_)

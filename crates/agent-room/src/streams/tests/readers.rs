@@ -29,8 +29,10 @@ fn info(topic: &str) -> StreamInfo {
     StreamInfo::new("id", topic, StreamKind::text())
 }
 
+/// Returns the number of streams that were dropped.
 fn opens(readers: &mut StreamReaders, number: u64, info: StreamInfo) -> usize {
-    readers.push(StreamEvent::Opened { stream: IncomingStream(number), info: Arc::new(info) }).len()
+    let unread = readers.push(StreamEvent::Opened { stream: IncomingStream(number), info: Arc::new(info) });
+    unread.iter().filter(|stream| stream.dropped).count()
 }
 
 fn receives(readers: &mut StreamReaders, number: u64, content: impl Into<Bytes>) {
@@ -229,6 +231,17 @@ fn streams_wait_for_their_receiver_within_limits() {
     // Bytes are not text.
     opens(&mut readers, 5, StreamInfo::new("id", "other", StreamKind::bytes()));
     assert!(!readers.has_stream(TEXT, "other") && readers.has_stream(!TEXT, "other"));
+}
+
+#[test]
+fn a_topic_without_a_receiver_is_reported_once() {
+    let mut readers = readers();
+    let mut waits = |number| {
+        let info = Arc::new(info("chat"));
+        let unread = readers.push(StreamEvent::Opened { stream: IncomingStream(number), info });
+        unread.iter().filter(|stream| !stream.dropped && stream.first).count()
+    };
+    assert_eq!((waits(1), waits(2)), (1, 0));
 }
 
 #[test]

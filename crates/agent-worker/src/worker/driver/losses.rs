@@ -20,12 +20,13 @@ pub(super) fn reporter(
         meter.room_events_dropped(dropped);
         // Once per job: a room that floods its handler must not flood the log, too.
         if !warned.swap(true, Ordering::Relaxed) {
-            let Dropped { events, messages, frames } = dropped;
+            let Dropped { events, messages, frames, streams } = dropped;
             span.in_scope(|| {
                 tracing::warn!(
                     events,
                     messages,
                     frames,
+                    streams,
                     "room events were dropped before the handler read them: its streams are read too slowly (1,024 events and 4 MiB wait \
                      in each, a second of frames in one of a track): read them in a separate task, and data by topic (`Room::data`). Further losses of this job are only \
                      counted, as `lk_agents_room_events_dropped_total`"

@@ -4,6 +4,7 @@ mod data;
 mod dtmf;
 mod joins;
 mod participants;
+mod streams;
 mod subscriptions;
 
 use std::time::Duration;
