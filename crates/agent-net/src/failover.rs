@@ -1,24 +1,21 @@
 //! Failover between the regions of LiveKit Cloud: when a project's address fails, the regions that it names
 //! are tried.
 
-use std::convert::Infallible;
-use std::future::pending;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Full;
 use hyper::Request;
-use hyper::client::conn::http1::handshake;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HOST, HeaderValue};
-use hyper_util::rt::TokioIo;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL};
 use tokio::time::Instant;
 use url::Url;
 
 use agent_proto::Secret;
 use agent_proto::text::{line, name};
 
-use crate::connect::{connect_http, open_websocket};
+use crate::bearer::bearer;
+use crate::connect::open_websocket;
 use crate::error::ConnectError;
+use crate::http_client::HttpClient;
 use crate::options::NetOptions;
 use crate::region_list::{in_region, is_cloud_host, max_age, read};
 use crate::server_url::ServerUrl;
@@ -57,7 +54,8 @@ pub async fn connect_websocket(
     };
     // A list of before named the wrong region.
     let listed_again = error.status() == Some(WRONG_REGION);
-    for region in other_regions(url, token, options, listed_again, end).await {
+    let http = HttpClient::new(options.clone());
+    for region in other_regions(url, token, &http, listed_again, end).await {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -81,18 +79,23 @@ pub async fn connect_websocket(
 }
 
 /// The same address in up to three other regions of a project of LiveKit Cloud, the nearest first; none of
-/// another server. `listed_again` asks for a new list, also if there is one that may still be used.
+/// another server. `listed_again` asks for a new list, also if there is one that may still be used. A new
+/// list takes at most half of the time that is left.
 pub(crate) async fn other_regions(
     url: &Url,
-    bearer: &Secret,
-    options: &NetOptions,
+    token: &Secret,
+    http: &HttpClient,
     listed_again: bool,
     end: Instant,
 ) -> Vec<Url> {
     let Some(host) = url.host_str().filter(|host| is_cloud_host(host)) else { return Vec::new() };
-    let regions = match options.regions.fresh(host, Instant::now()).filter(|_| !listed_again) {
+    let now = Instant::now();
+    let regions = match http.options().regions.fresh(host, now).filter(|_| !listed_again) {
         Some(regions) => regions,
-        None => Project { url, host, bearer, options }.regions(end).await,
+        None => {
+            let until = now + end.saturating_duration_since(now) / 2;
+            Project { url, host, token, http }.regions(until).await
+        }
     };
     let elsewhere = regions.iter().filter_map(|region| in_region(url, region));
     elsewhere.filter(|region| region.host_str() != Some(host)).take(MAX_TRIED).collect()
@@ -119,61 +122,40 @@ fn may_work_elsewhere(error: &ConnectError) -> bool {
 struct Project<'a> {
     url: &'a Url,
     host: &'a str,
-    bearer: &'a Secret,
-    options: &'a NetOptions,
+    token: &'a Secret,
+    http: &'a HttpClient,
 }
 
 impl Project<'_> {
     /// Its regions; those of the last list if there is no newer one.
-    async fn regions(&self, end: Instant) -> Vec<ServerUrl> {
-        let Self { host, options, .. } = *self;
-        let fetched =
-            tokio::time::timeout_at(end, self.fetch()).await.unwrap_or_else(|late| Err(late.into()));
-        match fetched {
+    async fn regions(&self, until: Instant) -> Vec<ServerUrl> {
+        let (host, known) = (self.host, &self.http.options().regions);
+        let fetched = tokio::time::timeout_at(until, self.fetch()).await;
+        match fetched.unwrap_or_else(|late| Err(late.into())) {
             Ok((regions, age)) => {
-                options.regions.keep(host, regions.clone(), Instant::now() + age);
+                known.keep(host, regions.clone(), Instant::now() + age);
                 regions
             }
             Err(error) => {
                 tracing::debug!(host = %name(host), "the regions of the project are not known: {}", line(&error));
-                options.regions.last(host).unwrap_or_default()
+                known.last(host).unwrap_or_default()
             }
         }
     }
 
     async fn fetch(&self) -> Result<(Vec<ServerUrl>, Duration), BoxError> {
-        let Self { url, host, bearer, options } = *self;
+        let Self { url, host, token, http } = *self;
         let secure = matches!(url.scheme(), "wss" | "https");
-        let mut address =
-            Url::parse(&format!("{}://{host}/settings/regions", if secure { "https" } else { "http" }))?;
-        if address.set_port(url.port()).is_err() {
-            return Err(ConnectError::Address.into());
+        let scheme = if secure { "https" } else { "http" };
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let request = Request::get(format!("{scheme}://{host}{port}/settings/regions"))
+            .header(AUTHORIZATION, bearer(token)?)
+            .body(Full::default())?;
+        let (head, body) = http.send(request, MAX_LIST).await.map_err(|error| error.source)?.into_parts();
+        if !head.status.is_success() {
+            return Err(format!("{host} answered with HTTP {}", head.status.as_u16()).into());
         }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", bearer.expose()))?;
-        authorization.set_sensitive(true);
-        let request = Request::get(address.path())
-            .header(HOST, address.authority())
-            .header(AUTHORIZATION, authorization)
-            .body(Empty::<Bytes>::new())?;
-        let stream = connect_http(&address, options).await?;
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
-        let answered = async {
-            let (head, body) = sender.send_request(request).await?.into_parts();
-            if !head.status.is_success() {
-                return Err(format!("{host} answered with HTTP {}", head.status.as_u16()).into());
-            }
-            let body = Limited::new(body, MAX_LIST).collect().await?.to_bytes();
-            let age = head.headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
-            Ok((read(&body, secure)?, max_age(age)))
-        };
-        // What ends the connection too early is an error of the response.
-        let carried = async {
-            let _ = connection.await;
-            pending::<Infallible>().await
-        };
-        tokio::select! {
-            answered = answered => answered,
-            never = carried => match never {},
-        }
+        let age = head.headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+        Ok((read(&body, secure)?, max_age(age)))
     }
 }

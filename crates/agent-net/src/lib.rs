@@ -7,12 +7,14 @@
 mod addresses;
 mod api;
 mod assigned_url;
+mod bearer;
 mod connect;
 mod error;
 mod exhaustion;
 mod failover;
 mod frame_socket;
 mod frames;
+mod http_client;
 mod one_line;
 mod options;
 mod refusal;

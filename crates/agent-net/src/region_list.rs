@@ -14,7 +14,7 @@ use crate::server_url::ServerUrl;
 const MAX_REGIONS: usize = 16;
 /// Maximum number of projects whose lists are kept.
 const MAX_PROJECTS: usize = 16;
-/// How long a list is used that does not say so, and the maximum for one that does.
+/// How long a list without `max-age` is used, and the maximum for one that has it.
 const DEFAULT_AGE: Duration = Duration::from_secs(5);
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_used_as_long_as_it_says() {
+    fn a_list_is_used_until_its_max_age() {
         let seconds = Duration::from_secs;
         for (header, expected) in [
             (Some("max-age=300"), seconds(300)),

@@ -187,7 +187,7 @@ async fn an_encrypted_connection_with_a_trusted_authority() {
 }
 
 #[tokio::test]
-async fn certificates_that_prove_nothing_are_refused() {
+async fn invalid_certificates_are_refused() {
     let ca = authority("localhost");
     let port = echo_server(Some(ca.acceptor.clone())).await;
     let other = authority("localhost");

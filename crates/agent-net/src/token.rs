@@ -9,6 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde::Serialize;
 
 use agent_proto::Secret;
+use agent_proto::text::owned_pairs;
 
 /// The header of every LiveKit token.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -104,7 +105,7 @@ impl AccessToken {
         mut self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        self.claims.attributes.extend(attributes.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self.claims.attributes.extend(owned_pairs(attributes));
         self
     }
 
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_may_register_and_nothing_else() {
+    fn a_worker_token_permits_only_to_register() {
         let token = worker_token("key", &Secret::from("s3cret"), Duration::from_secs(60)).unwrap();
         assert_eq!(without_times(read(&token, "s3cret")), json!({"iss": "key", "video": {"agent": true}}));
     }

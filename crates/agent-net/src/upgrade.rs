@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::upgrade::{Parts, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,7 @@ use url::Url;
 
 use agent_proto::Secret;
 
+use crate::bearer::bearer;
 use crate::error::ConnectError;
 use crate::one_line::one_line;
 use crate::refusal::{redirect_target, retry_after};
@@ -100,9 +101,7 @@ impl Upgrade<'_> {
             .body(String::new())
             .map_err(|_| ConnectError::Address)?;
         if let Some(token) = self.bearer {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .map_err(|_| ConnectError::Token { source: None })?;
-            value.set_sensitive(true);
+            let value = bearer(token).map_err(|_| ConnectError::Token { source: None })?;
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
         Ok(request)

@@ -138,6 +138,13 @@ fn is_printable(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Keys and values as owned texts, for what takes attributes in any form.
+pub fn owned_pairs<K: Into<String>, V: Into<String>>(
+    pairs: impl IntoIterator<Item = (K, V)>,
+) -> impl Iterator<Item = (String, String)> {
+    pairs.into_iter().map(|(key, value)| (key.into(), value.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

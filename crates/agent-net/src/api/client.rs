@@ -5,22 +5,30 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, StatusCode};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use agent_proto::{Secret, decode, encode};
 
 use super::call::{Call, Grant};
 use super::error::{ApiError, ErrorBody};
-use super::http::{ApiRequest, Http, HttpError, MAX_BODY_LEN};
-use super::retry::{Failure, retry_delay};
+use super::request::{ApiRequest, HttpError, MAX_BODY_LEN};
+use super::retry::{Failure, attempt_end, retry_delay};
 use crate::failover::{WRONG_REGION, other_regions};
+use crate::http_client::HttpClient;
 use crate::options::NetOptions;
+use crate::region_list::is_cloud_host;
 use crate::server_url::ServerUrl;
 use crate::token::{AccessToken, TokenError};
 
 /// A call takes some milliseconds, or some 200 if it starts an agent; the limit is for a server that hangs.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The timeout of a look whether a server answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Longer than any call, with its retries.
 const TOKEN_TTL: Duration = Duration::from_secs(120);
@@ -47,7 +55,7 @@ const TOKEN_TTL: Duration = Duration::from_secs(120);
 /// ```
 #[derive(Clone)]
 pub struct ServerApi {
-    http: Http,
+    http: HttpClient,
     base: Arc<str>,
     credentials: Arc<Credentials>,
 }
@@ -87,20 +95,21 @@ impl ServerApi {
 
     fn with(url: &ServerUrl, credentials: Credentials) -> Self {
         let base = url.http_url().as_str().trim_end_matches('/').into();
-        Self { http: Http::new(NetOptions::default()), base, credentials: Arc::new(credentials) }
+        Self { http: http(NetOptions::default()), base, credentials: Arc::new(credentials) }
     }
 
     /// Sets how it connects: proxy, certificates, addresses. Call it before the first request.
     #[must_use]
     pub fn net(mut self, options: NetOptions) -> Self {
-        self.http = Http::new(options);
+        self.http = http(options);
         self
     }
 
     /// Whether the server answers requests.
     pub async fn answers(&self) -> bool {
-        let status = self.http.get(&self.base, Duration::from_secs(1)).await;
-        status.is_ok_and(|status| status.is_success())
+        let Ok(request) = Request::get(&*self.base).body(Full::default()) else { return false };
+        let answered = timeout(ANSWER_TIMEOUT, self.http.send(request, MAX_BODY_LEN)).await;
+        answered.is_ok_and(|answered| answered.is_ok_and(|response| response.status().is_success()))
     }
 
     /// Makes a call, for this room.
@@ -136,13 +145,14 @@ impl ServerApi {
         }
         let token = self.credentials.token(grant)?;
         let (own_url, id) = (format!("{}/twirp/livekit.{method}", self.base), random_id()?);
-        let mut request = ApiRequest { url: own_url.clone(), bearer: token.expose(), id: &id, body };
+        let mut request = ApiRequest { url: own_url.clone(), token: &token, id: &id, body };
         let end = Instant::now() + timeout;
+        let is_shared = call.is_repeatable() && self.has_regions();
         let (mut attempts, mut regions) = (1, None);
         let (status, body) = loop {
-            // A call whose time is over is not repeated.
-            let posted = timeout_at(end, self.http.post(&request)).await;
-            let posted = posted.map_err(|source| ApiError::Unreachable { method, source: source.into() })?;
+            let until = attempt_end(Instant::now(), end, attempts, is_shared);
+            let posted = timeout_at(until, self.post(&request)).await;
+            let posted = posted.unwrap_or_else(|late| Err((Failure::NoResponse, late.into())));
             let failure = match &posted {
                 Ok((status, _)) if status.as_u16() == WRONG_REGION => Failure::WrongRegion,
                 Ok((status, body)) if is_from_gateway(status.as_u16(), body) => Failure::Gateway,
@@ -150,6 +160,7 @@ impl ServerApi {
                 Err((failure, _)) => *failure,
             };
             match retry_delay(failure, call.is_repeatable(), attempts) {
+                // A call whose time is over is not repeated.
                 Some(delay) if Instant::now() + delay < end => {
                     if regions.is_none() {
                         let listed = self.regions(&own_url, &token, failure, end).await;
@@ -171,11 +182,27 @@ impl ServerApi {
         Err(ApiError::of_response(method, grant, status.as_u16(), &body, token.expose()))
     }
 
+    /// Sends a request of a call.
+    async fn post(&self, request: &ApiRequest<'_>) -> Result<(StatusCode, Bytes), (Failure, HttpError)> {
+        let request = request.to_http().map_err(|error| (Failure::NotSent, error))?;
+        let (head, body) = match self.http.send(request, MAX_BODY_LEN).await {
+            Ok(response) => response.into_parts(),
+            Err(error) if error.sent => return Err((Failure::NoResponse, error.source)),
+            Err(error) => return Err((Failure::NotSent, error.source)),
+        };
+        Ok((head.status, body))
+    }
+
+    /// Whether the server is a project of LiveKit Cloud, so that another of its regions may answer.
+    fn has_regions(&self) -> bool {
+        Url::parse(&self.base).is_ok_and(|url| url.host_str().is_some_and(is_cloud_host))
+    }
+
     /// The same address in other regions, if the server is a project of LiveKit Cloud.
     async fn regions(&self, url: &str, token: &Secret, failure: Failure, end: Instant) -> Vec<Url> {
         let Ok(url) = Url::parse(url) else { return Vec::new() };
         let listed_again = failure == Failure::WrongRegion;
-        other_regions(&url, token, self.http.options(), listed_again, end).await
+        other_regions(&url, token, &self.http, listed_again, end).await
     }
 }
 
@@ -189,6 +216,12 @@ impl Credentials {
             Self::Token(token) => Ok(token.clone()),
         }
     }
+}
+
+/// The connections of calls. None takes longer to open than a call.
+fn http(options: NetOptions) -> HttpClient {
+    let limit = options.connect_timeout.min(CALL_TIMEOUT);
+    HttpClient::new(options.connect_timeout(limit))
 }
 
 /// The client of a worker's server, with its credentials, which were checked before.

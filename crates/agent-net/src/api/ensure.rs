@@ -10,7 +10,7 @@ use super::dispatch::{DispatchInfo, DispatchRequest};
 use super::error::ApiError;
 
 /// A dispatch without a job after this time stays without one: the server looks for workers for at most 5 s
-/// and gives up an offer after 3 s, whatever the number of workers. It lists a job only when that search is
+/// and gives up an offer after 3 s, with any number of workers. It lists a job only when that search is
 /// over, even if the job has ended already.
 const JOB_TIMEOUT: Duration = Duration::from_millis(8500);
 
@@ -30,9 +30,9 @@ enum Step {
     Create,
 }
 
-/// Decides by what the server lists. The first dispatch with a job counts, whoever created it and however the
-/// job ended, as another one would start a second agent; else the first that may still get one. `ours` is the
-/// dispatch that the caller created last.
+/// Decides by what the server lists. The first dispatch with a job counts, also one of another caller,
+/// however the job ended, as another one would start a second agent; else the first that may still get one.
+/// `ours` is the dispatch that the caller created last.
 fn next_step(
     listed: Vec<DispatchInfo>,
     request: &DispatchRequest,
@@ -74,8 +74,8 @@ impl ServerApi {
     /// this may be called as often as need be, also by several programs at once: by a retried job, or by the
     /// jobs of all participants of a room.
     ///
-    /// - A dispatch of the same agent name and deployment counts, whatever its metadata and whoever created
-    ///   it, also if its job has ended. To start the agent again, delete the dispatch first.
+    /// - A dispatch of the same agent name and deployment counts, with any metadata and also if another
+    ///   caller created it, also if its job has ended. To start the agent again, delete the dispatch first.
     /// - The server lists a job 0.2 to 5 s after a worker accepted it. A dispatch without a job after 8.5 s
     ///   is deleted and replaced until `within` is over. The last one gets its full 8.5 s, too, so that no
     ///   job is ended that is not listed yet: the call may take that much longer than `within`.
@@ -204,7 +204,7 @@ mod tests {
             // The one with a job counts, and of several the first.
             (vec![one(), failed()], &[], None, Step::Taken(failed())),
             (vec![failed(), running()], &[], None, Step::Taken(running())),
-            // Somebody else's, or ours, may still get a job.
+            // Another caller's, or ours, may still get a job.
             (vec![one()], &[], None, Step::Wait),
             (vec![one()], &[], Some("AD_1"), Step::Wait),
             (vec![one(), other()], &["AD_3"], None, Step::Wait),

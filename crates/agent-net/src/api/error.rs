@@ -129,7 +129,7 @@ impl ApiError {
     }
 }
 
-/// What to do, where the server's message does not say it.
+/// What to do, where the server's message does not name it.
 fn hint(code: &str, message: &str) -> &'static str {
     if code == "unavailable" && message.contains("no response from servers") {
         "; it answers so for a room or a participant that does not exist: check the names"
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_becomes_an_error_that_says_what_to_do() {
+    fn a_response_becomes_an_error_with_advice() {
         let grant = Grant::AdministerRoom("lobby");
         let table = [
             (

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use agent_proto::livekit;
+use agent_proto::text::owned_pairs;
 
 use super::call::Call;
 use super::client::ServerApi;
@@ -80,7 +81,7 @@ impl ParticipantChange {
         mut self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        self.attributes.extend(attributes.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self.attributes.extend(owned_pairs(attributes));
         self
     }
 

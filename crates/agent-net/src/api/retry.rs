@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// The most times that a call is sent.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -19,6 +21,12 @@ pub(super) enum Failure {
     Gateway,
     /// The project is not used in this region of LiveKit Cloud: nothing was carried out.
     WrongRegion,
+}
+
+/// When an attempt that began now is given up: a repeatable one leaves half of the remaining time for others
+/// if another address may answer instead.
+pub(super) fn attempt_end(now: Instant, end: Instant, attempts: u32, is_shared: bool) -> Instant {
+    if is_shared && attempts < MAX_ATTEMPTS { now + end.saturating_duration_since(now) / 2 } else { end }
 }
 
 /// The delay before the next attempt; `None`: the failure is final.

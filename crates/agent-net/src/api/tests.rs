@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::options::NetOptions;
-use crate::tests::failover::Cloud;
+use crate::tests::failover::{Cloud, SilentProject, with_region};
 
 /// A request as a server received it.
 #[derive(Clone, Debug)]
@@ -203,13 +203,13 @@ async fn a_server_that_hangs_is_given_up_after_ten_seconds() {
 #[tokio::test]
 async fn what_is_too_large_is_neither_sent_nor_kept() {
     let (api, requests) = serve(|_, seen| match seen.method.as_str() {
-        "ListRooms" => Reply::Ok(vec![0; http::MAX_BODY_LEN + 1].into()),
+        "ListRooms" => Reply::Ok(vec![0; request::MAX_BODY_LEN + 1].into()),
         _ => Reply::Ok(Bytes::new()),
     })
     .await;
-    let message = DataMessage::new(vec![0; http::MAX_BODY_LEN]);
+    let message = DataMessage::new(vec![0; request::MAX_BODY_LEN]);
     let error = api.send_data("lobby", message).await.unwrap_err();
-    assert!(matches!(error, ApiError::TooLarge { limit: http::MAX_BODY_LEN, .. }), "{error}");
+    assert!(matches!(error, ApiError::TooLarge { limit: request::MAX_BODY_LEN, .. }), "{error}");
     assert!(methods(&requests).is_empty());
     let error = api.list_rooms(&[]).await.unwrap_err();
     assert!(matches!(error, ApiError::Unreachable { .. }), "{error}");
@@ -307,4 +307,42 @@ async fn a_call_that_is_not_repeatable_is_repeated_only_where_it_was_not_carried
         let dispatched = api.create_dispatch(DispatchRequest::new("greeter", "lobby")).await;
         assert_eq!((dispatched.is_ok(), up.lock().unwrap().len()), (repeated == 1, repeated), "{status}");
     }
+}
+
+/// A client of a project that is silent and has a region that answers, and when it was made.
+fn silent_project(connects: bool, age: Duration) -> (ServerApi, tokio::time::Instant) {
+    let project = SilentProject {
+        connects,
+        serve: |stream| {
+            let service =
+                service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::new()))) });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        },
+    };
+    let api = ServerApi::new(&"ws://p.livekit.cloud".parse().unwrap(), "key", "secret").unwrap();
+    (api.net(with_region(project, age)), tokio::time::Instant::now())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_project_leaves_time_for_another_region() {
+    let minute = Duration::from_secs(60);
+    for (connects, age, millis) in [
+        (true, minute, 5000),
+        (false, minute, 2500),
+        // A new list is not to be had either.
+        (true, Duration::ZERO, 7500),
+        (false, Duration::ZERO, 5000),
+    ] {
+        let (api, begun) = silent_project(connects, age);
+        assert_eq!(api.list_rooms(&[]).await.unwrap(), []);
+        assert_eq!(begun.elapsed().as_millis(), millis, "connects: {connects}, list: {age:?}");
+    }
+    // What may not be repeated has the whole time for its response, but not for its connection.
+    let dispatch = || DispatchRequest::new("greeter", "lobby");
+    let (api, begun) = silent_project(false, minute);
+    api.create_dispatch(dispatch()).await.unwrap();
+    assert_eq!(begun.elapsed().as_millis(), 2500);
+    let (api, begun) = silent_project(true, minute);
+    api.create_dispatch(dispatch()).await.unwrap_err();
+    assert_eq!(begun.elapsed().as_millis(), 10_000);
 }

@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn as_a_server_it_is_understood_and_understands(payload: Vec<u8>, long in 0usize..70_000, mask: [u8; 4], piece in 1usize..5000) {
+    fn the_server_side_agrees_with_another_implementation(payload: Vec<u8>, long in 0usize..70_000, mask: [u8; 4], piece in 1usize..5000) {
         let long = vec![7; long];
         let mut written = BytesMut::new();
         encode(Opcode::Binary, &payload, None, &mut written);

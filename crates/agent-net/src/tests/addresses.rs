@@ -10,7 +10,7 @@ use agent_proto::BoxFuture;
 use super::*;
 use crate::Resolver;
 
-/// A host with these addresses, whatever the port.
+/// A host with these addresses, for any port.
 #[derive(Clone, Default)]
 struct Host(Arc<Mutex<Vec<SocketAddr>>>);
 

@@ -1,9 +1,13 @@
 //! Regions of a LiveKit Cloud project, as servers on loopback behind a dialer that knows their names.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{DuplexStream, duplex};
+use tokio::time::Instant;
 
 use agent_proto::BoxFuture;
 
@@ -23,6 +27,41 @@ impl Dialer for Cloud {
             Ok(Box::new(TcpStream::connect(address).await?) as Box<dyn ByteStream>)
         })
     }
+}
+
+/// A project in memory: its own host is silent, once it has taken the connection or before, and all other
+/// hosts serve.
+pub(crate) struct SilentProject {
+    pub(crate) connects: bool,
+    pub(crate) serve: fn(DuplexStream),
+}
+
+impl Dialer for SilentProject {
+    fn dial(&self, host: &str, _: u16) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>> {
+        let is_own = host == "p.livekit.cloud";
+        Box::pin(async move {
+            let (ours, theirs) = duplex(64 * 1024);
+            if !is_own {
+                (self.serve)(theirs);
+            } else if self.connects {
+                tokio::spawn(async move {
+                    let _open = theirs;
+                    pending::<()>().await
+                });
+            } else {
+                pending::<()>().await;
+            }
+            Ok(Box::new(ours) as Box<dyn ByteStream>)
+        })
+    }
+}
+
+/// Options that know a region of the project, from a list that may be used for this long.
+pub(crate) fn with_region(project: SilentProject, age: Duration) -> NetOptions {
+    let options = NetOptions::default().dialer(project);
+    let regions = vec!["https://p.up.livekit.cloud".parse().unwrap()];
+    options.regions.keep("p.livekit.cloud", regions, Instant::now() + age);
+    options
 }
 
 /// The project's own host: it gives its regions, and answers everything else with this status.
@@ -116,4 +155,15 @@ async fn regions_share_the_time_of_one_connection() {
     let error = tokio::time::timeout(Duration::from_secs(20), connect(PROJECT, &options)).await;
     let error = error.expect("it ends").expect_err("nothing answers");
     assert!(matches!(error, ConnectError::Timeout { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_project_leaves_time_for_a_region_of_an_older_list() {
+    let serve = |stream| drop(tokio::spawn(echo(stream)));
+    for connects in [true, false] {
+        let options = with_region(SilentProject { connects, serve }, Duration::ZERO);
+        let begun = Instant::now();
+        assert_echo(connect(PROJECT, &options).await.unwrap()).await;
+        assert_eq!(begun.elapsed().as_millis(), 7500, "half of 10 s, and half of the rest for a new list");
+    }
 }

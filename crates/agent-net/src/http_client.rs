@@ -1,4 +1,4 @@
-//! The HTTP client of the API, whose clones share connections.
+//! The HTTP client of the API and of the list of regions. Its clones share connections.
 
 use std::error::Error;
 use std::fmt;
@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,14 +20,11 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 use url::Url;
 
-use super::retry::Failure;
 use crate::connect::connect_http;
 use crate::error::ConnectError;
 use crate::options::NetOptions;
+use crate::region_list::is_cloud_host;
 use crate::stream::Stream;
-
-/// The largest request and the largest response, in bytes; the limit of a server for a request.
-pub(super) const MAX_BODY_LEN: usize = 10 * 1024 * 1024;
 
 /// The most requests at once, so that jobs that all make calls do not use up the file descriptors.
 const MAX_REQUESTS: usize = 32;
@@ -38,31 +34,28 @@ const MAX_REQUESTS: usize = 32;
 const MAX_IDLE: usize = 4;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The server's way to drop a repeated request that it carried out already.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-livekit-request-id");
-
-/// Why a request got no complete response.
-pub(super) type HttpError = Box<dyn Error + Send + Sync>;
+/// How many connections share the timeout of one where a server has several addresses: the project's own one,
+/// that of the list of its regions, and two regions.
+const SHARES: u32 = 4;
 
 /// An HTTP client. Clones share their connections.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(crate) struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
     slots: Arc<Semaphore>,
     options: NetOptions,
 }
 
-/// A request of the API, which can be sent several times.
-pub(super) struct ApiRequest<'a> {
-    pub(super) url: String,
-    pub(super) bearer: &'a str,
-    /// The same for all attempts.
-    pub(super) id: &'a str,
-    pub(super) body: Bytes,
+/// Why a request got no complete response.
+#[derive(Debug)]
+pub(crate) struct RequestError {
+    /// Whether the server may have received the request.
+    pub(crate) sent: bool,
+    pub(crate) source: Box<dyn Error + Send + Sync>,
 }
 
-impl Http {
-    pub(super) fn new(options: NetOptions) -> Self {
+impl HttpClient {
+    pub(crate) fn new(options: NetOptions) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -72,52 +65,31 @@ impl Http {
     }
 
     /// How it connects.
-    pub(super) const fn options(&self) -> &NetOptions {
+    pub(crate) const fn options(&self) -> &NetOptions {
         &self.options
     }
 
-    /// Sends a `GET` and returns the status.
-    pub(super) async fn get(&self, url: &str, within: Duration) -> Result<StatusCode, HttpError> {
-        let request = Request::get(url).body(Full::default())?;
-        Ok(tokio::time::timeout(within, self.client.request(request)).await??.status())
-    }
-
-    /// Posts a protobuf body and reads the whole response.
-    pub(super) async fn post(
+    /// Sends a request and reads the whole response, of at most `max_body` bytes.
+    pub(crate) async fn send(
         &self,
-        request: &ApiRequest<'_>,
-    ) -> Result<(StatusCode, Bytes), (Failure, HttpError)> {
+        request: Request<Full<Bytes>>,
+        max_body: usize,
+    ) -> Result<Response<Bytes>, RequestError> {
         // Never closed.
         let _slot = self.slots.acquire().await;
-        let request = request.to_http().map_err(|error| (Failure::NotSent, error))?;
-        let response = self.client.request(request).await.map_err(|error| {
-            let failure = if error.is_connect() { Failure::NotSent } else { Failure::NoResponse };
-            (failure, error.into())
-        })?;
+        let response = self.client.request(request).await;
+        let response =
+            response.map_err(|error| RequestError { sent: !error.is_connect(), source: error.into() })?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BODY_LEN).collect().await;
-        let body = body.map_err(|error| (Failure::NoResponse, error))?;
-        Ok((head.status, body.to_bytes()))
+        let body = Limited::new(body, max_body).collect().await;
+        let body = body.map_err(|source| RequestError { sent: true, source })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     }
 }
 
-impl ApiRequest<'_> {
-    fn to_http(&self) -> Result<Request<Full<Bytes>>, HttpError> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", self.bearer))?;
-        authorization.set_sensitive(true);
-        Ok(Request::builder()
-            .method(Method::POST)
-            .uri(&*self.url)
-            .header(AUTHORIZATION, authorization)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/protobuf"))
-            .header(REQUEST_ID, self.id)
-            .body(Full::new(self.body.clone()))?)
-    }
-}
-
-impl fmt::Debug for Http {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").finish_non_exhaustive()
+        f.debug_struct("HttpClient").finish_non_exhaustive()
     }
 }
 
@@ -135,7 +107,11 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let options = self.0.clone();
+        let mut options = self.0.clone();
+        // An address that is silent must leave time for the others.
+        if uri.host().is_some_and(is_cloud_host) {
+            options.connect_timeout /= SHARES;
+        }
         Box::pin(async move {
             let url = Url::parse(&uri.to_string()).map_err(|_| ConnectError::Address)?;
             Ok(Io(TokioIo::new(connect_http(&url, &options).await?)))
