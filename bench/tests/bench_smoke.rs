@@ -59,6 +59,6 @@ fn metadata_is_read_by_everyone() {
 fn a_wrong_option_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_agent-bench")).args(["--held", "0"]).output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said, "agent-bench: --held is 0: give 1 to 100000\n");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(printed, "agent-bench: --held is 0: give 1 to 100000\n");
 }

@@ -78,12 +78,13 @@ fn started(reading: &Reading) -> Result<(u64, u64)> {
         .args(["metadata-reading", &name(reader), &name(shape), &number.to_string()])
         .output()
         .context("this program could not be started again")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let figures =
-        said.split_once(' ').and_then(|(one, other)| Some((one.parse().ok()?, other.trim().parse().ok()?)));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let figures = printed
+        .split_once(' ')
+        .and_then(|(one, other)| Some((one.parse().ok()?, other.trim().parse().ok()?)));
     figures.with_context(|| {
         let errors = String::from_utf8_lossy(&output.stderr);
-        format!("document {number}, {shape:?}, {reader:?}: {}: {said}{errors}", output.status)
+        format!("document {number}, {shape:?}, {reader:?}: {}: {printed}{errors}", output.status)
     })
 }
 

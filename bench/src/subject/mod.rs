@@ -38,7 +38,7 @@ pub(crate) fn run(kind: Kind, task: &Task) -> Result<()> {
             Kind::Ours => ours::run(&own_task, &subject),
             Kind::Raw => raw::run(&own_task, &subject),
         };
-        // The load server notices the end of the connection, whatever the reason.
+        // The load server notices the end of the connection, for any reason.
         eprintln!("agent-bench: the {kind:?} subject ended: {ended:?}");
         std::process::exit(1);
     });

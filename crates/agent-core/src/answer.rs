@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use agent_proto::text::owned_pairs;
+
 use crate::job::{MAX_ATTRIBUTES_LEN, attributes_len};
 use crate::metadata::MAX_METADATA_LEN;
 
@@ -205,8 +207,7 @@ impl Answer {
         self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        let attributes = attributes.into_iter().map(|(key, value)| (key.into(), value.into()));
-        self.change(|accept| accept.attributes.extend(attributes))
+        self.change(|accept| accept.attributes.extend(owned_pairs(attributes)))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Accept)) -> Self {

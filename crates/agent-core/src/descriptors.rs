@@ -3,7 +3,7 @@
 /// The file descriptors of a process at the start of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Descriptors {
+pub struct DescriptorBudget {
     /// The limit of open descriptors.
     pub limit: usize,
     /// The descriptors that were open: standard streams, the runtime, files of the program.
@@ -19,14 +19,14 @@ const STEP: usize = 16;
 const MIN_RESERVE: usize = 8;
 const MAX_RESERVE: usize = 64;
 
-impl Descriptors {
+impl DescriptorBudget {
     /// The number of jobs that may run at once.
     ///
     /// ```
-    /// use agent_core::Descriptors;
+    /// use agent_core::DescriptorBudget;
     ///
-    /// assert_eq!(Descriptors { limit: 1024, open: 12, per_job: 4 }.jobs(), 236);
-    /// assert_eq!(Descriptors { limit: 64, open: 12, per_job: 4 }.jobs(), 10);
+    /// assert_eq!(DescriptorBudget { limit: 1024, open: 12, per_job: 4 }.jobs(), 236);
+    /// assert_eq!(DescriptorBudget { limit: 64, open: 12, per_job: 4 }.jobs(), 10);
     /// ```
     #[must_use]
     pub fn jobs(&self) -> usize {
@@ -67,22 +67,22 @@ mod tests {
             // Rooms without sockets.
             (64, 12, 0, usize::MAX),
         ] {
-            let found = Descriptors { limit, open, per_job }.jobs();
+            let found = DescriptorBudget { limit, open, per_job }.jobs();
             assert_eq!(found, jobs, "{limit} in all, {open} open, {per_job} for each job");
         }
     }
 
     proptest! {
         #[test]
-        fn a_limit_for_so_many_jobs_is_enough(open in 0usize..5000, per_job in 1usize..10, jobs in 0usize..100_000) {
-            let needed = Descriptors { limit: 0, open, per_job }.limit_for(jobs);
-            let enough = Descriptors { limit: needed, open, per_job };
+        fn the_limit_for_a_number_of_jobs_is_enough(open in 0usize..5000, per_job in 1usize..10, jobs in 0usize..100_000) {
+            let needed = DescriptorBudget { limit: 0, open, per_job }.limit_for(jobs);
+            let enough = DescriptorBudget { limit: needed, open, per_job };
             prop_assert!(enough.jobs() >= jobs);
         }
 
         #[test]
         fn no_numbers_are_a_panic(limit: usize, open: usize, per_job: usize, jobs: usize) {
-            let descriptors = Descriptors { limit, open, per_job };
+            let descriptors = DescriptorBudget { limit, open, per_job };
             let _ = (descriptors.jobs(), descriptors.limit_for(jobs));
         }
     }

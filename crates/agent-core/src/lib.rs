@@ -78,7 +78,7 @@ pub use coordination::{
     CoordinationError, Coordinator, FencedValue, Inbox, MAX_KEY_LEN, MAX_MESSAGE_LEN, MAX_TOPIC_LEN,
     MAX_VALUE_LEN, PubSub, Receive, Subscription, check_key, check_len, check_name, write_fenced,
 };
-pub use descriptors::Descriptors;
+pub use descriptors::DescriptorBudget;
 pub use election::{
     AcquireResult, Election, ElectionInput, ElectionOutput, ElectionTimer, LeaseLoss, LeaseRecord, MAX_LEASE,
     MIN_LEASE,

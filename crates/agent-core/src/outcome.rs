@@ -319,7 +319,7 @@ mod tests {
 
     /// The table of the design: what is reported to the server, by reason and by how the handler ended.
     #[test]
-    fn the_outcome_of_a_cancelled_job() {
+    fn the_outcome_of_a_cancelled_job_depends_on_reason_and_end() {
         use AttemptEnd::{Aborted, Cancelled, Error, Ok, Panicked};
         let reported = |reason: &CancelReason, end: &AttemptEnd| {
             let Verdict { outcome, kind } = Verdict::of_cancelled(reason, end.clone());

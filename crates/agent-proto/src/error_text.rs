@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_is_said_once() {
+    fn each_error_occurs_once() {
         assert_eq!(chain(&failed(&["no room", "refused"])), "no room: refused");
         // The text of some errors holds that of their source.
         assert_eq!(chain(&failed(&["no room: refused", "refused", "401"])), "no room: refused: 401");

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_alone_are_something_to_take() {
+    fn losses_alone_can_be_read() {
         let mut queue = DropOldest::<Entry>::default();
         assert!(queue.is_empty() && queue.pop().is_none() && queue.drop_oldest() == 0);
         queue.add_missed(2);

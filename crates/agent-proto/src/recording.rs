@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everything_comes_back_as_it_was(at: u64, bytes: Vec<u8>, bits: u32, status: Option<i32>, secret: String) {
+        fn everything_survives_a_round_trip(at: u64, bytes: Vec<u8>, bits: u32, status: Option<i32>, secret: String) {
             let number = f32::from_bits(bits);
             let message = livekit::UpdateWorkerStatus { status, load: number, job_count: bits };
             let values = Values { at: Time::from_nanos(at), bytes: bytes.into(), message, number, secret: secret.into() };

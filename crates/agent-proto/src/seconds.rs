@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_comes_back() {
+    fn a_duration_survives_a_round_trip() {
         assert_eq!(written(Duration::from_millis(1500)), json!(1.5));
         let month = Duration::new(30 * 24 * 3600, 999_999_999);
         for duration in

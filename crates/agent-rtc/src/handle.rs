@@ -1,6 +1,5 @@
 //! `Room`: the user's handle to a joined room.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use agent_proto::BoxFuture;
-use agent_proto::text::line;
+use agent_proto::text::{line, owned_pairs};
 use agent_room::{
     CommandId, DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RpcCall, RpcError,
     StreamId,
@@ -238,9 +237,7 @@ impl Room {
         &self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) -> Result<(), RoomError> {
-        let attributes: BTreeMap<String, String> =
-            attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        self.command(RoomCommand::SetAttributes(attributes)).await
+        self.command(RoomCommand::SetAttributes(owned_pairs(attributes).collect())).await
     }
 
     /// Whether we are in the room, also while a lost connection is being re-established, and the handle's

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use agent_worker::Outcome;
 use agent_worker::coordination::FileCoordinator;
 
-use support::election_workers::{ElectionWorkers, NEXT, Said, What, run_if_child};
+use support::election_workers::{ElectionWorkers, NEXT, Report, What, run_if_child};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -44,7 +44,7 @@ async fn a_leader_that_is_killed_or_stopped_is_followed_in_time_and_writes_nothi
             .expect("it is one of ours");
         let (from, since) = (candidates.mark(), Instant::now());
         all[at].process.signal(fault);
-        let next = |said: &Said| said.what == What::Leads && said.token > leader.token;
+        let next = |report: &Report| report.what == What::Leads && report.token > leader.token;
         let next = candidates.wait_for(from, SOON, next).await;
         assert!(since.elapsed() <= NEXT, "{next:?} after {:?}", since.elapsed());
         if fault == "KILL" {
@@ -54,7 +54,7 @@ async fn a_leader_that_is_killed_or_stopped_is_followed_in_time_and_writes_nothi
             let from = candidates.mark();
             all[at].process.signal("CONT");
             candidates
-                .wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused)
+                .wait_for(from, SOON, |report| report.pid == leader.pid && report.what == What::Refused)
                 .await;
         }
     }

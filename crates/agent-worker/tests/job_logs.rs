@@ -39,8 +39,8 @@ impl PubSub for Noisy {
         topic: &'a str,
         inbox: Inbox,
     ) -> BoxFuture<'a, Result<Box<dyn Subscription>, CoordinationError>> {
-        let heard = inbox.clone();
-        std::thread::spawn(move || heard.deliver(&Bytes::from_static(b"noise"))).join().unwrap();
+        let publisher = inbox.clone();
+        std::thread::spawn(move || publisher.deliver(&Bytes::from_static(b"noise"))).join().unwrap();
         self.0.subscribe(topic, inbox)
     }
 }

@@ -97,7 +97,7 @@ async fn tokens_that_do_not_let_in() {
     // The server's own message is shown, and the advice is to fix that.
     let no_identity =
         format!(r#"{{"iss":"{key}","exp":9999999999,"video":{{"roomJoin":true,"room":"lobby"}}}}"#);
-    for (what, token, said) in [
+    for (what, token, expected) in [
         (
             "a long identity",
             sign(server.token().identity("i".repeat(257)).join_room("lobby")),
@@ -114,7 +114,7 @@ async fn tokens_that_do_not_let_in() {
         let text = refused(what, &token).await;
         assert!(
             text.contains("HTTP 400")
-                && text.contains(said)
+                && text.contains(expected)
                 && text.contains("correct what the message names"),
             "{what}: {text}"
         );
@@ -142,8 +142,8 @@ impl Agent for Ends {
 #[tokio::test]
 async fn a_job_whose_room_cannot_be_joined_is_failed_with_the_reason() {
     let Some(server) = real_server().await else { return };
-    let (tell, mut ends) = mpsc::unbounded_channel();
-    let worker = Worker::builder(Ends(tell))
+    let (sender, mut ends) = mpsc::unbounded_channel();
+    let worker = Worker::builder(Ends(sender))
         .url(server.url())
         .credentials(server.api_key(), server.api_secret().clone())
         .agent_name("tester")
@@ -213,8 +213,8 @@ async fn join(server: &RealServer, token: AccessToken, net: NetOptions) -> Room 
     within(WebRtc::new(net).connect(request)).await.expect("the room is joined")
 }
 
-async fn hears(events: &mut RoomEvents, wanted: &str) {
-    let heard = async {
+async fn wait_for_text(events: &mut RoomEvents, wanted: &str) {
+    let found = async {
         loop {
             match events.next().await.expect("the room stays") {
                 RoomEvent::DataReceived(data) if data.payload == wanted => return,
@@ -222,7 +222,7 @@ async fn hears(events: &mut RoomEvents, wanted: &str) {
             }
         }
     };
-    within(heard).await;
+    within(found).await;
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn what_a_room_does_not_do() {
     let largest = agent.set_metadata(long(1024 * 1024)).await.expect_err("over the server's limit");
     assert!(matches!(largest, RoomError::OverLimit { .. }), "{largest}");
     agent.publish_data("t", "still here").await.expect("sent");
-    hears(&mut events, "still here").await;
+    wait_for_text(&mut events, "still here").await;
 
     let token = server.token().identity("mute").join_room("limits").can_publish_data(false);
     let mute = join(&server, token, NetOptions::default()).await;
@@ -284,7 +284,7 @@ async fn garbage_from_the_network_ends_no_room() {
         }
         if n % 1000 == 0 {
             ada.publish_data("t", format!("in the flood {n}")).await.expect("sent");
-            hears(&mut events, &format!("in the flood {n}")).await;
+            wait_for_text(&mut events, &format!("in the flood {n}")).await;
         }
     }
     assert!(sent > 10_000, "{sent} packets were sent");
@@ -304,7 +304,7 @@ async fn garbage_from_the_network_ends_no_room() {
         };
         assert!(within(resumed).await);
         ada.publish_data("t", "after it").await.expect("sent");
-        hears(&mut events, "after it").await;
+        wait_for_text(&mut events, "after it").await;
     }
     agent.leave().await;
 }

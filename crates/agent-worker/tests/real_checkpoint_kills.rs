@@ -81,7 +81,8 @@ impl Stage {
         let until = Instant::now() + SOON;
         loop {
             self.server.api().create_dispatch(DispatchRequest::new(AGENT, ROOM)).await.expect("dispatched");
-            // The server may offer it to a worker that it does not know to be dead yet, and then to nobody.
+            // The server may offer it to a worker that it does not know to be dead yet, and then to
+            // nobody.
             let offered = Instant::now() + Duration::from_secs(4);
             while Instant::now() < offered {
                 let assigned = self.server.log().assignments();

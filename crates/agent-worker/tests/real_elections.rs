@@ -51,7 +51,7 @@ fn take(all: &mut Vec<ElectionWorker>, pid: u32) -> ElectionWorker {
     all.remove(at)
 }
 
-/// Waits until another one leads, and says within what time that has to be.
+/// Waits until another one leads, and fails after the time within which that has to be.
 async fn another_leads(candidates: &ElectionWorkers, from: usize, before: u64, fault: Instant) {
     let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads && said.token > before).await;
     assert!(fault.elapsed() <= NEXT, "{next:?} after {:?}", fault.elapsed());

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_job_goes_on_after_its_worker_was_killed() {
+    async fn a_job_resumes_after_its_worker_was_killed() {
         let this = std::env::current_exe().unwrap();
         let command = || {
             let mut command = Command::new(&this);

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_archive_that_is_away_for_a_while_costs_an_attempt_and_not_the_job() {
+    async fn an_archive_that_is_unavailable_for_a_while_costs_an_attempt_and_not_the_job() {
         let host = Arc::new(Host { archive: Archive::default() });
         let outside = Arc::clone(&host);
         let spec = JobSpec::room("party").lasts(Duration::from_secs(3600)).script(move |room| async move {

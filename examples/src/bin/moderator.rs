@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(
             said,
             ["Welcome, ada!", "the floor is open", "the floor is closed", r#"{"ada": 4}"#],
-            "the listener has heard all"
+            "the listener has received all"
         );
     }
 

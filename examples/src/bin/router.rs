@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_recording_takes_what_it_is_told_to_and_ends_in_time() {
+    async fn a_recording_has_the_requested_format_and_ends_in_time() {
         let run =
             run(r#"{"action":"record","format":"webm","audio_only":true,"max_duration_seconds":30}"#).await;
         run.assert_success();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_is_told_to_the_server() {
+    async fn invalid_metadata_are_reported_to_the_server() {
         for (metadata, error) in [
             ("", "$.action: missing field; known: record, transcribe"),
             (r#"{"action":"dance"}"#, r#"$.action = "dance": unknown action; known: record, transcribe"#),

@@ -143,7 +143,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_others_have_chosen_is_made_printable() {
+fn texts_of_others_are_made_printable() {
     let files = sources();
     let found: Vec<String> =
         files.iter().flat_map(|file| violations(&file.display().to_string(), &super::read(file))).collect();

@@ -145,7 +145,7 @@ fn impurities_are_found() {
 }
 
 #[test]
-fn what_is_pure_is_left_alone() {
+fn pure_code_is_not_reported() {
     let good = "
         //! Never HashMap, never Instant::now.
         use std::net::{IpAddr, SocketAddr};

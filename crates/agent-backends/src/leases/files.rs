@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lock_that_hangs_takes_one_thread_and_not_all_there_are() {
+    async fn a_lock_that_hangs_blocks_one_thread_only() {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
         let _hang: Vec<File> = (0..LOCKS).map(|group| coordinator.lock(group).unwrap()).collect();

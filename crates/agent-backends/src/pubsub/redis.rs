@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn one_read_is_bounded_whatever_the_number_of_topics() {
+    fn one_read_is_bounded_for_any_number_of_topics() {
         for topics in [0, 1, 15, 16, 17, 1_000, 1_024] {
             assert!(batch(topics) >= 1 && batch(topics) * topics <= MAX_READ, "{topics}");
         }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn senders_that_never_come_are_forgotten() {
+    fn senders_that_never_join_are_dropped() {
         let mut senders = SenderFilter::default();
         senders.receive("ghost", frame("boo"), at(0));
         senders.receive("a", frame("hello"), at(11));

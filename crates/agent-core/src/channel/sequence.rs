@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_publishers_are_remembered_and_the_most_silent_one_is_forgotten() {
+    fn a_thousand_publishers_are_tracked_and_the_least_recent_one_is_dropped() {
         let mut tracker = SequenceTracker::default();
         let mut first = Sequencer::new("first");
         tracker.receive(&first.message("x"), "");
@@ -250,7 +250,7 @@ mod tests {
     proptest! {
         /// Whichever frames of a publisher are lost or duplicated, the delivered and the missed ones add up.
         #[test]
-        fn nothing_is_lost_in_silence(
+        fn no_loss_is_silent(
             announces in any::<bool>(),
             fates in proptest::collection::vec((0u8..5, 0u8..3), 1..60),
         ) {

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_float_that_is_none_is_refused_with_its_place() {
+    fn a_non_finite_float_is_refused_with_its_place() {
         let no_number = |path: &str, text: &str| {
             format!(
                 "at `{path}`: {text} is no number in JSON, and would not load again: save a finite number, or leave it out"

@@ -11,7 +11,7 @@ use agent_proto::Secret;
 use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence};
 use crate::answer::{Answer, AnswerProblem, GivenAnswer};
-use crate::descriptors::Descriptors;
+use crate::descriptors::DescriptorBudget;
 use crate::error_kind::JobErrorKind;
 use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
@@ -116,7 +116,7 @@ pub enum Input {
         job: JobId,
     },
     /// The file descriptors of the process, when the worker starts.
-    DescriptorsFound(Descriptors),
+    DescriptorsFound(DescriptorBudget),
     /// Jobs of other workers that use descriptors of this process.
     OtherJobs {
         /// The number.
@@ -284,7 +284,7 @@ pub enum Notice {
         /// The server's version; empty if it does not send one.
         server_version: String,
         /// Whether this is not the first registration.
-        again: bool,
+        reregistered: bool,
     },
     /// The connection was lost; the next attempt comes after `wait`.
     ConnectionLost {

@@ -148,8 +148,8 @@ impl Worker {
         self.epoch += 1;
         self.timers.clear(&Timer::Register);
         self.timers.set(Timer::Stable, now + self.config.stable_after);
-        let again = self.epoch > 1;
-        self.out.push_back(Output::Notice(Notice::Registered { worker_id, server_version, again }));
+        let reregistered = self.epoch > 1;
+        self.out.push_back(Output::Notice(Notice::Registered { worker_id, server_version, reregistered }));
         let running: Vec<String> = self
             .jobs
             .values()

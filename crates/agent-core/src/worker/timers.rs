@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_fire_in_order_whatever_is_set_moved_and_cleared() {
+    fn timers_fire_in_order_after_any_are_set_moved_and_cleared() {
         let mut rng = fastrand::Rng::with_seed(4);
         let (mut timers, mut model) = (Timers::default(), Model::default());
         let mut fired = 0;

@@ -315,7 +315,7 @@ proptest! {
         }
     }
 
-    /// Only other jobs supersede a job, whatever the fate of its requests.
+    /// Only other jobs supersede a job, however its requests end.
     #[test]
     fn a_job_alone_is_never_superseded(steps in proptest::collection::vec(step(1), 1..40)) {
         let mut world = World::new(1);

@@ -140,7 +140,7 @@ fn a_leader_without_its_store_stops_believing_before_the_store_does() {
 }
 
 #[test]
-fn a_renewal_that_fails_is_tried_again_until_it_succeeds() {
+fn a_renewal_that_fails_is_retried_until_it_succeeds() {
     let mut rig = Rig::leading();
     rig.pass(2_700);
     rig.input(ElectionInput::Failed);
@@ -182,7 +182,7 @@ fn a_grant_that_was_read_late_is_no_lead() {
 }
 
 #[test]
-fn one_who_resigns_gives_back_what_it_may_have() {
+fn a_candidate_that_resigns_releases_a_lease_it_may_have() {
     let mut asking = Rig::new();
     asking.input(ElectionInput::Resigned);
     asking.log += "---\n";

@@ -369,7 +369,7 @@ proptest! {
     /// When a store loses its data, two candidates may consider themselves leader for a while; still only the
     /// later one can write.
     #[test]
-    fn a_store_that_forgets_fences_all_the_same(
+    fn a_store_that_loses_its_records_still_fences(
         seed: u64,
         rates in rates(),
         ops in proptest::collection::vec(op(true), 1..60),

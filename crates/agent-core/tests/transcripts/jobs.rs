@@ -1,6 +1,6 @@
 //! Offers, answers, slots, load and assignments.
 
-use agent_core::{Answer, AttemptEnd, Descriptors, Input, JoinedRoom, Lifecycle};
+use agent_core::{Answer, AttemptEnd, DescriptorBudget, Input, JoinedRoom, Lifecycle};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
 
@@ -156,7 +156,7 @@ fn same_seed_and_inputs_same_outputs() {
 }
 
 fn descriptors(limit: usize) -> Input {
-    Input::DescriptorsFound(Descriptors { limit, open: 12, per_job: 4 })
+    Input::DescriptorsFound(DescriptorBudget { limit, open: 12, per_job: 4 })
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn jobs_beyond_what_descriptors_allow_are_declined() {
 #[test]
 fn descriptors_are_free_again_when_the_room_is_left() {
     let mut rig = Rig::registered(|c| c.max_jobs = 1000);
-    rig.input(Input::DescriptorsFound(Descriptors { limit: 28, open: 12, per_job: 4 }));
+    rig.input(Input::DescriptorsFound(DescriptorBudget { limit: 28, open: 12, per_job: 4 }));
     assert_eq!(rig.worker.capacity(), 1);
     rig.answers_pings = false;
     rig.run_job(1);
@@ -199,7 +199,7 @@ fn descriptors_are_free_again_when_the_room_is_left() {
 #[test]
 fn an_ended_job_that_had_no_room_has_no_descriptors() {
     let mut rig = Rig::registered(|c| c.max_jobs = 1000);
-    rig.input(Input::DescriptorsFound(Descriptors { limit: 28, open: 12, per_job: 4 }));
+    rig.input(Input::DescriptorsFound(DescriptorBudget { limit: 28, open: 12, per_job: 4 }));
     rig.answers_pings = false;
     for n in 1..=20 {
         rig.run_job(n);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use agent_core::{Answer, AttemptEnd, Config, Descriptors, Input, LinkError, Output};
+use agent_core::{Answer, AttemptEnd, Config, DescriptorBudget, Input, LinkError, Output};
 use agent_proto::recording::Recording;
 
 use crate::promises::{Op, World, op};
@@ -46,7 +46,7 @@ proptest! {
 #[test]
 fn the_course_of_a_job_is_recorded() {
     let mut rig = Rig::registered(|config| config.max_jobs = 1);
-    rig.input(Input::DescriptorsFound(Descriptors { limit: 1024, open: 12, per_job: 4 }));
+    rig.input(Input::DescriptorsFound(DescriptorBudget { limit: 1024, open: 12, per_job: 4 }));
     for load in [0.1, f32::NAN, f32::INFINITY] {
         rig.input(Input::LoadSampled(load));
     }

@@ -251,7 +251,7 @@ fn a_stream_keeps_the_room_open_and_a_recorder_does_not() {
 }
 
 #[test]
-fn a_room_to_which_nobody_comes_ends_its_job_before_the_server_closes_it() {
+fn a_job_ends_before_the_server_closes_a_room_that_nobody_joined() {
     for (empty, after) in [(300, 289.0), (60, 53.0), (5, 2.5), (1, 0.0)] {
         let mut rig = running(EndWhen::default());
         joined(&mut rig, room("RM_1", Some(empty), Some(20)));

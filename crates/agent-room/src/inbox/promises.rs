@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn several_streams_lose_nothing_silently_either(ops in ops()) {
+    fn several_streams_report_every_loss(ops in ops()) {
         let play = play(ops, false);
         for (filter, Reader { read, missed }) in play.readers.iter().enumerate() {
             let read: BTreeSet<u32> = read.iter().copied().collect();

@@ -51,7 +51,7 @@ pub(super) fn joined(identity: &str) -> RoomEvent {
 }
 
 #[test]
-fn what_one_topic_is_flooded_with_costs_another_nothing() {
+fn a_flood_of_one_topic_drops_nothing_of_another() {
     let mut inbox = Inbox::with_limits(SMALL, []);
     let (a, _) = inbox.open_data(topic("a"));
     inbox.push(&data("a", 0));
@@ -63,7 +63,7 @@ fn what_one_topic_is_flooded_with_costs_another_nothing() {
     }
     inbox.push(&data("a", 100));
     inbox.push(&data("b", 101));
-    assert_eq!(dropped, Dropped::default(), "nobody reads the flood");
+    assert_eq!(dropped, Dropped::default(), "there is no reader of the flood");
     assert_eq!(messages(&mut inbox, a), ["0", "100"]);
     let (b, dropped) = inbox.open_data(topic("b"));
     assert_eq!((messages(&mut inbox, b), dropped.any()), (vec!["1".to_owned(), "101".to_owned()], false));

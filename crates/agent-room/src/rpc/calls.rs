@@ -151,7 +151,7 @@ impl Calls {
     }
 }
 
-/// Not at once, whatever the timeout: after its outputs a machine has nothing to do.
+/// Not at once, with any timeout: after its outputs a machine has nothing to do.
 fn later(now: Time, timeout: Duration) -> Time {
     now + timeout.max(Duration::from_millis(1))
 }

@@ -70,11 +70,11 @@ impl RpcCall {
         }
     }
 
-    /// The call as the other participant gets it. For those who carry calls without packets, as mock rooms
-    /// do.
+    /// The call as the other participant gets it. For backends that carry calls without packets, as mock
+    /// rooms do.
     #[must_use]
     pub fn to_request(&self, request: RpcRequestId, caller: impl Into<String>) -> RpcRequest {
-        let timeout_ms = u64::try_from(self.told_timeout_ms()).unwrap_or(u64::MAX);
+        let timeout_ms = u64::try_from(self.remaining_timeout_ms()).unwrap_or(u64::MAX);
         RpcRequest {
             request,
             caller: caller.into(),
@@ -85,14 +85,14 @@ impl RpcCall {
         }
     }
 
-    /// The time that the participant is told: the response is also under way for a while.
-    fn told_timeout_ms(&self) -> u128 {
+    /// The time that is sent to the participant: the response is also under way for a while.
+    fn remaining_timeout_ms(&self) -> u128 {
         self.response_timeout.saturating_sub(self.ack_timeout).max(LEAST_TIMEOUT).as_millis()
     }
 
     pub(super) fn packet(self) -> Value {
         Value::RpcRequest(proto::RpcRequest {
-            response_timeout_ms: u32::try_from(self.told_timeout_ms()).unwrap_or(u32::MAX),
+            response_timeout_ms: u32::try_from(self.remaining_timeout_ms()).unwrap_or(u32::MAX),
             id: self.id,
             method: self.method,
             payload: self.payload,
@@ -107,7 +107,7 @@ impl RpcCall {
         options.attributes = BTreeMap::from([
             (ID.to_owned(), self.id.clone()),
             (METHOD.to_owned(), self.method.clone()),
-            (RESPONSE_TIMEOUT.to_owned(), self.told_timeout_ms().to_string()),
+            (RESPONSE_TIMEOUT.to_owned(), self.remaining_timeout_ms().to_string()),
             (VERSION.to_owned(), STREAM_VERSION.to_string()),
         ]);
         options
@@ -158,7 +158,7 @@ impl RpcRequest {
     }
 }
 
-/// What the attributes of a request say.
+/// The content of a request's attributes.
 pub(super) struct StreamRequest {
     pub(super) id: String,
     pub(super) method: String,

@@ -71,7 +71,8 @@ impl Methods {
         self.names.remove(method);
     }
 
-    /// A request began. `Some`: it waits for its payload, then for a response. `Err`: nobody can be answered.
+    /// A request began. `Some`: it waits for its payload, then for a response. `Err`: nobody can be
+    /// answered.
     pub(super) fn begin(
         &mut self,
         head: Head,
@@ -145,7 +146,7 @@ impl Methods {
         Some(RpcOutput::Packet { to: caller, value, owner: None })
     }
 
-    /// The caller left: nobody waits for a response.
+    /// The caller left: no response is sent.
     pub(super) fn participant_left(&mut self, identity: &str) {
         for (_, open) in self.open.extract_if(.., |_, open| open.key.0 == identity) {
             self.open_keys.remove(&open.key);

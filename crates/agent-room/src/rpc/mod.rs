@@ -162,7 +162,7 @@ impl Rpc {
                 };
                 self.outputs.extend(self.calls.complete(&response.request_id, result));
             }
-            // A late response, or one of somebody else.
+            // A late response, or one of another participant.
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ pub enum StreamEvent {
         /// What its header contains.
         info: Arc<StreamInfo>,
     },
-    /// The next part of its content, in the form in which it was sent: compressed if the header says so.
+    /// The next part of its content, in the form in which it was sent: compressed if the header declares it.
     Content {
         /// The stream.
         stream: IncomingStream,

@@ -51,7 +51,7 @@ pub(crate) struct Incoming {
     violations: u64,
 }
 
-/// What tells senders apart: the server sets both, and an agent may set the identity.
+/// What distinguishes senders: the server sets both, and an agent may set the identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SenderKey {
     Sid(String),

@@ -23,7 +23,7 @@ pub struct StreamInfo {
     pub id: String,
     /// The topic.
     pub topic: String,
-    /// Identity of the participant whose content it is: the sender, or somebody for whom an agent sends it,
+    /// Identity of the participant whose content it is: the sender, or the one for whom an agent sends it,
     /// as the transcription of a person's speech. Empty if it was sent through the server API.
     pub sender: String,
     /// When the sender began it, in milliseconds since 1970 on the sender's clock.

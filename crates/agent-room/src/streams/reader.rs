@@ -166,7 +166,7 @@ impl Reader {
                 let detail = format!("{} of the announced {total} bytes were received", self.read);
                 return Err(StreamError::incomplete(detail));
             }
-            // The announced length tells that it is complete, whether or not its compressor wrote an end.
+            // The announced length shows that it is complete, whether or not its compressor wrote an end.
             Some(_) => {}
             None if self.info.compressed && !self.inflate.as_ref().is_some_and(Inflate::is_complete) => {
                 return Err(StreamError::incomplete("the compressed content has no end"));

@@ -12,7 +12,7 @@ use super::{IncomingStream, StreamError, StreamEvent, StreamInfo, StreamLimits, 
 /// Received streams by topic, with their unread content.
 ///
 /// A stream goes to one receiver of its kind and topic. Without a receiver it is kept for one that opens
-/// later, within limits: beyond them the oldest is dropped, as a stream on a topic that nobody knows is
+/// later, within limits: beyond them the oldest is dropped, as a stream on a topic without a reader is
 /// ignored.
 #[derive(Debug)]
 pub struct StreamReaders {

@@ -65,7 +65,7 @@ fn frames_come_in_the_order_of_their_arrival_each_once_and_numbers_do_not_wrap_a
 }
 
 #[test]
-fn frames_of_tracks_that_the_server_does_not_say_it_sends_are_dropped_and_counted() {
+fn frames_of_tracks_that_are_not_in_the_servers_answer_are_dropped_and_counted() {
     let mut pair = with_tracks("TR_a", "TR_b");
     let [a, b] = [pair.audio[0], pair.audio[1]];
     pair.send_audio(b, 0, 0, b"last");

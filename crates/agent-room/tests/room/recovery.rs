@@ -193,11 +193,11 @@ fn what_another_session_loses_is_reported() {
     pair.send("_reliable", &ack(7));
     pair.send("_reliable", &packet(9));
     pair.send("_reliable", &packet(12));
-    let heard = |pair: &Pair| {
-        let heard = pair.events.iter().filter(|event| matches!(event, RoomEvent::DataReceived(_)));
-        heard.count() == 3
+    let received = |pair: &Pair| {
+        let received = pair.events.iter().filter(|event| matches!(event, RoomEvent::DataReceived(_)));
+        received.count() == 3
     };
-    pair.run_until("the next packets", heard);
+    pair.run_until("the next packets", received);
     let missed: Vec<_> =
         pair.events.iter().filter(|event| matches!(event, RoomEvent::DataMissed { .. })).collect();
     let missing = |sender: &str, up_to| RoomEvent::DataMissed { sender: sender.to_owned(), up_to };
@@ -316,10 +316,10 @@ fn what_is_published_while_nothing_gets_through_waits_for_the_next_session() {
 fn a_leave_without_signalling_still_sends_what_was_published() {
     let mut pair = connected();
     lose_signal(&mut pair);
-    pair.command(1, publish("last words"));
+    pair.command(1, publish("last message"));
     pair.command(2, RoomCommand::Leave);
     pair.run_until("the end", |pair| pair.closed.is_some());
-    assert_eq!(payloads(&pair), ["last words"]);
+    assert_eq!(payloads(&pair), ["last message"]);
     assert_eq!(pair.closed, Some(DisconnectReason::ClientInitiated));
     assert_eq!(pair.done[&2], Ok(()));
 }
@@ -329,7 +329,7 @@ fn a_leave_on_a_dead_network_is_bounded() {
     let mut pair = connected();
     pair.lose = |_| true;
     lose_signal(&mut pair);
-    pair.command(1, publish("last words"));
+    pair.command(1, publish("last message"));
     let start = pair.now;
     pair.command(2, RoomCommand::Leave);
     pair.run_until("the end", |pair| pair.closed.is_some());

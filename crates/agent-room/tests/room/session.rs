@@ -227,7 +227,7 @@ fn an_invalid_answer_fails_the_join() {
 }
 
 #[test]
-fn an_answer_is_refused_in_our_own_words() {
+fn an_invalid_answer_is_refused_with_our_own_error_text() {
     let refused = |tamper: fn(String) -> String| {
         let mut pair = Pair::new(|_| {});
         pair.tamper = tamper;

@@ -22,7 +22,7 @@ fn connected() -> Pair {
     pair
 }
 
-/// Somebody in the room, with what their client can read.
+/// A participant in the room, with what their client can read.
 fn joins(pair: &mut Pair, identity: &str, client_protocol: i32, capabilities: &[i32]) {
     let participant = proto::ParticipantInfo {
         sid: format!("PA_{identity}"),

@@ -300,7 +300,7 @@ impl Pair {
             assert!(self.now < Time::ZERO + Duration::from_secs(300), "{what} does not come");
             self.step();
         }
-        panic!("{what} does not come in so many steps");
+        panic!("{what} does not come within the number of steps");
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {

@@ -70,13 +70,13 @@ async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_th
     backend.emit(RoomEvent::ParticipantLeft { participant: bob, reason: DisconnectReason::ClientInitiated });
     backend.emit(RoomEvent::Disconnected { reason: DisconnectReason::RoomClosed });
 
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     while let Some(event) = first.next().await {
-        heard.push(word(&event));
+        received.push(word(&event));
     }
     let end = "disconnected: the room closed";
     assert_eq!(
-        heard,
+        received,
         [
             "joined ada",
             "active ada",
@@ -87,12 +87,12 @@ async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_th
             end
         ]
     );
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     while let Some(event) = second.next().await {
-        heard.push(word(&event));
+        received.push(word(&event));
     }
     assert_eq!(
-        heard,
+        received,
         ["joined ada", "active ada", "joined bob", "active bob", "track TR_1", "left bob", end]
     );
     // After the end: the last participants, and no waiting.
@@ -164,11 +164,11 @@ async fn a_handle_of_an_attempt_that_is_over_reports_it() {
     reply.send(Ok(()));
     assert_eq!(renamed.await.unwrap(), Ok(()));
     drop(connection);
-    assert!(backend.next_request().await.is_none(), "nobody holds the room");
+    assert!(backend.next_request().await.is_none(), "no handle of the room is left");
 }
 
 #[tokio::test]
-async fn a_slow_reader_of_one_topic_is_told_in_order_and_the_loss_is_reported() {
+async fn a_slow_reader_of_one_topic_gets_messages_in_order_and_the_loss_is_reported() {
     let (room, mut backend) = room();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let connection = RoomConnection::new(room);
@@ -189,7 +189,7 @@ async fn a_slow_reader_of_one_topic_is_told_in_order_and_the_loss_is_reported() 
     let mut reported = 0;
     while let Ok(dropped) = told.try_recv() {
         reported += dropped.messages;
-        assert_eq!(dropped.events, 0, "nobody reads events");
+        assert_eq!(dropped.events, 0, "events have no reader");
     }
     assert_eq!(reported, 3976);
 }

@@ -40,7 +40,7 @@ async fn numbers(stream: EncodedAudioStream) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn each_reader_has_the_frames_of_its_track_and_what_nobody_reads_is_not_kept() {
+async fn each_reader_has_the_frames_of_its_track_and_unread_tracks_are_not_kept() {
     let (room, backend, mut frames) = room();
     frames.send("TR_ada", frame(0));
     let ada = room.encoded_audio("TR_ada").unwrap();
@@ -136,7 +136,7 @@ async fn a_stream_ends_with_its_track_its_publisher_or_the_room_after_what_waits
 }
 
 #[tokio::test]
-async fn the_streams_of_an_attempt_end_with_it_and_the_next_one_opens_its_own() {
+async fn the_streams_of_an_attempt_end_with_it_and_the_next_attempt_opens_its_own() {
     let (room, _backend, mut frames) = room();
     let connection = RoomConnection::new(room);
     let first = connection.begin_attempt();
@@ -163,7 +163,7 @@ async fn the_streams_of_an_attempt_end_with_it_and_the_next_one_opens_its_own() 
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_says_why() {
+async fn a_track_that_cannot_be_read_has_a_reason() {
     let (room, backend, mut frames) = room();
     let refused = |sid: &str| room.encoded_audio(sid).unwrap_err();
     let sid = "TR_other".to_owned();
@@ -226,7 +226,7 @@ fn streams_are_opened_and_closed_while_frames_come() {
 }
 
 #[tokio::test]
-async fn a_sender_can_wait_until_somebody_reads() {
+async fn a_sender_can_wait_for_a_reader() {
     let (room, backend, mut frames) = room();
     let waits = tokio::spawn(frames.reader("TR_ada"));
     let _other = room.encoded_audio("TR_bob").unwrap();

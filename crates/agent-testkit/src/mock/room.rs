@@ -1,6 +1,5 @@
 //! Rooms without a network: the test plays the participants, and inspects what the agent does.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use agent_proto::Time;
+use agent_proto::text::owned_pairs;
 use agent_server::{
     Change, ChangeParticipant, CloseRoom, Grant, Input, MemberCommand, MemberId, MuteTrack, OpenRoom,
     PublishTrack, Refusal, RemoveParticipant, SendData, Server, SetRoomMetadata, Stay, UnpublishTrack,
@@ -226,8 +226,7 @@ impl MockParticipant {
         &self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) {
-        let attributes: BTreeMap<String, String> =
-            attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let attributes = owned_pairs(attributes).collect();
         self.change(Change { attributes, ..Change::default() });
     }
 

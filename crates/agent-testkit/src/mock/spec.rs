@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use agent_proto::text::owned_pairs;
 use agent_server::JobFlags;
 use agent_worker::room::Participant;
 use agent_worker::{BoxFuture, JobKind, WorkerBuilder};
@@ -98,7 +99,7 @@ impl JobSpec {
         mut self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        self.attributes.extend(attributes.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self.attributes.extend(owned_pairs(attributes));
         self
     }
 

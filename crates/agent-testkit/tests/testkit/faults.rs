@@ -43,8 +43,8 @@ async fn busy(server: &MockServer) -> (WorkerHandle, MockJob) {
 
 async fn registrations(server: &MockServer, count: usize) {
     let registered = |event: &ServerEvent| matches!(event, ServerEvent::Registered { .. });
-    let told = tokio::time::timeout(SOON, server.wait_for_count(count, registered)).await;
-    assert!(told.is_ok(), "{}", server.timeline());
+    let reported = tokio::time::timeout(SOON, server.wait_for_count(count, registered)).await;
+    assert!(reported.is_ok(), "{}", server.timeline());
 }
 
 /// A job that is dispatched now runs once, and succeeds.
@@ -63,8 +63,8 @@ async fn is_forgotten(server: &MockServer, handle: &WorkerHandle, job: &MockJob)
     job.room().delete();
     let unknown =
         |event: &ServerEvent| matches!(event, ServerEvent::UnknownJob { job_id, .. } if *job_id == id);
-    let told = tokio::time::timeout(SOON, server.wait_for(unknown)).await;
-    assert!(told.is_ok(), "{}", server.timeline());
+    let reported = tokio::time::timeout(SOON, server.wait_for(unknown)).await;
+    assert!(reported.is_ok(), "{}", server.timeline());
 }
 
 #[tokio::test]

@@ -79,8 +79,8 @@ async fn job_handler() {
 async fn the_job_is_the_one_that_was_asked_for() {
     let agent = |ctx: JobContext| async move {
         let job = ctx.job();
-        let told = format!("{} {} {} {}", job.id, job.kind, job.room.name, job.raw_metadata);
-        ctx.room().publish_data("job", told).await?;
+        let description = format!("{} {} {} {}", job.id, job.kind, job.room.name, job.raw_metadata);
+        ctx.room().publish_data("job", description).await?;
         Ok(())
     };
     let run = run_job(agent, JobSpec::room("test-room").job_id("test-job-1").metadata("{}")).await;

@@ -41,7 +41,7 @@ async fn moderates(ctx: JobContext) -> JobResult {
     api.transfer_sip_participant("caller", transfer()).await?;
     let no_caller = api.transfer_sip_participant("ada", "tel:+1").await.unwrap_err().to_string();
     assert!(no_caller.contains("no SIP session associated with participant"), "{no_caller}");
-    assert!(api.remove_participant("nobody").await.unwrap_err().is_not_found());
+    assert!(api.remove_participant("absent").await.unwrap_err().is_not_found());
     Ok(())
 }
 
@@ -86,7 +86,7 @@ async fn calls_take_effect_and_are_recorded() {
             identity: identity("ada"),
             transfer: SipTransfer::new("tel:+1"),
         },
-        remove("nobody"),
+        remove("absent"),
     ];
     assert_eq!(others, expected.iter().collect::<Vec<_>>());
     let refused = run.timeline.events().iter().filter_map(|(_, event)| match event {
@@ -113,13 +113,13 @@ async fn a_job_that_deletes_its_room_ends_with_it() {
 }
 
 #[tokio::test]
-async fn an_agent_that_nobody_takes_is_given_up_without_waiting_here() {
+async fn a_dispatch_that_no_worker_accepts_is_given_up_without_waiting_here() {
     let begun = Instant::now();
     let asks = |ctx: JobContext| async move {
-        let error = ctx.api().ensure_dispatch("nobody", Duration::from_secs(60)).await.unwrap_err();
+        let error = ctx.api().ensure_dispatch("absent", Duration::from_secs(60)).await.unwrap_err();
         assert!(matches!(error, ApiError::NotTaken { .. }), "{error}");
         let left = ctx.api().dispatches().await?;
-        assert!(left.iter().all(|dispatch| dispatch.agent_name != "nobody"), "{left:?}");
+        assert!(left.iter().all(|dispatch| dispatch.agent_name != "absent"), "{left:?}");
         Ok(())
     };
     let run = run_job(asks, JobSpec::room("lobby").lasts(Duration::from_secs(600))).await;
@@ -168,7 +168,7 @@ async fn an_agent_is_dispatched_once_by_all_who_ask_for_it() {
 async fn a_server_that_cannot_be_reached_is_worth_another_attempt() {
     let asks = |ctx: JobContext| async move {
         if ctx.attempt() == 1 {
-            // Nobody listens on a port that was free a moment ago.
+            // A port that was free a moment ago has no listener.
             let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
             let api = ServerApi::new(&format!("ws://{address}").parse()?, "key", "secret")?;
             api.list_rooms(&[]).await?;

@@ -21,7 +21,7 @@ async fn published(events: &mut RoomEvents) -> String {
     panic!("the room ended");
 }
 
-/// Reads every track that it is sent, and tells of each in the end.
+/// Reads every track that it is sent, and reports each in the end.
 async fn listen(ctx: JobContext) -> JobResult {
     let mut events = ctx.room().events();
     let mut tasks = Vec::new();
@@ -31,13 +31,13 @@ async fn listen(ctx: JobContext) -> JobResult {
                 let mut frames = ctx.room().encoded_audio(&track.sid)?;
                 ctx.room().publish_data("listening", track.name.clone()).await?;
                 tasks.push(ctx.spawn(async move {
-                    let (mut heard, mut received) = (String::new(), Vec::new());
+                    let (mut played, mut received) = (String::new(), Vec::new());
                     while let Some(frame) = frames.next().await {
-                        heard.push_str(std::str::from_utf8(&frame.payload).unwrap());
+                        played.push_str(std::str::from_utf8(&frame.payload).unwrap());
                         received.push(frame.received);
                     }
                     let steps: Vec<_> = received.windows(2).map(|pair| pair[1] - pair[0]).collect();
-                    format!("{}: {heard} {steps:?} {}", track.name, frames.dropped())
+                    format!("{}: {played} {steps:?} {}", track.name, frames.dropped())
                 }));
             }
             RoomEvent::ParticipantLeft { .. } => break,
@@ -45,8 +45,8 @@ async fn listen(ctx: JobContext) -> JobResult {
         }
     }
     for task in tasks {
-        let told = task.await?;
-        ctx.room().publish_data("heard", told).await?;
+        let report = task.await?;
+        ctx.room().publish_data("report", report).await?;
     }
     Ok(())
 }
@@ -66,7 +66,7 @@ async fn each_stream_has_the_frames_of_its_track_in_their_time() {
         for n in 0..3 {
             ada.send_frame(&first, frame("a", n));
             bob.send_frame(&second, frame("b", n));
-            // Nobody sends another's, and a muted one is silent.
+            // No track has the frames of another one, and a muted one is silent.
             bob.send_frame(&first, frame("?", n));
             ada.mute(&first, true);
             ada.send_frame(&first, frame("?", n));
@@ -80,12 +80,12 @@ async fn each_stream_has_the_frames_of_its_track_in_their_time() {
     });
     let run = run_job(listen, spec).await;
     run.assert_success();
-    let heard: Vec<_> = run.sent_by_agent().filter(|s| s.topic == "heard").map(|s| s.text()).collect();
-    assert_eq!(heard, ["first: aaa [20ms, 20ms] 0", "second: bbbb [20ms, 20ms, 20ms] 0"]);
+    let played: Vec<_> = run.sent_by_agent().filter(|s| s.topic == "report").map(|s| s.text()).collect();
+    assert_eq!(played, ["first: aaa [20ms, 20ms] 0", "second: bbbb [20ms, 20ms, 20ms] 0"]);
 }
 
 #[tokio::test]
-async fn who_subscribes_to_nothing_hears_of_no_track_and_gets_no_frames() {
+async fn an_agent_without_subscriptions_gets_no_track_events_and_no_frames() {
     async fn look(ctx: JobContext) -> JobResult {
         let mut events = ctx.room().events();
         let mut frames = ctx.room().encoded_audio(&published(&mut events).await)?;
@@ -129,7 +129,7 @@ async fn an_attempt_ends_its_streams_and_the_next_one_reads_the_track_again() {
         assert!(matches!(ctx.room().encoded_audio(&sid), Err(TrackError::AlreadyRead { .. })));
         ctx.room().publish_data("listening", ctx.attempt().to_string()).await?;
         let frame = frames.next().await.ok_or("the track ended")?;
-        ctx.room().publish_data("heard", frame.payload).await?;
+        ctx.room().publish_data("report", frame.payload).await?;
         match ctx.attempt() {
             // It reads on, until its attempt is over.
             1 => {
@@ -154,6 +154,6 @@ async fn an_attempt_ends_its_streams_and_the_next_one_reads_the_track_again() {
     let retry = RetryPolicy::default();
     let run = run_job(twice, spec.worker(move |builder| builder.retry(retry))).await;
     run.assert_success();
-    let heard: Vec<_> = run.sent_by_agent().filter(|s| s.topic == "heard").map(|s| s.text()).collect();
-    assert_eq!(heard, ["one", "two"]);
+    let played: Vec<_> = run.sent_by_agent().filter(|s| s.topic == "report").map(|s| s.text()).collect();
+    assert_eq!(played, ["one", "two"]);
 }

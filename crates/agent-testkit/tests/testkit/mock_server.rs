@@ -56,7 +56,7 @@ fn no_violations(server: &MockServer) {
 }
 
 #[tokio::test]
-async fn a_worker_runs_jobs_and_the_server_records_the_truth() {
+async fn a_worker_runs_jobs_and_the_server_records_their_outcomes() {
     let server = MockServer::start().await.unwrap();
     let worker = start(server.worker(scripted));
     for (metadata, outcome) in
@@ -150,7 +150,7 @@ async fn a_server_that_forgets_continues_as_before() {
 }
 
 #[tokio::test]
-async fn somebody_who_left_is_waited_for_again() {
+async fn a_participant_who_left_is_waited_for_again() {
     let server = MockServer::start().await.unwrap();
     let room = server.room("lobby");
     room.join("ada").leave();

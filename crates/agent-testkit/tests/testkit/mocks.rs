@@ -123,7 +123,7 @@ async fn a_server_that_cannot_be_reached() {
     let net = NetOptions::default().dialer(dialer);
     let worker = server.worker(agent).net(net).agent_name("patient").build().unwrap();
     let running = tokio::spawn(worker.run());
-    tokio::time::timeout(Duration::from_secs(60), theirs).await.expect("it tries again").unwrap_err();
+    tokio::time::timeout(Duration::from_secs(60), theirs).await.expect("it retries").unwrap_err();
     assert!(!running.is_finished());
     assert!(!server.events().iter().any(|event| matches!(event, ServerEvent::Registered { .. })));
 }

@@ -184,11 +184,11 @@ async fn the_room_can_end_in_every_way() {
         (|room, _| room.join("ada").leave(), CancelReason::RoomClosed, Outcome::Success),
     ];
     for (play, reason, outcome) in ends {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, told) = std::sync::mpsc::channel();
         let agent = move |ctx: JobContext| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             async move {
-                let _ = tell.send(ctx.cancelled().await);
+                let _ = sender.send(ctx.cancelled().await);
                 JobResult::Ok(())
             }
         };

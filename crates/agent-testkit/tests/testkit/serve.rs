@@ -24,7 +24,7 @@ fn warnings(options: &[&str]) -> String {
 }
 
 #[test]
-fn it_warns_of_an_address_that_others_reach_with_a_secret_that_everybody_knows() {
+fn a_reachable_address_with_the_development_secret_is_warned_of() {
     for (options, warns) in [
         (["--listen", "0.0.0.0:0", "--api-secret", "secret"].as_slice(), true),
         (&["--listen", "0.0.0.0:0"], true),

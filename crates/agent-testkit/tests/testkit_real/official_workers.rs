@@ -38,8 +38,8 @@ async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
 
     let wanted: BTreeSet<_> =
         dispatches.iter().map(|dispatch| (dispatch.room.clone(), dispatch.metadata.clone())).collect();
-    let told: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
-    assert_eq!((wanted.len(), jobs.len(), &told), (count, count, &wanted));
+    let received: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
+    assert_eq!((wanted.len(), jobs.len(), &received), (count, count, &wanted));
     let assigned = server.log().assignments();
     let assigned: BTreeSet<_> = assigned.iter().map(|job| (&job.job_id, &job.room)).collect();
     assert_eq!(assigned, jobs.iter().map(|job| (&job.job_id, &job.room)).collect());

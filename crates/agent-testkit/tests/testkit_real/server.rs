@@ -99,7 +99,7 @@ async fn the_api_makes_changes_and_ends_rooms_and_dispatches() {
     assert_eq!(api.list_participants("lobby").await.expect("participants"), []);
     api.send_data("lobby", DataMessage::new("hello").topic("chat").lossy().to("ada"))
         .await
-        .expect("sent to nobody");
+        .expect("sent without receivers");
 
     let request = DispatchRequest::new("helper", "lobby").metadata("m").attributes([("a", "b")]);
     let dispatch = api.create_dispatch(request).await.expect("a dispatch");
@@ -116,10 +116,12 @@ async fn the_api_makes_changes_and_ends_rooms_and_dispatches() {
     api.delete_dispatch("lobby", &dispatch.id).await.expect("deleted");
     listed("dispatches", dispatches, |dispatches| dispatches.len() == 1).await;
 
-    let missing = api.remove_participant("lobby", "nobody").await.expect_err("nobody is there");
+    let missing = api.remove_participant("lobby", "absent").await.expect_err("not in the room");
     assert!(missing.is_not_found(), "{missing}");
     let change = ParticipantChange::new().name("x");
-    assert!(api.update_participant("lobby", "nobody", change).await.expect_err("nobody").is_not_found());
+    assert!(
+        api.update_participant("lobby", "absent", change).await.expect_err("not in the room").is_not_found()
+    );
     api.delete_room("lobby").await.expect("deleted");
     listed("rooms", async || api.list_rooms(&["lobby"]).await, |rooms| rooms.is_empty()).await;
 }
@@ -157,7 +159,7 @@ async fn api_errors_contain_the_reason() {
     );
 
     server.stop();
-    let error = server.api().list_rooms(&[]).await.expect_err("nobody listens");
+    let error = server.api().list_rooms(&[]).await.expect_err("there is no listener");
     assert!(matches!(error, ApiError::Unreachable { method: "RoomService/ListRooms", .. }), "{error:?}");
 }
 
@@ -171,14 +173,14 @@ async fn a_binary_that_cannot_run_is_reported_with_its_output() {
 
     let dir = tempfile::tempdir().expect("a folder");
     let script = dir.path().join("server");
-    std::fs::write(&script, "#!/bin/sh\necho these are my last words >&2\nexit 3\n").expect("written");
+    std::fs::write(&script, "#!/bin/sh\necho the last line of output >&2\nexit 3\n").expect("written");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("made executable");
         let error =
             RealServer::builder().start_binary(script).await.expect_err("it ends at once").to_string();
-        assert!(error.contains("exit status: 3") && error.contains("these are my last words"), "{error}");
+        assert!(error.contains("exit status: 3") && error.contains("the last line of output"), "{error}");
     }
 }
 

@@ -43,7 +43,7 @@ impl Served {
     async fn next(&mut self, name: &str) -> Value {
         let found = async {
             loop {
-                let line = self.lines.next_line().await.unwrap().expect("the server goes on");
+                let line = self.lines.next_line().await.unwrap().expect("the server still runs");
                 let event: Value = serde_json::from_str(&line).unwrap();
                 if event["event"] == name {
                     return event;
@@ -67,8 +67,8 @@ async fn runs_its_jobs(kind: OfficialWorkerKind, count: usize) {
     let dispatches = api.dispatch_many(&agent_name, "room", count).await.unwrap();
     let jobs = worker.wait_for_jobs(count, JOBS_TIMEOUT).await.unwrap();
     let wanted: BTreeSet<_> = dispatches.iter().map(|d| (d.room.clone(), d.metadata.clone())).collect();
-    let told: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
-    assert_eq!((wanted.len(), jobs.len(), &told), (count, count, &wanted));
+    let received: BTreeSet<_> = jobs.iter().map(|job| (job.room.clone(), job.metadata.clone())).collect();
+    assert_eq!((wanted.len(), jobs.len(), &received), (count, count, &wanted));
     let mut ends = BTreeMap::<String, usize>::new();
     // The Node.js worker reports no end.
     if kind != OfficialWorkerKind::Node {

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use agent_core::Descriptors;
+use agent_core::DescriptorBudget;
 
 /// A joined room has a WebSocket and a UDP socket, perhaps a TCP connection, and one of them twice while it
 /// is replaced.
@@ -40,9 +40,9 @@ impl Drop for Share {
 
 /// Raises the limit of this process to the maximum, and warns if that is not enough for `max_jobs`. `None`:
 /// there is no limit.
-pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<Descriptors> {
+pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<DescriptorBudget> {
     let limit = usize::try_from(raise()?).unwrap_or(usize::MAX);
-    let found = Descriptors { limit, open: open(), per_job };
+    let found = DescriptorBudget { limit, open: open(), per_job };
     if let Some(warning) = warning(max_jobs, found) {
         tracing::warn!("{}", agent_proto::text::line(warning));
     }
@@ -83,7 +83,7 @@ fn open() -> usize {
 }
 
 /// The warning if the limit is too low for `max_jobs`.
-fn warning(max_jobs: usize, found: Descriptors) -> Option<String> {
+fn warning(max_jobs: usize, found: DescriptorBudget) -> Option<String> {
     let fit = found.jobs();
     if fit >= max_jobs {
         return None;
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_too_low_is_reported_with_what_to_do() {
-        let found = |limit| Descriptors { limit, open: 12, per_job: PER_JOB };
+        let found = |limit| DescriptorBudget { limit, open: 12, per_job: PER_JOB };
         assert_eq!(
             warning(1000, found(1024)).as_deref(),
             Some(
@@ -116,7 +116,7 @@ mod tests {
         assert!(warning(1, found(3)).unwrap().contains("enough for 0 jobs only"));
         assert!(warning(usize::MAX, found(1024)).is_some());
         assert_eq!(
-            warning(usize::MAX, Descriptors { per_job: 0, ..found(1024) }),
+            warning(usize::MAX, DescriptorBudget { per_job: 0, ..found(1024) }),
             None,
             "rooms without sockets"
         );

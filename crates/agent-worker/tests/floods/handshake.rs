@@ -16,7 +16,7 @@ async fn done(_: JobContext) -> JobResult {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_or_without_end_is_an_error() {
+async fn an_answer_that_is_malformed_or_endless_is_an_error() {
     let memory = Memory::measure().await;
     let mut rng = fastrand::Rng::with_seed(3);
     let random: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(1024 * 1024).collect();

@@ -85,7 +85,7 @@ async fn what_is_no_message_is_passed_over_until_the_time_is_up() {
 
 /// Packets of anybody: random, too long, and such that begin as those of WebRTC do.
 #[tokio::test]
-async fn packets_that_are_none_change_nothing() {
+async fn malformed_packets_change_nothing() {
     let memory = Memory::measure().await;
     let server = Server::start().await;
     let joining = join(&server, Duration::from_secs(1));

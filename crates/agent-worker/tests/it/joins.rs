@@ -122,7 +122,7 @@ async fn joined_after(status: u16, retry_after: Option<Duration>) -> Duration {
 
 /// The retry policy's own wait is up to 1 s.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_when_to_join_is_left_alone_until_then() {
+async fn a_join_waits_for_the_servers_retry_after() {
     for (status, retry_after, least) in [
         (429, Some(Duration::from_secs(30)), 30),
         (503, Some(Duration::from_secs(30)), 30),
@@ -155,7 +155,7 @@ impl RoomConnector for OverHttpAtFirst {
 
 /// As above, with the refusal of a real WebSocket.
 #[tokio::test]
-async fn a_refused_websocket_of_a_room_says_when_to_try_again() {
+async fn a_refused_websocket_of_a_room_carries_its_retry_after() {
     let server = MockServer::start().await.expect("a server");
     let attempts: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let connector = OverHttpAtFirst {

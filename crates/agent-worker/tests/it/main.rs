@@ -1,4 +1,4 @@
-//! What users can see of agent-worker, on mock servers and servers of bytes: whatever needs no real tool and
+//! What users can see of agent-worker, on mock servers and servers of bytes: all that needs no real tool and
 //! shares its process with others.
 //!
 //! `cargo xtask test` runs each of these modules as a program of its own.

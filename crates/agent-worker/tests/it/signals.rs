@@ -36,7 +36,7 @@ enum Main {
 /// What the job does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 enum Job {
-    /// Returns when it is told to stop.
+    /// Returns when it is cancelled.
     Polite,
     /// Never returns, and can be aborted.
     Deaf,
@@ -62,10 +62,10 @@ struct Part {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Said {
+enum Report {
     /// The handler runs.
     Running,
-    /// It was told to stop.
+    /// It was cancelled.
     Stopping,
     /// A line of the process's log.
     Logged(String),
@@ -88,7 +88,7 @@ impl Agent for OneJob {
                 block()
             });
         }
-        subprocess::say(&Said::Running);
+        subprocess::report(&Report::Running);
         match self.0 {
             Job::Polite | Job::BlocksWhenEnded | Job::BlocksInTask => {}
             Job::Deaf => std::future::pending().await,
@@ -97,7 +97,7 @@ impl Agent for OneJob {
             Job::SpawnsBlocking => drop(tokio::task::spawn_blocking(|| block())),
         }
         ctx.cancelled().await;
-        subprocess::say(&Said::Stopping);
+        subprocess::report(&Report::Stopping);
         Ok(())
     }
 
@@ -163,13 +163,13 @@ fn end_with(returned: impl Termination) -> ! {
     std::process::exit(code.map_or(-1, i32::from))
 }
 
-/// Each line of the log, said to the test.
+/// Each line of the log, reported to the test.
 #[derive(Clone)]
-struct SaysLog;
+struct LogReporter;
 
-impl io::Write for SaysLog {
+impl io::Write for LogReporter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        subprocess::say(&Said::Logged(String::from_utf8_lossy(line).into_owned()));
+        subprocess::report(&Report::Logged(String::from_utf8_lossy(line).into_owned()));
         Ok(line.len())
     }
 
@@ -181,7 +181,7 @@ impl io::Write for SaysLog {
 #[test]
 fn child() {
     let Some((part, _told)) = subprocess::given::<Part>() else { return };
-    tracing_subscriber::fmt().with_ansi(false).with_writer(|| SaysLog).init();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(|| LogReporter).init();
     match part.main {
         Main::Guide => end_with(guides_main(part)),
         Main::OneThread => end_with(main_with_one_thread(part)),
@@ -195,7 +195,7 @@ struct Program {
     server: MockServer,
     job: Option<MockJob>,
     child: Child,
-    log: Log<Said>,
+    log: Log<Report>,
 }
 
 impl Program {
@@ -216,7 +216,7 @@ impl Program {
     async fn running(main: Main, job: Job, change: impl FnOnce(&mut Part)) -> Self {
         let mut program = Self::idle(main, job, change).await;
         program.job = Some(program.server.dispatch(JobSpec::room("room").agent_name("agent")).await.unwrap());
-        program.log.wait_for(0, SOON, |said| matches!(said, Said::Running)).await;
+        program.log.wait_for(0, SOON, |report| matches!(report, Report::Running)).await;
         program
     }
 
@@ -229,7 +229,9 @@ impl Program {
     }
 
     async fn logged(&self, text: &str) {
-        self.log.wait_for(0, SOON, |said| matches!(said, Said::Logged(line) if line.contains(text))).await;
+        self.log
+            .wait_for(0, SOON, |report| matches!(report, Report::Logged(line) if line.contains(text)))
+            .await;
     }
 
     async fn outcome(&self) -> String {
@@ -257,7 +259,7 @@ async fn a_drain_that_leaves_a_blocked_thread_ends_the_process_with_1() {
         assert_eq!(program.exit_code().await, Some(1), "{job:?}");
         program.logged("block their threads").await;
         let outcome = if job == Job::Blocks { "failed: aborted: drained" } else { "success" };
-        assert_eq!(program.outcome().await, outcome, "{job:?}: the server was told before");
+        assert_eq!(program.outcome().await, outcome, "{job:?}: reported to the server before");
     });
     futures_util::future::join_all(ends).await;
 }
@@ -334,7 +336,7 @@ async fn two_signals_within_a_second_count_as_one() {
         if first != second {
             program.logged("counts as the same").await;
         }
-        assert_eq!(program.exit_code().await, Some(0), "its drain went on to its end");
+        assert_eq!(program.exit_code().await, Some(0), "its drain continued to its end");
         assert_eq!(program.outcome().await, "success");
     }
     let mut program = Program::idle(Main::Guide, Job::Polite, |_| {}).await;
@@ -344,7 +346,7 @@ async fn two_signals_within_a_second_count_as_one() {
 }
 
 #[tokio::test]
-async fn what_can_be_aborted_is_and_main_returns() {
+async fn a_job_that_can_be_aborted_is_aborted_and_main_returns() {
     for (main, code) in [(Main::Guide, 130), (Main::Readme, 1)] {
         let mut program = Program::running(main, Job::Deaf, |_| {}).await;
         program.signal("TERM", FIRST).await;

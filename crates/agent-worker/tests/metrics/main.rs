@@ -1,6 +1,6 @@
-//! Every metric of the guide's table, and none beyond it, with what it should say. A program of its own with
-//! one test, as one recorder hears the whole process: most of it is on virtual time, what blocks a thread in
-//! real time.
+//! Every metric of the guide's table, and none beyond it, with its expected value. A program of its own with
+//! one test, as one recorder records the whole process: most of it is on virtual time, what blocks a thread
+//! in real time.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

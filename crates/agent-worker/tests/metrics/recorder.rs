@@ -101,12 +101,12 @@ impl Recorded {
 /// The table of the guide.
 pub(crate) fn guide() -> BTreeSet<Line> {
     let page = include_str!("../../src/guide/metrics.md");
-    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let labels = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     page.lines()
         .filter(|line| line.starts_with("| `lk_agents_"))
         .map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            (words(cells[1]).concat(), cells[2].to_owned(), words(cells[3]))
+            (labels(cells[1]).concat(), cells[2].to_owned(), labels(cells[3]))
         })
         .collect()
 }

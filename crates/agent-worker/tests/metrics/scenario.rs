@@ -373,7 +373,7 @@ async fn jobs_of_all_kinds(recorded: &mut Recorded) {
     assert_eq!(recorded.counters["unknown_events_total "], 2);
 }
 
-/// 16 jobs, and 5 that it did not want; of 1,031 things said on a channel 7 did not fit, of the next 3 one
+/// 16 jobs, and 5 that it did not want; of 1,031 messages of a channel 7 did not fit, of the next 3 one
 /// was lost on the way.
 const COUNTED: &[&str] = &[
     "channel_interruptions_total: 2",

@@ -20,7 +20,7 @@ on_each_kind!(
     a_server_that_lost_everything_still_knows_the_newer_writer,
     what_is_kept_expires_in_the_server,
     servers_that_cannot_be_used,
-    a_job_without_its_redis_fails_in_words,
+    a_job_without_its_redis_fails_with_a_clear_error,
 );
 
 fn store(url: &str) -> RedisStore {
@@ -124,7 +124,7 @@ async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
 }
 
 /// The error that a job gets of a store in this state, and how the job ends.
-async fn a_job_without_its_redis_fails_in_words(settings: RedisServerBuilder) {
+async fn a_job_without_its_redis_fails_with_a_clear_error(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings.password("open-sesame")).await else {
         return;
     };
@@ -146,7 +146,7 @@ async fn a_job_without_its_redis_fails_in_words(settings: RedisServerBuilder) {
     assert!(error.starts_with("checkpoint_store: ") && error.contains("refuses the credentials"), "{error}");
     assert!(!format!("{refused:?}").contains("hunter2"));
     server.kill();
-    let away = run(store(&server.url())).await;
-    let Outcome::Failed { error } = &away.outcome else { panic!("{away:?}") };
+    let unavailable = run(store(&server.url())).await;
+    let Outcome::Failed { error } = &unavailable.outcome else { panic!("{unavailable:?}") };
     assert!(error.contains("cannot be reached"), "{error}");
 }

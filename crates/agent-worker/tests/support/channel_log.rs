@@ -1,4 +1,4 @@
-//! What a job hears on its channel, as something that can be sent, and what it adds up to.
+//! The events of a job's channel, in a form that can be sent, and their sums.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ pub(crate) enum Received {
         count: u64,
     },
     Interrupted,
-    /// What no test expects.
-    Odd(String),
+    /// An event that no test expects.
+    Other(String),
 }
 
 impl From<ChannelEvent> for Received {
@@ -30,12 +30,12 @@ impl From<ChannelEvent> for Received {
             ChannelEvent::Announced(other) => Self::Announced(other.capability),
             ChannelEvent::Missed { from, count } => Self::Missed { from, count },
             ChannelEvent::Interrupted => Self::Interrupted,
-            other => Self::Odd(format!("{other:?}")),
+            other => Self::Other(format!("{other:?}")),
         }
     }
 }
 
-/// Numbers that grow, of each of the others, and how many of them were told to be lost.
+/// The growing numbers of each of the others, and how many of them were reported as lost.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     by_publisher: BTreeMap<String, Counted>,
@@ -71,7 +71,7 @@ impl Tally {
                 self.by_publisher.entry(from).or_default().missed += usize::try_from(count).unwrap();
             }
             Received::Interrupted => self.interruptions += 1,
-            Received::Announced(_) | Received::Odd(_) => panic!("{received:?}"),
+            Received::Announced(_) | Received::Other(_) => panic!("{received:?}"),
         }
     }
 

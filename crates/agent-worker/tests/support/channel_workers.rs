@@ -1,5 +1,5 @@
-//! Three worker processes, each with one job in the same room: what they say to each other over a channel,
-//! and what they hear.
+//! Three worker processes, each with one job in the same room: what they publish over a channel, and what
+//! they receive.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use agent_worker::{Agent, JobContext, JobResult};
 
 use super::channel_log::{Received, Tally};
 use super::stalling_proxy::Proxy;
-use super::subprocess::{Child, Log, Post, given, say};
+use super::subprocess::{Child, Log, Post, given, report};
 
 const SOON: Duration = Duration::from_secs(20);
 const WORKERS: usize = 3;
 
-/// What a process is told to do.
+/// What a process is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
     Publish(String),
@@ -28,7 +28,7 @@ enum Order {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Said {
+struct Report {
     /// Which process.
     by: String,
     what: What,
@@ -37,7 +37,7 @@ struct Said {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum What {
     Received(Received),
-    /// An order is carried out; so many of its messages were refused, and why.
+    /// An order is carried out: how many of its messages were refused, and why.
     Published {
         refused: usize,
         error: String,
@@ -47,30 +47,30 @@ enum What {
 /// In a process that [`ChannelWorkers`] started: runs its worker, for good. Elsewhere it returns at once.
 pub(crate) async fn run_if_child<P: PubSub>(make: impl FnOnce(&str) -> P) {
     let Some(((post, name, carrier), orders)) = given::<(Post, String, String)>() else { return };
-    let worker = post.worker(Talking { name, orders: Mutex::new(Some(orders)) });
+    let worker = post.worker(Talker { name, orders: Mutex::new(Some(orders)) });
     worker.join_room(false).pubsub(make(&carrier)).build().unwrap().run().await.unwrap();
 }
 
-/// Says what it hears, and does what it is told.
-struct Talking {
+/// Reports what it receives, and carries out its orders.
+struct Talker {
     name: String,
     orders: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
 }
 
-impl Agent for Talking {
+impl Agent for Talker {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let orders = self.orders.lock().await.take().expect("one job, and one attempt of it");
         let mut channel: Channel = ctx.jobs_channel().await?;
         channel.announce("talk").await?;
-        ctx.spawn(obey(self.name.clone(), channel.publisher(), orders));
+        ctx.spawn(carry_out(self.name.clone(), channel.publisher(), orders));
         while let Some(event) = channel.next().await {
-            say(&Said { by: self.name.clone(), what: What::Received(event.into()) });
+            report(&Report { by: self.name.clone(), what: What::Received(event.into()) });
         }
         Ok(())
     }
 }
 
-async fn obey(name: String, publisher: Publisher, mut orders: mpsc::UnboundedReceiver<String>) {
+async fn carry_out(name: String, publisher: Publisher, mut orders: mpsc::UnboundedReceiver<String>) {
     while let Some(order) = orders.recv().await {
         let texts: Vec<String> = match serde_json::from_str(&order).expect("an order") {
             Order::Publish(text) => vec![text],
@@ -83,7 +83,7 @@ async fn obey(name: String, publisher: Publisher, mut orders: mpsc::UnboundedRec
                 why = error.to_string();
             }
         }
-        say(&Said { by: name.clone(), what: What::Published { refused, error: why } });
+        report(&Report { by: name.clone(), what: What::Published { refused, error: why } });
     }
 }
 
@@ -97,8 +97,8 @@ pub(crate) struct Member {
     name: String,
     process: Child,
     pub(crate) proxy: Proxy,
-    log: Log<Said>,
-    /// What was said before was looked at: what it received, and what it said of its orders.
+    log: Log<Report>,
+    /// How many reports were looked at: for what it received, and for its orders.
     received: usize,
     published: usize,
 }
@@ -131,15 +131,15 @@ impl ChannelWorkers {
 impl Member {
     /// The next thing that it received.
     pub(crate) async fn next(&mut self) -> Received {
-        let received = |said: &Said| said.by == self.name && matches!(said.what, What::Received(_));
-        let (next, said) = self.log.wait_for(self.received, SOON, received).await;
+        let received = |report: &Report| report.by == self.name && matches!(report.what, What::Received(_));
+        let (next, report) = self.log.wait_for(self.received, SOON, received).await;
         self.received = next;
-        let What::Received(received) = said.what else { unreachable!() };
+        let What::Received(received) = report.what else { unreachable!() };
         received
     }
 
-    /// Adds up what it hears until it has received all the others up to this number.
-    pub(crate) async fn hear_until(&mut self, end: usize, tally: &mut Tally) {
+    /// Adds up what it receives until it has all the messages of the others up to this number.
+    pub(crate) async fn receive_until(&mut self, end: usize, tally: &mut Tally) {
         while tally.complete(end) < WORKERS - 1 {
             tally.take(self.next().await);
         }
@@ -164,14 +164,14 @@ impl Member {
 
     /// Waits until an order is carried out: how many of its messages were refused, and why.
     pub(crate) async fn published(&mut self) -> (usize, String) {
-        let done = |said: &Said| said.by == self.name && matches!(said.what, What::Published { .. });
-        let (next, said) = self.log.wait_for(self.published, SOON, done).await;
+        let done = |report: &Report| report.by == self.name && matches!(report.what, What::Published { .. });
+        let (next, report) = self.log.wait_for(self.published, SOON, done).await;
         self.published = next;
-        let What::Published { refused, error } = said.what else { unreachable!() };
+        let What::Published { refused, error } = report.what else { unreachable!() };
         (refused, error)
     }
 
     fn order(&self, order: &Order) {
-        self.process.tell(&serde_json::to_string(order).unwrap());
+        self.process.send_line(&serde_json::to_string(order).unwrap());
     }
 }

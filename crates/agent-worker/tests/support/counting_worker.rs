@@ -197,7 +197,7 @@ pub(crate) fn start_worker(
     server: &agent_testkit::RealServer,
 ) -> Child {
     let post = Post::new(server.http_url(), server.api_key(), server.api_secret(), AGENT);
-    // What it has to say is in the journal, in one order for all of them.
+    // What it reports is in the journal, in one order for all of them.
     Child::start(test, &(post, place, &journal.path, items), &Log::<()>::new())
 }
 

@@ -1,4 +1,4 @@
-//! Worker processes that stand for election, and what they say about it.
+//! Worker processes that are candidates of an election, and their reports.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,17 +8,17 @@ use agent_testkit::{JobSpec, MockJob, MockServer};
 use agent_worker::coordination::{Coordinator, Leadership};
 use agent_worker::{JobContext, JobResult};
 
-use super::subprocess::{Child, Log, Post, given, say};
+use super::subprocess::{Child, Log, Post, given, report};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
-/// Within this somebody else leads.
+/// Within this time another candidate leads.
 pub(crate) const NEXT: Duration = Duration::from_secs(3);
 const SOON: Duration = Duration::from_secs(20);
 const KEY: &str = "shared";
 
-/// Something that a candidate said.
+/// One report of a candidate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Said {
+pub(crate) struct Report {
     /// Which process.
     pub(crate) pid: u32,
     pub(crate) what: What,
@@ -30,11 +30,11 @@ pub(crate) struct Said {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
-    /// It was told that another one leads.
+    /// It got the answer that another one leads.
     Follows,
-    /// It was told that it leads.
+    /// It got the lease.
     Leads,
-    /// It was told that it leads no longer.
+    /// Its lease was reported as lost.
     Lost,
     /// Its write was accepted.
     Wrote,
@@ -60,7 +60,7 @@ pub(crate) async fn run_if_child<C: Coordinator + Clone>(make: impl FnOnce(&str)
     std::process::exit(0);
 }
 
-/// Stands for election again and again. As a leader it writes all the time, and does not look whether it
+/// Becomes a candidate again and again. As a leader it writes all the time, and does not look whether it
 /// still leads: what keeps its writes from counting is the store alone.
 async fn candidate(ctx: JobContext, store: impl Coordinator) -> JobResult {
     let again = async {
@@ -68,7 +68,7 @@ async fn candidate(ctx: JobContext, store: impl Coordinator) -> JobResult {
             let lease = match ctx.elect(KEY).await {
                 Ok(leadership) => {
                     if let Leadership::Follower(_) = leadership {
-                        vote(What::Follows, 0, now());
+                        submit(What::Follows, 0, now());
                     }
                     leadership.lead().await.unwrap()
                 }
@@ -78,21 +78,22 @@ async fn candidate(ctx: JobContext, store: impl Coordinator) -> JobResult {
                 }
             };
             let token = lease.fencing_token();
-            vote(What::Leads, token, now());
+            submit(What::Leads, token, now());
             let mut lost = None;
-            // One that lost its lease goes on until it is refused, or it is clear that nobody else leads.
+            // One that lost its lease continues until it is refused, or it is clear that there is no other
+            // leader.
             while lost.is_none_or(|at: Instant| at.elapsed() < LEASE * 3) {
                 let began = now();
                 match store.write(KEY, token, began.to_string().into()).await {
-                    Ok(true) => vote(What::Wrote, token, began),
+                    Ok(true) => submit(What::Wrote, token, began),
                     Ok(false) => {
-                        vote(What::Refused, token, began);
+                        submit(What::Refused, token, began);
                         break;
                     }
-                    Err(_) => vote(What::Unsure, token, began),
+                    Err(_) => submit(What::Unsure, token, began),
                 }
                 if lost.is_none() && lease.is_lost() {
-                    vote(What::Lost, token, now());
+                    submit(What::Lost, token, now());
                     lost = Some(Instant::now());
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -105,8 +106,8 @@ async fn candidate(ctx: JobContext, store: impl Coordinator) -> JobResult {
     }
 }
 
-fn vote(what: What, token: u64, began: u64) {
-    say(&Said { pid: std::process::id(), what, token, began, done: now() });
+fn submit(what: What, token: u64, began: u64) {
+    report(&Report { pid: std::process::id(), what, token, began, done: now() });
 }
 
 fn now() -> u64 {
@@ -119,7 +120,7 @@ pub(crate) struct ElectionWorkers {
     pub(crate) server: MockServer,
     /// The test that runs them: the name of the one that calls [`run_if_child`].
     entry: &'static str,
-    log: Log<Said>,
+    log: Log<Report>,
     started: usize,
 }
 
@@ -145,45 +146,46 @@ impl ElectionWorkers {
         let pid = process.pid();
         let spec = JobSpec::room("shared").agent_name(name);
         let job = self.server.dispatch(spec).await.unwrap();
-        let stands = |said: &Said| said.pid == pid && matches!(said.what, What::Leads | What::Follows);
-        self.wait_for(from, SOON, stands).await;
+        let takes_part =
+            |report: &Report| report.pid == pid && matches!(report.what, What::Leads | What::Follows);
+        self.wait_for(from, SOON, takes_part).await;
         ElectionWorker { process, job }
     }
 
-    /// The first thing after `from` things were said for which this holds.
+    /// The first report after the first `from` ones for which this holds.
     pub(crate) async fn wait_for(
         &self,
         from: usize,
         within: Duration,
-        holds: impl Fn(&Said) -> bool,
-    ) -> Said {
+        holds: impl Fn(&Report) -> bool,
+    ) -> Report {
         self.log.wait_for(from, within, holds).await.1
     }
 
-    /// How many things were said until now.
+    /// The number of reports until now.
     pub(crate) fn mark(&self) -> usize {
         self.log.mark()
     }
 
-    /// Who leads now: it was told so, and has written ten times.
-    pub(crate) async fn leader(&self) -> Said {
+    /// The current leader: it has the lease, and has written ten times.
+    pub(crate) async fn leader(&self) -> Report {
         let mut writes = 0;
         let mut from = self.mark();
         let mut token = 0;
         while writes < 10 {
-            let (next, wrote) = self.log.wait_for(from, SOON, |said| said.what == What::Wrote).await;
+            let (next, wrote) = self.log.wait_for(from, SOON, |report| report.what == What::Wrote).await;
             from = next;
             writes = if wrote.token == token { writes + 1 } else { 1 };
             token = wrote.token;
         }
-        self.wait_for(0, SOON, |said| said.what == What::Leads && said.token == token).await
+        self.wait_for(0, SOON, |report| report.what == What::Leads && report.token == token).await
     }
 
-    /// Promise I13, over everything that was said: an accepted write never comes after one of a later leader,
+    /// Promise I13, over all reports: an accepted write never comes after one of a later leader,
     /// each token has one leader, and tokens grow. Gives the number of leaders.
     pub(crate) fn check(&self) -> usize {
-        let said = self.log.all();
-        let wrote: Vec<&Said> = said.iter().filter(|said| said.what == What::Wrote).collect();
+        let reports = self.log.all();
+        let wrote: Vec<&Report> = reports.iter().filter(|report| report.what == What::Wrote).collect();
         for earlier in &wrote {
             for later in wrote.iter().filter(|later| later.began > earlier.done) {
                 assert!(
@@ -192,8 +194,8 @@ impl ElectionWorkers {
                 );
             }
         }
-        let mut leads: Vec<&Said> = said.iter().filter(|said| said.what == What::Leads).collect();
-        leads.sort_by_key(|said| said.token);
+        let mut leads: Vec<&Report> = reports.iter().filter(|report| report.what == What::Leads).collect();
+        leads.sort_by_key(|report| report.token);
         for pair in leads.windows(2) {
             assert!(pair[0].token < pair[1].token, "two leaders under one token: {pair:?}");
         }

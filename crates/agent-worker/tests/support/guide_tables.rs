@@ -46,7 +46,7 @@ fn render(lines: &[Line]) -> String {
     table
 }
 
-/// Puts names in the place of what is another one each time: ports, and what systems and servers say in their
+/// Replaces what differs each time by names: ports, and what systems and servers report in their
 /// own words.
 pub(crate) fn steady(text: &str) -> String {
     let mut text = text.to_owned();

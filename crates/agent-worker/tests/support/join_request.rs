@@ -1,4 +1,4 @@
-//! What a room's first request says about itself.
+//! What a room's first request contains about the client.
 
 use std::io::Read;
 

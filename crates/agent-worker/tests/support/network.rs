@@ -31,7 +31,7 @@ impl Network {
         })
     }
 
-    /// Ends every connection that is open now, without a word to either side.
+    /// Ends every connection that is open now, without a message to either side.
     pub(crate) fn cut(&self) {
         self.0.cuts.send_modify(|cuts| *cuts += 1);
     }

@@ -1,4 +1,4 @@
-//! A server that does the handshake, and after it whatever a test wants.
+//! A server that does the handshake, and then what a test wants.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -59,7 +59,7 @@ impl Server {
     pub(crate) async fn accept_worker(&self) -> Peer {
         let mut peer = self.accept().await;
         let answer = wire::RegisterWorkerResponse { worker_id: "AW_1".to_owned(), ..Default::default() };
-        // The answer, in advance, to the worker's ping that follows: whatever its time.
+        // The answer, in advance, to the worker's ping that follows, with any timestamp.
         let pong = wire::WorkerPong { last_timestamp: i64::MAX, ..Default::default() };
         for message in
             [wire::server_message::Message::Register(answer), wire::server_message::Message::Pong(pong)]

@@ -1,4 +1,4 @@
-//! What every store of checkpoints does alike: the rules of `agent_core::Slot`, whoever carries them out.
+//! What every store of checkpoints does alike: the rules of `agent_core::Slot`, in each implementation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ async fn a_record_expires_and_its_epoch_stays(store: &dyn CheckpointStore) {
     let keep = Duration::from_millis(1);
     let writer =
         store.write(key.clone(), first.writer, Some(b"soon gone".to_vec()), keep).await.expect("written");
-    // Until the store's own clock says so.
+    // Until that time has passed on the store's own clock.
     let mut last = claim(store, &key).await;
     while last.record.is_some() {
         assert!(last.writer.seen < writer.seen + 5_000, "it does not expire");
@@ -132,7 +132,7 @@ async fn of_many_that_claim_at_once_one_may_write(store: &Arc<dyn CheckpointStor
     assert!(write(&**store, &key, last, Some(b"the last")).await);
 }
 
-/// Random steps, beside the simplest model: the last to claim writes, nobody else does.
+/// Random steps, beside the simplest model: only the last to claim can write.
 async fn any_order_of_claims_and_writes(store: &dyn CheckpointStore, seed: u64) {
     let key = key(&format!("any-order-{seed}"));
     let mut rng = Rng(seed + 1);

@@ -1,5 +1,5 @@
-//! Processes of a test: each is the test's own program once more. It says things on its output, is told
-//! things on its input, and ends with the test, also when that is killed.
+//! Processes of a test: each is the test's own program once more. It sends reports on its output, gets lines
+//! on its input, and ends with the test, also when that is killed.
 
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Write};
@@ -15,30 +15,30 @@ use agent_worker::{Agent, Secret, Worker, WorkerBuilder};
 
 const GIVEN: &str = "AGENT_TEST_CHILD";
 /// The test harness may have written something before it, in the same line.
-const MARK: &str = "@said ";
+const MARK: &str = "@report ";
 
 /// The name of a test as the harness has it, from the `module_path!()` of its file.
 pub(crate) fn test_name(module: &str, test: &str) -> String {
     module.split_once("::").map_or_else(|| test.to_owned(), |(_, module)| format!("{module}::{test}"))
 }
 
-/// In a process that [`Child::start`] made: what it was given, and what it is told from now on. Elsewhere
-/// nothing.
+/// In a process that [`Child::start`] made: what it was given, and the lines that it gets from now on.
+/// Elsewhere nothing.
 pub(crate) fn given<G: DeserializeOwned>() -> Option<(G, mpsc::UnboundedReceiver<String>)> {
     let given = serde_json::from_str(&std::env::var(GIVEN).ok()?).expect("what was given");
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, lines) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lines().map_while(Result::ok) {
-            let _ = tell.send(line);
+            let _ = sender.send(line);
         }
-        // Whoever started us is gone.
+        // The process that started us is gone.
         std::process::exit(0);
     });
-    Some((given, told))
+    Some((given, lines))
 }
 
-/// Says something to the test that started this process.
-pub(crate) fn say(what: &impl Serialize) {
+/// Sends a report to the test that started this process.
+pub(crate) fn report(what: &impl Serialize) {
     println!("{MARK}{}", serde_json::to_string(what).expect("JSON"));
 }
 
@@ -66,9 +66,9 @@ impl Post {
 pub(crate) struct Child(std::process::Child);
 
 impl Child {
-    /// Starts one that begins at the test of this name, which has to ask what it was [`given`]. What it says
-    /// goes to the log.
-    pub(crate) fn start<T: Spoken>(entry: &str, given: &impl Serialize, log: &Log<T>) -> Self {
+    /// Starts one that begins at the test of this name, which has to ask what it was [`given`]. Its reports
+    /// go to the log.
+    pub(crate) fn start<T: Reported>(entry: &str, given: &impl Serialize, log: &Log<T>) -> Self {
         let mut process = Command::new(std::env::current_exe().expect("this test is a program"))
             .args(["--exact", entry, "--nocapture", "--test-threads=1"])
             .env(GIVEN, serde_json::to_string(given).expect("JSON"))
@@ -79,8 +79,8 @@ impl Child {
         let (out, log) = (process.stdout.take().expect("its output"), log.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if let Some((_, said)) = line.split_once(MARK) {
-                    log.add(serde_json::from_str(said).unwrap_or_else(|error| panic!("{error}: {said}")));
+                if let Some((_, report)) = line.split_once(MARK) {
+                    log.add(serde_json::from_str(report).unwrap_or_else(|error| panic!("{error}: {report}")));
                 }
             }
         });
@@ -105,8 +105,8 @@ impl Child {
         status.unwrap_or_else(|_| panic!("the process still runs after {within:?}")).code()
     }
 
-    /// Tells it one line.
-    pub(crate) fn tell(&self, line: &str) {
+    /// Sends it one line.
+    pub(crate) fn send_line(&self, line: &str) {
         let mut input = self.0.stdin.as_ref().expect("its input");
         input.write_all(format!("{line}\n").as_bytes()).expect("it listens");
     }
@@ -125,57 +125,56 @@ impl Drop for Child {
     }
 }
 
-/// What a process says.
-pub(crate) trait Spoken: Clone + Debug + DeserializeOwned + Send + 'static {}
+/// A report of a process.
+pub(crate) trait Reported: Clone + Debug + DeserializeOwned + Send + 'static {}
 
-impl<T: Clone + Debug + DeserializeOwned + Send + 'static> Spoken for T {}
+impl<T: Clone + Debug + DeserializeOwned + Send + 'static> Reported for T {}
 
-/// Everything that the processes of a test have said, in the order in which it was heard. Cheap to clone;
-/// clones are the same.
+/// All reports of the processes of a test, in the order in which they came. Cheap to clone; clones are the
+/// same.
 #[derive(Clone)]
 pub(crate) struct Log<T> {
-    said: Arc<Mutex<Vec<T>>>,
-    heard: watch::Sender<()>,
+    reports: Arc<Mutex<Vec<T>>>,
+    added: watch::Sender<()>,
 }
 
-impl<T: Spoken> Log<T> {
+impl<T: Reported> Log<T> {
     pub(crate) fn new() -> Self {
-        Self { said: Arc::default(), heard: watch::Sender::new(()) }
+        Self { reports: Arc::default(), added: watch::Sender::new(()) }
     }
 
-    fn add(&self, said: T) {
-        self.lock().push(said);
-        self.heard.send_replace(());
+    fn add(&self, report: T) {
+        self.lock().push(report);
+        self.added.send_replace(());
     }
 
-    /// The first thing after `from` things were said for which this holds, and how many things were said with
-    /// it.
+    /// The first report after the first `from` ones for which this holds, and the number of reports with it.
     pub(crate) async fn wait_for(
         &self,
         from: usize,
         within: Duration,
         holds: impl Fn(&T) -> bool,
     ) -> (usize, T) {
-        let mut heard = self.heard.subscribe();
+        let mut added = self.added.subscribe();
         let found = async {
             let mut at = from;
             loop {
-                heard.borrow_and_update();
+                added.borrow_and_update();
                 // Looked at once each: there may be thousands.
-                while let Some(said) = self.get(at) {
+                while let Some(report) = self.get(at) {
                     at += 1;
-                    if holds(&said) {
-                        return (at, said);
+                    if holds(&report) {
+                        return (at, report);
                     }
                 }
-                heard.changed().await.expect("it is ours");
+                added.changed().await.expect("it is ours");
             }
         };
         let found = tokio::time::timeout(within, found).await;
-        found.unwrap_or_else(|_| panic!("not said within {within:?}; the last: {:#?}", self.last(12)))
+        found.unwrap_or_else(|_| panic!("no such report within {within:?}; the last: {:#?}", self.last(12)))
     }
 
-    /// How many things were said until now.
+    /// The number of reports until now.
     pub(crate) fn mark(&self) -> usize {
         self.lock().len()
     }
@@ -185,7 +184,7 @@ impl<T: Spoken> Log<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        self.said.lock().expect("nothing fails in between")
+        self.reports.lock().expect("nothing fails in between")
     }
 
     fn get(&self, at: usize) -> Option<T> {
@@ -193,7 +192,7 @@ impl<T: Spoken> Log<T> {
     }
 
     fn last(&self, count: usize) -> Vec<T> {
-        let said = self.lock();
-        said.iter().skip(said.len().saturating_sub(count)).cloned().collect()
+        let reports = self.lock();
+        reports.iter().skip(reports.len().saturating_sub(count)).cloned().collect()
     }
 }

@@ -259,7 +259,7 @@ fn the_ready_type() {
 }
 
 #[test]
-fn the_request_id_is_found_whatever_the_type_is() {
+fn the_request_id_is_found_for_any_type() {
     let check =
         |text: &str, expected: Option<&str>| assert_eq!(request_id(text).as_deref(), expected, "{text}");
     check(r#"{"request_id":"r-1","other":[1]}"#, Some("r-1"));

@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use agent_proto::recording::{Recorder, Recording};
 
 use super::script::{Op, World, op};
-use super::scripted::{Says, Scripted};
+use super::scripted::{MediaMessage, Scripted};
 use crate::machine::Machine;
 use crate::{Config, Input, Output, Publish, RoomCommand};
 
@@ -72,7 +72,7 @@ const EVERYTHING: &str = "
     RoomReplaced RoomUpdated TokenRefreshed RoomMoved Lagged Disconnected
 ";
 
-/// The random scripts reach every phase: one of them has whatever a recording can contain.
+/// The random scripts reach every phase: one of them has all that a recording can contain.
 #[test]
 fn random_scripts_have_every_input_and_output() {
     let mut runner = TestRunner::deterministic();
@@ -107,7 +107,7 @@ fn the_course_of_a_room_is_recorded() {
         id: 1,
         command: RoomCommand::Publish(Publish::new("topic", "payload")),
     }));
-    world.packet(Says::Acknowledged, b"");
+    world.packet(MediaMessage::Acknowledged, b"");
     world.apply(Op::Input(Input::SignalClosed { reason: "cut".to_owned() }));
     world.apply(Op::Input(Input::SignalRefused {
         status: 503,

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use agent_proto::recording::Recorder;
 use agent_proto::{Time, encode, livekit as proto};
 
-use super::scripted::{Says, Scripted};
+use super::scripted::{MediaMessage, Scripted};
 use crate::machine::Machine;
 use crate::{
     CommandId, Config, Input, Output, Protocol, Publish, RoomCommand, RpcCall, RpcRequestId, StreamKind,
@@ -27,7 +27,7 @@ pub(super) enum Op {
     /// The server sends a message.
     Say(Box<Response>),
     /// A packet for the media connection.
-    Packet(Says, Vec<u8>),
+    Packet(MediaMessage, Vec<u8>),
     /// Any other input.
     Input(Input),
     /// Time passes, in milliseconds.
@@ -47,10 +47,13 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
 
 fn packet() -> impl Strategy<Value = Op> {
     let data = (any::<bool>(), data()).prop_map(|(reliable, packet)| {
-        Op::Packet(if reliable { Says::Reliable } else { Says::Lossy }, encode(&packet).to_vec())
+        Op::Packet(
+            if reliable { MediaMessage::Reliable } else { MediaMessage::Lossy },
+            encode(&packet).to_vec(),
+        )
     });
-    let any = (prop::sample::select(&Says::ALL[..]), vec(any::<u8>(), 0..4))
-        .prop_map(|(says, rest)| Op::Packet(says, rest));
+    let any = (prop::sample::select(&MediaMessage::ALL[..]), vec(any::<u8>(), 0..4))
+        .prop_map(|(message, rest)| Op::Packet(message, rest));
     prop_oneof![2 => data, 1 => any]
 }
 
@@ -257,11 +260,11 @@ fn response() -> impl Strategy<Value = Response> {
 
 /// A step that the machine waits for.
 #[derive(Clone, Debug)]
-enum Wanted {
+enum PendingStep {
     Bind,
     Open { resume: bool },
-    FirstWord { resume: bool },
-    Media(Says),
+    FirstMessage { resume: bool },
+    Media(MediaMessage),
     Route(std::net::SocketAddr),
     Tcp(std::net::SocketAddr),
     Retry,
@@ -270,7 +273,7 @@ enum Wanted {
 pub(super) struct World {
     pub(super) room: Recorder<Config, Machine<Scripted>>,
     now: Time,
-    wanted: VecDeque<Wanted>,
+    pending: VecDeque<PendingStep>,
     /// Whether the next connection is that of a new session.
     joins: bool,
     sessions: u8,
@@ -284,7 +287,7 @@ impl World {
         Self {
             room,
             now: Time::ZERO,
-            wanted: VecDeque::from([Wanted::Bind]),
+            pending: VecDeque::from([PendingStep::Bind]),
             joins: true,
             sessions: 0,
             answered: BTreeMap::new(),
@@ -299,19 +302,19 @@ impl World {
         }
     }
 
-    pub(super) fn packet(&mut self, says: Says, rest: &[u8]) {
-        self.apply(Op::Packet(says, rest.to_vec()));
+    pub(super) fn packet(&mut self, message: MediaMessage, rest: &[u8]) {
+        self.apply(Op::Packet(message, rest.to_vec()));
     }
 
     pub(super) fn apply(&mut self, op: Op) {
         match op {
             Op::Follow { fails } => self.follow(fails),
             Op::Say(message) => self.say(*message),
-            Op::Packet(says, rest) => self.input(Input::PacketReceived {
+            Op::Packet(message, rest) => self.input(Input::PacketReceived {
                 protocol: if rest.len() == 1 { Protocol::Tcp } else { Protocol::Udp },
                 source: ([10, 0, 0, 9], 2000).into(),
                 destination: ([127, 0, 0, 1], 1000).into(),
-                contents: says.packet(&rest),
+                contents: message.packet(&rest),
             }),
             Op::Input(Input::Commanded { command, .. }) => {
                 let id = self.answered.len() as CommandId;
@@ -328,7 +331,7 @@ impl World {
         }
     }
 
-    /// Whatever the script: a room that is left is closed in the end, and every command was answered.
+    /// For any script: a room that is left is closed in the end, and every command was answered.
     pub(super) fn finish(&mut self) {
         self.apply(Op::Input(Input::Commanded { id: 0, command: RoomCommand::Leave }));
         self.pass(Duration::from_secs(60));
@@ -343,47 +346,47 @@ impl World {
     }
 
     fn follow(&mut self, fails: bool) {
-        let Some(wanted) = self.wanted.pop_front() else { return };
-        match wanted {
-            Wanted::Bind if fails => self.input(Input::UdpNotBound { error: "no socket".to_owned() }),
-            Wanted::Bind => {
+        let Some(pending) = self.pending.pop_front() else { return };
+        match pending {
+            PendingStep::Bind if fails => self.input(Input::UdpNotBound { error: "no socket".to_owned() }),
+            PendingStep::Bind => {
                 self.sessions = self.sessions.wrapping_add(1);
                 self.input(Input::UdpBound { port: 1000 + u16::from(self.sessions) });
             }
-            Wanted::Open { .. } if fails => self.input(Input::SignalRefused {
+            PendingStep::Open { .. } if fails => self.input(Input::SignalRefused {
                 status: if self.sessions.is_multiple_of(2) { 503 } else { 401 },
                 body: "no".to_owned(),
                 retry_after: Some(Duration::from_secs(1)),
             }),
-            Wanted::Open { resume } => {
-                self.wanted.push_front(Wanted::FirstWord { resume });
+            PendingStep::Open { resume } => {
+                self.pending.push_front(PendingStep::FirstMessage { resume });
                 self.input(Input::SignalOpened);
             }
-            Wanted::FirstWord { .. } if fails => {
+            PendingStep::FirstMessage { .. } if fails => {
                 let action = proto::leave_request::Action::Reconnect as i32;
                 self.say(Response::Leave(proto::LeaveRequest { action, ..Default::default() }));
             }
-            Wanted::FirstWord { resume: true } => {
-                self.wanted.push_front(Wanted::Media(Says::Restarted));
+            PendingStep::FirstMessage { resume: true } => {
+                self.pending.push_front(PendingStep::Media(MediaMessage::Restarted));
                 self.say(Response::Reconnect(proto::ReconnectResponse::default()));
             }
-            Wanted::FirstWord { resume: false } => {
-                self.wanted.push_front(Wanted::Media(Says::Ready));
+            PendingStep::FirstMessage { resume: false } => {
+                self.pending.push_front(PendingStep::Media(MediaMessage::Ready));
                 self.say(Response::Join(self.join()));
             }
-            Wanted::Media(_) if fails => self.packet(Says::Gone, b""),
-            Wanted::Media(says) => self.packet(says, b""),
-            Wanted::Route(remote) => {
+            PendingStep::Media(_) if fails => self.packet(MediaMessage::Gone, b""),
+            PendingStep::Media(message) => self.packet(message, b""),
+            PendingStep::Route(remote) => {
                 let local = (!fails).then_some([127, 0, 0, 1].into());
                 self.input(Input::RouteFound { remote, local });
             }
-            Wanted::Tcp(remote) if fails => self.input(Input::TcpClosed { remote }),
-            Wanted::Tcp(remote) => {
+            PendingStep::Tcp(remote) if fails => self.input(Input::TcpClosed { remote }),
+            PendingStep::Tcp(remote) => {
                 self.input(Input::TcpConnected { local: ([127, 0, 0, 1], 1000).into(), remote });
             }
             // It waits a little longer.
-            Wanted::Retry if fails => self.wanted.push_front(Wanted::Retry),
-            Wanted::Retry => self.input(Input::JoinRetried { timeout: Duration::from_secs(5) }),
+            PendingStep::Retry if fails => self.pending.push_front(PendingStep::Retry),
+            PendingStep::Retry => self.input(Input::JoinRetried { timeout: Duration::from_secs(5) }),
         }
     }
 
@@ -434,16 +437,16 @@ impl World {
             match output {
                 Output::ConnectSignal { .. } => {
                     let resume = !std::mem::take(&mut self.joins);
-                    self.wanted.push_front(Wanted::Open { resume });
+                    self.pending.push_front(PendingStep::Open { resume });
                 }
-                Output::CloseSignal => self.wanted.clear(),
+                Output::CloseSignal => self.pending.clear(),
                 Output::BindUdp => {
                     self.joins = true;
-                    self.wanted = VecDeque::from([Wanted::Bind]);
+                    self.pending = VecDeque::from([PendingStep::Bind]);
                 }
-                Output::FindRoute { remote } => self.wanted.push_back(Wanted::Route(remote)),
-                Output::ConnectTcp { remote } => self.wanted.push_back(Wanted::Tcp(remote)),
-                Output::JoinFailed { .. } => self.wanted = VecDeque::from([Wanted::Retry]),
+                Output::FindRoute { remote } => self.pending.push_back(PendingStep::Route(remote)),
+                Output::ConnectTcp { remote } => self.pending.push_back(PendingStep::Tcp(remote)),
+                Output::JoinFailed { .. } => self.pending = VecDeque::from([PendingStep::Retry]),
                 Output::CommandDone { id, .. } | Output::CallDone { id, .. } => {
                     *self.answered.get_mut(&id).unwrap() += 1
                 }

@@ -19,7 +19,7 @@ const KEEPALIVE: Duration = Duration::from_secs(7);
 /// The meaning of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Says {
+pub(super) enum MediaMessage {
     Ready,
     Restarted,
     WantsRoute,
@@ -39,7 +39,7 @@ pub(super) enum Says {
     Damaged,
 }
 
-impl Says {
+impl MediaMessage {
     pub(super) const ALL: [Self; 13] = [
         Self::Ready,
         Self::Restarted,
@@ -141,20 +141,20 @@ impl MediaConnection for Scripted {
         let Some((first, rest)) = contents.split_first() else { return false };
         let n = rest.first().copied().unwrap_or_default();
         let detail = || format!("packet {n}");
-        let event = match Says::ALL.get(usize::from(*first)) {
-            Some(Says::Ready) => TransportEvent::Ready,
-            Some(Says::Restarted) => TransportEvent::Restarted,
-            Some(Says::WantsRoute) => TransportEvent::WantsRoute { remote: address(n) },
-            Some(Says::Candidate) => TransportEvent::Candidate { text: format!("candidate:{n}") },
-            Some(Says::WantsTcp) => TransportEvent::WantsTcp { remote: address(n) },
-            Some(Says::Silent) => TransportEvent::Silent { detail: detail() },
-            Some(Says::Reliable) => {
+        let event = match MediaMessage::ALL.get(usize::from(*first)) {
+            Some(MediaMessage::Ready) => TransportEvent::Ready,
+            Some(MediaMessage::Restarted) => TransportEvent::Restarted,
+            Some(MediaMessage::WantsRoute) => TransportEvent::WantsRoute { remote: address(n) },
+            Some(MediaMessage::Candidate) => TransportEvent::Candidate { text: format!("candidate:{n}") },
+            Some(MediaMessage::WantsTcp) => TransportEvent::WantsTcp { remote: address(n) },
+            Some(MediaMessage::Silent) => TransportEvent::Silent { detail: detail() },
+            Some(MediaMessage::Reliable) => {
                 TransportEvent::Data { channel: Channel::Reliable, bytes: Bytes::copy_from_slice(rest) }
             }
-            Some(Says::Lossy) => {
+            Some(MediaMessage::Lossy) => {
                 TransportEvent::Data { channel: Channel::Lossy, bytes: Bytes::copy_from_slice(rest) }
             }
-            Some(Says::Frame) => {
+            Some(MediaMessage::Frame) => {
                 let Some(track) = self.tracks.get(&(n % 4).to_string()) else {
                     self.unrouted += 1;
                     return true;
@@ -162,19 +162,19 @@ impl MediaConnection for Scripted {
                 let frame = EncodedFrame::new(rest.to_vec(), n.into(), u32::from(n) * 960);
                 TransportEvent::Frame { track: track.as_str().into(), frame }
             }
-            Some(Says::Gone) => {
+            Some(MediaMessage::Gone) => {
                 self.next = None;
                 TransportEvent::Gone { detail: detail() }
             }
-            Some(Says::Acknowledged) => {
+            Some(MediaMessage::Acknowledged) => {
                 (self.full, self.unacknowledged) = (false, 0);
                 return true;
             }
-            Some(Says::Full) => {
+            Some(MediaMessage::Full) => {
                 self.full = true;
                 return true;
             }
-            Some(Says::Damaged) | None => return false,
+            Some(MediaMessage::Damaged) | None => return false,
         };
         self.path = Some((protocol, source));
         self.events.push_back(event);
@@ -227,7 +227,7 @@ impl MediaConnection for Scripted {
     }
 
     fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
-        self.path.map(|(protocol, remote)| (protocol, remote, "as the script says".to_owned()))
+        self.path.map(|(protocol, remote)| (protocol, remote, "as scripted".to_owned()))
     }
 
     fn sections(&mut self, audio: u32, video: u32, _: Time) -> Option<String> {

@@ -140,7 +140,7 @@ fn what_cannot_be_called() {
     assert!(fails("ada", 15_360, false, SERVER)[0].contains("version 1"));
     let expected = ["call 1 failed: RPC error 1505: Failed to send \"the id of the request is not new\""];
     assert_eq!(fails("ada", 0, true, SERVER), expected);
-    // A server that says nothing, or something else, is not too old; a stream has no limit.
+    // A server without a version, or with another text, is not too old; a stream has no limit.
     for version in ["", "v1.8.0", "2.0", "main"] {
         let mut rpc = self::rpc();
         rpc.call(1, RpcCall::new("r1", "ada", "m", "x".repeat(15_361)), true, version, at(0));

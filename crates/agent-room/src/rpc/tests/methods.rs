@@ -119,7 +119,7 @@ fn requests_are_limited() {
     let expected =
         "to ada: error r3: 1500 Application error in method handler \"2 requests are being served already\"";
     assert_eq!(outputs(&mut rpc)[5], expected);
-    // Nobody waits for the responses to a caller that has left.
+    // No response is sent to a caller that has left.
     rpc.participant_left("ada", at(0));
     rpc.respond(RpcRequestId(1), Ok(String::new()));
     assert_eq!(outputs(&mut rpc), [""; 0]);
@@ -165,7 +165,7 @@ fn payloads_are_limited() {
 }
 
 #[test]
-fn requests_that_nobody_can_be_answered_for() {
+fn requests_without_a_caller_to_answer() {
     let mut rpc = serving();
     rpc.packet("", request("r1", "greet", "", 1), at(0));
     rpc.packet("ada", request("", "greet", "", 1), at(0));

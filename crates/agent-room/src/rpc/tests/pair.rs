@@ -108,7 +108,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_payload_comes_back(
+    fn any_payload_survives_a_round_trip(
         payload in "(x|é|€|😀){0,20000}",
         streams: bool, inline: bool, deflate: bool,
     ) {

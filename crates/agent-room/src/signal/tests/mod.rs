@@ -270,7 +270,7 @@ fn a_participant_comes_changes_and_goes() {
 }
 
 #[test]
-fn the_same_identity_with_another_sid_is_somebody_else() {
+fn the_same_identity_with_another_sid_is_another_participant() {
     let mut rig = Rig::connected(quiet);
     rig.updates(vec![info("PA_ada2", "ada", 1)]);
     // The end of a session that is already forgotten.
@@ -490,10 +490,14 @@ fn every_failed_join_has_its_reason() {
     );
     let unusable = failed(joined(), &|rig| rig.step("answer", |s, now| s.answer_unusable("no sdp", now)));
     assert_eq!(unusable, JoinFailure::Media { detail: "no sdp".to_owned() });
-    let mut nobody = join();
-    nobody.participant = None;
-    let nobody = failed(opened(), &move |rig| rig.receives(Response::Join(nobody.clone())));
-    assert!(matches!(nobody, JoinFailure::Refused { status: None, .. }), "{nobody:?}");
+    let mut refused_without_status = join();
+    refused_without_status.participant = None;
+    let refused_without_status =
+        failed(opened(), &move |rig| rig.receives(Response::Join(refused_without_status.clone())));
+    assert!(
+        matches!(refused_without_status, JoinFailure::Refused { status: None, .. }),
+        "{refused_without_status:?}"
+    );
 }
 
 #[test]
@@ -548,7 +552,7 @@ fn what_is_invalid_is_counted_and_skipped() {
         }));
     });
     invalid(&mut rig, &|rig| rig.receives(Response::RoomUpdate(proto::RoomUpdate { room: None })));
-    invalid(&mut rig, &|rig| rig.updates(vec![info("", "nobody", 1)]));
+    invalid(&mut rig, &|rig| rig.updates(vec![info("", "refused_without_status", 1)]));
     rig.updates(vec![info("PA_2", "second", 1)]);
     invalid(&mut rig, &|rig| rig.updates(vec![info("PA_3", "third", 1)]));
     invalid(&mut rig, &|rig| {

@@ -240,7 +240,7 @@ fn tries_back_off_with_jitter_and_are_given_up() {
 }
 
 #[test]
-fn a_server_that_takes_us_and_drops_us_again_is_not_stormed() {
+fn reconnects_to_a_server_that_drops_each_connection_are_limited() {
     let mut rig = Rig::connected(quiet);
     let begin = rig.now;
     let mut resumes = 0;
@@ -410,7 +410,7 @@ fn a_leave_while_rejoining_waits_for_the_servers_join_and_sends_leave() {
 }
 
 #[test]
-fn everybody_who_left_meanwhile_is_reported() {
+fn participants_who_left_meanwhile_are_reported() {
     let mut rig = Rig::connected(quiet);
     rig.updates((0..20).map(|n| info(&format!("PA_{n}"), &format!("user-{n}"), 1)).collect());
     rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));

@@ -81,13 +81,13 @@ fn streams_of_different_senders_do_not_meet() {
 }
 
 #[test]
-fn an_agent_may_speak_for_somebody_in_the_header() {
+fn an_agent_may_set_another_identity_in_the_header() {
     let mut incoming = incoming();
     let agent = |identity: &str| PacketSender { sid: "PA_agent".to_owned(), identity: identity.to_owned() };
     incoming.receive(agent("ada"), StreamPacket::Header(text("s")));
-    incoming.receive(agent("agent"), chunk("s", 0, b"heard"));
+    incoming.receive(agent("agent"), chunk("s", 0, b"spoken"));
     incoming.receive(agent("agent"), trailer("s", ""));
-    let expected = ["1 opened: s on chat by ada", "1 content: heard", "1 ended: {}"];
+    let expected = ["1 opened: s on chat by ada", "1 content: spoken", "1 ended: {}"];
     assert_eq!(events(&mut incoming), expected);
 }
 
@@ -103,7 +103,7 @@ fn a_sender_that_leaves_has_two_seconds_for_what_is_under_way() {
     let expected = ["2 failed: the sender left the room before the end of the stream"];
     assert_eq!(events(&mut incoming), expected);
     assert_eq!(incoming.poll_timeout(), None);
-    // Somebody whose identity is the sid of another one changes nothing for that one.
+    // A participant whose identity is the sid of another one changes nothing for that one.
     receive(&mut incoming, [StreamPacket::Header(text("c"))]);
     incoming.sender_left("PA_b", "PA_a", at(3000));
     assert_eq!(incoming.poll_timeout(), None);

@@ -111,7 +111,7 @@ fn the_announced_length_is_held() {
 }
 
 #[test]
-fn characters_are_whole_whatever_the_chunks() {
+fn characters_are_whole_for_any_chunks() {
     let mut readers = readers();
     opens(&mut readers, 1, info("chat"));
     let smile = "a😀".as_bytes();

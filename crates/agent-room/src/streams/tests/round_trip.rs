@@ -108,13 +108,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn bytes_come_back(content in content(), to in abilities(), reads in vec(any::<bool>(), 1..5)) {
+    fn bytes_survive_a_round_trip(content in content(), to in abilities(), reads in vec(any::<bool>(), 1..5)) {
         let packets = sent(StreamKind::bytes(), content.clone().into(), to);
         prop_assert_eq!(received(packets, &reads).unwrap(), content);
     }
 
     #[test]
-    fn text_comes_back(text in "(x|é|€|😀){0,9000}", to in abilities()) {
+    fn text_survives_a_round_trip(text in "(x|é|€|😀){0,9000}", to in abilities()) {
         let packets = sent(StreamKind::text(), text.clone().into(), to);
         for packet in &packets {
             if let StreamPacket::Chunk(chunk) = packet && !to.deflate {

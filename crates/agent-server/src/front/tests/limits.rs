@@ -104,7 +104,7 @@ async fn a_peer_that_reads_slowly_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_reads_nothing_is_let_go() {
+async fn a_worker_that_reads_nothing_is_disconnected() {
     let (fake, mut events) = Fake::new();
     let _socket = worker(in_memory(&fake)).await;
     assert_eq!(events.next().await, Event::Connected(1));

@@ -258,7 +258,7 @@ async fn closing_waits_2_s_and_ignores_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_reads_nothing_can_still_send_and_blocks_nobody() {
+async fn a_worker_that_reads_nothing_can_still_send_and_blocks_no_other() {
     let (fake, mut events, mut slow) = connected().await;
     let mut other = worker(in_memory(&fake)).await;
     assert_eq!(events.next().await, Event::Connected(2));

@@ -55,7 +55,7 @@ fn every_outcome_and_what_comes_after_it() {
 }
 
 #[test]
-fn a_declined_job_goes_on_to_the_next_worker() {
+fn a_declined_job_is_offered_to_the_next_worker() {
     let mut rig = Rig::new();
     rig.worker("a");
     rig.worker("b");
@@ -200,7 +200,7 @@ fn a_dispatch_takes_its_time() {
 }
 
 #[test]
-fn a_worker_makes_up_jobs_for_itself() {
+fn a_worker_simulates_jobs_of_its_own() {
     let mut rig = Rig::new();
     rig.worker("a");
     rig.worker("b");

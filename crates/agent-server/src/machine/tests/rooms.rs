@@ -32,7 +32,7 @@ fn a_room_that_is_deleted_ends_its_jobs() {
 }
 
 #[test]
-fn an_agent_that_is_thrown_out_has_failed() {
+fn a_job_whose_agent_is_removed_has_failed() {
     let mut rig = Rig::new();
     let (_, agent) = rig.running("a", "lobby");
     rig.forget();
@@ -153,7 +153,7 @@ fn who_cannot_join() {
     let mut join = |room: &str, identity: &str| {
         let grant = Grant { room: room.to_owned(), identity: identity.to_owned(), ..Grant::default() };
         let member = rig.next_id();
-        rig.call("somebody joins", Join::new(member, grant)).map(|_| member)
+        rig.call("a participant joins", Join::new(member, grant)).map(|_| member)
     };
     for (room, identity) in [("lobby", ""), ("lobby", &"x".repeat(257)), ("", "ada")] {
         let refused = join(room, identity).unwrap_err().to_string();

@@ -60,7 +60,7 @@ fn a_worker_that_violates_the_protocol_is_refused() {
 #[test]
 fn a_full_or_busy_worker_is_not_asked() {
     let mut rig = Rig::new();
-    rig.dispatch("greeter", "nobody-there");
+    rig.dispatch("greeter", "empty");
     rig.worker("a");
     rig.load("a", 0.0, wire::WorkerStatus::WsFull);
     rig.dispatch("greeter", "full");

@@ -256,7 +256,7 @@ async fn targets(stage: &Stage, kind: JobKind) -> Vec<String> {
     observed
 }
 
-/// Without an official client nobody can publish on the real server: a line on stderr has reported that.
+/// Without an official client there is no publisher on the real server: a line on stderr has reported that.
 fn expected_of_targets(kind: JobKind) -> Vec<String> {
     let job = |room: &str| format!("{room}: {kind} job of Some((\"ada\", Standard))");
     vec![job("before"), "JS_SUCCESS".into(), job("after"), "JS_SUCCESS".into()]

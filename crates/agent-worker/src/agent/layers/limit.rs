@@ -90,7 +90,7 @@ impl AroundHandler for LimitBy {
         // Declared after the turn, so that the permit is released before the key is removed.
         let _permit = tokio::select! {
             biased;
-            // The handler was not called: that is not a success, whatever the reason.
+            // The handler was not called: that is not a success, for any reason.
             reason = ctx.cancelled() => {
                 return Err(JobError::fatal("aborted").with_source(format!("{reason} while waiting for its turn")));
             }

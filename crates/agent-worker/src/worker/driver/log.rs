@@ -223,9 +223,9 @@ impl Log {
     fn notice(&self, notice: &Notice) {
         let agent = name(&self.agent);
         match notice {
-            Notice::Registered { worker_id, server_version, again } => {
+            Notice::Registered { worker_id, server_version, reregistered } => {
                 let (worker_id, server_version) = (name(worker_id), name(server_version));
-                tracing::info!(%agent, %worker_id, %server_version, again, "registered worker");
+                tracing::info!(%agent, %worker_id, %server_version, reregistered, "registered worker");
             }
             Notice::ConnectionLost { reason, wait, failures } => {
                 let reason = line(reason);

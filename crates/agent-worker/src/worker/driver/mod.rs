@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use agent_core::{
-    Config, Descriptors, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, LinkError, Notice, Output,
+    Config, DescriptorBudget, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, LinkError, Notice, Output,
     SlotCounts, StopError, Time, Worker,
 };
 use agent_net::{
@@ -114,7 +114,7 @@ impl Driver {
         setup: Setup,
         registered: watch::Sender<bool>,
         closing: watch::Sender<bool>,
-        descriptors: Option<Descriptors>,
+        descriptors: Option<DescriptorBudget>,
     ) -> Self {
         let (input_sender, inputs) = mpsc::unbounded_channel();
         panics::record_locations();
@@ -262,9 +262,9 @@ impl Driver {
     fn notice(&self, notice: &Notice) {
         let meter = &self.parts.meter;
         match notice {
-            Notice::Registered { worker_id, again, .. } => {
+            Notice::Registered { worker_id, reregistered, .. } => {
                 self.parts.set_worker_id(worker_id);
-                if *again {
+                if *reregistered {
                     meter.reconnected();
                 }
             }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_testkit::{FaultyStore, JobSpec, Run, StoreOperation, run_job};
-use agent_worker::checkpoint::CheckpointStore;
-use agent_worker::{JobContext, JobResult};
+use agent_worker::checkpoint::{AutoSaved, CheckpointStore};
+use agent_worker::{Agent, JobContext, JobResult};
 
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Progress {
@@ -31,16 +31,45 @@ async fn run<F: Future<Output = JobResult> + Send + 'static>(
     run_job(handler, spec(store.clone())).await
 }
 
+/// Runs a job that resumes its progress first. The handler also gets the store, to make it fail or to look
+/// into it.
+async fn run_resumed<S, F>(
+    store: &S,
+    handler: impl FnOnce(JobContext, S, AutoSaved<Progress>) -> F + Clone + Send + Sync + 'static,
+) -> Run
+where
+    S: CheckpointStore + Clone,
+    F: Future<Output = JobResult> + Send + 'static,
+{
+    run_job(resumed(store, handler), spec(store.clone())).await
+}
+
+/// The agent of [`run_resumed`].
+fn resumed<S, F>(
+    store: &S,
+    handler: impl FnOnce(JobContext, S, AutoSaved<Progress>) -> F + Clone + Send + Sync + 'static,
+) -> impl Agent
+where
+    S: CheckpointStore + Clone,
+    F: Future<Output = JobResult> + Send + 'static,
+{
+    let store = store.clone();
+    async move |ctx: JobContext| {
+        let progress = ctx.checkpoint().resume().await?;
+        handler(ctx, store, progress).await
+    }
+}
+
 /// What the next job would begin with.
 async fn left_in(store: &(impl CheckpointStore + Clone)) -> Option<Progress> {
     let found = Arc::new(Mutex::new(None));
-    let tell = Arc::clone(&found);
+    let sender = Arc::clone(&found);
     let look = move |ctx: JobContext| {
-        let tell = Arc::clone(&tell);
+        let sender = Arc::clone(&sender);
         async move {
             let value = ctx.checkpoint::<Progress>().load().await?;
-            *tell.lock().expect("no panic") = value;
-            // Told to stop: what it has looked at is kept.
+            *sender.lock().expect("no panic") = value;
+            // Cancelled: what it has looked at is kept.
             ctx.shutdown("seen");
             ctx.cancelled().await;
             Ok(())

@@ -7,64 +7,54 @@ use agent_testkit::{FaultyStore, JobSpec, run_job};
 use agent_worker::checkpoint::{AutoSaved, CheckpointError, KeyBy, MemoryStore};
 use agent_worker::{JobContext, JobError};
 
-use super::{Progress, error, left_in, run, saves, seconds, spec};
+use super::{Progress, error, left_in, resumed, run, run_resumed, saves, seconds, spec};
 
 #[tokio::test]
 async fn a_value_that_saves_itself_does_so_every_thirty_seconds_when_it_has_changed() {
     let store = FaultyStore::new();
-    let count = store.clone();
-    let handler = move |ctx: JobContext| {
-        let count = count.clone();
-        async move {
-            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
-            assert_eq!(progress.get(), Progress::default());
-            progress.set(Progress { done: 1 });
-            seconds(29).await;
-            assert_eq!(saves(&count), 0);
-            seconds(2).await;
-            assert_eq!(saves(&count), 1);
-            // Nothing changes, nothing is saved.
-            seconds(300).await;
-            assert_eq!(saves(&count), 1);
-            progress.update(|progress| progress.done += 1);
-            seconds(31).await;
-            assert_eq!(saves(&count), 2);
-            assert_eq!(progress.read(|progress| progress.done), 2);
-            progress.set(Progress { done: 3 });
-            progress.save().await?;
-            assert_eq!(saves(&count), 3);
-            seconds(31).await;
-            assert_eq!(saves(&count), 3, "saved already");
-            Ok(())
-        }
+    let handler = |_: JobContext, count: FaultyStore, progress: AutoSaved<Progress>| async move {
+        assert_eq!(progress.get(), Progress::default());
+        progress.set(Progress { done: 1 });
+        seconds(29).await;
+        assert_eq!(saves(&count), 0);
+        seconds(2).await;
+        assert_eq!(saves(&count), 1);
+        // Nothing changes, nothing is saved.
+        seconds(300).await;
+        assert_eq!(saves(&count), 1);
+        progress.update(|progress| progress.done += 1);
+        seconds(31).await;
+        assert_eq!(saves(&count), 2);
+        assert_eq!(progress.read(|progress| progress.done), 2);
+        progress.set(Progress { done: 3 });
+        progress.save().await?;
+        assert_eq!(saves(&count), 3);
+        seconds(31).await;
+        assert_eq!(saves(&count), 3, "saved already");
+        Ok(())
     };
-    run(&store, handler).await.assert_success();
+    run_resumed(&store, handler).await.assert_success();
     assert!(store.inner().is_empty(), "deleted on success");
 }
 
 #[tokio::test]
-async fn what_is_not_saved_yet_is_saved_when_the_job_is_told_to_stop_and_when_it_has_stopped() {
+async fn an_unsaved_value_is_saved_when_the_job_is_cancelled_and_when_it_has_ended() {
     let store = FaultyStore::new();
-    let count = store.clone();
-    let handler = move |ctx: JobContext| {
-        let count = count.clone();
-        async move {
-            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
-            progress.set(Progress { done: 7 });
-            ctx.shutdown("enough");
-            ctx.cancelled().await;
-            seconds(1).await;
-            assert_eq!(saves(&count), 1, "saved at once");
-            progress.set(Progress { done: 8 });
-            Ok(())
-        }
+    let handler = |ctx: JobContext, count: FaultyStore, progress: AutoSaved<Progress>| async move {
+        progress.set(Progress { done: 7 });
+        ctx.shutdown("enough");
+        ctx.cancelled().await;
+        seconds(1).await;
+        assert_eq!(saves(&count), 1, "saved at once");
+        progress.set(Progress { done: 8 });
+        Ok(())
     };
-    run(&store, handler).await.assert_success();
+    run_resumed(&store, handler).await.assert_success();
     assert_eq!(saves(&store), 2);
     assert_eq!(
         left_in(&store).await,
         Some(Progress { done: 8 }),
-        "success, but not done: the next one goes on"
+        "success, but not done: the next one resumes"
     );
 }
 
@@ -83,8 +73,7 @@ async fn how_a_job_ends_decides_about_its_checkpoint() {
         ("cancelled", kept.clone()),
     ] {
         let store = MemoryStore::new();
-        let handler = move |ctx: JobContext| async move {
-            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
+        let handler = move |ctx: JobContext, _: MemoryStore, progress: AutoSaved<Progress>| async move {
             progress.set(Progress { done: 5 });
             match name {
                 "ok" => Ok(()),
@@ -113,16 +102,15 @@ async fn how_a_job_ends_decides_about_its_checkpoint() {
             }),
             _ => spec,
         };
-        run_job(handler, spec).await;
+        run_job(resumed(&store, handler), spec).await;
         assert_eq!(left_in(&store).await, left, "{name}");
     }
 }
 
 #[tokio::test]
-async fn the_next_attempt_goes_on_with_what_the_one_before_put_last() {
+async fn the_next_attempt_resumes_with_the_last_value_of_the_one_before() {
     let store = MemoryStore::new();
-    let handler = |ctx: JobContext| async move {
-        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
+    let handler = |ctx: JobContext, _: MemoryStore, progress: AutoSaved<Progress>| async move {
         assert_eq!(progress.get().done, u64::from(ctx.attempt() - 1));
         progress.update(|progress| progress.done += 1);
         if ctx.attempt() < 3 {
@@ -138,7 +126,7 @@ async fn the_next_attempt_goes_on_with_what_the_one_before_put_last() {
         assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 3 }));
         Ok(())
     };
-    run(&store, handler).await.assert_success();
+    run_resumed(&store, handler).await.assert_success();
     assert!(store.is_empty());
 }
 
@@ -181,7 +169,7 @@ async fn a_newer_or_another_checkpoint_ends_the_job_and_stays() {
 }
 
 #[tokio::test]
-async fn a_worker_without_a_store_says_so() {
+async fn a_worker_without_a_store_is_an_error() {
     let handler = |ctx: JobContext| async move {
         ctx.checkpoint().save(&Progress::default()).await?;
         Ok(())
@@ -196,8 +184,7 @@ async fn a_worker_without_a_store_says_so() {
 #[tokio::test]
 async fn a_value_that_panicked_half_way_is_not_saved() {
     let store = MemoryStore::new();
-    let handler = |ctx: JobContext| async move {
-        let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
+    let handler = |_: JobContext, _: MemoryStore, progress: AutoSaved<Progress>| async move {
         progress.set(Progress { done: 1 });
         progress.save().await?;
         let cell = progress.clone();
@@ -212,20 +199,20 @@ async fn a_value_that_panicked_half_way_is_not_saved() {
         seconds(60).await;
         Err(JobError::retryable("again", Duration::ZERO))
     };
-    run(&store, handler).await;
+    run_resumed(&store, handler).await;
     assert_eq!(left_in(&store).await, Some(Progress { done: 1 }));
 }
 
 #[tokio::test]
-async fn what_a_finished_job_left_running_saves_nothing() {
+async fn tasks_left_by_a_finished_job_save_nothing() {
     let store = MemoryStore::new();
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let tell = Arc::new(Mutex::new(Some(tell)));
+    let (sender, told) = tokio::sync::oneshot::channel();
+    let sender = Arc::new(Mutex::new(Some(sender)));
     let handler = async move |ctx: JobContext| {
-        let tell = tell.lock().expect("no panic").take().expect("one attempt");
+        let sender = sender.lock().expect("no panic").take().expect("one attempt");
         let checkpoint = ctx.checkpoint::<Progress>();
         checkpoint.save(&Progress { done: 1 }).await?;
-        drop(tell.send(checkpoint));
+        drop(sender.send(checkpoint));
         Ok(())
     };
     run(&store, handler).await.assert_success();

@@ -25,7 +25,7 @@ async fn memory_holds_the_rules() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_forgets_on_virtual_time() {
+async fn memory_drops_expired_records_on_virtual_time() {
     let store = MemoryStore::new();
     let claim = store.claim(key("a"), KEEP).await.expect("claimed");
     store.write(key("a"), claim.writer, Some(vec![1]), KEEP).await.expect("written");
@@ -62,7 +62,7 @@ async fn one_file_in_two_hands() {
 fn child(part: &str, path: &Path) -> Child {
     let test = std::env::current_exe().expect("this test is a program");
     let mut command = Command::new("sh");
-    // So that a file may have at most a megabyte, and the one who tries to write more is told so.
+    // So that a file may have at most a megabyte, and a write beyond it gets an error.
     let limit = if part == "fill" { "trap '' XFSZ; ulimit -f 2048; " } else { "" };
     command.args(["-c", &format!("{limit}exec \"$0\" \"$@\"")]).arg(test);
     command
@@ -253,9 +253,9 @@ async fn a_file_that_another_process_keeps_open() {
     store.claim(key("a"), KEEP).await.expect("it is free again");
 }
 
-/// What a job that finds its store so is told, and how it ends.
+/// The error that a job gets of a store in this state, and how the job ends.
 #[tokio::test]
-async fn a_job_whose_file_is_locked_fails_in_words() {
+async fn a_job_whose_file_is_locked_fails_with_a_clear_error() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("store");
     let store = EmbeddedStore::open_within(&path, Duration::from_millis(50)).expect("new");
@@ -275,7 +275,7 @@ async fn a_job_whose_file_is_locked_fails_in_words() {
     run_job_in_real_time(handler, spec()).await.assert_success();
 }
 
-/// Whatever is done to the file, opening and using it gives a value or a clear error: no panic, and nothing
+/// However the file is damaged, opening and using it gives a value or a clear error: no panic, and nothing
 /// that was never saved.
 #[tokio::test]
 async fn a_damaged_file() {

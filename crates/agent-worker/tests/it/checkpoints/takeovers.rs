@@ -8,7 +8,7 @@ use agent_worker::checkpoint::{
 };
 use agent_worker::{JobContext, JobError};
 
-use super::{Progress, error, left_in, run};
+use super::{Progress, error, left_in, resumed, run, run_resumed};
 
 #[tokio::test]
 async fn one_that_was_taken_over_saves_nothing_more() {
@@ -48,20 +48,15 @@ async fn one_that_was_taken_over_saves_nothing_more() {
 #[tokio::test]
 async fn a_job_whose_checkpoint_was_taken_over_ends_at_the_next_save() {
     let store = MemoryStore::new();
-    let other = store.clone();
-    let handler = move |ctx: JobContext| {
-        let other = other.clone();
-        async move {
-            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
-            progress.set(Progress { done: 1 });
-            progress.save().await?;
-            let key = CheckpointKey::of(ctx.job(), &KeyBy::Target)?;
-            other.claim(key, Duration::from_secs(3600)).await?;
-            progress.set(Progress { done: 2 });
-            std::future::pending().await
-        }
+    let handler = |ctx: JobContext, other: MemoryStore, progress: AutoSaved<Progress>| async move {
+        progress.set(Progress { done: 1 });
+        progress.save().await?;
+        let key = CheckpointKey::of(ctx.job(), &KeyBy::Target)?;
+        other.claim(key, Duration::from_secs(3600)).await?;
+        progress.set(Progress { done: 2 });
+        std::future::pending().await
     };
-    let run = run(&store, handler).await;
+    let run = run_resumed(&store, handler).await;
     assert!(error(&run).starts_with("checkpoint_superseded: "), "{run:?}");
     assert_eq!(run.duration.as_secs(), 30);
     assert_eq!(left_in(&store).await, Some(Progress { done: 1 }));
@@ -80,25 +75,20 @@ async fn another_saves(store: &MemoryStore, job: &agent_worker::Job, done: u64) 
 #[tokio::test]
 async fn a_value_from_before_another_worker_saved_is_not_saved_over_it() {
     let store = MemoryStore::new();
-    let other = store.clone();
-    let handler = move |ctx: JobContext| {
-        let other = other.clone();
-        async move {
-            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
-            progress.set(Progress { done: 5 });
-            progress.save().await?;
-            // To look again is no harm.
-            assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 5 }));
-            progress.set(Progress { done: 6 });
-            progress.save().await?;
-            another_saves(&other, ctx.job(), 900).await;
-            // It takes the key back, and what is there with it.
-            assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 900 }));
-            progress.set(Progress { done: 7 });
-            std::future::pending().await
-        }
+    let handler = |ctx: JobContext, other: MemoryStore, progress: AutoSaved<Progress>| async move {
+        progress.set(Progress { done: 5 });
+        progress.save().await?;
+        // To look again is no harm.
+        assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 5 }));
+        progress.set(Progress { done: 6 });
+        progress.save().await?;
+        another_saves(&other, ctx.job(), 900).await;
+        // It takes the key back, and what is there with it.
+        assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 900 }));
+        progress.set(Progress { done: 7 });
+        std::future::pending().await
     };
-    let run = run(&store, handler).await;
+    let run = run_resumed(&store, handler).await;
     assert!(error(&run).starts_with("checkpoint_superseded: "), "{run:?}");
     assert_eq!(left_in(&store).await, Some(Progress { done: 900 }));
 }
@@ -106,57 +96,48 @@ async fn a_value_from_before_another_worker_saved_is_not_saved_over_it() {
 #[tokio::test]
 async fn a_look_that_failed_gives_no_right_to_save_over_another_worker() {
     let store = FaultyStore::new();
-    let switch = store.clone();
-    let handler = move |ctx: JobContext| {
-        let switch = switch.clone();
-        async move {
-            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
-            progress.set(Progress { done: 5 });
-            progress.save().await?;
-            let away = || switch.fail_all(StoreOperation::ALL, StoreFault::unavailable("planted"));
-            away();
-            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
-            switch.recover();
-            progress.set(Progress { done: 6 });
-            progress.save().await?;
-            another_saves(switch.inner(), ctx.job(), 900).await;
-            away();
-            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
-            switch.recover();
-            assert!(matches!(progress.save().await, Err(CheckpointError::Superseded)));
-            let by_hand = ctx.checkpoint().save(&Progress { done: 7 }).await;
-            assert!(matches!(by_hand, Err(CheckpointError::Superseded)));
-            Err(JobError::retryable("again", Duration::ZERO))
-        }
+    let handler = |ctx: JobContext, switch: FaultyStore, progress: AutoSaved<Progress>| async move {
+        progress.set(Progress { done: 5 });
+        progress.save().await?;
+        let make_unavailable =
+            || switch.fail_all(StoreOperation::ALL, StoreFault::unavailable("unavailable on purpose"));
+        make_unavailable();
+        assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+        switch.recover();
+        progress.set(Progress { done: 6 });
+        progress.save().await?;
+        another_saves(switch.inner(), ctx.job(), 900).await;
+        make_unavailable();
+        assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+        switch.recover();
+        assert!(matches!(progress.save().await, Err(CheckpointError::Superseded)));
+        let by_hand = ctx.checkpoint().save(&Progress { done: 7 }).await;
+        assert!(matches!(by_hand, Err(CheckpointError::Superseded)));
+        Err(JobError::retryable("again", Duration::ZERO))
     };
     let kept = store.clone();
     let once = JobSpec::room("lobby")
         .worker(|builder| builder.checkpoints(kept).retry(agent_worker::RetryPolicy::never()));
-    run_job(handler, once).await;
+    run_job(resumed(&store, handler), once).await;
     assert_eq!(left_in(&store).await, Some(Progress { done: 900 }));
 }
 
 #[tokio::test]
 async fn a_job_is_not_superseded_by_a_claim_of_its_own_whose_answer_was_lost() {
     let store = FaultyStore::new();
-    let switch = store.clone();
-    let handler = move |ctx: JobContext| {
-        let switch = switch.clone();
-        async move {
-            let progress: AutoSaved<Progress> = ctx.checkpoint().resume().await?;
-            progress.set(Progress { done: 5 });
-            progress.save().await?;
-            switch.fail_next(StoreOperation::Claim, StoreFault::answer_lost());
-            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
-            progress.set(Progress { done: 6 });
-            progress.save().await?;
-            assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 6 }));
-            // Also when it ends right after.
-            switch.fail_next(StoreOperation::Claim, StoreFault::answer_lost());
-            assert!(ctx.checkpoint::<Progress>().load().await.is_err());
-            Ok(())
-        }
+    let handler = |ctx: JobContext, switch: FaultyStore, progress: AutoSaved<Progress>| async move {
+        progress.set(Progress { done: 5 });
+        progress.save().await?;
+        switch.fail_next(StoreOperation::Claim, StoreFault::answer_lost());
+        assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+        progress.set(Progress { done: 6 });
+        progress.save().await?;
+        assert_eq!(ctx.checkpoint::<Progress>().load().await?, Some(Progress { done: 6 }));
+        // Also when it ends right after.
+        switch.fail_next(StoreOperation::Claim, StoreFault::answer_lost());
+        assert!(ctx.checkpoint::<Progress>().load().await.is_err());
+        Ok(())
     };
-    run(&store, handler).await.assert_success();
+    run_resumed(&store, handler).await.assert_success();
     assert!(store.inner().is_empty());
 }

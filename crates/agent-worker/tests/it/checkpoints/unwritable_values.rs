@@ -34,7 +34,7 @@ async fn a_value_that_would_not_load_again_is_refused_and_the_older_checkpoint_s
     };
     let failed = run(&store, handler).await;
     assert_eq!(error(&failed), format!("checkpoint_unwritable: {NO_NUMBER}"));
-    assert_eq!(left_in(&store).await, Some(Progress { done: 5 }), "a fixed agent goes on with it");
+    assert_eq!(left_in(&store).await, Some(Progress { done: 5 }), "a fixed agent resumes with it");
 }
 
 /// While it does not change it is neither tried nor logged again.
@@ -46,25 +46,25 @@ async fn a_value_that_saves_itself_and_cannot_be_saved_is_logged_once_each_time_
     let handler = move |ctx: JobContext| {
         let (count, lines) = (count.clone(), lines.clone());
         async move {
-            let told = || lines.with("a Score) cannot be saved").len();
+            let lines = || lines.with("a Score) cannot be saved").len();
             let progress: AutoSaved<Score> = ctx.checkpoint().resume().await?;
             progress.set(Score { done: 1, score: 1.0 });
             seconds(31).await;
-            assert_eq!((saves(&count), told()), (1, 0));
+            assert_eq!((saves(&count), lines()), (1, 0));
             progress.set(Score { done: 2, score: f64::INFINITY });
             seconds(31).await;
-            assert_eq!((saves(&count), told()), (1, 1));
+            assert_eq!((saves(&count), lines()), (1, 1));
             seconds(300).await;
-            assert_eq!((saves(&count), told()), (1, 1), "the same value would be refused again");
+            assert_eq!((saves(&count), lines()), (1, 1), "the same value would be refused again");
             progress.set(Score { done: 3, score: f64::INFINITY });
             seconds(300).await;
-            assert_eq!((saves(&count), told()), (1, 1), "for the same reason");
+            assert_eq!((saves(&count), lines()), (1, 1), "for the same reason");
             progress.set(Score { done: 4, score: 4.0 });
             seconds(31).await;
-            assert_eq!((saves(&count), told()), (2, 1));
+            assert_eq!((saves(&count), lines()), (2, 1));
             progress.set(Score { done: 5, score: f64::NAN });
             seconds(31).await;
-            assert_eq!((saves(&count), told()), (2, 2));
+            assert_eq!((saves(&count), lines()), (2, 2));
             ctx.shutdown("enough");
             ctx.cancelled().await;
             Ok(())
@@ -72,8 +72,8 @@ async fn a_value_that_saves_itself_and_cannot_be_saved_is_logged_once_each_time_
     };
     // On this thread, whose log is kept.
     run_job_in_real_time(handler, spec(store.clone())).await.assert_success();
-    let told = log.with("a Score) cannot be saved");
-    assert!(told.iter().all(|line| line.starts_with("ERROR")), "{told:?}");
+    let lines = log.with("a Score) cannot be saved");
+    assert!(lines.iter().all(|line| line.starts_with("ERROR")), "{lines:?}");
     assert_eq!(log.with("is lost").len(), 1, "at the end of the job");
     assert_eq!(left_in(&store).await, Some(Progress { done: 4 }));
 }

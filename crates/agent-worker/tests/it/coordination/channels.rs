@@ -64,7 +64,7 @@ impl Agent for Counting {
         assert_eq!(channel.topic(), "room:shared:jobs");
         channel.announce("count").await?;
         all_there(&mut channel).await;
-        // Somebody may not know of all yet; nobody counts before.
+        // A job may not know of all others yet; none counts before.
         self.0.fetch_add(1, Ordering::Relaxed);
         while self.0.load(Ordering::Relaxed) < WORKERS {
             tokio::task::yield_now().await;
@@ -87,7 +87,7 @@ impl Agent for Counting {
             }
         }
         publishing.await?;
-        // Nobody leaves before everybody is done.
+        // No job leaves before all are done.
         self.0.fetch_add(1, Ordering::Relaxed);
         while self.0.load(Ordering::Relaxed) < WORKERS * 2 {
             tokio::task::yield_now().await;
@@ -97,7 +97,7 @@ impl Agent for Counting {
 }
 
 #[tokio::test]
-async fn three_workers_with_a_thousand_messages_each_lose_none_and_nobody_listens_in() {
+async fn three_workers_with_a_thousand_messages_each_lose_none_and_participants_receive_none() {
     let server = MockServer::start().await.unwrap();
     let agent = Counting::default();
     let handles = workers(&server, agent).await;
@@ -109,7 +109,7 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_and_nobody_listen
     room.wait_for_agent().await;
     ada.send_data("room:shared:jobs", forged);
     all_succeed(&jobs).await;
-    assert_eq!(ada.received().len(), 0, "a person hears nothing of it");
+    assert_eq!(ada.received().len(), 0, "a person receives none of it");
     for handle in handles {
         handle.drain(Duration::ZERO).await;
     }
@@ -189,7 +189,7 @@ async fn jobs_of_several_workers_lead_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn without_a_coordinator_an_election_says_what_to_do() {
+async fn without_a_coordinator_an_election_is_an_error_with_advice() {
     async fn electing(ctx: JobContext) -> JobResult {
         let _ = ctx.elect("room").await?;
         Ok(())
@@ -200,7 +200,7 @@ async fn without_a_coordinator_an_election_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_one_says_so() {
+async fn an_invalid_key_is_an_error() {
     async fn electing(ctx: JobContext) -> JobResult {
         let error = ctx.elect(&"x".repeat(513)).await.unwrap_err();
         assert_eq!(error.to_string(), "the key of the election has 513 bytes: give it at most 512");
@@ -214,7 +214,7 @@ async fn a_key_that_cannot_be_one_says_so() {
 }
 
 #[tokio::test]
-async fn a_channel_over_a_room_that_is_not_joined_says_what_to_do() {
+async fn a_channel_over_a_room_that_is_not_joined_is_an_error_with_advice() {
     async fn talking(ctx: JobContext) -> JobResult {
         ctx.jobs_channel().await?;
         Ok(())
@@ -229,7 +229,7 @@ async fn a_channel_over_a_room_that_is_not_joined_says_what_to_do() {
 async fn a_lease_lasts_as_long_as_the_job() {
     async fn leading(ctx: JobContext) -> JobResult {
         let Leadership::Leader(lease) = ctx.elect("room").await? else {
-            return Err("somebody else leads".into());
+            return Err("another job leads".into());
         };
         tokio::select! {
             why = lease.lost() => Err(format!("{why:?}").into()),

@@ -1,4 +1,5 @@
-//! How a lead ends with its job, on virtual time: whatever the end, the next one does not wait for the lease.
+//! How a lead ends with its job, on virtual time: after each kind of end, the next one does not wait for the
+//! lease.
 
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ async fn leading(ctx: JobContext, end: End, leads: mpsc::UnboundedSender<()>) ->
             ctx.spawn(async move { lease.lost().await });
             ctx.cancelled().await;
         }
-        (_, odd) => panic!("{odd:?}"),
+        (_, other) => panic!("{other:?}"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a handler returns, and what the server is told of it.
+//! What a handler returns, and what is reported to the server.
 
 use std::io;
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn any_error_ends_the_job_with_its_text() {
     );
 }
 
-/// The reason to stop may be the error: each says what it means.
+/// The cancel reason may be the error: each has its own text.
 #[tokio::test]
 async fn a_reason_to_stop_can_be_returned() {
     async fn stop(ctx: JobContext) -> JobResult {

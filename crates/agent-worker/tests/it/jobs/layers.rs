@@ -104,7 +104,7 @@ async fn jobs_of_one_room_take_turns_and_those_of_others_do_not_wait() {
 }
 
 #[tokio::test]
-async fn a_job_that_waits_for_its_turn_can_be_told_to_stop() {
+async fn a_job_that_waits_for_its_turn_can_be_cancelled() {
     let server = MockServer::builder().start_in_process();
     let called = Arc::new(AtomicUsize::new(0));
     let count = called.clone();
@@ -138,7 +138,7 @@ async fn a_job_that_waits_for_its_turn_can_be_told_to_stop() {
     assert_eq!(ends, ["failed: aborted: drained while waiting for its turn", "success"]);
 }
 
-/// A job that the inner agent refuses is not joined, whatever is around it.
+/// A job that the inner agent refuses is not joined, with any layers around it.
 #[tokio::test]
 async fn every_layer_passes_on_what_is_wrong_with_a_job() {
     let router = || Router::new().action("record", slow);

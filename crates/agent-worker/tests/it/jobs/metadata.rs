@@ -19,7 +19,7 @@ struct Recording {
     seconds: u32,
 }
 
-/// Tells what it got.
+/// Publishes what it got.
 async fn record(ctx: JobContext) -> JobResult {
     let recording: Recording = ctx.metadata()?;
     ctx.room().publish_data("got", format!("{recording:?}")).await?;
@@ -125,7 +125,7 @@ impl Agent for Picky {
 async fn an_agent_may_look_at_the_job_itself() {
     let run = |mood: &str| run_job(Picky, JobSpec::room("studio").attributes([("mood", mood)]));
     run("good").await.assert_success();
-    failed(&run("odd").await, "invalid_input: attributes.mood = odd: no mood to work in");
+    failed(&run("bored").await, "invalid_input: attributes.mood = bored: no mood to work in");
     failed(&run("bad").await, "panicked: such a mood");
 }
 
@@ -151,7 +151,7 @@ async fn what_is_invalid_can_be_dismissed() {
     };
     assert_eq!(answer("{}", "good").await, OfferAnswer::Accept);
     assert_eq!(answer(r#"{"seconds":"x"}"#, "good").await, OfferAnswer::Dismiss);
-    assert_eq!(answer("{}", "odd").await, OfferAnswer::Dismiss);
+    assert_eq!(answer("{}", "bored").await, OfferAnswer::Dismiss);
     // A panic decides nothing about the job.
     assert_eq!(answer("{}", "bad").await, OfferAnswer::Decline);
     handle.drain(Duration::ZERO).await;
@@ -217,7 +217,7 @@ async fn the_ready_type_needs_no_type_of_ones_own() {
     assert_eq!(error(run("").await), "failed: invalid_input: $.action: unknown action");
 }
 
-/// Byte-order marks come from editors, `null` from senders that have nothing to say.
+/// Byte-order marks come from editors, `null` from senders without metadata.
 #[tokio::test]
 async fn a_byte_order_mark_is_skipped_and_null_is_no_metadata() {
     let run = declared("\u{feff}{\"tracks\":[\"TR_1\"],\"seconds\":60}").await;

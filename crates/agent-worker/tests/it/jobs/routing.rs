@@ -11,7 +11,7 @@ use agent_testkit::{JobSpec, MockServer, Run, ServerEvent, run_job};
 use agent_worker::metadata::MetadataFormat;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobKind, JobResult, Outcome, Router, typed};
 
-/// Says its name, and counts for all who share it.
+/// Publishes its name, and counts its jobs for all agents that share the counter.
 #[derive(Clone)]
 struct Speaker {
     name: &'static str,
@@ -45,7 +45,7 @@ impl Agent for Speaker {
     }
 }
 
-fn said(run: &Run) -> String {
+fn published(run: &Run) -> String {
     let sent = run.sent_by_agent().next();
     sent.map_or_else(|| run.outcome.to_string(), |sent| format!("{} {}", sent.topic, sent.text()))
 }
@@ -65,7 +65,7 @@ async fn kinds_have_agents_of_their_own_with_shared_state() {
     };
     for (spec, expected) in specs().into_iter().zip(["room 0", "participant 1", "publisher 2"]) {
         let run = run_job(all(&speaker), spec).await;
-        assert_eq!(said(&run), expected);
+        assert_eq!(published(&run), expected);
         let name = expected.split(' ').next().unwrap();
         let joined = |event: &ServerEvent| matches!(event, ServerEvent::Joined { identity, .. } if *identity == format!("the-{name}"));
         assert!(run.timeline.events().iter().any(|(_, event)| joined(event)), "{}", run.timeline);
@@ -78,13 +78,13 @@ async fn an_unsupported_kind_is_a_clear_error() {
     let [_, participant, publisher] = specs();
     let run = run_job(Router::new().room(Speaker::new("a")).publisher(Speaker::new("b")), participant).await;
     assert_eq!(
-        said(&run),
+        published(&run),
         "failed: invalid_input: type = participant: unsupported job type; supported: room, publisher"
     );
     let joined = |event: &ServerEvent| matches!(event, ServerEvent::Joined { agent: true, .. });
     assert!(!run.timeline.events().iter().any(|(_, event)| joined(event)), "{}", run.timeline);
     assert_eq!(
-        said(&run_job(Router::new(), publisher).await),
+        published(&run_job(Router::new(), publisher).await),
         "failed: invalid_input: type = publisher: unsupported job type; supported: none"
     );
 }
@@ -108,7 +108,7 @@ async fn actions_have_agents_of_their_own() {
         ("action", "failed: invalid_input: $: not JSON: expected value at line 1 column 1"),
     ] {
         let run = run_job(by_action(), JobSpec::room("r").metadata(metadata)).await;
-        assert_eq!(said(&run), expected, "{metadata}");
+        assert_eq!(published(&run), expected, "{metadata}");
     }
 }
 
@@ -118,16 +118,16 @@ async fn routers_nest_and_mix() {
     let mixed = || by_action().participant(Speaker::new("greeter")).otherwise(Speaker::new("rest"));
     let record = r#"{"action":"record"}"#;
     let [room, participant, publisher] = specs();
-    assert_eq!(said(&run_job(nested(), room.metadata(record)).await), "recorder 0");
-    assert_eq!(said(&run_job(nested(), participant.metadata(record)).await), "greeter 0");
+    assert_eq!(published(&run_job(nested(), room.metadata(record)).await), "recorder 0");
+    assert_eq!(published(&run_job(nested(), participant.metadata(record)).await), "greeter 0");
     assert_eq!(
-        said(&run_job(nested(), publisher.metadata(record)).await),
+        published(&run_job(nested(), publisher.metadata(record)).await),
         "failed: invalid_input: type = publisher: unsupported job type; supported: room, participant"
     );
     let [room, participant, publisher] = specs();
-    assert_eq!(said(&run_job(mixed(), room.metadata(record)).await), "recorder 0");
-    assert_eq!(said(&run_job(mixed(), participant.metadata(record)).await), "greeter 0");
-    assert_eq!(said(&run_job(mixed(), publisher.metadata("dance")).await), "rest 0");
+    assert_eq!(published(&run_job(mixed(), room.metadata(record)).await), "recorder 0");
+    assert_eq!(published(&run_job(mixed(), participant.metadata(record)).await), "greeter 0");
+    assert_eq!(published(&run_job(mixed(), publisher.metadata("dance")).await), "rest 0");
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,7 +142,7 @@ enum Task {
     Transcribe { language: String },
 }
 
-/// One function, and an enum that says what to do.
+/// One function, and an enum that selects the work.
 async fn perform(ctx: JobContext, task: Task) -> JobResult {
     let (topic, text) = match task {
         Task::Record(recording) => ("record", recording.format),
@@ -157,14 +157,14 @@ async fn an_enum_names_the_action() {
     let run = |metadata: &str| {
         run_job(typed(MetadataFormat::required(), perform), JobSpec::room("r").metadata(metadata))
     };
-    assert_eq!(said(&run(r#"{"action":"record","format":"mp4"}"#).await), "record mp4");
-    assert_eq!(said(&run(r#"{"action":"transcribe","language":"de"}"#).await), "transcribe de");
+    assert_eq!(published(&run(r#"{"action":"record","format":"mp4"}"#).await), "record mp4");
+    assert_eq!(published(&run(r#"{"action":"transcribe","language":"de"}"#).await), "transcribe de");
     assert_eq!(
-        said(&run(r#"{"action":"dance"}"#).await),
+        published(&run(r#"{"action":"dance"}"#).await),
         r#"failed: invalid_input: $.action = "dance": expected `record` or `transcribe`"#
     );
     assert_eq!(
-        said(&run(r#"{"action":"record","format":7}"#).await),
+        published(&run(r#"{"action":"record","format":7}"#).await),
         "failed: invalid_input: $.format = 7: expected a string"
     );
 }
@@ -219,11 +219,11 @@ async fn a_strict_type_never_sees_the_fields_that_the_sdk_reads() {
         run_job(agent(), spec.worker(|worker| worker.job_timeout(Duration::from_secs(60))))
     };
     let all = r#"{"action":"record","format":"mp4","timeout":30,"request_id":"r-1"}"#;
-    assert_eq!(said(&run(all).await), "record mp4");
+    assert_eq!(published(&run(all).await), "record mp4");
     let escaped = r#"{"\u0061ction":"record","format":"mp4","time\u006fut":30}"#;
-    assert_eq!(said(&run(escaped).await), "record mp4");
+    assert_eq!(published(&run(escaped).await), "record mp4");
     assert_eq!(
-        said(&run(r#"{"action":"record","format":"mp4","formt":"mp4"}"#).await),
+        published(&run(r#"{"action":"record","format":"mp4","formt":"mp4"}"#).await),
         r#"failed: invalid_input: $.formt = "mp4": unknown field, expected `format`"#
     );
 }
@@ -240,7 +240,7 @@ async fn a_router_reads_objects_only() {
         ("null", "failed: invalid_input: $.action: missing field; known: record, transcribe"),
     ] {
         let run = run_job(by_action(), JobSpec::room("r").metadata(metadata)).await;
-        assert_eq!(said(&run), expected, "{metadata}");
+        assert_eq!(published(&run), expected, "{metadata}");
     }
 }
 

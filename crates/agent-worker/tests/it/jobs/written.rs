@@ -31,7 +31,7 @@ impl Agent for Fails {
     }
 }
 
-/// One job that failed, as each part of the program hears of it.
+/// One failed job, as each callback of the program receives it.
 async fn one_failed() -> (EndedJob, FailedJob) {
     let (agent, failed) = (Fails::default(), Arc::new(Mutex::new(None)));
     let (sink, spec) =

@@ -1,4 +1,4 @@
-//! Cleanup callbacks: exactly once for each attempt, the last one first, whatever ends it.
+//! Cleanup callbacks: exactly once for each attempt, the last one first, after each kind of end.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -98,7 +98,7 @@ async fn every_attempt_has_its_own() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// The callback can still say goodbye in the room, and the outcome is told after it.
+/// The callback can still publish in the room, and the outcome is reported after it.
 #[tokio::test(start_paused = true)]
 async fn it_comes_before_the_outcome_and_in_the_room() {
     let agent = |ctx: JobContext| async move {
@@ -305,7 +305,7 @@ async fn a_terminated_job_has_its_room_for_three_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_cleans_up_and_is_done_in_its_time() {
     let diary = Diary::default();
-    // One returns when it is told to, one has to be aborted, and the cleanup of one never ends.
+    // One returns when it is cancelled, one has to be aborted, and the cleanup of one never ends.
     let agent = diary.agent(|ctx, diary| async move {
         let room = ctx.job().room.name.clone();
         ctx.on_cleanup(diary.later(format!("cleanup in {room}")));
@@ -342,7 +342,7 @@ async fn a_drain_cleans_up_and_is_done_in_its_time() {
 
 /// A second signal gives a cleanup a second.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
+async fn a_worker_that_is_stopped_still_cleans_up() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         ctx.on_cleanup(diary.whether_in_room([900]));
@@ -364,7 +364,7 @@ async fn a_worker_that_is_stopped_cleans_up_all_the_same() {
 /// A worker that gives up its server lets go of its jobs at once, and their cleanups still have their time
 /// and their room.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_gives_up_cleans_up_all_the_same() {
+async fn a_worker_that_gives_up_still_cleans_up() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         ctx.on_cleanup(diary.whether_in_room([4000]));
@@ -383,7 +383,7 @@ async fn a_worker_that_gives_up_cleans_up_all_the_same() {
 /// Nothing is left behind by a worker that is dropped: not even a callback that holds its own context, and
 /// with it the room.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_dropped_lets_go_of_everything() {
+async fn a_dropped_worker_releases_everything() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         let held = (ctx.clone(), Dropped(diary.clone()));

@@ -139,7 +139,7 @@ async fn data_wait_for_streams_that_open_late_and_for_the_next_attempt() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// A handler that never reads has lost nothing; one that comes too late is told how much.
+/// A handler that never reads has lost nothing; one that reads too late gets the number of lost messages.
 #[tokio::test(start_paused = true)]
 async fn more_than_waits_for_the_next_attempt_is_reported_in_its_place() {
     let (read, mut reads) = unbounded_channel();
@@ -151,7 +151,7 @@ async fn more_than_waits_for_the_next_attempt_is_reported_in_its_place() {
     tokio::time::sleep(WAIT / 2).await;
     (0..1030).for_each(|n| job.room().send_data("t", n.to_string()));
     tokio::time::sleep(WAIT / 10).await;
-    assert_eq!(stage.worker.stats().dropped_room_events, 0, "nobody reads");
+    assert_eq!(stage.worker.stats().dropped_room_events, 0, "there is no reader");
     tokio::time::sleep(WAIT).await;
     job.room().send_data("t", "end");
     assert_eq!(stage.ended().await.outcome, Outcome::Success);

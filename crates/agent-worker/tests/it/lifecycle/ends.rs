@@ -14,7 +14,7 @@ use super::stage::{LONG, Stage, text};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Says in the room why it was told to stop.
+/// Publishes in the room why it was cancelled.
 async fn stays(ctx: JobContext) -> JobResult {
     let reason = ctx.cancelled().await;
     if ctx.is_in_room() {
@@ -98,7 +98,7 @@ async fn a_job_ends_in_success_before_the_server_closes_a_room_that_nobody_joine
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_lost_its_room_first_says_that_the_server_records_a_failure() {
+async fn a_job_that_lost_its_room_first_logs_that_the_server_records_a_failure() {
     let server = MockServer::builder().room_timeouts(LONG, 5 * SECOND).start_in_process();
     let mut stage = Stage::on(server, stays, |builder| builder.end_when(EndWhen::Never));
     let job = stage.dispatch_with(JobSpec::room("lobby").participant("ada")).await;
@@ -113,7 +113,7 @@ async fn a_job_that_lost_its_room_first_says_that_the_server_records_a_failure()
 
 /// The server ends the job of an agent that has left; the worker does not.
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_leaves_its_room_is_told_to_stop_by_the_server_alone() {
+async fn a_handler_that_leaves_its_room_is_cancelled_by_the_server_alone() {
     let leaves = |ctx: JobContext| async move {
         ctx.room().leave().await;
         JobResult::Err(JobError::fatal(ctx.cancelled().await.to_string()))
@@ -124,7 +124,7 @@ async fn a_handler_that_leaves_its_room_is_told_to_stop_by_the_server_alone() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// Its jobs' rooms are deleted before it joins them; somebody may make them again.
+/// Its jobs' rooms are deleted before it joins them, and may be created again.
 struct Late {
     room: &'static OnceLock<MockRoom>,
     again: bool,
@@ -191,7 +191,7 @@ async fn of_two_jobs_for_two_sessions_of_a_participant_the_older_one_ends() {
         assert_eq!(last_reason(&room), "target_replaced");
         assert_eq!(older.outcome().await.unwrap(), Outcome::Success);
         tokio::time::sleep(60 * SECOND).await;
-        assert_eq!(stage.worker.status().await.unwrap().slots.running, 1, "the newer job goes on: {guard}");
+        assert_eq!(stage.worker.status().await.unwrap().slots.running, 1, "the newer job continues: {guard}");
         room.remove("ada");
         assert_eq!(stage.ended().await.outcome, Outcome::Success);
         stage.drain(Duration::ZERO).await;

@@ -9,7 +9,7 @@ use agent_worker::{FailedJob, JobContext, JobError, JobErrorKind, JobResult, Ret
 
 use super::stage::Stage;
 
-/// Fails as its metadata says.
+/// Fails as its metadata asks for.
 async fn agent(ctx: JobContext) -> JobResult {
     match ctx.job().raw_metadata.as_str() {
         "quota" => Err(JobError::fatal("quota_exceeded").with_source("5 of 5 used")),
@@ -22,14 +22,14 @@ async fn agent(ctx: JobContext) -> JobResult {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_failed_job_is_told_once_and_counted_by_kind_and_reason() {
-    let (tell, mut told) = mpsc::unbounded_channel::<FailedJob>();
+async fn each_failed_job_is_reported_once_and_counted_by_kind_and_reason() {
+    let (sender, mut told) = mpsc::unbounded_channel::<FailedJob>();
     let mut stage = Stage::new(agent, |builder| {
         let policy = RetryPolicy::attempts(2).backoff(Duration::ZERO, Duration::ZERO);
         builder.retry(policy).on_failure(move |failed| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             async move {
-                tell.send(failed).unwrap();
+                sender.send(failed).unwrap();
                 panic!("nor does a sink that panics")
             }
         })

@@ -15,7 +15,7 @@ use super::stage::{LONG, Stage, text};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Tells in the room why it was told to stop.
+/// Publishes in the room why it was cancelled.
 async fn stays(ctx: JobContext) -> JobResult {
     let reason = ctx.cancelled().await;
     if ctx.is_in_room() {
@@ -30,7 +30,7 @@ async fn a_job_ends_in_success_ten_seconds_after_the_last_person_has_left() {
     stage.dispatch("lobby").await;
     let room = stage.server.room("lobby");
     room.wait_for_agent().await;
-    tokio::time::sleep(600 * SECOND).await; // nobody has come yet
+    tokio::time::sleep(600 * SECOND).await; // nobody has joined yet
     let ada = room.join("ada");
     let bob = room.join("bob");
     ada.leave();
@@ -74,7 +74,7 @@ async fn the_policy_can_be_another_or_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_job_is_counted_and_goes_on() {
+async fn a_job_without_progress_is_counted_and_continues() {
     let mut stage = Stage::new(
         async |ctx: JobContext| {
             for _ in 0..1000 {
@@ -94,7 +94,7 @@ async fn a_silent_job_is_counted_and_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_health_check_is_tried_again_after_ten_seconds() {
+async fn a_failed_health_check_is_retried_after_ten_seconds() {
     let healthy = Arc::new(AtomicBool::new(false));
     let seen = healthy.clone();
     let agent = move |ctx: JobContext| {
@@ -103,7 +103,7 @@ async fn a_failed_health_check_is_tried_again_after_ten_seconds() {
             let check = healthy.clone();
             ctx.health_check(30 * SECOND, move || {
                 let well = check.load(Ordering::Relaxed);
-                async move { if well { Ok(()) } else { Err("the model is away") } }
+                async move { if well { Ok(()) } else { Err("the model is unavailable") } }
             });
             if ctx.attempt() > 1 {
                 healthy.store(true, Ordering::Relaxed);
@@ -159,7 +159,7 @@ async fn an_attempt_can_be_failed_from_anywhere_and_is_cleaned_up_after() {
 async fn each_participant_has_a_task_until_they_leave() {
     let agent = async |ctx: JobContext| {
         ctx.for_each_participant(ParticipantFilter::human(), async |ctx, person| {
-            // Says hello, and goodbye when it is cancelled.
+            // Publishes a greeting, and a goodbye when it is cancelled.
             struct Bye(agent_worker::Room, String);
             impl Drop for Bye {
                 fn drop(&mut self) {
@@ -181,7 +181,7 @@ async fn each_participant_has_a_task_until_they_leave() {
     let ada = room.join("ada");
     room.wait_for_agent().await;
     room.wait_for_data(|sent| sent.text() == "hello ada").await;
-    room.join("eve"); // its task panics, and nobody else's ends
+    room.join("eve"); // its task panics, and no other ends
     let bob = room.join("bob");
     room.wait_for_data(|sent| sent.text() == "hello bob").await;
     ada.leave();

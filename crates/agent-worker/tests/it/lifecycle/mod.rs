@@ -1,4 +1,4 @@
-//! How jobs end, are tried again and are cleaned up after: a whole worker on the mock server, mostly on
+//! How jobs end, are retried and are cleaned up after: a whole worker on the mock server, mostly on
 //! virtual time.
 
 mod cleanup;

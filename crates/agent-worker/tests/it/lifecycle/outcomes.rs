@@ -1,5 +1,5 @@
-//! The table of the design, cell by cell: why a job is told to stop, what its handler then does, and what the
-//! server is told.
+//! The table of the design, cell by cell: why a job is cancelled, what its handler then does, and what is
+//! reported to the server.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use agent_worker::{CancelReason, JobContext, JobError, JobResult};
 
 use super::stage::{LONG, Stage, text};
 
-/// What a handler does when it is told to stop.
+/// What a handler does when it is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Returns {
     Ok,
@@ -22,7 +22,7 @@ enum Returns {
 const RETURNS: [Returns; 5] =
     [Returns::Ok, Returns::Cancelled, Returns::Error, Returns::Panic, Returns::Never];
 
-/// What the server is told for each of these.
+/// What is reported to the server for each of these.
 type Row = [&'static str; 5];
 
 async fn handler(ctx: JobContext, returns: Returns) -> JobResult {
@@ -33,7 +33,7 @@ async fn handler(ctx: JobContext, returns: Returns) -> JobResult {
     match returns {
         Returns::Ok => Ok(()),
         Returns::Cancelled => Err(JobError::cancelled()),
-        // Worth another attempt, if nobody had said to stop.
+        // Retryable, if the job were not cancelled.
         Returns::Error => Err(JobError::retryable("its text", Duration::ZERO)),
         Returns::Panic => panic!("its text"),
         Returns::Never => std::future::pending().await,
@@ -83,7 +83,7 @@ impl Cause {
         }
     }
 
-    /// What the server records, when it has made up its mind before it is told.
+    /// What the server records if it has an outcome before ours is reported.
     fn recorded_before(self) -> Option<(RecordedStatus, &'static str)> {
         match self {
             Self::Deadline | Self::Drained | Self::Shutdown => None,
@@ -97,13 +97,13 @@ impl Cause {
 
 async fn check(cause: Cause, expected: Row) {
     for (returns, expected) in RETURNS.into_iter().zip(expected) {
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, mut reported) = tokio::sync::mpsc::unbounded_channel();
         let agent = move |ctx: JobContext| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             async move {
-                let _tell = tell.clone();
+                let _sender = sender.clone();
                 ctx.on_cleanup(async move |ctx| {
-                    drop(tell.send((ctx.cancel_reason(), ctx.is_in_room())));
+                    drop(sender.send((ctx.cancel_reason(), ctx.is_in_room())));
                 });
                 handler(ctx, returns).await
             }
@@ -123,9 +123,9 @@ async fn check(cause: Cause, expected: Row) {
         assert_eq!(stage.worker.stats().retries, 0);
 
         // Cleaned up after exactly once, with the reason at hand.
-        let (reason, in_room) = told.recv().await.expect("the callback ran");
+        let (reason, in_room) = reported.recv().await.expect("the callback ran");
         assert_eq!(reason, Some(cause.reason()), "{case}");
-        assert!(told.try_recv().is_err(), "{case}");
+        assert!(reported.try_recv().is_err(), "{case}");
         let room_stays = matches!(cause, Cause::Deadline | Cause::Drained | Cause::Shutdown)
             || cause == Cause::Terminated && returns != Returns::Never;
         assert_eq!(in_room, room_stays, "{case}");
@@ -135,12 +135,12 @@ async fn check(cause: Cause, expected: Row) {
             _ => None,
         };
         let end = stage.server.events().iter().find_map(recorded).expect("the server recorded an end");
-        let told = match cause.recorded_before() {
+        let reported = match cause.recorded_before() {
             Some((status, error)) => (status, error.to_owned()),
             None if ended.outcome.is_success() => (RecordedStatus::Success, String::new()),
             None => (RecordedStatus::Failed, expected.to_owned()),
         };
-        assert_eq!(end, told, "{case}");
+        assert_eq!(end, reported, "{case}");
         let server = stage.server.events();
         let violation = server.iter().find(|event| matches!(event, ServerEvent::Violation { .. }));
         assert_eq!(violation, None, "{case}");
@@ -195,7 +195,7 @@ async fn room_gone() {
     check(Cause::RoomGone, row).await;
 }
 
-/// A handler that nobody told to stop.
+/// A handler that was not cancelled.
 #[tokio::test(start_paused = true)]
 async fn by_itself() {
     let returns = |returns: Returns| {

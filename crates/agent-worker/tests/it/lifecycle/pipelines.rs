@@ -12,7 +12,7 @@ use super::stage::{Stage, text};
 
 /// Two stages with a full queue each, when the last participant has left.
 #[tokio::test(start_paused = true)]
-async fn a_pipeline_that_is_bounded_by_time_says_what_it_dropped() {
+async fn a_pipeline_that_is_bounded_by_time_logs_what_it_dropped() {
     const ITEM: Duration = Duration::from_millis(40);
     let run = async |bounded: bool| {
         let stored = Arc::new(AtomicU64::new(0));

@@ -19,7 +19,7 @@ use agent_worker::{
 
 use super::stage::{LONG, Stage, text};
 
-/// Fails so many times, each time worth another attempt.
+/// Fails this many times, each time with a retryable error.
 fn flaky(times: u32, after: Duration) -> impl Fn(JobContext) -> std::future::Ready<JobResult> + Clone {
     move |ctx| {
         std::future::ready(if ctx.attempt() <= times {
@@ -43,7 +43,7 @@ async fn a_flaky_handler_succeeds_in_its_third_attempt() {
     assert_eq!((ended.outcome, ended.attempts, ended.kind), (Outcome::Success, 3, None));
     assert!(ended.duration >= Duration::from_secs(10) && ended.duration <= Duration::from_secs(13));
     assert_eq!(stage.worker.stats().retries, 2);
-    // One job, one room, one status of each kind, and nobody left the room meanwhile.
+    // One job, one room, one status of each kind, and the agent stayed in the room meanwhile.
     let events = stage.server.events();
     let count = |wanted: fn(&ServerEvent) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert_eq!(count(|event| matches!(event, ServerEvent::Joined { agent: true, .. })), 1);
@@ -136,7 +136,7 @@ const START: Duration = Duration::from_millis(10);
 /// `?` makes errors of the network and of timeouts retryable wherever they are in the chain, and nothing is
 /// added to the backoff.
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_retried_and_waits_for_the_backoff_alone() {
+async fn temporary_errors_are_retried_and_wait_for_the_backoff_alone() {
     for room in [
         "refused",
         "refused, behind others",
@@ -280,9 +280,9 @@ async fn other_errors_are_not() {
 /// The next attempt begins with who is there, then what was sent in the wait for it.
 #[tokio::test(start_paused = true)]
 async fn each_attempt_gets_a_fresh_stream_of_events() {
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
             // Nothing is lost that comes before the handler listens.
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -303,9 +303,9 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
                     _ => {}
                 }
             }
-            tell.send((ctx.attempt(), seen))?;
+            sender.send((ctx.attempt(), seen))?;
             match ctx.attempt() {
-                1 => Err(JobError::retryable("told to fail", Duration::from_secs(10))),
+                1 => Err(JobError::retryable("asked to fail", Duration::from_secs(10))),
                 _ => Ok(()),
             }
         }
@@ -336,13 +336,13 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// A task that an attempt leaves behind, outside of `ctx.spawn`, is told that the attempt is over, and does
-/// nothing in the next one.
+/// A task that an attempt leaves behind, outside of `ctx.spawn`, gets the error that the attempt is over, and
+/// does nothing in the next one.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_a_task_has_kept_ends_with_its_attempt() {
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
             if ctx.attempt() == 2 {
                 ctx.room().publish_data("chat", "second").await?;
@@ -353,7 +353,7 @@ async fn a_room_that_a_task_has_kept_ends_with_its_attempt() {
                 while events.next().await.is_some() {}
                 let refused = room.publish_data("chat", "late").await;
                 let silent = room.events().next().await.is_none();
-                let _ = tell.send((refused, silent, room.is_connected(), kept.is_in_room()));
+                let _ = sender.send((refused, silent, room.is_connected(), kept.is_in_room()));
             });
             ctx.on_cleanup(async |ctx| {
                 ctx.room()

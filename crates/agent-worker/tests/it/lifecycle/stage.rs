@@ -1,4 +1,4 @@
-//! One worker on a mock server of its own, and what it tells about its jobs.
+//! One worker on a mock server of its own, and what it reports about its jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A worker without retries, unless it is told otherwise, and with rooms that stay.
+    /// A worker without retries, unless changed, and with rooms that stay.
     pub(crate) fn new<A: Agent>(agent: A, change: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Self {
         Self::on(MockServer::builder().room_timeouts(LONG, LONG).start_in_process(), agent, change)
     }
@@ -50,7 +50,7 @@ impl Stage {
         self.server.dispatch(spec.agent_name("tester")).await.expect("there is a worker")
     }
 
-    /// The next job that ends, as the worker tells it.
+    /// The next job that ends, as the worker reports it.
     pub(crate) async fn ended(&mut self) -> EndedJob {
         match tokio::time::timeout(LONG, self.ended.recv()).await {
             Ok(Some(ended)) => ended,
@@ -98,7 +98,7 @@ pub(crate) fn text(outcome: &Outcome) -> String {
     outcome.error().unwrap_or("SUCCESS").to_owned()
 }
 
-/// An agent, and somebody who hears how its jobs end.
+/// An agent whose ended jobs are sent to the test.
 struct Told<A> {
     agent: Arc<A>,
     tell: mpsc::UnboundedSender<EndedJob>,

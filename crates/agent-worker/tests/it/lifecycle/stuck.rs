@@ -45,7 +45,7 @@ async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(SOON, future).await.expect("in time")
 }
 
-/// Waits until the worker says so.
+/// Waits until the worker reports it.
 async fn until(worker: &WorkerHandle, what: impl Fn(agent_worker::stats::SlotCounts) -> bool) {
     within(async {
         while !what(worker.status().await.expect("it runs").slots) {
@@ -70,19 +70,19 @@ fn worker(
 async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
     let gate = Gate::default();
     let _open = OpensAtLast(gate.clone());
-    let (tell, mut told) = mpsc::unbounded_channel::<String>();
+    let (sender, mut told) = mpsc::unbounded_channel::<String>();
     let (tell_failed, mut failed) = mpsc::unbounded_channel::<FailedJob>();
     let blocks = gate.clone();
     let agent = move |ctx: JobContext| {
-        let (gate, tell) = (blocks.clone(), tell.clone());
+        let (gate, sender) = (blocks.clone(), sender.clone());
         async move {
             let callback = |text: &'static str| {
-                let tell = tell.clone();
-                async move |_| drop(tell.send(text.to_owned()))
+                let sender = sender.clone();
+                async move |_| drop(sender.send(text.to_owned()))
             };
             ctx.on_cleanup(callback("cleanup"));
             gate.block();
-            // Back at last, long after its outcome was told.
+            // Back at last, long after its outcome was reported.
             ctx.on_cleanup(callback("late cleanup"));
             JobResult::Ok(())
         }
@@ -115,12 +115,12 @@ async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
 async fn a_drain_does_not_wait_for_a_stuck_attempt() {
     let gate = Gate::default();
     let _open = OpensAtLast(gate.clone());
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut told) = mpsc::unbounded_channel();
     let (tell_begun, mut begun) = mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
-        let (gate, tell, tell_begun) = (gate.clone(), tell.clone(), tell_begun.clone());
+        let (gate, sender, tell_begun) = (gate.clone(), sender.clone(), tell_begun.clone());
         async move {
-            ctx.on_cleanup(async move |_| tell.send(()).unwrap());
+            ctx.on_cleanup(async move |_| sender.send(()).unwrap());
             let _ = tell_begun.send(());
             gate.block();
             JobResult::Ok(())
@@ -143,7 +143,7 @@ async fn a_drain_does_not_wait_for_a_stuck_attempt() {
 async fn a_cleanup_that_blocks_does_not_hold_the_job() {
     struct Agent {
         gate: Gate,
-        tell: mpsc::UnboundedSender<EndedJob>,
+        sender: mpsc::UnboundedSender<EndedJob>,
     }
     impl agent_worker::Agent for Agent {
         async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
@@ -152,14 +152,14 @@ async fn a_cleanup_that_blocks_does_not_hold_the_job() {
         }
 
         async fn on_ended(&self, ended: &EndedJob) {
-            let _ = self.tell.send(ended.clone());
+            let _ = self.sender.send(ended.clone());
         }
     }
     let gate = Gate::default();
     let _open = OpensAtLast(gate.clone());
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut told) = mpsc::unbounded_channel();
     let server = MockServer::start().await.unwrap();
-    let (worker, running) = worker(&server, Agent { gate: gate.clone(), tell }, |builder| {
+    let (worker, running) = worker(&server, Agent { gate: gate.clone(), sender }, |builder| {
         builder.cleanup_timeout(Duration::from_millis(100))
     });
     server.dispatch(JobSpec::room("blocking").agent_name("tester")).await.unwrap();

@@ -62,7 +62,7 @@ async fn a_task_that_panics_ends_only_itself() {
     let agent = |ctx: JobContext| async move {
         let panicked = ctx.spawn(async { assert_eq!(1, 2, "in a task") }).await;
         if !panicked.is_err_and(|error| error.is_panic()) {
-            return JobResult::Err("the panic is told to who awaits it".into());
+            return JobResult::Err("the panic is reported to the task that awaits it".into());
         }
         Ok(())
     };

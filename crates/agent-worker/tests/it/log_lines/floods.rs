@@ -13,7 +13,7 @@ use agent_worker::{Agent, Answer, Job, JobContext, JobResult, WorkerBuilder, Wor
 use super::server::{Server, job};
 use crate::support::captured_log::CapturedLog;
 use crate::support::long;
-use wire::server_message::Message as Say;
+use wire::server_message::Message as ToWorker;
 
 struct Refuses;
 
@@ -109,11 +109,11 @@ async fn violations_and_panics_of_the_request_handler_are_summed_up() {
     let server = Server::new("AW_1", "1.13.5");
     let (handle, worker) = run(server.worker(Panics));
     for n in 0..5_000 {
-        server.say(Say::Termination(wire::JobTermination { job_id: format!("AJ_{n}") }));
+        server.send(ToWorker::Termination(wire::JobTermination { job_id: format!("AJ_{n}") }));
         // An unknown kind, offered and assigned.
         server.offer_job(wire::Job { r#type: 99, ..job(&format!("AJ_{n}"), "room") });
         let job = Some(wire::Job { r#type: 99, ..job(&format!("AJ_{n}"), "room") });
-        server.say(Say::Assignment(wire::JobAssignment { job, ..Default::default() }));
+        server.send(ToWorker::Assignment(wire::JobAssignment { job, ..Default::default() }));
     }
     for n in 0..100 {
         server.offer(&format!("AK_{n}"), "room");

@@ -14,7 +14,7 @@ use agent_worker::{
 
 use super::server::{Server, job};
 use crate::support::captured_log::CapturedLog;
-use wire::server_message::Message as Say;
+use wire::server_message::Message as ToWorker;
 
 /// A line of its own, terminal control in both forms, text that runs backwards, and another field of the
 /// line.
@@ -136,8 +136,8 @@ async fn a_hostile_server_forges_no_line() {
     server.answered(2).await;
     let job = Some(job(EVE, EVE));
     let url = Some(format!("ws://{EVE}"));
-    server.say(Say::Assignment(wire::JobAssignment { job, token: EVE.to_owned(), url }));
-    server.say(Say::Termination(wire::JobTermination { job_id: format!("{EVE}2") }));
+    server.send(ToWorker::Assignment(wire::JobAssignment { job, token: EVE.to_owned(), url }));
+    server.send(ToWorker::Termination(wire::JobTermination { job_id: format!("{EVE}2") }));
     tokio::time::sleep(Duration::from_secs(60)).await;
     // The reason of a close has 123 bytes at most.
     server.close("eve\r\n2026-01-01T00:00:00.000000Z ERROR fake: gone\u{1b}[31m\u{9b}2J\u{202e}\u{2028}");

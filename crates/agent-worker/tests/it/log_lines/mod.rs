@@ -1,4 +1,4 @@
-//! What the log looks like: whatever others say, it is lines that begin with a time, and not too many of
+//! What the log looks like: whatever others send, it is lines that begin with a time, and not too many of
 //! them.
 
 mod agents;

@@ -1,4 +1,4 @@
-//! What an error says of a customer stays in the program, if it is asked to.
+//! The parts of an error's text that concern a customer stay in the program, if it redacts them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -50,16 +50,16 @@ async fn the_server_and_the_log_see_the_redacted_text_and_the_failure_hook_the_o
         .unwrap();
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     for action in ["fail", "retry", "panic"] {
         let metadata = format!(r#"{{"action":"{action}"}}"#);
         let job =
             server.dispatch(JobSpec::room("room").agent_name("caller").metadata(metadata)).await.unwrap();
-        told.push(job.outcome().await.unwrap());
+        lines.push(job.outcome().await.unwrap());
     }
     let wrong = format!(r#"{{"action":["{CUSTOMER}"]}}"#);
     let job = server.dispatch(JobSpec::room("room").agent_name("caller").metadata(wrong)).await.unwrap();
-    told.push(job.outcome().await.unwrap());
+    lines.push(job.outcome().await.unwrap());
     handle.drain(Duration::ZERO).await;
     running.await.unwrap().unwrap();
     let redacted = [
@@ -68,7 +68,7 @@ async fn the_server_and_the_log_see_the_redacted_text_and_the_failure_hook_the_o
         "panicked: no answer from +## ## ######",
         r###"invalid_input: $.action = ["+## ## ######"]: expected a string"###,
     ];
-    assert_eq!(told, redacted.map(|error| Outcome::Failed { error: error.to_owned() }));
+    assert_eq!(lines, redacted.map(|error| Outcome::Failed { error: error.to_owned() }));
     let originals = redacted.map(|error| error.replace("+## ## ######", CUSTOMER));
     assert_eq!(*failures.lock().unwrap(), originals);
     // The metadata is the job's, not an error.

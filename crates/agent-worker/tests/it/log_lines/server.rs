@@ -1,4 +1,4 @@
-//! A server without a socket that says what a test wants, on virtual time.
+//! A server without a socket that sends what a test wants, on virtual time.
 
 use std::io;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use agent_proto::{decode, encode, livekit as wire};
 use agent_worker::net::{ByteStream, Dialer, NetOptions};
 use agent_worker::{Agent, BoxFuture, Worker, WorkerBuilder};
 
-use wire::server_message::Message as Say;
+use wire::server_message::Message as ToWorker;
 
 #[derive(Clone)]
 pub(crate) struct Server {
-    say: mpsc::UnboundedSender<Message>,
+    outgoing: mpsc::UnboundedSender<Message>,
     queue: Arc<Mutex<mpsc::UnboundedReceiver<Message>>>,
     /// How many offers were answered.
     answers: watch::Sender<usize>,
@@ -27,9 +27,9 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(worker_id: &str, version: &str) -> Self {
-        let (say, queue) = mpsc::unbounded_channel();
+        let (outgoing, queue) = mpsc::unbounded_channel();
         Self {
-            say,
+            outgoing,
             queue: Arc::new(Mutex::new(queue)),
             answers: watch::Sender::new(0),
             names: Arc::new((worker_id.to_owned(), version.to_owned())),
@@ -44,8 +44,8 @@ impl Server {
             .net(NetOptions::default().dialer(self.clone()))
     }
 
-    pub(crate) fn say(&self, message: Say) {
-        self.say.send(binary(message)).unwrap();
+    pub(crate) fn send(&self, message: ToWorker) {
+        self.outgoing.send(binary(message)).unwrap();
     }
 
     pub(crate) fn offer(&self, id: &str, room: &str) {
@@ -53,12 +53,12 @@ impl Server {
     }
 
     pub(crate) fn offer_job(&self, job: wire::Job) {
-        self.say(Say::Availability(wire::AvailabilityRequest { job: Some(job), resuming: false }));
+        self.send(ToWorker::Availability(wire::AvailabilityRequest { job: Some(job), resuming: false }));
     }
 
     pub(crate) fn close(&self, reason: &str) {
         let frame = CloseFrame { code: 1000.into(), reason: reason.into() };
-        self.say.send(Message::Close(Some(frame))).unwrap();
+        self.outgoing.send(Message::Close(Some(frame))).unwrap();
     }
 
     pub(crate) async fn answered(&self, offers: usize) {
@@ -71,7 +71,7 @@ pub(crate) fn job(id: &str, room: &str) -> wire::Job {
     wire::Job { id: id.to_owned(), room, ..Default::default() }
 }
 
-fn binary(message: Say) -> Message {
+fn binary(message: ToWorker) -> Message {
     Message::Binary(encode(&wire::ServerMessage { message: Some(message) }))
 }
 
@@ -89,7 +89,7 @@ async fn serve(server: Server, stream: DuplexStream) {
     let mut queue = server.queue.lock().await;
     let mut registered = false;
     loop {
-        let say = tokio::select! {
+        let outgoing = tokio::select! {
             message = read.next() => {
                 let frame = match message {
                     Some(Ok(Message::Binary(frame))) => frame,
@@ -102,10 +102,10 @@ async fn serve(server: Server, stream: DuplexStream) {
                         registered = true;
                         let (worker_id, version) = (*server.names).clone();
                         let server_info = Some(wire::ServerInfo { version, ..Default::default() });
-                        binary(Say::Register(wire::RegisterWorkerResponse { worker_id, server_info }))
+                        binary(ToWorker::Register(wire::RegisterWorkerResponse { worker_id, server_info }))
                     }
                     wire::worker_message::Message::Ping(ping) => {
-                        binary(Say::Pong(wire::WorkerPong { last_timestamp: ping.timestamp, ..Default::default() }))
+                        binary(ToWorker::Pong(wire::WorkerPong { last_timestamp: ping.timestamp, ..Default::default() }))
                     }
                     wire::worker_message::Message::Availability(_) => {
                         server.answers.send_modify(|answers| *answers += 1);
@@ -114,10 +114,10 @@ async fn serve(server: Server, stream: DuplexStream) {
                     _ => continue,
                 }
             }
-            Some(say) = queue.recv(), if registered => say,
+            Some(outgoing) = queue.recv(), if registered => outgoing,
         };
-        let closes = matches!(say, Message::Close(_));
-        if write.send(say).await.is_err() || closes {
+        let closes = matches!(outgoing, Message::Close(_));
+        if write.send(outgoing).await.is_err() || closes {
             return;
         }
     }

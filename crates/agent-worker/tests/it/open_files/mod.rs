@@ -1,5 +1,5 @@
 //! Workers in processes that may open few files: what does not fit is declined, and what fails all the same
-//! says why.
+//! reports why.
 
 mod server;
 
@@ -62,7 +62,7 @@ impl Drop for Process {
     }
 }
 
-/// A worker that may have so many files open.
+/// A worker that may have this many files open.
 fn start(limit: u32, url: &str, hoard: &Path) -> Process {
     let test = std::env::current_exe().expect("this test is a program");
     let script = format!(
@@ -105,7 +105,7 @@ async fn offers_beyond_what_descriptors_allow_are_declined() {
 }
 
 #[tokio::test]
-async fn a_job_for_which_there_is_no_descriptor_says_so_and_the_next_ones_are_declined() {
+async fn a_job_without_a_free_descriptor_fails_with_that_reason_and_the_next_ones_are_declined() {
     let server = Server::start().await;
     let dir = tempfile::tempdir().unwrap();
     let hoard = dir.path().join("hoard");

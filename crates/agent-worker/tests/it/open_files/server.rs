@@ -14,8 +14,8 @@ use agent_proto::{decode, encode, livekit as wire};
 
 use crate::support::raw_server::{Server, binary};
 use crate::support::within;
-use wire::server_message::Message as Say;
-use wire::worker_message::Message as Said;
+use wire::server_message::Message as ToWorker;
+use wire::worker_message::Message as FromWorker;
 
 pub(crate) struct Registered(WebSocketStream<TcpStream>);
 
@@ -25,20 +25,21 @@ impl Registered {
         Self(WebSocketStream::from_raw_socket(peer.tcp, Role::Server, None).await)
     }
 
-    async fn say(&mut self, message: Say) {
+    async fn send(&mut self, message: ToWorker) {
         let frame = encode(&wire::ServerMessage { message: Some(message) });
         within(self.0.send(Message::Binary(frame))).await.unwrap();
     }
 
-    async fn next(&mut self) -> Said {
+    async fn next(&mut self) -> FromWorker {
         loop {
             let frame = self.0.next().await.expect("the worker lives").expect("a message");
             let Message::Binary(frame) = frame else { continue };
             let message: wire::WorkerMessage = decode(&frame, 1 << 20).expect("a message");
             match message.message.expect("a message") {
-                Said::Ping(ping) => {
+                FromWorker::Ping(ping) => {
                     let stamp = ping.timestamp;
-                    self.say(Say::Pong(wire::WorkerPong { last_timestamp: stamp, timestamp: stamp })).await;
+                    self.send(ToWorker::Pong(wire::WorkerPong { last_timestamp: stamp, timestamp: stamp }))
+                        .await;
                 }
                 message => return message,
             }
@@ -47,14 +48,14 @@ impl Registered {
 
     pub(crate) async fn offer(&mut self, n: usize) {
         let job = Some(job(&format!("AJ_{n}")));
-        self.say(Say::Availability(wire::AvailabilityRequest { job, resuming: false })).await;
+        self.send(ToWorker::Availability(wire::AvailabilityRequest { job, resuming: false })).await;
     }
 
     /// The next answer to an offer: of which job, and whether it is taken.
     pub(crate) async fn answer(&mut self) -> (String, bool) {
         let answered = async {
             loop {
-                if let Said::Availability(answer) = self.next().await {
+                if let FromWorker::Availability(answer) = self.next().await {
                     return (answer.job_id, answer.available);
                 }
             }
@@ -64,7 +65,7 @@ impl Registered {
 
     pub(crate) async fn assign(&mut self, id: &str) {
         let (job, token) = (Some(job(id)), "a token".to_owned());
-        self.say(Say::Assignment(wire::JobAssignment { job, token, ..Default::default() })).await;
+        self.send(ToWorker::Assignment(wire::JobAssignment { job, token, ..Default::default() })).await;
     }
 
     /// The error of the next job that fails.
@@ -83,7 +84,7 @@ impl Registered {
 
     async fn next_failure(&mut self) -> String {
         loop {
-            if let Said::UpdateJob(update) = self.next().await
+            if let FromWorker::UpdateJob(update) = self.next().await
                 && update.status() == wire::JobStatus::JsFailed
             {
                 return update.error;

@@ -68,7 +68,7 @@ async fn it_is_cut_closed_or_drained_and_is_back_within_a_second() {
     }
 }
 
-/// No byte comes, and nobody says that the connection is gone.
+/// No byte comes, and no error reports that the connection is gone.
 #[tokio::test(start_paused = true)]
 async fn a_half_open_connection_is_noticed_within_30_s() {
     let server = open_house();
@@ -86,7 +86,7 @@ async fn a_half_open_connection_is_noticed_within_30_s() {
     worker.stop().await;
 }
 
-/// For an hour nobody is there, and the job is told of as soon as somebody is.
+/// For an hour there is no server; the job's outcome is reported as soon as there is one.
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_an_hour_stops_no_job() {
     let server = open_house();
@@ -101,7 +101,7 @@ async fn an_outage_of_an_hour_stops_no_job() {
     worker.stop().await;
 }
 
-/// Another process at the same address. What ended meanwhile is told to it.
+/// Another process at the same address. What ended meanwhile is reported to it.
 #[tokio::test]
 async fn a_server_that_is_restarted_is_found_again() {
     let first = MockServer::start().await.unwrap();
@@ -118,14 +118,14 @@ async fn a_server_that_is_restarted_is_found_again() {
     };
     worker.until(true).await;
     worker.stop().await;
-    // It was told how the job ended, though it has never heard of it.
-    let told = |event: &ServerEvent| {
+    // It received how the job ended, although it does not know the job.
+    let reported = |event: &ServerEvent| {
         matches!(event, ServerEvent::Violation { violation: Violation::ForeignJob, .. })
     };
-    within(SOON, second.wait_for(told)).await;
+    within(SOON, second.wait_for(reported)).await;
 }
 
-/// A server that refuses everybody for a while, as one that is set up anew.
+/// A server that refuses all workers for a while, as one that is being set up.
 struct Refusing {
     server: SocketAddr,
     refuses: Arc<AtomicBool>,

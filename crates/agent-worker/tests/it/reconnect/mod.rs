@@ -1,4 +1,4 @@
-//! The worker's connection, lost in every way: how it is noticed, how often and when it is tried again, and
+//! The worker's connection, lost in every way: how it is noticed, how often and when it is retried, and
 //! that jobs go on.
 //!
 //! Where no socket is needed the clock jumps, so that hours take no time.

@@ -37,9 +37,9 @@ pub(crate) enum Manner {
     Silent,
     /// The registration is never answered.
     Unanswered,
-    /// Every answer takes so long.
+    /// How long every answer takes.
     Slow(Duration),
-    /// It stands, until [`Server::cut`].
+    /// It stays open, until [`Server::cut`].
     Stands,
 }
 

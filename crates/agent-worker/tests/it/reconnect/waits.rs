@@ -1,4 +1,4 @@
-//! When a connection is tried again.
+//! When a connection is retried.
 
 use std::time::Duration;
 
@@ -83,8 +83,8 @@ async fn a_hundred_workers_that_are_cut_come_back_one_after_the_other() {
     }
 }
 
-/// An ingress without endpoints says 404, 401 or 403 to workers that it let in before, and to all of them at
-/// once.
+/// An ingress without endpoints answers 404, 401 or 403 to workers that it let in before, and to all of them
+/// at once.
 #[tokio::test(start_paused = true)]
 async fn an_idle_worker_that_was_registered_outlives_refusals() {
     for status in [401, 403, 404, 301, 308] {
@@ -104,7 +104,7 @@ async fn an_idle_worker_that_was_registered_outlives_refusals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
+async fn a_reconnect_waits_for_the_servers_retry_after() {
     for (status, header, least, most) in [
         (503, "Retry-After: 30", 30, 31),
         (429, "Retry-After: 30", 30, 31),
@@ -131,7 +131,7 @@ async fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
     }
 }
 
-/// 401 and 404 will not get better; a first connection that is refused so is told, not repeated.
+/// 401 and 404 will not get better; a first connection that is refused so is reported, not retried.
 #[tokio::test(start_paused = true)]
 async fn a_first_connection_that_is_refused_for_good_ends_the_worker() {
     for status in [401, 403, 404, 301, 308] {
@@ -148,7 +148,7 @@ async fn a_first_connection_that_is_refused_for_good_ends_the_worker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_gives_up_when_it_is_told_to() {
+async fn a_worker_gives_up_after_the_configured_number_of_attempts() {
     let server = Server::new(Manner::Closed);
     let Running { task, .. } = Running::start(server.worker().max_connect_attempts(4));
     let error = task.await.expect("no panic").expect_err("it gives up").to_string();
@@ -157,7 +157,7 @@ async fn a_worker_gives_up_when_it_is_told_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_too_long_is_given_up_and_tried_again() {
+async fn a_step_that_takes_too_long_is_given_up_and_retried() {
     // The handshake has 10 s, and so has the answer to the registration.
     for (manner, limit) in [
         (Manner::Silent, seconds(10)),
@@ -195,10 +195,10 @@ async fn a_slow_server_is_waited_for() {
     worker.stop().await;
 }
 
-/// Two failures and a connection that stands for a while: whether the next loss is the third or the first
+/// Two failures and a connection that lasts for a while: whether the next loss is the third or the first
 /// again.
 #[tokio::test(start_paused = true)]
-async fn only_a_minute_without_trouble_makes_failures_forgotten() {
+async fn only_a_minute_without_failures_resets_their_count() {
     for (stood, forgotten) in [(seconds(59), false), (seconds(61), true)] {
         let server = Server::new(Manner::Refused);
         let worker = Running::start(server.worker().max_connect_attempts(3));

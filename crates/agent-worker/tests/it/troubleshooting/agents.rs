@@ -1,4 +1,4 @@
-//! Agents that do one thing wrong, and how the server hears of it.
+//! Agents that do one thing wrong, and what is reported to the server.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) async fn failed(what: &'static str, agent: impl Agent, spec: JobSpec)
     (what, steady(error))
 }
 
-/// What the log says when an offer is declined, at this worker of a server without a network.
+/// The log line of a declined offer, at this worker of a server without a network.
 pub(crate) async fn declined(
     what: &'static str,
     agent: impl Agent,

@@ -1,4 +1,4 @@
-//! What is said when there is no connection: as the end of `run()`, or in the log and tried again.
+//! What is reported when there is no connection: as the end of `run()`, or in the log with a retry.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ async fn ended(what: &'static str, builder: WorkerBuilder) -> Line {
     (what, steady(&error.to_string()))
 }
 
-/// The first line in the log of a worker that tries again.
-async fn tried_again(what: &'static str, builder: WorkerBuilder) -> Line {
+/// The first line in the log of a worker that retries.
+async fn retried(what: &'static str, builder: WorkerBuilder) -> Line {
     let (log, _guard) = Log::keep();
     let worker = builder.build().unwrap();
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
     let line = log.line("retrying").await;
     within(handle.drain(Duration::ZERO)).await;
-    running.await.expect("no panic").unwrap_or_else(|error| panic!("{what}: it does not try again: {error}"));
+    running.await.expect("no panic").unwrap_or_else(|error| panic!("{what}: it does not retry: {error}"));
     (what, steady(&line))
 }
 
@@ -45,10 +45,10 @@ async fn a_first_connection_that_ends_the_worker() {
         "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://media.example.com/agent\r\nContent-Length: 0\r\n\r\n",
     )
     .await;
-    let nobody = servers::nobody().await;
+    let no_listener = servers::no_listener().await;
     let (what, gave_up) = ended(
         "nothing listens, and `.max_connect_attempts(2)`",
-        worker(url("ws", &nobody)).max_connect_attempts(2),
+        worker(url("ws", &no_listener)).max_connect_attempts(2),
     )
     .await;
     let lines = [
@@ -62,8 +62,8 @@ async fn a_first_connection_that_ends_the_worker() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_tried_again() {
-    let nobody = servers::nobody().await;
+async fn a_connection_that_is_retried() {
+    let no_listener = servers::no_listener().await;
     let (_listener, silent) = servers::silent().await;
     let website = servers::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
     let broken = servers::answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
@@ -80,34 +80,31 @@ async fn a_connection_that_is_tried_again() {
 
     let first = |(what, line): Line, mark: &str| (what, up_to(&line, mark));
     let mut lines = vec![
-        first(tried_again("nothing listens there", worker(url("ws", &nobody))).await, "LIVEKIT_URL)"),
-        tried_again("it does not answer", worker(url("ws", &silent)).net(slow)).await,
-        tried_again("it is a web server", worker(url("ws", &website))).await,
-        tried_again("it or the proxy in front of it fails", worker(url("ws", &broken))).await,
-        tried_again("it redirects temporarily (302, 303 or 307)", worker(url("ws", &elsewhere))).await,
-        first(tried_again("it speaks another protocol", worker(url("ws", &mail))).await, "LIVEKIT_URL)"),
+        first(retried("nothing listens there", worker(url("ws", &no_listener))).await, "LIVEKIT_URL)"),
+        retried("it does not answer", worker(url("ws", &silent)).net(slow)).await,
+        retried("it is a web server", worker(url("ws", &website))).await,
+        retried("it or the proxy in front of it fails", worker(url("ws", &broken))).await,
+        retried("it redirects temporarily (302, 303 or 307)", worker(url("ws", &elsewhere))).await,
+        first(retried("it speaks another protocol", worker(url("ws", &mail))).await, "LIVEKIT_URL)"),
         first(
-            tried_again(
+            retried(
                 "its certificate is not trusted",
                 worker(url("wss", &encrypted)).net(NetOptions::default().ca_file(&another.file)),
             )
             .await,
             "clock",
         ),
-        first(tried_again("`wss://`, and it has no TLS", worker(url("wss", &mail))).await, "LIVEKIT_URL)"),
+        first(retried("`wss://`, and it has no TLS", worker(url("wss", &mail))).await, "LIVEKIT_URL)"),
+        first(retried("`ws://`, and it requires TLS", worker(url("ws", &encrypted))).await, "LIVEKIT_URL)"),
         first(
-            tried_again("`ws://`, and it requires TLS", worker(url("ws", &encrypted))).await,
-            "LIVEKIT_URL)",
-        ),
-        first(
-            tried_again("a proxy that refuses the connection", worker("ws://media.example.com").net(proxied))
+            retried("a proxy that refuses the connection", worker("ws://media.example.com").net(proxied))
                 .await,
             "NO_PROXY)",
         ),
     ];
-    let (what, unknown) = tried_again("an unknown host", worker("ws://host.invalid:7880")).await;
+    let (what, unknown) = retried("an unknown host", worker("ws://host.invalid:7880")).await;
     if unknown.contains("(TCP connection)") {
-        // Where no resolver is reached at all, that is what is said; the line of the guide is not checked
+        // Where no resolver is reached at all, that is what is logged; the line of the guide is not checked
         // then.
         eprintln!("skipped: {what:?}, as no name can be looked up here");
     } else {
@@ -141,9 +138,8 @@ async fn a_server_that_refuses_a_worker_that_was_registered() {
 async fn a_server_that_falls_silent() {
     let server = MockServer::builder().start_in_process();
     server.mute(true);
-    let mut lines = vec![
-        tried_again("it never answers the registration", server.worker(done).agent_name("tester")).await,
-    ];
+    let mut lines =
+        vec![retried("it never answers the registration", server.worker(done).agent_name("tester")).await];
     server.mute(false);
 
     let (log, _guard) = Log::keep();
@@ -159,7 +155,7 @@ async fn a_server_that_falls_silent() {
     guide_tables::check("silent", &lines);
 }
 
-/// The worker itself ends well, whatever the server said before.
+/// The worker itself ends without an error, whatever the server answered before.
 #[tokio::test]
 async fn a_server_that_closes() {
     let server = MockServer::start().await.unwrap();
@@ -176,7 +172,7 @@ async fn a_server_that_closes() {
         assert!(within(handle.registered()).await);
         server.close_workers(code, reason);
         lines.push((what, log.line("retrying").await));
-        log.line("again=true").await;
+        log.line("reregistered=true").await;
         within(handle.drain(Duration::ZERO)).await;
         running.await.unwrap().unwrap();
     }

@@ -13,7 +13,7 @@ use crate::support::subprocess::test_name;
 
 const CHILD: &str = "AGENT_TEST_CHILD";
 
-/// What the tests below start: a worker that runs for a moment, and says what it may open then.
+/// What the tests below start: a worker that runs for a moment, and prints what it may open then.
 #[tokio::test]
 async fn child() {
     let Ok(max_jobs) = std::env::var(CHILD) else { return };
@@ -32,8 +32,8 @@ async fn child() {
     println!("soft limit {:?}", getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, _)| soft).ok());
 }
 
-/// What a worker says that is started with these limits.
-fn said(soft: u32, hard: u32, max_jobs: usize) -> String {
+/// The output of a worker that is started with these limits.
+fn printed(soft: u32, hard: u32, max_jobs: usize) -> String {
     let test = std::env::current_exe().expect("this test is a program");
     let script = format!(
         "ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" --exact {} --nocapture",
@@ -45,37 +45,37 @@ fn said(soft: u32, hard: u32, max_jobs: usize) -> String {
         .env(CHILD, max_jobs.to_string())
         .output()
         .expect("a shell");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    said
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    printed
 }
 
 #[test]
 fn the_soft_limit_is_raised_to_the_hard_one() {
-    let said = said(100, 300, 60);
-    assert!(said.contains("soft limit Some(300)"), "{said}");
-    assert!(!said.contains("max_jobs"), "{said}");
+    let printed = printed(100, 300, 60);
+    assert!(printed.contains("soft limit Some(300)"), "{printed}");
+    assert!(!printed.contains("max_jobs"), "{printed}");
 }
 
 #[test]
-fn jobs_that_do_not_fit_into_the_hard_limit_are_told() {
-    let said = said(100, 300, 80);
-    assert!(said.contains("soft limit Some(300)"), "{said}");
-    let warning = said.lines().find(|line| line.contains("max_jobs")).expect("a warning");
+fn jobs_that_do_not_fit_into_the_hard_limit_are_logged() {
+    let printed = printed(100, 300, 80);
+    assert!(printed.contains("soft limit Some(300)"), "{printed}");
+    let warning = printed.lines().find(|line| line.contains("max_jobs")).expect("a warning");
     let (_, warning) = warning.split_once("WARN agent_worker::worker::fd_limit: ").expect("a warning");
     guide_tables::check("files", &[("`.max_jobs(80)`, and `ulimit -n 300`", format!("WARN {warning}"))]);
 }
 
 #[test]
-fn a_proxy_variable_that_is_none_is_ignored_and_told() {
+fn an_invalid_proxy_variable_is_ignored_and_logged() {
     let test = std::env::current_exe().expect("this test is a program");
     let mut child = Command::new(test);
     child
         .args(["--exact", &test_name(module_path!(), "child"), "--nocapture"])
         .env(CHILD, "1")
         .env("HTTPS_PROXY", "proxy://nowhere");
-    let said = String::from_utf8_lossy(&child.output().expect("it runs").stdout).into_owned();
-    let warning = said.lines().find(|line| line.contains("HTTPS_PROXY")).expect("a warning");
+    let printed = String::from_utf8_lossy(&child.output().expect("it runs").stdout).into_owned();
+    let warning = printed.lines().find(|line| line.contains("HTTPS_PROXY")).expect("a warning");
     let (_, warning) = warning.split_once("WARN agent_net::options: ").expect("a warning");
     guide_tables::check("proxy", &[("`HTTPS_PROXY=proxy://nowhere`", format!("WARN {warning}"))]);
 }

@@ -1,6 +1,6 @@
 //! Every line of the guide's tables of errors, made by doing what it is about.
 //!
-//! `UPDATE_GUIDE=1 cargo test --workspace --all-features --test it troubleshooting` writes the tables anew.
+//! `UPDATE_GUIDE=1 cargo test --workspace --all-features --test it troubleshooting` rewrites the tables.
 
 mod agents;
 mod connecting;
@@ -30,8 +30,8 @@ fn worker(url: impl Into<String>) -> WorkerBuilder {
 #[test]
 fn what_varies_is_replaced() {
     assert_eq!(
-        steady("127.0.0.1:4711 said HTTP 401 (no: no), as in ws://localhost:7880, localhost:1"),
-        "HOST:PORT said HTTP 401 (the server's words), as in ws://localhost:7880, HOST:PORT"
+        steady("127.0.0.1:4711 answered with HTTP 401 (no: no), as in ws://localhost:7880, localhost:1"),
+        "HOST:PORT answered with HTTP 401 (the server's words), as in ws://localhost:7880, HOST:PORT"
     );
     assert_eq!(up_to("a, and DNS: not found", "DNS"), "a, and DNS: …");
 }

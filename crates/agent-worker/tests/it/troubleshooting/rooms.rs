@@ -1,4 +1,4 @@
-//! What ends a job as failed, and what a handler is told in its room.
+//! What ends a job as failed, and which errors a handler gets in its room.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -119,14 +119,14 @@ async fn rooms_that_cannot_be_joined() {
     let too_long = "HTTP/1.1 400 Bad Request\r\nContent-Length: 65\r\n\r\nparticipant identity length exceeds limits: max length 256 (it is)";
     let old = MockServer::start().await.unwrap();
     let (refusing, narrow) = (servers::answering(unauthorized).await, servers::answering(too_long).await);
-    let nobody = servers::nobody().await;
+    let no_listener = servers::no_listener().await;
     let mute = servers::mute().await;
     let request = |address: &str| {
         let mut request = JoinRequest::new(format!("ws://{address}"), "a token");
         request.timeout = Duration::from_secs(1);
         request
     };
-    let (what, unreachable) = not_joined("nothing listens there", request(&nobody)).await;
+    let (what, unreachable) = not_joined("nothing listens there", request(&no_listener)).await;
     let token = |token: AccessToken| token.sign().expect_err("no token").to_string();
     let mut lines = vec![
         not_joined("a wrong, expired or missing grant, key or secret", request(&refusing)).await,
@@ -149,7 +149,7 @@ async fn rooms_that_cannot_be_joined() {
 }
 
 #[tokio::test]
-async fn a_job_says_why_its_room_was_not_joined() {
+async fn a_job_reports_why_its_room_was_not_joined() {
     // Only its rooms are real: there are none at a mock server.
     let server = MockServer::start().await.unwrap();
     let worker = server.worker(stays).agent_name("tester").connector(WebRtc::default()).build().unwrap();
@@ -174,48 +174,48 @@ async fn a_job_says_why_its_room_was_not_joined() {
     guide_tables::check("join", &lines);
 }
 
-/// What the handler was told, by a mock room that is held to the real server.
-type Told = Arc<Mutex<Vec<Line>>>;
+/// The error that the handler got, of a mock room that behaves like the real server.
+type Recorded = Arc<Mutex<Vec<Line>>>;
 
-fn tell(told: &Told, what: &'static str, result: Result<(), RoomError>) {
+fn record(recorded: &Recorded, what: &'static str, result: Result<(), RoomError>) {
     let error = result.expect_err(what);
-    told.lock().unwrap().push((what, error.to_string()));
+    recorded.lock().unwrap().push((what, error.to_string()));
 }
 
 #[tokio::test]
 async fn what_a_room_does_not_do() {
-    let told = Told::default();
-    let keep = told.clone();
+    let recorded = Recorded::default();
+    let keep = recorded.clone();
     let tries = move |ctx: JobContext| {
-        let told = keep.clone();
+        let recorded = keep.clone();
         async move {
             let room = ctx.room();
             let long = |len: usize| "x".repeat(len);
-            tell(&told, "data of 70,000 bytes", room.publish_data("t", vec![0; 70_000]).await);
-            tell(&told, "a name of 300 bytes", room.set_name(long(300)).await);
-            tell(&told, "metadata of 600,000 bytes", room.set_metadata(long(600_000)).await);
-            tell(&told, "attributes of 70,000 bytes", room.set_attributes([("k", long(70_000))]).await);
-            tell(&told, "metadata of 2 MB", room.set_metadata(long(2_000_000)).await);
+            record(&recorded, "data of 70,000 bytes", room.publish_data("t", vec![0; 70_000]).await);
+            record(&recorded, "a name of 300 bytes", room.set_name(long(300)).await);
+            record(&recorded, "metadata of 600,000 bytes", room.set_metadata(long(600_000)).await);
+            record(&recorded, "attributes of 70,000 bytes", room.set_attributes([("k", long(70_000))]).await);
+            record(&recorded, "metadata of 2 MB", room.set_metadata(long(2_000_000)).await);
             room.leave().await;
-            tell(&told, "after the room was left", room.publish_data("t", "x").await);
+            record(&recorded, "after the room was left", room.publish_data("t", "x").await);
             Ok(())
         }
     };
     run_job(tries, lobby()).await.assert_success();
 
-    let keep = told.clone();
+    let keep = recorded.clone();
     let tries = move |ctx: JobContext| {
-        let told = keep.clone();
+        let recorded = keep.clone();
         async move {
             let room = ctx.room();
-            tell(&told, "data, without the permission", room.publish_data("t", "x").await);
-            tell(&told, "own metadata, without the permission", room.set_metadata("x").await);
+            record(&recorded, "data, without the permission", room.publish_data("t", "x").await);
+            record(&recorded, "own metadata, without the permission", room.set_metadata("x").await);
             Ok(())
         }
     };
     let mut nothing = AgentPermissions::default();
     (nothing.can_publish_data, nothing.can_update_metadata) = (false, false);
     run_job(tries, lobby().worker(move |worker| worker.permissions(nothing))).await.assert_success();
-    let lines = std::mem::take(&mut *told.lock().unwrap());
+    let lines = std::mem::take(&mut *recorded.lock().unwrap());
     guide_tables::check("handlers", &lines);
 }

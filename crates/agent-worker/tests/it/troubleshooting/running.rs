@@ -1,4 +1,4 @@
-//! What a worker says of a server that does odd things, and at its end.
+//! What a worker logs of a server that does unexpected things, and at its end.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn stays(ctx: JobContext) -> JobResult {
 }
 
 #[tokio::test(start_paused = true)]
-async fn odd_things() {
+async fn unexpected_messages() {
     let mut lines = Vec::new();
     let server = MockServer::builder().start_in_process();
     {

@@ -15,16 +15,16 @@ async fn listen() -> (TcpListener, String) {
 }
 
 /// An address at which nothing listens.
-pub(crate) async fn nobody() -> String {
+pub(crate) async fn no_listener() -> String {
     listen().await.1
 }
 
-/// One that takes connections and says nothing, as long as the listener lives.
+/// One that takes connections and sends nothing, as long as the listener lives.
 pub(crate) async fn silent() -> (TcpListener, String) {
     listen().await
 }
 
-/// One that makes WebSockets, and says nothing on them.
+/// One that makes WebSockets, and sends nothing on them.
 pub(crate) async fn mute() -> String {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
@@ -87,7 +87,7 @@ pub(crate) async fn gate(server: String, answer: &'static str) -> Gate {
     Gate { address, closed }
 }
 
-/// One that speaks TLS, with a certificate of an authority that nobody knows.
+/// One that uses TLS, with a certificate of an unknown authority.
 pub(crate) async fn encrypted() -> String {
     let (listener, address) = listen().await;
     let acceptor = authority("localhost").acceptor;

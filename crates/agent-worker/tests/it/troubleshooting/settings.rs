@@ -1,4 +1,4 @@
-//! What `build()` says.
+//! The errors of `build()`.
 
 use std::time::Duration;
 

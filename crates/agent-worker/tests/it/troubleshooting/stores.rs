@@ -1,4 +1,4 @@
-//! What is said of the stores behind checkpoints and coordination, and of what jobs do with them.
+//! The errors of the stores behind checkpoints and coordination, and of what jobs do with them.
 
 use std::error::Error;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::support::steady_log::Log;
 /// prints both.
 fn printed(what: &'static str, error: impl Error) -> Line {
     let (text, debug) = (error.to_string(), format!("{error:?}"));
-    // What is behind it may say the same.
+    // The source may have the same text.
     let behind = if debug.len() > text.len() { ": …" } else { "" };
     assert!(debug.starts_with(&text) && (behind.is_empty() || error.source().is_some()), "{debug}");
     assert!(!debug.contains('\n'), "{debug}");
@@ -57,7 +57,7 @@ fn files_of_checkpoints() {
         printed("it is another file, or damaged", open(path("checkpoints.redb"))),
         printed("another process keeps it open", open(path("held.redb"))),
     ];
-    // Root may write in other folders, whoever owns them, and nobody in this one.
+    // Root may write in other folders of any owner, and no user in this one.
     if cfg!(target_os = "linux") {
         lines.insert(2, printed("a read-only folder", open("/sys/checkpoints.redb".into())));
     }
@@ -97,13 +97,13 @@ mod redis {
 
     use super::*;
 
-    /// What servers say to `HELLO`, shortened.
+    /// What servers answer to `HELLO`, shortened.
     const REPLICA: &str = "*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$7\r\nreplica";
     const CLUSTER: &str = "*4\r\n$4\r\nmode\r\n$7\r\ncluster\r\n$4\r\nrole\r\n$6\r\nmaster";
     const SENTINEL: &str = "*4\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n$4\r\nrole\r\n$8\r\nsentinel";
 
     /// A server that answers everything that it is asked with this line.
-    async fn says(line: &'static str) -> String {
+    async fn answers(line: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move {
@@ -149,40 +149,42 @@ mod redis {
             url("`redis://localhost?prefix=staging*`", "redis://localhost?prefix=staging*"),
             refused("nothing listens there", redis("redis://127.0.0.1:1")).await,
             refused("an unknown host", redis("redis://host.invalid")).await,
-            refused("no password", redis(&says("-NOAUTH Authentication required.").await)).await,
+            refused("no password", redis(&answers("-NOAUTH Authentication required.").await)).await,
             refused(
                 "a wrong password",
-                redis(&says("-WRONGPASS invalid username-password pair or user is disabled.").await)
+                redis(&answers("-WRONGPASS invalid username-password pair or user is disabled.").await)
                     .password("x"),
             )
             .await,
             refused(
                 "no such database",
-                redis(&format!("{}/99", says("-ERR DB index is out of range").await)),
+                redis(&format!("{}/99", answers("-ERR DB index is out of range").await)),
             )
             .await,
             refused(
                 "a command that its user may not use",
-                redis(&says("-NOPERM this user has no permissions to run the 'ping' command").await),
+                redis(&answers("-NOPERM this user has no permissions to run the 'ping' command").await),
             )
             .await,
             refused(
                 "keys that its user may not use",
                 redis(
-                    &says("-NOPERM this user has no permissions to access one of the keys used as arguments")
-                        .await,
+                    &answers(
+                        "-NOPERM this user has no permissions to access one of the keys used as arguments",
+                    )
+                    .await,
                 ),
             )
             .await,
-            refused("a replica", redis(&says(REPLICA).await)).await,
-            refused("a node of a Redis Cluster", redis(&says(CLUSTER).await)).await,
+            refused("a replica", redis(&answers(REPLICA).await)).await,
+            refused("a node of a Redis Cluster", redis(&answers(CLUSTER).await)).await,
             refused(
                 "one that does not report cluster mode",
-                redis(&says("-MOVED 3999 127.0.0.1:6381").await),
+                redis(&answers("-MOVED 3999 127.0.0.1:6381").await),
             )
             .await,
-            refused("a Sentinel", redis(&says(SENTINEL).await)).await,
-            refused("a web server", redis(&says("HTTP/1.1 400 Bad Request").await)).await,
+            refused("a Sentinel", redis(&answers(SENTINEL).await)).await,
+            refused("a web server", redis(&answers("HTTP/1.1 400 Bad Request").await)).await,
             refused("`rediss://`, and it speaks without TLS", redis(&format!("rediss://127.0.0.1:{silent}")))
                 .await,
         ];
@@ -196,14 +198,14 @@ mod redis {
             ctx.elect("lobby").await.expect_err("no store").into(),
             ctx.jobs_channel().await.expect_err("no store").into(),
         ];
-        let told = errors.map(|error| format!("{:?} {error}", error.kind()));
-        Err(told.join("\n").into())
+        let text = errors.map(|error| format!("{:?} {error}", error.kind()));
+        Err(text.join("\n").into())
     }
 
-    /// Whatever a job wants of it, credentials are told to be wrong, and what may go away is worth another
-    /// attempt.
+    /// For each operation of a job, wrong credentials are reported as such, and a temporary failure leads to
+    /// another attempt.
     #[tokio::test]
-    async fn what_a_server_says_decides_about_another_attempt() {
+    async fn the_answer_of_a_server_decides_about_a_retry() {
         for (line, part, retried) in [
             ("-NOAUTH Authentication required.", "refuses the credentials: NOAUTH", false),
             ("-LOADING Redis is loading the dataset in memory", "cannot do this now: LOADING", true),
@@ -216,7 +218,7 @@ mod redis {
             (SENTINEL, "is a Sentinel", false),
             ("-NOPERM this user has no permissions to run the 'x' command", "`ACL SETUSER … +x`", false),
         ] {
-            let redis = Redis::new(&says(line).await).expect("a URL");
+            let redis = Redis::new(&answers(line).await).expect("a URL");
             let spec = JobSpec::room("lobby").worker(|builder| {
                 builder
                     .checkpoints(RedisStore::new(redis.clone()))
@@ -227,8 +229,8 @@ mod redis {
                 panic!("{line}")
             };
             assert_eq!(error.lines().count(), 3, "{error}");
-            for told in error.lines() {
-                assert!(told.contains(part) && told.contains("Retryable") == retried, "{told}");
+            for text in error.lines() {
+                assert!(text.contains(part) && text.contains("Retryable") == retried, "{text}");
             }
         }
     }
@@ -340,7 +342,7 @@ async fn values_that_cannot_be_saved() {
 
 #[tokio::test]
 async fn jobs_and_each_other() {
-    async fn told<F>(
+    async fn text<F>(
         what: &'static str,
         handler: impl FnOnce(JobContext) -> F + Clone + Send + Sync + 'static,
     ) -> Line
@@ -366,22 +368,22 @@ async fn jobs_and_each_other() {
             JobSpec::room("lobby").worker(|worker| worker.join_room(false)),
         )
         .await,
-        told("an empty key", |ctx| async move {
+        text("an empty key", |ctx| async move {
             let _ = ctx.elect("").await?;
             Ok(())
         })
         .await,
-        told("a topic of 600 bytes", |ctx| async move {
+        text("a topic of 600 bytes", |ctx| async move {
             ctx.channel("t".repeat(600)).await?;
             Ok(())
         })
         .await,
-        told("a message of 60,001 bytes", |ctx| async move {
+        text("a message of 60,001 bytes", |ctx| async move {
             ctx.jobs_channel().await?.publish(vec![0; MAX_MESSAGE_LEN + 1]).await?;
             Ok(())
         })
         .await,
-        told("a leader's value of 2 MB", |ctx| async move {
+        text("a leader's value of 2 MB", |ctx| async move {
             ctx.elect("lobby").await?.lead().await?.write(vec![0; 2_000_000]).await?;
             Ok(())
         })

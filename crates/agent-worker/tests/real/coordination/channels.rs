@@ -1,5 +1,5 @@
 //! Channels over a real Redis and Valkey, between three worker processes: nothing is lost while the server
-//! stands, whatever becomes of the connections; what its restarts lose is told.
+//! runs, also when connections are lost; what its restarts lose is reported.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ const HALF: usize = MESSAGES / 2;
 
 on_each_kind!(
     three_processes_with_a_thousand_messages_each_lose_none_though_a_connection_breaks,
-    what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is_told,
-    a_restart_with_everything_it_held_loses_nothing_and_is_told,
-    what_a_restart_without_its_data_loses_is_told,
+    what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is_reported,
+    a_restart_with_all_data_loses_nothing_and_is_reported,
+    what_a_restart_without_its_data_loses_is_reported,
 );
 
 /// The processes of the tests below begin here; in the test itself there is nothing to do.
@@ -47,7 +47,7 @@ async fn three_processes_with_a_thousand_messages_each_lose_none_though_a_connec
     workers.members[0].proxy.cut();
     workers.members.iter().for_each(|member| member.count(HALF..MESSAGES));
     for (member, tally) in workers.members.iter_mut().zip(&mut tallies) {
-        member.hear_until(MESSAGES, tally).await;
+        member.receive_until(MESSAGES, tally).await;
         assert!(tally.of_others().values().all(|other| *other == Counted::all(MESSAGES)), "{tally:?}");
         assert_eq!(tally.interruptions, 0);
         for _ in 0..2 {
@@ -58,7 +58,7 @@ async fn three_processes_with_a_thousand_messages_each_lose_none_though_a_connec
     assert!(after >= before + 2, "both of its connections were replaced: {before}, {after}");
 }
 
-async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is_told(
+async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is_reported(
     settings: RedisServerBuilder,
 ) {
     let Some(redis) = redis_server_with(settings).await else { return };
@@ -73,7 +73,7 @@ async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is
     redis.restart_empty().await.unwrap();
     workers.members.iter().for_each(|member| member.count(HALF + 10..MESSAGES));
     for (member, tally) in workers.members.iter_mut().zip(&mut tallies) {
-        member.hear_until(MESSAGES, tally).await;
+        member.receive_until(MESSAGES, tally).await;
         assert_eq!(member.published().await, (0, String::new()));
         assert_eq!(tally.interruptions, 1);
         for other in tally.of_others().values() {
@@ -82,7 +82,7 @@ async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is
     }
 }
 
-async fn a_restart_with_everything_it_held_loses_nothing_and_is_told(settings: RedisServerBuilder) {
+async fn a_restart_with_all_data_loses_nothing_and_is_reported(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings.durable(true)).await else { return };
     let mut workers = ChannelWorkers::of_three(&test_name(module_path!(), "a_member"), redis.port()).await;
     let [first, second, third] = &mut workers.members[..] else { unreachable!() };
@@ -108,7 +108,7 @@ async fn a_restart_with_everything_it_held_loses_nothing_and_is_told(settings: R
     }
 }
 
-async fn what_a_restart_without_its_data_loses_is_told(settings: RedisServerBuilder) {
+async fn what_a_restart_without_its_data_loses_is_reported(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings).await else { return };
     let mut workers = ChannelWorkers::of_three(&test_name(module_path!(), "a_member"), redis.port()).await;
     let [first, second, _] = &mut workers.members[..] else { unreachable!() };

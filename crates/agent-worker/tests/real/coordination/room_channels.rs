@@ -1,6 +1,6 @@
 //! Channels over the data of a room, on a real livekit-server: three workers whose jobs share a room. Nothing
 //! is lost while they are connected, nor when a connection is resumed; what is lost with a connection that is
-//! made anew is told.
+//! replaced is reported.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ const SOON: Duration = Duration::from_secs(30);
 const WORKERS: usize = 3;
 const MESSAGES: usize = 1_000;
 const HALF: usize = MESSAGES / 2;
-/// So many messages may be on their way to a reader: whoever reads too slowly is told that it lags, which is
-/// not what is tried here.
+/// How many messages may be on their way to a reader. A reader that is too slow gets an error, which is not
+/// what is tested here.
 const WINDOW: usize = 400;
 const ROOM: &str = "shared";
 
 /// Gives its channel to the test.
-struct Giving(mpsc::UnboundedSender<(JobContext, Channel)>);
+struct ChannelGiver(mpsc::UnboundedSender<(JobContext, Channel)>);
 
-impl Agent for Giving {
+impl Agent for ChannelGiver {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let channel = ctx.jobs_channel().await?;
-        channel.announce("talk").await?;
+        channel.announce("chat").await?;
         self.0.send((ctx.clone(), channel))?;
         ctx.cancelled().await;
         Ok(())
@@ -52,7 +52,7 @@ impl Member {
         let network = Network::default();
         let (give, mut given) = mpsc::unbounded_channel();
         let name = format!("worker-{n}");
-        let worker = Worker::builder(Giving(give))
+        let worker = Worker::builder(ChannelGiver(give))
             .url(server.url())
             .credentials(server.api_key(), server.api_secret().clone())
             .net(network.options())
@@ -67,7 +67,7 @@ impl Member {
         let dispatched = async {
             loop {
                 server.api().create_dispatch(DispatchRequest::new(&name, ROOM)).await.unwrap();
-                // The room may not have heard of this kind of worker yet, and then its job is lost. A worker
+                // The room may not know this kind of worker yet, and then its job is lost. A worker
                 // that has it takes no other.
                 if let Ok(given) = tokio::time::timeout(Duration::from_secs(4), given.recv()).await {
                     return given.unwrap();
@@ -84,23 +84,23 @@ impl Member {
             [Self::join(server, 0).await, Self::join(server, 1).await, Self::join(server, 2).await];
         for member in &mut members {
             for _ in 0..WORKERS - 1 {
-                assert_eq!(member.next().await, Received::Announced("talk".to_owned()));
+                assert_eq!(member.next().await, Received::Announced("chat".to_owned()));
             }
         }
         members
     }
 
     /// Nothing, if it does not come in time.
-    async fn hears(&mut self) -> Option<Received> {
+    async fn receive(&mut self) -> Option<Received> {
         let next = tokio::time::timeout(SOON, self.channel.next()).await.ok()?;
         Some(next.expect("an open channel").into())
     }
 
     async fn next(&mut self) -> Received {
-        self.hears().await.expect("an event in time")
+        self.receive().await.expect("an event in time")
     }
 
-    async fn hear_until(&mut self, end: usize, tally: &mut Tally) {
+    async fn receive_until(&mut self, end: usize, tally: &mut Tally) {
         while tally.complete(end) < WORKERS - 1 {
             tally.take(self.next().await);
         }
@@ -117,11 +117,11 @@ async fn count(publisher: &Publisher, numbers: Range<usize>) {
     }
 }
 
-/// The next time that the room's connection stands again.
+/// The next time that the room's connection is re-established.
 async fn reconnected(mut events: RoomEvents) -> Reconnected {
     let again = async {
         loop {
-            match events.next().await.expect("the room goes on") {
+            match events.next().await.expect("the room stays") {
                 RoomEvent::Reconnected(again) => return *again,
                 RoomEvent::Disconnected { reason } => panic!("{reason}"),
                 _ => {}
@@ -141,13 +141,13 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_though_a_connecti
     let cut = watch::Sender::new(false);
     let mut tasks = JoinSet::new();
     for (n, mut member) in members.into_iter().enumerate() {
-        let (publisher, mut heard_by, mut is_cut) =
+        let (publisher, mut received_by, mut is_cut) =
             (member.channel.publisher(), received.subscribe(), cut.subscribe());
         tasks.spawn(async move {
             for number in 0..MESSAGES {
                 is_cut.wait_for(|is_cut| *is_cut || number < HALF).await.unwrap();
                 let of_others = number * (WORKERS - 1);
-                heard_by
+                received_by
                     .wait_for(|received| received.iter().all(|of| of + WINDOW > of_others))
                     .await
                     .unwrap();
@@ -159,7 +159,8 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_though_a_connecti
         tasks.spawn(async move {
             let mut tally = Tally::default();
             while tally.complete(MESSAGES) < WORKERS - 1 {
-                let event = member.hears().await.unwrap_or_else(|| panic!("{n} hears nothing: {tally:?}"));
+                let event =
+                    member.receive().await.unwrap_or_else(|| panic!("{n} receives nothing: {tally:?}"));
                 tally.take(event);
                 received.send_modify(|received| received[n] = tally.messages());
                 if n == 0 && tally.messages() == HALF / 2 {
@@ -169,24 +170,24 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_though_a_connecti
             }
             assert!(tally.of_others().values().all(|other| *other == Counted::all(MESSAGES)), "{tally:?}");
             assert_eq!(tally.interruptions, 0);
-            Some(member) // its publisher may have more to say
+            Some(member) // its publisher may have more to publish
         });
     }
     tasks.join_all().await;
     assert!(again.await.unwrap().resumed);
 }
 
-/// The server tells the others of a job up to 3 s after it has joined: what it says until then waits for
-/// that.
+/// The server announces a job to the others up to 3 s after it has joined: what it publishes until then waits
+/// for that.
 #[tokio::test]
-async fn a_job_that_talks_before_the_others_know_of_it_is_heard() {
+async fn what_a_job_publishes_before_the_others_know_it_is_received() {
     let Some(server) = real_server().await else { return };
     let mut first = Member::join(&server, 0).await;
     let second = Member::join(&server, 1).await;
     for n in 0..HALF {
         second.channel.publish(n.to_string()).await.unwrap();
     }
-    assert_eq!(first.next().await, Received::Announced("talk".to_owned()));
+    assert_eq!(first.next().await, Received::Announced("chat".to_owned()));
     let mut tally = Tally::default();
     while tally.complete(HALF) == 0 {
         tally.take(first.next().await);
@@ -194,7 +195,7 @@ async fn a_job_that_talks_before_the_others_know_of_it_is_heard() {
     assert_eq!((tally.of(&second.id()), tally.interruptions), (Counted::all(HALF), 0));
 }
 
-/// Waits until the server has logged this so many times.
+/// Waits until the server has logged this text `times` times.
 async fn logged(server: &RealServer, text: &str, mut times: usize) {
     let last = |line: &str| {
         times -= usize::from(line.contains(text));
@@ -207,7 +208,7 @@ async fn logged(server: &RealServer, text: &str, mut times: usize) {
 async fn the_longest_message_arrives_and_a_longer_one_is_refused() {
     let Some(server) = real_server().await else { return };
     let [first, mut second] = [Member::join(&server, 0).await, Member::join(&server, 1).await];
-    assert_eq!(second.next().await, Received::Announced("talk".to_owned()));
+    assert_eq!(second.next().await, Received::Announced("chat".to_owned()));
     let longest = "x".repeat(MAX_MESSAGE_LEN);
     first.channel.publish(longest.clone()).await.unwrap();
     assert!(matches!(second.next().await, Received::Message { text, .. } if text == longest));
@@ -221,7 +222,7 @@ async fn the_longest_message_arrives_and_a_longer_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_room_that_is_joined_anew_has_lost_is_told_to_both_sides() {
+async fn what_a_replaced_session_has_lost_is_reported_to_both_sides() {
     let Some(server) = real_server().await else { return };
     let mut members = Member::three(&server).await;
     // A job that outlives its worker's connection is one that the server does not end when its agent changes
@@ -235,12 +236,12 @@ async fn what_a_room_that_is_joined_anew_has_lost_is_told_to_both_sides() {
     let ids: Vec<String> = members.iter().map(Member::id).collect();
     let publishers: Vec<Publisher> = members.iter().map(|member| member.channel.publisher()).collect();
     let mut tallies = [(); WORKERS].map(|()| Tally::default());
-    // Some before, some into the void, from both sides.
+    // Some before, some that are lost, from both sides.
     for publisher in &publishers {
         count(publisher, 0..10).await;
     }
     for (member, tally) in members.iter_mut().zip(&mut tallies) {
-        member.hear_until(10, tally).await;
+        member.receive_until(10, tally).await;
     }
     members[0].network.block_media(true);
     for publisher in &publishers {
@@ -252,7 +253,7 @@ async fn what_a_room_that_is_joined_anew_has_lost_is_told_to_both_sides() {
     let again = again.await.unwrap();
     assert!(!again.resumed && !again.room_changed, "{again:?}");
 
-    // Nobody says a thing of his own; what was lost is told nevertheless.
+    // Nothing new is published; what was lost is reported nevertheless.
     while tallies[0].missed() < 20 || tallies[0].interruptions == 0 {
         tallies[0].take(members[0].next().await);
     }
@@ -266,7 +267,7 @@ async fn what_a_room_that_is_joined_anew_has_lost_is_told_to_both_sides() {
         count(publisher, 20..30).await;
     }
     for (n, (member, tally)) in members.iter_mut().zip(&mut tallies).enumerate() {
-        member.hear_until(30, tally).await;
+        member.receive_until(30, tally).await;
         assert_eq!(tally.interruptions > 0, n == 0, "{tally:?}");
         for (of, id) in ids.iter().enumerate().filter(|(of, _)| *of != n) {
             let lost = if n == 0 || of == 0 { 10 } else { 0 };

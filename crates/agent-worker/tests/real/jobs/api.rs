@@ -146,17 +146,18 @@ async fn each_call_once_and_a_deleted_room_ends_the_job() {
         }
         _ => None,
     });
-    let said = async {
-        let mut said = Vec::new();
-        while said.len() < 2 {
+    let received = async {
+        let mut received = Vec::new();
+        while received.len() < 2 {
             let notice = notices.next().await.expect("the room stays").expect("nothing is missing");
             assert_eq!(notice.sender, None);
-            said.push(String::from_utf8_lossy(&notice.payload).into_owned());
+            received.push(String::from_utf8_lossy(&notice.payload).into_owned());
         }
-        said
+        received
     };
-    let (strikes, said, removed) = tokio::join!(strikes, tokio::time::timeout(SOON, said), bob.closed());
-    assert_eq!((strikes.as_str(), said.expect("in time").join(", ").as_str()), ("1", "to all, to ada"));
+    let (strikes, received, removed) =
+        tokio::join!(strikes, tokio::time::timeout(SOON, received), bob.closed());
+    assert_eq!((strikes.as_str(), received.expect("in time").join(", ").as_str()), ("1", "to all, to ada"));
     assert_eq!(removed, DisconnectReason::Removed);
     let closed = tokio::time::timeout(SOON, ada.closed()).await.expect("the room is deleted");
     assert_eq!(closed, DisconnectReason::RoomDeleted);

@@ -22,10 +22,10 @@ async fn guest(server: &RealServer, room: &str, identity: &str) -> OfficialClien
     OfficialClient::join(&server.url(), &token).await.expect("the client joins")
 }
 
-async fn hear(client: &mut OfficialClient, text: &str) {
-    let heard =
+async fn has_audio(client: &mut OfficialClient, text: &str) {
+    let received =
         |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == text.as_bytes());
-    client.wait_for(heard, SOON).await.expect("the client receives the agent's audio");
+    client.wait_for(received, SOON).await.expect("the client receives the agent's audio");
 }
 
 /// Waits for the first, then greets everybody.
@@ -49,14 +49,14 @@ async fn a_job_ends_in_success_before_the_server_closes_its_empty_room() {
     server.api().create_dispatch(DispatchRequest::new("host", "party")).await.expect("dispatched");
     let job = server.log().assigned_in("party", SOON).await.expect("a job").job_id;
     let mut ada = guest(&server, "party", "ada").await;
-    hear(&mut ada, "first ada").await;
-    hear(&mut ada, "welcome ada").await;
+    has_audio(&mut ada, "first ada").await;
+    has_audio(&mut ada, "welcome ada").await;
     let mut bob = guest(&server, "party", "bob").await;
-    hear(&mut bob, "welcome bob").await;
+    has_audio(&mut bob, "welcome bob").await;
     ada.leave().await.expect("left");
     // A participant who comes back is greeted again.
     let mut ada = guest(&server, "party", "ada").await;
-    hear(&mut ada, "welcome ada").await;
+    has_audio(&mut ada, "welcome ada").await;
     ada.leave().await.expect("left");
     bob.leave().await.expect("left");
     let empty = Instant::now();

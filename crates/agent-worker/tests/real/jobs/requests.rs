@@ -31,7 +31,7 @@ enum Manner {
 
 /// What its callbacks received.
 #[derive(Debug, PartialEq)]
-enum Told {
+enum Report {
     Ran(String),
     Ended(EndedJob),
     Moved(Lifecycle),
@@ -40,7 +40,7 @@ enum Told {
 struct Asked {
     manner: Manner,
     asked: Arc<AtomicUsize>,
-    tell: mpsc::UnboundedSender<Told>,
+    reports: mpsc::UnboundedSender<Report>,
 }
 
 impl Agent for Asked {
@@ -61,12 +61,13 @@ impl Agent for Asked {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let me = ctx.room().local_participant();
         let attributes = me.attributes.get("k").cloned().unwrap_or_default();
-        self.tell.send(Told::Ran(format!("{} {} {} {attributes}", me.identity, me.name, me.metadata)))?;
+        self.reports
+            .send(Report::Ran(format!("{} {} {} {attributes}", me.identity, me.name, me.metadata)))?;
         Ok(())
     }
 
     async fn on_ended(&self, ended: &EndedJob) {
-        let _ = self.tell.send(Told::Ended(ended.clone()));
+        let _ = self.reports.send(Report::Ended(ended.clone()));
         panic!("of this, too, the worker takes no notice");
     }
 }
@@ -75,20 +76,20 @@ struct Running {
     handle: WorkerHandle,
     task: JoinHandle<Result<agent_worker::stats::DrainReport, agent_worker::WorkerError>>,
     asked: Arc<AtomicUsize>,
-    told: mpsc::UnboundedReceiver<Told>,
+    received: mpsc::UnboundedReceiver<Report>,
 }
 
 impl Running {
     async fn start(server: &RealServer, manner: Manner) -> Self {
-        let (tell, told) = mpsc::unbounded_channel();
+        let (reports, received) = mpsc::unbounded_channel();
         let asked = Arc::new(AtomicUsize::new(0));
-        let moved = tell.clone();
-        let worker = Worker::builder(Asked { manner, asked: Arc::clone(&asked), tell })
+        let moved = reports.clone();
+        let worker = Worker::builder(Asked { manner, asked: Arc::clone(&asked), reports })
             .url(server.url())
             .credentials(server.api_key(), server.api_secret().clone())
             .agent_name(AGENT)
             .on_lifecycle(move |_, state| {
-                let _ = moved.send(Told::Moved(state));
+                let _ = moved.send(Report::Moved(state));
                 panic!("nor of this");
             })
             .build()
@@ -96,11 +97,11 @@ impl Running {
         let handle = worker.handle();
         let task = tokio::spawn(worker.run());
         assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
-        Self { handle, task, asked, told }
+        Self { handle, task, asked, received }
     }
 
-    async fn next(&mut self) -> Told {
-        tokio::time::timeout(SOON, self.told.recv()).await.expect("in time").expect("the worker runs")
+    async fn next(&mut self) -> Report {
+        tokio::time::timeout(SOON, self.received.recv()).await.expect("in time").expect("the worker runs")
     }
 
     async fn stop(self) {
@@ -122,9 +123,9 @@ async fn the_identity_is_that_of_the_answer_and_the_end_is_reported_once() {
     // The hook and the handler are on tasks of their own, so there is an order only within each.
     while moves.len() < 4 || ran.is_empty() || ends.is_empty() {
         match worker.next().await {
-            Told::Moved(state) => moves.push(state),
-            Told::Ran(who) => ran.push(who),
-            Told::Ended(ended) => ends.push(ended),
+            Report::Moved(state) => moves.push(state),
+            Report::Ran(who) => ran.push(who),
+            Report::Ended(ended) => ends.push(ended),
         }
     }
     assert_eq!(moves, [Lifecycle::Created, Lifecycle::Assigned, Lifecycle::Running, Lifecycle::Success]);
@@ -135,9 +136,9 @@ async fn the_identity_is_that_of_the_answer_and_the_end_is_reported_once() {
     let job = ended.job.id.as_str();
     assert_eq!(server.log().outcome(job, SOON).await.expect("recorded").status, JobEndStatus::Success);
     // Once: everything that could report more has ended with the worker.
-    let mut told = std::mem::replace(&mut worker.told, mpsc::unbounded_channel().1);
+    let mut received = std::mem::replace(&mut worker.received, mpsc::unbounded_channel().1);
     worker.stop().await;
-    assert_eq!(tokio::time::timeout(SOON, told.recv()).await.expect("the worker is gone"), None);
+    assert_eq!(tokio::time::timeout(SOON, received.recv()).await.expect("the worker is gone"), None);
 }
 
 #[tokio::test]
@@ -156,7 +157,7 @@ async fn a_dismissed_job_never_runs_and_is_recorded_as_success() {
         }
     };
     tokio::time::timeout(SOON, ended).await.expect("the job ends");
-    assert_eq!(worker.next().await, Told::Moved(Lifecycle::Created));
+    assert_eq!(worker.next().await, Report::Moved(Lifecycle::Created));
     assert!(server.log().assignments().is_empty());
     worker.stop().await;
 }

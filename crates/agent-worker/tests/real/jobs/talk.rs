@@ -65,10 +65,10 @@ async fn jobs(kind: JobKind, count: usize, agent_name: &str) {
             ada.publish_audio("microphone", None).await.expect("a track");
         }
         let about = if kind == JobKind::Room { "the room" } else { "ada" };
-        hear(&mut ada, "hello", &format!("here for {about}")).await;
+        has_audio(&mut ada, "hello", &format!("here for {about}")).await;
         let question = format!("question {n}");
         ada.send(DataMessage::new(question.clone()).topic("ask")).await.expect("sent");
-        hear(&mut ada, "echo", &question).await;
+        has_audio(&mut ada, "echo", &question).await;
         let job = server.log().assigned_in(&room, SOON).await.expect("a job for the room").job_id;
         let end = server.log().outcome(&job, SOON).await.expect("the end of the job");
         assert_eq!((end.status, end.error.as_str()), (JobEndStatus::Success, ""), "{room}");
@@ -81,9 +81,9 @@ async fn jobs(kind: JobKind, count: usize, agent_name: &str) {
     assert_eq!(server.log().count("agent worker left the room"), 0);
 }
 
-async fn hear(client: &mut OfficialClient, topic: &str, text: &str) {
-    let heard = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some(topic) && data.payload == text.as_bytes());
-    client.wait_for(heard, SOON).await.expect("the client receives the agent's audio");
+async fn has_audio(client: &mut OfficialClient, topic: &str, text: &str) {
+    let received = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some(topic) && data.payload == text.as_bytes());
+    client.wait_for(received, SOON).await.expect("the client receives the agent's audio");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use agent_worker::net::Redis;
 use agent_worker::{JobContext, RetryPolicy};
 
 use super::members::Member;
-use super::{chain, told, until};
+use super::{chain, error_text, until};
 use crate::support::stalling_proxy::Proxy;
 use crate::support::store_rules::key;
 
@@ -49,7 +49,7 @@ async fn cluster(settings: RedisServerBuilder) -> Option<[RedisServer; 2]> {
 }
 
 /// The errors of each thing that a job asks of a server.
-async fn jobs_are_told(redis: &Redis) -> Vec<String> {
+async fn errors_of_jobs(redis: &Redis) -> Vec<String> {
     let wants_all = |ctx: JobContext| async move {
         let errors = [
             chain(&ctx.checkpoint::<u64>().load().await.expect_err("a checkpoint")),
@@ -74,13 +74,13 @@ async fn a_node_of_a_cluster_is_refused_by_all(settings: RedisServerBuilder) {
         // Also one with a database, which a cluster has not.
         for url in [node.url(), node.url().replace("/0", "/3")] {
             let redis = Redis::new(&url).unwrap();
-            let text = told(redis.ping().await.expect_err("a cluster"), false);
+            let text = error_text(redis.ping().await.expect_err("a cluster"), false);
             assert!(text.contains("is a node of a Redis Cluster, which is not supported"), "{text}");
             assert!(text.contains("`cluster-enabled no`"), "{text}");
         }
-        let told = jobs_are_told(&Redis::new(&node.url()).unwrap()).await;
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told.iter().all(|text| text.contains("is a node of a Redis Cluster")), "{told:?}");
+        let errors = errors_of_jobs(&Redis::new(&node.url()).unwrap()).await;
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert!(errors.iter().all(|text| text.contains("is a node of a Redis Cluster")), "{errors:?}");
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_node_that_does_not_report_its_kind_is_recognised_by_its_answers(setti
     let quiet = settings.clone().config_line("rename-command HELLO \"\"");
     let Some(nodes) = cluster(quiet.clone()).await else { return };
     let error = Redis::new(&nodes[0].url()).unwrap().ping().await.expect_err("a cluster");
-    assert!(told(error, false).contains("is a node of a Redis Cluster"), "`INFO` reports it");
+    assert!(error_text(error, false).contains("is a node of a Redis Cluster"), "`INFO` reports it");
     let quieter = quiet.config_line("rename-command INFO \"\"");
     let nodes = cluster(quieter).await.expect("as before");
     let redis = Redis::new(&nodes[0].url()).unwrap();
@@ -121,10 +121,10 @@ async fn a_node_that_does_not_report_its_kind_is_recognised_by_its_answers(setti
 async fn a_sentinel_is_refused(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings.sentinel(true)).await else { return };
     let redis = Redis::new(&server.url()).unwrap();
-    let text = told(redis.ping().await.expect_err("a Sentinel"), false);
+    let text = error_text(redis.ping().await.expect_err("a Sentinel"), false);
     assert!(text.contains("is a Sentinel, which keeps no data") && text.contains("`Redis::new`"), "{text}");
-    let told = jobs_are_told(&redis).await;
-    assert!(told.iter().all(|text| text.contains("is a Sentinel")), "{told:?}");
+    let errors = errors_of_jobs(&redis).await;
+    assert!(errors.iter().all(|text| text.contains("is a Sentinel")), "{errors:?}");
 }
 
 async fn channels_whose_server_became_a_cluster_report_it(settings: RedisServerBuilder) {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use agent_testkit::{RedisServer, RedisServerBuilder, redis_server_with};
 use agent_worker::net::Redis;
 
-use super::told;
+use super::error_text;
 
 const LIMIT: Duration = Duration::from_millis(500);
 
@@ -29,13 +29,13 @@ async fn a_server_that_is_not_there(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
     let redis = redis(&server.url());
     server.kill();
-    let text = told(redis.ping().await.expect_err("nothing is there"), true);
+    let text = error_text(redis.ping().await.expect_err("nothing is there"), true);
     assert!(
         text.contains(&format!("127.0.0.1:{}", server.port())) && text.contains("`Redis::new`"),
         "{text}"
     );
     let nowhere = Redis::new("redis://no-such-host.invalid").expect("a URL");
-    let text = told(nowhere.ping().await.expect_err("no such host"), true);
+    let text = error_text(nowhere.ping().await.expect_err("no such host"), true);
     assert!(text.contains("no-such-host.invalid:6379"), "{text}");
 }
 
@@ -45,8 +45,9 @@ async fn a_server_that_refuses_the_credentials(settings: RedisServerBuilder) {
     let address = format!("redis://127.0.0.1:{}", server.port());
     redis(&address).password("open-sesame").ping().await.expect("the right password beside it");
 
-    let none = told(redis(&address).ping().await.expect_err("no password"), false);
-    let wrong = told(redis(&address).password("hunter2").ping().await.expect_err("a wrong password"), false);
+    let none = error_text(redis(&address).ping().await.expect_err("no password"), false);
+    let wrong =
+        error_text(redis(&address).password("hunter2").ping().await.expect_err("a wrong password"), false);
     for text in [none, wrong] {
         assert!(text.contains("refuses the credentials") && text.contains("`Redis::password`"), "{text}");
         assert!(!text.contains("hunter2") && !text.contains("open-sesame"), "{text}");
@@ -58,7 +59,7 @@ async fn a_server_that_takes_no_more_clients_may_take_some_later(settings: Redis
     server.command(&["CONFIG", "SET", "maxclients", "1"]).await.expect("set");
     let first = redis(&server.url());
     first.ping().await.expect("the first one");
-    let text = told(redis(&server.url()).ping().await.expect_err("full"), true);
+    let text = error_text(redis(&server.url()).ping().await.expect_err("full"), true);
     // It may have closed the connection before we could ask.
     assert!(text.contains("max number of clients") || text.contains("cannot be reached"), "{text}");
     drop(first);
@@ -81,7 +82,8 @@ async fn users_and_passwords_of_any_characters(settings: RedisServerBuilder) {
     // A user without a password takes any.
     server.command(&["ACL", "SETUSER", "open", "reset", "on", "nopass", "+ping"]).await.expect("a user");
     redis(&format!("redis://open@127.0.0.1:{port}")).ping().await.expect("no password is needed");
-    let text = told(redis(&format!("redis://u@127.0.0.1:{port}")).ping().await.expect_err("one is"), false);
+    let text =
+        error_text(redis(&format!("redis://u@127.0.0.1:{port}")).ping().await.expect_err("one is"), false);
     assert!(text.contains("WRONGPASS"), "{text}");
 }
 
@@ -103,7 +105,7 @@ async fn a_server_that_hangs_is_waited_for_until_the_timeout(settings: RedisServ
     // Over a connection that was there, and over a new one.
     for _ in 0..2 {
         let start = Instant::now();
-        let text = told(redis.ping().await.expect_err("it hangs"), true);
+        let text = error_text(redis.ping().await.expect_err("it hangs"), true);
         assert!(start.elapsed() >= LIMIT && start.elapsed() < LIMIT * 8, "{:?}", start.elapsed());
         assert!(text.contains("500ms") && text.contains("`Redis::timeout`"), "{text}");
     }
@@ -112,7 +114,7 @@ async fn a_server_that_hangs_is_waited_for_until_the_timeout(settings: RedisServ
 }
 
 #[tokio::test]
-async fn a_server_that_is_none() {
+async fn an_http_server_is_reported_as_no_redis() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = tokio::spawn(async move {
@@ -123,7 +125,7 @@ async fn a_server_that_is_none() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let text = told(redis(&format!("redis://{address}")).ping().await.expect_err("no Redis"), false);
+    let text = error_text(redis(&format!("redis://{address}")).ping().await.expect_err("no Redis"), false);
     assert!(text.contains("does not answer as Redis does"), "{text}");
     server.abort();
 }
@@ -146,10 +148,10 @@ async fn over_tls() {
     let Some(server) = redis_server_with(settings).await else { return };
     let secure = redis(&format!("rediss://localhost:{port}"));
     secure.clone().ca_file(path("cert.pem")).ping().await.expect("a certificate that is trusted");
-    let text = told(secure.ping().await.expect_err("a certificate that is not trusted"), false);
+    let text = error_text(secure.ping().await.expect_err("a certificate that is not trusted"), false);
     assert!(text.contains("no TLS connection") && text.contains("`Redis::ca_file`"), "{text}");
     let plain = redis(&format!("rediss://localhost:{}", server.port()));
     // It waits for the rest of what it takes for a command.
-    let text = told(plain.ping().await.expect_err("no TLS there"), true);
+    let text = error_text(plain.ping().await.expect_err("no TLS there"), true);
     assert!(text.contains("rediss:// against redis://"), "{text}");
 }

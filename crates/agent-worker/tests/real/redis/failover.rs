@@ -13,7 +13,7 @@ use agent_worker::net::Redis;
 use agent_worker::{JobContext, Outcome};
 
 use super::members::Member;
-use super::{SOON, chain, told, until};
+use super::{SOON, chain, error_text, until};
 use crate::support::stalling_proxy::Proxy;
 use crate::support::store_rules::key;
 
@@ -175,7 +175,7 @@ async fn a_replica_is_no_server_to_use(settings: RedisServerBuilder) {
     redis.ping().await.expect("a primary");
     pair.swap().await;
     let again = pair.redis();
-    let text = told(again.ping().await.expect_err("a replica"), true);
+    let text = error_text(again.ping().await.expect_err("a replica"), true);
     assert!(text.contains("it is a replica") && text.contains("`Redis::new`"), "{text}");
     pair.point_to_primary();
     again.ping().await.expect("a primary");

@@ -22,8 +22,8 @@ impl Member {
     pub(crate) async fn join(redis: Redis) -> Self {
         let server = MockServer::builder().start_in_process();
         let (give, publisher) = mpsc::unbounded_channel();
-        let (tell, events) = mpsc::unbounded_channel();
-        let talks = move |ctx: JobContext| talk(ctx, give.clone(), tell.clone());
+        let (sender, events) = mpsc::unbounded_channel();
+        let talks = move |ctx: JobContext| talk(ctx, give.clone(), sender.clone());
         let worker =
             server.worker(talks).agent_name("talker").join_room(false).pubsub(RedisPubSub::new(redis));
         tokio::spawn(worker.build().unwrap().run());
@@ -48,7 +48,7 @@ impl Member {
     }
 
     /// The events that it has received and the test has not read.
-    pub(crate) fn unheard(&mut self) -> Option<ChannelEvent> {
+    pub(crate) fn unread(&mut self) -> Option<ChannelEvent> {
         self.events.try_recv().ok()
     }
 }
@@ -56,12 +56,12 @@ impl Member {
 async fn talk(
     ctx: JobContext,
     give: mpsc::UnboundedSender<Publisher>,
-    tell: mpsc::UnboundedSender<ChannelEvent>,
+    sender: mpsc::UnboundedSender<ChannelEvent>,
 ) -> JobResult {
     let mut channel = ctx.jobs_channel().await?;
     give.send(channel.publisher())?;
     while let Some(event) = channel.next().await {
-        tell.send(event)?;
+        sender.send(event)?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// The whole text of an error, which must be one that a handler may retry, or must not.
-fn told(error: RedisError, temporary: bool) -> String {
+fn error_text(error: RedisError, temporary: bool) -> String {
     assert_eq!(error.is_temporary(), temporary, "{error}");
     let text = chain(&error);
     let retried = matches!(JobError::from(error).kind(), JobErrorKind::Retryable { .. });

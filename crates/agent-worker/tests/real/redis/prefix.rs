@@ -39,7 +39,7 @@ async fn deployments_with_different_prefixes_never_meet(settings: RedisServerBui
     first.publish("the last").await.unwrap();
     third.publish("the last").await.unwrap();
     assert_eq!((second.next().await, fourth.next().await), ("the last".into(), "the last".into()));
-    assert_eq!((second.unheard(), fourth.unheard()), (None, None));
+    assert_eq!((second.unread(), fourth.unread()), (None, None));
 }
 
 async fn every_key_begins_with_the_prefix(settings: RedisServerBuilder) {

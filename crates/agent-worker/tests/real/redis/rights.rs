@@ -11,7 +11,7 @@ use agent_worker::coordination::{AcquireResult, Coordinator, RedisCoordinator};
 use agent_worker::net::Redis;
 
 use super::members::Member;
-use super::{chain, told};
+use super::{chain, error_text};
 use crate::support::store_rules::{holds_the_rules, key};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -110,7 +110,7 @@ async fn everything_that_the_guide_lists_is_needed_and_named_when_it_is_missing(
         let redis = user(&server, &others).await;
         let url = format!("redis://agents:pw@127.0.0.1:{}/3", server.port());
         let redis = if missing == "+select" { Redis::new(&url).unwrap() } else { redis };
-        let text = told(redis.ping().await.expect_err("a right is missing"), false);
+        let text = error_text(redis.ping().await.expect_err("a right is missing"), false);
         assert!(text.contains(&format!("`ACL SETUSER … {missing}`")), "{missing}: {text}");
     }
 }
@@ -144,8 +144,8 @@ async fn a_right_that_is_lost_is_reported_by_channels(settings: RedisServerBuild
                 assert_eq!(second.next().await, "Some(Interrupted)", "{missing}");
                 first.publish("one").await.expect("it may write");
                 server.command(&["ACL", "SETUSER", "agents", missing]).await.unwrap();
-                let heard = [second.next().await, second.next().await];
-                assert_eq!(heard, ["Some(Interrupted)", "one"], "{missing}");
+                let received = [second.next().await, second.next().await];
+                assert_eq!(received, ["Some(Interrupted)", "one"], "{missing}");
             }
             "+xadd" | "+pexpire" => {
                 let text = first.publish("one").await.expect_err("a right is missing");

@@ -58,7 +58,7 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
     let mut events = room.events();
     let token = server.token().identity("ada").join_room("paths").sign().expect("a token");
     let mut ada = OfficialClient::join(&server.url(), &token).await.expect("the client joins");
-    let heard = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == b"hello");
+    let received = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == b"hello");
     // A client that has only just joined may miss the first ones.
     let calling = async {
         loop {
@@ -67,7 +67,7 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
         }
     };
     tokio::select! {
-        heard = ada.wait_for(heard, SOON) => drop(heard.expect("she receives our message")),
+        received = ada.wait_for(received, SOON) => drop(received.expect("she receives our message")),
         () = calling => unreachable!("it never ends"),
     }
     ada.send(agent_testkit::DataMessage::new("hi").topic("chat")).await.expect("sent");

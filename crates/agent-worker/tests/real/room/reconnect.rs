@@ -91,34 +91,34 @@ fn number(payload: &[u8]) -> u32 {
 }
 
 /// Everything that Ada has received, once she has received this one.
-async fn heard_by(ada: &mut OfficialClient, last: u32) -> Vec<u32> {
-    let mut heard = Vec::new();
-    while heard.last() != Some(&last) {
+async fn received_by(ada: &mut OfficialClient, last: u32) -> Vec<u32> {
+    let mut received = Vec::new();
+    while received.last() != Some(&last) {
         match ada
             .next_event(SOON)
             .await
-            .unwrap_or_else(|error| panic!("{error}, after {:?} of {last}", heard.last()))
+            .unwrap_or_else(|error| panic!("{error}, after {:?} of {last}", received.last()))
         {
             ClientEvent::Data(data) if data.topic.as_deref() == Some("n") => {
-                heard.push(number(&data.payload))
+                received.push(number(&data.payload))
             }
             _ => {}
         }
     }
-    heard
+    received
 }
 
 /// The rest of what the agent receives, up to this one.
-async fn heard_until(events: &mut RoomEvents, heard: &mut Vec<u32>, last: u32) {
-    while heard.last() != Some(&last) {
+async fn received_until(events: &mut RoomEvents, received: &mut Vec<u32>, last: u32) {
+    while received.last() != Some(&last) {
         let event = tokio::time::timeout(SOON, events.next()).await.expect("the last one comes");
-        hear(heard, event.expect("the room stays"));
+        receive(received, event.expect("the room stays"));
     }
 }
 
-fn hear(heard: &mut Vec<u32>, event: RoomEvent) {
+fn receive(received: &mut Vec<u32>, event: RoomEvent) {
     match event {
-        RoomEvent::DataReceived(data) if data.topic == "n" => heard.push(number(&data.payload)),
+        RoomEvent::DataReceived(data) if data.topic == "n" => received.push(number(&data.payload)),
         RoomEvent::Lagged { missed } => panic!("{missed} events were missed"),
         _ => {}
     }
@@ -138,18 +138,18 @@ async fn cuts_of_the_signal_lose_nothing() {
     let room = join(&server, &network, "cuts").await;
     let mut events = room.events();
     let traffic = Traffic::start(&room, ada(&server, "cuts").await);
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for cut in 0..long::times("cuts of the signal", 5, 20) {
         network.cut();
-        let again = reconnected(&mut events, |event| hear(&mut heard, event)).await;
+        let again = reconnected(&mut events, |event| receive(&mut received, event)).await;
         assert!(again.resumed && !again.room_changed && again.unconfirmed == 0, "cut {cut}: {again:?}");
         // The server receives our messages on the new connection, and answers there.
         room.set_attributes([("cut", cut.to_string())]).await.expect("taken");
     }
     let (agent_sent, mut ada, ada_sent) = traffic.stop().await;
-    assert_eq!(heard_by(&mut ada, agent_sent - 1).await, all(agent_sent));
-    heard_until(&mut events, &mut heard, ada_sent - 1).await;
-    assert_eq!(heard, all(ada_sent));
+    assert_eq!(received_by(&mut ada, agent_sent - 1).await, all(agent_sent));
+    received_until(&mut events, &mut received, ada_sent - 1).await;
+    assert_eq!(received, all(ada_sent));
     room.leave().await;
 }
 
@@ -163,7 +163,7 @@ async fn datagrams_that_are_blocked_for_a_while_are_late_and_not_lost() {
     let room = join(&server, &network, "blocked").await;
     let mut events = room.events();
     let traffic = Traffic::start(&room, ada(&server, "blocked").await);
-    let (mut heard, mut losses) = (Vec::new(), 0);
+    let (mut received, mut losses) = (Vec::new(), 0);
     // After 30 s the data have long gone over TCP.
     for seconds in [1, 5, 30] {
         network.block_udp(true);
@@ -175,16 +175,16 @@ async fn datagrams_that_are_blocked_for_a_while_are_late_and_not_lost() {
                 event = events.next() => match event.expect("the room stays") {
                     RoomEvent::Reconnecting { .. } => losses += 1,
                     RoomEvent::Reconnected(again) => assert!(again.resumed && again.unconfirmed == 0, "{again:?}"),
-                    event => hear(&mut heard, event),
+                    event => receive(&mut received, event),
                 },
             }
         }
         network.block_udp(false);
     }
     let (agent_sent, mut ada, ada_sent) = traffic.stop().await;
-    assert_eq!(heard_by(&mut ada, agent_sent - 1).await, all(agent_sent));
-    heard_until(&mut events, &mut heard, ada_sent - 1).await;
-    assert_eq!(heard, all(ada_sent));
+    assert_eq!(received_by(&mut ada, agent_sent - 1).await, all(agent_sent));
+    received_until(&mut events, &mut received, ada_sent - 1).await;
+    assert_eq!(received, all(ada_sent));
     assert_eq!(losses, 1, "only the long one is a loss");
     room.leave().await;
 }
@@ -202,9 +202,9 @@ async fn a_long_outage_is_another_session_that_reports_what_it_lost() {
     room.set_attributes([("mood", "steady")]).await.expect("taken");
     let (mut events, mut by_topic) = (room.events(), room.data("n"));
     let traffic = Traffic::start(&room, ada(&server, "outage").await);
-    let (mut heard, mut missed) = (Vec::new(), 0);
+    let (mut received, mut missed) = (Vec::new(), 0);
     // Both directions work before anything is taken away.
-    heard_until(&mut events, &mut heard, 5).await;
+    received_until(&mut events, &mut received, 5).await;
     let (blocked, mut noticed_after) = (Instant::now(), None);
     network.block_media(true);
     let unblock = async {
@@ -213,41 +213,41 @@ async fn a_long_outage_is_another_session_that_reports_what_it_lost() {
     };
     let again = reconnected(&mut events, |event| match event {
         RoomEvent::Reconnecting { .. } => noticed_after = Some(blocked.elapsed()),
-        event => hear(&mut heard, event),
+        event => receive(&mut received, event),
     });
     let (again, ()) = tokio::join!(again, unblock);
     assert!(noticed_after.expect("it was noticed") < Duration::from_secs(15), "{noticed_after:?}");
     assert!(!again.resumed && !again.room_changed, "{again:?}");
 
     let (agent_sent, mut ada, ada_sent) = traffic.stop().await;
-    while heard.last() != Some(&(ada_sent - 1)) {
+    while received.last() != Some(&(ada_sent - 1)) {
         let event = tokio::time::timeout(SOON, events.next()).await.expect("the last one comes");
         match event.expect("the room stays") {
             RoomEvent::DataMissed { up_to, .. } => missed += up_to,
-            event => hear(&mut heard, event),
+            event => receive(&mut received, event),
         }
     }
-    let ada_heard = heard_by(&mut ada, agent_sent - 1).await;
-    for heard in [&heard, &ada_heard] {
+    let ada_received = received_by(&mut ada, agent_sent - 1).await;
+    for received in [&received, &ada_received] {
         assert!(
-            heard.iter().zip(heard.iter().skip(1)).all(|(a, b)| a < b),
-            "in order, nothing twice: {heard:?}"
+            received.iter().zip(received.iter().skip(1)).all(|(a, b)| a < b),
+            "in order, nothing twice: {received:?}"
         );
     }
     // What Ada did not get is reported as an upper bound; what we did not get is reported exactly, as
     // all was for us.
-    let lost = u64::from(agent_sent) - ada_heard.len() as u64;
+    let lost = u64::from(agent_sent) - ada_received.len() as u64;
     assert!(lost > 0 && lost <= again.unconfirmed, "{lost} lost, {} reported", again.unconfirmed);
-    assert_eq!(u64::from(missed), u64::from(ada_sent) - heard.len() as u64);
+    assert_eq!(u64::from(missed), u64::from(ada_sent) - received.len() as u64);
     // The stream of the topic has the same messages, and reports where some are missing.
     let (mut read, mut gaps) = (Vec::new(), Vec::new());
-    while read.last() != heard.last() {
+    while read.last() != received.last() {
         match by_topic.next().await.expect("the room stays") {
             Ok(message) => read.push(number(&message.payload)),
             Err(gap) => gaps.push((read.len(), gap)),
         }
     }
-    assert_eq!(read, heard);
+    assert_eq!(read, received);
     let cause = |sender: Option<&str>| MissedCause::Reconnected { sender: sender.map(str::to_owned) };
     let hole =
         (1..read.len()).find(|at| read.get(*at).copied() != read.get(at - 1).map(|n| n + 1)).expect("a hole");
@@ -278,15 +278,15 @@ async fn a_room_is_joined_over_tcp_where_no_datagram_gets_through() {
     let room = join(&server, &network, "tcp").await;
     let mut events = room.events();
     let traffic = Traffic::start(&room, ada(&server, "tcp").await);
-    let mut heard = Vec::new();
-    heard_until(&mut events, &mut heard, 50).await;
+    let mut received = Vec::new();
+    received_until(&mut events, &mut received, 50).await;
     network.cut();
-    let again = reconnected(&mut events, |event| hear(&mut heard, event)).await;
+    let again = reconnected(&mut events, |event| receive(&mut received, event)).await;
     assert!(again.resumed, "{again:?}");
     let (agent_sent, mut ada, ada_sent) = traffic.stop().await;
-    assert_eq!(heard_by(&mut ada, agent_sent - 1).await, all(agent_sent));
-    heard_until(&mut events, &mut heard, ada_sent - 1).await;
-    assert_eq!(heard, all(ada_sent));
+    assert_eq!(received_by(&mut ada, agent_sent - 1).await, all(agent_sent));
+    received_until(&mut events, &mut received, ada_sent - 1).await;
+    assert_eq!(received, all(ada_sent));
     room.leave().await;
 }
 
@@ -301,19 +301,19 @@ async fn a_server_that_is_stopped_for_a_while_is_waited_for() {
     let room = join(&server, &network, "still").await;
     let mut events = room.events();
     let mut ada = ada(&server, "still").await;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     server.pause().expect("it stops");
     for n in 0..50_u32 {
         room.publish_data("n", n.to_string()).await.expect("sent");
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
     server.resume().expect("it continues");
-    assert_eq!(heard_by(&mut ada, 49).await, all(50));
+    assert_eq!(received_by(&mut ada, 49).await, all(50));
     for n in 0..10_u32 {
         ada.send(DataMessage::new(n.to_string()).topic("n")).await.expect("sent");
     }
-    heard_until(&mut events, &mut heard, 9).await;
-    assert_eq!(heard, all(10));
+    received_until(&mut events, &mut received, 9).await;
+    assert_eq!(received, all(10));
     assert!(room.is_connected());
     room.leave().await;
 }
@@ -361,7 +361,7 @@ async fn a_restarted_server_has_another_room_of_the_same_name() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_no_trouble_as_the_server_gave_a_fresh_one() {
+async fn an_expired_token_is_replaced_by_the_servers_newer_one() {
     let Some(server) = real_server().await else { return };
     let network = Network::default();
     // A server takes a token for a minute after its end.

@@ -21,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What the handlers and the worker report.
 #[derive(Debug)]
-enum Said {
+enum Report {
     Began { job: String, same_room: bool },
     Cancelled(String, CancelReason),
     Ended(EndedJob),
@@ -29,7 +29,7 @@ enum Said {
 
 /// Stays until it is cancelled.
 struct Host {
-    tell: mpsc::UnboundedSender<Said>,
+    reports: mpsc::UnboundedSender<Report>,
     /// Deletes the room of a job before it takes it.
     deletes: Option<(agent_testkit::ServerApi, bool)>,
 }
@@ -48,21 +48,21 @@ impl Agent for Host {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let job = ctx.job().id.to_string();
         let same_room = ctx.job().room.sid == ctx.room().sid();
-        self.tell.send(Said::Began { job: job.clone(), same_room })?;
+        self.reports.send(Report::Began { job: job.clone(), same_room })?;
         let reason = ctx.cancelled().await;
-        self.tell.send(Said::Cancelled(job, reason))?;
+        self.reports.send(Report::Cancelled(job, reason))?;
         Ok(())
     }
 
     async fn on_ended(&self, ended: &EndedJob) {
-        let _ = self.tell.send(Said::Ended(ended.clone()));
+        let _ = self.reports.send(Report::Ended(ended.clone()));
     }
 }
 
 struct Stage {
     server: RealServer,
     worker: WorkerHandle,
-    said: mpsc::UnboundedReceiver<Said>,
+    received: mpsc::UnboundedReceiver<Report>,
     /// Its job continues beside those of the test.
     warm: Option<OfficialClient>,
 }
@@ -80,9 +80,9 @@ impl Stage {
     ) -> Option<Self> {
         let server = agent_testkit::real_server().await?;
         agent_testkit::official_host().await?;
-        let (tell, said) = mpsc::unbounded_channel();
+        let (reports, received) = mpsc::unbounded_channel();
         let deletes = again.map(|again| (server.api().clone(), again));
-        let builder = Worker::builder(Host { tell, deletes })
+        let builder = Worker::builder(Host { reports, deletes })
             .url(server.url())
             .credentials(server.api_key(), server.api_secret().clone())
             .agent_name(AGENT);
@@ -90,7 +90,7 @@ impl Stage {
         let handle = worker.handle();
         tokio::spawn(worker.run());
         assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
-        Some(Self { server, worker: handle, said, warm: None })
+        Some(Self { server, worker: handle, received, warm: None })
     }
 
     /// Waits until the server's rooms know of their jobs: in the first seconds after it has looked for
@@ -117,14 +117,14 @@ impl Stage {
         OfficialClient::join(&self.server.url(), &token).await.expect("the client joins")
     }
 
-    async fn said(&mut self) -> Said {
-        tokio::time::timeout(2 * SOON, self.said.recv()).await.expect("in time").expect("the worker runs")
+    async fn next_report(&mut self) -> Report {
+        tokio::time::timeout(2 * SOON, self.received.recv()).await.expect("in time").expect("the worker runs")
     }
 
     /// The next job begins, in the room that it is for; gives its id.
     async fn began(&mut self) -> String {
-        match self.said().await {
-            Said::Began { job, same_room } => {
+        match self.next_report().await {
+            Report::Began { job, same_room } => {
                 assert!(same_room, "the job names another room than the one that is joined");
                 job
             }
@@ -134,12 +134,12 @@ impl Stage {
 
     /// Why a job was cancelled, how it ended, and what the server has recorded.
     async fn end_of(&mut self, job: &str) -> (CancelReason, EndedJob, JobEnd) {
-        let reason = match self.said().await {
-            Said::Cancelled(cancelled, reason) if cancelled == job => reason,
+        let reason = match self.next_report().await {
+            Report::Cancelled(cancelled, reason) if cancelled == job => reason,
             other => panic!("{other:?}"),
         };
-        let ended = match self.said().await {
-            Said::Ended(ended) if ended.job.id.as_str() == job => ended,
+        let ended = match self.next_report().await {
+            Report::Ended(ended) if ended.job.id.as_str() == job => ended,
             other => panic!("{other:?}"),
         };
         let recorded = self.server.log().outcome(job, SOON).await.expect("the server records it");
@@ -243,8 +243,8 @@ async fn a_job_whose_room_was_deleted_before_it_was_joined_ends_at_once() {
         let Some(mut stage) = Stage::deleting(Some(again), |builder| builder).await else { return };
         stage.dispatch("deleted").await;
         let begun = Instant::now();
-        let job = match stage.said().await {
-            Said::Began { job, same_room: false } => job,
+        let job = match stage.next_report().await {
+            Report::Began { job, same_room: false } => job,
             other => panic!("{other:?}"),
         };
         let (reason, ended, recorded) = stage.end_of(&job).await;
@@ -292,10 +292,10 @@ async fn of_two_jobs_for_two_sessions_of_a_participant_the_older_one_ends() {
     // In either order: the older one ends, the newer one begins.
     let (mut newer, mut reason, mut ended) = (None, None, None);
     while newer.is_none() || ended.is_none() {
-        match stage.said().await {
-            Said::Began { job, .. } => newer = Some(job),
-            Said::Cancelled(job, why) if job == older => reason = Some(why),
-            Said::Ended(job) if job.job.id.as_str() == older => ended = Some(job),
+        match stage.next_report().await {
+            Report::Began { job, .. } => newer = Some(job),
+            Report::Cancelled(job, why) if job == older => reason = Some(why),
+            Report::Ended(job) if job.job.id.as_str() == older => ended = Some(job),
             other => panic!("{other:?}"),
         }
     }

@@ -7,12 +7,12 @@ use agent_testkit::JobEndStatus;
 use agent_worker::room::ParticipantFilter;
 use agent_worker::{JobContext, JobError, Outcome, RetryPolicy, RoomEvent, WorkerBuilder};
 
-use super::{SOON, Stage, Tell, Told, text};
+use super::{Report, Reports, SOON, Stage, text};
 
 /// One job, one agent in the room, several attempts: the event stream of each replays who is present.
 #[tokio::test]
 async fn a_flaky_handler_stays_in_its_room() {
-    let handler = |ctx: JobContext, _: Tell| async move {
+    let handler = |ctx: JobContext, _: Reports| async move {
         let mut events = ctx.room().events();
         let mut seen = Vec::new();
         while let Some(event) = events.next().await {
@@ -20,7 +20,7 @@ async fn a_flaky_handler_stays_in_its_room() {
                 RoomEvent::ParticipantJoined(who) => seen.push(who.identity.clone()),
                 // Bob may become known a moment after his message.
                 RoomEvent::DataReceived(data)
-                    if data.topic == "go on" && u32::try_from(seen.len()) == Ok(ctx.attempt()) =>
+                    if data.topic == "continue" && u32::try_from(seen.len()) == Ok(ctx.attempt()) =>
                 {
                     break;
                 }
@@ -28,8 +28,8 @@ async fn a_flaky_handler_stays_in_its_room() {
             }
         }
         seen.sort();
-        let heard = format!("attempt {}: {}", ctx.attempt(), seen.join(" "));
-        ctx.room().publish_data("heard", heard).await?;
+        let report = format!("attempt {}: {}", ctx.attempt(), seen.join(" "));
+        ctx.room().publish_data("seen", report).await?;
         match ctx.attempt() {
             1 => Err(JobError::retryable("asked to fail", Duration::from_secs(1))),
             _ => Ok(()),
@@ -42,27 +42,27 @@ async fn a_flaky_handler_stays_in_its_room() {
     stage.dispatch("flaky", "").await;
     let agent = stage.called("flaky").await;
     for expected in ["attempt 1: ada", "attempt 2: ada bob"] {
-        let heard = async {
+        let report = async {
             // Only one that comes when the attempt knows of everybody counts: it is sent until it is
             // received.
             let mut again = tokio::time::interval(Duration::from_millis(200));
             loop {
                 tokio::select! {
-                    _ = again.tick() => ada.publish_data("go on", "").to([agent.clone()]).await.expect("sent"),
+                    _ = again.tick() => ada.publish_data("continue", "").to([agent.clone()]).await.expect("sent"),
                     event = events.next() => match event.expect("the room stays") {
-                        RoomEvent::DataReceived(data) if data.topic == "heard" => return data.payload,
+                        RoomEvent::DataReceived(data) if data.topic == "seen" => return data.payload,
                         RoomEvent::ParticipantLeft { participant, .. } => panic!("{} left", participant.identity),
                         _ => {}
                     }
                 }
             }
         };
-        let heard = tokio::time::timeout(SOON, heard).await.expect("in time");
-        assert_eq!(heard, expected);
+        let report = tokio::time::timeout(SOON, report).await.expect("in time");
+        assert_eq!(report, expected);
         if expected.starts_with("attempt 1") {
             let bob = stage.join("flaky", "bob").await;
             stage.guests.push(bob);
-            assert!(matches!(stage.next("flaky").await, Told::CleanedUp(true)));
+            assert!(matches!(stage.next("flaky").await, Report::CleanedUp(true)));
             assert_eq!(stage.called("flaky").await, agent, "the same agent");
         }
     }
@@ -75,7 +75,7 @@ async fn a_flaky_handler_stays_in_its_room() {
 /// What an attempt has not read, and what is sent in the wait for the next one, is the next one's.
 #[tokio::test]
 async fn data_wait_for_the_next_attempt() {
-    let handler = |ctx: JobContext, _: Tell| async move {
+    let handler = |ctx: JobContext, _: Reports| async move {
         // Later than the first message.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let (mut work, mut events) = (ctx.room().data("work"), ctx.room().events());
@@ -91,8 +91,8 @@ async fn data_wait_for_the_next_attempt() {
                 among_events += u32::from(matches!(event, RoomEvent::DataReceived(_)));
             }
         }
-        let heard = format!("attempt {}: {}, {among_events}", ctx.attempt(), read.join(" "));
-        ctx.room().publish_data("heard", heard).await?;
+        let report = format!("attempt {}: {}, {among_events}", ctx.attempt(), read.join(" "));
+        ctx.room().publish_data("seen", report).await?;
         match ctx.attempt() {
             1 => Err(JobError::retryable("asked to fail", Duration::from_secs(2))),
             _ => Ok(()),
@@ -101,7 +101,7 @@ async fn data_wait_for_the_next_attempt() {
     let policy = RetryPolicy::attempts(2).backoff(Duration::ZERO, Duration::ZERO);
     let Some(mut stage) = Stage::new(handler, |builder| builder.retry(policy)).await else { return };
     let ada = stage.join("worker", "ada").await;
-    let mut heard = ada.data("heard");
+    let mut report = ada.data("seen");
     stage.dispatch("worker", "").await;
     let agent = stage.called("worker").await;
     ada.wait_for_participant(ParticipantFilter::identity(&agent).within(SOON))
@@ -113,13 +113,13 @@ async fn data_wait_for_the_next_attempt() {
         }
     };
     send(&["1", "fail", "2"]).await;
-    assert!(matches!(stage.next("worker").await, Told::CleanedUp(true)));
+    assert!(matches!(stage.next("worker").await, Report::CleanedUp(true)));
     send(&["3"]).await;
     assert_eq!(stage.called("worker").await, agent, "the same agent");
     send(&["4", "end"]).await;
     // All six are events that no stream of events has had: that of the first attempt was not read.
     for expected in ["attempt 1: 1 fail, 0", "attempt 2: 2 3 4 end, 6"] {
-        let next = tokio::time::timeout(SOON, heard.next()).await.expect("in time");
+        let next = tokio::time::timeout(SOON, report.next()).await.expect("in time");
         assert_eq!(next.expect("the room stays").expect("nothing is missing").payload, expected);
     }
     let (_, _, ended) = stage.rest("worker").await;
@@ -130,7 +130,7 @@ async fn data_wait_for_the_next_attempt() {
 /// Each attempt's cleanup can still publish in the room, before the outcome is reported.
 #[tokio::test]
 async fn a_cleanup_publishes_a_goodbye_in_the_room() {
-    let handler = |ctx: JobContext, _: Tell| async move {
+    let handler = |ctx: JobContext, _: Reports| async move {
         ctx.on_cleanup(async |ctx| {
             tokio::time::sleep(Duration::from_millis(300)).await;
             ctx.room().publish_data("status", "goodbye").await.expect("still in the room");
@@ -190,7 +190,7 @@ async fn a_stuck_attempt_is_reported_and_a_drain_does_not_wait_for_it() {
     }
     let gate = OpensAtLast(Gate::default());
     let blocks = Arc::clone(&gate.0);
-    let handler = move |_: JobContext, _: Tell| {
+    let handler = move |_: JobContext, _: Reports| {
         let gate = Arc::clone(&blocks);
         async move {
             let open = gate.0.lock().unwrap();

@@ -5,19 +5,19 @@ use std::time::Duration;
 use agent_testkit::JobEndStatus;
 use agent_worker::{CancelReason, JobContext, JobError, JobResult, WorkerBuilder};
 
-use super::{Stage, Tell, Told, text};
+use super::{Report, Reports, Stage, text};
 
 const RETURNS: [&str; 5] = ["ok", "cancelled", "error", "panic", "never"];
 
 /// Waits until it is cancelled, and then does what its metadata asks for.
-async fn obedient(ctx: JobContext, tell: Tell) -> JobResult {
+async fn obedient(ctx: JobContext, reports: Reports) -> JobResult {
     let metadata = ctx.job().raw_metadata.clone();
     let returns = metadata.strip_prefix("shutdown ").unwrap_or(&metadata);
     if metadata != returns {
         ctx.shutdown("enough");
     }
     let reason = ctx.cancelled().await;
-    tell.send((ctx.job().room.name.clone(), Told::Cancelled(reason)))?;
+    reports.send((ctx.job().room.name.clone(), Report::Cancelled(reason)))?;
     match returns {
         "ok" => Ok(()),
         "cancelled" => Err(JobError::cancelled()),
@@ -143,7 +143,7 @@ async fn over_its_time() {
 }
 
 #[tokio::test]
-async fn by_its_own_word() {
+async fn by_the_handlers_own_request() {
     row(Cause::Shutdown).await;
 }
 

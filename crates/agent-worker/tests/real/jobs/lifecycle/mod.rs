@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// What jobs report, with their room.
 #[derive(Debug)]
-enum Told {
+enum Report {
     /// Its handler was called, as this participant.
     Called(String),
     Cancelled(CancelReason),
@@ -29,41 +29,41 @@ enum Told {
     Ended(EndedJob),
 }
 
-type Tell = mpsc::UnboundedSender<(String, Told)>;
+type Reports = mpsc::UnboundedSender<(String, Report)>;
 
-/// A handler, and the ears of the test.
-struct Heard<H> {
+/// A handler whose steps are reported to the test.
+struct Reporting<H> {
     handler: H,
-    tell: Tell,
+    reports: Reports,
 }
 
-impl<H, F> Agent for Heard<H>
+impl<H, F> Agent for Reporting<H>
 where
-    H: Fn(JobContext, Tell) -> F + Send + Sync + 'static,
+    H: Fn(JobContext, Reports) -> F + Send + Sync + 'static,
     F: Future<Output = JobResult> + Send,
 {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
-        let (room, tell) = (ctx.job().room.name.clone(), self.tell.clone());
+        let (room, reports) = (ctx.job().room.name.clone(), self.reports.clone());
         let who = ctx.room().local_participant().identity.clone();
-        tell.send((room.clone(), Told::Called(who)))?;
-        let cleaned = tell.clone();
+        reports.send((room.clone(), Report::Called(who)))?;
+        let cleaned = reports.clone();
         ctx.on_cleanup(async move |ctx| {
-            cleaned.send((room, Told::CleanedUp(ctx.is_in_room()))).unwrap();
+            cleaned.send((room, Report::CleanedUp(ctx.is_in_room()))).unwrap();
         });
-        (self.handler)(ctx, tell).await
+        (self.handler)(ctx, reports).await
     }
 
     async fn on_ended(&self, ended: &EndedJob) {
-        let _ = self.tell.send((ended.job.room.name.clone(), Told::Ended(ended.clone())));
+        let _ = self.reports.send((ended.job.room.name.clone(), Report::Ended(ended.clone())));
     }
 }
 
 struct Stage {
     server: RealServer,
     worker: WorkerHandle,
-    told: mpsc::UnboundedReceiver<(String, Told)>,
+    received: mpsc::UnboundedReceiver<(String, Report)>,
     /// Reports of other rooms that came meanwhile.
-    kept: BTreeMap<String, Vec<Told>>,
+    kept: BTreeMap<String, Vec<Report>>,
     /// Others in the rooms, until the end.
     guests: Vec<Room>,
 }
@@ -71,12 +71,12 @@ struct Stage {
 impl Stage {
     async fn new<H, F>(handler: H, change: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Option<Self>
     where
-        H: Fn(JobContext, Tell) -> F + Send + Sync + 'static,
+        H: Fn(JobContext, Reports) -> F + Send + Sync + 'static,
         F: Future<Output = JobResult> + Send + 'static,
     {
         let server = agent_testkit::real_server().await?;
-        let (tell, told) = mpsc::unbounded_channel();
-        let builder = Worker::builder(Heard { handler, tell })
+        let (reports, received) = mpsc::unbounded_channel();
+        let builder = Worker::builder(Reporting { handler, reports })
             .url(server.url())
             .credentials(server.api_key(), server.api_secret().clone())
             .agent_name(AGENT)
@@ -85,7 +85,7 @@ impl Stage {
         let handle = worker.handle();
         tokio::spawn(worker.run());
         assert!(tokio::time::timeout(SOON, handle.registered()).await.expect("the worker registers"));
-        Some(Self { server, worker: handle, told, kept: BTreeMap::new(), guests: Vec::new() })
+        Some(Self { server, worker: handle, received, kept: BTreeMap::new(), guests: Vec::new() })
     }
 
     async fn dispatch(&self, room: &str, metadata: &str) -> String {
@@ -94,20 +94,21 @@ impl Stage {
     }
 
     /// The next report of a room's job.
-    async fn next(&mut self, room: &str) -> Told {
+    async fn next(&mut self, room: &str) -> Report {
         loop {
             if let Some(first) = self.kept.get_mut(room).filter(|kept| !kept.is_empty()) {
                 return first.remove(0);
             }
-            let told = tokio::time::timeout(SOON, self.told.recv()).await;
-            let (of, told) = told.unwrap_or_else(|_| panic!("nothing from {room}")).expect("the worker runs");
-            self.kept.entry(of).or_default().push(told);
+            let received = tokio::time::timeout(SOON, self.received.recv()).await;
+            let (of, received) =
+                received.unwrap_or_else(|_| panic!("nothing from {room}")).expect("the worker runs");
+            self.kept.entry(of).or_default().push(received);
         }
     }
 
     async fn called(&mut self, room: &str) -> String {
         match self.next(room).await {
-            Told::Called(who) => who,
+            Report::Called(who) => who,
             other => panic!("{room}: {other:?}"),
         }
     }
@@ -118,10 +119,10 @@ impl Stage {
         let (mut reason, mut cleanups) = (None, Vec::new());
         loop {
             match self.next(room).await {
-                Told::Called(_) => panic!("{room} is called again"),
-                Told::Cancelled(why) => reason = Some(why),
-                Told::CleanedUp(in_room) => cleanups.push(in_room),
-                Told::Ended(ended) => {
+                Report::Called(_) => panic!("{room} is called again"),
+                Report::Cancelled(why) => reason = Some(why),
+                Report::CleanedUp(in_room) => cleanups.push(in_room),
+                Report::Ended(ended) => {
                     let [in_room] = cleanups[..] else { panic!("{room}: {} cleanups", cleanups.len()) };
                     return (reason, in_room, ended);
                 }

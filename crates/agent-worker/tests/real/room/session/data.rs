@@ -6,7 +6,7 @@ use agent_testkit::{ClientError, ClientEvent, DataMessage, real_server};
 use agent_worker::RoomEvent;
 use agent_worker::room::{DisconnectReason, RoomError};
 
-use super::{SOON, ada, hears, join, until};
+use super::{SOON, ada, join, receives, until};
 use crate::support::captured_log::CapturedLog;
 
 #[tokio::test]
@@ -20,11 +20,11 @@ async fn data_goes_both_ways_reliably_and_not() {
     let mut ada = ada(&server, "data").await;
 
     room.publish_data("chat", "hello").await.expect("sent");
-    assert!(hears(&mut ada, "chat", b"hello").await);
+    assert!(receives(&mut ada, "chat", b"hello").await);
     room.publish_data("cursor", vec![1, 2, 3]).lossy().await.expect("sent");
-    assert!(hears(&mut ada, "cursor", &[1, 2, 3]).await);
+    assert!(receives(&mut ada, "cursor", &[1, 2, 3]).await);
     room.publish_data("largest", vec![7; 64_000]).await.expect("sent");
-    assert!(hears(&mut ada, "largest", &[7; 64_000]).await);
+    assert!(receives(&mut ada, "largest", &[7; 64_000]).await);
     let refused = room.publish_data("larger", vec![7; 64_001]).await;
     assert_eq!(refused, Err(RoomError::PayloadTooLarge { len: 64_001 }));
     // To another participant first: had it come, it would have come before the one for Ada.

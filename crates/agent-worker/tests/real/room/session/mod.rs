@@ -39,7 +39,7 @@ async fn until<T>(events: &mut RoomEvents, mut pick: impl FnMut(RoomEvent) -> Op
     tokio::time::timeout(SOON, picked).await.expect("the event comes")
 }
 
-async fn hears(client: &mut OfficialClient, topic: &str, payload: &[u8]) -> bool {
-    let heard = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some(topic) && data.payload == payload);
-    client.wait_for(heard, SOON).await.is_ok()
+async fn receives(client: &mut OfficialClient, topic: &str, payload: &[u8]) -> bool {
+    let received = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some(topic) && data.payload == payload);
+    client.wait_for(received, SOON).await.is_ok()
 }
