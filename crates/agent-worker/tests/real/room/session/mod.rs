@@ -1,5 +1,6 @@
 //! A session in a room of a real livekit-server, with an official client as the other participant.
 
+mod clients;
 mod data;
 mod dtmf;
 mod joins;

@@ -9,7 +9,7 @@ use agent_worker::room::{RpcError, RpcErrorCode, RpcRequest, StreamError};
 use super::{SOON, join};
 
 /// Content of this length that does not repeat soon, and is not compressible if `random`.
-fn content(length: usize, random: bool) -> Vec<u8> {
+pub(super) fn content(length: usize, random: bool) -> Vec<u8> {
     let mut state = 1_u32;
     let bytes = (0..length).map(|at| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
