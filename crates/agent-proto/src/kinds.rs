@@ -49,6 +49,42 @@ impl From<i32> for ParticipantKind {
     }
 }
 
+/// A detail of a participant's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum KindDetail {
+    /// An agent that LiveKit Cloud runs.
+    CloudAgent,
+    /// A participant of another room, whose tracks are forwarded to this one.
+    Forwarded,
+    /// A user of WhatsApp.
+    ConnectorWhatsapp,
+    /// A caller of Twilio.
+    ConnectorTwilio,
+    /// A camera, over RTSP.
+    BridgeRtsp,
+    /// A simulated user in a test of an agent.
+    Simulation,
+    /// A detail that this version does not know: the number on the wire.
+    Unknown(i32),
+}
+
+impl From<i32> for KindDetail {
+    fn from(detail: i32) -> Self {
+        match detail {
+            0 => Self::CloudAgent,
+            1 => Self::Forwarded,
+            2 => Self::ConnectorWhatsapp,
+            3 => Self::ConnectorTwilio,
+            4 => Self::BridgeRtsp,
+            5 => Self::Simulation,
+            _ => Self::Unknown(detail),
+        }
+    }
+}
+
 /// The source of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -114,6 +150,15 @@ mod tests {
             let name =
                 Kind::try_from(number).map_or_else(|_| format!("Unknown({number})"), |it| format!("{it:?}"));
             assert_eq!(format!("{:?}", ParticipantKind::from(number)), name);
+        }
+    }
+
+    #[test]
+    fn details_are_those_of_the_protocol() {
+        for number in -1..20 {
+            let name = livekit::participant_info::KindDetail::try_from(number)
+                .map_or_else(|_| format!("Unknown({number})"), |it| format!("{it:?}"));
+            assert_eq!(format!("{:?}", KindDetail::from(number)), name);
         }
     }
 

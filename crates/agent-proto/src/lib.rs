@@ -29,7 +29,7 @@ mod time;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
 pub use future::BoxFuture;
-pub use kinds::{ParticipantKind, TrackSource};
+pub use kinds::{KindDetail, ParticipantKind, TrackSource};
 pub use queue::{DropOldest, Popped, QueueEntry, QueueLimits};
 pub use secret::Secret;
 pub use time::Time;

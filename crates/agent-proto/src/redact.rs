@@ -63,6 +63,9 @@ impl fmt::Debug for signal_response::Message {
             Self::TrackSubscribed(m) => m,
             Self::RoomMoved(m) => m,
             Self::MediaSectionsRequirement(m) => m,
+            Self::PublishDataTrackResponse(m) => m,
+            Self::UnpublishDataTrackResponse(m) => m,
+            Self::DataTrackSubscriberHandles(m) => m,
         };
         f.debug_tuple("Message").field(field).finish()
     }

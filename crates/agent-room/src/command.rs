@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::{RpcError, RpcRequestId, StreamOptions};
+use crate::{DataTrackFrame, RpcError, RpcRequestId, StreamOptions};
 
 /// Identifies a command and its result. Chosen by the driver and returned by the machine.
 pub type CommandId = u64;
@@ -61,6 +61,36 @@ pub enum RoomCommand {
         digit: char,
         /// The identities of the recipients; empty: everybody.
         destinations: Vec<String>,
+    },
+    /// Publish a data track. Done when the server has published it.
+    PublishDataTrack {
+        /// Its name, 1 to 256 bytes; no other data track of ours has it.
+        name: String,
+    },
+    /// Send a frame of such a track. Done when the data channel has accepted it; not all frames arrive.
+    /// While the connection is being re-established with a new session, it is dropped.
+    PushDataFrame {
+        /// The command that published the track.
+        track: CommandId,
+        /// The frame.
+        frame: DataTrackFrame,
+    },
+    /// End such a track.
+    UnpublishDataTrack {
+        /// The command that published the track.
+        track: CommandId,
+    },
+    /// Receive the frames of a data track of another participant, as
+    /// [`Output::DataFrame`](crate::Output::DataFrame), until it is unpublished or all subscriptions to it
+    /// have ended.
+    SubscribeDataTrack {
+        /// The track's sid.
+        sid: String,
+    },
+    /// End such a subscription.
+    UnsubscribeDataTrack {
+        /// The command that subscribed.
+        subscription: CommandId,
     },
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),

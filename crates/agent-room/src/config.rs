@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_proto::Secret;
 
-use crate::{RpcLimits, StreamLimits};
+use crate::{DataTrackLimits, RpcLimits, StreamLimits};
 
 /// Which tracks of others the server sends without a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ pub struct Limits {
     pub outgoing_bytes: usize,
     /// Limits of the streams of others.
     pub streams: StreamLimits,
+    /// Limits of data tracks.
+    pub data_tracks: DataTrackLimits,
     /// Limits of calls and requests.
     pub rpc: RpcLimits,
     /// Maximum number of unanswered changes of our own metadata, name and attributes. Default 64.
@@ -60,6 +62,7 @@ impl Default for Limits {
             outgoing_streams: 1024,
             outgoing_bytes: 64 * 1024 * 1024,
             streams: StreamLimits::default(),
+            data_tracks: DataTrackLimits::default(),
             rpc: RpcLimits::default(),
             requests: 64,
             participants: 10_000,
@@ -84,7 +87,8 @@ pub struct Config {
     /// Timeout from [`Room::new`](crate::Room::new) to a connection with data in both directions. Default 10
     /// s.
     pub join_timeout: Duration,
-    /// Timeout from a change of metadata, name or attributes to the server's answer. Default 5 s.
+    /// Timeout from a change of metadata, name or attributes, or a new data track, to the server's answer.
+    /// Default 5 s.
     pub request_timeout: Duration,
     /// How long a leave waits until the server has received the reliable messages. Default 1 s.
     pub leave_timeout: Duration,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    ChatMessage, ConnectionQuality, DisconnectReason, Participant, RoomInfo, Speaker, SubscriptionFailure,
-    Track, Transcription,
+    ChatMessage, ConnectionQuality, DataTrack, DisconnectReason, Participant, RoomInfo, Speaker,
+    SubscriptionFailure, Track, Transcription,
 };
 
 /// The room and its participants at the time of the join.
@@ -141,6 +141,20 @@ pub enum RoomEvent {
         participant: Arc<Participant>,
         /// The track.
         track: Track,
+    },
+    /// A data track was published.
+    DataTrackPublished {
+        /// The publisher.
+        participant: Arc<Participant>,
+        /// The track.
+        track: DataTrack,
+    },
+    /// A data track is no longer published.
+    DataTrackUnpublished {
+        /// The publisher.
+        participant: Arc<Participant>,
+        /// Its last state.
+        track: DataTrack,
     },
     /// The server sends us this track from now on.
     TrackSubscribed {

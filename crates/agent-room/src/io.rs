@@ -9,8 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    CommandId, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError, RoomEvent, RpcCall,
-    RpcError, RpcRequest, StreamEvent, UnknownMethod,
+    CommandId, DataTrackFrame, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError,
+    RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, UnknownMethod,
 };
 
 /// The transport of a packet.
@@ -193,6 +193,13 @@ pub enum Output {
         /// The frame.
         frame: EncodedFrame,
     },
+    /// A frame of a data track that we subscribe to. Its position among the events has no meaning.
+    DataFrame {
+        /// The track's sid.
+        track: Arc<str>,
+        /// The frame.
+        frame: DataTrackFrame,
+    },
     /// Report to the caller of the join: the server has admitted us, but there is no media connection. The
     /// next input must be [`Input::JoinRetried`] or [`RoomCommand::Leave`]: until then we stay in the room,
     /// as a server records an agent that leaves as failed.
@@ -231,6 +238,8 @@ pub enum Timer {
     Streams,
     /// A call has timed out.
     Rpc,
+    /// The server did not answer the publication of a data track.
+    DataTracks,
     /// Messages published before the leave have not arrived yet.
     Leave,
     /// The delay between two reconnect attempts, or a step of an attempt, has ended.

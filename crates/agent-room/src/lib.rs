@@ -39,15 +39,16 @@
 //! or [`RoomEvent::Reconnected`] wait in `held`, whichever of the two they come from. `data` numbers the
 //! packets of the data channels, and `streams` carries texts and bytes of any length in them; `rpc` calls
 //! methods of others and passes on their requests. `dtmf` and `legacy` are the packets that are one
-//! event each. Media frames have a separate path: from `transport` to
-//! [`Output::Frame`], past signalling and all queues. Beside them `inbox` distributes events to a room's
-//! event and data streams, `StreamReaders` the content of text and byte streams, and `view` applies events to
-//! the list of participants.
+//! event each; `data_tracks` publishes frames of bytes, and puts those of others together. Media frames have
+//! a separate path: from `transport` to [`Output::Frame`], past signalling and all queues. Beside them
+//! `inbox` distributes events to a room's event and data streams, `StreamReaders` the content of text and
+//! byte streams, and `view` applies events to the list of participants.
 
 mod command;
 mod config;
 mod connection;
 mod data;
+mod data_tracks;
 mod dtmf;
 mod event;
 mod frame;
@@ -67,9 +68,10 @@ mod types;
 mod unknown_method;
 mod view;
 
-pub use agent_proto::{ParticipantKind, TrackSource};
+pub use agent_proto::{KindDetail, ParticipantKind, TrackSource};
 pub use command::{CommandId, Publish, RoomCommand};
 pub use config::{AutoSubscribe, Config, Limits};
+pub use data_tracks::{DataTrack, DataTrackFrame, DataTrackLimits, MAX_DATA_FRAME_LEN};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
 pub use frame::{AudioLevel, EncodedFrame};
 pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};

@@ -1,5 +1,6 @@
 //! The room machine: connects signalling, data and the media connection.
 
+mod data_tracks;
 mod rpc;
 mod streams;
 #[cfg(test)]
@@ -12,7 +13,8 @@ use agent_proto::livekit::data_packet::Value;
 use agent_proto::{Time, recording};
 
 use crate::connection::{MediaConnection, TransportEvent};
-use crate::data::{DataInbox, DataOutbox, PacketOwner, Received};
+use crate::data::{Channel, DataInbox, DataOutbox, PacketOwner, Received};
+use crate::data_tracks::DataTracks;
 use crate::held::HeldEvents;
 use crate::rpc::Rpc;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput};
@@ -35,6 +37,7 @@ pub(crate) struct Machine<M: MediaConnection> {
     early: VecDeque<(PacketSender, StreamPacket)>,
     outgoing: Outgoing,
     rpc: Rpc,
+    data_tracks: DataTracks,
     /// The open streams of requests and responses.
     rpc_streams: BTreeSet<IncomingStream>,
     /// Events that wait for the one that must precede them.
@@ -57,6 +60,7 @@ impl<M: MediaConnection> Machine<M> {
             early: VecDeque::new(),
             outgoing: Outgoing::new(config.limits.outgoing_streams, config.limits.outgoing_bytes),
             rpc: Rpc::new(config.limits.rpc.clone()),
+            data_tracks: DataTracks::new(config.limits.data_tracks.clone(), config.request_timeout),
             rpc_streams: BTreeSet::new(),
             held: None,
             reported: Reported::default(),
@@ -136,6 +140,17 @@ impl<M: MediaConnection> Machine<M> {
             }
             RoomCommand::Respond { request, result } => self.respond(id, request, result, now),
             RoomCommand::SendDtmf { digit, destinations } => self.send_dtmf(id, digit, destinations),
+            RoomCommand::PublishDataTrack { name } => self.publish_data_track(id, name, now),
+            RoomCommand::PushDataFrame { track, frame } => self.push_data_frame(id, track, &frame, now),
+            RoomCommand::UnpublishDataTrack { track } => {
+                let result = self.data_tracks.unpublish(track);
+                self.done(id, result);
+            }
+            RoomCommand::SubscribeDataTrack { sid } => self.subscribe_data_track(id, &sid),
+            RoomCommand::UnsubscribeDataTrack { subscription } => {
+                self.data_tracks.unsubscribe(subscription);
+                self.done(id, Ok(()));
+            }
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
             }
@@ -206,6 +221,7 @@ impl<M: MediaConnection> Machine<M> {
         self.incoming.handle_timeout(now);
         self.report_streams(now);
         self.rpc_timeout(now);
+        self.data_tracks.handle_timeout(now);
         if let Some(transport) = &mut self.transport {
             transport.handle_timeout(now);
         }
@@ -226,8 +242,9 @@ impl<M: MediaConnection> Machine<M> {
         let transport = self.transport.as_ref().and_then(M::poll_timeout);
         let streams = self.incoming.poll_timeout().map(|at| (at, Timer::Streams));
         let rpc = self.rpc.poll_timeout().map(|at| (at, Timer::Rpc));
+        let data_tracks = self.data_tracks.poll_timeout().map(|at| (at, Timer::DataTracks));
         let transport = transport.map(|at| (at, Timer::Transport));
-        transport.into_iter().chain(streams).chain(rpc).chain([signal]).min()
+        transport.into_iter().chain(streams).chain(rpc).chain(data_tracks).chain([signal]).min()
     }
 
     /// Number of invalid messages of the server or the network. Each was skipped.
@@ -261,7 +278,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.on_signal_output(output, now);
             }
             self.pump(now);
-            if self.report_rpc(now) {
+            if self.report_rpc(now) || self.report_data_tracks() {
                 continue;
             }
             let Some(event) = self.transport.as_mut().and_then(M::poll) else {
@@ -348,6 +365,7 @@ impl<M: MediaConnection> Machine<M> {
             TransportEvent::Frame { .. } if !self.signal.is_in_room() => {}
             TransportEvent::Frame { track, frame } => self.outputs.push_back(Output::Frame { track, frame }),
             TransportEvent::Data { .. } if !self.signal.is_in_room() => {}
+            TransportEvent::Data { channel: Channel::DataTrack, bytes } => self.data_track_packet(&bytes),
             TransportEvent::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
                 Received::Message { message, missed } => {
                     if let Some(sender) = &message.sender {
@@ -415,6 +433,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.signal.unconfirmed(self.outbox.forget_sent());
                 self.inbox.another_session();
                 self.interrupt_streams(now);
+                self.interrupt_data_tracks();
                 self.outputs.push_back(Output::BindUdp);
             }
             SignalOutput::RestartMedia => {
@@ -431,15 +450,28 @@ impl<M: MediaConnection> Machine<M> {
                     .rejoined(changes);
             }
             SignalOutput::Entered(event) => {
+                let resumed = match &event {
+                    RoomEvent::Reconnected(again) => Some(again.resumed),
+                    _ => None,
+                };
                 self.notify(event, now);
                 let held = self.held.take();
                 held.into_iter().flat_map(HeldEvents::into_events).for_each(|event| self.notify(event, now));
                 self.take_early_packets(now);
+                // Now it is known whose tracks are still published.
+                if let Some(resumed) = resumed {
+                    self.data_tracks.reconnected(resumed, now);
+                }
             }
             SignalOutput::Disconnected { reason } => {
                 self.held = None;
                 self.end_streams(now);
                 self.notify(RoomEvent::Disconnected { reason }, now);
+            }
+            SignalOutput::DataTrack(message) => {
+                if !self.data_tracks.message(message) {
+                    self.signal.violation();
+                }
             }
             SignalOutput::Done { id, result } => self.outputs.push_back(Output::CommandDone { id, result }),
             SignalOutput::Closed { reason } => self.outputs.push_back(Output::Closed { reason }),
@@ -462,6 +494,7 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     fn notify(&mut self, event: RoomEvent, now: Time) {
+        self.follow_data_tracks(&event);
         if let RoomEvent::ParticipantLeft { participant, .. } = &event {
             self.inbox.forget(&participant.sid);
             self.incoming.sender_left(&participant.sid, &participant.identity, now);
@@ -491,7 +524,11 @@ impl<M: MediaConnection> Machine<M> {
     fn resume(&mut self, last_sequence: u32, now: Time) {
         let Some(transport) = &mut self.transport else { return };
         self.outbox.repeat_after(last_sequence);
-        let below = LowerState { channels: transport.channels(), received: self.inbox.received() };
+        let below = LowerState {
+            channels: transport.channels(),
+            received: self.inbox.received(),
+            data_tracks: self.data_tracks.state(),
+        };
         let offer = transport.restart(now);
         self.signal.sync(below, offer, now);
     }

@@ -57,6 +57,13 @@ impl Room {
     pub fn unrouted_frames(&self) -> u64 {
         self.0.unrouted_frames()
     }
+
+    /// Number of frames of data tracks that could not be completed, as packets are missing, or not be read,
+    /// as they are encrypted. Each was dropped.
+    #[must_use]
+    pub fn dropped_data_frames(&self) -> u64 {
+        self.0.dropped_data_frames()
+    }
 }
 
 impl recording::Machine for Room {

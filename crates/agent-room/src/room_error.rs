@@ -1,5 +1,7 @@
 //! Why a command was not carried out, and the limits of what is sent.
 
+use crate::MAX_DATA_FRAME_LEN;
+
 /// Maximum payload of one data message, in bytes.
 ///
 /// A packet must fit the server's message limit of 65,535 bytes together with its topic and addresses.
@@ -41,6 +43,21 @@ pub enum RoomError {
         /// The character in question.
         digit: char,
     },
+    /// The name of a data track is empty or too long.
+    #[error("a name of {len} bytes: a data track needs a name of 1 to 256 bytes")]
+    InvalidTrackName {
+        /// The name's length, in bytes.
+        len: usize,
+    },
+    /// A frame of a data track exceeds [`MAX_DATA_FRAME_LEN`].
+    #[error("the frame of {len} bytes is over the limit of {MAX_DATA_FRAME_LEN} bytes; split it")]
+    FrameTooLarge {
+        /// The frame's length, in bytes.
+        len: usize,
+    },
+    /// The data track was unpublished, by us or by the server.
+    #[error("the data track is not published any more; publish another one")]
+    TrackUnpublished,
     /// New metadata, a name or attributes exceed [`MAX_CHANGE_LEN`].
     #[error(
         "metadata, name or attributes of {len} bytes are over the limit of {MAX_CHANGE_LEN} bytes; shorten them"

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agent_proto::livekit as proto;
-use agent_proto::{ParticipantKind, TrackSource};
+use agent_proto::{KindDetail, ParticipantKind, TrackSource};
+
+use crate::DataTrack;
 
 /// Description of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,12 +80,16 @@ pub struct Participant {
     pub attributes: BTreeMap<String, String>,
     /// The kind of participant.
     pub kind: ParticipantKind,
+    /// More about its kind, if the server says more; at most 16.
+    pub kind_details: Vec<KindDetail>,
     /// Whether its media and data connection is established, so that it can receive data.
     pub active: bool,
     /// Its permissions, if the server has sent them.
     pub permissions: Permissions,
     /// Published tracks, keyed by sid.
     pub tracks: BTreeMap<String, Track>,
+    /// Published data tracks, keyed by sid.
+    pub data_tracks: BTreeMap<String, DataTrack>,
     /// When it joined, in milliseconds since 1970.
     pub joined_at_ms: i64,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Connected, DisconnectReason, Participant, RoomEvent, RoomInfo, Track};
+use crate::{Connected, DataTrack, DisconnectReason, Participant, RoomEvent, RoomInfo, Track};
 
 /// The state of a room after its last event: its description, ourselves, and the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +59,20 @@ impl View {
         self.participants.values().find_map(|participant| Some((participant, participant.tracks.get(sid)?)))
     }
 
-    /// Whether the participant of this identity, one of the others, publishes this track.
+    /// A data track of another participant, and who publishes it.
+    #[must_use]
+    pub fn data_track(&self, sid: &str) -> Option<(&Arc<Participant>, &DataTrack)> {
+        self.participants
+            .values()
+            .find_map(|participant| Some((participant, participant.data_tracks.get(sid)?)))
+    }
+
+    /// Whether the participant of this identity, one of the others, publishes this track or data track.
     #[must_use]
     pub fn publishes(&self, identity: &str, track_sid: &str) -> bool {
-        self.participants.get(identity).is_some_and(|participant| participant.tracks.contains_key(track_sid))
+        self.participants.get(identity).is_some_and(|participant| {
+            participant.tracks.contains_key(track_sid) || participant.data_tracks.contains_key(track_sid)
+        })
     }
 
     /// Applies an event. There is no wildcard: a new kind of event must be handled here.
@@ -90,6 +100,8 @@ impl View {
             | RoomEvent::PermissionsChanged(participant)
             | RoomEvent::TrackPublished { participant, .. }
             | RoomEvent::TrackUnpublished { participant, .. }
+            | RoomEvent::DataTrackPublished { participant, .. }
+            | RoomEvent::DataTrackUnpublished { participant, .. }
             | RoomEvent::TrackMuted { participant, .. }
             | RoomEvent::TrackUnmuted { participant, .. } => {
                 self.replace(participant);
@@ -141,6 +153,10 @@ impl View {
             for track in participant.tracks.values() {
                 let track = track.clone();
                 events.push(RoomEvent::TrackPublished { participant: participant.clone(), track });
+            }
+            for track in participant.data_tracks.values() {
+                let track = track.clone();
+                events.push(RoomEvent::DataTrackPublished { participant: participant.clone(), track });
             }
         }
         events

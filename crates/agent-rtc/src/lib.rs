@@ -38,13 +38,13 @@ mod webrtc;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
-    AudioLevel, AutoSubscribe, ChatMessage, CommandId, Connected, ConnectionQuality, DataReceived,
-    DisconnectReason, Dropped, EncodedFrame, IncomingStream, JoinFailure, MAX_CHANGE_LEN, MAX_PACKET_LEN,
-    MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams, Participant, ParticipantKind,
-    Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall, RpcError,
-    RpcErrorCode, RpcRequest, RpcRequestId, Speaker, StreamError, StreamEvent, StreamInfo, StreamKind,
-    StreamOptions, StreamProgress, SubscriptionFailure, TextOperation, TextStreamInfo, Track, TrackKind,
-    TrackSource, Transcription, TranscriptionSegment, View,
+    AudioLevel, AutoSubscribe, ChatMessage, CommandId, Connected, ConnectionQuality, DataReceived, DataTrack,
+    DisconnectReason, Dropped, EncodedFrame, IncomingStream, JoinFailure, KindDetail, MAX_CHANGE_LEN,
+    MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams, Participant,
+    ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall,
+    RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, StreamError, StreamEvent, StreamInfo,
+    StreamKind, StreamOptions, StreamProgress, SubscriptionFailure, TextOperation, TextStreamInfo, Track,
+    TrackKind, TrackSource, Transcription, TranscriptionSegment, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;

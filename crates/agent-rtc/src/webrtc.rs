@@ -415,6 +415,8 @@ impl Driver {
                         backend.emit(event);
                     }
                 }
+                // The handle subscribes to none.
+                Output::DataFrame { .. } => {}
                 Output::Frame { track, frame } => {
                     if let Some(frames) = &mut self.frames {
                         frames.send(&track, frame);

@@ -102,6 +102,10 @@ pub struct ParticipantInfo {
     /// unix milliseconds
     #[prost(int64, tag = "17")]
     pub joined_at_ms: i64,
+    #[prost(enumeration = "participant_info::KindDetail", repeated, tag = "18")]
+    pub kind_details: ::prost::alloc::vec::Vec<i32>,
+    #[prost(message, repeated, tag = "19")]
+    pub data_tracks: ::prost::alloc::vec::Vec<DataTrackInfo>,
     #[prost(int32, tag = "20")]
     pub client_protocol: i32,
     /// as its client announced them
@@ -183,6 +187,44 @@ pub mod participant_info {
             }
         }
     }
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum KindDetail {
+        CloudAgent = 0,
+        Forwarded = 1,
+        ConnectorWhatsapp = 2,
+        ConnectorTwilio = 3,
+        BridgeRtsp = 4,
+        Simulation = 5,
+    }
+    impl KindDetail {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::CloudAgent => "CLOUD_AGENT",
+                Self::Forwarded => "FORWARDED",
+                Self::ConnectorWhatsapp => "CONNECTOR_WHATSAPP",
+                Self::ConnectorTwilio => "CONNECTOR_TWILIO",
+                Self::BridgeRtsp => "BRIDGE_RTSP",
+                Self::Simulation => "SIMULATION",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CLOUD_AGENT" => Some(Self::CloudAgent),
+                "FORWARDED" => Some(Self::Forwarded),
+                "CONNECTOR_WHATSAPP" => Some(Self::ConnectorWhatsapp),
+                "CONNECTOR_TWILIO" => Some(Self::ConnectorTwilio),
+                "BRIDGE_RTSP" => Some(Self::BridgeRtsp),
+                "SIMULATION" => Some(Self::Simulation),
+                _ => None,
+            }
+        }
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Encryption {
@@ -249,6 +291,19 @@ pub struct TrackInfo {
     pub stream: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "18")]
     pub version: ::core::option::Option<TimedVersion>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DataTrackInfo {
+    /// the publisher's number of the track, 1 to 65,535
+    #[prost(uint32, tag = "1")]
+    pub pub_handle: u32,
+    #[prost(string, tag = "2")]
+    pub sid: ::prost::alloc::string::String,
+    /// unique for its publisher
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "encryption::Type", tag = "4")]
+    pub encryption: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DataPacket {
@@ -1485,7 +1540,7 @@ pub struct SendDataResponse {
 /// One binary frame from the client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SignalRequest {
-    #[prost(oneof = "signal_request::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16")]
+    #[prost(oneof = "signal_request::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 19, 20, 21")]
     pub message: ::core::option::Option<signal_request::Message>,
 }
 /// Nested message and enum types in `SignalRequest`.
@@ -1520,12 +1575,18 @@ pub mod signal_request {
         UpdateMetadata(super::UpdateParticipantMetadata),
         #[prost(message, tag = "16")]
         PingReq(super::Ping),
+        #[prost(message, tag = "19")]
+        PublishDataTrackRequest(super::PublishDataTrackRequest),
+        #[prost(message, tag = "20")]
+        UnpublishDataTrackRequest(super::UnpublishDataTrackRequest),
+        #[prost(message, tag = "21")]
+        UpdateDataSubscription(super::UpdateDataSubscription),
     }
 }
 /// One binary frame from the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SignalResponse {
-    #[prost(oneof = "signal_response::Message", tags = "1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25")]
+    #[prost(oneof = "signal_response::Message", tags = "1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 27, 28, 29")]
     pub message: ::core::option::Option<signal_response::Message>,
 }
 /// Nested message and enum types in `SignalResponse`.
@@ -1579,6 +1640,13 @@ pub mod signal_response {
         RoomMoved(super::RoomMovedResponse),
         #[prost(message, tag = "25")]
         MediaSectionsRequirement(super::MediaSectionsRequirement),
+        #[prost(message, tag = "27")]
+        PublishDataTrackResponse(super::PublishDataTrackResponse),
+        /// also if the server ends the track
+        #[prost(message, tag = "28")]
+        UnpublishDataTrackResponse(super::UnpublishDataTrackResponse),
+        #[prost(message, tag = "29")]
+        DataTrackSubscriberHandles(super::DataTrackSubscriberHandles),
     }
 }
 /// The query parameter `join_request` of `/rtc/v1`, base64url.
@@ -1652,6 +1720,8 @@ pub struct ConnectionSettings {
     pub subscriber_allow_pause: ::core::option::Option<bool>,
     #[prost(bool, tag = "4")]
     pub disable_ice_lite: bool,
+    #[prost(bool, optional, tag = "5")]
+    pub auto_subscribe_data_track: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JoinResponse {
@@ -1778,6 +1848,67 @@ pub struct TrackSubscribed {
 pub struct ParticipantUpdate {
     #[prost(message, repeated, tag = "1")]
     pub participants: ::prost::alloc::vec::Vec<ParticipantInfo>,
+    /// others that are not listed have left
+    #[prost(bool, tag = "2")]
+    pub full_snapshot: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PublishDataTrackRequest {
+    /// chosen by the client, 1 to 65,535; it is in the track's packets
+    #[prost(uint32, tag = "1")]
+    pub pub_handle: u32,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "encryption::Type", tag = "3")]
+    pub encryption: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PublishDataTrackResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<DataTrackInfo>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnpublishDataTrackRequest {
+    #[prost(uint32, tag = "1")]
+    pub pub_handle: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnpublishDataTrackResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<DataTrackInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateDataSubscription {
+    #[prost(message, repeated, tag = "1")]
+    pub updates: ::prost::alloc::vec::Vec<update_data_subscription::Update>,
+}
+/// Nested message and enum types in `UpdateDataSubscription`.
+pub mod update_data_subscription {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Update {
+        #[prost(string, tag = "1")]
+        pub track_sid: ::prost::alloc::string::String,
+        #[prost(bool, tag = "2")]
+        pub subscribe: bool,
+    }
+}
+/// All data tracks that the server sends, by the number that is in their packets.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DataTrackSubscriberHandles {
+    #[prost(btree_map = "uint32, message", tag = "1")]
+    pub sub_handles: ::prost::alloc::collections::BTreeMap<u32, data_track_subscriber_handles::PublishedDataTrack>,
+}
+/// Nested message and enum types in `DataTrackSubscriberHandles`.
+pub mod data_track_subscriber_handles {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct PublishedDataTrack {
+        #[prost(string, tag = "1")]
+        pub publisher_identity: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub publisher_sid: ::prost::alloc::string::String,
+        #[prost(string, tag = "3")]
+        pub track_sid: ::prost::alloc::string::String,
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateSubscription {
@@ -1898,6 +2029,9 @@ pub struct RequestResponse {
     pub reason: i32,
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
+    /// the request, if it has no id
+    #[prost(oneof = "request_response::Request", tags = "10, 11")]
+    pub request: ::core::option::Option<request_response::Request>,
 }
 /// Nested message and enum types in `RequestResponse`.
 pub mod request_response {
@@ -1911,6 +2045,11 @@ pub mod request_response {
         Queued = 4,
         UnsupportedType = 5,
         UnclassifiedError = 6,
+        InvalidHandle = 7,
+        InvalidName = 8,
+        DuplicateHandle = 9,
+        DuplicateName = 10,
+        InvalidRequest = 11,
     }
     impl Reason {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -1926,6 +2065,11 @@ pub mod request_response {
                 Self::Queued => "QUEUED",
                 Self::UnsupportedType => "UNSUPPORTED_TYPE",
                 Self::UnclassifiedError => "UNCLASSIFIED_ERROR",
+                Self::InvalidHandle => "INVALID_HANDLE",
+                Self::InvalidName => "INVALID_NAME",
+                Self::DuplicateHandle => "DUPLICATE_HANDLE",
+                Self::DuplicateName => "DUPLICATE_NAME",
+                Self::InvalidRequest => "INVALID_REQUEST",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1938,9 +2082,22 @@ pub mod request_response {
                 "QUEUED" => Some(Self::Queued),
                 "UNSUPPORTED_TYPE" => Some(Self::UnsupportedType),
                 "UNCLASSIFIED_ERROR" => Some(Self::UnclassifiedError),
+                "INVALID_HANDLE" => Some(Self::InvalidHandle),
+                "INVALID_NAME" => Some(Self::InvalidName),
+                "DUPLICATE_HANDLE" => Some(Self::DuplicateHandle),
+                "DUPLICATE_NAME" => Some(Self::DuplicateName),
+                "INVALID_REQUEST" => Some(Self::InvalidRequest),
                 _ => None,
             }
         }
+    }
+    /// the request, if it has no id
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        #[prost(message, tag = "10")]
+        PublishDataTrack(super::PublishDataTrackRequest),
+        #[prost(message, tag = "11")]
+        UnpublishDataTrack(super::UnpublishDataTrackRequest),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2009,6 +2166,10 @@ pub struct SyncState {
     pub track_sids_disabled: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "7")]
     pub datachannel_receive_states: ::prost::alloc::vec::Vec<DataChannelReceiveState>,
+    #[prost(message, repeated, tag = "8")]
+    pub publish_data_tracks: ::prost::alloc::vec::Vec<PublishDataTrackResponse>,
+    #[prost(message, optional, tag = "9")]
+    pub data_subscription: ::core::option::Option<UpdateDataSubscription>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DataChannelInfo {

@@ -77,6 +77,7 @@ table! {
 "livekit.ParticipantInfo": ParticipantInfo;
 "livekit.Encryption": Encryption;
 "livekit.TrackInfo": TrackInfo;
+"livekit.DataTrackInfo": DataTrackInfo;
 "livekit.DataPacket": DataPacket;
 "livekit.ActiveSpeakerUpdate": ActiveSpeakerUpdate;
 "livekit.SpeakerInfo": SpeakerInfo;
@@ -131,6 +132,14 @@ table! {
 "livekit.TrackUnpublishedResponse": TrackUnpublishedResponse;
 "livekit.TrackSubscribed": TrackSubscribed;
 "livekit.ParticipantUpdate": ParticipantUpdate;
+"livekit.PublishDataTrackRequest": PublishDataTrackRequest;
+"livekit.PublishDataTrackResponse": PublishDataTrackResponse;
+"livekit.UnpublishDataTrackRequest": UnpublishDataTrackRequest;
+"livekit.UnpublishDataTrackResponse": UnpublishDataTrackResponse;
+"livekit.UpdateDataSubscription": UpdateDataSubscription;
+"livekit.UpdateDataSubscription.Update": update_data_subscription::Update;
+"livekit.DataTrackSubscriberHandles": DataTrackSubscriberHandles;
+"livekit.DataTrackSubscriberHandles.PublishedDataTrack": data_track_subscriber_handles::PublishedDataTrack;
 "livekit.UpdateSubscription": UpdateSubscription;
 "livekit.UpdateTrackSettings": UpdateTrackSettings;
 "livekit.SubscriptionPermission": SubscriptionPermission;

@@ -1,12 +1,14 @@
 //! The data channels below.
 
-/// The two data channels for user data.
+/// The data channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Channel {
     /// Ordered, and retransmitted until it arrives.
     Reliable,
     /// Sent once.
     Lossy,
+    /// Sent once: packets of data tracks.
+    DataTrack,
 }
 
 /// The result of a write to a channel.

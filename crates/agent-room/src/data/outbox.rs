@@ -21,11 +21,22 @@ pub(crate) enum PacketOwner {
     Room,
 }
 
+impl PacketOwner {
+    const fn command(self) -> Option<CommandId> {
+        match self {
+            Self::Command(id) => Some(id),
+            Self::Stream(_) | Self::Room => None,
+        }
+    }
+}
+
 /// Packets that wait for their channel.
 pub(crate) struct DataOutbox {
     /// Sent first, so that lossy packets do not wait behind many reliable ones.
     lossy: Queue,
     reliable: Queue,
+    /// Packets of data tracks, after everything else.
+    frames: Queue,
     sequence: u32,
     sent: Sent,
 }
@@ -56,11 +67,17 @@ struct Sent {
 
 impl DataOutbox {
     pub(crate) fn new() -> Self {
-        Self { lossy: Queue::default(), reliable: Queue::default(), sequence: 0, sent: Sent::default() }
+        Self {
+            lossy: Queue::default(),
+            reliable: Queue::default(),
+            frames: Queue::default(),
+            sequence: 0,
+            sent: Sent::default(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lossy.packets.is_empty() && self.reliable.packets.is_empty()
+        [&self.lossy, &self.reliable, &self.frames].iter().all(|queue| queue.packets.is_empty())
     }
 
     /// Queues one message.
@@ -128,6 +145,38 @@ impl DataOutbox {
         Ok(())
     }
 
+    /// Queues the packets of a frame of a data track; the command is completed with the last one.
+    pub(crate) fn push_frame(
+        &mut self,
+        id: CommandId,
+        packets: Vec<Bytes>,
+        limits: &Limits,
+    ) -> Result<(), RoomError> {
+        let queue = &mut self.frames;
+        let bytes: usize = packets.iter().map(Bytes::len).sum();
+        if queue.packets.len() + packets.len() > limits.queued_packets
+            || queue.bytes + bytes > limits.queued_bytes
+        {
+            return Err(RoomError::QueueFull);
+        }
+        queue.bytes += bytes;
+        let last = packets.len();
+        for (number, bytes) in (1..).zip(packets) {
+            let owner = if number == last { PacketOwner::Command(id) } else { PacketOwner::Room };
+            queue.packets.push_back(Packet { owner, again: false, sequence: 0, bytes });
+        }
+        Ok(())
+    }
+
+    /// Drops the packets of data tracks; returns the commands that wait for them.
+    pub(crate) fn drop_frames(&mut self) -> Vec<CommandId> {
+        std::mem::take(&mut self.frames)
+            .packets
+            .into_iter()
+            .filter_map(|packet| packet.owner.command())
+            .collect()
+    }
+
     /// Whether the next packet of a stream would be sent at once.
     pub(crate) fn has_room_for_streams(&self) -> bool {
         self.reliable.packets.is_empty()
@@ -167,7 +216,12 @@ impl DataOutbox {
         mut write: impl FnMut(Channel, &[u8]) -> WriteResult,
     ) -> Vec<(PacketOwner, Result<(), RoomError>)> {
         let mut done = Vec::new();
-        for (channel, queue) in [(Channel::Lossy, &mut self.lossy), (Channel::Reliable, &mut self.reliable)] {
+        let queues = [
+            (Channel::Lossy, &mut self.lossy),
+            (Channel::Reliable, &mut self.reliable),
+            (Channel::DataTrack, &mut self.frames),
+        ];
+        for (channel, queue) in queues {
             while let Some(packet) = queue.packets.front() {
                 let result = match write(channel, &packet.bytes) {
                     WriteResult::Accepted => Ok(()),
@@ -236,11 +290,9 @@ impl DataOutbox {
             .packets
             .drain(..)
             .chain(self.reliable.packets.drain(..))
-            .filter_map(|packet| match packet.owner {
-                PacketOwner::Command(id) => Some(id),
-                PacketOwner::Stream(_) | PacketOwner::Room => None,
-            })
+            .filter_map(|packet| packet.owner.command())
             .collect();
+        ids.extend(self.drop_frames());
         ids.sort_unstable();
         ids
     }

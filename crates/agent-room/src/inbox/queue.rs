@@ -162,6 +162,8 @@ fn weight(event: &RoomEvent) -> usize {
         | RoomEvent::AttributesChanged { participant, .. }
         | RoomEvent::TrackPublished { participant, .. }
         | RoomEvent::TrackUnpublished { participant, .. }
+        | RoomEvent::DataTrackPublished { participant, .. }
+        | RoomEvent::DataTrackUnpublished { participant, .. }
         | RoomEvent::TrackMuted { participant, .. }
         | RoomEvent::TrackUnmuted { participant, .. }
         | RoomEvent::TrackSubscribed { participant, .. } => weight_of(participant),

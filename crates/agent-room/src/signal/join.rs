@@ -56,6 +56,8 @@ fn client_info(config: &Config) -> proto::ClientInfo {
 fn connection_settings(config: &Config) -> proto::ConnectionSettings {
     proto::ConnectionSettings {
         auto_subscribe: config.auto_subscribe == AutoSubscribe::All,
+        // Each one is subscribed to when it is read.
+        auto_subscribe_data_track: Some(false),
         ..Default::default()
     }
 }
@@ -117,7 +119,8 @@ pub(super) mod tests {
         assert!(!url.contains("sesame"));
         let request = read(&url);
         assert_eq!(request.publisher_offer.unwrap().sdp, "v=0");
-        assert!(!request.connection_settings.unwrap().auto_subscribe);
+        let settings = request.connection_settings.unwrap();
+        assert_eq!((settings.auto_subscribe, settings.auto_subscribe_data_track), (false, Some(false)));
         let client = request.client_info.unwrap();
         assert_eq!((client.protocol, client.client_protocol, client.capabilities), (17, 2, vec![2]));
     }

@@ -6,6 +6,7 @@ use std::mem;
 use agent_proto::{Time, livekit as proto};
 
 use super::{Phase, Signal, SignalOutput, candidate, millis, roster, track_events};
+use crate::data_tracks::DataTrackMessage;
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
@@ -88,7 +89,12 @@ impl Signal {
                 Ok(None) => {}
                 Err(()) => self.violation(),
             },
-            Response::Update(update) => self.update_roster(update.participants, &mut events),
+            Response::Update(update) => {
+                if update.full_snapshot {
+                    self.roster.retain(&update.participants, &mut events);
+                }
+                self.update_roster(update.participants, &mut events);
+            }
             Response::Leave(leave) => return self.left(&leave, now),
             Response::Mute(mute) => self.roster.mute_local(&mute.sid, mute.muted, &mut events),
             Response::SpeakersChanged(changes) => self.roster.speakers(changes.speakers, &mut events),
@@ -102,6 +108,9 @@ impl Signal {
             Response::RefreshToken(token) => {
                 self.token = token.into();
                 events.push(RoomEvent::TokenRefreshed { token: self.token.clone() });
+            }
+            Response::RequestResponse(response) if response.request.is_some() => {
+                self.outputs.extend(DataTrackMessage::refusal(response).map(SignalOutput::DataTrack));
             }
             Response::RequestResponse(response) => {
                 // A late answer was already reported as a timeout.
@@ -134,6 +143,19 @@ impl Signal {
                         video: wanted.num_videos,
                     });
                 }
+            }
+            Response::PublishDataTrackResponse(proto::PublishDataTrackResponse { info: Some(info) }) => {
+                self.outputs.push_back(SignalOutput::DataTrack(DataTrackMessage::Published(info)));
+            }
+            Response::UnpublishDataTrackResponse(proto::UnpublishDataTrackResponse { info: Some(info) }) => {
+                let message = DataTrackMessage::Unpublished(info.pub_handle);
+                self.outputs.push_back(SignalOutput::DataTrack(message));
+            }
+            Response::PublishDataTrackResponse(_) | Response::UnpublishDataTrackResponse(_) => {
+                self.violation()
+            }
+            Response::DataTrackSubscriberHandles(handles) => {
+                self.outputs.push_back(SignalOutput::DataTrack(DataTrackMessage::Handles(handles)));
             }
             // For media that are published or received, which is not supported yet; and the old form of the
             // pong.

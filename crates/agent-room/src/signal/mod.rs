@@ -39,6 +39,7 @@ use bytes::Bytes;
 
 use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 
+use crate::data_tracks::DataTrackMessage;
 use crate::streams::Abilities;
 use crate::{
     CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomError, RoomEvent, RoomInfo,
@@ -100,6 +101,8 @@ pub(crate) enum SignalOutput {
     Entered(RoomEvent),
     /// Notify the user of the end. The events that were held back are obsolete.
     Disconnected { reason: DisconnectReason },
+    /// A message about data tracks.
+    DataTrack(DataTrackMessage),
     /// A command is completed.
     Done { id: CommandId, result: Result<(), RoomError> },
     /// The machine is closed.
@@ -389,6 +392,13 @@ impl Signal {
     /// What all these participants can read, or everybody else if there are none.
     pub(crate) fn abilities(&self, destinations: &[String]) -> Abilities {
         self.roster.abilities(destinations)
+    }
+
+    /// Sends a request that another module keeps until it is answered; without a connection it is dropped.
+    pub(crate) fn request(&mut self, request: Request) {
+        if self.phase.signal_established() {
+            self.send(request);
+        }
     }
 
     /// Whether this participant is in the room.

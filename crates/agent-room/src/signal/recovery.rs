@@ -20,6 +20,7 @@ use agent_proto::{Time, livekit as proto};
 
 use super::phase::{Phase, Recovery, Step};
 use super::{Signal, SignalOutput, join};
+use crate::data_tracks::DataTrackState;
 use crate::{DisconnectReason, JoinFailure, Reconnected, RoomError, RoomEvent};
 use proto::signal_request::Message as Request;
 
@@ -50,6 +51,8 @@ pub(crate) struct LowerState {
     pub(crate) channels: Vec<(String, u16)>,
     /// The last sequence number of each sender, by sid.
     pub(crate) received: Vec<(String, u32)>,
+    /// Our data tracks, and those that we receive.
+    pub(crate) data_tracks: DataTrackState,
 }
 
 impl Signal {
@@ -192,12 +195,15 @@ impl Signal {
             target: proto::SignalTarget::Publisher as i32,
         };
         let received = |(publisher_sid, last_seq)| proto::DataChannelReceiveState { publisher_sid, last_seq };
+        let DataTrackState { published, subscription } = below.data_tracks;
         self.send(Request::SyncState(proto::SyncState {
             offer: Some(description("offer", &self.descriptions.offer)),
             answer: Some(description("answer", &self.descriptions.answer)),
             subscription: Some(proto::UpdateSubscription::default()),
             data_channels: below.channels.into_iter().map(channel).collect(),
             datachannel_receive_states: below.received.into_iter().map(received).collect(),
+            publish_data_tracks: published,
+            data_subscription: Some(subscription).filter(|subscription| !subscription.updates.is_empty()),
             ..Default::default()
         }));
         self.offer(offer.unwrap_or_else(|| self.descriptions.offer.clone()));

@@ -111,9 +111,14 @@ impl Requests {
             Reason::Ok | Reason::Queued => Ok(()),
             Reason::NotAllowed => Err(RoomError::NotAllowed { detail }),
             Reason::LimitExceeded => Err(RoomError::OverLimit { detail }),
-            Reason::NotFound | Reason::UnsupportedType | Reason::UnclassifiedError => {
-                Err(RoomError::Refused { detail })
-            }
+            Reason::NotFound
+            | Reason::UnsupportedType
+            | Reason::UnclassifiedError
+            | Reason::InvalidHandle
+            | Reason::InvalidName
+            | Reason::DuplicateHandle
+            | Reason::DuplicateName
+            | Reason::InvalidRequest => Err(RoomError::Refused { detail }),
         };
         if result.is_ok() {
             self.keep(change);

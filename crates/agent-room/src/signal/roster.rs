@@ -18,6 +18,9 @@ use crate::{
 /// Maximum number of tracks of one participant. A server permits a few dozen.
 const MAX_TRACKS: usize = 500;
 
+/// Maximum number of details of a participant's kind.
+const MAX_KIND_DETAILS: usize = 16;
+
 /// The client protocol from which on RPC uses text streams.
 const RPC_STREAMS: i32 = 1;
 /// The client protocol from which on a stream may be a single packet, and compressed.
@@ -94,6 +97,7 @@ impl Roster {
     /// Sets our own first snapshot, without events.
     pub(crate) fn set_local(&mut self, mut info: proto::ParticipantInfo) {
         info.tracks.truncate(MAX_TRACKS);
+        info.data_tracks.truncate(MAX_TRACKS);
         self.identities.insert(info.sid.clone(), info.identity.clone());
         self.local = Some(Entry::new(info));
     }
@@ -134,6 +138,11 @@ impl Roster {
             self.speakers.clear();
             events.push(RoomEvent::SpeakersChanged(Vec::new()));
         }
+        self.retain(others, events);
+    }
+
+    /// Removes the others who are not in this list, or have another sid there. Snapshots of the rest follow.
+    pub(crate) fn retain(&mut self, others: &[proto::ParticipantInfo], events: &mut Vec<RoomEvent>) {
         let there: BTreeSet<&str> = others.iter().map(|info| info.sid.as_str()).collect();
         let gone = self.remote.values().filter(|entry| !there.contains(entry.participant.sid.as_str()));
         let gone: Vec<String> = gone.map(|entry| entry.participant.identity.clone()).collect();
@@ -145,8 +154,9 @@ impl Roster {
     /// Applies a snapshot of any participant. `false`: it was rejected, at least in part (no identity, too
     /// many participants or tracks).
     pub(crate) fn update(&mut self, mut info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) -> bool {
-        let fits = info.tracks.len() <= MAX_TRACKS;
+        let fits = info.tracks.len().max(info.data_tracks.len()) <= MAX_TRACKS;
         info.tracks.truncate(MAX_TRACKS);
+        info.data_tracks.truncate(MAX_TRACKS);
         self.take(info, events) && fits
     }
 
@@ -374,6 +384,18 @@ impl Entry {
                 Some(_) => {}
             }
         }
+        for (sid, track) in &old.data_tracks {
+            if !new.data_tracks.contains_key(sid) {
+                let track = track.clone();
+                events.push(RoomEvent::DataTrackUnpublished { participant: new.clone(), track });
+            }
+        }
+        for (sid, track) in &new.data_tracks {
+            if !old.data_tracks.contains_key(sid) {
+                let track = track.clone();
+                events.push(RoomEvent::DataTrackPublished { participant: new.clone(), track });
+            }
+        }
     }
 }
 
@@ -393,6 +415,10 @@ fn announce(participant: &Arc<Participant>, events: &mut Vec<RoomEvent>) {
     }
     for track in participant.tracks.values() {
         events.push(RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() });
+    }
+    for track in participant.data_tracks.values() {
+        let track = track.clone();
+        events.push(RoomEvent::DataTrackPublished { participant: participant.clone(), track });
     }
 }
 
@@ -428,9 +454,11 @@ fn participant(info: proto::ParticipantInfo) -> Participant {
     Participant {
         joined_at_ms: joined_at_ms(&info),
         kind: info.kind.into(),
+        kind_details: info.kind_details.into_iter().take(MAX_KIND_DETAILS).map(Into::into).collect(),
         active: info.state == proto::participant_info::State::Active as i32,
         permissions: info.permission.as_ref().map(Into::into).unwrap_or_default(),
         tracks: info.tracks.into_iter().map(|track| (track.sid.clone(), track.into())).collect(),
+        data_tracks: info.data_tracks.into_iter().map(|track| (track.sid.clone(), track.into())).collect(),
         sid: info.sid,
         identity: info.identity,
         name: info.name,

@@ -64,6 +64,7 @@ pub(crate) struct Transport {
     clock: RtcClock,
     reliable: Option<ChannelId>,
     lossy: Option<ChannelId>,
+    data_track: Option<ChannelId>,
     /// Offered, and not answered yet. There is at most one.
     pending: Option<SdpPendingOffer>,
     answered: bool,
@@ -152,8 +153,7 @@ impl MediaConnection for Transport {
             ..Default::default()
         };
         let lossy = changes.add_channel_with_config(unreliable("_lossy"));
-        // Unused yet, but the server expects all three.
-        changes.add_channel_with_config(unreliable("_data_track"));
+        let data_track = changes.add_channel_with_config(unreliable("_data_track"));
         let (offer, pending) = changes.apply()?;
         let offer = offer.to_sdp_string();
         let mut transport = Self {
@@ -161,6 +161,7 @@ impl MediaConnection for Transport {
             clock,
             reliable: Some(reliable),
             lossy: Some(lossy),
+            data_track: Some(data_track),
             pending: Some(pending),
             answered: false,
             wanted: None,
@@ -294,7 +295,7 @@ impl MediaConnection for Transport {
 
     fn channels(&mut self) -> Vec<(String, u16)> {
         let api = self.rtc.direct_api();
-        let known = [("_reliable", self.reliable), ("_lossy", self.lossy)];
+        let known = [("_reliable", self.reliable), ("_lossy", self.lossy), ("_data_track", self.data_track)];
         let stream = |(label, channel): (&str, Option<ChannelId>)| {
             Some((label.to_owned(), api.sctp_stream_id_by_channel_id(channel?)?))
         };
@@ -448,6 +449,7 @@ impl MediaConnection for Transport {
         let id = match channel {
             Channel::Reliable => self.reliable,
             Channel::Lossy => self.lossy,
+            Channel::DataTrack => self.data_track,
         };
         // A message that cannot get through is not under way: it can still be sent in another session.
         let Some(id) = id.filter(|_| !self.gone && !self.silent) else { return WriteResult::NotNow };
@@ -634,6 +636,7 @@ impl Transport {
                 let channel = match Some(data.id) {
                     id if id == self.reliable => Channel::Reliable,
                     id if id == self.lossy => Channel::Lossy,
+                    id if id == self.data_track => Channel::DataTrack,
                     _ => return,
                 };
                 self.events.push_back(TransportEvent::Data { channel, bytes: data.data.into() });

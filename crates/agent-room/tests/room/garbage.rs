@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use agent_proto::{encode, livekit as proto};
 use agent_room::{Input, Protocol, Publish, RoomCommand};
 
 use crate::support::Pair;
+use proto::data_track_subscriber_handles::PublishedDataTrack;
 use proto::signal_response::Message as Response;
 
 /// The phase of the room when the garbage arrives.
@@ -79,8 +80,22 @@ fn message() -> impl Strategy<Value = Response> {
             let candidate_init = format!("{{\"candidate\":{text:?}}}");
             Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() })
         }),
-        vec(participant(), 0..5)
-            .prop_map(|participants| Response::Update(proto::ParticipantUpdate { participants })),
+        (vec(participant(), 0..5), any::<bool>()).prop_map(|(participants, full_snapshot)| {
+            Response::Update(proto::ParticipantUpdate { participants, full_snapshot })
+        }),
+        (0..3_u32, "(DTR_[a-c])?").prop_map(|(pub_handle, sid)| {
+            let info = Some(proto::DataTrackInfo { pub_handle, sid, ..Default::default() });
+            Response::PublishDataTrackResponse(proto::PublishDataTrackResponse { info })
+        }),
+        any::<u32>().prop_map(|pub_handle| {
+            let info = Some(proto::DataTrackInfo { pub_handle, ..Default::default() });
+            Response::UnpublishDataTrackResponse(proto::UnpublishDataTrackResponse { info })
+        }),
+        btree_map(any::<u32>(), "(DTR_[a-c])?", 0..4).prop_map(|handles| {
+            let track = |track_sid| PublishedDataTrack { track_sid, ..Default::default() };
+            let sub_handles = handles.into_iter().map(|(handle, sid)| (handle, track(sid))).collect();
+            Response::DataTrackSubscriberHandles(proto::DataTrackSubscriberHandles { sub_handles })
+        }),
         (any::<i32>(), any::<i32>()).prop_map(|(ping_interval, ping_timeout)| {
             let participant = Some(proto::ParticipantInfo::default());
             Response::Join(proto::JoinResponse {
@@ -99,9 +114,15 @@ fn message() -> impl Strategy<Value = Response> {
         any::<i64>().prop_map(|last_ping_timestamp| {
             Response::PongResp(proto::Pong { last_ping_timestamp, timestamp: i64::MIN })
         }),
-        (any::<u32>(), any::<i32>(), any::<String>()).prop_map(|(request_id, reason, message)| {
-            Response::RequestResponse(proto::RequestResponse { request_id, reason, message })
-        }),
+        (any::<u32>(), any::<i32>(), any::<String>(), any::<Option<u32>>()).prop_map(
+            |(request_id, reason, message, handle)| {
+                let request = handle.map(|pub_handle| {
+                    let request = proto::PublishDataTrackRequest { pub_handle, ..Default::default() };
+                    proto::request_response::Request::PublishDataTrack(request)
+                });
+                Response::RequestResponse(proto::RequestResponse { request_id, reason, message, request })
+            },
+        ),
         any::<f32>().prop_map(|level| {
             let speakers = vec![proto::SpeakerInfo { sid: "PA_me".to_owned(), level, active: true }];
             Response::SpeakersChanged(proto::SpeakersChanged { speakers })

@@ -7,6 +7,7 @@
     reason = "a test may fail"
 )]
 
+mod data_tracks;
 mod garbage;
 mod ice_passwords;
 mod media;

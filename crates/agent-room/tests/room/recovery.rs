@@ -85,7 +85,7 @@ fn data_continue_while_the_signal_is_resumed() {
     });
     let sync = sync.expect("a sync is sent");
     let labels: Vec<&str> = sync.data_channels.iter().map(|channel| channel.label.as_str()).collect();
-    assert_eq!(labels, ["_reliable", "_lossy"]);
+    assert_eq!(labels, ["_reliable", "_lossy", "_data_track"]);
     assert!(sync.answer.as_ref().unwrap().sdp.starts_with("v=0") && sync.offer.is_some());
     assert_eq!(pair.room.violations(), 0);
 }
@@ -400,7 +400,7 @@ fn who_left_before_a_failed_join_is_still_reported() {
         ..Default::default()
     };
     let participants = vec![ada(proto::participant_info::State::Joined as i32)];
-    pair.say(Response::Update(proto::ParticipantUpdate { participants }));
+    pair.say(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
     pair.run_for(Duration::from_millis(10));
     pair.say(Response::Leave(proto::LeaveRequest {
         action: proto::leave_request::Action::Reconnect as i32,

@@ -91,14 +91,20 @@ fn data_without_the_permission_is_refused_as_the_server_would_drop_it() {
         identity: "me".to_owned(),
         ..Default::default()
     };
-    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![me(false)] }));
+    pair.say(Response::Update(proto::ParticipantUpdate {
+        participants: vec![me(false)],
+        ..Default::default()
+    }));
     pair.run_for(Duration::from_millis(20));
     pair.command(1, publish("t", "x", true));
     pair.command(2, publish("t", "x", false));
     for id in [1, 2] {
         assert!(matches!(pair.done[&id], Err(RoomError::NotAllowed { .. })), "{:?}", pair.done);
     }
-    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![me(true)] }));
+    pair.say(Response::Update(proto::ParticipantUpdate {
+        participants: vec![me(true)],
+        ..Default::default()
+    }));
     pair.run_for(Duration::from_millis(20));
     pair.command(3, publish("t", "x", true));
     pair.run_until("the packet", |pair| pair.received.len() == 1);

@@ -16,8 +16,8 @@ use str0m::{Candidate, Event, Rtc};
 
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
-    CommandId, Config, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol, Room,
-    RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, UnknownMethod,
+    CommandId, Config, DataTrackFrame, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol,
+    Room, RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, UnknownMethod,
 };
 
 use proto::signal_request::Message as Request;
@@ -84,6 +84,9 @@ pub(crate) struct Pair {
     pub(crate) audio: Vec<Mid>,
     /// The received frames: track sid, frame.
     pub(crate) frames: Vec<(String, EncodedFrame)>,
+    pub(crate) data_frames: Vec<(String, DataTrackFrame)>,
+    /// The packets of data tracks that the server has received.
+    pub(crate) received_frames: Vec<Vec<u8>>,
     /// Changes an answer on its way.
     pub(crate) tamper: fn(String) -> String,
     /// Descriptions of both sides.
@@ -151,6 +154,8 @@ impl Pair {
             tracks: BTreeMap::new(),
             audio: Vec::new(),
             frames: Vec::new(),
+            data_frames: Vec::new(),
+            received_frames: Vec::new(),
             tamper: |sdp| sdp,
             descriptions: Vec::new(),
         }
@@ -259,8 +264,12 @@ impl Pair {
 
     /// Sends a packet as the server does.
     pub(crate) fn send(&mut self, label: &str, packet: &proto::DataPacket) {
+        self.send_bytes(label, &encode(packet));
+    }
+
+    pub(crate) fn send_bytes(&mut self, label: &str, bytes: &[u8]) {
         let id = self.channels[label];
-        assert!(self.rtc.channel(id).unwrap().write(true, &encode(packet)).unwrap());
+        assert!(self.rtc.channel(id).unwrap().write(true, bytes).unwrap());
         self.drain_rtc();
     }
 
@@ -396,6 +405,7 @@ impl Pair {
                 Output::CallDone { id, result } => self.calls.push((id, result)),
                 Output::UnknownMethod(method) => self.unknown_methods.push(method),
                 Output::Event(event) => self.events.push(event),
+                Output::DataFrame { track, frame } => self.data_frames.push((track.to_string(), frame)),
                 Output::Frame { track, frame } => self.frames.push((track.to_string(), frame)),
                 Output::JoinFailed { failure } => {
                     self.failed_joins.push(failure);
@@ -443,7 +453,10 @@ impl Pair {
                 }
                 str0m::Output::Event(Event::ChannelData(data)) => {
                     let label = self.channels.iter().find(|(_, id)| **id == data.id).unwrap().0.clone();
-                    self.received.push((label, decode(&data.data.into(), 1 << 20).unwrap()));
+                    match label.as_str() {
+                        "_data_track" => self.received_frames.push(data.data),
+                        _ => self.received.push((label, decode(&data.data.into(), 1 << 20).unwrap())),
+                    }
                 }
                 str0m::Output::Event(Event::MediaAdded(media)) if media.kind == MediaKind::Audio => {
                     self.audio.push(media.mid);

@@ -78,6 +78,13 @@ impl Server {
                 self.notify_addressed(&name, Some(&from), &destinations, &event);
                 return Ok(());
             }
+            RoomCommand::PublishDataTrack { .. }
+            | RoomCommand::PushDataFrame { .. }
+            | RoomCommand::UnpublishDataTrack { .. }
+            | RoomCommand::SubscribeDataTrack { .. }
+            | RoomCommand::UnsubscribeDataTrack { .. } => {
+                return Err(RoomError::Refused { detail: "this server carries no data tracks".to_owned() });
+            }
             RoomCommand::SendStream { options, content } => {
                 return self.send_stream(&sender, *options, content);
             }

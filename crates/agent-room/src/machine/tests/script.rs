@@ -216,7 +216,7 @@ fn response() -> impl Strategy<Value = Response> {
     let text = |choices: &'static [&'static str]| prop::sample::select(choices).prop_map(str::to_owned);
     prop_oneof![
         7 => vec(participant(), 0..4)
-            .prop_map(|participants| Response::Update(proto::ParticipantUpdate { participants })),
+            .prop_map(|participants| Response::Update(proto::ParticipantUpdate { participants, ..Default::default() })),
         2 => (text(&["v=0", "v=0 more", "bad", ""]), prop::collection::btree_map("[0-3]", "TR_[0-3]", 0..3))
             .prop_map(|(sdp, mid_to_track_id)| {
                 Response::Answer(proto::SessionDescription { sdp, mid_to_track_id, ..Default::default() })
@@ -458,7 +458,8 @@ impl World {
                 | Output::Event(_)
                 | Output::Stream(_)
                 | Output::Requested(_)
-                | Output::Frame { .. } => {}
+                | Output::Frame { .. }
+                | Output::DataFrame { .. } => {}
             }
         }
         let later = self.room.poll_timeout().is_none_or(|(at, _)| at > self.now);

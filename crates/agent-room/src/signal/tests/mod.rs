@@ -1,5 +1,6 @@
 //! Transcripts: the server's messages on the left, the machine's outputs on the right, as text.
 
+mod newer;
 mod recovery;
 mod tracks;
 
@@ -78,7 +79,7 @@ impl Rig {
     }
 
     fn updates(&mut self, participants: Vec<proto::ParticipantInfo>) {
-        self.receives(Response::Update(proto::ParticipantUpdate { participants }));
+        self.receives(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
     }
 
     fn command(&mut self, id: CommandId, command: RoomCommand) {
@@ -96,7 +97,12 @@ impl Rig {
             | RoomCommand::RegisterMethod(_)
             | RoomCommand::UnregisterMethod(_)
             | RoomCommand::Respond { .. }
-            | RoomCommand::SendDtmf { .. } => panic!("goes over the data channels"),
+            | RoomCommand::SendDtmf { .. }
+            | RoomCommand::PublishDataTrack { .. }
+            | RoomCommand::PushDataFrame { .. }
+            | RoomCommand::UnpublishDataTrack { .. }
+            | RoomCommand::SubscribeDataTrack { .. }
+            | RoomCommand::UnsubscribeDataTrack { .. } => panic!("goes over the data channels"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }
@@ -172,6 +178,8 @@ fn show_event(event: &RoomEvent) -> String {
         ", metadata: \"\"",
         ", attributes: {}",
         ", tracks: {}",
+        ", data_tracks: {}",
+        ", kind_details: []",
         ", name: \"\"",
         ", mime_type: \"\", width: 0, height: 0",
         ", joined_at_ms: 0",
@@ -349,7 +357,12 @@ fn our_own_changes_are_answered() {
     rig.command(4, RoomCommand::SetName("one too many".to_owned()));
     rig.command(5, RoomCommand::SetName(String::new()));
     let answer = |request_id, reason, message: &str| {
-        Response::RequestResponse(proto::RequestResponse { request_id, reason, message: message.to_owned() })
+        Response::RequestResponse(proto::RequestResponse {
+            request_id,
+            reason,
+            message: message.to_owned(),
+            ..Default::default()
+        })
     };
     rig.receives(answer(2, proto::request_response::Reason::NotAllowed as i32, "no grant"));
     rig.receives(answer(1, 0, ""));

@@ -17,8 +17,11 @@ fn resumed(rig: &mut Rig, last_message_seq: u32) {
 
 /// The lower layers' part of a resume.
 fn synced(rig: &mut Rig) {
-    let below =
-        LowerState { channels: vec![("_reliable".to_owned(), 0)], received: vec![("PA_ada".to_owned(), 7)] };
+    let below = LowerState {
+        channels: vec![("_reliable".to_owned(), 0)],
+        received: vec![("PA_ada".to_owned(), 7)],
+        ..LowerState::default()
+    };
     rig.step("sync", |signal, now| signal.sync(below, Some("v=0 restart".to_owned()), now));
 }
 

@@ -1,0 +1,5 @@
+//! Packets, frames and the exchange with the server.
+
+mod packets;
+mod reassembly;
+mod signalling;
