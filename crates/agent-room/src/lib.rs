@@ -44,6 +44,7 @@
 //! `inbox` distributes events to a room's event and data streams, `StreamReaders` the content of text and
 //! byte streams, and `view` applies events to the list of participants.
 
+mod agent_state;
 mod command;
 mod config;
 mod connection;
@@ -63,12 +64,14 @@ mod room_error;
 mod rpc;
 mod signal;
 mod streams;
+mod transcript;
 mod transport;
 mod types;
 mod unknown_method;
 mod view;
 
 pub use agent_proto::{KindDetail, ParticipantKind, TrackSource};
+pub use agent_state::{AGENT_STATE_ATTRIBUTE, AgentState};
 pub use command::{CommandId, Publish, RoomCommand};
 pub use config::{AutoSubscribe, Config, Limits};
 pub use data_tracks::{DataTrack, DataTrackFrame, DataTrackLimits, MAX_DATA_FRAME_LEN};
@@ -88,6 +91,7 @@ pub use streams::{
     IncomingStream, MissedStreams, OpenedStream, StreamError, StreamEvent, StreamInfo, StreamKind,
     StreamLimits, StreamOptions, StreamProgress, StreamReaders, TextOperation, TextStreamInfo, UnreadStream,
 };
+pub use transcript::{CHAT_TOPIC, SpeechSegment, TRANSCRIPTION_TOPIC, final_attributes, is_final};
 pub use types::{
     ConnectionQuality, Participant, Permissions, RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind,
 };

@@ -17,6 +17,7 @@ mod data;
 mod dtmf;
 mod events;
 mod frame_sender;
+mod front_end;
 mod handle;
 mod id;
 mod join_error;
@@ -34,17 +35,19 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod track_error;
+mod transcripts;
 mod webrtc;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
-    AudioLevel, AutoSubscribe, ChatMessage, CommandId, Connected, ConnectionQuality, DataReceived, DataTrack,
-    DisconnectReason, Dropped, EncodedFrame, IncomingStream, JoinFailure, KindDetail, MAX_CHANGE_LEN,
-    MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams, Participant,
-    ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall,
-    RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, StreamError, StreamEvent, StreamInfo,
-    StreamKind, StreamOptions, StreamProgress, SubscriptionFailure, TextOperation, TextStreamInfo, Track,
-    TrackKind, TrackSource, Transcription, TranscriptionSegment, View,
+    AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AutoSubscribe, CHAT_TOPIC, ChatMessage, CommandId,
+    Connected, ConnectionQuality, DataReceived, DataTrack, DisconnectReason, Dropped, EncodedFrame,
+    IncomingStream, JoinFailure, KindDetail, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError,
+    Missed, MissedCause, MissedStreams, Participant, ParticipantKind, Permissions, Publish, Reconnected,
+    RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId,
+    Speaker, SpeechSegment, StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress,
+    SubscriptionFailure, TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track, TrackKind, TrackSource,
+    Transcription, TranscriptionSegment, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;
@@ -65,4 +68,5 @@ pub use streams::{
     TextReader, TextStreams, TextWriter, WholeBytes, WholeFile, WholeText,
 };
 pub use track_error::TrackError;
+pub use transcripts::{OwnTranscript, SpeechTranscript, Transcript, Transcripts};
 pub use webrtc::WebRtc;

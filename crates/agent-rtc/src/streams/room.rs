@@ -134,7 +134,7 @@ impl Room {
         ByteStreams::open(self.shared(), self.attempt(), topic.as_ref())
     }
 
-    pub(super) async fn open_stream(room: Self, options: StreamOptions) -> Result<Writer, RoomError> {
+    pub(crate) async fn open_stream(room: Self, options: StreamOptions) -> Result<Writer, RoomError> {
         let (command, id) = (room.next_command(), options.id.clone());
         // Before it is opened: a cancelled request is closed, too.
         let writer = Writer::new(room, command, id);

@@ -23,7 +23,7 @@ use crate::Room;
 /// text.close().await
 /// # }
 /// ```
-pub struct TextWriter(pub(super) Writer);
+pub struct TextWriter(pub(crate) Writer);
 
 /// Writes bytes in parts, from [`Room::stream_bytes`].
 ///
@@ -31,7 +31,7 @@ pub struct TextWriter(pub(super) Writer);
 /// dropped before ends it as incomplete.
 pub struct ByteWriter(pub(super) Writer);
 
-pub(super) struct Writer {
+pub(crate) struct Writer {
     room: Room,
     /// The command that opened the stream.
     stream: CommandId,

@@ -3,6 +3,7 @@
 mod rpc;
 mod streams;
 mod tracks;
+mod transcripts;
 
 use std::sync::Arc;
 use std::time::Duration;

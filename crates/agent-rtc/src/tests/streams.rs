@@ -34,7 +34,7 @@ fn whole(backend: &mut RoomBackend, number: u64, topic: &str, text: &'static str
 }
 
 /// Accepts the next command, and returns it.
-async fn accept(backend: &mut RoomBackend) -> RoomCommand {
+pub(super) async fn accept(backend: &mut RoomBackend) -> RoomCommand {
     match backend.next_request().await.unwrap() {
         RoomRequest::Command { command, reply, .. } => {
             reply.send(Ok(()));

@@ -60,6 +60,17 @@
 //! Dropped streams are logged once for each topic, and counted in
 //! [`lk_agents_room_events_dropped_total`](super::metrics) as `streams`.
 //!
+//! # Chats, transcriptions, the state of an agent
+//! Front ends and agents agree on some topics and attributes, for which there are methods:
+//!
+//! | what | method | on the wire |
+//! |---|---|---|
+//! | messages of a chat | [`send_chat`](crate::Room::send_chat), [`chat`](crate::Room::chat) | texts on `lk.chat` |
+//! | transcription of the agent's speech | [`transcribe_own_speech`](crate::Room::transcribe_own_speech) | one text on `lk.transcription` for each segment |
+//! | transcription of others | [`transcribe`](crate::Room::transcribe): interim texts, then the final one | a text for each version, with the speaker as its sender |
+//! | transcriptions of other agents | [`transcripts`](crate::Room::transcripts) | |
+//! | what the agent is doing | [`set_agent_state`](crate::Room::set_agent_state), [`agent_state`](crate::room::Participant::agent_state) | the attribute `lk.agent.state` |
+//!
 //! # Attempts
 //! Streams that no receiver has taken when an attempt ends wait for the next attempt. A stream that was being
 //! read ends with [`AttemptOver`](crate::room::StreamError::AttemptOver).

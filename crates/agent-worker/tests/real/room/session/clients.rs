@@ -8,7 +8,10 @@ use agent_testkit::{
     official_host_of, real_server,
 };
 use agent_worker::Room;
-use agent_worker::room::{ByteStreams, RpcError, RpcErrorCode, RpcRequest, TextStreams};
+use agent_worker::room::{
+    AgentState, ByteStreams, JoinRequest, RoomConnector, RpcError, RpcErrorCode, RpcRequest, TextStreams,
+    WebRtc,
+};
 
 use super::streams::content;
 use super::{SOON, join};
@@ -209,4 +212,56 @@ async fn calls_go_both_ways(pair: Pair) {
     client.leave().await.expect("it leaves");
     let left = calling.await.expect("no panic").expect_err("no response");
     assert!(left.is(RpcErrorCode::RecipientDisconnected), "{left:?}");
+}
+
+/// What an agent says and writes down, as a front end and another agent receive it.
+#[tokio::test]
+async fn transcripts_of_an_agent_arrive_as_those_of_their_speakers() {
+    let kind = ClientKind::Python12;
+    let Some(Pair { room: listener, mut client, _server: server, .. }) = Pair::join(kind).await else {
+        return;
+    };
+    client.register_text_streams("lk.transcription").await.expect("registered");
+    let mut transcripts = listener.transcripts();
+    let token = server.token().identity("scribe").join_room("lobby").agent().can_update_own_metadata(true);
+    let request = JoinRequest::new(server.url(), token.sign().expect("a token"));
+    let scribe = WebRtc::default().connect(request).await.expect("the room is joined");
+    let active = agent_worker::room::ParticipantFilter::identity("agent").within(SOON);
+    scribe.wait_for_participant(active).await.expect("the listener is active");
+
+    scribe.set_agent_state(AgentState::Speaking).await.expect("set");
+    let mut own = scribe.transcribe_own_speech("").await.expect("opened");
+    for part in ["Good ", "morning!"] {
+        own.write(part).await.expect("written");
+    }
+    own.finish().await.expect("finished");
+    let mut speech = scribe.transcribe("ada", "TR_1");
+    speech.interim("I woke").await.expect("sent");
+    speech.finish("I would like a tea.").await.expect("sent");
+
+    let mut finals = Vec::new();
+    while finals.len() < 2 {
+        let next = tokio::time::timeout(SOON, transcripts.next()).await.expect("in time");
+        let transcript = next.expect("the room is open").expect("none is missed");
+        assert_eq!(transcript.error, None);
+        if transcript.is_final {
+            finals.push((transcript.segment.speaker, transcript.segment.track_sid, transcript.text));
+        }
+    }
+    finals.sort();
+    let of = |speaker: &str, track: &str, text: &str| (speaker.to_owned(), track.to_owned(), text.to_owned());
+    assert_eq!(finals, [of("ada", "TR_1", "I would like a tea."), of("scribe", "", "Good morning!")]);
+    let state = listener.participant("scribe").expect("it is there").agent_state();
+    assert_eq!(state, Some(AgentState::Speaking));
+
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let event = client.wait_for(|event| matches!(event, ClientEvent::TextStream(_)), SOON).await;
+        let ClientEvent::TextStream(text) = event.expect("the text arrives") else { unreachable!() };
+        seen.push((text.identity, text.text));
+    }
+    seen.sort();
+    let of = |speaker: &str, text: &str| (speaker.to_owned(), text.to_owned());
+    let expected = [of("ada", "I woke"), of("ada", "I would like a tea."), of("scribe", "Good morning!")];
+    assert_eq!(seen, expected);
 }
