@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use agent_server::ApiCall;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
-use super::room::SentData;
+use super::sent::SentData;
 use super::server::MockServer;
 use super::spec::JobSpec;
 use super::timeline::Timeline;

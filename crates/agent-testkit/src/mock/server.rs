@@ -16,8 +16,9 @@ use agent_worker::net::NetOptions;
 use agent_worker::{Agent, JobKind, Secret, Worker, WorkerBuilder};
 
 use super::builder::{InProcess, MockServerBuilder};
+use super::connector::MockConnector;
 use super::job::MockJob;
-use super::room::{MockConnector, MockRoom};
+use super::room::MockRoom;
 use super::spec::JobSpec;
 use super::timeline::Timeline;
 
