@@ -193,17 +193,6 @@ impl Hub {
         })
     }
 
-    /// Joins a participant that receives no events.
-    ///
-    /// # Errors
-    /// The reason for a refusal.
-    pub fn join_silently(&self, grant: Grant) -> Result<MemberId, Refusal> {
-        self.with_state(|state, now| {
-            let member = state.next_id();
-            self.call_with(state, Join::new(member, grant), now).map(|_| member)
-        })
-    }
-
     /// Calls a method of another participant. The future is ready when the call has its result; the call is
     /// made also if it is dropped.
     pub fn call_method(
@@ -223,6 +212,11 @@ impl Hub {
             // The machine ends each call.
             result.await.unwrap_or_else(|_| Err(RpcErrorCode::RecipientDisconnected.into()))
         }
+    }
+
+    /// A number that no worker, participant or request of this server has.
+    pub fn new_id(&self) -> u64 {
+        self.lock().next_id()
     }
 
     /// Has the frames that a member is sent taken by `receiver`, until the member is out of its room.

@@ -58,7 +58,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //! What the others do while the job runs is a script: they join, leave, send data, publish tracks,
-//! send encoded frames, change attributes and speak. [`MockRoom`](crate::MockRoom) has all of it.
+//! send encoded frames, change attributes and speak. [`MockRoom`](crate::MockRoom) has all of it. Each
+//! participant also has [the room](crate::MockParticipant::room) as an agent has it, to send and read text
+//! and byte streams, call methods and offer its own.
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
 //! use agent_worker::{JobContext, JobResult};
@@ -84,6 +86,30 @@
 //! run.assert_success();
 //! assert_eq!(run.sent_by_agent().next().unwrap().text(), "how late is it?");
 //! assert!(run.duration >= Duration::from_secs(3600));
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! A conversation of the chat of front ends:
+//! ```
+//! use agent_testkit::{JobSpec, run_job};
+//! use agent_worker::{JobContext, JobResult};
+//!
+//! async fn greet(ctx: JobContext) -> JobResult {
+//!     let message = ctx.room().text_streams("lk.chat").next().await.ok_or("the room is over")??;
+//!     let name = message.read_all().await?;
+//!     ctx.room().send_text("lk.chat", format!("Hello, {name}!")).await?;
+//!     Ok(())
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let job = JobSpec::room("lobby").script(|room| async move {
+//!     room.wait_for_agent().await;
+//!     room.join("ada").send_text("lk.chat", "Ada");
+//! });
+//! let run = run_job(greet, job).await;
+//! run.assert_success();
+//! assert_eq!(run.texts_by_agent().next().unwrap().text, "Hello, Ada!");
 //! # });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

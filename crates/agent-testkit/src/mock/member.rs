@@ -1,20 +1,97 @@
 //! The room handle of a participant: between it and the server.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::mpsc;
 
 use agent_server::{FrameReceiver, Hub, Input, MemberCommand, MemberEvent, MemberId, Refusal, Stay};
-use agent_worker::room::{DisconnectReason, EncodedFrame, FrameSender, RoomBackend, RoomError, RoomRequest};
+use agent_worker::room::{
+    Connected, DisconnectReason, EncodedFrame, FrameSender, Participant, RoomBackend, RoomError, RoomInfo,
+    RoomRequest,
+};
 use agent_worker::{BoxFuture, Room, RoomEvent};
 
-/// The handle of a participant that has joined. When it is dropped, the participant leaves.
+/// The handle of a participant that has joined. When the last clone is dropped, the participant leaves.
 pub(super) fn enter(hub: &Arc<Hub>, stay: Stay) -> Room {
-    let Stay { member, connected, events } = stay;
-    let (room, backend) = RoomBackend::new(connected);
-    hub.receive_frames(member, Frames(Mutex::new(backend.frames())));
-    tokio::spawn(play(Arc::clone(hub), member, backend, events));
+    let (room, member) = Member::new(hub, stay);
+    tokio::spawn(member.play());
     room
+}
+
+/// As [`enter`], but the participant stays when the handle is dropped, and its methods still answer.
+pub(super) fn enter_to_stay(hub: &Arc<Hub>, stay: Stay) -> Room {
+    let (room, member) = Member::new(hub, stay);
+    let kept = room.clone();
+    tokio::spawn(async move {
+        member.play().await;
+        drop(kept);
+    });
+    room
+}
+
+/// The handle of a participant that was not admitted.
+pub(super) fn outside(room: &str, identity: &str) -> Room {
+    let me = Participant::new("", identity);
+    // Without its backend the room is over.
+    RoomBackend::new(Connected::new(RoomInfo::new("", room), me)).0
+}
+
+/// The other end of a handle.
+struct Member {
+    /// The hub has the sender of the events, so that its end is theirs.
+    hub: Weak<Hub>,
+    id: MemberId,
+    backend: RoomBackend,
+    events: mpsc::UnboundedReceiver<MemberEvent>,
+}
+
+impl Member {
+    fn new(hub: &Arc<Hub>, stay: Stay) -> (Room, Self) {
+        let Stay { member: id, connected, events } = stay;
+        let (room, backend) = RoomBackend::new(connected);
+        hub.receive_frames(id, Frames(Mutex::new(backend.frames())));
+        (room, Self { hub: Arc::downgrade(hub), id, backend, events })
+    }
+
+    /// Forwards events and requests until the member has left its room.
+    async fn play(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => match event {
+                    Some(MemberEvent::Room(event)) => {
+                        let is_last = matches!(event, RoomEvent::Disconnected { .. });
+                        self.backend.emit(event);
+                        if is_last {
+                            return;
+                        }
+                    }
+                    Some(MemberEvent::Stream(event)) => self.backend.stream(event),
+                    Some(MemberEvent::Requested(request)) => self.backend.request(request),
+                    None => return,
+                },
+                request = self.backend.next_request() => {
+                    let Some(hub) = self.hub.upgrade() else { return };
+                    self.handle(&hub, request);
+                }
+            }
+        }
+    }
+
+    fn handle(&self, hub: &Hub, request: Option<RoomRequest>) {
+        let member = self.id;
+        match request {
+            Some(RoomRequest::Command { id, command, reply }) => {
+                reply.send(hub.call(MemberCommand { member, id, command }).map_err(room_error));
+            }
+            Some(RoomRequest::Call { call, reply, .. }) => {
+                let result = hub.call_method(member, call);
+                tokio::spawn(async move { reply.send(result.await) });
+            }
+            // All handles of the room were dropped.
+            None => hub.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),
+        }
+    }
 }
 
 /// The frames that a participant is sent.
@@ -33,41 +110,6 @@ impl FrameReceiver for Frames {
 
     fn reader(&self, track_sid: &str) -> BoxFuture<'static, ()> {
         Box::pin(self.lock().reader(track_sid))
-    }
-}
-
-/// Forwards events and requests until the member has left its room.
-async fn play(
-    hub: Arc<Hub>,
-    member: MemberId,
-    mut backend: RoomBackend,
-    mut events: mpsc::UnboundedReceiver<MemberEvent>,
-) {
-    loop {
-        tokio::select! {
-            biased;
-            event = events.recv() => {
-                let Some(event) = event else { return };
-                // A room has no readers of streams and no methods yet.
-                let MemberEvent::Room(event) = event else { continue };
-                let is_last = matches!(event, RoomEvent::Disconnected { .. });
-                backend.emit(event);
-                if is_last {
-                    return;
-                }
-            }
-            request = backend.next_request() => match request {
-                Some(RoomRequest::Command { id, command, reply }) => {
-                    reply.send(hub.call(MemberCommand { member, id, command }).map_err(room_error));
-                }
-                Some(RoomRequest::Call { reply, .. }) => {
-                    let detail = "this server carries no RPC".to_owned();
-                    reply.send(Err(RoomError::Refused { detail }.into()));
-                }
-                // All handles of the room were dropped.
-                None => hub.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),
-            },
-        }
     }
 }
 

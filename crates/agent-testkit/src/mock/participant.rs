@@ -9,7 +9,10 @@ use agent_proto::text::owned_pairs;
 use agent_server::{
     Change, ChangeParticipant, Hub, MemberCommand, MuteTrack, PublishTrack, RemoveParticipant, UnpublishTrack,
 };
-use agent_worker::room::{DisconnectReason, EncodedFrame, Publish, RoomCommand, TrackKind, TrackSource};
+use agent_worker::Room;
+use agent_worker::room::{
+    DisconnectReason, EncodedFrame, Publish, RoomCommand, StreamKind, StreamOptions, TrackKind, TrackSource,
+};
 
 use super::sent::SentData;
 
@@ -20,17 +23,72 @@ pub struct MockParticipant {
     hub: Arc<Hub>,
     room: String,
     identity: String,
+    handle: Room,
 }
 
 impl MockParticipant {
-    pub(super) const fn new(hub: Arc<Hub>, room: String, identity: String) -> Self {
-        Self { hub, room, identity }
+    pub(super) const fn new(hub: Arc<Hub>, room: String, identity: String, handle: Room) -> Self {
+        Self { hub, room, identity, handle }
     }
 
     /// The identity, unique in the room.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// Its room, with everything that an agent has: it reads streams, calls methods and offers its own. What
+    /// it receives from its join on is there to be read. Dropping this handle does not leave the room.
+    ///
+    /// ```
+    /// use agent_testkit::{JobSpec, run_job};
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// /// Asks for a confirmation, and then writes a story.
+    /// async fn tell(ctx: JobContext) -> JobResult {
+    ///     let answer = ctx.room().perform_rpc("ada", "confirm", "Do you want a story?").await?;
+    ///     let mut story = ctx.room().stream_text("story").attributes([("answer", answer)]).await?;
+    ///     for word in ["once ", "upon ", "a ", "time"] {
+    ///         story.write(word).await?;
+    ///     }
+    ///     story.close().await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let job = JobSpec::room("lobby").script(|room| async move {
+    ///     let ada = room.join("ada");
+    ///     let mut stories = ada.room().text_streams("story");
+    ///     ada.room().register_rpc_method("confirm", |_| async { "yes" }).await.unwrap();
+    ///     let story = stories.next().await.unwrap().unwrap();
+    ///     assert_eq!(story.info().attributes["answer"], "yes");
+    ///     assert_eq!(story.read_all().await.unwrap(), "once upon a time");
+    /// });
+    /// let run = run_job(tell, job).await;
+    /// run.assert_success();
+    /// assert_eq!(run.rpc_calls[0].result.as_deref(), Ok("yes"));
+    /// assert_eq!(run.texts_by_agent().next().unwrap().text, "once upon a time");
+    /// # });
+    /// ```
+    #[must_use]
+    pub const fn room(&self) -> &Room {
+        &self.handle
+    }
+
+    /// Sends a text, as one stream, to everybody in the room. Does nothing after it has left. For recipients,
+    /// attributes and errors there is [`Room::send_text`].
+    pub fn send_text(&self, topic: impl Into<String>, text: impl Into<String>) {
+        self.send_stream(topic.into(), StreamKind::text(), text.into().into());
+    }
+
+    /// Sends bytes, as one stream, to everybody in the room. Does nothing after it has left. For a name,
+    /// recipients and errors there is [`Room::send_bytes`].
+    ///
+    /// An agent keeps at most 1 MiB of streams of topics that it does not read yet: wait for a sign of it
+    /// before sending more.
+    pub fn send_bytes(&self, topic: impl Into<String>, bytes: impl Into<Bytes>) {
+        self.send_stream(topic.into(), StreamKind::bytes(), bytes.into());
     }
 
     /// Sends data reliably to everybody in the room. Does nothing after it has left.
@@ -162,10 +220,16 @@ impl MockParticipant {
         let _ = self.hub.call(RemoveParticipant { room, identity, reason });
     }
 
+    fn send_stream(&self, topic: String, kind: StreamKind, content: Bytes) {
+        let options = StreamOptions::new(format!("stream-{}", self.hub.new_id()), topic, kind);
+        self.command(RoomCommand::SendStream { options: Box::new(options), content });
+    }
+
     fn command(&self, command: RoomCommand) {
         if let Some(member) = self.hub.inspect(|server| server.member_of(&self.room, &self.identity)) {
+            let id = self.hub.new_id();
             // Only values that are too large or do not exist are refused.
-            let _ = self.hub.call(MemberCommand { member, id: 0, command });
+            let _ = self.hub.call(MemberCommand { member, id, command });
         }
     }
 

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use agent_server::{
-    CloseRoom, Grant, Hub, Input, OpenRoom, RemoveParticipant, SendData, Server, SetRoomMetadata,
+    CloseRoom, Grant, Hub, Input, OpenRoom, RemoveParticipant, SendData, SentStream, Server, SetRoomMetadata,
 };
-use agent_worker::room::{DisconnectReason, Participant, ParticipantKind, Permissions, Publish, Speaker};
+use agent_worker::room::{
+    AutoSubscribe, DisconnectReason, Participant, ParticipantKind, Permissions, Publish, Speaker,
+};
 
+use super::member::{enter_to_stay, outside};
 use super::participant::MockParticipant;
-use super::sent::SentData;
+use super::sent::{SentBytes, SentCall, SentData, SentText};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test uses it. Clones are the same room.
 ///
-/// The agent in it has the same [`Room`] as in production. Of media it receives the encoded frames that the
-/// test sends ([`MockParticipant::send_frame`]).
+/// The agent in it has the same [`Room`](agent_worker::Room) as in production. Of media it receives the
+/// encoded frames that the test sends ([`MockParticipant::send_frame`]).
 #[derive(Clone)]
 pub struct MockRoom {
     hub: Arc<Hub>,
@@ -41,12 +44,18 @@ impl MockRoom {
     }
 
     /// Joins as a participant with all permissions. Replaces a participant with the same identity.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
     pub fn join(&self, identity: impl Into<String>) -> MockParticipant {
         self.join_as(Participant::new("", identity))
     }
 
     /// Joins as a participant with this name, metadata and attributes, and as an agent if that is its kind;
     /// the server chooses the id.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
     pub fn join_as(&self, participant: Participant) -> MockParticipant {
         let mut permissions = Permissions::default();
         permissions.can_subscribe = true;
@@ -63,10 +72,12 @@ impl MockRoom {
             agent: participant.kind == ParticipantKind::Agent,
             permissions,
         };
-        // An identity that the server refuses makes a participant who is not in the room, which every check
-        // of it shows.
-        let _ = self.hub.join_silently(grant);
-        MockParticipant::new(self.hub.clone(), self.name.clone(), identity)
+        let room = match self.hub.join(grant, AutoSubscribe::All) {
+            Ok(stay) => enter_to_stay(&self.hub, stay),
+            // Every check of the participant shows that it is not in the room.
+            Err(_) => outside(&self.name, &identity),
+        };
+        MockParticipant::new(self.hub.clone(), self.name.clone(), identity, room)
     }
 
     /// The participants, including agents and hidden ones.
@@ -99,11 +110,58 @@ impl MockRoom {
     }
 
     /// Waits for the first data message that the predicate accepts, from the first message of the room on.
-    pub async fn wait_for_data(&self, mut predicate: impl FnMut(&SentData) -> bool) -> SentData {
+    pub async fn wait_for_data(&self, predicate: impl FnMut(&SentData) -> bool) -> SentData {
+        self.wait_in(Self::sent, predicate).await
+    }
+
+    /// The text streams in the room that are over, oldest end first, also after it was closed. As much of
+    /// them is kept as of [data messages](Self::sent).
+    #[must_use]
+    pub fn texts(&self) -> Vec<SentText> {
+        self.sent_streams().into_iter().filter_map(SentText::of).collect()
+    }
+
+    /// Waits for the first text stream that is over and that the predicate accepts, from the first of the
+    /// room on.
+    pub async fn wait_for_text(&self, predicate: impl FnMut(&SentText) -> bool) -> SentText {
+        self.wait_in(Self::texts, predicate).await
+    }
+
+    /// The byte streams in the room that are over, as [`texts`](Self::texts). Of one that was written in
+    /// parts at most 64 MiB are kept.
+    #[must_use]
+    pub fn byte_streams(&self) -> Vec<SentBytes> {
+        self.sent_streams().into_iter().filter_map(SentBytes::of).collect()
+    }
+
+    /// Waits for the first byte stream that is over and that the predicate accepts, from the first of the
+    /// room on.
+    pub async fn wait_for_bytes(&self, predicate: impl FnMut(&SentBytes) -> bool) -> SentBytes {
+        self.wait_in(Self::byte_streams, predicate).await
+    }
+
+    /// The calls of methods in the room that have their result, oldest result first, also after it was
+    /// closed.
+    #[must_use]
+    pub fn rpc_calls(&self) -> Vec<SentCall> {
+        self.hub.inspect(|server| server.calls_in(&self.name)).into_iter().map(SentCall::from).collect()
+    }
+
+    /// Waits for the first call that has its result and that the predicate accepts, from the first of the
+    /// room on.
+    pub async fn wait_for_rpc_call(&self, predicate: impl FnMut(&SentCall) -> bool) -> SentCall {
+        self.wait_in(Self::rpc_calls, predicate).await
+    }
+
+    fn sent_streams(&self) -> Vec<SentStream> {
+        self.hub.inspect(|server| server.streams_in(&self.name))
+    }
+
+    async fn wait_in<T>(&self, look: impl Fn(&Self) -> Vec<T>, mut predicate: impl FnMut(&T) -> bool) -> T {
         let mut changes = self.hub.changes();
         loop {
             changes.borrow_and_update();
-            if let Some(found) = self.sent().into_iter().find(|sent| predicate(sent)) {
+            if let Some(found) = look(self).into_iter().find(|sent| predicate(sent)) {
                 return found;
             }
             if changes.changed().await.is_err() {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use agent_server::ApiCall;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
-use super::sent::SentData;
+use super::sent::{SentBytes, SentCall, SentData, SentText};
 use super::server::MockServer;
 use super::spec::JobSpec;
 use super::timeline::Timeline;
@@ -29,6 +29,12 @@ pub struct Run {
     pub duration: Duration,
     /// The messages sent in its room, by the agent and by others, oldest first.
     pub sent: Vec<SentData>,
+    /// The text streams in its room that are over, by the agent and by others.
+    pub texts: Vec<SentText>,
+    /// The byte streams in its room that are over, by the agent and by others.
+    pub byte_streams: Vec<SentBytes>,
+    /// The calls of methods in its room that have their result, by the agent and by others.
+    pub rpc_calls: Vec<SentCall>,
     /// The calls of the server's API that the handler made ([`JobContext::api`]), oldest first. They had
     /// their effect in the room.
     pub api_calls: Vec<ApiCall>,
@@ -41,6 +47,16 @@ impl Run {
     /// The messages that the agent sent, oldest first.
     pub fn sent_by_agent(&self) -> impl Iterator<Item = &SentData> {
         self.sent.iter().filter(|sent| sent.sender.as_ref() == Some(&self.agent))
+    }
+
+    /// The text streams that the agent sent, oldest end first.
+    pub fn texts_by_agent(&self) -> impl Iterator<Item = &SentText> {
+        self.texts.iter().filter(|sent| sent.sender == self.agent)
+    }
+
+    /// The byte streams that the agent sent, oldest end first.
+    pub fn byte_streams_by_agent(&self) -> impl Iterator<Item = &SentBytes> {
+        self.byte_streams.iter().filter(|sent| sent.sender == self.agent)
     }
 
     /// Returns if the job succeeded.
@@ -168,10 +184,14 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
         std::panic::resume_unwind(error.into_panic());
     }
     let timeline = server.timeline();
+    let room = job.room();
     Run {
         outcome: end.outcome,
         duration: end.duration,
-        sent: job.room().sent(),
+        sent: room.sent(),
+        texts: room.texts(),
+        byte_streams: room.byte_streams(),
+        rpc_calls: room.rpc_calls(),
         api_calls: timeline.api_calls().cloned().collect(),
         timeline,
         agent,

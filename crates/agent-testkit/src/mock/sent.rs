@@ -1,12 +1,15 @@
 //! What was sent in a mock room, as tests look at it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use agent_proto::Time;
+use agent_server::{RecordedCall, SentStream};
+use agent_worker::room::{RpcError, StreamError, StreamKind};
 
-/// A data message that was sent in a [`MockRoom`].
+/// A data message that was sent in a [`MockRoom`](crate::MockRoom).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SentData {
@@ -41,6 +44,144 @@ impl From<agent_server::Sent> for SentData {
             payload: sent.message.payload,
             reliable: sent.message.reliable,
             to: sent.message.destinations,
+        }
+    }
+}
+
+/// A text stream that was sent in a [`MockRoom`](crate::MockRoom), and is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentText {
+    /// When it began, since the server was created.
+    pub at: Duration,
+    /// The identity of the sender.
+    pub sender: String,
+    /// The identity of the participant for whom an agent sent it, whom others see as its sender.
+    pub on_behalf_of: Option<String>,
+    /// The id of the stream.
+    pub id: String,
+    /// The topic; may be empty.
+    pub topic: String,
+    /// The text.
+    pub text: String,
+    /// Its attributes: those of its end replace those of its beginning.
+    pub attributes: BTreeMap<String, String>,
+    /// The id of the stream that it replies to; empty: none.
+    pub reply_to: String,
+    /// The identities of the recipients; empty: everybody.
+    pub to: Vec<String>,
+    /// Why it is not complete.
+    pub error: Option<StreamError>,
+}
+
+/// A byte stream that was sent in a [`MockRoom`](crate::MockRoom), and is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentBytes {
+    /// When it began, since the server was created.
+    pub at: Duration,
+    /// The identity of the sender.
+    pub sender: String,
+    /// The id of the stream.
+    pub id: String,
+    /// The topic; may be empty.
+    pub topic: String,
+    /// The name, for example that of a file.
+    pub name: String,
+    /// The MIME type.
+    pub mime_type: String,
+    /// The content; of a very long one that was written in parts its beginning.
+    pub content: Bytes,
+    /// The length of the whole content, in bytes.
+    pub len: u64,
+    /// Its attributes: those of its end replace those of its beginning.
+    pub attributes: BTreeMap<String, String>,
+    /// The identities of the recipients; empty: everybody.
+    pub to: Vec<String>,
+    /// Why it is not complete.
+    pub error: Option<StreamError>,
+}
+
+/// A call of a method in a [`MockRoom`](crate::MockRoom) that has its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentCall {
+    /// When it was made, since the server was created.
+    pub at: Duration,
+    /// The identity of the caller.
+    pub caller: String,
+    /// The identity of the participant that was called.
+    pub destination: String,
+    /// The method.
+    pub method: String,
+    /// The argument.
+    pub payload: String,
+    /// The response, or the error.
+    pub result: Result<String, RpcError>,
+}
+
+impl SentText {
+    /// `None`: it is no text.
+    pub(super) fn of(sent: SentStream) -> Option<Self> {
+        let (attributes, error) = end_of(&sent);
+        let StreamKind::Text(text) = &sent.info.kind else { return None };
+        Some(Self {
+            at: sent.at - Time::ZERO,
+            on_behalf_of: Some(&sent.info.sender).filter(|other| **other != sent.sender).cloned(),
+            sender: sent.sender,
+            id: sent.info.id.clone(),
+            topic: sent.info.topic.clone(),
+            text: String::from_utf8_lossy(&sent.content).into_owned(),
+            attributes,
+            reply_to: text.reply_to.clone(),
+            to: sent.to,
+            error,
+        })
+    }
+}
+
+impl SentBytes {
+    /// `None`: it is a text.
+    pub(super) fn of(sent: SentStream) -> Option<Self> {
+        let (attributes, error) = end_of(&sent);
+        let StreamKind::Bytes { name } = &sent.info.kind else { return None };
+        Some(Self {
+            at: sent.at - Time::ZERO,
+            sender: sent.sender,
+            id: sent.info.id.clone(),
+            topic: sent.info.topic.clone(),
+            name: name.clone(),
+            mime_type: sent.info.mime_type.clone(),
+            content: sent.content,
+            len: sent.len,
+            attributes,
+            to: sent.to,
+            error,
+        })
+    }
+}
+
+/// All attributes of a stream, and why it is not complete.
+fn end_of(sent: &SentStream) -> (BTreeMap<String, String>, Option<StreamError>) {
+    let mut attributes = sent.info.attributes.clone();
+    match &sent.result {
+        Ok(trailer) => {
+            attributes.extend(trailer.clone());
+            (attributes, None)
+        }
+        Err(error) => (attributes, Some(error.clone())),
+    }
+}
+
+impl From<RecordedCall> for SentCall {
+    fn from(call: RecordedCall) -> Self {
+        Self {
+            at: call.at - Time::ZERO,
+            caller: call.caller,
+            destination: call.destination,
+            method: call.method,
+            payload: call.payload,
+            result: call.result,
         }
     }
 }

@@ -20,6 +20,8 @@ mod mock_conformance;
 mod mock_dtmf;
 mod mock_server;
 mod mocks;
+mod rpc;
 mod run_job;
 #[cfg(feature = "cli")]
 mod serve;
+mod streams;
