@@ -34,10 +34,10 @@ pub(super) fn select(targets: &[Target], real: bool) -> Vec<&str> {
     chosen.flat_map(|target| ["--test", target.name.as_str()]).collect()
 }
 
-/// All integration tests: `tests/NAME.rs` and `tests/NAME/main.rs` of each crate.
+/// All integration tests: `tests/NAME.rs` and `tests/NAME/main.rs` of each package.
 pub(super) fn all() -> Result<Vec<Target>> {
     let mut found = Vec::new();
-    let mut crates = vec![root().join("bench"), root().join("xtask")];
+    let mut crates = vec![root().join("bench"), root().join("examples"), root().join("xtask")];
     for entry in fs::read_dir(root().join("crates"))? {
         crates.push(entry?.path());
     }
@@ -106,7 +106,7 @@ mod tests {
         for name in ["architecture", "bench_smoke", "it", "testkit", "wire"] {
             assert!(plain.windows(2).any(|pair| pair == ["--test", name]), "{name}: {plain:?}");
         }
-        for name in ["real", "real_survival", "testkit_real"] {
+        for name in ["real", "real_chat_moderator", "real_survival", "testkit_real"] {
             assert!(select(&targets, true).contains(&name) && !plain.contains(&name), "{name}");
         }
     }
