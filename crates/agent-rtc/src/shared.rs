@@ -103,6 +103,9 @@ impl Shared {
         };
         unlock(state, &ended);
         self.report(dropped);
+        if let RoomEvent::ParticipantLeft { participant, .. } = &event {
+            self.methods.caller_left(&participant.identity);
+        }
         match change {
             ViewChange::None => {}
             ViewChange::Changed => {

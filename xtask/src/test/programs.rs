@@ -34,6 +34,7 @@ const ALONE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
     ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),
     ("real_elections", "who leads next is held to a second after the lease"),
+    ("real_stream_memory", "thousands of calls and streams are a load of their own"),
     ("real_survival", "twenty rooms at once are a load of their own"),
 ];
 

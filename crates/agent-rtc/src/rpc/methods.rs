@@ -30,8 +30,8 @@ pub(crate) struct Methods {
 #[derive(Default)]
 struct State {
     methods: BTreeMap<String, Method>,
-    /// The requests that are being served.
-    running: JoinSet<()>,
+    /// The requests that are being served, by their caller.
+    running: BTreeMap<String, JoinSet<()>>,
 }
 
 impl Methods {
@@ -57,14 +57,25 @@ impl Methods {
     pub(crate) fn serve(&self, request: RpcRequest) {
         let response = Response { request: Some(request.request), commands: self.commands.clone() };
         let mut state = self.lock();
-        // Removes those that are done.
-        while state.running.try_join_next().is_some() {}
-        let Some(method) = state.methods.get(&request.method) else {
+        let State { methods, running } = &mut *state;
+        let Some(method) = methods.get(&request.method) else {
             drop(state);
             return response.send(Err(RpcErrorCode::UnsupportedMethod.into()));
         };
+        if !running.contains_key(&request.caller) {
+            // Those of callers whose requests came after they had left.
+            running.retain(|_, served| !remove_done(served));
+        }
+        let served = running.entry(request.caller.clone()).or_default();
+        remove_done(served);
         let (run, span) = (Arc::clone(&method.run), method.span.clone());
-        state.running.spawn(async move { serve(&*run, request, response).await }.instrument(span));
+        served.spawn(async move { serve(&*run, request, response).await }.instrument(span));
+    }
+
+    /// Stops what is being served for a caller who has left: nobody waits for the responses.
+    pub(crate) fn caller_left(&self, identity: &str) {
+        let served = self.lock().running.remove(identity);
+        drop(served);
     }
 
     /// Ends the methods of an attempt, and what is being served.
@@ -77,6 +88,12 @@ impl Methods {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes the tasks that are done. `true`: none is left.
+fn remove_done(served: &mut JoinSet<()>) -> bool {
+    while served.try_join_next().is_some() {}
+    served.is_empty()
 }
 
 async fn serve(

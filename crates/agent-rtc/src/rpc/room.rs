@@ -46,7 +46,8 @@ impl Room {
     /// [unregistered](Self::unregister_rpc_method) or the attempt or the room ends.
     ///
     /// Each request runs it in a task of its own, at most 1,024 at a time. It is stopped when the caller no
-    /// longer waits, and at the end of the attempt; then, and when it panics, the caller receives an error.
+    /// longer waits or has left, and at the end of the attempt; then, and when it panics, a caller who is
+    /// there receives an error.
     ///
     /// A method that holds a [`Room`] keeps a room that was joined without a worker from being left when
     /// its last handle is dropped.
