@@ -17,7 +17,7 @@ use crate::data::{Channel, DataInbox, DataOutbox, PacketOwner, Received};
 use crate::data_tracks::DataTracks;
 use crate::held::HeldEvents;
 use crate::rpc::Rpc;
-use crate::signal::{LowerState, OwnChange, Signal, SignalOutput};
+use crate::signal::{LowerState, OwnChange, Signal, SignalOutput, UnknownLeft};
 use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
 use crate::unknown_method::Reported;
 use crate::{
@@ -444,6 +444,9 @@ impl<M: MediaConnection> Machine<M> {
             SignalOutput::JoinFailed { failure } => self.outputs.push_back(Output::JoinFailed { failure }),
             SignalOutput::CloseMedia => self.close_media(now),
             SignalOutput::Event(event) => self.event(event, now),
+            SignalOutput::UnknownLeft(UnknownLeft { sid, identity }) => {
+                self.participant_left(&sid, identity.as_deref(), now);
+            }
             SignalOutput::Hold(changes) => {
                 self.held
                     .get_or_insert_with(|| HeldEvents::new(self.config.limits.held_events))
@@ -496,11 +499,18 @@ impl<M: MediaConnection> Machine<M> {
     fn notify(&mut self, event: RoomEvent, now: Time) {
         self.follow_data_tracks(&event);
         if let RoomEvent::ParticipantLeft { participant, .. } = &event {
-            self.inbox.forget(&participant.sid);
-            self.incoming.sender_left(&participant.sid, &participant.identity, now);
-            self.rpc.participant_left(&participant.identity, now);
+            self.participant_left(&participant.sid, Some(&participant.identity), now);
         }
         self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Forgets a participant. `identity`: unless it is in the room with another session.
+    fn participant_left(&mut self, sid: &str, identity: Option<&str>, now: Time) {
+        self.inbox.forget(sid);
+        self.incoming.sender_left(sid, identity, now);
+        if let Some(identity) = identity {
+            self.rpc.participant_left(identity, now);
+        }
     }
 
     fn report_path(&mut self) {

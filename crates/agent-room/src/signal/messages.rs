@@ -174,6 +174,7 @@ impl Signal {
         events: &mut Vec<RoomEvent>,
     ) {
         for info in participants {
+            self.outputs.extend(self.roster.unknown_left(&info).map(SignalOutput::UnknownLeft));
             if !self.roster.update(info, events) {
                 self.violation();
             }

@@ -49,6 +49,7 @@ use proto::signal_request::Message as Request;
 use recovery::Retries;
 use requests::Requests;
 use roster::Roster;
+pub(crate) use roster::UnknownLeft;
 
 pub(crate) use recovery::LowerState;
 
@@ -101,6 +102,8 @@ pub(crate) enum SignalOutput {
     Entered(RoomEvent),
     /// Notify the user of the end. The events that were held back are obsolete.
     Disconnected { reason: DisconnectReason },
+    /// A participant has left of whom the user does not know.
+    UnknownLeft(UnknownLeft),
     /// A message about data tracks.
     DataTrack(DataTrackMessage),
     /// A command is completed.

@@ -35,6 +35,14 @@ struct Entry {
     abilities: Abilities,
 }
 
+/// A participant who left and was not known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownLeft {
+    pub(crate) sid: String,
+    /// `None`: another session of this identity is in the room.
+    pub(crate) identity: Option<String>,
+}
+
 /// The known participants, sorted: the same inputs give the same events.
 pub(crate) struct Roster {
     local: Option<Entry>,
@@ -203,6 +211,16 @@ impl Roster {
         announce(&entry.participant, events);
         self.remote.insert(identity, entry);
         true
+    }
+
+    /// A participant who left and was not known: only data came of them, or an earlier session of theirs.
+    pub(crate) fn unknown_left(&self, info: &proto::ParticipantInfo) -> Option<UnknownLeft> {
+        let left = info.state == proto::participant_info::State::Disconnected as i32;
+        let unknown = !info.sid.is_empty() && !self.identities.contains_key(&info.sid);
+        let ours = self.local().is_some_and(|local| local.identity == info.identity);
+        let present = ours || self.remote.contains_key(&info.identity);
+        let identity = || (!present).then(|| info.identity.clone());
+        (left && unknown).then(|| UnknownLeft { sid: info.sid.clone(), identity: identity() })
     }
 
     /// Whether this snapshot is of a session that began before the known one.

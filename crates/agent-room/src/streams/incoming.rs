@@ -15,6 +15,8 @@ use proto::data_stream::{Chunk, Header, Trailer};
 /// How long the packets of a participant who has left are awaited: they may be under way on the data channel
 /// when the signalling connection reports that it left.
 pub(crate) const LEFT_GRACE: Duration = Duration::from_secs(2);
+/// Maximum number of participants without streams whose leaving is remembered for so long.
+const MAX_LEFT: usize = 4096;
 /// Maximum length of a stream's id, in bytes. A UUID has 36.
 const MAX_ID_LEN: usize = 256;
 /// Maximum length of a sender's reason that is kept, in characters.
@@ -109,11 +111,15 @@ impl Incoming {
     }
 
     /// A participant left: what it has not completed within [`LEFT_GRACE`] fails.
-    pub(crate) fn sender_left(&mut self, sid: &str, identity: &str, now: Time) {
-        for key in [SenderKey::Sid(sid.to_owned()), SenderKey::Identity(identity.to_owned())] {
-            if self.senders.contains_key(&key) {
-                self.left.insert(key, now + LEFT_GRACE);
-            }
+    pub(crate) fn sender_left(&mut self, sid: &str, identity: Option<&str>, now: Time) {
+        // Also without a stream: a late one may still be under way.
+        let key = SenderKey::Sid(sid.to_owned());
+        if self.left.len() < MAX_LEFT || self.senders.contains_key(&key) {
+            self.left.insert(key, now + LEFT_GRACE);
+        }
+        let identity = identity.map(|identity| SenderKey::Identity(identity.to_owned()));
+        if let Some(key) = identity.filter(|key| self.senders.contains_key(key)) {
+            self.left.insert(key, now + LEFT_GRACE);
         }
     }
 

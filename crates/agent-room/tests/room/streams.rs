@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use agent_proto::livekit as proto;
 use agent_room::{
-    IncomingStream, Input, Publish, RoomCommand, RoomError, RpcCall, RpcRequestId, StreamEvent, StreamKind,
-    StreamLimits, StreamOptions, StreamReaders,
+    IncomingStream, Input, Publish, RoomCommand, RoomError, RoomEvent, RpcCall, RpcRequestId, StreamError,
+    StreamEvent, StreamInfo, StreamKind, StreamLimits, StreamOptions, StreamReaders,
 };
 
 use crate::support::Pair;
@@ -202,6 +202,40 @@ fn a_sender_that_leaves_ends_its_streams() {
         panic!("{:?}", pair.streams)
     };
     assert_eq!(error.to_string(), "the sender left the room before the end of the stream");
+}
+
+/// Updates of participants may come later than their data, or only say that they left.
+#[test]
+fn a_stream_of_a_participant_who_left_ends_also_if_nothing_else_was_known_of_them() {
+    let mut pair = connected();
+    let header = |id: &str| {
+        let header = StreamInfo::new(id, "chat", StreamKind::text());
+        Value::StreamHeader(proto::data_stream::Header {
+            stream_id: header.id,
+            topic: header.topic,
+            content_header: Some(proto::data_stream::header::ContentHeader::TextHeader(Default::default())),
+            ..Default::default()
+        })
+    };
+    pair.send("_reliable", &from_ada(header("before")));
+    pair.run_until("the stream", |pair| pair.streams.len() == 1);
+    let gone = proto::ParticipantInfo {
+        sid: "PA_ada".to_owned(),
+        identity: "ada".to_owned(),
+        state: proto::participant_info::State::Disconnected as i32,
+        ..Default::default()
+    };
+    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![gone], ..Default::default() }));
+    pair.run_for(Duration::from_millis(1000));
+    pair.send("_reliable", &from_ada(header("late")));
+    pair.run_until("the late stream", |pair| pair.streams.len() == 2);
+    pair.run_until("both ends", |pair| pair.streams.len() == 4);
+    let left = pair
+        .streams
+        .iter()
+        .filter(|event| matches!(event, StreamEvent::Ended { result: Err(StreamError::SenderLeft), .. }));
+    assert_eq!(left.count(), 2);
+    assert!(pair.events.iter().all(|event| !matches!(event, RoomEvent::ParticipantLeft { .. })));
 }
 
 #[test]

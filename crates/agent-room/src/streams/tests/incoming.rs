@@ -95,7 +95,7 @@ fn an_agent_may_set_another_identity_in_the_header() {
 fn a_sender_that_leaves_has_two_seconds_for_what_is_under_way() {
     let mut incoming = incoming();
     receive(&mut incoming, [StreamPacket::Header(text("a")), StreamPacket::Header(text("b"))]);
-    incoming.sender_left("PA_a", "ada", at(0));
+    incoming.sender_left("PA_a", Some("ada"), at(0));
     assert_eq!(incoming.poll_timeout(), Some(at(2000)));
     incoming.handle_timeout(at(1999));
     assert_eq!(receive(&mut incoming, [trailer("a", "")]), ["1 ended: {}"]);
@@ -105,8 +105,19 @@ fn a_sender_that_leaves_has_two_seconds_for_what_is_under_way() {
     assert_eq!(incoming.poll_timeout(), None);
     // A participant whose identity is the sid of another one changes nothing for that one.
     receive(&mut incoming, [StreamPacket::Header(text("c"))]);
-    incoming.sender_left("PA_b", "PA_a", at(3000));
+    incoming.sender_left("PA_b", Some("PA_a"), at(3000));
+    incoming.handle_timeout(at(5000));
+    assert_eq!(events(&mut incoming), [""; 0]);
     assert_eq!(incoming.poll_timeout(), None);
+}
+
+#[test]
+fn a_stream_that_begins_after_its_sender_left_ends_with_the_others() {
+    let mut incoming = incoming();
+    incoming.sender_left("PA_a", Some("ada"), at(0));
+    receive(&mut incoming, [StreamPacket::Header(text("late"))]);
+    incoming.handle_timeout(at(2000));
+    assert_eq!(events(&mut incoming), ["1 failed: the sender left the room before the end of the stream"]);
 }
 
 #[test]
@@ -154,7 +165,7 @@ fn unusable_headers() {
 fn a_new_session_and_the_end_of_the_room_end_all_streams() {
     let mut incoming = incoming();
     receive(&mut incoming, [StreamPacket::Header(text("a"))]);
-    incoming.sender_left("PA_a", "ada", at(0));
+    incoming.sender_left("PA_a", Some("ada"), at(0));
     incoming.interrupted();
     assert!(events(&mut incoming)[0].starts_with("1 failed: the connection was re-established"));
     assert_eq!(incoming.poll_timeout(), None);

@@ -167,7 +167,7 @@ proptest! {
         for (n, (sender, packet)) in packets.into_iter().enumerate() {
             incoming.receive(sender, packet);
             if n % 50 == 49 {
-                incoming.sender_left("PA_a", "ada", at(n as u64 * 100));
+                incoming.sender_left("PA_a", Some("ada"), at(n as u64 * 100));
             }
             incoming.handle_timeout(at(n as u64 * 100));
             while let Some(event) = incoming.poll_event() {
