@@ -29,7 +29,7 @@ const DEFAULT_CAPACITY: usize = 50;
 /// connection to the room was re-established: the frames' [`source`](EncodedFrame::source) changes then.
 pub struct EncodedAudioStream {
     shared: Arc<Shared>,
-    lane: Arc<Lane>,
+    lane: Arc<Lane<EncodedFrame>>,
     track_sid: String,
 }
 
@@ -76,7 +76,7 @@ impl Stream for EncodedAudioStream {
 
 impl Drop for EncodedAudioStream {
     fn drop(&mut self) {
-        self.shared.lanes.close(&self.track_sid, &self.lane);
+        self.shared.lanes.media.close(&self.track_sid, &self.lane);
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use agent_room::{Connected, DisconnectReason, RoomCommand, RoomEvent, RpcRequest, StreamEvent};
 
+use super::data_tracks::DataFrameSender;
 use super::frame_sender::FrameSender;
 use super::handle::Room;
 use super::request::{RoomReply, RoomRequest};
@@ -75,6 +76,12 @@ impl RoomBackend {
     #[must_use]
     pub fn frames(&self) -> FrameSender {
         FrameSender::new(Arc::clone(&self.shared))
+    }
+
+    /// Where the frames of data tracks go. As [`frames`](Self::frames).
+    #[must_use]
+    pub fn data_frames(&self) -> DataFrameSender {
+        DataFrameSender::new(self.shared.clone())
     }
 
     /// Waits for the next request of a handle; `None` once all handles were dropped: then the backend should

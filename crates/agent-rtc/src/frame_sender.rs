@@ -12,7 +12,7 @@ use super::shared::Shared;
 /// [`RoomBackend::frames`](super::RoomBackend::frames). It may be moved to where the frames come from.
 pub struct FrameSender {
     shared: Arc<Shared>,
-    open: OpenLanes,
+    open: OpenLanes<EncodedFrame>,
 }
 
 impl FrameSender {
@@ -23,7 +23,7 @@ impl FrameSender {
     /// Sends a frame to the reader of the track with this sid, if there is one. It never waits: if the queue
     /// is full, the oldest frame is dropped.
     pub fn send(&mut self, track_sid: &str, frame: EncodedFrame) {
-        let frames = self.open.push(&self.shared.lanes, track_sid, frame);
+        let frames = self.open.push(&self.shared.lanes.media, track_sid, frame);
         self.shared.report(Dropped { frames, ..Dropped::default() });
     }
 
@@ -31,7 +31,7 @@ impl FrameSender {
     /// a reader it waits without end.
     pub fn reader(&self, track_sid: &str) -> impl Future<Output = ()> + Send + use<> {
         let (shared, track_sid) = (Arc::clone(&self.shared), track_sid.to_owned());
-        async move { shared.lanes.opened(&track_sid).await }
+        async move { shared.lanes.media.opened(&track_sid).await }
     }
 }
 

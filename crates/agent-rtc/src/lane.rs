@@ -1,4 +1,5 @@
-//! The lane of media frames: one bounded queue for each track that is read, beside events and data.
+//! The lanes of media frames and of frames of data tracks: one bounded queue for each track that is read,
+//! beside events and data.
 //!
 //! Who pushes frames keeps a list of the open queues of its own ([`OpenLanes`]), which is read again only
 //! when a stream was opened or closed. So a frame takes the lock of its own track, which its one reader
@@ -12,17 +13,43 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 
-use agent_proto::{DropOldest, Popped, QueueLimits};
-use agent_room::{EncodedFrame, View};
+use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
+use agent_room::{DataTrackFrame, EncodedFrame, View};
 
-/// What a frame is counted for at most, on average: it came in one packet.
-const FRAME_BYTES: usize = 1500;
+/// A frame of a track.
+pub(super) trait LaneFrame: QueueEntry {
+    /// What a frame is counted for at most, on average, in bytes.
+    const BYTES: usize;
+}
 
-/// The open queues of a room.
+impl LaneFrame for EncodedFrame {
+    /// It came in one packet.
+    const BYTES: usize = 1500;
+}
+
+impl LaneFrame for DataTrackFrame {
+    const BYTES: usize = 256 * 1024;
+}
+
+/// All queues of a room.
 #[derive(Default)]
-pub(super) struct Lanes {
+pub(super) struct AllLanes {
+    pub(super) media: Lanes<EncodedFrame>,
+    pub(super) data: Lanes<DataTrackFrame>,
+}
+
+/// Queues that are to be ended, after the locks.
+#[derive(Default)]
+#[must_use]
+pub(super) struct EndedLanes {
+    media: Vec<Arc<Lane<EncodedFrame>>>,
+    data: Vec<Arc<Lane<DataTrackFrame>>>,
+}
+
+/// The open queues of one kind.
+pub(super) struct Lanes<F> {
     /// By track sid.
-    open: Mutex<BTreeMap<Arc<str>, Arc<Lane>>>,
+    open: Mutex<BTreeMap<Arc<str>, Arc<Lane<F>>>>,
     /// Counts the changes of `open`.
     version: AtomicU64,
     /// Changes with `open`, for those who wait for a reader.
@@ -30,37 +57,68 @@ pub(super) struct Lanes {
 }
 
 /// The open queues, as who pushes frames saw them last.
-#[derive(Default)]
-pub(super) struct OpenLanes {
-    by_track: BTreeMap<Arc<str>, Arc<Lane>>,
+pub(super) struct OpenLanes<F> {
+    by_track: BTreeMap<Arc<str>, Arc<Lane<F>>>,
     version: u64,
 }
 
 /// The frames of one track, on their way to its reader.
-pub(super) struct Lane {
+pub(super) struct Lane<F> {
     /// The identity of the track's publisher.
     publisher: String,
-    state: Mutex<State>,
+    state: Mutex<State<F>>,
 }
 
-struct State {
-    frames: DropOldest<EncodedFrame>,
+struct State<F> {
+    frames: DropOldest<F>,
     limits: QueueLimits,
     dropped: u64,
     ended: bool,
     reader: Option<Waker>,
 }
 
-impl Lanes {
+impl AllLanes {
+    /// Takes the queues of tracks that are not published any more.
+    pub(super) fn take_unpublished(&self, view: &View) -> EndedLanes {
+        EndedLanes { media: self.media.take_unpublished(view), data: self.data.take_unpublished(view) }
+    }
+
+    /// Takes all queues.
+    pub(super) fn take_all(&self) -> EndedLanes {
+        EndedLanes { media: self.media.take_unless(|_, _| false), data: self.data.take_unless(|_, _| false) }
+    }
+}
+
+impl EndedLanes {
+    /// No frame comes any more.
+    pub(super) fn end(&self) {
+        self.media.iter().for_each(|lane| lane.end());
+        self.data.iter().for_each(|lane| lane.end());
+    }
+}
+
+impl<F> Default for Lanes<F> {
+    fn default() -> Self {
+        Self { open: Mutex::default(), version: AtomicU64::new(0), changes: watch::Sender::default() }
+    }
+}
+
+impl<F> Default for OpenLanes<F> {
+    fn default() -> Self {
+        Self { by_track: BTreeMap::new(), version: 0 }
+    }
+}
+
+impl<F: LaneFrame> Lanes<F> {
     /// Opens the queue of a track; `None`: it is open already.
-    pub(super) fn open(&self, track_sid: &str, publisher: &str, capacity: usize) -> Option<Arc<Lane>> {
+    pub(super) fn open(&self, track_sid: &str, publisher: &str, capacity: usize) -> Option<Arc<Lane<F>>> {
         let mut open = self.lock();
         if open.contains_key(track_sid) {
             return None;
         }
         let state = State {
             frames: DropOldest::default(),
-            limits: limits(capacity),
+            limits: limits::<F>(capacity),
             dropped: 0,
             ended: false,
             reader: None,
@@ -72,7 +130,7 @@ impl Lanes {
     }
 
     /// Closes the queue of a track, if it is this one.
-    pub(super) fn close(&self, track_sid: &str, lane: &Arc<Lane>) {
+    pub(super) fn close(&self, track_sid: &str, lane: &Arc<Lane<F>>) {
         let mut open = self.lock();
         if open.get(track_sid).is_some_and(|other| Arc::ptr_eq(other, lane)) {
             open.remove(track_sid);
@@ -83,16 +141,11 @@ impl Lanes {
     }
 
     /// Takes the queues of tracks that are not published any more; each is to be [ended](Lane::end).
-    pub(super) fn take_unpublished(&self, view: &View) -> Vec<Arc<Lane>> {
+    fn take_unpublished(&self, view: &View) -> Vec<Arc<Lane<F>>> {
         self.take_unless(|track_sid, lane| view.publishes(&lane.publisher, track_sid))
     }
 
-    /// Takes all queues; each is to be [ended](Lane::end).
-    pub(super) fn take_all(&self) -> Vec<Arc<Lane>> {
-        self.take_unless(|_, _| false)
-    }
-
-    fn take_unless(&self, goes_on: impl Fn(&str, &Lane) -> bool) -> Vec<Arc<Lane>> {
+    fn take_unless(&self, goes_on: impl Fn(&str, &Lane<F>) -> bool) -> Vec<Arc<Lane<F>>> {
         let mut open = self.lock();
         let taken: Vec<_> =
             open.extract_if(.., |sid, lane| !goes_on(sid, lane)).map(|(_, lane)| lane).collect();
@@ -118,14 +171,14 @@ impl Lanes {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Lane>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Lane<F>>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl OpenLanes {
+impl<F: LaneFrame> OpenLanes<F> {
     /// Gives a frame to who reads its track, and returns how many were dropped for it.
-    pub(super) fn push(&mut self, lanes: &Lanes, track_sid: &str, frame: EncodedFrame) -> u64 {
+    pub(super) fn push(&mut self, lanes: &Lanes<F>, track_sid: &str, frame: F) -> u64 {
         if lanes.version.load(Ordering::Acquire) != self.version {
             let open = lanes.lock();
             self.by_track.clone_from(&open);
@@ -139,9 +192,9 @@ impl OpenLanes {
     }
 }
 
-impl Lane {
+impl<F: LaneFrame> Lane<F> {
     /// Appends a frame, and returns how many were dropped for it.
-    fn push(&self, frame: EncodedFrame) -> u64 {
+    fn push(&self, frame: F) -> u64 {
         let mut state = self.lock();
         if state.ended {
             return 0;
@@ -157,7 +210,7 @@ impl Lane {
         dropped
     }
 
-    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<EncodedFrame>> {
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<F>> {
         let mut state = self.lock();
         while let Some(popped) = state.frames.pop() {
             match popped {
@@ -179,7 +232,7 @@ impl Lane {
     /// Changes how many frames wait at most, and returns how many were dropped for it.
     pub(super) fn set_capacity(&self, capacity: usize) -> u64 {
         let mut state = self.lock();
-        state.limits = limits(capacity);
+        state.limits = limits::<F>(capacity);
         let limits = state.limits;
         let dropped = state.frames.shrink(limits);
         state.dropped = state.dropped.saturating_add(dropped);
@@ -215,12 +268,12 @@ impl Lane {
         drop((frames, reader));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<F>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn limits(capacity: usize) -> QueueLimits {
+fn limits<F: LaneFrame>(capacity: usize) -> QueueLimits {
     let entries = capacity.max(1);
-    QueueLimits { entries, bytes: entries.saturating_mul(FRAME_BYTES) }
+    QueueLimits { entries, bytes: entries.saturating_mul(F::BYTES) }
 }

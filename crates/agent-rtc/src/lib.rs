@@ -14,6 +14,7 @@ mod backend;
 mod connection;
 mod connector;
 mod data;
+mod data_tracks;
 mod dtmf;
 mod events;
 mod frame_sender;
@@ -41,19 +42,20 @@ mod webrtc;
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
     AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AutoSubscribe, CHAT_TOPIC, ChatMessage, CommandId,
-    Connected, ConnectionQuality, DataReceived, DataTrack, DisconnectReason, Dropped, EncodedFrame,
-    IncomingStream, JoinFailure, KindDetail, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError,
-    Missed, MissedCause, MissedStreams, Participant, ParticipantKind, Permissions, Publish, Reconnected,
-    RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId,
-    Speaker, SpeechSegment, StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress,
-    SubscriptionFailure, TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track, TrackKind, TrackSource,
-    Transcription, TranscriptionSegment, View,
+    Connected, ConnectionQuality, DataReceived, DataTrack, DataTrackFrame, DisconnectReason, Dropped,
+    EncodedFrame, IncomingStream, JoinFailure, KindDetail, MAX_CHANGE_LEN, MAX_DATA_FRAME_LEN,
+    MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams, Participant,
+    ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall,
+    RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, SpeechSegment, StreamError, StreamEvent,
+    StreamInfo, StreamKind, StreamOptions, StreamProgress, SubscriptionFailure, TRANSCRIPTION_TOPIC,
+    TextOperation, TextStreamInfo, Track, TrackKind, TrackSource, Transcription, TranscriptionSegment, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;
 pub use connection::RoomConnection;
 pub use connector::{JoinRequest, RoomConnector};
 pub use data::RoomData;
+pub use data_tracks::{DataFrameSender, DataTrackStream, DataTrackWriter};
 pub use dtmf::SendDtmf;
 pub use events::RoomEvents;
 pub use frame_sender::FrameSender;

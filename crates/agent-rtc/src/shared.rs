@@ -8,11 +8,11 @@ use std::task::Waker;
 use tokio::sync::{mpsc, watch};
 
 use agent_room::{
-    CommandId, Connected, DataFilter, DisconnectReason, Dropped, Inbox, RoomCommand, RoomError, RoomEvent,
-    StreamId, TrackKind, View, ViewChange,
+    CommandId, Connected, DataFilter, DataTrackFrame, DisconnectReason, Dropped, EncodedFrame, Inbox,
+    RoomCommand, RoomError, RoomEvent, StreamId, TrackKind, View, ViewChange,
 };
 
-use super::lane::{Lane, Lanes};
+use super::lane::{AllLanes, EndedLanes, Lane};
 use super::rpc::Methods;
 use super::streams::Streams;
 use super::track_error::TrackError;
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) name: Box<str>,
     state: Mutex<State>,
     /// Media frames take no lock of the state's.
-    pub(super) lanes: Lanes,
+    pub(super) lanes: AllLanes,
     /// Text and byte streams.
     pub(super) streams: Streams,
     pub(super) methods: Methods,
@@ -70,7 +70,7 @@ impl Shared {
         Self {
             name,
             state: Mutex::new(state),
-            lanes: Lanes::default(),
+            lanes: AllLanes::default(),
             streams: Streams::new(),
             methods: Methods::new(commands.clone()),
             commands,
@@ -97,7 +97,7 @@ impl Shared {
         state.ended = matches!(change, ViewChange::Ended(_));
         let dropped = state.inbox.push(&event);
         let ended = match change {
-            ViewChange::None => Vec::new(),
+            ViewChange::None => EndedLanes::default(),
             ViewChange::Changed | ViewChange::Replaced => self.lanes.take_unpublished(&state.view),
             ViewChange::Ended(_) => self.lanes.take_all(),
         };
@@ -174,24 +174,49 @@ impl Shared {
         attempt: u64,
         track_sid: &str,
         capacity: usize,
-    ) -> Result<Arc<Lane>, TrackError> {
+    ) -> Result<Arc<Lane<EncodedFrame>>, TrackError> {
         let sid = || track_sid.to_owned();
         // The end of a queue is noticed either here or later.
         let state = self.lock();
-        if self.is_over(attempt) {
-            return Err(RoomError::AttemptOver.into());
-        }
-        if state.ended {
-            return Err(RoomError::NotConnected.into());
-        }
+        self.check(attempt, &state)?;
         let Some((publisher, track)) = state.view.track(track_sid) else {
             return Err(TrackError::NotPublished { sid: sid() });
         };
         if track.kind != TrackKind::Audio {
             return Err(TrackError::NotAudio { sid: sid(), kind: track.kind });
         }
-        let lane = self.lanes.open(track_sid, &publisher.identity, capacity);
+        let lane = self.lanes.media.open(track_sid, &publisher.identity, capacity);
         lane.ok_or_else(|| TrackError::AlreadyRead { sid: sid() })
+    }
+
+    /// Opens the queue of a data track's frames for an attempt.
+    pub(super) fn open_data_lane(
+        &self,
+        attempt: u64,
+        track_sid: &str,
+        capacity: usize,
+    ) -> Result<Arc<Lane<DataTrackFrame>>, TrackError> {
+        let sid = || track_sid.to_owned();
+        let state = self.lock();
+        self.check(attempt, &state)?;
+        let Some((publisher, track)) = state.view.data_track(track_sid) else {
+            return Err(TrackError::NotPublished { sid: sid() });
+        };
+        if track.encrypted {
+            return Err(TrackError::Encrypted { sid: sid() });
+        }
+        let lane = self.lanes.data.open(track_sid, &publisher.identity, capacity);
+        lane.ok_or_else(|| TrackError::AlreadyRead { sid: sid() })
+    }
+
+    fn check(&self, attempt: u64, state: &State) -> Result<(), RoomError> {
+        if self.is_over(attempt) {
+            Err(RoomError::AttemptOver)
+        } else if state.ended {
+            Err(RoomError::NotConnected)
+        } else {
+            Ok(())
+        }
     }
 
     fn open(&self, attempt: u64, open: impl FnOnce(&mut State) -> (StreamId, Dropped)) -> StreamId {
@@ -213,7 +238,7 @@ impl Shared {
     /// Ends the previous attempt, if there was one, and begins another; returns its number.
     pub(super) fn begin_attempt(&self) -> u64 {
         let mut state = self.lock();
-        let mut ended = Vec::new();
+        let mut ended = EndedLanes::default();
         let another = std::mem::replace(&mut state.begun, true);
         if another {
             let present = state.view.present();
@@ -274,11 +299,11 @@ impl Shared {
 
 /// Wakes the streams that are ready and ends these queues, after the lock: a waker may run code of the
 /// executor.
-fn unlock(mut state: MutexGuard<'_, State>, ended: &[Arc<Lane>]) {
+fn unlock(mut state: MutexGuard<'_, State>, ended: &EndedLanes) {
     let woken = state.take_ready();
     drop(state);
     woken.into_iter().for_each(Waker::wake);
-    ended.iter().for_each(|lane| lane.end());
+    ended.end();
 }
 
 impl State {

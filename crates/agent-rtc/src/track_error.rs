@@ -9,7 +9,7 @@ use agent_room::{RoomError, TrackKind};
 pub enum TrackError {
     /// No other participant in the room publishes a track with this sid.
     #[error(
-        "no participant publishes the track {}: take its sid from an event (`TrackPublished`, `TrackSubscribed`) or from `Participant::tracks`",
+        "no participant publishes the track {}: take its sid from an event (`TrackPublished`, `TrackSubscribed`, `DataTrackPublished`) or from `Participant::tracks` and `data_tracks`",
         name(sid)
     )]
     NotPublished {
@@ -23,6 +23,12 @@ pub enum TrackError {
         sid: String,
         /// What it is.
         kind: TrackKind,
+    },
+    /// It is an encrypted data track.
+    #[error("the data track {} is encrypted, and this version does not read those", name(sid))]
+    Encrypted {
+        /// Its sid.
+        sid: String,
     },
     /// There is a stream of this track.
     #[error("the track {} is being read: drop its stream first, or share the frames of the one", name(sid))]

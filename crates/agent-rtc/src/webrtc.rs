@@ -22,6 +22,7 @@ use agent_room::{
 
 use super::backend::RoomBackend;
 use super::connector::{JoinRequest, RoomConnector};
+use super::data_tracks::DataFrameSender;
 use super::frame_sender::FrameSender;
 use super::handle::Room;
 use super::join_error::JoinError;
@@ -114,6 +115,7 @@ struct Driver {
     backend: Option<RoomBackend>,
     /// Set together with the backend.
     frames: Option<FrameSender>,
+    data_frames: Option<DataFrameSender>,
     /// The callers of commands.
     replies: BTreeMap<CommandId, RoomReply<()>>,
     /// The callers of methods.
@@ -175,6 +177,7 @@ impl Driver {
             kept: None,
             backend: None,
             frames: None,
+            data_frames: None,
             replies: BTreeMap::new(),
             calls: BTreeMap::new(),
             refusal: None,
@@ -403,6 +406,7 @@ impl Driver {
                 Output::Event(RoomEvent::Connected(connected)) if self.backend.is_none() => {
                     let (room, backend) = RoomBackend::new(*connected);
                     self.frames = Some(backend.frames());
+                    self.data_frames = Some(backend.data_frames());
                     self.backend = Some(backend);
                     let joined = self.joined.take();
                     self.hand_over(joined, room);
@@ -415,8 +419,11 @@ impl Driver {
                         backend.emit(event);
                     }
                 }
-                // The handle subscribes to none.
-                Output::DataFrame { .. } => {}
+                Output::DataFrame { track, frame } => {
+                    if let Some(frames) = &mut self.data_frames {
+                        frames.send(&track, frame);
+                    }
+                }
                 Output::Frame { track, frame } => {
                     if let Some(frames) = &mut self.frames {
                         frames.send(&track, frame);

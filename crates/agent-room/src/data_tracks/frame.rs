@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use agent_proto::QueueEntry;
+
 /// Maximum length of a frame of a data track, in bytes.
 pub const MAX_DATA_FRAME_LEN: usize = 2_000_000;
 
@@ -29,6 +31,12 @@ impl DataTrackFrame {
     pub const fn with_user_timestamp(mut self, timestamp: u64) -> Self {
         self.user_timestamp = Some(timestamp);
         self
+    }
+}
+
+impl QueueEntry for DataTrackFrame {
+    fn bytes(&self) -> usize {
+        self.payload.len()
     }
 }
 

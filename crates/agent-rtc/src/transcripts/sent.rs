@@ -7,8 +7,8 @@ use crate::streams::TextWriter;
 
 /// The transcription of one segment of the agent's own speech, from [`Room::transcribe_own_speech`].
 ///
-/// Front ends show each part as it is written. [`finish`](Self::finish) completes the segment; dropped before,
-/// it ends as incomplete.
+/// Front ends show each part as it is written. [`finish`](Self::finish) completes the segment; dropped
+/// before, it ends as incomplete.
 #[derive(Debug)]
 pub struct OwnTranscript {
     writer: TextWriter,

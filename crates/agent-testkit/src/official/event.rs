@@ -70,6 +70,31 @@ pub enum ClientEvent {
         /// The segments.
         segments: Vec<OfficialSegment>,
     },
+    /// Another participant published a data track. Only the Python SDKs report them.
+    DataTrackPublished {
+        /// The track's sid.
+        sid: String,
+        /// The track's name.
+        name: String,
+        /// The publisher's identity.
+        identity: String,
+    },
+    /// A data track was unpublished.
+    DataTrackUnpublished {
+        /// The track's sid.
+        sid: String,
+    },
+    /// A frame of a data track that the client
+    /// [subscribed to](super::OfficialClient::subscribe_data_track).
+    DataFrame {
+        /// The track's sid.
+        sid: String,
+        /// The payload.
+        #[serde(deserialize_with = "base64_bytes")]
+        payload: Vec<u8>,
+        /// The publisher's number.
+        user_timestamp: Option<u64>,
+    },
     /// A participant joined.
     ParticipantConnected {
         /// The participant.

@@ -68,6 +68,8 @@ class Client:
         self.number = number
         self.room = rtc.Room()
         self.published = {}  # track sid -> (publication, task that feeds it)
+        self.data_tracks = {}  # sid -> data track of its own
+        self.remote_data_tracks = {}  # sid -> data track of another participant
 
     def event(self, event, /, **fields):
         tell({"client": self.number, "event": event, **fields})
@@ -126,6 +128,14 @@ class Client:
                 segments=[{"id": s.id, "text": s.text, "final": s.final, "language": s.language} for s in segments],
             ),
         )
+
+        room.on("data_track_published", self.data_track_published)
+        room.on("data_track_unpublished", lambda sid: event("data_track_unpublished", sid=sid))
+
+    def data_track_published(self, remote):
+        self.remote_data_tracks[remote.info.sid] = remote
+        names = {"sid": remote.info.sid, "name": remote.info.name, "identity": remote.publisher_identity}
+        self.event("data_track_published", **names)
 
     async def join(self, request):
         self.listen()
@@ -244,6 +254,29 @@ class Client:
 
         self.room.local_participant.register_rpc_method(request["method"], handle)
 
+    async def publish_data_track(self, request):
+        local = await self.room.local_participant.publish_data_track(name=request["name"])
+        self.data_tracks[local.info.sid] = local
+        return {"sid": local.info.sid}
+
+    async def push_data_frame(self, request):
+        frame = rtc.DataTrackFrame(base64.b64decode(request["payload"]), request["user_timestamp"])
+        self.data_tracks[request["sid"]].try_push(frame)
+
+    async def unpublish_data_track(self, request):
+        await self.data_tracks.pop(request["sid"]).unpublish()
+
+    async def subscribe_data_track(self, request):
+        sid = request["sid"]
+        stream = self.remote_data_tracks[sid].subscribe()
+
+        async def read():
+            async for frame in stream:
+                payload = base64.b64encode(frame.payload).decode()
+                self.event("data_frame", sid=sid, payload=payload, user_timestamp=frame.user_timestamp)
+
+        spawn(read())
+
     async def publish_dtmf(self, request):
         await self.room.local_participant.publish_dtmf(code=request["code"], digit=request["digit"])
 
@@ -330,6 +363,7 @@ OPERATIONS = {
         "join state send send_text stream_text send_bytes stream_bytes send_file register_text_streams"
         " register_byte_streams perform_rpc register_rpc publish_dtmf publish_transcription send_chat_message"
         " set_attributes set_metadata set_name publish_audio mute unpublish leave"
+        " publish_data_track push_data_frame unpublish_data_track subscribe_data_track"
     ).split()
 }
 

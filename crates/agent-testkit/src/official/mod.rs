@@ -5,6 +5,7 @@ mod api;
 mod browser;
 mod client;
 mod client_kind;
+mod data_tracks;
 mod error;
 mod event;
 mod group;

@@ -167,7 +167,7 @@ async fn large_streams_arrive(mut pair: Pair) -> TestResult {
 }
 
 async fn send_large(from: &OfficialClient, to: &mut OfficialClient) -> TestResult {
-    let payload = noise(10_000_000);
+    let payload = noise(crate::long::times("bytes of a stream", 1_000_000, 10_000_000));
     from.send_bytes("files", &payload).await?;
     let received = next_bytes(to).await?;
     assert!(received.payload == payload, "{received:?}");

@@ -71,6 +71,12 @@
 //! | transcriptions of other agents | [`transcripts`](crate::Room::transcripts) | |
 //! | what the agent is doing | [`set_agent_state`](crate::Room::set_agent_state), [`agent_state`](crate::room::Participant::agent_state) | the attribute `lk.agent.state` |
 //!
+//! # Data tracks
+//! For values of which only the newest matters, as positions, there are data tracks:
+//! [`publish_data_track`](crate::Room::publish_data_track) sends frames of bytes, which are not repeated when
+//! they are lost, to those who read the track with [`data_track`](crate::Room::data_track). A slow reader
+//! gets the newest frames, and the number of those that were dropped. Mock rooms have no data tracks.
+//!
 //! # Attempts
 //! Streams that no receiver has taken when an attempt ends wait for the next attempt. A stream that was being
 //! read ends with [`AttemptOver`](crate::room::StreamError::AttemptOver).

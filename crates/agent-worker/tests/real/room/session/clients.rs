@@ -15,6 +15,7 @@ use agent_worker::room::{
 
 use super::streams::content;
 use super::{SOON, join};
+use crate::support::long;
 
 /// How long a stream of 10 MB may take on a busy machine.
 const LARGE: Duration = Duration::from_secs(90);
@@ -85,7 +86,8 @@ async fn texts_go_both_ways(pair: Pair) {
     let Pair { room, mut client, .. } = pair;
     let mut texts = room.text_streams("lk.chat");
     client.register_text_streams("lk.chat").await.expect("registered");
-    for text in ["", "H", "na, na, hey! ".repeat(3000).as_str(), &text(1_000_000), &text(5_000_000)] {
+    let largest = text(long::times("characters of a text", 200_000, 5_000_000));
+    for text in ["", "H", "na, na, hey! ".repeat(3000).as_str(), &largest] {
         let id = client.send_text("lk.chat", text).await.expect("sent");
         let (received_id, sender, received) = next_text(&mut texts).await;
         assert_eq!((received_id, sender.as_str()), (id, "ada"));
@@ -122,7 +124,8 @@ async fn bytes_go_both_ways(pair: Pair) {
     let Pair { room, mut client, .. } = pair;
     let mut files = room.byte_streams("files");
     client.register_byte_streams("files").await.expect("registered");
-    for bytes in [vec![0], content(14_000, true), vec![7; 200_000], content(10_000_000, true)] {
+    let largest = long::times("bytes of a stream", 500_000, 10_000_000);
+    for bytes in [vec![0], content(14_000, true), vec![7; 200_000], content(largest, true)] {
         client.send_bytes(ClientStream::new("files").name("a.bin"), &bytes).await.expect("sent");
         let (name, received) = next_bytes(&mut files).await;
         assert_eq!(name, "a.bin");

@@ -2,6 +2,7 @@
 
 mod clients;
 mod data;
+mod data_tracks;
 mod dtmf;
 mod joins;
 mod participants;
@@ -11,6 +12,7 @@ mod subscriptions;
 use std::time::Duration;
 
 use agent_testkit::{ClientEvent, OfficialClient, RealServer};
+use agent_worker::net::AccessToken;
 use agent_worker::room::{JoinRequest, RoomConnector, RoomEvents, WebRtc};
 use agent_worker::{Room, RoomEvent};
 
@@ -18,6 +20,10 @@ const SOON: Duration = Duration::from_secs(20);
 
 async fn join(server: &RealServer, room: &str, identity: &str) -> Room {
     let token = server.token().identity(identity).join_room(room).can_update_own_metadata(true);
+    join_with(server, token).await
+}
+
+async fn join_with(server: &RealServer, token: AccessToken) -> Room {
     let request = JoinRequest::new(server.url(), token.sign().expect("a token"));
     WebRtc::default().connect(request).await.expect("the room is joined")
 }

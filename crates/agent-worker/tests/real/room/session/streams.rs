@@ -7,6 +7,7 @@ use agent_worker::Room;
 use agent_worker::room::{RpcError, RpcErrorCode, RpcRequest, StreamError};
 
 use super::{SOON, join};
+use crate::support::long;
 
 /// Content of this length that does not repeat soon, and is not compressible if `random`.
 pub(super) fn content(length: usize, random: bool) -> Vec<u8> {
@@ -33,7 +34,8 @@ async fn contents_of_all_sizes_arrive_as_they_were_sent() {
     let Some(server) = real_server().await else { return };
     let (one, two) = pair(&server, "sizes").await;
     let (mut texts, mut files) = (two.text_streams("t"), two.byte_streams("b"));
-    for length in [0, 1, 14_000, 15_000, 15_001, 1_000_000, 10_000_000] {
+    let largest = long::times("bytes of a stream", 1_000_000, 10_000_000);
+    for length in [0, 1, 14_000, 15_000, 15_001, largest] {
         for random in [false, true] {
             let bytes = content(length, random);
             let sent = bytes.clone();
