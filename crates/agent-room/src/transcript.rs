@@ -1,6 +1,6 @@
 //! Transcriptions of speech, as text streams of a topic that agents and front ends agree on.
 //!
-//! A segment is what somebody says without a longer pause. An agent's own speech is one stream for each
+//! A segment is speech without a longer pause. An agent's own speech is one stream for each
 //! segment, written as it is spoken. The speech of others is a whole stream for each version of its text,
 //! sent for the participant who speaks; the last one is final.
 
@@ -37,7 +37,7 @@ impl SpeechSegment {
         Self { id: id.into(), speaker: speaker.into(), track_sid: track_sid.into() }
     }
 
-    /// The segment of a received stream. The id of the stream stands for a missing id.
+    /// The segment of a received stream. The id of the stream replaces a missing id.
     #[must_use]
     pub fn of(info: &StreamInfo) -> Self {
         let text = |key: &str| info.attributes.get(key).filter(|value| !value.is_empty()).cloned();
@@ -62,7 +62,7 @@ impl SpeechSegment {
     }
 }
 
-/// The attributes that say whether a text is final, also at the end of a stream.
+/// The attributes that show whether a text is final, also at the end of a stream.
 #[must_use]
 pub fn final_attributes(is_final: bool) -> BTreeMap<String, String> {
     BTreeMap::from([(FINAL.to_owned(), is_final.to_string())])

@@ -48,8 +48,8 @@ impl From<proto::Room> for RoomInfo {
             ms => ms,
         };
         // The wire has no "unknown". A server that describes its rooms sets one of the two, usually both.
-        let said = room.empty_timeout != 0 || room.departure_timeout != 0;
-        let seconds = |seconds: u32| said.then(|| Duration::from_secs(seconds.into()));
+        let described = room.empty_timeout != 0 || room.departure_timeout != 0;
+        let seconds = |seconds: u32| described.then(|| Duration::from_secs(seconds.into()));
         Self {
             empty_timeout: seconds(room.empty_timeout),
             departure_timeout: seconds(room.departure_timeout),

@@ -165,7 +165,7 @@
 //! In a room of a [`real_server`](crate::real_server), others are played by LiveKit's own SDKs: an
 //! [`OfficialClient`](crate::OfficialClient) of a [`ClientKind`](crate::ClientKind), which is Python, Node.js
 //! or a browser. It sends data, texts, files and calls, answers calls as a
-//! [`RpcBehaviour`](crate::RpcBehaviour) tells it, and reports what it receives as
+//! [`RpcBehaviour`](crate::RpcBehaviour) selects, and reports what it receives as
 //! [`ClientEvent`](crate::ClientEvent)s. [`official_host_of`](crate::official_host_of) skips a test where the
 //! SDK is not installed.
 //!

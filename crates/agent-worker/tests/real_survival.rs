@@ -135,7 +135,7 @@ impl Stage {
     }
 
     /// The server received the end of a job that it did not know any more.
-    async fn told_of_unknown(&self, job: &JobId) {
+    async fn server_reports_unknown(&self, job: &JobId) {
         let until = Instant::now() + SOON;
         let told = || {
             let lines = self.server.log().lines_with("received job update for unknown job");
@@ -232,7 +232,7 @@ async fn jobs_survive_cuts_and_end_with_their_room() {
             let old = steady.pop_first().expect("there are enough");
             stage.finish(&old).await;
             stage.registered_again().await;
-            stage.told_of_unknown(&old).await;
+            stage.server_reports_unknown(&old).await;
             let new = stage.job_in(&format!("new-{cut}")).await;
             stage.finish(&new).await;
             let end =
@@ -263,7 +263,7 @@ async fn jobs_survive_cuts_and_end_with_their_room() {
         for id in &old {
             assert_eq!(seen.cancelled.get(id), Some(&CancelReason::RoomGone));
             assert_eq!(seen.ended.get(id), Some(&vec![Outcome::failed("room_gone")]));
-            stage.told_of_unknown(id).await;
+            stage.server_reports_unknown(id).await;
         }
         assert_eq!(stage.rooms(), rooms);
         stage.one_agent_in_each(&rooms).await;

@@ -50,7 +50,7 @@ pub(crate) enum DataTrackMessage {
 }
 
 impl DataTrackMessage {
-    /// What the server says of a request for a data track. `None`: nothing that matters. What it does not
+    /// The answer of the server to a request for a data track. `None`: nothing that matters. What it does not
     /// find is not published.
     pub(crate) fn refusal(response: proto::RequestResponse) -> Option<Self> {
         use proto::request_response::{Reason, Request};

@@ -16,7 +16,7 @@ const MAX_PACKETS: usize = 128;
 /// What a packet that waits is counted for beside its payload, in bytes.
 const PACKET_BYTES: usize = 64;
 /// How many frames behind the newest one a packet is late. One that is farther behind is of a publisher that
-/// counts anew, or came after a gap in which the numbers wrapped around.
+/// restarts its count, or came after a gap in which the numbers wrapped around.
 const LATE: u16 = 256;
 
 /// The frames of one track.

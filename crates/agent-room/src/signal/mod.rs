@@ -135,7 +135,7 @@ pub(crate) struct Signal {
     media_gone: Option<(Time, String)>,
     sections: u32,
     descriptions: SessionDescriptions,
-    /// The previous room, while the server has not said whether this is a new one.
+    /// The previous room, while it is unknown whether this is a new one.
     was_in: Option<String>,
     tries: Retries,
     rng: fastrand::Rng,

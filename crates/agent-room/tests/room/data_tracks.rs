@@ -33,7 +33,9 @@ fn push(pair: &mut Pair, id: u64, track: u64, payload: impl Into<DataTrackFrame>
 /// The server publishes the track of this number.
 fn published(pair: &mut Pair, pub_handle: u32, sid: &str) {
     let info = proto::DataTrackInfo { pub_handle, sid: sid.to_owned(), ..Default::default() };
-    pair.say(Response::PublishDataTrackResponse(proto::PublishDataTrackResponse { info: Some(info) }));
+    pair.server_sends(Response::PublishDataTrackResponse(proto::PublishDataTrackResponse {
+        info: Some(info),
+    }));
     pair.run_for(Duration::from_millis(10));
 }
 
@@ -51,14 +53,19 @@ fn ada(pair: &mut Pair, version: u32, tracks: &[&str]) {
         data_tracks: tracks.iter().map(track).collect(),
         ..Default::default()
     };
-    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![ada], ..Default::default() }));
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
+        participants: vec![ada],
+        ..Default::default()
+    }));
     pair.run_for(Duration::from_millis(10));
 }
 
 fn handles(pair: &mut Pair, handles: &[(u32, &str)]) {
     let track = |sid: &str| PublishedDataTrack { track_sid: sid.to_owned(), ..Default::default() };
     let sub_handles = handles.iter().map(|(handle, sid)| (*handle, track(sid))).collect();
-    pair.say(Response::DataTrackSubscriberHandles(proto::DataTrackSubscriberHandles { sub_handles }));
+    pair.server_sends(Response::DataTrackSubscriberHandles(proto::DataTrackSubscriberHandles {
+        sub_handles,
+    }));
     pair.run_for(Duration::from_millis(10));
 }
 
@@ -103,7 +110,7 @@ fn frames_of_ours_arrive_once_the_server_has_published_the_track() {
 
     // Refused, and without an answer.
     publish(&mut pair, 7, "again");
-    pair.say(Response::RequestResponse(proto::RequestResponse {
+    pair.server_sends(Response::RequestResponse(proto::RequestResponse {
         reason: proto::request_response::Reason::DuplicateName as i32,
         message: "twice".to_owned(),
         request: Some(proto::request_response::Request::PublishDataTrack(proto::PublishDataTrackRequest {

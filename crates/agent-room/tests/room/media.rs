@@ -121,7 +121,7 @@ fn another_session_continues_with_the_same_track() {
         action: agent_proto::livekit::leave_request::Action::Reconnect as i32,
         ..Default::default()
     };
-    pair.say(agent_proto::livekit::signal_response::Message::Leave(leave));
+    pair.server_sends(agent_proto::livekit::signal_response::Message::Leave(leave));
     pair.run_until("a new session", |pair| pair.bind_asked);
     (pair.audio, pair.tracks) = (Vec::new(), Default::default());
     pair.rejoin();

@@ -222,11 +222,11 @@ fn tracks_in_an_answer_are_found_in_one_pass() {
             ..Default::default()
         })
         .collect();
-    pair.say(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
+    pair.server_sends(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
     pair.run_for(Duration::from_millis(20));
     let before = (pair.events.len(), pair.room.violations());
     let mid_to_track_id = (0..2_000).map(|n| (format!("{n:04}"), format!("TR_{n}"))).collect();
-    pair.say(Response::Answer(proto::SessionDescription { mid_to_track_id, ..Default::default() }));
+    pair.server_sends(Response::Answer(proto::SessionDescription { mid_to_track_id, ..Default::default() }));
     pair.run_for(Duration::from_millis(20));
     assert_eq!(pair.events.len() - before.0, 300, "each of those that are published");
     // Those beyond the number of sections that we may have offered, and an unsolicited answer.
@@ -245,7 +245,7 @@ fn tracks_of_a_participant_are_bounded() {
         ..Default::default()
     }];
     let before = pair.events.len();
-    pair.say(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
+    pair.server_sends(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
     pair.run_for(Duration::from_millis(20));
     assert_eq!(pair.events.len() - before, 1 + 500, "one who joined, and her tracks");
     assert_eq!(pair.room.violations(), 1);

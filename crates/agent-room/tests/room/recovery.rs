@@ -32,7 +32,10 @@ fn resume(pair: &mut Pair, last_message_seq: u32) {
     let request = join_request(pair.url.as_ref().unwrap());
     assert!(request.reconnect && request.participant_sid == "PA_me", "{request:?}");
     pair.input(Input::SignalOpened);
-    pair.say(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
+    pair.server_sends(Response::Reconnect(proto::ReconnectResponse {
+        last_message_seq,
+        ..Default::default()
+    }));
 }
 
 fn is_reconnected(pair: &Pair) -> bool {
@@ -116,7 +119,7 @@ fn a_dead_network_is_noticed_in_time_and_found_again() {
     pair.lose = |_| true;
     // The signalling continues.
     while !pair.events.iter().any(|event| matches!(event, RoomEvent::Reconnecting { .. })) {
-        pair.say(Response::Pong(1));
+        pair.server_sends(Response::Pong(1));
         pair.run_for(Duration::from_secs(1));
         assert!(pair.now - start < Duration::from_secs(15), "not noticed in time");
     }
@@ -181,7 +184,7 @@ fn what_another_session_loses_is_reported() {
     pair.lose = |_| true;
     pair.command(1, publish("lost"));
     pair.command(2, publish("lost too"));
-    pair.say(Response::Leave(proto::LeaveRequest {
+    pair.server_sends(Response::Leave(proto::LeaveRequest {
         action: proto::leave_request::Action::Reconnect as i32,
         ..Default::default()
     }));
@@ -209,7 +212,7 @@ fn what_another_session_loses_is_reported() {
 fn an_offer_that_was_not_answered_is_made_again_by_a_resume() {
     let mut pair = connected();
     pair.answers = false;
-    pair.say(Response::MediaSectionsRequirement(proto::MediaSectionsRequirement {
+    pair.server_sends(Response::MediaSectionsRequirement(proto::MediaSectionsRequirement {
         num_audios: 1,
         num_videos: 0,
     }));
@@ -275,7 +278,7 @@ fn a_hole_in_what_arrived_hides_no_message() {
     // Before the first is retransmitted.
     pair.run_for(Duration::from_millis(20));
     pair.lose = |_| true;
-    pair.say(Response::Leave(proto::LeaveRequest {
+    pair.server_sends(Response::Leave(proto::LeaveRequest {
         action: proto::leave_request::Action::Reconnect as i32,
         ..Default::default()
     }));
@@ -291,7 +294,7 @@ fn what_is_published_while_nothing_gets_through_waits_for_the_next_session() {
     let mut pair = connected();
     pair.lose = |_| true;
     while !pair.events.iter().any(|event| matches!(event, RoomEvent::Reconnecting { .. })) {
-        pair.say(Response::Pong(1));
+        pair.server_sends(Response::Pong(1));
         pair.run_for(Duration::from_secs(1));
     }
     pair.command(1, publish("waits"));
@@ -299,7 +302,7 @@ fn what_is_published_while_nothing_gets_through_waits_for_the_next_session() {
     // The server no longer knows the session.
     pair.run_until("another WebSocket", |pair| pair.url.is_some());
     pair.input(Input::SignalOpened);
-    pair.say(Response::Leave(proto::LeaveRequest {
+    pair.server_sends(Response::Leave(proto::LeaveRequest {
         action: proto::leave_request::Action::Reconnect as i32,
         ..Default::default()
     }));
@@ -400,9 +403,9 @@ fn who_left_before_a_failed_join_is_still_reported() {
         ..Default::default()
     };
     let participants = vec![ada(proto::participant_info::State::Joined as i32)];
-    pair.say(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
+    pair.server_sends(Response::Update(proto::ParticipantUpdate { participants, ..Default::default() }));
     pair.run_for(Duration::from_millis(10));
-    pair.say(Response::Leave(proto::LeaveRequest {
+    pair.server_sends(Response::Leave(proto::LeaveRequest {
         action: proto::leave_request::Action::Reconnect as i32,
         ..Default::default()
     }));

@@ -91,7 +91,7 @@ fn data_without_the_permission_is_refused_as_the_server_would_drop_it() {
         identity: "me".to_owned(),
         ..Default::default()
     };
-    pair.say(Response::Update(proto::ParticipantUpdate {
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
         participants: vec![me(false)],
         ..Default::default()
     }));
@@ -101,7 +101,7 @@ fn data_without_the_permission_is_refused_as_the_server_would_drop_it() {
     for id in [1, 2] {
         assert!(matches!(pair.done[&id], Err(RoomError::NotAllowed { .. })), "{:?}", pair.done);
     }
-    pair.say(Response::Update(proto::ParticipantUpdate {
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
         participants: vec![me(true)],
         ..Default::default()
     }));
@@ -164,7 +164,7 @@ fn what_waits_is_answered_when_the_room_ends() {
         pair.command(id, publish("bulk", vec![0; 20_000], true));
     }
     pair.command(60, RoomCommand::SetName("n".to_owned()));
-    pair.say(Response::Leave(proto::LeaveRequest {
+    pair.server_sends(Response::Leave(proto::LeaveRequest {
         reason: proto::DisconnectReason::RoomDeleted as i32,
         ..Default::default()
     }));
@@ -191,11 +191,11 @@ fn sections_for_media_are_offered_whenever_the_server_wants_them() {
     };
     // No more sections, but a new offer; then several requests before the answer to the first.
     for (audio, video) in [(0, 0), (1, 0), (0, 2)] {
-        pair.say(want(audio, video));
+        pair.server_sends(want(audio, video));
     }
     pair.run_for(Duration::from_millis(200));
     assert_eq!(offers(&pair), [2, 5], "data and one section, then all that was wanted meanwhile");
-    pair.say(want(0, 0));
+    pair.server_sends(want(0, 0));
     pair.run_for(Duration::from_millis(200));
     assert_eq!(offers(&pair), [2, 5, 5]);
     // Data still get through.
@@ -223,7 +223,7 @@ fn an_invalid_answer_fails_the_join() {
     let mut pair = Pair::new(|_| {});
     pair.answers = false;
     pair.join();
-    pair.say(Response::Answer(proto::SessionDescription {
+    pair.server_sends(Response::Answer(proto::SessionDescription {
         sdp: "nonsense".to_owned(),
         ..Default::default()
     }));
@@ -321,7 +321,7 @@ fn a_join_without_media_stays_in_the_room_until_it_is_retried_or_left() {
     assert!(matches!(&pair.failed_joins[..], [JoinFailure::MediaTimeout { .. }]), "{:?}", pair.failed_joins);
     // Until the user decides, the server gets no Leave, but our pings.
     pair.requests.clear();
-    pair.say(Response::PongResp(proto::Pong::default()));
+    pair.server_sends(Response::PongResp(proto::Pong::default()));
     pair.run_for(Duration::from_secs(12));
     assert!(pair.requests.iter().any(|request| matches!(request, Request::PingReq(_))));
     let left = |pair: &Pair| pair.requests.iter().any(|request| matches!(request, Request::Leave(_)));

@@ -32,7 +32,7 @@ fn joins(pair: &mut Pair, identity: &str, client_protocol: i32, capabilities: &[
         capabilities: capabilities.to_vec(),
         ..Default::default()
     };
-    pair.say(Response::Update(proto::ParticipantUpdate {
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
         participants: vec![participant],
         ..Default::default()
     }));
@@ -157,7 +157,10 @@ fn without_the_permission_nothing_is_sent() {
         version: 9,
         ..Default::default()
     };
-    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![me], ..Default::default() }));
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
+        participants: vec![me],
+        ..Default::default()
+    }));
     pair.run_for(Duration::from_millis(20));
     pair.command(1, send(text("s"), "x"));
     pair.command(2, RoomCommand::OpenStream(Box::new(text("s"))));
@@ -194,7 +197,10 @@ fn a_sender_that_leaves_ends_its_streams() {
         state: proto::participant_info::State::Disconnected as i32,
         ..Default::default()
     };
-    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![gone], ..Default::default() }));
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
+        participants: vec![gone],
+        ..Default::default()
+    }));
     pair.run_for(Duration::from_millis(1900));
     assert_eq!(pair.streams.len(), 1);
     pair.run_until("the end", |pair| pair.streams.len() == 2);
@@ -225,7 +231,10 @@ fn a_stream_of_a_participant_who_left_ends_also_if_nothing_else_was_known_of_the
         state: proto::participant_info::State::Disconnected as i32,
         ..Default::default()
     };
-    pair.say(Response::Update(proto::ParticipantUpdate { participants: vec![gone], ..Default::default() }));
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
+        participants: vec![gone],
+        ..Default::default()
+    }));
     pair.run_for(Duration::from_millis(1000));
     pair.send("_reliable", &from_ada(header("late")));
     pair.run_until("the late stream", |pair| pair.streams.len() == 2);

@@ -189,7 +189,7 @@ impl Pair {
         self.input(Input::UdpBound { port: self.client.port() });
         let url = self.url.clone().expect("it connects");
         self.input(Input::SignalOpened);
-        self.say(Response::Join(proto::JoinResponse {
+        self.server_sends(Response::Join(proto::JoinResponse {
             participant: Some(proto::ParticipantInfo {
                 sid: sid.to_owned(),
                 identity: "me".to_owned(),
@@ -212,12 +212,16 @@ impl Pair {
         let sdp = (self.tamper)(answer.to_sdp_string());
         self.descriptions.extend([offer.to_owned(), sdp.clone()]);
         let mid_to_track_id = self.tracks.clone();
-        self.say(Response::Answer(proto::SessionDescription { sdp, mid_to_track_id, ..Default::default() }));
+        self.server_sends(Response::Answer(proto::SessionDescription {
+            sdp,
+            mid_to_track_id,
+            ..Default::default()
+        }));
         // Without an advance of its clock it does not begin its checks.
         self.advance_rtc();
     }
 
-    pub(crate) fn say(&mut self, message: Response) {
+    pub(crate) fn server_sends(&mut self, message: Response) {
         let frame = encode(&proto::SignalResponse { message: Some(message) });
         self.put(DELAY, Wire::Signal(frame.to_vec()));
     }
@@ -225,7 +229,7 @@ impl Pair {
     /// The server announces an address.
     pub(crate) fn trickle(&mut self, candidate: &str) {
         let candidate_init = serde_json::json!({ "candidate": candidate }).to_string();
-        self.say(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
+        self.server_sends(Response::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() }));
     }
 
     /// The server can be reached over TCP at this address, and announces it.
@@ -250,7 +254,10 @@ impl Pair {
         self.input(Input::SignalClosed { reason: "reset".to_owned() });
         self.run_until("another try", |pair| pair.url.is_some());
         self.input(Input::SignalOpened);
-        self.say(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
+        self.server_sends(Response::Reconnect(proto::ReconnectResponse {
+            last_message_seq,
+            ..Default::default()
+        }));
     }
 
     pub(crate) fn command(&mut self, id: CommandId, command: RoomCommand) {
@@ -276,7 +283,7 @@ impl Pair {
     /// The server requests this many more audio sections, and answers the offer.
     pub(crate) fn ask_for_audio(&mut self, sections: u32) {
         let requirement = proto::MediaSectionsRequirement { num_audios: sections, num_videos: 0 };
-        self.say(Response::MediaSectionsRequirement(requirement));
+        self.server_sends(Response::MediaSectionsRequirement(requirement));
         let answers = self.descriptions.len();
         self.run_until("another offer", |pair| pair.descriptions.len() > answers);
         self.run_for(2 * DELAY);

@@ -89,9 +89,9 @@ pub(crate) async fn run(command: &mut Command, language: &str) -> Result<Output,
     if output.status.success() {
         return Ok(output);
     }
-    let said = [output.stderr.as_slice(), output.stdout.as_slice()].concat();
-    let said = String::from_utf8_lossy(&said);
-    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
+    let text = [output.stderr.as_slice(), output.stdout.as_slice()].concat();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
     Err(failed(format!("failed: {line}")))
 }
 

@@ -70,9 +70,9 @@ async fn base() -> Result<PathBuf, InstallError> {
     let missing = |why: &str| InstallError::Missing(format!("{why}: {wanted}"));
     let python = named().or_else(|| on_path("python3")).ok_or_else(|| missing("there is no python3"))?;
     let output = Command::new(&python).args(["-c", CAN_MAKE_ONE]).output().await?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     let name = python.display();
-    match version(&said) {
+    match version(&text) {
         None => Err(missing(&format!("{name} is not a Python"))),
         Some((major, minor)) if (major, minor) < OLDEST => {
             Err(missing(&format!("{name} is Python {major}.{minor}")))

@@ -104,14 +104,14 @@ impl Run {
 /// # Panics
 /// If the job cannot be run: no worker accepts it, or it has not ended after a day.
 pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("run_job".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         #[expect(clippy::expect_used, reason = "a test without a runtime fails")]
         let run = runtime.expect("a runtime").block_on(run_here(agent, spec));
-        let _ = tell.send(run);
+        let _ = sender.send(run);
     });
-    match (told.await, thread) {
+    match (receiver.await, thread) {
         (Ok(run), _) => run,
         // A panic of that thread is the failure of this test, with its text.
         (Err(_), Ok(thread)) => match thread.join() {
@@ -133,11 +133,14 @@ pub async fn run_job_in_real_time<A: Agent>(agent: A, spec: JobSpec) -> Run {
 async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
     // Only people who leave close the room: it stays open in a test without people.
     let server = MockServer::builder().room_timeouts(LIMIT, DEPARTURE).start_in_process();
-    let (tell, mut ended) = mpsc::unbounded_channel();
+    let (sender, mut ended) = mpsc::unbounded_channel();
     let name = spec.agent_name.get_or_insert_with(|| "agent-under-test".to_owned()).clone();
     let configure = spec.worker.take().unwrap_or_else(|| Box::new(|builder: WorkerBuilder| builder));
-    let builder =
-        server.worker(Watched { agent: Arc::new(agent), tell }).agent_name(name).job_kind(spec.kind).seed(0);
+    let builder = server
+        .worker(Watched { agent: Arc::new(agent), sender })
+        .agent_name(name)
+        .job_kind(spec.kind)
+        .seed(0);
     let worker = match configure(builder).deployment(spec.deployment.clone()).build() {
         Ok(worker) => worker,
         Err(error) => failed(&format!("the worker's settings are invalid: {error}")),
@@ -206,7 +209,7 @@ fn failed(reason: &str) -> ! {
 /// The agent under test, and a channel for the outcome of its job.
 struct Watched<A> {
     agent: Arc<A>,
-    tell: mpsc::UnboundedSender<EndedJob>,
+    sender: mpsc::UnboundedSender<EndedJob>,
 }
 
 impl<A: Agent> Agent for Watched<A> {
@@ -224,6 +227,6 @@ impl<A: Agent> Agent for Watched<A> {
 
     async fn on_ended(&self, ended: &EndedJob) {
         self.agent.on_ended(ended).await;
-        let _ = self.tell.send(ended.clone());
+        let _ = self.sender.send(ended.clone());
     }
 }

@@ -137,7 +137,7 @@ impl OfficialClient {
     }
 
     /// Sends a file with this content: compressed if all recipients can read it. Its name is that of the
-    /// stream; the SDKs do not tell the id.
+    /// stream; the SDKs do not return the id.
     ///
     /// # Errors
     /// [`ClientError`]

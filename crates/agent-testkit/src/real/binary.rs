@@ -70,8 +70,8 @@ async fn install(go: &Path, dir: &Path, target: &Path) -> Result<(), ServerError
         .await
         .map_err(|_| failed(format!("`go install` did not end within {INSTALL_TIMEOUT:?}")))??;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let end: Vec<&str> = said.lines().rev().take(5).collect();
+        let text = String::from_utf8_lossy(&output.stderr);
+        let end: Vec<&str> = text.lines().rev().take(5).collect();
         return Err(failed(end.into_iter().rev().collect::<Vec<_>>().join("\n")));
     }
     let built = build.path().join(format!("server{}", std::env::consts::EXE_SUFFIX));

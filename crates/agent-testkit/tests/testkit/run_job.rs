@@ -184,7 +184,7 @@ async fn the_room_can_end_in_every_way() {
         (|room, _| room.join("ada").leave(), CancelReason::RoomClosed, Outcome::Success),
     ];
     for (play, reason, outcome) in ends {
-        let (sender, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let agent = move |ctx: JobContext| {
             let sender = sender.clone();
             async move {
@@ -198,7 +198,7 @@ async fn the_room_can_end_in_every_way() {
             play(room, agent.identity.clone());
         });
         let run = run_job(agent, spec).await;
-        assert_eq!((told.recv().unwrap(), run.outcome), (reason, outcome), "{}", run.timeline);
+        assert_eq!((receiver.recv().unwrap(), run.outcome), (reason, outcome), "{}", run.timeline);
     }
 }
 

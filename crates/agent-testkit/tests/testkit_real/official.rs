@@ -203,7 +203,7 @@ async fn a_killed_process_is_reported_to_its_clients() -> TestResult {
     Ok(())
 }
 
-/// Whoever kills a test leaves no browser behind.
+/// A test that is killed leaves no browser behind.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_browser_ends_with_its_process() -> TestResult {

@@ -355,11 +355,11 @@ async fn transcriptions_arrive_where_the_sdk_has_them() -> TestResult {
         agent.wait_for_state(|state| state.others.len() == listeners.len(), SOON).await?;
         agent.publish_transcription("python", "TR_none", "SG_1", "Hello").await?;
         for listener in &mut listeners {
-            let heard = listener
+            let event = listener
                 .wait_for(|event| matches!(event, ClientEvent::TranscriptionReceived { .. }), SOON)
                 .await?;
-            let ClientEvent::TranscriptionReceived { identity, segments, .. } = heard else {
-                panic!("{heard:?}")
+            let ClientEvent::TranscriptionReceived { identity, segments, .. } = event else {
+                panic!("{event:?}")
             };
             let segment = segments.first().expect("a segment");
             assert_eq!((identity.as_str(), segment.id.as_str()), ("python", "SG_1"));

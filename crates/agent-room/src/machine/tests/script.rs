@@ -25,7 +25,7 @@ pub(super) enum Op {
     /// The driver or the server does the next expected step, or fails to.
     Follow { fails: bool },
     /// The server sends a message.
-    Say(Box<Response>),
+    ServerSends(Box<Response>),
     /// A packet for the media connection.
     Packet(MediaMessage, Vec<u8>),
     /// Any other input.
@@ -37,7 +37,7 @@ pub(super) enum Op {
 pub(super) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => prop::bool::weighted(0.1).prop_map(|fails| Op::Follow { fails }),
-        6 => response().prop_map(|message| Op::Say(message.into())),
+        6 => response().prop_map(|message| Op::ServerSends(message.into())),
         6 => packet(),
         2 => input().prop_map(Op::Input),
         3 => command().prop_map(|command| Op::Input(Input::Commanded { id: 0, command })),
@@ -309,7 +309,7 @@ impl World {
     pub(super) fn apply(&mut self, op: Op) {
         match op {
             Op::Follow { fails } => self.follow(fails),
-            Op::Say(message) => self.say(*message),
+            Op::ServerSends(message) => self.server_sends(*message),
             Op::Packet(message, rest) => self.input(Input::PacketReceived {
                 protocol: if rest.len() == 1 { Protocol::Tcp } else { Protocol::Udp },
                 source: ([10, 0, 0, 9], 2000).into(),
@@ -364,15 +364,15 @@ impl World {
             }
             PendingStep::FirstMessage { .. } if fails => {
                 let action = proto::leave_request::Action::Reconnect as i32;
-                self.say(Response::Leave(proto::LeaveRequest { action, ..Default::default() }));
+                self.server_sends(Response::Leave(proto::LeaveRequest { action, ..Default::default() }));
             }
             PendingStep::FirstMessage { resume: true } => {
                 self.pending.push_front(PendingStep::Media(MediaMessage::Restarted));
-                self.say(Response::Reconnect(proto::ReconnectResponse::default()));
+                self.server_sends(Response::Reconnect(proto::ReconnectResponse::default()));
             }
             PendingStep::FirstMessage { resume: false } => {
                 self.pending.push_front(PendingStep::Media(MediaMessage::Ready));
-                self.say(Response::Join(self.join()));
+                self.server_sends(Response::Join(self.join()));
             }
             PendingStep::Media(_) if fails => self.packet(MediaMessage::Gone, b""),
             PendingStep::Media(message) => self.packet(message, b""),
@@ -407,7 +407,7 @@ impl World {
         }
     }
 
-    fn say(&mut self, message: Response) {
+    fn server_sends(&mut self, message: Response) {
         self.input(Input::SignalReceived(encode(&proto::SignalResponse { message: Some(message) })));
     }
 

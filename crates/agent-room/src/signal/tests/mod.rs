@@ -292,13 +292,13 @@ fn the_same_identity_with_another_sid_is_another_participant() {
 fn speakers_and_quality() {
     let mut rig = Rig::connected(quiet);
     let speaker = |sid: &str, level, active| proto::SpeakerInfo { sid: sid.to_owned(), level, active };
-    let say = |speakers| Response::SpeakersChanged(proto::SpeakersChanged { speakers });
-    rig.receives(say(vec![
+    let speakers_changed = |speakers| Response::SpeakersChanged(proto::SpeakersChanged { speakers });
+    rig.receives(speakers_changed(vec![
         speaker("PA_ada", 0.25, true),
         speaker("PA_me", 0.5, true),
         speaker("PA_nobody", 1.0, true),
     ]));
-    rig.receives(say(vec![speaker("PA_me", 0.0, false), speaker("PA_ada", f32::NAN, true)]));
+    rig.receives(speakers_changed(vec![speaker("PA_me", 0.0, false), speaker("PA_ada", f32::NAN, true)]));
     let quality = |sid: &str, quality| proto::ConnectionQualityInfo {
         participant_sid: sid.to_owned(),
         quality,
@@ -397,7 +397,7 @@ fn a_leave_waits_for_what_was_published() {
 fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
     let before = rig.script.len();
     act(&mut rig);
-    let told = rig.script[before..].contains("    Disconnected {");
+    let disconnected = rig.script[before..].contains("    Disconnected {");
     assert!(rig.signal.is_closed(), "{}", rig.script);
     let closed = rig.script[before..].lines().filter(|line| line.contains("Closed {")).count();
     assert_eq!(closed, 1, "{}", rig.script);
@@ -408,13 +408,13 @@ fn end(mut rig: Rig, act: impl FnOnce(&mut Rig)) -> (DisconnectReason, bool) {
     rig.step("closed again", |signal, now| signal.signal_closed("again", now));
     rig.wait(Duration::from_secs(100));
     assert!(!rig.script.contains("    "), "{}", rig.script);
-    (rig.reason.take().unwrap(), told)
+    (rig.reason.take().unwrap(), disconnected)
 }
 
 #[test]
 fn every_end_has_its_reason() {
     use DisconnectReason as Reason;
-    let says = |reason, action| move |rig: &mut Rig| rig.receives(leave(reason, action));
+    let leaves = |reason, action| move |rig: &mut Rig| rig.receives(leave(reason, action));
     for (wire, action, reason) in [
         (proto::DisconnectReason::DuplicateIdentity, Action::Disconnect, Reason::DuplicateIdentity),
         (proto::DisconnectReason::ParticipantRemoved, Action::Disconnect, Reason::Removed),
@@ -422,7 +422,7 @@ fn every_end_has_its_reason() {
         (proto::DisconnectReason::ServerShutdown, Action::Disconnect, Reason::ServerShutdown),
         (proto::DisconnectReason::UnknownReason, Action::Disconnect, Reason::Unspecified),
     ] {
-        assert_eq!(end(Rig::connected(quiet), says(wire, action)), (reason, true));
+        assert_eq!(end(Rig::connected(quiet), leaves(wire, action)), (reason, true));
     }
     // The server sends the reason before its packets stop, but the packets may be faster.
     assert_eq!(

@@ -51,7 +51,7 @@ fn a_moved_room_is_another_one_also_for_what_comes_later() {
 }
 
 #[test]
-fn a_server_that_takes_a_session_over_is_told_of_data_tracks() {
+fn a_server_that_takes_a_session_over_receives_the_data_tracks() {
     let mut rig = Rig::connected(quiet);
     rig.step("closed", |signal, now| signal.signal_closed("cut", now));
     rig.step("opened", Signal::opened);

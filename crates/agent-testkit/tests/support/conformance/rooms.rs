@@ -27,7 +27,7 @@ pub(crate) async fn two_jobs_in_one_room(stage: &Stage) -> Vec<String> {
 
 /// Reports why it was cancelled.
 struct Twin {
-    tell: mpsc::UnboundedSender<String>,
+    sender: mpsc::UnboundedSender<String>,
 }
 
 impl Agent for Twin {
@@ -36,19 +36,19 @@ impl Agent for Twin {
     }
 
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
-        self.tell.send("runs".to_owned())?;
-        self.tell.send(format!("cancelled: {}", ctx.cancelled().await))?;
+        self.sender.send("runs".to_owned())?;
+        self.sender.send(format!("cancelled: {}", ctx.cancelled().await))?;
         Ok(())
     }
 }
 
 pub(crate) async fn one_identity_twice(stage: &Stage) -> Vec<String> {
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let worker = stage.run(Twin { tell }, |w| w).await;
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let worker = stage.run(Twin { sender }, |w| w).await;
     stage.dispatch("twins", "").await;
-    let mut observed = vec![soon(told.recv()).await.unwrap()];
+    let mut observed = vec![soon(receiver.recv()).await.unwrap()];
     stage.dispatch("twins", "").await;
-    let mut next = [soon(told.recv()).await.unwrap(), soon(told.recv()).await.unwrap()];
+    let mut next = [soon(receiver.recv()).await.unwrap(), soon(receiver.recv()).await.unwrap()];
     next.sort();
     observed.extend(next.map(|line| line.replace("terminated", "duplicate_identity")));
     worker.stop().await;

@@ -206,7 +206,7 @@ async fn a_value_that_panicked_half_way_is_not_saved() {
 #[tokio::test]
 async fn tasks_left_by_a_finished_job_save_nothing() {
     let store = MemoryStore::new();
-    let (sender, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     let sender = Arc::new(Mutex::new(Some(sender)));
     let handler = async move |ctx: JobContext| {
         let sender = sender.lock().expect("no panic").take().expect("one attempt");
@@ -217,7 +217,7 @@ async fn tasks_left_by_a_finished_job_save_nothing() {
     };
     run(&store, handler).await.assert_success();
     assert!(store.is_empty());
-    let left = told.await.expect("it was there");
+    let left = receiver.await.expect("it was there");
     assert!(matches!(left.save(&Progress { done: 2 }).await, Err(CheckpointError::JobOver)));
     assert!(store.is_empty());
 }

@@ -109,7 +109,7 @@ async fn in_a_child() {
                 match store.write(key("fill"), writer, Some(vec![7; size]), KEEP).await {
                     Ok(after) => writer = after,
                     Err(error) => {
-                        println!("full {}", told(&error));
+                        println!("full {}", text_of(&error));
                         break;
                     }
                 }
@@ -136,22 +136,22 @@ async fn a_kill_at_any_moment_leaves_what_was_saved_last() {
     let path = dir.path().join("store");
     for round in 0..20_u64 {
         let mut child = child("count", &path);
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let lines = lines(&mut child);
         let reader = std::thread::spawn(move || {
             for line in lines {
                 if let Some(Ok(number)) = line.strip_prefix("saved ").map(str::parse::<u64>) {
-                    tell.send(number).expect("it listens");
+                    sender.send(number).expect("it listens");
                 }
             }
         });
         // Once it saves, at another moment in each round.
-        let first = told.recv_timeout(Duration::from_secs(30)).expect("it saves");
+        let first = receiver.recv_timeout(Duration::from_secs(30)).expect("it saves");
         tokio::time::sleep(Duration::from_micros(20_000 + round * 1_737)).await;
         child.kill().expect("killed");
         child.wait().expect("gone");
         reader.join().expect("the reader ends");
-        let acknowledged = told.try_iter().last().unwrap_or(first);
+        let acknowledged = receiver.try_iter().last().unwrap_or(first);
 
         let store = EmbeddedStore::open(&path).expect("whole after a kill");
         let record = store.claim(key("count"), KEEP).await.expect("claimed").record.expect("saved");
@@ -202,7 +202,7 @@ async fn a_full_disk() {
 }
 
 /// The whole text of an error.
-fn told(error: &StoreError) -> String {
+fn text_of(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
@@ -214,7 +214,7 @@ fn told(error: &StoreError) -> String {
 
 fn refused(path: &Path) -> String {
     let error = EmbeddedStore::open_within(path, Duration::from_millis(50)).expect_err("it cannot be opened");
-    let text = told(&error);
+    let text = text_of(&error);
     assert!(text.contains(&path.display().to_string()), "{text}");
     assert_eq!(format!("{error:?}"), text, "what a `main` that returns it prints");
     // Another attempt finds the same, but for a lock.
@@ -230,7 +230,7 @@ async fn files_that_cannot_be_used() {
     let text = refused(dir.path());
     assert!(text.contains("is a folder: name a file in it"), "{text}");
     let error = EmbeddedStore::open("").expect_err("no path");
-    assert!(told(&error).contains("the path of the checkpoint store is empty: name a file"), "{error}");
+    assert!(text_of(&error).contains("the path of the checkpoint store is empty: name a file"), "{error}");
 
     std::fs::write(path("text"), "this is no database".repeat(1000)).expect("written");
     assert!(refused(&path("text")).contains("no such store: move it away"));
@@ -313,7 +313,7 @@ async fn a_damaged_file() {
                 }
                 Err(error) => {
                     errors += 1;
-                    let text = told(&error);
+                    let text = text_of(&error);
                     assert!(text.contains(&path.display().to_string()), "{text}");
                     assert!(matches!(error, StoreError::Unusable { .. }), "at {at}, cut: {cut}: {text}");
                 }

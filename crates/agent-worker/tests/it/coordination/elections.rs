@@ -102,13 +102,13 @@ async fn a_worker_ends(end: End, ends: impl AsyncFnOnce(agent_worker::WorkerHand
         assert!(store.is_free().await);
     }
     let server = MockServer::builder().room_timeouts(LONG, LONG).start_in_process();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let worker = server.worker(move |ctx| leading(ctx, end, tell.clone()));
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let worker = server.worker(move |ctx| leading(ctx, end, sender.clone()));
     let worker = worker.agent_name("leader").coordinator(store.clone()).lease(LEASE).build().unwrap();
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
     server.dispatch(JobSpec::room("room").agent_name("leader")).await.unwrap();
-    told.recv().await.unwrap();
+    receiver.recv().await.unwrap();
     ends(handle).await;
     running.await.unwrap().unwrap();
     // The program may end with this line.

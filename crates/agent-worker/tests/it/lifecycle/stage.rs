@@ -35,8 +35,9 @@ impl Stage {
         agent: A,
         change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
     ) -> Self {
-        let (tell, ended) = mpsc::unbounded_channel();
-        let worker = worker(&server, Told { agent: Arc::new(agent), tell }).agent_name("tester").seed(7);
+        let (sender, ended) = mpsc::unbounded_channel();
+        let worker =
+            worker(&server, WatchedAgent { agent: Arc::new(agent), sender }).agent_name("tester").seed(7);
         let worker = change(worker).build().expect("the settings can work");
         let handle = worker.handle();
         Self { server, worker: handle, running: tokio::spawn(worker.run()), ended }
@@ -99,12 +100,12 @@ pub(crate) fn text(outcome: &Outcome) -> String {
 }
 
 /// An agent whose ended jobs are sent to the test.
-struct Told<A> {
+struct WatchedAgent<A> {
     agent: Arc<A>,
-    tell: mpsc::UnboundedSender<EndedJob>,
+    sender: mpsc::UnboundedSender<EndedJob>,
 }
 
-impl<A: Agent> Agent for Told<A> {
+impl<A: Agent> Agent for WatchedAgent<A> {
     async fn on_request(&self, job: &Job) -> Answer {
         self.agent.on_request(job).await
     }
@@ -115,6 +116,6 @@ impl<A: Agent> Agent for Told<A> {
 
     async fn on_ended(&self, ended: &EndedJob) {
         self.agent.on_ended(ended).await;
-        let _ = self.tell.send(ended.clone());
+        let _ = self.sender.send(ended.clone());
     }
 }

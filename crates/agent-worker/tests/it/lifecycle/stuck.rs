@@ -70,7 +70,7 @@ fn worker(
 async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
     let gate = Gate::default();
     let _open = OpensAtLast(gate.clone());
-    let (sender, mut told) = mpsc::unbounded_channel::<String>();
+    let (sender, mut receiver) = mpsc::unbounded_channel::<String>();
     let (tell_failed, mut failed) = mpsc::unbounded_channel::<FailedJob>();
     let blocks = gate.clone();
     let agent = move |ctx: JobContext| {
@@ -97,15 +97,15 @@ async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
     let job = server.dispatch(JobSpec::room("stuck").agent_name("tester")).await.unwrap();
     let outcome = within(job.outcome()).await.unwrap();
     assert_eq!(outcome, Outcome::Failed { error: "job_timeout".into() });
-    assert_eq!(told.recv().await.as_deref(), Some("cleanup"), "before the outcome");
+    assert_eq!(receiver.recv().await.as_deref(), Some("cleanup"), "before the outcome");
     assert_eq!(within(failed.recv()).await.unwrap().attempts, 1);
     until(&worker, |slots| slots.stuck == 1 && slots.used() == 1).await;
     assert_eq!(worker.stats().stuck, 1);
 
     gate.open();
     until(&worker, |slots| slots.used() == 0).await;
-    assert_eq!(within(told.recv()).await.as_deref(), Some("late cleanup"));
-    assert!(told.try_recv().is_err(), "each once");
+    assert_eq!(within(receiver.recv()).await.as_deref(), Some("late cleanup"));
+    assert!(receiver.try_recv().is_err(), "each once");
     assert_eq!(worker.stats().failed(), 1, "one outcome");
     within(worker.drain(Duration::ZERO)).await;
     within(running).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
 async fn a_drain_does_not_wait_for_a_stuck_attempt() {
     let gate = Gate::default();
     let _open = OpensAtLast(gate.clone());
-    let (sender, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let (tell_begun, mut begun) = mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
         let (gate, sender, tell_begun) = (gate.clone(), sender.clone(), tell_begun.clone());
@@ -136,7 +136,7 @@ async fn a_drain_does_not_wait_for_a_stuck_attempt() {
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!((report.succeeded, report.failed, report.stuck), (0, 1, 1));
     assert_eq!(within(job.outcome()).await.unwrap(), Outcome::Failed { error: "aborted: drained".into() });
-    assert_eq!(within(told.recv()).await, Some(()), "cleaned up after all the same");
+    assert_eq!(within(receiver.recv()).await, Some(()), "cleaned up after all the same");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -157,13 +157,13 @@ async fn a_cleanup_that_blocks_does_not_hold_the_job() {
     }
     let gate = Gate::default();
     let _open = OpensAtLast(gate.clone());
-    let (sender, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let server = MockServer::start().await.unwrap();
     let (worker, running) = worker(&server, Agent { gate: gate.clone(), sender }, |builder| {
         builder.cleanup_timeout(Duration::from_millis(100))
     });
     server.dispatch(JobSpec::room("blocking").agent_name("tester")).await.unwrap();
-    let ended = within(told.recv()).await.unwrap();
+    let ended = within(receiver.recv()).await.unwrap();
     assert_eq!(text(&ended.outcome), "no such voice", "it changes nothing");
     until(&worker, |slots| slots.used() == 0).await;
     assert_eq!(worker.stats().stuck_cleanups, 1);

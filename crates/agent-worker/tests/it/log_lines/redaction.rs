@@ -83,9 +83,9 @@ async fn fails(_: JobContext) -> JobResult {
     Err(CUSTOMER.into())
 }
 
-struct Hears(Arc<Mutex<Option<EndedJob>>>);
+struct KeepsOutcome(Arc<Mutex<Option<EndedJob>>>);
 
-impl agent_worker::Agent for Hears {
+impl agent_worker::Agent for KeepsOutcome {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         fails(ctx).await
     }
@@ -101,7 +101,7 @@ async fn a_function_that_panics_shows_nothing() {
     let server = MockServer::builder().start_in_process();
     let ended = Arc::default();
     let worker = server
-        .worker(Hears(Arc::clone(&ended)))
+        .worker(KeepsOutcome(Arc::clone(&ended)))
         .agent_name("caller")
         .redact_errors(|_| panic!("planted"))
         .build()
