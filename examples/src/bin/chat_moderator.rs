@@ -1,4 +1,4 @@
-//! Moderates a chat: warns whoever writes an unwelcome word, and removes them from the room at the third
+//! Moderates a chat: warns a participant who writes an unwelcome word, and removes them at the third
 //! strike. The strikes are in a checkpoint, so that a worker that resumes the job knows them.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
@@ -46,7 +46,7 @@ async fn moderate(ctx: JobContext) -> JobResult {
     }
 }
 
-/// Nobody holds the chat up with a message that is very long or never ends.
+/// Whether a message is unwelcome: also one that is very long or does not end, which would hold up the chat.
 async fn is_unwelcome(message: TextReader) -> bool {
     let text = timeout(Duration::from_secs(5), message.read_all_within(100_000)).await;
     !matches!(text, Ok(Ok(text)) if !text.contains(UNWELCOME))
