@@ -77,7 +77,7 @@ pub(crate) enum DataTrackOutput {
 pub(crate) enum DataTrackPacket {
     /// It completes a frame of this track.
     Frame(Arc<str>, DataTrackFrame),
-    /// It is a part of a frame, or nobody wants it.
+    /// It is a part of a frame, or of a track that is not read.
     Nothing,
     /// It is no packet.
     Garbage,

@@ -16,7 +16,7 @@ pub struct StreamLimits {
     pub unread_in_room: usize,
     /// Maximum content of one stream, in bytes after decompression. Default 5,000,000,000.
     pub content: u64,
-    /// Maximum number of streams of one topic that nobody has taken yet; beyond it the oldest are
+    /// Maximum number of streams of one topic that were not taken yet; beyond it the oldest are
     /// dropped. Default 256.
     pub untaken: usize,
     /// Maximum number of streams without a receiver of their topic that are kept for one that opens later;

@@ -39,6 +39,19 @@ fn joins(pair: &mut Pair, identity: &str, client_protocol: i32, capabilities: &[
     pair.run_for(Duration::from_millis(20));
 }
 
+fn ada_leaves(pair: &mut Pair) {
+    let gone = proto::ParticipantInfo {
+        sid: "PA_ada".to_owned(),
+        identity: "ada".to_owned(),
+        state: proto::participant_info::State::Disconnected as i32,
+        ..Default::default()
+    };
+    pair.server_sends(Response::Update(proto::ParticipantUpdate {
+        participants: vec![gone],
+        ..Default::default()
+    }));
+}
+
 fn from_ada(value: Value) -> proto::DataPacket {
     proto::DataPacket {
         participant_identity: "ada".to_owned(),
@@ -191,16 +204,7 @@ fn a_sender_that_leaves_ends_its_streams() {
     };
     pair.send("_reliable", &from_ada(Value::StreamHeader(header)));
     pair.run_until("the stream", |pair| !pair.streams.is_empty());
-    let gone = proto::ParticipantInfo {
-        sid: "PA_ada".to_owned(),
-        identity: "ada".to_owned(),
-        state: proto::participant_info::State::Disconnected as i32,
-        ..Default::default()
-    };
-    pair.server_sends(Response::Update(proto::ParticipantUpdate {
-        participants: vec![gone],
-        ..Default::default()
-    }));
+    ada_leaves(&mut pair);
     pair.run_for(Duration::from_millis(1900));
     assert_eq!(pair.streams.len(), 1);
     pair.run_until("the end", |pair| pair.streams.len() == 2);
@@ -225,16 +229,7 @@ fn a_stream_of_a_participant_who_left_ends_also_if_nothing_else_was_known_of_the
     };
     pair.send("_reliable", &from_ada(header("before")));
     pair.run_until("the stream", |pair| pair.streams.len() == 1);
-    let gone = proto::ParticipantInfo {
-        sid: "PA_ada".to_owned(),
-        identity: "ada".to_owned(),
-        state: proto::participant_info::State::Disconnected as i32,
-        ..Default::default()
-    };
-    pair.server_sends(Response::Update(proto::ParticipantUpdate {
-        participants: vec![gone],
-        ..Default::default()
-    }));
+    ada_leaves(&mut pair);
     pair.run_for(Duration::from_millis(1000));
     pair.send("_reliable", &from_ada(header("late")));
     pair.run_until("the late stream", |pair| pair.streams.len() == 2);

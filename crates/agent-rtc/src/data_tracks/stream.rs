@@ -21,7 +21,7 @@ const DEFAULT_CAPACITY: usize = 16;
 /// a slow reader; beyond that the oldest are dropped, and counted in [`dropped`](Self::dropped). Frames that
 /// were lost on the way are not counted.
 ///
-/// It ends after its queued frames when the track is unpublished, its publisher leaves or joins anew, or the
+/// It ends after its queued frames when the track is unpublished, its publisher leaves or joins again, or the
 /// room or the attempt that opened it ends.
 pub struct DataTrackStream {
     room: Room,

@@ -72,7 +72,7 @@ impl Methods {
         served.spawn(async move { serve(&*run, request, response).await }.instrument(span));
     }
 
-    /// Stops what is being served for a caller who has left: nobody waits for the responses.
+    /// Stops what is being served for a caller who has left, and waits for no response.
     pub(crate) fn caller_left(&self, identity: &str) {
         let served = self.lock().running.remove(identity);
         drop(served);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use agent_proto::BoxFuture;
-use agent_room::{RoomCommand, RoomError, StreamKind, StreamOptions, TextStreamInfo};
+use agent_room::{RoomError, StreamKind, StreamOptions, TextStreamInfo};
 
 use super::builder::private::Sealed;
 use super::builder::{StreamBuilder, StreamContent};
@@ -31,12 +31,7 @@ impl StreamContent for WholeText {
 
     fn send(builder: StreamBuilder<Self>) -> BoxFuture<'static, Self::Sent> {
         let StreamBuilder { room, options, content } = builder;
-        Box::pin(async move {
-            let id = options.id.clone();
-            let options = Box::new(options);
-            room.command(RoomCommand::SendStream { options, content: content.0.into() }).await?;
-            Ok(id)
-        })
+        Box::pin(async move { room.send_stream(options, content.0.into()).await })
     }
 }
 
@@ -45,12 +40,7 @@ impl StreamContent for WholeBytes {
 
     fn send(builder: StreamBuilder<Self>) -> BoxFuture<'static, Self::Sent> {
         let StreamBuilder { room, options, content } = builder;
-        Box::pin(async move {
-            let id = options.id.clone();
-            let options = Box::new(options);
-            room.command(RoomCommand::SendStream { options, content: content.0 }).await?;
-            Ok(id)
-        })
+        Box::pin(async move { room.send_stream(options, content.0).await })
     }
 }
 
@@ -81,13 +71,14 @@ macro_rules! text_options {
         impl StreamBuilder<$content> {
             /// The text is a reply to the stream with this id.
             pub fn reply_to(mut self, id: impl Into<String>) -> Self {
-                text(&mut self.options).reply_to = id.into();
+                set_text(&mut self.options, |text| text.reply_to = id.into());
                 self
             }
 
             /// Byte streams with these ids belong to the text.
             pub fn attached<I: Into<String>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
-                text(&mut self.options).attached = ids.into_iter().map(Into::into).collect();
+                let ids = ids.into_iter().map(Into::into).collect();
+                set_text(&mut self.options, |text| text.attached = ids);
                 self
             }
 
@@ -128,12 +119,9 @@ impl StreamBuilder<ByteParts> {
     }
 }
 
-fn text(options: &mut StreamOptions) -> &mut TextStreamInfo {
-    if !matches!(options.kind, StreamKind::Text(_)) {
-        options.kind = StreamKind::text();
-    }
-    match &mut options.kind {
-        StreamKind::Text(text) => text,
-        _ => unreachable!("it was made a text above"),
+/// Changes the description of a text, which bytes do not have.
+fn set_text(options: &mut StreamOptions, change: impl FnOnce(&mut TextStreamInfo)) {
+    if let StreamKind::Text(text) = &mut options.kind {
+        change(text);
     }
 }

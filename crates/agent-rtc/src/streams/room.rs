@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use agent_room::{RoomError, StreamKind, StreamOptions};
+use agent_room::{RoomCommand, RoomError, StreamKind, StreamOptions};
 
 use super::builder::StreamBuilder;
 use super::content::{ByteParts, TextParts, WholeBytes, WholeText};
@@ -132,6 +132,17 @@ impl Room {
     #[doc(alias = "register_byte_stream_handler")]
     pub fn byte_streams(&self, topic: impl AsRef<str>) -> ByteStreams {
         ByteStreams::open(self.shared(), self.attempt(), topic.as_ref())
+    }
+
+    /// Sends a whole content, and returns the id of the stream.
+    pub(crate) async fn send_stream(
+        &self,
+        options: StreamOptions,
+        content: Bytes,
+    ) -> Result<String, RoomError> {
+        let id = options.id.clone();
+        self.command(RoomCommand::SendStream { options: Box::new(options), content }).await?;
+        Ok(id)
     }
 
     pub(crate) async fn open_stream(room: Self, options: StreamOptions) -> Result<Writer, RoomError> {

@@ -1,6 +1,6 @@
 //! Transcriptions that we send.
 
-use agent_room::{RoomCommand, RoomError, SpeechSegment, StreamOptions, final_attributes};
+use agent_room::{RoomError, SpeechSegment, StreamOptions, final_attributes};
 
 use crate::Room;
 use crate::streams::TextWriter;
@@ -63,11 +63,6 @@ impl Room {
         let segment = SpeechSegment::new(segment_id(), speaker, track_sid);
         SpeechTranscript { room: self.clone(), segment }
     }
-
-    async fn send_transcript(&self, options: StreamOptions, text: String) -> Result<(), RoomError> {
-        let (options, content) = (Box::new(options), text.into());
-        self.command(RoomCommand::SendStream { options, content }).await
-    }
 }
 
 impl OwnTranscript {
@@ -94,7 +89,7 @@ impl SpeechTranscript {
     /// # Errors
     /// As [`Room::send_text`]. [`RoomError::NotAllowed`] without the permission to publish data.
     pub async fn interim(&mut self, text: impl Into<String>) -> Result<(), RoomError> {
-        self.room.send_transcript(self.stream(false), text.into()).await
+        self.send(self.stream(false), text.into()).await
     }
 
     /// Sends the final text of the current segment. What follows is the next segment.
@@ -104,7 +99,11 @@ impl SpeechTranscript {
     pub async fn finish(&mut self, text: impl Into<String>) -> Result<(), RoomError> {
         let options = self.stream(true);
         self.segment.id = segment_id();
-        self.room.send_transcript(options, text.into()).await
+        self.send(options, text.into()).await
+    }
+
+    async fn send(&self, options: StreamOptions, text: String) -> Result<(), RoomError> {
+        self.room.send_stream(options, text.into()).await.map(drop)
     }
 
     fn stream(&self, is_final: bool) -> StreamOptions {

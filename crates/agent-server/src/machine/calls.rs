@@ -127,7 +127,7 @@ impl Server {
         self.fail_calls(|pending| pending.caller.0 == member);
     }
 
-    /// A member left: nobody gets responses of it.
+    /// A member left, which sends no more responses.
     pub(super) fn end_requests_to(&mut self, member: MemberId) {
         self.methods.remove(&member);
         self.fail_calls(|pending| pending.callee == Some(member));
