@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use agent_testkit::{
-    ClientEvent, ClientKind, DispatchRequest, JobEndStatus, OfficialClient, ParticipantSummaryKind,
-    RealServer, official_host_of, real_server,
+    ClientEvent, ClientKind, DispatchRequest, JobEndStatus, OfficialClient, ParticipantSummary,
+    ParticipantSummaryKind, RealServer, official_host_of, real_server,
 };
+use agent_worker::room::AGENT_STATE_ATTRIBUTE;
 
 const AGENT: &str = "chat-moderator";
 const ROOM: &str = "lounge";
@@ -75,13 +76,15 @@ impl Stage {
         self.server.log().wait_for_line(is_last, SOON).await.expect("logged");
     }
 
-    /// Waits for one more agent, to which the server can send data.
+    /// Waits for one more agent, until it says that it listens: an agent that the server calls active may not
+    /// have its data channels yet, and what is sent to it before is lost.
     async fn wait_for_agent(&mut self) {
         let until = Instant::now() + SOON;
         loop {
             let present = self.server.api().list_participants(ROOM).await.expect("a list");
             let mut agents = present.iter().filter(|one| one.kind == ParticipantSummaryKind::Agent);
-            if let Some(agent) = agents.find(|one| one.active && !self.agents.contains(&one.identity)) {
+            let listens = |of: &ParticipantSummary| of.attributes.contains_key(AGENT_STATE_ATTRIBUTE);
+            if let Some(agent) = agents.find(|one| listens(one) && !self.agents.contains(&one.identity)) {
                 self.agents.insert(agent.identity.clone());
                 return;
             }

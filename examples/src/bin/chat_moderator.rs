@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use agent_worker::checkpoint::EmbeddedStore;
-use agent_worker::room::TextReader;
+use agent_worker::room::{AgentState, TextReader};
 use agent_worker::{JobContext, JobResult, Worker};
 
-const CHAT: &str = "lk.chat";
 const UNWELCOME: &str = "bother";
 const LAST_STRIKE: u32 = 3;
 
 async fn moderate(ctx: JobContext) -> JobResult {
     let checkpoint = ctx.checkpoint::<BTreeMap<String, u32>>();
     let mut strikes = checkpoint.load().await?.unwrap_or_default();
-    let mut chat = ctx.room().text_streams(CHAT);
+    let mut chat = ctx.room().chat();
+    ctx.room().set_agent_state(AgentState::Listening).await?;
     loop {
         let message = tokio::select! {
             _ = ctx.cancelled() => return Ok(()),
@@ -38,7 +38,7 @@ async fn moderate(ctx: JobContext) -> JobResult {
         checkpoint.save(&strikes).await?;
         if strike < LAST_STRIKE {
             let warning = format!("Mind your words: strike {strike} of {LAST_STRIKE}.");
-            ctx.room().send_text(CHAT, warning).to([person]).await?;
+            ctx.room().send_chat(warning).to([person]).await?;
         } else if let Err(error) = ctx.api().remove_participant(&person).await {
             // It may have left already.
             tracing::warn!(%error, "a participant was not removed");
@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 mod tests {
     use agent_testkit::{ApiCall, JobSpec, run_job};
     use agent_worker::checkpoint::MemoryStore;
-    use agent_worker::room::DisconnectReason;
+    use agent_worker::room::{CHAT_TOPIC, DisconnectReason};
 
     use super::*;
 
@@ -73,7 +73,7 @@ mod tests {
         let job = JobSpec::room("lobby").participant("bob").script(|room| async move {
             let ada = room.join("ada");
             for text in ["hello", "oh bother", "bother", "bother!"] {
-                ada.send_text(CHAT, text);
+                ada.send_text(CHAT_TOPIC, text);
                 room.wait_for_agent().await;
             }
             assert_eq!(ada.room().closed().await, DisconnectReason::Removed);
@@ -92,7 +92,7 @@ mod tests {
             let job = JobSpec::room("lobby").participant("bob").script(move |room| async move {
                 room.wait_for_agent().await;
                 let ada = room.join("ada");
-                (0..messages).for_each(|_| ada.send_text(CHAT, "bother"));
+                (0..messages).for_each(|_| ada.send_text(CHAT_TOPIC, "bother"));
             });
             let run = run_job(moderate, job.worker(|worker| worker.checkpoints(store))).await;
             run.assert_success();
