@@ -7,12 +7,13 @@ use crate::graph::{Graph, Need, WORKSPACE, linked_into};
 /// A crate, the crates that it is built on, and those that its tests may use in addition.
 type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The layers of the workspace. core and room do not depend on each other; proto's types stop at them;
+/// The layers of the workspace. core, room and media do not depend on each other; proto's types stop at them;
 /// testkit is on top.
 const LAYERS: &[Layer] = &[
     ("agent-proto", &[], &[]),
     ("agent-worker-core", &["agent-proto"], &["agent-testkit"]),
     ("agent-worker-room", &["agent-proto"], &["agent-testkit"]),
+    ("agent-worker-media", &["agent-proto"], &[]),
     // The examples in its docs are written for users of the two above it.
     ("agent-worker-net", &["agent-proto"], &["agent-worker", "agent-testkit"]),
     ("agent-worker-rtc", &["agent-proto", "agent-worker-room", "agent-worker-net"], &["agent-worker"]),
@@ -52,6 +53,7 @@ const FORBIDDEN: &[(&str, &[&[&str]])] = &[
     ("agent-worker-core", &[RUNTIMES, IMPURE, CRYPTO]),
     // str0m has its own randomness, for its keys.
     ("agent-worker-room", &[RUNTIMES, CRYPTO]),
+    ("agent-worker-media", &[RUNTIMES, IMPURE, CRYPTO]),
     ("agent-worker-net", &[CRYPTO]),
     ("agent-worker-rtc", &[CRYPTO]),
     ("agent-worker-server", &[CRYPTO]),

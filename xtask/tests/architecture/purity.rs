@@ -32,10 +32,10 @@ const IMPURE: &[(&[&str], &str)] = &[
 const ADDRESSES: &[&str] =
     &["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr", "SocketAddrV4", "SocketAddrV6", "AddrParseError"];
 
-/// Also refused in agent-core: its time is `Time`, and it needs no addresses.
+/// Also refused in agent-core and agent-media: their time is `Time`, and they need no addresses.
 const CORE: &[(&[&str], &str)] = &[
     (&["Instant"], "a machine's time is Time"),
-    (&["std", "net"], "core has no network"),
+    (&["std", "net"], "needs no network"),
     (&["time", "*"], "hides what it names"),
 ];
 
@@ -101,6 +101,11 @@ fn room_is_pure() {
     super::none(&scan_folder("agent-room/src", ROOM));
 }
 
+#[test]
+fn media_is_pure() {
+    super::none(&scan_folder("agent-media/src", CORE));
+}
+
 /// Only the machine: its crate has a network, too.
 #[test]
 fn the_server_machine_is_pure() {
@@ -141,7 +146,7 @@ fn impurities_are_found() {
         assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{bad}: {found:?}");
     }
     assert_eq!(scan("use std::time::Instant;", CORE), ["std::time::Instant: a machine's time is Time"]);
-    assert_eq!(scan("use std::net::IpAddr;", CORE), ["std::net::IpAddr: core has no network"]);
+    assert_eq!(scan("use std::net::IpAddr;", CORE), ["std::net::IpAddr: needs no network"]);
 }
 
 #[test]
