@@ -429,6 +429,9 @@ impl Hub {
                 }
             }
             Output::Stream { member, event } => state.notify(member, MemberEvent::Stream(event)),
+            Output::DataFrame { member, sid, frame } => {
+                state.notify(member, MemberEvent::DataFrame { sid, frame });
+            }
             Output::Requested { member, request } => state.notify(member, MemberEvent::Requested(request)),
             Output::CallDone { member, id, result } => {
                 if let Some(caller) = state.calls.remove(&(member, id)) {

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use agent_proto::BoxFuture;
-use agent_room::{Connected, EncodedFrame, RoomEvent, RpcRequest, StreamEvent};
+use agent_room::{Connected, DataTrackFrame, EncodedFrame, RoomEvent, RpcRequest, StreamEvent};
 
 use crate::machine::MemberId;
 
@@ -24,6 +24,13 @@ pub enum MemberEvent {
     Room(RoomEvent),
     /// An event of a stream that it receives.
     Stream(StreamEvent),
+    /// A frame of a data track that it is subscribed to.
+    DataFrame {
+        /// The track's sid.
+        sid: String,
+        /// The frame.
+        frame: DataTrackFrame,
+    },
     /// A request to one of its methods.
     Requested(RpcRequest),
 }

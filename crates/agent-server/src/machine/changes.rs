@@ -78,12 +78,15 @@ impl Server {
                 self.notify_addressed(&name, Some(&from), &destinations, &event);
                 return Ok(());
             }
-            RoomCommand::PublishDataTrack { .. }
-            | RoomCommand::PushDataFrame { .. }
-            | RoomCommand::UnpublishDataTrack { .. }
-            | RoomCommand::SubscribeDataTrack { .. }
-            | RoomCommand::UnsubscribeDataTrack { .. } => {
-                return Err(RoomError::Refused { detail: "this server carries no data tracks".to_owned() });
+            RoomCommand::PublishDataTrack { name } => return self.publish_data_track(&sender, id, name),
+            RoomCommand::PushDataFrame { track, frame } => {
+                return self.push_data_frame(&sender, track, &frame);
+            }
+            RoomCommand::UnpublishDataTrack { track } => return self.unpublish_data_track(&sender, track),
+            RoomCommand::SubscribeDataTrack { sid } => return self.subscribe_data_track(&sender, id, sid),
+            RoomCommand::UnsubscribeDataTrack { subscription } => {
+                self.unsubscribe_data_track(member, subscription);
+                return Ok(());
             }
             RoomCommand::SendStream { options, content } => {
                 return self.send_stream(&sender, *options, content);

@@ -2,7 +2,8 @@
 
 use agent_proto::livekit as wire;
 use agent_room::{
-    CommandId, DisconnectReason, RoomEvent, RpcCall, RpcError, RpcRequest, Speaker, StreamEvent,
+    CommandId, DataTrackFrame, DisconnectReason, RoomEvent, RpcCall, RpcError, RpcRequest, Speaker,
+    StreamEvent,
 };
 
 use super::event::ServerEvent;
@@ -114,6 +115,15 @@ pub enum Output {
         member: MemberId,
         /// The event.
         event: StreamEvent,
+    },
+    /// Pass a frame of a data track to a member, which is subscribed to it.
+    DataFrame {
+        /// The member.
+        member: MemberId,
+        /// The track's sid.
+        sid: String,
+        /// The frame.
+        frame: DataTrackFrame,
     },
     /// Pass a request to a member, which has registered the method and answers with
     /// [`RoomCommand::Respond`](agent_room::RoomCommand::Respond).

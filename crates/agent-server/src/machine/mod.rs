@@ -30,11 +30,13 @@
 //! - `dispatches`: which jobs a room, a participant or an API call makes.
 //! - `rooms`: rooms and their participants.
 //! - `changes`: changes and messages in a room, and who is notified.
-//! - `streams`, `calls`: text and byte streams, and remote procedure calls, between participants.
+//! - `streams`, `calls`, `data_tracks`: text and byte streams, remote procedure calls and data tracks, between
+//!   participants.
 //! - `sent`, `history`: what was sent and called, for tests.
 
 mod calls;
 mod changes;
+mod data_tracks;
 mod dispatches;
 mod entries;
 mod event;
@@ -71,6 +73,7 @@ pub use rules::Rules;
 pub use sent::{RecordedCall, Sent, SentStream};
 pub(crate) use wire::{filled, to_wire_participant, to_wire_room, to_wire_track};
 
+use data_tracks::DataTracks;
 use entries::{JobEntry, OpenStream, PendingCall, RoomEntry, WorkerEntry};
 use history::History;
 
@@ -123,6 +126,7 @@ pub struct Server {
     /// The methods that members have registered.
     methods: BTreeMap<MemberId, BTreeSet<String>>,
     calls: BTreeMap<RpcRequestId, PendingCall>,
+    data_tracks: DataTracks,
     /// The room of each member.
     members: BTreeMap<MemberId, String>,
     /// The time of the last lookup of workers, if its result is still valid.
@@ -148,6 +152,7 @@ impl Server {
             kept_of_streams: 0,
             methods: BTreeMap::new(),
             calls: BTreeMap::new(),
+            data_tracks: DataTracks::default(),
             rules,
             now: Time::ZERO,
             workers: BTreeMap::new(),

@@ -135,6 +135,7 @@ impl Server {
         self.log(ServerEvent::Left { room: name.clone(), identity: identity.clone(), reason: label(reason) });
         self.end_received_streams(member);
         self.end_calls_of(member);
+        self.data_tracks.remove(member);
         self.out
             .push_back(Output::Notify { member, event: RoomEvent::Disconnected { reason: reason.clone() } });
         if !gone.participant.permissions.hidden {

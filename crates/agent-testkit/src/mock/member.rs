@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 
 use agent_server::{FrameReceiver, Hub, Input, MemberCommand, MemberEvent, MemberId, Refusal, Stay};
 use agent_worker::room::{
-    Connected, DisconnectReason, EncodedFrame, FrameSender, Participant, RoomBackend, RoomError, RoomInfo,
-    RoomRequest,
+    Connected, DataFrameSender, DisconnectReason, EncodedFrame, FrameSender, Participant, RoomBackend,
+    RoomError, RoomInfo, RoomRequest,
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
 
@@ -42,6 +42,7 @@ struct Member {
     hub: Weak<Hub>,
     id: MemberId,
     backend: RoomBackend,
+    data_frames: DataFrameSender,
     events: mpsc::UnboundedReceiver<MemberEvent>,
 }
 
@@ -50,7 +51,8 @@ impl Member {
         let Stay { member: id, connected, events } = stay;
         let (room, backend) = RoomBackend::new(connected);
         hub.receive_frames(id, Frames(Mutex::new(backend.frames())));
-        (room, Self { hub: Arc::downgrade(hub), id, backend, events })
+        let data_frames = backend.data_frames();
+        (room, Self { hub: Arc::downgrade(hub), id, backend, data_frames, events })
     }
 
     /// Forwards events and requests until the member has left its room.
@@ -67,6 +69,7 @@ impl Member {
                         }
                     }
                     Some(MemberEvent::Stream(event)) => self.backend.stream(event),
+                    Some(MemberEvent::DataFrame { sid, frame }) => self.data_frames.send(&sid, frame),
                     Some(MemberEvent::Requested(request)) => self.backend.request(request),
                     None => return,
                 },

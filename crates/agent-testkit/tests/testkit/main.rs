@@ -12,6 +12,7 @@
 
 #[path = "../support/conformance/mod.rs"]
 mod conformance;
+mod data_tracks;
 mod faults;
 mod guide;
 mod job_api;

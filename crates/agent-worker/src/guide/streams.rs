@@ -75,7 +75,7 @@
 //! For values of which only the newest matters, as positions, there are data tracks:
 //! [`publish_data_track`](crate::Room::publish_data_track) sends frames of bytes, which are not repeated when
 //! they are lost, to those who read the track with [`data_track`](crate::Room::data_track). A slow reader
-//! gets the newest frames, and the number of those that were dropped. Mock rooms have no data tracks.
+//! gets the newest frames, and the number of those that were dropped. In mock rooms no frame is lost.
 //!
 //! # Attempts
 //! Streams that no receiver has taken when an attempt ends wait for the next attempt. A stream that was being

@@ -208,6 +208,9 @@ impl World {
                 let before = self.reply.replace((id, reply));
                 assert_eq!(before, None, "a second reply");
             }
+            Output::DataFrame { member, sid, .. } => {
+                assert!(self.server.members.contains_key(&member), "a frame of {sid} to nobody");
+            }
             Output::Stream { member, event } => match event {
                 StreamEvent::Opened { stream, .. } => {
                     assert_eq!(self.receiving.insert(stream, member), None, "{stream:?} began twice");

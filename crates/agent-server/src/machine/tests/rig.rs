@@ -320,6 +320,10 @@ impl Rig {
                 let who = self.members.get(member).map_or("?", String::as_str);
                 format!("to {who}: {}", show_stream(event))
             }
+            Output::DataFrame { member, sid, frame } => {
+                let who = self.members.get(member).map_or("?", String::as_str);
+                format!("to {who}: {} bytes of {sid}", frame.payload.len())
+            }
             Output::Requested { member, request } => {
                 let who = self.members.get(member).map_or("?", String::as_str);
                 format!(

@@ -5,6 +5,7 @@ mod data;
 mod data_tracks;
 mod dtmf;
 mod joins;
+mod packets;
 mod participants;
 mod streams;
 mod subscriptions;
