@@ -16,8 +16,10 @@
 mod codec;
 mod format;
 mod frame;
+mod jitter;
 pub mod opus_packet;
 
 pub use codec::{Application, AudioCodec, AudioDecoder, AudioEncoder, CodecError, EncoderOptions};
 pub use format::{AudioFormat, FormatError};
 pub use frame::AudioFrame;
+pub use jitter::{EncodedPacket, JitterBuffer, JitterOptions, JitterStats, Playout, PlayoutSound};

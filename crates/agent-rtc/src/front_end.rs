@@ -30,8 +30,8 @@ impl Room {
     }
 
     /// Shows front ends what the agent is doing, as an attribute of its participant. Front ends wait for the
-    /// first state: set it once the streams are open and the methods are registered, as the server may announce
-    /// an agent before it can send data to it.
+    /// first state: set it once the streams are open and the methods are registered, as the server may
+    /// announce an agent before it can send data to it.
     ///
     /// # Errors
     /// As [`set_attributes`](Self::set_attributes).

@@ -124,7 +124,8 @@ async fn row(cause: Cause) {
                 assert!(in_room, "{case}");
             }
             Cause::DispatchDeleted => {
-                // The server sends the termination before it records this success: our outcome may be between.
+                // The server sends the termination before it records this success: our outcome may be
+                // between.
                 let by_server = (JobEndStatus::Success, String::new());
                 assert!(end == by_us || end == by_server, "{case}: {end:?}");
                 assert!(in_room, "three seconds are left: {case}");

@@ -1,0 +1,218 @@
+//! Short scenes: what arrives, and what is played.
+
+use super::*;
+
+/// A packet of 20 ms by its place in the stream.
+fn packet(payload: &'static [u8], arrival: u64, place: u64) -> EncodedPacket {
+    numbered(
+        payload,
+        arrival,
+        100 + place,
+        (u32::MAX - 1_000).wrapping_add(u32::try_from(place).unwrap() * 960),
+    )
+}
+
+fn numbered(payload: &'static [u8], arrival: u64, sequence: u64, timestamp: u32) -> EncodedPacket {
+    EncodedPacket { received: at(arrival), ..EncodedPacket::new(payload, sequence, timestamp) }
+}
+
+/// What was played, with pieces of the same kind as one: when, what, and for how long, in milliseconds.
+/// Without what is made up at the end.
+fn scene(packets: impl IntoIterator<Item = EncodedPacket>) -> (Vec<String>, JitterStats) {
+    let mut player = Player::new(JitterOptions::default());
+    player.play(packets);
+    let mut pieces: Vec<(f64, String, u128)> = Vec::new();
+    for playout in player.played {
+        let what = match playout.sound {
+            PlayoutSound::Packet { sequence, .. } => format!("packet {}", sequence.wrapping_sub(100)),
+            PlayoutSound::Fec { .. } => "copy".to_owned(),
+            PlayoutSound::Conceal => "conceal".to_owned(),
+            PlayoutSound::Silence { is_dtx: true } => "dtx".to_owned(),
+            PlayoutSound::Silence { is_dtx: false } => "silence".to_owned(),
+        };
+        let duration = playout.duration().as_millis();
+        match pieces.last_mut() {
+            Some((_, last, sum)) if *last == what => *sum += duration,
+            _ => pieces.push((millis(playout.due), what, duration)),
+        }
+    }
+    let mut course: Vec<_> =
+        pieces.iter().map(|(due, what, duration)| format!("{due:.0} {what} {duration}")).collect();
+    let end = course.split_off(course.len() - 2);
+    assert!(end[0].ends_with("conceal 120") && end[1].ends_with("silence 880"), "{end:?}");
+    (course, player.buffer.stats())
+}
+
+/// A packet of silence at its place in the stream, late by some milliseconds.
+fn late(place: u64, by: u64) -> EncodedPacket {
+    packet(SILENCE, 1_000 + place * 20 + by, place)
+}
+
+fn in_time(places: impl IntoIterator<Item = u64>) -> Vec<EncodedPacket> {
+    places.into_iter().map(|place| late(place, 0)).collect()
+}
+
+fn check(name: &str, packets: Vec<EncodedPacket>, expected: &[&str]) -> JitterStats {
+    let (course, stats) = scene(packets);
+    assert_eq!(course, expected, "{name}");
+    stats
+}
+
+#[test]
+fn lost_packets() {
+    check("none", in_time(0..3), &["1003 packet 0 20", "1023 packet 1 20", "1043 packet 2 20"]);
+    let one = &["1003 packet 0 20", "1023 conceal 20", "1043 packet 2 20"];
+    let stats = check("one", in_time([0, 2]), one);
+    assert_eq!((stats.received, stats.played, stats.lost), (2, 2, 1));
+    let stats = check("two", in_time([0, 3]), &["1003 packet 0 20", "1023 conceal 40", "1063 packet 3 20"]);
+    assert_eq!((stats.lost, stats.concealed), (2, Duration::from_millis(160)));
+    // The delay is long enough to have the next packet.
+    let stats = check(
+        "with a copy in the next one",
+        vec![late(0, 0), late(1, 30), packet(WITH_COPY, 1_060, 3), packet(WITH_COPY, 1_080, 4)],
+        &[
+            "1003 packet 0 20",
+            "1023 conceal 30",
+            "1053 packet 1 20",
+            "1073 copy 20",
+            "1093 packet 3 20",
+            "1113 packet 4 20",
+        ],
+    );
+    assert_eq!((stats.lost, stats.recovered), (1, 1));
+    let outage = &["1003 packet 0 20", "1023 conceal 120", "1143 silence 260", "1403 packet 20 20"];
+    let stats = check("an outage", in_time([0, 20]), outage);
+    assert_eq!((stats.lost, stats.late), (19, 0));
+}
+
+#[test]
+fn late_packets() {
+    let stats = check(
+        "one",
+        vec![late(0, 0), late(1, 9), late(2, 0)],
+        &["1003 packet 0 20", "1023 conceal 10", "1033 packet 1 20", "1053 packet 2 20"],
+    );
+    assert_eq!((stats.lost, stats.late), (0, 0));
+    check(
+        "swapped",
+        vec![late(0, 0), late(2, 0), late(1, 21), late(3, 0)],
+        &["1003 packet 0 20", "1023 conceal 20", "1043 packet 1 20", "1063 packet 2 20", "1083 packet 3 20"],
+    );
+    check(
+        "the first ones",
+        vec![late(1, 0), late(0, 21), late(2, 0)],
+        &["1023 packet 0 20", "1043 packet 1 20", "1063 packet 2 20"],
+    );
+    let stats = check(
+        "when its place is taken",
+        vec![late(0, 0), late(2, 0), late(3, 0), late(1, 50)],
+        &["1003 packet 0 20", "1023 conceal 20", "1043 packet 2 20", "1063 packet 3 20"],
+    );
+    assert_eq!((stats.lost, stats.late), (1, 1));
+    let stats = check("repeated", vec![late(0, 0), late(0, 1), late(0, 9)], &["1003 packet 0 20"]);
+    assert_eq!((stats.received, stats.played, stats.duplicates), (3, 1, 2));
+    let stalled = (2..13).map(|place| packet(SILENCE, 1_340, place));
+    let stats = check(
+        "a stall of more than the bound",
+        in_time(0..2).into_iter().chain(stalled).collect(),
+        &[
+            "1003 packet 0 20",
+            "1023 packet 1 20",
+            "1043 conceal 120",
+            "1163 silence 195",
+            "1358 packet 8 20",
+            "1378 packet 9 20",
+            "1398 packet 10 20",
+            "1418 packet 11 20",
+            "1438 packet 12 20",
+        ],
+    );
+    assert_eq!((stats.late, stats.lost), (6, 0));
+}
+
+#[test]
+fn silence() {
+    check(
+        "DTX",
+        vec![late(0, 0), packet(DTX, 1_020, 1), numbered(SILENCE, 1_400, 102, 18_239)],
+        &["1003 packet 0 20", "1023 packet 1 20", "1043 dtx 360", "1403 packet 2 20"],
+    );
+    check(
+        "without its announcement",
+        vec![late(0, 0), numbered(SILENCE, 1_400, 101, 18_239)],
+        &["1003 packet 0 20", "1023 conceal 120", "1143 silence 260", "1403 packet 1 20"],
+    );
+    let paused = ["1003 packet 0 20", "1023 conceal 120", "1143 silence 880", "9003 packet 1 20"];
+    check("a mute, in which timestamps stand still", vec![late(0, 0), packet(SILENCE, 9_000, 1)], &paused);
+    check(
+        "a mute, in which timestamps go on",
+        vec![late(0, 0), numbered(SILENCE, 9_000, 101, 383_000)],
+        &paused,
+    );
+    let stats = check(
+        "without bytes",
+        vec![late(0, 0), packet(b"", 1_020, 1), late(2, 0), packet(b"", 1_060, 3)],
+        &["1003 packet 0 20", "1023 conceal 20", "1043 packet 2 20"],
+    );
+    assert_eq!((stats.lost, stats.discarded), (0, 2));
+}
+
+/// What jitter has made of the delay is taken back in silence.
+#[test]
+fn silence_corrects_the_delay() {
+    let voice = (2..100).map(|place| late(place, 0));
+    let silence = [packet(DTX, 3_000, 100), numbered(SILENCE, 3_400, 201, 114_239)];
+    let packets = [late(0, 0), late(1, 100)].into_iter().chain(voice).chain(silence).collect::<Vec<_>>();
+    let (course, _) = scene(packets);
+    assert!(course.contains(&"3083 packet 99 20".to_owned()), "{course:?}");
+    assert_eq!(course[course.len() - 3..], ["3103 packet 100 20", "3123 dtx 280", "3403 packet 101 20"]);
+}
+
+#[test]
+fn jumps() {
+    let stats = check(
+        "garbage",
+        vec![
+            late(0, 0),
+            numbered(SILENCE, 1_010, 1 << 40, 7),
+            late(1, 0),
+            numbered(SILENCE, 1_030, 102, 1 << 30),
+            late(2, 0),
+        ],
+        &["1003 packet 0 20", "1023 packet 1 20", "1043 packet 2 20"],
+    );
+    assert_eq!((stats.discarded, stats.resyncs), (2, 0));
+    let stats = check(
+        "to another place",
+        vec![late(0, 0), numbered(SILENCE, 1_020, 9_100, 7), numbered(SILENCE, 1_040, 9_101, 967)],
+        &["1003 packet 0 20", "1023 conceal 20", "1043 packet 9001 20"],
+    );
+    assert_eq!((stats.discarded, stats.resyncs), (1, 1));
+    let other = EncodedPacket { source: 7, ..numbered(SILENCE, 1_020, 105, 7) };
+    let stats =
+        check("to another source", vec![late(0, 0), other], &["1003 packet 0 20", "1023 packet 5 20"]);
+    assert_eq!((stats.discarded, stats.resyncs, stats.lost), (0, 0, 0));
+}
+
+/// Nothing is made up for what the queue before the buffer has dropped.
+#[test]
+fn dropped_before() {
+    let mut player = Player::new(JitterOptions::default());
+    for packet in in_time(0..2) {
+        player.buffer.push(packet, at(9_000));
+    }
+    player.buffer.note_dropped(300);
+    for packet in in_time(302..305) {
+        player.buffer.push(packet, at(9_000));
+    }
+    player.buffer.handle_timeout(at(7_102));
+    player.drain();
+    let all: Vec<_> = player.played.iter().map(|playout| (playout.due, playout.media_time)).collect();
+    assert_eq!(all.len(), 5, "{all:?}");
+    // 1,023 ms after the first one.
+    let after = Duration::from_millis(6_040);
+    assert_eq!(all[2].1, after);
+    assert_eq!(all[2].0 - all[0].0, after);
+    let stats = player.buffer.stats();
+    assert_eq!((stats.dropped_before, stats.lost, stats.concealed), (300, 0, Duration::ZERO));
+}
