@@ -103,3 +103,47 @@ fn other_versions_and_broken_extensions_are_refused_and_unknown_ones_skipped() {
     assert_eq!((read.extensions.user_timestamp, &read.payload[..]), (Some(5), &b"x"[..]));
     assert_eq!(with(&[0, 1, 2, 4, 0, 0, 0, 5]).unwrap().extensions.user_timestamp, None);
 }
+
+fn bytes_of(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
+    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+}
+
+#[test]
+fn packets_of_livekits_crate_are_read_and_written() {
+    fn some<T>(field: &str, parse: impl Fn(&str) -> T) -> Option<T> {
+        (field != "-").then(|| parse(field))
+    }
+    let lines = include_str!("peer_packets.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut read = 0;
+    for line in lines {
+        let (fields, bytes) = line.split_once(": ").unwrap();
+        let fields: Vec<_> = fields.split(' ').collect();
+        let [marker, handle, sequence, frame, timestamp, user_timestamp, key_index, iv, payload] = fields[..]
+        else {
+            panic!("{line}")
+        };
+        let encryption = some(key_index, |key_index| FrameEncryption {
+            key_index: key_index.parse().unwrap(),
+            iv: bytes_of(iv).try_into().unwrap(),
+        });
+        let packet = Packet {
+            handle: handle.parse().unwrap(),
+            sequence: sequence.parse().unwrap(),
+            frame: frame.parse().unwrap(),
+            timestamp: timestamp.parse().unwrap(),
+            start: matches!(marker, "Start" | "Single"),
+            last: matches!(marker, "Final" | "Single"),
+            extensions: Extensions {
+                encryption,
+                user_timestamp: some(user_timestamp, |number| number.parse().unwrap()),
+            },
+            payload: some(payload, bytes_of).unwrap_or_default().into(),
+        };
+        let bytes = Bytes::from(bytes_of(bytes));
+        assert_eq!(Packet::decode(&bytes), Some(packet.clone()));
+        assert_eq!(packet.encode(), bytes);
+        read += 1;
+    }
+    assert_eq!(read, 12);
+}
