@@ -68,6 +68,12 @@ impl AudioFormat {
         Self { channels: 1, ..self }
     }
 
+    /// The same sample rate with two channels.
+    #[must_use]
+    pub const fn stereo(self) -> Self {
+        Self { channels: 2, ..self }
+    }
+
     /// Whether Opus encodes and decodes this rate directly, without resampling.
     #[must_use]
     pub fn is_opus(self) -> bool {
@@ -118,6 +124,14 @@ pub enum FormatError {
         samples: usize,
         /// The number of channels.
         channels: u8,
+    },
+    /// There is no filter between these sample rates.
+    #[error("no resampling from {from} to {to} Hz")]
+    Resampling {
+        /// The sample rate of the input, in hertz.
+        from: u32,
+        /// The sample rate of the output, in hertz.
+        to: u32,
     },
 }
 

@@ -36,6 +36,11 @@ impl AudioFrame {
         Ok(Self { format, samples })
     }
 
+    /// Samples that are known to be whole.
+    pub(crate) fn of(format: AudioFormat, samples: Vec<i16>) -> Self {
+        Self { format, samples }
+    }
+
     /// Silence of this duration, rounded down to whole samples.
     #[must_use]
     pub fn silence(format: AudioFormat, duration: Duration) -> Self {

@@ -1,5 +1,6 @@
 //! Audio without I/O: encoded frames become PCM and back. Codecs behind one small [trait](AudioCodec), and
-//! what is known of an Opus packet [without a codec](opus_packet).
+//! what is known of an Opus packet [without a codec](opus_packet); [resampling](Resampler), [levels](Level),
+//! and an [`AudioSender`] that sends PCM in real time.
 //!
 //! It knows no RTP, no keys, no clock and no runtime: times are arguments, so that everything here can be
 //! tested on virtual time. Frames that are only forwarded need nothing of it.
@@ -12,14 +13,37 @@
 //! assert_eq!(silence.samples().len(), 320);
 //! # Ok::<(), agent_media::FormatError>(())
 //! ```
+//!
+//! # Dev builds
+//! A codec without optimisation takes a third of a core for each stream both ways. Profiles are those of the
+//! program, so its `Cargo.toml` needs these lines:
+//! ```toml
+//! [profile.dev.package]
+//! ropus = { opt-level = 3 }
+//! agent-worker-media = { opt-level = 3 } # with it rubato, which is generic
+//! ```
 
 mod codec;
+mod convert;
 mod format;
 mod frame;
 mod jitter;
+mod level;
 pub mod opus_packet;
+mod resampler;
+#[cfg(feature = "ropus")]
+mod ropus_codec;
+mod sender;
 
 pub use codec::{Application, AudioCodec, AudioDecoder, AudioEncoder, CodecError, EncoderOptions};
 pub use format::{AudioFormat, FormatError};
 pub use frame::AudioFrame;
 pub use jitter::{EncodedPacket, JitterBuffer, JitterOptions, JitterStats, Playout, PlayoutSound};
+pub use level::Level;
+pub use resampler::Resampler;
+#[cfg(feature = "ropus")]
+pub use ropus_codec::RopusCodec;
+pub use sender::{
+    AudioSender, AudioSenderOptions, AudioSenderOutput, AudioSenderStats, FrameDuration, OutgoingPacket,
+    Pushed,
+};

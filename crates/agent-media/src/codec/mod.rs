@@ -44,7 +44,7 @@ pub trait AudioEncoder: fmt::Debug + Send {
     /// next frame. Nothing is appended after an error.
     fn encode(&mut self, samples: &[i16], packet: &mut Vec<u8>) -> Result<(), CodecError>;
 
-    /// Changes the bitrate, the application and the other options between two frames.
+    /// Changes the options between two frames: all but the application, which is that of the beginning.
     ///
     /// # Errors
     /// [`CodecError::Failed`] if the implementation refuses them.

@@ -8,23 +8,23 @@ use crate::AudioFormat;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Application {
-    /// Speech: intelligible at low bitrates.
+    /// Speech, tones and music: true to the original.
     #[default]
-    Voip,
-    /// Music and everything else: true to the original.
     Audio,
+    /// Speech at a low bitrate: intelligible, at about twice the computing time.
+    Voip,
 }
 
-/// How sound is encoded. The defaults are for speech on the Internet.
+/// How sound is encoded. The defaults are for any sound on a good network.
 ///
 /// ```
 /// use agent_media::{Application, AudioFormat, EncoderOptions};
 ///
-/// let speech = EncoderOptions::new();
-/// assert_eq!(speech.bitrate_for(AudioFormat::MONO_48K), 32_000);
+/// let options = EncoderOptions::new();
+/// assert_eq!(options.bitrate_for(AudioFormat::MONO_48K), 32_000);
 ///
-/// let music = EncoderOptions::new().application(Application::Audio).bitrate(96_000).dtx(false);
-/// assert_eq!(music.bitrate_for(AudioFormat::STEREO_48K), 96_000);
+/// let frugal = options.application(Application::Voip).bitrate(16_000).dtx(true).expected_loss(10);
+/// assert_eq!(frugal.bitrate_for(AudioFormat::MONO_48K), 16_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,15 +33,18 @@ pub struct EncoderOptions {
     pub bitrate: Option<u32>,
     /// How much computing time to spend, from 0 to 10. 5 by default.
     pub complexity: u8,
-    /// Whether packets carry a copy of the previous one at a low bitrate, for a receiver that has lost it.
-    /// Only speech has one, and only while [`expected_loss`](Self::expected_loss) is not 0. On by default.
+    /// Whether packets carry a copy of the previous one at a low bitrate, for a receiver that has lost it, if
+    /// [`expected_loss`](Self::expected_loss) is high enough: more than 5 % for [`Application::Audio`], which
+    /// then encodes speech as [`Application::Voip`] does. On by default.
     pub fec: bool,
     /// The percentage of packets that receivers lose, from 0 to 100: more loss, more bits for the copies.
-    /// 5 by default.
+    /// 0 by default.
     pub expected_loss: u8,
-    /// Whether silence becomes packets of at most 2 bytes, which need not be sent. On by default.
+    /// Whether silence becomes packets of at most 2 bytes, which need not be sent (discontinuous
+    /// transmission). With [`Application::Voip`] everything but speech is silence, also a steady tone. Off by
+    /// default.
     pub dtx: bool,
-    /// What the sound is. Speech by default.
+    /// What the sound is. [`Application::Audio`] by default.
     pub application: Application,
 }
 
@@ -51,9 +54,9 @@ impl Default for EncoderOptions {
             bitrate: None,
             complexity: 5,
             fec: true,
-            expected_loss: 5,
-            dtx: true,
-            application: Application::Voip,
+            expected_loss: 0,
+            dtx: false,
+            application: Application::Audio,
         }
     }
 }

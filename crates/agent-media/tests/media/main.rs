@@ -1,0 +1,13 @@
+//! What users of the crate can see, without a runtime and without a clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of a test, outside of a #[test] function"
+)]
+
+mod codecs;
+mod packets;
+mod resampling;
+mod sending;
+mod sound;
