@@ -1,6 +1,7 @@
 //! Audio without I/O: encoded frames become PCM and back. Codecs behind one small [trait](AudioCodec), and
 //! what is known of an Opus packet [without a codec](opus_packet); [resampling](Resampler), [levels](Level),
-//! and an [`AudioSender`] that sends PCM in real time.
+//! an [`AudioSender`] that sends PCM in real time, and an [`AudioReceiver`] that makes PCM of packets in any
+//! order, with a [`JitterBuffer`].
 //!
 //! It knows no RTP, no keys, no clock and no runtime: times are arguments, so that everything here can be
 //! tested on virtual time. Frames that are only forwarded need nothing of it.
@@ -30,6 +31,7 @@ mod frame;
 mod jitter;
 mod level;
 pub mod opus_packet;
+mod receiver;
 mod resampler;
 #[cfg(feature = "ropus")]
 mod ropus_codec;
@@ -40,6 +42,7 @@ pub use format::{AudioFormat, FormatError};
 pub use frame::AudioFrame;
 pub use jitter::{EncodedPacket, JitterBuffer, JitterOptions, JitterStats, Playout, PlayoutSound};
 pub use level::Level;
+pub use receiver::{AudioReceiver, AudioReceiverOptions, AudioReceiverStats, ReceivedAudio};
 pub use resampler::Resampler;
 #[cfg(feature = "ropus")]
 pub use ropus_codec::RopusCodec;

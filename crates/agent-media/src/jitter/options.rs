@@ -11,7 +11,7 @@ use std::time::Duration;
 /// let options = JitterOptions::default();
 /// assert_eq!((options.min_delay, options.max_delay), (Duration::ZERO, Duration::from_millis(200)));
 /// // For a recording, in which no sound should be missing, and which nobody waits for.
-/// let patient = options.with_max_delay(Duration::from_secs(1));
+/// let patient = options.max_delay(Duration::from_secs(1));
 /// # let _ = patient;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +29,15 @@ impl JitterOptions {
     /// The largest `max_delay`; larger ones count as this one.
     pub const MAX_DELAY: Duration = Duration::from_secs(1);
 
-    /// With another bound.
+    /// Sets the bound.
     #[must_use]
-    pub fn with_max_delay(self, max_delay: Duration) -> Self {
+    pub fn max_delay(self, max_delay: Duration) -> Self {
         Self { max_delay, ..self }
     }
 
-    /// With another minimum.
+    /// Sets the minimum.
     #[must_use]
-    pub fn with_min_delay(self, min_delay: Duration) -> Self {
+    pub fn min_delay(self, min_delay: Duration) -> Self {
         Self { min_delay, ..self }
     }
 }

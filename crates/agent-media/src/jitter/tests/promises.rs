@@ -99,7 +99,7 @@ fn packets(steps: Vec<Step>) -> Vec<(EncodedPacket, Time, Option<u64>)> {
 proptest! {
     #[test]
     fn whatever_arrives(steps in steps(), stretch in 0..3_usize, max_delay in 0..1_500_u64) {
-        let options = JitterOptions::default().with_max_delay(Duration::from_millis(max_delay));
+        let options = JitterOptions::default().max_delay(Duration::from_millis(max_delay));
         let stretches: [fn(i64) -> i64; 3] = [|_| 0, |wanted| wanted.clamp(-480, 480), |wanted| wanted];
         let mut player = Player { stretch: |_| 0, ..Player::new(options) };
         player.stretch = stretches[stretch];
@@ -149,7 +149,7 @@ proptest! {
     /// Packets that come within the delay are played in their order, each of them once, and nothing else is.
     #[test]
     fn packets_in_time(late in prop::collection::vec(0..100_u64, 1..200)) {
-        let options = JitterOptions::default().with_min_delay(Duration::from_millis(120));
+        let options = JitterOptions::default().min_delay(Duration::from_millis(120));
         let packet = |(number, late): (usize, &u64)| {
             let number = u32::try_from(number).unwrap();
             let packet = EncodedPacket::new(SILENCE, number.into(), number * 960);
