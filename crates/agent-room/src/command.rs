@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::{DataTrackFrame, RpcError, RpcRequestId, StreamOptions};
+use crate::{AudioTrackOptions, DataTrackFrame, RpcError, RpcRequestId, StreamOptions};
 
 /// Identifies a command and its result. Chosen by the driver and returned by the machine.
 pub type CommandId = u64;
@@ -91,6 +91,25 @@ pub enum RoomCommand {
     UnsubscribeDataTrack {
         /// The command that subscribed.
         subscription: CommandId,
+    },
+    /// Publish an audio track. Done when its frames can be sent, as
+    /// [`Input::SendFrame`](crate::Input::SendFrame); [`Output::LocalTrack`](crate::Output::LocalTrack) with
+    /// its sid comes before that. After a new session it is published again by itself.
+    PublishTrack {
+        /// Its description.
+        options: AudioTrackOptions,
+    },
+    /// End such a track.
+    UnpublishTrack {
+        /// The command that published the track.
+        track: CommandId,
+    },
+    /// Mute or unmute such a track: while it is muted its frames are not sent.
+    MuteTrack {
+        /// The command that published the track.
+        track: CommandId,
+        /// Whether it is muted.
+        muted: bool,
     },
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),

@@ -41,6 +41,8 @@ pub struct Limits {
     pub streams: StreamLimits,
     /// Limits of data tracks.
     pub data_tracks: DataTrackLimits,
+    /// Maximum number of audio tracks that we publish. Default 64.
+    pub local_tracks: usize,
     /// Limits of calls and requests.
     pub rpc: RpcLimits,
     /// Maximum number of unanswered changes of our own metadata, name and attributes. Default 64.
@@ -63,6 +65,7 @@ impl Default for Limits {
             outgoing_bytes: 64 * 1024 * 1024,
             streams: StreamLimits::default(),
             data_tracks: DataTrackLimits::default(),
+            local_tracks: 64,
             rpc: RpcLimits::default(),
             requests: 64,
             participants: 10_000,
@@ -90,6 +93,8 @@ pub struct Config {
     /// Timeout from a change of metadata, name or attributes, or a new data track, to the server's answer.
     /// Default 5 s.
     pub request_timeout: Duration,
+    /// Timeout from a new audio track to the server's answer. Default 10 s.
+    pub track_timeout: Duration,
     /// How long a leave waits until the server has received the reliable messages. Default 1 s.
     pub leave_timeout: Duration,
     /// How long to try to re-establish a lost connection before the room ends. Default 60 s.
@@ -115,6 +120,7 @@ impl Config {
             auto_subscribe: AutoSubscribe::default(),
             join_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(5),
+            track_timeout: Duration::from_secs(10),
             leave_timeout: Duration::from_secs(1),
             reconnect_timeout: Duration::from_secs(60),
             seed: 0,

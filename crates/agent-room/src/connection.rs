@@ -14,7 +14,8 @@ use bytes::Bytes;
 use agent_proto::Time;
 
 use crate::data::{Channel, WriteResult};
-use crate::{EncodedFrame, Protocol};
+use crate::local_tracks::PlacedFrame;
+use crate::{CommandId, EncodedFrame, Protocol};
 
 /// An event of the media connection.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(crate) struct Answered {
     pub(crate) offer: Option<String>,
     /// Number of candidates in the answer that are unusable, or too many.
     pub(crate) refused: u64,
+    /// The tracks of ours whose sections were answered, and whether the server takes their frames.
+    pub(crate) sections: Vec<(CommandId, bool)>,
 }
 
 /// One media connection. After each change its [events](Self::poll) are drained.
@@ -110,6 +113,17 @@ pub(crate) trait MediaConnection: Sized {
 
     /// Adds receive sections and offers again, now (`Some`) or once the pending offer is answered.
     fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String>;
+
+    /// Adds a section that sends a track of ours, which the server finds by the client id, and offers it, now
+    /// (`Some`) or once the pending offer is answered.
+    fn open_section(&mut self, track: CommandId, cid: &str, now: Time) -> Option<String>;
+
+    /// Takes the track out of its section, and offers that, now (`Some`) or once the pending offer is
+    /// answered.
+    fn close_section(&mut self, track: CommandId, now: Time) -> Option<String>;
+
+    /// Sends a frame of a track of ours. `false`: it cannot be sent now.
+    fn send_frame(&mut self, track: CommandId, frame: &PlacedFrame, now: Time) -> bool;
 
     /// Sends one message.
     fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult;

@@ -128,17 +128,46 @@ pub enum RoomEvent {
         /// Its last state.
         track: Track,
     },
-    /// A track was muted by its publisher or by the server API.
+    /// A track was muted by its publisher or by the server API, possibly one of ours.
     TrackMuted {
         /// The publisher.
         participant: Arc<Participant>,
         /// The track.
         track: Track,
     },
-    /// A track is no longer muted.
+    /// A track is no longer muted, possibly one of ours.
     TrackUnmuted {
         /// The publisher.
         participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+    },
+    /// An audio track of ours was published.
+    LocalTrackPublished {
+        /// Ourselves.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+    },
+    /// An audio track of ours is no longer published: at our request, or because the server has ended it.
+    LocalTrackUnpublished {
+        /// Ourselves.
+        participant: Arc<Participant>,
+        /// Its last state.
+        track: Track,
+    },
+    /// An audio track of ours was published again by itself, as the connection was re-established with a new
+    /// session. It has another sid.
+    LocalTrackRepublished {
+        /// Ourselves.
+        participant: Arc<Participant>,
+        /// The track.
+        track: Track,
+        /// Its sid in the previous session.
+        previous_sid: String,
+    },
+    /// The first participant receives an audio track of ours.
+    LocalTrackSubscribed {
         /// The track.
         track: Track,
     },

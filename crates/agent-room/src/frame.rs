@@ -1,8 +1,10 @@
-//! Encoded media frames as they were received.
+//! Encoded media frames, as they were received and as they are sent.
 
 use bytes::Bytes;
 
 use agent_proto::{QueueEntry, Time};
+
+use crate::{MAX_AUDIO_FRAME_LEN, RoomError};
 
 /// One encoded frame of an audio track: some 20 ms of sound.
 ///
@@ -68,9 +70,77 @@ impl QueueEntry for EncodedFrame {
     }
 }
 
+/// One encoded frame of an audio track of ours.
+///
+/// ```
+/// use agent_room::{AudioLevel, OutgoingFrame};
+///
+/// // The second frame of a stream of 20 ms each.
+/// let frame = OutgoingFrame::new(&b"\xf8\xff\xfe"[..], 960).level(AudioLevel::new(-30, true));
+/// assert_eq!(frame.timestamp, 960);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct OutgoingFrame {
+    /// An Opus packet (RFC 6716) of at most [`MAX_AUDIO_FRAME_LEN`] bytes.
+    #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
+    pub payload: Bytes,
+    /// When its sound begins, in units of 1/48,000 s: 960 after the previous frame, for frames of 20 ms. It
+    /// begins anywhere, wraps around, and continues through pauses, which others then hear as silence. After
+    /// a step back, or one of more than a minute, the frame follows the previous one in real time: so frames
+    /// of another stream may follow with its timestamps.
+    pub timestamp: u32,
+    /// Its audio level: from it the server computes who speaks. Without one the frame counts as silence.
+    pub audio_level: Option<AudioLevel>,
+    /// Set on the first frame after silence that was not sent. The first frame of a track and the first one
+    /// after frames that could not be sent are marked in any case.
+    pub marker: bool,
+}
+
+impl OutgoingFrame {
+    /// A frame without a level and a marker.
+    #[must_use]
+    pub fn new(payload: impl Into<Bytes>, timestamp: u32) -> Self {
+        Self { payload: payload.into(), timestamp, audio_level: None, marker: false }
+    }
+
+    /// Sets its audio level.
+    #[must_use]
+    pub fn level(mut self, level: AudioLevel) -> Self {
+        self.audio_level = Some(level);
+        self
+    }
+
+    /// Checks its length.
+    ///
+    /// # Errors
+    /// [`RoomError::AudioFrameSize`], if the payload is empty or longer than [`MAX_AUDIO_FRAME_LEN`].
+    pub fn check(&self) -> Result<(), RoomError> {
+        match self.payload.len() {
+            1..=MAX_AUDIO_FRAME_LEN => Ok(()),
+            len => Err(RoomError::AudioFrameSize { len }),
+        }
+    }
+}
+
+/// A received frame that is passed on as it is.
+impl From<EncodedFrame> for OutgoingFrame {
+    fn from(frame: EncodedFrame) -> Self {
+        let EncodedFrame { payload, timestamp, audio_level, marker, .. } = frame;
+        Self { payload, timestamp, audio_level, marker }
+    }
+}
+
+impl QueueEntry for OutgoingFrame {
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+}
+
 /// The audio level of a frame, as measured by its publisher (RFC 6464).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AudioLevel {
     /// From -127 (silence) to 0 (the maximum), in dBov.
@@ -80,6 +150,9 @@ pub struct AudioLevel {
 }
 
 impl AudioLevel {
+    /// No sound.
+    pub const SILENCE: Self = Self { dbov: -127, voice: false };
+
     /// A level in dBov, clamped to its range, and whether it is speech.
     #[must_use]
     pub fn new(dbov: i8, voice: bool) -> Self {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    CommandId, DataTrackFrame, DisconnectReason, EncodedFrame, JoinFailure, RoomCommand, RoomError,
-    RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, UnknownMethod,
+    CommandId, DataTrackFrame, DisconnectReason, EncodedFrame, JoinFailure, OutgoingFrame, RoomCommand,
+    RoomError, RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, Track, UnknownMethod,
 };
 
 /// The transport of a packet.
@@ -111,6 +111,14 @@ pub enum Input {
         /// The call.
         call: RpcCall,
     },
+    /// Send a frame of an audio track of ours, now or never: it is no command, has no result, and does not
+    /// wait for a connection.
+    SendFrame {
+        /// The command that published the track.
+        track: CommandId,
+        /// The frame.
+        frame: OutgoingFrame,
+    },
 }
 
 /// An output of the machine.
@@ -200,6 +208,14 @@ pub enum Output {
         /// The frame.
         frame: DataTrackFrame,
     },
+    /// The state of an audio track of ours, for who writes it: before the event about it, and before the
+    /// result of the command.
+    LocalTrack {
+        /// The command that published the track.
+        id: CommandId,
+        /// Its current state; `None`: it is not published any more.
+        track: Option<Track>,
+    },
     /// Report to the caller of the join: the server has admitted us, but there is no media connection. The
     /// next input must be [`Input::JoinRetried`] or [`RoomCommand::Leave`]: until then we stay in the room,
     /// as a server records an agent that leaves as failed.
@@ -240,6 +256,8 @@ pub enum Timer {
     Rpc,
     /// The server did not answer the publication of a data track.
     DataTracks,
+    /// The server did not answer the publication of an audio track.
+    LocalTracks,
     /// Messages published before the leave have not arrived yet.
     Leave,
     /// The delay between two reconnect attempts, or a step of an attempt, has ended.

@@ -38,11 +38,12 @@
 //! know each other. [`Room`] is the machine over str0m. Events that must not precede [`RoomEvent::Connected`]
 //! or [`RoomEvent::Reconnected`] wait in `held`, whichever of the two they come from. `data` numbers the
 //! packets of the data channels, and `streams` carries texts and bytes of any length in them; `rpc` calls
-//! methods of others and passes on their requests. `dtmf` and `legacy` are the packets that are one
-//! event each; `data_tracks` publishes frames of bytes, and puts those of others together. Media frames have
-//! a separate path: from `transport` to [`Output::Frame`], past signalling and all queues. Beside them
-//! `inbox` distributes events to a room's event and data streams, `StreamReaders` the content of text and
-//! byte streams, and `view` applies events to the list of participants.
+//! methods of others and passes on their requests. `dtmf` and `legacy` are the packets that are one event
+//! each; `data_tracks` publishes frames of bytes, and puts those of others together. `local_tracks` are the
+//! audio tracks that we publish. Media frames have a separate path: from `transport` to [`Output::Frame`],
+//! and from [`Input::SendFrame`] to `transport`, past signalling and all queues. Beside them `inbox`
+//! distributes events to a room's event and data streams, `StreamReaders` the content of text and byte
+//! streams, and `view` applies events to the list of participants.
 
 mod agent_state;
 mod command;
@@ -57,11 +58,14 @@ mod held;
 mod inbox;
 mod io;
 mod legacy;
+mod local_tracks;
 mod machine;
 mod reason;
+mod refusal;
 mod room;
 mod room_error;
 mod rpc;
+mod server_requests;
 mod signal;
 mod streams;
 mod transcript;
@@ -76,13 +80,14 @@ pub use command::{CommandId, Publish, RoomCommand};
 pub use config::{AutoSubscribe, Config, Limits};
 pub use data_tracks::{DataTrack, DataTrackFrame, DataTrackLimits, MAX_DATA_FRAME_LEN};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
-pub use frame::{AudioLevel, EncodedFrame};
+pub use frame::{AudioLevel, EncodedFrame, OutgoingFrame};
 pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};
 pub use legacy::{ChatMessage, Transcription, TranscriptionSegment};
+pub use local_tracks::AudioTrackOptions;
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;
-pub use room_error::{MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, RoomError};
+pub use room_error::{MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, RoomError};
 pub use rpc::{
     MAX_RPC_MESSAGE_LEN, MAX_RPC_PACKET_PAYLOAD, MethodError, RpcCall, RpcError, RpcErrorCode, RpcLimits,
     RpcRequest, RpcRequestId,

@@ -1,6 +1,7 @@
 //! The room machine: connects signalling, data and the media connection.
 
 mod data_tracks;
+mod local_tracks;
 mod rpc;
 mod streams;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::connection::{MediaConnection, TransportEvent};
 use crate::data::{Channel, DataInbox, DataOutbox, PacketOwner, Received};
 use crate::data_tracks::DataTracks;
 use crate::held::HeldEvents;
+use crate::local_tracks::LocalTracks;
 use crate::rpc::Rpc;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput, UnknownLeft};
 use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
@@ -38,6 +40,7 @@ pub(crate) struct Machine<M: MediaConnection> {
     outgoing: Outgoing,
     rpc: Rpc,
     data_tracks: DataTracks,
+    local_tracks: LocalTracks,
     /// The open streams of requests and responses.
     rpc_streams: BTreeSet<IncomingStream>,
     /// Events that wait for the one that must precede them.
@@ -61,6 +64,7 @@ impl<M: MediaConnection> Machine<M> {
             outgoing: Outgoing::new(config.limits.outgoing_streams, config.limits.outgoing_bytes),
             rpc: Rpc::new(config.limits.rpc.clone()),
             data_tracks: DataTracks::new(config.limits.data_tracks.clone(), config.request_timeout),
+            local_tracks: LocalTracks::new(config.limits.local_tracks, config.track_timeout, config.seed),
             rpc_streams: BTreeSet::new(),
             held: None,
             reported: Reported::default(),
@@ -76,6 +80,7 @@ impl<M: MediaConnection> Machine<M> {
             match input {
                 Input::Commanded { id, .. } => self.done(id, Err(RoomError::NotConnected)),
                 Input::Called { id, .. } => self.not_called(id, &RoomError::NotConnected),
+                Input::SendFrame { track, .. } => self.local_tracks.not_sent(track),
                 _ => {}
             }
             return;
@@ -115,6 +120,7 @@ impl<M: MediaConnection> Machine<M> {
             Input::JoinRetried { timeout } => self.signal.retry_join(timeout, now),
             Input::Commanded { id, command } => self.command(id, command, now),
             Input::Called { id, call } => self.call(id, call, now),
+            Input::SendFrame { track, frame } => self.send_frame(track, frame, now),
         }
         // Including timers that are due now: after the drain the next timeout is later.
         self.do_due(now);
@@ -150,6 +156,15 @@ impl<M: MediaConnection> Machine<M> {
             RoomCommand::UnsubscribeDataTrack { subscription } => {
                 self.data_tracks.unsubscribe(subscription);
                 self.done(id, Ok(()));
+            }
+            RoomCommand::PublishTrack { options } => self.publish_track(id, options, now),
+            RoomCommand::UnpublishTrack { track } => {
+                let result = self.local_tracks.unpublish(track);
+                self.done(id, result);
+            }
+            RoomCommand::MuteTrack { track, muted } => {
+                let result = self.local_tracks.mute(track, muted);
+                self.done(id, result);
             }
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
@@ -222,6 +237,7 @@ impl<M: MediaConnection> Machine<M> {
         self.report_streams(now);
         self.rpc_timeout(now);
         self.data_tracks.handle_timeout(now);
+        self.local_tracks.handle_timeout(now);
         if let Some(transport) = &mut self.transport {
             transport.handle_timeout(now);
         }
@@ -243,8 +259,10 @@ impl<M: MediaConnection> Machine<M> {
         let streams = self.incoming.poll_timeout().map(|at| (at, Timer::Streams));
         let rpc = self.rpc.poll_timeout().map(|at| (at, Timer::Rpc));
         let data_tracks = self.data_tracks.poll_timeout().map(|at| (at, Timer::DataTracks));
+        let local_tracks = self.local_tracks.poll_timeout().map(|at| (at, Timer::LocalTracks));
         let transport = transport.map(|at| (at, Timer::Transport));
-        transport.into_iter().chain(streams).chain(rpc).chain(data_tracks).chain([signal]).min()
+        let timers = transport.into_iter().chain(streams).chain(rpc).chain(data_tracks).chain(local_tracks);
+        timers.chain([signal]).min()
     }
 
     /// Number of invalid messages of the server or the network. Each was skipped.
@@ -278,7 +296,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.on_signal_output(output, now);
             }
             self.pump(now);
-            if self.report_rpc(now) || self.report_data_tracks() {
+            if self.report_rpc(now) || self.report_data_tracks() || self.report_local_tracks(now) {
                 continue;
             }
             let Some(event) = self.transport.as_mut().and_then(M::poll) else {
@@ -408,6 +426,9 @@ impl<M: MediaConnection> Machine<M> {
                 match transport.answer(&sdp, &tracks, now) {
                     Ok(answered) => {
                         self.signal.violations_of(answered.refused);
+                        for (track, sends) in answered.sections {
+                            self.local_tracks.section_answered(track, sends);
+                        }
                         if let Some(offer) = answered.offer {
                             self.signal.offer(offer);
                         }
@@ -434,6 +455,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.inbox.another_session();
                 self.interrupt_streams(now);
                 self.interrupt_data_tracks();
+                self.local_tracks.interrupted();
                 self.outputs.push_back(Output::BindUdp);
             }
             SignalOutput::RestartMedia => {
@@ -464,6 +486,7 @@ impl<M: MediaConnection> Machine<M> {
                 // Now it is known whose tracks are still published.
                 if let Some(resumed) = resumed {
                     self.data_tracks.reconnected(resumed, now);
+                    self.local_tracks.reconnected(resumed, now);
                 }
             }
             SignalOutput::Disconnected { reason } => {
@@ -471,6 +494,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.end_streams(now);
                 self.notify(RoomEvent::Disconnected { reason }, now);
             }
+            SignalOutput::LocalTrack(message) => self.local_tracks.message(message),
             SignalOutput::DataTrack(message) => {
                 if !self.data_tracks.message(message) {
                     self.signal.violation();
@@ -498,6 +522,7 @@ impl<M: MediaConnection> Machine<M> {
 
     fn notify(&mut self, event: RoomEvent, now: Time) {
         self.follow_data_tracks(&event);
+        self.follow_local_tracks(&event, now);
         if let RoomEvent::ParticipantLeft { participant, .. } = &event {
             self.participant_left(&participant.sid, Some(&participant.identity), now);
         }
@@ -538,6 +563,7 @@ impl<M: MediaConnection> Machine<M> {
             channels: transport.channels(),
             received: self.inbox.received(),
             data_tracks: self.data_tracks.state(),
+            tracks: self.local_tracks.state(),
         };
         let offer = transport.restart(now);
         self.signal.sync(below, offer, now);

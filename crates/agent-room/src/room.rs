@@ -58,6 +58,13 @@ impl Room {
         self.0.unrouted_frames()
     }
 
+    /// Number of frames of our audio tracks that were not sent: the track was muted, or not published (yet,
+    /// or any more), or there was no connection.
+    #[must_use]
+    pub fn unsent_frames(&self) -> u64 {
+        self.0.unsent_frames()
+    }
+
     /// Number of frames of data tracks that could not be completed, as packets are missing, or not be read,
     /// as they are encrypted. Each was dropped.
     #[must_use]

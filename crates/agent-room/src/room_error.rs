@@ -16,6 +16,9 @@ pub const MAX_PACKET_LEN: usize = 65_535;
 /// the connection would end the connection.
 pub const MAX_CHANGE_LEN: usize = 1024 * 1024;
 
+/// Maximum length of an encoded audio frame that is sent, in bytes: it must fit one packet.
+pub const MAX_AUDIO_FRAME_LEN: usize = 1_400;
+
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -55,8 +58,20 @@ pub enum RoomError {
         /// The frame's length, in bytes.
         len: usize,
     },
-    /// The data track was unpublished, by us or by the server.
-    #[error("the data track is not published any more; publish another one")]
+    /// A frame of an audio track is empty, or exceeds [`MAX_AUDIO_FRAME_LEN`].
+    #[error("an encoded audio frame of {len} bytes: it has 1 to {MAX_AUDIO_FRAME_LEN} bytes")]
+    AudioFrameSize {
+        /// The frame's length, in bytes.
+        len: usize,
+    },
+    /// The name of a track, or of its stream, is too long.
+    #[error("a name of {len} bytes: the name of a track and of its stream have 256 bytes at most")]
+    TrackNameTooLong {
+        /// The name's length, in bytes.
+        len: usize,
+    },
+    /// The track was unpublished, by us or by the server.
+    #[error("the track is not published any more; publish another one")]
     TrackUnpublished,
     /// New metadata, a name or attributes exceed [`MAX_CHANGE_LEN`].
     #[error(

@@ -8,6 +8,9 @@ use agent_proto::{KindDetail, ParticipantKind, TrackSource};
 
 use crate::DataTrack;
 
+/// Maximum number of sources of a participant's permissions; there are fewer.
+const MAX_SOURCES: usize = 16;
+
 /// Description of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -103,7 +106,7 @@ impl Participant {
 }
 
 /// The permissions of a participant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Permissions {
@@ -111,6 +114,8 @@ pub struct Permissions {
     pub can_subscribe: bool,
     /// Whether it may publish tracks.
     pub can_publish: bool,
+    /// The sources of the tracks that it may publish; empty: all.
+    pub can_publish_sources: Vec<TrackSource>,
     /// Whether it may publish data.
     pub can_publish_data: bool,
     /// Whether it may change its own metadata, name and attributes.
@@ -124,6 +129,12 @@ impl From<&proto::ParticipantPermission> for Permissions {
         Self {
             can_subscribe: p.can_subscribe,
             can_publish: p.can_publish,
+            can_publish_sources: p
+                .can_publish_sources
+                .iter()
+                .take(MAX_SOURCES)
+                .map(|source| (*source).into())
+                .collect(),
             can_publish_data: p.can_publish_data,
             can_update_metadata: p.can_update_metadata,
             hidden: p.hidden,

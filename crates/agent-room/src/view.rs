@@ -100,6 +100,9 @@ impl View {
             | RoomEvent::PermissionsChanged(participant)
             | RoomEvent::TrackPublished { participant, .. }
             | RoomEvent::TrackUnpublished { participant, .. }
+            | RoomEvent::LocalTrackPublished { participant, .. }
+            | RoomEvent::LocalTrackUnpublished { participant, .. }
+            | RoomEvent::LocalTrackRepublished { participant, .. }
             | RoomEvent::DataTrackPublished { participant, .. }
             | RoomEvent::DataTrackUnpublished { participant, .. }
             | RoomEvent::TrackMuted { participant, .. }
@@ -124,6 +127,7 @@ impl View {
             RoomEvent::Disconnected { reason } => ViewChange::Ended(reason.clone()),
             // Subscriptions, messages, and the quality of connections.
             RoomEvent::TrackSubscribed { .. }
+            | RoomEvent::LocalTrackSubscribed { .. }
             | RoomEvent::TrackUnsubscribed { .. }
             | RoomEvent::TrackSubscriptionFailed { .. }
             | RoomEvent::TrackStreamStateChanged { .. }

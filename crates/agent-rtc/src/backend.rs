@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use agent_room::{Connected, DisconnectReason, RoomCommand, RoomEvent, RpcRequest, StreamEvent};
+use agent_room::{
+    CommandId, Connected, DisconnectReason, RoomCommand, RoomError, RoomEvent, RpcRequest, StreamEvent, Track,
+};
 
 use super::data_tracks::DataFrameSender;
 use super::frame_sender::FrameSender;
 use super::handle::Room;
+use super::local_tracks::OutgoingFrames;
 use super::request::{RoomReply, RoomRequest};
 use super::shared::Shared;
 
@@ -43,6 +46,8 @@ pub struct RoomBackend {
     requests: mpsc::Receiver<RoomRequest>,
     /// Commands that nothing waits for.
     commands: mpsc::UnboundedReceiver<RoomCommand>,
+    /// Tracks to be unpublished.
+    ended_tracks: mpsc::UnboundedReceiver<CommandId>,
 }
 
 impl RoomBackend {
@@ -51,8 +56,9 @@ impl RoomBackend {
     pub fn new(connected: Connected) -> (Room, Self) {
         let (sender, requests) = mpsc::channel(MAX_REQUESTS);
         let (later, commands) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(connected, later));
-        (Room::new(shared.clone(), sender, 0), Self { shared, requests, commands })
+        let (end_track, ended_tracks) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(connected, later, end_track));
+        (Room::new(shared.clone(), sender, 0), Self { shared, requests, commands, ended_tracks })
     }
 
     /// Sends an event to all handles. Nothing is sent after [`RoomEvent::Disconnected`].
@@ -84,17 +90,41 @@ impl RoomBackend {
         DataFrameSender::new(self.shared.clone())
     }
 
+    /// Where the frames of our own audio tracks come from.
+    #[must_use]
+    pub fn outgoing_frames(&self) -> OutgoingFrames {
+        OutgoingFrames::new(self.shared.clone())
+    }
+
+    /// Reports the state of the audio track that a [`RoomCommand::PublishTrack`] of this id has published:
+    /// before the reply to that command, and at each change. `None`: it is not published any more.
+    pub fn local_track(&mut self, id: CommandId, track: Option<Track>) {
+        self.shared.local_tracks.report(id, track);
+    }
+
     /// Waits for the next request of a handle; `None` once all handles were dropped: then the backend should
     /// leave. Cancel-safe.
     pub async fn next_request(&mut self) -> Option<RoomRequest> {
-        tokio::select! {
-            // In this order: a stream is opened before it is closed.
-            biased;
-            request = self.requests.recv() => request,
-            Some(command) = self.commands.recv() => {
-                let (id, (reply, _)) = (self.shared.next_command(), RoomReply::new());
-                Some(RoomRequest::Command { id, command, reply })
-            }
+        loop {
+            let command = tokio::select! {
+                // In this order: the tracks of an attempt end before the next one publishes others, and a
+                // stream is opened before it is closed.
+                biased;
+                Some(track) = self.ended_tracks.recv() => RoomCommand::UnpublishTrack { track },
+                request = self.requests.recv() => match request {
+                    Some(RoomRequest::Command { id, command: RoomCommand::PublishTrack { .. }, reply })
+                        if !self.shared.local_tracks.is_wanted(id) =>
+                    {
+                        // Its end came first.
+                        reply.send(Err(RoomError::TrackUnpublished));
+                        continue;
+                    }
+                    request => return request,
+                },
+                Some(command) = self.commands.recv() => command,
+            };
+            let (id, (reply, _)) = (self.shared.next_command(), RoomReply::new());
+            return Some(RoomRequest::Command { id, command, reply });
         }
     }
 }

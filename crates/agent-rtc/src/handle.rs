@@ -264,7 +264,7 @@ impl Room {
         self.shared.presence()
     }
 
-    fn check(&self) -> Result<(), RoomError> {
+    pub(super) fn check(&self) -> Result<(), RoomError> {
         if self.is_over() {
             Err(RoomError::AttemptOver)
         } else if self.shared.end_reason().is_some() {

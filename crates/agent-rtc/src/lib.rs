@@ -2,9 +2,9 @@
 //!
 //! [`Room`] is a handle over a [backend](RoomBackend): commands go in, events come out, and the handle keeps
 //! its own list of participants. Media frames have a lane of their own, with a queue for each track that is
-//! read. The implementation behind the backend is chosen by a [`RoomConnector`]: [`WebRtc`] in production, a
-//! mock room in tests. A handler cannot distinguish them. A [`RoomConnection`] gives each attempt of a job a
-//! handle of its own.
+//! read, and one for all that we publish. The implementation behind the backend is chosen by a
+//! [`RoomConnector`]: [`WebRtc`] in production, a mock room in tests. A handler cannot distinguish them. A
+//! [`RoomConnection`] gives each attempt of a job a handle of its own.
 //!
 //! The protocol is implemented by `agent_room`'s machine, which [`WebRtc`] drives. This crate is independent
 //! of workers and jobs: a program joins a room with nothing but a token, as the example `join` does.
@@ -24,6 +24,7 @@ mod id;
 mod join_error;
 mod join_session;
 mod lane;
+mod local_tracks;
 mod presence;
 mod reader;
 mod reconnect_gate;
@@ -41,14 +42,15 @@ mod webrtc;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
-    AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AutoSubscribe, CHAT_TOPIC, ChatMessage, CommandId,
-    Connected, ConnectionQuality, DataReceived, DataTrack, DataTrackFrame, DisconnectReason, Dropped,
-    EncodedFrame, IncomingStream, JoinFailure, KindDetail, MAX_CHANGE_LEN, MAX_DATA_FRAME_LEN,
-    MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams, Participant,
-    ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall,
-    RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, SpeechSegment, StreamError, StreamEvent,
-    StreamInfo, StreamKind, StreamOptions, StreamProgress, SubscriptionFailure, TRANSCRIPTION_TOPIC,
-    TextOperation, TextStreamInfo, Track, TrackKind, TrackSource, Transcription, TranscriptionSegment, View,
+    AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AudioTrackOptions, AutoSubscribe, CHAT_TOPIC, ChatMessage,
+    CommandId, Connected, ConnectionQuality, DataReceived, DataTrack, DataTrackFrame, DisconnectReason,
+    Dropped, EncodedFrame, IncomingStream, JoinFailure, KindDetail, MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN,
+    MAX_DATA_FRAME_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams,
+    OutgoingFrame, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError,
+    RoomEvent, RoomInfo, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, SpeechSegment,
+    StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress, SubscriptionFailure,
+    TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track, TrackKind, TrackSource, Transcription,
+    TranscriptionSegment, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;
@@ -62,6 +64,7 @@ pub use frame_sender::FrameSender;
 pub use handle::{PublishData, Room};
 pub use join_error::JoinError;
 pub use join_session::JoinSession;
+pub use local_tracks::{EncodedAudioTrack, OutgoingFrames};
 pub use presence::{ParticipantFilter, WaitError};
 pub use request::{RoomReply, RoomRequest};
 pub use rpc::{IntoRpcResponse, PerformRpc};

@@ -13,6 +13,7 @@ use agent_room::{
 };
 
 use super::lane::{AllLanes, EndedLanes, Lane};
+use super::local_tracks::LocalTracks;
 use super::rpc::Methods;
 use super::streams::Streams;
 use super::track_error::TrackError;
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Media frames take no lock of the state's.
     pub(super) lanes: AllLanes,
+    /// The audio tracks that we publish, and their frames.
+    pub(super) local_tracks: LocalTracks,
     /// Text and byte streams.
     pub(super) streams: Streams,
     pub(super) methods: Methods,
@@ -56,8 +59,12 @@ pub(super) struct State {
 }
 
 impl Shared {
-    /// `commands`: receives those that nothing waits for.
-    pub(super) fn new(connected: Connected, commands: mpsc::UnboundedSender<RoomCommand>) -> Self {
+    /// `commands`: receives those that nothing waits for. `ended_tracks`: the tracks to be unpublished.
+    pub(super) fn new(
+        connected: Connected,
+        commands: mpsc::UnboundedSender<RoomCommand>,
+        ended_tracks: mpsc::UnboundedSender<CommandId>,
+    ) -> Self {
         let view = View::new(connected);
         let name = view.room().name.as_str().into();
         let state = State {
@@ -71,6 +78,7 @@ impl Shared {
             name,
             state: Mutex::new(state),
             lanes: AllLanes::default(),
+            local_tracks: LocalTracks::new(ended_tracks),
             streams: Streams::new(),
             methods: Methods::new(commands.clone()),
             commands,
@@ -265,8 +273,9 @@ impl Shared {
         self.end_streams_and_methods();
     }
 
-    /// Ends those of the attempt that is over: no more can be opened with its number.
+    /// Ends those of the attempt that is over, and its tracks: no more can be opened with its number.
     fn end_streams_and_methods(&self) {
+        self.local_tracks.end_all();
         self.methods.end();
         let dropped = self.streams.end_attempt();
         self.report(dropped);

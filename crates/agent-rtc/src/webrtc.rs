@@ -16,8 +16,8 @@ use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, Socket
 use agent_proto::text::name;
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
-    CommandId, Config, DisconnectReason, Input, JoinFailure, Output, Protocol, Room as Machine, RoomCommand,
-    RoomEvent, RpcError,
+    CommandId, Config, DisconnectReason, Input, JoinFailure, OutgoingFrame, Output, Protocol,
+    Room as Machine, RoomCommand, RoomEvent, RpcError,
 };
 
 use super::backend::RoomBackend;
@@ -27,12 +27,13 @@ use super::frame_sender::FrameSender;
 use super::handle::Room;
 use super::join_error::JoinError;
 use super::join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep};
+use super::local_tracks::OutgoingFrames;
 use super::reconnect_gate::ReconnectGate;
 use super::request::{RoomReply, RoomRequest};
 use super::socket::Socket;
 use super::tcp::{TcpEvent, TcpPaths};
 
-/// Maximum number of packets that are read before other work gets its turn.
+/// Maximum number of packets that are read, and of frames that are sent, before other work gets its turn.
 const MAX_PACKETS: usize = 32;
 /// Maximum size of a signalling message: a room with thousands of participants is sent in one.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
@@ -116,6 +117,7 @@ struct Driver {
     /// Set together with the backend.
     frames: Option<FrameSender>,
     data_frames: Option<DataFrameSender>,
+    outgoing: Option<OutgoingFrames>,
     /// The callers of commands.
     replies: BTreeMap<CommandId, RoomReply<()>>,
     /// The callers of methods.
@@ -130,6 +132,7 @@ enum Wake {
     Signal(SocketEvent),
     Request(Option<RoomRequest>),
     Readable,
+    Frame((CommandId, OutgoingFrame)),
     Bound(io::Result<Socket>),
     Tcp(TcpEvent),
     Timeout,
@@ -178,6 +181,7 @@ impl Driver {
             backend: None,
             frames: None,
             data_frames: None,
+            outgoing: None,
             replies: BTreeMap::new(),
             calls: BTreeMap::new(),
             refusal: None,
@@ -193,6 +197,10 @@ impl Driver {
         }
         let violations = self.machine.violations();
         let unrouted_frames = self.machine.unrouted_frames();
+        let unsent_frames = self.machine.unsent_frames();
+        if unsent_frames > 0 {
+            tracing::debug!(unsent_frames, "frames of audio tracks came while they could not be sent");
+        }
         if violations > 0 || unrouted_frames > 0 {
             tracing::debug!(
                 violations,
@@ -207,12 +215,13 @@ impl Driver {
     async fn wait(&mut self) -> Wake {
         // Without a timeout the machine is closed, and this is not reached.
         let due = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
-        let Self { signal, socket, binding, tcp, backend, joined, held, leaving, .. } = self;
+        let Self { signal, socket, binding, tcp, backend, outgoing, joined, held, leaving, .. } = self;
         tokio::select! {
             event = signal.next() => Wake::Signal(event),
             () = socket.readable() => Wake::Readable,
             bound = next_socket(binding) => Wake::Bound(bound),
             event = tcp.next() => Wake::Tcp(event),
+            frame = next_frame(outgoing.as_mut()) => Wake::Frame(frame),
             request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
             () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
             request = next_held(held.as_mut()), if !*leaving => Wake::Held(request),
@@ -263,6 +272,7 @@ impl Driver {
                 }
             }
             Wake::Readable => self.receive(),
+            Wake::Frame(frame) => self.send_frames(frame),
             Wake::Bound(Ok(socket)) => {
                 self.socket = socket;
                 self.input(Input::UdpBound { port: self.socket.port() });
@@ -323,6 +333,19 @@ impl Driver {
             if !self.carry_out() {
                 return;
             }
+        }
+    }
+
+    /// Sends a frame, and those that wait behind it.
+    fn send_frames(&mut self, first: (CommandId, OutgoingFrame)) {
+        let (mut next, mut sent) = (Some(first), 0);
+        while let Some((track, frame)) = next {
+            self.input(Input::SendFrame { track, frame });
+            sent += 1;
+            if !self.carry_out() || sent == MAX_PACKETS {
+                return;
+            }
+            next = self.outgoing.as_mut().and_then(OutgoingFrames::try_next);
         }
     }
 
@@ -407,6 +430,7 @@ impl Driver {
                     let (room, backend) = RoomBackend::new(*connected);
                     self.frames = Some(backend.frames());
                     self.data_frames = Some(backend.data_frames());
+                    self.outgoing = Some(backend.outgoing_frames());
                     self.backend = Some(backend);
                     let joined = self.joined.take();
                     self.hand_over(joined, room);
@@ -422,6 +446,11 @@ impl Driver {
                 Output::DataFrame { track, frame } => {
                     if let Some(frames) = &mut self.data_frames {
                         frames.send(&track, frame);
+                    }
+                }
+                Output::LocalTrack { id, track } => {
+                    if let Some(backend) = &mut self.backend {
+                        backend.local_track(id, track);
                     }
                 }
                 Output::Frame { track, frame } => {
@@ -475,6 +504,13 @@ impl Driver {
 async fn next_request(backend: Option<&mut RoomBackend>) -> Option<RoomRequest> {
     match backend {
         Some(backend) => backend.next_request().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_frame(frames: Option<&mut OutgoingFrames>) -> (CommandId, OutgoingFrame) {
+    match frames {
+        Some(frames) => frames.next().await,
         None => std::future::pending().await,
     }
 }

@@ -80,8 +80,8 @@ pub use mock::{
 pub use official::{
     ClientError, ClientEvent, ClientKind, ClientParticipant, ClientState, ClientStream, ClientTrack,
     OfficialApi, OfficialByteStream, OfficialClient, OfficialData, OfficialHost, OfficialJob,
-    OfficialSegment, OfficialTextStream, OfficialWorker, OfficialWorkerError, OfficialWorkerKind,
-    OfficialWorkerOptions, RpcBehaviour,
+    OfficialSegment, OfficialSound, OfficialTextStream, OfficialWorker, OfficialWorkerError,
+    OfficialWorkerKind, OfficialWorkerOptions, RpcBehaviour,
 };
 #[cfg(feature = "tools")]
 pub use real::{

@@ -6,12 +6,13 @@
 pub use crate::job::join_options::JoinOptions;
 pub use agent_core::AgentPermissions;
 pub use agent_rtc::{
-    AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AutoSubscribe, ByteParts, ByteReader, ByteStreams,
-    ByteWriter, CHAT_TOPIC, ChatMessage, CommandId, Connected, ConnectionQuality, DataFrameSender,
-    DataReceived, DataTrack, DataTrackFrame, DataTrackStream, DataTrackWriter, DisconnectReason,
-    EncodedAudioStream, EncodedFrame, FileError, FrameSender, IncomingStream, IntoRpcResponse, JoinError,
-    JoinFailure, JoinRequest, JoinSession, KindDetail, MAX_CHANGE_LEN, MAX_DATA_FRAME_LEN, MAX_PACKET_LEN,
-    MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams, OwnTranscript, Participant,
+    AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AudioTrackOptions, AutoSubscribe, ByteParts, ByteReader,
+    ByteStreams, ByteWriter, CHAT_TOPIC, ChatMessage, CommandId, Connected, ConnectionQuality,
+    DataFrameSender, DataReceived, DataTrack, DataTrackFrame, DataTrackStream, DataTrackWriter,
+    DisconnectReason, EncodedAudioStream, EncodedAudioTrack, EncodedFrame, FileError, FrameSender,
+    IncomingStream, IntoRpcResponse, JoinError, JoinFailure, JoinRequest, JoinSession, KindDetail,
+    MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN, MAX_DATA_FRAME_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError,
+    Missed, MissedCause, MissedStreams, OutgoingFrame, OutgoingFrames, OwnTranscript, Participant,
     ParticipantFilter, ParticipantKind, PerformRpc, Permissions, Publish, PublishData, Reconnected,
     RoomBackend, RoomCommand, RoomConnector, RoomData, RoomError, RoomEvents, RoomInfo, RoomReply,
     RoomRequest, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId, SendDtmf, Speaker, SpeechSegment,

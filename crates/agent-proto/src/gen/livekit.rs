@@ -291,6 +291,8 @@ pub struct TrackInfo {
     pub stream: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "18")]
     pub version: ::core::option::Option<TimedVersion>,
+    #[prost(enumeration = "AudioTrackFeature", repeated, tag = "19")]
+    pub audio_features: ::prost::alloc::vec::Vec<i32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DataTrackInfo {
@@ -879,6 +881,32 @@ impl TrackSource {
             "MICROPHONE" => Some(Self::Microphone),
             "SCREEN_SHARE" => Some(Self::ScreenShare),
             "SCREEN_SHARE_AUDIO" => Some(Self::ScreenShareAudio),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AudioTrackFeature {
+    TfStereo = 0,
+    TfNoDtx = 1,
+}
+impl AudioTrackFeature {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::TfStereo => "TF_STEREO",
+            Self::TfNoDtx => "TF_NO_DTX",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TF_STEREO" => Some(Self::TfStereo),
+            "TF_NO_DTX" => Some(Self::TfNoDtx),
             _ => None,
         }
     }
@@ -1819,6 +1847,8 @@ pub struct AddTrackRequest {
     pub encryption: i32,
     #[prost(string, tag = "15")]
     pub stream: ::prost::alloc::string::String,
+    #[prost(enumeration = "AudioTrackFeature", repeated, tag = "17")]
+    pub audio_features: ::prost::alloc::vec::Vec<i32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MuteTrackRequest {
@@ -2030,7 +2060,7 @@ pub struct RequestResponse {
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
     /// the request, if it has no id
-    #[prost(oneof = "request_response::Request", tags = "10, 11")]
+    #[prost(oneof = "request_response::Request", tags = "5, 6, 10, 11")]
     pub request: ::core::option::Option<request_response::Request>,
 }
 /// Nested message and enum types in `RequestResponse`.
@@ -2094,6 +2124,10 @@ pub mod request_response {
     /// the request, if it has no id
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Request {
+        #[prost(message, tag = "5")]
+        AddTrack(super::AddTrackRequest),
+        #[prost(message, tag = "6")]
+        Mute(super::MuteTrackRequest),
         #[prost(message, tag = "10")]
         PublishDataTrack(super::PublishDataTrackRequest),
         #[prost(message, tag = "11")]

@@ -11,7 +11,6 @@ mod packet;
 mod packetizer;
 mod published;
 mod reassembly;
-mod requests;
 mod subscribed;
 #[cfg(test)]
 mod tests;
@@ -25,11 +24,11 @@ use bytes::Bytes;
 
 use agent_proto::{Time, livekit as proto};
 
+use crate::server_requests::ServerRequests;
 use crate::{CommandId, RoomError};
 use packet::Packet;
 use proto::signal_request::Message as Request;
 use published::Published;
-use requests::Requests;
 use subscribed::Subscribed;
 
 pub use frame::{DataTrackFrame, MAX_DATA_FRAME_LEN};
@@ -59,6 +58,7 @@ impl DataTrackMessage {
             Request::UnpublishDataTrack(request) => {
                 (response.reason() == Reason::NotFound).then_some(Self::Unpublished(request.pub_handle))
             }
+            Request::AddTrack(_) | Request::Mute(_) => None,
         }
     }
 }
@@ -95,7 +95,7 @@ pub(crate) struct DataTrackState {
 pub(crate) struct DataTracks {
     published: Published,
     subscribed: Subscribed,
-    requests: Requests,
+    requests: ServerRequests,
     done: VecDeque<(CommandId, Result<(), RoomError>)>,
 }
 
@@ -105,7 +105,7 @@ impl DataTracks {
         Self {
             published: Published::new(&limits, timeout),
             subscribed: Subscribed::new(limits),
-            requests: Requests::default(),
+            requests: ServerRequests::default(),
             done: VecDeque::new(),
         }
     }

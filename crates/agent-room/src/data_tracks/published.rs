@@ -15,16 +15,15 @@ use bytes::Bytes;
 use agent_proto::{Time, livekit as proto};
 
 use super::packetizer::Packetizer;
-use super::requests::Requests;
 use super::{DataTrackFrame, DataTrackLimits, MAX_DATA_FRAME_LEN};
+use crate::refusal::refusal;
+use crate::server_requests::ServerRequests;
 use crate::{CommandId, RoomError};
 use proto::request_response::Reason;
 use proto::signal_request::Message as Request;
 
 /// Maximum length of a name, in bytes, as the server checks it.
 const MAX_NAME_LEN: usize = 256;
-/// Maximum length of a server's text in an error.
-const MAX_DETAIL_LEN: usize = 300;
 
 /// Our data tracks.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ impl Published {
         &mut self,
         id: CommandId,
         name: String,
-        requests: &mut Requests,
+        requests: &mut ServerRequests,
         now: Time,
     ) -> Result<(), RoomError> {
         if name.is_empty() || name.len() > MAX_NAME_LEN {
@@ -129,13 +128,17 @@ impl Published {
     }
 
     /// Ends a track.
-    pub(super) fn unpublish(&mut self, track: CommandId, requests: &mut Requests) -> Result<(), RoomError> {
+    pub(super) fn unpublish(
+        &mut self,
+        track: CommandId,
+        requests: &mut ServerRequests,
+    ) -> Result<(), RoomError> {
         let track = self.tracks.remove(&track).ok_or(RoomError::TrackUnpublished)?;
         self.remove(track.handle, requests);
         Ok(())
     }
 
-    fn remove(&mut self, handle: u16, requests: &mut Requests) {
+    fn remove(&mut self, handle: u16, requests: &mut ServerRequests) {
         self.leaving.push(handle);
         requests.send(unpublish_request(handle));
     }
@@ -144,7 +147,7 @@ impl Published {
     pub(super) fn accepted(
         &mut self,
         info: proto::DataTrackInfo,
-        requests: &mut Requests,
+        requests: &mut ServerRequests,
     ) -> Option<CommandId> {
         let handle = u16::try_from(info.pub_handle).ok()?;
         let Some((id, track)) = self.by_handle(handle) else {
@@ -168,14 +171,15 @@ impl Published {
     ) -> Option<(CommandId, Result<(), RoomError>)> {
         let (id, track) = self.by_handle(u16::try_from(handle).ok()?)?;
         let State::Requested { first, again, .. } = track.state else { return None };
-        let reason = response.reason();
         // The answer to the first request was lost with the connection.
-        if again && reason == Reason::DuplicateHandle {
+        if again && response.reason() == Reason::DuplicateHandle {
             track.state = State::Published { sid: String::new() };
             return first.then_some((id, Ok(())));
         }
+        // Without an error it is only queued.
+        let error = refusal(response)?;
         self.tracks.remove(&id);
-        first.then(|| (id, Err(refusal(reason, &response.message))))
+        first.then_some((id, Err(error)))
     }
 
     /// The server has ended a track, asked or not.
@@ -187,7 +191,7 @@ impl Published {
     }
 
     /// The session goes on over another connection: what was under way is repeated.
-    pub(super) fn resumed(&mut self, requests: &mut Requests, now: Time) {
+    pub(super) fn resumed(&mut self, requests: &mut ServerRequests, now: Time) {
         for track in self.tracks.values_mut() {
             if let State::Requested { again, until, .. } = &mut track.state {
                 (*again, *until) = (true, now + self.timeout);
@@ -207,7 +211,7 @@ impl Published {
     }
 
     /// There is another session: the tracks are published in it.
-    pub(super) fn another_session(&mut self, requests: &mut Requests, now: Time) {
+    pub(super) fn another_session(&mut self, requests: &mut ServerRequests, now: Time) {
         for track in self.tracks.values_mut() {
             if let State::Requested { until, .. } = &mut track.state {
                 *until = now + self.timeout;
@@ -275,25 +279,4 @@ impl Track {
 
 fn unpublish_request(handle: u16) -> Request {
     Request::UnpublishDataTrackRequest(proto::UnpublishDataTrackRequest { pub_handle: handle.into() })
-}
-
-fn refusal(reason: Reason, message: &str) -> RoomError {
-    let detail = match agent_proto::text::shorten(message.trim(), MAX_DETAIL_LEN) {
-        text if text.is_empty() => reason.as_str_name().to_owned(),
-        text => text,
-    };
-    match reason {
-        Reason::NotAllowed => RoomError::NotAllowed { detail },
-        Reason::LimitExceeded => RoomError::OverLimit { detail },
-        Reason::Ok
-        | Reason::NotFound
-        | Reason::Queued
-        | Reason::UnsupportedType
-        | Reason::UnclassifiedError
-        | Reason::InvalidHandle
-        | Reason::InvalidName
-        | Reason::DuplicateHandle
-        | Reason::DuplicateName
-        | Reason::InvalidRequest => RoomError::Refused { detail },
-    }
 }

@@ -7,8 +7,8 @@ use agent_proto::livekit as proto;
 
 use super::packet::Packet;
 use super::reassembly::{Reassembled, Reassembly};
-use super::requests::Requests;
 use super::{DataTrackFrame, DataTrackLimits};
+use crate::server_requests::ServerRequests;
 use crate::{CommandId, RoomError};
 use proto::signal_request::Message as Request;
 use proto::update_data_subscription::Update;
@@ -43,7 +43,7 @@ impl Subscribed {
         &mut self,
         id: CommandId,
         sid: &str,
-        requests: &mut Requests,
+        requests: &mut ServerRequests,
     ) -> Result<(), RoomError> {
         if self.tracks.values().map(|track| track.subscriptions.len()).sum::<usize>()
             >= self.limits.subscribed
@@ -60,7 +60,7 @@ impl Subscribed {
     }
 
     /// Ends a subscription; the last one of a track ends its frames.
-    pub(super) fn unsubscribe(&mut self, id: CommandId, requests: &mut Requests) {
+    pub(super) fn unsubscribe(&mut self, id: CommandId, requests: &mut ServerRequests) {
         let ended = self.tracks.iter_mut().find_map(|(sid, track)| {
             let ended = track.subscriptions.remove(&id);
             ended.then(|| (Arc::clone(sid), track.subscriptions.is_empty()))
@@ -124,7 +124,7 @@ impl Subscribed {
     }
 
     /// The connection is established again: what the server may not know is repeated.
-    pub(super) fn repeat(&self, requests: &mut Requests) {
+    pub(super) fn repeat(&self, requests: &mut ServerRequests) {
         let all = self.subscription();
         if !all.updates.is_empty() {
             requests.send(Request::UpdateDataSubscription(all));

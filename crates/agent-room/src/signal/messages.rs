@@ -7,6 +7,7 @@ use agent_proto::{Time, livekit as proto};
 
 use super::{Phase, Signal, SignalOutput, candidate, millis, roster, track_events};
 use crate::data_tracks::DataTrackMessage;
+use crate::local_tracks::LocalTrackMessage;
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
@@ -96,7 +97,11 @@ impl Signal {
                 self.update_roster(update.participants, &mut events);
             }
             Response::Leave(leave) => return self.left(&leave, now),
-            Response::Mute(mute) => self.roster.mute_local(&mute.sid, mute.muted, &mut events),
+            Response::Mute(mute) => {
+                self.roster.mute_local(&mute.sid, mute.muted, &mut events);
+                self.outputs
+                    .push_back(SignalOutput::LocalTrack(LocalTrackMessage::Muted(mute.sid, mute.muted)));
+            }
             Response::SpeakersChanged(changes) => self.roster.speakers(changes.speakers, &mut events),
             Response::RoomUpdate(update) => self.update_room(update.room, &mut events),
             Response::ConnectionQuality(update) => {
@@ -110,6 +115,7 @@ impl Signal {
                 events.push(RoomEvent::TokenRefreshed { token: self.token.clone() });
             }
             Response::RequestResponse(response) if response.request.is_some() => {
+                self.outputs.extend(LocalTrackMessage::refusal(&response).map(SignalOutput::LocalTrack));
                 self.outputs.extend(DataTrackMessage::refusal(response).map(SignalOutput::DataTrack));
             }
             Response::RequestResponse(response) => {
@@ -157,12 +163,21 @@ impl Signal {
             Response::DataTrackSubscriberHandles(handles) => {
                 self.outputs.push_back(SignalOutput::DataTrack(DataTrackMessage::Handles(handles)));
             }
-            // For media that are published or received, which is not supported yet; and the old form of the
-            // pong.
-            Response::TrackPublished(_)
-            | Response::TrackUnpublished(_)
-            | Response::TrackSubscribed(_)
-            | Response::Pong(_) => {}
+            Response::TrackPublished(proto::TrackPublishedResponse { track: None, .. }) => self.violation(),
+            Response::TrackPublished(published) => {
+                let message = LocalTrackMessage::Published(Box::new(published));
+                self.outputs.push_back(SignalOutput::LocalTrack(message));
+            }
+            Response::TrackUnpublished(unpublished) => {
+                let message = LocalTrackMessage::Unpublished(unpublished.track_sid);
+                self.outputs.push_back(SignalOutput::LocalTrack(message));
+            }
+            Response::TrackSubscribed(subscribed) => {
+                let message = LocalTrackMessage::Subscribed(subscribed.track_sid);
+                self.outputs.push_back(SignalOutput::LocalTrack(message));
+            }
+            // The old form.
+            Response::Pong(_) => {}
         }
         self.subscribe(&events);
         self.outputs.extend(events.into_iter().map(SignalOutput::Event));

@@ -21,6 +21,7 @@
 mod ending;
 mod join;
 mod messages;
+mod own_tracks;
 mod phase;
 mod recovery;
 mod requests;
@@ -40,6 +41,7 @@ use bytes::Bytes;
 use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 
 use crate::data_tracks::DataTrackMessage;
+use crate::local_tracks::LocalTrackMessage;
 use crate::streams::Abilities;
 use crate::{
     CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomError, RoomEvent, RoomInfo,
@@ -106,6 +108,8 @@ pub(crate) enum SignalOutput {
     UnknownLeft(UnknownLeft),
     /// A message about data tracks.
     DataTrack(DataTrackMessage),
+    /// A message about our audio tracks.
+    LocalTrack(LocalTrackMessage),
     /// A command is completed.
     Done { id: CommandId, result: Result<(), RoomError> },
     /// The machine is closed.

@@ -53,6 +53,8 @@ pub(crate) struct LowerState {
     pub(crate) received: Vec<(String, u32)>,
     /// Our data tracks, and those that we receive.
     pub(crate) data_tracks: DataTrackState,
+    /// Our audio tracks.
+    pub(crate) tracks: Vec<proto::TrackPublishedResponse>,
 }
 
 impl Signal {
@@ -200,6 +202,7 @@ impl Signal {
             offer: Some(description("offer", &self.descriptions.offer)),
             answer: Some(description("answer", &self.descriptions.answer)),
             subscription: Some(proto::UpdateSubscription::default()),
+            publish_tracks: below.tracks,
             data_channels: below.channels.into_iter().map(channel).collect(),
             datachannel_receive_states: below.received.into_iter().map(received).collect(),
             publish_data_tracks: published,

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use agent_proto::Time;
-use agent_proto::livekit::request_response::Reason;
 use agent_proto::livekit::{RequestResponse, UpdateParticipantMetadata};
 
+use crate::refusal::refusal;
 use crate::{CommandId, RoomError};
 
 #[derive(Default)]
@@ -98,28 +98,7 @@ impl Requests {
         response: RequestResponse,
     ) -> Option<(CommandId, Result<(), RoomError>)> {
         let Waiting { id, change, .. } = self.waiting.remove(&response.request_id)?;
-        let reason = response.reason();
-        let detail = match response.message {
-            text if text.is_empty() => reason.as_str_name().to_owned(),
-            text => super::shorten(&text),
-        };
-        let result = match reason {
-            // An unknown number is read as OK; only the actual zero is.
-            Reason::Ok if response.reason != Reason::Ok as i32 => {
-                Err(RoomError::Refused { detail: format!("reason {}", response.reason) })
-            }
-            Reason::Ok | Reason::Queued => Ok(()),
-            Reason::NotAllowed => Err(RoomError::NotAllowed { detail }),
-            Reason::LimitExceeded => Err(RoomError::OverLimit { detail }),
-            Reason::NotFound
-            | Reason::UnsupportedType
-            | Reason::UnclassifiedError
-            | Reason::InvalidHandle
-            | Reason::InvalidName
-            | Reason::DuplicateHandle
-            | Reason::DuplicateName
-            | Reason::InvalidRequest => Err(RoomError::Refused { detail }),
-        };
+        let result = refusal(&response).map_or(Ok(()), Err);
         if result.is_ok() {
             self.keep(change);
         }

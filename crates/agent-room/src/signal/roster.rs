@@ -12,7 +12,8 @@ use agent_proto::livekit as proto;
 
 use crate::streams::Abilities;
 use crate::{
-    AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, RoomEvent, Speaker, Track, TrackKind,
+    AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, Permissions, RoomEvent, Speaker, Track,
+    TrackKind,
 };
 
 /// Maximum number of tracks of one participant. A server permits a few dozen.
@@ -25,6 +26,13 @@ const MAX_KIND_DETAILS: usize = 16;
 const RPC_STREAMS: i32 = 1;
 /// The client protocol from which on a stream may be a single packet, and compressed.
 const SINGLE_PACKET_STREAMS: i32 = 2;
+
+/// Whose state it is that changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    Theirs,
+}
 
 /// One known participant.
 struct Entry {
@@ -75,10 +83,29 @@ impl Roster {
         self.local.as_ref().map(|entry| &entry.participant)
     }
 
+    /// Our permissions, if the server has sent them.
+    pub(crate) fn own_permissions(&self) -> Option<&Permissions> {
+        let local = self.local.as_ref().filter(|entry| entry.permissions_known);
+        local.map(|entry| &entry.participant.permissions)
+    }
+
     /// Whether we have the permission; also true if the server has not sent permissions.
     pub(crate) fn may_publish_data(&self) -> bool {
-        let local = self.local.as_ref().filter(|entry| entry.permissions_known);
-        local.is_none_or(|entry| entry.participant.permissions.can_publish_data)
+        self.own_permissions().is_none_or(|permissions| permissions.can_publish_data)
+    }
+
+    /// Adds a track of ours.
+    pub(crate) fn publish_local(&mut self, track: Track) -> Option<Arc<Participant>> {
+        let local = self.local.as_mut()?;
+        Arc::make_mut(&mut local.participant).tracks.insert(track.sid.clone(), track);
+        Some(local.participant.clone())
+    }
+
+    /// Removes a track of ours.
+    pub(crate) fn unpublish_local(&mut self, sid: &str) -> Option<Arc<Participant>> {
+        let local = self.local.as_mut()?;
+        Arc::make_mut(&mut local.participant).tracks.remove(sid);
+        Some(local.participant.clone())
     }
 
     /// What all these participants can read, or everybody else if there are none. A participant that is not
@@ -179,7 +206,7 @@ impl Roster {
             if local.participant.sid == info.sid
                 && info.state != proto::participant_info::State::Disconnected as i32
             {
-                local.update(info, events);
+                local.update(info, events, Whose::Ours);
             }
             return true;
         }
@@ -199,7 +226,7 @@ impl Roster {
             self.remove(&info.identity, DisconnectReason::DuplicateIdentity, events);
         }
         if let Some(entry) = self.remote.get_mut(&info.identity) {
-            entry.update(info, events);
+            entry.update(info, events, Whose::Theirs);
             return true;
         }
         if self.remote.len() >= self.limit {
@@ -353,7 +380,7 @@ impl Entry {
         }
     }
 
-    fn update(&mut self, info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) {
+    fn update(&mut self, info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>, whose: Whose) {
         if info.version < self.version {
             return;
         }
@@ -364,7 +391,10 @@ impl Entry {
         // Once active, always active: an update that was under way does not revert it.
         new.active |= self.participant.active;
         if !permissions_told {
-            new.permissions = self.participant.permissions;
+            new.permissions.clone_from(&self.participant.permissions);
+        }
+        if whose == Whose::Ours {
+            new.tracks = own_tracks(&self.participant.tracks, new.tracks);
         }
         let old = mem::replace(&mut self.participant, Arc::new(new));
         let new = &self.participant;
@@ -415,6 +445,19 @@ impl Entry {
             }
         }
     }
+}
+
+/// Our own tracks: which ones there are and whether they are muted is known from the answers to our requests,
+/// as a snapshot of the server may be older. It knows more about them.
+fn own_tracks(
+    known: &BTreeMap<String, Track>,
+    mut listed: BTreeMap<String, Track>,
+) -> BTreeMap<String, Track> {
+    let one = |(sid, track): (&String, &Track)| {
+        let newer = listed.remove(sid).map(|newer| Track { muted: track.muted, ..newer });
+        (sid.clone(), newer.unwrap_or_else(|| track.clone()))
+    };
+    known.iter().map(one).collect()
 }
 
 fn mute_event(participant: Arc<Participant>, track: Track) -> RoomEvent {

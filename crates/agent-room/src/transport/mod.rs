@@ -15,6 +15,7 @@ mod answer;
 mod clock;
 mod media;
 mod paths;
+mod sending;
 
 use bytes::Bytes;
 
@@ -22,7 +23,8 @@ use agent_proto::Time;
 
 use crate::connection::{Answered, MediaConnection, TransportEvent};
 use crate::data::{Channel, WriteResult};
-use crate::{AudioLevel, EncodedFrame, Protocol};
+use crate::local_tracks::PlacedFrame;
+use crate::{AudioLevel, CommandId, EncodedFrame, Protocol};
 pub(crate) use clock::RtcClock;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +39,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use media::Routes;
 use paths::{Announced, MAX_CANDIDATES, Paths};
+use sending::Sending;
 
 /// Interval of connectivity checks while there is no connection; the shortest that ICE permits.
 const ICE_PACE: Duration = Duration::from_millis(5);
@@ -72,6 +75,7 @@ pub(crate) struct Transport {
     /// them, but a new offer.
     wanted: Option<(u32, u32)>,
     receiving: Vec<Mid>,
+    sending: Sending,
     /// The track of each packet.
     routes: Routes,
     /// Number of media sections in the last offer.
@@ -166,6 +170,7 @@ impl MediaConnection for Transport {
             answered: false,
             wanted: None,
             receiving: Vec::new(),
+            sending: Sending::default(),
             routes: Routes::default(),
             offered: sections_of(&offer),
             paths: Paths::new(port),
@@ -315,6 +320,7 @@ impl MediaConnection for Transport {
         let accepted = quietly(|| self.rtc.sdp_api().accept_answer(pending, accepted));
         accepted.map_err(|error| describe(&error).to_owned())?;
         self.answered = true;
+        let sections = self.sending.answered(&self.rtc);
         for gone in self.routes.replace(&read.sections, tracks) {
             self.rtc.direct_api().remove_stream_rx(gone.into());
         }
@@ -334,12 +340,11 @@ impl MediaConnection for Transport {
             refused += u64::from(!self.candidate(text, now));
         }
         self.run(now);
-        let offer = match self.wanted.take() {
-            _ if self.restart == Restart::Wanted => self.restart(now),
-            Some((audio, video)) => self.sections(audio, video, now),
-            None => None,
+        let offer = match self.restart {
+            Restart::Wanted => self.restart(now),
+            Restart::No | Restart::Begun => self.offer_wanted(now),
         };
-        Ok(Answered { offer, refused })
+        Ok(Answered { offer, refused, sections })
     }
 
     fn candidate(&mut self, text: &str, now: Time) -> bool {
@@ -401,48 +406,29 @@ impl MediaConnection for Transport {
     }
 
     fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String> {
-        if self.pending.is_some() {
-            let (a, v) = self.wanted.unwrap_or_default();
-            self.wanted = Some((a.saturating_add(audio), v.saturating_add(video)));
-            return None;
+        let (a, v) = self.wanted.unwrap_or_default();
+        self.wanted = Some((a.saturating_add(audio), v.saturating_add(video)));
+        self.offer_wanted(now)
+    }
+
+    fn open_section(&mut self, track: CommandId, cid: &str, now: Time) -> Option<String> {
+        self.sending.open(track, cid);
+        self.offer_wanted(now)
+    }
+
+    fn close_section(&mut self, track: CommandId, now: Time) -> Option<String> {
+        if self.sending.close(track) { self.offer_wanted(now) } else { None }
+    }
+
+    fn send_frame(&mut self, track: CommandId, frame: &PlacedFrame, now: Time) -> bool {
+        if self.gone || self.silent || !self.sending.write(&mut self.rtc, self.clock, track, frame, now) {
+            return false;
         }
-        // The server answers a section without a track as inactive, and it stays so unless it is offered
-        // again.
-        let inactive: Vec<Mid> = self
-            .receiving
-            .iter()
-            .copied()
-            .filter(|mid| self.rtc.media(*mid).is_some_and(|media| media.direction() == Direction::Inactive))
-            .collect();
-        let mut changes = self.rtc.sdp_api();
-        for mid in &inactive {
-            changes.set_direction(*mid, Direction::RecvOnly);
+        match self.tick(now) {
+            Ok(()) => self.run(now),
+            Err(error) => self.fail(&error),
         }
-        let mut add = |kind, receiving: &mut Vec<Mid>| {
-            receiving.push(changes.add_media(kind, Direction::RecvOnly, None, None, None));
-        };
-        for _ in 0..audio {
-            add(MediaKind::Audio, &mut self.receiving);
-        }
-        for _ in 0..video {
-            add(MediaKind::Video, &mut self.receiving);
-        }
-        if !changes.has_changes() {
-            // Without a change str0m makes no offer, and the server waits for one: turn one section off and
-            // on again.
-            match self.receiving.first() {
-                Some(mid) => {
-                    changes.set_direction(*mid, Direction::Inactive);
-                    changes.set_direction(*mid, Direction::RecvOnly);
-                }
-                None => {
-                    let mid = changes.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
-                    self.receiving.push(mid);
-                }
-            }
-        }
-        let (offer, pending) = changes.apply()?;
-        Some(self.offer(&offer, pending, now))
+        true
     }
 
     fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult {
@@ -503,6 +489,53 @@ impl MediaConnection for Transport {
 }
 
 impl Transport {
+    /// Offers the sections that are wanted, unless an offer is pending.
+    fn offer_wanted(&mut self, now: Time) -> Option<String> {
+        if self.pending.is_some() || (self.wanted.is_none() && !self.sending.wants_offer()) {
+            return None;
+        }
+        let (audio, video) = self.wanted.unwrap_or_default();
+        // The server answers a section without a track as inactive, and it stays so unless it is offered
+        // again.
+        let inactive: Vec<Mid> = self
+            .receiving
+            .iter()
+            .copied()
+            .filter(|mid| self.rtc.media(*mid).is_some_and(|media| media.direction() == Direction::Inactive))
+            .collect();
+        self.sending.rename_streams(&mut self.rtc);
+        let mut changes = self.rtc.sdp_api();
+        for mid in &inactive {
+            changes.set_direction(*mid, Direction::RecvOnly);
+        }
+        let mut add = |kind, receiving: &mut Vec<Mid>| {
+            receiving.push(changes.add_media(kind, Direction::RecvOnly, None, None, None));
+        };
+        for _ in 0..audio {
+            add(MediaKind::Audio, &mut self.receiving);
+        }
+        for _ in 0..video {
+            add(MediaKind::Video, &mut self.receiving);
+        }
+        self.sending.change(&mut changes);
+        if self.wanted.take().is_some() && !changes.has_changes() {
+            // Without a change str0m makes no offer, and the server waits for one: turn one section off and
+            // on again.
+            match self.receiving.first() {
+                Some(mid) => {
+                    changes.set_direction(*mid, Direction::Inactive);
+                    changes.set_direction(*mid, Direction::RecvOnly);
+                }
+                None => {
+                    let mid = changes.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+                    self.receiving.push(mid);
+                }
+            }
+        }
+        let (offer, pending) = changes.apply()?;
+        Some(self.offer(&offer, pending, now))
+    }
+
     /// When TCP is tried.
     fn tcp_at(&self) -> Option<Time> {
         let since = self.looking_since.filter(|_| !self.ice_connected)?;
@@ -525,7 +558,7 @@ impl Transport {
     }
 
     fn offer(&mut self, offer: &SdpOffer, pending: SdpPendingOffer, now: Time) -> String {
-        let offer = offer.to_sdp_string();
+        let offer = self.sending.name_tracks(offer.to_sdp_string());
         self.offered = sections_of(&offer);
         self.pending = Some(pending);
         self.run(now);

@@ -10,6 +10,7 @@
 mod data_tracks;
 mod garbage;
 mod ice_passwords;
+mod local_tracks;
 mod media;
 mod one_event;
 mod paths;

@@ -11,13 +11,13 @@ use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::media::{MediaKind, Mid};
 use str0m::net::{Protocol as WireProtocol, Receive, TcpType};
-use str0m::rtp::{ExtensionValues, RtpWrite};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Rtc};
 
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
     CommandId, Config, DataTrackFrame, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol,
-    Room, RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, UnknownMethod,
+    Room, RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, Track, UnknownMethod,
 };
 
 use proto::signal_request::Message as Request;
@@ -85,6 +85,10 @@ pub(crate) struct Pair {
     /// The received frames: track sid, frame.
     pub(crate) frames: Vec<(String, EncodedFrame)>,
     pub(crate) data_frames: Vec<(String, DataTrackFrame)>,
+    /// The states of our tracks, as they are reported.
+    pub(crate) local_tracks: Vec<(CommandId, Option<Track>)>,
+    /// The audio packets that the server has received.
+    pub(crate) received_audio: Vec<RtpPacket>,
     /// The packets of data tracks that the server has received.
     pub(crate) received_frames: Vec<Vec<u8>>,
     /// Changes an answer on its way.
@@ -155,6 +159,8 @@ impl Pair {
             audio: Vec::new(),
             frames: Vec::new(),
             data_frames: Vec::new(),
+            local_tracks: Vec::new(),
+            received_audio: Vec::new(),
             received_frames: Vec::new(),
             tamper: |sdp| sdp,
             descriptions: Vec::new(),
@@ -413,6 +419,7 @@ impl Pair {
                 Output::UnknownMethod(method) => self.unknown_methods.push(method),
                 Output::Event(event) => self.events.push(event),
                 Output::DataFrame { track, frame } => self.data_frames.push((track.to_string(), frame)),
+                Output::LocalTrack { id, track } => self.local_tracks.push((id, track)),
                 Output::Frame { track, frame } => self.frames.push((track.to_string(), frame)),
                 Output::JoinFailed { failure } => {
                     self.failed_joins.push(failure);
@@ -468,6 +475,7 @@ impl Pair {
                 str0m::Output::Event(Event::MediaAdded(media)) if media.kind == MediaKind::Audio => {
                     self.audio.push(media.mid);
                 }
+                str0m::Output::Event(Event::RtpPacket(packet)) => self.received_audio.push(packet),
                 str0m::Output::Event(_) => {}
             }
         }

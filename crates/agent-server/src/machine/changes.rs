@@ -88,6 +88,11 @@ impl Server {
                 self.unsubscribe_data_track(member, subscription);
                 return Ok(());
             }
+            RoomCommand::PublishTrack { .. }
+            | RoomCommand::UnpublishTrack { .. }
+            | RoomCommand::MuteTrack { .. } => {
+                return Err(RoomError::Refused { detail: "this server takes no tracks".to_owned() });
+            }
             RoomCommand::SendStream { options, content } => {
                 return self.send_stream(&sender, *options, content);
             }

@@ -169,6 +169,15 @@ impl OfficialClient {
         Ok(text_of(&answer, "sid"))
     }
 
+    /// Listens to an audio track that it is [subscribed to](ClientEvent::TrackSubscribed), and reports each
+    /// second of it as [`ClientEvent::Heard`]. Only the Python SDKs do.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn listen(&self, track_sid: &str) -> Result<(), ClientError> {
+        self.ask("listen", json!({ "sid": track_sid })).await.map(drop)
+    }
+
     /// Mutes or unmutes a track that it published.
     ///
     /// # Errors

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::received::{OfficialByteStream, OfficialSegment, OfficialTextStream, base64_bytes};
+use super::received::{OfficialByteStream, OfficialSegment, OfficialSound, OfficialTextStream, base64_bytes};
 
 /// An event in the room of an [`OfficialClient`](super::OfficialClient).
 ///
 /// The state when the client joined is in [`OfficialClient::state`](super::OfficialClient::state), not here.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientEvent {
@@ -95,6 +95,8 @@ pub enum ClientEvent {
         /// The publisher's number.
         user_timestamp: Option<u64>,
     },
+    /// A second of a track that the client [listens to](super::OfficialClient::listen).
+    Heard(OfficialSound),
     /// A participant joined.
     ParticipantConnected {
         /// The participant.

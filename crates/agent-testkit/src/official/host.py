@@ -5,10 +5,12 @@ One process holds many clients. A request is {"id": n, "op": ..., "client": k, .
 The process ends when stdin closes. The hosts of the JavaScript SDKs speak the same lines.
 """
 
+import array
 import asyncio
 import base64
 import json
 import math
+import operator
 import os
 import struct
 import sys
@@ -19,6 +21,8 @@ from livekit import rtc
 
 RATE = 48000
 FRAME = RATE // 100  # 10 ms
+HEARD_RATE = 16000  # of what a client listens to
+SILENT = 33  # a block of 10 ms with a level below -60 dBFS is silent
 
 # The lines go to a copy of stdout: whatever a library prints ends up on stderr.
 OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -70,11 +74,12 @@ class Client:
         self.published = {}  # track sid -> (publication, task that feeds it)
         self.data_tracks = {}  # sid -> data track of its own
         self.remote_data_tracks = {}  # sid -> data track of another participant
+        self.listening = []  # audio streams that are being read
 
     def event(self, event, /, **fields):
         tell({"client": self.number, "event": event, **fields})
 
-    def listen(self):
+    def watch(self):
         room, event = self.room, self.event
         room.on("participant_connected", lambda p: event("participant_connected", participant=participant(p)))
         room.on(
@@ -138,7 +143,7 @@ class Client:
         self.event("data_track_published", **names)
 
     async def join(self, request):
-        self.listen()
+        self.watch()
         await self.room.connect(request["url"], request["token"], rtc.RoomOptions(auto_subscribe=True))
         return await self.state(request)
 
@@ -321,10 +326,43 @@ class Client:
         feeding.cancel()
         await self.room.local_participant.unpublish_track(request["sid"])
 
+    async def listen(self, request):
+        sid = request["sid"]
+        for participant in self.room.remote_participants.values():
+            publication = participant.track_publications.get(sid)
+            if publication and publication.track:
+                stream = rtc.AudioStream(publication.track, sample_rate=HEARD_RATE, num_channels=1)
+                self.listening.append(stream)
+                spawn(self.hear(stream, participant.identity, sid))
+                return
+        raise ValueError(f"no track {sid} is subscribed")
+
+    async def hear(self, stream, identity, sid):
+        """Tells of each second what it sounds like."""
+        heard = []
+        async for event in stream:
+            heard.append(array.array("h", bytes(event.frame.data)))
+            if len(heard) == 100:
+                energies = [sum(map(operator.mul, block, block)) / len(block) for block in heard]
+                level = 10 * math.log10(max(sum(energies) / len(energies), 1e-3) / 32768**2)
+                self.event(
+                    "heard",
+                    identity=identity,
+                    sid=sid,
+                    hertz=frequency([sample for block in heard for sample in block]),
+                    dbfs=level,
+                    blocks=len(heard),
+                    silent_blocks=sum(energy < SILENT**2 for energy in energies),
+                )
+                heard.clear()
+
     async def leave(self, _request):
         for _, feeding in self.published.values():
             feeding.cancel()
         self.published.clear()
+        for stream in self.listening:
+            await stream.aclose()
+        self.listening.clear()
         clients.pop(self.number, None)
         await self.room.disconnect()
 
@@ -356,13 +394,28 @@ async def feed(source, hertz):
         await source.capture_frame(rtc.AudioFrame(data, RATE, 1, FRAME))
 
 
+def frequency(samples):
+    """The frequency of a tone, from the times at which it rises through zero; 0 without any."""
+    high = max(max(samples) // 2, 1)
+    rises, low = [], False
+    for at, sample in enumerate(samples):
+        if sample <= -high:
+            low = True
+        elif low and sample >= high:
+            low = False
+            rises.append(at)
+    if len(rises) < 2:
+        return 0.0
+    return (len(rises) - 1) * HEARD_RATE / (rises[-1] - rises[0])
+
+
 clients = {}
 OPERATIONS = {
     name: getattr(Client, name)
     for name in (
         "join state send send_text stream_text send_bytes stream_bytes send_file register_text_streams"
         " register_byte_streams perform_rpc register_rpc publish_dtmf publish_transcription send_chat_message"
-        " set_attributes set_metadata set_name publish_audio mute unpublish leave"
+        " set_attributes set_metadata set_name publish_audio mute unpublish listen leave"
         " publish_data_track push_data_frame unpublish_data_track subscribe_data_track"
     ).split()
 }

@@ -27,7 +27,7 @@ pub use self::event::{ClientEvent, ClientParticipant, ClientState, ClientTrack, 
 pub use self::host::OfficialHost;
 pub use self::kind::OfficialWorkerKind;
 pub use self::output::OfficialJob;
-pub use self::received::{OfficialByteStream, OfficialSegment, OfficialTextStream};
+pub use self::received::{OfficialByteStream, OfficialSegment, OfficialSound, OfficialTextStream};
 pub use self::rpc::RpcBehaviour;
 pub use self::streams::ClientStream;
 pub use self::worker::{OfficialWorker, OfficialWorkerOptions};

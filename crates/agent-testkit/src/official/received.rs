@@ -1,4 +1,4 @@
-//! Streams and transcriptions as an official client received them.
+//! Streams, transcriptions and sound as an official client received them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +11,24 @@ use agent_proto::text;
 
 /// How much of a text is shown for debugging; it may have megabytes.
 const SHOWN: usize = 200;
+
+/// A second of sound as an official client hears it, after its jitter buffer.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct OfficialSound {
+    /// The publisher's identity.
+    pub identity: String,
+    /// The track's sid.
+    pub sid: String,
+    /// The frequency of a tone; of silence 0, and of other sound a number without a meaning.
+    pub hertz: f64,
+    /// The level (RMS) in dBFS, where a full-scale sine has -3.
+    pub dbfs: f64,
+    /// Number of blocks of 10 ms.
+    pub blocks: u32,
+    /// How many of them are silent: below -60 dBFS.
+    pub silent_blocks: u32,
+}
 
 /// A text stream that an official client received.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

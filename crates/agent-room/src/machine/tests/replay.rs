@@ -60,14 +60,15 @@ proptest! {
 
 const EVERYTHING: &str = "
     UdpBound UdpNotBound RouteFound TcpConnected TcpClosed SignalOpened SignalRefused SignalFailed SignalReceived
-    SignalClosed PacketReceived JoinRetried Commanded Called
+    SignalClosed PacketReceived JoinRetried Commanded Called SendFrame
 
     ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket UnknownMethod Opened Content Ended Requested
-    Frame
+    Frame LocalTrack
     JoinFailed CommandDone CallDone Closed
 
     Connected ParticipantJoined ParticipantActive ParticipantLeft MetadataChanged NameChanged AttributesChanged
     PermissionsChanged TrackPublished TrackUnpublished TrackMuted TrackUnmuted TrackSubscribed TrackUnsubscribed
+    LocalTrackPublished LocalTrackUnpublished LocalTrackRepublished LocalTrackSubscribed
     DataReceived SpeakersChanged ConnectionQualityChanged RoomMetadataChanged Reconnecting Reconnected DataMissed
     RoomReplaced RoomUpdated TokenRefreshed RoomMoved Lagged Disconnected
 ";

@@ -9,15 +9,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use agent_proto::recording::Recorder;
-use agent_proto::{Time, encode, livekit as proto};
+use agent_proto::{MAX_FRAME_LEN, Time, decode, encode, livekit as proto};
 
 use super::scripted::{MediaMessage, Scripted};
 use crate::machine::Machine;
 use crate::{
-    CommandId, Config, Input, Output, Protocol, Publish, RoomCommand, RpcCall, RpcRequestId, StreamKind,
-    StreamOptions,
+    AudioTrackOptions, CommandId, Config, Input, OutgoingFrame, Output, Protocol, Publish, RoomCommand,
+    RpcCall, RpcRequestId, StreamKind, StreamOptions,
 };
 use proto::participant_info::State;
+use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
 #[derive(Clone, Debug)]
@@ -123,6 +124,10 @@ fn input() -> impl Strategy<Value = Input> {
             let call = RpcCall::new(id, sid.to_lowercase(), "m", "payload");
             Input::Called { id: 0, call }
         }),
+        2 => (0u64..20, any::<u32>()).prop_map(|(track, timestamp)| Input::SendFrame {
+            track,
+            frame: OutgoingFrame::new("frame", timestamp),
+        }),
         1 => (0u64..20).prop_map(|seconds| Input::JoinRetried { timeout: Duration::from_secs(seconds) }),
     ]
 }
@@ -138,10 +143,19 @@ fn command() -> impl Strategy<Value = RoomCommand> {
         6 => publish,
         3 => stream_command(),
         2 => method_command(),
+        2 => track_command(),
         1 => "[a-z]{0,4}".prop_map(RoomCommand::SetMetadata),
         1 => "[a-z]{0,4}".prop_map(RoomCommand::SetName),
         1 => prop::collection::btree_map("[a-c]", "[a-z]{0,4}", 0..3).prop_map(RoomCommand::SetAttributes),
         1 => Just(RoomCommand::Leave),
+    ]
+}
+
+fn track_command() -> impl Strategy<Value = RoomCommand> {
+    prop_oneof![
+        4 => "[a-b]".prop_map(|name| RoomCommand::PublishTrack { options: AudioTrackOptions::new(name) }),
+        1 => (0..20u64).prop_map(|track| RoomCommand::UnpublishTrack { track }),
+        2 => (0..20u64, any::<bool>()).prop_map(|(track, muted)| RoomCommand::MuteTrack { track, muted }),
     ]
 }
 
@@ -196,7 +210,11 @@ fn participant() -> impl Strategy<Value = proto::ParticipantInfo> {
             state,
             version,
             disconnect_reason: reason,
-            permission: Some(proto::ParticipantPermission { can_publish_data: may, ..Default::default() }),
+            permission: Some(proto::ParticipantPermission {
+                can_publish: true,
+                can_publish_data: may,
+                ..Default::default()
+            }),
             attributes: BTreeMap::from([("k".to_owned(), text.clone())]),
             name: text.clone(),
             metadata: text,
@@ -253,6 +271,10 @@ fn response() -> impl Strategy<Value = Response> {
         1 => any::<bool>().prop_map(|muted| {
             Response::Mute(proto::MuteTrackRequest { sid: "TR_1".to_owned(), muted })
         }),
+        1 => any::<bool>().prop_map(|unpublished| match unpublished {
+            true => Response::TrackUnpublished(proto::TrackUnpublishedResponse { track_sid: "TR_own1".to_owned() }),
+            false => Response::TrackSubscribed(proto::TrackSubscribed { track_sid: "TR_own1".to_owned() }),
+        }),
         1 => Just(Response::RefreshToken("sesame 2".to_owned())),
         1 => Just(Response::PongResp(proto::Pong::default())),
     ]
@@ -262,11 +284,17 @@ fn response() -> impl Strategy<Value = Response> {
 #[derive(Clone, Debug)]
 enum PendingStep {
     Bind,
-    Open { resume: bool },
-    FirstMessage { resume: bool },
+    Open {
+        resume: bool,
+    },
+    FirstMessage {
+        resume: bool,
+    },
     Media(MediaMessage),
     Route(std::net::SocketAddr),
     Tcp(std::net::SocketAddr),
+    /// The server publishes the track with this client id, and answers the offer.
+    Track(String),
     Retry,
 }
 
@@ -277,6 +305,8 @@ pub(super) struct World {
     /// Whether the next connection is that of a new session.
     joins: bool,
     sessions: u8,
+    /// Number of our tracks that were published.
+    tracks: u32,
     /// How often each command was answered.
     answered: BTreeMap<CommandId, u32>,
     closed: bool,
@@ -290,6 +320,7 @@ impl World {
             pending: VecDeque::from([PendingStep::Bind]),
             joins: true,
             sessions: 0,
+            tracks: 0,
             answered: BTreeMap::new(),
             closed: false,
         }
@@ -384,6 +415,28 @@ impl World {
             PendingStep::Tcp(remote) => {
                 self.input(Input::TcpConnected { local: ([127, 0, 0, 1], 1000).into(), remote });
             }
+            PendingStep::Track(cid) if fails => {
+                let request = Some(proto::request_response::Request::AddTrack(proto::AddTrackRequest {
+                    cid,
+                    ..Default::default()
+                }));
+                let reason = proto::request_response::Reason::NotAllowed as i32;
+                self.server_sends(Response::RequestResponse(proto::RequestResponse {
+                    reason,
+                    request,
+                    ..Default::default()
+                }));
+            }
+            PendingStep::Track(cid) => {
+                self.tracks += 1;
+                let track = proto::TrackInfo { sid: format!("TR_own{}", self.tracks), ..Default::default() };
+                self.server_sends(Response::TrackPublished(proto::TrackPublishedResponse {
+                    cid,
+                    track: Some(track),
+                }));
+                let sdp = "v=0".to_owned();
+                self.server_sends(Response::Answer(proto::SessionDescription { sdp, ..Default::default() }));
+            }
             // It waits a little longer.
             PendingStep::Retry if fails => self.pending.push_front(PendingStep::Retry),
             PendingStep::Retry => self.input(Input::JoinRetried { timeout: Duration::from_secs(5) }),
@@ -451,14 +504,20 @@ impl World {
                     *self.answered.get_mut(&id).unwrap() += 1
                 }
                 Output::Closed { .. } => self.closed = true,
-                Output::SendSignal(_)
-                | Output::MediaPath { .. }
+                Output::SendSignal(frame) => {
+                    let request: proto::SignalRequest = decode(&frame, MAX_FRAME_LEN).unwrap();
+                    if let Some(Request::AddTrack(request)) = request.message {
+                        self.pending.push_back(PendingStep::Track(request.cid));
+                    }
+                }
+                Output::MediaPath { .. }
                 | Output::SendPacket { .. }
                 | Output::UnknownMethod(_)
                 | Output::Event(_)
                 | Output::Stream(_)
                 | Output::Requested(_)
                 | Output::Frame { .. }
+                | Output::LocalTrack { .. }
                 | Output::DataFrame { .. } => {}
             }
         }

@@ -11,7 +11,8 @@ use agent_proto::Time;
 
 use crate::connection::{Answered, MediaConnection, TransportEvent};
 use crate::data::{Channel, WriteResult};
-use crate::{EncodedFrame, Protocol};
+use crate::local_tracks::PlacedFrame;
+use crate::{CommandId, EncodedFrame, Protocol};
 
 /// How often it sends something by itself.
 const KEEPALIVE: Duration = Duration::from_secs(7);
@@ -65,6 +66,8 @@ pub(super) struct Scripted {
     port: u16,
     offers: u32,
     tracks: BTreeMap<String, String>,
+    /// Our tracks, and whether their sections were answered.
+    sections: BTreeMap<CommandId, bool>,
     unrouted: u64,
     full: bool,
     unacknowledged: usize,
@@ -104,6 +107,7 @@ impl MediaConnection for Scripted {
             port,
             offers: 0,
             tracks: BTreeMap::new(),
+            sections: BTreeMap::new(),
             unrouted: 0,
             full: false,
             unacknowledged: 0,
@@ -198,14 +202,20 @@ impl MediaConnection for Scripted {
         vec![("_reliable".to_owned(), 0), ("_lossy".to_owned(), 2)]
     }
 
-    /// An answer with `more` requires another offer, one with `bad` is unusable.
+    /// An answer with `more` requires another offer, one with `bad` is unusable. One with `no` takes no
+    /// tracks.
     fn answer(&mut self, sdp: &str, tracks: &BTreeMap<String, String>, _: Time) -> Result<Answered, String> {
         tracks.clone_into(&mut self.tracks);
         if sdp.contains("bad") {
             return Err("an answer that is bad".to_owned());
         }
         let offer = sdp.contains("more").then(|| self.offer());
-        Ok(Answered { offer, refused: u64::from(sdp.is_empty()) })
+        let open = self.sections.iter_mut().filter(|(_, answered)| !**answered);
+        let sections = open.map(|(track, answered)| {
+            *answered = true;
+            (*track, !sdp.contains("no"))
+        });
+        Ok(Answered { offer, refused: u64::from(sdp.is_empty()), sections: sections.collect() })
     }
 
     fn candidate(&mut self, text: &str, _: Time) -> bool {
@@ -232,6 +242,23 @@ impl MediaConnection for Scripted {
 
     fn sections(&mut self, audio: u32, video: u32, _: Time) -> Option<String> {
         (audio + video > 0).then(|| self.offer())
+    }
+
+    fn open_section(&mut self, track: CommandId, _: &str, _: Time) -> Option<String> {
+        self.sections.insert(track, false);
+        Some(self.offer())
+    }
+
+    fn close_section(&mut self, track: CommandId, _: Time) -> Option<String> {
+        self.sections.remove(&track).map(|_| self.offer())
+    }
+
+    fn send_frame(&mut self, track: CommandId, frame: &PlacedFrame, _: Time) -> bool {
+        let open = self.sections.get(&track).is_some_and(|answered| *answered);
+        if open {
+            self.send(&frame.payload);
+        }
+        open
     }
 
     fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult {

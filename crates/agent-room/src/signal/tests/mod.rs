@@ -102,7 +102,10 @@ impl Rig {
             | RoomCommand::PushDataFrame { .. }
             | RoomCommand::UnpublishDataTrack { .. }
             | RoomCommand::SubscribeDataTrack { .. }
-            | RoomCommand::UnsubscribeDataTrack { .. } => panic!("goes over the data channels"),
+            | RoomCommand::UnsubscribeDataTrack { .. }
+            | RoomCommand::PublishTrack { .. }
+            | RoomCommand::UnpublishTrack { .. }
+            | RoomCommand::MuteTrack { .. } => panic!("goes not through the signalling alone"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }
@@ -173,7 +176,7 @@ fn show(output: &SignalOutput) -> String {
 fn show_event(event: &RoomEvent) -> String {
     let text = format!("{event:?}");
     let boring = [
-        ", permissions: Permissions { can_subscribe: false, can_publish: false, can_publish_data: false, can_update_metadata: false, hidden: false }",
+        ", permissions: Permissions { can_subscribe: false, can_publish: false, can_publish_sources: [], can_publish_data: false, can_update_metadata: false, hidden: false }",
         ", kind: Standard",
         ", metadata: \"\"",
         ", attributes: {}",

@@ -1,6 +1,7 @@
 //! Rooms of a real livekit-server, with official clients as the other participants.
 
 mod audio;
+mod audio_out;
 mod media_paths;
 mod reconnect;
 mod regions;

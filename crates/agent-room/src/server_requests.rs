@@ -1,4 +1,4 @@
-//! The requests to the server.
+//! Requests to the server for what we publish and subscribe to.
 
 use std::collections::VecDeque;
 
@@ -6,34 +6,34 @@ use agent_proto::livekit::signal_request::Message as Request;
 
 /// Requests to the server, while there is a connection: after a loss all that matters is requested again.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(crate) struct ServerRequests {
     queue: VecDeque<Request>,
     paused: bool,
 }
 
-impl Requests {
+impl ServerRequests {
     /// Sends a request. Without a connection it is dropped.
-    pub(super) fn send(&mut self, request: Request) {
+    pub(crate) fn send(&mut self, request: Request) {
         if !self.paused {
             self.queue.push_back(request);
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Request> {
+    pub(crate) fn next(&mut self) -> Option<Request> {
         self.queue.pop_front()
     }
 
     /// The connection is lost.
-    pub(super) const fn pause(&mut self) {
+    pub(crate) const fn pause(&mut self) {
         self.paused = true;
     }
 
     /// There is a connection again.
-    pub(super) const fn resume(&mut self) {
+    pub(crate) const fn resume(&mut self) {
         self.paused = false;
     }
 
-    pub(super) const fn is_paused(&self) -> bool {
+    pub(crate) const fn is_paused(&self) -> bool {
         self.paused
     }
 }

@@ -1,0 +1,205 @@
+//! Audio tracks of an agent on a real livekit-server, as official clients hear them: the agent passes the
+//! very frames of a client's tone on, so that no codec of ours is involved.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use agent_testkit::{ClientEvent, OfficialClient, OfficialSound, RealServer, real_server};
+use agent_worker::room::{
+    AudioLevel, AudioTrackOptions, EncodedAudioStream, EncodedAudioTrack, JoinRequest, OutgoingFrame,
+    RoomConnector, RoomError, RoomEvents, TrackSource, WebRtc,
+};
+use agent_worker::{Room, RoomEvent};
+
+use crate::support::network::Network;
+
+const SOON: Duration = Duration::from_secs(20);
+/// Of the tone that a client plays: a sine of an amplitude of 12,000.
+const TONE_DBFS: f64 = -11.7;
+
+async fn join(server: &RealServer, network: &Network, room: &str) -> Room {
+    let token = server.token().identity("agent").join_room(room).sign().expect("a token");
+    let request = JoinRequest::new(server.url(), token);
+    WebRtc::new(network.options()).connect(request).await.expect("the room is joined")
+}
+
+async fn client(server: &RealServer, room: &str, identity: &str) -> OfficialClient {
+    let token = server.token().identity(identity).join_room(room).sign().expect("a token");
+    OfficialClient::join(&server.url(), &token).await.expect("the client joins")
+}
+
+/// Waits for an event of the room.
+async fn event(events: &mut RoomEvents, what: &str, mut is_it: impl FnMut(&RoomEvent) -> bool) -> RoomEvent {
+    let found = async {
+        loop {
+            match events.next().await {
+                Some(event) if is_it(&event) => return event,
+                Some(_) => {}
+                None => panic!("the room ended before {what}"),
+            }
+        }
+    };
+    tokio::time::timeout(SOON, found).await.unwrap_or_else(|_| panic!("{what} does not come"))
+}
+
+/// The frames of a tone that this client publishes.
+async fn tone(room: &Room, events: &mut RoomEvents, ada: &OfficialClient, hertz: u32) -> EncodedAudioStream {
+    let sid = ada.publish_audio("microphone", Some(hertz)).await.expect("a track");
+    event(
+        events,
+        "the subscription",
+        |event| matches!(event, RoomEvent::TrackSubscribed { track, .. } if track.sid == sid),
+    )
+    .await;
+    room.encoded_audio(&sid).expect("it is published")
+}
+
+/// Passes frames on, as those of somebody who speaks, until one cannot be sent.
+fn pass_on(mut frames: EncodedAudioStream, track: EncodedAudioTrack) -> JoinHandle<RoomError> {
+    tokio::spawn(async move {
+        while let Some(frame) = frames.next().await {
+            if let Err(error) = track.send(OutgoingFrame::from(frame).level(AudioLevel::new(-15, true))) {
+                return error;
+            }
+        }
+        RoomError::NotConnected
+    })
+}
+
+/// Waits until the client is subscribed to this track, and listens to it.
+async fn listen(client: &mut OfficialClient, sid: &str) {
+    let subscribed =
+        |event: &ClientEvent| matches!(event, ClientEvent::TrackSubscribed { track, .. } if track.sid == sid);
+    client.wait_for(subscribed, SOON).await.expect("the client is subscribed");
+    client.listen(sid).await.expect("it listens");
+}
+
+/// The next second of a track.
+async fn second(client: &mut OfficialClient, sid: &str) -> OfficialSound {
+    let heard = |event: &ClientEvent| matches!(event, ClientEvent::Heard(sound) if sound.sid == sid);
+    match client.wait_for(heard, SOON).await.expect("it hears something") {
+        ClientEvent::Heard(sound) => sound,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_tone(sound: &OfficialSound, hertz: f64) -> bool {
+    (sound.hertz - hertz).abs() < 2.0 && (sound.dbfs - TONE_DBFS).abs() < 1.0 && sound.silent_blocks == 0
+}
+
+/// Waits until a whole second is the tone: the first ones have its beginning.
+async fn hears(client: &mut OfficialClient, sid: &str, hertz: f64) {
+    let mut heard = Vec::new();
+    for _ in 0..10 {
+        let sound = second(client, sid).await;
+        if is_tone(&sound, hertz) {
+            return;
+        }
+        heard.push(sound);
+    }
+    panic!("no second of {hertz} Hz: {heard:#?}");
+}
+
+async fn waits_for(client: &mut OfficialClient, what: &str, is_it: impl FnMut(&ClientEvent) -> bool) {
+    client.wait_for(is_it, SOON).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+}
+
+#[tokio::test]
+async fn a_tone_that_is_passed_on_is_heard_as_it_was_played_and_its_publisher_speaks() {
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let room = join(&server, &Network::default(), "passed").await;
+    let mut events = room.events();
+    let mut ada = client(&server, "passed", "ada").await;
+    let frames = tone(&room, &mut events, &ada, 440).await;
+    let options = AudioTrackOptions::new("echo");
+    let track = room.publish_encoded_audio(options).await.expect("published");
+    let sid = track.sid();
+    assert!(sid.starts_with("TR_"), "{sid}");
+    event(
+        &mut events,
+        "the publication",
+        |event| matches!(event, RoomEvent::LocalTrackPublished { track, .. } if track.sid == sid),
+    )
+    .await;
+    assert_eq!(room.local_participant().tracks[&sid].name, "echo");
+    let passing = pass_on(frames, track);
+    listen(&mut ada, &sid).await;
+    event(
+        &mut events,
+        "the subscription",
+        |event| matches!(event, RoomEvent::LocalTrackSubscribed { track } if track.sid == sid),
+    )
+    .await;
+    hears(&mut ada, &sid, 440.0).await;
+    for n in 0..5 {
+        let sound = second(&mut ada, &sid).await;
+        assert!(is_tone(&sound, 440.0), "second {n}: {sound:?}");
+    }
+    waits_for(&mut ada, "the agent speaks", |event| {
+        matches!(event, ClientEvent::ActiveSpeakers { identities } if identities.contains(&"agent".to_owned()))
+    })
+    .await;
+    let state = ada.state().await.expect("its state");
+    let agent = state.others.iter().find(|other| other.identity == "agent").expect("the agent");
+    assert_eq!((agent.tracks.len(), agent.tracks[0].name.as_str()), (1, "echo"));
+    room.leave().await;
+    assert_eq!(passing.await.expect("no panic"), RoomError::NotConnected);
+}
+
+#[tokio::test]
+async fn two_tracks_are_not_confused_and_one_follows_another_in_its_section() {
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let room = join(&server, &Network::default(), "two").await;
+    let mut events = room.events();
+    let ada = client(&server, "two", "ada").await;
+    let bob = client(&server, "two", "bob").await;
+    let mut eve = client(&server, "two", "eve").await;
+    let of_ada = tone(&room, &mut events, &ada, 440).await;
+    let of_bob = tone(&room, &mut events, &bob, 880).await;
+    // At once, so that the server has both requests before an offer.
+    let publish =
+        |name: &str| room.publish_encoded_audio(AudioTrackOptions::new(name).source(TrackSource::Unknown));
+    let (low, high) = tokio::join!(publish("low"), publish("high"));
+    let (low, high) = (low.expect("published"), high.expect("published"));
+    let (low_sid, high_sid) = (low.sid(), high.sid());
+    let low = pass_on(of_ada, low);
+    let high = pass_on(of_bob, high);
+    listen(&mut eve, &low_sid).await;
+    listen(&mut eve, &high_sid).await;
+    hears(&mut eve, &low_sid, 440.0).await;
+    hears(&mut eve, &high_sid, 880.0).await;
+
+    // The end of one, by dropping it, is none of the other; and the next one is heard in its place.
+    low.abort();
+    waits_for(
+        &mut eve,
+        "the end of a track",
+        |event| matches!(event, ClientEvent::TrackUnpublished { track, .. } if track.sid == low_sid),
+    )
+    .await;
+    let sid = ada.publish_audio("again", Some(660)).await.expect("a track");
+    event(
+        &mut events,
+        "the subscription",
+        |event| matches!(event, RoomEvent::TrackSubscribed { track, .. } if track.sid == sid),
+    )
+    .await;
+    let third = publish("third").await.expect("published");
+    let third_sid = third.sid();
+    assert!(third_sid != low_sid && third_sid != high_sid);
+    let third = pass_on(room.encoded_audio(&sid).expect("published"), third);
+    listen(&mut eve, &third_sid).await;
+    hears(&mut eve, &third_sid, 660.0).await;
+    let sound = second(&mut eve, &high_sid).await;
+    assert!(is_tone(&sound, 880.0), "{sound:?}");
+    room.leave().await;
+    assert_eq!(high.await.expect("no panic"), RoomError::NotConnected);
+    assert_eq!(third.await.expect("no panic"), RoomError::NotConnected);
+}
