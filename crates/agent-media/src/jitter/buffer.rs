@@ -143,10 +143,10 @@ impl JitterBuffer {
 
     /// By how many samples at 48 kHz at most the sound of the packet that was just played should become
     /// longer, or shorter if it is negative, so that the delay comes closer to its target. Zero if it need
-    /// not.
+    /// not. Quiet sound, such as that between words, is corrected more often than other sound.
     #[must_use]
-    pub fn correction(&self) -> i64 {
-        self.player.correction(&self.delay)
+    pub fn correction(&self, is_quiet: bool) -> i64 {
+        self.player.correction(&self.delay, is_quiet)
     }
 
     /// The sound of the packet that was just played became longer by this many samples at 48 kHz, or shorter

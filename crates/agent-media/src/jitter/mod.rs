@@ -10,9 +10,10 @@
 //! - It grows at once: when a packet is due and nothing has come, 10 ms are concealed, again and again. If
 //!   the packet comes then, it is played, and what was made up has increased the delay. If a later one comes,
 //!   the packet was lost, and what was made up has taken its place.
-//! - It follows its target where the sender is silent: silence becomes shorter or longer. In speech, and in
-//!   music, `AudioReceiver` lengthens or shortens a packet's sound by one or a few periods of its pitch, at
-//!   most five times a second when it is shortened, and not within two seconds after a packet was late.
+//! - It follows its target where the sender is silent, or the sound is quiet: such sound becomes shorter or
+//!   longer. In speech, and in music, `AudioReceiver` lengthens or shortens a packet's sound by one or a few
+//!   periods of its pitch, at most five times a second when it is shortened, and not within two seconds after
+//!   a packet was late.
 //! - It never exceeds its bound. What would have to wait longer is not played.
 //!
 //! # What fills holes

@@ -29,6 +29,9 @@ const TOO_SHORT: i64 = 1_500_000;
 /// followed by shortening.
 const TOO_LONG: i64 = -5_500_000;
 
+/// As far as the delay may be from its target in a pause of speech, in nanoseconds.
+const TOLERANCE: i64 = 1_000_000;
+
 /// Lengthening may be too much by this, 5 ms, as sound is only lengthened by whole periods of its pitch.
 const EXCESS: i64 = 240;
 
@@ -188,13 +191,14 @@ impl Player {
     }
 
     /// By how many samples at most the sound of the last packet should become longer, or shorter if it is
-    /// negative, so that the delay comes closer to its target.
-    pub(super) fn correction(&self, delay: &DelayEstimate) -> i64 {
+    /// negative, so that the delay comes closer to its target. In quiet sound every correction is welcome.
+    pub(super) fn correction(&self, delay: &DelayEstimate, is_quiet: bool) -> i64 {
         let Some(current) = self.delay(delay).filter(|_| self.last == Last::Packet) else { return 0 };
         let missing = delay.target().saturating_sub(current);
         let wanted = match missing {
-            TOO_SHORT.. => samples(missing).saturating_add(EXCESS),
+            TOO_SHORT.. if !is_quiet => samples(missing).saturating_add(EXCESS),
             ..=TOO_LONG if self.end >= self.kept_until => samples(missing),
+            _ if is_quiet && missing.abs() > TOLERANCE => samples(missing),
             _ => 0,
         };
         wanted.clamp(-self.frame, self.frame)

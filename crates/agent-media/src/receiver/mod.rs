@@ -232,7 +232,8 @@ impl AudioReceiver {
     /// Makes the sound longer or shorter, if the jitter buffer wants it.
     fn correct_delay(&mut self) {
         let rate = i64::from(self.decoded.sample_rate());
-        let wanted = self.jitter.correction().saturating_mul(rate) / BUFFER_RATE;
+        let wanted =
+            self.jitter.correction(stretch::is_quiet(&self.samples)).saturating_mul(rate) / BUFFER_RATE;
         if wanted == 0 {
             return;
         }

@@ -23,13 +23,15 @@ pub(super) fn stretch(samples: &mut Vec<i16>, format: AudioFormat, by: i64) -> i
     let channels = usize::from(format.channels());
     let rate = usize::try_from(format.sample_rate()).unwrap_or(0);
     let most = usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX);
-    let mono: Vec<f32> = samples.chunks_exact(channels).map(mean).collect();
-    let shortest = rate / SHORTEST_PERIOD_PER_SECOND;
-    let longest = most.min(rate / LONGEST_PERIOD_PER_SECOND).min(mono.len() / 2);
-    if shortest == 0 || longest < shortest {
-        return 0;
-    }
-    let Some(period) = period(&mono, shortest, longest, (rate / COARSE_RATE).max(1)) else { return 0 };
+    let longest = most.min(rate / LONGEST_PERIOD_PER_SECOND).min(samples.len() / channels / 2);
+    let period = match is_quiet(samples) {
+        true => Some(longest),
+        false => {
+            let mono: Vec<f32> = samples.chunks_exact(channels).map(mean).collect();
+            period(&mono, rate / SHORTEST_PERIOD_PER_SECOND, longest, (rate / COARSE_RATE).max(1))
+        }
+    };
+    let Some(period) = period.filter(|period| *period > 0) else { return 0 };
     let Some((first, rest)) = samples.split_at_checked(period * channels) else { return 0 };
     let Some(second) = rest.get(..first.len()) else { return 0 };
     let stretched: Vec<i16> = if by < 0 {
@@ -57,12 +59,18 @@ fn fade(from: &[i16], to: &[i16], channels: usize) -> impl Iterator<Item = i16> 
     })
 }
 
-/// After how many samples the sound repeats itself; the longest possible if it is too quiet to matter.
+/// Whether the sound is so quiet that a seam in it does not matter.
+pub(super) fn is_quiet(samples: &[i16]) -> bool {
+    let sum: f32 = samples.iter().map(|sample| f32::from(*sample) * f32::from(*sample)).sum();
+    sum < QUIET * samples.len() as f32
+}
+
+/// After how many samples the sound repeats itself.
 fn period(mono: &[f32], shortest: usize, longest: usize, step: usize) -> Option<usize> {
-    let window = (mono.len() - longest).min(longest);
-    if mono.iter().map(|sample| sample * sample).sum::<f32>() < QUIET * mono.len() as f32 {
-        return Some(longest);
+    if longest < shortest {
+        return None;
     }
+    let window = (mono.len() - longest).min(longest);
     let best = |lags: &mut dyn Iterator<Item = usize>, step: usize| {
         let rated = lags.map(|lag| (lag, similarity(mono, lag, window, step)));
         rated.max_by(|(_, one), (_, other)| one.total_cmp(other))
@@ -151,6 +159,7 @@ mod tests {
             // Nobody hears it.
             (noise.iter().map(|sample| sample / 300).collect(), -480, -480),
             (vec![0; 960], 300, 300),
+            (vec![0; 960], -1, -1),
         ] {
             let mut stretched = samples.clone();
             assert_eq!(stretch(&mut stretched, format, by), expected);

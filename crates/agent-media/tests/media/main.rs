@@ -7,6 +7,7 @@
 )]
 
 mod codecs;
+mod echo;
 mod packets;
 mod resampling;
 mod sending;

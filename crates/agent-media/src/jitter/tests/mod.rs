@@ -63,7 +63,7 @@ impl Player {
 
     fn drain(&mut self) {
         while let Some(playout) = self.buffer.poll_output() {
-            let by = (self.stretch)(self.buffer.correction());
+            let by = (self.stretch)(self.buffer.correction(false));
             self.buffer.stretched(by);
             self.played.push(playout);
         }

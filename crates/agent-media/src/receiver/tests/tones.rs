@@ -24,7 +24,8 @@ fn tone(at: u32) -> f64 {
     (f64::from(at) * HERTZ * std::f64::consts::TAU / 48_000.0).sin() * AMPLITUDE
 }
 
-/// Syllables of a voice of 150 Hz. An encoder takes a steady tone for noise: it has no copies, and DTX ends it.
+/// Syllables of a voice of 150 Hz. An encoder takes a steady tone for noise: it has no copies, and DTX ends
+/// it.
 fn voice(at: u32) -> f64 {
     let turns = f64::from(at) / 48_000.0 * std::f64::consts::TAU;
     let harmonics = (1..20).map(|harmonic| (turns * 150.0 * f64::from(harmonic)).sin() / f64::from(harmonic));

@@ -1,0 +1,102 @@
+//! Received sound is sent again, on virtual time: how much later than without an agent it is heard.
+
+use std::time::Duration;
+
+use agent_media::{
+    Application, AudioCodec, AudioFormat, AudioReceiver, AudioReceiverOptions, AudioSender,
+    AudioSenderOptions, AudioSenderOutput, EncodedPacket, EncoderOptions, RopusCodec,
+};
+use agent_proto::Time;
+
+/// What is encoded by those whom the agent receives.
+const SENT: AudioFormat = AudioFormat::STEREO_48K;
+
+/// The sound begins at this packet.
+const FIRST: u32 = 100;
+
+fn at(millis: f64) -> Time {
+    Time::ZERO + Duration::from_secs_f64(millis / 1_000.0)
+}
+
+/// Packets of silence, then of a voice, with the times at which they arrive, up to `jitter` milliseconds
+/// late.
+fn packets(jitter: f64) -> Vec<EncodedPacket> {
+    let options = EncoderOptions::new().application(Application::Audio);
+    let mut encoder = RopusCodec.encoder(SENT, &options).unwrap();
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut packets: Vec<_> = (0..FIRST + 50)
+        .map(|number| {
+            let turns = |at: u32| f64::from(at) / 48_000.0 * 440.0 * std::f64::consts::TAU;
+            let loudness = if number < FIRST { 0.0 } else { 8_000.0 };
+            let samples: Vec<i16> = (number * 960..(number + 1) * 960)
+                .flat_map(|at| [(turns(at).sin() * loudness) as i16; 2])
+                .collect();
+            let mut payload = Vec::new();
+            encoder.encode(&samples, &mut payload).unwrap();
+            let arrival = f64::from(number) * 20.0 + 20.0 + random.f64() * jitter;
+            let packet = EncodedPacket::new(payload, number.into(), number * 960);
+            let mut packet = packet;
+            packet.received = at(arrival);
+            packet
+        })
+        .collect();
+    packets.sort_by_key(|packet| packet.received);
+    packets
+}
+
+/// When the sound begins for someone who plays each packet when it arrives, in milliseconds.
+fn heard(packets: &[(Time, Vec<u8>)]) -> Option<f64> {
+    let mut decoder = RopusCodec.decoder(AudioFormat::MONO_48K).unwrap();
+    for (time, packet) in packets {
+        let mut samples = Vec::new();
+        decoder.decode(packet, &mut samples).unwrap();
+        if let Some(begin) = samples.iter().position(|sample| sample.unsigned_abs() > 2_000) {
+            let millis = begin as f64 / 48.0;
+            return Some((*time - Time::ZERO).as_secs_f64() * 1_000.0 + millis);
+        }
+    }
+    None
+}
+
+/// What an agent sends that sends what it receives.
+fn echoed(format: AudioFormat, packets: Vec<EncodedPacket>) -> Vec<(Time, Vec<u8>)> {
+    let mut receiver = AudioReceiver::new(&RopusCodec, AudioReceiverOptions::new().format(format)).unwrap();
+    let mut sender = AudioSender::new(&RopusCodec, AudioSenderOptions::new().format(format)).unwrap();
+    let mut sent = Vec::new();
+    let mut packets = packets.into_iter().peekable();
+    loop {
+        let arrival = packets.peek().map(|packet| packet.received);
+        let timeouts = [arrival, receiver.poll_timeout(), sender.poll_timeout()];
+        let Some(now) = timeouts.into_iter().flatten().min() else { return sent };
+        while let Some(packet) = packets.next_if(|packet| packet.received <= now) {
+            receiver.push(packet, now);
+        }
+        receiver.handle_timeout(now);
+        while let Some(received) = receiver.poll_output() {
+            let taken = sender.push(format, received.audio.samples(), now).unwrap();
+            assert_eq!(taken.frames, received.audio.frames());
+        }
+        sender.handle_timeout(now);
+        while let Some(output) = sender.poll_output() {
+            if let AudioSenderOutput::Packet(packet) = output {
+                sent.push((now, packet.payload.to_vec()));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_echo_adds_little_delay() {
+    for (format, jitter, most) in [
+        (AudioFormat::MONO_48K, 0.3, 20.0),
+        (AudioFormat::STEREO_48K, 5.0, 30.0),
+        (AudioFormat::MONO_16K, 5.0, 30.0),
+    ] {
+        let packets = packets(jitter);
+        let direct: Vec<_> =
+            packets.iter().map(|packet| (packet.received, packet.payload.to_vec())).collect();
+        let direct = heard(&direct).unwrap();
+        let echoed = heard(&echoed(format, packets)).unwrap();
+        assert!(echoed - direct < most, "{format}, {jitter} ms of jitter: {} ms", echoed - direct);
+    }
+}
