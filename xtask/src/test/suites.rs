@@ -107,6 +107,25 @@ pub(super) const SUITES: &[Suite] = &[
         }),
     },
     Suite {
+        name: "libopus",
+        // A workspace of its own, as its build needs cmake: the reference of Opus judges the default codec.
+        title: "libopus judge",
+        missing: tools::lacks_cmake,
+        run: Run::Beside(|settings| {
+            const PACKAGE: [&str; 2] = ["--manifest-path", "libopus/Cargo.toml"];
+            let lints = ["--all-targets", "--target-dir", "target/libopus", "--", "--deny", "warnings"];
+            for args in [&["fmt"][..], &["clippy"]] {
+                let rest: &[&str] = if *args == ["fmt"] { &["--check"] } else { &lints };
+                match Cargo::new(&[args, &PACKAGE, rest].concat(), settings).check()? {
+                    Outcome::Ok => {}
+                    failed => return Ok(failed),
+                }
+            }
+            let test = [&["test"], &PACKAGE[..], &["--target-dir", "target/libopus"]].concat();
+            Cargo::new(&test, settings).test()
+        }),
+    },
+    Suite {
         name: "docs",
         title: "docs",
         missing: |_| None,

@@ -75,6 +75,14 @@ pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
     Some(format!("no {COMPILER} (Debian: apt-get install {PACKAGE})"))
 }
 
+/// What is missing to build libopus. `may_install` as above.
+pub(super) fn lacks_cmake(may_install: bool) -> Option<String> {
+    if may_install && on_path("cmake").is_none() {
+        install(vec!["cmake"]);
+    }
+    on_path("cmake").is_none().then(|| "no cmake to build libopus (Debian: apt-get install cmake)".to_owned())
+}
+
 /// Installs Debian packages, if there is apt-get and we are root.
 fn install(packages: Vec<&str>) {
     let is_root = || output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");

@@ -82,21 +82,22 @@ fn violations(path: &Path, source: &str, is_external: &dyn Fn(&str) -> bool) -> 
     violations
 }
 
+/// The names of dependencies in a section of a manifest, as code has them.
+fn names_in(manifest: &str, section: &str) -> Vec<String> {
+    let lines = manifest.lines().skip_while(|line| *line != section).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split_once([' ', '.', '=']));
+    names.map(|(name, _)| name.replace('-', "_")).collect()
+}
+
 #[test]
 fn imports_are_in_one_order() {
-    let manifest = super::read("Cargo.toml");
-    let dependencies: Vec<String> = manifest
-        .lines()
-        .skip_while(|line| *line != "[workspace.dependencies]")
-        .skip(1)
-        .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| line.split_once([' ', '.', '=']))
-        .map(|(name, _)| name.replace('-', "_"))
-        .collect();
+    let mut dependencies = names_in(&super::read("Cargo.toml"), "[workspace.dependencies]");
+    dependencies.extend(names_in(&super::read(format!("{}/Cargo.toml", super::APART)), "[dependencies]"));
     let is_external = |name: &str| dependencies.iter().any(|dependency| dependency == name);
     assert!(is_external("tokio") && !is_external("session"));
-    let found =
-        super::sources(&super::FOLDERS).flat_map(|path| violations(&path, &super::read(&path), &is_external));
+    let files = super::sources(&super::FOLDERS).chain(super::sources(&[super::APART]));
+    let found = files.flat_map(|path| violations(&path, &super::read(&path), &is_external));
     super::none(&found.collect::<Vec<_>>());
 }
 

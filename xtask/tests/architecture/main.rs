@@ -31,6 +31,9 @@ use std::path::{Path, PathBuf};
 /// The folders with crates.
 const FOLDERS: [&str; 5] = ["bench", "crates", "examples", "quickstart", "xtask"];
 
+/// The package that is no part of the workspace, as its build needs cmake.
+const APART: &str = "libopus";
+
 fn root() -> PathBuf {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(folder).join("..")

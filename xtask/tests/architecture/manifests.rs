@@ -56,6 +56,33 @@ fn crates_inherit() {
     assert_eq!(seen, crate::graph::WORKSPACE.members().count(), "a manifest was not looked at");
 }
 
+/// The sections of lints of a manifest, without the prefix that they have in that of the workspace.
+fn lints(toml: &str) -> Vec<&str> {
+    let mut inside = false;
+    let lines = toml.lines().map(|line| line.strip_prefix("[workspace.").map_or(line, |rest| rest));
+    let lints = lines.filter(|line| {
+        if line.starts_with('[') || line.ends_with(']') {
+            inside = line.trim_start_matches('[').starts_with("lints.");
+        }
+        inside && !line.is_empty() && !line.starts_with('#')
+    });
+    lints.map(|line| line.trim_start_matches('[')).collect()
+}
+
+/// The package outside of the workspace inherits nothing: it repeats.
+#[test]
+fn the_package_apart_has_the_same_settings() {
+    let (own, workspace) = (super::read(format!("{}/Cargo.toml", super::APART)), super::read("Cargo.toml"));
+    assert_eq!(lints(&own), lints(&workspace));
+    assert!(lints(&own).contains(&"unsafe_code = \"forbid\""));
+    let value = |toml: &str, key: &str| toml.lines().find(|line| line.starts_with(key)).map(str::to_owned);
+    for key in ["edition = ", "license = ", "publish = ", "rust-version = ", "version = "] {
+        assert_eq!(value(&own, key), value(&workspace, key), "{key}");
+    }
+    let own = super::read(format!("{}/clippy.toml", super::APART));
+    super::none(&clippy(super::APART, &own, &super::read("clippy.toml")));
+}
+
 #[test]
 fn what_is_not_inherited_is_found() {
     let good = format!("[package]\n{}\n\n[dependencies]\nbytes.workspace = true\n", INHERITED.join("\n"));

@@ -44,7 +44,7 @@ fn is_unbreakable(comment: &str) -> bool {
 
 #[test]
 fn comments_are_no_wider_than_the_code() {
-    let files = super::sources(&super::FOLDERS);
+    let files = super::sources(&super::FOLDERS).chain(super::sources(&[super::APART]));
     super::none(&files.flat_map(|path| too_wide(&path, &super::read(&path))).collect::<Vec<_>>());
 }
 
@@ -62,7 +62,7 @@ fn files_can_be_read() {
     let files: Vec<_> = super::FOLDERS
         .map(|folder| (folder, "rs"))
         .into_iter()
-        .chain([("proto", "proto")])
+        .chain([(super::APART, "rs"), ("proto", "proto")])
         .flat_map(|(folder, extension)| super::files(folder, extension))
         .collect();
     assert!(files.iter().any(|f| f.ends_with("tests/architecture/sizes.rs")), "the walk misses this file");

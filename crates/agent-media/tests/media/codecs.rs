@@ -6,12 +6,11 @@ use proptest::prelude::*;
 
 use agent_media::opus_packet;
 use agent_media::{
-    Application, AudioCodec, AudioDecoder, AudioEncoder, AudioFormat, CodecError, EncoderOptions, RopusCodec,
+    Application, AudioCodec, AudioDecoder, AudioEncoder, AudioFormat, CodecError, EncoderOptions,
 };
 
+use crate::CODECS;
 use crate::sound::{power, power_at, snr, speech, tone};
-
-const CODECS: [&dyn AudioCodec; 1] = [&RopusCodec];
 
 fn encode(encoder: &mut dyn AudioEncoder, samples: &[i16], frame: usize) -> Vec<Vec<u8>> {
     let packet = |samples: &[i16]| {

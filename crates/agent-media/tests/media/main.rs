@@ -12,3 +12,8 @@ mod packets;
 mod resampling;
 mod sending;
 mod sound;
+
+use agent_media::{AudioCodec, RopusCodec};
+
+/// The codecs that are held to the tests of `codecs`. libopus is held to them in a package of its own.
+const CODECS: [&dyn AudioCodec; 1] = [&RopusCodec];

@@ -52,19 +52,20 @@ pub(crate) fn power_at(samples: &[i16], rate: u32, frequency: f64) -> f64 {
     10.0 * (2.0 * (re * re + im * im) / (len * len)).log10()
 }
 
-/// The best signal-to-noise ratio in decibels of a copy that is late by up to `max_lag` samples, after the
-/// best gain.
+/// The signal-to-noise ratio in decibels of a copy that is late by up to `max_lag` samples, after the best
+/// gain. The lag is that of the best correlation in the beginning.
 pub(crate) fn snr(original: &[i16], copy: &[i16], max_lag: usize) -> f64 {
-    let at = |lag: usize| {
-        let pairs = || original.iter().zip(copy.get(lag..).unwrap_or_default());
-        let (mut cross, mut own) = (0.0, 0.0);
-        for (a, b) in pairs() {
-            cross += f64::from(*a) * f64::from(*b);
-            own += f64::from(*a).powi(2);
-        }
-        let gain = cross / own;
-        let noise: f64 = pairs().map(|(a, b)| (f64::from(*b) - gain * f64::from(*a)).powi(2)).sum();
-        10.0 * (own * gain * gain / noise.max(1.0)).log10()
+    const SEARCHED: usize = 20_000;
+    let late = |lag: usize| copy.get(lag..).unwrap_or_default();
+    let product = |a: &[i16], b: &[i16]| -> i64 {
+        a.iter().zip(b).map(|(a, b)| i64::from(i32::from(*a) * i32::from(*b))).sum()
     };
-    (0..=max_lag).map(at).fold(f64::MIN, f64::max)
+    let beginning = &original[..original.len().min(SEARCHED)];
+    let lag = (0..=max_lag).max_by_key(|lag| product(beginning, late(*lag))).unwrap_or(0);
+    let copy = late(lag);
+    let original = &original[..original.len().min(copy.len())];
+    let own = product(original, original) as f64;
+    let gain = product(original, copy) as f64 / own;
+    let noise = original.iter().zip(copy).map(|(a, b)| (f64::from(*b) - gain * f64::from(*a)).powi(2));
+    10.0 * (own * gain * gain / noise.sum::<f64>().max(1.0)).log10()
 }
