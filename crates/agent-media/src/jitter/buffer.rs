@@ -90,7 +90,7 @@ impl JitterBuffer {
     ///
     /// Packets that waited in a queue while nobody called keep their times of arrival, and are all pushed
     /// before the next call of [`handle_timeout`](Self::handle_timeout): so none of them counts as late. An
-    /// arrival after `now` counts as `now`.
+    /// arrival after `now` counts as `now`, which never goes back.
     pub fn push(&mut self, packet: EncodedPacket, now: Time) {
         let received = packet.received.min(now);
         while self.due().is_some_and(|due| due < received) {
@@ -220,6 +220,7 @@ impl JitterBuffer {
     }
 
     fn enqueue(&mut self, packet: EncodedPacket, received: Time) {
+        let follows_gap = self.packets.ahead(packet.sequence).is_some_and(|ahead| ahead > 1);
         if !self.packets.is_new(packet.sequence) {
             self.stats.duplicates += 1;
             return;
@@ -237,6 +238,10 @@ impl JitterBuffer {
         let timestamp = self.timestamps.advance(packet.timestamp);
         if samples > 0 {
             self.delay.observe(received, timestamp);
+        }
+        // The copy of a lost packet came late, too: where many are lost, it is worth waiting for.
+        if follows_gap && opus_packet::has_fec(&packet.payload) {
+            self.delay.observe(received, timestamp.saturating_sub(samples.into()));
         }
         if has_passed {
             self.stats.late += 1;

@@ -14,6 +14,8 @@
 //!   longer. In speech, and in music, `AudioReceiver` lengthens or shortens a packet's sound by one or a few
 //!   periods of its pitch, at most five times a second when it is shortened, and not within two seconds after
 //!   a packet was late.
+//! - Where more than 3 % of the packets are lost, and have a copy in the next one, it becomes long enough for
+//!   the copies: a copy counts as its packet, which has come late.
 //! - It never exceeds its bound. What would have to wait longer is not played.
 //!
 //! # What fills holes

@@ -171,9 +171,16 @@ fn networks_change() {
     assert!(delay(55) < 9.0, "{}", delay(55));
 }
 
+/// Where many packets are lost, the delay becomes long enough to have the copy in the next one.
 #[test]
 fn copies_replace_what_is_lost() {
-    let network = Network { jitter: Jitter::Uniform(30.0), loss: 5.0, payload: WITH_COPY, ..CLEAN };
-    let stats = network.heard(60).stats;
-    assert!(stats.recovered * 3 > stats.lost, "{stats:?}");
+    for (jitter, loss, least, most) in
+        [(0.3, 1.0, 0.0, 5.0), (0.3, 5.0, 85.0, 26.0), (0.3, 10.0, 80.0, 26.0), (30.0, 10.0, 60.0, 50.0)]
+    {
+        let network = Network { jitter: Jitter::Uniform(jitter), loss, payload: WITH_COPY, ..CLEAN };
+        let heard = network.heard(60);
+        let recovered = heard.stats.recovered as f64 / heard.stats.lost as f64 * 100.0;
+        assert!(recovered >= least, "{loss} %, {jitter} ms: {recovered} %");
+        assert!(heard.delay(95) <= most, "{loss} %, {jitter} ms: {} ms", heard.delay(95));
+    }
 }

@@ -216,3 +216,19 @@ fn dropped_before() {
     let stats = player.buffer.stats();
     assert_eq!((stats.dropped_before, stats.lost, stats.concealed), (300, 0, Duration::ZERO));
 }
+
+/// The time of the sound continues by the clock when a stream ends and another one begins.
+#[test]
+fn media_time_continues() {
+    let mut player = Player::new(JitterOptions::default());
+    let other = |arrival: u64, place: u32| EncodedPacket {
+        source: 9,
+        ..numbered(SILENCE, arrival, place.into(), place * 960)
+    };
+    let muted = [late(0, 0), numbered(SILENCE, 5_000, 101, 7)];
+    player.play(muted.into_iter().chain([other(5_100, 0), other(5_120, 1), other(9_000, 2)]));
+    let packets = player.played.iter().filter(|playout| matches!(playout.sound, PlayoutSound::Packet { .. }));
+    let times: Vec<_> =
+        packets.map(|playout| (playout.media_time.as_millis(), playout.is_new_stream)).collect();
+    assert_eq!(times, [(0, true), (4_000, false), (4_100, true), (4_120, false), (8_000, false)]);
+}
