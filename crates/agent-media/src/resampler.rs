@@ -223,3 +223,29 @@ impl Filter {
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_allocated_after_the_first_frames() {
+        let from = AudioFormat::new(44_100, 1).unwrap();
+        let mut resampler = Resampler::new(from, AudioFormat::STEREO_48K).unwrap();
+        let mut output = Vec::new();
+        let mut capacities = Vec::new();
+        for _ in 0..100 {
+            output.clear();
+            resampler.push(&[1; 882], &mut output);
+            let filter = resampler.inner.as_ref().unwrap();
+            capacities.push([
+                filter.input.capacity(),
+                filter.output.capacity(),
+                resampler.mixed.capacity(),
+                resampler.filtered.capacity(),
+                output.capacity(),
+            ]);
+        }
+        assert!(capacities[5..].iter().all(|other| *other == capacities[5]), "{capacities:?}");
+    }
+}

@@ -94,9 +94,12 @@ pub(super) const SUITES: &[Suite] = &[
         title: "without default features",
         missing: |_| None,
         run: Run::Beside(|settings| {
-            for (package, features) in
-                [("agent-worker", ""), ("agent-worker-core", "serde"), ("agent-worker-server", "serde")]
-            {
+            for (package, features) in [
+                ("agent-worker", ""),
+                ("agent-worker-core", "serde"),
+                ("agent-worker-server", "serde"),
+                ("agent-worker-media", ""),
+            ] {
                 let args = ["check", "--package", package, "--no-default-features", "--features", features];
                 match Cargo::new(&args, settings).check()? {
                     Outcome::Ok => {}
@@ -142,11 +145,16 @@ pub(super) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "wasm",
-        // Compiles core for a target without clocks and sockets, which it does not use.
+        // Compiles core and media for a target without clocks and sockets, which they do not use.
         title: "wasm",
         missing: |may_install| tools::lacks_target("wasm32-unknown-unknown", may_install),
         run: Run::Beside(|settings| {
-            let args = ["check", "--package", "agent-worker-core", "--target", "wasm32-unknown-unknown"];
+            let args = [
+                "check",
+                "--package=agent-worker-core",
+                "--package=agent-worker-media",
+                "--target=wasm32-unknown-unknown",
+            ];
             Cargo::new(&args, settings).check()
         }),
     },
