@@ -2,7 +2,6 @@
 //!
 //! There is no network on which a frame could be lost: each one arrives at all who are subscribed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent_room::{
@@ -16,37 +15,6 @@ use super::streams::{Sender, check_data_permission};
 
 /// Maximum length of a name, in bytes.
 const MAX_NAME_LEN: usize = 256;
-
-/// The data tracks of all rooms.
-#[derive(Default)]
-pub(super) struct DataTracks {
-    /// The sid of each, by the command that published it.
-    published: BTreeMap<(MemberId, CommandId), String>,
-    /// The sid of the track, by the command that subscribed to it.
-    subscribed: BTreeMap<(MemberId, CommandId), String>,
-}
-
-impl DataTracks {
-    /// Those who are subscribed to a track, each once.
-    fn receivers(&self, sid: &str) -> Vec<MemberId> {
-        let mut receivers: Vec<_> =
-            self.subscribed.iter().filter(|(_, of)| *of == sid).map(|((member, _), _)| *member).collect();
-        receivers.dedup();
-        receivers
-    }
-
-    /// A member is out of its room.
-    pub(super) fn remove(&mut self, member: MemberId) {
-        self.published.retain(|(publisher, _), sid| {
-            let stays = *publisher != member;
-            if !stays {
-                self.subscribed.retain(|_, of| of != sid);
-            }
-            stays
-        });
-        self.subscribed.retain(|(subscriber, _), _| *subscriber != member);
-    }
-}
 
 impl Server {
     pub(super) fn publish_data_track(

@@ -193,3 +193,34 @@ pub(super) struct PendingCall {
     pub(super) until: Time,
     pub(super) call: RpcCall,
 }
+
+/// The data tracks of all rooms.
+#[derive(Default)]
+pub(super) struct DataTracks {
+    /// The sid of each, by the command that published it.
+    pub(super) published: BTreeMap<(MemberId, CommandId), String>,
+    /// The sid of the track, by the command that subscribed to it.
+    pub(super) subscribed: BTreeMap<(MemberId, CommandId), String>,
+}
+
+impl DataTracks {
+    /// Those who are subscribed to a track, each once.
+    pub(super) fn receivers(&self, sid: &str) -> Vec<MemberId> {
+        let mut receivers: Vec<_> =
+            self.subscribed.iter().filter(|(_, of)| *of == sid).map(|((member, _), _)| *member).collect();
+        receivers.dedup();
+        receivers
+    }
+
+    /// A member is out of its room.
+    pub(super) fn remove(&mut self, member: MemberId) {
+        self.published.retain(|(publisher, _), sid| {
+            let stays = *publisher != member;
+            if !stays {
+                self.subscribed.retain(|_, of| of != sid);
+            }
+            stays
+        });
+        self.subscribed.retain(|(subscriber, _), _| *subscriber != member);
+    }
+}

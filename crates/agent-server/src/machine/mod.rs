@@ -30,7 +30,7 @@
 //! - `dispatches`: which jobs a room, a participant or an API call makes.
 //! - `rooms`: rooms and their participants.
 //! - `changes`: changes and messages in a room, and who is notified.
-//! - `streams`, `calls`, `data_tracks`: text and byte streams, remote procedure calls and data tracks, between
+//! - `streams`, `calls`, `data_tracks`: text and byte streams, remote procedure calls and data tracks of
 //!   participants.
 //! - `sent`, `history`: what was sent and called, for tests.
 
@@ -73,8 +73,7 @@ pub use rules::Rules;
 pub use sent::{RecordedCall, Sent, SentStream};
 pub(crate) use wire::{filled, to_wire_participant, to_wire_room, to_wire_track};
 
-use data_tracks::DataTracks;
-use entries::{JobEntry, OpenStream, PendingCall, RoomEntry, WorkerEntry};
+use entries::{DataTracks, JobEntry, OpenStream, PendingCall, RoomEntry, WorkerEntry};
 use history::History;
 
 const NEVER: Time = Time::from_nanos(u64::MAX);
