@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::{AudioTrackOptions, DataTrackFrame, RpcError, RpcRequestId, StreamOptions};
+use crate::{AudioTrackOptions, DataTrackFrame, RpcError, RpcRequestId, StreamOptions, SubscriptionChange};
 
 /// Identifies a command and its result. Chosen by the driver and returned by the machine.
 pub type CommandId = u64;
@@ -110,6 +110,19 @@ pub enum RoomCommand {
         track: CommandId,
         /// Whether it is muted.
         muted: bool,
+    },
+    /// Change what is received of a track of another participant. Done when it was noted, and requested if
+    /// there is a connection; the server reports the result as events.
+    ChangeSubscription {
+        /// The track's sid.
+        track_sid: String,
+        /// The change.
+        change: SubscriptionChange,
+    },
+    /// Forget what was chosen by hand for the tracks of others.
+    ResetSubscriptions {
+        /// By commands with smaller ids than this.
+        before: CommandId,
     },
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),

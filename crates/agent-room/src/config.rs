@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use agent_proto::Secret;
 
-use crate::{DataTrackLimits, RpcLimits, StreamLimits};
+use crate::{DataTrackLimits, RpcLimits, StreamLimits, TrackKind};
 
-/// Which tracks of others the server sends without a request.
+/// Which tracks of others are subscribed to automatically. Others are when they are read, or by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -14,12 +14,25 @@ pub enum AutoSubscribe {
     /// Audio and video.
     #[default]
     All,
-    /// None: data and events only.
+    /// None: data and events only, until a track is read.
     None,
     /// Audio only.
     AudioOnly,
     /// Video only.
     VideoOnly,
+}
+
+impl AutoSubscribe {
+    /// Whether tracks of this kind are subscribed to automatically.
+    #[must_use]
+    pub fn includes(self, kind: TrackKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::AudioOnly => kind == TrackKind::Audio,
+            Self::VideoOnly => kind == TrackKind::Video,
+        }
+    }
 }
 
 /// Limits of a room's memory.
@@ -139,5 +152,14 @@ mod tests {
     fn the_token_is_not_shown() {
         let shown = format!("{:?}", Config::new("ws://host", "sesame"));
         assert!(!shown.contains("sesame"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_automatic_depends_on_the_kind() {
+        use AutoSubscribe::{All, AudioOnly, None, VideoOnly};
+        let of = |kind| [All, None, AudioOnly, VideoOnly].map(|mode| mode.includes(kind));
+        assert_eq!(of(TrackKind::Audio), [true, false, true, false]);
+        assert_eq!(of(TrackKind::Video), [true, false, false, true]);
+        assert_eq!(of(TrackKind::Unknown(7)), [true, false, false, false]);
     }
 }

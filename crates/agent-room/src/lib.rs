@@ -68,6 +68,7 @@ mod rpc;
 mod server_requests;
 mod signal;
 mod streams;
+mod subscription;
 mod transcript;
 mod transport;
 mod types;
@@ -96,6 +97,7 @@ pub use streams::{
     IncomingStream, MissedStreams, OpenedStream, StreamError, StreamEvent, StreamInfo, StreamKind,
     StreamLimits, StreamOptions, StreamProgress, StreamReaders, TextOperation, TextStreamInfo, UnreadStream,
 };
+pub use subscription::{SubscriptionChange, SubscriptionChoice};
 pub use transcript::{CHAT_TOPIC, SpeechSegment, TRANSCRIPTION_TOPIC, final_attributes, is_final};
 pub use types::{
     ConnectionQuality, Participant, Permissions, RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind,

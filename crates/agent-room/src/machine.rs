@@ -166,6 +166,10 @@ impl<M: MediaConnection> Machine<M> {
                 let result = self.local_tracks.mute(track, muted);
                 self.done(id, result);
             }
+            RoomCommand::ChangeSubscription { track_sid, change } => {
+                self.signal.change_subscription(id, &track_sid, change);
+            }
+            RoomCommand::ResetSubscriptions { before } => self.signal.reset_subscriptions(id, before),
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
             }

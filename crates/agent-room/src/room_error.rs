@@ -1,5 +1,7 @@
 //! Why a command was not carried out, and the limits of what is sent.
 
+use agent_proto::text::name;
+
 use crate::MAX_DATA_FRAME_LEN;
 
 /// Maximum payload of one data message, in bytes.
@@ -57,6 +59,15 @@ pub enum RoomError {
     FrameTooLarge {
         /// The frame's length, in bytes.
         len: usize,
+    },
+    /// No other participant publishes a track with this sid.
+    #[error(
+        "no other participant publishes the track {}: take its sid from an event (`TrackPublished`) or from `Participant::tracks`",
+        name(sid)
+    )]
+    TrackNotFound {
+        /// The sid.
+        sid: String,
     },
     /// A frame of an audio track is empty, or exceeds [`MAX_AUDIO_FRAME_LEN`].
     #[error("an encoded audio frame of {len} bytes: it has 1 to {MAX_AUDIO_FRAME_LEN} bytes")]

@@ -1,17 +1,27 @@
 //! The room's state derived from its events: the only place that decides how an event changes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::{Connected, DataTrack, DisconnectReason, Participant, RoomEvent, RoomInfo, Track};
+use crate::{
+    Connected, ConnectionQuality, DataTrack, DisconnectReason, Participant, RoomEvent, RoomInfo, Speaker,
+    Track,
+};
 
-/// The state of a room after its last event: its description, ourselves, and the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The state of a room after its last event: its description, ourselves, the others, and what we receive of
+/// them.
+#[derive(Clone, Debug, PartialEq)]
 pub struct View {
     room: RoomInfo,
     local: Arc<Participant>,
     /// Keyed by identity.
     participants: BTreeMap<String, Arc<Participant>>,
+    /// The sids of the tracks that the server sends us.
+    subscribed: BTreeSet<String>,
+    /// The active speakers, loudest first.
+    speakers: Vec<Speaker>,
+    /// Keyed by identity.
+    qualities: BTreeMap<String, ConnectionQuality>,
 }
 
 /// The effect of an event on a [`View`].
@@ -32,7 +42,14 @@ impl View {
     #[must_use]
     pub fn new(connected: Connected) -> Self {
         let Connected { room, local, participants, .. } = connected;
-        Self { room, local, participants: by_identity(participants) }
+        Self {
+            room,
+            local,
+            participants: by_identity(participants),
+            subscribed: BTreeSet::new(),
+            speakers: Vec::new(),
+            qualities: BTreeMap::new(),
+        }
     }
 
     /// The room's description.
@@ -75,6 +92,24 @@ impl View {
         })
     }
 
+    /// Whether the server sends us this track.
+    #[must_use]
+    pub fn is_subscribed(&self, track_sid: &str) -> bool {
+        self.subscribed.contains(track_sid)
+    }
+
+    /// The active speakers, loudest first, possibly with ourselves.
+    #[must_use]
+    pub fn speakers(&self) -> &[Speaker] {
+        &self.speakers
+    }
+
+    /// The quality of a participant's connection, possibly our own; `None` before its first rating.
+    #[must_use]
+    pub fn connection_quality(&self, identity: &str) -> Option<ConnectionQuality> {
+        self.qualities.get(identity).copied()
+    }
+
     /// Applies an event. There is no wildcard: a new kind of event must be handled here.
     #[deny(clippy::wildcard_enum_match_arm, reason = "each event is decided, none falls through")]
     pub fn apply(&mut self, event: &RoomEvent) -> ViewChange {
@@ -90,6 +125,9 @@ impl View {
             }
             RoomEvent::ParticipantLeft { participant, .. } => {
                 self.participants.remove(&participant.identity);
+                self.qualities.remove(&participant.identity);
+                self.speakers.retain(|speaker| speaker.identity != participant.identity);
+                self.subscribed.retain(|sid| !participant.tracks.contains_key(sid));
                 ViewChange::Changed
             }
             RoomEvent::ParticipantJoined(participant)
@@ -99,7 +137,6 @@ impl View {
             | RoomEvent::AttributesChanged { participant, .. }
             | RoomEvent::PermissionsChanged(participant)
             | RoomEvent::TrackPublished { participant, .. }
-            | RoomEvent::TrackUnpublished { participant, .. }
             | RoomEvent::LocalTrackPublished { participant, .. }
             | RoomEvent::LocalTrackUnpublished { participant, .. }
             | RoomEvent::LocalTrackRepublished { participant, .. }
@@ -109,6 +146,32 @@ impl View {
             | RoomEvent::TrackUnmuted { participant, .. } => {
                 self.replace(participant);
                 ViewChange::Changed
+            }
+            RoomEvent::TrackUnpublished { participant, track } => {
+                self.subscribed.remove(&track.sid);
+                self.replace(participant);
+                ViewChange::Changed
+            }
+            RoomEvent::TrackSubscribed { track, .. } => {
+                // It may have ended before its subscription was announced.
+                if self.track(&track.sid).is_some() {
+                    self.subscribed.insert(track.sid.clone());
+                }
+                ViewChange::None
+            }
+            RoomEvent::TrackUnsubscribed { track_sid } => {
+                self.subscribed.remove(track_sid);
+                ViewChange::None
+            }
+            RoomEvent::SpeakersChanged(speakers) => {
+                self.speakers.clone_from(speakers);
+                ViewChange::None
+            }
+            RoomEvent::ConnectionQualityChanged { identity, quality } => {
+                if *identity == self.local.identity || self.participants.contains_key(identity) {
+                    self.qualities.insert(identity.clone(), *quality);
+                }
+                ViewChange::None
             }
             RoomEvent::RoomMetadataChanged(room) | RoomEvent::RoomUpdated(room) => {
                 self.room.clone_from(room);
@@ -122,13 +185,13 @@ impl View {
             RoomEvent::RoomMoved { room, local } => {
                 self.room.clone_from(room);
                 self.local = local.clone();
+                self.speakers.clear();
+                self.qualities.clear();
                 ViewChange::Changed
             }
             RoomEvent::Disconnected { reason } => ViewChange::Ended(reason.clone()),
-            // Subscriptions, messages, and the quality of connections.
-            RoomEvent::TrackSubscribed { .. }
-            | RoomEvent::LocalTrackSubscribed { .. }
-            | RoomEvent::TrackUnsubscribed { .. }
+            // What passes, and messages.
+            RoomEvent::LocalTrackSubscribed { .. }
             | RoomEvent::TrackSubscriptionFailed { .. }
             | RoomEvent::TrackStreamStateChanged { .. }
             | RoomEvent::TrackSubscriptionPermissionChanged { .. }
@@ -137,15 +200,14 @@ impl View {
             | RoomEvent::ChatMessageReceived(_)
             | RoomEvent::TranscriptionReceived(_)
             | RoomEvent::DataMissed { .. }
-            | RoomEvent::SpeakersChanged(_)
-            | RoomEvent::ConnectionQualityChanged { .. }
             | RoomEvent::Reconnecting { .. }
             | RoomEvent::TokenRefreshed { .. }
             | RoomEvent::Lagged { .. } => ViewChange::None,
         }
     }
 
-    /// The events about the present participants with which a new stream begins.
+    /// The events about the present with which a new stream begins: the participants, their tracks, which of
+    /// them we receive, and who speaks.
     #[must_use]
     pub fn present(&self) -> Vec<RoomEvent> {
         let mut events = Vec::new();
@@ -155,13 +217,21 @@ impl View {
                 events.push(RoomEvent::ParticipantActive(participant.clone()));
             }
             for track in participant.tracks.values() {
-                let track = track.clone();
-                events.push(RoomEvent::TrackPublished { participant: participant.clone(), track });
+                let (participant, track) = (participant.clone(), track.clone());
+                let subscribed = self.is_subscribed(&track.sid).then(|| RoomEvent::TrackSubscribed {
+                    participant: participant.clone(),
+                    track: track.clone(),
+                });
+                events.push(RoomEvent::TrackPublished { participant, track });
+                events.extend(subscribed);
             }
             for track in participant.data_tracks.values() {
                 let track = track.clone();
                 events.push(RoomEvent::DataTrackPublished { participant: participant.clone(), track });
             }
+        }
+        if !self.speakers.is_empty() {
+            events.push(RoomEvent::SpeakersChanged(self.speakers.clone()));
         }
         events
     }
@@ -284,6 +354,55 @@ mod tests {
             (first.identity.as_str(), track.sid.as_str(), last.identity.as_str()),
             ("ada", "TR_1", "bob")
         );
+    }
+
+    fn with_track(identity: &str, track: &Track) -> Arc<Participant> {
+        let mut someone = someone(identity);
+        someone.tracks.insert(track.sid.clone(), track.clone());
+        someone.into()
+    }
+
+    #[test]
+    fn what_is_received_and_who_speaks_is_kept_and_repeated_to_new_streams() {
+        let mut view = view();
+        let track = Track { sid: "TR_1".into(), ..Track::default() };
+        let ada = with_track("ada", &track);
+        let subscribed = RoomEvent::TrackSubscribed { participant: ada.clone(), track: track.clone() };
+        let speaks = RoomEvent::SpeakersChanged(vec![Speaker::new("ada", 0.5), Speaker::new("me", 0.1)]);
+        let rated = |identity: &str, quality| RoomEvent::ConnectionQualityChanged {
+            identity: identity.into(),
+            quality,
+        };
+        // Of nobody who is present.
+        view.apply(&subscribed);
+        view.apply(&rated("ada", ConnectionQuality::Poor));
+        assert!(!view.is_subscribed("TR_1") && view.connection_quality("ada").is_none());
+        view.apply(&RoomEvent::ParticipantJoined(ada.clone()));
+        for event in [&subscribed, &speaks, &rated("ada", ConnectionQuality::Good)] {
+            assert_eq!(view.apply(event), ViewChange::None);
+        }
+        view.apply(&rated("me", ConnectionQuality::Excellent));
+        assert!(view.is_subscribed("TR_1"));
+        assert_eq!((view.speakers().len(), &view.speakers()[0].identity[..]), (2, "ada"));
+        let qualities = ["ada", "me"].map(|who| view.connection_quality(who));
+        assert_eq!(qualities, [Some(ConnectionQuality::Good), Some(ConnectionQuality::Excellent)]);
+        assert_eq!(view.present()[2..], [subscribed.clone(), speaks.clone()]);
+
+        view.apply(&RoomEvent::TrackUnsubscribed { track_sid: "TR_1".into() });
+        assert!(!view.is_subscribed("TR_1"));
+        view.apply(&subscribed);
+        view.apply(&RoomEvent::TrackUnpublished { participant: ada.clone(), track });
+        assert!(!view.is_subscribed("TR_1"));
+        // With the participant all of it ends.
+        view.apply(&RoomEvent::TrackPublished {
+            participant: ada.clone(),
+            track: ada.tracks["TR_1"].clone(),
+        });
+        view.apply(&subscribed);
+        let reason = DisconnectReason::ClientInitiated;
+        view.apply(&RoomEvent::ParticipantLeft { participant: ada, reason });
+        assert!(!view.is_subscribed("TR_1") && view.connection_quality("ada").is_none());
+        assert_eq!(view.present(), [RoomEvent::SpeakersChanged(vec![Speaker::new("me", 0.1)])]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-use agent_room::{Dropped, EncodedFrame};
+use agent_room::{CommandId, Dropped, EncodedFrame, RoomCommand, SubscriptionChange};
 
 use super::lane::Lane;
 use super::shared::Shared;
@@ -31,12 +31,22 @@ pub struct EncodedAudioStream {
     shared: Arc<Shared>,
     lane: Arc<Lane<EncodedFrame>>,
     track_sid: String,
+    /// By this number the room knows that the track is read.
+    reader: CommandId,
 }
 
 impl EncodedAudioStream {
     pub(super) fn open(shared: &Arc<Shared>, attempt: u64, track_sid: &str) -> Result<Self, TrackError> {
         let lane = shared.open_lane(attempt, track_sid, DEFAULT_CAPACITY)?;
-        Ok(Self { shared: shared.clone(), lane, track_sid: track_sid.to_owned() })
+        let (shared, reader) = (shared.clone(), shared.next_command());
+        let stream = Self { shared, lane, track_sid: track_sid.to_owned(), reader };
+        stream.change_subscription(SubscriptionChange::Read(reader));
+        Ok(stream)
+    }
+
+    fn change_subscription(&self, change: SubscriptionChange) {
+        let track_sid = self.track_sid.clone();
+        self.shared.send_later(RoomCommand::ChangeSubscription { track_sid, change });
     }
 
     /// How many frames wait for a slow reader at most; at least one does. If more are waiting, the oldest are
@@ -77,6 +87,7 @@ impl Stream for EncodedAudioStream {
 impl Drop for EncodedAudioStream {
     fn drop(&mut self) {
         self.shared.lanes.media.close(&self.track_sid, &self.lane);
+        self.change_subscription(SubscriptionChange::StopReading(self.reader));
     }
 }
 

@@ -12,9 +12,10 @@ use super::reader::Reader;
 
 /// A stream of a room's events, from [`Room::events`](super::Room::events).
 ///
-/// It begins with the participants who are present ([`ParticipantJoined`](RoomEvent::ParticipantJoined),
-/// [`ParticipantActive`](RoomEvent::ParticipantActive), [`TrackPublished`](RoomEvent::TrackPublished)) and
-/// ends after [`Disconnected`](RoomEvent::Disconnected), or with the attempt that opened it. At most 1,024
+/// It begins with the present ([`ParticipantJoined`](RoomEvent::ParticipantJoined),
+/// [`ParticipantActive`](RoomEvent::ParticipantActive), [`TrackPublished`](RoomEvent::TrackPublished),
+/// [`TrackSubscribed`](RoomEvent::TrackSubscribed), [`SpeakersChanged`](RoomEvent::SpeakersChanged)) and ends
+/// after [`Disconnected`](RoomEvent::Disconnected), or with the attempt that opened it. At most 1,024
 /// events and 4 MiB are queued for a slow reader; beyond that the oldest are dropped, and
 /// [`Lagged`](RoomEvent::Lagged) in their place contains their number. That is also logged, once for each
 /// job, and counted by the worker. For data of one topic use [`Room::data`](super::Room::data), which is

@@ -89,7 +89,8 @@ impl Room {
     /// Opens a stream of the room's events.
     ///
     /// The first stream of an attempt has all events since the attempt began, so that none before the
-    /// handler's first poll is lost. Each later one begins with the participants who are present now.
+    /// handler's first poll is lost. Each later one begins with the present: the participants, their tracks,
+    /// which of them are subscribed, and who speaks.
     ///
     /// Data outlive streams and attempts: a message that arrives while no event stream is open, and one that
     /// the last event stream left unread, is queued for the next one. So the first stream of a second attempt
@@ -156,9 +157,10 @@ impl Room {
     /// packets, for an agent that forwards, records or decodes them itself.
     ///
     /// A stream may be opened as soon as the track is published; frames arrive once it is
-    /// [subscribed](super::RoomEvent::TrackSubscribed), automatically unless
-    /// [`auto_subscribe`](super::JoinRequest::auto_subscribe) excludes it. A track has one stream at a time.
-    /// Without a stream its frames are dropped.
+    /// [subscribed](super::RoomEvent::TrackSubscribed). A track that
+    /// [`auto_subscribe`](super::JoinRequest::auto_subscribe) excludes is subscribed while it has a stream,
+    /// unless it was unsubscribed by hand ([`set_subscribed`](Self::set_subscribed)). A track has one stream
+    /// at a time. Without a stream its frames are dropped.
     ///
     /// ```
     /// use agent_worker::room::TrackKind;

@@ -33,6 +33,7 @@ mod rpc;
 mod shared;
 mod socket;
 mod streams;
+mod subscriptions;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -48,9 +49,9 @@ pub use agent_room::{
     MAX_DATA_FRAME_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams,
     OutgoingFrame, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError,
     RoomEvent, RoomInfo, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, SpeechSegment,
-    StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress, SubscriptionFailure,
-    TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track, TrackKind, TrackSource, Transcription,
-    TranscriptionSegment, View,
+    StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress, SubscriptionChange,
+    SubscriptionFailure, TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track, TrackKind, TrackSource,
+    Transcription, TranscriptionSegment, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;

@@ -1,7 +1,7 @@
 //! The state that a room's handles and its backend share: the participants and the streams.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     /// Text and byte streams.
     pub(super) streams: Streams,
     pub(super) methods: Methods,
+    /// Whether the current attempt has chosen tracks by hand, of which the next one does not know.
+    pub(super) chosen_by_hand: AtomicBool,
     /// Commands that nothing waits for.
     commands: mpsc::UnboundedSender<RoomCommand>,
     last_command: AtomicU64,
@@ -81,6 +83,7 @@ impl Shared {
             local_tracks: LocalTracks::new(ended_tracks),
             streams: Streams::new(),
             methods: Methods::new(commands.clone()),
+            chosen_by_hand: AtomicBool::new(false),
             commands,
             last_command: AtomicU64::new(0),
             attempt: AtomicU64::new(0),
@@ -258,6 +261,11 @@ impl Shared {
         unlock(state, &ended);
         if another {
             self.end_streams_and_methods();
+            if self.chosen_by_hand.swap(false, Ordering::AcqRel) {
+                // It may be read after the first commands of the new attempt.
+                let before = self.next_command();
+                self.send_later(RoomCommand::ResetSubscriptions { before });
+            }
         }
         attempt
     }

@@ -180,11 +180,7 @@ impl Hub {
             let member = state.next_id();
             let (sender, events) = mpsc::unbounded_channel();
             state.members.insert(member, sender);
-            let join = Join {
-                audio: matches!(auto_subscribe, AutoSubscribe::All | AutoSubscribe::AudioOnly),
-                video: matches!(auto_subscribe, AutoSubscribe::All | AutoSubscribe::VideoOnly),
-                ..Join::new(member, grant)
-            };
+            let join = Join { auto_subscribe, ..Join::new(member, grant) };
             let joined = self.call_with(state, join, now);
             if joined.is_err() {
                 state.members.remove(&member);

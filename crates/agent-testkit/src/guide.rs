@@ -169,6 +169,10 @@
 //! [`ClientEvent`](crate::ClientEvent)s. [`official_host_of`](crate::official_host_of) skips a test where the
 //! SDK is not installed.
 //!
+//! The Python clients play tones and WAV files ([`ClientSound`](crate::ClientSound)). A server that was
+//! started with [`udp_proxy`](crate::RealServerBuilder::udp_proxy) loses and delays the media and data of its
+//! clients, official or not, as a mobile network does ([`LinkConditions`](crate::LinkConditions)).
+//!
 //! # Faults
 //! | fault | on [`MockServer`](crate::MockServer) |
 //! |---|---|

@@ -73,20 +73,20 @@ pub use gate::{
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
-    NoOutcome, Run, SentBytes, SentCall, SentData, SentText, ServerEvents, Timeline, run_job,
-    run_job_in_real_time,
+    NoOutcome, Run, SentBytes, SentCall, SentData, SentText, ServerEvents, Timeline, TrackSubscriber,
+    run_job, run_job_in_real_time,
 };
 #[cfg(feature = "tools")]
 pub use official::{
-    ClientError, ClientEvent, ClientKind, ClientParticipant, ClientState, ClientStream, ClientTrack,
-    OfficialApi, OfficialByteStream, OfficialClient, OfficialData, OfficialHost, OfficialJob,
+    ClientError, ClientEvent, ClientKind, ClientParticipant, ClientSound, ClientState, ClientStream,
+    ClientTrack, OfficialApi, OfficialByteStream, OfficialClient, OfficialData, OfficialHost, OfficialJob,
     OfficialSegment, OfficialSound, OfficialTextStream, OfficialWorker, OfficialWorkerError,
     OfficialWorkerKind, OfficialWorkerOptions, RpcBehaviour,
 };
 #[cfg(feature = "tools")]
 pub use real::{
-    Assigned, JobEnd, JobEndStatus, LogTimeout, RealServer, RealServerBuilder, SERVER_VERSION, ServerError,
-    ServerLog,
+    Assigned, JobEnd, JobEndStatus, LinkConditions, LogTimeout, ProxiedPackets, RealServer,
+    RealServerBuilder, SERVER_VERSION, ServerError, ServerLog, UdpProxy,
 };
 #[cfg(feature = "tools")]
 pub use redis::{RedisKind, RedisServer, RedisServerBuilder, RedisServerError};

@@ -17,8 +17,8 @@ pub use agent_rtc::{
     RoomBackend, RoomCommand, RoomConnector, RoomData, RoomError, RoomEvents, RoomInfo, RoomReply,
     RoomRequest, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId, SendDtmf, Speaker, SpeechSegment,
     SpeechTranscript, StreamBuilder, StreamContent, StreamError, StreamEvent, StreamInfo, StreamKind,
-    StreamOptions, StreamProgress, SubscriptionFailure, TRANSCRIPTION_TOPIC, TextOperation, TextParts,
-    TextReader, TextStreamInfo, TextStreams, TextWriter, Time, Track, TrackError, TrackKind, TrackSource,
-    Transcript, Transcription, TranscriptionSegment, Transcripts, WaitError, WebRtc, WholeBytes, WholeFile,
-    WholeText,
+    StreamOptions, StreamProgress, SubscriptionChange, SubscriptionFailure, TRANSCRIPTION_TOPIC,
+    TextOperation, TextParts, TextReader, TextStreamInfo, TextStreams, TextWriter, Time, Track, TrackError,
+    TrackKind, TrackSource, Transcript, Transcription, TranscriptionSegment, Transcripts, WaitError, WebRtc,
+    WholeBytes, WholeFile, WholeText,
 };

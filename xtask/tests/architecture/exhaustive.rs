@@ -22,6 +22,7 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
     ("crates/agent-media/src/sender/output.rs", &["AudioSenderOutput"]),
     ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
     ("crates/agent-room/src/command.rs", &["RoomCommand"]),
+    ("crates/agent-room/src/subscription.rs", &["SubscriptionChange"]),
     ("crates/agent-room/src/view.rs", &["ViewChange"]),
     ("crates/agent-rtc/src/request.rs", &["RoomRequest"]),
     ("crates/agent-server/src/machine/io.rs", &["Input", "Output"]),

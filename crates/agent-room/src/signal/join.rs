@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 
 use agent_proto::{encode, livekit as proto};
 
-use crate::{AutoSubscribe, Config};
+use crate::Config;
 
 /// Our protocol version.
 const PROTOCOL: i32 = 17;
@@ -19,10 +19,11 @@ const CLIENT_PROTOCOL: i32 = 2;
 /// `ws(s)://HOST/base/rtc/v1?join_request=…` with our first offer inside.
 ///
 /// Compressed, as an offer with many codecs would exceed the URL length that proxies accept.
-pub(super) fn url(config: &Config, offer: proto::SessionDescription) -> String {
+/// `auto_subscribe`: the server is to send all tracks without a request.
+pub(super) fn url(config: &Config, offer: proto::SessionDescription, auto_subscribe: bool) -> String {
     let request = proto::JoinRequest {
         client_info: Some(client_info(config)),
-        connection_settings: Some(connection_settings(config)),
+        connection_settings: Some(connection_settings(auto_subscribe)),
         publisher_offer: Some(offer),
         ..Default::default()
     };
@@ -30,10 +31,15 @@ pub(super) fn url(config: &Config, offer: proto::SessionDescription) -> String {
 }
 
 /// The URL that requests the session of the participant with this sid.
-pub(super) fn resume_url(config: &Config, participant_sid: String, reason: proto::ReconnectReason) -> String {
+pub(super) fn resume_url(
+    config: &Config,
+    participant_sid: String,
+    reason: proto::ReconnectReason,
+    auto_subscribe: bool,
+) -> String {
     let request = proto::JoinRequest {
         client_info: Some(client_info(config)),
-        connection_settings: Some(connection_settings(config)),
+        connection_settings: Some(connection_settings(auto_subscribe)),
         reconnect: true,
         reconnect_reason: reason as i32,
         participant_sid,
@@ -53,9 +59,9 @@ fn client_info(config: &Config) -> proto::ClientInfo {
     }
 }
 
-fn connection_settings(config: &Config) -> proto::ConnectionSettings {
+fn connection_settings(auto_subscribe: bool) -> proto::ConnectionSettings {
     proto::ConnectionSettings {
-        auto_subscribe: config.auto_subscribe == AutoSubscribe::All,
+        auto_subscribe,
         // Each one is subscribed to when it is read.
         auto_subscribe_data_track: Some(false),
         ..Default::default()
@@ -112,9 +118,9 @@ pub(super) mod tests {
 
     #[test]
     fn the_server_reads_what_we_wrote() {
-        let mut config = Config::new("http://host:7880/base/?x=1", "sesame");
-        config.auto_subscribe = AutoSubscribe::AudioOnly;
-        let url = url(&config, proto::SessionDescription { sdp: "v=0".to_owned(), ..Default::default() });
+        let config = Config::new("http://host:7880/base/?x=1", "sesame");
+        let offer = proto::SessionDescription { sdp: "v=0".to_owned(), ..Default::default() };
+        let url = url(&config, offer, false);
         assert!(url.starts_with("ws://host:7880/base/rtc/v1?join_request="), "{url}");
         assert!(!url.contains("sesame"));
         let request = read(&url);

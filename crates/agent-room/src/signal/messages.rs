@@ -5,11 +5,10 @@ use std::mem;
 
 use agent_proto::{Time, livekit as proto};
 
-use super::{Phase, Signal, SignalOutput, candidate, millis, roster, track_events};
+use super::{Phase, Signal, SignalOutput, candidate, millis, track_events};
 use crate::data_tracks::DataTrackMessage;
 use crate::local_tracks::LocalTrackMessage;
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
-use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
 /// Maximum length of an answer that is read, in bytes: enough for a few hundred media sections.
@@ -53,10 +52,9 @@ impl Signal {
             participants: self.roster.remote().cloned().collect(),
             server_version: self.server_version.clone(),
         });
-        let connected_event = [RoomEvent::Connected(connected.clone())];
         self.phase = Phase::Joined { connected };
         self.outputs.push_back(SignalOutput::Hold(Vec::new()));
-        self.subscribe(&connected_event);
+        self.request_subscriptions();
     }
 
     pub(super) fn message(&mut self, message: Response, now: Time) {
@@ -179,7 +177,7 @@ impl Signal {
             // The old form.
             Response::Pong(_) => {}
         }
-        self.subscribe(&events);
+        self.follow_tracks(&events);
         self.outputs.extend(events.into_iter().map(SignalOutput::Event));
     }
 
@@ -238,34 +236,6 @@ impl Signal {
         let local = self.roster.local().cloned().unwrap_or_default();
         events.push(RoomEvent::RoomMoved { room: self.room.clone(), local });
         self.update_roster(moved.other_participants, events);
-    }
-
-    /// Requests the tracks of all participants.
-    pub(super) fn subscribe_to_all(&mut self) {
-        let participants = self.roster.remote().cloned().collect();
-        let everybody = Connected { participants, ..Connected::default() };
-        self.subscribe(&[RoomEvent::Connected(Box::new(everybody))]);
-    }
-
-    /// Requests the tracks that the server does not send by itself.
-    pub(super) fn subscribe(&mut self, events: &[RoomEvent]) {
-        let wanted = roster::wanted_tracks(events, self.config.auto_subscribe);
-        if wanted.is_empty() {
-            return;
-        }
-        let participant_tracks = wanted
-            .iter()
-            .map(|(participant_sid, track_sid)| proto::ParticipantTracks {
-                participant_sid: participant_sid.clone(),
-                track_sids: vec![track_sid.clone()],
-            })
-            .collect();
-        let track_sids = wanted.into_iter().map(|(_, track_sid)| track_sid).collect();
-        self.send(Request::Subscription(proto::UpdateSubscription {
-            track_sids,
-            subscribe: true,
-            participant_tracks,
-        }));
     }
 
     /// The first answer to a resume.

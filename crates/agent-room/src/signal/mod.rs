@@ -16,6 +16,7 @@
 //! established connection.
 //!
 //! - `messages`: messages of the server. `roster`: the participants. `requests`: our own changes.
+//! - `subscriptions`: the tracks of others that we are sent.
 //! - `recovery`: resume, or join with a new session. `ending`: the ways out. `timers`: the timers.
 
 mod ending;
@@ -26,6 +27,7 @@ mod phase;
 mod recovery;
 mod requests;
 mod roster;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -52,6 +54,7 @@ use recovery::Retries;
 use requests::Requests;
 use roster::Roster;
 pub(crate) use roster::UnknownLeft;
+use subscriptions::Subscriptions;
 
 pub(crate) use recovery::LowerState;
 
@@ -136,6 +139,7 @@ pub(crate) struct Signal {
     token: Secret,
     ping_schedule: Option<PingSchedule>,
     requests: Requests,
+    subscriptions: Subscriptions,
     media_gone: Option<(Time, String)>,
     sections: u32,
     descriptions: SessionDescriptions,
@@ -163,6 +167,7 @@ impl Signal {
             token: config.token.clone(),
             rng: fastrand::Rng::with_seed(config.seed),
             join_until: Time::ZERO + config.join_timeout,
+            subscriptions: Subscriptions::new(config.auto_subscribe),
             config,
             phase: Phase::Unbound,
             room: RoomInfo::default(),
@@ -216,7 +221,7 @@ impl Signal {
         }
         self.phase = Phase::Connecting;
         let offer = self.next_offer(offer);
-        let url = join::url(&self.config, offer);
+        let url = join::url(&self.config, offer, self.subscriptions.begin_session());
         self.outputs.push_back(SignalOutput::Connect {
             url,
             token: self.token.clone(),

@@ -134,7 +134,7 @@ impl Signal {
                 _ => proto::ReconnectReason::RrSignalDisconnected,
             };
             let sid = self.roster.local().map(|local| local.sid.clone()).unwrap_or_default();
-            let url = join::resume_url(&self.config, sid, reason);
+            let url = join::resume_url(&self.config, sid, reason, self.subscriptions.sends_by_itself());
             self.outputs.push_back(SignalOutput::Connect {
                 url,
                 token: self.token.clone(),
@@ -162,7 +162,7 @@ impl Signal {
         let Step::Binding = recovery.step else { return false };
         recovery.step = Step::Connecting;
         let offer = self.next_offer(offer.to_owned());
-        let url = join::url(&self.config, offer);
+        let url = join::url(&self.config, offer, self.subscriptions.begin_session());
         self.outputs.push_back(SignalOutput::Connect {
             url,
             token: self.token.clone(),
@@ -201,14 +201,15 @@ impl Signal {
         self.send(Request::SyncState(proto::SyncState {
             offer: Some(description("offer", &self.descriptions.offer)),
             answer: Some(description("answer", &self.descriptions.answer)),
-            subscription: Some(proto::UpdateSubscription::default()),
+            subscription: Some(self.subscriptions.all(&self.roster)),
+            track_sids_disabled: self.subscriptions.paused(),
             publish_tracks: below.tracks,
             data_channels: below.channels.into_iter().map(channel).collect(),
             datachannel_receive_states: below.received.into_iter().map(received).collect(),
             publish_data_tracks: published,
             data_subscription: Some(subscription).filter(|subscription| !subscription.updates.is_empty()),
-            ..Default::default()
         }));
+        self.confirm_subscriptions();
         self.offer(offer.unwrap_or_else(|| self.descriptions.offer.clone()));
         self.repeat_requests(now);
     }
@@ -233,8 +234,9 @@ impl Signal {
         if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.step = Step::Joined;
         }
+        self.subscriptions.forget_ended(&events);
         self.outputs.push_back(SignalOutput::Hold(events));
-        self.subscribe_to_all();
+        self.request_subscriptions();
     }
 
     /// The media connection of a new session is established.

@@ -11,10 +11,7 @@ use std::sync::Arc;
 use agent_proto::livekit as proto;
 
 use crate::streams::Abilities;
-use crate::{
-    AutoSubscribe, ConnectionQuality, DisconnectReason, Participant, Permissions, RoomEvent, Speaker, Track,
-    TrackKind,
-};
+use crate::{ConnectionQuality, DisconnectReason, Participant, Permissions, RoomEvent, Speaker, Track};
 
 /// Maximum number of tracks of one participant. A server permits a few dozen.
 const MAX_TRACKS: usize = 500;
@@ -108,6 +105,11 @@ impl Roster {
         Some(local.participant.clone())
     }
 
+    /// Whether we may receive tracks; also true if the server has not sent permissions.
+    pub(crate) fn may_subscribe(&self) -> bool {
+        self.own_permissions().is_none_or(|permissions| permissions.can_subscribe)
+    }
+
     /// What all these participants can read, or everybody else if there are none. A participant that is not
     /// known reads only what all clients do.
     pub(crate) fn abilities(&self, destinations: &[String]) -> Abilities {
@@ -192,7 +194,19 @@ impl Roster {
         let fits = info.tracks.len().max(info.data_tracks.len()) <= MAX_TRACKS;
         info.tracks.truncate(MAX_TRACKS);
         info.data_tracks.truncate(MAX_TRACKS);
-        self.take(info, events) && fits
+        let before = events.len();
+        let taken = self.take(info, events);
+        let new = events.iter().skip(before).filter_map(|event| self.subscribed_when_published(event));
+        let new: Vec<RoomEvent> = new.collect();
+        events.extend(new);
+        taken && fits
+    }
+
+    /// The subscription to a track that the server announced before the track itself.
+    fn subscribed_when_published(&self, event: &RoomEvent) -> Option<RoomEvent> {
+        let RoomEvent::TrackPublished { participant, track } = event else { return None };
+        let (participant, track) = (participant.clone(), track.clone());
+        self.subscribed.contains_key(&track.sid).then_some(RoomEvent::TrackSubscribed { participant, track })
     }
 
     fn take(&mut self, info: proto::ParticipantInfo, events: &mut Vec<RoomEvent>) -> bool {
@@ -342,32 +356,6 @@ impl Roster {
             events.push(mute_event(participant, track));
         }
     }
-}
-
-/// The subscriptions that these events require because the server does not make them by itself: (participant
-/// sid, track sid).
-pub(crate) fn wanted_tracks(events: &[RoomEvent], mode: AutoSubscribe) -> Vec<(String, String)> {
-    let kind = match mode {
-        AutoSubscribe::All | AutoSubscribe::None => return Vec::new(),
-        AutoSubscribe::AudioOnly => TrackKind::Audio,
-        AutoSubscribe::VideoOnly => TrackKind::Video,
-    };
-    let wanted = |participant: &Arc<Participant>, track: &Track| {
-        (track.kind == kind).then(|| (participant.sid.clone(), track.sid.clone()))
-    };
-    let mut found = Vec::new();
-    for event in events {
-        match event {
-            RoomEvent::TrackPublished { participant, track } => found.extend(wanted(participant, track)),
-            RoomEvent::Connected(connected) => {
-                for participant in &connected.participants {
-                    found.extend(participant.tracks.values().filter_map(|track| wanted(participant, track)));
-                }
-            }
-            _ => {}
-        }
-    }
-    found
 }
 
 impl Entry {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 
 use agent_room::{
-    Connected, DisconnectReason, EncodedFrame, Participant, RoomError, RoomEvent, RoomInfo, Track, TrackKind,
+    Connected, ConnectionQuality, DisconnectReason, EncodedFrame, Participant, RoomCommand, RoomError,
+    RoomEvent, RoomInfo, Speaker, SubscriptionChange, Track, TrackKind,
 };
 
-use crate::{EncodedAudioStream, FrameSender, Room, RoomBackend, RoomConnection, TrackError};
+use crate::{EncodedAudioStream, FrameSender, Room, RoomBackend, RoomConnection, RoomRequest, TrackError};
 
 /// With audio tracks `TR_<identity>` and `TR_<identity>2`, and a camera.
 fn publisher(identity: &str) -> Participant {
@@ -237,4 +238,73 @@ async fn a_sender_can_wait_for_a_reader() {
     frames.send("TR_ada", frame(1));
     drop(backend);
     assert_eq!(numbers(ada).await, [1]);
+}
+
+/// The next command that the backend gets.
+async fn command(backend: &mut RoomBackend) -> RoomCommand {
+    match backend.next_request().await.unwrap() {
+        RoomRequest::Command { command, reply, .. } => {
+            reply.send(Ok(()));
+            command
+        }
+        RoomRequest::Call { .. } => panic!("nothing is called"),
+    }
+}
+
+fn change(sid: &str, change: SubscriptionChange) -> RoomCommand {
+    RoomCommand::ChangeSubscription { track_sid: sid.to_owned(), change }
+}
+
+#[tokio::test]
+async fn the_backend_knows_what_is_read_and_chosen_by_hand() {
+    let (room, mut backend, _frames) = room();
+    let connection = RoomConnection::new(room);
+    let room = connection.begin_attempt();
+    let stream = room.encoded_audio("TR_ada").unwrap();
+    let RoomCommand::ChangeSubscription { track_sid, change: SubscriptionChange::Read(reader) } =
+        command(&mut backend).await
+    else {
+        panic!("the track is read")
+    };
+    assert_eq!(track_sid, "TR_ada");
+    let room2 = room.clone();
+    let chosen = tokio::spawn(async move {
+        room2.set_subscribed("TR_bob", false).await?;
+        room2.set_track_enabled("TR_ada", false).await
+    });
+    assert_eq!(command(&mut backend).await, change("TR_bob", SubscriptionChange::Subscribe(false)));
+    assert_eq!(command(&mut backend).await, change("TR_ada", SubscriptionChange::Enable(false)));
+    chosen.await.unwrap().unwrap();
+    connection.end_attempt();
+    assert_eq!(room.set_subscribed("TR_bob", true).await, Err(RoomError::AttemptOver));
+    // The stream of an attempt that is over is dropped in the next one.
+    let again = connection.begin_attempt();
+    let second = again.encoded_audio("TR_ada").unwrap();
+    drop(stream);
+    assert!(matches!(command(&mut backend).await, RoomCommand::ResetSubscriptions { .. }));
+    let read = command(&mut backend).await;
+    assert!(
+        matches!(&read, RoomCommand::ChangeSubscription { change: SubscriptionChange::Read(other), .. } if *other != reader),
+        "{read:?}"
+    );
+    assert_eq!(command(&mut backend).await, change("TR_ada", SubscriptionChange::StopReading(reader)));
+    drop(second);
+    command(&mut backend).await;
+    // Without a choice there is nothing to reset.
+    let _third = connection.begin_attempt();
+    assert!(backend.next_request().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_handle_shows_what_is_subscribed_who_speaks_and_how_connections_are() {
+    let (room, mut backend, _frames) = room();
+    let (participant, track) = (Arc::new(publisher("ada")), Track::new("TR_ada", TrackKind::Audio));
+    backend.emit(RoomEvent::TrackSubscribed { participant, track });
+    backend.emit(RoomEvent::SpeakersChanged(vec![Speaker::new("ada", 0.5)]));
+    let (identity, quality) = ("bob".to_owned(), ConnectionQuality::Poor);
+    backend.emit(RoomEvent::ConnectionQualityChanged { identity, quality });
+    assert!(room.is_subscribed("TR_ada") && !room.is_subscribed("TR_bob"));
+    assert_eq!(room.active_speakers(), [Speaker::new("ada", 0.5)]);
+    assert_eq!(room.connection_quality("bob"), Some(ConnectionQuality::Poor));
+    assert_eq!(room.connection_quality("ada"), None);
 }

@@ -93,6 +93,13 @@ impl Server {
             | RoomCommand::MuteTrack { .. } => {
                 return Err(RoomError::Refused { detail: "this server takes no tracks".to_owned() });
             }
+            RoomCommand::ChangeSubscription { track_sid, change } => {
+                return self.change_subscription(&sender, id, &track_sid, change);
+            }
+            RoomCommand::ResetSubscriptions { before } => {
+                self.reset_subscriptions(&sender, before);
+                return Ok(());
+            }
             RoomCommand::SendStream { options, content } => {
                 return self.send_stream(&sender, *options, content);
             }
@@ -252,7 +259,7 @@ impl Server {
         let (id, participant) = (Some(member.id), member.participant.clone());
         let published = RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() };
         self.notify_others(&room, id, &published);
-        self.notify_receivers(&room, id, kind, || RoomEvent::TrackSubscribed {
+        self.notify_receivers(&room, id, &track, || RoomEvent::TrackSubscribed {
             participant: participant.clone(),
             track: track.clone(),
         });
@@ -268,9 +275,8 @@ impl Server {
         let member = member.ok_or(Refusal::TRACK)?;
         let track = Arc::make_mut(&mut member.participant).tracks.remove(&sid).ok_or(Refusal::TRACK)?;
         let (id, participant) = (Some(member.id), member.participant.clone());
-        self.notify_receivers(&room, id, track.kind, || RoomEvent::TrackUnsubscribed {
-            track_sid: sid.clone(),
-        });
+        self.notify_receivers(&room, id, &track, || RoomEvent::TrackUnsubscribed { track_sid: sid.clone() });
+        self.forget_choices(&room, [&sid].into_iter());
         self.notify_others(&room, id, &RoomEvent::TrackUnpublished { participant, track });
         Ok(())
     }

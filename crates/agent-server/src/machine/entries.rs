@@ -9,7 +9,8 @@ use prost::Message;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_room::{
-    CommandId, IncomingStream, Participant, ParticipantKind, RoomInfo, RpcCall, StreamInfo, TrackKind,
+    AutoSubscribe, CommandId, IncomingStream, Participant, ParticipantKind, RoomInfo, RpcCall, StreamInfo,
+    SubscriptionChoice, Track, TrackKind,
 };
 
 use super::event::RecordedStatus;
@@ -130,21 +131,24 @@ pub(super) struct RoomEntry {
 pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) participant: Arc<Participant>,
-    /// Whether it wants the audio of others.
-    pub(super) audio: bool,
-    /// Whether it wants their video.
-    pub(super) video: bool,
+    /// What it is sent without asking for it.
+    pub(super) auto_subscribe: AutoSubscribe,
+    /// What it has chosen of the tracks of others, by sid.
+    pub(super) choices: BTreeMap<String, SubscriptionChoice>,
 }
 
 impl Member {
-    /// Whether it is sent tracks of this kind.
-    pub(super) fn receives(&self, kind: TrackKind) -> bool {
-        let wanted = match kind {
-            TrackKind::Audio => self.audio,
-            TrackKind::Video => self.video,
-            _ => false,
-        };
-        wanted && self.participant.permissions.can_subscribe
+    /// Whether it is subscribed to this track of another member.
+    pub(super) fn is_subscribed(&self, track: &Track) -> bool {
+        let automatic = self.auto_subscribe.includes(track.kind);
+        let wants = self.choices.get(&track.sid).map_or(automatic, |choice| choice.wants(automatic));
+        let exists = matches!(track.kind, TrackKind::Audio | TrackKind::Video);
+        wants && exists && self.participant.permissions.can_subscribe
+    }
+
+    /// Whether it has not paused this track.
+    pub(super) fn is_enabled(&self, track_sid: &str) -> bool {
+        self.choices.get(track_sid).is_none_or(SubscriptionChoice::is_enabled)
     }
 }
 

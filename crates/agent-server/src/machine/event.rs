@@ -225,6 +225,19 @@ pub enum ServerEvent {
         /// The code of the error; `None`: it succeeded.
         code: Option<u32>,
     },
+    /// What a participant is sent of a track of another one changed, at its request.
+    SubscriptionChanged {
+        /// The room's name.
+        room: String,
+        /// The identity of the participant.
+        identity: String,
+        /// The track (`TR_…`).
+        track_sid: String,
+        /// Whether it is subscribed to the track.
+        subscribed: bool,
+        /// Whether it has not paused the track.
+        enabled: bool,
+    },
     /// The system accepts no more connections, usually at its limit of open files; the server retries every
     /// second. Not logged again until a connection was accepted.
     AcceptFailed {

@@ -48,6 +48,7 @@ mod rooms;
 mod rules;
 mod sent;
 mod streams;
+mod subscriptions;
 mod wire;
 mod workers;
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use agent_proto::livekit as wire;
 use agent_room::{
-    CommandId, Connected, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RoomInfo,
+    AutoSubscribe, CommandId, Connected, DisconnectReason, Participant, Publish, RoomCommand, RoomError,
+    RoomInfo,
 };
 use agent_room::{Permissions, Track, TrackKind, TrackSource};
 
@@ -59,16 +60,14 @@ pub struct Join {
     pub member: MemberId,
     /// The grant of the token.
     pub grant: Grant,
-    /// Whether it is sent the audio of others without asking for it.
-    pub audio: bool,
-    /// Whether it is sent their video.
-    pub video: bool,
+    /// Which tracks of others it is sent without asking for them.
+    pub auto_subscribe: AutoSubscribe,
 }
 
 impl Join {
     /// A stay that is sent whatever others publish.
     pub const fn new(member: MemberId, grant: Grant) -> Self {
-        Self { member, grant, audio: true, video: true }
+        Self { member, grant, auto_subscribe: AutoSubscribe::All }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agent_room::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo, TrackKind};
+use agent_room::{Connected, DisconnectReason, Participant, ParticipantKind, RoomEvent, RoomInfo, Track};
 
 use super::entries::{Member, RoomEntry};
 use super::event::ServerEvent;
@@ -51,7 +51,7 @@ impl Server {
     }
 
     pub(super) fn join(&mut self, join: Join) -> Result<Connected, Refusal> {
-        let Join { member: id, grant, audio, video } = join;
+        let Join { member: id, grant, auto_subscribe } = join;
         let refuse = |problem| Err(Refusal::NotAdmitted { problem });
         if grant.identity.is_empty() || grant.identity.len() > 256 {
             return refuse("the identity is empty or longer than 256 bytes");
@@ -85,9 +85,10 @@ impl Server {
             .map(|m| m.participant.clone())
             .collect();
         connected.server_version = super::workers::SERVER_VERSION.to_owned();
-        let member = Member { id, participant: me.clone(), audio, video };
+        let choices = BTreeMap::new();
+        let member = Member { id, participant: me.clone(), auto_subscribe, choices };
         for publisher in room.members.values().filter(|other| !other.participant.permissions.hidden) {
-            for track in publisher.participant.tracks.values().filter(|track| member.receives(track.kind)) {
+            for track in publisher.participant.tracks.values().filter(|track| member.is_subscribed(track)) {
                 let (participant, track) = (publisher.participant.clone(), track.clone());
                 let event = RoomEvent::TrackSubscribed { participant, track };
                 self.out.push_back(Output::Notify { member: id, event });
@@ -129,10 +130,12 @@ impl Server {
             return;
         };
         let Some(gone) = room.members.remove(&identity) else { return };
+        let tracks: Vec<String> = gone.participant.tracks.keys().cloned().collect();
         room.info.num_participants = room.info.num_participants.saturating_sub(1);
         let (people, spell, patience) = (room.people(), room.spell, room.departure_timeout);
         let is_agent = gone.participant.kind == ParticipantKind::Agent;
         self.log(ServerEvent::Left { room: name.clone(), identity: identity.clone(), reason: label(reason) });
+        self.forget_choices(&name, tracks.iter());
         self.end_received_streams(member);
         self.end_calls_of(member);
         self.data_tracks.remove(member);
@@ -170,16 +173,6 @@ impl Server {
         self.rooms.get(room)?.members.get(identity).map(|member| member.id)
     }
 
-    /// The stays to which the frames of a track go; none while it is muted, or if this participant does not
-    /// publish it.
-    pub fn receivers(&self, room: &str, publisher: &str, track_sid: &str) -> Vec<MemberId> {
-        let Some(room) = self.rooms.get(room) else { return Vec::new() };
-        let track = room.members.get(publisher).and_then(|member| member.participant.tracks.get(track_sid));
-        let Some(track) = track.filter(|track| !track.muted) else { return Vec::new() };
-        let others = room.members.iter().filter(|(identity, _)| *identity != publisher);
-        others.filter(|(_, member)| member.receives(track.kind)).map(|(_, member)| member.id).collect()
-    }
-
     /// The participants of a room, including hidden ones; `None`: the room does not exist.
     pub fn participants(&self, room: &str) -> Option<Vec<Arc<Participant>>> {
         let room = self.rooms.get(room)?;
@@ -201,17 +194,17 @@ impl Server {
         self.notify_others(room, None, event);
     }
 
-    /// Notifies the members that are sent tracks of this kind, except the publisher.
+    /// Notifies the members that are subscribed to this track, except the publisher.
     pub(super) fn notify_receivers(
         &mut self,
         room: &str,
         publisher: Option<MemberId>,
-        kind: TrackKind,
+        track: &Track,
         event: impl Fn() -> RoomEvent,
     ) {
         let Some(room) = self.rooms.get(room) else { return };
         let others = room.members.values().filter(|member| Some(member.id) != publisher);
-        for member in others.filter(|member| member.receives(kind)) {
+        for member in others.filter(|member| member.is_subscribed(track)) {
             self.out.push_back(Output::Notify { member: member.id, event: event() });
         }
     }

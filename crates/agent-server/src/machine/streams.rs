@@ -30,7 +30,7 @@ const PIECE: usize = 15_000;
 /// Maximum length of a sender's reason that is kept, in characters.
 const MAX_REASON_LEN: usize = 256;
 
-/// The sender of a stream.
+/// The sender of a stream or a command.
 pub(super) struct Sender<'a> {
     pub(super) member: MemberId,
     pub(super) room: &'a str,

@@ -20,7 +20,7 @@ mod timeline;
 pub use builder::MockServerBuilder;
 pub use connector::MockConnector;
 pub use job::{MockJob, NoOutcome};
-pub use participant::MockParticipant;
+pub use participant::{MockParticipant, TrackSubscriber};
 pub use room::MockRoom;
 pub use run::{Run, run_job, run_job_in_real_time};
 pub use sent::{SentBytes, SentCall, SentData, SentText};

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use agent_proto::text::owned_pairs;
 use agent_server::{
-    Change, ChangeParticipant, Hub, MemberCommand, MuteTrack, PublishTrack, RemoveParticipant, UnpublishTrack,
+    Change, ChangeParticipant, Hub, MemberCommand, MuteTrack, PublishTrack, RemoveParticipant, Server,
+    UnpublishTrack,
 };
 use agent_worker::Room;
 use agent_worker::room::{
@@ -15,6 +16,16 @@ use agent_worker::room::{
 };
 
 use super::sent::SentData;
+
+/// A participant who is subscribed to a track, from [`MockParticipant::subscribers`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrackSubscriber {
+    /// The participant's identity.
+    pub identity: String,
+    /// Whether it has not paused the track ([`Room::set_track_enabled`]): frames arrive.
+    pub enabled: bool,
+}
 
 /// A participant that a test plays. It stays until it [leaves](Self::leave), also when this handle is
 /// dropped.
@@ -141,7 +152,8 @@ impl MockParticipant {
     }
 
     /// Sends an encoded frame of an audio track that it publishes, which is in the streams of its readers
-    /// when this returns. It is not delivered while the track is muted.
+    /// when this returns. It is not delivered while the track is muted, nor to those who are not subscribed
+    /// or have paused it.
     ///
     /// ```
     /// use agent_testkit::{JobSpec, run_job};
@@ -188,6 +200,29 @@ impl MockParticipant {
     /// then on arrive. If none ever does, it waits without end; the test ends when its job does.
     pub async fn wait_for_reader(&self, track_sid: &str) {
         self.hub.wait_for_reader(&self.room, &self.identity, track_sid).await;
+    }
+
+    /// Who is subscribed to this track of it, by identity. Agents are, unless their
+    /// [`auto_subscribe`](agent_worker::room::JoinOptions::auto_subscribe) or a choice by hand excludes it.
+    #[must_use]
+    pub fn subscribers(&self, track_sid: &str) -> Vec<TrackSubscriber> {
+        self.hub.inspect(|server| self.subscribers_on(server, track_sid))
+    }
+
+    /// Waits until the subscribers of a track are as the predicate demands.
+    pub async fn wait_for_subscribers(
+        &self,
+        track_sid: &str,
+        mut predicate: impl FnMut(&[TrackSubscriber]) -> bool,
+    ) -> Vec<TrackSubscriber> {
+        let look =
+            |server: &Server| Some(self.subscribers_on(server, track_sid)).filter(|all| predicate(all));
+        self.hub.until(look).await
+    }
+
+    fn subscribers_on(&self, server: &Server, track_sid: &str) -> Vec<TrackSubscriber> {
+        let subscribers = server.subscribers(&self.room, &self.identity, track_sid);
+        subscribers.into_iter().map(|(identity, enabled)| TrackSubscriber { identity, enabled }).collect()
     }
 
     /// Unpublishes a track.

@@ -79,6 +79,11 @@ pub enum ClientEvent {
         /// The publisher's identity.
         identity: String,
     },
+    /// The file of a [`ClientSound`](super::ClientSound) was played; silence follows.
+    SoundEnded {
+        /// The track's sid.
+        sid: String,
+    },
     /// A data track was unpublished.
     DataTrackUnpublished {
         /// The track's sid.

@@ -8,6 +8,7 @@ The process ends when stdin closes. The hosts of the JavaScript SDKs speak the s
 import array
 import asyncio
 import base64
+import functools
 import json
 import math
 import operator
@@ -16,11 +17,11 @@ import struct
 import sys
 import tempfile
 import threading
+import wave
 
 from livekit import rtc
 
 RATE = 48000
-FRAME = RATE // 100  # 10 ms
 HEARD_RATE = 16000  # of what a client listens to
 SILENT = 33  # a block of 10 ms with a level below -60 dBFS is silent
 
@@ -306,11 +307,26 @@ class Client:
         await self.room.local_participant.set_name(request["name"])
 
     async def publish_audio(self, request):
-        source = rtc.AudioSource(RATE, 1)
-        local = rtc.LocalAudioTrack.create_audio_track(request["name"], source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        publication = await self.room.local_participant.publish_track(local, options)
-        feeding = asyncio.ensure_future(feed(source, request["hertz"]))
+        return await self.publish(request["name"], Tone(RATE, [request["hertz"]], -8.7), "microphone", {})
+
+    async def publish_sound(self, request):
+        if request["wav"] is not None:
+            sound = Recording(request["wav"])
+        else:
+            sound = Tone(request["sample_rate"], request["hertz"], request["dbfs"])
+        # What is not set gets the SDK's default.
+        options = {name: request[name] for name in ("dtx", "red") if request[name] is not None}
+        return await self.publish(request["name"], sound, request["source"], options)
+
+    async def publish(self, name, sound, source_name, options):
+        source = rtc.AudioSource(sound.rate, sound.channels)
+        local = rtc.LocalAudioTrack.create_audio_track(name, source)
+        kind = rtc.TrackSource.Value("SOURCE_" + source_name.upper())
+        publication = await self.room.local_participant.publish_track(
+            local, rtc.TrackPublishOptions(source=kind, **options)
+        )
+        ended = functools.partial(self.event, "sound_ended", sid=publication.sid)
+        feeding = asyncio.ensure_future(feed(source, sound, ended))
         self.published[publication.sid] = (publication, feeding)
         return {"sid": publication.sid}
 
@@ -381,17 +397,58 @@ def named_options(request):
     return {"name": "unknown", **named, **stream_options(request)}
 
 
-async def feed(source, hertz):
-    """Feeds a tone, or silence at 0 Hz; the source itself keeps the pace."""
+class Tone:
+    """A sine in each channel, with its peak at this level; silence at 0 Hz. It has no end."""
+
+    def __init__(self, rate, hertz, dbfs):
+        if rate <= 0 or rate % 100:
+            raise ValueError(f"{rate} Hz is no multiple of 100 Hz")
+        self.rate, self.channels = rate, len(hertz)
+        peak = 32767 * 10 ** (dbfs / 20)
+        # After so many samples all sines begin again.
+        self.length = rate // math.gcd(rate, *hertz)
+        samples = (
+            round(peak * math.sin(2 * math.pi * tone * i / rate)) for i in range(self.length) for tone in hertz
+        )
+        period = struct.pack(f"<{self.length * self.channels}h", *samples)
+        # Any frame is one piece of it.
+        self.samples = period * (1 + math.ceil(rate / 100 / self.length))
+
+    def frame(self, at, count):
+        begin, size = at % self.length * 2 * self.channels, count * 2 * self.channels
+        return self.samples[begin : begin + size]
+
+
+class Recording:
+    """A WAV file of 16 bits, once."""
+
+    def __init__(self, path):
+        with wave.open(path, "rb") as file:
+            if file.getsampwidth() != 2:
+                raise ValueError(f"{path} has samples of {8 * file.getsampwidth()} bits, not of 16")
+            self.rate, self.channels = file.getframerate(), file.getnchannels()
+            self.samples = file.readframes(file.getnframes())
+
+    def frame(self, at, count):
+        size = 2 * self.channels
+        data = self.samples[at * size : (at + count) * size]
+        return data.ljust(count * size, b"\0") if data else None
+
+
+async def feed(source, sound, ended):
+    """Feeds frames of 10 ms, and silence after the end of the sound; the source itself keeps the pace."""
+    count = sound.rate // 100
+    silence = bytes(2 * count * sound.channels)
     at = 0
     while True:
-        if hertz:
-            wave = (int(12000 * math.sin(2 * math.pi * hertz * (at + i) / RATE)) for i in range(FRAME))
-            data = struct.pack(f"<{FRAME}h", *wave)
-        else:
-            data = bytes(2 * FRAME)
-        at += FRAME
-        await source.capture_frame(rtc.AudioFrame(data, RATE, 1, FRAME))
+        data = sound.frame(at, count) if sound else None
+        if data is None and sound:
+            await source.wait_for_playout()
+            ended()
+            sound = None
+        at += count
+        frame = rtc.AudioFrame(data or silence, source.sample_rate, source.num_channels, count)
+        await source.capture_frame(frame)
 
 
 def frequency(samples):
@@ -415,7 +472,7 @@ OPERATIONS = {
     for name in (
         "join state send send_text stream_text send_bytes stream_bytes send_file register_text_streams"
         " register_byte_streams perform_rpc register_rpc publish_dtmf publish_transcription send_chat_message"
-        " set_attributes set_metadata set_name publish_audio mute unpublish listen leave"
+        " set_attributes set_metadata set_name publish_audio publish_sound mute unpublish listen leave"
         " publish_data_track push_data_frame unpublish_data_track subscribe_data_track"
     ).split()
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use agent_worker::Secret;
 
+use super::udp_proxy::RTC_YAML;
+
 pub(super) const API_KEY: &str = "devkey";
 /// Public, and suitable for loopback only; the server requires 32 characters.
 pub(super) const API_SECRET: &str = "a-secret-for-tests-on-loopback-only";
@@ -16,7 +18,7 @@ pub(super) const API_SECRET: &str = "a-secret-for-tests-on-loopback-only";
 pub(super) struct Ports {
     pub(super) http: u16,
     rtc_tcp: u16,
-    rtc_udp: u16,
+    pub(super) rtc_udp: u16,
 }
 
 impl Ports {
@@ -40,6 +42,7 @@ pub struct RealServerBuilder {
     departure_timeout: Duration,
     extra: String,
     rtc: String,
+    udp_proxy: bool,
 }
 
 impl Default for RealServerBuilder {
@@ -50,6 +53,7 @@ impl Default for RealServerBuilder {
             departure_timeout: Duration::from_secs(20),
             extra: String::new(),
             rtc: "  node_ip: 127.0.0.1\n".to_owned(),
+            udp_proxy: false,
         }
     }
 }
@@ -86,6 +90,19 @@ impl RealServerBuilder {
     pub fn rtc_addresses(mut self, yaml: impl Into<String>) -> Self {
         self.rtc = yaml.into();
         self
+    }
+
+    /// Puts a [`UdpProxy`](super::UdpProxy) in front of the server's media and data, for all clients, at
+    /// 127.0.0.2: on systems that have this address without being set up, as Linux. Clients that connect over
+    /// TCP, too, are not for it.
+    #[must_use]
+    pub fn udp_proxy(mut self) -> Self {
+        self.udp_proxy = true;
+        self.rtc_addresses(RTC_YAML)
+    }
+
+    pub(super) const fn has_udp_proxy(&self) -> bool {
+        self.udp_proxy
     }
 
     pub(super) fn yaml(&self, ports: Ports, secret: &Secret) -> String {

@@ -7,8 +7,10 @@
 mod binary;
 mod config;
 mod error;
+mod link;
 mod log;
 mod process;
+mod udp_proxy;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +22,9 @@ use agent_worker::net::{AccessToken, ServerUrl};
 pub use self::binary::SERVER_VERSION;
 pub use self::config::RealServerBuilder;
 pub use self::error::ServerError;
+pub use self::link::LinkConditions;
 pub use self::log::{Assigned, JobEnd, JobEndStatus, LogTimeout, ServerLog};
+pub use self::udp_proxy::{ProxiedPackets, UdpProxy};
 
 pub(crate) use self::binary::on_path;
 
@@ -59,6 +63,7 @@ pub struct RealServer {
     api: ServerApi,
     log: ServerLog,
     process: Mutex<Option<Process>>,
+    udp_proxy: Option<UdpProxy>,
     /// Holds the configuration file; removed with the server.
     dir: tempfile::TempDir,
 }
@@ -119,7 +124,9 @@ impl RealServer {
         std::fs::write(dir.path().join("config.yaml"), settings.yaml(ports, &secret))?;
         let url: ServerUrl = format!("ws://127.0.0.1:{}", ports.http).parse()?;
         let api = ServerApi::new(&url, config::API_KEY, secret.clone())?;
-        Ok(Self { binary, ports, url, secret, api, log: ServerLog::new(), process: Mutex::new(None), dir })
+        let udp_proxy = settings.has_udp_proxy().then(|| UdpProxy::start(ports.rtc_udp)).transpose()?;
+        let (log, process) = (ServerLog::new(), Mutex::new(None));
+        Ok(Self { binary, ports, url, secret, api, log, process, udp_proxy, dir })
     }
 
     async fn spawn(&self) -> Result<(), ServerError> {
@@ -204,6 +211,12 @@ impl RealServer {
     #[must_use]
     pub fn log(&self) -> &ServerLog {
         &self.log
+    }
+
+    /// The proxy in front of its media and data, if it was started [with one](RealServerBuilder::udp_proxy).
+    #[must_use]
+    pub const fn udp_proxy(&self) -> Option<&UdpProxy> {
+        self.udp_proxy.as_ref()
     }
 
     /// The running binary.

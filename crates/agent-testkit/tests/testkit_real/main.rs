@@ -11,6 +11,7 @@
     reason = "a test may fail"
 )]
 
+mod client_sound;
 #[path = "../support/conformance/mod.rs"]
 mod conformance;
 #[path = "../support/long.rs"]

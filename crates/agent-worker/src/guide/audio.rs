@@ -62,9 +62,28 @@
 //! # Which tracks are received
 //! By default the server sends all of them. `.auto_subscribe(AutoSubscribe::AudioOnly)` of the worker or of
 //! one [join](crate::room::JoinOptions) excludes video, which this version does not read, and
-//! [`AutoSubscribe::None`](crate::room::AutoSubscribe::None) excludes everything: streams stay empty then.
+//! [`AutoSubscribe::None`](crate::room::AutoSubscribe::None) excludes everything. A track that is excluded is
+//! sent while it is read: it is subscribed when its stream is opened, and unsubscribed when the stream is
+//! dropped.
+//!
+//! [`set_subscribed`](crate::Room::set_subscribed) decides for one track by hand, whatever is automatic: a
+//! track that was unsubscribed by hand stays so, and its stream is silent.
+//! [`set_track_enabled`](crate::Room::set_track_enabled) pauses a track that stays subscribed. Both choices
+//! last while the track is published, also when our connection is re-established, at most until the end of
+//! the attempt; a participant who joins again publishes other tracks. The next attempt begins with what is
+//! automatic, and its events repeat which tracks are subscribed. What comes of a request are events:
+//! `TrackSubscribed`, `TrackUnsubscribed`, or `TrackSubscriptionFailed` with its reason.
+//! [`is_subscribed`](crate::Room::is_subscribed) is the current state.
+//!
 //! While a track is muted, its stream has no frames, after up to a second of silence that the server sends
 //! first.
+//!
+//! # Who speaks
+//! [`SpeakersChanged`](crate::RoomEvent::SpeakersChanged) has the participants who speak, loudest first,
+//! each with a level from 0 to 1; [`active_speakers`](crate::Room::active_speakers) is the current list. The
+//! server measures it every 400 ms from the levels that publishers send with their frames, for all tracks of
+//! the room, subscribed or not. It does not pass the levels of the single frames on (livekit-server 1.13
+//! removes that header), so that an agent that needs finer levels measures them in the decoded audio.
 //!
 //! # Frames
 //! | [`EncodedFrame`](crate::room::EncodedFrame) | |

@@ -2,6 +2,7 @@
 
 mod newer;
 mod recovery;
+mod subscriptions;
 mod tracks;
 
 use std::fmt::Write;
@@ -86,6 +87,12 @@ impl Rig {
         let name = format!("command {id}: {command:?}");
         let change = match command {
             RoomCommand::Leave => return self.step(&name, |signal, now| signal.leave(id, now)),
+            RoomCommand::ChangeSubscription { track_sid, change } => {
+                return self.step(&name, |signal, _| signal.change_subscription(id, &track_sid, change));
+            }
+            RoomCommand::ResetSubscriptions { before } => {
+                return self.step(&name, |signal, _| signal.reset_subscriptions(id, before));
+            }
             RoomCommand::SetMetadata(metadata) => OwnChange { metadata, ..OwnChange::default() },
             RoomCommand::SetName(name) => OwnChange { name, ..OwnChange::default() },
             RoomCommand::SetAttributes(attributes) => OwnChange { attributes, ..OwnChange::default() },

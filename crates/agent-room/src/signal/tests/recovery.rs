@@ -3,20 +3,20 @@
 
 use super::*;
 
-fn lost(rig: &mut Rig) {
+pub(super) fn lost(rig: &mut Rig) {
     rig.step("closed", |signal, now| signal.signal_closed("reset", now));
 }
 
-fn opened(rig: &mut Rig) {
+pub(super) fn opened(rig: &mut Rig) {
     rig.step("opened", Signal::opened);
 }
 
-fn resumed(rig: &mut Rig, last_message_seq: u32) {
+pub(super) fn resumed(rig: &mut Rig, last_message_seq: u32) {
     rig.receives(Response::Reconnect(proto::ReconnectResponse { last_message_seq, ..Default::default() }));
 }
 
 /// The lower layers' part of a resume.
-fn synced(rig: &mut Rig) {
+pub(super) fn synced(rig: &mut Rig) {
     let below = LowerState {
         channels: vec![("_reliable".to_owned(), 0)],
         received: vec![("PA_ada".to_owned(), 7)],
@@ -25,11 +25,11 @@ fn synced(rig: &mut Rig) {
     rig.step("sync", |signal, now| signal.sync(below, Some("v=0 restart".to_owned()), now));
 }
 
-fn restarted(rig: &mut Rig) {
+pub(super) fn restarted(rig: &mut Rig) {
     rig.step("restarted", Signal::media_restarted);
 }
 
-fn rejoin(room: &str, others: Vec<proto::ParticipantInfo>) -> Response {
+pub(super) fn rejoin(room: &str, others: Vec<proto::ParticipantInfo>) -> Response {
     let mut join = join();
     join.room = Some(proto::Room { sid: room.to_owned(), name: "lobby".to_owned(), ..Default::default() });
     join.participant = Some(info("PA_me2", "me", 1));

@@ -123,7 +123,7 @@ async fn a_tone_arrives_as_frames_without_a_gap_and_two_tracks_are_two_streams()
 }
 
 /// Reads the first track that is published, and reports the number of frames when it receives "done".
-async fn count(ctx: JobContext) -> JobResult {
+async fn count(ctx: JobContext, unsubscribes: bool) -> JobResult {
     let mut done = ctx.room().data("done");
     let mut events = ctx.room().events();
     let track = loop {
@@ -133,6 +133,9 @@ async fn count(ctx: JobContext) -> JobResult {
             None => return Err("nothing is published".into()),
         }
     };
+    if unsubscribes {
+        ctx.room().set_subscribed(&track.sid, false).await?;
+    }
     let mut frames = ctx.room().encoded_audio(&track.sid)?;
     ctx.room().publish_data("counting", "").await?;
     let mut count = 0;
@@ -147,13 +150,17 @@ async fn count(ctx: JobContext) -> JobResult {
 }
 
 #[tokio::test]
-async fn a_worker_gets_the_frames_that_it_subscribes_to_and_no_others() {
+async fn a_worker_gets_the_frames_of_tracks_that_it_reads_unless_it_unsubscribed_from_them() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
     }
-    for (mode, has_frames) in [(AutoSubscribe::AudioOnly, true), (AutoSubscribe::None, false)] {
-        let name = format!("{mode:?}");
+    for (mode, unsubscribes) in
+        [(AutoSubscribe::AudioOnly, false), (AutoSubscribe::None, false), (AutoSubscribe::None, true)]
+    {
+        let has_frames = !unsubscribes;
+        let name = format!("{mode:?} {unsubscribes}");
+        let count = move |ctx: JobContext| count(ctx, unsubscribes);
         let builder = Worker::builder(count).auto_subscribe(mode).agent_name(&name);
         let builder = builder.url(server.url()).credentials(server.api_key(), server.api_secret().clone());
         let worker = builder.build().expect("the settings are complete");

@@ -7,3 +7,4 @@ mod reconnect;
 mod regions;
 mod rules;
 mod session;
+mod udp_proxy;

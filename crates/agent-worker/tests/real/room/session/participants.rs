@@ -57,6 +57,8 @@ async fn participants_and_tracks_are_reported_as_they_change() {
     })
     .await;
     assert_eq!(quality, ConnectionQuality::Excellent);
+    assert_eq!(room.connection_quality("ada"), Some(quality));
+    assert!(room.is_subscribed(&sid) && room.active_speakers().iter().any(|s| s.identity == "ada"));
 
     ada.mute(&sid, true).await.expect("muted");
     until(&mut events, |event| matches!(event, RoomEvent::TrackMuted { .. }).then_some(())).await;

@@ -1,0 +1,107 @@
+//! Which tracks of others are sent to a participant: automatically, while they are read, or by hand.
+
+use std::collections::BTreeSet;
+
+/// The id of a command.
+type Id = u64;
+
+/// A change of what is received of one track of another participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum SubscriptionChange {
+    /// Subscribe or unsubscribe by hand, whatever is automatic.
+    Subscribe(bool),
+    /// Continue or pause a track, which stays subscribed.
+    Enable(bool),
+    /// The track is read under this number: it is subscribed to, unless it was unsubscribed by hand.
+    Read(u64),
+    /// It is not read under this number any more.
+    StopReading(u64),
+}
+
+/// What was chosen for one track of another participant. It ends with the track.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscriptionChoice {
+    /// With the command that chose it.
+    by_hand: Option<(bool, Id)>,
+    /// The command that paused it.
+    paused: Option<Id>,
+    readers: BTreeSet<Id>,
+}
+
+impl SubscriptionChoice {
+    /// Applies a change of the command `id`.
+    pub fn apply(&mut self, id: u64, change: SubscriptionChange) {
+        match change {
+            SubscriptionChange::Subscribe(subscribe) => self.by_hand = Some((subscribe, id)),
+            SubscriptionChange::Enable(enable) => self.paused = (!enable).then_some(id),
+            SubscriptionChange::Read(reader) => {
+                self.readers.insert(reader);
+            }
+            SubscriptionChange::StopReading(reader) => {
+                self.readers.remove(&reader);
+            }
+        }
+    }
+
+    /// Forgets what commands with smaller ids chose by hand. Who reads the track continues.
+    pub fn reset(&mut self, before: u64) {
+        self.by_hand = self.by_hand.filter(|(_, id)| *id >= before);
+        self.paused = self.paused.filter(|id| *id >= before);
+    }
+
+    /// Whether the track is to be sent. `automatic`: whether it would be without a choice.
+    #[must_use]
+    pub fn wants(&self, automatic: bool) -> bool {
+        self.by_hand.map_or(automatic || !self.readers.is_empty(), |(subscribe, _)| subscribe)
+    }
+
+    /// Whether it is not paused.
+    #[must_use]
+    pub const fn is_enabled(&self) -> bool {
+        self.paused.is_none()
+    }
+
+    /// Whether nothing is chosen.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.by_hand.is_none() && self.paused.is_none() && self.readers.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SubscriptionChange::{Enable, Read, StopReading, Subscribe};
+
+    fn wants(automatic: bool, changes: &[SubscriptionChange]) -> bool {
+        let mut choice = SubscriptionChoice::default();
+        changes.iter().for_each(|change| choice.apply(1, *change));
+        choice.wants(automatic)
+    }
+
+    #[test]
+    fn a_choice_by_hand_wins_over_readers_and_those_over_what_is_automatic() {
+        assert!(wants(true, &[]) && !wants(false, &[]));
+        assert!(wants(false, &[Read(1)]) && !wants(false, &[Read(1), StopReading(1)]));
+        assert!(wants(false, &[Read(1), Read(2), StopReading(1)]), "one reads on");
+        assert!(wants(true, &[Read(1), StopReading(1)]));
+        assert!(!wants(true, &[Subscribe(false)]) && !wants(false, &[Subscribe(false), Read(1)]));
+        assert!(wants(false, &[Subscribe(true), Read(1), StopReading(1)]));
+    }
+
+    #[test]
+    fn a_reset_keeps_the_readers_and_later_choices() {
+        let mut choice = SubscriptionChoice::default();
+        for (id, change) in [(1, Subscribe(false)), (3, Enable(false)), (2, Read(1))] {
+            choice.apply(id, change);
+        }
+        assert!(!choice.wants(true) && !choice.is_enabled() && !choice.is_default());
+        choice.reset(3);
+        assert!(choice.wants(false) && !choice.is_enabled());
+        choice.reset(4);
+        assert!(choice.is_enabled() && !choice.is_default());
+        choice.apply(5, StopReading(1));
+        assert!(choice.is_default());
+    }
+}
