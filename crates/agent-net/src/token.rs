@@ -8,8 +8,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde::Serialize;
 
-use agent_proto::Secret;
 use agent_proto::text::owned_pairs;
+use agent_proto::{Secret, TrackSource};
 
 /// The header of every LiveKit token.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -169,6 +169,12 @@ impl AccessToken {
         self
     }
 
+    /// The sources of the tracks that the participant may publish (all by default, and if there are none).
+    pub fn can_publish_sources(mut self, sources: impl IntoIterator<Item = TrackSource>) -> Self {
+        self.claims.video.can_publish_sources = sources.into_iter().map(source_name).collect();
+        self
+    }
+
     /// Whether the participant may send data (as `can_publish` by default).
     pub fn can_publish_data(mut self, allowed: bool) -> Self {
         self.claims.video.can_publish_data = Some(allowed);
@@ -280,12 +286,26 @@ struct VideoGrant {
     hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     can_publish: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    can_publish_sources: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     can_publish_data: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     can_subscribe: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     can_update_own_metadata: Option<bool>,
+}
+
+/// The name of a source in a token.
+const fn source_name(source: TrackSource) -> &'static str {
+    match source {
+        TrackSource::Camera => "camera",
+        TrackSource::Microphone => "microphone",
+        TrackSource::ScreenShare => "screen_share",
+        TrackSource::ScreenShareAudio => "screen_share_audio",
+        // Unknown to the server as well.
+        _ => "unknown",
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -352,6 +372,7 @@ mod tests {
             .sip_calls()
             .hidden()
             .can_publish(true)
+            .can_publish_sources([TrackSource::Microphone, TrackSource::ScreenShareAudio])
             .can_publish_data(false)
             .can_subscribe(true)
             .can_update_own_metadata(true)
@@ -364,7 +385,8 @@ mod tests {
                 "iss": "key", "sub": "ada", "name": "Ada", "kind": "agent", "metadata": "m", "attributes": {"a": "b"},
                 "video": {
                     "roomCreate": true, "roomList": true, "roomAdmin": true, "roomJoin": true, "room": "lobby",
-                    "hidden": true, "canPublish": true, "canPublishData": false, "canSubscribe": true,
+                    "hidden": true, "canPublish": true, "canPublishSources": ["microphone", "screen_share_audio"],
+                        "canPublishData": false, "canSubscribe": true,
                     "canUpdateOwnMetadata": true,
                 },
                 "sip": {"call": true},

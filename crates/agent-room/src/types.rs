@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_proto::livekit as proto;
 use agent_proto::{KindDetail, ParticipantKind, TrackSource};
 
-use crate::DataTrack;
+use crate::{DataTrack, RoomError};
 
 /// Maximum number of sources of a participant's permissions; there are fewer.
 const MAX_SOURCES: usize = 16;
@@ -122,6 +122,24 @@ pub struct Permissions {
     pub can_update_metadata: bool,
     /// Whether it is not announced to others.
     pub hidden: bool,
+}
+
+impl Permissions {
+    /// Whether they permit a track of this source.
+    ///
+    /// # Errors
+    /// [`RoomError::NotAllowed`], with the missing permission.
+    pub fn check_publish(&self, source: TrackSource) -> Result<(), RoomError> {
+        let sources = &self.can_publish_sources;
+        let detail = if !self.can_publish {
+            "no permission to publish tracks (`can_publish`)".to_owned()
+        } else if !sources.is_empty() && !sources.contains(&source) {
+            format!("no permission to publish the source {source:?}, but {sources:?} (`can_publish_sources`)")
+        } else {
+            return Ok(());
+        };
+        Err(RoomError::NotAllowed { detail })
+    }
 }
 
 impl From<&proto::ParticipantPermission> for Permissions {

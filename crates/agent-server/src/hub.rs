@@ -15,7 +15,9 @@ use agent_net::Secret;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
-use agent_room::{AutoSubscribe, CommandId, EncodedFrame, RoomEvent, RpcCall, RpcError, RpcErrorCode};
+use agent_room::{
+    AutoSubscribe, CommandId, EncodedFrame, OutgoingFrame, RoomEvent, RpcCall, RpcError, RpcErrorCode,
+};
 
 use crate::event_log::EventLog;
 use crate::front::{self, JoinRefusal, ToWorker, WorkerLink};
@@ -158,7 +160,10 @@ impl Hub {
     /// # Errors
     /// The machine's reason for a refusal.
     pub fn call<C: Call>(&self, call: C) -> Result<C::Reply, Refusal> {
-        self.with_state(|state, now| self.call_with(state, call, now))
+        let reply = self.with_state(|state, now| self.call_with(state, call, now));
+        // Not every change is logged, for example a track.
+        self.logged.send_modify(|_| {});
+        reply
     }
 
     /// Reads the current state of the machine.
@@ -234,6 +239,21 @@ impl Hub {
         }
     }
 
+    /// Sends a frame of a track that a member has published with this command to all who are sent it. It has
+    /// arrived when this returns.
+    pub fn send_own_frame(&self, member: MemberId, track: CommandId, frame: OutgoingFrame) {
+        let routed = self.with_state(|state, now| {
+            state.server.handle_timeout(now);
+            self.carry_out_all(state, now);
+            state.server.route_frame(member, track, frame)
+        });
+        if let Some(routed) = routed {
+            self.send_frame(&routed.room, &routed.publisher, &routed.track_sid, routed.frame);
+            // Nothing was logged, but who waits for a frame has one more.
+            self.logged.send_modify(|_| {});
+        }
+    }
+
     /// Waits until somebody who is sent this track reads it: frames that are sent from then on arrive.
     pub async fn wait_for_reader(&self, room: &str, publisher: &str, track_sid: &str) {
         let mut changes = self.changes();
@@ -301,12 +321,12 @@ impl Hub {
         });
     }
 
-    /// A receiver that changes with every log entry.
+    /// A receiver that changes with every log entry, request and frame.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.logged.subscribe()
     }
 
-    /// Waits until `look` returns a value. It is called again after every log entry.
+    /// Waits until `look` returns a value. It is called again after every log entry and request.
     pub async fn until<T>(&self, mut look: impl FnMut(&Server) -> Option<T>) -> T {
         let mut logged = self.logged.subscribe();
         loop {
@@ -427,6 +447,9 @@ impl Hub {
             Output::Stream { member, event } => state.notify(member, MemberEvent::Stream(event)),
             Output::DataFrame { member, sid, frame } => {
                 state.notify(member, MemberEvent::DataFrame { sid, frame });
+            }
+            Output::LocalTrack { member, id, track } => {
+                state.notify(member, MemberEvent::LocalTrack(id, track));
             }
             Output::Requested { member, request } => state.notify(member, MemberEvent::Requested(request)),
             Output::CallDone { member, id, result } => {

@@ -21,8 +21,9 @@ pub use hub::{Faults, Hub};
 pub use machine::{
     Call, Change, ChangeParticipant, CloseRoom, CreateDispatch, DeleteDispatch, Grant, Input, JobFlags, Join,
     MAX_HISTORY_LEN, MemberCommand, MemberId, MuteTrack, OfferAnswer, OpenRoom, Output, PublishTrack,
-    RecordedCall, RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, Rules, SendData,
-    Sent, SentStream, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, Violation, WorkerId,
+    RecordedCall, RecordedStatus, Refusal, RemoveParticipant, Reply, Request, RequestId, RoutedFrame, Rules,
+    SendData, Sent, SentFrame, SentStream, Server, ServerEvent, SetRoomMetadata, UnpublishTrack, Violation,
+    WorkerId,
 };
 pub use stay::{FrameReceiver, MemberEvent, Stay};
 pub use token::read_token;

@@ -3,7 +3,9 @@
 use tokio::sync::mpsc;
 
 use agent_proto::BoxFuture;
-use agent_room::{Connected, DataTrackFrame, EncodedFrame, RoomEvent, RpcRequest, StreamEvent};
+use agent_room::{
+    CommandId, Connected, DataTrackFrame, EncodedFrame, RoomEvent, RpcRequest, StreamEvent, Track,
+};
 
 use crate::machine::MemberId;
 
@@ -31,6 +33,9 @@ pub enum MemberEvent {
         /// The frame.
         frame: DataTrackFrame,
     },
+    /// The state of a track that it has published with the command of this id; `None`: it is not published
+    /// any more.
+    LocalTrack(CommandId, Option<Track>),
     /// A request to one of its methods.
     Requested(RpcRequest),
 }

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::de::DeserializeOwned;
 
 use agent_net::{AccessToken, Secret, TokenKind};
-use agent_room::Permissions;
+use agent_room::{Permissions, TrackSource};
 
 use crate::machine::Grant;
 
@@ -39,6 +39,7 @@ pub(crate) fn of_agent(grant: Grant, api_key: &str, api_secret: &Secret) -> Stri
         .ttl(TOKEN_LIFE)
         .join_room(grant.room)
         .can_publish(may.can_publish)
+        .can_publish_sources(may.can_publish_sources)
         .can_publish_data(may.can_publish_data)
         .can_subscribe(may.can_subscribe)
         .can_update_own_metadata(may.can_update_metadata);
@@ -72,6 +73,8 @@ fn grant(claims: Claims) -> Option<Grant> {
     let mut permissions = Permissions::default();
     permissions.can_subscribe = video.can_subscribe.unwrap_or(true);
     permissions.can_publish = video.can_publish.unwrap_or(true);
+    let sources = video.can_publish_sources.iter().map(|source| source_named(source));
+    permissions.can_publish_sources = sources.collect();
     permissions.can_publish_data = video.can_publish_data.unwrap_or(permissions.can_publish);
     permissions.can_update_metadata = video.can_update_own_metadata.unwrap_or(false);
     permissions.hidden = video.hidden;
@@ -84,6 +87,17 @@ fn grant(claims: Claims) -> Option<Grant> {
         agent: claims.kind == "agent",
         permissions,
     })
+}
+
+/// The source of this name; one that is unknown permits nothing.
+fn source_named(name: &str) -> TrackSource {
+    match name {
+        "camera" => TrackSource::Camera,
+        "microphone" => TrackSource::Microphone,
+        "screen_share" => TrackSource::ScreenShare,
+        "screen_share_audio" => TrackSource::ScreenShareAudio,
+        _ => TrackSource::Unknown,
+    }
 }
 
 /// The claims of a token, under the protocol's names.
@@ -105,6 +119,7 @@ struct VideoGrant {
     room_join: bool,
     hidden: bool,
     can_publish: Option<bool>,
+    can_publish_sources: Vec<String>,
     can_publish_data: Option<bool>,
     can_subscribe: Option<bool>,
     can_update_own_metadata: Option<bool>,

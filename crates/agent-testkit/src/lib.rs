@@ -73,8 +73,8 @@ pub use gate::{
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
-    NoOutcome, Run, SentBytes, SentCall, SentData, SentText, ServerEvents, Timeline, TrackSubscriber,
-    run_job, run_job_in_real_time,
+    NoOutcome, Run, SentAudio, SentBytes, SentCall, SentData, SentText, ServerEvents, Timeline,
+    TrackSubscriber, run_job, run_job_in_real_time,
 };
 #[cfg(feature = "tools")]
 pub use official::{

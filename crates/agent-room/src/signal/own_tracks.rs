@@ -8,20 +8,7 @@ use crate::{Participant, RoomError, Track, TrackSource};
 impl Signal {
     /// Whether the server permits a track of this source.
     pub(crate) fn check_publish(&self, source: TrackSource) -> Result<(), RoomError> {
-        let Some(permissions) = self.roster.own_permissions() else { return Ok(()) };
-        if !permissions.can_publish {
-            return Err(RoomError::NotAllowed {
-                detail: "no permission to publish tracks (`can_publish`)".to_owned(),
-            });
-        }
-        let sources = &permissions.can_publish_sources;
-        if !sources.is_empty() && !sources.contains(&source) {
-            let detail = format!(
-                "no permission to publish the source {source:?}, but {sources:?} (`can_publish_sources`)"
-            );
-            return Err(RoomError::NotAllowed { detail });
-        }
-        Ok(())
+        self.roster.own_permissions().map_or(Ok(()), |permissions| permissions.check_publish(source))
     }
 
     /// We publish this track; returns our own state.

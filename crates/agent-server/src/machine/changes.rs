@@ -15,7 +15,7 @@ use super::request::{
     Change, ChangeParticipant, MemberCommand, MemberId, MuteTrack, PublishTrack, Refusal, SetRoomMetadata,
     UnpublishTrack,
 };
-use super::sent::Sent;
+use super::sent::{Sent, SentFrame};
 use super::streams::{Sender, check_data_permission};
 use super::wire::filled;
 use crate::api_call::text_of;
@@ -88,11 +88,9 @@ impl Server {
                 self.unsubscribe_data_track(member, subscription);
                 return Ok(());
             }
-            RoomCommand::PublishTrack { .. }
-            | RoomCommand::UnpublishTrack { .. }
-            | RoomCommand::MuteTrack { .. } => {
-                return Err(RoomError::Refused { detail: "this server takes no tracks".to_owned() });
-            }
+            RoomCommand::PublishTrack { options } => return self.publish_own_track(&sender, id, options),
+            RoomCommand::UnpublishTrack { track } => return self.unpublish_own_track(&sender, track),
+            RoomCommand::MuteTrack { track, muted } => return self.mute_own_track(&sender, track, muted),
             RoomCommand::ChangeSubscription { track_sid, change } => {
                 return self.change_subscription(&sender, id, &track_sid, change);
             }
@@ -240,6 +238,11 @@ impl Server {
             .collect()
     }
 
+    /// The kept frames of tracks of a room, also of a closed one.
+    pub fn frames_in(&self, room: &str) -> Vec<SentFrame> {
+        self.sent_frames.in_room(room)
+    }
+
     /// The kept data messages of a room, also of a closed one.
     pub fn sent_in(&self, room: &str) -> Vec<Sent> {
         self.sent.in_room(room)
@@ -277,6 +280,7 @@ impl Server {
         let (id, participant) = (Some(member.id), member.participant.clone());
         self.notify_receivers(&room, id, &track, || RoomEvent::TrackUnsubscribed { track_sid: sid.clone() });
         self.forget_choices(&room, [&sid].into_iter());
+        self.own_track_gone(&participant, &track);
         self.notify_others(&room, id, &RoomEvent::TrackUnpublished { participant, track });
         Ok(())
     }
@@ -290,6 +294,7 @@ impl Server {
         let changed = std::mem::replace(&mut track.muted, *muted) != *muted;
         let (track, participant) = (track.clone(), member.participant.clone());
         if changed {
+            self.report_own_track(sid);
             let heard = track.clone();
             let event = match muted {
                 true => RoomEvent::TrackMuted { participant, track: heard },

@@ -3,7 +3,7 @@
 use agent_proto::livekit as wire;
 use agent_room::{
     CommandId, DataTrackFrame, DisconnectReason, RoomEvent, RpcCall, RpcError, RpcRequest, Speaker,
-    StreamEvent,
+    StreamEvent, Track,
 };
 
 use super::event::ServerEvent;
@@ -124,6 +124,15 @@ pub enum Output {
         sid: String,
         /// The frame.
         frame: DataTrackFrame,
+    },
+    /// Notify a member of the state of a track that it has published with a command.
+    LocalTrack {
+        /// The member.
+        member: MemberId,
+        /// The id of the command.
+        id: CommandId,
+        /// The track; `None`: it is not published any more.
+        track: Option<Track>,
     },
     /// Pass a request to a member, which has registered the method and answers with
     /// [`RoomCommand::Respond`](agent_room::RoomCommand::Respond).

@@ -32,6 +32,7 @@
 //! - `changes`: changes and messages in a room, and who is notified.
 //! - `streams`, `calls`, `data_tracks`: text and byte streams, remote procedure calls and data tracks of
 //!   participants.
+//! - `own_tracks`: the audio tracks of participants, and their frames. `tracks`: their state.
 //! - `sent`, `history`: what was sent and called, for tests.
 
 mod calls;
@@ -43,12 +44,14 @@ mod event;
 mod history;
 mod io;
 mod jobs;
+mod own_tracks;
 mod request;
 mod rooms;
 mod rules;
 mod sent;
 mod streams;
 mod subscriptions;
+mod tracks;
 mod wire;
 mod workers;
 
@@ -71,11 +74,13 @@ pub use request::{
     RequestId, SendData, SetRoomMetadata, UnpublishTrack,
 };
 pub use rules::Rules;
-pub use sent::{RecordedCall, Sent, SentStream};
+pub use sent::{RecordedCall, Sent, SentFrame, SentStream};
+pub use tracks::RoutedFrame;
 pub(crate) use wire::{filled, to_wire_participant, to_wire_room, to_wire_track};
 
 use entries::{DataTracks, JobEntry, OpenStream, PendingCall, RoomEntry, WorkerEntry};
 use history::History;
+use tracks::OwnTracks;
 
 const NEVER: Time = Time::from_nanos(u64::MAX);
 
@@ -117,6 +122,9 @@ pub struct Server {
     sent: History<Sent>,
     /// The streams that were sent in rooms, and are over.
     sent_streams: History<SentStream>,
+    /// The frames of tracks that members publish themselves.
+    sent_frames: History<SentFrame>,
+    own_tracks: OwnTracks,
     /// The calls in rooms that have their result.
     recorded_calls: History<RecordedCall>,
     /// The streams that members write in parts, by the command that opened each.
@@ -147,6 +155,8 @@ impl Server {
             rng: fastrand::Rng::with_seed(rules.seed),
             sent: History::new(rules.history),
             sent_streams: History::new(rules.history),
+            sent_frames: History::new(rules.history),
+            own_tracks: OwnTracks::default(),
             recorded_calls: History::new(rules.history),
             streams: BTreeMap::new(),
             kept_of_streams: 0,

@@ -87,9 +87,11 @@ impl Server {
         connected.server_version = super::workers::SERVER_VERSION.to_owned();
         let choices = BTreeMap::new();
         let member = Member { id, participant: me.clone(), auto_subscribe, choices };
+        let mut received = Vec::new();
         for publisher in room.members.values().filter(|other| !other.participant.permissions.hidden) {
             for track in publisher.participant.tracks.values().filter(|track| member.is_subscribed(track)) {
                 let (participant, track) = (publisher.participant.clone(), track.clone());
+                received.push(track.sid.clone());
                 let event = RoomEvent::TrackSubscribed { participant, track };
                 self.out.push_back(Output::Notify { member: id, event });
             }
@@ -100,6 +102,7 @@ impl Server {
             room.spell += 1;
         }
         self.members.insert(id, grant.room.clone());
+        received.iter().for_each(|sid| self.own_track_subscribed(sid));
         self.log(ServerEvent::Joined {
             room: grant.room.clone(),
             identity: grant.identity,
@@ -139,6 +142,7 @@ impl Server {
         self.end_received_streams(member);
         self.end_calls_of(member);
         self.data_tracks.remove(member);
+        self.own_tracks.remove(member);
         self.out
             .push_back(Output::Notify { member, event: RoomEvent::Disconnected { reason: reason.clone() } });
         if !gone.participant.permissions.hidden {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use agent_proto::Time;
-use agent_room::{Publish, RpcError, StreamError, StreamInfo};
+use agent_room::{OutgoingFrame, Publish, RpcError, StreamError, StreamInfo, Track};
 
 use super::history::Entry;
 
@@ -41,6 +41,19 @@ pub struct SentStream {
     pub result: Result<BTreeMap<String, String>, StreamError>,
 }
 
+/// A frame of an audio track that its publisher sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentFrame {
+    /// Time since the server was created.
+    pub at: Time,
+    /// Identity of the publisher.
+    pub sender: String,
+    /// Its track.
+    pub track: Track,
+    /// The frame.
+    pub frame: OutgoingFrame,
+}
+
 /// A call of a method that has its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedCall {
@@ -62,6 +75,13 @@ impl Entry for Sent {
     fn len(&self) -> usize {
         let to: usize = self.message.destinations.iter().map(String::len).sum();
         self.message.payload.len() + self.message.topic.len() + to
+    }
+}
+
+impl Entry for SentFrame {
+    fn len(&self) -> usize {
+        let track = self.track.sid.len() + self.track.name.len() + self.track.mime_type.len();
+        size_of::<Self>() + self.sender.len() + track + self.frame.payload.len()
     }
 }
 

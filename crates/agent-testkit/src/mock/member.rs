@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 
 use agent_server::{FrameReceiver, Hub, Input, MemberCommand, MemberEvent, MemberId, Refusal, Stay};
 use agent_worker::room::{
-    Connected, DataFrameSender, DisconnectReason, EncodedFrame, FrameSender, Participant, RoomBackend,
-    RoomError, RoomInfo, RoomRequest,
+    Connected, DataFrameSender, DisconnectReason, EncodedFrame, FrameSender, OutgoingFrames, Participant,
+    RoomBackend, RoomError, RoomInfo, RoomRequest,
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
 
@@ -43,6 +43,7 @@ struct Member {
     id: MemberId,
     backend: RoomBackend,
     data_frames: DataFrameSender,
+    outgoing: OutgoingFrames,
     events: mpsc::UnboundedReceiver<MemberEvent>,
 }
 
@@ -51,8 +52,8 @@ impl Member {
         let Stay { member: id, connected, events } = stay;
         let (room, backend) = RoomBackend::new(connected);
         hub.receive_frames(id, Frames(Mutex::new(backend.frames())));
-        let data_frames = backend.data_frames();
-        (room, Self { hub: Arc::downgrade(hub), id, backend, data_frames, events })
+        let (data_frames, outgoing) = (backend.data_frames(), backend.outgoing_frames());
+        (room, Self { hub: Arc::downgrade(hub), id, backend, data_frames, outgoing, events })
     }
 
     /// Forwards events and requests until the member has left its room.
@@ -61,31 +62,57 @@ impl Member {
             tokio::select! {
                 biased;
                 event = self.events.recv() => match event {
-                    Some(MemberEvent::Room(event)) => {
-                        let is_last = matches!(event, RoomEvent::Disconnected { .. });
-                        self.backend.emit(event);
-                        if is_last {
+                    Some(event) => {
+                        if self.notified(event) {
                             return;
                         }
                     }
-                    Some(MemberEvent::Stream(event)) => self.backend.stream(event),
-                    Some(MemberEvent::DataFrame { sid, frame }) => self.data_frames.send(&sid, frame),
-                    Some(MemberEvent::Requested(request)) => self.backend.request(request),
                     None => return,
                 },
+                (track, frame) = self.outgoing.next() => {
+                    let Some(hub) = self.hub.upgrade() else { return };
+                    hub.send_own_frame(self.id, track, frame);
+                }
                 request = self.backend.next_request() => {
                     let Some(hub) = self.hub.upgrade() else { return };
-                    self.handle(&hub, request);
+                    if self.handle(&hub, request) {
+                        return;
+                    }
                 }
             }
         }
     }
 
-    fn handle(&self, hub: &Hub, request: Option<RoomRequest>) {
+    /// Forwards what the member is notified of. `true`: it has left its room.
+    fn notified(&mut self, event: MemberEvent) -> bool {
+        match event {
+            MemberEvent::Room(event) => {
+                let is_last = matches!(event, RoomEvent::Disconnected { .. });
+                self.backend.emit(event);
+                return is_last;
+            }
+            MemberEvent::Stream(event) => self.backend.stream(event),
+            MemberEvent::DataFrame { sid, frame } => self.data_frames.send(&sid, frame),
+            MemberEvent::LocalTrack(id, track) => self.backend.local_track(id, track),
+            MemberEvent::Requested(request) => self.backend.request(request),
+        }
+        false
+    }
+
+    /// Forwards a request. `true`: the member has left its room.
+    fn handle(&mut self, hub: &Hub, request: Option<RoomRequest>) -> bool {
         let member = self.id;
         match request {
             Some(RoomRequest::Command { id, command, reply }) => {
-                reply.send(hub.call(MemberCommand { member, id, command }).map_err(room_error));
+                let result = hub.call(MemberCommand { member, id, command }).map_err(room_error);
+                // What the command causes comes before its result, as from a connection.
+                while let Ok(event) = self.events.try_recv() {
+                    if self.notified(event) {
+                        reply.send(result);
+                        return true;
+                    }
+                }
+                reply.send(result);
             }
             Some(RoomRequest::Call { call, reply, .. }) => {
                 let result = hub.call_method(member, call);
@@ -94,6 +121,7 @@ impl Member {
             // All handles of the room were dropped.
             None => hub.input(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),
         }
+        false
     }
 }
 

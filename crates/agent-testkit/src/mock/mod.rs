@@ -23,7 +23,7 @@ pub use job::{MockJob, NoOutcome};
 pub use participant::{MockParticipant, TrackSubscriber};
 pub use room::MockRoom;
 pub use run::{Run, run_job, run_job_in_real_time};
-pub use sent::{SentBytes, SentCall, SentData, SentText};
+pub use sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
 pub use server::{DispatchError, MockServer, ServerEvents};
 pub use spec::JobSpec;
 pub use timeline::Timeline;

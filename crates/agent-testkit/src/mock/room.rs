@@ -9,17 +9,18 @@ use agent_server::{
     CloseRoom, Grant, Hub, Input, OpenRoom, RemoveParticipant, SendData, SentStream, Server, SetRoomMetadata,
 };
 use agent_worker::room::{
-    AutoSubscribe, DisconnectReason, Participant, ParticipantKind, Permissions, Publish, Speaker,
+    AutoSubscribe, DisconnectReason, Participant, ParticipantKind, Permissions, Publish, Speaker, Track,
 };
 
 use super::member::{enter_to_stay, outside};
 use super::participant::MockParticipant;
-use super::sent::{SentBytes, SentCall, SentData, SentText};
+use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test uses it. Clones are the same room.
 ///
 /// The agent in it has the same [`Room`](agent_worker::Room) as in production. Of media it receives the
-/// encoded frames that the test sends ([`MockParticipant::send_frame`]).
+/// encoded frames that the test sends ([`MockParticipant::send_frame`]), and others receive those that it
+/// sends ([`audio`](Self::audio)).
 #[derive(Clone)]
 pub struct MockRoom {
     hub: Arc<Hub>,
@@ -151,6 +152,30 @@ impl MockRoom {
     /// room on.
     pub async fn wait_for_rpc_call(&self, predicate: impl FnMut(&SentCall) -> bool) -> SentCall {
         self.wait_in(Self::rpc_calls, predicate).await
+    }
+
+    /// Waits until a participant, perhaps an agent, publishes a track that the predicate accepts.
+    pub async fn wait_for_track(&self, mut predicate: impl FnMut(&Participant, &Track) -> bool) -> Track {
+        let look = |server: &Server| {
+            let participants = server.participants(&self.name)?;
+            participants.iter().find_map(|participant| {
+                participant.tracks.values().find(|track| predicate(participant, track)).cloned()
+            })
+        };
+        self.hub.until(look).await
+    }
+
+    /// The frames that agents sent on tracks of their own, and participants on those of
+    /// [their rooms](MockParticipant::room), oldest first, also after the room was closed. As much of them is
+    /// kept as of [data messages](Self::sent).
+    #[must_use]
+    pub fn audio(&self) -> Vec<SentAudio> {
+        self.hub.inspect(|server| server.frames_in(&self.name)).into_iter().map(SentAudio::from).collect()
+    }
+
+    /// Waits for the first such frame that the predicate accepts, from the first of the room on.
+    pub async fn wait_for_audio(&self, predicate: impl FnMut(&SentAudio) -> bool) -> SentAudio {
+        self.wait_in(Self::audio, predicate).await
     }
 
     fn sent_streams(&self) -> Vec<SentStream> {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use agent_server::ApiCall;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
-use super::sent::{SentBytes, SentCall, SentData, SentText};
+use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
 use super::server::MockServer;
 use super::spec::JobSpec;
 use super::timeline::Timeline;
@@ -33,6 +33,9 @@ pub struct Run {
     pub texts: Vec<SentText>,
     /// The byte streams in its room that are over, by the agent and by others.
     pub byte_streams: Vec<SentBytes>,
+    /// The frames of audio tracks that were sent in its room, by the agent and by others with
+    /// [their rooms](crate::MockParticipant::room).
+    pub audio: Vec<SentAudio>,
     /// The calls of methods in its room that have their result, by the agent and by others.
     pub rpc_calls: Vec<SentCall>,
     /// The calls of the server's API that the handler made ([`JobContext::api`]), oldest first. They had
@@ -57,6 +60,11 @@ impl Run {
     /// The byte streams that the agent sent, oldest end first.
     pub fn byte_streams_by_agent(&self) -> impl Iterator<Item = &SentBytes> {
         self.byte_streams.iter().filter(|sent| sent.sender == self.agent)
+    }
+
+    /// The frames of audio tracks that the agent sent, oldest first.
+    pub fn audio_by_agent(&self) -> impl Iterator<Item = &SentAudio> {
+        self.audio.iter().filter(|sent| sent.sender == self.agent)
     }
 
     /// Returns if the job succeeded.
@@ -194,6 +202,7 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
         sent: room.sent(),
         texts: room.texts(),
         byte_streams: room.byte_streams(),
+        audio: room.audio(),
         rpc_calls: room.rpc_calls(),
         api_calls: timeline.api_calls().cloned().collect(),
         timeline,

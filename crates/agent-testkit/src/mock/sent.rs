@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use agent_proto::Time;
-use agent_server::{RecordedCall, SentStream};
-use agent_worker::room::{RpcError, StreamError, StreamKind};
+use agent_server::{RecordedCall, SentFrame, SentStream};
+use agent_worker::room::{OutgoingFrame, RpcError, StreamError, StreamKind, Track};
 
 /// A data message that was sent in a [`MockRoom`](crate::MockRoom).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +102,21 @@ pub struct SentBytes {
     pub error: Option<StreamError>,
 }
 
+/// A frame of an audio track that was sent in a [`MockRoom`](crate::MockRoom) with
+/// [`EncodedAudioTrack`](agent_worker::room::EncodedAudioTrack).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentAudio {
+    /// The time of sending, since the server was created.
+    pub at: Duration,
+    /// The identity of the sender.
+    pub sender: String,
+    /// Its track, in its state at that time.
+    pub track: Track,
+    /// The frame.
+    pub frame: OutgoingFrame,
+}
+
 /// A call of a method in a [`MockRoom`](crate::MockRoom) that has its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -170,6 +185,13 @@ fn end_of(sent: &SentStream) -> (BTreeMap<String, String>, Option<StreamError>) 
             (attributes, None)
         }
         Err(error) => (attributes, Some(error.clone())),
+    }
+}
+
+impl From<SentFrame> for SentAudio {
+    fn from(sent: SentFrame) -> Self {
+        let SentFrame { at, sender, track, frame } = sent;
+        Self { at: at - Time::ZERO, sender, track, frame }
     }
 }
 

@@ -17,6 +17,7 @@ mod faults;
 mod guide;
 mod job_api;
 mod mock_audio;
+mod mock_audio_out;
 mod mock_conformance;
 mod mock_dtmf;
 mod mock_server;

@@ -3,7 +3,7 @@
 //! An agent reads a track as a stream of Opus packets, each with its sequence number, timestamp and audio
 //! level. This suits agents that record, forward or analyse speech, or have their own decoder. **There is no
 //! PCM yet**: no decoder and no jitter buffer; these will be built on the streams. Encoded frames can be
-//! [published](crate::Room::publish_encoded_audio), too.
+//! [published](super::audio_out), too.
 //!
 //! ```
 //! use agent_worker::room::TrackKind;

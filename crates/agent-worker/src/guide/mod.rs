@@ -11,6 +11,7 @@
 //! - [`rpc`]: methods of other participants, and the agent's own
 //! - [`events`]: the events of a room, beside those of the Python SDK
 //! - [`audio`]: the audio of other participants, as encoded frames
+//! - [`audio_out`]: tracks of the agent, from encoded frames
 //! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
 //! - [`long_running`]: participants, progress, health checks, and the end of a job
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): middleware for
@@ -29,6 +30,7 @@
 pub mod closures {}
 
 pub mod audio;
+pub mod audio_out;
 pub mod cancellation;
 pub mod coordination;
 pub mod data;

@@ -208,6 +208,9 @@ impl World {
                 let before = self.reply.replace((id, reply));
                 assert_eq!(before, None, "a second reply");
             }
+            Output::LocalTrack { member, .. } => {
+                assert!(self.server.members.contains_key(&member), "a track of nobody");
+            }
             Output::DataFrame { member, sid, .. } => {
                 assert!(self.server.members.contains_key(&member), "a frame of {sid} to nobody");
             }

@@ -320,6 +320,10 @@ impl Rig {
                 let who = self.members.get(member).map_or("?", String::as_str);
                 format!("to {who}: {}", show_stream(event))
             }
+            Output::LocalTrack { member, id, track } => {
+                let who = self.members.get(member).map_or("?", String::as_str);
+                format!("to {who}: the track of command {id} is {:?}", track.as_ref().map(|track| &track.sid))
+            }
             Output::DataFrame { member, sid, frame } => {
                 let who = self.members.get(member).map_or("?", String::as_str);
                 format!("to {who}: {} bytes of {sid}", frame.payload.len())

@@ -1,6 +1,7 @@
 //! Audio tracks of an agent on a real livekit-server, as official clients hear them: the agent passes the
 //! very frames of a client's tone on, so that no codec of ours is involved.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -56,7 +57,11 @@ async fn tone(room: &Room, events: &mut RoomEvents, ada: &OfficialClient, hertz:
 }
 
 /// Passes frames on, as those of somebody who speaks, until one cannot be sent.
-fn pass_on(mut frames: EncodedAudioStream, track: EncodedAudioTrack) -> JoinHandle<RoomError> {
+fn pass_on(
+    mut frames: EncodedAudioStream,
+    track: impl Into<Arc<EncodedAudioTrack>>,
+) -> JoinHandle<RoomError> {
+    let track = track.into();
     tokio::spawn(async move {
         while let Some(frame) = frames.next().await {
             if let Err(error) = track.send(OutgoingFrame::from(frame).level(AudioLevel::new(-15, true))) {
@@ -202,4 +207,164 @@ async fn two_tracks_are_not_confused_and_one_follows_another_in_its_section() {
     room.leave().await;
     assert_eq!(high.await.expect("no panic"), RoomError::NotConnected);
     assert_eq!(third.await.expect("no panic"), RoomError::NotConnected);
+}
+
+#[tokio::test]
+async fn who_mutes_a_track_is_seen_by_the_others_and_nothing_is_heard_of_it() {
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let room = join(&server, &Network::default(), "muted").await;
+    let mut events = room.events();
+    let mut ada = client(&server, "muted", "ada").await;
+    let frames = tone(&room, &mut events, &ada, 440).await;
+    let track = room.publish_encoded_audio(AudioTrackOptions::new("echo")).await.expect("published");
+    let sid = track.sid();
+    let track = Arc::new(track);
+    let passing = pass_on(frames, Arc::clone(&track));
+    listen(&mut ada, &sid).await;
+    hears(&mut ada, &sid, 440.0).await;
+
+    track.mute().await.expect("muted");
+    assert!(track.is_muted() && room.local_participant().tracks[&sid].muted);
+    event(
+        &mut events,
+        "our mute",
+        |event| matches!(event, RoomEvent::TrackMuted { track, .. } if track.sid == sid),
+    )
+    .await;
+    waits_for(
+        &mut ada,
+        "the mute",
+        |event| matches!(event, ClientEvent::TrackMuted { track, .. } if track.sid == sid),
+    )
+    .await;
+    track.unmute().await.expect("no longer muted");
+    waits_for(
+        &mut ada,
+        "the end of the mute",
+        |event| matches!(event, ClientEvent::TrackUnmuted { track, .. } if track.sid == sid),
+    )
+    .await;
+    hears(&mut ada, &sid, 440.0).await;
+
+    // The server's API mutes it, and the agent may end that.
+    server.api().room("muted").mute_track("agent", &sid, true).await.expect("the server mutes it");
+    event(
+        &mut events,
+        "the server's mute",
+        |event| matches!(event, RoomEvent::TrackMuted { track, .. } if track.sid == sid),
+    )
+    .await;
+    assert!(track.is_muted());
+    track.unmute().await.expect("no longer muted");
+    hears(&mut ada, &sid, 440.0).await;
+
+    // The end of the track.
+    passing.abort();
+    let _ = passing.await;
+    let track = Arc::into_inner(track).expect("the only one");
+    track.unpublish().await.expect("unpublished");
+    event(
+        &mut events,
+        "the end",
+        |event| matches!(event, RoomEvent::LocalTrackUnpublished { track, .. } if track.sid == sid),
+    )
+    .await;
+    waits_for(
+        &mut ada,
+        "the end",
+        |event| matches!(event, ClientEvent::TrackUnpublished { track, .. } if track.sid == sid),
+    )
+    .await;
+    room.leave().await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_permitted_is_refused_by_name() {
+    let Some(server) = real_server().await else { return };
+    for (name, can_publish, detail) in [
+        (
+            "some",
+            true,
+            "no permission to publish the source Microphone, but [ScreenShareAudio] (`can_publish_sources`)",
+        ),
+        ("none", false, "no permission to publish tracks (`can_publish`)"),
+    ] {
+        let token = server.token().identity("agent").join_room(name).can_publish(can_publish);
+        let token = token.can_publish_sources([TrackSource::ScreenShareAudio]).sign().expect("a token");
+        let request = JoinRequest::new(server.url(), token);
+        let room = WebRtc::default().connect(request).await.expect("the room is joined");
+        let refused = room.publish_encoded_audio(AudioTrackOptions::new("voice")).await;
+        let expected = RoomError::NotAllowed { detail: detail.to_owned() };
+        assert_eq!(refused.map(|track| track.sid()), Err(expected));
+        let permitted = AudioTrackOptions::new("music").source(TrackSource::ScreenShareAudio);
+        let permitted = room.publish_encoded_audio(permitted).await.map(|track| track.sid().is_empty());
+        assert_eq!(permitted.is_ok(), can_publish, "{permitted:?}");
+        room.leave().await;
+    }
+}
+
+/// The next time that the connection is re-established.
+async fn reconnected(events: &mut RoomEvents) -> bool {
+    let again = async {
+        loop {
+            match events.next().await.expect("the room stays") {
+                RoomEvent::Reconnected(again) => return again.resumed,
+                RoomEvent::Disconnected { reason } => panic!("{reason}"),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(90), again).await.expect("the connection comes back")
+}
+
+#[tokio::test]
+async fn the_sound_continues_after_a_resume_and_after_another_session() {
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let network = Network::default();
+    let room = join(&server, &network, "again").await;
+    let mut events = room.events();
+    let mut ada = client(&server, "again", "ada").await;
+    let frames = tone(&room, &mut events, &ada, 440).await;
+    let track =
+        Arc::new(room.publish_encoded_audio(AudioTrackOptions::new("echo")).await.expect("published"));
+    let sid = track.sid();
+    let passing = pass_on(frames, Arc::clone(&track));
+    listen(&mut ada, &sid).await;
+    hears(&mut ada, &sid, 440.0).await;
+
+    for _ in 0..3 {
+        network.cut();
+        assert!(reconnected(&mut events).await, "a resume");
+        assert_eq!(track.sid(), sid);
+        hears(&mut ada, &sid, 440.0).await;
+    }
+    // What is published after a resume works as before.
+    let other = room.publish_encoded_audio(AudioTrackOptions::new("other")).await.expect("published");
+    other.unpublish().await.expect("unpublished");
+
+    network.block_media(true);
+    let unblock = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        network.block_media(false);
+    };
+    let (resumed, ()) = tokio::join!(reconnected(&mut events), unblock);
+    assert!(!resumed, "another session");
+    let again =
+        event(&mut events, "the track", |event| matches!(event, RoomEvent::LocalTrackRepublished { .. }))
+            .await;
+    let RoomEvent::LocalTrackRepublished { track: shown, previous_sid, .. } = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!((previous_sid.as_str(), shown.sid.as_str()), (sid.as_str(), track.sid().as_str()));
+    assert_ne!(shown.sid, sid);
+    listen(&mut ada, &shown.sid).await;
+    hears(&mut ada, &shown.sid, 440.0).await;
+    room.leave().await;
+    assert_eq!(passing.await.expect("no panic"), RoomError::NotConnected);
 }
