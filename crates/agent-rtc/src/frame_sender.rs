@@ -21,8 +21,10 @@ impl FrameSender {
     }
 
     /// Sends a frame to the reader of the track with this sid, if there is one. It never waits: if the queue
-    /// is full, the oldest frame is dropped.
-    pub fn send(&mut self, track_sid: &str, frame: EncodedFrame) {
+    /// is full, the oldest frame is dropped. This is the time at which it was
+    /// [received](EncodedFrame::received).
+    pub fn send(&mut self, track_sid: &str, mut frame: EncodedFrame) {
+        frame.received = self.shared.now();
         let frames = self.open.push(&self.shared.lanes.media, track_sid, frame);
         self.shared.report(Dropped { frames, ..Dropped::default() });
     }

@@ -25,6 +25,8 @@ mod join_error;
 mod join_session;
 mod lane;
 mod local_tracks;
+#[cfg(feature = "media")]
+mod media;
 mod presence;
 mod reader;
 mod reconnect_gate;
@@ -66,6 +68,8 @@ pub use handle::{PublishData, Room};
 pub use join_error::JoinError;
 pub use join_session::JoinSession;
 pub use local_tracks::{EncodedAudioTrack, OutgoingFrames};
+#[cfg(feature = "media")]
+pub use media::{AudioError, AudioStream, AudioTrack, AudioTrackBuilder};
 pub use presence::{ParticipantFilter, WaitError};
 pub use request::{RoomReply, RoomRequest};
 pub use rpc::{IntoRpcResponse, PerformRpc};

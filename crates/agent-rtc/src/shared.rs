@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
+use agent_proto::Time;
 use agent_room::{
     CommandId, Connected, DataFilter, DataTrackFrame, DisconnectReason, Dropped, EncodedFrame, Inbox,
     RoomCommand, RoomError, RoomEvent, StreamId, TrackKind, View, ViewChange,
@@ -22,6 +24,8 @@ use super::track_error::TrackError;
 pub(super) type OnDropped = Box<dyn Fn(Dropped) + Send + Sync>;
 
 pub(super) struct Shared {
+    /// Time zero of the room's clock.
+    started: Instant,
     /// The room's name, which stays.
     pub(super) name: Box<str>,
     state: Mutex<State>,
@@ -77,6 +81,7 @@ impl Shared {
             begun: false,
         };
         Self {
+            started: Instant::now(),
             name,
             state: Mutex::new(state),
             lanes: AllLanes::default(),
@@ -92,6 +97,16 @@ impl Shared {
             replaced: watch::Sender::new(false),
             presence: watch::Sender::new(()),
         }
+    }
+
+    /// The time on the room's clock.
+    pub(super) fn now(&self) -> Time {
+        Time::ZERO + self.started.elapsed()
+    }
+
+    /// A time on the room's clock, for the runtime.
+    pub(super) fn instant(&self, time: Time) -> Instant {
+        self.started + (time - Time::ZERO)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

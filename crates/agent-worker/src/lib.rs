@@ -41,6 +41,8 @@ pub mod checkpoint;
 pub mod coordination;
 pub mod guide;
 pub mod job;
+#[cfg(feature = "media")]
+pub mod media;
 pub mod metadata;
 pub mod net;
 pub mod patterns;

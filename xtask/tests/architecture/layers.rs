@@ -16,7 +16,11 @@ const LAYERS: &[Layer] = &[
     ("agent-worker-media", &["agent-proto"], &[]),
     // The examples in its docs are written for users of the two above it.
     ("agent-worker-net", &["agent-proto"], &["agent-worker", "agent-testkit"]),
-    ("agent-worker-rtc", &["agent-proto", "agent-worker-room", "agent-worker-net"], &["agent-worker"]),
+    (
+        "agent-worker-rtc",
+        &["agent-proto", "agent-worker-room", "agent-worker-media", "agent-worker-net"],
+        &["agent-worker"],
+    ),
     ("agent-worker-server", &["agent-proto", "agent-worker-room", "agent-worker-net"], &[]),
     ("agent-worker-backends", &["agent-proto", "agent-worker-core", "agent-worker-net"], &["agent-worker"]),
     (
@@ -25,6 +29,7 @@ const LAYERS: &[Layer] = &[
             "agent-proto",
             "agent-worker-core",
             "agent-worker-room",
+            "agent-worker-media",
             "agent-worker-net",
             "agent-worker-rtc",
             "agent-worker-backends",
@@ -105,6 +110,25 @@ fn nothing_forbidden_is_linked() {
         })
         .collect();
     super::none(&violations);
+}
+
+/// Codec and resampler cost a first build half a minute: who does not ask for them does not get them.
+#[test]
+fn a_worker_without_media_links_no_codec() {
+    let tree = |features: &str| {
+        let cargo = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--package", "agent-worker", "--edges", "normal", "--prefix", "none"])
+            .args(["--features", features])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .output()
+            .expect("cargo runs");
+        assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+        let tree = String::from_utf8(cargo.stdout).expect("text");
+        let linked = |name: &&str| tree.lines().any(|line| line.split(' ').next() == Some(*name));
+        ["agent-worker-media", "ropus", "rubato"].into_iter().filter(linked).collect::<Vec<_>>()
+    };
+    assert_eq!(tree("redis"), [""; 0]);
+    assert_eq!(tree("media"), ["agent-worker-media", "ropus", "rubato"]);
 }
 
 /// The names above are those of real packages: the worker links some of them, as it may.

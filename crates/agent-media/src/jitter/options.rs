@@ -83,3 +83,11 @@ pub struct JitterStats {
     /// How long packets should wait, by the jitter of the last seconds.
     pub target: Duration,
 }
+
+impl JitterStats {
+    /// Packets that wait to be played.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.received - self.played - self.late - self.duplicates - self.discarded
+    }
+}

@@ -166,6 +166,12 @@ impl AudioReceiver {
         self.jitter.poll_timeout()
     }
 
+    /// Whether every packet that was received has been played, or counted as one that is not.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.jitter.stats().waiting() == 0
+    }
+
     /// Sample rate and channel count of what comes out.
     #[must_use]
     pub fn format(&self) -> AudioFormat {

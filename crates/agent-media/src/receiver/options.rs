@@ -49,3 +49,9 @@ impl AudioReceiverOptions {
         Self { jitter, ..self }
     }
 }
+
+impl From<AudioFormat> for AudioReceiverOptions {
+    fn from(format: AudioFormat) -> Self {
+        Self::default().format(format)
+    }
+}

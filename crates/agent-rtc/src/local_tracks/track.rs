@@ -92,6 +92,11 @@ impl EncodedAudioTrack {
         self.room.command(RoomCommand::MuteTrack { track: self.id, muted: false }).await
     }
 
+    #[cfg(feature = "media")]
+    pub(crate) async fn end(&self) -> Result<(), RoomError> {
+        self.room.command(RoomCommand::UnpublishTrack { track: self.id }).await
+    }
+
     /// Ends the track.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The handle over a backend of the test: the behaviour that mock rooms rely on.
 
+#[cfg(feature = "media")]
+mod pcm;
 mod rpc;
 mod streams;
 mod tracks;

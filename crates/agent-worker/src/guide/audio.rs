@@ -1,8 +1,8 @@
 //! Receiving audio: the encoded frames of other participants' tracks.
 //!
 //! An agent reads a track as a stream of Opus packets, each with its sequence number, timestamp and audio
-//! level. This suits agents that record, forward or analyse speech, or have their own decoder. **There is no
-//! PCM yet**: no decoder and no jitter buffer; these will be built on the streams. Encoded frames can be
+//! level. This suits agents that record, forward or analyse packets, or have their own decoder.
+//! Most others want PCM, with the feature `media`: see the page `pcm`. Encoded frames can be
 //! [published](super::audio_out), too.
 //!
 //! ```

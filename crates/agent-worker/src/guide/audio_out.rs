@@ -2,7 +2,8 @@
 //!
 //! [`publish_encoded_audio`](crate::Room::publish_encoded_audio) publishes a track, which others see and hear
 //! as that of any participant. It is fed with Opus packets: from a file, from an encoder of the agent's, or
-//! from another participant, whose frames are passed on without being decoded. **There is no PCM yet.**
+//! from another participant, whose frames are passed on without being decoded. With the feature `media`
+//! a track takes PCM, too: see the page `pcm`.
 //!
 //! ```
 //! use agent_worker::room::{AudioLevel, AudioTrackOptions, OutgoingFrame, TrackKind};

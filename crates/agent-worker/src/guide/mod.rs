@@ -12,6 +12,7 @@
 //! - [`events`]: the events of a room, beside those of the Python SDK
 //! - [`audio`]: the audio of other participants, as encoded frames
 //! - [`audio_out`]: tracks of the agent, from encoded frames
+//! - `pcm`, with the feature `media`: hearing and speaking
 //! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
 //! - [`long_running`]: participants, progress, health checks, and the end of a job
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): middleware for
@@ -40,6 +41,8 @@ pub mod lifecycle;
 pub mod long_running;
 pub mod metadata;
 pub mod patterns;
+#[cfg(feature = "media")]
+pub mod pcm;
 pub mod rpc;
 pub mod server_api;
 pub mod streams;

@@ -11,8 +11,18 @@ use crate::worker::builder::WorkerBuilder;
 
 impl WorkerBuilder {
     /// The agent name for explicit dispatches. Without a name, each new room gets an agent automatically.
+    ///
+    /// It overrides `LIVEKIT_AGENT_NAME` of the [environment](Self::from_env), but not
+    /// `LIVEKIT_AGENT_NAME_OVERRIDE`.
     pub fn agent_name(mut self, name: impl Into<String>) -> Self {
-        self.settings.rules.agent_name = name.into();
+        self.names.given = Some(name.into());
+        self
+    }
+
+    /// The agent name if there is no other: `LIVEKIT_AGENT_NAME` of the [environment](Self::from_env)
+    /// overrides it, so that whoever runs the program chooses the name.
+    pub fn default_agent_name(mut self, name: impl Into<String>) -> Self {
+        self.names.default = Some(name.into());
         self
     }
 

@@ -1,5 +1,6 @@
 //! Worker configuration: options, their checks, and building the worker. Each topic has its own file.
 
+mod agent_name;
 mod connection;
 mod hooks;
 mod jobs;
@@ -18,6 +19,7 @@ use agent_rtc::{RoomConnector, WebRtc};
 use crate::agent::checked::{CheckedAgent, Checks};
 use crate::agent::{Agent, AnyAgent};
 use crate::worker::Worker;
+use crate::worker::builder::agent_name::AgentNames;
 use crate::worker::config_error::ConfigError;
 use crate::worker::driver::{Executor, Setup, Tasks};
 use crate::worker::fd_limit::PER_JOB;
@@ -35,6 +37,7 @@ pub struct WorkerBuilder {
     server: ServerSettings,
     connector: Option<Arc<dyn RoomConnector>>,
     executor: Arc<dyn Executor>,
+    names: AgentNames,
     settings: Settings,
 }
 
@@ -46,6 +49,7 @@ impl WorkerBuilder {
             server: ServerSettings::default(),
             connector: None,
             executor: Arc::new(Tasks),
+            names: AgentNames::default(),
             settings: Settings::default(),
         }
     }
@@ -65,11 +69,8 @@ impl WorkerBuilder {
         server.url = server.url.take().or_else(|| var("LIVEKIT_URL"));
         server.api_key = server.api_key.take().or_else(|| var("LIVEKIT_API_KEY"));
         server.api_secret = server.api_secret.take().or_else(|| var("LIVEKIT_API_SECRET").map(Secret::from));
-        if let Some(name) = var("LIVEKIT_AGENT_NAME_OVERRIDE") {
-            rules.agent_name = name;
-        } else if rules.agent_name.is_empty() {
-            rules.agent_name = var("LIVEKIT_AGENT_NAME").unwrap_or_default();
-        }
+        self.names.override_name = var("LIVEKIT_AGENT_NAME_OVERRIDE");
+        self.names.environment = var("LIVEKIT_AGENT_NAME");
         if rules.deployment.is_empty() {
             rules.deployment = var("LIVEKIT_AGENT_DEPLOYMENT").unwrap_or_default();
         }
@@ -94,7 +95,8 @@ impl WorkerBuilder {
     /// # Errors
     /// [`ConfigError`], which names the missing or invalid setting.
     pub fn build(self) -> Result<Worker, ConfigError> {
-        let Self { agent, checks, server, connector, executor, settings } = self;
+        let Self { agent, checks, server, connector, executor, names, mut settings } = self;
+        settings.rules.agent_name = names.resolve();
         settings.check()?;
         let server = server.check()?;
         // Rooms of another connector may not need descriptors.

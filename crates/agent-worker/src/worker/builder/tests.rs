@@ -70,13 +70,31 @@ fn the_environment_fills_what_is_not_set() {
     };
     let filled = WorkerBuilder::new(agent).fill_from(vars);
     assert_eq!(filled.server.url.as_deref(), Some("ws://env"));
-    assert_eq!(filled.settings.rules.agent_name, "from-env");
+    assert_eq!(filled.names.resolve(), "from-env");
     assert!(filled.server.api_secret.is_none(), "an empty variable is no value");
     let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").fill_from(vars);
-    assert_eq!(
-        (named.settings.rules.agent_name.as_str(), named.server.url.as_deref()),
-        ("mine", Some("ws://mine"))
-    );
+    assert_eq!((named.names.resolve().as_str(), named.server.url.as_deref()), ("mine", Some("ws://mine")));
     let over = |name: &str| (name == "LIVEKIT_AGENT_NAME_OVERRIDE").then(|| "override".to_owned());
-    assert_eq!(complete().agent_name("mine").fill_from(over).settings.rules.agent_name, "override");
+    assert_eq!(complete().agent_name("mine").fill_from(over).names.resolve(), "override");
+}
+
+#[test]
+fn the_agent_name_does_not_depend_on_the_order_of_the_calls() {
+    let env = |name: &str| (name == "LIVEKIT_AGENT_NAME").then(|| "from-env".to_owned());
+    let over = |name: &str| (name == "LIVEKIT_AGENT_NAME_OVERRIDE").then(|| "override".to_owned());
+    let none = |_: &str| None;
+    for (vars, given, default, expected) in [
+        (&over as &dyn Fn(&str) -> Option<String>, Some("mine"), Some("usual"), "override"),
+        (&env, Some("mine"), Some("usual"), "mine"),
+        (&env, None, Some("usual"), "from-env"),
+        (&none, None, Some("usual"), "usual"),
+        (&none, None, None, ""),
+    ] {
+        let named = |builder: WorkerBuilder| {
+            let builder = given.into_iter().fold(builder, WorkerBuilder::agent_name);
+            default.into_iter().fold(builder, WorkerBuilder::default_agent_name)
+        };
+        assert_eq!(named(complete()).fill_from(vars).names.resolve(), expected);
+        assert_eq!(named(complete().fill_from(vars)).names.resolve(), expected);
+    }
 }

@@ -3,6 +3,8 @@
 mod audio;
 mod audio_out;
 mod media_paths;
+#[cfg(feature = "media")]
+mod pcm;
 mod reconnect;
 mod regions;
 mod rules;

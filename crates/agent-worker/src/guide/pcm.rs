@@ -1,0 +1,82 @@
+//! Hearing and speaking: PCM of audio tracks. Feature `media`.
+//!
+//! ```
+//! use agent_worker::media::AudioFormat;
+//! use agent_worker::room::AudioTrackOptions;
+//! use agent_worker::{JobContext, JobResult, RoomEvent};
+//!
+//! /// Repeats what the first participant says.
+//! async fn echo(ctx: JobContext) -> JobResult {
+//!     let mut events = ctx.room().events();
+//!     while let Some(event) = events.next().await {
+//!         let RoomEvent::TrackSubscribed { track, .. } = event else { continue };
+//!         let mut heard = ctx.room().audio(&track.sid, AudioFormat::MONO_48K)?;
+//!         let said = ctx.room().publish_audio(AudioTrackOptions::new("echo")).await?;
+//!         while let Some(received) = heard.next().await {
+//!             said.push(&received.audio).await?;
+//!         }
+//!         said.wait_for_playout().await?;
+//!         break;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//! Switch it on with `agent-worker = { features = ["media"] }`. The codec is compiled for it, in pure Rust.
+//! In dev builds let it be optimised, as it takes a third of a core for each track otherwise; profiles are
+//! those of your own `Cargo.toml`:
+//! ```toml
+//! [profile.dev.package]
+//! ropus = { opt-level = 3 }
+//! agent-worker-media = { opt-level = 3 }
+//! ```
+//!
+//! # Hearing
+//! [`Room::audio`](crate::Room::audio) opens the stream of a track in the [format](crate::media::AudioFormat)
+//! that you ask for: 16 kHz mono for most speech recognition, 48 kHz stereo for music. 8, 12, 16, 24 and 48
+//! kHz are decoded directly; other rates from 8 to 192 kHz are converted.
+//!
+//! Each item is some 20 ms of [sound](crate::media::AudioFrame), with its time and whether it was
+//! [made up](crate::media::ReceivedAudio::is_concealed). A *jitter buffer* makes them come in order and at an
+//! even pace: packets wait for late ones as long as the network of the last seconds makes it necessary, some
+//! 3 ms on a good one and [at most 200 ms](crate::media::JitterOptions). A lost packet is rebuilt from the
+//! next one if the sender puts a copy there (FEC), and made up otherwise.
+//! [`stats`](crate::media::AudioStream::stats) counts it all.
+//!
+//! | what happens | what is heard |
+//! |---|---|
+//! | the publisher is silent and sends nothing (DTX) | its background noise |
+//! | the track is muted, or not subscribed | nothing, one second after the last packet; the stream continues afterwards |
+//! | the connection is re-established | the same; the time of the pause is in the media time |
+//! | the track is unpublished, or its publisher leaves | the end of the stream |
+//! | the reader is slow | the newest second: older packets are dropped, and counted |
+//!
+//! # Speaking
+//! [`Room::publish_audio`](crate::Room::publish_audio) publishes a track that takes PCM of any rate and
+//! channel count. [`push`](crate::media::AudioTrack::push) queues it, and waits while a second is queued; it
+//! is encoded and sent in real time, the first packet at once. So both kinds of sources work: one that is
+//! faster than real time, as speech synthesis, and one at its own pace, as the echo above, to which nothing
+//! is added.
+//!
+//! | | |
+//! |---|---|
+//! | [`clear`](crate::media::AudioTrack::clear) | stops speaking at once, when a person interrupts (barge-in) |
+//! | [`position`](crate::media::AudioTrack::position) | how much was played: so an interrupted agent knows what was heard |
+//! | [`queued_duration`](crate::media::AudioTrack::queued_duration) | how long it would go on speaking |
+//! | [`wait_for_playout`](crate::media::AudioTrack::wait_for_playout) | until everything was played |
+//! | [`mute`](crate::media::AudioTrack::mute), `unmute` | its time goes on while it is muted |
+//! | [`unpublish`](crate::media::AudioTrack::unpublish), or dropping it | ends the track |
+//!
+//! Others see the agent speaking, as each packet has its level. A new session publishes the track again by
+//! itself. What an agent may publish is in its [permissions](crate::room::AgentPermissions); a refusal is an
+//! error that names the source.
+//!
+//! # Without a codec
+//! What is only recorded, forwarded or played from a file of Opus needs no PCM: see
+//! [encoded audio](super::audio), which costs a tenth of the processor time.
+//!
+//! # What is not part of this SDK
+//! Speech recognition and synthesis, language models, and who may speak when. [`AudioStream`] and
+//! [`AudioTrack`] are where they are connected.
+//!
+//! [`AudioStream`]: crate::media::AudioStream
+//! [`AudioTrack`]: crate::media::AudioTrack

@@ -1,0 +1,22 @@
+//! Which of the names that a worker was given it registers with.
+
+/// The names from each place.
+#[derive(Default)]
+pub(super) struct AgentNames {
+    /// Of the environment, wins over everything.
+    pub(super) override_name: Option<String>,
+    /// Of the program.
+    pub(super) given: Option<String>,
+    /// Of the environment.
+    pub(super) environment: Option<String>,
+    /// Of the program, if there is no other.
+    pub(super) default: Option<String>,
+}
+
+impl AgentNames {
+    /// The name to register with; empty: none.
+    pub(super) fn resolve(&self) -> String {
+        let names = [&self.override_name, &self.given, &self.environment, &self.default];
+        names.into_iter().find_map(Clone::clone).unwrap_or_default()
+    }
+}

@@ -1,0 +1,119 @@
+//! Repeats what it hears: the sound of each participant comes back as a track of the agent's.
+//!
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `echo`
+//! to a room. With `--pass-through` the encoded frames go back as they are, without a codec.
+
+use agent_worker::media::AudioFormat;
+use agent_worker::room::{AudioTrackOptions, Participant, ParticipantKind, Track, TrackKind};
+use agent_worker::{JobContext, JobError, JobResult, RoomEvent, Worker};
+
+/// How sound comes back.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// Decoded, and encoded again: between the two an agent can do something with it.
+    Pcm,
+    PassThrough,
+}
+
+async fn echo(ctx: JobContext, mode: Mode) -> JobResult {
+    let mut events = ctx.room().events();
+    loop {
+        let event = tokio::select! {
+            _ = ctx.cancelled() => return Ok(()),
+            event = events.next() => event,
+        };
+        match event {
+            // Two agents that repeat each other would never end.
+            Some(RoomEvent::TrackSubscribed { participant, track })
+                if track.kind == TrackKind::Audio && participant.kind != ParticipantKind::Agent =>
+            {
+                let room = ctx.clone();
+                ctx.spawn(async move {
+                    let result = match mode {
+                        Mode::Pcm => repeat(&room, &participant, &track).await,
+                        Mode::PassThrough => pass_through(&room, &participant, &track).await,
+                    };
+                    if let Err(error) = result {
+                        tracing::warn!(%error, participant = participant.identity, "a track is not repeated");
+                    }
+                });
+            }
+            Some(_) => {}
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn repeat(ctx: &JobContext, participant: &Participant, track: &Track) -> Result<(), JobError> {
+    let mut heard = ctx.room().audio(&track.sid, AudioFormat::MONO_48K)?;
+    let said = ctx.room().publish_audio(AudioTrackOptions::new(&participant.identity)).await?;
+    while let Some(received) = heard.next().await {
+        said.push(&received.audio).await?;
+    }
+    said.wait_for_playout().await?;
+    Ok(())
+}
+
+async fn pass_through(ctx: &JobContext, participant: &Participant, track: &Track) -> Result<(), JobError> {
+    let mut heard = ctx.room().encoded_audio(&track.sid)?;
+    let said = ctx.room().publish_encoded_audio(AudioTrackOptions::new(&participant.identity)).await?;
+    while let Some(frame) = heard.next().await {
+        said.send(frame)?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+    let mode = match std::env::args().nth(1).as_deref() {
+        None => Mode::Pcm,
+        Some("--pass-through") => Mode::PassThrough,
+        Some(other) => return Err(format!("unknown argument {other:?}: use --pass-through, or none").into()),
+    };
+    let agent = move |ctx| echo(ctx, mode);
+    Worker::builder(agent).from_env().default_agent_name("echo").build()?.run_until_signal().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use agent_testkit::{JobSpec, MockRoom, run_job};
+    use agent_worker::media::{AudioFrame, Level};
+
+    use super::*;
+
+    fn tone(duration: Duration) -> AudioFrame {
+        let format = AudioFormat::MONO_48K;
+        let sample =
+            |n: usize| ((n as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin() * 12_000.0) as i16;
+        AudioFrame::new(format, (0..format.frames_in(duration)).map(sample).collect()).expect("one channel")
+    }
+
+    /// Plays a second of a tone, and hears it come back.
+    async fn plays_a_tone(room: MockRoom) {
+        let ada = room.join("ada");
+        let voice = ada.room().publish_audio(AudioTrackOptions::new("voice")).await.expect("published");
+        let echo = room.wait_for_track(|who, _| who.kind == ParticipantKind::Agent).await;
+        let mut heard = ada.room().audio(&echo.sid, AudioFormat::MONO_48K).expect("it is published");
+        voice.push(&tone(Duration::from_secs(1))).await.expect("queued");
+        voice.wait_for_playout().await.expect("played");
+        voice.unpublish().await.expect("unpublished");
+        let mut samples = Vec::new();
+        while let Some(received) = heard.next().await {
+            samples.extend(received.audio.into_samples());
+        }
+        let (level, seconds) = (Level::of(&samples), samples.len() as f32 / 48_000.0);
+        assert!((level.rms - -11.7).abs() < 1.0 && (0.95..1.1).contains(&seconds), "{level:?}, {seconds} s");
+    }
+
+    #[tokio::test]
+    async fn what_a_participant_says_comes_back() {
+        for mode in [Mode::Pcm, Mode::PassThrough] {
+            let job = JobSpec::room("lobby").participant("bob").script(plays_a_tone);
+            run_job(move |ctx| echo(ctx, mode), job).await.assert_success();
+        }
+    }
+}
