@@ -32,6 +32,7 @@ const OF_MANY_SUBJECTS: &[&str] = &["it", "real", "testkit", "testkit_real"];
 /// The programs that must not be disturbed, and why.
 const ALONE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
+    ("real::pcm", "a late packet is a change of the sound that is measured"),
     ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),
     ("real_elections", "who leads next is held to a second after the lease"),
     ("real_stream_memory", "thousands of calls and streams are a load of their own"),

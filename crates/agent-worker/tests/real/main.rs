@@ -20,6 +20,8 @@ mod support;
 mod checkpoint_stores;
 mod coordination;
 mod jobs;
+#[cfg(feature = "media")]
+mod pcm;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
 mod room;

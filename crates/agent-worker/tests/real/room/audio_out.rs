@@ -17,21 +17,21 @@ use crate::support::network::Network;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Of the tone that a client plays: a sine of an amplitude of 12,000.
-pub(super) const TONE_DBFS: f64 = -11.7;
+pub(crate) const TONE_DBFS: f64 = -11.7;
 
-pub(super) async fn join(server: &RealServer, network: &Network, room: &str) -> Room {
+pub(crate) async fn join(server: &RealServer, network: &Network, room: &str) -> Room {
     let token = server.token().identity("agent").join_room(room).sign().expect("a token");
     let request = JoinRequest::new(server.url(), token);
     WebRtc::new(network.options()).connect(request).await.expect("the room is joined")
 }
 
-pub(super) async fn client(server: &RealServer, room: &str, identity: &str) -> OfficialClient {
+pub(crate) async fn client(server: &RealServer, room: &str, identity: &str) -> OfficialClient {
     let token = server.token().identity(identity).join_room(room).sign().expect("a token");
     OfficialClient::join(&server.url(), &token).await.expect("the client joins")
 }
 
 /// Waits for an event of the room.
-pub(super) async fn event(
+pub(crate) async fn event(
     events: &mut RoomEvents,
     what: &str,
     mut is_it: impl FnMut(&RoomEvent) -> bool,
@@ -77,7 +77,7 @@ fn pass_on(
 }
 
 /// Waits until the client is subscribed to this track, and listens to it.
-pub(super) async fn listen(client: &mut OfficialClient, sid: &str) {
+pub(crate) async fn listen(client: &mut OfficialClient, sid: &str) {
     let subscribed =
         |event: &ClientEvent| matches!(event, ClientEvent::TrackSubscribed { track, .. } if track.sid == sid);
     client.wait_for(subscribed, SOON).await.expect("the client is subscribed");
@@ -85,7 +85,7 @@ pub(super) async fn listen(client: &mut OfficialClient, sid: &str) {
 }
 
 /// The next second of a track.
-pub(super) async fn second(client: &mut OfficialClient, sid: &str) -> OfficialSound {
+pub(crate) async fn second(client: &mut OfficialClient, sid: &str) -> OfficialSound {
     let heard = |event: &ClientEvent| matches!(event, ClientEvent::Heard(sound) if sound.sid == sid);
     match client.wait_for(heard, SOON).await.expect("it hears something") {
         ClientEvent::Heard(sound) => sound,
@@ -93,12 +93,12 @@ pub(super) async fn second(client: &mut OfficialClient, sid: &str) -> OfficialSo
     }
 }
 
-pub(super) fn is_tone(sound: &OfficialSound, hertz: f64) -> bool {
+pub(crate) fn is_tone(sound: &OfficialSound, hertz: f64) -> bool {
     (sound.hertz - hertz).abs() < 2.0 && (sound.dbfs - TONE_DBFS).abs() < 1.0 && sound.silent_blocks == 0
 }
 
 /// Waits until a whole second is the tone: the first ones have its beginning.
-pub(super) async fn hears(client: &mut OfficialClient, sid: &str, hertz: f64) {
+pub(crate) async fn hears(client: &mut OfficialClient, sid: &str, hertz: f64) {
     let mut heard = Vec::new();
     for _ in 0..10 {
         let sound = second(client, sid).await;

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use agent_testkit::real_server;
+use agent_testkit::{ClientSound, LinkConditions, OfficialClient, RealServer, real_server, real_server_with};
 use agent_worker::Room;
 use agent_worker::media::{AudioFormat, AudioStream, AudioTrack, Level};
-use agent_worker::room::AudioTrackOptions;
+use agent_worker::room::{AudioTrackOptions, JoinRequest, RoomConnector, WebRtc};
 
-use super::audio_out::{TONE_DBFS, client, event, hears, is_tone, join, listen, second};
+use crate::room::audio_out::{TONE_DBFS, client, event, hears, is_tone, join, listen, second};
 use crate::support::long;
 use crate::support::network::Network;
 
@@ -90,4 +90,57 @@ async fn a_tone_comes_back_at_48_khz_stereo() {
 #[tokio::test]
 async fn a_tone_comes_back_at_16_khz_mono() {
     a_tone_comes_back(AudioFormat::MONO_16K, "mono").await;
+}
+
+/// Over a network that loses 2 % of the packets and delays each by 20 to 50 ms.
+#[tokio::test]
+async fn a_bad_network_is_concealed_within_a_bounded_delay() {
+    let Some(server) = real_server_with(RealServer::builder().udp_proxy()).await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let token = server.token().identity("ada").join_room("lossy").sign().expect("a token");
+    let ada = OfficialClient::join(&server.url(), &token).await.expect("the client joins");
+    let sid = ada.publish_sound(ClientSound::tone(440).dtx(false).red(false)).await.expect("a track");
+    let bad = LinkConditions::new()
+        .loss(2.0)
+        .delay(Duration::from_millis(20))
+        .jitter(Duration::from_millis(30))
+        .seed(1);
+    server.udp_proxy().expect("a proxy").set_for_new_clients(bad);
+    let token = server.token().identity("agent").join_room("lossy").sign().expect("a token");
+    let room = WebRtc::default().connect(JoinRequest::new(server.url(), token)).await.expect("joined");
+    let mut events = room.events();
+    event(
+        &mut events,
+        "the subscription",
+        |event| matches!(event, agent_worker::RoomEvent::TrackSubscribed { track, .. } if track.sid == sid),
+    )
+    .await;
+    let mut audio = room.audio(&sid, AudioFormat::MONO_48K).expect("the track can be read");
+    let seconds = long::times("seconds of a tone on a bad network", 10, 60) as u32;
+    let (mut heard, mut made_up, mut quietest, mut worst) =
+        (Duration::ZERO, Duration::ZERO, 0.0_f32, Duration::ZERO);
+    // The first second has the beginning of the tone.
+    while heard < Duration::from_secs(1) * (seconds + 1) {
+        let received = audio.next().await.expect("the track continues");
+        heard += received.audio.duration();
+        if heard > Duration::from_secs(1) {
+            made_up += if received.is_concealed { received.audio.duration() } else { Duration::ZERO };
+            quietest = quietest.min(received.audio.level().rms);
+            worst = worst.max(audio.stats().jitter.delay);
+        }
+    }
+    let stats = audio.stats();
+    println!(
+        "{made_up:?} of {seconds} s made up, delay {worst:?} at most, quietest piece {quietest} dBFS: {stats:?}"
+    );
+    // Some 2 % were lost, and what came later than all before it.
+    assert!(
+        (Duration::from_millis(1)..Duration::from_millis(80) * seconds).contains(&made_up),
+        "{made_up:?}"
+    );
+    assert!(worst <= Duration::from_millis(200), "{worst:?}");
+    assert!(quietest > -30.0, "a hole of {quietest} dBFS");
+    assert_eq!((stats.invalid, audio.dropped()), (0, 0), "{stats:?}");
 }
