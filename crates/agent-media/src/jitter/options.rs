@@ -88,6 +88,7 @@ impl JitterStats {
     /// Packets that wait to be played.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.received - self.played - self.late - self.duplicates - self.discarded
+        let done = [self.played, self.late, self.duplicates, self.discarded];
+        done.into_iter().fold(self.received, u64::saturating_sub)
     }
 }

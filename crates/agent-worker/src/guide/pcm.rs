@@ -40,6 +40,8 @@
 //! even pace: packets wait for late ones as long as the network of the last seconds makes it necessary, some
 //! 3 ms on a good one and [at most 200 ms](crate::media::JitterOptions). A lost packet is rebuilt from the
 //! next one if the sender puts a copy there (FEC), and made up otherwise.
+//! On a busy machine packets are held up without a network: a
+//! [`min_delay`](crate::media::JitterOptions::min_delay) of 20 or 30 ms is heard less than what is made up.
 //! [`stats`](crate::media::AudioStream::stats) counts it all.
 //!
 //! | what happens | what is heard |

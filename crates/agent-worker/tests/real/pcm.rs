@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use agent_testkit::{ClientSound, LinkConditions, OfficialClient, RealServer, real_server, real_server_with};
 use agent_worker::Room;
-use agent_worker::media::{AudioFormat, AudioStream, AudioTrack, Level};
+use agent_worker::media::{AudioFormat, AudioReceiverOptions, AudioStream, AudioTrack, JitterOptions, Level};
 use agent_worker::room::{AudioTrackOptions, JoinRequest, RoomConnector, WebRtc};
 
 use crate::room::audio_out::{TONE_DBFS, client, event, hears, is_tone, join, listen, second};
 use crate::support::long;
 use crate::support::network::Network;
+
+const MIN_DELAY: Duration = Duration::from_millis(30);
 
 /// Repeats the tone of a client, and what it reads of it.
 struct Echo {
@@ -22,7 +24,10 @@ struct Echo {
 
 impl Echo {
     async fn begin(room: &Room, sid: &str, format: AudioFormat) -> Self {
-        let audio = room.audio(sid, format).expect("the track can be read");
+        // As much as a busy machine holds up a packet: one that is later is concealed, which is heard.
+        let jitter = JitterOptions::default().min_delay(MIN_DELAY);
+        let options = AudioReceiverOptions::from(format).jitter(jitter);
+        let audio = room.audio(sid, options).expect("the track can be read");
         let options = AudioTrackOptions::new("echo").stereo(format.channels() == 2);
         let track = room.publish_audio(options).await.expect("published");
         Self { audio, track, levels: Vec::new() }
