@@ -20,7 +20,7 @@ use opus::{Application as OpusApplication, Bitrate, Channels};
 
 use agent_media::opus_packet::{self, MAX_PACKET_LEN};
 use agent_media::{
-    Application, AudioCodec, AudioDecoder, AudioEncoder, AudioFormat, CodecError, EncoderOptions,
+    Application, AudioCodec, AudioDecoder, AudioEncoder, AudioFormat, CodecError, EncoderOptions, append,
 };
 
 const NAME: &str = "libopus";
@@ -158,19 +158,6 @@ impl fmt::Debug for LibopusDecoder {
 
 fn channels(format: AudioFormat) -> Channels {
     if format.channels() == 1 { Channels::Mono } else { Channels::Stereo }
-}
-
-/// Lends at most `space` new elements at the end of a buffer, and keeps as many as were written.
-fn append<T: Copy + Default>(
-    buffer: &mut Vec<T>,
-    space: usize,
-    write: impl FnOnce(&mut [T]) -> Result<usize, CodecError>,
-) -> Result<usize, CodecError> {
-    let before = buffer.len();
-    buffer.resize(before + space, T::default());
-    let written = write(buffer.get_mut(before..).unwrap_or_default());
-    buffer.truncate(before + written.map_or(0, |written| written.min(space)));
-    written
 }
 
 fn failed(what: &'static str) -> CodecError {

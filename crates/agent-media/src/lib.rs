@@ -37,7 +37,7 @@ mod resampler;
 mod ropus_codec;
 mod sender;
 
-pub use codec::{Application, AudioCodec, AudioDecoder, AudioEncoder, CodecError, EncoderOptions};
+pub use codec::{Application, AudioCodec, AudioDecoder, AudioEncoder, CodecError, EncoderOptions, append};
 pub use format::{AudioFormat, FormatError};
 pub use frame::AudioFrame;
 pub use jitter::{EncodedPacket, JitterBuffer, JitterOptions, JitterStats, Playout, PlayoutSound};

@@ -5,7 +5,9 @@ use std::fmt;
 use ropus::{Application as RopusApplication, Bitrate, Channels, DecodeMode, InbandFec};
 
 use crate::opus_packet::{self, MAX_PACKET_LEN};
-use crate::{Application, AudioCodec, AudioDecoder, AudioEncoder, AudioFormat, CodecError, EncoderOptions};
+use crate::{
+    Application, AudioCodec, AudioDecoder, AudioEncoder, AudioFormat, CodecError, EncoderOptions, append,
+};
 
 const NAME: &str = "ropus";
 
@@ -183,19 +185,6 @@ fn configure(
 
 fn channels(format: AudioFormat) -> Channels {
     if format.channels() == 1 { Channels::Mono } else { Channels::Stereo }
-}
-
-/// Lends at most `space` new elements at the end of a buffer, and keeps as many as were written.
-fn append<T: Copy + Default>(
-    buffer: &mut Vec<T>,
-    space: usize,
-    write: impl FnOnce(&mut [T]) -> Result<usize, CodecError>,
-) -> Result<usize, CodecError> {
-    let before = buffer.len();
-    buffer.resize(before + space, T::default());
-    let written = write(buffer.get_mut(before..).unwrap_or_default());
-    buffer.truncate(before + written.map_or(0, |written| written.min(space)));
-    written
 }
 
 fn failed(what: &'static str) -> CodecError {

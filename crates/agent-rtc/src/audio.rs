@@ -74,11 +74,6 @@ impl EncodedAudioStream {
     pub async fn next(&mut self) -> Option<EncodedFrame> {
         std::future::poll_fn(|cx| self.lane.poll(cx)).await
     }
-
-    #[cfg(feature = "media")]
-    pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<EncodedFrame>> {
-        self.lane.poll(cx)
-    }
 }
 
 impl Stream for EncodedAudioStream {

@@ -232,8 +232,7 @@ impl Hub {
 
     /// Sends a frame of a participant's track to all who are sent that track. It has arrived when this
     /// returns.
-    pub fn send_frame(&self, room: &str, publisher: &str, track_sid: &str, mut frame: EncodedFrame) {
-        frame.received = self.now();
+    pub fn send_frame(&self, room: &str, publisher: &str, track_sid: &str, frame: EncodedFrame) {
         for receiver in self.receivers(room, publisher, track_sid) {
             receiver.receive(track_sid, frame.clone());
         }

@@ -1,10 +1,12 @@
-//! The seam to a codec: what an encoder and a decoder of Opus do, whoever implements them.
+//! The seam to a codec: what an encoder and a decoder of Opus do in every implementation.
 
+mod append;
 mod error;
 mod options;
 
 use std::fmt;
 
+pub use append::append;
 pub use error::CodecError;
 pub use options::{Application, EncoderOptions};
 

@@ -88,7 +88,7 @@ impl JitterBuffer {
 
     /// Takes a packet. First, everything is played that was due before it arrived.
     ///
-    /// Packets that waited in a queue while nobody called keep their times of arrival, and are all pushed
+    /// Packets that waited in a queue between two calls keep their times of arrival, and are all pushed
     /// before the next call of [`handle_timeout`](Self::handle_timeout): so none of them counts as late. An
     /// arrival after `now` counts as `now`, which never goes back.
     pub fn push(&mut self, packet: EncodedPacket, now: Time) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 ///
 /// let options = JitterOptions::default();
 /// assert_eq!((options.min_delay, options.max_delay), (Duration::ZERO, Duration::from_millis(200)));
-/// // For a recording, in which no sound should be missing, and which nobody waits for.
+/// // For a recording, in which no sound should be missing and delay does not matter.
 /// let patient = options.max_delay(Duration::from_secs(1));
 /// # let _ = patient;
 /// ```

@@ -81,7 +81,7 @@ pub(super) struct Player {
     /// Whether the last packet announced that nothing follows.
     is_dtx: bool,
     is_new_stream: bool,
-    /// Of the packets that will be missing, so many were dropped before they came here.
+    /// Number of the missing packets that were dropped before they came here.
     dropped: u64,
     /// The delay is not reduced before this time.
     kept_until: Time,

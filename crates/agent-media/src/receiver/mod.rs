@@ -60,7 +60,7 @@ pub struct AudioReceiver {
     /// `None`: what is decoded comes out.
     resampler: Option<Resampler>,
     samples: Vec<i16>,
-    /// Whether the last sound was silence that nobody sent.
+    /// Whether the last sound was silence that was not sent.
     is_silent: bool,
     stats: AudioReceiverStats,
 }

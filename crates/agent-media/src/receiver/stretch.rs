@@ -14,7 +14,7 @@ const COARSE_RATE: usize = 8_000;
 /// Sound must be as similar to itself a period later: of 1.
 const SIMILAR: f32 = 0.85;
 
-/// Mean square below which nobody hears a seam: -55 dBFS.
+/// Mean square below which a seam is inaudible: -55 dBFS.
 const QUIET: f32 = 3_400.0;
 
 /// Makes interleaved samples longer by at most `by` samples of each channel, or shorter if it is negative,
@@ -156,7 +156,7 @@ mod tests {
             (tone(format, 440.0, 120), -120, 0),
             (vec![], 480, 0),
             (vec![i16::MAX], i64::MIN, 0),
-            // Nobody hears it.
+            // It is inaudible.
             (noise.iter().map(|sample| sample / 300).collect(), -480, -480),
             (vec![0; 960], 300, 300),
             (vec![0; 960], -1, -1),

@@ -15,13 +15,6 @@ const fn packet(handle: u8, frame: u8) -> [u8; 14] {
     [0x18, 0, 0, handle, 0, frame, 0, frame, 0, 0, 0, 0, b'h', b'i']
 }
 
-fn connected() -> Pair {
-    let mut pair = Pair::new(|_| {});
-    pair.connect();
-    pair.requests.clear();
-    pair
-}
-
 fn publish(pair: &mut Pair, id: u64, name: &str) {
     pair.command(id, RoomCommand::PublishDataTrack { name: name.to_owned() });
 }
@@ -89,7 +82,7 @@ fn asked(pair: &Pair) -> Vec<String> {
 
 #[test]
 fn frames_of_ours_arrive_once_the_server_has_published_the_track() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     publish(&mut pair, 1, "position");
     push(&mut pair, 2, 1, "too early");
     assert_eq!((asked(&pair), pair.done.contains_key(&1)), (vec!["publish 1 position".to_owned()], false));
@@ -129,7 +122,7 @@ fn frames_of_ours_arrive_once_the_server_has_published_the_track() {
 
 #[test]
 fn many_frames_wait_for_the_channel_and_too_many_are_refused() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     publish(&mut pair, 1, "pictures");
     published(&mut pair, 1, "DTR_1");
     for id in 2..6 {
@@ -145,7 +138,7 @@ fn many_frames_wait_for_the_channel_and_too_many_are_refused() {
 
 #[test]
 fn tracks_of_others_are_events_and_their_frames_come_after_a_subscription() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     pair.events.clear();
     ada(&mut pair, 1, &["DTR_a"]);
     let [RoomEvent::ParticipantJoined(_), RoomEvent::DataTrackPublished { participant, track }] =
@@ -178,7 +171,7 @@ fn tracks_of_others_are_events_and_their_frames_come_after_a_subscription() {
 
 #[test]
 fn another_session_publishes_again() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     ada(&mut pair, 1, &["DTR_a"]);
     publish(&mut pair, 1, "position");
     published(&mut pair, 1, "DTR_1");

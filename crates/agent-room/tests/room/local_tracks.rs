@@ -11,13 +11,6 @@ use proto::signal_response::Message as Response;
 
 const STEP: Duration = Duration::from_millis(20);
 
-fn connected() -> Pair {
-    let mut pair = Pair::new(|_| {});
-    pair.connect();
-    pair.requests.clear();
-    pair
-}
-
 fn publish(pair: &mut Pair, id: u64, name: &str) {
     pair.command(id, RoomCommand::PublishTrack { options: AudioTrackOptions::new(name) });
 }
@@ -76,7 +69,7 @@ fn offered(pair: &Pair) -> Vec<String> {
 
 #[test]
 fn frames_of_a_track_arrive_as_they_were_sent() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     publish(&mut pair, 1, "voice");
     assert_eq!(offered(&pair), cids(&pair), "the offer follows the request");
     send(&mut pair, 1, OutgoingFrame::new("too early", 0));
@@ -113,7 +106,7 @@ fn frames_of_a_track_arrive_as_they_were_sent() {
 
 #[test]
 fn tracks_have_sections_of_their_own_which_are_used_again() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     // Both before the first answer: the second offer waits for it.
     publish(&mut pair, 1, "a");
     let first = cids(&pair);
@@ -160,7 +153,7 @@ fn tracks_have_sections_of_their_own_which_are_used_again() {
 
 #[test]
 fn tracks_that_are_published_at_once_share_an_offer() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     for id in 1..4 {
         publish(&mut pair, id, "x");
     }
@@ -177,7 +170,7 @@ fn tracks_that_are_published_at_once_share_an_offer() {
 
 #[test]
 fn refusals_name_what_is_missing() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     let mut permit = |version, can_publish, sources: &[i32]| {
         let me = proto::ParticipantInfo {
             sid: "PA_me".to_owned(),
@@ -223,7 +216,7 @@ fn refusals_name_what_is_missing() {
 
 #[test]
 fn a_resume_keeps_a_track_and_its_stream() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     publish(&mut pair, 1, "voice");
     published(&mut pair, "TR_1");
     send(&mut pair, 1, OutgoingFrame::new("a", 0));
@@ -248,7 +241,7 @@ fn a_resume_keeps_a_track_and_its_stream() {
 
 #[test]
 fn another_session_publishes_a_track_again() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     publish(&mut pair, 1, "voice");
     published(&mut pair, "TR_1");
     send(&mut pair, 1, OutgoingFrame::new("a", 0));
@@ -280,7 +273,7 @@ fn another_session_publishes_a_track_again() {
 
 #[test]
 fn the_server_may_mute_and_end_a_track() {
-    let mut pair = connected();
+    let mut pair = Pair::connected();
     publish(&mut pair, 1, "voice");
     published(&mut pair, "TR_1");
     pair.server_sends(Response::Mute(proto::MuteTrackRequest { sid: "TR_1".to_owned(), muted: true }));

@@ -167,6 +167,14 @@ impl Pair {
         }
     }
 
+    /// A room that is connected, with no request left over of the join.
+    pub(crate) fn connected() -> Self {
+        let mut pair = Self::new(|_| {});
+        pair.connect();
+        pair.requests.clear();
+        pair
+    }
+
     /// Binds, opens, joins, and runs until the room is connected.
     pub(crate) fn connect(&mut self) {
         self.join();

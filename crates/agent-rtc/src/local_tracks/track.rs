@@ -92,7 +92,7 @@ impl EncodedAudioTrack {
         self.room.command(RoomCommand::MuteTrack { track: self.id, muted: false }).await
     }
 
-    #[cfg(feature = "media")]
+    /// As [`unpublish`](Self::unpublish), for a track that is shared.
     pub(crate) async fn end(&self) -> Result<(), RoomError> {
         self.room.command(RoomCommand::UnpublishTrack { track: self.id }).await
     }
@@ -102,7 +102,7 @@ impl EncodedAudioTrack {
     /// # Errors
     /// [`RoomError::TrackUnpublished`] if the server has ended it already, and others.
     pub async fn unpublish(self) -> Result<(), RoomError> {
-        self.room.command(RoomCommand::UnpublishTrack { track: self.id }).await
+        self.end().await
     }
 }
 

@@ -166,7 +166,7 @@ impl AudioStream {
     /// Takes all packets that wait.
     fn receive(&mut self, cx: &mut Context<'_>) {
         while !self.ended
-            && let Poll::Ready(frame) = self.frames.poll_frame(cx)
+            && let Poll::Ready(frame) = Pin::new(&mut self.frames).poll_next(cx)
         {
             match frame {
                 Some(frame) => self.receiver.push(packet(frame), self.shared.now()),

@@ -145,7 +145,7 @@ impl Server {
 
     pub(super) fn change(&mut self, request: ChangeParticipant) -> Result<Arc<Participant>, Refusal> {
         let ChangeParticipant { room, identity, change } = request;
-        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&identity));
+        let member = self.member_mut(&room, &identity);
         let member = member.ok_or(Refusal::PARTICIPANT)?;
         let me = Arc::make_mut(&mut member.participant);
         let mut kinds = Vec::new();
@@ -251,7 +251,7 @@ impl Server {
     pub(super) fn publish_track(&mut self, request: PublishTrack) -> Result<Track, Refusal> {
         let PublishTrack { room, identity, name, kind, source } = request;
         let sid = self.new_id("TR_");
-        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&identity));
+        let member = self.member_mut(&room, &identity);
         let member = member.ok_or(Refusal::PARTICIPANT)?;
         let mut track = Track::new(sid.clone(), kind);
         track.name = name;
@@ -274,7 +274,7 @@ impl Server {
 
     pub(super) fn unpublish_track(&mut self, request: UnpublishTrack) -> Result<(), Refusal> {
         let UnpublishTrack { room, identity, sid } = request;
-        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&identity));
+        let member = self.member_mut(&room, &identity);
         let member = member.ok_or(Refusal::TRACK)?;
         let track = Arc::make_mut(&mut member.participant).tracks.remove(&sid).ok_or(Refusal::TRACK)?;
         let (id, participant) = (Some(member.id), member.participant.clone());
@@ -287,7 +287,7 @@ impl Server {
 
     pub(super) fn mute_track(&mut self, request: &MuteTrack) -> Result<Track, Refusal> {
         let MuteTrack { room, identity, sid, muted } = request;
-        let member = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(identity));
+        let member = self.member_mut(room, identity);
         let member = member.ok_or(Refusal::TRACK)?;
         let me = Arc::make_mut(&mut member.participant);
         let track = me.tracks.get_mut(sid).ok_or(Refusal::TRACK)?;

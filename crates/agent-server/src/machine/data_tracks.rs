@@ -36,10 +36,7 @@ impl Server {
             return Err(RoomError::OverLimit { detail: format!("{limit} data tracks are published") });
         }
         let track = DataTrack::new(self.new_id("DTR_"), name);
-        let member = self
-            .rooms
-            .get_mut(sender.room)
-            .and_then(|room| room.members.get_mut(&sender.participant.identity));
+        let member = self.member_mut(sender.room, &sender.participant.identity);
         let member = member.ok_or(RoomError::NotConnected)?;
         Arc::make_mut(&mut member.participant).data_tracks.insert(track.sid.clone(), track.clone());
         let participant = member.participant.clone();
@@ -74,10 +71,7 @@ impl Server {
         let sid = self.data_tracks.published.remove(&(sender.member, track));
         let sid = sid.ok_or(RoomError::TrackUnpublished)?;
         self.data_tracks.subscribed.retain(|_, of| *of != sid);
-        let member = self
-            .rooms
-            .get_mut(sender.room)
-            .and_then(|room| room.members.get_mut(&sender.participant.identity));
+        let member = self.member_mut(sender.room, &sender.participant.identity);
         let Some(member) = member else { return Ok(()) };
         let Some(track) = Arc::make_mut(&mut member.participant).data_tracks.remove(&sid) else {
             return Ok(());

@@ -9,7 +9,7 @@ use agent_room::{
 
 use super::Server;
 use super::io::Output;
-use super::request::{MemberId, MuteTrack, PublishTrack, Refusal, UnpublishTrack};
+use super::request::{MemberId, MuteTrack, PublishTrack, UnpublishTrack};
 use super::sent::SentFrame;
 use super::streams::Sender;
 use super::tracks::{OwnTrack, RoutedFrame};
@@ -30,7 +30,7 @@ impl Server {
             kind: TrackKind::Audio,
             source: options.source,
         };
-        let track = self.publish_track(publish).map_err(refused)?;
+        let track = self.publish_track(publish)?;
         let own = OwnTrack { sid: track.sid.clone(), sent: 0, subscribed: false };
         self.own_tracks.tracks.insert((sender.member, id), own);
         self.report_own_track(&track.sid);
@@ -50,7 +50,7 @@ impl Server {
     ) -> Result<(), RoomError> {
         let track = self.own_tracks.tracks.get(&(sender.member, track)).ok_or(RoomError::TrackUnpublished)?;
         let (room, identity) = (sender.room.to_owned(), sender.participant.identity.clone());
-        self.unpublish_track(UnpublishTrack { room, identity, sid: track.sid.clone() }).map_err(refused)
+        Ok(self.unpublish_track(UnpublishTrack { room, identity, sid: track.sid.clone() })?)
     }
 
     pub(super) fn mute_own_track(
@@ -62,7 +62,8 @@ impl Server {
         let track = self.own_tracks.tracks.get(&(sender.member, track)).ok_or(RoomError::TrackUnpublished)?;
         let (room, identity) = (sender.room.to_owned(), sender.participant.identity.clone());
         let mute = MuteTrack { room, identity, sid: track.sid.clone(), muted };
-        self.mute_track(&mute).map(drop).map_err(refused)
+        self.mute_track(&mute)?;
+        Ok(())
     }
 
     /// Reports the state of a track to the member that publishes it, if it does so itself.
@@ -119,12 +120,5 @@ impl Server {
         let track_sid = own.sid.clone();
         self.sent_frames.push(&room, sent);
         Some(RoutedFrame { room, publisher: me.identity.clone(), track_sid, frame: routed })
-    }
-}
-
-fn refused(refusal: Refusal) -> RoomError {
-    match refusal {
-        Refusal::Command(error) => error,
-        refusal => RoomError::Refused { detail: refusal.to_string() },
     }
 }

@@ -313,6 +313,16 @@ pub enum Refusal {
     NoReply,
 }
 
+/// The reason why a command was not carried out, as a room's error.
+impl From<Refusal> for RoomError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Command(error) => error,
+            refusal => Self::Refused { detail: refusal.to_string() },
+        }
+    }
+}
+
 impl Refusal {
     pub(crate) const ROOM: Self = Self::NotFound { what: "room" };
     pub(crate) const PARTICIPANT: Self = Self::NotFound { what: "participant" };

@@ -194,6 +194,11 @@ impl Server {
         Some((name.clone(), entry.participant.clone()))
     }
 
+    /// The member with this identity, to be changed.
+    pub(super) fn member_mut(&mut self, room: &str, identity: &str) -> Option<&mut Member> {
+        self.rooms.get_mut(room)?.members.get_mut(identity)
+    }
+
     pub(super) fn notify_room(&mut self, room: &str, event: &RoomEvent) {
         self.notify_others(room, None, event);
     }

@@ -68,7 +68,7 @@ impl Server {
         change: impl FnOnce(&mut SubscriptionChoice),
     ) {
         let Sender { room, participant: me, member: id } = *sender;
-        let member = self.rooms.get_mut(room).and_then(|room| room.members.get_mut(&me.identity));
+        let member = self.member_mut(room, &me.identity);
         let Some(member) = member else { return };
         let before = Sent::of(member, &track);
         let choice = member.choices.entry(track.sid.clone()).or_default();

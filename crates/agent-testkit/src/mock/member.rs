@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::mpsc;
 
-use agent_server::{FrameReceiver, Hub, Input, MemberCommand, MemberEvent, MemberId, Refusal, Stay};
+use agent_server::{FrameReceiver, Hub, Input, MemberCommand, MemberEvent, MemberId, Stay};
 use agent_worker::room::{
     Connected, DataFrameSender, DisconnectReason, EncodedFrame, FrameSender, OutgoingFrames, Participant,
     RoomBackend, RoomError, RoomInfo, RoomRequest,
@@ -104,7 +104,7 @@ impl Member {
         let member = self.id;
         match request {
             Some(RoomRequest::Command { id, command, reply }) => {
-                let result = hub.call(MemberCommand { member, id, command }).map_err(room_error);
+                let result = hub.call(MemberCommand { member, id, command }).map_err(RoomError::from);
                 // What the command causes comes before its result, as from a connection.
                 while let Ok(event) = self.events.try_recv() {
                     if self.notified(event) {
@@ -141,13 +141,5 @@ impl FrameReceiver for Frames {
 
     fn reader(&self, track_sid: &str) -> BoxFuture<'static, ()> {
         Box::pin(self.lock().reader(track_sid))
-    }
-}
-
-/// The reason why a command was not carried out, as the room handle's error.
-fn room_error(refusal: Refusal) -> RoomError {
-    match refusal {
-        Refusal::Command(error) => error,
-        refusal => RoomError::Refused { detail: refusal.to_string() },
     }
 }

@@ -31,7 +31,7 @@ fn millis(time: Time) -> f64 {
 struct Player {
     buffer: JitterBuffer,
     played: Vec<Playout>,
-    /// By how many samples sound becomes longer where so many are wanted.
+    /// By how many samples sound becomes longer, for the number that is wanted.
     stretch: fn(i64) -> i64,
 }
 

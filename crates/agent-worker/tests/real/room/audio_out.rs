@@ -13,6 +13,7 @@ use agent_worker::room::{
 };
 use agent_worker::{Room, RoomEvent};
 
+use super::reconnect::reconnected;
 use crate::support::network::Network;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -310,20 +311,6 @@ async fn a_source_that_is_not_permitted_is_refused_by_name() {
     }
 }
 
-/// The next time that the connection is re-established.
-async fn reconnected(events: &mut RoomEvents) -> bool {
-    let again = async {
-        loop {
-            match events.next().await.expect("the room stays") {
-                RoomEvent::Reconnected(again) => return again.resumed,
-                RoomEvent::Disconnected { reason } => panic!("{reason}"),
-                _ => {}
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(90), again).await.expect("the connection comes back")
-}
-
 #[tokio::test]
 async fn the_sound_continues_after_a_resume_and_after_another_session() {
     let Some(server) = real_server().await else { return };
@@ -344,7 +331,7 @@ async fn the_sound_continues_after_a_resume_and_after_another_session() {
 
     for _ in 0..3 {
         network.cut();
-        assert!(reconnected(&mut events).await, "a resume");
+        assert!(reconnected(&mut events, drop).await.resumed, "a resume");
         assert_eq!(track.sid(), sid);
         hears(&mut ada, &sid, 440.0).await;
     }
@@ -357,8 +344,8 @@ async fn the_sound_continues_after_a_resume_and_after_another_session() {
         tokio::time::sleep(Duration::from_secs(30)).await;
         network.block_media(false);
     };
-    let (resumed, ()) = tokio::join!(reconnected(&mut events), unblock);
-    assert!(!resumed, "another session");
+    let (again, ()) = tokio::join!(reconnected(&mut events, drop), unblock);
+    assert!(!again.resumed, "another session");
     let again =
         event(&mut events, "the track", |event| matches!(event, RoomEvent::LocalTrackRepublished { .. }))
             .await;

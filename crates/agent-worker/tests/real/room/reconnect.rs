@@ -29,7 +29,10 @@ async fn ada(server: &RealServer, room: &str) -> OfficialClient {
 }
 
 /// The next time that the connection is re-established; `while_waiting` sees what else happens.
-async fn reconnected(events: &mut RoomEvents, mut while_waiting: impl FnMut(RoomEvent)) -> Reconnected {
+pub(super) async fn reconnected(
+    events: &mut RoomEvents,
+    mut while_waiting: impl FnMut(RoomEvent),
+) -> Reconnected {
     let again = async {
         loop {
             match events.next().await.expect("the room stays") {
