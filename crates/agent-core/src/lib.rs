@@ -53,6 +53,8 @@ mod log_limit;
 mod metadata;
 mod outcome;
 mod retry;
+#[cfg(feature = "script")]
+pub mod script;
 mod shutdown;
 mod text;
 mod worker;

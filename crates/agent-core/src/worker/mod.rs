@@ -187,6 +187,12 @@ impl Worker {
         self.timers.next()
     }
 
+    /// Its settings.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The lifecycle state of a job; `None` when it is unknown or closed.
     #[must_use]
     pub fn lifecycle(&self, job: &JobId) -> Option<Lifecycle> {

@@ -15,8 +15,11 @@ mod election;
 mod election_promises;
 mod jobs;
 mod outcomes;
+#[cfg(feature = "script")]
+mod planted;
+#[cfg(feature = "script")]
 mod promises;
-#[cfg(feature = "serde")]
+#[cfg(all(feature = "script", feature = "serde"))]
 mod replay;
 mod retries;
 mod rig;

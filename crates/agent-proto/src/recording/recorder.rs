@@ -133,6 +133,24 @@ impl<S: Clone, M: Machine> Recorder<S, M> {
     }
 }
 
+/// It is recorded also where any machine can be used.
+impl<S: Clone, M: Machine> Machine for Recorder<S, M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn handle_input(&mut self, input: M::Input, now: Time) {
+        self.handle_input(input, now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_output(&mut self) -> Option<M::Output> {
+        self.poll_output()
+    }
+}
+
 impl<S, M: Machine> Deref for Recorder<S, M> {
     type Target = M;
 
