@@ -14,8 +14,9 @@
 //! | I9 | after a drain of its outputs every timer is in the future, and there is no loop of timers |
 //! | I10 | slots are what the jobs hold, and at most `max_jobs` |
 //!
-//! `steps` is a script of what can happen (`step`), `driver` carries it out, `ledger` is the promises (`known`: what it knows of each job), `random` makes scripts of
-//! seeds, and `shrink` makes one smaller that fails.
+//! `steps` is a script of what can happen (`step`), `driver` carries it out, `ledger` is the promises, with
+//! what it knows of each job (`known`), `random` makes scripts of seeds, and `shrink` makes one smaller that
+//! fails.
 
 mod broken;
 mod driver;
