@@ -9,8 +9,12 @@
 //!
 //! Any other value of `AGENT_TEST_REAL` counts as `1`.
 
+use std::path::PathBuf;
+
+use crate::install::InstallError;
+use crate::install::venv::Venv;
 use crate::official::{ClientKind, OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
-use crate::real::{RealServer, RealServerBuilder};
+use crate::real::{RealServer, RealServerBuilder, on_path};
 use crate::redis::{RedisKind, RedisServer, RedisServerBuilder};
 
 const REAL_VAR: &str = "AGENT_TEST_REAL";
@@ -149,6 +153,49 @@ pub async fn official_worker(
         return None;
     }
     Some(needed(OfficialWorker::start(kind, options).await))
+}
+
+/// A Python with packages of PyPI for a test, or `None` if the test has to be skipped, as with
+/// [`real_server`]. They are installed once, in a directory of the user's cache with this `name`, for which
+/// there must be a Python 3.10 or newer with venv. `pins` is a line for each package, also for those that it
+/// needs, with its version.
+///
+/// ```no_run
+/// # async fn example() {
+/// let Some(python) = agent_testkit::python_with("speech", "pocketsphinx==5.1.1\n").await else { return };
+/// # let _ = python;
+/// # }
+/// ```
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn python_with(name: &'static str, pins: &'static str) -> Option<PathBuf> {
+    let venv = Venv { name, what: name, pins, nameable: false };
+    if !runs(&format!("Python with the packages of {name}"), venv.find().is_some(), INSTALLS) {
+        return None;
+    }
+    Some(needed(venv.find_or_install().await))
+}
+
+/// A program on the `PATH` for a test, or `None` if the test has to be skipped, as with [`real_server`]; but
+/// it is not installed. `help` is how to do that.
+///
+/// ```no_run
+/// # fn example() {
+/// let help = "Debian: apt-get install espeak-ng";
+/// let Some(espeak) = agent_testkit::program("espeak-ng", help) else { return };
+/// # let _ = espeak;
+/// # }
+/// ```
+///
+/// # Panics
+/// As [`real_server`].
+pub fn program(name: &str, help: &str) -> Option<PathBuf> {
+    let found = on_path(name);
+    if !runs(name, found.is_some(), help) {
+        return None;
+    }
+    Some(needed(found.ok_or_else(|| InstallError::Missing(format!("there is no {name} ({help})")))))
 }
 
 #[expect(clippy::panic, reason = "only tests call this, and this is how they fail")]

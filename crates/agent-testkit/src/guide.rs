@@ -169,6 +169,9 @@
 //! [`ClientEvent`](crate::ClientEvent)s. [`official_host_of`](crate::official_host_of) skips a test where the
 //! SDK is not installed.
 //!
+//! Other tools are found, and a test without them is skipped, with [`program`](crate::program) and, for
+//! packages of PyPI, [`python_with`](crate::python_with), which installs them.
+//!
 //! The Python clients play tones and WAV files ([`ClientSound`](crate::ClientSound)). A server that was
 //! started with [`udp_proxy`](crate::RealServerBuilder::udp_proxy) loses and delays the media and data of its
 //! clients, official or not, as a mobile network does ([`LinkConditions`](crate::LinkConditions)).

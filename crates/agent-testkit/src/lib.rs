@@ -11,7 +11,7 @@
 //!   Node.js and, as a client, a browser
 //! - [`RedisServer`]: a Redis or Valkey on loopback that can be stopped, restarted and frozen
 //! - [`real_server`], [`redis_server`], [`official_host`], [`official_host_of`], [`official_worker`]: these
-//!   tools for a test, or `None` to skip it
+//!   tools for a test, or `None` to skip it; [`python_with`] and [`program`]: the same for other tools
 //!
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
@@ -68,8 +68,8 @@ pub use agent_server::{ApiCall, OfferAnswer, RecordedStatus, ServerEvent, Violat
 pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};
 #[cfg(feature = "tools")]
 pub use gate::{
-    official_host, official_host_of, official_worker, real_server, real_server_with, redis_server,
-    redis_server_with,
+    official_host, official_host_of, official_worker, program, python_with, real_server, real_server_with,
+    redis_server, redis_server_with,
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,

@@ -8,21 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use earshot::Detector;
 use serde::Serialize;
 
-use agent_worker::media::{AudioError, AudioFormat, AudioFrame, AudioStream, Level};
+use agent_worker::media::{AudioError, AudioFrame, AudioStream, Level};
 use agent_worker::room::TrackKind;
 use agent_worker::{JobContext, JobError, JobResult, RoomEvent, Worker};
 
+use examples::VoiceDetector;
+
 const TOPIC: &str = "analysis";
 const PERIOD: Duration = Duration::from_secs(5);
-
-/// The samples that voice activity detection takes at a time: 16 ms at 16 kHz.
-const VOICE_FRAME: usize = 256;
-
-/// The score from which on a frame is speech.
-const VOICE: f32 = 0.5;
 
 /// Maximum number of participants in a message: with the longest identities it is within the limit of data
 /// messages.
@@ -76,33 +71,6 @@ impl Totals {
     }
 }
 
-/// Finds speech in a track, in frames of its own.
-struct Voice {
-    detector: Box<Detector>,
-    pending: Vec<i16>,
-}
-
-impl Voice {
-    fn new() -> Self {
-        Self { detector: Detector::default_boxed(), pending: Vec::new() }
-    }
-
-    /// How much of this is speech; the rest of a frame counts with what comes next.
-    fn speech_in(&mut self, audio: &AudioFrame) -> Duration {
-        self.pending.extend_from_slice(audio.samples());
-        let mut speech = Duration::ZERO;
-        let frames = self.pending.chunks_exact(VOICE_FRAME);
-        let rest = frames.remainder().to_vec();
-        for frame in frames {
-            if self.detector.predict_i16(frame) >= VOICE {
-                speech += AudioFormat::MONO_16K.duration_of(VOICE_FRAME);
-            }
-        }
-        self.pending = rest;
-        speech
-    }
-}
-
 /// The totals of all participants by identity.
 #[derive(Clone, Default)]
 struct Analysis {
@@ -112,9 +80,13 @@ struct Analysis {
 impl Analysis {
     /// Measures a track until it ends.
     async fn measure(&self, identity: String, mut audio: AudioStream) {
-        let mut voice = Voice::new();
+        let mut voice = VoiceDetector::new();
         while let Some(received) = audio.next().await {
-            let speech = voice.speech_in(&received.audio);
+            let mut speech = Duration::ZERO;
+            let mut add = |_: &[i16], is_voice| {
+                speech += if is_voice { VoiceDetector::FRAME_DURATION } else { Duration::ZERO };
+            };
+            voice.push(&received.audio, &mut add);
             let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
             if people.len() < MAX_PEOPLE || people.contains_key(&identity) {
                 people.entry(identity.clone()).or_default().add(&received.audio, speech);
@@ -171,7 +143,7 @@ async fn analyze(ctx: JobContext) -> JobResult {
 }
 
 fn listen(ctx: &JobContext, track_sid: &str) -> Result<AudioStream, AudioError> {
-    ctx.room().audio(track_sid, AudioFormat::MONO_16K)
+    ctx.room().audio(track_sid, VoiceDetector::FORMAT)
 }
 
 #[tokio::main]
@@ -183,29 +155,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::TAU;
-
     use agent_testkit::{JobSpec, run_job};
+    use agent_worker::media::AudioFormat;
     use agent_worker::room::AudioTrackOptions;
 
     use super::*;
+    use examples::sounds;
 
-    /// Three seconds like a vowel, in syllables: the harmonics of a voice of 130 Hz that falls and rises.
     fn vowels() -> AudioFrame {
-        let mut phase = 0.0;
-        let sample = |n: i32| {
-            let time = f64::from(n) / 48_000.0;
-            phase += (130.0 + 20.0 * (time * TAU).sin()) * TAU / 48_000.0;
-            let harmonic = |k: i32| {
-                let hertz = 130.0 * f64::from(k);
-                let near = |formant: f64| (-((hertz - formant) / 150.0).powi(2)).exp();
-                (near(700.0) + 0.6 * near(1_200.0) + 0.3 * near(2_500.0) + 0.05)
-                    * (phase * f64::from(k)).sin()
-            };
-            let syllable = (time * 4.0 * TAU / 2.0).sin().powi(2);
-            (4_000.0 * syllable * (1..30).map(harmonic).sum::<f64>()) as i16
-        };
-        AudioFrame::new(AudioFormat::MONO_48K, (0..144_000).map(sample).collect()).unwrap()
+        sounds::vowels(AudioFormat::MONO_48K, Duration::from_secs(3))
     }
 
     #[tokio::test]

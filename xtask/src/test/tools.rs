@@ -55,6 +55,8 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
             (has_redis(), "redis-server"),
             // Without it, only the tests with a browser are skipped, each with a line.
             (has_chromium(), "chromium-headless-shell"),
+            // Without it, only the test of the transcriber is skipped, with a line.
+            (on_path("espeak-ng").is_some(), "espeak-ng"),
         ];
         install(missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect());
     }

@@ -2,6 +2,7 @@
 //! has a fixed version, also the dependencies, so that every machine installs what was tested.
 
 pub(crate) mod python;
+pub(crate) mod venv;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,18 +17,14 @@ use crate::cache;
 const STEP_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Why packages are not available.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum InstallError {
     /// What is missing, and how to get it, in one line.
+    #[error("{0}")]
     Missing(String),
     /// A file operation failed.
-    Io(io::Error),
-}
-
-impl From<io::Error> for InstallError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// A directory of the cache with exactly these packages.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{browser, node, venv};
+use super::{browser, node, venvs};
 use crate::install::InstallError;
 
 const PYTHON_HOST: &str = include_str!("host.py");
@@ -36,8 +36,8 @@ impl ClientKind {
     #[must_use]
     pub fn is_installed(self) -> bool {
         match self {
-            Self::Python => venv::SDK.find().is_some(),
-            Self::Python12 => venv::SDK_1_2.find().is_some(),
+            Self::Python => venvs::SDK.find().is_some(),
+            Self::Python12 => venvs::SDK_1_2.find().is_some(),
             Self::Node => node::find().is_some(),
             Self::Browser => browser::find().is_some(),
         }
@@ -55,8 +55,8 @@ impl ClientKind {
 
     pub(super) async fn command(self) -> Result<Command, InstallError> {
         let venv = match self {
-            Self::Python => venv::SDK,
-            Self::Python12 => venv::SDK_1_2,
+            Self::Python => venvs::SDK,
+            Self::Python12 => venvs::SDK_1_2,
             Self::Node => {
                 let node = node::find_or_install().await?;
                 let mut command = script(&node, NODE_HOST);

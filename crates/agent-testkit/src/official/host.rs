@@ -16,7 +16,7 @@ use agent_proto::text;
 use super::client_kind::ClientKind;
 use super::error::ClientError;
 use super::event::ClientEvent;
-use super::venv;
+use super::venvs;
 
 /// Timeout of an operation. Joining a room takes longest; a client that cannot join gives up after some 15 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ impl OfficialHost {
     /// user's cache.
     #[must_use]
     pub fn find() -> Option<std::path::PathBuf> {
-        venv::SDK.find()
+        venvs::SDK.find()
     }
 
     /// Starts a process for [`ClientKind::Python`].

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::error::OfficialWorkerError;
-use super::{node, venv};
+use super::{node, venvs};
 
 const PYTHON_SCRIPT: &str = include_str!("worker.py");
 const NODE_SCRIPT: &str = include_str!("worker.mjs");
@@ -29,7 +29,7 @@ impl OfficialWorkerKind {
     #[must_use]
     pub fn is_installed(self) -> bool {
         match self {
-            Self::PythonThread | Self::PythonProcess => venv::SDK.find().is_some(),
+            Self::PythonThread | Self::PythonProcess => venvs::SDK.find().is_some(),
             Self::Node => node::find().is_some(),
         }
     }
@@ -39,7 +39,7 @@ impl OfficialWorkerKind {
         let folder = tempfile::Builder::new().prefix("worker-").to_owned();
         match self {
             Self::PythonThread | Self::PythonProcess => {
-                let mut command = Command::new(venv::SDK.find_or_install().await?);
+                let mut command = Command::new(venvs::SDK.find_or_install().await?);
                 let dir = folder.tempdir()?;
                 // A file, not `-c`: the job processes have to import it.
                 let script = write(dir.path(), "worker.py", PYTHON_SCRIPT)?;

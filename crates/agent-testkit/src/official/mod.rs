@@ -17,7 +17,7 @@ mod received;
 mod rpc;
 mod sound;
 mod streams;
-mod venv;
+mod venvs;
 mod worker;
 
 pub use self::api::OfficialApi;

@@ -78,7 +78,10 @@
 //!
 //! # What is not part of this SDK
 //! Speech recognition and synthesis, language models, and who may speak when. [`AudioStream`] and
-//! [`AudioTrack`] are where they are connected.
+//! [`AudioTrack`] are where they are connected: the example `transcriber` finds segments of speech by voice
+//! activity, gives each to an engine of yours, which is a command or an HTTP endpoint behind a trait of one
+//! method, and sends the texts as
+//! [transcriptions](super::streams#chats-transcriptions-the-state-of-an-agent).
 //!
 //! [`AudioStream`]: crate::media::AudioStream
 //! [`AudioTrack`]: crate::media::AudioTrack

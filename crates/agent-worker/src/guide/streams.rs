@@ -71,6 +71,8 @@
 //! | transcriptions of other agents | [`transcripts`](crate::Room::transcripts) | |
 //! | what the agent is doing | [`set_agent_state`](crate::Room::set_agent_state), [`agent_state`](crate::room::Participant::agent_state) | the attribute `lk.agent.state` |
 //!
+//! The example `transcriber` sends transcriptions of what others say, while they speak or at the end.
+//!
 //! # Data tracks
 //! For values of which only the newest matters, as positions, there are data tracks:
 //! [`publish_data_track`](crate::Room::publish_data_track) sends frames of bytes, which are not repeated when
