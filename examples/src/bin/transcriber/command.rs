@@ -108,9 +108,17 @@ impl Drop for Process {
     }
 }
 
+#[cfg(not(windows))]
 fn shell(command: &str) -> Command {
-    let (program, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
-    let mut shell = Command::new(program);
-    shell.arg(option).arg(command);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command);
+    shell
+}
+
+#[cfg(windows)]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("cmd");
+    // It has quotes of its own.
+    shell.arg("/C").raw_arg(command);
     shell
 }
