@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::compare::{self, Plan};
+use crate::echo;
 use crate::metadata;
 use crate::subject::{self, Kind, Task};
 
@@ -42,6 +43,12 @@ struct Options {
 enum Command {
     /// Reads worst-case metadata: time and memory, compared with serde_json alone.
     Metadata(metadata::Options),
+    /// Repeats sound on a real livekit-server: the delay that an agent adds, processor time and memory for
+    /// each room, compared with the official Python worker.
+    Echo(echo::Options),
+    /// Sends sound to many rooms, as started by the benchmark of an echo.
+    #[command(hide = true)]
+    EchoLoad(echo::LoadTask),
     /// Reads one document, as started by the benchmark of metadata.
     #[command(hide = true)]
     MetadataReading(metadata::Reading),
@@ -62,6 +69,11 @@ pub(crate) fn run() -> Result<()> {
             println!("{}", metadata::compare(&options)?);
             Ok(())
         }
+        Some(Command::Echo(options)) => {
+            print!("{}", echo::run(&options)?);
+            Ok(())
+        }
+        Some(Command::EchoLoad(task)) => echo::run_load(&task),
         Some(Command::MetadataReading(reading)) => {
             println!("{}", metadata::measure(&reading)?);
             Ok(())

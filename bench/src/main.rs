@@ -1,4 +1,5 @@
-//! Compares our worker with a raw WebSocket client that runs the same jobs: see this crate's README.
+//! Compares our worker with a raw WebSocket client that runs the same jobs, and an echo of ours with that of
+//! the official Python worker: see this crate's README.
 //!
 //! This process is the load server and evaluates the figures. Each subject runs in a process of its own, the
 //! same program started again, so that processor time and memory are the subject's alone.
@@ -10,6 +11,8 @@ mod child;
 mod cli;
 #[cfg(target_os = "linux")]
 mod compare;
+#[cfg(target_os = "linux")]
+mod echo;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]

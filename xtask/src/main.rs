@@ -17,7 +17,8 @@ const USAGE: &str = "usage: cargo xtask TASK
   test [--long] [--suite NAME]...
                          every test suite that this machine's tools allow, or only the named ones (--long: the full
                          numbers of repetitions, which are reduced otherwise)
-  bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: the cost of worst-case input; --help, --quick
+  bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: the cost of worst-case input;
+                         echo: delay, processor time and memory of an echo; --help, --quick
   ci                     the same as test with CI=true: a missing tool is a failure, Cargo.lock must be up to date
   test suites:";
 

@@ -7,6 +7,8 @@
 //! | the same against LiveKit's own server | [`real_server`](crate::real_server) | seconds |
 //! | a worker in another language | `livekit-testkit serve` | |
 //!
+//! Sound has a [section of its own](#testing-sound).
+//!
 //! # Unit testing
 //! A job with its room is described by a [`JobSpec`](crate::JobSpec); [`run_job`](crate::run_job) runs it in
 //! a whole worker. The handler gets the same [`JobContext`](agent_worker::JobContext) and
@@ -175,6 +177,62 @@
 //! The Python clients play tones and WAV files ([`ClientSound`](crate::ClientSound)). A server that was
 //! started with [`udp_proxy`](crate::RealServerBuilder::udp_proxy) loses and delays the media and data of its
 //! clients, official or not, as a mobile network does ([`LinkConditions`](crate::LinkConditions)).
+//!
+//! # Testing sound
+//! With the feature `media` of agent-worker, participants of a mock room play and hear PCM as an agent does,
+//! on virtual time: a test of ten seconds of sound takes as long as its codec. A [`Tone`](crate::Tone) is
+//! made for any format, and [`MeasuredSound`](crate::MeasuredSound) reports what was heard: frequency, level,
+//! where it begins and ends, and the gaps in it.
+//! ```
+//! use agent_testkit::{JobSpec, MeasuredSound, Tone, run_job};
+//! use agent_worker::media::{AudioFormat, AudioFrame};
+//! use agent_worker::room::{AudioTrackOptions, ParticipantFilter};
+//! use agent_worker::{JobContext, JobResult};
+//! use std::time::Duration;
+//!
+//! const TONE: Tone = Tone::new(440.0);
+//!
+//! /// Plays a second of a tone to the first participant.
+//! async fn beep(ctx: JobContext) -> JobResult {
+//!     ctx.room().wait_for_participant(ParticipantFilter::human()).await?;
+//!     let track = ctx.room().publish_audio(AudioTrackOptions::new("beep")).await?;
+//!     let samples = TONE.samples(48_000, 1, Duration::from_secs(1));
+//!     track.push(&AudioFrame::new(AudioFormat::MONO_48K, samples)?).await?;
+//!     track.wait_for_playout().await?;
+//!     Ok(())
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let job = JobSpec::room("lobby").script(|room| async move {
+//!     let ada = room.join("ada");
+//!     let track = room.wait_for_track(|_, track| track.name == "beep").await;
+//!     let mut audio = ada.room().audio(&track.sid, AudioFormat::MONO_48K).unwrap();
+//!     let mut samples = Vec::new();
+//!     while let Some(received) = audio.next().await {
+//!         samples.extend(received.audio.into_samples());
+//!     }
+//!     let heard = MeasuredSound::of(&samples, 48_000, 1);
+//!     assert!(heard.is(TONE) && heard.duration() > Duration::from_millis(950), "{heard:?}");
+//! });
+//! run_job(beep, job).await.assert_success();
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! The other way round, `ada.room().publish_audio(…)` plays to the agent: the test of the example `echo` does
+//! both. What is tested decides what it is tested with:
+//!
+//! | what | with |
+//! |---|---|
+//! | what an agent says, and how it handles what it hears | `run_job`, as above |
+//! | packets, without a codec | [`MockParticipant::send_frame`](crate::MockParticipant::send_frame), and [`Run::audio_by_agent`](crate::Run::audio_by_agent) |
+//! | whether LiveKit's clients hear it | [`OfficialClient::listen`](crate::OfficialClient::listen): frequency, level and silence of each second, as [`OfficialSound`](crate::OfficialSound) |
+//! | sound of LiveKit's clients | [`OfficialClient::publish_sound`](crate::OfficialClient::publish_sound): a tone or a file of WAV, with discontinuous transmission as they have it |
+//! | loss and jitter | [`udp_proxy`](crate::RealServerBuilder::udp_proxy) in front of a real server |
+//!
+//! Compare frequency, level and gaps, not samples: a codec changes them all, and delays them. With a real
+//! server the first seconds have the beginning of the sound in them, and on a busy machine a late packet is
+//! concealed: wait for a second that is as it should be.
 //!
 //! # Faults
 //! | fault | on [`MockServer`](crate::MockServer) |

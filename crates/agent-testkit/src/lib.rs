@@ -4,6 +4,7 @@
 //! - [`MockServer`]: the rules of a LiveKit server towards workers, with fault hooks and an event log;
 //!   `livekit-testkit serve` runs it for workers in any language
 //! - [`MockRoom`]: a room without a network, in which the test plays everybody but the agent
+//! - [`Tone`] and [`MeasuredSound`]: sound to play, and what was heard
 //! - [`FaultyStore`]: a store of checkpoints that fails, delays or loses its answers by a script
 //! - [`RealServer`]: a real livekit-server on loopback, installed if necessary, with its log parsed
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
@@ -36,8 +37,8 @@
 //! | `json` | yes | the mock server also speaks the JSON form of the protocols, as workers and API clients in some languages do |
 //! | `cli` | yes | the program `livekit-testkit` |
 //!
-//! [`run_job`], [`MockServer`], [`MockRoom`], [`FaultyStore`] and [`ServerApi`] are always available:
-//! `default-features = false` is enough for tests of handlers, and builds some 60 fewer crates.
+//! [`run_job`], [`MockServer`], [`MockRoom`], [`Tone`], [`FaultyStore`] and [`ServerApi`] are always
+//! available: `default-features = false` is enough for tests of handlers, and builds some 60 fewer crates.
 //!
 //! The [`guide`] covers other participants, workers with a server, faults and mocks.
 
@@ -58,6 +59,7 @@ mod process;
 mod real;
 #[cfg(feature = "tools")]
 mod redis;
+mod sound;
 
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
@@ -90,3 +92,4 @@ pub use real::{
 };
 #[cfg(feature = "tools")]
 pub use redis::{RedisKind, RedisServer, RedisServerBuilder, RedisServerError};
+pub use sound::{MeasuredSound, Tone};

@@ -80,17 +80,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 mod tests {
     use std::time::Duration;
 
-    use agent_testkit::{JobSpec, MockRoom, run_job};
-    use agent_worker::media::{AudioFrame, Level};
+    use agent_testkit::{JobSpec, MeasuredSound, MockRoom, Tone, run_job};
+    use agent_worker::media::AudioFrame;
 
     use super::*;
-
-    fn tone(duration: Duration) -> AudioFrame {
-        let format = AudioFormat::MONO_48K;
-        let sample =
-            |n: usize| ((n as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin() * 12_000.0) as i16;
-        AudioFrame::new(format, (0..format.frames_in(duration)).map(sample).collect()).expect("one channel")
-    }
 
     /// Plays a second of a tone, and hears it come back.
     async fn plays_a_tone(room: MockRoom) {
@@ -98,15 +91,17 @@ mod tests {
         let voice = ada.room().publish_audio(AudioTrackOptions::new("voice")).await.expect("published");
         let echo = room.wait_for_track(|who, _| who.kind == ParticipantKind::Agent).await;
         let mut heard = ada.room().audio(&echo.sid, AudioFormat::MONO_48K).expect("it is published");
-        voice.push(&tone(Duration::from_secs(1))).await.expect("queued");
+        let (tone, format) = (Tone::new(440.0), AudioFormat::MONO_48K);
+        let samples = tone.samples(48_000, 1, Duration::from_secs(1));
+        voice.push(&AudioFrame::new(format, samples).expect("one channel")).await.expect("queued");
         voice.wait_for_playout().await.expect("played");
         voice.unpublish().await.expect("unpublished");
         let mut samples = Vec::new();
         while let Some(received) = heard.next().await {
             samples.extend(received.audio.into_samples());
         }
-        let (level, seconds) = (Level::of(&samples), samples.len() as f32 / 48_000.0);
-        assert!((level.rms - -11.7).abs() < 1.0 && (0.95..1.1).contains(&seconds), "{level:?}, {seconds} s");
+        let heard = MeasuredSound::of(&samples, 48_000, 1);
+        assert!(heard.is(tone) && heard.duration().as_secs_f64() > 0.95, "{heard:?}");
     }
 
     #[tokio::test]

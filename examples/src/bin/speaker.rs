@@ -177,21 +177,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::TAU;
-
     use hound::{WavSpec, WavWriter};
     use ogg::{PacketWriteEndInfo, PacketWriter};
 
-    use agent_testkit::{JobSpec, run_job};
+    use agent_testkit::{JobSpec, MeasuredSound, Tone, run_job};
     use agent_worker::RoomEvent;
-    use agent_worker::media::{AudioCodec, EncoderOptions, Level, RopusCodec};
+    use agent_worker::media::{AudioCodec, EncoderOptions, RopusCodec};
 
     use super::*;
 
-    /// Two seconds of a tone of -15 dBFS.
-    fn tone(sample_rate: u32) -> impl Iterator<Item = i16> {
-        let sample = move |n| (8_192.0 * (f64::from(n) * 440.0 * TAU / f64::from(sample_rate)).sin()) as i16;
-        (0..2 * sample_rate).map(sample)
+    const TONE: Tone = Tone::new(440.0).level(-12.0);
+
+    /// Two seconds of it.
+    fn tone(sample_rate: u32) -> Vec<i16> {
+        TONE.samples(sample_rate, 1, Duration::from_secs(2))
     }
 
     fn wav(channels: u16, sample_rate: u32, bits_per_sample: u16) -> Vec<u8> {
@@ -230,7 +229,7 @@ mod tests {
 
     fn opus() -> Vec<u8> {
         let mut encoder = RopusCodec.encoder(AudioFormat::MONO_48K, &EncoderOptions::new()).unwrap();
-        let samples: Vec<_> = tone(48_000).collect();
+        let samples = tone(48_000);
         let packets = samples.chunks(960).map(|frame| {
             let mut packet = Vec::new();
             encoder.encode(frame, &mut packet).unwrap();
@@ -255,11 +254,9 @@ mod tests {
             while let Some(received) = audio.next().await {
                 heard.extend_from_slice(received.audio.samples());
             }
-            let (level, seconds) = (Level::of(&heard), heard.len() as f64 / 48_000.0);
-            assert!(
-                (1.9..2.1).contains(&seconds) && (level.rms + 15.05).abs() < 0.7,
-                "{seconds} s, {level:?}"
-            );
+            let heard = MeasuredSound::of(&heard, 48_000, 1);
+            let seconds = heard.duration().as_secs_f64();
+            assert!((1.9..2.1).contains(&seconds) && heard.is(TONE), "{heard:?}");
         });
         let run = run_job(move |ctx| speak(ctx, sound.clone()), spec).await;
         run.assert_success();

@@ -19,7 +19,7 @@ const LAYERS: &[Layer] = &[
     (
         "agent-worker-rtc",
         &["agent-proto", "agent-worker-room", "agent-worker-media", "agent-worker-net"],
-        &["agent-worker"],
+        &["agent-worker", "agent-testkit"],
     ),
     ("agent-worker-server", &["agent-proto", "agent-worker-room", "agent-worker-net"], &[]),
     ("agent-worker-backends", &["agent-proto", "agent-worker-core", "agent-worker-net"], &["agent-worker"]),
@@ -40,7 +40,7 @@ const LAYERS: &[Layer] = &[
     // Programs like a user's; the benchmark also has a client that uses only the protocol.
     ("quickstart", &["agent-worker", "agent-testkit"], &[]),
     ("examples", &["agent-worker", "agent-testkit", "agent-worker-rtc"], &[]),
-    ("agent-bench", &["agent-proto", "agent-worker"], &[]),
+    ("agent-bench", &["agent-proto", "agent-worker", "agent-testkit"], &[]),
     ("xtask", &[], &[]),
 ];
 

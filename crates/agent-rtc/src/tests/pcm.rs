@@ -10,19 +10,16 @@ use agent_room::{
     AudioTrackOptions, Connected, EncodedFrame, OutgoingFrame, Participant, RoomCommand, RoomError, RoomInfo,
     Track, TrackKind,
 };
+use agent_testkit::Tone;
 
 use crate::{AudioError, FrameSender, Room, RoomBackend, RoomRequest, TrackError};
 
 const MS: Duration = Duration::from_millis(1);
 const VOICE: AudioFormat = AudioFormat::MONO_16K;
 
-/// A sine of 440 Hz.
 fn tone(format: AudioFormat, duration: Duration) -> AudioFrame {
-    let step = 440.0 * std::f32::consts::TAU / format.sample_rate() as f32;
-    let sample = |n: usize| ((n as f32 * step).sin() * 12_000.0) as i16;
-    let channels = usize::from(format.channels());
-    let samples = (0..format.frames_in(duration)).flat_map(|n| std::iter::repeat_n(sample(n), channels));
-    AudioFrame::new(format, samples.collect()).unwrap()
+    let samples = Tone::new(440.0).samples(format.sample_rate(), format.channels(), duration);
+    AudioFrame::new(format, samples).unwrap()
 }
 
 /// What a room has done so far.

@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer};
 
 use agent_proto::text;
 
+use crate::Tone;
+
 /// How much of a text is shown for debugging; it may have megabytes.
 const SHOWN: usize = 200;
 
@@ -28,6 +30,14 @@ pub struct OfficialSound {
     pub blocks: u32,
     /// How many of them are silent: below -60 dBFS.
     pub silent_blocks: u32,
+}
+
+impl OfficialSound {
+    /// Whether it is this tone without a gap: within 2 Hz and 1 dB.
+    #[must_use]
+    pub fn is(&self, tone: Tone) -> bool {
+        self.silent_blocks == 0 && tone.is_like(self.hertz, self.dbfs)
+    }
 }
 
 /// A text stream that an official client received.

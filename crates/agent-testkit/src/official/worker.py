@@ -1,4 +1,4 @@
-"""LiveKit's own Python worker. Its handler tells the job on stdout, as one JSON line, and ends.
+"""LiveKit's own Python worker. Its handler tells the job on stdout, as one JSON line, and ends, or repeats sound.
 
 Server, credentials and agent name are in the environment (LIVEKIT_*); the one argument is the executor, thread or process.
 """
@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 
+from livekit import rtc
 from livekit.agents import AgentServer, JobContext, JobExecutorType
 
 
@@ -17,7 +18,22 @@ async def entrypoint(ctx: JobContext):
     line = json.dumps({"event": "job", "job_id": job.id, "room": job.room.name, "metadata": job.metadata})
     # In one write: jobs are processes that share the pipe.
     os.write(1, f"{line}\n".encode())
+    if os.environ.get("AGENT_TEST_ECHO") == "1":
+        await echo(ctx)
     ctx.shutdown()
+
+
+async def echo(ctx: JobContext):
+    """Repeats the microphone of the participant that the metadata name; of the first one without any."""
+    await ctx.connect()
+    participant = await ctx.wait_for_participant(identity=ctx.job.metadata or None)
+    microphone = rtc.TrackSource.SOURCE_MICROPHONE
+    stream = rtc.AudioStream.from_participant(participant=participant, track_source=microphone)
+    source = rtc.AudioSource(48000, 1)
+    track = rtc.LocalAudioTrack.create_audio_track("echo", source)
+    await ctx.room.local_participant.publish_track(track, rtc.TrackPublishOptions(source=microphone))
+    async for event in stream:
+        await source.capture_frame(event.frame)
 
 
 def load():

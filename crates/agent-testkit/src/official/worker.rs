@@ -38,9 +38,11 @@ pub struct OfficialWorkerOptions {
     api_key: String,
     api_secret: Secret,
     agent_name: String,
+    echo: bool,
 }
 
-/// A running worker of LiveKit's own SDKs. Its handler prints each job, joins no room and ends.
+/// A running worker of LiveKit's own SDKs. Its handler prints each job, joins no room and ends, unless it is
+/// an [echo](OfficialWorkerOptions::echo).
 ///
 /// Dropping it kills it with all processes that it started. They also end when the test process is killed (on
 /// Unix; on other systems the processes that it started may stay).
@@ -78,7 +80,16 @@ impl OfficialWorkerOptions {
             api_key: api_key.into(),
             api_secret: api_secret.into(),
             agent_name: agent_name.into(),
+            echo: false,
         }
+    }
+
+    /// The handler joins the room, and repeats the microphone of the participant whose identity is the job's
+    /// metadata, until the room ends. Only the Python workers do.
+    #[must_use]
+    pub fn echo(mut self) -> Self {
+        self.echo = true;
+        self
     }
 }
 
@@ -116,6 +127,7 @@ impl OfficialWorker {
             .env("LIVEKIT_API_KEY", &options.api_key)
             .env("LIVEKIT_API_SECRET", options.api_secret.expose())
             .env("LIVEKIT_AGENT_NAME", &options.agent_name)
+            .env("AGENT_TEST_ECHO", if options.echo { "1" } else { "0" })
             // Disables telemetry.
             .env("OTEL_SDK_DISABLED", "true");
         let output = Arc::new(WorkerOutput::default());

@@ -76,6 +76,10 @@
 //! What is only recorded, forwarded or played from a file of Opus needs no PCM: see
 //! [encoded audio](super::audio), which costs a tenth of the processor time.
 //!
+//! # Testing
+//! In the mock rooms of agent-testkit others play and hear PCM, on virtual time: its guide shows it under
+//! "Testing sound", with a test of 15 lines, tones to play, and what measures those that were heard.
+//!
 //! # What is not part of this SDK
 //! Speech recognition and synthesis, language models, and who may speak when. [`AudioStream`] and
 //! [`AudioTrack`] are where they are connected: the example `transcriber` finds segments of speech by voice

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use agent_testkit::{ClientEvent, OfficialClient, OfficialSound, RealServer, real_server};
+use agent_testkit::{ClientEvent, OfficialClient, OfficialSound, RealServer, Tone, real_server};
 use agent_worker::room::{
     AudioLevel, AudioTrackOptions, EncodedAudioStream, EncodedAudioTrack, JoinRequest, OutgoingFrame,
     RoomConnector, RoomError, RoomEvents, TrackSource, WebRtc,
@@ -17,8 +17,11 @@ use super::reconnect::reconnected;
 use crate::support::network::Network;
 
 const SOON: Duration = Duration::from_secs(20);
-/// Of the tone that a client plays: a sine of an amplitude of 12,000.
-pub(crate) const TONE_DBFS: f64 = -11.7;
+
+/// The tone that a client plays: a sine of an amplitude of 12,000.
+pub(crate) fn played(hertz: f64) -> Tone {
+    Tone::new(hertz).level(-8.7)
+}
 
 pub(crate) async fn join(server: &RealServer, network: &Network, room: &str) -> Room {
     let token = server.token().identity("agent").join_room(room).sign().expect("a token");
@@ -94,16 +97,12 @@ pub(crate) async fn second(client: &mut OfficialClient, sid: &str) -> OfficialSo
     }
 }
 
-pub(crate) fn is_tone(sound: &OfficialSound, hertz: f64) -> bool {
-    (sound.hertz - hertz).abs() < 2.0 && (sound.dbfs - TONE_DBFS).abs() < 1.0 && sound.silent_blocks == 0
-}
-
 /// Waits until a whole second is the tone: the first ones have its beginning.
 pub(crate) async fn hears(client: &mut OfficialClient, sid: &str, hertz: f64) {
     let mut heard = Vec::new();
     for _ in 0..10 {
         let sound = second(client, sid).await;
-        if is_tone(&sound, hertz) {
+        if sound.is(played(hertz)) {
             return;
         }
         heard.push(sound);
@@ -147,7 +146,7 @@ async fn a_tone_that_is_passed_on_is_heard_as_it_was_played_and_its_publisher_sp
     hears(&mut ada, &sid, 440.0).await;
     for n in 0..5 {
         let sound = second(&mut ada, &sid).await;
-        assert!(is_tone(&sound, 440.0), "second {n}: {sound:?}");
+        assert!(sound.is(played(440.0)), "second {n}: {sound:?}");
     }
     waits_for(&mut ada, "the agent speaks", |event| {
         matches!(event, ClientEvent::ActiveSpeakers { identities } if identities.contains(&"agent".to_owned()))
@@ -208,7 +207,7 @@ async fn two_tracks_are_not_confused_and_one_follows_another_in_its_section() {
     listen(&mut eve, &third_sid).await;
     hears(&mut eve, &third_sid, 660.0).await;
     let sound = second(&mut eve, &high_sid).await;
-    assert!(is_tone(&sound, 880.0), "{sound:?}");
+    assert!(sound.is(played(880.0)), "{sound:?}");
     room.leave().await;
     assert_eq!(high.await.expect("no panic"), RoomError::NotConnected);
     assert_eq!(third.await.expect("no panic"), RoomError::NotConnected);
