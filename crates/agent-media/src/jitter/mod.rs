@@ -4,7 +4,8 @@
 //! A packet is played at the time of its sound plus that of the way of the fastest packets, plus a delay. The
 //! fastest packets are those of the last two seconds, so that a sender whose clock is fast or slow is
 //! followed. The delay has a target: 97 % of the packets of the last 10 seconds or so came earlier than this,
-//! and 2 ms for timers that fire late. On a network without jitter this is some 3 ms.
+//! and 2 ms for timers that fire late. On a network without jitter this is some 3 ms; by default it is at
+//! least 10 ms, as a busy machine holds packets up, too.
 //!
 //! # When the delay changes
 //! - It grows at once: when a packet is due and nothing has come, 10 ms are concealed, again and again. If

@@ -7,6 +7,9 @@
 //! - **Nothing to send.** The clock goes on. Sound that comes up to two periods late is sent at once, and the
 //!   following packets at their times: a source that jitters adds no delay. If it comes later there was a
 //!   pause: the first packet is sent at once, its timestamp has advanced by the pause, and it has the marker.
+//! - **A rest that always waits.** The pieces of a source in real time may get out of step with the packets,
+//!   as those of a jitter buffer do: then a part of a packet waits each time for the next piece. It is left
+//!   out when it is silence (below -55 dBFS), so that later sound has less delay.
 //! - **The last samples** that are no whole packet, and what a resampler holds back, wait one period for
 //!   more. Then they are sent with silence after them.
 //! - **Silence** that the encoder makes a packet of at most 2 bytes of (DTX), and everything while the sender
@@ -16,6 +19,7 @@ mod options;
 mod output;
 mod pcm_queue;
 mod schedule;
+mod surplus;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -32,6 +36,7 @@ use crate::opus_packet;
 use crate::{AudioCodec, AudioEncoder, AudioFormat, CodecError, EncoderOptions, FormatError, Level};
 use pcm_queue::PcmQueue;
 use schedule::Schedule;
+use surplus::Surplus;
 
 /// Sends PCM in real time. A machine: see the contract in ARCHITECTURE.md.
 ///
@@ -60,6 +65,7 @@ pub struct AudioSender {
     encoder: Box<dyn AudioEncoder>,
     queue: PcmQueue,
     schedule: Schedule,
+    surplus: Surplus,
     muted: bool,
     /// When the next packet was complete.
     ready: Time,
@@ -91,6 +97,7 @@ impl AudioSender {
             encoder: codec.encoder(format, &encoder)?,
             queue: PcmQueue::new(format, options.queue_limit()),
             schedule: Schedule::new(period),
+            surplus: Surplus::new(),
             muted: false,
             ready: Time::ZERO,
             last_push: Time::ZERO,
@@ -114,6 +121,7 @@ impl AudioSender {
             return Err(FormatError::Interleaving { samples: samples.len(), channels });
         }
         self.send_due(now);
+        self.leave_out(now);
         let mut rest = samples;
         while !rest.is_empty() {
             let frames = self.ready_at(now, |sender| sender.queue.push(format, rest))?;
@@ -233,6 +241,22 @@ impl AudioSender {
     fn complete(&mut self) {
         self.queue.flush();
         self.complete = true;
+    }
+
+    /// Removes what waits without need, if it is silence.
+    fn leave_out(&mut self, now: Time) {
+        let surplus = self.surplus.observe(self.queue.len(), now);
+        // More than a packet waits for its time, as the source is faster than real time.
+        if surplus == 0 || surplus >= self.samples.len() || !self.queue.remove_silence(surplus) {
+            return;
+        }
+        self.surplus.removed();
+        let frames = surplus / usize::from(self.format.channels());
+        let left_out = self.format.duration_of(frames);
+        // It counts as played, and its time passes.
+        self.sent.0 += frames as u64;
+        self.schedule.leave_out(left_out);
+        self.stats.left_out = self.stats.left_out.saturating_add(left_out);
     }
 
     /// Whether a whole packet is queued.

@@ -54,4 +54,6 @@ pub struct AudioSenderStats {
     pub unsent: u64,
     /// Packets that could not be encoded.
     pub failed: u64,
+    /// Silence that was left out, as it was nothing but delay.
+    pub left_out: Duration,
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::{AudioFormat, FormatError, Resampler};
 
+/// Mean square below which a seam is inaudible: -55 dBFS.
+const SILENT: f64 = 3_400.0;
+
 /// A bounded queue of samples, with the conversion of what comes in.
 #[derive(Debug)]
 pub(super) struct PcmQueue {
@@ -105,6 +108,16 @@ impl PcmQueue {
             *to = from;
         }
         taken
+    }
+
+    /// Removes the first samples, if they are silence.
+    pub(super) fn remove_silence(&mut self, samples: usize) -> bool {
+        let energy: f64 = self.samples.iter().take(samples).map(|sample| f64::from(*sample).powi(2)).sum();
+        let is_silence = energy < SILENT * samples as f64;
+        if is_silence {
+            self.samples.drain(..samples.min(self.samples.len()));
+        }
+        is_silence
     }
 
     /// Removes everything; returns how long it was.

@@ -49,6 +49,12 @@ impl Schedule {
         (timestamp as u32, marker)
     }
 
+    /// Sound of this length is not sent: what follows has its own time, and is not late.
+    pub(super) fn leave_out(&mut self, duration: Duration) {
+        self.timestamp += units(duration);
+        self.due = self.due.map(|due| due + duration);
+    }
+
     /// The packet was not sent.
     pub(super) fn skipped(&mut self) {
         self.pause = true;

@@ -186,6 +186,43 @@ fn clear_stops_at_once() {
     assert_eq!(times(&run(&mut sender, at(100_000))), [(60, 2_880, false)]);
 }
 
+/// Pieces of a source, one after the other in real time; returns how much was left out, and when the last
+/// packet was sent, in milliseconds after it was due by its timestamp.
+fn left_out(sender: &mut AudioSender, sample: i16, pieces: impl Iterator<Item = u64>) -> (Duration, i64) {
+    let (mut now, mut last) = (0, 0);
+    for piece in pieces {
+        sender.handle_timeout(at(now * 1_000));
+        sender.push(FORMAT, &vec![sample; piece as usize * 48], at(now * 1_000)).unwrap();
+        for (time, packet) in run(sender, at((now + piece) * 1_000 - 1)) {
+            let sent = if time == Time::ZERO { at(now * 1_000) } else { time };
+            last = (sent - Time::ZERO).as_millis() as i64 - i64::from(packet.timestamp / 48);
+        }
+        now += piece;
+    }
+    (sender.stats().left_out, last)
+}
+
+#[test]
+fn silence_that_always_waits_is_left_out() {
+    // A piece that is longer, and then pieces of a packet each: the rest waits.
+    let longer = || std::iter::once(27).chain(std::iter::repeat_n(20, 100));
+    let mut quiet = sender(AudioSenderOptions::new());
+    assert_eq!(left_out(&mut quiet, 1, longer()), (ms(7), 0));
+    assert_eq!(quiet.position(at(10_000_000)), ms(27 + 2_000));
+    // It is no silence, or is needed: by pieces that are no packets, and while there is more than real time.
+    assert_eq!(left_out(&mut sender(AudioSenderOptions::new()), 100, longer()), (ms(0), 7));
+    for piece in [10, 15, 30, 50] {
+        let pieces = std::iter::repeat_n(piece, 100);
+        assert_eq!(left_out(&mut sender(AudioSenderOptions::new()), 1, pieces).0, ms(0), "{piece} ms");
+    }
+    let mut fast = sender(AudioSenderOptions::new());
+    for n in 0..200 {
+        fast.push(FORMAT, &[1; 1_000], at(n * 10_000)).unwrap();
+        outputs(&mut fast);
+    }
+    assert_eq!(fast.stats().left_out, ms(0));
+}
+
 #[test]
 fn the_last_samples_wait_for_more_and_are_filled_up() {
     let mut sender = sender(AudioSenderOptions::new());

@@ -37,9 +37,9 @@
 //!
 //! Each item is some 20 ms of [sound](crate::media::AudioFrame), with its time and whether it was
 //! [made up](crate::media::ReceivedAudio::is_concealed). A *jitter buffer* makes them come in order and at an
-//! even pace: packets wait for late ones as long as the network of the last seconds makes it necessary, some
-//! 3 ms on a good one and [at most 200 ms](crate::media::JitterOptions). A lost packet is rebuilt from the
-//! next one if the sender puts a copy there (FEC), and made up otherwise.
+//! even pace: packets wait for late ones as long as the network of the last seconds makes it necessary: 10 ms
+//! on a good one, and [at most 200 ms](crate::media::JitterOptions). A lost packet is rebuilt from the next
+//! one if the sender puts a copy there (FEC), and made up otherwise.
 //! On a busy machine packets are held up without a network: a
 //! [`min_delay`](crate::media::JitterOptions::min_delay) of 20 or 30 ms is heard less than what is made up.
 //! [`stats`](crate::media::AudioStream::stats) counts it all.

@@ -19,6 +19,11 @@ const WITH_COPY: &[u8] = b"\x08\x40\x00";
 /// 20 ms of silence after which nothing is sent.
 const DTX: &[u8] = b"\xf8";
 
+/// Without a minimum, so that what is measured of the network is seen.
+fn options() -> JitterOptions {
+    JitterOptions::default().min_delay(Duration::ZERO)
+}
+
 fn at(millis: u64) -> Time {
     Time::ZERO + Duration::from_millis(millis)
 }

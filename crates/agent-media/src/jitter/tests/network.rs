@@ -82,7 +82,7 @@ impl Network {
 
     fn heard(&self, seconds: u32) -> Heard {
         let (packets, sent) = self.arrivals(seconds * 50);
-        let mut player = Player::new(JitterOptions::default());
+        let mut player = Player::new(options());
         player.stretch = one_period;
         let (mut delays, mut filled, mut all) = (Vec::new(), 0.0, 0.0);
         let end = packets.last().unwrap().received;
@@ -155,7 +155,7 @@ fn networks_change() {
         packet.received = Time::ZERO + Duration::from_secs_f64(sent / 1_000.0) + slower;
     }
     packets.sort_by_key(|packet| packet.received);
-    let mut player = Player { stretch: one_period, ..Player::new(JitterOptions::default()) };
+    let mut player = Player { stretch: one_period, ..Player::new(options()) };
     player.play(packets);
     let delay = |second: usize| {
         let of = |playout: &Playout| match playout.sound {

@@ -170,8 +170,8 @@ proptest! {
     /// A caller that comes late hears the same as one that is always there.
     #[test]
     fn late_callers(steps in steps(), turn in 1..60_usize) {
-        let mut prompt = Player::new(JitterOptions::default());
-        let mut late = Player::new(JitterOptions::default());
+        let mut prompt = Player::new(options());
+        let mut late = Player::new(options());
         let mut packets = packets(steps);
         packets.iter_mut().for_each(|(packet, now, _)| packet.received = *now);
         for turn in packets.chunks(turn) {

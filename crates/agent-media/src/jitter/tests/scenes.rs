@@ -19,7 +19,7 @@ fn numbered(payload: &'static [u8], arrival: u64, sequence: u64, timestamp: u32)
 /// What was played, with pieces of the same kind as one: when, what, and for how long, in milliseconds.
 /// Without what is made up at the end.
 fn scene(packets: impl IntoIterator<Item = EncodedPacket>) -> (Vec<String>, JitterStats) {
-    let mut player = Player::new(JitterOptions::default());
+    let mut player = Player::new(options());
     player.play(packets);
     let mut pieces: Vec<(f64, String, u128)> = Vec::new();
     for playout in player.played {
@@ -168,6 +168,18 @@ fn silence_corrects_the_delay() {
     assert_eq!(course[course.len() - 3..], ["3103 packet 100 20", "3123 dtx 280", "3403 packet 101 20"]);
 }
 
+/// By default a network without jitter has a delay of 10 ms: a packet that is held up by less is in time.
+#[test]
+fn the_default_delay() {
+    let mut player = Player::new(JitterOptions::default());
+    let packets = (0..4)
+        .map(|n| numbered(SILENCE, 1_000 + 20 * n + if n == 2 { 9 } else { 0 }, 100 + n, 960 * n as u32));
+    player.play(packets);
+    let played: Vec<_> = player.played.iter().take(4).map(|playout| millis(playout.due)).collect();
+    assert_eq!(played, [1_010.0, 1_030.0, 1_050.0, 1_070.0]);
+    assert_eq!((player.buffer.stats().late, player.buffer.stats().played), (0, 4));
+}
+
 #[test]
 fn jumps() {
     let stats = check(
@@ -197,7 +209,7 @@ fn jumps() {
 /// Nothing is made up for what the queue before the buffer has dropped.
 #[test]
 fn dropped_before() {
-    let mut player = Player::new(JitterOptions::default());
+    let mut player = Player::new(options());
     for packet in in_time(0..2) {
         player.buffer.push(packet, at(9_000));
     }
@@ -220,7 +232,7 @@ fn dropped_before() {
 /// The time of the sound continues by the clock when a stream ends and another one begins.
 #[test]
 fn media_time_continues() {
-    let mut player = Player::new(JitterOptions::default());
+    let mut player = Player::new(options());
     let other = |arrival: u64, place: u32| EncodedPacket {
         source: 9,
         ..numbered(SILENCE, arrival, place.into(), place * 960)
