@@ -125,8 +125,8 @@ impl Guest {
         self.0.wait_for(ended, SOON).await.expect("it ends");
     }
 
-    /// The texts of a track, or of any, until most of these words were recognized. On a busy machine the sound
-    /// has holes, so that it may be several segments.
+    /// The texts of a track, or of any, until most of these words were recognized. On a busy machine the
+    /// sound has holes, so that it may be several segments.
     async fn transcription(
         &mut self,
         speaker: &str,

@@ -48,11 +48,11 @@ use metadata::TranscriptionJobMetadata;
 struct Options {
     /// A command of the shell that reads a WAV file from its standard input and prints the text. The
     /// variables SPEECH_LANGUAGE and SPEECH_MODEL are set to those of the job, and may be empty.
-    #[arg(long, env = "SPEECH_COMMAND", conflicts_with = "url")]
+    #[arg(long, env = "SPEECH_COMMAND", hide_env_values = true, conflicts_with = "url")]
     command: Option<String>,
 
     /// An http or https address to which a WAV file is posted, and which responds with the text.
-    #[arg(long, env = "SPEECH_URL")]
+    #[arg(long, env = "SPEECH_URL", hide_env_values = true)]
     url: Option<String>,
 
     /// Posts a form, as OpenAI's interface has, instead of the file alone.

@@ -17,8 +17,10 @@ pub(crate) struct TranscriptionJobMetadata {
     /// The only action of this agent.
     action: Action,
     /// The spoken language, such as `en` or `pt-BR`; the default of the engine if empty.
+    #[schemars(length(max = MAX_LANGUAGE))]
     pub(crate) language: String,
     /// The model of the engine; its default if empty.
+    #[schemars(length(max = MAX_MODEL))]
     pub(crate) model: String,
     /// The identities to transcribe; all participants but agents if empty.
     participants: Option<Vec<String>>,
@@ -41,7 +43,7 @@ impl TranscriptionJobMetadata {
             let language = &metadata.language;
             let is_tag = |c: char| c.is_ascii_alphanumeric() || c == '-';
             if language.len() > MAX_LANGUAGE || !language.chars().all(is_tag) || language.starts_with('-') {
-                let expected = "expected a language tag of at most 35 characters, such as `en` or `pt-BR`";
+                let expected = "expected a language tag of at most 35 letters, digits and hyphens, such as `en` or `pt-BR`";
                 return Err(MetadataError::at("language", expected));
             }
             let model = &metadata.model;

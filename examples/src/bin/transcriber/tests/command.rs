@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use agent_testkit::{JobSpec, run_job_in_real_time};
 use agent_worker::media::{AudioFormat, AudioFrame};
 use agent_worker::room::AudioTrackOptions;
@@ -60,14 +62,22 @@ async fn the_output_is_bounded() {
     assert_eq!(error("yes; echo not reached").await, "the engine returned more than 65536 bytes");
 }
 
+/// Waits until there is something to be found.
+async fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(Instant::now() < until, "{what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// The number of the process that writes it into this file, once it has.
 async fn pid_in(file: &Path) -> String {
-    loop {
-        match std::fs::read_to_string(file) {
-            Ok(pid) if pid.ends_with('\n') => return pid.trim().to_owned(),
-            _ => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
-    }
+    let read = || std::fs::read_to_string(file).ok().filter(|pid| pid.ends_with('\n'));
+    wait_for("no process has written its number", read).await.trim().to_owned()
 }
 
 /// Waits until a process has ended, by the file that the system shows for it.
@@ -78,9 +88,7 @@ async fn ended(pid: &str) {
     let stat = format!("/proc/{pid}/stat");
     // A process that was killed and not yet waited for by its new parent is `Z`.
     let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
-    while runs() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_for("the process still runs", || (!runs()).then_some(())).await;
 }
 
 #[tokio::test]
