@@ -141,7 +141,12 @@ fn reexports(doc: &Value, library: &str) -> Result<Reexports> {
             continue;
         };
         let names: Vec<&str> = path.iter().filter_map(Value::as_str).collect();
-        let [definer, .., name] = names.as_slice() else { bail!("a path of {id} is too short") };
+        let (definer, name) = match names.as_slice() {
+            [definer, .., name] => (definer, name),
+            // A whole crate, which is not of this workspace.
+            [_] => continue,
+            [] => bail!("a path of {id} is empty"),
+        };
         if definer.starts_with("agent_") && *definer != library {
             found.entry((*definer).to_owned()).or_default().insert((*name).to_owned());
         }

@@ -54,7 +54,7 @@ mod metadata;
 mod outcome;
 mod retry;
 #[cfg(feature = "script")]
-pub mod script;
+mod script;
 mod shutdown;
 mod text;
 mod worker;
@@ -98,6 +98,10 @@ pub use metadata::MetadataSchema;
 pub use metadata::{JobMetadata, MAX_METADATA_LEN, MetadataError, MetadataFormat, parse_metadata};
 pub use outcome::{AttemptEnd, CancelReason, Lifecycle, MAX_ERROR_LEN, Outcome, Verdict};
 pub use retry::RetryPolicy;
+#[cfg(feature = "script")]
+pub use script::{
+    BrokenPromise, End, MAX_RANDOM_STEPS, Reply, Script, ScriptReport, Shrinker, Step, WorkerMachine,
+};
 pub use shutdown::{
     FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownInput, ShutdownLimits, SignalFilter,
 };

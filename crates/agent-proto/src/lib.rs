@@ -1,7 +1,8 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
 //! [codec](decode) that refuses a frame over a size limit before it is parsed. Also the few types that every
 //! other crate needs: [`Time`], [`Secret`], [`ParticipantKind`], [`TrackSource`], a
-//! [bounded queue](DropOldest), the display of [text] from others, and the [recording] of machines.
+//! [bounded queue](DropOldest), the display of [text] from others, the [recording] of machines, and the
+//! [watch] on a value.
 //!
 //! It contains no rule of a job or a room, and the public APIs of the other crates show message types of
 //! their own. `cargo xtask codegen` regenerates [`livekit`].
@@ -26,6 +27,7 @@ pub mod seconds;
 mod secret;
 pub mod text;
 mod time;
+pub mod watch;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
 pub use future::BoxFuture;

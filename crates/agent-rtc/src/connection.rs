@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
+use agent_proto::watch;
 use agent_room::{DisconnectReason, Dropped, View};
 
 use super::handle::{Room, leave};

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use agent_proto::BoxFuture;
 use agent_proto::text::{line, owned_pairs};
+use agent_proto::watch;
 use agent_room::{
     CommandId, DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RpcCall, RpcError,
     StreamId,

@@ -11,9 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tokio::sync::watch;
-
-use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
+use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits, watch};
 use agent_room::{DataTrackFrame, EncodedFrame, View};
 
 /// A frame of a track.

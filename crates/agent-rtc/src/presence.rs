@@ -117,6 +117,7 @@ impl Room {
                     return Ok(there);
                 }
                 tokio::select! {
+                    biased;
                     // The sender is in the room that we hold.
                     _ = changes.changed() => {}
                     reason = self.closed() => return Err(WaitError::RoomOver(reason)),

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use agent_proto::Time;
+use agent_proto::{Time, watch};
 use agent_room::{
     CommandId, Connected, DataFilter, DataTrackFrame, DisconnectReason, Dropped, EncodedFrame, Inbox,
     RoomCommand, RoomError, RoomEvent, StreamId, TrackKind, View, ViewChange,

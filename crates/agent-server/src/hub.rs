@@ -8,13 +8,14 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use agent_net::Secret;
 use agent_proto::Time;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
+use agent_proto::watch;
 use agent_room::{
     AutoSubscribe, CommandId, EncodedFrame, OutgoingFrame, RoomEvent, RpcCall, RpcError, RpcErrorCode,
 };
@@ -136,6 +137,7 @@ impl Hub {
                 }
             };
             tokio::select! {
+                biased;
                 () = sleep => {}
                 () = self.earlier.notified() => {}
             }
@@ -265,6 +267,7 @@ impl Hub {
                 if read { Poll::Ready(()) } else { Poll::Pending }
             });
             tokio::select! {
+                biased;
                 () = any => return,
                 // The sender is ours.
                 _ = changes.changed() => {}

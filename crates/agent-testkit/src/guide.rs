@@ -1,10 +1,11 @@
-//! How to test job handlers: alone, with their worker, with mocks, and under faults.
+//! How to test job handlers: alone, with their worker, with mocks, under faults, and with random input.
 //!
 //! | what is under test | with | takes |
 //! |---|---|---|
 //! | a handler | [`run_job`](crate::run_job): one job in a mock room | milliseconds, whatever it sleeps |
 //! | a worker and its handlers | [`MockServer`](crate::MockServer): many jobs, faults, other participants | real time, or virtual |
 //! | the same against LiveKit's own server | [`real_server`](crate::real_server) | seconds |
+//! | the worker machine, or a handler, with random input | `strategies` for proptest: the page `fuzzing` | milliseconds for each case |
 //! | a worker in another language | `livekit-testkit serve` | |
 //!
 //! Sound has a [section of its own](#testing-sound).
@@ -246,6 +247,9 @@
 //! | a room ends, and no termination is sent | [`cold_cache`](crate::MockServerBuilder::cold_cache) |
 //! | an agent is removed, a room is deleted, a dispatch is deleted | [`MockRoom::remove`](crate::MockRoom::remove), [`MockRoom::delete`](crate::MockRoom::delete), [`MockJob::terminate`](crate::MockJob::terminate) |
 //!
+//! As values, for tests that draw them, they are [`ServerFault`](crate::ServerFault)s, which a job for
+//! `run_job` takes ([`JobSpec::faults`](crate::JobSpec::faults)).
+//!
 //! A store of checkpoints that is unavailable, slow or done with the answer lost is a
 //! [`FaultyStore`](crate::FaultyStore), for the worker's `checkpoints`.
 //!
@@ -285,3 +289,7 @@
 //! An expected call that did not happen fails the test when the mock is dropped, which `run_job` waits for.
 //! The load function is a closure, which may call a mock. `tests/testkit/mocks.rs` of this crate has one of
 //! each.
+
+#[cfg(feature = "proptest")]
+#[doc = include_str!("guide/fuzzing.md")]
+pub mod fuzzing {}

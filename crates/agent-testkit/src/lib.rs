@@ -5,6 +5,9 @@
 //!   `livekit-testkit serve` runs it for workers in any language
 //! - [`MockRoom`]: a room without a network, in which the test plays everybody but the agent
 //! - [`Tone`] and [`MeasuredSound`]: sound to play, and what was heard
+//! - [`RoomScript`] and [`ServerFault`]: what others do in a room, and what goes wrong, as values
+//! - [`machine`]: the worker machine without I/O, and scripts that check its promises
+//! - `strategies`: all of it for proptest, with the feature `proptest`
 //! - [`FaultyStore`]: a store of checkpoints that fails, delays or loses its answers by a script
 //! - [`RealServer`]: a real livekit-server on loopback, installed if necessary, with its log parsed
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
@@ -34,6 +37,7 @@
 //! | feature | on by default | |
 //! |---|---|---|
 //! | `tools` | yes | launchers of real servers, official clients and workers, Redis and Valkey |
+//! | `proptest` | no | the module `strategies`: jobs, metadata, room events, faults and scripts of the worker machine for proptest |
 //! | `json` | yes | the mock server also speaks the JSON form of the protocols, as workers and API clients in some languages do |
 //! | `cli` | yes | the program `livekit-testkit` |
 //!
@@ -50,6 +54,7 @@ mod gate;
 pub mod guide;
 #[cfg(feature = "tools")]
 mod install;
+pub mod machine;
 mod mock;
 #[cfg(feature = "tools")]
 mod official;
@@ -60,6 +65,8 @@ mod real;
 #[cfg(feature = "tools")]
 mod redis;
 mod sound;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
@@ -75,8 +82,8 @@ pub use gate::{
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
-    NoOutcome, Run, SentAudio, SentBytes, SentCall, SentData, SentText, ServerEvents, Timeline,
-    TrackSubscriber, run_job, run_job_in_real_time,
+    NoOutcome, RoomScript, RoomStep, Run, SentAudio, SentBytes, SentCall, SentData, SentText, ServerEvents,
+    ServerFault, Timeline, TrackSubscriber, run_job, run_job_blocking, run_job_in_real_time,
 };
 #[cfg(feature = "tools")]
 pub use official::{

@@ -36,7 +36,11 @@ const LAYERS: &[Layer] = &[
         ],
         &["agent-testkit"],
     ),
-    ("agent-testkit", &["agent-proto", "agent-worker-net", "agent-worker-server", "agent-worker"], &[]),
+    (
+        "agent-testkit",
+        &["agent-proto", "agent-worker-core", "agent-worker-net", "agent-worker-server", "agent-worker"],
+        &[],
+    ),
     // Programs like a user's; the benchmark also has a client that uses only the protocol.
     ("quickstart", &["agent-worker", "agent-testkit"], &[]),
     ("examples", &["agent-worker", "agent-testkit", "agent-worker-rtc"], &[]),

@@ -243,6 +243,20 @@ pub(crate) fn attributes_len(attributes: &BTreeMap<String, String>) -> usize {
 }
 
 impl Target {
+    /// A standard participant with only this identity and id, for tests and tools.
+    #[must_use]
+    pub fn new(identity: &str, sid: &str) -> Self {
+        Self {
+            identity: identity.to_owned(),
+            sid: sid.to_owned(),
+            name: String::new(),
+            kind: ParticipantKind::Standard,
+            metadata: String::new(),
+            attributes: BTreeMap::new(),
+            hidden: false,
+        }
+    }
+
     fn from_wire(info: wire::ParticipantInfo) -> Self {
         let kind = ParticipantKind::from(info.kind);
         Self {

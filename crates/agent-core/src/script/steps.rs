@@ -4,13 +4,26 @@ use std::fmt;
 
 use super::step::Step;
 
-/// What happens to a worker machine, in this order.
+/// What happens to a worker machine, in this order, and the check of what it promises.
+///
+/// A script drives a machine by its contract, as a driver and a server do. After each step it compares the
+/// outputs and the state of the machine with the promises that show from outside:
+///
+/// | promise | |
+/// |---|---|
+/// | I1 | every offer gets exactly one answer, on its connection and within 2 s, which is counted once |
+/// | I2 | one attempt of a job at a time, as many as the retry policy allows, none after a cancellation |
+/// | I3 | every assignment ends exactly once |
+/// | I5 | the server reads one final status of a job before its room is left, or had 5 s for it |
+/// | I6 | one cleanup for each attempt, before its outcome, with a time limit |
+/// | I7 | a worker that drains retries nothing, and stops within limit + grace + 1 s |
+/// | I9 | after a drain of its outputs every timer is in the future, and there is no loop of timers |
+/// | I10 | slots are what the jobs hold, and at most `max_jobs` |
 ///
 /// Its `Debug` is the code that makes it, for a test:
 ///
 /// ```
-/// use agent_core::script::{End, Reply, Script, Step};
-/// use agent_core::{Config, Worker};
+/// use agent_core::{Config, End, Reply, Script, Step, Worker};
 ///
 /// let script = Script::new([
 ///     Step::Connect,
@@ -24,7 +37,7 @@ use super::step::Step;
 /// ]);
 /// let report = script.run(&mut Worker::new(Config::default(), 7))?;
 /// assert_eq!((report.answers, report.outcomes), (1, 1));
-/// # Ok::<(), agent_core::script::BrokenPromise>(())
+/// # Ok::<(), agent_core::BrokenPromise>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Script {

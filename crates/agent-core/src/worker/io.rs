@@ -21,6 +21,14 @@ use crate::outcome::{AttemptEnd, CancelReason, Lifecycle, Outcome};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OfferId(pub(crate) u64);
 
+impl OfferId {
+    /// The offer of this number, for tests and tools: a machine counts its own from 0.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 
-use agent_core::script::{BrokenPromise, Script, WorkerMachine};
-use agent_core::{Config, Input, JobId, Lifecycle, Notice, Output, Time, Worker};
+use agent_core::{
+    BrokenPromise, Config, Input, JobId, Lifecycle, Notice, Output, Script, Time, Worker, WorkerMachine,
+};
 use agent_proto::livekit as wire;
 use agent_proto::livekit::worker_message::Message;
 use agent_proto::recording::Machine;
@@ -135,8 +136,7 @@ fn each_planted_fault_is_found() {
 /// What it prints is the code that makes it.
 #[test]
 fn a_script_prints_as_code() {
-    use agent_core::RoomEnd;
-    use agent_core::script::{End, Reply, Step};
+    use agent_core::{End, Reply, RoomEnd, Step};
     let script = Script::new([
         Step::Connect,
         Step::Open,

@@ -3,8 +3,7 @@
 
 use proptest::prelude::*;
 
-use agent_core::Config;
-use agent_core::script::{BrokenPromise, Script};
+use agent_core::{BrokenPromise, Config, Script};
 
 use crate::rig::{RecordedWorker, worker};
 

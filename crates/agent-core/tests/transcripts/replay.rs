@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use agent_core::script::Script;
-use agent_core::{Answer, AttemptEnd, Config, DescriptorBudget, Input, LinkError, Output};
+use agent_core::{Answer, AttemptEnd, Config, DescriptorBudget, Input, LinkError, Output, Script};
 use agent_proto::recording::Recording;
 
 use crate::promises;

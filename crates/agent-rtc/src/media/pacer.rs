@@ -137,6 +137,7 @@ async fn run(pacer: Weak<Pacer>, changed: Arc<Notify>) {
         drop(owner);
         match due {
             Some(due) => tokio::select! {
+                biased;
                 () = sleep_until(due) => {}
                 () = changed.notified() => {}
             },

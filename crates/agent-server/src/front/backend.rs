@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use agent_net::Secret;
 use agent_proto::livekit as wire;
+use agent_proto::watch;
 
 use crate::api_call::ApiCall;
 

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use tokio::io::{copy, sink};
 use tokio::select;
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::debug;
 
 use agent_net::{CloseReason, Message, Outgoing, Stream, WebSocket, WebSocketError};
 use agent_proto::livekit as wire;
-use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use agent_proto::{MAX_FRAME_LEN, decode, encode, watch};
 
 use super::limits::WRITE_TIMEOUT;
 use super::outbox::Outbox;
@@ -102,6 +101,7 @@ impl Peer<'_> {
             // Reads bytes and not frames: reading frames would answer pings.
             let (mut stream, mut nowhere) = (socket.into_stream(), sink());
             select! {
+                biased;
                 _ = copy(&mut stream, &mut nowhere) => {}
                 () = outbox.cut() => {}
             }

@@ -13,6 +13,7 @@ use agent_server::{Rules, ServerEvent};
 use agent_worker::net::{ByteStream, Dialer};
 use agent_worker::{BoxFuture, Secret};
 
+use super::order::Order;
 use super::server::MockServer;
 
 /// Settings of a [`MockServer`].
@@ -23,6 +24,7 @@ pub struct MockServerBuilder {
     api_secret: Secret,
     listen: SocketAddr,
     rules: Rules,
+    order: Order,
 }
 
 impl Default for MockServerBuilder {
@@ -32,6 +34,7 @@ impl Default for MockServerBuilder {
             api_secret: Secret::from("secret-of-the-mock-server-0123456789"),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             rules: Rules::default(),
+            order: Order::default(),
         }
     }
 }
@@ -51,9 +54,11 @@ impl MockServerBuilder {
         self
     }
 
-    /// Sets the seed for ids and the choice of workers; 0 by default.
+    /// Sets the seed for ids, the choice of workers, and the order in which the participants of its rooms are
+    /// notified of what happens in one moment; 0 by default, with which it is the order in which it happens.
     pub fn seed(mut self, seed: u64) -> Self {
         self.rules.seed = seed;
+        self.order = Order::of(seed);
         self
     }
 
@@ -161,7 +166,7 @@ impl MockServerBuilder {
     fn without_socket(self, url: String, in_process: bool) -> MockServer {
         let hub = Hub::new(self.api_key, self.api_secret, self.rules);
         let clock = tokio::spawn(hub.clone().keep_time()).abort_handle();
-        MockServer { hub, url, in_process, tasks: vec![clock] }
+        MockServer { hub, order: self.order, url, in_process, tasks: vec![clock] }
     }
 }
 

@@ -10,16 +10,18 @@ use agent_worker::room::{JoinError, JoinFailure, JoinRequest, RoomConnector};
 use agent_worker::{BoxFuture, Room};
 
 use super::member::enter;
+use super::order::Order;
 
 /// Joins the rooms of a [`MockServer`](crate::MockServer), instead of WebRTC.
 #[derive(Clone)]
 pub struct MockConnector {
     hub: Arc<Hub>,
+    order: Order,
 }
 
 impl MockConnector {
-    pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        Self { hub }
+    pub(super) fn new(hub: Arc<Hub>, order: Order) -> Self {
+        Self { hub, order }
     }
 }
 
@@ -37,7 +39,7 @@ impl RoomConnector for MockConnector {
             })?;
             let stay = self.hub.join(grant, request.auto_subscribe);
             let stay = stay.map_err(|refusal| unauthorized(&refusal.to_string()))?;
-            Ok(enter(&self.hub, stay))
+            Ok(enter(&self.hub, &self.order, stay))
         })
     }
 }

@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use agent_server::{JoinRefusal, ToWorker};
 
+use super::fault_plan::ServerFault;
 use super::server::MockServer;
 
 /// Bytes that are not a message.
@@ -95,5 +97,47 @@ impl MockServer {
     /// Ends [`refuse_joins`](Self::refuse_joins).
     pub fn allow_joins(&self) {
         self.hub.set_faults(|faults| faults.join_refusal = None);
+    }
+
+    /// Has a fault happen; returns when it is over.
+    pub async fn inject(&self, fault: &ServerFault) {
+        let lasts = |millis: u32| sleep(Duration::from_millis(millis.into()));
+        match fault {
+            ServerFault::Cut => self.cut_workers(),
+            ServerFault::Close(code) => self.close_workers(*code, "a fault of the test"),
+            ServerFault::HalfOpen => self.half_open_workers(),
+            ServerFault::Bytes(bytes) => self.send_bytes(bytes.clone()),
+            ServerFault::Freeze(millis) => {
+                self.freeze(true);
+                lasts(*millis).await;
+                self.freeze(false);
+            }
+            ServerFault::Mute(millis) => {
+                self.mute(true);
+                lasts(*millis).await;
+                self.mute(false);
+            }
+            ServerFault::Double(millis) => {
+                self.double_messages(true);
+                lasts(*millis).await;
+                self.double_messages(false);
+            }
+            ServerFault::Refuse(millis) => {
+                self.refuse_connections(true);
+                self.cut_workers();
+                lasts(*millis).await;
+                self.refuse_connections(false);
+            }
+            ServerFault::Delay { by, millis } => {
+                self.delay_messages(Duration::from_millis((*by).into()));
+                lasts(*millis).await;
+                self.delay_messages(Duration::ZERO);
+            }
+            ServerFault::RefuseJoins { status, millis } => {
+                self.refuse_joins(*status, None);
+                lasts(*millis).await;
+                self.allow_joins();
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use agent_server::Hub;
 use agent_server::{DeleteDispatch, RecordedStatus, ServerEvent};
 use agent_worker::Outcome;
 
+use super::order::Order;
 use super::room::MockRoom;
 use super::timeline::Timeline;
 
@@ -17,6 +18,7 @@ const OUTCOME_TIMEOUT: Duration = Duration::from_secs(30);
 /// A job that was dispatched with [`MockServer::dispatch`](crate::MockServer::dispatch).
 pub struct MockJob {
     pub(super) hub: Arc<Hub>,
+    pub(super) order: Order,
     pub(super) room: String,
     pub(super) dispatch: String,
 }
@@ -59,7 +61,7 @@ impl MockJob {
     /// The job's room.
     #[must_use]
     pub fn room(&self) -> MockRoom {
-        MockRoom::new(self.hub.clone(), &self.room)
+        MockRoom::new(self.hub.clone(), self.order.clone(), &self.room)
     }
 
     /// The job's id (`AJ_…`), once it was offered to a worker.

@@ -11,19 +11,22 @@ use agent_worker::room::{
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
 
+use super::order::Order;
+
 /// The handle of a participant that has joined. When the last clone is dropped, the participant leaves.
-pub(super) fn enter(hub: &Arc<Hub>, stay: Stay) -> Room {
+pub(super) fn enter(hub: &Arc<Hub>, order: &Order, stay: Stay) -> Room {
     let (room, member) = Member::new(hub, stay);
-    tokio::spawn(member.play());
+    let order = order.clone();
+    tokio::spawn(async move { order.run(member.play()).await });
     room
 }
 
 /// As [`enter`], but the participant stays when the handle is dropped, and its methods still answer.
-pub(super) fn enter_to_stay(hub: &Arc<Hub>, stay: Stay) -> Room {
+pub(super) fn enter_to_stay(hub: &Arc<Hub>, order: &Order, stay: Stay) -> Room {
     let (room, member) = Member::new(hub, stay);
-    let kept = room.clone();
+    let (kept, order) = (room.clone(), order.clone());
     tokio::spawn(async move {
-        member.play().await;
+        order.run(member.play()).await;
         drop(kept);
     });
     room

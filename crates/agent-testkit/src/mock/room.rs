@@ -13,6 +13,7 @@ use agent_worker::room::{
 };
 
 use super::member::{enter_to_stay, outside};
+use super::order::Order;
 use super::participant::MockParticipant;
 use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
 
@@ -24,12 +25,13 @@ use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
 #[derive(Clone)]
 pub struct MockRoom {
     hub: Arc<Hub>,
+    order: Order,
     name: String,
 }
 
 impl MockRoom {
-    pub(crate) fn new(hub: Arc<Hub>, name: impl Into<String>) -> Self {
-        Self { hub, name: name.into() }
+    pub(super) fn new(hub: Arc<Hub>, order: Order, name: impl Into<String>) -> Self {
+        Self { hub, order, name: name.into() }
     }
 
     /// The room's name.
@@ -74,7 +76,7 @@ impl MockRoom {
             permissions,
         };
         let room = match self.hub.join(grant, AutoSubscribe::All) {
-            Ok(stay) => enter_to_stay(&self.hub, stay),
+            Ok(stay) => enter_to_stay(&self.hub, &self.order, stay),
             // Every check of the participant shows that it is not in the room.
             Err(_) => outside(&self.name, &identity),
         };

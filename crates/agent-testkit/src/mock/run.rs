@@ -1,6 +1,7 @@
 //! One job, from start to end, without a network.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -8,6 +9,7 @@ use tokio::sync::mpsc;
 use agent_server::ApiCall;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
+use super::order::Order;
 use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
 use super::server::MockServer;
 use super::spec::JobSpec;
@@ -15,6 +17,10 @@ use super::timeline::Timeline;
 
 /// Time limit of a handler, on the clock of its run.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a job may take to end after its termination: after a fault the server may not know it any more,
+/// and its room is deleted.
+const TERMINATION: Duration = Duration::from_secs(30);
 
 /// How long a room stays open that all but agents have left, as on the real server.
 const DEPARTURE: Duration = Duration::from_secs(20);
@@ -109,24 +115,74 @@ impl Run {
 /// # });
 /// ```
 ///
+/// # Determinism
+/// The same [seed](JobSpec::seed) gives the same run: the same order of everything that happens, also in one
+/// moment of virtual time, and the same timeline. Another seed lets the scripts, the handler and the
+/// participants of the room give way to each other at other times, so that what is free happens in another
+/// order: run a handler under some hundred seeds to find its races.
+///
+/// What the handler's own code draws is not under control: the order of a `HashMap` or `HashSet`, random
+/// numbers, the system's clock, threads (`spawn_blocking`), and two sources of tokio: `tokio::select!`
+/// without `biased;` polls its branches in a random order, and the tasks that wait for one change of a
+/// `tokio::sync::watch` are woken in one. Tokio seeds both for each runtime, but takes a seed only when it is
+/// built with `RUSTFLAGS="--cfg tokio_unstable"`; then `run_job` seeds them, too. Without it, write `biased;`
+/// where a test has to be repeatable. What stays different is the time of day: it is in the room's
+/// description, and in tokens.
+///
 /// # Panics
 /// If the job cannot be run: no worker accepts it, or it has not ended after a day.
 pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().name("run_job".to_owned()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let thread = start(agent, spec, move |run| drop(sender.send(run)));
+    match receiver.await {
+        Ok(run) => run,
+        Err(_) => ended_without_run(thread),
+    }
+}
+
+/// As [`run_job`], for a test that is not async, such as one of proptest.
+///
+/// ```
+/// use agent_testkit::{JobSpec, run_job_blocking};
+/// use agent_worker::JobContext;
+///
+/// let run = run_job_blocking(|_: JobContext| async { Ok(()) }, JobSpec::room("lobby"));
+/// run.assert_success();
+/// ```
+///
+/// # Panics
+/// As [`run_job`].
+pub fn run_job_blocking<A: Agent>(agent: A, spec: JobSpec) -> Run {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = start(agent, spec, move |run| drop(sender.send(run)));
+    match receiver.recv() {
+        Ok(run) => run,
+        Err(_) => ended_without_run(thread),
+    }
+}
+
+/// Runs a job on a thread of its own, on virtual time.
+fn start<A: Agent>(
+    agent: A,
+    spec: JobSpec,
+    done: impl FnOnce(Run) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("run_job".to_owned()).spawn(move || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true);
+        #[cfg(tokio_unstable)]
+        builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&spec.seed.to_le_bytes()));
         #[expect(clippy::expect_used, reason = "a test without a runtime fails")]
-        let run = runtime.expect("a runtime").block_on(run_here(agent, spec));
-        let _ = sender.send(run);
-    });
-    match (receiver.await, thread) {
-        (Ok(run), _) => run,
-        // A panic of that thread is the failure of this test, with its text.
-        (Err(_), Ok(thread)) => match thread.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => unreachable!("a thread that ends has sent its run"),
-        },
-        (Err(_), Err(error)) => failed(&format!("the thread for the job could not be started: {error}")),
+        done(builder.build().expect("a runtime").block_on(run_here(agent, spec)));
+    })
+}
+
+/// A panic of that thread is the failure of this test, with its text.
+fn ended_without_run(thread: std::io::Result<JoinHandle<()>>) -> ! {
+    match thread.map(JoinHandle::join) {
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Ok(Ok(())) => unreachable!("a thread that ends has sent its run"),
+        Err(error) => failed(&format!("the thread for the job could not be started: {error}")),
     }
 }
 
@@ -140,36 +196,60 @@ pub async fn run_job_in_real_time<A: Agent>(agent: A, spec: JobSpec) -> Run {
 
 async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
     // Only people who leave close the room: it stays open in a test without people.
-    let server = MockServer::builder().room_timeouts(LIMIT, DEPARTURE).start_in_process();
+    let server = MockServer::builder().seed(spec.seed).room_timeouts(LIMIT, DEPARTURE).start_in_process();
     let (sender, mut ended) = mpsc::unbounded_channel();
     let name = spec.agent_name.get_or_insert_with(|| "agent-under-test".to_owned()).clone();
     let configure = spec.worker.take().unwrap_or_else(|| Box::new(|builder: WorkerBuilder| builder));
     let builder = server
-        .worker(Watched { agent: Arc::new(agent), sender })
+        .worker(Watched { agent: Arc::new(agent), order: Order::of(spec.seed), sender })
         .agent_name(name)
         .job_kind(spec.kind)
-        .seed(0);
+        .seed(spec.seed);
     let worker = match configure(builder).deployment(spec.deployment.clone()).build() {
         Ok(worker) => worker,
         Err(error) => failed(&format!("the worker's settings are invalid: {error}")),
     };
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
-    let (script, lasts) = (spec.script.take(), spec.lasts);
+    let (scripts, lasts) = (std::mem::take(&mut spec.scripts), spec.lasts);
+    let faults = std::mem::take(&mut spec.faults);
     let job = match server.dispatch(spec).await {
         Ok(job) => job,
         Err(error) => failed(&format!("{error}\n{}", server.timeline())),
     };
-    let played = script.map(|script| tokio::spawn(script(job.room())));
-    let terminating = async {
-        if let Some(played) = played
-            && let Err(error) = played.await
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
+    let playing: Vec<_> = scripts
+        .into_iter()
+        .map(|script| {
+            let (order, script) = (server.order.clone(), script(job.room()));
+            tokio::spawn(async move { order.run(script).await })
+        })
+        .collect();
+    let played = async {
+        for script in playing {
+            if let Err(error) = script.await
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
         }
+    };
+    let failing = async {
+        if !faults.is_empty() {
+            job.room().wait_for_agent().await;
+        }
+        for (after, fault) in &faults {
+            tokio::time::sleep(*after).await;
+            server.inject(fault).await;
+        }
+    };
+    let terminating = async {
+        tokio::join!(played, failing);
         tokio::time::sleep(lasts).await;
         job.terminate();
+        if !faults.is_empty() {
+            tokio::time::sleep(TERMINATION).await;
+            job.room().delete();
+        }
         std::future::pending::<()>().await;
     };
     let nobody = async {
@@ -179,6 +259,7 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
         }
     };
     let end: EndedJob = tokio::select! {
+        biased;
         end = ended.recv() => match end {
             Some(end) => end,
             None => failed(&format!("the worker stopped without an outcome\n{}", server.timeline())),
@@ -218,6 +299,7 @@ fn failed(reason: &str) -> ! {
 /// The agent under test, and a channel for the outcome of its job.
 struct Watched<A> {
     agent: Arc<A>,
+    order: Order,
     sender: mpsc::UnboundedSender<EndedJob>,
 }
 
@@ -231,7 +313,7 @@ impl<A: Agent> Agent for Watched<A> {
     }
 
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
-        Arc::clone(&self.agent).run(ctx).await
+        self.order.run(Arc::clone(&self.agent).run(ctx)).await
     }
 
     async fn on_ended(&self, ended: &EndedJob) {

@@ -18,6 +18,7 @@ use agent_worker::{Agent, JobKind, Secret, Worker, WorkerBuilder};
 use super::builder::{InProcess, MockServerBuilder};
 use super::connector::MockConnector;
 use super::job::MockJob;
+use super::order::Order;
 use super::room::MockRoom;
 use super::spec::JobSpec;
 use super::timeline::Timeline;
@@ -55,6 +56,7 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// ```
 pub struct MockServer {
     pub(super) hub: Arc<Hub>,
+    pub(super) order: Order,
     pub(super) url: String,
     /// Whether workers reach it without a socket.
     pub(super) in_process: bool,
@@ -146,13 +148,13 @@ impl MockServer {
     /// The connector that joins its rooms, instead of WebRTC.
     #[must_use]
     pub fn connector(&self) -> MockConnector {
-        MockConnector::new(self.hub.clone())
+        MockConnector::new(self.hub.clone(), self.order.clone())
     }
 
     /// A room, to play others in it and to inspect what the agent does. It is created when somebody joins it.
     #[must_use]
     pub fn room(&self, name: impl Into<String>) -> MockRoom {
-        MockRoom::new(self.hub.clone(), name)
+        MockRoom::new(self.hub.clone(), self.order.clone(), name)
     }
 
     /// Dispatches a job; waits up to 5 s for a worker that could accept it. The script of the spec begins
@@ -195,10 +197,12 @@ impl MockServer {
         };
         let create = CreateDispatch { request, flags: spec.flags, job_id: spec.id };
         let dispatch = self.hub.call(create).map_err(dispatch_error)?;
-        if let Some(script) = spec.script {
-            tokio::spawn(script(room));
+        for script in spec.scripts {
+            let (order, script) = (self.order.clone(), script(room.clone()));
+            tokio::spawn(async move { order.run(script).await });
         }
-        Ok(MockJob { hub: self.hub.clone(), room: spec.room, dispatch: dispatch.id })
+        let (hub, order) = (self.hub.clone(), self.order.clone());
+        Ok(MockJob { hub, order, room: spec.room, dispatch: dispatch.id })
     }
 
     /// All events so far; if there are more than [`history`](MockServerBuilder::history), the newest.

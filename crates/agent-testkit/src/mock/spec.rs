@@ -9,6 +9,7 @@ use agent_server::JobFlags;
 use agent_worker::room::Participant;
 use agent_worker::{BoxFuture, JobKind, WorkerBuilder};
 
+use super::fault_plan::ServerFault;
 use super::room::MockRoom;
 
 /// A job for a test, and the room around it.
@@ -38,7 +39,10 @@ pub struct JobSpec {
     pub(super) participants: Vec<Participant>,
     /// The target participant of a participant or publisher job.
     pub(super) target: Option<String>,
-    pub(super) script: Option<Script>,
+    pub(super) scripts: Vec<Script>,
+    /// The waits before faults, and the faults.
+    pub(super) faults: Vec<(Duration, ServerFault)>,
+    pub(super) seed: u64,
     pub(super) worker: Option<Configure>,
     pub(super) lasts: Duration,
 }
@@ -61,7 +65,9 @@ impl JobSpec {
             flags: JobFlags::default(),
             participants: Vec::new(),
             target: None,
-            script: None,
+            scripts: Vec::new(),
+            faults: Vec::new(),
+            seed: 0,
             worker: None,
             lasts: Duration::from_secs(60),
         }
@@ -144,14 +150,15 @@ impl JobSpec {
         self
     }
 
-    /// Sets the script of events in the room while the job runs. With [`run_job`](crate::run_job) its sleeps
-    /// take no time.
+    /// Adds a script of events in the room while the job runs. With [`run_job`](crate::run_job) its sleeps
+    /// take no time. Several scripts run side by side: what they do in one moment happens in an order of the
+    /// [seed](Self::seed).
     pub fn script<F, Fut>(mut self, script: F) -> Self
     where
         F: FnOnce(MockRoom) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.script = Some(Box::new(move |room| Box::pin(script(room))));
+        self.scripts.push(Box::new(move |room| Box::pin(script(room))));
         self
     }
 
@@ -161,9 +168,25 @@ impl JobSpec {
         self
     }
 
+    /// With [`run_job`](crate::run_job): adds faults of the server, each with the wait before it. The first
+    /// wait begins when the agent has joined the room, the others when the last fault is over.
+    pub fn faults(mut self, faults: impl IntoIterator<Item = (Duration, ServerFault)>) -> Self {
+        self.faults.extend(faults);
+        self
+    }
+
+    /// With [`run_job`](crate::run_job): the seed of everything that is free: the order of what happens in
+    /// one moment of virtual time, ids, and the worker's jitter. The same seed gives the same run; see
+    /// [`run_job`](crate::run_job#determinism). By default it is 0, with which things happen in the order in
+    /// which they become ready.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// With [`run_job`](crate::run_job): how long a handler that does not end by itself may run after the
-    /// script has ended; then the job is [terminated](agent_worker::CancelReason::Terminated). 60 s by
-    /// default.
+    /// scripts and faults have ended; then the job is
+    /// [terminated](agent_worker::CancelReason::Terminated). 60 s by default.
     pub fn lasts(mut self, time: Duration) -> Self {
         self.lasts = time;
         self

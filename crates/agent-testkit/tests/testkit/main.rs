@@ -14,6 +14,8 @@
 mod conformance;
 mod data_tracks;
 mod faults;
+#[cfg(feature = "proptest")]
+mod fuzzing;
 mod guide;
 mod job_api;
 mod mock_audio;
@@ -22,6 +24,7 @@ mod mock_conformance;
 mod mock_dtmf;
 mod mock_server;
 mod mocks;
+mod order;
 mod rpc;
 mod run_job;
 #[cfg(feature = "cli")]

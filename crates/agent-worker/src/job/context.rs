@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use agent_core::{CancelReason, Input, Job, JobError, MetadataError, MetadataFormat, Target};
 use agent_net::RoomApi;
+use agent_proto::watch;
 use agent_rtc::{JoinError, Room, RoomConnection};
 
 use crate::job::attempt::AttemptLinks;

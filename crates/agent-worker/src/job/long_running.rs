@@ -159,6 +159,7 @@ impl JobContext {
                     }
                 }
                 tokio::select! {
+                    biased;
                     changed = changes.changed() => if changed.is_err() { return },
                     Some(_) = tasks.join_next() => {}
                 }

@@ -45,9 +45,11 @@ impl RoomWatch {
             std::future::pending().await
         };
         let closed = tokio::select! {
-            closed = room.closed() => closed,
-            never = replaced => match never {},
+            // What changed before the end is reported before it.
+            biased;
             never = self.report_changes(room) => match never {},
+            never = replaced => match never {},
+            closed = room.closed() => closed,
         };
         let end = match closed {
             DisconnectReason::ClientInitiated => RoomEnd::Left,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use agent_net::Secret;
 use agent_proto::livekit as wire;
+use agent_proto::watch;
 
 use super::super::{ApiFault, Backend, JoinRefusal, ToWorker, WorkerLink};
 use crate::api_call::ApiCall;

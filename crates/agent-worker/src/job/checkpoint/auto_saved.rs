@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{SetOnce, watch};
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -16,6 +16,7 @@ use agent_core::{
 };
 use agent_proto::error_text;
 use agent_proto::text::line;
+use agent_proto::watch;
 
 use super::session::{Checkpoints, KeySession, Phase};
 use crate::job::cancel::CancelSignal;
@@ -32,7 +33,7 @@ use crate::job::sleep::sleep_until;
 pub struct AutoSaved<T> {
     inner: Arc<Inner<T>>,
     /// Dropped with the last clone, which ends the task that saves.
-    _alive: watch::Sender<()>,
+    _alive: Arc<watch::Sender<()>>,
 }
 
 struct Inner<T> {
@@ -107,7 +108,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> AutoSaved<T> {
             dropped,
         };
         session.start_saver(saver.run().in_current_span());
-        Self { inner, _alive: alive }
+        Self { inner, _alive: Arc::new(alive) }
     }
 }
 
@@ -237,7 +238,7 @@ impl<T: Serialize + DeserializeOwned> Saver<T> {
 
 impl<T> Clone for AutoSaved<T> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), _alive: self._alive.clone() }
+        Self { inner: Arc::clone(&self.inner), _alive: Arc::clone(&self._alive) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{SetOnce, watch};
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use agent_core::CheckpointStore;
@@ -15,6 +15,7 @@ use agent_core::{
 };
 use agent_proto::error_text;
 use agent_proto::text::line;
+use agent_proto::watch;
 
 use crate::job::cancel::CancelSignal;
 use crate::worker::parts::Parts;

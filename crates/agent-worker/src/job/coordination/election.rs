@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -13,6 +13,7 @@ use agent_core::{
     LeaseLoss, Time,
 };
 use agent_proto::text::{line, name};
+use agent_proto::watch;
 
 use super::clock::Clock;
 use super::releases::{Release, Releases, Resign};
@@ -189,6 +190,7 @@ impl Task {
             }
             let wake = self.machine.poll_timeout().map(|(at, _)| self.clock.instant(at));
             tokio::select! {
+                            biased;
                             answer = pending_or(&mut call) => {
                                 call = None;
                                 let input = answer.unwrap_or_else(|error| {
