@@ -10,8 +10,8 @@
 //! - **A rest that always waits.** The pieces of a source in real time may get out of step with the packets,
 //!   as those of a jitter buffer do: then a part of a packet waits each time for the next piece. It is left
 //!   out when it is silence (below -55 dBFS), so that later sound has less delay.
-//! - **The last samples** that are no whole packet, and what a resampler holds back, wait one period for
-//!   more. Then they are sent with silence after them.
+//! - **The last samples** that are no whole packet, and what a resampler holds back, wait two periods for
+//!   more: so long a source may jitter. Then they are sent with silence after them.
 //! - **Silence** that the encoder makes a packet of at most 2 bytes of (DTX), and everything while the sender
 //!   is muted, is not sent. Its time passes nevertheless.
 
@@ -38,6 +38,9 @@ use pcm_queue::PcmQueue;
 use schedule::Schedule;
 use surplus::Surplus;
 
+/// As many periods the last samples wait for more.
+const PATIENCE: u32 = 2;
+
 /// Sends PCM in real time. A machine: see the contract in ARCHITECTURE.md.
 ///
 /// ```
@@ -52,8 +55,8 @@ use surplus::Surplus;
 /// assert!(matches!(sender.poll_output(), Some(AudioSenderOutput::Packet(packet)) if packet.timestamp == 0));
 /// assert_eq!(sender.poll_output(), None);
 ///
-/// // The rest waits for more sound, until one period after it was due.
-/// let later = Time::ZERO + Duration::from_millis(40);
+/// // The rest waits for more sound, until two periods after it was due.
+/// let later = Time::ZERO + Duration::from_millis(60);
 /// assert_eq!(sender.poll_timeout(), Some(later));
 /// sender.handle_timeout(later);
 /// assert!(matches!(sender.poll_output(), Some(AudioSenderOutput::Packet(packet)) if packet.timestamp == 960));
@@ -271,7 +274,7 @@ impl AudioSender {
     /// When the last samples are sent, if no more come.
     fn flush_at(&self) -> Time {
         let due = self.due(self.last_push);
-        if self.complete { due } else { due.max(self.last_push) + self.period }
+        if self.complete { due } else { due.max(self.last_push) + PATIENCE * self.period }
     }
 
     fn send_due(&mut self, now: Time) {

@@ -223,12 +223,31 @@ fn silence_that_always_waits_is_left_out() {
     assert_eq!(fast.stats().left_out, ms(0));
 }
 
+/// A rest of a packet waits for the next piece also if that comes a little late.
+#[test]
+fn a_late_piece_is_no_end_of_the_sound() {
+    let mut sender = sender(AudioSenderOptions::new());
+    sender.push(FORMAT, &[100; 27 * 48], Time::ZERO).unwrap();
+    let mut packets = run(&mut sender, at(27_900));
+    for n in 0..50 {
+        // Each is 1 ms late, and every tenth one 15 ms.
+        let now = 28_000 + n * 20_000 + if n % 10 == 9 { 14_000 } else { 0 };
+        packets.extend(run(&mut sender, at(now)));
+        sender.push(FORMAT, &[100; 960], at(now)).unwrap();
+    }
+    packets.extend(run(&mut sender, at(1_028_000)));
+    assert!(packets.len() >= 49, "{}", packets.len());
+    for (time, packet) in packets {
+        assert!(samples(&packet).iter().all(|sample| *sample == 100), "silence in the packet of {time}");
+    }
+}
+
 #[test]
 fn the_last_samples_wait_for_more_and_are_filled_up() {
     let mut sender = sender(AudioSenderOptions::new());
     sender.push(FORMAT, &[5; 1_000], Time::ZERO).unwrap();
     let packets = run(&mut sender, at(200_000));
-    assert_eq!(times(&packets), [(0, 0, true), (40, 960, false)]);
+    assert_eq!(times(&packets), [(0, 0, true), (60, 960, false)]);
     let last = samples(&packets[1].1);
     assert!(last[..40].iter().all(|s| *s == 5) && last[40..].iter().all(|s| *s == 0));
     assert_eq!(sender.position(at(200_000)), FORMAT.duration_of(1_000));
