@@ -119,7 +119,8 @@ impl Run {
 /// The same [seed](JobSpec::seed) gives the same run: the same order of everything that happens, also in one
 /// moment of virtual time, and the same timeline. Another seed lets the scripts, the handler and the
 /// participants of the room give way to each other at other times, so that what is free happens in another
-/// order: run a handler under some hundred seeds to find its races.
+/// order: run a handler under some hundred seeds to find its races. Tasks that a handler or a script spawns
+/// run in the order in which they become ready.
 ///
 /// What the handler's own code draws is not under control: the order of a `HashMap` or `HashSet`, random
 /// numbers, the system's clock, threads (`spawn_blocking`), and two sources of tokio: `tokio::select!`
