@@ -4,6 +4,7 @@
 mod api;
 mod bench;
 mod codegen;
+mod sim;
 mod test;
 mod workspace;
 
@@ -19,6 +20,8 @@ const USAGE: &str = "usage: cargo xtask TASK
                          numbers of repetitions, which are reduced otherwise)
   bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: the cost of worst-case input;
                          echo: delay, processor time and memory of an echo; --help, --quick
+  sim [OPTION]...        the simulator, optimised: --seeds N --from S --seconds T; --help
+  replay SEED            what happens in the run of one seed, line by line
   ci                     the same as test with CI=true: a missing tool is a failure, Cargo.lock must be up to date
   test suites:";
 
@@ -46,6 +49,7 @@ fn run(args: &[&str]) -> Result<bool> {
         ["codegen"] => codegen::write().map(|()| true),
         ["codegen", "--check"] => codegen::check().map(|()| true),
         ["bench", options @ ..] => bench::run(options),
+        ["sim" | "replay", ..] => sim::run(args),
         ["test", options @ ..] => {
             let (suites, long) = of_test(options)?;
             test::run(&suites, long, ci)

@@ -8,6 +8,7 @@
 //! - [`RoomScript`] and [`ServerFault`]: what others do in a room, and what goes wrong, as values
 //! - [`machine`]: the worker machine without I/O, and scripts that check its promises
 //! - `strategies`: all of it for proptest, with the feature `proptest`
+//! - [`sim`]: workers and a server with faults, simulated from a seed
 //! - [`FaultyStore`]: a store of checkpoints that fails, delays or loses its answers by a script
 //! - [`RealServer`]: a real livekit-server on loopback, installed if necessary, with its log parsed
 //! - [`ServerApi`]: a client of a server's API: rooms, participants, dispatch
@@ -64,6 +65,7 @@ mod process;
 mod real;
 #[cfg(feature = "tools")]
 mod redis;
+pub mod sim;
 mod sound;
 #[cfg(feature = "proptest")]
 pub mod strategies;

@@ -6,7 +6,7 @@ use super::cargo::Cargo;
 use super::outcome::Outcome;
 use super::settings::Settings;
 use super::tools;
-use crate::{api, codegen};
+use crate::{api, codegen, sim};
 
 /// One kind of check.
 pub(super) struct Suite {
@@ -126,6 +126,16 @@ pub(super) const SUITES: &[Suite] = &[
             }
             let test = [&["test"], &PACKAGE[..], &["--target-dir", "target/libopus"]].concat();
             Cargo::new(&test, settings).test()
+        }),
+    },
+    Suite {
+        name: "sim",
+        // Seeds that every build has to keep; others are for `cargo xtask sim --from S`.
+        title: "simulator",
+        missing: |_| None,
+        run: Run::Beside(|settings| {
+            let args = [&sim::BUILT[..], &["sim", "--seeds", "20000"]].concat();
+            Cargo::new(&args, settings).check()
         }),
     },
     Suite {

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[Step])] = &[
     ),
     ("crates/agent-room", &[("signal/", "signal/mod.rs")]),
     ("crates/agent-server", &[("front/tests/", "front/tests.rs")]),
-    ("crates/agent-testkit", &[("mock/builder.rs", "mock/server.rs")]),
+    ("crates/agent-testkit", &[("mock/builder.rs", "mock/server.rs"), ("sim/", "sim/world.rs")]),
     ("crates/agent-worker", &[("worker/builder/mod.rs", "worker/mod.rs")]),
 ];
 

@@ -38,7 +38,15 @@ const LAYERS: &[Layer] = &[
     ),
     (
         "agent-testkit",
-        &["agent-proto", "agent-worker-core", "agent-worker-net", "agent-worker-server", "agent-worker"],
+        &[
+            "agent-proto",
+            // The machines that the simulator runs.
+            "agent-worker-core",
+            "agent-worker-room",
+            "agent-worker-net",
+            "agent-worker-server",
+            "agent-worker",
+        ],
         &[],
     ),
     // Programs like a user's; the benchmark also has a client that uses only the protocol.

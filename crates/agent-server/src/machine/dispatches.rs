@@ -137,6 +137,9 @@ impl Server {
     fn add_job(&mut self, room: &str, id: &str, kind: wire::JobType, who: Option<&Participant>) -> bool {
         let Some(entry) = self.rooms.get(room) else { return false };
         let Some(DispatchEntry { dispatch: of, flags, .. }) = entry.dispatches.get(id) else { return false };
+        if !self.is_served(&key(&of.agent_name, &of.deployment, kind)) {
+            return false;
+        }
         let job = wire::Job {
             r#type: kind.into(),
             room: Some(to_wire_room(&entry.info)),
@@ -150,9 +153,6 @@ impl Server {
             enable_redaction: flags.redaction,
             ..Default::default()
         };
-        if !self.is_served(&Key::of(&job)) {
-            return false;
-        }
         let job = self.create_job(job, None);
         if let Some(entry) = self.rooms.get_mut(room).and_then(|room| room.dispatches.get_mut(id)) {
             entry.jobs.push(job);

@@ -26,8 +26,8 @@ pub(super) struct WorkerEntry {
     pub(super) registration: Option<Registration>,
     pub(super) full: bool,
     pub(super) load: f32,
-    /// The jobs that the worker runs, as far as the server knows.
-    pub(super) running: BTreeSet<String>,
+    /// The jobs that the worker runs, as far as the server knows, and the identity of each one's agent.
+    pub(super) running: BTreeMap<String, String>,
 }
 
 pub(super) struct Registration {

@@ -14,7 +14,7 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
 use agent_room::Permissions;
 
-use super::entries::{JobEntry, Key, Phase};
+use super::entries::{JobEntry, Key, Phase, WorkerEntry};
 use super::event::{OfferAnswer, RecordedStatus, ServerEvent, Violation};
 use super::history::MAX_HISTORY_LEN;
 use super::io::{Output, WorkerId};
@@ -37,7 +37,7 @@ impl Server {
             undispatched: false,
             only,
         };
-        self.jobs.insert(id.clone(), entry);
+        self.jobs.insert(id.clone(), Box::new(entry));
         if self.rules.dispatch_delay.is_zero() {
             self.launch(&id);
         } else {
@@ -145,19 +145,17 @@ impl Server {
 
     /// The agent of a job left its room.
     pub(super) fn agent_left(&mut self, room: &str, identity: &str, by_itself: bool) {
-        let of_agent = |id: &String| {
+        let in_room = |id: &String| {
             self.jobs.get(id).is_some_and(|entry| {
-                entry.room_knows
-                    && entry.job.room.as_ref().is_some_and(|r| r.name == room)
-                    && entry.job.state.as_ref().is_some_and(|state| state.participant_identity == identity)
+                entry.room_knows && entry.job.room.as_ref().is_some_and(|in_room| in_room.name == room)
             })
         };
-        let left: Vec<(String, WorkerId)> = self
-            .workers
-            .iter()
-            .flat_map(|(worker, entry)| entry.running.iter().map(|id| (id.clone(), *worker)))
-            .filter(|(id, _)| of_agent(id))
-            .collect();
+        let of_agent = |worker: WorkerId, entry: &WorkerEntry| {
+            let jobs = entry.running.iter().filter(|(id, agent)| *agent == identity && in_room(id));
+            jobs.map(|(id, _)| (id.clone(), worker)).collect::<Vec<_>>()
+        };
+        let left: Vec<(String, WorkerId)> =
+            self.workers.iter().flat_map(|(worker, entry)| of_agent(*worker, entry)).collect();
         for (id, worker) in left {
             if by_itself {
                 self.violation(worker, &id, Violation::LeftBeforeStatus);
@@ -218,8 +216,9 @@ impl Server {
         if let Phase::Assigned { worker, known } = &mut entry.phase {
             *known = true;
             let (worker, is_undispatched) = (*worker, entry.undispatched);
+            let identity = entry.job.state.as_ref().map(|state| state.participant_identity.clone());
             if let Some(worker) = self.workers.get_mut(&worker) {
-                worker.running.insert(id.to_owned());
+                worker.running.insert(id.to_owned(), identity.unwrap_or_default());
             }
             if is_undispatched {
                 self.terminate(id);

@@ -113,7 +113,8 @@ pub struct Server {
     rng: fastrand::Rng,
     now: Time,
     workers: BTreeMap<WorkerId, WorkerEntry>,
-    jobs: BTreeMap<String, JobEntry>,
+    /// Boxed, as they are large and a tree moves its entries.
+    jobs: BTreeMap<String, Box<JobEntry>>,
     /// The finished jobs, oldest first, with the length of each in bytes.
     over: VecDeque<(String, usize)>,
     over_len: usize,

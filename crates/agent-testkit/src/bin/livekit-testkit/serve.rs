@@ -1,53 +1,21 @@
-//! `livekit-testkit serve`: the mock server as a program, for workers in any language.
-
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
+//! `livekit-testkit serve`: the mock server for workers in any language.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
 use agent_testkit::MockServer;
 
-/// Test tools for LiveKit agents.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Runs a mock LiveKit server for workers in any language, until it is interrupted (Ctrl-C or SIGTERM).
-    ///
-    /// It implements the agent protocol and the dispatch and room APIs; rooms have no media. Each event is
-    /// one line of JSON on the standard output: listening, registered, offered, answered, assigned, ended and
-    /// others.
-    Serve {
-        /// The address to listen on; with port 0 a free port is chosen and printed in the first line.
-        #[arg(long, default_value = "127.0.0.1:7880")]
-        listen: SocketAddr,
-        /// The API key of workers and clients.
-        #[arg(long, env = "LIVEKIT_API_KEY", default_value = "devkey")]
-        api_key: String,
-        /// The secret that signs their tokens. Set one of your own if others can reach the address.
-        #[arg(long, env = "LIVEKIT_API_SECRET", default_value = DEFAULT_SECRET, hide_env_values = true)]
-        api_secret: String,
-        /// How many events, data messages and ended jobs are kept: the newest of each, and at most 64 MiB of
-        /// each, so that it can run for weeks.
-        #[arg(long, default_value = "100000")]
-        history: NonZeroUsize,
-    },
-}
-
-const DEFAULT_SECRET: &str = "secret";
+pub(crate) const DEFAULT_SECRET: &str = "secret";
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let Command::Serve { listen, api_key, api_secret, history } = Cli::parse().command;
+pub(crate) async fn run(
+    listen: SocketAddr,
+    api_key: String,
+    api_secret: String,
+    history: NonZeroUsize,
+) -> ExitCode {
     for (option, value) in [("--api-key", &api_key), ("--api-secret", &api_secret)] {
         if value.is_empty() {
             eprintln!("livekit-testkit: {option} is empty: give the one that the workers use");

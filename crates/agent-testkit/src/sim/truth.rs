@@ -1,0 +1,22 @@
+//! What the server should be told about a job: the table of the design, written a second time.
+
+use agent_core::{AttemptEnd, CancelReason};
+
+/// Whether a job whose last attempt ended like this is a success. `None`: it did not end by itself.
+pub(super) const fn is_success(end: Option<&AttemptEnd>, cancelled: Option<&CancelReason>) -> bool {
+    matches!(
+        (end, cancelled),
+        (Some(AttemptEnd::Ok), None)
+            | (
+                Some(AttemptEnd::Ok | AttemptEnd::Cancelled),
+                Some(
+                    CancelReason::Drained
+                        | CancelReason::Stopped
+                        | CancelReason::Shutdown(_)
+                        | CancelReason::RoomClosed
+                        | CancelReason::TargetReplaced
+                        | CancelReason::Terminated,
+                ),
+            )
+    )
+}
