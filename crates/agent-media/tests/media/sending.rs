@@ -400,7 +400,7 @@ proptest! {
                 }
                 Step::Clear => {
                     sender.clear(at(micros));
-                    prop_assert!(sender.queued_duration(at(micros)) <= period || micros < latest);
+                    prop_assert!(sender.queued_duration(at(micros)) <= 2 * period || micros < latest);
                 }
                 Step::Flush => sender.flush(at(micros)),
                 Step::Mute(muted) => sender.set_muted(muted),
@@ -433,8 +433,9 @@ proptest! {
                 prop_assert!(sent <= now - start + period + ms(1), "{sent:?} sent at {now}");
                 prop_assert_eq!(packet.payload.len(), 1 + 2 * FORMAT.samples_in(period));
             }
+            // A packet is played, and the time of silence that was left out passes: that is less than a packet.
             let queued = sender.queued_duration(now);
-            prop_assert!(queued <= limit + period + Duration::from_micros(1), "{queued:?} queued");
+            prop_assert!(queued <= limit + 2 * period, "{queued:?} queued");
         }
         // Everything ends.
         let mut ends = 0;
