@@ -39,6 +39,7 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     /// Saturates: a time that cannot be reached is "never".
+    #[inline]
     fn add(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
     }
@@ -48,6 +49,7 @@ impl Sub for Time {
     type Output = Duration;
 
     /// Zero when `earlier` is later.
+    #[inline]
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

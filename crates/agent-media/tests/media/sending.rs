@@ -433,7 +433,8 @@ proptest! {
                 prop_assert!(sent <= now - start + period + ms(1), "{sent:?} sent at {now}");
                 prop_assert_eq!(packet.payload.len(), 1 + 2 * FORMAT.samples_in(period));
             }
-            // A packet is played, and the time of silence that was left out passes: that is less than a packet.
+            // A packet is played, and the time of silence that was left out passes: that is less than a
+            // packet.
             let queued = sender.queued_duration(now);
             prop_assert!(queued <= limit + 2 * period, "{queued:?} queued");
         }

@@ -14,6 +14,9 @@
 //! assert!(run.jobs >= 50 && run.events >= 500);
 //! ```
 //!
+//! That is for the SDK itself. For a handler of yours there is [`Sim`]: many seeds, in each of which others
+//! do something else in its room, and something else goes wrong.
+//!
 //! A failure names its seed; `cargo xtask replay SEED` prints what happened, line by line:
 //!
 //! ```
@@ -30,6 +33,7 @@ mod digest;
 mod ending;
 mod event;
 mod fault;
+mod handler;
 mod model;
 mod net;
 mod options;
@@ -55,6 +59,7 @@ mod world;
 
 pub use check::{Check, Failure};
 pub use fault::Fault;
+pub use handler::{Sim, SimFinding};
 pub use options::Options;
 pub use report::{SimReport, run_seeds};
 pub use run::{SimRun, run_seed};

@@ -10,7 +10,7 @@ use agent_server::WorkerId;
 
 use super::attempts::Running;
 use super::check::Check;
-use super::event::{Event, Inside, Place, Said};
+use super::event::{Event, Inside, Part, Place, Said};
 use super::fault::Fault;
 use super::model::Model;
 use super::stores::Candidate;
@@ -441,8 +441,12 @@ impl World {
         for member in members {
             self.member_leaves(member, agent_room::DisconnectReason::ClientInitiated);
         }
-        let wait = self.between(Duration::from_secs(1), Duration::from_secs(5));
-        self.queue.add(now + wait, Event::Start { worker });
+        if self.keeps_workers() {
+            let wait = self.between(Duration::from_secs(1), Duration::from_secs(5));
+            self.queue.add(now + wait, Event::Start { worker });
+        } else if self.processes.iter().all(|process| process.subject.is_none()) {
+            self.queue.add(now, Event::Part(Part::Over));
+        }
     }
 
     fn note_digest(&mut self, worker: usize, output: &Output) {

@@ -1,5 +1,6 @@
 //! One run of one seed.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use agent_proto::Time;
@@ -64,12 +65,7 @@ fn run_once(seed: u64, options: Options) -> SimRun {
     let mut world = World::new(seed, options);
     let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
     world.checks.that(Check::NoPanic, panicked.is_none(), || {
-        let text = panicked.as_ref().and_then(|panic| {
-            panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref().cloned())
-        });
+        let text = panicked.as_ref().map(|panic| panic_text(panic.as_ref()));
         format!("a panic: {}", text.unwrap_or_default())
     });
     let (checked, failures) = world.checks.into_results();
@@ -83,4 +79,10 @@ fn run_once(seed: u64, options: Options) -> SimRun {
         checked,
         happened: world.swarm.counts(),
     }
+}
+
+/// The text of a panic.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_default()
 }

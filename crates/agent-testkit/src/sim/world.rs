@@ -37,7 +37,7 @@ const FRESH_DISPATCHES: u32 = 5;
 /// How many jobs a run has at least.
 const MIN_JOBS: u32 = 55;
 /// Until nothing happens any more.
-const QUIET: Duration = Duration::from_secs(30);
+const QUIET: Duration = Duration::from_secs(20);
 /// How long a drain may take.
 const DRAIN: Duration = Duration::from_secs(40);
 

@@ -29,4 +29,5 @@ mod rpc;
 mod run_job;
 #[cfg(feature = "cli")]
 mod serve;
+mod sim;
 mod streams;
