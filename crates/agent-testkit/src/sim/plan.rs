@@ -13,7 +13,7 @@ use super::fault::{Fault, Swarm};
 /// The name of the simulated agent.
 pub(super) const AGENT: &str = "simulated";
 /// How many dispatches there are at least.
-const MIN_DISPATCHES: usize = 50;
+const MIN_DISPATCHES: usize = 30;
 
 /// Settings of one run.
 pub(super) struct Plan {

@@ -115,7 +115,7 @@ impl World {
         process.subject = Some(subject);
         self.timeline.note(now, || format!("worker {worker}: starts"));
         self.carry_out(worker, outputs);
-        if self.plan.leases
+        if self.has_elections()
             && let Some(place) = self.process(worker).and_then(|process| process.place())
         {
             self.inside_after(place, Duration::from_millis(100), Inside::Candidate);

@@ -256,6 +256,9 @@ impl World {
 // Leases.
 impl World {
     pub(super) fn new_candidate(&mut self, place: Place) {
+        if !self.has_elections() {
+            return;
+        }
         let (seed, now) = (self.rng.u64(..), self.now);
         let Some(process) = self.process_at(place) else { return };
         let before = process.candidate.as_ref().map_or(0, |candidate| candidate.call);

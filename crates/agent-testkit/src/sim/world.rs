@@ -29,7 +29,7 @@ const MAX_EVENTS: u64 = 2_000_000;
 const MAX_TIMEOUTS: u32 = 1_000;
 
 /// After the faults: until all workers are registered again.
-const BACK: Duration = Duration::from_secs(75);
+const BACK: Duration = Duration::from_secs(50);
 /// Between the dispatches after that.
 const FRESH: Duration = Duration::from_millis(300);
 /// How many of them there are at least.
@@ -204,6 +204,8 @@ impl World {
             }
             Part::Back => {
                 self.check_all_back();
+                // The rest is about jobs.
+                self.processes.iter_mut().for_each(|process| process.candidate = None);
                 let jobs = u32::try_from(self.server.records.offered).unwrap_or(u32::MAX);
                 let fresh = MIN_JOBS.saturating_sub(jobs).max(FRESH_DISPATCHES);
                 for number in 0..fresh {
@@ -231,6 +233,11 @@ impl World {
     /// Whether faults still happen.
     pub(super) const fn is_faulty(&self) -> bool {
         self.part.is_none()
+    }
+
+    /// Whether workers elect a leader.
+    pub(super) fn has_elections(&self) -> bool {
+        self.plan.leases && matches!(self.part, None | Some(Part::Heal))
     }
 
     /// Whether the workers are to stay up.
