@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{
-    Connected, ConnectionQuality, DataTrack, DisconnectReason, Participant, RoomEvent, RoomInfo, Speaker,
-    Track,
+    Connected, ConnectionQuality, DataTrack, DisconnectReason, Participant, ParticipantKind, RoomEvent,
+    RoomInfo, Speaker, Track,
 };
 
 /// The state of a room after its last event: its description, ourselves, the others, and what we receive of
@@ -68,6 +69,31 @@ impl View {
     #[must_use]
     pub const fn participants(&self) -> &BTreeMap<String, Arc<Participant>> {
         &self.participants
+    }
+
+    /// The number of the others who are people, or represent one: ordinary clients, callers, connectors.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.participants.values().filter(|participant| participant.kind.is_human()).count()
+    }
+
+    /// The number of the others for whom a server keeps the room open: all but agents and recorders.
+    #[must_use]
+    pub fn keepers(&self) -> usize {
+        let keeps = |participant: &&Arc<Participant>| {
+            !matches!(participant.kind, ParticipantKind::Agent | ParticipantKind::Egress)
+        };
+        self.participants.values().filter(keeps).count()
+    }
+
+    /// How old the room was when we joined it, by the server's clock; zero when it does not say.
+    #[must_use]
+    pub fn age_when_joined(&self) -> Duration {
+        let (joined, created) = (self.local.joined_at_ms, self.room.created_at_ms);
+        if joined == 0 || created == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(u64::try_from(joined.saturating_sub(created)).unwrap_or_default())
     }
 
     /// A track of another participant, and who publishes it.

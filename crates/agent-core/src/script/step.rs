@@ -63,8 +63,8 @@ pub enum Step {
     Replaced(u8),
     /// The room of this job ends.
     RoomEnds(u8, RoomEnd),
-    /// So many people are in the room of this job, and its target in the session of this number (0: it is not
-    /// there).
+    /// This number of people is in the room of this job, and its target in the session of this number (0: it
+    /// is not there).
     Present {
         /// The job.
         job: u8,
@@ -77,9 +77,9 @@ pub enum Step {
     Load(u8),
     /// The process has no file descriptor left.
     NoDescriptors,
-    /// So many milliseconds pass; timers fire at their times.
+    /// This number of milliseconds passes; timers fire at their times.
     Wait(u32),
-    /// The worker is to drain: jobs may continue for so many seconds.
+    /// The worker is to drain: jobs may continue for this number of seconds.
     Drain(u16),
     /// The worker is to stop at once.
     Stop,
@@ -109,7 +109,7 @@ pub enum End {
     Ok,
     /// The handler returns an error that is not worth a retry.
     Fatal,
-    /// The handler returns an error that asks for a retry after so many seconds.
+    /// The handler returns an error that asks for a retry after this number of seconds.
     Retryable(u8),
     /// The handler returns because it was cancelled.
     Cancelled,

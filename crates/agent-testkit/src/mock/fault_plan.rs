@@ -19,15 +19,15 @@ pub enum ServerFault {
     HalfOpen,
     /// These bytes are sent in a binary frame: [`MockServer::send_bytes`](crate::MockServer::send_bytes).
     Bytes(Vec<u8>),
-    /// For so many milliseconds nothing is read or written:
+    /// For this number of milliseconds nothing is read or written:
     /// [`MockServer::freeze`](crate::MockServer::freeze).
     Freeze(u32),
-    /// For so many milliseconds nothing is sent: [`MockServer::mute`](crate::MockServer::mute).
+    /// For this number of milliseconds nothing is sent: [`MockServer::mute`](crate::MockServer::mute).
     Mute(u32),
-    /// For so many milliseconds every message is sent twice:
+    /// For this number of milliseconds every message is sent twice:
     /// [`MockServer::double_messages`](crate::MockServer::double_messages).
     Double(u32),
-    /// For so many milliseconds connections are refused, and those that are open are cut:
+    /// For this number of milliseconds connections are refused, and those that are open are cut:
     /// [`MockServer::refuse_connections`](crate::MockServer::refuse_connections).
     Refuse(u32),
     /// For a time every message is late: [`MockServer::delay_messages`](crate::MockServer::delay_messages).

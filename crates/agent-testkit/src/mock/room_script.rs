@@ -65,7 +65,7 @@ pub enum RoomStep {
     RoomData(Vec<u8>),
     /// The server's API changes the room's metadata.
     RoomMetadata(String),
-    /// So many milliseconds pass.
+    /// This number of milliseconds passes.
     Wait(u32),
     /// The server's API removes the agents.
     RemoveAgent,

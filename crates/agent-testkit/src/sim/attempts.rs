@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::{
-    AttemptEnd, CancelReason, ClaimSession, Input, Job, JobErrorKind, JobId, JoinedRoom, Presence,
-};
+use agent_core::{AttemptEnd, ClaimSession, Input, Job, JobErrorKind, JobId, JoinedRoom, Presence};
 use agent_room::{DisconnectReason, Inbox, StreamId, View};
 use agent_server::{Join, MemberId};
 
@@ -189,7 +187,7 @@ impl World {
         self.input(worker, Input::AttemptEnded { job: job.clone(), end, room_gone });
     }
 
-    pub(super) fn cancel_attempt(&mut self, place: Place, job: &JobId, _: CancelReason) {
+    pub(super) fn cancel_attempt(&mut self, place: Place, job: &JobId) {
         let Some(running) = self.process(place.worker).and_then(|process| process.jobs.get_mut(job)) else {
             return;
         };
@@ -211,16 +209,13 @@ impl World {
         let Some(running) = self.process(place.worker).and_then(|process| process.jobs.get_mut(job)) else {
             return;
         };
-        let serial = running.serial;
-        if let Some(wait) = running.script.on_abort {
-            let end = AttemptEnd::Aborted;
-            self.inside_after(place, wait, Inside::End { job: job.clone(), serial, end });
-        } else {
+        let (serial, on_abort) = (running.serial, running.script.on_abort);
+        let (wait, end) = match on_abort {
+            Some(wait) => (wait, AttemptEnd::Aborted),
             // It comes to an end much later.
-            let wait = self.between(Duration::from_secs(5), Duration::from_secs(200));
-            let end = AttemptEnd::Ok;
-            self.inside_after(place, wait, Inside::End { job: job.clone(), serial, end });
-        }
+            None => (self.between(Duration::from_secs(5), Duration::from_secs(200)), AttemptEnd::Ok),
+        };
+        self.inside_after(place, wait, Inside::End { job: job.clone(), serial, end });
     }
 
     pub(super) fn clean(&mut self, place: Place, job: JobId, attempt: u32, within: Duration) {
@@ -248,10 +243,9 @@ impl World {
 /// The room, as a driver reports it.
 pub(super) fn joined_room(view: &View) -> JoinedRoom {
     let room = view.room();
-    let age = u64::try_from(view.local().joined_at_ms.saturating_sub(room.created_at_ms)).unwrap_or_default();
     JoinedRoom {
         sid: room.sid.clone(),
-        age: Duration::from_millis(age),
+        age: view.age_when_joined(),
         empty_timeout: room.empty_timeout,
         departure_timeout: room.departure_timeout,
     }

@@ -183,14 +183,15 @@ impl World {
         true
     }
 
-    /// An agent that is in its room.
+    /// The agents that are in their rooms.
+    fn agents(&self) -> Vec<(Place, JobId, MemberId)> {
+        let agents = self.server.agents.iter();
+        agents.map(|(member, agent)| (agent.place, agent.job.clone(), *member)).collect()
+    }
+
+    /// One of them.
     fn some_agent(&mut self) -> Option<(Place, JobId, MemberId)> {
-        let agents: Vec<(Place, JobId, MemberId)> = self
-            .server
-            .agents
-            .iter()
-            .map(|(member, agent)| (agent.place, agent.job.clone(), *member))
-            .collect();
+        let agents = self.agents();
         self.rng.choice(&agents).cloned()
     }
 
@@ -230,12 +231,7 @@ impl World {
 
     /// The server begins anew: connections break, rooms are gone.
     fn restart_server(&mut self) {
-        let agents: Vec<(Place, JobId, MemberId)> = self
-            .server
-            .agents
-            .iter()
-            .map(|(member, agent)| (agent.place, agent.job.clone(), *member))
-            .collect();
+        let agents = self.agents();
         for conn in self.net.at_server() {
             if let Some(gone) = self.net.get_mut(conn) {
                 gone.at_server = false;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use agent_core::{
-    AttemptEnd, CancelReason, DeclineReason, GivenAnswer, JobId, Lifecycle, Notice, Output, SlotCounts,
-    Violation, Worker,
+    AttemptEnd, CancelReason, Config, DeclineReason, GivenAnswer, JobId, Lifecycle, Notice, Output,
+    SlotCounts, Violation, Worker,
 };
 use agent_proto::Time;
 use agent_proto::livekit as wire;
@@ -104,8 +104,8 @@ impl Drained {
 }
 
 impl Model {
-    pub(super) fn new(max_jobs: usize, limits: (Duration, Duration, Duration)) -> Self {
-        let (cleanup_timeout, receipt_timeout, settling) = limits;
+    pub(super) fn new(config: &Config) -> Self {
+        let Config { max_jobs, cleanup_timeout, receipt_timeout, settling, .. } = *config;
         Self { max_jobs, cleanup_timeout, receipt_timeout, settling, ..Self::default() }
     }
 

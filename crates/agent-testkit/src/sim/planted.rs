@@ -32,7 +32,7 @@ pub(super) enum Bug {
     EndedJobsCount,
     /// A second assignment starts a second attempt.
     SecondStart,
-    /// A job whose room is gone is tried again.
+    /// A job whose room is gone is retried.
     RetryWithoutRoom,
     /// The outcome of an attempt that cannot be aborted is forgotten.
     StuckWithoutOutcome,

@@ -28,19 +28,12 @@ pub(super) struct Process {
     paused_until: Time,
     /// When it last continued.
     pub(super) continued_at: Time,
-    /// Why it ends, if somebody wants it to.
-    pub(super) ends: Option<Ends>,
+    /// Until when it has to end, if it was told to.
+    ends: Option<Time>,
     /// Boxed, as they are large and a tree moves its entries.
     pub(super) jobs: BTreeMap<JobId, Box<Running>>,
     pub(super) model: Model,
     pub(super) candidate: Option<Candidate>,
-}
-
-/// Somebody wants a process to end.
-#[derive(Clone, Copy)]
-pub(super) struct Ends {
-    /// Until when it has to.
-    deadline: Time,
 }
 
 impl Process {
@@ -96,8 +89,6 @@ impl World {
             return;
         }
         let (seed, now, config) = (self.rng.u64(..), self.now, self.plan.config.clone());
-        let max_jobs = config.max_jobs;
-        let limits = (config.cleanup_timeout, config.receipt_timeout, config.settling);
         #[cfg(test)]
         let planted = super::planted::Planted::new(self.bug);
         let Some(process) = self.process(worker).filter(|process| process.subject.is_none()) else { return };
@@ -105,7 +96,7 @@ impl World {
         (process.conn, process.ends) = (None, None);
         (process.paused_until, process.continued_at) = (now, now);
         process.jobs.clear();
-        process.model = Model::new(max_jobs, limits);
+        process.model = Model::new(&config);
         #[cfg(not(test))]
         let mut subject = Subject::new(config, seed, now);
         #[cfg(test)]
@@ -249,7 +240,7 @@ impl World {
                 let limits = within + self.plan.config.grace + self.plan.config.abort_timeout;
                 let process = self.process(worker);
                 if let Some(process) = process.filter(|process| process.ends.is_none()) {
-                    process.ends = Some(Ends { deadline: now + limits });
+                    process.ends = Some(now + limits);
                 }
                 self.model_of(worker, |model, _| model.draining = true);
                 self.input(worker, Input::DrainRequested { within });
@@ -257,7 +248,7 @@ impl World {
             Inside::Stop => {
                 let limit = self.plan.config.abort_timeout;
                 if let Some(process) = self.process(worker) {
-                    process.ends = Some(Ends { deadline: now + limit });
+                    process.ends = Some(now + limit);
                 }
                 self.model_of(worker, |model, _| model.draining = true);
                 self.input(worker, Input::StopRequested);
@@ -356,7 +347,7 @@ impl World {
             Output::Ask { offer, job } => self.ask(place, offer, job.id.clone()),
             Output::Start { job, .. } => self.start_attempt(place, job),
             Output::Retry { job, attempt } => self.retry_attempt(place, &job, attempt),
-            Output::Cancel { job, reason } => self.cancel_attempt(place, &job, reason),
+            Output::Cancel { job, .. } => self.cancel_attempt(place, &job),
             Output::Abort { job, .. } => self.abort_attempt(place, &job),
             Output::Clean { job, attempt, within } => self.clean(place, job, attempt, within),
             Output::Leave { job } => self.leave_room(worker, &job),
@@ -421,7 +412,7 @@ impl World {
         self.model_of(worker, |model, checks| model.stopped(checks));
         match ends {
             // While it stood still it could not.
-            Some(Ends { deadline }) if paused < deadline => {
+            Some(deadline) if paused < deadline => {
                 self.checks.that(Check::DrainInTime, now <= deadline, || {
                     format!("worker {worker}, life {life}, has ended at {now} instead of {deadline}")
                 });

@@ -4,7 +4,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use agent_core::{EndWhen, Input, Job, JobId, Presence, RoomEnd};
-use agent_proto::ParticipantKind;
 use agent_room::{DataFilter, DisconnectReason, RoomEvent, View, ViewChange};
 use agent_server::{Join, MemberId};
 
@@ -180,16 +179,12 @@ impl World {
 
 fn presence(job: &Job, view: &View) -> Presence {
     let target = job.target.as_ref().map(|target| target.identity.as_str());
-    let there = view.participants();
     Presence {
-        people: there.values().filter(|participant| participant.kind.is_human()).count(),
-        keepers: there
-            .values()
-            .filter(|participant| {
-                !matches!(participant.kind, ParticipantKind::Agent | ParticipantKind::Egress)
-            })
-            .count(),
-        target: target.and_then(|target| there.get(target)).map(|participant| participant.sid.clone()),
+        people: view.people(),
+        keepers: view.keepers(),
+        target: target
+            .and_then(|target| view.participants().get(target))
+            .map(|participant| participant.sid.clone()),
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agent_core::{
-    AcquireResult, CheckpointChange, Election, ElectionInput, ElectionOutput, Generation, JobId, LeaseRecord,
-    Slot, StoreError, StoreRequest, encode_checkpoint,
+    AcquireResult, AttemptEnd, CheckpointChange, Election, ElectionInput, ElectionOutput, Generation,
+    JobErrorKind, JobId, LeaseRecord, Slot, StoreError, StoreRequest, encode_checkpoint,
 };
 use agent_proto::Time;
 
@@ -130,11 +130,8 @@ impl World {
         match request {
             Ok(StoreRequest::Claim) => self.call_store(place, job, serial, StoreCall::Claim),
             Ok(StoreRequest::Write(writer)) => self.call_store(place, job, serial, StoreCall::Write(writer)),
-            // Another worker has taken the checkpoint over: the handler stops.
             Err(_) => {
-                let kind = agent_core::JobErrorKind::Fatal { reason: "checkpoint_superseded".into() };
-                let end = agent_core::AttemptEnd::Error { kind, text: "superseded".to_owned() };
-                self.inside_after(place, Duration::ZERO, Inside::End { job: job.clone(), serial, end });
+                self.is_superseded(place, job, serial);
             }
         }
     }
@@ -150,22 +147,10 @@ impl World {
                 // Slow, so that it arrives when another worker has the job.
                 0 => wait = self.up_to(Duration::from_secs(20)),
                 // It never arrives.
-                1 => {
-                    let problem = StoreError::Unavailable { problem: "no answer".to_owned(), source: None };
-                    let answer = StoreAnswer::Failed(problem);
-                    let wait = Duration::from_secs(2);
-                    return self.inside_after(
-                        place,
-                        wait,
-                        Inside::StoreAnswer { job: job.clone(), serial, answer },
-                    );
-                }
+                1 => return self.no_answer(place, job, serial),
                 // It arrives, and its answer does not.
                 _ => {
-                    let problem = StoreError::Unavailable { problem: "answer lost".to_owned(), source: None };
-                    let answer = StoreAnswer::Failed(problem);
-                    let late = Duration::from_secs(2);
-                    self.inside_after(place, late, Inside::StoreAnswer { job: job.clone(), serial, answer });
+                    self.no_answer(place, job, serial);
                     let serial = 0;
                     let event = Event::StoreCall { place, job: job.clone(), serial, key, call };
                     return self.queue.add(self.now + wait, event);
@@ -174,6 +159,20 @@ impl World {
         }
         let event = Event::StoreCall { place, job: job.clone(), serial, key, call };
         self.queue.add(self.now + wait, event);
+    }
+
+    /// The caller gives up, as it gets no answer.
+    fn no_answer(&mut self, place: Place, job: &JobId, serial: u64) {
+        let problem = StoreError::Unavailable { problem: "no answer".to_owned(), source: None };
+        let (wait, answer) = (Duration::from_secs(2), StoreAnswer::Failed(problem));
+        self.inside_after(place, wait, Inside::StoreAnswer { job: job.clone(), serial, answer });
+    }
+
+    /// Another worker has taken the checkpoint over: the handler ends.
+    fn is_superseded(&mut self, place: Place, job: &JobId, serial: u64) {
+        let kind = JobErrorKind::Fatal { reason: "checkpoint_superseded".into() };
+        let end = AttemptEnd::Error { kind, text: "superseded".to_owned() };
+        self.inside_after(place, Duration::ZERO, Inside::End { job: job.clone(), serial, end });
     }
 
     /// A call reaches the store.
@@ -239,9 +238,7 @@ impl World {
             (StoreAnswer::Failed(error), Some(change)) => match running.session.write_failed(error) {
                 Ok(()) => self.next_request(place, job, serial, change),
                 Err(agent_core::CheckpointError::Superseded) => {
-                    let kind = agent_core::JobErrorKind::Fatal { reason: "checkpoint_superseded".into() };
-                    let end = agent_core::AttemptEnd::Error { kind, text: "superseded".to_owned() };
-                    self.inside_after(place, Duration::ZERO, Inside::End { job: job.clone(), serial, end });
+                    self.is_superseded(place, job, serial);
                 }
                 Err(_) => {
                     running.saving.change = None;

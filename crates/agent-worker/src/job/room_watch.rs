@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use agent_core::{Input, Job, JoinedRoom, Presence, RoomEnd};
-use agent_rtc::{DisconnectReason, ParticipantKind, RoomConnection, RoomInfo, View};
+use agent_rtc::{DisconnectReason, RoomConnection, RoomInfo, View};
 
 /// Watches the room of a job through all its attempts.
 pub(super) struct RoomWatch {
@@ -90,18 +90,11 @@ impl RoomWatch {
 
 fn presence(job: &Job, view: &View) -> Presence {
     let target = job.target.as_ref().map(|target| target.identity.as_str());
-    let there = view.participants();
     Presence {
-        people: there.values().filter(|participant| participant.kind.is_human()).count(),
-        keepers: there
-            .values()
-            .filter(|participant| {
-                !matches!(participant.kind, ParticipantKind::Agent | ParticipantKind::Egress)
-            })
-            .count(),
-        target: there
-            .values()
-            .find(|participant| Some(participant.identity.as_str()) == target)
+        people: view.people(),
+        keepers: view.keepers(),
+        target: target
+            .and_then(|target| view.participants().get(target))
             .map(|participant| participant.sid.clone()),
     }
 }
@@ -117,7 +110,7 @@ struct Described {
 impl Described {
     /// The new description for the machine, if it changed.
     fn change(&mut self, view: &View) -> Option<JoinedRoom> {
-        let (info, joined_at_ms) = (view.room().clone(), view.local().joined_at_ms);
+        let info = view.room().clone();
         let last = self.last.as_ref();
         if last.is_some_and(|last| {
             (&last.sid, last.empty_timeout, last.departure_timeout)
@@ -126,10 +119,7 @@ impl Described {
             return None;
         }
         if last.is_none_or(|last| last.sid != info.sid) {
-            // Both are times of the server's clock.
-            let age = u64::try_from(joined_at_ms.saturating_sub(info.created_at_ms)).unwrap_or_default();
-            let known = joined_at_ms != 0 && info.created_at_ms != 0;
-            self.joined = Some((Duration::from_millis(if known { age } else { 0 }), Instant::now()));
+            self.joined = Some((view.age_when_joined(), Instant::now()));
         }
         let age = self.joined.map(|(age, since)| age + since.elapsed()).unwrap_or_default();
         let described = JoinedRoom {
