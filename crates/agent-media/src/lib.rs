@@ -1,7 +1,8 @@
 //! Audio without I/O: encoded frames become PCM and back. Codecs behind one small [trait](AudioCodec), and
 //! what is known of an Opus packet [without a codec](opus_packet); [resampling](Resampler), [levels](Level),
 //! an [`AudioSender`] that sends PCM in real time, and an [`AudioReceiver`] that makes PCM of packets in any
-//! order, with a [`JitterBuffer`].
+//! order, with a [`JitterBuffer`]. With the feature `container`, files of encoded audio and video: writers of
+//! them (`container`), and what a recording of a participant consists of (`recorder`).
 //!
 //! It knows no RTP, no keys, no clock and no runtime: times are arguments, so that everything here can be
 //! tested on virtual time. Frames that are only forwarded need nothing of it.
@@ -25,13 +26,19 @@
 //! ```
 
 mod codec;
+#[cfg(feature = "container")]
+pub mod container;
 mod convert;
 mod format;
 mod frame;
 mod jitter;
 mod level;
 pub mod opus_packet;
+#[cfg(feature = "container")]
+mod opus_timeline;
 mod receiver;
+#[cfg(feature = "container")]
+pub mod recorder;
 mod resampler;
 #[cfg(feature = "ropus")]
 mod ropus_codec;

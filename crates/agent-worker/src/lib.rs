@@ -46,6 +46,8 @@ pub mod media;
 pub mod metadata;
 pub mod net;
 pub mod patterns;
+#[cfg(feature = "recording")]
+pub mod recording;
 pub mod room;
 pub mod stats;
 mod telemetry;

@@ -20,6 +20,7 @@ const DRIVER_ONLY: &[(&str, &[&str])] = &[
     ("crates/agent-core/src/election/io.rs", &["ElectionInput", "ElectionOutput", "ElectionTimer"]),
     ("crates/agent-core/src/election/lease_record.rs", &["AcquireResult"]),
     ("crates/agent-media/src/sender/output.rs", &["AudioSenderOutput"]),
+    ("crates/agent-media/src/recorder/frame.rs", &["RecorderInput", "RecorderOutput"]),
     ("crates/agent-room/src/io.rs", &["Protocol", "Input", "Output", "Timer"]),
     ("crates/agent-room/src/command.rs", &["RoomCommand"]),
     ("crates/agent-room/src/subscription.rs", &["SubscriptionChange"]),

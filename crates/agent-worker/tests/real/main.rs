@@ -22,6 +22,8 @@ mod coordination;
 mod jobs;
 #[cfg(feature = "media")]
 mod pcm;
+#[cfg(all(feature = "media", feature = "recording"))]
+mod recording;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
 mod room;

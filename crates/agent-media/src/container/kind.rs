@@ -1,0 +1,97 @@
+//! Kinds of files, and what each can have.
+
+use std::fmt;
+
+/// How the frames of a video track are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VideoCodec {
+    /// VP8 (RFC 6386).
+    Vp8,
+    /// VP9.
+    Vp9,
+    /// AV1.
+    Av1,
+    /// H.264 (AVC).
+    H264,
+    /// H.265 (HEVC).
+    H265,
+}
+
+impl VideoCodec {
+    /// Its name, such as `VP8`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vp8 => "VP8",
+            Self::Vp9 => "VP9",
+            Self::Av1 => "AV1",
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+        }
+    }
+}
+
+impl fmt::Display for VideoCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Container {
+    /// One track of Opus (RFC 7845).
+    OggOpus,
+    /// Opus, VP8, VP9 and AV1.
+    WebM,
+    /// Fragmented MP4, which has all codecs.
+    Mp4,
+}
+
+impl Container {
+    /// Its name, such as `WebM`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OggOpus => "Ogg Opus",
+            Self::WebM => "WebM",
+            Self::Mp4 => "MP4",
+        }
+    }
+
+    /// The extension of its files, such as `webm`.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::OggOpus => "ogg",
+            Self::WebM => "webm",
+            Self::Mp4 => "mp4",
+        }
+    }
+
+    /// Whether it can have a track of this codec.
+    #[must_use]
+    pub const fn has(self, codec: VideoCodec) -> bool {
+        match self {
+            Self::OggOpus => false,
+            Self::WebM => matches!(codec, VideoCodec::Vp8 | VideoCodec::Vp9 | VideoCodec::Av1),
+            Self::Mp4 => true,
+        }
+    }
+
+    /// The most tracks of a file.
+    pub(super) const fn max_tracks(self) -> usize {
+        match self {
+            Self::OggOpus => 1,
+            Self::WebM | Self::Mp4 => 16,
+        }
+    }
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

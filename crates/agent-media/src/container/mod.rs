@@ -1,0 +1,53 @@
+//! Files of encoded audio and video, without I/O and without re-encoding: Ogg Opus, WebM, fragmented MP4.
+//!
+//! A [`ContainerWriter`] takes frames and returns bytes to append to a file. It returns them in parts of
+//! about a second, each complete in itself: a file that ends after any of them, or within one, as its writer
+//! was killed, can be played up to the last complete part. (Of MP4, some players open no file that ends
+//! within the list of samples with which a part begins, of 12 bytes a frame: write each part at once.) A file
+//! that was
+//! [finished](ContainerWriter::finish) has its duration and an index to seek with.
+//!
+//! ```
+//! use agent_media::container::{Container, ContainerWriter, MediaFrame, TrackFormat};
+//! use std::time::Duration;
+//!
+//! let mut writer = ContainerWriter::new(Container::WebM, vec![TrackFormat::Opus { channels: 1 }])?;
+//! let mut file = Vec::new();
+//! for number in 0..100 {
+//!     // 20 ms of silence.
+//!     let frame = MediaFrame::audio(&[0xf8, 0xff, 0xfe][..], Duration::from_millis(20) * number);
+//!     file.extend(writer.write(0, frame)?);
+//! }
+//! writer.finish()?.complete(&mut file);
+//! assert!(file.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]));
+//! # Ok::<(), agent_media::container::ContainerError>(())
+//! ```
+//!
+//! | | extension | codecs | tracks |
+//! |---|---|---|---|
+//! | [`OggOpus`](Container::OggOpus) | `ogg` | Opus | 1 |
+//! | [`WebM`](Container::WebM) | `webm` | Opus, VP8, VP9, AV1 | 16 |
+//! | [`Mp4`](Container::Mp4) | `mp4` | Opus, H.264, H.265, VP8, VP9, AV1 | 16 |
+//!
+//! What a writer keeps is bounded: less than 4 MiB and one frame, and an index of 2,048 entries.
+
+mod bitstream;
+mod error;
+mod format;
+mod frame;
+mod kind;
+mod mp4;
+mod ogg;
+mod opus_header;
+mod pending;
+mod seek_index;
+#[cfg(test)]
+pub(crate) mod tests;
+mod webm;
+mod writer;
+
+pub use error::ContainerError;
+pub use format::{TrackFormat, VideoFormat};
+pub use frame::{FinishedFile, MediaFrame};
+pub use kind::{Container, VideoCodec};
+pub use writer::ContainerWriter;

@@ -1,0 +1,128 @@
+//! When frames were captured, on the clock of the recording.
+//!
+//! Timestamps of audio and video begin anywhere, so they are compared with the times at which frames came:
+//! those that were fastest say what the difference is. Both come the same way, so what that takes is the same
+//! for both.
+
+use std::time::Duration;
+
+use agent_proto::Time;
+
+/// How long a fast frame counts, at least: half of the time at most.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// How far the difference may be off before it is corrected: clocks differ, and so do ways after a change.
+const TOLERANCE: i64 = 20_000_000;
+
+/// The clock of a stream of frames.
+#[derive(Clone, Debug)]
+pub(super) struct SourceClock {
+    /// The least difference of arrival and timestamp in ns, in this window and the one before.
+    recent: i64,
+    before: i64,
+    window_end: Time,
+    /// The difference that is used.
+    used: Option<i64>,
+}
+
+impl SourceClock {
+    pub(super) fn new() -> Self {
+        Self { recent: i64::MAX, before: i64::MAX, window_end: Time::ZERO, used: None }
+    }
+
+    /// A frame has come.
+    pub(super) fn observe(&mut self, timestamp: Duration, now: Time) {
+        if now >= self.window_end {
+            self.before = std::mem::replace(&mut self.recent, i64::MAX);
+            self.window_end = now + WINDOW;
+        }
+        self.recent = self.recent.min(nanos(now).saturating_sub(duration_nanos(timestamp)));
+    }
+
+    /// When a frame was captured, plus what the fastest way takes.
+    pub(super) fn time(&mut self, timestamp: Duration) -> Time {
+        let least = self.recent.min(self.before);
+        let is_near = |used: &i64| used.saturating_sub(least).saturating_abs() <= TOLERANCE;
+        let used = self.used.filter(is_near).unwrap_or(least);
+        self.used = Some(used);
+        let time = duration_nanos(timestamp).saturating_add(used);
+        Time::from_nanos(u64::try_from(time).unwrap_or_default())
+    }
+}
+
+fn nanos(time: Time) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn duration_nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Timestamps of RTP as durations that do not wrap around.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unwrapped {
+    last: Option<u64>,
+}
+
+impl Unwrapped {
+    /// Units of 1/48,000 s. The first one is in the middle of the range, so that earlier ones have a place.
+    pub(super) fn audio(&mut self, timestamp: u32) -> Duration {
+        const MIDDLE: u64 = 1 << 40;
+        let last = self.last.unwrap_or(MIDDLE | u64::from(timestamp));
+        // What is less than half of a round away is meant.
+        let step = timestamp.wrapping_sub(last as u32).cast_signed();
+        let units = last.saturating_add_signed(i64::from(step));
+        self.last = Some(units);
+        Duration::from_nanos(units.saturating_mul(62_500) / 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_fastest_frames_say_when_all_were_captured() {
+        let mut clock = SourceClock::new();
+        for (number, delay) in [80, 30, 90, 35, 120].into_iter().enumerate() {
+            let captured = ms(20 * number as u64);
+            clock.observe(ms(7_000) + captured, Time::ZERO + ms(1_000) + captured + ms(delay));
+        }
+        assert_eq!(clock.time(ms(7_000)), Time::ZERO + ms(1_030));
+        assert_eq!(clock.time(ms(7_040)), Time::ZERO + ms(1_070));
+        // A little faster changes nothing, as sound would have to be left out.
+        clock.observe(ms(7_100), Time::ZERO + ms(1_115));
+        assert_eq!(clock.time(ms(7_100)), Time::ZERO + ms(1_130));
+        clock.observe(ms(7_120), Time::ZERO + ms(1_120 + 5));
+        assert_eq!(clock.time(ms(7_120)), Time::ZERO + ms(1_125));
+    }
+
+    #[test]
+    fn a_clock_that_is_slow_is_followed() {
+        let mut clock = SourceClock::new();
+        let mut times = Vec::new();
+        for second in 0..600 {
+            // A thousandth slower.
+            let timestamp = ms(second * 999);
+            let now = Time::ZERO + ms(second * 1_000);
+            clock.observe(timestamp, now);
+            times.push((clock.time(timestamp), now));
+        }
+        for (time, now) in times {
+            assert!(now - time <= ms(35) && time - now == ms(0), "{time} {now}");
+        }
+    }
+
+    #[test]
+    fn rtp_wraps_around() {
+        let mut times = Unwrapped::default();
+        let first = times.audio(u32::MAX - 479);
+        assert_eq!(times.audio(480) - first, ms(20));
+        assert_eq!(first - times.audio(u32::MAX - 479 - 48_000), ms(1_000));
+        assert_eq!(times.audio(48_000 * 3_600) - first, Duration::from_secs(3_600) + ms(10));
+    }
+}

@@ -1,0 +1,367 @@
+//! The machine.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use agent_proto::Time;
+
+use super::clock::Unwrapped;
+use super::frame::{RecordedVideo, RecorderInput, RecorderOutput};
+use super::options::{RecorderOptions, RecorderStats};
+use super::part::{Part, Written};
+use super::queue::{QueuedFrame, TrackQueue};
+use crate::container::{Container, VideoFormat};
+
+/// How long a file does not begin, as audio or video that is published has not come.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long frames are complete and not written at most, if no others come.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a key frame is requested.
+const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// What waits at most, of each track and of both.
+const MAX_QUEUED: usize = 2_048;
+const MAX_QUEUED_BYTES: usize = 16 << 20;
+
+/// Records one participant. See the [module](super).
+#[derive(Debug)]
+pub struct Recorder {
+    options: RecorderOptions,
+    audio: TrackQueue<Bytes>,
+    audio_clock: Unwrapped,
+    video: TrackQueue<RecordedVideo>,
+    published: Published,
+    /// When frames began to wait for a file.
+    waiting_since: Option<Time>,
+    /// When the first frame of the recording was captured.
+    begin: Option<Time>,
+    part: Option<Part>,
+    /// When something was written last.
+    written: Time,
+    key_requested: Option<Time>,
+    outputs: VecDeque<RecorderOutput>,
+    stats: RecorderStats,
+    finished: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Published {
+    audio: bool,
+    video: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Audio,
+    Video,
+}
+
+impl QueuedFrame for Bytes {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl QueuedFrame for RecordedVideo {
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+}
+
+impl Recorder {
+    /// A recorder without a file.
+    #[must_use]
+    pub fn new(options: RecorderOptions) -> Self {
+        Self {
+            options,
+            audio: TrackQueue::new(),
+            audio_clock: Unwrapped::default(),
+            video: TrackQueue::new(),
+            published: Published { audio: false, video: false },
+            waiting_since: None,
+            begin: None,
+            part: None,
+            written: Time::ZERO,
+            key_requested: None,
+            outputs: VecDeque::new(),
+            stats: RecorderStats::default(),
+            finished: false,
+        }
+    }
+
+    /// Takes what has happened.
+    pub fn handle_input(&mut self, input: RecorderInput, now: Time) {
+        if self.finished {
+            return;
+        }
+        match input {
+            RecorderInput::Published { audio, video } => self.published = Published { audio, video },
+            RecorderInput::Audio(packet) => {
+                if self.audio.is_other_source(packet.source) {
+                    self.audio_clock = Unwrapped::default();
+                }
+                let timestamp = self.audio_clock.audio(packet.timestamp);
+                let is_new = self.audio.push(packet.source, timestamp, packet.payload, now);
+                self.stats.dropped += u64::from(!is_new);
+                // The part with audio that begins now has no picture before a key frame.
+                if self.part.as_ref().is_some_and(|part| !part.has_audio() && part.format().is_some()) {
+                    self.request_key_frame(now);
+                }
+            }
+            RecorderInput::Video(frame) if self.options.container != Container::OggOpus => {
+                let (source, timestamp) = (frame.source, frame.timestamp);
+                let is_new = self.video.push(source, timestamp, frame, now);
+                self.stats.dropped += u64::from(!is_new);
+            }
+            RecorderInput::Video(_) => {}
+            RecorderInput::Finish => return self.finish(now),
+        }
+        self.advance(now);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if !self.finished {
+            self.advance(now);
+        }
+    }
+
+    /// What to carry out next.
+    pub fn poll_output(&mut self) -> Option<RecorderOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    #[must_use]
+    pub fn poll_timeout(&mut self) -> Option<Time> {
+        if self.finished {
+            return None;
+        }
+        let delay = self.options.delay;
+        let next = self.next().map(|(time, _)| match self.waiting_since.filter(|_| self.part.is_none()) {
+            Some(since) if !self.has_all() => (since + PATIENCE).max(time + delay),
+            _ => time + delay,
+        });
+        let silence = self.part.as_ref().and_then(Part::next_silence).filter(|_| self.published.audio);
+        let flush = self.part.as_ref().map(|_| self.written + FLUSH_INTERVAL);
+        let end = self.end().map(|end| end + delay);
+        [next, silence.map(|time| time + delay), flush, end].into_iter().flatten().min()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn stats(&self) -> RecorderStats {
+        self.stats
+    }
+
+    /// Writes all whose time has come.
+    fn advance(&mut self, now: Time) {
+        if self.part.is_none() && self.waiting_since.is_none() && self.next().is_some() {
+            self.waiting_since = Some(now);
+        }
+        while let Some((time, kind)) = self.next() {
+            let is_full = self.audio.len() > MAX_QUEUED
+                || self.video.len() > MAX_QUEUED
+                || self.audio.bytes().saturating_add(self.video.bytes()) > MAX_QUEUED_BYTES;
+            let is_due = time + self.options.delay <= now && self.may_begin(now);
+            if !is_due && !is_full {
+                break;
+            }
+            self.write_next(kind, now);
+            if self.finished {
+                return;
+            }
+        }
+        if self.end().is_some_and(|end| end + self.options.delay <= now) {
+            return self.finish(now);
+        }
+        self.write_silence(now);
+        if self.part.is_some() && self.written + FLUSH_INTERVAL <= now {
+            self.written = now;
+            self.part.iter_mut().for_each(Part::flush);
+            self.append_complete(now);
+        }
+    }
+
+    /// The track whose next frame was captured first, and when.
+    fn next(&mut self) -> Option<(Time, Kind)> {
+        match (self.audio.next_time(), self.video.next_time()) {
+            // A key frame that begins a part has the audio from then on beside it.
+            (Some(audio), Some(video)) if audio < video => Some((audio, Kind::Audio)),
+            (_, Some(video)) => Some((video, Kind::Video)),
+            (Some(audio), None) => Some((audio, Kind::Audio)),
+            (None, None) => None,
+        }
+    }
+
+    fn may_begin(&self, now: Time) -> bool {
+        self.part.is_some()
+            || self.has_all()
+            || self.waiting_since.is_some_and(|since| since + PATIENCE <= now)
+    }
+
+    /// Whether a file that begins now has all that is published.
+    fn has_all(&self) -> bool {
+        let needs_video = self.published.video && self.options.container != Container::OggOpus;
+        (!self.published.audio || !self.audio.is_empty())
+            && (!needs_video || self.video.frames().any(|frame| frame.is_key))
+    }
+
+    /// When the recording ends by itself.
+    fn end(&self) -> Option<Time> {
+        Some(self.begin? + self.options.max_duration?)
+    }
+
+    /// Writes the next frame of a track, to another file if necessary.
+    fn write_next(&mut self, kind: Kind, now: Time) {
+        let (time, frame) = match kind {
+            Kind::Audio => match self.audio.pop() {
+                Some((time, payload)) => (time, Frame::Audio(payload)),
+                None => return,
+            },
+            Kind::Video => match self.video.pop() {
+                Some((time, frame)) => (time, Frame::Video { format: video_format(&frame), frame }),
+                None => return,
+            },
+        };
+        if self.end().is_some_and(|end| end <= time) {
+            return self.finish(now);
+        }
+        let mut written = self.write(time, &frame);
+        if written == Written::NeedsPart {
+            written = match self.begin_part(time, &frame, now) {
+                true => self.write(time, &frame),
+                false => Written::NeedsKeyFrame,
+            };
+        }
+        match written {
+            Written::Yes => {
+                self.begin.get_or_insert(time);
+                self.stats.frames += 1;
+            }
+            Written::NeedsKeyFrame => {
+                self.stats.dropped += 1;
+                self.request_key_frame(now);
+            }
+            Written::Dropped | Written::NeedsPart => self.stats.dropped += 1,
+        }
+        self.append_complete(now);
+    }
+
+    fn write(&mut self, time: Time, frame: &Frame) -> Written {
+        let Some(part) = &mut self.part else { return Written::NeedsPart };
+        match frame {
+            Frame::Audio(payload) => part.write_audio(time, payload.clone()),
+            Frame::Video { frame, format } => {
+                part.write_video(time, frame.codec, frame.payload.clone(), format.as_ref())
+            }
+        }
+    }
+
+    /// Begins a file for this frame; `false` if a file cannot begin with it.
+    fn begin_part(&mut self, time: Time, frame: &Frame, now: Time) -> bool {
+        let before = self.part.as_ref();
+        let has_audio =
+            matches!(frame, Frame::Audio(_)) || !self.audio.is_empty() || before.is_some_and(Part::has_audio);
+        let format = match frame {
+            Frame::Video { format: Some(format), .. } => Some(format.clone()),
+            Frame::Audio(_) => {
+                let first = self.video.frames().find_map(video_format);
+                first.or_else(|| before.and_then(Part::format).cloned())
+            }
+            // A file whose video begins with something else could not be played.
+            Frame::Video { format: None, .. } => return false,
+        };
+        self.end_part(now);
+        let container = match &format {
+            Some(format) if !self.options.container.has(format.codec()) => Container::Mp4,
+            _ => self.options.container,
+        };
+        let stereo = has_audio.then_some(self.options.stereo);
+        let Ok(part) = Part::begin(container, time, stereo, format) else { return false };
+        self.part = Some(part);
+        self.waiting_since = None;
+        self.written = now;
+        self.stats.parts += 1;
+        let file_name = self.options.file_name(container, self.stats.parts);
+        self.outputs.push_back(RecorderOutput::Begin { file_name, container });
+        true
+    }
+
+    /// Makes up silence where audio has not come.
+    fn write_silence(&mut self, now: Time) {
+        let delay = self.options.delay;
+        let Some(part) = &mut self.part else { return };
+        let is_due = part.next_silence().is_some_and(|time| time + delay <= now);
+        if !is_due || !self.published.audio {
+            return;
+        }
+        match part.write_silence(Time::ZERO + (now - Time::ZERO).saturating_sub(delay)) {
+            Written::Yes => self.append_complete(now),
+            // Nobody has called for an hour: the next frame begins another file.
+            _ => self.end_part(now),
+        }
+    }
+
+    fn request_key_frame(&mut self, now: Time) {
+        let comes = self.video.frames().any(|frame| frame.is_key);
+        if !comes && self.key_requested.is_none_or(|at| at + REQUEST_INTERVAL <= now) {
+            self.key_requested = Some(now);
+            self.outputs.push_back(RecorderOutput::RequestKeyFrame);
+        }
+    }
+
+    fn append_complete(&mut self, now: Time) {
+        let bytes = self.part.as_mut().map(Part::take).unwrap_or_default();
+        self.append(bytes, now);
+    }
+
+    fn append(&mut self, bytes: Bytes, now: Time) {
+        if !bytes.is_empty() {
+            self.written = now;
+            self.stats.bytes += bytes.len() as u64;
+            self.outputs.push_back(RecorderOutput::Append(bytes));
+        }
+    }
+
+    fn end_part(&mut self, now: Time) {
+        let Some(part) = self.part.take() else { return };
+        let (file, duration) = part.finish();
+        self.append(file.append, now);
+        self.outputs.push_back(RecorderOutput::End { header: file.header, duration });
+    }
+
+    /// Writes all that is there and can be in the recording.
+    fn finish(&mut self, now: Time) {
+        self.finished = true;
+        while let Some((time, kind)) = self.next() {
+            if self.end().is_some_and(|end| end <= time) {
+                break;
+            }
+            self.write_next(kind, now);
+        }
+        self.end_part(now);
+        self.outputs.push_back(RecorderOutput::Finished);
+    }
+}
+
+/// A frame whose turn it is.
+#[derive(Debug)]
+enum Frame {
+    Audio(Bytes),
+    Video {
+        frame: RecordedVideo,
+        /// Of a key frame. One that does not say what it is needs another one before it, as any frame does.
+        format: Option<VideoFormat>,
+    },
+}
+
+/// The format that a key frame begins.
+fn video_format(frame: &RecordedVideo) -> Option<VideoFormat> {
+    let format = VideoFormat::of_key_frame(frame.codec, &frame.payload).ok().filter(|_| frame.is_key)?;
+    Some(match frame.size {
+        Some((width, height)) => format.with_size(width, height),
+        None => format,
+    })
+}

@@ -1,0 +1,53 @@
+//! Records one participant: frames of audio and video become files, one after the other.
+//!
+//! A [`Recorder`] is a machine without I/O: it takes frames as they come from a room, and returns which files
+//! to create and what to append to them. Its driver calls [`handle_input`](Recorder::handle_input) for what
+//! happens and [`handle_timeout`](Recorder::handle_timeout) when [`poll_timeout`](Recorder::poll_timeout) is
+//! due, and after each carries out all of [`poll_output`](Recorder::poll_output).
+//!
+//! # Files
+//! A file has the participant's audio and video, as a player needs them together. Another **part** begins
+//! with a key frame of another codec, size or profile, and when audio or video comes that a part without it
+//! has no place for. The file's kind is the one that was asked for, or MP4 if that has no place for the
+//! codec. A connection that is re-established changes no file.
+//!
+//! # Times
+//! Each frame is placed at the time at which it was captured: by its timestamp, and by the fastest of the
+//! frames around it. Frames are kept for half a second and put in order. What comes later than that is
+//! dropped.
+//! - Audio has no holes: lost packets are concealed by the player, for up to a second; after that there is
+//!   silence, also for as long as the track is muted.
+//! - Video stays as it is until its next frame. After lost frames it is left out up to a key frame, which is
+//!   requested.
+//!
+//! ```
+//! use agent_media::container::Container;
+//! use agent_media::recorder::{RecordedAudio, Recorder, RecorderInput, RecorderOptions, RecorderOutput};
+//! use agent_proto::Time;
+//! use std::time::Duration;
+//!
+//! let mut recorder = Recorder::new(RecorderOptions::new("ada", Container::OggOpus));
+//! let mut now = Time::ZERO;
+//! for number in 0..100 {
+//!     // 20 ms of silence.
+//!     let packet = RecordedAudio::new(&[0xf8, 0xff, 0xfe][..], 960 * number, 7);
+//!     recorder.handle_input(RecorderInput::Audio(packet), now);
+//!     now = now + Duration::from_millis(20);
+//! }
+//! recorder.handle_input(RecorderInput::Finish, now);
+//! let first = recorder.poll_output();
+//! assert!(matches!(first, Some(RecorderOutput::Begin { file_name, .. }) if file_name == "ada-001.ogg"));
+//! ```
+
+mod clock;
+mod frame;
+mod machine;
+mod options;
+mod part;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub use frame::{RecordedAudio, RecordedVideo, RecorderInput, RecorderOutput};
+pub use machine::Recorder;
+pub use options::{RecorderOptions, RecorderStats};

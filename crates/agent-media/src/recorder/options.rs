@@ -1,0 +1,82 @@
+//! Settings and counters of a recorder.
+
+use std::time::Duration;
+
+use crate::container::Container;
+
+/// The longest name that is taken over, in characters.
+const MAX_NAME: usize = 100;
+
+/// How a participant is recorded.
+///
+/// ```
+/// use agent_media::container::Container;
+/// use agent_media::recorder::RecorderOptions;
+///
+/// let options = RecorderOptions::new("Ada Lovelace/1", Container::WebM);
+/// assert_eq!(options.file_name(Container::WebM, 2), "Ada_Lovelace_1-002.webm");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecorderOptions {
+    name: String,
+    pub(super) container: Container,
+    pub(super) stereo: bool,
+    pub(super) max_duration: Option<Duration>,
+    pub(super) delay: Duration,
+}
+
+impl RecorderOptions {
+    /// Files with names that begin so, and of this kind where it has the codec: video of H.264 is recorded as
+    /// MP4 in any case, and Ogg Opus has no video. Of the name, letters and digits of ASCII, `-`, `_` and `.`
+    /// are taken over, at most 100, and anything else becomes `_`.
+    #[must_use]
+    pub fn new(name: &str, container: Container) -> Self {
+        let is_kept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name: String = name.chars().take(MAX_NAME).map(|c| if is_kept(c) { c } else { '_' }).collect();
+        // No hidden file, and no path.
+        let name = if name.is_empty() || name.starts_with('.') { format!("_{name}") } else { name };
+        Self { name, container, stereo: false, max_duration: None, delay: Duration::from_millis(500) }
+    }
+
+    /// Whether players should play audio as stereo. Mono if this is not set.
+    #[must_use]
+    pub fn stereo(mut self, stereo: bool) -> Self {
+        self.stereo = stereo;
+        self
+    }
+
+    /// When the recording ends by itself, counted from its first frame on.
+    #[must_use]
+    pub fn max_duration(mut self, max_duration: Duration) -> Self {
+        self.max_duration = Some(max_duration);
+        self
+    }
+
+    /// How long frames are kept before they are written, so that those of audio and video, and those that
+    /// come late, can be put in order: 500 ms if this is not set, and at most 5 s.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay.min(Duration::from_secs(5));
+        self
+    }
+
+    /// The name of the file of a part.
+    #[must_use]
+    pub fn file_name(&self, container: Container, part: u32) -> String {
+        format!("{}-{part:03}.{}", self.name, container.extension())
+    }
+}
+
+/// What a recorder has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecorderStats {
+    /// Frames that were written.
+    pub frames: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// Frames that are in no file: they came too late, before a key frame, or cannot be written.
+    pub dropped: u64,
+    /// Files.
+    pub parts: u32,
+}
