@@ -233,17 +233,65 @@ mod tests {
             r#"Fatal { reason: "checkpoint_superseded" } | checkpoint_superseded: another worker has taken this checkpoint over: nothing more is saved here"#,
         );
         check(
-            StoreError::Unavailable { problem: "the disk is full".into(), source: Some("no space".into()) }
-                .into(),
+            unavailable().into(),
             "Retryable { after: 0ns } | the checkpoint store failed: the disk is full: no space",
         );
         check(
-            StoreError::Unusable { problem: "it is no store".into(), source: None }.into(),
+            unusable().into(),
             r#"Fatal { reason: "checkpoint_store" } | checkpoint_store: the checkpoint store failed: it is no store"#,
         );
         check(
             KeyError::NoField { field: "request_id".into() }.into(),
             r#"Invalid { field: "$.request_id", value: "", message: "the job's metadata has no field `request_id`, which its checkpoint key needs: dispatch the job with it" } | invalid_input: $.request_id: the job's metadata has no field `request_id`, which its checkpoint key needs: dispatch the job with it"#,
         );
+    }
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable { problem: "the disk is full".into(), source: Some("no space".into()) }
+    }
+
+    fn unusable() -> StoreError {
+        StoreError::Unusable { problem: "it is no store".into(), source: None }
+    }
+
+    /// Every error; its label; whether it is temporary; whether it is about the value.
+    #[test]
+    fn the_table() {
+        use CheckpointError as E;
+        let type_name = String::new;
+        let table = [
+            (E::NoStore, "no_store", false, false),
+            (E::Key(KeyError::NoDispatch), "key", false, false),
+            (E::Newer { saved: 2, known: 1 }, "newer", false, false),
+            (E::Damaged { problem: "it is cut short" }, "damaged", false, false),
+            (
+                E::Unreadable { type_name: type_name(), saved: 1, path: "$".into(), message: String::new() },
+                "unreadable",
+                false,
+                false,
+            ),
+            (
+                E::Unwritable { type_name: type_name(), path: "$".into(), message: String::new() },
+                "unwritable",
+                false,
+                true,
+            ),
+            (E::TooLarge { type_name: type_name(), len: 1 }, "too_large", false, true),
+            (E::HalfChanged, "half_changed", false, false),
+            (E::JobOver, "job_over", false, false),
+            (E::Superseded, "superseded", false, false),
+            (E::Store(StoreError::Superseded), "superseded", false, false),
+            (E::Store(unavailable()), "unavailable", true, false),
+            (E::Store(unusable()), "unusable", false, false),
+        ];
+        for (error, label, temporary, about_value) in table {
+            let found = (error.label(), error.is_temporary(), error.is_about_value());
+            assert_eq!(found, (label, temporary, about_value), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_message_and_its_sources() {
+        assert_eq!(format!("{:?}", unavailable()), "the disk is full: no space");
     }
 }

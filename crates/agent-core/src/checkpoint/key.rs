@@ -152,8 +152,11 @@ mod tests {
     }
 
     fn check(job: &Job, by: KeyBy, expected: &str) {
-        let shown = CheckpointKey::of(job, &by).map_or_else(|error| error.to_string(), |key| key.0);
-        assert_eq!(shown, expected);
+        let key = CheckpointKey::of(job, &by);
+        if let Ok(key) = &key {
+            assert_eq!(key.as_str(), expected);
+        }
+        assert_eq!(key.map_or_else(|error| error.to_string(), |key| key.to_string()), expected);
     }
 
     #[test]
@@ -198,6 +201,14 @@ mod tests {
             &long,
             KeyBy::Target,
             "the key of the checkpoint would have 6021 bytes, the limit is 4096: shorten the names of agent, room and participant",
+        );
+        let prefix = "text:greeter/";
+        let longest = "x".repeat(MAX_KEY_LEN - prefix.len());
+        check(&long, KeyBy::Text(longest.clone()), &format!("{prefix}{longest}"));
+        check(
+            &long,
+            KeyBy::Text(longest + "x"),
+            "the key of the checkpoint would have 4097 bytes, the limit is 4096: shorten the text of `KeyBy::Text`",
         );
     }
 

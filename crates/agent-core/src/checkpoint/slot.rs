@@ -211,6 +211,7 @@ mod tests {
         let writer = Writer { epoch: Epoch(7), write: 1, seen: 1_000 };
         assert!(Slot::may_write(None, writer, 1_000 + DAY - 1, KEEP));
         assert!(!Slot::may_write(None, writer, 1_000 + DAY, KEEP));
+        assert!(Slot::may_write(None, writer.seen_at(1_001), 1_000 + DAY, KEEP), "it was confirmed since");
     }
 
     #[derive(Clone, Debug)]

@@ -187,7 +187,6 @@ impl Job {
     /// Checks the field `timeout` of the metadata, as a worker with a job timeout does: a number of seconds
     /// above 0, at most 4294967295. It may be absent or null, and metadata that is not a JSON object has
     /// none.
-    /// 4294967295. It may be left out or null, and metadata that is no JSON object has none.
     ///
     /// # Errors
     /// [`MetadataError`], whose path is `$.timeout`.
@@ -384,6 +383,34 @@ mod tests {
         });
         let written = serde_json::to_string(&job).unwrap();
         assert_eq!(serde_json::from_str::<Job>(&written).unwrap(), job);
+    }
+
+    #[test]
+    fn a_job_reads_its_own_metadata() {
+        let with = |metadata: &str| job(|job| job.metadata = metadata.to_owned());
+        let full = with(r#"{"action":"greet","timeout":5}"#);
+        assert_eq!(full.action(), Ok(Some("greet".to_owned())));
+        assert_eq!(full.metadata::<serde_json::Value>().unwrap().unwrap()["timeout"], 5);
+        assert_eq!(full.check_timeout(), Ok(()));
+        let wrong = with(r#"{"action":7,"timeout":0}"#);
+        assert_eq!(wrong.action().unwrap_err().path, "$.action");
+        assert_eq!(wrong.check_timeout().unwrap_err().path, "$.timeout");
+        assert_eq!(wrong.metadata::<Vec<u8>>().unwrap_err().path, "$");
+        let none = with("");
+        assert_eq!(
+            (none.action(), none.metadata::<u8>(), none.check_timeout()),
+            (Ok(None), Ok(None), Ok(()))
+        );
+    }
+
+    #[test]
+    fn ids_and_kinds_are_shown() {
+        let id = JobId::new("AJ_1");
+        assert_eq!((id.to_string(), id.len(), id.as_str()), ("AJ_1".to_owned(), 4, "AJ_1"));
+        assert_eq!(format!("{:?}", JobId::new("AJ_\n")), "AJ_\\n");
+        let kinds = [JobKind::Room, JobKind::Publisher, JobKind::Participant];
+        assert_eq!(kinds.map(|kind| kind.to_string()), ["room", "publisher", "participant"]);
+        assert_eq!(kinds.map(|kind| JobKind::from_wire(kind.to_wire())), kinds);
     }
 
     #[test]

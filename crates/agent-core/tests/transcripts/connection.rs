@@ -282,6 +282,27 @@ fn unexpected_messages_are_counted() {
     );
 }
 
+/// Labels are values of a metric: a changed one breaks what reads them.
+#[test]
+fn each_violation_has_its_label() {
+    let labels = [
+        (Violation::BadFrame, "bad_frame"),
+        (Violation::UnknownMessage, "unknown_message"),
+        (Violation::TextFrame, "text_frame"),
+        (Violation::NoJob, "no_job"),
+        (Violation::Registration, "registration"),
+        (Violation::Early, "early"),
+        (Violation::DuplicateAssignment, "duplicate_assignment"),
+        (Violation::UnexpectedAssignment, "unexpected_assignment"),
+        (Violation::UnknownTermination, "unknown_termination"),
+        (Violation::UnexpectedJobInput, "unexpected_job_input"),
+        (Violation::ClosingOverflow, "closing_overflow"),
+    ];
+    for (violation, label) in labels {
+        assert_eq!(violation.label(), label);
+    }
+}
+
 /// A frame with invalid UTF-8 is not a valid frame: it is counted, and nothing else happens.
 #[test]
 fn metadata_that_is_no_utf8_is_counted() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use agent_core::{Election, ElectionInput, ElectionOutput, Time};
+use agent_core::{Election, ElectionInput, ElectionOutput, LeaseLoss, Time};
 
 const LEASE: Duration = Duration::from_secs(8);
 
@@ -207,6 +207,27 @@ fn an_unexpected_answer_changes_nothing() {
     }
     assert_eq!(rig.election.poll_timeout(), before);
     assert!(!rig.election.is_over());
+}
+
+/// A short lease is renewed often, and is free soon: the jitter of a follower is a tenth of the lease.
+#[test]
+fn the_wait_of_a_follower_is_a_part_of_the_lease() {
+    let lease = Duration::from_secs(1);
+    let waits = (0..100).map(|seed| {
+        let mut rig = Rig { election: Election::new(lease, seed), now: Time::ZERO, log: String::new() };
+        rig.input(held("a", 10_000));
+        rig.election.poll_timeout().unwrap().0 - Time::ZERO
+    });
+    let (least, most) = (lease / 3, lease / 3 + lease / 10);
+    assert!(waits.clone().all(|wait| (least..=most).contains(&wait)), "{:?}", waits.collect::<Vec<_>>());
+    assert!(waits.max() > Some(most - lease / 50), "the jitter is used");
+}
+
+/// Labels are values of a metric: a changed one breaks what reads them.
+#[test]
+fn each_loss_has_its_label() {
+    let losses = [LeaseLoss::Expired, LeaseLoss::Refused, LeaseLoss::Released];
+    assert_eq!(losses.map(LeaseLoss::label), ["expired", "refused", "released"]);
 }
 
 /// Leaders that were elected at the same time, as after a restart of their store, do not renew at the same

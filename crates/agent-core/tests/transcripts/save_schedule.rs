@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use agent_core::{CheckpointRetention, SaveFailure, SaveInput, SaveOutput, SaveSchedule, Time};
+use agent_core::{
+    CheckpointError, CheckpointRetention, SaveFailure, SaveInput, SaveOutput, SaveSchedule, StoreError, Time,
+};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 const KEEP: SaveInput = SaveInput::Ended(CheckpointRetention::Keep);
@@ -229,6 +231,22 @@ fn what_can_never_be_saved_ends_it() {
         log += &(rig.log + "---\n");
     }
     insta::assert_snapshot!(log);
+}
+
+#[test]
+fn an_error_decides_about_later_saves() {
+    let too_large = CheckpointError::TooLarge { type_name: "Progress".to_owned(), len: 17_000_000 };
+    let reason = too_large.to_string();
+    let unavailable = StoreError::Unavailable { problem: "the disk is full".to_owned(), source: None };
+    for (error, failure) in [
+        (CheckpointError::HalfChanged, SaveFailure::Over),
+        (CheckpointError::JobOver, SaveFailure::Over),
+        (CheckpointError::Superseded, SaveFailure::Superseded),
+        (too_large, SaveFailure::Value { reason }),
+        (CheckpointError::Store(unavailable), SaveFailure::Store),
+    ] {
+        assert_eq!(SaveFailure::of(&error), failure, "{error}");
+    }
 }
 
 #[test]
