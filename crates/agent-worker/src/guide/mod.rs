@@ -13,6 +13,7 @@
 //! - [`audio`]: the audio of other participants, as encoded frames
 //! - [`audio_out`]: tracks of the agent, from encoded frames
 //! - `pcm`, with the feature `media`: hearing and speaking
+//! - `recording`, with the feature `recording`: files of what participants say and show
 //! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
 //! - [`long_running`]: participants, progress, health checks, and the end of a job
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): middleware for
@@ -43,6 +44,8 @@ pub mod metadata;
 pub mod patterns;
 #[cfg(feature = "media")]
 pub mod pcm;
+#[cfg(feature = "recording")]
+pub mod recording;
 pub mod rpc;
 pub mod server_api;
 pub mod streams;

@@ -1,0 +1,99 @@
+//! Recording: files of what participants say and show, without a codec. Feature `recording`.
+//!
+//! ```
+//! use std::path::PathBuf;
+//!
+//! use agent_worker::recording::{
+//!     Container, RecordedAudio, Recorder, RecorderInput, RecorderOptions, RecorderOutput,
+//! };
+//! use agent_worker::room::{Time, TrackKind};
+//! use agent_worker::{JobContext, JobResult, RoomEvent};
+//! use tokio::fs::File;
+//! use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+//! use tokio::time::Instant;
+//!
+//! /// Records the first track of audio until it ends.
+//! async fn record(ctx: JobContext, folder: PathBuf) -> JobResult {
+//!     let mut events = ctx.room().events();
+//!     let (speaker, mut packets) = loop {
+//!         match events.next().await {
+//!             Some(RoomEvent::TrackSubscribed { participant, track }) if track.kind == TrackKind::Audio => {
+//!                 break (participant, ctx.room().encoded_audio(&track.sid)?);
+//!             }
+//!             Some(_) => {}
+//!             None => return Ok(()),
+//!         }
+//!     };
+//!     let options = RecorderOptions::new(&format!("{}-{}", ctx.job().id, speaker.identity), Container::OggOpus);
+//!     let (mut recorder, begin) = (Recorder::new(options), Instant::now());
+//!     let mut file: Option<File> = None;
+//!     loop {
+//!         let due = recorder.poll_timeout().map(|due| begin + (due - Time::ZERO));
+//!         let packet = tokio::select! {
+//!             packet = packets.next() => Some(packet),
+//!             () = tokio::time::sleep_until(due.unwrap_or(begin)), if due.is_some() => None,
+//!         };
+//!         let now = Time::ZERO + begin.elapsed();
+//!         match packet {
+//!             Some(Some(packet)) => {
+//!                 let packet = RecordedAudio::new(packet.payload, packet.timestamp, packet.source);
+//!                 recorder.handle_input(RecorderInput::Audio(packet), now);
+//!             }
+//!             Some(None) => recorder.handle_input(RecorderInput::Finish, now),
+//!             None => recorder.handle_timeout(now),
+//!         }
+//!         while let Some(output) = recorder.poll_output() {
+//!             match (output, &mut file) {
+//!                 (RecorderOutput::Begin { file_name, .. }, _) => {
+//!                     file = Some(File::create_new(folder.join(file_name)).await?);
+//!                 }
+//!                 (RecorderOutput::Append(bytes), Some(file)) => file.write_all(&bytes).await?,
+//!                 (RecorderOutput::End { header, .. }, Some(file)) => {
+//!                     if let Some(header) = header {
+//!                         file.rewind().await?;
+//!                         file.write_all(&header).await?;
+//!                     }
+//!                     file.sync_all().await?;
+//!                 }
+//!                 (RecorderOutput::Finished, _) => return Ok(()),
+//!                 _ => {}
+//!             }
+//!         }
+//!     }
+//! }
+//! ```
+//! Switch it on with `agent-worker = { features = ["recording"] }`. Nothing is decoded or encoded, so that a
+//! recording costs next to no processor time. The example `recorder` is the whole of it: each participant of
+//! a room, with the settings of the job, and a task that writes, so that a slow disk holds up no packets.
+//!
+//! # Files
+//! | | codecs | for |
+//! |---|---|---|
+//! | [`OggOpus`](crate::recording::Container::OggOpus) | Opus | audio alone, such as for transcription |
+//! | [`WebM`](crate::recording::Container::WebM) | Opus, VP8, VP9, AV1 | browsers |
+//! | [`Mp4`](crate::recording::Container::Mp4) | Opus, H.264, H.265, VP8, VP9, AV1 | everything else |
+//!
+//! Bytes come in parts of a second. A file whose writer was killed, or whose machine lost its power, can be
+//! played up to the last part that is on the disk; it lacks its duration and an index for seeking, which a
+//! player replaces by reading. Of MP4, ffmpeg opens no file that ends within the first bytes of a part: so
+//! write each part at once, or take WebM.
+//!
+//! # What the recorder does
+//! - **Order and times.** Frames wait for half a second
+//!   ([`delay`](crate::recording::RecorderOptions::delay)). Then those of audio and video are in order, at
+//! the times
+//!   at which they were captured, whenever their packets came.
+//! - **Pauses.** Lost packets are marked as lost, so that a player conceals them. What was not sent, as the
+//!   sender was silent or muted, is silence, which takes 1 kB for ten seconds. So the sound of a file is as
+//!   long as what it recorded, in all players.
+//! - **Parts.** Another codec or size of the picture begins another file; so does video that comes later than
+//!   audio, and the other way round, as players expect both to be announced at the beginning. A connection
+//! that is
+//!   re-established does not: the file continues at the right time.
+//! - **Limits.** [`max_duration`](crate::recording::RecorderOptions::max_duration) ends it; what waits is at
+//!   most 16 MiB and 2,048 frames of a track; [`stats`](crate::recording::Recorder::stats) counts what was
+//!   dropped.
+//!
+//! It has no clock and does no I/O: [`Recorder`](crate::recording::Recorder) is called with times, as above.
+//! For frames that are in order already a [`ContainerWriter`](crate::recording::ContainerWriter) writes one
+//! file.

@@ -1,0 +1,128 @@
+//! Records what participants say, each to a file of its own: Ogg Opus, WebM or MP4. Video is not recorded
+//! yet.
+//!
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, as
+//! `cargo run -p examples --bin recorder -- FOLDER`, then dispatch the agent `recorder` to a room, for
+//! example with the metadata `{"format":"webm","max_duration_seconds":60}`. The folder is
+//! an argument of the program and not of the job, as whoever dispatches may not write to this machine.
+//!
+//! Files that are written can be played at any moment, also after this program was killed. As a file begins,
+//! and when it is complete, those in the room receive its name as JSON on the topic `recording`.
+
+use std::path::PathBuf;
+
+use agent_worker::Worker;
+use agent_worker::room::AutoSubscribe;
+
+use examples::recorder;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+    let folder: PathBuf = std::env::args_os().nth(1).ok_or("no folder: use `recorder FOLDER`")?.into();
+    if !folder.is_dir() {
+        return Err(format!("{} is not a folder: create it first", folder.display()).into());
+    }
+    let worker = Worker::builder(recorder(&folder)).from_env().default_agent_name("recorder");
+    worker.auto_subscribe(AutoSubscribe::None).build()?.run_until_signal().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use ogg::PacketReader;
+    use serde_json::Value;
+
+    use agent_testkit::{JobSpec, MockParticipant, Run, run_job};
+    use agent_worker::media::AudioFormat;
+    use agent_worker::room::AudioTrackOptions;
+
+    use super::*;
+    use examples::sounds;
+
+    fn spec(metadata: &str) -> JobSpec {
+        JobSpec::room("lobby").metadata(metadata).worker(|worker| worker.auto_subscribe(AutoSubscribe::None))
+    }
+
+    /// Plays something like speech, once the agent reads the track.
+    async fn speak(participant: &MockParticipant, seconds: u64) {
+        let track = participant.room().publish_audio(AudioTrackOptions::new("voice")).await.unwrap();
+        participant.wait_for_reader(&track.sid()).await;
+        track.push(&sounds::vowels(AudioFormat::MONO_48K, Duration::from_secs(seconds))).await.unwrap();
+        track.wait_for_playout().await.unwrap();
+        track.unpublish().await.unwrap();
+    }
+
+    fn notices(run: &Run) -> Vec<Value> {
+        run.sent_by_agent().map(|sent| serde_json::from_str(&sent.text()).unwrap()).collect()
+    }
+
+    /// How long a file of Ogg Opus is, in seconds.
+    fn seconds(path: &Path) -> f64 {
+        let mut reader = PacketReader::new(File::open(path).unwrap());
+        let mut end = 0;
+        while let Some(packet) = reader.read_packet().unwrap() {
+            end = packet.absgp_page();
+        }
+        end as f64 / 48_000.0
+    }
+
+    #[tokio::test]
+    async fn each_participant_has_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec(r#"{"format":"ogg"}"#).script(|room| async move {
+            room.wait_for_agent().await;
+            let (ada, bob) = (room.join("ada"), room.join("../bob"));
+            tokio::join!(speak(&ada, 3), speak(&bob, 5));
+        });
+        let run = run_job(recorder(folder.path()), spec).await;
+        run.assert_success();
+        let notices = notices(&run);
+        for (identity, expected) in [("ada", 3.0), ("../bob", 5.0)] {
+            let of_them: Vec<&Value> =
+                notices.iter().filter(|notice| notice["identity"] == identity).collect();
+            let [begun, ended] = of_them[..] else { panic!("{notices:?}") };
+            assert_eq!((&begun["file"], &begun["duration_seconds"]), (&ended["file"], &Value::Null));
+            let file = folder.path().join(begun["file"].as_str().unwrap());
+            let (seconds, said) = (seconds(&file), ended["duration_seconds"].as_f64().unwrap());
+            assert!((seconds - expected).abs() < 0.3 && (seconds - said).abs() < 0.01, "{seconds} {said}");
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_recording_ends_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec(r#"{"format":"ogg","max_duration_seconds":4}"#).script(|room| async move {
+            room.wait_for_agent().await;
+            speak(&room.join("ada"), 30).await;
+        });
+        let run = run_job(recorder(folder.path()), spec).await;
+        run.assert_success();
+        let [_, ended] = &notices(&run)[..] else { panic!("{:?}", notices(&run)) };
+        let seconds = seconds(&folder.path().join(ended["file"].as_str().unwrap()));
+        assert!((3.0..=4.1).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_written_fails_the_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let spec = spec(r#"{"format":"ogg"}"#).script(|room| async move {
+            room.wait_for_agent().await;
+            let ada = room.join("ada");
+            let track = ada.room().publish_audio(AudioTrackOptions::new("voice")).await.unwrap();
+            let sound = sounds::vowels(AudioFormat::MONO_48K, Duration::from_secs(3));
+            // The job may end while it plays.
+            let _ = track.push(&sound).await;
+            let _ = track.wait_for_playout().await;
+        });
+        let run = run_job(recorder(&missing), spec).await;
+        let outcome = format!("{:?}", run.outcome);
+        assert!(outcome.contains("missing") && outcome.contains("Failed"), "{outcome}");
+    }
+}

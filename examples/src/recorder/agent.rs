@@ -1,0 +1,107 @@
+//! The agent: a recording for each participant.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::pending;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use agent_worker::recording::RecorderOptions;
+use agent_worker::room::{Participant, TrackKind, TrackSource};
+use agent_worker::{Agent, JobContext, JobError, JobResult, RoomEvent, typed};
+
+use super::metadata::RecordingJobMetadata;
+use super::recording::Recording;
+
+/// How many tracks of a participant wait to be opened at most.
+const QUEUED_TRACKS: usize = 16;
+
+/// What is left of the grace for the cleanup, when the files are completed.
+const RESERVE: Duration = Duration::from_secs(1);
+
+/// The agent, whose files are in this folder.
+pub fn recorder(folder: &Path) -> impl Agent + use<> {
+    let folder = folder.to_owned();
+    typed(RecordingJobMetadata::accepted(), move |ctx, job| record(ctx, job, folder))
+}
+
+async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> JobResult {
+    let mut events = ctx.room().events();
+    // By participant, and whether it is what it shares of its screen.
+    let mut tracks: BTreeMap<(String, bool), mpsc::Sender<String>> = BTreeMap::new();
+    let mut recordings = FuturesUnordered::new();
+    let limit = async {
+        match job.max_duration_seconds {
+            Some(seconds) => sleep(Duration::from_secs(seconds)).await,
+            None => pending().await,
+        }
+    };
+    tokio::pin!(limit);
+    loop {
+        let event = tokio::select! {
+            _ = ctx.cancelled() => break,
+            () = &mut limit => break,
+            Some(recorded) = recordings.next() => {
+                finished(recorded)?;
+                continue;
+            }
+            event = events.next() => event,
+        };
+        match event {
+            // Video is not received yet.
+            Some(RoomEvent::TrackPublished { participant, track })
+                if job.includes(&track) && track.kind == TrackKind::Audio =>
+            {
+                let is_screen =
+                    matches!(track.source, TrackSource::ScreenShare | TrackSource::ScreenShareAudio);
+                let queue = tracks.entry((participant.sid.clone(), is_screen)).or_insert_with(|| {
+                    let options = RecorderOptions::new(&name(&ctx, &participant, is_screen), job.container());
+                    let recording =
+                        Recording::new(ctx.clone(), folder.clone(), &participant.identity, options);
+                    let (queue, tracks) = mpsc::channel(QUEUED_TRACKS);
+                    recordings.push(ctx.spawn(recording.run(tracks)));
+                    queue
+                });
+                if queue.try_send(track.sid).is_err() {
+                    tracing::warn!(identity = participant.identity, "a track is not recorded");
+                }
+            }
+            Some(RoomEvent::ParticipantLeft { participant, .. }) => {
+                tracks.retain(|(sid, _), _| *sid != participant.sid);
+            }
+            Some(RoomEvent::TrackPublished { track, .. }) if job.includes(&track) => {
+                tracing::warn!(track = track.sid, "video is not recorded yet");
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    // The recordings complete their files.
+    drop(tracks);
+    ctx.shutdown("the recording has ended");
+    let complete = async {
+        while let Some(recorded) = recordings.next().await {
+            finished(recorded)?;
+        }
+        Ok(())
+    };
+    match timeout(ctx.grace().saturating_sub(RESERVE), complete).await {
+        Ok(completed) => completed,
+        Err(_) => Err(JobError::fatal("the disk is too slow: the last seconds are not in the files")),
+    }
+}
+
+/// What a recording ended with. One that was cancelled has nothing to say.
+fn finished(recorded: Result<Result<(), JobError>, tokio::task::JoinError>) -> JobResult {
+    recorded.unwrap_or(Ok(()))
+}
+
+/// How the files of a participant are called: no other recording has the same.
+fn name(ctx: &JobContext, participant: &Participant, is_screen: bool) -> String {
+    let screen = if is_screen { "-screen" } else { "" };
+    format!("{}.{}-{}{screen}-{}", ctx.job().id, ctx.attempt(), participant.sid, participant.identity)
+}

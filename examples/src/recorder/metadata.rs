@@ -1,0 +1,73 @@
+//! The metadata of a job: what is recorded, and as what.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use agent_worker::metadata::MetadataFormat;
+use agent_worker::recording::Container;
+use agent_worker::room::{Track, TrackKind};
+
+/// Records participants of the room, each to files of its own. Video is not recorded yet.
+#[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
+#[serde(default)]
+pub struct RecordingJobMetadata {
+    /// The kind of file. Video that it has no place for, such as H.264 in WebM, is recorded as MP4; `ogg` has
+    /// no video.
+    #[garde(skip)]
+    pub(super) format: Format,
+    /// The video quality, of a track that is sent in several.
+    #[garde(skip)]
+    pub(super) quality: Quality,
+    /// Excludes video.
+    #[garde(skip)]
+    pub(super) audio_only: bool,
+    /// The ids of the tracks, `TR_…`; all tracks if none is named.
+    #[garde(length(max = 32), inner(prefix("TR_")))]
+    pub(super) tracks: Vec<String>,
+    /// When to stop, in seconds; at the end of the room if missing.
+    #[garde(range(min = 1, max = 86_400))]
+    pub(super) max_duration_seconds: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    #[default]
+    Mp4,
+    Webm,
+    Ogg,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Quality {
+    High,
+    #[default]
+    Medium,
+    Low,
+}
+
+impl RecordingJobMetadata {
+    /// What is accepted.
+    pub(super) fn accepted() -> MetadataFormat<Self> {
+        MetadataFormat::or_default().validated().with_schema()
+    }
+
+    pub(super) fn container(&self) -> Container {
+        match self.format {
+            Format::Mp4 => Container::Mp4,
+            Format::Webm => Container::WebM,
+            Format::Ogg => Container::OggOpus,
+        }
+    }
+
+    pub(super) fn includes(&self, track: &Track) -> bool {
+        let is_wanted = match track.kind {
+            TrackKind::Audio => true,
+            TrackKind::Video => !self.audio_only && self.format != Format::Ogg,
+            _ => false,
+        };
+        is_wanted && (self.tracks.is_empty() || self.tracks.contains(&track.sid))
+    }
+}

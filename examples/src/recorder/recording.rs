@@ -1,0 +1,184 @@
+//! The recording of one participant: its tracks, the machine, and its files.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use agent_worker::recording::{RecordedAudio, Recorder, RecorderInput, RecorderOptions, RecorderOutput};
+use agent_worker::room::{EncodedAudioStream, EncodedFrame, Time};
+use agent_worker::{JobContext, JobError};
+
+use super::files::{self, Command, Commands};
+
+const TOPIC: &str = "recording";
+
+/// How many packets wait while the disk is slow: ten seconds.
+const CAPACITY: usize = 500;
+
+/// Records one participant.
+pub(super) struct Recording {
+    ctx: JobContext,
+    folder: PathBuf,
+    identity: String,
+    recorder: Recorder,
+    begin: Instant,
+    /// The file that is open.
+    file: String,
+    audio: Option<EncodedAudioStream>,
+}
+
+/// What is told to those in the room: of whom which file is written, and once it is complete, how long it is.
+#[derive(Serialize)]
+struct Notice<'n> {
+    identity: &'n str,
+    file: &'n str,
+    duration_seconds: Option<f64>,
+}
+
+impl Recording {
+    pub(super) fn new(ctx: JobContext, folder: PathBuf, identity: &str, options: RecorderOptions) -> Self {
+        Self {
+            ctx,
+            folder,
+            identity: identity.to_owned(),
+            recorder: Recorder::new(options),
+            begin: Instant::now(),
+            file: String::new(),
+            audio: None,
+        }
+    }
+
+    /// Records the tracks that come, until no more can come or the job ends.
+    pub(super) async fn run(mut self, mut tracks: mpsc::Receiver<String>) -> Result<(), JobError> {
+        let (commands, writer) = files::writer();
+        let record = async move {
+            self.record(&mut tracks, &commands).await?;
+            self.input(RecorderInput::Finish, &commands).await
+        };
+        let (recorded, written) = tokio::join!(record, writer);
+        // If the files cannot be written, that is why it cannot be recorded.
+        written?;
+        recorded
+    }
+
+    async fn record(
+        &mut self,
+        tracks: &mut mpsc::Receiver<String>,
+        commands: &Commands,
+    ) -> Result<(), JobError> {
+        let mut may_come = true;
+        while may_come || self.audio.is_some() {
+            let due = self.recorder.poll_timeout().map(|due| self.begin + (due - Time::ZERO));
+            tokio::select! {
+                biased;
+                _ = self.ctx.cancelled() => break,
+                frame = next(&mut self.audio) => match frame {
+                    Some(frame) => {
+                        let packet = RecordedAudio::new(frame.payload, frame.timestamp, frame.source);
+                        self.input(RecorderInput::Audio(packet), commands).await?;
+                    }
+                    None => {
+                        self.audio = None;
+                        self.published(commands).await?;
+                    }
+                },
+                track = tracks.recv(), if may_come => match track {
+                    Some(sid) => self.open(&sid, commands).await?,
+                    None => may_come = false,
+                },
+                () = until(due) => {
+                    self.recorder.handle_timeout(self.now());
+                    self.carry_out(commands).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads this track.
+    async fn open(&mut self, sid: &str, commands: &Commands) -> Result<(), JobError> {
+        if self.audio.is_some() {
+            tracing::warn!(track = sid, "a second track of audio is not recorded");
+            return Ok(());
+        }
+        match self.ctx.room().encoded_audio(sid) {
+            Ok(audio) => {
+                self.audio = Some(audio.capacity(CAPACITY));
+                self.published(commands).await
+            }
+            Err(error) => {
+                tracing::warn!(%error, track = sid, "a track is not recorded");
+                Ok(())
+            }
+        }
+    }
+
+    async fn published(&mut self, commands: &Commands) -> Result<(), JobError> {
+        self.input(RecorderInput::Published { audio: self.audio.is_some(), video: false }, commands).await
+    }
+
+    async fn input(&mut self, input: RecorderInput, commands: &Commands) -> Result<(), JobError> {
+        self.recorder.handle_input(input, self.now());
+        self.carry_out(commands).await
+    }
+
+    async fn carry_out(&mut self, commands: &Commands) -> Result<(), JobError> {
+        while let Some(output) = self.recorder.poll_output() {
+            match output {
+                RecorderOutput::Begin { file_name, .. } => {
+                    let path = self.folder.join(&file_name);
+                    self.file = file_name;
+                    send(commands, Command::Create(path)).await?;
+                    self.notify(None).await;
+                }
+                RecorderOutput::Append(bytes) => send(commands, Command::Append(bytes)).await?,
+                RecorderOutput::End { header, duration } => {
+                    send(commands, Command::End(header)).await?;
+                    self.notify(Some(duration)).await;
+                }
+                // There is no video.
+                RecorderOutput::RequestKeyFrame | RecorderOutput::Finished => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those in the room. A room that was closed takes nothing.
+    async fn notify(&self, duration: Option<Duration>) {
+        let Self { identity, file, .. } = self;
+        let duration_seconds = duration.map(|duration| duration.as_secs_f64());
+        let Ok(notice) = serde_json::to_vec(&Notice { identity, file, duration_seconds }) else { return };
+        if self.ctx.is_in_room()
+            && let Err(error) = self.ctx.room().publish_data(TOPIC, notice).await
+        {
+            tracing::warn!(%error, "a notice was not sent");
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.begin.elapsed()
+    }
+}
+
+async fn send(commands: &Commands, command: Command) -> Result<(), JobError> {
+    // What the writer has failed with is what counts.
+    commands.send(command).await.map_err(|_| JobError::fatal("no file can be written"))
+}
+
+/// The next packet of a track, if there is one; dropping this loses nothing.
+async fn next(audio: &mut Option<EncodedAudioStream>) -> Option<EncodedFrame> {
+    match audio {
+        Some(audio) => audio.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
