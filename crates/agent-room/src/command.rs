@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::{AudioTrackOptions, DataTrackFrame, RpcError, RpcRequestId, StreamOptions, SubscriptionChange};
+use crate::{DataTrackFrame, RpcError, RpcRequestId, StreamOptions, SubscriptionChange, TrackOptions};
 
 /// Identifies a command and its result. Chosen by the driver and returned by the machine.
 pub type CommandId = u64;
@@ -92,12 +92,12 @@ pub enum RoomCommand {
         /// The command that subscribed.
         subscription: CommandId,
     },
-    /// Publish an audio track. Done when its frames can be sent, as
+    /// Publish an audio or video track. Done when its frames can be sent, as
     /// [`Input::SendFrame`](crate::Input::SendFrame); [`Output::LocalTrack`](crate::Output::LocalTrack) with
     /// its sid comes before that. After a new session it is published again by itself.
     PublishTrack {
         /// Its description.
-        options: AudioTrackOptions,
+        options: TrackOptions,
     },
     /// End such a track.
     UnpublishTrack {
@@ -118,6 +118,12 @@ pub enum RoomCommand {
         track_sid: String,
         /// The change.
         change: SubscriptionChange,
+    },
+    /// Request a key frame of a video track of another participant that is read, now and until one comes, at
+    /// most once a second. Done at once.
+    RequestKeyFrame {
+        /// The track's sid.
+        track_sid: String,
     },
     /// Forget what was chosen by hand for the tracks of others.
     ResetSubscriptions {

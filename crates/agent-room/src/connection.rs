@@ -14,7 +14,8 @@ use bytes::Bytes;
 use agent_proto::Time;
 
 use crate::data::{Channel, WriteResult};
-use crate::local_tracks::PlacedFrame;
+use crate::local_tracks::{PlacedFrame, SectionKind};
+use crate::video::VideoPacket;
 use crate::{CommandId, EncodedFrame, Protocol};
 
 /// An event of the media connection.
@@ -37,8 +38,12 @@ pub(crate) enum TransportEvent {
     Silent { detail: String },
     /// A data packet was received.
     Data { channel: Channel, bytes: Bytes },
-    /// A frame of the track with this sid was received.
+    /// A packet of the video track with this sid was received.
+    VideoPacket { track: Arc<str>, packet: VideoPacket },
+    /// A frame of the audio track with this sid was received.
     Frame { track: Arc<str>, frame: EncodedFrame },
+    /// Somebody needs a key frame of a track of ours.
+    KeyFrameRequested { track: CommandId },
     /// The connection is gone.
     Gone { detail: String },
 }
@@ -116,7 +121,7 @@ pub(crate) trait MediaConnection: Sized {
 
     /// Adds a section that sends a track of ours, which the server finds by the client id, and offers it, now
     /// (`Some`) or once the pending offer is answered.
-    fn open_section(&mut self, track: CommandId, cid: &str, now: Time) -> Option<String>;
+    fn open_section(&mut self, track: CommandId, cid: &str, kind: SectionKind, now: Time) -> Option<String>;
 
     /// Takes the track out of its section, and offers that, now (`Some`) or once the pending offer is
     /// answered.
@@ -124,6 +129,9 @@ pub(crate) trait MediaConnection: Sized {
 
     /// Sends a frame of a track of ours. `false`: it cannot be sent now.
     fn send_frame(&mut self, track: CommandId, frame: &PlacedFrame, now: Time) -> bool;
+
+    /// Requests a key frame of the stream (SSRC) that the server sends.
+    fn request_key_frame(&mut self, source: u32, now: Time);
 
     /// Sends one message.
     fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult;

@@ -1,10 +1,65 @@
 //! Encoded media frames, as they were received and as they are sent.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use agent_proto::{QueueEntry, Time};
 
-use crate::{MAX_AUDIO_FRAME_LEN, RoomError};
+use crate::{EncodedVideoFrame, MAX_AUDIO_FRAME_LEN, OutgoingVideoFrame, RoomError};
+
+/// An encoded frame of a track, as it was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum MediaFrame {
+    /// Of an audio track.
+    Audio(EncodedFrame),
+    /// Of a video track.
+    Video(EncodedVideoFrame),
+}
+
+impl From<EncodedFrame> for MediaFrame {
+    fn from(frame: EncodedFrame) -> Self {
+        Self::Audio(frame)
+    }
+}
+
+impl From<EncodedVideoFrame> for MediaFrame {
+    fn from(frame: EncodedVideoFrame) -> Self {
+        Self::Video(frame)
+    }
+}
+
+/// An encoded frame of a track of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum OutgoingMedia {
+    /// Of an audio track.
+    Audio(OutgoingFrame),
+    /// Of a video track.
+    Video(OutgoingVideoFrame),
+}
+
+impl From<OutgoingFrame> for OutgoingMedia {
+    fn from(frame: OutgoingFrame) -> Self {
+        Self::Audio(frame)
+    }
+}
+
+impl From<OutgoingVideoFrame> for OutgoingMedia {
+    fn from(frame: OutgoingVideoFrame) -> Self {
+        Self::Video(frame)
+    }
+}
+
+impl QueueEntry for OutgoingMedia {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Audio(frame) => frame.bytes(),
+            Self::Video(frame) => frame.bytes(),
+        }
+    }
+}
 
 /// One encoded frame of an audio track: some 20 ms of sound.
 ///
@@ -43,6 +98,10 @@ pub struct EncodedFrame {
     pub marker: bool,
     /// The audio level, if the server forwards the publisher's measurement; livekit-server 1.13 does not.
     pub audio_level: Option<AudioLevel>,
+    /// When it was captured, on the clock of its publisher, since 1970: the same clock for all its tracks, so
+    /// that sound and pictures can be played in sync. `None` before the publisher's first report, which comes
+    /// after some seconds.
+    pub captured: Option<Duration>,
     /// Arrival time on the clock of the room's connection.
     pub received: Time,
 }
@@ -59,6 +118,7 @@ impl EncodedFrame {
             source: 0,
             marker: false,
             audio_level: None,
+            captured: None,
             received: Time::ZERO,
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    CommandId, DataTrackFrame, DisconnectReason, EncodedFrame, JoinFailure, OutgoingFrame, RoomCommand,
+    CommandId, DataTrackFrame, DisconnectReason, JoinFailure, MediaFrame, OutgoingMedia, RoomCommand,
     RoomError, RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, Track, UnknownMethod,
 };
 
@@ -111,13 +111,13 @@ pub enum Input {
         /// The call.
         call: RpcCall,
     },
-    /// Send a frame of an audio track of ours, now or never: it is no command, has no result, and does not
+    /// Send a frame of a track of ours, now or never: it is no command, has no result, and does not
     /// wait for a connection.
     SendFrame {
         /// The command that published the track.
         track: CommandId,
         /// The frame.
-        frame: OutgoingFrame,
+        frame: OutgoingMedia,
     },
 }
 
@@ -194,12 +194,13 @@ pub enum Output {
     Requested(RpcRequest),
     /// An event of a stream that another participant sends us.
     Stream(StreamEvent),
-    /// A frame of an audio track that the server sends us. Its position among the events has no meaning.
+    /// A frame of a track that the server sends us; of a video track, if it is
+    /// [read](crate::SubscriptionChange::Read). Its position among the events has no meaning.
     Frame {
         /// The track's sid.
         track: Arc<str>,
         /// The frame.
-        frame: EncodedFrame,
+        frame: MediaFrame,
     },
     /// A frame of a data track that we subscribe to. Its position among the events has no meaning.
     DataFrame {
@@ -208,7 +209,12 @@ pub enum Output {
         /// The frame.
         frame: DataTrackFrame,
     },
-    /// The state of an audio track of ours, for who writes it: before the event about it, and before the
+    /// Somebody needs a key frame of a video track of ours: the next frame should be one.
+    KeyFrameRequested {
+        /// The command that published the track.
+        track: CommandId,
+    },
+    /// The state of a track of ours, for who writes it: before the event about it, and before the
     /// result of the command.
     LocalTrack {
         /// The command that published the track.
@@ -256,8 +262,10 @@ pub enum Timer {
     Rpc,
     /// The server did not answer the publication of a data track.
     DataTracks,
-    /// The server did not answer the publication of an audio track.
+    /// The server did not answer the publication of a track.
     LocalTracks,
+    /// A packet of a video track is missing for too long, or a key frame did not come.
+    Video,
     /// Messages published before the leave have not arrived yet.
     Leave,
     /// The delay between two reconnect attempts, or a step of an attempt, has ended.

@@ -40,10 +40,11 @@
 //! packets of the data channels, and `streams` carries texts and bytes of any length in them; `rpc` calls
 //! methods of others and passes on their requests. `dtmf` and `legacy` are the packets that are one event
 //! each; `data_tracks` publishes frames of bytes, and puts those of others together. `local_tracks` are the
-//! audio tracks that we publish. Media frames have a separate path: from `transport` to [`Output::Frame`],
-//! and from [`Input::SendFrame`] to `transport`, past signalling and all queues. Beside them `inbox`
-//! distributes events to a room's event and data streams, `StreamReaders` the content of text and byte
-//! streams, and `view` applies events to the list of participants.
+//! tracks that we publish. `video` makes frames of the packets of video tracks, and packets of frames. Media
+//! frames have a separate path: from `transport` to [`Output::Frame`], and from [`Input::SendFrame`] to
+//! `transport`, past signalling and all queues. Beside them `inbox` distributes events to a room's event and
+//! data streams, `StreamReaders` the content of text and byte streams, and `view` applies events to the list
+//! of participants.
 
 mod agent_state;
 mod command;
@@ -73,6 +74,7 @@ mod transcript;
 mod transport;
 mod types;
 mod unknown_method;
+mod video;
 mod view;
 
 pub use agent_proto::{KindDetail, ParticipantKind, TrackSource};
@@ -81,14 +83,17 @@ pub use command::{CommandId, Publish, RoomCommand};
 pub use config::{AutoSubscribe, Config, Limits};
 pub use data_tracks::{DataTrack, DataTrackFrame, DataTrackLimits, MAX_DATA_FRAME_LEN};
 pub use event::{Connected, DataReceived, Reconnected, RoomEvent};
-pub use frame::{AudioLevel, EncodedFrame, OutgoingFrame};
+pub use frame::{AudioLevel, EncodedFrame, MediaFrame, OutgoingFrame, OutgoingMedia};
 pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};
 pub use legacy::{ChatMessage, Transcription, TranscriptionSegment};
-pub use local_tracks::AudioTrackOptions;
+pub use local_tracks::{AudioTrackOptions, TrackOptions, VideoLayer, VideoTrackOptions};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;
-pub use room_error::{MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, RoomError};
+pub use room_error::{
+    MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MAX_VIDEO_FRAME_LEN,
+    MAX_VIDEO_LAYERS, RoomError,
+};
 pub use rpc::{
     MAX_RPC_MESSAGE_LEN, MAX_RPC_PACKET_PAYLOAD, MethodError, RpcCall, RpcError, RpcErrorCode, RpcLimits,
     RpcRequest, RpcRequestId,
@@ -103,4 +108,5 @@ pub use types::{
     ConnectionQuality, Participant, Permissions, RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind,
 };
 pub use unknown_method::UnknownMethod;
+pub use video::{EncodedVideoFrame, OutgoingVideoFrame, VideoChoice, VideoCodec, VideoQuality};
 pub use view::{View, ViewChange};

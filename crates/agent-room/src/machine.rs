@@ -7,6 +7,7 @@ mod streams;
 #[cfg(test)]
 #[cfg(feature = "serde")]
 mod tests;
+mod video;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -22,6 +23,7 @@ use crate::rpc::Rpc;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput, UnknownLeft};
 use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
 use crate::unknown_method::Reported;
+use crate::video::VideoReceiver;
 use crate::{
     CommandId, Config, IncomingStream, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer, dtmf,
 };
@@ -41,6 +43,7 @@ pub(crate) struct Machine<M: MediaConnection> {
     rpc: Rpc,
     data_tracks: DataTracks,
     local_tracks: LocalTracks,
+    video: VideoReceiver,
     /// The open streams of requests and responses.
     rpc_streams: BTreeSet<IncomingStream>,
     /// Events that wait for the one that must precede them.
@@ -65,6 +68,7 @@ impl<M: MediaConnection> Machine<M> {
             rpc: Rpc::new(config.limits.rpc.clone()),
             data_tracks: DataTracks::new(config.limits.data_tracks.clone(), config.request_timeout),
             local_tracks: LocalTracks::new(config.limits.local_tracks, config.track_timeout, config.seed),
+            video: VideoReceiver::default(),
             rpc_streams: BTreeSet::new(),
             held: None,
             reported: Reported::default(),
@@ -168,7 +172,9 @@ impl<M: MediaConnection> Machine<M> {
             }
             RoomCommand::ChangeSubscription { track_sid, change } => {
                 self.signal.change_subscription(id, &track_sid, change);
+                self.video.set_read(&track_sid, self.signal.reads(&track_sid));
             }
+            RoomCommand::RequestKeyFrame { track_sid } => self.request_key_frame(id, &track_sid),
             RoomCommand::ResetSubscriptions { before } => self.signal.reset_subscriptions(id, before),
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
@@ -242,6 +248,7 @@ impl<M: MediaConnection> Machine<M> {
         self.rpc_timeout(now);
         self.data_tracks.handle_timeout(now);
         self.local_tracks.handle_timeout(now);
+        self.video.handle_timeout(now);
         if let Some(transport) = &mut self.transport {
             transport.handle_timeout(now);
         }
@@ -264,9 +271,10 @@ impl<M: MediaConnection> Machine<M> {
         let rpc = self.rpc.poll_timeout().map(|at| (at, Timer::Rpc));
         let data_tracks = self.data_tracks.poll_timeout().map(|at| (at, Timer::DataTracks));
         let local_tracks = self.local_tracks.poll_timeout().map(|at| (at, Timer::LocalTracks));
+        let video = self.video.poll_timeout().map(|at| (at, Timer::Video));
         let transport = transport.map(|at| (at, Timer::Transport));
         let timers = transport.into_iter().chain(streams).chain(rpc).chain(data_tracks).chain(local_tracks);
-        timers.chain([signal]).min()
+        timers.chain(video).chain([signal]).min()
     }
 
     /// Number of invalid messages of the server or the network. Each was skipped.
@@ -300,7 +308,11 @@ impl<M: MediaConnection> Machine<M> {
                 self.on_signal_output(output, now);
             }
             self.pump(now);
-            if self.report_rpc(now) || self.report_data_tracks() || self.report_local_tracks(now) {
+            if self.report_rpc(now)
+                || self.report_data_tracks()
+                || self.report_local_tracks(now)
+                || self.report_video(now)
+            {
                 continue;
             }
             let Some(event) = self.transport.as_mut().and_then(M::poll) else {
@@ -384,8 +396,12 @@ impl<M: MediaConnection> Machine<M> {
                 self.signal.media_restarted(now);
             }
             // A frame of an abandoned session.
-            TransportEvent::Frame { .. } if !self.signal.is_in_room() => {}
-            TransportEvent::Frame { track, frame } => self.outputs.push_back(Output::Frame { track, frame }),
+            TransportEvent::Frame { .. } | TransportEvent::VideoPacket { .. }
+                if !self.signal.is_in_room() => {}
+            TransportEvent::Frame { track, frame } => {
+                self.outputs.push_back(Output::Frame { track, frame: frame.into() });
+            }
+            TransportEvent::VideoPacket { track, packet } => self.video.handle_packet(&track, packet, now),
             TransportEvent::Data { .. } if !self.signal.is_in_room() => {}
             TransportEvent::Data { channel: Channel::DataTrack, bytes } => self.data_track_packet(&bytes),
             TransportEvent::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
@@ -413,6 +429,9 @@ impl<M: MediaConnection> Machine<M> {
             TransportEvent::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
             TransportEvent::Candidate { text } => self.signal.own_candidate(&text),
             TransportEvent::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
+            TransportEvent::KeyFrameRequested { track } => {
+                self.outputs.push_back(Output::KeyFrameRequested { track });
+            }
             TransportEvent::Silent { detail } => self.signal.media_silent(&detail, now),
             TransportEvent::Gone { detail } => self.signal.media_gone(&detail, now),
         }
@@ -577,6 +596,7 @@ impl<M: MediaConnection> Machine<M> {
     fn drop_transport(&mut self, now: Time) {
         let Some(mut transport) = self.transport.take() else { return };
         self.unrouted = self.unrouted.saturating_add(transport.unrouted());
+        self.video.interrupted();
         transport.close(now);
         while let Some(event) = transport.poll() {
             if let TransportEvent::Packet { .. } = event {

@@ -2,7 +2,7 @@
 
 use agent_proto::text::name;
 
-use crate::MAX_DATA_FRAME_LEN;
+use crate::{MAX_DATA_FRAME_LEN, VideoCodec};
 
 /// Maximum payload of one data message, in bytes.
 ///
@@ -20,6 +20,12 @@ pub const MAX_CHANGE_LEN: usize = 1024 * 1024;
 
 /// Maximum length of an encoded audio frame that is sent, in bytes: it must fit one packet.
 pub const MAX_AUDIO_FRAME_LEN: usize = 1_400;
+
+/// Maximum length of an encoded video frame that is sent, in bytes.
+pub const MAX_VIDEO_FRAME_LEN: usize = 2 * 1024 * 1024;
+
+/// Maximum number of layers of a video track.
+pub const MAX_VIDEO_LAYERS: usize = 3;
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +79,37 @@ pub enum RoomError {
     #[error("an encoded audio frame of {len} bytes: it has 1 to {MAX_AUDIO_FRAME_LEN} bytes")]
     AudioFrameSize {
         /// The frame's length, in bytes.
+        len: usize,
+    },
+    /// A frame of a video track is empty, or exceeds [`MAX_VIDEO_FRAME_LEN`].
+    #[error("an encoded video frame of {len} bytes: it has 1 to {MAX_VIDEO_FRAME_LEN} bytes")]
+    VideoFrameSize {
+        /// The frame's length, in bytes.
+        len: usize,
+    },
+    /// A frame cannot be one of the track's codec.
+    #[error(
+        "the frame is none of {codec}, the codec of its track: VP8 and VP9 are sent without a container, H.264 and H.265 with start codes \
+         (Annex B), AV1 as OBUs with their sizes"
+    )]
+    NoVideoFrame {
+        /// The codec.
+        codec: VideoCodec,
+    },
+    /// A frame belongs to a layer that its track does not have.
+    #[error("layer {layer} of a track with {layers}: they count from 0, the smallest")]
+    NoSuchLayer {
+        /// The layer.
+        layer: usize,
+        /// The number of layers.
+        layers: usize,
+    },
+    /// The layers of a video track cannot be sent.
+    #[error(
+        "{len} layers, or one without a size: a track has at most {MAX_VIDEO_LAYERS}, each with width and height, the smallest first"
+    )]
+    InvalidLayers {
+        /// Their number.
         len: usize,
     },
     /// The name of a track, or of its stream, is too long.

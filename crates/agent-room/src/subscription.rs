@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::VideoChoice;
+
 /// The id of a command.
 type Id = u64;
 
@@ -13,6 +15,8 @@ pub enum SubscriptionChange {
     Subscribe(bool),
     /// Continue or pause a track, which stays subscribed.
     Enable(bool),
+    /// Receive this size of a video track.
+    Choose(VideoChoice),
     /// The track is read under this number: it is subscribed to, unless it was unsubscribed by hand.
     Read(u64),
     /// It is not read under this number any more.
@@ -26,6 +30,8 @@ pub struct SubscriptionChoice {
     by_hand: Option<(bool, Id)>,
     /// The command that paused it.
     paused: Option<Id>,
+    /// With the command that chose it.
+    video: Option<(VideoChoice, Id)>,
     readers: BTreeSet<Id>,
 }
 
@@ -35,6 +41,9 @@ impl SubscriptionChoice {
         match change {
             SubscriptionChange::Subscribe(subscribe) => self.by_hand = Some((subscribe, id)),
             SubscriptionChange::Enable(enable) => self.paused = (!enable).then_some(id),
+            SubscriptionChange::Choose(video) => {
+                self.video = (video != VideoChoice::default()).then_some((video, id));
+            }
             SubscriptionChange::Read(reader) => {
                 self.readers.insert(reader);
             }
@@ -48,6 +57,7 @@ impl SubscriptionChoice {
     pub fn reset(&mut self, before: u64) {
         self.by_hand = self.by_hand.filter(|(_, id)| *id >= before);
         self.paused = self.paused.filter(|id| *id >= before);
+        self.video = self.video.filter(|(_, id)| *id >= before);
     }
 
     /// Whether the track is to be sent. `automatic`: whether it would be without a choice.
@@ -62,17 +72,29 @@ impl SubscriptionChoice {
         self.paused.is_none()
     }
 
+    /// The size of a video track that is to be sent.
+    #[must_use]
+    pub fn video(&self) -> VideoChoice {
+        self.video.map(|(video, _)| video).unwrap_or_default()
+    }
+
+    /// Whether it is read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
     /// Whether nothing is chosen.
     #[must_use]
     pub fn is_default(&self) -> bool {
-        self.by_hand.is_none() && self.paused.is_none() && self.readers.is_empty()
+        self.by_hand.is_none() && self.paused.is_none() && self.video.is_none() && self.readers.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use SubscriptionChange::{Enable, Read, StopReading, Subscribe};
+    use SubscriptionChange::{Choose, Enable, Read, StopReading, Subscribe};
 
     fn wants(automatic: bool, changes: &[SubscriptionChange]) -> bool {
         let mut choice = SubscriptionChoice::default();
@@ -93,14 +115,17 @@ mod tests {
     #[test]
     fn a_reset_keeps_the_readers_and_later_choices() {
         let mut choice = SubscriptionChoice::default();
-        for (id, change) in [(1, Subscribe(false)), (3, Enable(false)), (2, Read(1))] {
+        let small = VideoChoice::size(320, 180);
+        for (id, change) in [(1, Subscribe(false)), (3, Enable(false)), (3, Choose(small)), (2, Read(1))] {
             choice.apply(id, change);
         }
         assert!(!choice.wants(true) && !choice.is_enabled() && !choice.is_default());
         choice.reset(3);
         assert!(choice.wants(false) && !choice.is_enabled());
+        assert_eq!(choice.video(), small);
         choice.reset(4);
         assert!(choice.is_enabled() && !choice.is_default());
+        assert_eq!(choice.video(), VideoChoice::default());
         choice.apply(5, StopReading(1));
         assert!(choice.is_default());
     }

@@ -90,13 +90,19 @@ impl RoomBackend {
         DataFrameSender::new(self.shared.clone())
     }
 
-    /// Where the frames of our own audio tracks come from.
+    /// Where the frames of our own tracks come from.
     #[must_use]
     pub fn outgoing_frames(&self) -> OutgoingFrames {
         OutgoingFrames::new(self.shared.clone())
     }
 
-    /// Reports the state of the audio track that a [`RoomCommand::PublishTrack`] of this id has published:
+    /// Reports that somebody needs a key frame of the video track that a [`RoomCommand::PublishTrack`] of
+    /// this id has published.
+    pub fn key_frame_requested(&mut self, id: CommandId) {
+        self.shared.local_tracks.want_key_frame(id);
+    }
+
+    /// Reports the state of the track that a [`RoomCommand::PublishTrack`] of this id has published:
     /// before the reply to that command, and at each change. `None`: it is not published any more.
     pub fn local_track(&mut self, id: CommandId, track: Option<Track>) {
         self.shared.local_tracks.report(id, track);

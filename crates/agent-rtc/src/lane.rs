@@ -12,17 +12,68 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits, watch};
-use agent_room::{DataTrackFrame, EncodedFrame, View};
+use agent_room::{DataTrackFrame, EncodedFrame, EncodedVideoFrame, TrackKind, View};
 
 /// A frame of a track.
 pub(super) trait LaneFrame: QueueEntry {
     /// What a frame is counted for at most, on average, in bytes.
     const BYTES: usize;
+
+    /// Whether it can be used without the frame before it.
+    fn stands_alone(&self) -> bool {
+        true
+    }
+
+    /// It is the first one after frames that were dropped.
+    fn follows_loss(&mut self) {}
+}
+
+/// A frame of an audio or video track.
+pub(super) trait MediaFrame: LaneFrame + Sized {
+    const KIND: TrackKind;
+    /// Default number of frames that are queued for a slow reader.
+    const CAPACITY: usize;
+
+    /// The queues of such frames.
+    fn lanes(lanes: &AllLanes) -> &Lanes<Self>;
 }
 
 impl LaneFrame for EncodedFrame {
     /// It came in one packet.
     const BYTES: usize = 1500;
+}
+
+impl MediaFrame for EncodedFrame {
+    const KIND: TrackKind = TrackKind::Audio;
+    /// One second of 20 ms each.
+    const CAPACITY: usize = 50;
+
+    fn lanes(lanes: &AllLanes) -> &Lanes<Self> {
+        &lanes.audio
+    }
+}
+
+impl LaneFrame for EncodedVideoFrame {
+    /// A key frame has more, and others far less.
+    const BYTES: usize = 128 * 1024;
+
+    fn stands_alone(&self) -> bool {
+        self.key_frame
+    }
+
+    fn follows_loss(&mut self) {
+        self.after_loss = true;
+    }
+}
+
+impl MediaFrame for EncodedVideoFrame {
+    const KIND: TrackKind = TrackKind::Video;
+    /// Two seconds of 30 a second.
+    const CAPACITY: usize = 60;
+
+    fn lanes(lanes: &AllLanes) -> &Lanes<Self> {
+        &lanes.video
+    }
 }
 
 impl LaneFrame for DataTrackFrame {
@@ -32,7 +83,8 @@ impl LaneFrame for DataTrackFrame {
 /// All queues of a room.
 #[derive(Default)]
 pub(super) struct AllLanes {
-    pub(super) media: Lanes<EncodedFrame>,
+    pub(super) audio: Lanes<EncodedFrame>,
+    pub(super) video: Lanes<EncodedVideoFrame>,
     pub(super) data: Lanes<DataTrackFrame>,
 }
 
@@ -40,7 +92,8 @@ pub(super) struct AllLanes {
 #[derive(Default)]
 #[must_use]
 pub(super) struct EndedLanes {
-    media: Vec<Arc<Lane<EncodedFrame>>>,
+    audio: Vec<Arc<Lane<EncodedFrame>>>,
+    video: Vec<Arc<Lane<EncodedVideoFrame>>>,
     data: Vec<Arc<Lane<DataTrackFrame>>>,
 }
 
@@ -67,10 +120,21 @@ pub(super) struct Lane<F> {
     state: Mutex<State<F>>,
 }
 
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// How many frames were dropped for it, possibly itself.
+    pub(super) dropped: u64,
+    /// Whether the reader needs one that stands alone now.
+    pub(super) interrupted: bool,
+}
+
 struct State<F> {
     frames: DropOldest<F>,
     limits: QueueLimits,
     dropped: u64,
+    /// Frames were dropped, and none that stands alone came since.
+    interrupted: bool,
     ended: bool,
     reader: Option<Waker>,
 }
@@ -78,19 +142,28 @@ struct State<F> {
 impl AllLanes {
     /// Takes the queues of tracks that are not published any more.
     pub(super) fn take_unpublished(&self, view: &View) -> EndedLanes {
-        EndedLanes { media: self.media.take_unpublished(view), data: self.data.take_unpublished(view) }
+        EndedLanes {
+            audio: self.audio.take_unpublished(view),
+            video: self.video.take_unpublished(view),
+            data: self.data.take_unpublished(view),
+        }
     }
 
     /// Takes all queues.
     pub(super) fn take_all(&self) -> EndedLanes {
-        EndedLanes { media: self.media.take_unless(|_, _| false), data: self.data.take_unless(|_, _| false) }
+        EndedLanes {
+            audio: self.audio.take_unless(|_, _| false),
+            video: self.video.take_unless(|_, _| false),
+            data: self.data.take_unless(|_, _| false),
+        }
     }
 }
 
 impl EndedLanes {
     /// No frame comes any more.
     pub(super) fn end(&self) {
-        self.media.iter().for_each(|lane| lane.end());
+        self.audio.iter().for_each(|lane| lane.end());
+        self.video.iter().for_each(|lane| lane.end());
         self.data.iter().for_each(|lane| lane.end());
     }
 }
@@ -118,6 +191,7 @@ impl<F: LaneFrame> Lanes<F> {
             frames: DropOldest::default(),
             limits: limits::<F>(capacity),
             dropped: 0,
+            interrupted: false,
             ended: false,
             reader: None,
         };
@@ -175,14 +249,14 @@ impl<F: LaneFrame> Lanes<F> {
 }
 
 impl<F: LaneFrame> OpenLanes<F> {
-    /// Gives a frame to who reads its track, and returns how many were dropped for it.
-    pub(super) fn push(&mut self, lanes: &Lanes<F>, track_sid: &str, frame: F) -> u64 {
+    /// Gives a frame to who reads its track.
+    pub(super) fn push(&mut self, lanes: &Lanes<F>, track_sid: &str, frame: F) -> Pushed {
         if lanes.version.load(Ordering::Acquire) != self.version {
             let open = lanes.lock();
             self.by_track.clone_from(&open);
             self.version = lanes.version.load(Ordering::Acquire);
         }
-        self.by_track.get(track_sid).map_or(0, |lane| lane.push(frame))
+        self.by_track.get(track_sid).map(|lane| lane.push(frame)).unwrap_or_default()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -191,21 +265,29 @@ impl<F: LaneFrame> OpenLanes<F> {
 }
 
 impl<F: LaneFrame> Lane<F> {
-    /// Appends a frame, and returns how many were dropped for it.
-    fn push(&self, frame: F) -> u64 {
+    /// Appends a frame.
+    fn push(&self, mut frame: F) -> Pushed {
         let mut state = self.lock();
         if state.ended {
-            return 0;
+            return Pushed::default();
         }
-        let limits = state.limits;
-        let dropped = state.frames.push_within(frame, limits);
-        state.dropped = state.dropped.saturating_add(dropped);
+        if state.interrupted {
+            if !frame.stands_alone() {
+                state.dropped = state.dropped.saturating_add(1);
+                return Pushed { dropped: 1, interrupted: false };
+            }
+            frame.follows_loss();
+            state.interrupted = false;
+        }
+        state.frames.push(frame);
+        let dropped = state.shrink();
+        let interrupted = state.interrupted;
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
-        dropped
+        Pushed { dropped, interrupted }
     }
 
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<F>> {
@@ -231,10 +313,7 @@ impl<F: LaneFrame> Lane<F> {
     pub(super) fn set_capacity(&self, capacity: usize) -> u64 {
         let mut state = self.lock();
         state.limits = limits::<F>(capacity);
-        let limits = state.limits;
-        let dropped = state.frames.shrink(limits);
-        state.dropped = state.dropped.saturating_add(dropped);
-        dropped
+        state.shrink()
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -268,6 +347,22 @@ impl<F: LaneFrame> Lane<F> {
 
     fn lock(&self) -> MutexGuard<'_, State<F>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F: LaneFrame> State<F> {
+    /// Drops what is too much, and what cannot be used without that; returns how many frames.
+    fn shrink(&mut self) -> u64 {
+        let mut dropped = self.frames.shrink(self.limits);
+        if dropped > 0 {
+            while self.frames.entries().next().is_some_and(|frame| !frame.stands_alone()) {
+                dropped += self.frames.drop_oldest();
+            }
+            self.interrupted = self.frames.entries().next().is_none();
+            self.frames.edit(|frames| frames.iter_mut().take(1).for_each(F::follows_loss));
+        }
+        self.dropped = self.dropped.saturating_add(dropped);
+        dropped
     }
 }
 

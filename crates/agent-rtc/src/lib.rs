@@ -40,20 +40,24 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod track_error;
+mod track_reader;
 mod transcripts;
+mod video;
 mod webrtc;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
     AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AudioTrackOptions, AutoSubscribe, CHAT_TOPIC, ChatMessage,
     CommandId, Connected, ConnectionQuality, DataReceived, DataTrack, DataTrackFrame, DisconnectReason,
-    Dropped, EncodedFrame, IncomingStream, JoinFailure, KindDetail, MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN,
-    MAX_DATA_FRAME_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MethodError, Missed, MissedCause, MissedStreams,
-    OutgoingFrame, Participant, ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError,
-    RoomEvent, RoomInfo, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, SpeechSegment,
-    StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress, SubscriptionChange,
-    SubscriptionFailure, TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track, TrackKind, TrackSource,
-    Transcription, TranscriptionSegment, View,
+    Dropped, EncodedFrame, EncodedVideoFrame, IncomingStream, JoinFailure, KindDetail, MAX_AUDIO_FRAME_LEN,
+    MAX_CHANGE_LEN, MAX_DATA_FRAME_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MAX_VIDEO_FRAME_LEN,
+    MAX_VIDEO_LAYERS, MediaFrame, MethodError, Missed, MissedCause, MissedStreams, OutgoingFrame,
+    OutgoingMedia, OutgoingVideoFrame, Participant, ParticipantKind, Permissions, Publish, Reconnected,
+    RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId,
+    Speaker, SpeechSegment, StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress,
+    SubscriptionChange, SubscriptionFailure, TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track,
+    TrackKind, TrackOptions, TrackSource, Transcription, TranscriptionSegment, VideoChoice, VideoCodec,
+    VideoLayer, VideoQuality, VideoTrackOptions, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;
@@ -67,7 +71,7 @@ pub use frame_sender::FrameSender;
 pub use handle::{PublishData, Room};
 pub use join_error::JoinError;
 pub use join_session::JoinSession;
-pub use local_tracks::{EncodedAudioTrack, OutgoingFrames};
+pub use local_tracks::{EncodedAudioTrack, EncodedVideoTrack, OutgoingFrames};
 #[cfg(feature = "media")]
 pub use media::{AudioError, AudioStream, AudioTrack, AudioTrackBuilder};
 pub use presence::{ParticipantFilter, WaitError};
@@ -79,4 +83,5 @@ pub use streams::{
 };
 pub use track_error::TrackError;
 pub use transcripts::{OwnTranscript, SpeechTranscript, Transcript, Transcripts};
+pub use video::EncodedVideoStream;
 pub use webrtc::WebRtc;

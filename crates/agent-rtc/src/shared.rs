@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use agent_proto::{Time, watch};
 use agent_room::{
-    CommandId, Connected, DataFilter, DataTrackFrame, DisconnectReason, Dropped, EncodedFrame, Inbox,
-    RoomCommand, RoomError, RoomEvent, StreamId, TrackKind, View, ViewChange,
+    CommandId, Connected, DataFilter, DataTrackFrame, DisconnectReason, Dropped, Inbox, RoomCommand,
+    RoomError, RoomEvent, StreamId, View, ViewChange,
 };
 
-use super::lane::{AllLanes, EndedLanes, Lane};
+use super::lane::{AllLanes, EndedLanes, Lane, MediaFrame};
 use super::local_tracks::LocalTracks;
 use super::rpc::Methods;
 use super::streams::Streams;
@@ -194,13 +194,12 @@ impl Shared {
         self.open(attempt, |state| state.inbox.open_data(filter))
     }
 
-    /// Opens the queue of an audio track's frames for an attempt.
-    pub(super) fn open_lane(
+    /// Opens the queue of a track's frames for an attempt.
+    pub(super) fn open_lane<F: MediaFrame>(
         &self,
         attempt: u64,
         track_sid: &str,
-        capacity: usize,
-    ) -> Result<Arc<Lane<EncodedFrame>>, TrackError> {
+    ) -> Result<Arc<Lane<F>>, TrackError> {
         let sid = || track_sid.to_owned();
         // The end of a queue is noticed either here or later.
         let state = self.lock();
@@ -208,10 +207,10 @@ impl Shared {
         let Some((publisher, track)) = state.view.track(track_sid) else {
             return Err(TrackError::NotPublished { sid: sid() });
         };
-        if track.kind != TrackKind::Audio {
-            return Err(TrackError::NotAudio { sid: sid(), kind: track.kind });
+        if track.kind != F::KIND {
+            return Err(TrackError::wrong_kind(sid(), track.kind, F::KIND));
         }
-        let lane = self.lanes.media.open(track_sid, &publisher.identity, capacity);
+        let lane = F::lanes(&self.lanes).open(track_sid, &publisher.identity, F::CAPACITY);
         lane.ok_or_else(|| TrackError::AlreadyRead { sid: sid() })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use agent_room::{ConnectionQuality, RoomCommand, RoomError, Speaker, SubscriptionChange};
+use agent_room::{ConnectionQuality, RoomCommand, RoomError, Speaker, SubscriptionChange, VideoChoice};
 
 use crate::Room;
 
@@ -48,6 +48,26 @@ impl Room {
     /// As [`set_subscribed`](Self::set_subscribed).
     pub async fn set_track_enabled(&self, track_sid: &str, enabled: bool) -> Result<(), RoomError> {
         self.change_subscription(track_sid, SubscriptionChange::Enable(enabled)).await
+    }
+
+    /// Chooses the size of a video track of another participant that the server sends us, if its publisher
+    /// sends several, and how many pictures a second. A key frame of that size follows. The choice remains as
+    /// that of [`set_subscribed`](Self::set_subscribed) does.
+    ///
+    /// ```
+    /// use agent_worker::Room;
+    /// use agent_worker::room::{RoomError, VideoChoice, VideoQuality};
+    ///
+    /// /// Looks at a camera now and then: a small picture will do.
+    /// async fn glance(room: &Room, camera: &str) -> Result<(), RoomError> {
+    ///     room.set_video_choice(camera, VideoChoice::quality(VideoQuality::Low)).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`set_subscribed`](Self::set_subscribed).
+    pub async fn set_video_choice(&self, track_sid: &str, choice: VideoChoice) -> Result<(), RoomError> {
+        self.change_subscription(track_sid, SubscriptionChange::Choose(choice)).await
     }
 
     async fn change_subscription(&self, sid: &str, change: SubscriptionChange) -> Result<(), RoomError> {

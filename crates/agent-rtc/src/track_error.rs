@@ -17,8 +17,22 @@ pub enum TrackError {
         sid: String,
     },
     /// The track is not audio.
-    #[error("the track {} is {kind:?}, and only audio can be read", name(sid))]
+    #[error(
+        "the track {} is {kind:?}, and not audio: video is read with `encoded_video`, data with `data_track`",
+        name(sid)
+    )]
     NotAudio {
+        /// Its sid.
+        sid: String,
+        /// What it is.
+        kind: TrackKind,
+    },
+    /// The track is not video.
+    #[error(
+        "the track {} is {kind:?}, and not video: audio is read with `audio` or `encoded_audio`",
+        name(sid)
+    )]
+    NotVideo {
         /// Its sid.
         sid: String,
         /// What it is.
@@ -39,4 +53,14 @@ pub enum TrackError {
     /// The room or the attempt is over.
     #[error(transparent)]
     Room(#[from] RoomError),
+}
+
+impl TrackError {
+    /// The track is of another kind than it is read as.
+    pub(super) fn wrong_kind(sid: String, kind: TrackKind, read_as: TrackKind) -> Self {
+        match read_as {
+            TrackKind::Video => Self::NotVideo { sid, kind },
+            _ => Self::NotAudio { sid, kind },
+        }
+    }
 }

@@ -16,7 +16,7 @@ use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, Socket
 use agent_proto::text::name;
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
-    CommandId, Config, DisconnectReason, Input, JoinFailure, OutgoingFrame, Output, Protocol,
+    CommandId, Config, DisconnectReason, Input, JoinFailure, OutgoingMedia, Output, Protocol,
     Room as Machine, RoomCommand, RoomEvent, RpcError,
 };
 
@@ -132,7 +132,7 @@ enum Wake {
     Signal(SocketEvent),
     Request(Option<RoomRequest>),
     Readable,
-    Frame((CommandId, OutgoingFrame)),
+    Frame((CommandId, OutgoingMedia)),
     Bound(io::Result<Socket>),
     Tcp(TcpEvent),
     Timeout,
@@ -337,7 +337,7 @@ impl Driver {
     }
 
     /// Sends a frame, and those that wait behind it.
-    fn send_frames(&mut self, first: (CommandId, OutgoingFrame)) {
+    fn send_frames(&mut self, first: (CommandId, OutgoingMedia)) {
         let (mut next, mut sent) = (Some(first), 0);
         while let Some((track, frame)) = next {
             self.input(Input::SendFrame { track, frame });
@@ -448,6 +448,11 @@ impl Driver {
                         frames.send(&track, frame);
                     }
                 }
+                Output::KeyFrameRequested { track } => {
+                    if let Some(backend) = &mut self.backend {
+                        backend.key_frame_requested(track);
+                    }
+                }
                 Output::LocalTrack { id, track } => {
                     if let Some(backend) = &mut self.backend {
                         backend.local_track(id, track);
@@ -508,7 +513,7 @@ async fn next_request(backend: Option<&mut RoomBackend>) -> Option<RoomRequest> 
     }
 }
 
-async fn next_frame(frames: Option<&mut OutgoingFrames>) -> (CommandId, OutgoingFrame) {
+async fn next_frame(frames: Option<&mut OutgoingFrames>) -> (CommandId, OutgoingMedia) {
     match frames {
         Some(frames) => frames.next().await,
         None => std::future::pending().await,

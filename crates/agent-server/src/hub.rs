@@ -17,7 +17,7 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message;
 use agent_proto::watch;
 use agent_room::{
-    AutoSubscribe, CommandId, EncodedFrame, OutgoingFrame, RoomEvent, RpcCall, RpcError, RpcErrorCode,
+    AutoSubscribe, CommandId, MediaFrame, OutgoingMedia, RoomEvent, RpcCall, RpcError, RpcErrorCode,
 };
 
 use crate::event_log::EventLog;
@@ -234,7 +234,8 @@ impl Hub {
 
     /// Sends a frame of a participant's track to all who are sent that track. It has arrived when this
     /// returns.
-    pub fn send_frame(&self, room: &str, publisher: &str, track_sid: &str, frame: EncodedFrame) {
+    pub fn send_frame(&self, room: &str, publisher: &str, track_sid: &str, frame: impl Into<MediaFrame>) {
+        let frame = frame.into();
         for receiver in self.receivers(room, publisher, track_sid) {
             receiver.receive(track_sid, frame.clone());
         }
@@ -242,7 +243,7 @@ impl Hub {
 
     /// Sends a frame of a track that a member has published with this command to all who are sent it. It has
     /// arrived when this returns.
-    pub fn send_own_frame(&self, member: MemberId, track: CommandId, frame: OutgoingFrame) {
+    pub fn send_own_frame(&self, member: MemberId, track: CommandId, frame: OutgoingMedia) {
         let routed = self.with_state(|state, now| {
             state.server.handle_timeout(now);
             self.carry_out_all(state, now);

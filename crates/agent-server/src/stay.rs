@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use agent_proto::BoxFuture;
 use agent_room::{
-    CommandId, Connected, DataTrackFrame, EncodedFrame, RoomEvent, RpcRequest, StreamEvent, Track,
+    CommandId, Connected, DataTrackFrame, MediaFrame, RoomEvent, RpcRequest, StreamEvent, Track,
 };
 
 use crate::machine::MemberId;
@@ -43,7 +43,7 @@ pub enum MemberEvent {
 /// Where a member gets the frames that it is sent.
 pub trait FrameReceiver: Send + Sync + 'static {
     /// Takes a frame of the track with this sid.
-    fn receive(&self, track_sid: &str, frame: EncodedFrame);
+    fn receive(&self, track_sid: &str, frame: MediaFrame);
 
     /// Waits until somebody reads the track with this sid.
     fn reader(&self, track_sid: &str) -> BoxFuture<'static, ()>;

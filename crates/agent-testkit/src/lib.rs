@@ -84,15 +84,15 @@ pub use gate::{
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
-    NoOutcome, RoomScript, RoomStep, Run, SentAudio, SentBytes, SentCall, SentData, SentText, ServerEvents,
-    ServerFault, Timeline, TrackSubscriber, run_job, run_job_blocking, run_job_in_real_time,
+    NoOutcome, RoomScript, RoomStep, Run, SentAudio, SentBytes, SentCall, SentData, SentText, SentVideo,
+    ServerEvents, ServerFault, Timeline, TrackSubscriber, run_job, run_job_blocking, run_job_in_real_time,
 };
 #[cfg(feature = "tools")]
 pub use official::{
     ClientError, ClientEvent, ClientKind, ClientParticipant, ClientSound, ClientState, ClientStream,
-    ClientTrack, OfficialApi, OfficialByteStream, OfficialClient, OfficialData, OfficialHost, OfficialJob,
-    OfficialSegment, OfficialSound, OfficialTextStream, OfficialWorker, OfficialWorkerError,
-    OfficialWorkerKind, OfficialWorkerOptions, RpcBehaviour,
+    ClientTrack, ClientVideo, OfficialApi, OfficialByteStream, OfficialClient, OfficialData, OfficialHost,
+    OfficialJob, OfficialPictures, OfficialSegment, OfficialSound, OfficialTextStream, OfficialWorker,
+    OfficialWorkerError, OfficialWorkerKind, OfficialWorkerOptions, RpcBehaviour,
 };
 #[cfg(feature = "tools")]
 pub use real::{

@@ -57,7 +57,7 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
             (has_chromium(), "chromium-headless-shell"),
             // Without it, only the test of the transcriber is skipped, with a line.
             (on_path("espeak-ng").is_some(), "espeak-ng"),
-            // Without it, only the tests of recordings are skipped, each with a line.
+            // Without it, only the tests of video and recordings are skipped, each with a line.
             (on_path("ffmpeg").is_some() && on_path("ffprobe").is_some(), "ffmpeg"),
         ];
         install(missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect());

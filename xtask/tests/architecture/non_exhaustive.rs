@@ -12,6 +12,9 @@ use crate::tokens::{Use, uses};
 /// Exported types that stay as they are: drivers alone match the first ones, the last three are numbers.
 const CLOSED: &[&str] = &[
     "RoomCommand",
+    "MediaFrame",
+    "OutgoingMedia",
+    "TrackOptions",
     "SubscriptionChange",
     "RoomRequest",
     "StreamEvent",

@@ -262,6 +262,25 @@ pub mod encryption {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VideoLayer {
+    /// of one layer alone: HIGH
+    #[prost(enumeration = "VideoQuality", tag = "1")]
+    pub quality: i32,
+    #[prost(uint32, tag = "2")]
+    pub width: u32,
+    #[prost(uint32, tag = "3")]
+    pub height: u32,
+    /// bits per second
+    #[prost(uint32, tag = "4")]
+    pub bitrate: u32,
+    #[prost(uint32, tag = "5")]
+    pub ssrc: u32,
+    #[prost(int32, tag = "6")]
+    pub spatial_layer: i32,
+    #[prost(string, tag = "7")]
+    pub rid: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrackInfo {
     #[prost(string, tag = "1")]
     pub sid: ::prost::alloc::string::String,
@@ -907,6 +926,38 @@ impl AudioTrackFeature {
         match value {
             "TF_STEREO" => Some(Self::TfStereo),
             "TF_NO_DTX" => Some(Self::TfNoDtx),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum VideoQuality {
+    Low = 0,
+    Medium = 1,
+    High = 2,
+    Off = 3,
+}
+impl VideoQuality {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Low => "LOW",
+            Self::Medium => "MEDIUM",
+            Self::High => "HIGH",
+            Self::Off => "OFF",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LOW" => Some(Self::Low),
+            "MEDIUM" => Some(Self::Medium),
+            "HIGH" => Some(Self::High),
+            "OFF" => Some(Self::Off),
             _ => None,
         }
     }
@@ -1823,7 +1874,17 @@ pub struct TrickleRequest {
     #[prost(bool, tag = "3")]
     pub r#final: bool,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulcastCodec {
+    /// for example `vp8`
+    #[prost(string, tag = "1")]
+    pub codec: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub cid: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub layers: ::prost::alloc::vec::Vec<VideoLayer>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AddTrackRequest {
     #[prost(string, tag = "1")]
     pub cid: ::prost::alloc::string::String,
@@ -1839,6 +1900,11 @@ pub struct AddTrackRequest {
     pub muted: bool,
     #[prost(enumeration = "TrackSource", tag = "8")]
     pub source: i32,
+    /// of several, the smallest first
+    #[prost(message, repeated, tag = "9")]
+    pub layers: ::prost::alloc::vec::Vec<VideoLayer>,
+    #[prost(message, repeated, tag = "10")]
+    pub simulcast_codecs: ::prost::alloc::vec::Vec<SimulcastCodec>,
     #[prost(string, tag = "11")]
     pub sid: ::prost::alloc::string::String,
     #[prost(bool, tag = "13")]
@@ -1955,6 +2021,9 @@ pub struct UpdateTrackSettings {
     pub track_sids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(bool, tag = "3")]
     pub disabled: bool,
+    /// counts without a width
+    #[prost(enumeration = "VideoQuality", tag = "4")]
+    pub quality: i32,
     #[prost(uint32, tag = "5")]
     pub width: u32,
     #[prost(uint32, tag = "6")]
@@ -2051,7 +2120,7 @@ pub struct UpdateParticipantMetadata {
     #[prost(uint32, tag = "4")]
     pub request_id: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RequestResponse {
     #[prost(uint32, tag = "1")]
     pub request_id: u32,
@@ -2122,7 +2191,7 @@ pub mod request_response {
         }
     }
     /// the request, if it has no id
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Request {
         #[prost(message, tag = "5")]
         AddTrack(super::AddTrackRequest),

@@ -76,6 +76,7 @@ table! {
 "livekit.ParticipantPermission": ParticipantPermission;
 "livekit.ParticipantInfo": ParticipantInfo;
 "livekit.Encryption": Encryption;
+"livekit.VideoLayer": VideoLayer;
 "livekit.TrackInfo": TrackInfo;
 "livekit.DataTrackInfo": DataTrackInfo;
 "livekit.DataPacket": DataPacket;
@@ -126,6 +127,7 @@ table! {
 "livekit.ICEServer": IceServer;
 "livekit.SessionDescription": SessionDescription;
 "livekit.TrickleRequest": TrickleRequest;
+"livekit.SimulcastCodec": SimulcastCodec;
 "livekit.AddTrackRequest": AddTrackRequest;
 "livekit.MuteTrackRequest": MuteTrackRequest;
 "livekit.TrackPublishedResponse": TrackPublishedResponse;

@@ -1,4 +1,4 @@
-//! The audio tracks that we publish: requests to the server, their answers, and the state of each track.
+//! The tracks that we publish: requests to the server, their answers, and the state of each track.
 //!
 //! ```text
 //!  publish ──▶ Requested ──the server's answer and a section──▶ Published ──another session──▶ Requested
@@ -10,11 +10,14 @@
 //! section of the connection, which the server finds by the track's client id (`cid`). Nothing here knows the
 //! connection: what it has to do is an output. `timeline` places the frames in one stream.
 
+mod kind;
 mod options;
+mod placed;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod track;
+mod video_options;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -24,13 +27,16 @@ use agent_proto::{Time, livekit as proto};
 
 use crate::refusal::refusal;
 use crate::server_requests::ServerRequests;
-use crate::{CommandId, OutgoingFrame, RoomError, Track};
+use crate::{CommandId, OutgoingMedia, RoomError, Track};
 use proto::request_response::Request as Refused;
 use proto::signal_request::Message as Request;
 use track::LocalTrack;
 
+pub(crate) use kind::SectionKind;
+pub use kind::TrackOptions;
 pub use options::AudioTrackOptions;
-pub(crate) use timeline::PlacedFrame;
+pub(crate) use placed::{PlacedForm, PlacedFrame};
+pub use video_options::{VideoLayer, VideoTrackOptions};
 
 /// A message of the server about our tracks.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +69,7 @@ pub(crate) enum LocalTrackOutput {
     /// Send a request to the server.
     Request(Box<Request>),
     /// Offer a section for the track with this client id.
-    OpenSection(CommandId, String),
+    OpenSection(CommandId, String, SectionKind),
     /// Offer its section without the track.
     CloseSection(CommandId),
     /// A command is completed.
@@ -82,7 +88,7 @@ pub(crate) enum LocalTrackOutput {
     Muted(Track),
 }
 
-/// Our audio tracks.
+/// Our tracks.
 #[derive(Debug)]
 pub(crate) struct LocalTracks {
     limit: usize,
@@ -112,7 +118,7 @@ impl LocalTracks {
     }
 
     /// Publishes a track. The command is completed once its frames can be sent.
-    pub(crate) fn publish(&mut self, id: CommandId, options: AudioTrackOptions, now: Time) {
+    pub(crate) fn publish(&mut self, id: CommandId, options: TrackOptions, now: Time) {
         let checked = match options.check() {
             Ok(()) if self.tracks.len() >= self.limit => {
                 Err(RoomError::OverLimit { detail: format!("{} tracks are published", self.limit) })
@@ -134,9 +140,10 @@ impl LocalTracks {
         // The server finds the section by it: a track that is requested again is another one for it.
         let cid = cid(&mut self.rng);
         let request = track.request(cid.clone(), now + self.timeout);
+        let sends = track.sends();
         self.requests.send(Request::AddTrack(request));
         self.flush();
-        self.outputs.push_back(LocalTrackOutput::OpenSection(id, cid));
+        self.outputs.push_back(LocalTrackOutput::OpenSection(id, cid, sends));
     }
 
     /// Ends the track that a command has published.
@@ -254,9 +261,9 @@ impl LocalTracks {
     }
 
     /// A frame of a track as it is sent. `None`: it is not sent, and counted.
-    pub(crate) fn place(&mut self, id: CommandId, frame: OutgoingFrame, now: Time) -> Option<PlacedFrame> {
+    pub(crate) fn place(&mut self, id: CommandId, frame: OutgoingMedia, now: Time) -> Option<PlacedFrame> {
         let track = self.tracks.get_mut(&id).filter(|track| track.is_published() && !track.muted);
-        let placed = track.filter(|_| frame.check().is_ok()).map(|track| track.timeline.place(frame, now));
+        let placed = track.and_then(|track| track.place(frame, now));
         if placed.is_none() {
             self.not_sent(id);
         }
@@ -267,7 +274,7 @@ impl LocalTracks {
     pub(crate) fn not_sent(&mut self, id: CommandId) {
         self.unsent = self.unsent.saturating_add(1);
         if let Some(track) = self.tracks.get_mut(&id) {
-            track.timeline.interrupt();
+            track.interrupt();
         }
     }
 

@@ -6,7 +6,7 @@ use agent_proto::livekit::AudioTrackFeature;
 use crate::{RoomError, TrackSource};
 
 /// Maximum length of a track's name and of its stream's, in bytes.
-pub(super) const MAX_NAME_LEN: usize = 256;
+const MAX_NAME_LEN: usize = 256;
 
 /// The description of an audio track of ours.
 ///
@@ -85,10 +85,7 @@ impl AudioTrackOptions {
     /// # Errors
     /// [`RoomError::TrackNameTooLong`]
     pub fn check(&self) -> Result<(), RoomError> {
-        match self.name.len().max(self.stream.len()) {
-            0..=MAX_NAME_LEN => Ok(()),
-            len => Err(RoomError::TrackNameTooLong { len }),
-        }
+        check_names(&self.name, &self.stream)
     }
 
     /// The request to the server. Redundant encoding is off, as frames are sent as they are.
@@ -106,5 +103,13 @@ impl AudioTrackOptions {
             audio_features: stereo.into_iter().chain(no_dtx).collect(),
             ..Default::default()
         }
+    }
+}
+
+/// Checks the names of a track and of its stream.
+pub(super) fn check_names(name: &str, stream: &str) -> Result<(), RoomError> {
+    match name.len().max(stream.len()) {
+        0..=MAX_NAME_LEN => Ok(()),
+        len => Err(RoomError::TrackNameTooLong { len }),
     }
 }

@@ -2,32 +2,19 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use agent_proto::Time;
 
-use crate::{AudioLevel, OutgoingFrame};
-
-/// Units of a timestamp in a millisecond.
-const PER_MILLISECOND: u128 = 48;
-/// The step to the frame after a step back, at least: 20 ms.
-const SHORTEST_STEP: u32 = 960;
-/// A step of more than this is none of the same stream: one minute.
-const LONGEST_STEP: u32 = 60 * 48_000;
-
-/// A frame as it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PlacedFrame {
-    pub(crate) payload: Bytes,
-    pub(crate) timestamp: u32,
-    pub(crate) marker: bool,
-    pub(crate) level: AudioLevel,
-}
+/// The step to the frame after a step back, at least.
+const SHORTEST_STEP: Duration = Duration::from_millis(20);
+/// A step of more than this is none of the same stream.
+const LONGEST_STEP: Duration = Duration::from_secs(60);
 
 /// Converts the timestamps of a writer into those of one stream, which only grow: a writer may change its
 /// source.
 #[derive(Debug)]
 pub(super) struct Timeline {
+    /// Units of a timestamp in a millisecond.
+    per_millisecond: u32,
     /// Added to the writer's timestamps.
     offset: u32,
     /// The last timestamp, and when it was sent.
@@ -37,8 +24,9 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) const fn new() -> Self {
-        Self { offset: 0, last: None, pause: true }
+    /// A stream of this many units of a timestamp in a millisecond.
+    pub(super) const fn new(per_millisecond: u32) -> Self {
+        Self { per_millisecond, offset: 0, last: None, pause: true }
     }
 
     /// A frame is not sent.
@@ -46,26 +34,29 @@ impl Timeline {
         self.pause = true;
     }
 
-    /// Places a frame that is sent now.
-    pub(super) fn place(&mut self, frame: OutgoingFrame, now: Time) -> PlacedFrame {
-        let mut timestamp = frame.timestamp.wrapping_add(self.offset);
+    /// Whether frames are missing before the next one.
+    pub(super) const fn is_interrupted(&self) -> bool {
+        self.pause
+    }
+
+    /// Places a frame that is sent now: its timestamp, and whether frames are missing before it.
+    pub(super) fn place(&mut self, of_writer: u32, now: Time) -> (u32, bool) {
+        let mut timestamp = of_writer.wrapping_add(self.offset);
         if let Some((last, at)) = self.last
-            && !(1..=LONGEST_STEP).contains(&timestamp.wrapping_sub(last))
+            && !(1..=self.units(LONGEST_STEP)).contains(&timestamp.wrapping_sub(last))
         {
-            timestamp = last.wrapping_add(units(now - at).max(SHORTEST_STEP));
-            self.offset = timestamp.wrapping_sub(frame.timestamp);
+            timestamp = last.wrapping_add(self.units((now - at).max(SHORTEST_STEP)));
+            self.offset = timestamp.wrapping_sub(of_writer);
         }
         self.last = Some((timestamp, now));
-        let marker = std::mem::take(&mut self.pause) || frame.marker;
-        let level = frame.audio_level.unwrap_or(AudioLevel::SILENCE);
-        PlacedFrame { payload: frame.payload, timestamp, marker, level }
+        (timestamp, std::mem::take(&mut self.pause))
     }
-}
 
-/// The units of a timestamp in this time; it wraps around as timestamps do.
-#[expect(clippy::cast_possible_truncation, reason = "timestamps wrap around")]
-const fn units(time: Duration) -> u32 {
-    (time.as_millis() * PER_MILLISECOND) as u32
+    /// The units of a timestamp in this time; it wraps around as timestamps do.
+    #[expect(clippy::cast_possible_truncation, reason = "timestamps wrap around")]
+    const fn units(&self, time: Duration) -> u32 {
+        (time.as_millis() * self.per_millisecond as u128) as u32
+    }
 }
 
 #[cfg(test)]
@@ -79,13 +70,12 @@ mod tests {
     }
 
     fn place(timeline: &mut Timeline, timestamp: u32, millis: u64) -> (u32, bool) {
-        let placed = timeline.place(OutgoingFrame::new("x", timestamp), at(millis));
-        (placed.timestamp, placed.marker)
+        timeline.place(timestamp, at(millis))
     }
 
     #[test]
     fn frames_keep_their_distances() {
-        let mut timeline = Timeline::new();
+        let mut timeline = Timeline::new(48);
         let start = u32::MAX - 100;
         assert_eq!(place(&mut timeline, start, 0), (start, true));
         assert_eq!(place(&mut timeline, start.wrapping_add(960), 19), (859, false));
@@ -97,7 +87,7 @@ mod tests {
 
     #[test]
     fn another_source_follows_in_real_time() {
-        let mut timeline = Timeline::new();
+        let mut timeline = Timeline::new(48);
         place(&mut timeline, 1_000_000, 0);
         // Back, and the next one of that source.
         assert_eq!(place(&mut timeline, 7, 100).0, 1_000_000 + 4_800);
@@ -108,28 +98,16 @@ mod tests {
         assert_eq!(place(&mut timeline, 2_000_000_000, 220).0, 1_000_000 + 11_520);
     }
 
-    #[test]
-    fn levels_and_markers_are_kept() {
-        let mut timeline = Timeline::new();
-        place(&mut timeline, 0, 0);
-        let mut frame = OutgoingFrame::new("x", 960).level(AudioLevel::new(-20, true));
-        frame.marker = true;
-        let placed = timeline.place(frame, at(20));
-        assert_eq!((placed.level, placed.marker), (AudioLevel::new(-20, true), true));
-        let placed = timeline.place(OutgoingFrame::new("x", 1_920), at(40));
-        assert_eq!((placed.level, placed.marker), (AudioLevel::SILENCE, false));
-    }
-
     proptest! {
         #[test]
         fn time_never_goes_back(frames in prop::collection::vec((any::<u32>(), 0u64..100_000), 1..50)) {
-            let (mut timeline, mut now, mut last) = (Timeline::new(), 0, None);
+            let (mut timeline, mut now, mut last) = (Timeline::new(48), 0, None);
             for (timestamp, pause) in frames {
                 now += pause;
                 let (placed, _) = place(&mut timeline, timestamp, now);
                 if let Some(last) = last {
                     let step = placed.wrapping_sub(last);
-                    prop_assert!((1..=LONGEST_STEP.max(units(Duration::from_secs(100)))).contains(&step), "{step}");
+                    prop_assert!((1..=100_000 * 48).contains(&step), "{step}");
                 }
                 last = Some(placed);
             }

@@ -1,15 +1,21 @@
-//! One audio track of ours.
+//! One track of ours.
 
 use agent_proto::Time;
 use agent_proto::livekit as proto;
 
-use super::AudioTrackOptions;
+use super::kind::{SectionKind, TrackOptions};
+use super::placed::{PlacedForm, PlacedFrame};
 use super::timeline::Timeline;
-use crate::Track;
+use crate::{AudioLevel, OutgoingFrame, OutgoingMedia, OutgoingVideoFrame, Track, video};
+
+/// Units of a timestamp of Opus in a millisecond.
+const AUDIO_CLOCK: u32 = 48;
+/// Units of a timestamp of video in a millisecond.
+const VIDEO_CLOCK: u32 = 90;
 
 #[derive(Debug)]
 pub(super) struct LocalTrack {
-    options: AudioTrackOptions,
+    options: TrackOptions,
     /// The client id of the last request; empty: it was not requested in this session.
     pub(super) cid: String,
     /// The server's answer in this session.
@@ -25,7 +31,8 @@ pub(super) struct LocalTrack {
     pub(super) reported_muted: bool,
     /// When the publication times out.
     pub(super) until: Option<Time>,
-    pub(super) timeline: Timeline,
+    /// One, or one of each layer.
+    timelines: Vec<Timeline>,
 }
 
 /// A publication that was completed.
@@ -38,7 +45,11 @@ pub(super) struct Completed {
 }
 
 impl LocalTrack {
-    pub(super) const fn new(options: AudioTrackOptions) -> Self {
+    pub(super) fn new(options: TrackOptions) -> Self {
+        let timelines = match options.sends() {
+            SectionKind::Audio => vec![Timeline::new(AUDIO_CLOCK)],
+            SectionKind::Video { streams, .. } => (0..streams).map(|_| Timeline::new(VIDEO_CLOCK)).collect(),
+        };
         Self {
             options,
             cid: String::new(),
@@ -49,7 +60,7 @@ impl LocalTrack {
             muted: false,
             reported_muted: false,
             until: None,
-            timeline: Timeline::new(),
+            timelines,
         }
     }
 
@@ -61,6 +72,43 @@ impl LocalTrack {
     /// Whether its frames can be sent.
     pub(super) const fn is_published(&self) -> bool {
         self.completed
+    }
+
+    /// What its section sends.
+    pub(super) fn sends(&self) -> SectionKind {
+        self.options.sends()
+    }
+
+    /// Frames are missing before the next one.
+    pub(super) fn interrupt(&mut self) {
+        self.timelines.iter_mut().for_each(Timeline::interrupt);
+    }
+
+    /// Places a frame that is sent now. `None`: it is none of this track, or it cannot be decoded, as frames
+    /// before it were not sent.
+    pub(super) fn place(&mut self, frame: OutgoingMedia, now: Time) -> Option<PlacedFrame> {
+        match (frame, &self.options) {
+            (OutgoingMedia::Audio(frame), TrackOptions::Audio(_)) => {
+                frame.check().ok()?;
+                let OutgoingFrame { payload, timestamp, audio_level, marker } = frame;
+                let (timestamp, interrupted) = self.timelines.first_mut()?.place(timestamp, now);
+                let level = audio_level.unwrap_or(AudioLevel::SILENCE);
+                let form = PlacedForm::Audio { marker: marker || interrupted, level };
+                Some(PlacedFrame { payload, timestamp, form })
+            }
+            (OutgoingMedia::Video(frame), TrackOptions::Video(options)) => {
+                let codec = options.codec;
+                frame.check(codec).ok()?;
+                let OutgoingVideoFrame { payload, timestamp, layer } = frame;
+                let timeline = self.timelines.get_mut(layer)?;
+                if timeline.is_interrupted() && !video::is_key_frame(codec, &payload) {
+                    return None;
+                }
+                let (timestamp, _) = timeline.place(units(timestamp), now);
+                Some(PlacedFrame { payload, timestamp, form: PlacedForm::Video { codec, layer } })
+            }
+            _ => None,
+        }
     }
 
     /// The track as the user knows it; `None`: it was not published yet.
@@ -96,6 +144,13 @@ impl LocalTrack {
     pub(super) fn forget_session(&mut self) {
         self.cid.clear();
         (self.info, self.has_section, self.completed, self.until) = (None, false, false, None);
-        self.timeline.interrupt();
+        self.interrupt();
     }
+}
+
+/// A timestamp of video in its units; it wraps around.
+#[expect(clippy::cast_possible_truncation, reason = "timestamps wrap around")]
+const fn units(timestamp: std::time::Duration) -> u32 {
+    // Rounded, as a received timestamp in nanoseconds was.
+    ((timestamp.as_nanos() * (VIDEO_CLOCK as u128 * 1_000) + 500_000_000) / 1_000_000_000) as u32
 }

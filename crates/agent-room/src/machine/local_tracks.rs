@@ -1,16 +1,16 @@
-//! Our audio tracks in the machine: between the media connection, signalling, the commands and the outputs.
+//! Our tracks in the machine: between the media connection, signalling, the commands and the outputs.
 
 use agent_proto::Time;
 
 use super::Machine;
 use crate::connection::MediaConnection;
-use crate::local_tracks::{AudioTrackOptions, LocalTrackOutput};
-use crate::{CommandId, OutgoingFrame, Output, RoomError, RoomEvent};
+use crate::local_tracks::{LocalTrackOutput, TrackOptions};
+use crate::{CommandId, OutgoingMedia, Output, RoomError, RoomEvent};
 
 impl<M: MediaConnection> Machine<M> {
-    pub(super) fn publish_track(&mut self, id: CommandId, options: AudioTrackOptions, now: Time) {
+    pub(super) fn publish_track(&mut self, id: CommandId, options: TrackOptions, now: Time) {
         let allowed = match self.signal.is_connected() {
-            true => self.signal.check_publish(options.source),
+            true => self.signal.check_publish(options.source()),
             false => Err(RoomError::NotConnected),
         };
         match allowed {
@@ -20,7 +20,7 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     /// Sends a frame, or drops it: one that waits would be late.
-    pub(super) fn send_frame(&mut self, track: CommandId, frame: OutgoingFrame, now: Time) {
+    pub(super) fn send_frame(&mut self, track: CommandId, frame: OutgoingMedia, now: Time) {
         let Some(frame) = self.local_tracks.place(track, frame, now) else { return };
         let sent = self.transport.as_mut().is_some_and(|transport| transport.send_frame(track, &frame, now));
         if !sent {
@@ -52,8 +52,9 @@ impl<M: MediaConnection> Machine<M> {
             any = true;
             match output {
                 LocalTrackOutput::Request(request) => self.signal.request(*request),
-                LocalTrackOutput::OpenSection(track, cid) => {
-                    let offer = self.transport.as_mut().and_then(|it| it.open_section(track, &cid, now));
+                LocalTrackOutput::OpenSection(track, cid, kind) => {
+                    let offer =
+                        self.transport.as_mut().and_then(|it| it.open_section(track, &cid, kind, now));
                     self.offer(offer);
                 }
                 LocalTrackOutput::CloseSection(track) => {

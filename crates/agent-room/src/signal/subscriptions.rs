@@ -14,6 +14,7 @@ use super::Signal;
 use super::roster::Roster;
 use crate::{
     AutoSubscribe, CommandId, RoomError, RoomEvent, SubscriptionChange, SubscriptionChoice, TrackKind,
+    VideoChoice,
 };
 use proto::signal_request::Message as Request;
 
@@ -24,6 +25,38 @@ pub(super) struct Subscriptions {
     /// Whether the server sends all tracks of this session without a request.
     by_itself: bool,
     choices: BTreeMap<String, SubscriptionChoice>,
+}
+
+/// What is chosen of a track.
+#[derive(Clone, Copy, PartialEq)]
+struct Chosen {
+    subscribed: bool,
+    settings: Settings,
+}
+
+/// How a track is sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Settings {
+    enabled: bool,
+    video: VideoChoice,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { enabled: true, video: VideoChoice::default() }
+    }
+}
+
+impl Settings {
+    fn of(choice: &SubscriptionChoice) -> Self {
+        Self { enabled: choice.is_enabled(), video: choice.video() }
+    }
+}
+
+impl Chosen {
+    fn of(choice: &SubscriptionChoice, automatic: bool) -> Self {
+        Self { subscribed: choice.wants(automatic), settings: Settings::of(choice) }
+    }
 }
 
 /// A track of another participant.
@@ -119,13 +152,20 @@ impl Signal {
         }
         let automatic = self.subscriptions.mode.includes(kind);
         let choice = self.subscriptions.choices.entry(sid.to_owned()).or_default();
-        let before = (choice.wants(automatic), choice.is_enabled());
+        let mut before = Chosen::of(choice, automatic);
         choice.apply(id, change);
-        let now = (choice.wants(automatic), choice.is_enabled());
+        let now = Chosen::of(choice, automatic);
         // A choice by hand is sent in any case, as an earlier request for it may have failed.
-        let by_hand = matches!(change, SubscriptionChange::Subscribe(_));
-        self.send_choice(&participant, sid, now, if by_hand { (!now.0, before.1) } else { before });
+        if matches!(change, SubscriptionChange::Subscribe(_)) {
+            before.subscribed = !now.subscribed;
+        }
+        self.send_choice(&participant, sid, now, before);
         Ok(())
+    }
+
+    /// Whether this track is read.
+    pub(crate) fn reads(&self, sid: &str) -> bool {
+        self.subscriptions.choices.get(sid).is_some_and(SubscriptionChoice::is_read)
     }
 
     /// Forgets what commands with smaller ids than `before` chose by hand.
@@ -137,9 +177,9 @@ impl Signal {
         for track in published(&self.roster) {
             let Some(choice) = self.subscriptions.choices.get_mut(track.sid) else { continue };
             let automatic = self.subscriptions.mode.includes(track.kind);
-            let old = (choice.wants(automatic), choice.is_enabled());
+            let old = Chosen::of(choice, automatic);
             choice.reset(before);
-            let now = (choice.wants(automatic), choice.is_enabled());
+            let now = Chosen::of(choice, automatic);
             changed.push((track.participant_sid.to_owned(), track.sid.to_owned(), now, old));
         }
         for (participant, sid, now, old) in changed {
@@ -148,28 +188,29 @@ impl Signal {
         self.done(id, Ok(()));
     }
 
-    /// Sends what changed from one state (subscribed, enabled) to another. Without a connection it is sent
-    /// with the next one.
-    fn send_choice(&mut self, participant: &str, sid: &str, now: (bool, bool), before: (bool, bool)) {
+    /// Sends what changed from one state to another. Without a connection it is sent with the next one.
+    fn send_choice(&mut self, participant: &str, sid: &str, now: Chosen, before: Chosen) {
         if !self.phase.signal_established() || now == before {
             return;
         }
-        let (subscribed, enabled) = now;
-        if subscribed != before.0 {
-            self.send(Request::Subscription(request([(participant, sid)].into_iter(), subscribed)));
+        if now.subscribed != before.subscribed {
+            self.send(Request::Subscription(request([(participant, sid)].into_iter(), now.subscribed)));
         }
-        // A subscription that begins is paused when it has begun.
-        if subscribed && before.0 && enabled != before.1 {
-            self.send_enabled(vec![sid.to_owned()], enabled);
+        // A subscription that begins gets its settings when it has begun.
+        if now.subscribed && before.subscribed && now.settings != before.settings {
+            self.send_settings([(sid.to_owned(), now.settings)]);
         }
     }
 
-    fn send_enabled(&mut self, track_sids: Vec<String>, enabled: bool) {
-        self.send(Request::TrackSetting(proto::UpdateTrackSettings {
-            track_sids,
-            disabled: !enabled,
-            ..Default::default()
-        }));
+    /// Sends the settings of tracks, in one request for all that have the same.
+    fn send_settings(&mut self, tracks: impl IntoIterator<Item = (String, Settings)>) {
+        let mut by_settings: BTreeMap<Settings, Vec<String>> = BTreeMap::new();
+        for (sid, settings) in tracks {
+            by_settings.entry(settings).or_default().push(sid);
+        }
+        for (Settings { enabled, video }, sids) in by_settings {
+            self.send(Request::TrackSetting(video.settings(sids, enabled)));
+        }
     }
 
     /// Requests what is chosen, in a session that knows nothing of it.
@@ -191,14 +232,14 @@ impl Signal {
         let same = chosen().filter(|(_, track)| wants(track) == by_itself);
         let same = request(same.map(|(_, track)| (track.participant_sid, track.sid)), by_itself);
         let enabled = chosen().filter(|(choice, track)| choice.is_enabled() && wants(track));
-        let enabled: Vec<String> = enabled.map(|(_, track)| track.sid.to_owned()).collect();
+        let enabled: Vec<_> =
+            enabled.map(|(choice, track)| (track.sid.to_owned(), Settings::of(choice))).collect();
         self.send_subscriptions(same);
-        if !enabled.is_empty() {
-            self.send_enabled(enabled, true);
-        }
+        self.send_settings(enabled);
     }
 
-    /// Requests the tracks that were published, forgets those that ended, and pauses those that begin paused.
+    /// Requests the tracks that were published, forgets those that ended, and sends the settings of those
+    /// that begin.
     pub(super) fn follow_tracks(&mut self, events: &[RoomEvent]) {
         self.subscriptions.forget_ended(events);
         let new = events.iter().filter_map(|event| match event {
@@ -223,19 +264,17 @@ impl Signal {
             _ => None,
         });
         // A server that sends all tracks begins to some time after the join, whatever it was told before. And
-        // that a track is paused livekit-server 1.13 does not carry out before it sends it.
-        let (subscriptions, mut unwanted, mut paused) = (&self.subscriptions, Vec::new(), Vec::new());
+        // what is set livekit-server 1.13 does not carry out before it sends the track.
+        let (subscriptions, mut unwanted, mut set) = (&self.subscriptions, Vec::new(), Vec::new());
         for (choice, track) in begins {
             if !subscriptions.wants(track.sid, track.kind) {
                 unwanted.push((track.participant_sid, track.sid));
-            } else if !choice.is_enabled() {
-                paused.push(track.sid.to_owned());
+            } else if Settings::of(choice) != Settings::default() {
+                set.push((track.sid.to_owned(), Settings::of(choice)));
             }
         }
         self.send_subscriptions(request(unwanted.into_iter(), false));
-        if !paused.is_empty() {
-            self.send_enabled(paused, false);
-        }
+        self.send_settings(set);
     }
 
     fn send_subscriptions(&mut self, subscriptions: proto::UpdateSubscription) {

@@ -77,7 +77,12 @@ impl Signal {
             Timer::Recovery => self.on_recovery_step(media, now),
             Timer::GiveUp => self.give_recovery_up(),
             // A timer of the transport.
-            Timer::Transport | Timer::Streams | Timer::Rpc | Timer::DataTracks | Timer::LocalTracks => {}
+            Timer::Transport
+            | Timer::Streams
+            | Timer::Rpc
+            | Timer::DataTracks
+            | Timer::LocalTracks
+            | Timer::Video => {}
         }
     }
 

@@ -12,19 +12,20 @@
 //! show it where they come from. `answer` processes an answer before str0m gets it.
 
 mod answer;
+mod capture;
 mod clock;
+mod codecs;
 mod media;
+mod packets;
 mod paths;
 mod sending;
-
-use bytes::Bytes;
 
 use agent_proto::Time;
 
 use crate::connection::{Answered, MediaConnection, TransportEvent};
 use crate::data::{Channel, WriteResult};
-use crate::local_tracks::PlacedFrame;
-use crate::{AudioLevel, CommandId, EncodedFrame, Protocol};
+use crate::local_tracks::{PlacedFrame, SectionKind};
+use crate::{CommandId, Protocol};
 pub(crate) use clock::RtcClock;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -32,9 +33,8 @@ use std::time::Duration;
 
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::media::{Direction, MediaKind, Mid};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol as WireProtocol, Receive, TcpType};
-use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use media::Routes;
@@ -134,12 +134,8 @@ impl MediaConnection for Transport {
     type Clock = RtcClock;
 
     fn new(port: u16, clock: RtcClock, now: Time) -> Option<(Self, String)> {
-        let mut builder = Rtc::builder()
-            .clear_codecs()
-            .enable_opus(true, false)
-            .enable_vp8(true)
-            .set_rtp_mode(true)
-            .set_stats_interval(None);
+        let mut builder = Rtc::builder().set_rtp_mode(true).set_stats_interval(None);
+        codecs::configure(builder.codec_config());
         builder.set_initial_stun_rto(STUN_RTO);
         builder.set_max_stun_retransmits(STUN_RETRANSMITS);
         let mut rtc = builder.build(clock.instant(now));
@@ -411,8 +407,8 @@ impl MediaConnection for Transport {
         self.offer_wanted(now)
     }
 
-    fn open_section(&mut self, track: CommandId, cid: &str, now: Time) -> Option<String> {
-        self.sending.open(track, cid);
+    fn open_section(&mut self, track: CommandId, cid: &str, kind: SectionKind, now: Time) -> Option<String> {
+        self.sending.open(track, cid, kind);
         self.offer_wanted(now)
     }
 
@@ -429,6 +425,17 @@ impl MediaConnection for Transport {
             Err(error) => self.fail(&error),
         }
         true
+    }
+
+    fn request_key_frame(&mut self, source: u32, now: Time) {
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&source.into()) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+            // Without an advance of its clock str0m would send it with the next packet of ours.
+            match self.tick(now) {
+                Ok(()) => self.run(now),
+                Err(error) => self.fail(&error),
+            }
+        }
     }
 
     fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult {
@@ -675,6 +682,11 @@ impl Transport {
                 self.events.push_back(TransportEvent::Data { channel, bytes: data.data.into() });
             }
             Event::RtpPacket(packet) => self.packet(&packet),
+            Event::KeyframeRequest(request) => {
+                if let Some(track) = self.sending.track(request.mid) {
+                    self.events.push_back(TransportEvent::KeyFrameRequested { track });
+                }
+            }
             Event::IceConnectionStateChange(state) => {
                 let connected = state.is_connected();
                 if self.ice_connected && state == IceConnectionState::Disconnected {
@@ -693,34 +705,6 @@ impl Transport {
             }
             _ => {}
         }
-    }
-
-    /// Handles a media packet. An audio packet is a whole frame, as Opus is never split (RFC 7587); video is
-    /// not supported yet.
-    fn packet(&mut self, packet: &RtpPacket) {
-        let Some(mid) = self.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|stream| stream.mid())
-        else {
-            return self.routes.drop_frame();
-        };
-        if self.rtc.media(mid).is_none_or(|media| media.kind() != MediaKind::Audio) {
-            return;
-        }
-        // Without a payload it is padding.
-        let track = self.routes.track(*packet.header.ssrc, mid).filter(|_| !packet.payload.is_empty());
-        let Some(track) = track.cloned() else { return self.routes.drop_frame() };
-        let level = packet.header.ext_vals.audio_level;
-        let voice = packet.header.ext_vals.voice_activity.unwrap_or_default();
-        let frame = EncodedFrame {
-            payload: Bytes::copy_from_slice(&packet.payload),
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            clock_rate: packet.time.frequency().get(),
-            source: *packet.header.ssrc,
-            marker: packet.header.marker,
-            audio_level: level.map(|dbov| AudioLevel::new(dbov, voice)),
-            received: self.clock.time(packet.timestamp),
-        };
-        self.events.push_back(TransportEvent::Frame { track, frame });
     }
 
     fn fail(&mut self, error: &RtcError) {

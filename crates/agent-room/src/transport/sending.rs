@@ -6,15 +6,21 @@
 
 use str0m::Rtc;
 use str0m::change::SdpApi;
-use str0m::format::Codec;
-use str0m::media::{Direction, MediaKind, Mid, Pt};
-use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, Ssrc};
+use str0m::media::{Direction, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
+use str0m::rtp::{ExtensionValues, RtpWrite};
 
 use agent_proto::Time;
 
 use super::clock::RtcClock;
+use super::codecs;
 use crate::CommandId;
-use crate::local_tracks::PlacedFrame;
+use crate::local_tracks::{PlacedForm, PlacedFrame, SectionKind};
+use crate::video::{self, PictureIds};
+
+/// The names of layers, the smallest first. One alone has none.
+const LAYERS: [&str; 3] = ["q", "h", "f"];
+/// Maximum payload of a packet, in bytes: with its headers it fits what str0m takes for a datagram.
+const MAX_PAYLOAD: usize = 1_080;
 
 /// The sections of our tracks.
 #[derive(Default)]
@@ -29,7 +35,16 @@ struct SendSection {
     first_cid: String,
     cid: String,
     state: SendState,
+    kind: SectionKind,
+    /// One, or one of each layer.
+    streams: Vec<SendStream>,
+}
+
+#[derive(Clone, Default)]
+struct SendStream {
+    rid: Option<Rid>,
     next_sequence: u64,
+    pictures: PictureIds,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,16 +69,18 @@ impl SendState {
 
 impl Sending {
     /// The next offer has a section for this track.
-    pub(super) fn open(&mut self, track: CommandId, cid: &str) {
+    pub(super) fn open(&mut self, track: CommandId, cid: &str, kind: SectionKind) {
         let state = SendState::Wanted(track);
-        match self.sections.iter_mut().find(|section| section.state == SendState::Free) {
+        let free = |section: &&mut SendSection| section.state == SendState::Free && section.can_be(kind);
+        match self.sections.iter_mut().find(free) {
             Some(section) => {
                 cid.clone_into(&mut section.cid);
-                section.state = state;
+                (section.state, section.kind) = (state, kind);
             }
             None => {
                 let (first_cid, cid) = (cid.to_owned(), cid.to_owned());
-                self.sections.push(SendSection { mid: None, first_cid, cid, state, next_sequence: 0 });
+                let streams = streams(kind);
+                self.sections.push(SendSection { mid: None, first_cid, cid, state, kind, streams });
             }
         }
     }
@@ -93,9 +110,12 @@ impl Sending {
         for section in &mut self.sections {
             if let (Some(mid), SendState::Wanted(_)) = (section.mid, section.state) {
                 let mut api = rtc.direct_api();
-                let source: Ssrc = api.new_ssrc();
-                api.reset_stream_tx(mid, None, source, None);
-                section.next_sequence = 0;
+                for stream in &mut section.streams {
+                    let source = api.new_ssrc();
+                    let repair = (section.kind != SectionKind::Audio).then(|| api.new_ssrc());
+                    api.reset_stream_tx(mid, stream.rid, source, repair);
+                    *stream = SendStream { rid: stream.rid, ..SendStream::default() };
+                }
             }
         }
     }
@@ -106,7 +126,8 @@ impl Sending {
             match (section.mid, section.state) {
                 (None, SendState::Wanted(track)) => {
                     let cid = || Some(section.cid.clone());
-                    let mid = changes.add_media(MediaKind::Audio, Direction::SendOnly, cid(), cid(), None);
+                    let (kind, layers) = (section.media_kind(), section.simulcast());
+                    let mid = changes.add_media(kind, Direction::SendOnly, cid(), cid(), layers);
                     (section.mid, section.state) = (Some(mid), SendState::Offered(track));
                 }
                 (Some(mid), SendState::Wanted(track)) => {
@@ -136,7 +157,7 @@ impl Sending {
         for section in &mut self.sections {
             if let (Some(mid), SendState::Offered(track)) = (section.mid, section.state) {
                 section.state = SendState::Open(track);
-                answered.push((track, payload_type(rtc, mid).is_some()));
+                answered.push((track, codecs::payload_type(rtc, mid, section.kind).is_some()));
             }
         }
         answered
@@ -153,28 +174,93 @@ impl Sending {
     ) -> bool {
         let open = |section: &&mut SendSection| section.state == SendState::Open(track);
         let Some(section) = self.sections.iter_mut().find(open) else { return false };
-        let Some(mid) = section.mid else { return false };
-        let Some(pt) = payload_type(rtc, mid) else { return false };
-        let mut api = rtc.direct_api();
-        let Some(stream) = api.stream_tx_by_mid(mid, None) else { return false };
-        let sequence = SeqNo::from(section.next_sequence);
-        section.next_sequence += 1;
-        let levels = ExtensionValues {
-            audio_level: Some(frame.level.dbov),
-            voice_activity: Some(frame.level.voice),
-            ..Default::default()
-        };
-        let packet = RtpWrite::new(pt, sequence, frame.timestamp, clock.instant(now), &frame.payload[..]);
-        stream.write_rtp(packet.marker(frame.marker).ext_vals(levels));
-        true
+        section.write(rtc, clock, frame, now).is_some()
+    }
+
+    /// The track whose frames are sent in this section.
+    pub(super) fn track(&self, mid: Mid) -> Option<CommandId> {
+        let section = self.sections.iter().find(|section| section.mid == Some(mid))?;
+        match section.state {
+            SendState::Open(track) => Some(track),
+            _ => None,
+        }
     }
 }
 
-/// The payload type of Opus in a section in which the server takes packets.
-fn payload_type(rtc: &Rtc, mid: Mid) -> Option<Pt> {
-    let media = rtc.media(mid).filter(|media| media.direction().is_sending())?;
-    let opus = |pt: &Pt| {
-        rtc.codec_config().iter().any(|params| params.pt() == *pt && params.spec().codec == Codec::Opus)
-    };
-    media.remote_pts().iter().copied().find(opus)
+impl SendSection {
+    /// Whether a section of this kind may become one of that kind: the number of its streams stays.
+    fn can_be(&self, kind: SectionKind) -> bool {
+        match (self.kind, kind) {
+            (SectionKind::Audio, SectionKind::Audio) => true,
+            (SectionKind::Video { streams: of, .. }, SectionKind::Video { streams, .. }) => of == streams,
+            _ => false,
+        }
+    }
+
+    fn media_kind(&self) -> MediaKind {
+        match self.kind {
+            SectionKind::Audio => MediaKind::Audio,
+            SectionKind::Video { .. } => MediaKind::Video,
+        }
+    }
+
+    fn simulcast(&self) -> Option<Simulcast> {
+        if self.streams.len() < 2 {
+            return None;
+        }
+        let mut simulcast = Simulcast::new();
+        // The best one first, as browsers offer them.
+        for rid in LAYERS.iter().take(self.streams.len()).rev() {
+            simulcast.add_send_layer(SimulcastLayer::new(rid));
+        }
+        Some(simulcast)
+    }
+
+    /// Writes a frame. `None`: it cannot be sent.
+    fn write(&mut self, rtc: &mut Rtc, clock: RtcClock, frame: &PlacedFrame, now: Time) -> Option<()> {
+        let mid = self.mid?;
+        let pt = codecs::payload_type(rtc, mid, self.kind)?;
+        let layer = match frame.form {
+            PlacedForm::Audio { .. } => 0,
+            PlacedForm::Video { layer, .. } => layer,
+        };
+        let to = self.streams.get_mut(layer)?;
+        let mut api = rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, to.rid)?;
+        let mut write = |payload: &[u8], marker, levels: ExtensionValues, again| {
+            let sequence = to.next_sequence.into();
+            to.next_sequence += 1;
+            let packet = RtpWrite::new(pt, sequence, frame.timestamp, clock.instant(now), payload);
+            stream.write_rtp(packet.marker(marker).ext_vals(levels).nackable(again));
+        };
+        match frame.form {
+            PlacedForm::Audio { marker, level } => {
+                let levels = ExtensionValues {
+                    audio_level: Some(level.dbov),
+                    voice_activity: Some(level.voice),
+                    ..Default::default()
+                };
+                write(&frame.payload, marker, levels, false);
+            }
+            PlacedForm::Video { codec, .. } => {
+                let packets = video::split(codec, &frame.payload, MAX_PAYLOAD, &mut to.pictures);
+                let last = packets.len().checked_sub(1)?;
+                for (n, packet) in packets.iter().enumerate() {
+                    write(packet, n == last, ExtensionValues::default(), true);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// The streams of a section.
+fn streams(kind: SectionKind) -> Vec<SendStream> {
+    match kind {
+        SectionKind::Video { streams, .. } if streams > 1 => {
+            let named = |rid: &&str| SendStream { rid: Some(Rid::from(*rid)), ..SendStream::default() };
+            LAYERS.iter().take(streams).map(named).collect()
+        }
+        _ => vec![SendStream::default()],
+    }
 }

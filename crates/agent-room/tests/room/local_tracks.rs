@@ -12,7 +12,7 @@ use proto::signal_response::Message as Response;
 const STEP: Duration = Duration::from_millis(20);
 
 fn publish(pair: &mut Pair, id: u64, name: &str) {
-    pair.command(id, RoomCommand::PublishTrack { options: AudioTrackOptions::new(name) });
+    pair.command(id, RoomCommand::PublishTrack { options: AudioTrackOptions::new(name).into() });
 }
 
 /// The client ids of the tracks that the server was asked for.
@@ -33,7 +33,7 @@ fn published(pair: &mut Pair, sid: &str) {
 }
 
 fn send(pair: &mut Pair, track: u64, frame: OutgoingFrame) {
-    pair.input(Input::SendFrame { track, frame });
+    pair.input(Input::SendFrame { track, frame: frame.into() });
 }
 
 /// A packet as the server has received it: sequence number, timestamp, marker, level and payload.

@@ -16,8 +16,9 @@ use str0m::{Candidate, Event, Rtc};
 
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
-    CommandId, Config, DataTrackFrame, DisconnectReason, EncodedFrame, Input, JoinFailure, Output, Protocol,
-    Room, RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent, Track, UnknownMethod,
+    CommandId, Config, DataTrackFrame, DisconnectReason, EncodedFrame, EncodedVideoFrame, Input, JoinFailure,
+    MediaFrame, Output, Protocol, Room, RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent,
+    Track, UnknownMethod,
 };
 
 use proto::signal_request::Message as Request;
@@ -84,6 +85,9 @@ pub(crate) struct Pair {
     pub(crate) audio: Vec<Mid>,
     /// The received frames: track sid, frame.
     pub(crate) frames: Vec<(String, EncodedFrame)>,
+    /// Of video.
+    pub(crate) pictures: Vec<(String, EncodedVideoFrame)>,
+    pub(crate) key_frames_requested: Vec<CommandId>,
     pub(crate) data_frames: Vec<(String, DataTrackFrame)>,
     /// The states of our tracks, as they are reported.
     pub(crate) local_tracks: Vec<(CommandId, Option<Track>)>,
@@ -158,6 +162,8 @@ impl Pair {
             tracks: BTreeMap::new(),
             audio: Vec::new(),
             frames: Vec::new(),
+            pictures: Vec::new(),
+            key_frames_requested: Vec::new(),
             data_frames: Vec::new(),
             local_tracks: Vec::new(),
             received_audio: Vec::new(),
@@ -428,7 +434,13 @@ impl Pair {
                 Output::Event(event) => self.events.push(event),
                 Output::DataFrame { track, frame } => self.data_frames.push((track.to_string(), frame)),
                 Output::LocalTrack { id, track } => self.local_tracks.push((id, track)),
-                Output::Frame { track, frame } => self.frames.push((track.to_string(), frame)),
+                Output::Frame { track, frame: MediaFrame::Audio(frame) } => {
+                    self.frames.push((track.to_string(), frame));
+                }
+                Output::Frame { track, frame: MediaFrame::Video(frame) } => {
+                    self.pictures.push((track.to_string(), frame));
+                }
+                Output::KeyFrameRequested { track } => self.key_frames_requested.push(track),
                 Output::JoinFailed { failure } => {
                     self.failed_joins.push(failure);
                     if self.leaves_failed_join {

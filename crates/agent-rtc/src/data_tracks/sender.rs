@@ -24,7 +24,7 @@ impl DataFrameSender {
     /// Sends a frame to the reader of the track with this sid, if there is one. It never waits: if the queue
     /// is full, the oldest frame is dropped.
     pub fn send(&mut self, track_sid: &str, frame: DataTrackFrame) {
-        let frames = self.open.push(&self.shared.lanes.data, track_sid, frame);
+        let frames = self.open.push(&self.shared.lanes.data, track_sid, frame).dropped;
         self.shared.report(Dropped { frames, ..Dropped::default() });
     }
 }

@@ -1,6 +1,6 @@
 //! Publishing audio in a room.
 
-use agent_room::{AudioTrackOptions, RoomCommand, RoomError};
+use agent_room::{AudioTrackOptions, RoomError};
 
 use super::track::EncodedAudioTrack;
 use crate::Room;
@@ -35,10 +35,6 @@ impl Room {
         &self,
         options: AudioTrackOptions,
     ) -> Result<EncodedAudioTrack, RoomError> {
-        let id = self.next_command();
-        // Before it is published: if this future is dropped, so is the track.
-        let track = EncodedAudioTrack::new(self.clone(), id, options.name.clone())?;
-        self.command_as(id, RoomCommand::PublishTrack { options }).await?;
-        Ok(track)
+        EncodedAudioTrack::publish(self, options).await
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use agent_room::{CommandId, OutgoingFrame, Track};
+use agent_room::{CommandId, OutgoingMedia, Track};
 
 use super::queue::FrameQueue;
 
@@ -26,6 +26,10 @@ pub(super) struct TrackState {
     track: Mutex<Option<Track>>,
     ended: AtomicBool,
     dropped: AtomicU64,
+    /// Whether somebody needs a key frame.
+    key_frame_wanted: AtomicBool,
+    /// Notified with it.
+    key_frame: Notify,
 }
 
 impl LocalTracks {
@@ -89,13 +93,24 @@ impl LocalTracks {
     }
 
     /// Queues a frame for the backend; returns the number of frames that were dropped for it.
-    pub(super) fn push(&self, id: CommandId, frame: OutgoingFrame) -> u64 {
-        let Some(dropped) = self.queue.push(id, frame) else { return 0 };
-        let state = self.lock().get(&dropped).cloned();
-        if let Some(state) = state {
-            state.dropped.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn push(&self, id: CommandId, frame: impl Into<OutgoingMedia>) -> u64 {
+        let dropped = self.queue.push(id, frame.into());
+        for track in &dropped {
+            let state = self.lock().get(track).cloned();
+            if let Some(state) = state {
+                state.dropped.fetch_add(1, Ordering::Relaxed);
+                state.want_key_frame();
+            }
         }
-        1
+        u64::try_from(dropped.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Somebody needs a key frame of this track.
+    pub(crate) fn want_key_frame(&self, id: CommandId) {
+        let state = self.lock().get(&id).cloned();
+        if let Some(state) = state {
+            state.want_key_frame();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CommandId, Arc<TrackState>>> {
@@ -116,8 +131,33 @@ impl TrackState {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Whether a key frame was requested since the last call.
+    pub(super) fn take_key_frame_request(&self) -> bool {
+        self.key_frame_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Waits until a key frame is requested; `false`: the track has ended.
+    pub(super) async fn key_frame_requested(&self) -> bool {
+        loop {
+            let notified = self.key_frame.notified();
+            if self.is_ended() {
+                return false;
+            }
+            if self.take_key_frame_request() {
+                return true;
+            }
+            notified.await;
+        }
+    }
+
+    fn want_key_frame(&self) {
+        self.key_frame_wanted.store(true, Ordering::Release);
+        self.key_frame.notify_one();
+    }
+
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        self.key_frame.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Track>> {

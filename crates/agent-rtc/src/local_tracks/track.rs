@@ -1,11 +1,10 @@
 //! An audio track of ours.
 
 use std::fmt;
-use std::sync::Arc;
 
-use agent_room::{CommandId, Dropped, OutgoingFrame, RoomCommand, RoomError};
+use agent_room::{AudioTrackOptions, OutgoingFrame, RoomError};
 
-use super::table::TrackState;
+use super::handle::LocalTrackHandle;
 use crate::Room;
 
 /// An audio track of ours that is fed with encoded frames, from
@@ -19,35 +18,29 @@ use crate::Room;
 /// When the connection to the room is re-established with a new session, the track is published again by
 /// itself, with another [sid](Self::sid), and reported as
 /// [`LocalTrackRepublished`](crate::RoomEvent::LocalTrackRepublished).
-pub struct EncodedAudioTrack {
-    room: Room,
-    id: CommandId,
-    name: String,
-    state: Arc<TrackState>,
-}
+pub struct EncodedAudioTrack(LocalTrackHandle);
 
 impl EncodedAudioTrack {
-    pub(super) fn new(room: Room, id: CommandId, name: String) -> Result<Self, RoomError> {
-        let state = room.shared().local_tracks.add(id, || room.is_over()).ok_or(RoomError::AttemptOver)?;
-        Ok(Self { room, id, name, state })
+    pub(super) async fn publish(room: &Room, options: AudioTrackOptions) -> Result<Self, RoomError> {
+        LocalTrackHandle::publish(room, options.into()).await.map(Self)
     }
 
     /// The track's current sid.
     #[must_use]
     pub fn sid(&self) -> String {
-        self.state.read(|track| track.sid.clone()).unwrap_or_default()
+        self.0.sid()
     }
 
     /// The track's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.0.name()
     }
 
     /// Whether it is muted, by us or through the server's API.
     #[must_use]
     pub fn is_muted(&self) -> bool {
-        self.state.read(|track| track.muted).unwrap_or_default()
+        self.0.is_muted()
     }
 
     /// Sends a frame, now or never. It never waits: at most 256 frames of all tracks of the room are queued
@@ -60,20 +53,14 @@ impl EncodedAudioTrack {
     pub fn send(&self, frame: impl Into<OutgoingFrame>) -> Result<(), RoomError> {
         let frame = frame.into();
         frame.check()?;
-        self.room.check()?;
-        if self.state.is_ended() {
-            return Err(RoomError::TrackUnpublished);
-        }
-        let frames = self.room.shared().local_tracks.push(self.id, frame);
-        self.room.shared().report(Dropped { frames, ..Dropped::default() });
-        Ok(())
+        self.0.send(frame)
     }
 
     /// How many of its frames were dropped so far, as the network did not take them in time. Frames of a
     /// muted track and those without a connection are not counted.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.state.dropped()
+        self.0.state().dropped()
     }
 
     /// Mutes the track: its frames are not sent until it is unmuted.
@@ -81,7 +68,7 @@ impl EncodedAudioTrack {
     /// # Errors
     /// [`RoomError::TrackUnpublished`] if the server has ended the track, and others.
     pub async fn mute(&self) -> Result<(), RoomError> {
-        self.room.command(RoomCommand::MuteTrack { track: self.id, muted: true }).await
+        self.0.set_muted(true).await
     }
 
     /// Sends frames again.
@@ -89,12 +76,12 @@ impl EncodedAudioTrack {
     /// # Errors
     /// As [`mute`](Self::mute).
     pub async fn unmute(&self) -> Result<(), RoomError> {
-        self.room.command(RoomCommand::MuteTrack { track: self.id, muted: false }).await
+        self.0.set_muted(false).await
     }
 
     /// As [`unpublish`](Self::unpublish), for a track that is shared.
     pub(crate) async fn end(&self) -> Result<(), RoomError> {
-        self.room.command(RoomCommand::UnpublishTrack { track: self.id }).await
+        self.0.end().await
     }
 
     /// Ends the track.
@@ -106,18 +93,8 @@ impl EncodedAudioTrack {
     }
 }
 
-impl Drop for EncodedAudioTrack {
-    fn drop(&mut self) {
-        self.room.shared().local_tracks.end(self.id);
-    }
-}
-
 impl fmt::Debug for EncodedAudioTrack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncodedAudioTrack")
-            .field("name", &self.name)
-            .field("sid", &self.sid())
-            .field("muted", &self.is_muted())
-            .finish_non_exhaustive()
+        self.0.debug("EncodedAudioTrack", f)
     }
 }

@@ -6,6 +6,7 @@ mod rpc;
 mod streams;
 mod tracks;
 mod transcripts;
+mod video;
 
 use std::sync::Arc;
 use std::time::Duration;

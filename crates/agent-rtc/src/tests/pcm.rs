@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use agent_media::{AudioCodec, AudioFormat, AudioFrame, AudioSenderOptions, EncoderOptions, RopusCodec};
 use agent_room::{
-    AudioTrackOptions, Connected, EncodedFrame, OutgoingFrame, Participant, RoomCommand, RoomError, RoomInfo,
-    Track, TrackKind,
+    AudioTrackOptions, Connected, EncodedFrame, OutgoingFrame, OutgoingMedia, Participant, RoomCommand,
+    RoomError, RoomInfo, Track, TrackKind,
 };
 use agent_testkit::Tone;
 
@@ -73,6 +73,7 @@ fn room(most: usize) -> (Room, Seen) {
                     None => return,
                 },
                 (_, frame) = outgoing.next() => {
+                    let OutgoingMedia::Audio(frame) = frame else { unreachable!("no video was sent") };
                     log.0.lock().unwrap().frames.push((Instant::now(), frame));
                     taken += 1;
                     if taken == most {
@@ -146,7 +147,7 @@ async fn the_last_clone_unpublishes_the_track() {
     drop(track);
     clone.push(&tone(AudioFormat::MONO_48K, 20 * MS)).await.unwrap();
     tokio::time::sleep(20 * MS).await;
-    let expected = AudioTrackOptions::new("music").stereo(true);
+    let expected = AudioTrackOptions::new("music").stereo(true).into();
     assert!(
         matches!(&seen.commands()[..], [RoomCommand::PublishTrack { options }] if *options == expected),
         "{:?}",

@@ -1,10 +1,11 @@
-//! The audio tracks that members publish themselves, and the frames that they send. What a test publishes for
+//! The tracks that members publish themselves, and the frames that they send. What a test publishes for
 //! a participant is in `changes`.
 
 use std::sync::Arc;
 
 use agent_room::{
-    AudioTrackOptions, CommandId, EncodedFrame, OutgoingFrame, RoomError, RoomEvent, TrackKind,
+    CommandId, EncodedFrame, EncodedVideoFrame, MediaFrame, OutgoingMedia, RoomError, RoomEvent, TrackKind,
+    TrackOptions,
 };
 
 use super::Server;
@@ -19,19 +20,23 @@ impl Server {
         &mut self,
         sender: &Sender<'_>,
         id: CommandId,
-        options: AudioTrackOptions,
+        options: TrackOptions,
     ) -> Result<(), RoomError> {
         options.check()?;
-        sender.participant.permissions.check_publish(options.source)?;
+        sender.participant.permissions.check_publish(options.source())?;
+        let codec = match &options {
+            TrackOptions::Audio(_) => None,
+            TrackOptions::Video(options) => Some(options.codec),
+        };
         let publish = PublishTrack {
             room: sender.room.to_owned(),
             identity: sender.participant.identity.clone(),
-            name: options.name,
-            kind: TrackKind::Audio,
-            source: options.source,
+            name: options.name().to_owned(),
+            kind: if codec.is_some() { TrackKind::Video } else { TrackKind::Audio },
+            source: options.source(),
         };
         let track = self.publish_track(publish)?;
-        let own = OwnTrack { sid: track.sid.clone(), sent: 0, subscribed: false };
+        let own = OwnTrack { sid: track.sid.clone(), codec, sent: 0, subscribed: false };
         self.own_tracks.tracks.insert((sender.member, id), own);
         self.report_own_track(&track.sid);
         let Some((_, participant)) = self.member(sender.member) else { return Ok(()) };
@@ -108,17 +113,34 @@ impl Server {
         &mut self,
         member: MemberId,
         track: CommandId,
-        frame: OutgoingFrame,
+        frame: OutgoingMedia,
     ) -> Option<RoutedFrame> {
         let (room, me) = self.member(member)?;
         let own = self.own_tracks.tracks.get_mut(&(member, track))?;
         let shown = me.tracks.get(&own.sid).filter(|shown| !shown.muted)?;
-        let mut routed = EncodedFrame::new(frame.payload.clone(), own.sent, frame.timestamp);
-        routed.marker = frame.marker || own.sent == 0;
+        let routed = own.frame(&frame);
         own.sent += 1;
         let sent = SentFrame { at: self.now, sender: me.identity.clone(), track: shown.clone(), frame };
         let track_sid = own.sid.clone();
         self.sent_frames.push(&room, sent);
-        Some(RoutedFrame { room, publisher: me.identity.clone(), track_sid, frame: routed })
+        Some(RoutedFrame { room, publisher: me.identity.clone(), track_sid, frame: routed? })
+    }
+}
+
+impl OwnTrack {
+    /// A frame as others receive it. `None`: it is none of this track.
+    fn frame(&self, frame: &OutgoingMedia) -> Option<MediaFrame> {
+        match (frame, self.codec) {
+            (OutgoingMedia::Audio(frame), None) => {
+                let mut routed = EncodedFrame::new(frame.payload.clone(), self.sent, frame.timestamp);
+                routed.marker = frame.marker || self.sent == 0;
+                Some(routed.into())
+            }
+            // Of several layers others receive the first.
+            (OutgoingMedia::Video(frame), Some(codec)) if frame.layer == 0 => {
+                Some(EncodedVideoFrame::new(codec, frame.payload.clone(), frame.timestamp).into())
+            }
+            _ => None,
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use agent_proto::Time;
-use agent_room::{OutgoingFrame, Publish, RpcError, StreamError, StreamInfo, Track};
+use agent_proto::{QueueEntry, Time};
+use agent_room::{OutgoingMedia, Publish, RpcError, StreamError, StreamInfo, Track};
 
 use super::history::Entry;
 
@@ -41,7 +41,7 @@ pub struct SentStream {
     pub result: Result<BTreeMap<String, String>, StreamError>,
 }
 
-/// A frame of an audio track that its publisher sent.
+/// A frame of a track that its publisher sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentFrame {
     /// Time since the server was created.
@@ -51,7 +51,7 @@ pub struct SentFrame {
     /// Its track.
     pub track: Track,
     /// The frame.
-    pub frame: OutgoingFrame,
+    pub frame: OutgoingMedia,
 }
 
 /// A call of a method that has its result.
@@ -81,7 +81,7 @@ impl Entry for Sent {
 impl Entry for SentFrame {
     fn len(&self) -> usize {
         let track = self.track.sid.len() + self.track.name.len() + self.track.mime_type.len();
-        size_of::<Self>() + self.sender.len() + track + self.frame.payload.len()
+        size_of::<Self>() + self.sender.len() + track + self.frame.bytes()
     }
 }
 

@@ -1,8 +1,8 @@
-//! The audio tracks that members publish themselves: the state of all rooms.
+//! The tracks that members publish themselves: the state of all rooms.
 
 use std::collections::BTreeMap;
 
-use agent_room::{CommandId, EncodedFrame};
+use agent_room::{CommandId, MediaFrame, VideoCodec};
 
 use super::request::MemberId;
 
@@ -15,6 +15,8 @@ pub(super) struct OwnTracks {
 
 pub(super) struct OwnTrack {
     pub(super) sid: String,
+    /// `None`: it is an audio track.
+    pub(super) codec: Option<VideoCodec>,
     /// Number of frames that were sent.
     pub(super) sent: u64,
     /// Whether its publisher knows that somebody receives it.
@@ -31,7 +33,7 @@ pub struct RoutedFrame {
     /// The track's sid.
     pub track_sid: String,
     /// The frame.
-    pub frame: EncodedFrame,
+    pub frame: MediaFrame,
 }
 
 impl OwnTracks {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use agent_server::{FrameReceiver, Hub, Input, MemberCommand, MemberEvent, MemberId, Stay};
 use agent_worker::room::{
-    Connected, DataFrameSender, DisconnectReason, EncodedFrame, FrameSender, OutgoingFrames, Participant,
+    Connected, DataFrameSender, DisconnectReason, FrameSender, MediaFrame, OutgoingFrames, Participant,
     RoomBackend, RoomError, RoomInfo, RoomRequest,
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
@@ -138,7 +138,7 @@ impl Frames {
 }
 
 impl FrameReceiver for Frames {
-    fn receive(&self, track_sid: &str, frame: EncodedFrame) {
+    fn receive(&self, track_sid: &str, frame: MediaFrame) {
         self.lock().send(track_sid, frame);
     }
 

@@ -29,7 +29,7 @@ pub use participant::{MockParticipant, TrackSubscriber};
 pub use room::MockRoom;
 pub use room_script::{RoomScript, RoomStep};
 pub use run::{Run, run_job, run_job_blocking, run_job_in_real_time};
-pub use sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
+pub use sent::{SentAudio, SentBytes, SentCall, SentData, SentText, SentVideo};
 pub use server::{DispatchError, MockServer, ServerEvents};
 pub use spec::JobSpec;
 pub use timeline::Timeline;

@@ -12,7 +12,7 @@ use agent_server::{
 };
 use agent_worker::Room;
 use agent_worker::room::{
-    DisconnectReason, EncodedFrame, Publish, RoomCommand, StreamKind, StreamOptions, TrackKind, TrackSource,
+    DisconnectReason, MediaFrame, Publish, RoomCommand, StreamKind, StreamOptions, TrackKind, TrackSource,
 };
 
 use super::sent::SentData;
@@ -139,7 +139,8 @@ impl MockParticipant {
         self.publish("microphone", TrackKind::Audio, TrackSource::Microphone)
     }
 
-    /// Publishes a camera track without media; returns its sid, empty if the participant is not in the room.
+    /// Publishes a camera track, for [frames](Self::send_frame) of the test; returns its sid, empty if the
+    /// participant is not in the room.
     pub fn publish_camera(&self) -> String {
         self.publish("camera", TrackKind::Video, TrackSource::Camera)
     }
@@ -151,9 +152,11 @@ impl MockParticipant {
         self.hub.call(publish).map(|track| track.sid).unwrap_or_default()
     }
 
-    /// Sends an encoded frame of an audio track that it publishes, which is in the streams of its readers
-    /// when this returns. It is not delivered while the track is muted, nor to those who are not subscribed
-    /// or have paused it.
+    /// Sends an encoded frame of a track that it publishes, an
+    /// [`EncodedFrame`](agent_worker::room::EncodedFrame) of an audio track or an
+    /// [`EncodedVideoFrame`](agent_worker::room::EncodedVideoFrame) of a video track, which is in the streams
+    /// of its readers when this returns. It is not delivered while the track is muted, nor to those who are
+    /// not subscribed or have paused it.
     ///
     /// ```
     /// use agent_testkit::{JobSpec, run_job};
@@ -192,11 +195,11 @@ impl MockParticipant {
     /// assert_eq!(run.sent_by_agent().last().unwrap().text(), "11");
     /// # });
     /// ```
-    pub fn send_frame(&self, track_sid: &str, frame: EncodedFrame) {
+    pub fn send_frame(&self, track_sid: &str, frame: impl Into<MediaFrame>) {
         self.hub.send_frame(&self.room, &self.identity, track_sid, frame);
     }
 
-    /// Waits until an agent reads this audio track of it: the [frames](Self::send_frame) that are sent from
+    /// Waits until an agent reads this track of it: the [frames](Self::send_frame) that are sent from
     /// then on arrive. If none ever does, it waits without end; the test ends when its job does.
     pub async fn wait_for_reader(&self, track_sid: &str) {
         self.hub.wait_for_reader(&self.room, &self.identity, track_sid).await;

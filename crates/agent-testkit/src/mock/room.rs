@@ -15,7 +15,7 @@ use agent_worker::room::{
 use super::member::{enter_to_stay, outside};
 use super::order::Order;
 use super::participant::MockParticipant;
-use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
+use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText, SentVideo};
 
 /// A room of a [`MockServer`](crate::MockServer), as a test uses it. Clones are the same room.
 ///
@@ -172,12 +172,31 @@ impl MockRoom {
     /// kept as of [data messages](Self::sent).
     #[must_use]
     pub fn audio(&self) -> Vec<SentAudio> {
-        self.hub.inspect(|server| server.frames_in(&self.name)).into_iter().map(SentAudio::from).collect()
+        self.hub
+            .inspect(|server| server.frames_in(&self.name))
+            .into_iter()
+            .filter_map(SentAudio::of)
+            .collect()
     }
 
     /// Waits for the first such frame that the predicate accepts, from the first of the room on.
     pub async fn wait_for_audio(&self, predicate: impl FnMut(&SentAudio) -> bool) -> SentAudio {
         self.wait_in(Self::audio, predicate).await
+    }
+
+    /// As [`audio`](Self::audio), of video tracks.
+    #[must_use]
+    pub fn video(&self) -> Vec<SentVideo> {
+        self.hub
+            .inspect(|server| server.frames_in(&self.name))
+            .into_iter()
+            .filter_map(SentVideo::of)
+            .collect()
+    }
+
+    /// Waits for the first such frame that the predicate accepts, from the first of the room on.
+    pub async fn wait_for_video(&self, predicate: impl FnMut(&SentVideo) -> bool) -> SentVideo {
+        self.wait_in(Self::video, predicate).await
     }
 
     fn sent_streams(&self) -> Vec<SentStream> {

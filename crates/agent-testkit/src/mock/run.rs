@@ -10,7 +10,7 @@ use agent_server::ApiCall;
 use agent_worker::{Agent, Answer, EndedJob, Job, JobContext, JobResult, Outcome, WorkerBuilder};
 
 use super::order::Order;
-use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText};
+use super::sent::{SentAudio, SentBytes, SentCall, SentData, SentText, SentVideo};
 use super::server::MockServer;
 use super::spec::JobSpec;
 use super::timeline::Timeline;
@@ -42,6 +42,8 @@ pub struct Run {
     /// The frames of audio tracks that were sent in its room, by the agent and by others with
     /// [their rooms](crate::MockParticipant::room).
     pub audio: Vec<SentAudio>,
+    /// The frames of video tracks, as `audio`.
+    pub video: Vec<SentVideo>,
     /// The calls of methods in its room that have their result, by the agent and by others.
     pub rpc_calls: Vec<SentCall>,
     /// The calls of the server's API that the handler made ([`JobContext::api`]), oldest first. They had
@@ -71,6 +73,11 @@ impl Run {
     /// The frames of audio tracks that the agent sent, oldest first.
     pub fn audio_by_agent(&self) -> impl Iterator<Item = &SentAudio> {
         self.audio.iter().filter(|sent| sent.sender == self.agent)
+    }
+
+    /// The frames of video tracks that the agent sent, oldest first.
+    pub fn video_by_agent(&self) -> impl Iterator<Item = &SentVideo> {
+        self.video.iter().filter(|sent| sent.sender == self.agent)
     }
 
     /// Returns if the job succeeded.
@@ -285,6 +292,7 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
         texts: room.texts(),
         byte_streams: room.byte_streams(),
         audio: room.audio(),
+        video: room.video(),
         rpc_calls: room.rpc_calls(),
         api_calls: timeline.api_calls().cloned().collect(),
         timeline,

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use agent_proto::Time;
 use agent_server::{RecordedCall, SentFrame, SentStream};
-use agent_worker::room::{OutgoingFrame, RpcError, StreamError, StreamKind, Track};
+use agent_worker::room::{
+    OutgoingFrame, OutgoingMedia, OutgoingVideoFrame, RpcError, StreamError, StreamKind, Track,
+};
 
 /// A data message that was sent in a [`MockRoom`](crate::MockRoom).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +119,21 @@ pub struct SentAudio {
     pub frame: OutgoingFrame,
 }
 
+/// A frame of a video track that was sent in a [`MockRoom`](crate::MockRoom) with
+/// [`EncodedVideoTrack`](agent_worker::room::EncodedVideoTrack).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentVideo {
+    /// The time of sending, since the server was created.
+    pub at: Duration,
+    /// The identity of the sender.
+    pub sender: String,
+    /// Its track, in its state at that time.
+    pub track: Track,
+    /// The frame.
+    pub frame: OutgoingVideoFrame,
+}
+
 /// A call of a method in a [`MockRoom`](crate::MockRoom) that has its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -188,10 +205,21 @@ fn end_of(sent: &SentStream) -> (BTreeMap<String, String>, Option<StreamError>) 
     }
 }
 
-impl From<SentFrame> for SentAudio {
-    fn from(sent: SentFrame) -> Self {
+impl SentAudio {
+    /// `None`: it is no audio.
+    pub(super) fn of(sent: SentFrame) -> Option<Self> {
         let SentFrame { at, sender, track, frame } = sent;
-        Self { at: at - Time::ZERO, sender, track, frame }
+        let OutgoingMedia::Audio(frame) = frame else { return None };
+        Some(Self { at: at - Time::ZERO, sender, track, frame })
+    }
+}
+
+impl SentVideo {
+    /// `None`: it is no video.
+    pub(super) fn of(sent: SentFrame) -> Option<Self> {
+        let SentFrame { at, sender, track, frame } = sent;
+        let OutgoingMedia::Video(frame) = frame else { return None };
+        Some(Self { at: at - Time::ZERO, sender, track, frame })
     }
 }
 

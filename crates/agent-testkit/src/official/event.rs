@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::received::{OfficialByteStream, OfficialSegment, OfficialSound, OfficialTextStream, base64_bytes};
+use super::received::{
+    OfficialByteStream, OfficialPictures, OfficialSegment, OfficialSound, OfficialTextStream, base64_bytes,
+};
 
 /// An event in the room of an [`OfficialClient`](super::OfficialClient).
 ///
@@ -102,6 +104,8 @@ pub enum ClientEvent {
     },
     /// A second of a track that the client [listens to](super::OfficialClient::listen).
     Heard(OfficialSound),
+    /// Pictures of a track that the client [watches](super::OfficialClient::watch).
+    Seen(OfficialPictures),
     /// A participant joined.
     ParticipantConnected {
         /// The participant.

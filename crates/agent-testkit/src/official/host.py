@@ -13,6 +13,7 @@ import json
 import math
 import operator
 import os
+import random
 import struct
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from livekit import rtc
 
 RATE = 48000
 HEARD_RATE = 16000  # of what a client listens to
+SEEN = 10  # frames of what a client watches that are told of at a time
 SILENT = 33  # a block of 10 ms with a level below -60 dBFS is silent
 
 # The lines go to a copy of stdout: whatever a library prints ends up on stderr.
@@ -76,6 +78,7 @@ class Client:
         self.data_tracks = {}  # sid -> data track of its own
         self.remote_data_tracks = {}  # sid -> data track of another participant
         self.listening = []  # audio streams that are being read
+        self.watching = []  # video streams that are being read
 
     def event(self, event, /, **fields):
         tell({"client": self.number, "event": event, **fields})
@@ -318,6 +321,45 @@ class Client:
         options = {name: request[name] for name in ("dtx", "red") if request[name] is not None}
         return await self.publish(request["name"], sound, request["source"], options)
 
+    async def publish_video(self, request):
+        width, height = request["width"], request["height"]
+        source = rtc.VideoSource(width, height)
+        local = rtc.LocalVideoTrack.create_video_track(request["name"], source)
+        # What is not set gets the SDK's default.
+        options = {name: request[name] for name in ("simulcast",) if request[name] is not None}
+        if request["codec"] is not None:
+            options["video_codec"] = rtc.VideoCodec.Value(request["codec"])
+        publication = await self.room.local_participant.publish_track(
+            local, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, **options)
+        )
+        feeding = asyncio.ensure_future(feed_pictures(source, width, height, request["fps"]))
+        self.published[publication.sid] = (publication, feeding)
+        return {"sid": publication.sid}
+
+    async def watch_track(self, request):
+        sid = request["sid"]
+        for participant in self.room.remote_participants.values():
+            publication = participant.track_publications.get(sid)
+            if publication and publication.track:
+                stream = rtc.VideoStream(publication.track)
+                self.watching.append(stream)
+                spawn(self.see(stream, participant.identity, sid))
+                return
+        raise ValueError(f"no track {sid} is subscribed")
+
+    async def see(self, stream, identity, sid):
+        """Tells of every few pictures, decoded, how large and how bright the last one is."""
+        frames = 0
+        async for event in stream:
+            frames += 1
+            if frames % SEEN == 0:
+                frame = event.frame.convert(rtc.VideoBufferType.I420)
+                luma = bytes(frame.data[: frame.width * frame.height])
+                mean = sum(luma) / len(luma)
+                self.event(
+                    "seen", identity=identity, sid=sid, frames=frames, width=frame.width, height=frame.height, luma=mean
+                )
+
     async def publish(self, name, sound, source_name, options):
         source = rtc.AudioSource(sound.rate, sound.channels)
         local = rtc.LocalAudioTrack.create_audio_track(name, source)
@@ -379,6 +421,9 @@ class Client:
         for stream in self.listening:
             await stream.aclose()
         self.listening.clear()
+        for stream in self.watching:
+            await stream.aclose()
+        self.watching.clear()
         clients.pop(self.number, None)
         await self.room.disconnect()
 
@@ -451,6 +496,23 @@ async def feed(source, sound, ended):
         await source.capture_frame(frame)
 
 
+async def feed_pictures(source, width, height, fps):
+    """Feeds pictures of noise that moves, each a bit brighter than the one before, up to a limit."""
+    loop = asyncio.get_running_loop()
+    noise = random.Random(1).randbytes(width * height + 4096)
+    # Amplitudes of 16 steps, at 16 levels of brightness.
+    shades = [bytes(40 + 8 * level + value // 16 for value in range(256)) for level in range(16)]
+    chroma = bytes([128]) * (width * height // 2)
+    begin, at = loop.time(), 0
+    while True:
+        start = at * 7 % 4096
+        luma = noise[start : start + width * height].translate(shades[at // 10 % 16])
+        frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, luma + chroma)
+        source.capture_frame(frame)
+        at += 1
+        await asyncio.sleep(max(0, begin + at / fps - loop.time()))
+
+
 def frequency(samples):
     """The frequency of a tone, from the times at which it rises through zero; 0 without any."""
     high = max(max(samples) // 2, 1)
@@ -472,7 +534,8 @@ OPERATIONS = {
     for name in (
         "join state send send_text stream_text send_bytes stream_bytes send_file register_text_streams"
         " register_byte_streams perform_rpc register_rpc publish_dtmf publish_transcription send_chat_message"
-        " set_attributes set_metadata set_name publish_audio publish_sound mute unpublish listen leave"
+        " set_attributes set_metadata set_name publish_audio publish_sound publish_video mute unpublish listen"
+        " watch_track leave"
         " publish_data_track push_data_frame unpublish_data_track subscribe_data_track"
     ).split()
 }

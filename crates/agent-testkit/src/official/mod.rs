@@ -18,6 +18,7 @@ mod rpc;
 mod sound;
 mod streams;
 mod venvs;
+mod video;
 mod worker;
 
 pub use self::api::OfficialApi;
@@ -28,8 +29,11 @@ pub use self::event::{ClientEvent, ClientParticipant, ClientState, ClientTrack, 
 pub use self::host::OfficialHost;
 pub use self::kind::OfficialWorkerKind;
 pub use self::output::OfficialJob;
-pub use self::received::{OfficialByteStream, OfficialSegment, OfficialSound, OfficialTextStream};
+pub use self::received::{
+    OfficialByteStream, OfficialPictures, OfficialSegment, OfficialSound, OfficialTextStream,
+};
 pub use self::rpc::RpcBehaviour;
 pub use self::sound::ClientSound;
 pub use self::streams::ClientStream;
+pub use self::video::ClientVideo;
 pub use self::worker::{OfficialWorker, OfficialWorkerOptions};

@@ -1,4 +1,4 @@
-//! Streams, transcriptions and sound as an official client received them.
+//! Streams, transcriptions, sound and pictures as an official client received them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +38,24 @@ impl OfficialSound {
     pub fn is(&self, tone: Tone) -> bool {
         self.silent_blocks == 0 && tone.is_like(self.hertz, self.dbfs)
     }
+}
+
+/// Pictures that an official client received, decoded.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct OfficialPictures {
+    /// The publisher's identity.
+    pub identity: String,
+    /// The track's sid.
+    pub sid: String,
+    /// Number of pictures since the client began to watch.
+    pub frames: u64,
+    /// Width of the last one, in pixels.
+    pub width: u32,
+    /// Its height.
+    pub height: u32,
+    /// Its mean brightness, from 0 to 255.
+    pub luma: f64,
 }
 
 /// A text stream that an official client received.

@@ -23,6 +23,7 @@ mod mock_audio_out;
 mod mock_conformance;
 mod mock_dtmf;
 mod mock_server;
+mod mock_video;
 mod mocks;
 mod order;
 mod rpc;

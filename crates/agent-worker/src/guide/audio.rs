@@ -61,7 +61,7 @@
 //!
 //! # Which tracks are received
 //! By default the server sends all of them. `.auto_subscribe(AutoSubscribe::AudioOnly)` of the worker or of
-//! one [join](crate::room::JoinOptions) excludes video, which this version does not read, and
+//! one [join](crate::room::JoinOptions) excludes [video](super::video), and
 //! [`AutoSubscribe::None`](crate::room::AutoSubscribe::None) excludes everything. A track that is excluded is
 //! sent while it is read: it is subscribed when its stream is opened, and unsubscribed when the stream is
 //! dropped.

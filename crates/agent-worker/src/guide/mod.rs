@@ -12,6 +12,7 @@
 //! - [`events`]: the events of a room, beside those of the Python SDK
 //! - [`audio`]: the audio of other participants, as encoded frames
 //! - [`audio_out`]: tracks of the agent, from encoded frames
+//! - [`video`]: the pictures of other participants and of the agent, as encoded frames
 //! - `pcm`, with the feature `media`: hearing and speaking
 //! - `recording`, with the feature `recording`: files of what participants say and show
 //! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
@@ -49,6 +50,7 @@ pub mod recording;
 pub mod rpc;
 pub mod server_api;
 pub mod streams;
+pub mod video;
 
 /// Saved progress, from which the next attempt or another worker resumes.
 #[doc = include_str!("checkpoints.md")]

@@ -19,6 +19,7 @@ pub(crate) mod channel_workers;
 pub(crate) mod counting_worker;
 #[cfg(unix)]
 pub(crate) mod election_workers;
+pub(crate) mod ffmpeg;
 pub(crate) mod full_log;
 pub(crate) mod guide_tables;
 pub(crate) mod join_request;

@@ -30,7 +30,7 @@ impl World {
     }
 
     fn publish(&mut self, id: CommandId, name: &str) {
-        self.tracks.publish(id, AudioTrackOptions::new(name), self.now);
+        self.tracks.publish(id, AudioTrackOptions::new(name).into(), self.now);
     }
 
     /// The server's answer to the last request.
@@ -52,7 +52,7 @@ impl World {
     /// Whether a frame of the track is sent now.
     fn sends(&mut self, id: CommandId) -> bool {
         self.now = self.now + Duration::from_millis(20);
-        self.tracks.place(id, OutgoingFrame::new("x", 0), self.now).is_some()
+        self.tracks.place(id, OutgoingFrame::new("x", 0).into(), self.now).is_some()
     }
 
     /// The outputs since the last call.
@@ -70,7 +70,7 @@ impl World {
                     Request::Mute(request) => format!("mute {} {}", request.sid, request.muted),
                     other => format!("{other:?}"),
                 },
-                LocalTrackOutput::OpenSection(id, cid) => {
+                LocalTrackOutput::OpenSection(id, cid, _) => {
                     assert_eq!(cid, self.cid);
                     format!("open {id}")
                 }

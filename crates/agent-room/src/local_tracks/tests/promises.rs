@@ -73,7 +73,7 @@ proptest! {
                 Op::Section(id, sends) => world.tracks.section_answered(command(&commands, id), sends),
                 Op::Message(message) => world.tracks.message(message),
                 Op::Frame(id, timestamp) => {
-                    let frame = OutgoingFrame::new("x", timestamp);
+                    let frame = OutgoingFrame::new("x", timestamp).into();
                     drop(world.tracks.place(command(&commands, id), frame, world.now));
                 }
                 Op::Lose => world.tracks.disconnected(),
@@ -87,7 +87,7 @@ proptest! {
             while let Some(output) = world.tracks.poll_output() {
                 match output {
                     LocalTrackOutput::Done(id, _) => *completed.get_mut(&id).unwrap() += 1,
-                    LocalTrackOutput::OpenSection(_, cid) => {
+                    LocalTrackOutput::OpenSection(_, cid, _) => {
                         prop_assert!(!cids.contains(&cid));
                         world.cid.clone_from(&cid);
                         cids.push(cid);

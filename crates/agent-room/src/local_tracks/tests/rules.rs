@@ -27,7 +27,7 @@ fn a_track_is_published_once_the_server_and_its_section_have_answered() {
 fn the_request_describes_the_track() {
     let mut world = World::new();
     let options = AudioTrackOptions::new("music").stereo(true).dtx(false).stream("band");
-    world.tracks.publish(1, options.source(crate::TrackSource::ScreenShareAudio), world.now);
+    world.tracks.publish(1, options.source(crate::TrackSource::ScreenShareAudio).into(), world.now);
     let Some(LocalTrackOutput::Request(request)) = world.tracks.poll_output() else { panic!("a request") };
     let Request::AddTrack(mut request) = *request else { panic!("{request:?}") };
     let cid = std::mem::take(&mut request.cid);

@@ -126,7 +126,7 @@ fn input() -> impl Strategy<Value = Input> {
         }),
         2 => (0u64..20, any::<u32>()).prop_map(|(track, timestamp)| Input::SendFrame {
             track,
-            frame: OutgoingFrame::new("frame", timestamp),
+            frame: OutgoingFrame::new("frame", timestamp).into(),
         }),
         1 => (0u64..20).prop_map(|seconds| Input::JoinRetried { timeout: Duration::from_secs(seconds) }),
     ]
@@ -153,7 +153,7 @@ fn command() -> impl Strategy<Value = RoomCommand> {
 
 fn track_command() -> impl Strategy<Value = RoomCommand> {
     prop_oneof![
-        4 => "[a-b]".prop_map(|name| RoomCommand::PublishTrack { options: AudioTrackOptions::new(name) }),
+        4 => "[a-b]".prop_map(|name| RoomCommand::PublishTrack { options: AudioTrackOptions::new(name).into() }),
         1 => (0..20u64).prop_map(|track| RoomCommand::UnpublishTrack { track }),
         2 => (0..20u64, any::<bool>()).prop_map(|(track, muted)| RoomCommand::MuteTrack { track, muted }),
     ]
@@ -518,6 +518,7 @@ impl World {
                 | Output::Requested(_)
                 | Output::Frame { .. }
                 | Output::LocalTrack { .. }
+                | Output::KeyFrameRequested { .. }
                 | Output::DataFrame { .. } => {}
             }
         }

@@ -11,7 +11,7 @@ use agent_proto::Time;
 
 use crate::connection::{Answered, MediaConnection, TransportEvent};
 use crate::data::{Channel, WriteResult};
-use crate::local_tracks::PlacedFrame;
+use crate::local_tracks::{PlacedFrame, SectionKind};
 use crate::{CommandId, EncodedFrame, Protocol};
 
 /// How often it sends something by itself.
@@ -244,7 +244,7 @@ impl MediaConnection for Scripted {
         (audio + video > 0).then(|| self.offer())
     }
 
-    fn open_section(&mut self, track: CommandId, _: &str, _: Time) -> Option<String> {
+    fn open_section(&mut self, track: CommandId, _: &str, _: SectionKind, _: Time) -> Option<String> {
         self.sections.insert(track, false);
         Some(self.offer())
     }
@@ -259,6 +259,10 @@ impl MediaConnection for Scripted {
             self.send(&frame.payload);
         }
         open
+    }
+
+    fn request_key_frame(&mut self, source: u32, _: Time) {
+        self.send(format!("key frame of {source}").as_bytes());
     }
 
     fn write(&mut self, channel: Channel, bytes: &[u8]) -> WriteResult {

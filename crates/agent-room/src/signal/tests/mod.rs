@@ -112,7 +112,8 @@ impl Rig {
             | RoomCommand::UnsubscribeDataTrack { .. }
             | RoomCommand::PublishTrack { .. }
             | RoomCommand::UnpublishTrack { .. }
-            | RoomCommand::MuteTrack { .. } => panic!("goes not through the signalling alone"),
+            | RoomCommand::MuteTrack { .. }
+            | RoomCommand::RequestKeyFrame { .. } => panic!("goes not through the signalling alone"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }

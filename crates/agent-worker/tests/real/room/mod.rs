@@ -8,3 +8,5 @@ mod regions;
 mod rules;
 mod session;
 mod udp_proxy;
+mod video;
+mod video_out;
